@@ -7,6 +7,7 @@ SDK := .venv-sagemaker-sdk
 CLIENTS := .venv-clients
 CHECKOV := .venv-checkov
 VLLM := .venv-vllm
+INSPECT := .venv-inspect
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 # Some machines set it, and then every command, synth and function compiles the checkout's code anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -47,6 +48,11 @@ $(CLIENTS)/.installed: tests/integration/clients.txt $(VENV)/.installed
 	$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r tests/integration/clients.txt
 	touch $@
 
+# 300 MB, within some seconds.
+$(VENV)/.evaluation: tests/cli/evaluation/packages.txt $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r tests/cli/evaluation/packages.txt
+	touch $@
+
 demo: setup $(CLIENTS)/.installed  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
 	python -m examples.demo
 
@@ -67,7 +73,7 @@ coverage: setup  ## measure which lines the tests of `make unit` run; it judges 
 
 # A file at a time, as the tests of one share what they deploy. Three for two cores, as a third of the time
 # is waiting. tests/conftest.py puts the files that take longest first.
-test: setup $(SDK)/.installed $(CLIENTS)/.installed  ## the whole suite
+test: setup $(SDK)/.installed $(CLIENTS)/.installed $(VENV)/.evaluation  ## the whole suite
 	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-clients: setup $(SDK)/.installed $(CLIENTS)/.installed  ## clients that others wrote, against the embedded cloud
@@ -114,7 +120,13 @@ checkov: setup $(CHECKOV)/.installed  ## look for insecure settings in the templ
 	done
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --directory cdk.out/checkov
 
-bench: setup  ## measure every claim; tables here, figures in bench/results
+# What `bench/evaluate.py` is compared with; 330 MB that nothing else needs.
+$(INSPECT)/.installed: bench/inspect-ai.txt
+	test -x $(INSPECT)/bin/python || $(PYTHON) -m venv $(INSPECT)
+	$(INSPECT)/bin/pip install --quiet --disable-pip-version-check -r bench/inspect-ai.txt
+	touch $@
+
+bench: setup $(INSPECT)/.installed  ## measure every claim; tables here, figures in bench/results
 	python -m bench
 
 lock: setup  ## pin the newest versions that pyproject.toml and package.json allow
@@ -133,4 +145,4 @@ wheel: setup  ## build the wheel into dist/
 	python -m build --wheel --no-isolation
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(SDK) $(CLIENTS) $(CHECKOV) $(VLLM) node_modules cdk.out dist
+	rm -rf $(VENV) $(SDK) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) node_modules cdk.out dist

@@ -1,7 +1,10 @@
-"""What an adapter costs on the embedded engine: beside the base at equal tokens, and by its tier of memory.
+"""What an adapter costs on the embedded engines: beside the base at equal tokens, and by its tier of memory.
 
 One model server runs as the embedded cloud starts it. Base and adapter are asked in turn, so that both meet
 the same machine. An adapter is in its tier because of what was asked before, and the server confirms it.
+
+Then `adapters benchmark` measures what a caller of the embedded cloud sees, with up to 300 adapters and four
+slots: on the NumPy server, and on vLLM where `make vllm` has installed it.
 """
 
 import contextlib
@@ -12,18 +15,25 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
 
+from bench.cloud import PREFIX, ROOT, Account, endpoint_in, synthesize  # isort: skip - before the CDK
+
 from bench.harness import Claim, publish
+from local_sagemaker.server import LocalCloud
 
 TICKETS = Path(__file__).parents[1] / "examples" / "tickets"
 HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
 TOKENS = 20
+NAMES = {"gpu": "a GPU slot (warm)", "cpu": "CPU memory", "disk": "disk (cold)"}
 ROUNDS = 200
 WARM_UP = 5
 TIER_ROUNDS = 60
@@ -31,6 +41,35 @@ GPU_SLOTS, CPU_SLOTS = 2, 4
 # How many adapters are asked in a row, so that the first of them is in a tier afterwards.
 ADAPTERS = {"gpu": GPU_SLOTS, "cpu": GPU_SLOTS + 1, "disk": CPU_SLOTS + 1}
 AIM = 1.15
+
+VLLM_PYTHON = Path(os.environ.get("VLLM_PYTHON", ROOT / ".venv-vllm" / "bin" / "python"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What `adapters benchmark` is asked on one engine.
+
+    aim:
+        The most that a warm adapter may take of the base's time.
+    """
+
+    engine: str
+    settings: Mapping[str, Any]
+    counts: tuple[int, ...]
+    requests: int
+    aim: float
+
+
+NUMPY = Load(engine="NumPy", settings={"engine": "numpy"}, counts=(1, 4, 16, 64, 300), requests=200, aim=1.15)
+# A request takes ten times as long. The LoRA layers of vLLM's build for CPUs are not optimized.
+VLLM = Load(
+    engine="vLLM CPU",
+    settings={"engine": "vllm", "engine_python": str(VLLM_PYTHON)},
+    counts=(1, 16, 300),
+    requests=40,
+    aim=2.5,
+)
+LOOPS = (1, 8)
 
 
 class Server:
@@ -117,6 +156,85 @@ def by_tier(server: Server, tokens: int) -> dict[str, float]:
     return {tier: statistics.median(times) for tier, times in taken.items()}
 
 
+def benchmark(load: Load) -> dict[str, Any]:
+    """Run `adapters benchmark` on an embedded cloud with as many adapters, and return its document."""
+    quick = {"component_create_seconds": 0.0}
+    with LocalCloud(settings={**load.settings, **quick}) as cloud, tempfile.TemporaryDirectory() as folder:
+        account = Account(cloud)
+        account.deploy(synthesize(endpoint_in))
+        (base,) = account.components()
+        endpoint = account.sagemaker.describe_inference_component(InferenceComponentName=base)["EndpointName"]
+
+        def create(number: int) -> None:
+            artifact = account.adapters[number % len(account.adapters)]
+            account.sagemaker.create_inference_component(
+                InferenceComponentName=f"{PREFIX}-{number:03}",
+                EndpointName=endpoint,
+                Specification={
+                    "BaseInferenceComponentName": base,
+                    "Container": {"ArtifactUrl": artifact.uri},
+                },
+            )
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(create, range(max(load.counts))))
+        while set(account.components().values()) != {"InService"}:
+            time.sleep(0.2)
+        options = {
+            "adapters": ",".join(map(str, load.counts)),
+            "concurrency": ",".join(map(str, LOOPS)),
+            "requests": load.requests,
+            "output-tokens": TOKENS,
+            "prompts": TICKETS / "prompts.json",
+            "seconds": 900,
+            "output": folder,
+        }
+        command = [sys.executable, "-m", "adapters_cli", "benchmark", endpoint, "--cold"]
+        for name, value in options.items():
+            command += [f"--{name}", str(value)]
+        subprocess.run(command, env=cloud.environment, check=True, stdout=subprocess.DEVNULL)
+        document: dict[str, Any] = json.loads(Path(folder, "benchmark.json").read_text())
+        return document
+
+
+def claims_of(load: Load, document: Mapping[str, Any]) -> Iterator[Claim]:
+    """What an adapter costs a caller: one in a slot beside the base, and one on disk beside one in a slot."""
+    warm = document["levels"][0]
+    yield Claim.at_most(
+        load.aim,
+        f"adapters benchmark, {load.engine}, {TOKENS} tokens, p50 ms: a warm adapter (other: the base)",
+        ours=warm["adapter"]["request_latency"]["p50"],
+        other=warm["base"]["request_latency"]["p50"],
+    )
+    first = {tier["tier"]: tier["time_to_first_token"]["p50"] for tier in document["tiers"]}
+    yield Claim.at_most(
+        3,
+        f"adapters benchmark, {load.engine}, first token, p50 ms: an adapter on disk (other: in a GPU slot)",
+        ours=first["disk"],
+        other=first["gpu"],
+    )
+
+
+def figures_of(load: Load, document: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """The curves over load and adapters, and the tiers."""
+    for level in document["levels"]:
+        ratio = level["adapter_by_base"]["request_latency.p50"]
+        adapter = level["adapter"]
+        yield {
+            "adapter": f"{load.engine}, {level['concurrency']} at once, mix of {level['adapters']}",
+            "first token, ms": f"{adapter['time_to_first_token']['p50']:.2f}",
+            f"{TOKENS} tokens, ms": f"{adapter['request_latency']['p50']:.2f}",
+            "÷ base": f"{ratio['ratio']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})",
+        }
+    for tier in document["tiers"]:
+        yield {
+            "adapter": f"{load.engine}, in {NAMES[tier['tier']]}",
+            "first token, ms": f"{tier['time_to_first_token']['p50']:.2f}",
+            f"{TOKENS} tokens, ms": f"{tier['request_latency']['p50']:.2f}",
+            "÷ base": "",
+        }
+
+
 def main() -> int:
     with serving() as server:
         adapter, base = beside_the_base(server)
@@ -134,12 +252,17 @@ def main() -> int:
     ]
     figures = [
         {
-            "adapter in": {"gpu": "a GPU slot (warm)", "cpu": "CPU memory", "disk": "disk (cold)"}[tier],
+            "adapter": f"the server alone, in {NAMES[tier]}",
             "first token, ms": f"{1e3 * first[tier]:.2f}",
             f"{TOKENS} tokens, ms": f"{1e3 * whole[tier]:.2f}",
+            "÷ base": "",
         }
         for tier in ADAPTERS
     ]
+    for load in (NUMPY, VLLM) if VLLM_PYTHON.exists() else (NUMPY,):
+        document = benchmark(load)
+        claims += claims_of(load, document)
+        figures += figures_of(load, document)
     return publish("serving", claims, figures=figures)
 
 

@@ -24,6 +24,7 @@ from adapter_fleet.environment.environment_schema import (
     CopiesTable,
     EndpointTable,
     Environment,
+    EvaluationTable,
     FleetTable,
     NetworkTable,
     ScalingTable,
@@ -47,6 +48,7 @@ from multi_adapter_inference import (
     LmiContainer,
     LoraAdapter,
     MultiAdapterEndpoint,
+    RequiredEvaluation,
     ScalingTarget,
     SmokeTest,
     StartupTimeouts,
@@ -194,6 +196,7 @@ class MultiAdapterInferenceStack(Stack):
                 on_timeout=settings.on_timeout,
                 smoke_test=_smoke_test(settings.smoke),
                 drift_check=_drift_check(settings),
+                evaluation=_evaluation(settings.evaluation),
                 allow_base_replacement=settings.allow_base_replacement,
                 component_prefix=settings.component_prefix,
                 **self._hosting,
@@ -375,6 +378,12 @@ def _smoke_test(settings: SmokeTable | None) -> SmokeTest | None:
     return SmokeTest(
         prompt=settings.prompt, max_tokens=settings.max_tokens, body=settings.body, expect=settings.expect
     )
+
+
+def _evaluation(settings: EvaluationTable | None) -> RequiredEvaluation | None:
+    if settings is None:
+        return None
+    return RequiredEvaluation(requirements=settings.require, dataset=settings.dataset, exempt=settings.exempt)
 
 
 def _drift_check(settings: FleetTable) -> DriftCheck | None:

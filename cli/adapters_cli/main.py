@@ -9,6 +9,11 @@ from adapters_cli.command_group import MARKUP_MODE, CommandGroup, CommandModule
 
 CommandGroup.modules = {
     "status": CommandModule(module="status", summary="Show the state of every adapter."),
+    "describe": CommandModule(
+        module="describe",
+        summary="Show an adapter: its version, state, tags, probe, evaluation, and the address that clients"
+        " call.",
+    ),
     "list": CommandModule(
         module="list_",
         summary="List the components of every endpoint: those of fleets, of stacks, and foreign ones.",
@@ -62,6 +67,15 @@ CommandGroup.modules = {
         module="invoke",
         summary="Send a prompt to the base model and its adapters, and show the answers side by side.",
     ),
+    "compare": CommandModule(
+        module="compare",
+        summary="Show the answers of the base model and of adapters side by side, with their differences"
+        " marked.",
+    ),
+    "evaluate": CommandModule(
+        module="evaluate",
+        summary="Ask adapters and their base model the same items, score the answers, and say what differs.",
+    ),
     "url": CommandModule(
         module="url",
         summary="Show the base URL and the model with which a client of OpenAI's API talks to adapters.",
@@ -73,10 +87,19 @@ CommandGroup.modules = {
         module="capacity",
         summary="Show what fits into the accelerators' memory, and which adapters are in which tier.",
     ),
+    "benchmark": CommandModule(
+        module="benchmark",
+        summary="Load adapters and their base model, and compare latency and throughput.",
+    ),
     "publish": CommandModule(
         module="publish",
         summary="Check adapters, upload those that are not in S3 yet, and write or update a manifest of"
         " them.",
+    ),
+    "preview": CommandModule(
+        module="preview",
+        summary="Bring an adapter up under a throw-away name on a real endpoint, try it there, and take it"
+        " away.",
     ),
     "pull": CommandModule(
         module="pull", summary="Copy a model from the hub to S3, to the place where a HubModel looks for it."

@@ -16,7 +16,12 @@ from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.endpoint import MultiAdapterEndpoint
 from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.fleet_adapter import AdapterDefaults, AdapterProbe, FleetAdapter, SmokeTest
-from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
+from multi_adapter_inference.fleet_policies import (
+    DeletionGuard,
+    DriftCheck,
+    FailurePolicy,
+    RequiredEvaluation,
+)
 from multi_adapter_inference.hub_model import HubModel
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.interfaces import (
@@ -62,6 +67,7 @@ __all__ = [
     "MultiAdapterEndpoint",
     "OnTimeout",
     "PrefixRouting",
+    "RequiredEvaluation",
     "RoutingStrategy",
     "ScalingMetric",
     "ScalingTarget",

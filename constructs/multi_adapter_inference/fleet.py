@@ -67,9 +67,14 @@ from multi_adapter_inference._internal.stack_location import (
 )
 from multi_adapter_inference.capacity import warn_of_adapters_on_disk
 from multi_adapter_inference.fleet_adapter import SmokeTest
-from multi_adapter_inference.fleet_policies import DeletionGuard, DriftCheck, FailurePolicy
+from multi_adapter_inference.fleet_policies import (
+    DeletionGuard,
+    DriftCheck,
+    FailurePolicy,
+    RequiredEvaluation,
+)
 from multi_adapter_inference.interfaces import IAdapterFleet, IMultiAdapterEndpoint
-from multi_adapter_inference.manifest import AdapterManifest
+from multi_adapter_inference.manifest import AdapterManifest, check_evaluations
 from multi_adapter_inference.metrics import MetricOptions
 
 _DEFAULT_TIMEOUT = Duration.seconds(FleetSettings.timeout_seconds)
@@ -93,6 +98,7 @@ class FleetOptions(TypedDict, total=False):
     on_timeout: OnTimeout
     smoke_test: SmokeTest | None
     drift_check: DriftCheck | None
+    evaluation: RequiredEvaluation | None
     allow_base_replacement: bool
     component_prefix: str | None
     registry_removal_policy: RemovalPolicy
@@ -134,6 +140,8 @@ class AdapterFleet(FleetBase):
     drift_check:
         How often to look for changes made by hand, and for others who answer in an adapter's place.
         Default: never.
+    evaluation:
+        What the evaluation of a new version should reach before the fleet takes it. Default: none is needed.
     allow_base_replacement:
         Whether the fleet may move to another endpoint or base model, where every adapter is created again.
         Default: False.
@@ -189,6 +197,7 @@ class AdapterFleet(FleetBase):
         on_timeout: OnTimeout = FleetSettings.on_timeout,
         smoke_test: SmokeTest | None = None,
         drift_check: DriftCheck | None = None,
+        evaluation: RequiredEvaluation | None = None,
         allow_base_replacement: bool = False,
         component_prefix: str | None = None,
         registry_removal_policy: RemovalPolicy = RemovalPolicy.DESTROY,
@@ -218,6 +227,7 @@ class AdapterFleet(FleetBase):
                 max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
                 base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
                 smoke=None if smoke_test is None else smoke_test.request(),
+                evaluation=None if evaluation is None else evaluation.bar,
             )
             functions = FunctionSettings(
                 encryption_key=encryption_key,
@@ -231,6 +241,8 @@ class AdapterFleet(FleetBase):
                 claim_fleet_uid(self, fleet_uid, endpoint=endpoint)
             self.component_prefix = checked_prefix(endpoint, component_prefix)
             bound = manifest.bind(self, endpoint, self.component_prefix)
+            if evaluation is not None:
+                check_evaluations(bound, evaluation.bar)
         self.endpoint = endpoint
         if endpoint.container is not None:
             endpoint.container.warn_of_updates_in_place(endpoint)

@@ -1,12 +1,14 @@
-"""What a fleet does about failures, deletions and changes made by hand."""
+"""What a fleet does about failures, deletions, changes made by hand, and versions that are no better."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aws_cdk import Duration
 
-from adapter_fleet.common.validators import check_whole_number
+from adapter_fleet.common.validators import check_known, check_whole_number
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import DEFAULT_PROBES_PER_DRIFT_RUN, DriftAction
@@ -141,3 +143,57 @@ class DriftCheck:
             How many adapters each check asks for their probes; None for all. Default: 10.
         """
         return DriftCheck(every=every, action=DriftAction.REPAIR, probes=probes)
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class RequiredEvaluation:
+    """What an adapter's evaluation should reach before the fleet takes a new version.
+
+    `adapters publish --evaluate` asks each version and the base model the same questions, and records in the
+    manifest how both did. Synth refuses a manifest with a version that has no such record or is below the
+    bar. So does the fleet, for a manifest in S3, before its first write.
+
+    The fleet holds only versions that it never served, so that a bar that is set or raised stops no other
+    change. Synth does not know what the fleet has, and holds all versions but those of `exempt`. No rollback
+    is ever refused. Adapters that are listed in code or found in a directory have no record.
+
+    requirements:
+        Each a metric and a bar, such as `rougeL >= base + 20%` or `exact_match >= 0.9`.
+    dataset:
+        The digest of the items that have to be asked, as `adapters evaluate` prints it. Default: any.
+    exempt:
+        Names of adapters that need no evaluation. Default: none.
+
+    Example::
+
+        AdapterFleet(
+            stack,
+            "Fleet",
+            endpoint=endpoint,
+            manifest=AdapterManifest.from_bucket(bucket, "tenants.yaml"),
+            evaluation=RequiredEvaluation(requirements=["rougeL >= base + 20%"]),
+        )
+    """
+
+    requirements: Sequence[str]
+    dataset: str | None = None
+    exempt: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for setting, value in (
+            ("requirements", list(self.requirements)),
+            ("dataset", self.dataset),
+            ("exempt", list(self.exempt)),
+        ):
+            check_known(setting, value)
+        self.bar  # noqa: B018 - a wrong requirement is an error here
+
+    @property
+    def bar(self) -> EvaluationBar:
+        """The bar that the fleet stores."""
+        return EvaluationBar(
+            requirements=tuple(self.requirements),
+            dataset=None if self.dataset is None else self.dataset.removeprefix("sha256:"),
+            exempt=tuple(self.exempt),
+        )

@@ -18,6 +18,7 @@ from adapter_fleet.artifacts.packing import identity_of_archive
 from adapter_fleet.common.findings import Finding, Severity, shortened
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.common.validators import TOKEN, check_known, holds_token
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.manifest.manifest import (
     BucketArtifact,
     LocalArtifact,
@@ -25,7 +26,9 @@ from adapter_fleet.manifest.manifest import (
     ManifestAdapter,
     ManifestError,
     S3Artifact,
+    nothing_known,
 )
+from adapter_fleet.manifest.value_rules import unevaluated
 from multi_adapter_inference._internal.adapter_listing import (
     BucketAliases,
     adapter_entry,
@@ -195,6 +198,7 @@ class _DocumentManifest(AdapterManifest):
             bucket_names=sorted({bucket for _, bucket, *_ in _stored(compiled, bucket_names)}),
             adapter_tags={adapter.name: adapter.tags for adapter in compiled.adapters},
             asset=asset,
+            document=compiled,
         )
 
 
@@ -392,6 +396,19 @@ def _stored(
                 yield adapter, *bucket_and_key(uri), uri
             case BucketArtifact(alias=alias, key=key) if alias in bucket_names:
                 yield adapter, bucket_names[alias], key, f"{alias}:{key}"
+
+
+def check_evaluations(bound: BoundManifest, bar: EvaluationBar) -> None:
+    """Raise ValueError with each adapter whose evaluation does not reach a fleet's bar.
+
+    A manifest that synth does not know is left to the fleet.
+    """
+    if bound.document is None:
+        return
+    found = unevaluated(bound.document.adapters, bar, nothing_known)
+    findings = [violation.finding(adapter) for adapter, violation in found]
+    if findings:
+        raise _error(findings)
 
 
 def _error(findings: Sequence[Finding]) -> ValueError:

@@ -7,6 +7,10 @@ from typing import Self
 ADAPTER_HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
 """[V] The header in which SageMaker names the adapter of an invocation."""
 
+ENGINE_HEADER = "X-Local-SageMaker-Engine"
+"""The header of DescribeInferenceComponent's answer that names what really serves the copies. AWS has no such
+header: there, the image of the model says it. Here, the image is only declared."""
+
 SERVED_NAME = "lmi"
 """[V LMI] The name of the base model in a body's `model`, unless a setting gives it another one."""
 

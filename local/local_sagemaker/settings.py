@@ -21,6 +21,12 @@ ENGINE_COMMANDS: dict[Engine, str] = {
     "vllm": f"{{python}} -m local_sagemaker.vllm_engine {_SERVE}",
 }
 
+_ENGINE_NAMES: dict[Engine, str] = {
+    "numpy": "NumPy server of the embedded cloud",
+    "vllm": "vLLM CPU in the embedded cloud",
+}
+_OTHER_ENGINE = "a command of the user in the embedded cloud"
+
 # What stays when the profile changes.
 _KEPT_BY_PROFILES = ("engine", "engine_python", "engine_command", "dialect", "time_scale")
 
@@ -122,6 +128,11 @@ class Settings:
     def copy_command(self) -> str:
         """The command that serves one copy."""
         return self.engine_command or ENGINE_COMMANDS[self.engine]
+
+    @property
+    def engine_name(self) -> str:
+        """What serves one copy, in words for reports."""
+        return _OTHER_ENGINE if self.engine_command else _ENGINE_NAMES[self.engine]
 
     def container_dialect(self, environment: Mapping[str, str]) -> Literal["lmi", "vllm"]:
         """The dialect of a container with these environment variables."""

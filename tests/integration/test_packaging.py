@@ -86,6 +86,7 @@ def test_wheel_holds_the_four_packages_with_their_types_and_nothing_else(wheel: 
     top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert top == PACKAGES
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert {"adapters_cli/reports/page.css", "adapters_cli/reports/page.js"} <= set(names)
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 

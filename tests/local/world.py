@@ -57,6 +57,8 @@ async def settle() -> None:
 class FakeCopy:
     """A copy whose every call takes a moment of the clock, so that what may interleave does."""
 
+    engine = "fake"
+
     def __init__(self, clock: ManualClock, model: Path, environment: Mapping[str, str]) -> None:
         self._clock = clock
         self._end = asyncio.Event()

@@ -16,6 +16,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from adapter_fleet.common.serialization import converter
 from adapter_fleet.environment.environment_reader import read_environment
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
@@ -148,6 +149,10 @@ def settings_of(tmp_path: Path, fleet: str) -> FleetSettings:
         (
             "[fleets.Tenants.smoke]\nprompt = 'Hello'",
             {"smoke": SmokeRequest.from_prompt("Hello")},
+        ),
+        (
+            "[fleets.Tenants.evaluation]\nrequire = ['rougeL > base']\nexempt = ['legacy']",
+            {"evaluation": EvaluationBar(requirements=("rougeL > base",), exempt=("legacy",))},
         ),
     ],
 )

@@ -17,7 +17,8 @@ TEXTS = "Texts of both engines"
 STALE = "Answers after an update in place"
 PROTOCOL = "Answers to requests of the container protocol"
 LATENCY = "Latency of an adapter against the base"
-TITLES = (TEXTS, STALE, PROTOCOL, LATENCY)
+BENCHMARK = "`adapters benchmark`, a slot for each of four adapters"
+TITLES = (TEXTS, STALE, PROTOCOL, LATENCY, BENCHMARK)
 """The tables in their order."""
 
 _VERSIONS = """

@@ -1,29 +1,22 @@
 """Probes of adapters to publish: given, taken from a file beside the adapter, or found on a live endpoint."""
 
 import json
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from adapter_fleet.documents.strict_json import loads
-from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.sagemaker_port import (
-    ConflictError,
-    MissingError,
-    ModelFailedError,
-    RefusedError,
-    ThrottledError,
-)
+from adapter_fleet.fleet.state.sagemaker_port import RefusedError
 from adapter_fleet.manifest.desired import Artifact, Probe, new_nonce
 from adapter_fleet.manifest.manifest_adapter import BucketArtifact, ManifestAdapter, S3Artifact
 from adapter_fleet.manifest.value_rules import MAX_PROMPT_CHARACTERS, problems_of_probe
 from adapter_fleet.serving.completions import Completion
 from adapters_cli.artifacts.local_adapters import PROBE_FILE
+from adapters_cli.artifacts.temporary_component import temporary_component
 from adapters_cli.aws.account import Account
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.text import print_note
@@ -43,8 +36,6 @@ _AT_A_TIME = 8
 _MAX_TOKENS = 32
 _FOUND_CHARACTERS = 60
 _SHORTEST_BEGINNING = 12
-_WAIT_SECONDS = 2.0
-_MAX_WAIT_SECONDS = 900.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,47 +157,8 @@ class ProbeFinder:
         with ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="probe") as pool:
             return list(pool.map(answer, [new_nonce() for _ in range(count)]))
 
-    @contextmanager
-    def _preview(self, name: str, artifact: Artifact) -> Iterator[str]:
-        """Yield a component with an adapter, in service. It is deleted in the end."""
-        component = f"probe-{secrets.token_hex(4)}-{name}"[:63].rstrip("-")
-        service = self.account.service
-        try:
-            # A creation without an answer may have taken effect, so it is deleted like any other.
-            service.create(component, endpoint=self.endpoint, base=self.base, artifact=artifact, tags={})
-            live = self._ended(component)
-            if live is not Status.IN_SERVICE:
-                raise CommandError(f"{component} is {live}, so that it cannot be asked for its probe")
-            yield component
-        except ModelFailedError as error:
-            raise CommandError(f"the container did not answer: {error}") from error
-        finally:
-            self._delete(component)
-
-    def _ended(self, component: str) -> Status:
-        """Wait until the creation has ended; return the status. Raises CommandError if it takes too long."""
-        began = self.account.now()
-        while self.account.now() - began < _MAX_WAIT_SECONDS:
-            with suppress(ThrottledError):
-                live = self.account.service.describe(component)
-                if live is not None and not live.status.in_transition:
-                    return live.status
-            self.account.sleep(_WAIT_SECONDS)
-        raise CommandError(f"{component} does not come into service; delete it once it can be deleted")
-
-    def _delete(self, component: str) -> None:
-        began = self.account.now()
-        while True:
-            try:
-                self.account.service.delete(component)
-            except MissingError:
-                return
-            except (ConflictError, ThrottledError):
-                if self.account.now() - began >= _MAX_WAIT_SECONDS:
-                    raise
-                self.account.sleep(_WAIT_SECONDS)
-            else:
-                return
+    def _preview(self, name: str, artifact: Artifact) -> AbstractContextManager[str]:
+        return temporary_component(self.account, self.endpoint, self.base, name, artifact)
 
 
 def _common_beginning(texts: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from adapter_fleet.artifacts.checks.config_check import AdapterConfig
 from adapter_fleet.artifacts.packing import AdapterFiles
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.common.naming import check_component_name
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.model_shape import base_named
@@ -24,6 +25,7 @@ from adapters_cli.artifacts.publish_cache import PublishCache, Stamp, stamp_of
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, error_text
 from adapters_cli.output.progress_bars import TransferBars, Watch
+from adapters_cli.output.text import print_note
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -53,6 +55,8 @@ class PublishResult:
         S3's SHA-256 of the archive, in the form of a manifest.
     probe:
         What this version answers, if that was found out.
+    evaluation:
+        How this version did beside its base model, if it was evaluated.
     reasons:
         Why it failed.
     """
@@ -67,6 +71,7 @@ class PublishResult:
     size: int | None = None
     base_model: str | None = None
     probe: Probe | None = None
+    evaluation: EvaluationRecord | None = None
     reasons: tuple[str, ...] = ()
 
 
@@ -223,6 +228,30 @@ class Publisher:
             watch(position)
 
         return watched
+
+
+def publish_one(
+    store: ArchiveStore,
+    adapter: LocalAdapter,
+    limits: ServingLimits,
+    base: str | None,
+    given: str | None,
+) -> PublishResult:
+    """Check an adapter as `check_adapter` does, and upload it unless it is in S3.
+
+    Raises CommandError if it fails.
+    """
+    nothing_listed = Listing(archives={}, complete=False)
+    with TransferBars(1) as bars:
+        cache = PublishCache.of_user()
+        publisher = Publisher(store, nothing_listed, cache, bars, jobs=1, dry_run=False)
+        (candidate,) = publisher.map(lambda one: check_adapter(one, limits, base, given), [adapter])
+        (result,) = publisher.map(publisher.publish, [candidate])
+    for warning in candidate.warnings:
+        print_note(warning)
+    if result.reasons:
+        raise CommandError("\n".join(result.reasons))
+    return result
 
 
 def check_adapter(

@@ -5,15 +5,18 @@ https://docs.djl.ai/master/docs/serving/serving/docs/lmi/user_guides/lmi_input_o
 
 import json
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from adapter_fleet.common.aws_errors import code_of, container_message, message_of
 from adapter_fleet.serving.completions import PromptForm, PromptRequest, completion_of
 from adapters_cli.aws.account import Account
+from adapters_cli.aws.generation import Generation, GenerationRequest, generation_of
 from adapters_cli.output.errors import error_text
 
 if TYPE_CHECKING:
@@ -27,9 +30,36 @@ _CONFIG = Config(read_timeout=500, connect_timeout=10, retries={"total_max_attem
 _STATUSES_OF_FORMS = (400, 415, 422, 424)
 _ADAPTER = re.compile("adapter|lora", re.IGNORECASE)
 
+# What passes by itself: throttling, a model that is not ready, a service or a container that is busy. No copy
+# to ask, which may be scaled out meanwhile, has the code of any wrong request (facts: [T]).
+_TEMPORARY_CODES = frozenset(
+    {
+        "ThrottlingException",
+        "Throttling",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "ModelNotReadyException",
+        "ServiceUnavailable",
+        "InternalFailure",
+        "InternalDependencyException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+    }
+)
+_TEMPORARY_STATUSES = (408, 429, 502, 503, 504)
+_NO_CAPACITY = re.compile("has no (capacity|copies)|rate exceeded", re.IGNORECASE)
+
 
 class InvocationError(Exception):
-    """A component did not answer. The text is the reason."""
+    """A component did not answer. The text is the reason.
+
+    temporary:
+        True if the same request may be answered later.
+    """
+
+    def __init__(self, text: str, *, temporary: bool = False) -> None:
+        super().__init__(text)
+        self.temporary = temporary
 
 
 class UnaskedError(InvocationError):
@@ -42,20 +72,55 @@ class RuntimeEndpoint:
     def __init__(self, name: str, client: "SageMakerRuntimeClient") -> None:
         self._name = name
         self._client = client
+        self._form = -1
 
     @classmethod
-    def connect(cls, name: str, account: Account) -> "RuntimeEndpoint":
-        """Return an endpoint of an account. Raises BotoCoreError without a region."""
-        return cls(name, account.client("sagemaker-runtime", _CONFIG))
+    def connect(cls, name: str, account: Account, *, connections: int = 10) -> "RuntimeEndpoint":
+        """Return an endpoint of an account, for so many requests at once.
+
+        Raises BotoCoreError without a region.
+        """
+        config = _CONFIG.merge(Config(max_pool_connections=connections))
+        return cls(name, account.client("sagemaker-runtime", config))
+
+    def generate(self, component: str, request: GenerationRequest) -> Generation:
+        """Return a component's whole answer, with its tokens and seconds. Raises InvocationError."""
+        try:
+            return self._generated(component, request)
+        except (ClientError, BotoCoreError) as error:
+            raise invocation_error(error) from error
+
+    def _generated(self, component: str, request: GenerationRequest) -> Generation:
+        """Ask in the first form that the container takes; it is the only form from then on."""
+        bodies = request.bodies()
+        forms = [self._form] if self._form in range(len(bodies)) else range(len(bodies))
+        refusal: ClientError | None = None
+        for form in forms:
+            started = time.perf_counter()
+            try:
+                content = self._send(component, bodies[form], stream=False)["Body"].read()
+            except ClientError as error:
+                if not _refuses_form(error):
+                    raise
+                refusal = refusal or error
+                continue
+            seconds = time.perf_counter() - started
+            answer = _parse(content)
+            found = generation_of(answer, seconds)
+            if found is None:
+                raise _unknown(answer)
+            if len(bodies) > 1:
+                self._form = form
+            return found
+        assert refusal is not None
+        raise refusal
 
     def answer(self, component: str, prompt: PromptRequest, *, stream: bool) -> Iterator[str]:
         """Yield a component's answer: in one piece, or in many for a stream. Raises InvocationError."""
         try:
             yield from self._answered(component, prompt, stream=stream)
-        except (ClientError, HTTPClientError) as error:
-            raise InvocationError(_error_text(error)) from error
-        except BotoCoreError as error:
-            raise UnaskedError(str(error)) from error
+        except (ClientError, BotoCoreError) as error:
+            raise invocation_error(error) from error
 
     def _answered(self, component: str, prompt: PromptRequest, *, stream: bool) -> Iterator[str]:
         """Yield the answer to a prompt. A container that refuses completions gets it in LMI's own schema."""
@@ -89,7 +154,7 @@ class RuntimeEndpoint:
         yield completion.text
 
     def _pieces(self, response: Any) -> Iterator[str]:
-        for line in _lines(event["PayloadPart"]["Bytes"] for event in response["Body"]):
+        for line in lines(event["PayloadPart"]["Bytes"] for event in response["Body"]):
             # Completions come as server-sent events, LMI's own schema as lines of JSON.
             data = line.removeprefix(b"data:").strip()
             if data == b"[DONE]" or line.startswith(b":") or not data:
@@ -103,7 +168,7 @@ class RuntimeEndpoint:
                     raise _unknown(other)
 
 
-def _lines(parts: Iterable[bytes]) -> Iterator[bytes]:
+def lines(parts: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the lines of a stream, whose parts end anywhere."""
     pending = b""
     for part in parts:
@@ -135,6 +200,22 @@ def _refuses_form(error: ClientError) -> bool:
     status = error.response.get("OriginalStatusCode")
     message = str(error.response.get("OriginalMessage") or container_message(message_of(error)))
     return code_of(error) == "ModelError" and status in _STATUSES_OF_FORMS and not _ADAPTER.search(message)
+
+
+def invocation_error(error: ClientError | BotoCoreError) -> InvocationError:
+    """Return an error of AWS as the reason why there is no answer."""
+    if isinstance(error, ClientError):
+        return InvocationError(_error_text(error), temporary=_is_temporary(error))
+    if isinstance(error, HTTPClientError):
+        return InvocationError(_error_text(error), temporary=True)
+    return UnaskedError(str(error), temporary=isinstance(error, NoConnectionError))
+
+
+def _is_temporary(error: ClientError) -> bool:
+    if code_of(error) == "ModelError":
+        return error.response.get("OriginalStatusCode") in _TEMPORARY_STATUSES
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return code_of(error) in _TEMPORARY_CODES or status >= 500 or bool(_NO_CAPACITY.search(message_of(error)))
 
 
 def _error_text(error: Exception) -> str:

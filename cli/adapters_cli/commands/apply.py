@@ -64,7 +64,7 @@ def apply(
         found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
         target = manifest_target(found)
         stored = _stored(found, target)
-        file = ManifestFile.read(manifest, target)
+        file = ManifestFile.read(manifest, target, found.registry)
         if file.local:
             publish = f"publish them first: adapters publish s3://BUCKET/PREFIX --manifest {manifest}"
             raise CommandError("\n".join([*map(str, file.mistakes), *file.local, publish]))

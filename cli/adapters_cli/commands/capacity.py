@@ -33,6 +33,7 @@ from adapters_cli.fleets.fleet_lookup import (
     newest_generation,
 )
 from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.load.measured_hits import read_measured_hits
 from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.models.base_model_option import BaseModelOption
 from adapters_cli.models.capacity_picture import screen
@@ -110,6 +111,14 @@ def capacity(
     adapters: Annotated[
         int | None, typer.Option("--adapters", min=0, metavar="N", help="Number of adapters to count with.")
     ] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option(
+            "--measured",
+            metavar="FILE",
+            help="A benchmark.json of `adapters benchmark --cold`: tier hits predicted beside measured ones.",
+        ),
+    ] = None,
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
@@ -145,6 +154,7 @@ def capacity(
             larger=tuple(workload.on_larger(sizing))[:_MAX_LARGER],
             adapters=count,
             placement=_placement(file),
+            hits=() if measured is None else tuple(read_measured_hits(measured, workload.lora)),
         )
         _print_report(report, as_json=as_json)
         if not report.fits:

@@ -24,7 +24,7 @@ from adapters_cli.fleets.fleet_lookup import (
 )
 from adapters_cli.fleets.fleet_status import read_adapter_state
 from adapters_cli.fleets.name_completion import complete_adapter
-from adapters_cli.fleets.versions import print_earlier_versions, version_document
+from adapters_cli.fleets.versions import figures_text, print_earlier_versions, version_document
 from adapters_cli.output.errors import CommandError, reported_errors
 from adapters_cli.output.tables import print_rows
 from adapters_cli.output.text import print_note, timestamp
@@ -82,13 +82,20 @@ def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None
                 event.before or "-",
                 event.after or "-",
                 "-" if event.seconds is None else f"{event.seconds:.1f}",
-                why or "",
+                _why(event, why),
             )
             for event, why in events
         ]
         print_rows(_HEADINGS, rows, styled=1, spare=_SPARE)
         if present is not None:
             print_earlier_versions(present)
+
+
+def _why(event: Event, why: str | None) -> str:
+    """Return the reason of an event, and how the version did that it brought."""
+    evaluation = event.after_artifact.evaluation if event.after_artifact is not None else None
+    evaluated = None if evaluation is None else f"evaluated: {figures_text(evaluation)}"
+    return "; ".join(filter(None, (why, evaluated)))
 
 
 def _event_document(event: Event, why: str | None) -> dict[str, object]:

@@ -17,6 +17,7 @@ from adapter_fleet.fleet.state.generations import Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError
 from adapter_fleet.manifest.writer import manifest_text
+from adapters_cli.artifacts.temporary_component import TAG
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import EndpointComponents
 from adapters_cli.fleets.fleet_lookup import (
@@ -180,7 +181,12 @@ def _of_no_fleet(
         if live is not None and live.base is not None and (base is None or live.base == base)
     }
     tags = components.tags(adapters)
-    return {name: (adapters[name], own) for name, own in sorted(tags.items()) if FLEET_TAG not in own}
+    return {
+        name: (adapters[name], own)
+        for name, own in sorted(tags.items())
+        # A preview is gone in a moment.
+        if FLEET_TAG not in own and TAG not in own
+    }
 
 
 def _of_stack(component: str, stack: str) -> str:

@@ -1,11 +1,7 @@
 """`adapters invoke`: send one prompt to adapters of a fleet, or to components of an endpoint."""
 
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,12 +9,9 @@ from adapter_fleet.serving.completions import PromptRequest
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import ComponentOption, find_components
 from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption
-from adapters_cli.output.answers import AnswerView, ComponentAnswer, JsonLines, PlainText, Screen
+from adapters_cli.output.answers import ComponentAnswer
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import NO_ANSWER
-
-if TYPE_CHECKING:
-    from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
 
 
 def invoke(
@@ -57,6 +50,7 @@ def invoke(
     """
     # Imported here: botocore takes long, and `--help` does without.
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
+    from adapters_cli.aws.shown_answers import show_answers
 
     with reported_errors():
         account = account_of(context)
@@ -70,52 +64,8 @@ def invoke(
         temperature=temperature,
     )
     answers = [ComponentAnswer(component=component, name=name) for component, name in asked.names.items()]
-    view = _view(answers, as_json=as_json)
-    try:
-        for piece in _ask_all(connected, request, answers, stream=stream):
-            view.add(piece)
-    finally:
-        view.end()
+    show_answers(connected, request, answers, stream=stream, as_json=as_json)
     if all(answer.unasked for answer in answers):
         raise typer.Exit(NO_ANSWER)
     if any(answer.error is not None for answer in answers):
         raise typer.Exit(1)
-
-
-def _view(answers: list[ComponentAnswer], *, as_json: bool) -> AnswerView:
-    if as_json:
-        return JsonLines(answers)
-    return Screen(answers) if sys.stdout.isatty() else PlainText(answers)
-
-
-def _ask_all(
-    endpoint: "RuntimeEndpoint", request: PromptRequest, answers: list[ComponentAnswer], *, stream: bool
-) -> Iterator[str]:
-    """Ask all components at the same time; yield each piece after it was added to its answer."""
-    from adapters_cli.aws.runtime_endpoint import UnaskedError
-
-    pieces: SimpleQueue[tuple[ComponentAnswer, str | None]] = SimpleQueue()
-
-    def ask(answer: ComponentAnswer) -> None:
-        started = time.perf_counter()
-        try:
-            for piece in endpoint.answer(answer.component, request, stream=stream):
-                pieces.put((answer, piece))
-        except Exception as error:  # of any kind: the other answers are still shown
-            answer.error = str(error) or type(error).__name__
-            answer.unasked = isinstance(error, UnaskedError)
-        finally:
-            answer.seconds = time.perf_counter() - started
-            pieces.put((answer, None))
-
-    for answer in answers:
-        # Daemon threads: Ctrl-C does not wait for the answers.
-        threading.Thread(target=ask, args=[answer], daemon=True).start()
-    open_answers = len(answers)
-    while open_answers:
-        answer, piece = pieces.get()
-        if piece is None:
-            open_answers -= 1
-        else:
-            answer.text += piece
-            yield piece

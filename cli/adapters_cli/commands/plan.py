@@ -56,7 +56,7 @@ def plan(
         found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
         target = manifest_target(found)
         try:
-            desired, warnings = ManifestFile.read(manifest, target).desired(target)
+            desired, warnings = ManifestFile.read(manifest, target, found.registry).desired(target)
         except MistakesError as error:
             if as_json:
                 _print_document(Preview(), mistakes=error.findings)

@@ -2,35 +2,58 @@
 
 import json
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.filesize import decimal
 
 from adapter_fleet.common.findings import shortened
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapter_fleet.manifest.desired import Artifact
-from adapter_fleet.manifest.manifest import LocalArtifact, ManifestAdapter, S3Artifact
+from adapter_fleet.manifest.manifest import BucketArtifact, LocalArtifact, ManifestAdapter, S3Artifact
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters, print_leftovers
 from adapters_cli.artifacts.publish_cache import PublishCache
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
+from adapters_cli.evaluation.gate_options import (
+    BertModelOption,
+    EvaluateOption,
+    GateOptions,
+    MaxTokensOption,
+    MessagesColumnOption,
+    MetricOption,
+    NoWorseThanOption,
+    OutputOption,
+    PromptColumnOption,
+    ReferenceColumnOption,
+    RequireOption,
+    SampleOption,
+    SeedOption,
+    StopOption,
+    TemplateOption,
+)
+from adapters_cli.fleets.base_place import BasePlace, base_place
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.serving_limits import ServingLimits
-from adapters_cli.output.errors import CommandError, UsageError, error_text, reported_errors
+from adapters_cli.output.errors import CommandError, UsageError, error_text, option_errors, reported_errors
 from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import counted, few, print_error, print_note
+from adapters_cli.output.text import counted, few, one_line, print_error, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.artifacts.archive_store import ArchiveStore
+    from adapters_cli.artifacts.evaluation_gate import EvaluationGate
     from adapters_cli.artifacts.probes import ProbeOptions
     from adapters_cli.artifacts.publisher import Candidate, PublishResult
+    from adapters_cli.evaluation.result import EvaluationResult
 
 _HEADINGS = ("ADAPTER", "STATE", "IDENTITY", "RANK", "SIZE", "WHY")
 
@@ -93,6 +116,29 @@ def publish(
             help="Base component, or a fleet's stack: find or verify the probes there.",
         ),
     ] = None,
+    evaluate: EvaluateOption = None,
+    evaluate_on: Annotated[
+        str | None,
+        typer.Option(
+            "--evaluate-on",
+            metavar="BASE|STACK",
+            help="Base component, or a fleet's stack, to evaluate on; else that of --probe-on.",
+            rich_help_panel="Evaluation",
+        ),
+    ] = None,
+    require: RequireOption = None,
+    no_worse_than: NoWorseThanOption = None,
+    metric: MetricOption = None,
+    bert_model: BertModelOption = None,
+    prompt_column: PromptColumnOption = "prompt",
+    reference_column: ReferenceColumnOption = "reference",
+    template: TemplateOption = None,
+    messages_column: MessagesColumnOption = None,
+    sample: SampleOption = None,
+    seed: SeedOption = 0,
+    max_tokens: MaxTokensOption = 256,
+    stop: StopOption = None,
+    evaluation_output: OutputOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what is new.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
@@ -104,6 +150,10 @@ def publish(
     A probe is a prompt and what this adapter answers, and the base model does not. The fleet asks it, and so
     knows that nobody else answers in the adapter's place. It is given, or in the file `probe.json` beside the
     weights, or found with --probe-on, which runs each adapter there for a moment.
+
+    With --evaluate, each version and the base model are asked a dataset, on a component that is there for a
+    moment. The result is stored beside the archive, and the manifest records it. A version that does not
+    reach what --require asks is not named in the manifest.
 
     Ends with 1 if an adapter failed. The others are published, and the manifest keeps its entry of the failed
     one.
@@ -117,6 +167,26 @@ def publish(
             raise UsageError(f"'--base-model' should be a name, got {base_model!r}")
         account = account_of(context)
         probes = _probe_options(account, probe_prompt or [], probe_answer, probe_on, manifest=manifest)
+        gate_options = None
+        if evaluate is not None:
+            gate_options = GateOptions.of(
+                evaluate,
+                require=require or (),
+                no_worse_than=no_worse_than,
+                metric=metric or (),
+                bert_model=bert_model,
+                prompt_column=prompt_column,
+                reference_column=reference_column,
+                template=template,
+                messages_column=messages_column,
+                sample=sample,
+                seed=seed,
+                max_tokens=max_tokens,
+                stop=stop or (),
+            )
+        elif require or no_worse_than or evaluate_on:
+            raise UsageError("--require, --no-worse-than and --evaluate-on are for --evaluate DATASET")
+        place = _evaluation_place(account, gate_options, evaluate_on or probe_on, manifest=manifest)
         limits = ServingLimits.of_options(account, container=container, max_lora_rank=max_lora_rank)
         store = ArchiveStore(account.s3, destination)
         declared = None if manifest is None else _Declared(manifest, account, base_model)
@@ -130,6 +200,10 @@ def publish(
         )
         if declared is not None and not dry_run:
             results = [_with_probe(result, probes, declared) for result in results]
+            if gate_options is not None and place is not None:
+                with _gate(account, place, gate_options, evaluation_output) as gate:
+                    results = [_with_evaluation(result, gate, declared) for result in results]
+            _note_lost_evaluations(results, declared)
         _print_results(results, as_json=as_json)
         changed = False
         try:
@@ -185,20 +259,9 @@ def _probe_options(
         raise UsageError("--probe-prompt needs --probe-answer, or --probe-on to find the answer")
     finder = None
     if target is not None:
-        endpoint, base = _base_of(account, target)
-        finder = ProbeFinder(account=account, endpoint=endpoint, base=base)
+        place = base_place(account, target, option="--probe-on")
+        finder = ProbeFinder(account=account, endpoint=place.endpoint, base=place.base)
     return ProbeOptions(prompts=tuple(prompts), answer=answer, finder=finder)
-
-
-def _base_of(account: Account, target: str) -> tuple[str, str]:
-    """Return the endpoint and the base component that a base's or a stack's name means."""
-    live = account.service.describe(target)
-    if live is None:
-        found = newest_generation(find_fleet(account, stack=target, name=None, table=None)).request.target
-        return found.endpoint, found.base
-    if live.base is not None or live.endpoint is None:
-        raise UsageError(f"'--probe-on' should be a base component or a stack, got the adapter {target!r}")
-    return live.endpoint, target
 
 
 def _with_probe(result: "PublishResult", options: "ProbeOptions", declared: "_Declared") -> "PublishResult":
@@ -220,6 +283,107 @@ def _with_probe(result: "PublishResult", options: "ProbeOptions", declared: "_De
             " for this one and cannot tell the two apart"
         )
     return replace(result, probe=probe)
+
+
+def _evaluation_place(
+    account: Account, options: GateOptions | None, target: str | None, *, manifest: str | None
+) -> BasePlace | None:
+    if options is None:
+        return None
+    if manifest is None:
+        raise UsageError("an evaluation is recorded in a manifest; give one with --manifest")
+    if target is None:
+        raise UsageError("where to evaluate? Give --evaluate-on with a base component or a fleet's stack")
+    return base_place(account, target, option="--evaluate-on")
+
+
+@contextmanager
+def _gate(
+    account: Account, place: BasePlace, options: GateOptions, output: Path | None
+) -> "Iterator[EvaluationGate]":
+    """Yield the gate. Without an output, the answers are forgotten in the end."""
+    from adapters_cli.artifacts.evaluation_gate import EvaluationGate
+    from adapters_cli.artifacts.evaluation_store import EvaluationStore
+    from adapters_cli.artifacts.version_evaluation import VersionEvaluator
+    from adapters_cli.evaluation.answer_log import open_log
+
+    with ExitStack() as stack:
+        folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evaluation-")))
+        log = stack.enter_context(open_log(folder))
+        evaluator = VersionEvaluator(
+            account=account,
+            endpoint=place.endpoint,
+            base=place.base,
+            dataset=options.dataset,
+            metrics=options.metrics,
+            decoding=options.decoding,
+            log=log,
+            requirements=options.requirements,
+            seed=options.seed,
+        )
+        with option_errors():
+            evaluator.check()
+        yield EvaluationGate(
+            evaluator=evaluator,
+            store=EvaluationStore(account.s3),
+            no_worse_than_last=options.no_worse_than_last,
+            report=partial(_report, output),
+        )
+
+
+def _report(output: Path | None, name: str, result: "EvaluationResult") -> None:
+    from adapters_cli.reports.verdict import headline
+
+    print_note(f"{name}: {one_line(headline(result))}")
+    if output is not None:
+        from adapters_cli.reports.report_files import write_reports
+
+        write_reports(result, output / name)
+
+
+def _with_evaluation(
+    result: "PublishResult", gate: "EvaluationGate", declared: "_Declared"
+) -> "PublishResult":
+    """Return the result with the adapter's evaluation, or as failed if it does not pass."""
+    from adapters_cli.artifacts.publisher import PublishState
+
+    if result.uri is None or result.state is PublishState.FAILED:
+        return result
+    entry = declared.entry(result.name)
+    artifact = Artifact(uri=result.uri, digest=result.identity, checksum=result.checksum)
+    last = None if entry is None else _version_of(entry)
+    try:
+        record = gate.pass_(result.name, artifact, last, None if entry is None else entry.evaluation)
+    except (CommandError, ServiceError, ClientError, BotoCoreError) as error:
+        reasons = tuple(error_text(error).splitlines())
+        return replace(result, state=PublishState.FAILED, reasons=reasons)
+    return replace(result, evaluation=record)
+
+
+def _version_of(entry: ManifestAdapter) -> Artifact | None:
+    """Return the version of an entry; None if it has only been on this machine."""
+    match entry.artifact:
+        case S3Artifact(uri=uri):
+            return Artifact(uri=uri, digest=entry.known_digest)
+        case BucketArtifact(key=key):
+            # Its results are beside the archive, in a bucket that only the deployment knows.
+            return Artifact(uri=key, digest=None)
+    return None
+
+
+def _note_lost_evaluations(results: Sequence["PublishResult"], declared: "_Declared") -> None:
+    """Say which entries lose the evaluation of their earlier version."""
+    lost = [
+        result.name
+        for result in results
+        if not result.reasons
+        and result.evaluation is None
+        and (entry := declared.entry(result.name)) is not None
+        and entry.evaluation is not None
+        and entry.known_digest != result.identity
+    ]
+    if lost:
+        print_note(f"not evaluated, so that the manifest drops that of the earlier version: {few(lost)}")
 
 
 def _of_manifest(declared: "_Declared | None", name: str | None) -> list[LocalAdapter]:
@@ -304,6 +468,7 @@ class _Declared:
                 checksum=result.checksum,
                 rank=result.rank,
                 probe=result.probe,
+                evaluation=result.evaluation,
             )
             for result in results
             if not result.reasons

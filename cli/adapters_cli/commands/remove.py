@@ -91,7 +91,7 @@ def _of_fleet(fleet: Fleet | None, target: Target | None) -> str:
 
 def _check_guard(fleet: Fleet, target: Target, text: bytes, manifest: EditableManifest) -> None:
     """Raise CommandError if the fleet would refuse the manifest."""
-    file = ManifestFile.of(text, target, where=manifest.where, folder=manifest.folder)
+    file = ManifestFile.of(text, target, fleet.registry, where=manifest.where, folder=manifest.folder)
     desired, _ = file.desired(target)
     preview = preview_manifest(fleet, target, desired)
     if preview.refused is not None:

@@ -21,10 +21,8 @@ from adapters_cli.fleets.fleet_lookup import (
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
+from adapters_cli.fleets.versions import is_named
 from adapters_cli.output.errors import CommandError, reported_errors
-
-_MIN_DIGEST_LENGTH = 4
-"""A version may be named by its digest's first characters, at least as many as these."""
 
 
 def rollback(
@@ -114,11 +112,11 @@ def _last_good(name: str, versions: Sequence[Artifact], want: DesiredAdapter) ->
 
 def _named(name: str, versions: Sequence[Artifact], version: str, want: DesiredAdapter) -> Artifact:
     """Return the version that `--to` names. Raises CommandError for none, several, or the manifest's."""
-    found = [artifact for artifact in versions if _is_named(artifact, version)]
+    found = [artifact for artifact in versions if is_named(artifact, version)]
     if len(found) > 1:
         several = ", ".join(artifact.digest or artifact.uri for artifact in found)
         raise CommandError(f"'--to {version}' names several versions of adapter '{name}': {several}")
-    if _is_named(want.artifact, version) or (found and found[0].same_version_as(want.artifact)):
+    if is_named(want.artifact, version) or (found and found[0].same_version_as(want.artifact)):
         raise CommandError(f"version {version} of adapter '{name}' is what the manifest says; see --undo")
     if not found:
         known = [artifact.version for artifact in versions if not artifact.same_version_as(want.artifact)]
@@ -127,14 +125,3 @@ def _named(name: str, versions: Sequence[Artifact], version: str, want: DesiredA
             f" ({', '.join(known) or 'there is none'}), got {version!r}"
         )
     return found[0]
-
-
-def _is_named(artifact: Artifact, version: str) -> bool:
-    digest = version.removeprefix("sha256:").lower()
-    if (
-        artifact.digest is not None
-        and len(digest) >= _MIN_DIGEST_LENGTH
-        and artifact.digest.startswith(digest)
-    ):
-        return True
-    return version in (artifact.version, artifact.uri)

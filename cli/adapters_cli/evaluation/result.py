@@ -162,6 +162,35 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What a language model says about one subject's answers beside the baseline's, asked in both orders.
+
+    judge:
+        The model, as the user named it.
+    better, worse, equal:
+        Items by whose answer is better. If the two orders disagree, the item is equal.
+    disagreements:
+        How many of the equal items are so because the orders disagree.
+    unclear:
+        Items about which the judge gave no verdict.
+    p_value:
+        Two-sided, of the sign test over the better and worse items.
+    verdicts:
+        `better`, `worse` or `equal`, by item id.
+    """
+
+    judge: str
+    subject: str
+    better: int
+    worse: int
+    equal: int
+    disagreements: int
+    unclear: int
+    p_value: float
+    verdicts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class RequirementOutcome:
     """A requirement, the subject that it was held against, and why it is met or not."""
 
@@ -197,6 +226,7 @@ class EvaluationResult:
     items: Sequence[EvaluatedItem]
     requirements: Sequence[RequirementOutcome] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    judgements: Sequence[Judgement] = ()
 
     @property
     def passed(self) -> bool:

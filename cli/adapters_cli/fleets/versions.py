@@ -2,9 +2,26 @@
 
 from typing import Any
 
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Artifact
+from adapter_fleet.manifest.writer import plain_evaluation
 from adapters_cli.fleets.fleet_status import AdapterState
 from adapters_cli.output.text import print_note
+
+_MIN_DIGEST_LENGTH = 4
+"""A version may be named by its digest's first characters, at least as many as these."""
+
+
+def is_named(artifact: Artifact, version: str) -> bool:
+    """Return True if a person means this version: by its short name, its URI, or its digest's beginning."""
+    digest = version.removeprefix("sha256:").lower()
+    if (
+        artifact.digest is not None
+        and len(digest) >= _MIN_DIGEST_LENGTH
+        and artifact.digest.startswith(digest)
+    ):
+        return True
+    return version in (artifact.version, artifact.uri)
 
 
 def version_document(artifact: Artifact | None) -> dict[str, Any] | None:
@@ -15,7 +32,16 @@ def version_document(artifact: Artifact | None) -> dict[str, Any] | None:
         "version": artifact.version,
         "digest": None if artifact.digest is None else f"sha256:{artifact.digest}",
         "uri": artifact.uri,
+        **({} if artifact.evaluation is None else {"evaluation": plain_evaluation(artifact.evaluation)}),
     }
+
+
+def figures_text(evaluation: EvaluationRecord) -> str:
+    """Return the figures of an evaluation on one line: `rougeL 0.41 (base 0.2), exact_match 0.9 (base 0)`."""
+    return ", ".join(
+        f"{metric} {figure.adapter:.4g} (base {figure.base:.4g})"
+        for metric, figure in evaluation.figures.items()
+    )
 
 
 def print_earlier_versions(adapter: AdapterState) -> None:

@@ -19,13 +19,14 @@ import yaml
 
 from adapter_fleet.documents.scalars import plain_scalar
 from adapter_fleet.documents.yaml_reader import YAML_LOADER
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
-from adapter_fleet.manifest.writer import plain_probe
+from adapter_fleet.manifest.writer import plain_evaluation, plain_probe
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.output.errors import CommandError
 
-_Value = str | int | dict[str, Any]
+_Value = str | int | float | dict[str, Any]
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+=-]*(?<!:)")
 
@@ -39,6 +40,9 @@ class PublishedAdapter:
         with another checksum.
     probe:
         What this version answers. Without one, an entry keeps the probe that it has.
+    evaluation:
+        How this version did. Without one, an entry of this version keeps what it has, and one of another
+        version loses it.
     """
 
     name: str
@@ -47,13 +51,22 @@ class PublishedAdapter:
     rank: int
     checksum: str | None = None
     probe: Probe | None = None
+    evaluation: EvaluationRecord | None = None
 
     @property
     def entry(self) -> dict[str, Any]:
         """Its new entry."""
         checksum = {} if self.checksum is None else {"checksum": self.checksum}
         probe = {} if self.probe is None else {"probe": plain_probe(self.probe)}
-        return {"name": self.name, "artifact": self.uri, **checksum, "rank": self.rank, **probe}
+        evaluation = {} if self.evaluation is None else {"evaluation": plain_evaluation(self.evaluation)}
+        return {
+            "name": self.name,
+            "artifact": self.uri,
+            **checksum,
+            "rank": self.rank,
+            **probe,
+            **evaluation,
+        }
 
 
 def edited(
@@ -140,11 +153,18 @@ class _Edit:
             after.base_model == (self.before.base_model or self.base_model)
             and list(after.adapters[: len(kept)]) == kept
             and [
-                (adapter.name, adapter.artifact, adapter.checksum, adapter.rank, adapter.probe)
+                (
+                    adapter.name,
+                    adapter.artifact,
+                    adapter.checksum,
+                    adapter.rank,
+                    adapter.probe,
+                    adapter.evaluation,
+                )
                 for adapter in after.adapters[len(kept) :]
             ]
             == [
-                (made.name, S3Artifact(uri=made.uri), made.checksum, made.rank, made.probe)
+                (made.name, S3Artifact(uri=made.uri), made.checksum, made.rank, made.probe, made.evaluation)
                 for made in self.added
             ]
         )
@@ -158,7 +178,13 @@ def _as_published(entry: ManifestAdapter, made: PublishedAdapter) -> ManifestAda
         checksum=made.checksum or entry.checksum,
         rank=made.rank,
         probe=made.probe or entry.probe,
+        evaluation=_evaluation_of(entry, made),
     )
+
+
+def _evaluation_of(entry: ManifestAdapter, made: PublishedAdapter) -> EvaluationRecord | None:
+    """Return the evaluation of the published version; None if there is none."""
+    return made.evaluation or (entry.evaluation if entry.known_digest == made.identity else None)
 
 
 def _edited_json(text: str, edit: _Edit) -> str | None:
@@ -178,6 +204,9 @@ def _edited_json(text: str, edit: _Edit) -> str | None:
                 entry["rank"] = made.rank
             if made.probe:
                 entry["probe"] = plain_probe(made.probe)
+            entry.pop("evaluation", None)
+            if evaluation := _evaluation_of(before, made):
+                entry["evaluation"] = plain_evaluation(evaluation)
     document["adapters"] += [made.entry for made in edit.added]
     if edit.base_model is not None:
         document = {"base_model": edit.base_model, **document}
@@ -241,6 +270,47 @@ class _YamlText:
                 self._set(members[key], new)
             else:
                 self._insert_key(entry, members["artifact"], key, new)
+        if before.evaluation != (evaluation := _evaluation_of(before, made)):
+            self._set_evaluation(entry, evaluation)
+
+    def _set_evaluation(self, entry: yaml.MappingNode, evaluation: EvaluationRecord | None) -> None:
+        """Replace, add or remove an entry's evaluation. In a block, it is one too."""
+        index = next((n for n, (key, _) in enumerate(entry.value) if key.value == "evaluation"), None)
+        column = entry.value[0][0].start_mark.column
+        if evaluation is None:
+            if index is not None:
+                self._remove(entry, index)
+            return
+        plain = plain_evaluation(evaluation)
+        lines = [f"evaluation: {_flow(plain)}"]
+        if not entry.flow_style:
+            lines = [
+                "evaluation:",
+                *(f"{' ' * column}  {key}: {_text(value)}" for key, value in plain.items()),
+            ]
+        if index is not None:
+            key, old = entry.value[index]
+            self._edits.append((key.start_mark.index, self._end(old), self._line_end.join(lines)))
+        elif entry.flow_style:
+            self._insert(self._end(entry.value[-1][1]), f", {lines[0]}")
+        else:
+            self._insert_lines(self._end(entry), [f"{' ' * column}{lines[0]}", *lines[1:]])
+
+    def _remove(self, entry: yaml.MappingNode, index: int) -> None:
+        """Remove a key and its value, with the lines of a block or one comma of a flow."""
+        key, value = entry.value[index]
+        start, end = key.start_mark.index, self._end(value)
+        if index > 0 and entry.flow_style:
+            start = self._end(entry.value[index - 1][1])
+        elif index > 0:
+            start = self._text.rindex("\n", 0, start) + 1
+            line_end = self._text.find("\n", end) + 1
+            # A comment behind it stays, on the line.
+            if line_end and not self._text[end:line_end].strip():
+                end = line_end
+        elif len(entry.value) > 1:
+            end = entry.value[1][0].start_mark.index
+        self._edits.append((start, end, ""))
 
     def _set(self, node: yaml.Node, value: _Value) -> None:
         self._edits.append((node.start_mark.index, self._end(node), _text(value)))
@@ -327,7 +397,7 @@ def _text(value: _Value) -> str:
     """Return a value as YAML on one line: a scalar plain if it keeps its meaning, else quoted."""
     if isinstance(value, dict):
         return _flow(value)
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return str(value)
     if _PLAIN.fullmatch(value) and isinstance(plain_scalar(value), str):
         return value
@@ -338,7 +408,7 @@ def _text(value: _Value) -> str:
 
 
 def _flow(entry: dict[str, Any]) -> str:
-    return "{" + ", ".join(f"{key}: {_text(value)}" for key, value in entry.items()) + "}"
+    return "{" + ", ".join(f"{_text(key)}: {_text(value)}" for key, value in entry.items()) + "}"
 
 
 def _block(entry: dict[str, Any], dash: int, column: int) -> list[str]:

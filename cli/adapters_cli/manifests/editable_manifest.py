@@ -4,8 +4,7 @@ import os
 import random
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from adapter_fleet.manifest.manifest import Manifest
@@ -13,16 +12,10 @@ from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
 from adapters_cli.output.errors import CommandError
-
-try:
-    import fcntl
-except ImportError:  # Windows has none
-    fcntl = None  # type: ignore[assignment]
+from adapters_cli.output.folder_lock import locked_folder
 
 _MAX_ATTEMPTS = 20
 _WAIT_SECONDS = 0.2
-
-_LOCK = ".adapters.lock"
 
 _EMPTY = {"json": b'{\n  "adapters": []\n}\n', "yaml": b"adapters: []\n"}
 
@@ -98,7 +91,7 @@ class _EditableFile(EditableManifest):
     def try_to_write(self) -> None:
         made = self._path.with_name(f".{self._path.name}.next")
         try:
-            with _only_writer(self._path.parent):
+            with locked_folder(self._path.parent):
                 made.touch()
                 made.unlink()
         except OSError as error:
@@ -106,7 +99,7 @@ class _EditableFile(EditableManifest):
 
     def update(self, change: TextChange) -> bool:
         made = self._path.with_name(f".{self._path.name}.next")
-        with _only_writer(self._path.parent):
+        with locked_folder(self._path.parent):
             made.unlink(missing_ok=True)  # left by a writer that was killed
             before = self.read()
             after = change(before)
@@ -124,26 +117,6 @@ class _EditableFile(EditableManifest):
                 made.unlink(missing_ok=True)
                 raise
         return True
-
-
-@contextmanager
-def _only_writer(folder: Path) -> Iterator[None]:
-    """Lock a folder against other commands that write in it.
-
-    The lock ends with the process. Windows cannot lock folders: there a file in the folder is locked.
-    """
-    if fcntl is None:
-        from filelock import FileLock
-
-        with FileLock(folder / _LOCK):
-            yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class _EditableObject(EditableManifest):

@@ -51,6 +51,7 @@ def entries_of(desired: DesiredFleet, target: Target) -> list[ManifestAdapter]:
                 smoke=None if adapter.smoke == target.settings.smoke else adapter.smoke,
                 smokeless=adapter.smoke is None and target.settings.smoke is not None,
                 probe=adapter.artifact.probe,
+                evaluation=adapter.artifact.evaluation,
                 component=None
                 if adapter.component == f"{target.prefix}-{adapter.name}"
                 else adapter.component,

@@ -8,6 +8,8 @@ from pathlib import Path
 from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
 from adapter_fleet.common.findings import Finding, Severity, shortened
 from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.known_versions import KnownVersions
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, ManifestError
 from adapter_fleet.serving.base_model import BaseModelFacts
@@ -41,8 +43,8 @@ class ManifestFile:
     mistakes: tuple[Finding, ...] = ()
 
     @classmethod
-    def read(cls, path: Path, target: Target) -> "ManifestFile":
-        """Read a file, or `-` for standard input.
+    def read(cls, path: Path, target: Target, registry: Registry) -> "ManifestFile":
+        """Read a file, or `-` for standard input, for the fleet of a registry.
 
         Raises MistakesError if it is no manifest, and UsageError if there is no such file.
         """
@@ -53,10 +55,12 @@ class ManifestFile:
                 text, where, folder = path.read_bytes(), str(path), path.parent
             except OSError as error:
                 raise UsageError(f"{path}: {error.strerror or error}") from None
-        return cls.of(text, target, where=where, folder=folder)
+        return cls.of(text, target, registry, where=where, folder=folder)
 
     @classmethod
-    def of(cls, text: bytes, target: Target, *, where: str, folder: Path | None) -> "ManifestFile":
+    def of(
+        cls, text: bytes, target: Target, registry: Registry, *, where: str, folder: Path | None
+    ) -> "ManifestFile":
         """Parse a text. Raises MistakesError if it is no manifest."""
         try:
             manifest = Manifest.parse(text, where=where, folder=folder)
@@ -67,6 +71,8 @@ class ManifestFile:
             max_lora_rank=target.settings.max_lora_rank,
             base_model=target.settings.base_model,
             fleet_tags=target.tags,
+            evaluation=target.settings.evaluation,
+            is_known=KnownVersions(registry),
         )
         unknown = manifest.unknown_references(buckets=target.buckets, archives=target.archives)
         findings += [finding for finding in unknown if finding not in findings]

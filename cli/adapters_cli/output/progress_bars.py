@@ -1,4 +1,4 @@
-"""Progress bars of uploads on a terminal. In a pipe nothing is shown."""
+"""Progress bars of uploads and of questions, on a terminal. In a pipe nothing is shown."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from adapters_cli.output.text import one_line
@@ -101,3 +101,50 @@ class _Amount(ProgressColumn):
             return Text(f"{count}, {rate(sent, seconds)}" if sent else count)
         speed = f", {decimal(round(task.speed))}/s" if task.speed else ""
         return Text(f"{decimal(int(task.completed))} of {decimal(int(task.total or 0))}{speed}")
+
+
+class AnswerBar:
+    """A bar for questions: how many are answered, how many answers are errors, and how long it takes yet."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            _AnswerAmount(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._lock = threading.Lock()
+        self._errors = 0
+
+    def __enter__(self) -> "AnswerBar":
+        if self._progress.console.is_terminal:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress.console.is_terminal:
+            self._progress.stop()
+
+    def watching(self, what: str, count: int) -> Callable[[bool], None]:
+        """Show a bar for so many questions; return what is called after each with False for an error."""
+        self._errors = 0
+        task = self._progress.add_task(what, total=count, errors=0)
+
+        def watch(answered: bool) -> None:
+            with self._lock:
+                self._errors += not answered
+                self._progress.update(task, advance=1, errors=self._errors)
+
+        return watch
+
+
+class _AnswerAmount(ProgressColumn):
+    """How many questions are answered, and how many answers are errors."""
+
+    def render(self, task: Task) -> Text:
+        errors = f", {task.fields['errors']} errors" if task.fields["errors"] else ""
+        return Text(f"{task.completed:.0f} of {task.total or 0:.0f}{errors}")

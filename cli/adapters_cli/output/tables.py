@@ -36,6 +36,9 @@ STYLES = {
     "keep": "dim",
     "uploaded": "green",
     "skipped": "dim",
+    "better": "green",
+    "worse": "red",
+    "unclear": "dim",
 }
 """Style of a state or result. A word that is not here is yellow."""
 

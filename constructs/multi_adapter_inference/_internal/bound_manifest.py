@@ -9,6 +9,7 @@ from typing import Any
 from aws_cdk import Duration, FileAssetLocation
 from aws_cdk import aws_s3 as s3
 
+from adapter_fleet.manifest.manifest import Manifest
 from multi_adapter_inference._internal.asset_folder import AssetFolder
 
 MANIFESTS = AssetFolder(name="adapter-manifests", suffix=".json")
@@ -44,6 +45,8 @@ class BoundManifest:
         For a manifest in S3: where it is.
     asset:
         For a manifest that is an asset: where it was staged.
+    document:
+        What the manifest says. None if synth does not know it.
     """
 
     properties: Mapping[str, Any]
@@ -52,3 +55,4 @@ class BoundManifest:
     adapter_tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     object: ManifestObject | None = None
     asset: FileAssetLocation | None = None
+    document: Manifest | None = None

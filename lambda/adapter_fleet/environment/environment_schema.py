@@ -10,6 +10,7 @@ from typing import Any
 
 from adapter_fleet.common.validators import check_whole_number
 from adapter_fleet.documents.schema import known_or_meant
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.instance_types import check_instance_type
@@ -291,6 +292,27 @@ class SmokeTable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluationTable:
+    """`[fleets.<name>.evaluation]`: what the evaluation of a new version should reach."""
+
+    require: list[str]
+    dataset: str | None = None
+    exempt: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.bar  # noqa: B018 - a wrong requirement is an error here
+
+    @property
+    def bar(self) -> EvaluationBar:
+        """The bar of the fleet."""
+        return EvaluationBar(
+            requirements=tuple(self.require),
+            dataset=None if self.dataset is None else self.dataset.removeprefix("sha256:"),
+            exempt=tuple(self.exempt),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class FleetTable:
     """`[fleets.<name>]`: a fleet's manifest, in a file or in a bucket, and the fleet's policies."""
 
@@ -318,6 +340,7 @@ class FleetTable:
     allow_base_replacement: bool = False
     keep_registry: bool = False
     smoke: SmokeTable | None = None
+    evaluation: EvaluationTable | None = None
 
     def __post_init__(self) -> None:
         _check_one_of(manifest=self.manifest, bucket=self.bucket)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adapter_fleet.common.serialization import converter
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.serving.completions import PromptForm, PromptRequest
 
 DEFAULT_MAX_TOKENS = 16
@@ -66,6 +67,8 @@ class Artifact:
         The archive to copy from, if `uri` is the fleet's own copy.
     probe:
         What this version answers, and no other one. A rollback goes back to the version's own probe.
+    evaluation:
+        How this version did beside the base model, if the manifest has it.
     """
 
     uri: str
@@ -74,6 +77,7 @@ class Artifact:
     checksum: str | None = field(default=None, compare=False)
     source: str | None = field(default=None, compare=False)
     probe: Probe | None = field(default=None, compare=False)
+    evaluation: EvaluationRecord | None = field(default=None, compare=False)
 
     @property
     def version(self) -> str:

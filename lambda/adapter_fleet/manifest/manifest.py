@@ -27,6 +27,9 @@ tag-count             at most 40 tags, and at most 50 with those of the fleet
 smoke-request         a prompt or a body, and a regular expression
 probe-form            a prompt of at most 2,000 characters and an answer of at most 200
 probe-shared          a probe that no other version in the manifest may answer (a warning)
+evaluation-form       a result in S3, a dataset's digest, a time, and 1 to 20 metrics with finite figures
+evaluation-agrees     the evaluation of this version, by the identity in the result's key
+evaluation-required   an evaluation that reaches the fleet's bar, for each version that is new to the fleet
 component-name        a valid name for a component
 component-unique      no component twice, ignoring case
 bucket-known          the alias of a bucket of the fleet
@@ -38,7 +41,7 @@ asset-known           an asset that was uploaded with the fleet
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -54,6 +57,7 @@ from adapter_fleet.documents.document import (
 )
 from adapter_fleet.documents.reader import read
 from adapter_fleet.documents.schema import dotted, known_or_meant
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
@@ -71,6 +75,7 @@ from adapter_fleet.manifest.value_rules import (
     Violation,
     duplicates,
     shared_probes,
+    unevaluated,
     violations,
     violations_in_fleet,
 )
@@ -90,6 +95,11 @@ __all__ = [
     "S3Artifact",
     "named_digest",
 ]
+
+
+def nothing_known(_adapter: str, _digest: str) -> bool:
+    """Return False: each version needs its evaluation, as for a fleet that is new."""
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +178,13 @@ class Manifest:
         max_lora_rank: int | None = None,
         base_model: str | None = None,
         fleet_tags: Mapping[str, str] | None = None,
+        evaluation: EvaluationBar | None = None,
+        is_known: Callable[[str, str], bool] = nothing_known,
     ) -> list[Finding]:
         """Apply the rules that need the fleet and its endpoint. An argument of None skips its rules.
 
-        Base models are the same if the last parts of their names are.
+        Base models are the same if the last parts of their names are. `is_known` is called with an adapter's
+        name and the digest of a version whose evaluation would be refused, and accepts it.
         """
         found = []
         if self.base_model and base_model and not BaseModelFacts(name=base_model).is_named(self.base_model):
@@ -188,6 +201,11 @@ class Manifest:
                 for violation in violations_in_fleet(
                     adapter, prefix, max_lora_rank, components, fleet_tags or {}
                 )
+            ]
+        if evaluation is not None:
+            found += [
+                violation.finding(adapter)
+                for adapter, violation in unevaluated(self.adapters, evaluation, is_known)
             ]
         return found
 
@@ -218,6 +236,8 @@ class Manifest:
         max_lora_rank: int | None = None,
         base_model: str | None = None,
         fleet_tags: Mapping[str, str] | None = None,
+        evaluation: EvaluationBar | None = None,
+        is_known: Callable[[str, str], bool] = nothing_known,
     ) -> DesiredFleet:
         """Look up the bucket of each alias and the URI of each asset, and name the components.
 
@@ -227,7 +247,12 @@ class Manifest:
         Raises ManifestError with every unknown reference, and with the findings of `findings`.
         """
         findings = self.findings(
-            prefix=prefix, max_lora_rank=max_lora_rank, base_model=base_model, fleet_tags=fleet_tags
+            prefix=prefix,
+            max_lora_rank=max_lora_rank,
+            base_model=base_model,
+            fleet_tags=fleet_tags,
+            evaluation=evaluation,
+            is_known=is_known,
         )
         artifacts = []
         for adapter in self.adapters:
@@ -314,4 +339,11 @@ def _located(adapter: ManifestAdapter, uri: str, kept_archives: str | None) -> A
     digest, source = adapter.known_digest, None
     if isinstance(adapter.artifact, AssetArtifact) and kept_archives is not None:
         uri, source = f"{kept_archives}{adapter.artifact.identity}{ARCHIVE_SUFFIX}", uri
-    return Artifact(uri=uri, digest=digest, checksum=adapter.checksum, source=source, probe=adapter.probe)
+    return Artifact(
+        uri=uri,
+        digest=digest,
+        checksum=adapter.checksum,
+        source=source,
+        probe=adapter.probe,
+        evaluation=adapter.evaluation,
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import component_name
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe, SmokeRequest
 
 
@@ -62,6 +63,8 @@ class ManifestAdapter:
         True for an adapter without a smoke request (`smoke: false`), even if the fleet has a default one.
     probe:
         What this version of the adapter answers, and the base model does not.
+    evaluation:
+        How this version did beside the base model, as `adapters publish --evaluate` writes it.
     component:
         The component's name if it is not `<prefix>-<name>`, such as that of a component made by hand.
     where:
@@ -76,6 +79,7 @@ class ManifestAdapter:
     smoke: SmokeRequest | None = None
     smokeless: bool = False
     probe: Probe | None = None
+    evaluation: EvaluationRecord | None = None
     component: str | None = None
     checksum: str | None = None
     where: str = field(default="", compare=False)

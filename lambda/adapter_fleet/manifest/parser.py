@@ -25,6 +25,7 @@ from adapter_fleet.documents.schema import (
     strict_converter,
     structure_what_fits,
 )
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
 from adapter_fleet.manifest.desired import Probe, SmokeRequest
 from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
@@ -73,6 +74,24 @@ class ProbeEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FigureEntry:
+    """The figures of a metric in the document."""
+
+    base: float | None = None
+    adapter: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationEntry:
+    """The record of an evaluation in the document."""
+
+    result: str | None = None
+    dataset: str | None = None
+    at: str | None = None
+    figures: dict[str, FigureEntry] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class BucketEntry:
     """An archive by alias and key in the document."""
 
@@ -102,6 +121,7 @@ class AdapterEntry(DefaultsEntry):
     digest: str | None = None
     checksum: str | None = None
     probe: ProbeEntry | None = None
+    evaluation: EvaluationEntry | None = None
     component: str | None = None
 
 
@@ -241,6 +261,7 @@ class ManifestParser:
             smoke=self._smoke(entry.smoke, keys),
             smokeless=entry.smoke is False,
             probe=self._probe(entry.probe, (*keys, "probe")),
+            evaluation=self._evaluation(entry.evaluation, (*keys, "evaluation")),
             component=entry.component,
             where=self._place(keys),
         )
@@ -314,6 +335,23 @@ class ManifestParser:
         if entry.prompt is None or entry.answer is None:
             return None
         return Probe(prompt=entry.prompt, answer=entry.answer, max_tokens=entry.max_tokens)
+
+    def _evaluation(self, entry: EvaluationEntry | None, keys: Keys) -> EvaluationRecord | None:
+        if entry is None:
+            return None
+        self._require(entry, ("result", "dataset", "at", "figures"), keys)
+        dataset = self._digest(entry.dataset, (*keys, "dataset"))
+        for metric, figure in (entry.figures or {}).items():
+            self._require(figure, ("base", "adapter"), (*keys, "figures", metric))
+        if any(known[: len(keys)] == keys for known in self._faulty):
+            return None
+        figures = {
+            metric: Figure(base=figure.base or 0, adapter=figure.adapter or 0)
+            for metric, figure in (entry.figures or {}).items()
+        }
+        return EvaluationRecord(
+            result=entry.result or "", dataset=dataset or "", at=entry.at or "", figures=figures
+        )
 
     def _artifact(self, value: _ArtifactValue, keys: Keys) -> ArtifactReference | None:
         if isinstance(value, BucketEntry):

@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, DIGEST
@@ -12,6 +12,8 @@ from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import FLEET_TAG, check_component_name
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.documents.schema import Keys, dotted
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation.evaluation_record import problems_of_record
 from adapter_fleet.manifest.desired import Probe, SmokeRequest
 from adapter_fleet.manifest.expressions import problem_of_expression
 from adapter_fleet.manifest.manifest_adapter import (
@@ -79,6 +81,7 @@ def violations(adapter: ManifestAdapter) -> Iterator[Violation]:
     if adapter.probe is not None:
         for key, problem in problems_of_probe(adapter.probe):
             yield Violation("probe-form", ("probe", key), problem)
+    yield from _of_evaluation(adapter)
 
 
 def violations_of_settings(
@@ -162,6 +165,22 @@ def shared_probes(adapters: Iterable[ManifestAdapter]) -> Iterator[tuple[Manifes
             yield adapter, Violation("probe-shared", ("probe", "answer"), f"{message} {short_repr(answer)}")
 
 
+def unevaluated(
+    adapters: Iterable[ManifestAdapter], bar: EvaluationBar, is_known: Callable[[str, str], bool]
+) -> Iterator[tuple[ManifestAdapter, Violation]]:
+    """Find the versions whose evaluation does not reach a bar, but for exempt adapters and known versions.
+
+    `is_known` is called with an adapter's name and a version's digest.
+    """
+    for adapter in adapters:
+        problems = list(bar.problems(adapter.evaluation, adapter=adapter.name))
+        digest = adapter.known_digest
+        if not problems or bar.is_exempt(adapter.name) or (digest and is_known(adapter.name, digest)):
+            continue
+        for key, problem in problems:
+            yield adapter, Violation("evaluation-required", ("evaluation", *filter(None, [key])), problem)
+
+
 def _used_twice(what: str, value: str, other: ManifestAdapter) -> str:
     return (
         f"{what}: should be its own, whatever the case, and {_whose(other)} has it, got {short_repr(value)}"
@@ -236,6 +255,19 @@ def _of_checksum(artifact: ArtifactReference, checksum: str | None) -> Iterator[
         yield Violation("checksum-form", ("checksum",), message)
     elif isinstance(artifact, LocalArtifact | AssetArtifact):
         yield Violation("checksum-form", ("checksum",), "is for an archive in S3, got a path or an asset")
+
+
+def _of_evaluation(adapter: ManifestAdapter) -> Iterator[Violation]:
+    evaluation = adapter.evaluation
+    if evaluation is None:
+        return
+    problems = list(problems_of_record(evaluation))
+    for key, problem in problems:
+        yield Violation("evaluation-form", ("evaluation", key), problem)
+    known = adapter.known_digest
+    if not problems and known is not None and evaluation.identity != known:
+        message = f"should be of this version, sha256:{known}, got one of sha256:{evaluation.identity}"
+        yield Violation("evaluation-agrees", ("evaluation", "result"), message)
 
 
 def problem_of_tag(key: str, value: str) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from adapter_fleet.documents.scalars import plain_scalar
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe, SmokeRequest
 from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,
@@ -48,6 +49,7 @@ def _plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
         "tags": dict(adapter.tags) or None,
         "smoke": False if adapter.smokeless else smoke and _plain_smoke(smoke),
         "probe": adapter.probe and plain_probe(adapter.probe),
+        "evaluation": adapter.evaluation and plain_evaluation(adapter.evaluation),
         "component": adapter.component,
     }
     return {key: value for key, value in entry.items() if value is not None}
@@ -65,6 +67,19 @@ def plain_probe(probe: Probe) -> dict[str, str | int]:
     """Return a probe as an entry has it."""
     most = {} if probe.max_tokens is None else {"max_tokens": probe.max_tokens}
     return {"prompt": probe.prompt, "answer": probe.answer, **most}
+
+
+def plain_evaluation(record: EvaluationRecord) -> dict[str, Any]:
+    """Return the record of an evaluation as an entry has it."""
+    return {
+        "result": record.result,
+        "dataset": f"sha256:{record.dataset}",
+        "at": record.at,
+        "figures": {
+            metric: {"base": figure.base, "adapter": figure.adapter}
+            for metric, figure in record.figures.items()
+        },
+    }
 
 
 def _plain_artifact(artifact: ArtifactReference) -> str | dict[str, str]:

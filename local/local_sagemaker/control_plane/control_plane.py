@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from local_sagemaker.control_plane.component import base_of
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.deployments import Deployments
@@ -36,6 +37,12 @@ class SageMakerControlPlane:
             **self.endpoints.operations,
             **components.operations,
         }
+
+    def engines(self, component: str) -> list[str]:
+        """What serves the copies of a component or of its base, in words; nothing if it has no copy."""
+        found = self.components.find(component)
+        copies = [] if found is None else base_of(found).running_copies
+        return sorted({copy.engine for copy in copies})
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """Answer an API call; ApiError if it is refused."""

@@ -16,6 +16,10 @@ class Copy(Protocol):
         """Whether the copy still runs."""
 
     @property
+    def engine(self) -> str:
+        """What serves it, in words."""
+
+    @property
     def outstanding(self) -> int:
         """Number of requests in progress."""
 

@@ -15,6 +15,7 @@ from ministack.core.responses import StreamingResponse, get_account_id, get_regi
 
 from local_sagemaker.autoscaling.service import AutoScaling
 from local_sagemaker.clock import SystemClock
+from local_sagemaker.container_protocol import ENGINE_HEADER
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.faults import Faults
@@ -162,7 +163,18 @@ class Cloud:
             return refusal(ApiError("SerializationException", str(error)), CONTENT_TYPE, "message")
         if self.faults.loses_answer(operation):
             return 200, {"Content-Type": CONTENT_TYPE}, _lost_answer()
-        return 200, {"Content-Type": CONTENT_TYPE}, json.dumps(answer).encode()
+        return (
+            200,
+            {"Content-Type": CONTENT_TYPE, **self._engine(operation, request)},
+            json.dumps(answer).encode(),
+        )
+
+    def _engine(self, operation: str, request: Mapping[str, Any]) -> dict[str, str]:
+        """Return the header that names what serves a described component."""
+        if operation != "DescribeInferenceComponent":
+            return {}
+        engines = self.plane().engines(request["InferenceComponentName"])
+        return {ENGINE_HEADER: ", ".join(engines)} if engines else {}
 
     def _authorize(
         self, operation: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]

@@ -50,7 +50,9 @@ class ContainerProcess:
         log: Path,
         links: Path | None = None,
         number: int = 0,
+        engine: str = "",
     ):
+        self.engine = engine
         self._process = process
         self._log = CopyLog(log)
         self.number = number
@@ -78,13 +80,15 @@ class ContainerProcess:
         groups: ProcessGroups,
         links: Path | None = None,
         number: int = 0,
+        engine: str = "",
         **options: str,
     ) -> "ContainerProcess":
         """Start the server on a model and wait until it answers pings.
 
         `groups` records the process group. With `links`, a folder, the path of an adapter depends on its name
-        alone. `options` are the values of the command's other placeholders, or another Python. Raises
-        HostingError with the end of its log if it is not healthy in time.
+        alone. `engine` is what serves the copy, in words. `options` are the values of the command's other
+        placeholders, or another Python. Raises HostingError with the end of its log if it is not healthy in
+        time.
         """
         with reserved_port() as port:
             values = {"python": sys.executable, "model_dir": model, "port": port} | options
@@ -102,7 +106,7 @@ class ContainerProcess:
                 except OSError as error:
                     raise HostingError(f"The container could not be started: {error}") from error
             groups.add(process.pid)
-            container = cls(process, port, groups=groups, log=log, links=links, number=number)
+            container = cls(process, port, groups=groups, log=log, links=links, number=number, engine=engine)
             try:
                 await asyncio.wait_for(container._healthy(), start_seconds)
             except (TimeoutError, HostingError):

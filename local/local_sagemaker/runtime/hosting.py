@@ -66,6 +66,7 @@ class LocalHosting:
             number=number,
             python=settings.engine_python or sys.executable,
             links=self._root / f"adapters-{number}" if settings.update_path == "same" else None,
+            engine=settings.engine_name,
             dialect=settings.container_dialect(environment),
             prefix_cache=settings.prefix_cache,
         )

@@ -368,6 +368,11 @@ def test_a_value_of_another_type_is_an_error_with_file_key_and_value(
         ),
         (
             "[base_model]",
+            "[fleets.a]\nmanifest = 'a.yaml'\n[fleets.a.evaluation]\nrequire = []\n[base_model]",
+            "fleets.a.evaluation: 'evaluation' should have one requirement or more, got none",
+        ),
+        (
+            "[base_model]",
             "[fleets.a]\nmanifest = 'a.yaml'\ndrift_probes = 5\n[base_model]",
             "fleets.a: 'drift_probes' should be given with drift_check only, got 5",
         ),

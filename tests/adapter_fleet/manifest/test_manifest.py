@@ -1,6 +1,6 @@
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from jsonschema import Draft202012Validator
 from adapter_fleet.common.findings import Severity
 from adapter_fleet.documents import yaml_reader
 from adapter_fleet.documents.reader import read
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
 from adapter_fleet.manifest import manifest
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe, SmokeRequest
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, Probe, SmokeRequest
 from adapter_fleet.manifest.manifest import (
     SCHEMA_FILE,
     AssetArtifact,
@@ -228,6 +229,14 @@ adapters:
             assert error.findings  # noqa: PT017
 
 
+FIGURE = {"base": 0.5, "adapter": 1}
+EVALUATION: dict[str, Any] = {
+    "result": f"s3://bucket/x/sha256-{A}.evaluations/20260301T093000Z-{B[:12]}.json",
+    "dataset": f"sha256:{B}",
+    "at": "2026-03-01T09:30:00Z",
+    "figures": {"rougeL": {"base": 0.25, "adapter": 1}, "exact_match": {"base": 0, "adapter": 0.5}},
+}
+
 BROKEN = [
     ({"name": "-a"}, "name: should be letters, digits and hyphens and begin and end with no hyphen"),
     ({"name": "a.b"}, "name: should be letters, digits and hyphens"),
@@ -308,6 +317,37 @@ BROKEN = [
         "probe.max_tokens: should be above 0, got 0",
     ),
     ({"probe": {"prompt": "x", "answer": "y", "expect": "z"}}, "probe.expect: unknown key"),
+    ({"evaluation": "x"}, "evaluation: should be a mapping, got 'x'"),
+    ({"evaluation": {**EVALUATION, "at": None}}, "evaluation.at: should be"),
+    (
+        {"evaluation": {**EVALUATION, "result": "s3://b/r.json"}},
+        "evaluation.result: should be 's3://<bucket>/",
+    ),
+    (
+        {"evaluation": {**EVALUATION, "result": f"s3://b/x/sha256-{B}.evaluations/r.json"}},
+        f"evaluation.result: should be of this version, sha256:{A}, got one of sha256:{B}",
+    ),
+    ({"evaluation": {**EVALUATION, "dataset": A}}, "evaluation.dataset: should be 'sha256:' and 64 hex"),
+    ({"evaluation": {**EVALUATION, "at": "yesterday"}}, "evaluation.at: should be a time such as"),
+    ({"evaluation": {**EVALUATION, "at": "2026-13-01T09:30:00Z"}}, "evaluation.at: should be a time such as"),
+    ({"evaluation": {**EVALUATION, "figures": {}}}, "evaluation.figures: should have 1 to 20 metrics, got 0"),
+    (
+        {"evaluation": {**EVALUATION, "figures": {f"m{n}": FIGURE for n in range(21)}}},
+        "evaluation.figures: should have 1 to 20 metrics, got 21",
+    ),
+    (
+        {"evaluation": {**EVALUATION, "figures": {"m" * 101: FIGURE}}},
+        "evaluation.figures: a metric should have 1 to 100 characters",
+    ),
+    (
+        {"evaluation": {**EVALUATION, "figures": {"m": {"base": 1}}}},
+        "evaluation.figures.m.adapter: should be given, got nothing",
+    ),
+    (
+        {"evaluation": {**EVALUATION, "figures": {"m": {"base": "1", "adapter": 1}}}},
+        "evaluation.figures.m.base: should be a number, got '1'",
+    ),
+    ({"evaluation": {**EVALUATION, "more": 1}}, "evaluation.more: unknown key"),
     ({"component": "a_b"}, "component: should be letters, digits and hyphens"),
 ]
 
@@ -317,6 +357,8 @@ UNSEEN = [
     {"tags": {"k": "a;b"}},
     {"smoke": {"prompt": "a", "expect": "(a"}},
     {"smoke": {"prompt": "a", "expect": "a{99999999999}"}},
+    {"evaluation": {**EVALUATION, "result": f"s3://b/x/sha256-{B}.evaluations/r.json"}},
+    {"evaluation": {**EVALUATION, "at": "2026-13-01T09:30:00Z"}},
 ]
 
 
@@ -342,6 +384,49 @@ def test_probe_goes_with_the_artifact_and_is_written_again(max_tokens: int | Non
     again = Manifest.parse(read.to_json(), where="adapters.json", folder=None)
     assert again.adapters == read.adapters
     assert schema_takes(entry(probe=plain))
+
+
+def test_evaluation_goes_with_the_artifact_and_is_written_again() -> None:
+    read = parse(entry(evaluation=EVALUATION))
+    (desired,) = read.resolve(prefix="p", buckets={}, archives={}).adapters
+    assert desired.artifact.evaluation == EvaluationRecord(
+        result=EVALUATION["result"],
+        dataset=B,
+        at="2026-03-01T09:30:00Z",
+        figures={"rougeL": Figure(base=0.25, adapter=1), "exact_match": Figure(base=0, adapter=0.5)},
+    )
+    assert DesiredFleet.from_json(DesiredFleet(adapters=(desired,)).to_json()).adapters == (desired,)
+    for text in (read.to_json(), manifest_text(read.adapters).encode()):
+        assert Manifest.parse(text, where="adapters.yaml", folder=None).adapters == read.adapters
+    assert schema_takes(entry(evaluation=EVALUATION))
+
+
+NUMBERS = st.floats(-1e6, 1e6, allow_nan=False) | st.integers(-5, 5).map(float)
+METRICS = st.text(min_size=1, max_size=12).filter(str.isprintable)
+
+
+@given(st.dictionaries(METRICS, st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=20))
+def test_any_evaluation_is_written_and_read_as_the_same(figures: dict[str, tuple[float, float]]) -> None:
+    (plain,) = parse(entry(evaluation=EVALUATION)).adapters
+    assert plain.evaluation is not None
+    made = {metric: Figure(base=base, adapter=own) for metric, (base, own) in figures.items()}
+    adapter = replace(plain, evaluation=replace(plain.evaluation, figures=made))
+    manifest = Manifest.of([adapter])
+    for text in (manifest.to_json(), manifest_text([adapter]).encode()):
+        assert Manifest.parse(text, where="adapters.yaml", folder=None).adapters == (adapter,)
+
+
+def test_figure_that_is_no_finite_number_is_an_error() -> None:
+    text = manifest_text(parse(entry(evaluation=EVALUATION)).adapters).replace("0.25", ".nan")
+    assert "evaluation.figures.rougeL.base: a number should be finite" in errors(text)[0]
+
+
+def test_evaluation_of_an_upload_is_compared_with_its_identity(tmp_path: Path) -> None:
+    text = entry(artifact="./acme", evaluation=EVALUATION)
+    read = parse(text, folder=tmp_path)
+    assert read.with_assets({"acme": A}).adapters[0].evaluation is not None
+    with pytest.raises(ManifestError, match="evaluation-agrees"):
+        read.with_assets({"acme": B})
 
 
 @pytest.mark.parametrize(
@@ -402,6 +487,10 @@ class TestSharedProbes:
 
 def test_manifest_without_probes_has_the_digest_that_it_had() -> None:
     assert b"probe" not in parse(entry()).to_json()
+
+
+def test_manifest_without_evaluations_has_the_digest_that_it_had() -> None:
+    assert b"evaluation" not in parse(entry()).to_json()
 
 
 def test_tags_may_have_letters_of_any_language() -> None:

@@ -16,6 +16,7 @@ from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 from adapter_fleet.manifest.manifest import Manifest
+from adapters_cli.artifacts.temporary_component import TAG
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fleet_account import FakeAccount
@@ -58,6 +59,13 @@ def test_manifest_has_what_belongs_to_no_fleet(run: Run, directory: Path) -> Non
     assert (one.name, one.component, one.tags) == ("one", None, {"team": "support"})
     assert (two.name, two.component, two.tags) == ("two", "two", {})
     assert {one.digest, two.digest} == {identity(directory)}
+
+
+def test_preview_is_left_out(run: Run, world: World) -> None:
+    world.service.make("preview-00000000-acme", "s3://hand/made.tar.gz", tags={TAG: "2026-03-01T09:30:00Z"})
+    result = run("import", "--endpoint", "endpoint")
+    assert result.stderr.splitlines()[0] == "2 adapters on 'endpoint' belong to no fleet"
+    assert "preview-" not in result.stdout
 
 
 def test_no_fleet_is_needed_for_a_manifest(run: Run) -> None:

@@ -12,6 +12,7 @@ from typer.testing import Result
 
 from adapter_fleet.artifacts.packing import identity, pack
 from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
@@ -22,6 +23,7 @@ from adapters_cli.commands.plan import summary
 from adapters_cli.fleets.preview import Action
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
+from tests.cli.fleet_account import FakeAccount
 
 Run = Callable[..., Result]
 Write = Callable[..., Path]
@@ -36,6 +38,33 @@ def deployed(world: World) -> None:
     world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
     world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
     world.settle()
+
+
+class TestRequiredEvaluations:
+    """A fleet that holds new versions to their evaluations."""
+
+    @pytest.fixture(autouse=True)
+    def with_bar(self, world: World) -> None:
+        bar = EvaluationBar(requirements=("rougeL >= base + 20%",))
+        world.with_settings(FleetSettings(evaluation=bar))
+        old = replace(artifact("acme"), digest=f"{1:064x}")
+        world.deploy(replace(adapter("acme"), artifact=old))
+        world.settle()
+
+    @pytest.mark.parametrize("command", ["plan", "apply"])
+    def test_new_version_is_a_mistake_as_the_fleet_would_say(
+        self, run: Run, manifest: Write, account: FakeAccount, world: World, command: str
+    ) -> None:
+        world.target = replace(world.target, manifest="s3://bucket/live.yaml")
+        world.deploy(*world.registry.desired(world.newest().number).adapters)
+        world.settle()
+        result = run(command, manifest(acme=2))
+        assert result.exit_code == 1
+        assert "adapter 'acme': evaluation: should be recorded, as the fleet requires" in result.stderr
+        assert account.buckets.objects == {}
+
+    def test_version_in_force_is_none(self, run: Run, manifest: Write) -> None:
+        assert run("plan", manifest(acme=1)).exit_code == 0
 
 
 class TestLostBase:

@@ -18,8 +18,8 @@ from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.artifacts import archive_store
 from adapters_cli.artifacts import publish_cache as memory
 from adapters_cli.aws.account import Account
-from adapters_cli.manifests import editable_manifest as manifest_place
 from adapters_cli.manifests.editable_manifest import EditableManifest
+from adapters_cli.output import folder_lock
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.publishing import BUCKET, STORED, World, fields
 from tests.fakes.errors import client_error
@@ -221,6 +221,7 @@ class TestUploading:
                     "rank": 8,
                     "size": len(world.s3.bodies(BUCKET)[world.key("acme")]),
                     "base_model": "acme/tiny-base",
+                    "evaluation": None,
                     "probe": None,
                     "reasons": [],
                 }
@@ -681,7 +682,7 @@ class TestManifest:
         self, tmp_path: Path, platform: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         if platform == "Windows":
-            monkeypatch.setattr(manifest_place, "fcntl", None)
+            monkeypatch.setattr(folder_lock, "fcntl", None)
         place = EditableManifest.of(str(tmp_path / "fleet.yaml"), Account())
         began, may_end = threading.Event(), threading.Event()
 

@@ -212,7 +212,7 @@ class TestFoundOnAnEndpoint:
         result = world.publish(path, *options, "--probe-prompt", "Who?")
         assert result.exit_code == 0, result.output
         created = service.written[0].partition(" ")[2]
-        assert re.fullmatch("probe-[0-9a-f]{8}-beta", created)
+        assert re.fullmatch("preview-[0-9a-f]{8}-beta", created)
 
     def test_preview_whose_creation_had_no_answer_is_deleted(self, world: World) -> None:
         service = self.service(world)

@@ -10,13 +10,24 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
+from adapter_fleet.manifest.writer import plain_evaluation
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.output.errors import CommandError
 
 OLD, NEW = "0" * 64, "a" * 64
 BEFORE = f"s3://bucket/v1/sha256-{OLD}.tar.gz"
+
+
+def evaluation(identity: str) -> EvaluationRecord:
+    return EvaluationRecord(
+        result=f"s3://bucket/v1/sha256-{identity}.evaluations/20260301T093000Z-{'b' * 12}.json",
+        dataset="b" * 64,
+        at="2026-03-01T09:30:00Z",
+        figures={"rougeL": Figure(base=0.25, adapter=1e-05), "regex:a: #'b": Figure(base=0, adapter=1)},
+    )
 
 
 def published(name: str, rank: int = 8) -> PublishedAdapter:
@@ -184,6 +195,7 @@ def manifests(draw: st.DrawFn) -> str:
             | ({"rank": draw(st.sampled_from([8, 16]))} if draw(st.booleans()) else {})
             | ({"smoke": {"prompt": prompt}} if prompt is not None and prompt.strip() else {})
             | ({"digest": f"sha256:{OLD}"} if draw(st.booleans()) else {})
+            | ({"evaluation": plain_evaluation(evaluation(OLD))} if draw(st.booleans()) else {})
         )
     flow = draw(st.sampled_from([True, False, None]))
     text = yaml.safe_dump(
@@ -214,7 +226,8 @@ def test_all_else_stays_in_any_layout(text: str, chosen: st.DataObject) -> None:
 
 def _as_published(adapter: ManifestAdapter) -> ManifestAdapter:
     digest = NEW if adapter.digest is not None else None
-    return replace(adapter, artifact=S3Artifact(uri=after(adapter.name)), digest=digest, rank=8)
+    artifact = S3Artifact(uri=after(adapter.name))
+    return replace(adapter, artifact=artifact, digest=digest, rank=8, evaluation=None)
 
 
 class TestProbes:
@@ -251,3 +264,75 @@ class TestProbes:
     def test_publishing_without_one_keeps_it(self) -> None:
         text = self.edit("adapters: []\n", "acme")
         assert edit(text, "acme") == text
+
+
+class TestEvaluations:
+    """An evaluation belongs to one version."""
+
+    @staticmethod
+    def edit(text: str, name: str) -> str:
+        adapters = [replace(published(name), evaluation=evaluation(NEW))]
+        made = edited(text.encode(), adapters, base_model=None, where="fleet.yaml", folder=Path("/"))
+        return made.decode()
+
+    def test_it_is_a_block_in_a_block(self) -> None:
+        text = f"adapters:\n  - name: acme\n    artifact: {BEFORE}  # one\n    rank: 8\n# end\n"
+        assert self.edit(text, "acme") == (
+            f"adapters:\n  - name: acme\n    artifact: {after('acme')}  # one\n    rank: 8\n"
+            f"    evaluation:\n      result: {evaluation(NEW).result}\n      dataset: sha256:{'b' * 64}\n"
+            "      at: 2026-03-01T09:30:00Z\n"
+            "      figures: {rougeL: {base: 0.25, adapter: 1e-05},"
+            ' "regex:a: #\'b": {base: 0, adapter: 1}}\n# end\n'
+        )
+
+    @given(text=manifests(), last=st.booleans())
+    def test_new_one_replaces_the_old_one_in_any_layout(self, text: str, last: bool) -> None:
+        try:
+            before = Manifest.parse(text.encode(), where="", folder=None).adapters
+        except ManifestError:
+            return
+        name = before[-1 if last else 0].name
+        made = self.edit(text, name)
+        now = Manifest.parse(made.encode(), where="", folder=None).adapters
+        assert {adapter.name: adapter.evaluation for adapter in now} == {
+            adapter.name: evaluation(NEW) if adapter.name == name else adapter.evaluation
+            for adapter in before
+        }
+        assert self.edit(made, name) == made
+        # The same version, published without an evaluation, keeps it.
+        assert edit(made, name) == made
+
+    @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            (
+                f"adapters:\n  - name: a\n    artifact: {BEFORE}\n    evaluation: GIVEN  # c\n    rank: 8\n",
+                f"adapters:\n  - name: a\n    artifact: {after('a')}\n  # c\n    rank: 8\n",
+            ),
+            (
+                f"adapters:\n  - evaluation: GIVEN\n    name: a\n    artifact: {BEFORE}\n    rank: 8\n",
+                f"adapters:\n  - name: a\n    artifact: {after('a')}\n    rank: 8\n",
+            ),
+            (
+                f"adapters:\n- {{name: a, artifact: {BEFORE}, evaluation: GIVEN, rank: 8}}\n",
+                f"adapters:\n- {{name: a, artifact: {after('a')}, rank: 8}}\n",
+            ),
+            (
+                f"adapters:\n- {{evaluation: GIVEN, name: a, artifact: {BEFORE}, rank: 8}}\n",
+                f"adapters:\n- {{name: a, artifact: {after('a')}, rank: 8}}\n",
+            ),
+        ],
+        ids=["block", "first of a block", "braces", "first in braces"],
+    )
+    def test_that_of_the_earlier_version_goes_and_leaves_no_trace(
+        self, text: str, expected: str, line_end: str
+    ) -> None:
+        old = json.dumps(plain_evaluation(evaluation(OLD)))
+        assert edit(text.replace("GIVEN", old).replace("\n", line_end), "a") == expected.replace(
+            "\n", line_end
+        )
+
+    def test_it_goes_in_json_too(self) -> None:
+        entry = {"name": "acme", "artifact": BEFORE, "evaluation": plain_evaluation(evaluation(OLD))}
+        assert "evaluation" not in edit(json.dumps({"adapters": [entry]}), "acme")

@@ -55,3 +55,16 @@ def test_bars_end_with_an_interruption(
     monkeypatch.setattr(ArchiveStore, "upload", upload)
     assert world.publish(jobs=3).exit_code == 130
     assert counts(terminal)[-1] == "0 of 3"
+
+
+def test_answers_and_errors_are_counted(terminal: io.StringIO) -> None:
+    with transfer_bars.AnswerBar() as bar:
+        watch = bar.watching("answers", 3)
+        for answered in (True, False, True):
+            watch(answered)
+        judged = bar.watching("verdicts", 1)
+        judged(True)
+    shown = terminal.getvalue()
+    assert "3 of 3, 1 errors" in shown
+    assert "1 of 1" in shown
+    assert "1 of 1, 1 errors" not in shown

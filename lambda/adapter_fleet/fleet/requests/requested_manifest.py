@@ -15,9 +15,10 @@ from adapter_fleet.fleet.state.generations import (
     is_undo,
     undone_number,
 )
+from adapter_fleet.fleet.state.known_versions import KnownVersions
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredFleet
-from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapter_fleet.manifest.manifest import Manifest, ManifestError, nothing_known
 
 
 class Manifests(Protocol):
@@ -59,7 +60,9 @@ class RequestedManifest:
         text, version = found
         request = replace(request, manifest_version=version)
         try:
-            return request, desired_of(text, where=where, target=request.target)
+            return request, desired_of(
+                text, where=where, target=request.target, is_known=KnownVersions(self.registry)
+            )
         except ManifestError as error:
             if before is not None:
                 return self._reuse(request, before)
@@ -158,8 +161,13 @@ def _resolves(target: Target) -> tuple[object, ...]:
     )
 
 
-def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
-    """Return what a manifest wants of a fleet with this target. Raises ManifestError with every error."""
+def desired_of(
+    text: bytes, *, where: str, target: Target, is_known: Callable[[str, str], bool] = nothing_known
+) -> DesiredFleet:
+    """Return what a manifest wants of a fleet with this target. Raises ManifestError with every error.
+
+    `is_known` is called with an adapter's name and the digest of a version that needs no evaluation.
+    """
     settings = target.settings
     return Manifest.parse(text, where=where, folder=None).resolve(
         prefix=target.prefix,
@@ -170,4 +178,6 @@ def desired_of(text: bytes, *, where: str, target: Target) -> DesiredFleet:
         max_lora_rank=settings.max_lora_rank,
         base_model=settings.base_model,
         fleet_tags=target.tags,
+        evaluation=settings.evaluation,
+        is_known=is_known,
     )

@@ -9,6 +9,7 @@ from adapter_fleet.common.validators import (
     check_number,
     check_whole_number,
 )
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.manifest.desired import SmokeRequest
@@ -80,6 +81,8 @@ class FleetSettings:
     probes_per_drift_run:
         How many adapters a scheduled run asks for their probes, those with the oldest answer first;
         None for all.
+    evaluation:
+        What the recorded evaluation of a new version should reach; None if it needs none.
     """
 
     failures: FailureLimit = field(default_factory=FailureLimit)
@@ -94,6 +97,7 @@ class FleetSettings:
     base_model: str | None = None
     smoke: SmokeRequest | None = None
     probes_per_drift_run: int | None = DEFAULT_PROBES_PER_DRIFT_RUN
+    evaluation: EvaluationBar | None = None
 
     def __post_init__(self) -> None:
         check_choice("update_mode", self.update_mode, UpdateMode)

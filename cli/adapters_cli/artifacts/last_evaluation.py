@@ -1,0 +1,39 @@
+"""The last stored result of an adapter: that of the version which a fleet or a manifest names now."""
+
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
+from adapter_fleet.manifest.desired import Artifact
+from adapters_cli.artifacts.evaluation_store import EvaluationStore, StoredResult
+from adapters_cli.evaluation.result import DatasetFacts
+from adapters_cli.output.errors import CommandError
+from adapters_cli.output.text import few
+
+
+def last_evaluation(
+    store: EvaluationStore,
+    name: str,
+    artifact: Artifact,
+    dataset: DatasetFacts,
+    recorded: EvaluationRecord | None = None,
+) -> StoredResult:
+    """Return the newest stored result of a version over a dataset.
+
+    `recorded` is what the manifest has of the version. Raises CommandError if there is none: it says over
+    which datasets there are results, and how to make one.
+    """
+    if recorded is not None and recorded.dataset == dataset.digest and artifact.digest is None:
+        return store.read(recorded.result)
+    if artifact.digest is None:
+        raise CommandError(
+            f"{name}: the identity of its last version, {artifact.uri}, is not known, and so no result of it"
+        )
+    found = store.newest(artifact.uri, artifact.digest, dataset=dataset.digest)
+    if found is not None:
+        return found
+    others = store.uris(artifact.uri, artifact.digest)
+    has = f"it has {few([uri.rpartition('/')[2] for uri in others])}" if others else "it has none"
+    where = f"adapters evaluate {name} --dataset {dataset.source} --store"
+    raise CommandError(
+        f"{name}: its last version, {artifact.version}, should have a stored result over this dataset"
+        f" (sha256:{dataset.digest[:12]}, {dataset.items} items of {dataset.source}), and {has}; make one"
+        f" with '{where}' while the fleet serves that version"
+    )

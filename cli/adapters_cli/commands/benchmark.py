@@ -1,0 +1,424 @@
+"""`adapters benchmark`: measure the latency of adapters beside their base model under load."""
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from adapters_cli.aws.account import Account, account_of
+from adapters_cli.fleets.adapter_lookup import ComponentOption
+from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption
+from adapters_cli.fleets.load_targets import LoadTargets
+from adapters_cli.load.latency_requirement import LatencyRequirement
+from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
+from adapters_cli.output.exit_codes import INTERRUPTED
+from adapters_cli.output.text import one_line, print_error, print_note
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+    from adapters_cli.load.benchmark import BenchmarkPlan
+    from adapters_cli.load.benchmark_result import BenchmarkResult
+    from adapters_cli.load.load_generator import Loop
+    from adapters_cli.load.mix import Mix
+
+_PROMPT = "Ticket: Emma from Cairo says the phone arrived broken. Please help.\nAnswer:\n"
+_CONNECTIONS = 64
+
+
+def benchmark(
+    context: typer.Context,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME",
+            default_factory=list,
+            show_default=False,
+            help="Adapters of the fleet, the most popular one first; without a fleet, the endpoint.",
+        ),
+    ],
+    component: ComponentOption = None,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    yes_load: Annotated[
+        str | None,
+        typer.Option(
+            "--yes-load", metavar="ENDPOINT", help="The endpoint's name again, unless it is on this machine."
+        ),
+    ] = None,
+    base: Annotated[bool, typer.Option("--base/--no-base", help="Measure the base model beside.")] = True,
+    mix: Annotated[
+        str, typer.Option("--mix", metavar="MIX", help="How requests spread: one, uniform or zipf:S.")
+    ] = "uniform",
+    adapters: Annotated[
+        str | None,
+        typer.Option("--adapters", metavar="N,…", help="Numbers of adapters in the mix; else all at once."),
+    ] = None,
+    concurrency: Annotated[
+        str | None,
+        typer.Option("--concurrency", metavar="N,…", help="Closed loop: requests in progress; 1,8."),
+    ] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option("--rate", metavar="R,…", help="Open loop instead: requests that arrive a second."),
+    ] = None,
+    connections: Annotated[
+        int, typer.Option("--connections", min=1, help="Open loop: the most requests in progress.")
+    ] = _CONNECTIONS,
+    prompt: Annotated[str | None, typer.Option("--prompt", metavar="TEXT", help="The prompt.")] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            "--prompts",
+            metavar="FILE",
+            help="Prompts in turn: JSON or JSONL with 'prompt', or lines of text.",
+        ),
+    ] = None,
+    output_tokens: Annotated[
+        int, typer.Option("--output-tokens", min=1, help="Length of each answer in tokens.")
+    ] = 32,
+    requests: Annotated[
+        int, typer.Option("--requests", min=1, help="The most requests to base and adapters each, a level.")
+    ] = 100,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=1, help="The most seconds of the whole benchmark.")
+    ] = 300,
+    max_cost: Annotated[
+        float | None,
+        typer.Option("--max-cost", min=0, help="The most that the endpoint may cost meanwhile."),
+    ] = None,
+    price_per_hour: Annotated[
+        float | None,
+        typer.Option("--price-per-hour", min=0, help="What the endpoint costs an hour, for --max-cost."),
+    ] = None,
+    warm_up: Annotated[
+        int | None,
+        typer.Option("--warm-up", min=0, help="Requests before each level that do not count."),
+    ] = None,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Measure each memory tier, and estimate which ones were hit.")
+    ] = False,
+    gpu_slots: Annotated[
+        int | None,
+        typer.Option("--gpu-slots", min=1, help="For --cold: adapters in GPU memory; else the container's."),
+    ] = None,
+    cpu_slots: Annotated[
+        int | None,
+        typer.Option("--cpu-slots", min=1, help="For --cold: adapters in CPU memory; else the container's."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of draws, arrivals and intervals.")] = 0,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--require",
+            metavar="RULE",
+            help="End with 1 unless it holds at each level: 'request_latency.p50 <= base * 1.10'.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="Write benchmark.json, report.md and curve.svg."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Load adapters and their base model, and compare latency and throughput.
+
+    `adapters benchmark --stack Tenants --concurrency 1,4,16` measures all adapters of a fleet.
+
+    `adapters benchmark my-endpoint -c llm-acme --mix one` measures one component and its base.
+
+    Ends with 1 if a requirement is not met or nothing was answered, and with 130 after Ctrl-C.
+    """
+    # Imported here: botocore takes long, and `--help` does without.
+    from adapters_cli.load.benchmark import Benchmark, LoadError
+    from adapters_cli.load.load_generator import SystemClock
+    from adapters_cli.load.measurement import StreamingClient
+    from adapters_cli.load.mix import Mix
+
+    with reported_errors():
+        with option_errors():
+            rules = [LatencyRequirement.parse(text) for text in require or []]
+            spread = Mix.parse(mix)
+            loops = _loops(concurrency, rate, connections)
+        _check_base(rules, base=base)
+        if max_cost is not None:
+            seconds = min(seconds, _affordable(max_cost, price_per_hour))
+        texts = _prompts(prompt, prompts)
+        account = account_of(context)
+        targets = LoadTargets.find(
+            account, names, component or [], stack=stack, fleet=fleet, table=table_name
+        )
+        _check_endpoint(account, targets.endpoint, yes_load)
+        plan = _plan(
+            targets,
+            spread,
+            _counts(adapters, len(targets.adapters), alone=spread.alone),
+            loops,
+            texts,
+            base=base,
+            output_tokens=output_tokens,
+            requests=requests,
+            seconds=seconds,
+            warm_up=warm_up,
+            cold=max(requests, 1) if cold else 0,
+            gpu_slots=gpu_slots,
+            cpu_slots=cpu_slots,
+            seed=seed,
+        )
+        result = _empty_result(targets, plan, max_cost=max_cost, price_per_hour=price_per_hour)
+        clock = SystemClock()
+        running: list[Benchmark] = []
+        client = StreamingClient(
+            targets.endpoint,
+            _runtime(account, plan),
+            clock.now,
+            lambda: running[0].cut_off,
+        )
+        running.append(Benchmark(plan, client, clock, _progress))
+        try:
+            running[0].run(result)
+        except LoadError as error:
+            raise CommandError(str(error)) from None
+        result.requirements = [level.judge(rule) for level in result.levels for rule in rules]
+        if output is not None:
+            _write(result, output)
+        _print(result, as_json=as_json)
+    _end(result)
+
+
+def _progress(line: str) -> None:
+    if sys.stderr.isatty():
+        print_note(line)
+
+
+def _end(result: "BenchmarkResult") -> None:
+    """Report what is not met, and end with the exit code."""
+    if result.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    for outcome in result.requirements:
+        if not outcome.met:
+            print_error(f"{outcome.requirement}: not met at {outcome.level}: {outcome.reason}")
+    if not all(outcome.met for outcome in result.requirements):
+        raise typer.Exit(1)
+    if not result.answered:
+        print_error("no request was answered")
+        raise typer.Exit(1)
+
+
+def _loops(concurrency: str | None, rate: str | None, connections: int) -> "list[Loop]":
+    from adapters_cli.load.load_generator import ClosedLoop, OpenLoop
+
+    if rate is None:
+        return [ClosedLoop(clients=int(each)) for each in _numbers("concurrency", concurrency or "1,8")]
+    if concurrency is not None:
+        raise UsageError("--concurrency is a closed loop, and --rate an open one; give one of them")
+    return [OpenLoop(rate=each, connections=connections) for each in _numbers("rate", rate, whole=False)]
+
+
+def _numbers(name: str, text: str, *, whole: bool = True) -> list[float]:
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(0 < each < 1e6 and (not whole or each == int(each)) for each in found):
+        kind = "whole numbers" if whole else "numbers"
+        raise UsageError(f"'{name}' should be {kind} above 0, separated by commas, got {text!r}")
+    return list(dict.fromkeys(found))
+
+
+def _counts(text: str | None, adapters: int, *, alone: bool) -> list[int]:
+    """Return the numbers of adapters in the mix."""
+    if alone:
+        return [1]
+    counts = [int(each) for each in _numbers("adapters", text)] if text is not None else [adapters]
+    if max(counts) > adapters:
+        raise UsageError(f"'adapters' should be at most {adapters}, as there are no more, got {max(counts)}")
+    return counts
+
+
+def _check_base(rules: Sequence[LatencyRequirement], *, base: bool) -> None:
+    if not base and any(rule.of_base for rule in rules):
+        raise UsageError("--require has the base in it, and --no-base leaves it out")
+
+
+def _affordable(max_cost: float, price_per_hour: float | None) -> float:
+    """Return the seconds that a cost pays for."""
+    if not price_per_hour:
+        raise UsageError("--max-cost needs --price-per-hour, what all instances of the endpoint cost")
+    return 3600 * max_cost / price_per_hour
+
+
+def _prompts(prompt: str | None, file: Path | None) -> list[str]:
+    if prompt is not None and file is not None:
+        raise UsageError("--prompt and --prompts both say what to ask; give one of them")
+    if file is None:
+        return [prompt or _PROMPT]
+    text = file.read_text(encoding="utf-8")
+    try:
+        rows = json.loads(text) if text.lstrip().startswith("[") else None
+        if rows is None and file.suffix in (".jsonl", ".ndjson"):
+            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except ValueError as error:
+        raise UsageError(f"{file}: is not JSON: {error}") from None
+    found = [line for line in text.splitlines() if line.strip()] if rows is None else []
+    for number, row in enumerate(rows or [], 1):
+        match row:
+            case {"prompt": str(asked)} | str(asked):
+                found.append(asked)
+            case _:
+                raise UsageError(f"{file}: row {number} should be a text, or have a text 'prompt'")
+    if not found:
+        raise UsageError(f"{file}: has no prompt")
+    return found
+
+
+def _check_endpoint(account: Account, endpoint: str, named_again: str | None) -> None:
+    """Raise UsageError if an endpoint that is not on this machine is not named twice."""
+    host = urlsplit(account.runtime_url).hostname or ""
+    if named_again not in (None, endpoint):
+        raise UsageError(f"--yes-load should be the endpoint's name, {endpoint!r}, got {named_again!r}")
+    if named_again is None and not _on_this_machine(host):
+        raise UsageError(
+            f"a benchmark loads {endpoint}, which others may use and which is not on this machine ({host});"
+            f" --yes-load {endpoint} allows it"
+        )
+
+
+def _on_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _plan(
+    targets: LoadTargets,
+    mix: "Mix",
+    counts: Sequence[int],
+    loops: "Sequence[Loop]",
+    prompts: Sequence[str],
+    *,
+    base: bool,
+    output_tokens: int,
+    requests: int,
+    seconds: float,
+    warm_up: int | None,
+    cold: int,
+    gpu_slots: int | None,
+    cpu_slots: int | None,
+    seed: int,
+) -> "BenchmarkPlan":
+    from adapters_cli.load.benchmark import BenchmarkPlan
+
+    container = targets.container
+    return BenchmarkPlan(
+        base=container.component if base else None,
+        adapters=list(targets.adapters),
+        mix=mix,
+        counts=counts,
+        loops=loops,
+        prompts=prompts,
+        output_tokens=output_tokens,
+        requests=requests,
+        seconds=seconds,
+        warm_up=warm_up,
+        cold=cold,
+        max_loras=gpu_slots or container.max_loras,
+        max_cpu_loras=cpu_slots or container.max_cpu_loras,
+        copies=max(1, container.copies),
+        seed=seed,
+    )
+
+
+def _empty_result(
+    targets: LoadTargets, plan: "BenchmarkPlan", *, max_cost: float | None, price_per_hour: float | None
+) -> "BenchmarkResult":
+    from adapters_cli.load.benchmark_result import BenchmarkResult
+
+    bounds = {
+        "requests": plan.requests,
+        "seconds": plan.seconds,
+        "max_cost": max_cost,
+        "price_per_hour": price_per_hour,
+    }
+    return BenchmarkResult(
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        product_version=version("cdk-multi-adapter-inference"),
+        endpoint=targets.endpoint,
+        base=targets.container.component,
+        engine=targets.container.engine,
+        copies=targets.container.copies,
+        mix=plan.mix.text,
+        prompts=len(plan.prompts),
+        output_tokens=plan.output_tokens,
+        seed=plan.seed,
+        bounds=bounds,
+    )
+
+
+def _runtime(account: Account, plan: "BenchmarkPlan") -> "SageMakerRuntimeClient":
+    from botocore.config import Config
+
+    from adapters_cli.load.benchmark import GRACE
+
+    connections = max(loop.concurrency for loop in plan.loops)
+    # No retries: they would hide errors, and count as latency.
+    config = Config(
+        read_timeout=GRACE,
+        connect_timeout=10,
+        retries={"total_max_attempts": 1},
+        max_pool_connections=max(10, connections),
+    )
+    client: SageMakerRuntimeClient = account.client("sagemaker-runtime", config)
+    return client
+
+
+def _print(result: "BenchmarkResult", *, as_json: bool) -> None:
+    from adapters_cli.load.benchmark_report import notes, summary, tables
+
+    if as_json:
+        typer.echo(json.dumps(result.document(), indent=2))
+        return
+    if not sys.stdout.isatty():
+        for title, _, rows in tables(result):
+            for row in rows:
+                typer.echo("\t".join([title, *map(one_line, row)]))
+        for line in notes(result):
+            typer.echo(f"note\t{one_line(line)}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    for line in summary(result):
+        console.print(Text(one_line(line)))
+    for title, headings, rows in tables(result):
+        table = Table(*headings, title=title, title_justify="left", box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*map(one_line, row))
+        console.print()
+        console.print(table)
+    for line in notes(result):
+        console.print(Text(f"note: {one_line(line)}", style="yellow"))
+
+
+def _write(result: "BenchmarkResult", folder: Path) -> None:
+    from adapters_cli.load.benchmark_report import markdown
+    from adapters_cli.load.curve_picture import curve_picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "benchmark.json").write_text(json.dumps(result.document(), indent=2) + "\n", encoding="utf-8")
+    picture = curve_picture(result)
+    if picture is not None:
+        (folder / "curve.svg").write_text(picture, encoding="utf-8")
+    report = markdown(result, picture="curve.svg" if picture is not None else None)
+    (folder / "report.md").write_text(report, encoding="utf-8")

@@ -1,0 +1,186 @@
+"""`adapters describe`: show all that is known of one adapter."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+from adapter_fleet.manifest.writer import plain_evaluation, plain_probe
+from adapter_fleet.openai.urls import base_url
+from adapters_cli.aws.account import Account, account_of
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.fleet_lookup import (
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    newest_generation,
+)
+from adapters_cli.fleets.fleet_status import (
+    AdapterState,
+    Proof,
+    desired_by,
+    in_force,
+    read_adapter_state,
+)
+from adapters_cli.fleets.versions import figures_text, version_document
+from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.text import one_line, print_note, timestamp
+
+_PROOFS = {
+    Proof.PROBE: "it answered its probe",
+    Proof.WEAKER: "it has no probe, and its smoke request has another answer than the base model's",
+    Proof.NOT_DISTINGUISHED: "it has no probe, and its smoke request has the base model's answer, too",
+}
+_WIDTH = 12
+
+
+def describe(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The adapter's name, or its component's.")],
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Show an adapter: its version, state, tags, probe, evaluation, and the address that clients call."""
+    with reported_errors():
+        account = account_of(context)
+        found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+        newest = newest_generation(found)
+        component = AdapterLookup(found, newest).component(name)
+        state = read_adapter_state(found, component)
+        if state is None:
+            raise CommandError(f"the fleet has no adapter '{name}'")
+        active = in_force(found.registry, newest)
+        declared = {adapter.component: adapter for adapter in desired_by(found.registry, active).adapters}
+        document = _document(account, active.request.target, state, declared.get(component))
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    for label, value in _lines(document):
+        typer.echo(f"{label:<{_WIDTH}}{one_line(value)}" if label else f"{'':<{_WIDTH}}{one_line(value)}")
+
+
+def _document(
+    account: Account, target: Target, state: AdapterState, declared: DesiredAdapter | None
+) -> dict[str, Any]:
+    wanted = None if declared is None else declared.artifact
+    return {
+        "name": state.name,
+        "component": state.component,
+        "endpoint": target.endpoint,
+        "base": target.base,
+        "state": state.state,
+        "since": timestamp(state.since),
+        "reason": state.reason,
+        "serving": version_document(state.artifact),
+        "declared": version_document(wanted),
+        "pinned": state.pinned,
+        "earlier": [version_document(artifact) for artifact in state.earlier],
+        "rank": None if declared is None else declared.rank,
+        "tags": {} if declared is None else dict(declared.tags),
+        "probe": None if wanted is None or wanted.probe is None else plain_probe(wanted.probe),
+        "proof": state.proof,
+        "evaluation": _evaluation(account, target.settings.evaluation, state, wanted),
+        "base_url": base_url(account.runtime_url, endpoint=target.endpoint, component=state.component),
+        "model": state.component,
+    }
+
+
+def _evaluation(
+    account: Account, bar: EvaluationBar | None, state: AdapterState, wanted: Artifact | None
+) -> dict[str, Any]:
+    """Return the recorded evaluation of the version that serves, its stored results, and the fleet's bar."""
+    shown = state.artifact or wanted
+    if shown is not None and wanted is not None and shown.same_version_as(wanted):
+        shown = wanted  # the manifest may have recorded the evaluation after the version came into service
+    record = None if shown is None else shown.evaluation
+    required: dict[str, Any] | None = None
+    if bar is not None:
+        missed = [problem for _, problem in bar.problems(record, adapter=state.name)]
+        required = {
+            "requirements": list(bar.requirements),
+            "exempt": bar.is_exempt(state.name),
+            "missed": missed,
+        }
+    return {
+        "version": None if shown is None else shown.version,
+        "recorded": None if record is None else plain_evaluation(record),
+        "figures": None if record is None else figures_text(record),
+        "stored": _stored(account, shown),
+        "required": required,
+    }
+
+
+def _stored(account: Account, artifact: Artifact | None) -> list[str]:
+    """Return the addresses of stored results, newest first; none without permission to list them."""
+    if artifact is None or artifact.digest is None:
+        return []
+    from adapters_cli.artifacts.evaluation_store import EvaluationStore
+
+    try:
+        return EvaluationStore(account.s3).uris(artifact.uri, artifact.digest)
+    except (ClientError, BotoCoreError) as error:
+        print_note(f"the stored results of {artifact.version} cannot be listed: {error}")
+        return []
+
+
+def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "adapter", document["name"]
+    yield "component", f"{document['component']} on {document['endpoint']}, base {document['base']}"
+    since = f" since {document['since']}" if document["since"] else ""
+    pinned = ", rolled back by a person" if document["pinned"] else ""
+    yield "state", f"{document['state']}{since}{pinned}"
+    if document["reason"]:
+        yield "reason", document["reason"]
+    yield from _versions(document)
+    if document["rank"]:
+        yield "rank", str(document["rank"])
+    for number, (key, value) in enumerate(document["tags"].items()):
+        yield "" if number else "tags", f"{key} = {value}"
+    if probe := document["probe"]:
+        yield "probe", f"{probe['prompt']!r} begins with {probe['answer']!r}"
+    if document["proof"]:
+        yield "proof", _PROOFS[document["proof"]]
+    yield from _evaluation_lines(document["evaluation"])
+    yield "base_url", document["base_url"]
+    yield "model", document["model"]
+
+
+def _versions(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    serving, declared = document["serving"], document["declared"]
+    if serving is None:
+        yield "serving", "nothing"
+    else:
+        yield "serving", f"{serving['version']} from {serving['uri']}"
+        if serving["digest"]:
+            yield "digest", serving["digest"]
+    if declared is not None and (serving is None or declared["uri"] != serving["uri"]):
+        yield "declared", f"{declared['version']} from {declared['uri']}"
+    if document["earlier"]:
+        yield "earlier", ", ".join(version["version"] for version in document["earlier"])
+
+
+def _evaluation_lines(evaluation: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    recorded, stored, required = evaluation["recorded"], evaluation["stored"], evaluation["required"]
+    if recorded is not None:
+        yield "evaluation", evaluation["figures"]
+        yield "", f"on {recorded['at']} over {recorded['dataset'][:19]}, {recorded['result']}"
+    else:
+        yield "evaluation", "none is recorded"
+    if stored and (recorded is None or stored[0] != recorded["result"]):
+        yield "", f"newest stored result: {stored[0]}"
+    if required is not None:
+        asked = " and ".join(required["requirements"])
+        if required["exempt"]:
+            yield "gate", f"exempt from {asked}"
+        elif required["missed"]:
+            yield "gate", f"the fleet would not take it as a new version: {'; '.join(required['missed'])}"
+        else:
+            yield "gate", f"met: {asked}"

@@ -1,0 +1,275 @@
+"""The items of an evaluation, from a file of rows or from the Hugging Face hub."""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapter_fleet.common.bounded_text import short_repr
+from adapter_fleet.documents.schema import known_or_meant
+from adapters_cli.evaluation.dataset_rows import Row, rows_of
+from adapters_cli.evaluation.prompt_template import PromptTemplate
+from adapters_cli.evaluation.result import DatasetFacts
+
+_ROLES = ("system", "developer", "user", "assistant")
+_MOST_PROBLEMS = 20
+
+Message = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetOptions:
+    """How rows become items.
+
+    template:
+        Makes the prompt of several columns, in place of `prompt_column`.
+    messages_column:
+        Has a conversation, a list of `{"role": …, "content": …}`, in place of the prompt. If the dataset has
+        no reference column, the last message of the assistant is the reference.
+    system:
+        The system message in front of each prompt or conversation.
+    id_column:
+        If it is None, the column `id`, and without one the row's number.
+    limit:
+        Take the first rows only.
+    sample:
+        Take so many rows at random, of those that `limit` leaves. They stay in the dataset's order.
+    """
+
+    prompt_column: str = "prompt"
+    reference_column: str = "reference"
+    id_column: str | None = None
+    template: str | None = None
+    messages_column: str | None = None
+    system: str | None = None
+    limit: int | None = None
+    sample: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse two ways to a prompt."""
+        if self.template is not None and self.messages_column is not None:
+            raise ValueError("'--template' and '--messages-column' should not be given together")
+        for option, most in (("--limit", self.limit), ("--sample", self.sample)):
+            if most is not None and most < 1:
+                raise ValueError(f"'{option}' should be at least 1, got {most}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """What is asked, and what the right answer is.
+
+    prompt:
+        What reports show. Without `messages` it is what is sent.
+    messages:
+        The conversation that is sent; None for a plain prompt.
+    columns:
+        The whole row.
+    """
+
+    id: str
+    prompt: str
+    reference: str
+    messages: tuple[Message, ...] | None = None
+    columns: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """The items that are asked, and where they come from."""
+
+    items: Sequence[Item]
+    facts: DatasetFacts
+
+
+def read_dataset(source: str, options: DatasetOptions) -> Dataset:
+    """Read the items of a file, or of `hf:OWNER/NAME[/CONFIG][:SPLIT]`.
+
+    Raises one ValueError for all rows that are wrong. Rows that are not asked are not looked at.
+    """
+    rows = rows_of(source)
+    if not rows:
+        raise ValueError(f"'--dataset' should have a row or more, got none in {source}")
+    chosen = _chosen(rows, options)
+    items = _ItemReader(source, options, columns=_columns(chosen)).items(chosen)
+    facts = DatasetFacts(source=source, digest=_digest(items), items=len(items), available=len(rows))
+    return Dataset(items=items, facts=facts)
+
+
+def _chosen(rows: Sequence[Row], options: DatasetOptions) -> Sequence[Row]:
+    rows = rows[: options.limit]
+    if options.sample is None or options.sample >= len(rows):
+        return rows
+    places = random.Random(options.seed).sample(range(len(rows)), options.sample)
+    return [rows[place] for place in sorted(places)]
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(column for row in rows for column in row.values))
+
+
+def _digest(items: Sequence[Item]) -> str:
+    digest = hashlib.sha256()
+    for item in items:
+        digest.update(json.dumps([item.id, item.prompt, item.reference]).encode() + b"\n")
+    return digest.hexdigest()
+
+
+class _RowError(ValueError):
+    """A row is wrong. Each argument is a problem, and names the column."""
+
+
+class _ItemReader:
+    """Makes items of rows; `columns` are those that a row or more has."""
+
+    def __init__(self, source: str, options: DatasetOptions, *, columns: Sequence[str]) -> None:
+        self._source = source
+        self._options = options
+        self._template = PromptTemplate(options.template) if options.template is not None else None
+        self._id_column = options.id_column or ("id" if "id" in columns else None)
+        # A conversation of a tuning file ends with the right answer.
+        self._has_reference = options.messages_column is None or options.reference_column in columns
+        whole = (self._asked, self._reference) if self._has_reference else (self._tuning_example,)
+        self._readers = (self._id, *whole)
+        if columns:
+            self._check_columns(columns)
+
+    def items(self, rows: Sequence[Row]) -> list[Item]:
+        items: list[Item] = []
+        problems: list[str] = []
+        seen: dict[str, str] = {}
+        for row in rows:
+            try:
+                item = self._item(row)
+                if (first := seen.setdefault(item.id, row.place)) != row.place:
+                    raise _RowError(f"'{self._id_column}' should be unique, got {item.id!r} as in {first}")
+            except _RowError as error:
+                problems += [f"{self._source}, {row.place}: {problem}" for problem in error.args]
+            else:
+                items.append(item)
+        if problems:
+            more = len(problems) - _MOST_PROBLEMS
+            rest = [f"and {more} more"] if more > 0 else []
+            raise ValueError("\n".join(problems[:_MOST_PROBLEMS] + rest))
+        return items
+
+    def _check_columns(self, columns: Sequence[str]) -> None:
+        """Refuse names that no row has: that is one mistake, not one of each row."""
+        named = {
+            "--id-column": (self._id_column,),
+            "--messages-column": (self._options.messages_column,),
+            "--reference-column": (self._options.reference_column if self._has_reference else None,),
+            "--template": self._template.columns if self._template else (),
+        }
+        if self._template is None and self._options.messages_column is None:
+            named["--prompt-column"] = (self._options.prompt_column,)
+        problems = [
+            f"'{option}' should name columns of {self._source} ({known_or_meant(column, columns)}), got"
+            f" {column!r}"
+            for option, names in named.items()
+            for column in names
+            if column is not None and column not in columns
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+
+    def _item(self, row: Row) -> Item:
+        if row.problem is not None:
+            raise _RowError(row.problem)
+        found: dict[str, Any] = {}
+        problems: list[str] = []
+        for read in self._readers:
+            try:
+                found |= read(row.values)
+            except _RowError as error:
+                problems += error.args
+        if problems:
+            raise _RowError(*problems)
+        return Item(**{"id": row.number, "columns": row.values, **found})
+
+    def _id(self, values: Mapping[str, object]) -> dict[str, Any]:
+        return {} if self._id_column is None else {"id": _text(values, self._id_column, empty=False)}
+
+    def _reference(self, values: Mapping[str, object]) -> dict[str, Any]:
+        return {"reference": _text(values, self._options.reference_column)}
+
+    def _asked(self, values: Mapping[str, object]) -> dict[str, Any]:
+        messages = self._messages(values)
+        return {
+            "prompt": self._prompt(values) if messages is None else _transcript(messages),
+            "messages": messages,
+        }
+
+    def _tuning_example(self, values: Mapping[str, object]) -> dict[str, Any]:
+        """Return the messages in front of the last one, and that as the reference."""
+        *messages, last = self._messages(values) or ()
+        if last["role"] != "assistant" or not messages:
+            raise _RowError(
+                f"'{self._options.messages_column}' should end with a message of the assistant, which is the"
+                f" reference, got {short_repr(last)}"
+            )
+        return {"prompt": _transcript(messages), "messages": tuple(messages), "reference": last["content"]}
+
+    def _prompt(self, values: Mapping[str, object]) -> str:
+        if self._template is None:
+            return _text(values, self._options.prompt_column, empty=False)
+        return self._template.fill({column: _text(values, column) for column in self._template.columns})
+
+    def _messages(self, values: Mapping[str, object]) -> tuple[Message, ...] | None:
+        system = self._options.system
+        front = () if system is None else ({"role": "system", "content": system},)
+        column = self._options.messages_column
+        if column is None:
+            return (*front, {"role": "user", "content": self._prompt(values)}) if front else None
+        conversation = tuple(_conversation(values.get(column), column))
+        if front and conversation[0]["role"] == "system":
+            raise _RowError(f"'{column}' should have no system message beside '--system'")
+        return (*front, *conversation)
+
+
+def _conversation(value: object, column: str) -> Iterator[Message]:
+    if isinstance(value, str):  # in CSV
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise _RowError(f"'{column}' should be a list of messages, got {short_repr(value)}") from None
+    if not isinstance(value, list) or not value:
+        raise _RowError(f"'{column}' should be a list of messages, got {short_repr(value)}")
+    for message in value:
+        match message:
+            case {"role": str(role), "content": str(content)} if role in _ROLES:
+                yield {"role": role, "content": _checked(content, column)}
+            case _:
+                raise _RowError(
+                    f"'{column}' should have messages with a text as 'content' and one of"
+                    f" {', '.join(_ROLES)} as 'role', got {short_repr(message)}"
+                )
+
+
+def _transcript(messages: Sequence[Message]) -> str:
+    return "\n\n".join(f"{message['role']}: {message['content']}" for message in messages)
+
+
+def _text(values: Mapping[str, object], column: str, *, empty: bool = True) -> str:
+    """Return a column as text. Numbers and JSON become what they are in JSON."""
+    value = values.get(column)
+    if value is None:
+        raise _RowError(f"'{column}' should have a value, got none")
+    if not isinstance(value, str):
+        try:
+            value = json.dumps(value, ensure_ascii=False)
+        except (TypeError, ValueError):
+            raise _RowError(f"'{column}' should be text or JSON, got {short_repr(value)}") from None
+    if not empty and not value.strip():
+        raise _RowError(f"'{column}' should not be empty, got {short_repr(value)}")
+    return _checked(value, column)
+
+
+def _checked(text: str, column: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _RowError(f"'{column}' has half of a surrogate pair, which is no character") from None
+    return text

@@ -1,0 +1,286 @@
+"""One evaluation: the same items for baseline and subjects, scores of their answers, and comparisons."""
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+from adapter_fleet.evaluation.requirement import Requirement
+from adapters_cli.aws.generation import GenerationRequest
+from adapters_cli.evaluation.answer_log import AnswerLog, LoggedAnswer, Question
+from adapters_cli.evaluation.dataset import Dataset, Item
+from adapters_cli.evaluation.judge import Judge
+from adapters_cli.evaluation.metrics.metric import Metric
+from adapters_cli.evaluation.result import (
+    Answer,
+    Comparison,
+    Decoding,
+    EvaluatedItem,
+    EvaluationResult,
+    Judgement,
+    Latency,
+    RequirementOutcome,
+    Subject,
+)
+from adapters_cli.evaluation.runner import Ask, Runner, RunSummary
+from adapters_cli.evaluation.statistics import RESAMPLES, compare, holm, latency_of
+
+PRODUCT = "cdk-multi-adapter-inference"
+
+Answers = Mapping[str, Mapping[str, Answer]]
+"""Answers by subject and item id."""
+
+Scores = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""Scores by metric, subject and item id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPlan:
+    """What to ask whom, and what to make of it.
+
+    versions:
+        What each component serves, by component: identities, or what else changes with them.
+    """
+
+    endpoint: str
+    baseline: Subject
+    subjects: Sequence[Subject]
+    versions: Mapping[str, str]
+    dataset: Dataset
+    decoding: Decoding
+    metrics: Sequence[Metric]
+    requirements: Sequence[Requirement] = ()
+    judge: Judge | None = None
+    engine: str | None = None
+    seed: int = 0
+    resamples: int = RESAMPLES
+
+    @property
+    def everyone(self) -> list[Subject]:
+        """The baseline, then the subjects."""
+        return [self.baseline, *self.subjects]
+
+    def check(self) -> None:
+        """Raise ValueError for what would fail after all answers have come."""
+        references = [item.reference for item in self.dataset.items]
+        for metric in self.metrics:
+            metric.check(references)
+        for requirement in self.requirements:
+            requirement.check_metric([metric.facts.name for metric in self.metrics])
+
+    def questions(self) -> list[Question]:
+        """Return all questions. Those about one item stand beside each other, and take turns to be first."""
+        questions = []
+        for place, item in enumerate(self.dataset.items):
+            turn = place % len(self.everyone)
+            for subject in (*self.everyone[turn:], *self.everyone[:turn]):
+                questions.append(self._question(subject, item))
+        return questions
+
+    def answers(self, log: AnswerLog) -> dict[str, dict[str, LoggedAnswer]]:
+        """Return the answers in a log, by subject and item id. Raises LookupError if one is missing."""
+        found: dict[str, dict[str, LoggedAnswer]] = {}
+        for subject in self.everyone:
+            logged = {item.id: log.answer(self._question(subject, item)) for item in self.dataset.items}
+            missing = [item for item, answer in logged.items() if answer is None]
+            if missing:
+                raise LookupError(f"{subject.name} was not asked {len(missing)} items, such as {missing[0]}")
+            found[subject.name] = {item: answer for item, answer in logged.items() if answer is not None}
+        return found
+
+    def _question(self, subject: Subject, item: Item) -> Question:
+        return Question(
+            place=self.endpoint,
+            component=subject.component,
+            version=self.versions[subject.component],
+            item=item.id,
+            request=GenerationRequest(
+                prompt="" if item.messages else item.prompt,
+                messages=item.messages or (),
+                max_tokens=self.decoding.max_tokens,
+                temperature=self.decoding.temperature,
+                stop=self.decoding.stop,
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """A result, and what the run cost: `judging` is None without a judge."""
+
+    result: EvaluationResult
+    asking: RunSummary
+    judging: RunSummary | None = None
+
+    @property
+    def errors(self) -> int:
+        """Answers that are errors."""
+        return sum(latency.errors for latency in self.result.latency)
+
+
+Watch = Callable[[bool], None]
+Watching = Callable[[str, int], Watch]
+"""Called with what is asked and how many times; returns what is called after each answer."""
+
+
+def evaluate(
+    plan: EvaluationPlan, log: AnswerLog, ask: Ask, *, jobs: int, watching: Watching, now: float
+) -> Evaluated:
+    """Ask what the log does not have, and return the result.
+
+    Raises TooManyErrorsError, NoAnswerError and KeyboardInterrupt; the log keeps the answers.
+    """
+    plan.check()
+    questions = plan.questions()
+    rest = len(log.unanswered(questions))
+    asking = Runner(ask, log, jobs=jobs, watch=watching("answers", rest)).run(questions)
+    logged = plan.answers(log)
+    answers = {name: {item: found.answer for item, found in given.items()} for name, given in logged.items()}
+    judgements, judging = _judged(plan, log, answers, jobs=jobs, watching=watching)
+    scores = scored(plan, answers)
+    comparisons = compared(plan, scores)
+    result = EvaluationResult(
+        made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+        product_version=version(PRODUCT),
+        endpoint=plan.endpoint,
+        engine=plan.engine,
+        dataset=plan.dataset.facts,
+        decoding=plan.decoding,
+        seed=plan.seed,
+        resamples=plan.resamples,
+        baseline=plan.baseline,
+        subjects=tuple(plan.subjects),
+        metrics=tuple(metric.facts for metric in plan.metrics),
+        comparisons=tuple(comparisons),
+        latency=tuple(_latency(plan, logged)),
+        items=tuple(_item(plan, item, answers, scores) for item in plan.dataset.items),
+        requirements=tuple(judged_requirements(plan, comparisons)),
+        versions={"python": platform.python_version(), "boto3": version("boto3"), "numpy": version("numpy")},
+        judgements=tuple(judgements),
+    )
+    return Evaluated(result=result, asking=asking, judging=judging)
+
+
+def scored(plan: EvaluationPlan, answers: Answers) -> dict[str, dict[str, dict[str, float]]]:
+    """Score every answer that is no error. Equal pairs of answer and reference are scored once."""
+    references = {item.id: item.reference for item in plan.dataset.items}
+    pairs = list(
+        dict.fromkeys(
+            (answer.text, references[item])
+            for given in answers.values()
+            for item, answer in given.items()
+            if answer.error is None
+        )
+    )
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for metric in plan.metrics:
+        known = dict(zip(pairs, metric.scores(pairs), strict=True))
+        found[metric.facts.name] = {
+            name: {
+                item: known[answer.text, references[item]]
+                for item, answer in given.items()
+                if answer.error is None
+            }
+            for name, given in answers.items()
+        }
+    return found
+
+
+def compared(plan: EvaluationPlan, scores: Scores) -> list[Comparison]:
+    """Compare each subject with the baseline in each metric, over the items that both answered."""
+    comparisons = []
+    for subject in plan.subjects:
+        for metric in plan.metrics:
+            name = metric.facts.name
+            before, after = scores[name][plan.baseline.name], scores[name][subject.name]
+            both = [item.id for item in plan.dataset.items if item.id in before and item.id in after]
+            if both:
+                comparison = compare(
+                    [before[item] for item in both],
+                    [after[item] for item in both],
+                    subject_name=subject.name,
+                    metric=name,
+                    seed=plan.seed,
+                    resamples=plan.resamples,
+                )
+                comparisons.append(comparison)
+    return holm(comparisons)
+
+
+def judged_requirements(plan: EvaluationPlan, comparisons: Sequence[Comparison]) -> list[RequirementOutcome]:
+    """Hold every subject against every requirement."""
+    outcomes = []
+    for subject in plan.subjects:
+        figures = {
+            comparison.metric: (comparison.baseline_mean, comparison.mean)
+            for comparison in comparisons
+            if comparison.subject == subject.name
+        }
+        for requirement in plan.requirements:
+            met, reason = requirement.judge(figures, subject=subject.name)
+            outcomes.append(
+                RequirementOutcome(requirement=str(requirement), subject=subject.name, met=met, reason=reason)
+            )
+    return outcomes
+
+
+def _judged(
+    plan: EvaluationPlan, log: AnswerLog, answers: Answers, *, jobs: int, watching: Watching
+) -> tuple[list[Judgement], RunSummary | None]:
+    judge, items = plan.judge, plan.dataset.items
+    if judge is None:
+        return [], None
+    baseline = answers[plan.baseline.name]
+    questions = [
+        question
+        for subject in plan.subjects
+        for question in judge.questions(items, baseline, answers[subject.name])
+    ]
+    rest = len(log.unanswered(questions))
+    judging = Runner(judge.ask, log, jobs=jobs, watch=watching("verdicts", rest)).run(questions)
+    judgements = [
+        judge.judgement(subject.name, items, baseline, answers[subject.name], log)
+        for subject in plan.subjects
+    ]
+    return judgements, judging
+
+
+def _latency(plan: EvaluationPlan, logged: Mapping[str, Mapping[str, LoggedAnswer]]) -> list[Latency]:
+    order = [item.id for item in plan.dataset.items]
+    baseline = [logged[plan.baseline.name][item] for item in order]
+    found = [latency_of(plan.baseline.name, [one.answer for one in baseline], seed=plan.seed)]
+    for subject in plan.subjects:
+        own = [logged[subject.name][item] for item in order]
+        # Answers of two runs met different loads, so that their ratio would say nothing.
+        beside = [
+            before.answer if before.run == after.run else replace(before.answer, seconds=None)
+            for before, after in zip(baseline, own, strict=True)
+        ]
+        found.append(
+            latency_of(
+                subject.name,
+                [one.answer for one in own],
+                baseline=beside,
+                seed=plan.seed,
+                resamples=plan.resamples,
+            )
+        )
+    return found
+
+
+def _item(plan: EvaluationPlan, item: Item, answers: Answers, scores: Scores) -> EvaluatedItem:
+    return EvaluatedItem(
+        id=item.id,
+        prompt=item.prompt,
+        reference=item.reference,
+        answers={subject.name: answers[subject.name][item.id] for subject in plan.everyone},
+        scores={
+            subject.name: {
+                metric: found[subject.name][item.id]
+                for metric, found in scores.items()
+                if item.id in found[subject.name]
+            }
+            for subject in plan.everyone
+        },
+    )

@@ -1,0 +1,210 @@
+"""What paired scores say: how sure a difference is, and how long answers take.
+
+All random numbers depend on the seed and the metric's name alone, so that a metric has the same figures
+whichever others are computed. NumPy may change its streams in a new release.
+"""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from adapters_cli.evaluation.extra import missing_library
+from adapters_cli.evaluation.result import Answer, Comparison, Interval, Latency
+
+try:
+    import numpy as np
+    from numpy.typing import NDArray
+except ModuleNotFoundError as error:
+    raise missing_library(error) from None
+
+RESAMPLES = 9_999
+"""With the observed one 10,000, so that the smallest p is 0.0001."""
+
+FEW_ITEMS = 100
+_CONFIDENCE = 0.95
+_CHUNK = 1 << 20
+"""Most random numbers at one time: 8 MB for 64 bits each, whatever the number of items."""
+_SAME = 1e-6
+"""Share of the greatest score within which two scores are equal. A score of BERTScore is right to 4e-7."""
+_ROUNDING = 1e-12
+"""Share of a sum within which two sums in another order are equal."""
+
+_Array = NDArray[np.float64]
+
+
+def compare(
+    baseline: Sequence[float],
+    subject: Sequence[float],
+    *,
+    subject_name: str,
+    metric: str,
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> Comparison:
+    """Compare two scores of each item, those of the baseline and those of a subject.
+
+    The intervals are percentiles of the paired bootstrap. The p-value is two-sided, of the permutation test
+    that swaps the two scores of items at random, and counts the observed difference as one permutation, so
+    that it is never 0. `p_adjusted` is the p-value until `holm` adjusts it.
+    """
+    if len(baseline) != len(subject) or not len(baseline):
+        raise ValueError(
+            f"baseline and subject should have scores of the same items, one or more, got {len(baseline)} and"
+            f" {len(subject)}"
+        )
+    before, after = np.asarray(baseline, float), np.asarray(subject, float)
+    change = after - before
+    nothing = _SAME * max(np.abs(before).max(), np.abs(after).max())
+    change[np.abs(change) <= nothing] = 0
+    for_bootstrap, for_permutations = _streams(seed, metric)
+    mean, difference = float(before.mean()), float(change.mean())
+    # Both as one complex number, so that each draw looks up once.
+    both = before + 1j * change
+    drawn = np.concatenate(
+        [both.take(places).mean(axis=1) for places in _draws(for_bootstrap, len(both), resamples)]
+    )
+    means, differences = drawn.real, drawn.imag
+    interval = _interval(differences)
+    # A share of a mean that may as well be 0, or of either sign, has no meaning.
+    has_share = abs(mean) > nothing
+    has_shares = has_share and bool((means * np.sign(mean) > nothing).all())
+    p_value = _p_value(change, for_permutations, resamples)
+    return Comparison(
+        subject=subject_name,
+        metric=metric,
+        items=len(change),
+        baseline_mean=mean,
+        mean=float(after.mean()),
+        difference=difference,
+        interval=interval,
+        relative=difference / abs(mean) if has_share else None,
+        relative_interval=_interval(differences / np.abs(means)) if has_shares else None,
+        p_value=p_value,
+        p_adjusted=p_value,
+        better=int((change > 0).sum()),
+        worse=int((change < 0).sum()),
+        equal=int((change == 0).sum()),
+        warnings=tuple(_warnings(len(change), interval, has_share=has_share, has_shares=has_shares)),
+    )
+
+
+def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparisons with p-values adjusted for their number, by Holm's method.
+
+    Then the chance of one or more false differences below 0.05 is at most 5 %, whatever the metrics share.
+    """
+    adjusted = list(comparisons)
+    highest = 0.0
+    order = sorted(range(len(adjusted)), key=lambda place: adjusted[place].p_value)
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * adjusted[place].p_value))
+        adjusted[place] = replace(adjusted[place], p_adjusted=highest)
+    return adjusted
+
+
+def latency_of(
+    subject_name: str,
+    answers: Sequence[Answer],
+    *,
+    baseline: Sequence[Answer] | None = None,
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> Latency:
+    """Return the percentiles of a subject's answers, and beside a baseline the ratio of the medians.
+
+    Both sequences have the items in the same order. Answers that are errors count as errors only.
+    """
+    answered = [answer for answer in answers if answer.error is None]
+    seconds = [answer.seconds for answer in answered if answer.seconds is not None]
+    tokens = [answer.completion_tokens for answer in answered if answer.completion_tokens is not None]
+    p50, p90, p99 = map(float, np.quantile(seconds, (0.5, 0.9, 0.99))) if seconds else (None, None, None)
+    ratio, interval = _ratio(answers, baseline, seed, resamples) if baseline is not None else (None, None)
+    return Latency(
+        subject=subject_name,
+        answers=len(answered),
+        errors=len(answers) - len(answered),
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        mean_completion_tokens=float(np.mean(tokens)) if tokens else None,
+        ratio=ratio,
+        ratio_interval=interval,
+    )
+
+
+def _ratio(
+    answers: Sequence[Answer], baseline: Sequence[Answer], seed: int, resamples: int
+) -> tuple[float | None, Interval | None]:
+    both = [
+        (before.seconds, after.seconds)
+        for before, after in zip(baseline, answers, strict=True)
+        if before.error is None and after.error is None and before.seconds and after.seconds is not None
+    ]
+    if not both:
+        return None, None
+    before, after = np.array(both).T
+    for_bootstrap, _ = _streams(seed, "latency")
+    ratios = np.concatenate(
+        [
+            np.median(after[drawn], axis=1) / np.median(before[drawn], axis=1)
+            for drawn in _draws(for_bootstrap, len(before), resamples)
+        ]
+    )
+    return float(np.median(after) / np.median(before)), _interval(ratios)
+
+
+def _streams(seed: int, metric: str) -> tuple[np.random.Generator, np.random.Generator]:
+    bootstrap, permutations = np.random.SeedSequence([seed, zlib.crc32(metric.encode())]).spawn(2)
+    return np.random.default_rng(bootstrap), np.random.default_rng(permutations)
+
+
+def _draws(random: np.random.Generator, items: int, resamples: int) -> Iterator[NDArray[np.intp]]:
+    """Yield rows of places drawn with replacement, one row a resample."""
+    for rows in _chunks(items, resamples):
+        # Numbers of 32 bits are drawn, and places of 64 bits looked up, several times faster than the other.
+        yield random.integers(0, items, size=(rows, items), dtype=np.int32).astype(np.intp)
+
+
+def _p_value(change: _Array, random: np.random.Generator, resamples: int) -> float:
+    moved = change[change != 0]  # a swap of equal scores changes nothing
+    least = abs(moved.sum()) - _ROUNDING * np.abs(moved).sum()
+    sums = _sums_of_eight(moved)
+    as_far = 0
+    for rows in _chunks(len(sums), resamples):
+        swaps = random.integers(0, 256, size=(rows, len(sums)), dtype=np.uint8)
+        as_far += int((np.abs(sums[np.arange(len(sums)), swaps].sum(axis=1)) >= least).sum())
+    return (1 + as_far) / (1 + resamples)
+
+
+def _sums_of_eight(change: _Array) -> _Array:
+    """Return for each eight changes their sum under all 256 ways to swap some of them.
+
+    A random byte then swaps eight items by one look-up.
+    """
+    eights = np.pad(change, (0, -len(change) % 8)).reshape(-1, 8)
+    signs = 1 - 2.0 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+    sums: _Array = eights @ signs.T
+    return sums
+
+
+def _chunks(items: int, resamples: int) -> Iterator[int]:
+    most = max(1, _CHUNK // max(1, items))
+    for start in range(0, resamples, most):
+        yield min(most, resamples - start)
+
+
+def _interval(values: _Array) -> Interval:
+    tail = (1 - _CONFIDENCE) / 2
+    low, high = np.quantile(values, (tail, 1 - tail))
+    return Interval(low=float(low), high=float(high))
+
+
+def _warnings(items: int, interval: Interval, *, has_share: bool, has_shares: bool) -> Iterator[str]:
+    if items < FEW_ITEMS:
+        yield f"only {items} items: with fewer than {FEW_ITEMS} the interval is not reliable"
+    if interval.low <= 0 <= interval.high:
+        yield "the interval includes 0: the difference may be chance"
+    if not has_share:
+        yield "the baseline's mean is 0: there is no relative gain"
+    elif not has_shares:
+        yield "the baseline's mean is near 0: the relative gain is not reliable"

@@ -1,0 +1,82 @@
+"""Finding what a benchmark asks: adapters of a fleet or of an endpoint, and the base model below them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from adapter_fleet.fleet.state.components import Status
+from adapters_cli.aws.account import Account
+from adapters_cli.aws.components import EndpointComponents
+from adapters_cli.aws.engine_name import BaseContainer
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
+from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.output.errors import CommandError, UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadTargets:
+    """Adapters and their base.
+
+    adapters:
+        Their names by component, in the order of popularity.
+    """
+
+    endpoint: str
+    adapters: Mapping[str, str]
+    container: BaseContainer
+
+    @classmethod
+    def find(
+        cls,
+        account: Account,
+        names: Sequence[str],
+        components: Sequence[str],
+        *,
+        stack: str | None,
+        fleet: str | None,
+        table: str | None,
+    ) -> "LoadTargets":
+        """Return the named adapters of a fleet or an endpoint; all of them if none is named.
+
+        Raises CommandError for names that are unknown, and if there is no adapter.
+        """
+        if (stack, fleet, table) == (None, None, None):
+            if len(names) != 1:
+                raise UsageError("which endpoint? Give its name, or the fleet's --stack")
+            return cls._of_endpoint(account, names[0], components)
+        found = find_fleet(account, stack=stack, name=fleet, table=table)
+        newest = newest_generation(found)
+        named = AdapterLookup(found, newest).find(names) | {name: name for name in components}
+        if not named:
+            adapters = desired_by(found.registry, in_force(found.registry, newest)).adapters
+            named = {adapter.component: adapter.name for adapter in adapters}
+        if not named:
+            raise CommandError("the fleet has no adapter")
+        target = newest.request.target
+        container = BaseContainer.read(account, target.base)
+        return cls(endpoint=target.endpoint, adapters=named, container=container)
+
+    @classmethod
+    def _of_endpoint(cls, account: Account, endpoint: str, components: Sequence[str]) -> "LoadTargets":
+        names = list(components)
+        if not names:
+            live = EndpointComponents(account, endpoint)
+            serving = [name for name, one in live.listed().items() if one.status is Status.IN_SERVICE]
+            described = live.described(serving)
+            adapters = {name: one.base for name, one in described.items() if one is not None and one.base}
+            if len(set(adapters.values())) > 1:
+                raise CommandError(
+                    f"{endpoint} has several base models; name adapters of one with --component"
+                )
+            names = list(adapters)
+        if not names:
+            raise CommandError(f"{endpoint} has no adapter in service")
+        container = BaseContainer.read(account, names[0])
+        if container.endpoint != endpoint:
+            raise CommandError(f"{names[0]} is on the endpoint {container.endpoint}, not on {endpoint}")
+        adapters_named = {name: name for name in names if name != container.component}
+        if not adapters_named:
+            raise UsageError(
+                f"{container.component} is the base; name adapters, which are measured beside it"
+            )
+        return cls(endpoint=endpoint, adapters=adapters_named, container=container)

@@ -1,0 +1,254 @@
+"""The report of a benchmark: rows for a terminal or a pipe, and Markdown."""
+
+from collections.abc import Iterator, Sequence
+
+from adapters_cli.load.benchmark_result import (
+    INTER_TOKEN_LATENCY,
+    LATENCIES,
+    OUTPUT_LENGTH,
+    REQUEST_LATENCY,
+    TIME_TO_FIRST_TOKEN,
+    BenchmarkResult,
+    Level,
+    Series,
+)
+from adapters_cli.load.statistics import WITH_INTERVALS, Distribution
+
+LATENCY_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "FIRST TOKEN", "BETWEEN", "WHOLE")
+WORK_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "ANSWERS", "ERRORS", "TOKENS", "REQUESTS/s", "TOKENS/s")
+RATIO_HEADINGS = ("LOAD", "ADAPTERS", "ADAPTER ÷ BASE, p50", "RATIO", "95 % INTERVAL")
+TIER_HEADINGS = ("ADAPTER IN", "CIRCLE", "ANSWERS", "FIRST TOKEN p50/p90 ms", "LATENCY p50/p90 ms")
+HIT_HEADINGS = ("ADAPTERS", "ADAPTER IN", "REQUESTS", "95 % INTERVAL")
+
+TIER_NAMES = {"gpu": "a GPU slot (warm)", "cpu": "CPU memory", "disk": "disk (cold)"}
+_SHORT_NAMES = {
+    TIME_TO_FIRST_TOKEN: "first token",
+    INTER_TOKEN_LATENCY: "between tokens",
+    REQUEST_LATENCY: "whole latency",
+}
+_LEAST_FOR_ALL_PERCENTILES = 368
+"""Of fewer values, the 99th percentile has no upper end of an interval."""
+
+Rows = list[tuple[str, ...]]
+
+
+def latency_rows(result: BenchmarkResult) -> Rows:
+    """Return the latencies of base and adapters at each level."""
+    found: Rows = []
+    for level, who, series in _sides(result):
+        metrics = series.distributions()
+        found.append(
+            (
+                level.loop.text,
+                str(level.adapters),
+                who,
+                _percentiles(metrics.get(TIME_TO_FIRST_TOKEN), 50, 90, 99),
+                _percentiles(metrics.get(INTER_TOKEN_LATENCY), 50, 90, 99),
+                _percentiles(metrics.get(REQUEST_LATENCY), 50, 90, 99),
+            )
+        )
+    return found
+
+
+def work_rows(result: BenchmarkResult) -> Rows:
+    """Return how much base and adapters answered at each level."""
+    found: Rows = []
+    for level, who, series in _sides(result):
+        lengths = series.distributions().get(OUTPUT_LENGTH)
+        found.append(
+            (
+                level.loop.text,
+                str(level.adapters),
+                who,
+                str(len(series.answered)),
+                str(len(series.measurements) - len(series.answered)),
+                "-" if lengths is None else f"{lengths.avg:.4g}",
+                f"{series.request_throughput:.4g}",
+                f"{series.output_token_throughput:.4g}",
+            )
+        )
+    return found
+
+
+def _sides(result: BenchmarkResult) -> Iterator[tuple[Level, str, Series]]:
+    for level in result.levels:
+        if level.base is not None:
+            yield level, "base", level.base
+        yield level, "adapters", level.subject
+
+
+def ratio_rows(result: BenchmarkResult) -> Rows:
+    """Return the ratios of adapters and base at each level."""
+    found: Rows = []
+    for level in result.levels:
+        for metric, ratio in level.ratios.items():
+            found.append(
+                (
+                    level.loop.text,
+                    str(level.adapters),
+                    _SHORT_NAMES[metric],
+                    f"{ratio.value:.3f}",
+                    f"{ratio.low:.3f} to {ratio.high:.3f}",
+                )
+            )
+    return found
+
+
+def tier_rows(result: BenchmarkResult) -> Rows:
+    """Return what an adapter in each tier takes."""
+    found: Rows = []
+    for tier in result.tiers:
+        metrics = tier.series.distributions()
+        found.append(
+            (
+                TIER_NAMES[tier.tier],
+                str(tier.circle),
+                str(len(tier.series.answered)),
+                _percentiles(metrics.get(TIME_TO_FIRST_TOKEN), 50, 90),
+                _percentiles(metrics.get(REQUEST_LATENCY), 50, 90),
+            )
+        )
+    return found
+
+
+def hit_rows(result: BenchmarkResult) -> Rows:
+    """Return the estimated tiers of the requests at each level that has them."""
+    return [
+        (
+            str(level.adapters),
+            " or ".join(TIER_NAMES[each] for each in tier.split("+")),
+            f"{100 * share.value:.0f} %",
+            f"{100 * share.low:.0f} to {100 * share.high:.0f} %",
+        )
+        for level in result.levels
+        for tier, share in level.tier_hits.items()
+    ]
+
+
+def tables(result: BenchmarkResult) -> Iterator[tuple[str, Sequence[str], Rows]]:
+    """Yield the tables that have rows: title, headings, rows."""
+    for title, headings, rows in (
+        ("Latency in ms: p50 / p90 / p99", LATENCY_HEADINGS, latency_rows(result)),
+        ("Throughput", WORK_HEADINGS, work_rows(result)),
+        ("Adapters beside the base", RATIO_HEADINGS, ratio_rows(result)),
+        ("Memory tiers, one request at a time", TIER_HEADINGS, tier_rows(result)),
+        (
+            "Requests by the tier of their adapter, estimated from first tokens",
+            HIT_HEADINGS,
+            hit_rows(result),
+        ),
+    ):
+        if rows:
+            yield title, headings, rows
+
+
+def summary(result: BenchmarkResult) -> list[str]:
+    """Return what a reader has to know before the figures."""
+    engine = result.engine or "an engine that nothing names"
+    bounds = result.bounds
+    lines = [
+        f"{result.endpoint} on {engine}",
+        f"mix {result.mix}; {result.prompts} prompts; answers of {result.output_tokens} tokens;"
+        f" {result.form}",
+        f"{result.answered} answers in {result.seconds:.1f} s; at most {bounds['requests']} requests to each"
+        f" side of a level, and {bounds['seconds']:g} s",
+    ]
+    if result.cost is not None:
+        lines.append(
+            f"the endpoint cost {result.cost:.4f} meanwhile, at {bounds['price_per_hour']:g} an hour"
+        )
+    if result.interrupted:
+        lines.append("interrupted: the figures are of what was measured until then")
+    return lines
+
+
+def notes(result: BenchmarkResult) -> list[str]:
+    """Return what limits the figures."""
+    found = list(result.not_measured)
+    for level in result.levels:
+        found += _notes_of_level(level)
+    counts = [len(level.subject.answered) for level in result.levels]
+    if any(0 < count < _LEAST_FOR_ALL_PERCENTILES for count in counts):
+        found.append(
+            f"of fewer than {_LEAST_FOR_ALL_PERCENTILES} answers, p99 is nearly the largest value, and its"
+            " interval has no upper end"
+        )
+    return found
+
+
+def _notes_of_level(level: Level) -> Iterator[str]:
+    if level.ended_by == "seconds":
+        yield f"{level.title}: the time ended before the requests"
+    if level.base is not None and level.base.answered and level.subject.answered and not level.equal_lengths:
+        yield (
+            f"{level.title}: base and adapters wrote answers of different lengths, so only the first token"
+            " and the time between tokens are compared"
+        )
+    for who, series in (("base", level.base), ("adapters", level.subject)):
+        for error, count in series.errors if series is not None else ():
+            yield f"{level.title}: {count} x {who}: {error.kind}: {error.message}"
+
+
+def markdown(result: BenchmarkResult, *, picture: str | None = None) -> str:
+    """Return the report for people, with the name of the picture beside it."""
+    parts = [f"# Benchmark of {result.endpoint}", "\n".join(f"- {line}" for line in summary(result))]
+    for outcome in result.requirements:
+        met = "met" if outcome.met else "**not met**"
+        parts.append(f"`{outcome.requirement}` at {outcome.level}: {met}: {outcome.reason}")
+    if picture is not None:
+        parts.append(f"![Latency of adapters and base]({picture})")
+    for title, headings, rows in tables(result):
+        parts += [f"## {title}", _table(headings, rows)]
+    if intervals := _interval_rows(result):
+        headings = ("LOAD", "ADAPTERS", "WHO", "METRIC", *(f"p{number}" for number in WITH_INTERVALS))
+        parts += ["## Percentiles with 95 % intervals, ms", _table(headings, intervals)]
+    if limits := notes(result):
+        parts += ["## Notes", "\n".join(f"- {note}" for note in limits)]
+    parts.append(_METHOD)
+    return "\n\n".join(parts) + "\n"
+
+
+_METHOD = """## How it was measured
+
+- Requests are streamed. The first token is the first event with a text. The time between tokens is
+  the rest of the answer, divided by its tokens less one.
+- Base and adapters are asked in turn, in up to eight rounds, and never at the same time. A ratio is the
+  geometric mean of the rounds' ratios of medians, and its interval a bootstrap of rounds and requests.
+- In an open loop, a latency begins when the request should have been sent. `send_delay` is how late
+  it was sent.
+- A tier is measured with adapters in a circle: one more than fit, so that the next one has just left
+  the tier.
+- Made by `adapters benchmark`; its guide says what each figure means."""
+
+
+def _interval_rows(result: BenchmarkResult) -> Rows:
+    found: Rows = []
+    for level, who, series in _sides(result):
+        for metric, each in series.distributions().items():
+            if metric not in LATENCIES:
+                continue
+            cells = (
+                f"{each.percentiles[number]:.4g} [{_end(each.intervals[number][0])},"
+                f" {_end(each.intervals[number][1])}]"
+                for number in WITH_INTERVALS
+            )
+            found.append((level.loop.text, str(level.adapters), who, _SHORT_NAMES[metric], *cells))
+    return found
+
+
+def _end(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _percentiles(each: Distribution | None, *numbers: int) -> str:
+    return "-" if each is None else " / ".join(_short(each.percentiles[number]) for number in numbers)
+
+
+def _short(value: float) -> str:
+    """Return three digits, or all of a larger whole number."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _table(headings: Sequence[str], rows: Rows) -> str:
+    head, *lines = (f"| {' | '.join(row)} |" for row in (headings, *rows))
+    return "\n".join([head, "|---" * len(headings) + "|", *lines])

@@ -1,0 +1,305 @@
+"""The result of a benchmark, with the names of metrics that AIPerf writes."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters_cli.load.latency_requirement import LatencyOutcome, LatencyRequirement
+from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
+from adapters_cli.load.measurement import Measurement, RequestError
+from adapters_cli.load.statistics import Distribution, Ratio, Share
+
+FORMAT = "adapters-benchmark/1"
+
+TIME_TO_FIRST_TOKEN = "time_to_first_token"
+INTER_TOKEN_LATENCY = "inter_token_latency"
+REQUEST_LATENCY = "request_latency"
+LATENCIES = (TIME_TO_FIRST_TOKEN, INTER_TOKEN_LATENCY, REQUEST_LATENCY)
+INPUT_LENGTH = "input_sequence_length"
+OUTPUT_LENGTH = "output_sequence_length"
+
+_EQUAL_LENGTHS = 0.01
+"""How much the mean lengths of answers may differ, as a share, to count as equal."""
+
+
+@dataclass(kw_only=True)
+class Series:
+    """The requests to the base or to adapters under one load.
+
+    seconds:
+        How long the load lasted, over all its blocks.
+    relative:
+        The time to the first token of answers, as a multiple of the base's median at about the same time.
+    """
+
+    measurements: list[Measurement] = field(default_factory=list)
+    seconds: float = 0.0
+    relative: list[float] = field(default_factory=list)
+
+    @property
+    def answered(self) -> list[Measurement]:
+        """Requests with a whole answer."""
+        return [each for each in self.measurements if each.times.error is None]
+
+    def values(self, metric: str) -> list[float]:
+        """Return a metric of each answered request. Latencies are in milliseconds."""
+        return metric_values(self.measurements, metric)
+
+    def distributions(self) -> dict[str, Distribution]:
+        """Describe each metric of which there are values."""
+        units = dict.fromkeys((*LATENCIES, "send_delay"), "ms")
+        units |= dict.fromkeys((INPUT_LENGTH, OUTPUT_LENGTH), "tokens")
+        found = {metric: Distribution.of(unit, self.values(metric)) for metric, unit in units.items()}
+        return {metric: each for metric, each in found.items() if each is not None}
+
+    @property
+    def request_throughput(self) -> float:
+        """Answered requests a second."""
+        return len(self.answered) / self.seconds if self.seconds else 0.0
+
+    @property
+    def output_token_throughput(self) -> float:
+        """Tokens of answers a second."""
+        tokens = sum(each.times.output_tokens for each in self.answered)
+        return tokens / self.seconds if self.seconds else 0.0
+
+    @property
+    def errors(self) -> list[tuple[RequestError, int]]:
+        """The first error of each kind, and how many there are of it."""
+        every = [each.times.error for each in self.measurements if each.times.error is not None]
+        first = {error.kind: error for error in reversed(every)}
+        return [(first[kind], count) for kind, count in Counter(error.kind for error in every).most_common()]
+
+    def figure(self, metric: str, statistic: str) -> float | None:
+        """Return one figure of the document; None if it was not measured."""
+        found = self.document().get(metric, {}).get(statistic)
+        return found if self.answered or metric == "request_error_rate" else None
+
+    def document(self) -> dict[str, Any]:
+        """Return the metrics as AIPerf writes them."""
+        answered, asked = len(self.answered), len(self.measurements)
+        found: dict[str, Any] = {
+            name: distribution_document(each) for name, each in self.distributions().items()
+        }
+        rate = 100 * (asked - answered) / asked if asked else 0.0
+        return {
+            **found,
+            "request_throughput": {"unit": "requests/sec", "avg": self.request_throughput},
+            "output_token_throughput": {"unit": "tokens/sec", "avg": self.output_token_throughput},
+            "request_count": {"unit": "requests", "avg": float(answered)},
+            "request_error_rate": {"unit": "%", "avg": rate},
+            "benchmark_duration": {"unit": "sec", "avg": self.seconds},
+            "error_summary": [
+                {"error_details": {"type": error.kind, "message": error.message}, "count": count}
+                for error, count in self.errors
+            ],
+        }
+
+
+@dataclass(kw_only=True)
+class Level:
+    """One load: a loop and a number of adapters in the mix, on adapters and on the base.
+
+    ended_by:
+        The bound that ended it: `requests` or `seconds`.
+    rounds:
+        The requests to adapters and to the base, by the round in which both were asked.
+    ratios:
+        Adapters divided by base, by metric. `compare` fills it.
+    """
+
+    loop: Loop
+    adapters: int
+    subject: Series = field(default_factory=Series)
+    base: Series | None = None
+    ended_by: str = "requests"
+    tier_hits: Mapping[str, Share] = field(default_factory=dict)
+    rounds: list[tuple[Sequence[Measurement], Sequence[Measurement]]] = field(default_factory=list)
+    ratios: dict[str, Ratio] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The level in reports."""
+        return f"{self.loop.text}, {self.adapters} adapter{'' if self.adapters == 1 else 's'}"
+
+    @property
+    def equal_lengths(self) -> bool:
+        """True if base and adapters wrote answers of the same length."""
+        if self.base is None:
+            return False
+        own, other = (series.values(OUTPUT_LENGTH) for series in (self.subject, self.base))
+        if not own or not other:
+            return False
+        own_mean, other_mean = sum(own) / len(own), sum(other) / len(other)
+        return abs(own_mean - other_mean) <= _EQUAL_LENGTHS * other_mean
+
+    def judge(self, rule: LatencyRequirement) -> LatencyOutcome:
+        """Hold the level against a requirement. Times of whole answers compare only at equal lengths."""
+        return rule.judge(
+            self.subject.figure(rule.metric, rule.statistic),
+            None if self.base is None else self.base.figure(rule.metric, rule.statistic),
+            level=self.title,
+            comparable=self.equal_lengths or rule.metric in (TIME_TO_FIRST_TOKEN, INTER_TOKEN_LATENCY),
+            ratio=self.ratios.get(rule.metric),
+        )
+
+    def compare(self, *, seed: int) -> None:
+        """Divide the medians of the adapters by those of the base.
+
+        The whole latency of answers that differ in length is left out.
+        """
+        for metric in LATENCIES:
+            if metric == REQUEST_LATENCY and not self.equal_lengths:
+                continue
+            values = [tuple(metric_values(side, metric) for side in round_) for round_ in self.rounds]
+            ratio = Ratio.of([(own, others) for own, others in values], seed=seed)
+            if ratio is not None:
+                self.ratios[metric] = ratio
+
+
+@dataclass(kw_only=True)
+class TierTimes:
+    """First tokens of adapters in one memory tier, one request at a time.
+
+    circle:
+        How many adapters were asked in a circle, so that the next one was in this tier.
+    """
+
+    tier: str
+    circle: int
+    series: Series = field(default_factory=Series)
+
+
+@dataclass(kw_only=True)
+class BenchmarkResult:
+    """A benchmark.
+
+    engine:
+        What served the requests; None if nothing tells it.
+    not_measured:
+        What was asked for and is missing, with the reason.
+    interrupted:
+        True if Ctrl-C ended it.
+    """
+
+    made_at: str
+    product_version: str
+    endpoint: str
+    base: str | None
+    engine: str | None
+    copies: int | None
+    mix: str
+    prompts: int
+    output_tokens: int
+    seed: int
+    bounds: Mapping[str, Any]
+    form: str = ""
+    levels: list[Level] = field(default_factory=list)
+    tiers: list[TierTimes] = field(default_factory=list)
+    not_measured: list[str] = field(default_factory=list)
+    requirements: Sequence[LatencyOutcome] = ()
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def cost(self) -> float | None:
+        """What the endpoint cost during the benchmark; None without its price."""
+        price = self.bounds.get("price_per_hour")
+        return None if price is None else price * self.seconds / 3600
+
+    @property
+    def answered(self) -> int:
+        """Answered requests of all levels."""
+        series = [each for level in self.levels for each in (level.subject, level.base) if each is not None]
+        return sum(len(each.answered) for each in series)
+
+    def document(self) -> dict[str, Any]:
+        """Return the result as JSON."""
+        return {
+            "format": FORMAT,
+            "made_at": self.made_at,
+            "product_version": self.product_version,
+            "endpoint": self.endpoint,
+            "base": self.base,
+            "engine": self.engine,
+            "copies": self.copies,
+            "mix": self.mix,
+            "prompts": self.prompts,
+            "request_form": self.form,
+            "output_tokens": self.output_tokens,
+            "seed": self.seed,
+            "bounds": dict(self.bounds),
+            "benchmark_duration": {"unit": "sec", "avg": self.seconds},
+            "cost": self.cost,
+            "interrupted": self.interrupted,
+            "levels": [self._level(level) for level in self.levels],
+            "tiers": [
+                {"tier": each.tier, "circle": each.circle, **each.series.document()} for each in self.tiers
+            ],
+            "not_measured": list(self.not_measured),
+            "requirements": [
+                {"requirement": each.requirement, "level": each.level, "met": each.met, "reason": each.reason}
+                for each in self.requirements
+            ],
+        }
+
+    def _level(self, level: Level) -> dict[str, Any]:
+        return {
+            "concurrency": level.loop.clients if isinstance(level.loop, ClosedLoop) else None,
+            "request_rate": level.loop.rate if isinstance(level.loop, OpenLoop) else None,
+            "adapters": level.adapters,
+            "mix": self.mix,
+            "ended_by": level.ended_by,
+            "adapter": level.subject.document(),
+            "base": None if level.base is None else level.base.document(),
+            "equal_output_length": level.equal_lengths,
+            "adapter_by_base": {
+                f"{metric}.p50": {"ratio": ratio.value, "low": ratio.low, "high": ratio.high}
+                for metric, ratio in level.ratios.items()
+            },
+            "tier_hits": {
+                tier: {"share": share.value, "low": share.low, "high": share.high}
+                for tier, share in level.tier_hits.items()
+            },
+        }
+
+
+def metric_values(measurements: Sequence[Measurement], metric: str) -> list[float]:
+    """Return a metric of each answered request. Latencies are in milliseconds."""
+    found: list[float | None] = []
+    for each in measurements:
+        if each.times.error is not None:
+            continue
+        match metric:
+            case "time_to_first_token":
+                found.append(_milliseconds(each.first_token))
+            case "inter_token_latency":
+                found.append(_milliseconds(each.inter_token))
+            case "request_latency":
+                found.append(_milliseconds(each.latency))
+            case "send_delay":
+                found.append(_milliseconds(each.times.sent - each.intended))
+            case "input_sequence_length":
+                found.append(each.times.input_tokens)
+            case _:
+                found.append(each.times.output_tokens)
+    return [float(value) for value in found if value is not None]
+
+
+def distribution_document(each: Distribution) -> dict[str, Any]:
+    """Return a distribution as AIPerf writes it, and its intervals beside it."""
+    return {
+        "unit": each.unit,
+        "avg": each.avg,
+        **{f"p{number}": value for number, value in each.percentiles.items()},
+        "min": each.min,
+        "max": each.max,
+        "std": each.std,
+        "count": each.count,
+        "intervals": {f"p{number}": list(interval) for number, interval in each.intervals.items()},
+    }
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else 1000 * seconds

@@ -1,0 +1,50 @@
+"""How requests spread over adapters: one alone, all alike, or a few popular ones (Zipf)."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+_FORMS = "one, uniform or zipf:S, such as zipf:1.1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mix:
+    """A distribution of requests over adapters.
+
+    exponent:
+        S of Zipf's law: the adapter of rank r gets a share that is proportional to 1 / r^S. 0 is uniform.
+    """
+
+    text: str
+    exponent: float = 0
+    alone: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "Mix":
+        """Read `one`, `uniform` or `zipf:S`. Raises ValueError for anything else."""
+        kind, colon, exponent = text.partition(":")
+        if kind == "zipf" and colon:
+            try:
+                value = float(exponent)
+            except ValueError:
+                value = -1
+            if 0 < value < 100:
+                return cls(text=text, exponent=value)
+        elif text in ("one", "uniform"):
+            return cls(text=text, alone=text == "one")
+        raise ValueError(f"'mix' should be {_FORMS}, got {text!r}")
+
+    def shares(self, adapters: int) -> tuple[float, ...]:
+        """Return the share of each adapter's requests, by rank."""
+        if self.alone:
+            adapters = 1
+        weights = [(rank + 1) ** -self.exponent for rank in range(adapters)]
+        return tuple(weight / sum(weights) for weight in weights)
+
+    def draws(self, names: Sequence[str], source: random.Random) -> Iterator[str]:
+        """Draw names without an end. The first name has rank 1."""
+        shares = self.shares(len(names))
+        limits = list(accumulate(shares))
+        while True:
+            yield from source.choices(names[: len(shares)], cum_weights=limits, k=256)

@@ -1,0 +1,106 @@
+"""A result in the terminal: the verdict, then a table of the comparisons."""
+
+import sys
+
+from rich.console import Console
+from rich.text import Text
+
+from adapters_cli.evaluation.result import Comparison, EvaluationResult, Latency
+from adapters_cli.output.tables import print_rows
+from adapters_cli.output.text import print_error, print_note, printable
+from adapters_cli.reports import figures, verdict
+
+_HEADINGS = (
+    "ADAPTER",
+    "METRIC",
+    "BASE",
+    "ITS OWN",
+    "GAIN",
+    "RELATIVE",
+    "95 % OF GAIN",
+    "P",
+    "VERDICT",
+    "ITEMS +/-/=",
+)
+_SPARE = ("P", "95 % OF GAIN", "GAIN")
+
+
+def print_result(result: EvaluationResult) -> None:
+    """Print a verdict and a table on a terminal; else a line for each comparison, with tabs between fields.
+
+    A line has the subject, the metric, the means of baseline and subject, the gain, the relative gain, both
+    ends of the gain's interval, the adjusted p-value, the verdict, and how many items are better, worse and
+    equal. Requirements that are not met are errors.
+    """
+    if sys.stdout.isatty():
+        style = "bold" if not result.requirements else "bold green" if result.passed else "bold red"
+        Console().print(Text(printable(verdict.headline(result)), style=style))
+    row = _row if sys.stdout.isatty() else _plain_row
+    metrics = verdict.metrics_by_name(result)
+    rows = [
+        row(comparison, verdict.side(comparison, metrics[comparison.metric]))
+        for comparison in result.comparisons
+    ]
+    print_rows(_HEADINGS, rows, styled=_HEADINGS.index("VERDICT"), spare=_SPARE)
+    for latency in result.latency:
+        if latency.ratio is not None:
+            print_note(_latency_line(latency, result))
+    for judgement in result.judgements:
+        print_note(verdict.judgement(result, judgement))
+    for line in verdict.warnings(result):
+        print_note(f"warning: {line}")
+    for outcome in result.requirements:
+        if outcome.met:
+            print_note(f"met: {outcome.reason}")
+        else:
+            print_error(f"not met: {outcome.reason}")
+
+
+def _row(comparison: Comparison, side: str) -> tuple[str, ...]:
+    """Return a comparison's fields for people."""
+    return (
+        comparison.subject,
+        comparison.metric,
+        figures.score(comparison.baseline_mean),
+        figures.score(comparison.mean),
+        figures.gain(comparison.difference),
+        "-" if comparison.relative is None else figures.percent(comparison.relative),
+        figures.gain_interval(comparison.interval),
+        figures.p_value(comparison.p_adjusted),
+        side,
+        f"{comparison.better}/{comparison.worse}/{comparison.equal}",
+    )
+
+
+def _plain_row(comparison: Comparison, side: str) -> tuple[str, ...]:
+    """Return a comparison's fields for programs: plain numbers."""
+    numbers = (
+        comparison.baseline_mean,
+        comparison.mean,
+        comparison.difference,
+        comparison.relative,
+        comparison.interval.low,
+        comparison.interval.high,
+        comparison.p_adjusted,
+    )
+    return (
+        comparison.subject,
+        comparison.metric,
+        *("-" if number is None else f"{number:.6g}" for number in numbers),
+        side,
+        *map(str, (comparison.better, comparison.worse, comparison.equal)),
+    )
+
+
+def _latency_line(latency: Latency, result: EvaluationResult) -> str:
+    interval = latency.ratio_interval
+    between = "" if interval is None else f" ({interval.low:.2f} to {interval.high:.2f})"
+    tokens = latency.mean_completion_tokens
+    base = verdict.latency_of(result, result.baseline.name)
+    lengths = ""
+    if tokens is not None and base is not None and base.mean_completion_tokens is not None:
+        lengths = f"; {tokens:.0f} tokens an answer, and {base.mean_completion_tokens:.0f} of the baseline"
+    return (
+        f"{latency.subject}: median latency {figures.seconds(latency.p50)}, {latency.ratio:.2f} times that of"
+        f" {result.baseline.name}{between}{lengths}"
+    )

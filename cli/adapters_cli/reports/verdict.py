@@ -1,0 +1,227 @@
+"""What a result says, in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from adapters_cli.evaluation.result import (
+    Comparison,
+    EvaluationResult,
+    Judgement,
+    Latency,
+    MetricFacts,
+    Subject,
+)
+from adapters_cli.output.text import counted
+from adapters_cli.reports import figures
+
+_SIGNIFICANT = 0.05
+_ALL = {1: "the requirement is", 2: "both requirements are"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What the comparisons of a subject say: the metrics in which it is better, worse, or neither."""
+
+    subject: str
+    better: Sequence[Comparison]
+    worse: Sequence[Comparison]
+    unclear: Sequence[Comparison]
+
+
+def headline(result: EvaluationResult) -> str:
+    """Return the verdict in one sentence."""
+    total = len(result.requirements)
+    failed = sum(not outcome.met for outcome in result.requirements)
+    if failed and total == 1:
+        return "Failed: the requirement is not met"
+    if failed:
+        return f"Failed: {failed} of {counted(total, 'requirement')} {_is(failed)} not met"
+    if total:
+        return f"Passed: {_ALL.get(total, f'all {total} requirements are')} met"
+    if len(result.subjects) == 1:
+        return _found(result, finding(result, result.subjects[0]))
+    return f"{counted(len(result.subjects), 'adapter')} beside {result.baseline.name}, without a requirement"
+
+
+def _found(result: EvaluationResult, found: Finding) -> str:
+    base = result.baseline.name
+    total = len(found.better) + len(found.worse) + len(found.unclear)
+    if not total:
+        return f"{found.subject} was not compared with {base}"
+    if not found.better and not found.worse:
+        return f"No clear difference between {found.subject} and {base}"
+    words, many = ("better", found.better) if found.better else ("worse", found.worse)
+    both = f", and worse in {len(found.worse)}" if found.better and found.worse else ""
+    return f"{found.subject} is {words} than {base} in {len(many)} of {counted(total, 'metric')}{both}"
+
+
+def _is(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def believable(comparison: Comparison) -> bool:
+    """Return True if the difference is hardly chance.
+
+    Its interval excludes zero, and its p-value, adjusted for all comparisons of the result, is below 0.05.
+    """
+    excludes_zero = comparison.interval.low > 0 or comparison.interval.high < 0
+    return excludes_zero and comparison.p_adjusted < _SIGNIFICANT
+
+
+def side(comparison: Comparison, metric: MetricFacts) -> str:
+    """Return whether the subject is `better` or `worse`, or that it is `unclear`."""
+    if not believable(comparison):
+        return "unclear"
+    return "better" if (comparison.difference > 0) == metric.higher_is_better else "worse"
+
+
+def finding(result: EvaluationResult, subject: Subject) -> Finding:
+    """Sort the metrics of a subject by what their difference says."""
+    metrics = metrics_by_name(result)
+    better: list[Comparison] = []
+    worse: list[Comparison] = []
+    unclear: list[Comparison] = []
+    sides = {"better": better, "worse": worse, "unclear": unclear}
+    for comparison in comparisons_of(result, subject):
+        sides[side(comparison, metrics[comparison.metric])].append(comparison)
+    return Finding(subject=subject.name, better=better, worse=worse, unclear=unclear)
+
+
+def sentence(result: EvaluationResult, subject: Subject) -> str:
+    """Return what is known of a subject beside the baseline, in one sentence."""
+    metrics = metrics_by_name(result)
+    found = finding(result, subject)
+    base = result.baseline.name
+    parts = []
+    if found.better:
+        parts.append(f"is better than {base} in {_listed(found.better, metrics)}")
+    if found.worse:
+        than = "" if parts else f" than {base}"
+        parts.append(f"is worse{than} in {_listed(found.worse, metrics)}")
+    if found.unclear:
+        than = "" if parts else f" from {base}"
+        names = _names([figures.short_title(metrics[comparison.metric]) for comparison in found.unclear])
+        parts.append(f"shows no clear difference{than} in {names}")
+    return f"{subject.name} {'; '.join(parts)}." if parts else f"{subject.name} has no scores."
+
+
+def _listed(comparisons: Sequence[Comparison], metrics: Mapping[str, MetricFacts]) -> str:
+    return _names(
+        [
+            f"{figures.short_title(metrics[comparison.metric])} ({by_how_much(comparison)})"
+            for comparison in comparisons
+        ]
+    )
+
+
+def _names(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def by_how_much(comparison: Comparison) -> str:
+    """Return the relative gain; the difference, where the baseline's mean is zero."""
+    if comparison.relative is None:
+        return figures.gain(comparison.difference)
+    return figures.percent(comparison.relative)
+
+
+def judgement(result: EvaluationResult, found: Judgement) -> str:
+    """Return what a judge says of a subject, in one sentence."""
+    notes = [f"{found.disagreements} because the two orders disagree"] if found.disagreements else []
+    notes += [f"{found.unclear} without a verdict"] if found.unclear else []
+    between = f" ({', '.join(notes)})" if notes else ""
+    return (
+        f"{found.judge} finds {found.better} answers of {found.subject} better than those of "
+        f"{result.baseline.name}, {found.worse} worse and {found.equal} equal"
+        f"{between}, p {figures.p_value(found.p_value)}."
+    )
+
+
+def warnings(result: EvaluationResult) -> list[str]:
+    """Return each warning once, after the subjects and metrics that it is about."""
+    metrics = metrics_by_name(result)
+    about: dict[str, dict[str, list[str]]] = {}
+    for comparison in result.comparisons:
+        for warning in comparison.warnings:
+            where = about.setdefault(warning, {}).setdefault(comparison.subject, [])
+            where.append(figures.short_title(metrics[comparison.metric]))
+    lines = []
+    for warning, subjects in about.items():
+        whole = all(
+            len(names) == len([c for c in result.comparisons if c.subject == subject])
+            for subject, names in subjects.items()
+        )
+        if whole and len(subjects) == len(result.subjects):
+            lines.append(warning)
+        else:
+            places = (f"{subject} ({', '.join(names)})" for subject, names in subjects.items())
+            lines.append(f"{'; '.join(places)}: {warning}")
+    lines += [
+        f"{latency.subject}: {counted(latency.errors, 'request')} failed, "
+        f"and {'has' if latency.errors == 1 else 'have'} no score"
+        for latency in result.latency
+        if latency.errors
+    ]
+    return lines
+
+
+def metrics_by_name(result: EvaluationResult) -> dict[str, MetricFacts]:
+    """Return the metrics of a result by name."""
+    return {metric.name: metric for metric in result.metrics}
+
+
+def comparisons_of(result: EvaluationResult, subject: Subject) -> list[Comparison]:
+    """Return the comparisons of a subject, one a metric."""
+    return [comparison for comparison in result.comparisons if comparison.subject == subject.name]
+
+
+def latency_of(result: EvaluationResult, name: str) -> Latency | None:
+    """Return the latency of a subject or of the baseline."""
+    return next((latency for latency in result.latency if latency.subject == name), None)
+
+
+def engine(result: EvaluationResult) -> str:
+    """Return what generated the answers."""
+    return result.engine or "an engine that does not name itself"
+
+
+def provenance(result: EvaluationResult) -> list[tuple[str, str]]:
+    """Return what one needs to do the evaluation again, as names and values."""
+    dataset, decoding = result.dataset, result.decoding
+    stop = f", stops at {', '.join(map(repr, decoding.stop))}" if decoding.stop else ""
+    return [
+        ("Made at", result.made_at),
+        ("Endpoint", result.endpoint),
+        ("Engine", result.engine or "not named by the container"),
+        ("Dataset", dataset.source),
+        ("Items", f"{dataset.items:,} of {dataset.available:,}"),
+        ("Dataset digest", f"sha256:{dataset.digest}"),
+        (
+            "Decoding",
+            f"at most {counted(decoding.max_tokens, 'token')}, temperature {decoding.temperature:g}{stop}",
+        ),
+        ("Seed", str(result.seed)),
+        ("Resamples", f"{result.resamples:,} of bootstrap and permutation test"),
+        *(row for subject in everyone(result) for row in _subject(subject)),
+        *((f"Metric {metric.name}", _title(metric)) for metric in result.metrics),
+        ("adapters", result.product_version),
+        *((name, version) for name, version in sorted(result.versions.items())),
+    ]
+
+
+def _subject(subject: Subject) -> list[tuple[str, str]]:
+    rows = [(f"Component of {subject.name}", subject.component)]
+    if subject.artifact:
+        rows.append((f"Artifact of {subject.name}", subject.artifact))
+    if subject.identity:
+        rows.append((f"Identity of {subject.name}", f"sha256:{subject.identity}"))
+    return rows
+
+
+def _title(metric: MetricFacts) -> str:
+    return metric.title if metric.higher_is_better else f"{metric.title}, lower is better"
+
+
+def everyone(result: EvaluationResult) -> list[Subject]:
+    """Return the baseline and the subjects."""
+    return [result.baseline, *result.subjects]

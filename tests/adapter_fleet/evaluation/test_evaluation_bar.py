@@ -1,0 +1,56 @@
+"""The bar that a fleet sets to the evaluations of new versions."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from tests.adapter_fleet.evaluation.test_evaluation_record import RECORD
+
+BAR = EvaluationBar(requirements=("rougeL >= base + 20%", "rougeL >= 0.4"))
+
+
+def test_record_above_it_has_no_problem() -> None:
+    assert list(BAR.problems(RECORD, adapter="acme")) == []
+
+
+def test_version_without_a_record_is_told_what_is_required() -> None:
+    ((key, problem),) = BAR.problems(None, adapter="acme")
+    asked = "'rougeL >= base + 20%' and 'rougeL >= 0.4'"
+    assert (key, problem) == ("", f"should be recorded, as the fleet requires {asked}, got nothing")
+
+
+def test_each_figure_below_it_is_told() -> None:
+    bar = EvaluationBar(
+        requirements=("rougeL >= base + 200%", "rougeL >= 0.6", "rougeL >= 0.5", "meteor > 0")
+    )
+    problems = list(bar.problems(RECORD, adapter="acme"))
+    assert problems == [
+        ("figures", "rougeL of 'acme' is 0.5 and should be at least 0.6 (base 0.2 + 200%)"),
+        ("figures", "rougeL of 'acme' is 0.5 and should be at least 0.6"),
+        ("figures", "meteor of 'acme' has no figure: no item has a score of both"),
+    ]
+
+
+def test_record_of_another_dataset_is_told() -> None:
+    bar = EvaluationBar(requirements=("rougeL >= 0.4",), dataset="c" * 64)
+    ((key, problem),) = bar.problems(RECORD, adapter="acme")
+    assert (key, problem) == ("dataset", f"should be sha256:{'c' * 64}, got sha256:{'b' * 64}")
+
+
+def test_name_is_exempt_whatever_the_case() -> None:
+    bar = EvaluationBar(requirements=("rougeL >= 0.4",), exempt=("Acme",))
+    assert (bar.is_exempt("acme"), bar.is_exempt("acm")) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"requirements": ()}, "'evaluation' should have one requirement or more, got none"),
+        ({"requirements": ("rougeL",)}, "a requirement should be a metric"),
+        ({"requirements": ("rougeL > 0",), "dataset": "x"}, "'dataset' should be 'sha256:' and 64"),
+    ],
+)
+def test_bar_that_could_never_be_met_is_an_error(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EvaluationBar(**settings)  # type: ignore[arg-type]

@@ -1,0 +1,56 @@
+"""What a manifest records of an evaluation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.evaluation.evaluation_record import (
+    EvaluationRecord,
+    Figure,
+    evaluations_folder,
+    problems_of_record,
+)
+
+IDENTITY = "a" * 64
+FOLDER = evaluations_folder(f"s3://bucket/prod/acme/sha256-{IDENTITY}.tar.gz", IDENTITY)
+RECORD = EvaluationRecord(
+    result=f"{FOLDER}20260301T093000Z-bbbbbbbbbbbb.json",
+    dataset="b" * 64,
+    at="2026-03-01T09:30:00Z",
+    figures={"rougeL": Figure(base=0.2, adapter=0.5)},
+)
+
+
+def test_results_are_beside_the_archive_in_a_folder_of_the_version() -> None:
+    assert f"s3://bucket/prod/acme/sha256-{IDENTITY}.evaluations/" == FOLDER
+
+
+def test_record_has_no_problem_and_knows_its_version() -> None:
+    assert list(problems_of_record(RECORD)) == []
+    assert RECORD.identity == IDENTITY
+    assert RECORD.means == {"rougeL": (0.2, 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "key"),
+    [
+        ({"result": "s3://bucket/result.json"}, "result"),
+        ({"result": f"https://x/sha256-{IDENTITY}.evaluations/a.json"}, "result"),
+        ({"result": f"{FOLDER}deeper/a.json"}, "result"),
+        ({"result": f"{FOLDER}\u202e.json"}, "result"),
+        ({"result": f"{FOLDER}{'x' * 1024}.json"}, "result"),
+        ({"dataset": "b" * 63}, "dataset"),
+        ({"at": "2026-03-01 09:30:00"}, "at"),
+        ({"at": "2026-02-30T09:30:00Z"}, "at"),
+        ({"figures": {}}, "figures"),
+        ({"figures": {"\u20ac" * 99 + f"{n}": Figure(base=0, adapter=0) for n in range(10)}}, "figures"),
+        ({"figures": {"": Figure(base=0, adapter=0)}}, "figures"),
+        ({"figures": {"rougeL": Figure(base=math.nan, adapter=0)}}, "figures"),
+    ],
+)
+def test_problem_names_its_key(changed: dict[str, object], key: str) -> None:
+    record = replace(RECORD, **changed)  # type: ignore[arg-type]
+    assert [found for found, _ in problems_of_record(record)] == [key]

@@ -1,0 +1,158 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter_fleet.evaluation.requirement import Requirement
+
+MEANS = st.floats(0, 1)
+NAMES = st.from_regex(r"[a-z_]{1,12}(:[ -~]{0,12}[a-z)])?", fullmatch=True)
+NUMBERS = st.floats(-1e6, 1e6, allow_nan=False).map(lambda number: round(number, 4) + 0.0)
+
+
+@st.composite
+def requirements(draw: st.DrawFn) -> Requirement:
+    sign = draw(st.sampled_from([None, "+", "-", "*"]))
+    return Requirement(
+        metric=draw(NAMES),
+        comparison=draw(st.sampled_from([">=", ">", "<=", "<"])),
+        number=draw(NUMBERS),
+        sign=sign,
+        percent=draw(st.booleans()),
+    )
+
+
+@given(requirements())
+def test_a_requirement_is_read_as_it_is_written(requirement: Requirement) -> None:
+    assert Requirement.parse(str(requirement)) == requirement
+
+
+@given(requirements(), st.text(" \t", max_size=3))
+def test_spaces_do_not_matter(requirement: Requirement, spaces: str) -> None:
+    text = f"{requirement.metric} {requirement.comparison} "
+    rest = str(requirement).removeprefix(text)
+    wide = f"{spaces}{requirement.metric}{spaces}{requirement.comparison}{rest.replace(' ', spaces)}{spaces}"
+    assert Requirement.parse(wide) == requirement
+
+
+@given(st.text(max_size=40))
+def test_any_other_text_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="such as 'exact_match >= 0") as refused:
+        Requirement.parse(text.replace("<", "").replace(">", ""))
+    assert str(refused.value).startswith("a requirement should be a metric, one of >=, >, <= and <,")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "rougeL",
+        "rougeL >=",
+        ">= 0.9",
+        "rougeL == 0.9",
+        "rougeL => 0.9",
+        "rougeL != 0.9",
+        "rougeL >= base 20%",
+        "rougeL >= base +",
+        "rougeL >= base%",
+        "rougeL >= 0.9 + base",
+        "rougeL >= last",
+        "rougeL >= nan",
+        "rougeL >= 1e999",
+        "rougeL >= ٣",
+    ],
+)
+def test_a_text_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="a requirement should be a metric, one of"):
+        Requirement.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "mean", "met"),
+    [
+        ("m >= 0.9", 0, 0.9, True),
+        ("m >= 0.9", 0, 0.89, False),
+        ("m >= 90%", 0, 0.9, True),
+        ("m > 0.9", 0, 0.9, False),
+        ("m <= 0.1", 0, 0.1, True),
+        ("m < 0.1", 0, 0.1, False),
+        ("m < 0.1", 0, 0.0999, True),
+        ("m >= base", 0.5, 0.5, True),
+        ("m > base", 0.5, 0.5, False),
+        ("m >= base + 20%", 0.5, 0.6, True),
+        ("m >= base + 20%", 0.5, 0.599, False),
+        ("m >= base + 0.2", 0.5, 0.7, True),
+        ("m >= base + 0.2", 0.5, 0.69, False),
+        ("m >= base - 0.05", 0.5, 0.45, True),
+        ("m >= base - 10%", 0.5, 0.44, False),
+        ("m >= base * 1.1", 0.5, 0.55, True),
+        ("m >= base * 110%", 0.5, 0.54, False),
+        ("m >= base + 20%", -0.5, -0.4, True),
+        ("m >= base + 20%", -0.5, -0.45, False),
+        ("m >= 0.3", 0, 0.1 + 0.2, True),
+        ("m > 0.3", 0, 0.1 + 0.2, False),
+    ],
+)
+def test_a_mean_is_held_against_the_bar(text: str, base: float, mean: float, met: bool) -> None:
+    assert Requirement.parse(text).judge({"m": (base, mean)})[0] is met
+
+
+@pytest.mark.parametrize(("mean", "met"), [(0, False), (0.01, True)])
+def test_a_share_of_nothing_is_met_by_a_gain_alone(mean: float, met: bool) -> None:
+    found, reason = Requirement.parse("m >= base + 20%").judge({"m": (0, mean)})
+    assert found is met
+    assert ("a share of 0 asks for nothing, so give a number" in reason) is not met
+
+
+def test_a_metric_without_figures_is_not_met() -> None:
+    for figures in ({}, {"m": (math.nan, 1.0)}, {"m": (0.5, math.nan)}):
+        met, reason = Requirement.parse("m >= base").judge(figures, subject="triage")
+        assert (met, reason) == (False, "m of 'triage' has no figure: no item has a score of both")
+
+
+def test_the_reason_has_the_figures() -> None:
+    _, reason = Requirement.parse("rougeL>=base+20%").judge({"rougeL": (0.6, 0.71234)}, subject="triage")
+    assert reason == "rougeL of 'triage' is 0.7123 and should be at least 0.72 (base 0.6 + 20%)"
+
+
+def test_the_reason_shows_figures_that_are_nearly_equal_as_different() -> None:
+    _, reason = Requirement.parse("m >= 0.9").judge({"m": (0, 0.899996)})
+    assert reason == "m of 'the adapter' is 0.899996 and should be at least 0.9"
+
+
+@given(MEANS, MEANS)
+def test_at_least_and_less_than_are_opposites(base: float, mean: float) -> None:
+    figures = {"m": (base, mean)}
+    at_least, less = Requirement.parse("m >= base"), Requirement.parse("m < base")
+    assert at_least.judge(figures)[0] is not less.judge(figures)[0]
+
+
+@given(MEANS, st.floats(0, 1), st.floats(0, 1), st.floats(0, 200))
+def test_a_better_mean_never_fails_what_a_worse_one_meets(
+    base: float, one: float, other: float, percent: float
+) -> None:
+    requirement = Requirement.parse(f"m >= base + {round(percent, 3)}%")
+    worse, better = sorted((one, other))
+    if requirement.judge({"m": (base, worse)})[0]:
+        assert requirement.judge({"m": (base, better)})[0]
+
+
+def test_a_regular_expression_with_signs_of_comparison_is_a_metric() -> None:
+    assert Requirement.parse("regex:<b>.+</b> >= 0.5").metric == "regex:<b>.+</b>"
+
+
+def test_a_sign_of_comparison_at_the_end_of_a_metric_needs_a_space() -> None:
+    assert Requirement.parse("regex:a= >= 0.5").metric == "regex:a="
+    with pytest.raises(ValueError, match="a requirement should be"):
+        Requirement.parse("regex:a=>=0.5")
+
+
+def test_an_unknown_metric_is_refused_with_the_closest_name() -> None:
+    requirement = Requirement.parse("rougel >= 0.5")
+    requirement.check_metric(["rougel"])
+    with pytest.raises(ValueError, match="did you mean 'rougeL'") as refused:
+        requirement.check_metric(["rouge1", "rougeL"])
+    assert str(refused.value) == (
+        "'rougel >= 0.5' should name a metric of the evaluation (did you mean 'rougeL'?), got 'rougel'"
+    )

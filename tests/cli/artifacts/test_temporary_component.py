@@ -1,0 +1,173 @@
+"""Components that a command creates for a moment."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+
+import pytest
+
+from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.manifest.desired import Artifact
+from adapters_cli.artifacts.temporary_component import TAG, leftovers, temporary_component
+from adapters_cli.output.errors import CommandError
+from tests.adapter_fleet.fake_service import FakeClock, FakeService
+from tests.cli.publishing import BUCKET, FakeAccount
+from tests.fakes.s3 import FakeS3
+
+ARTIFACT = Artifact(uri="s3://my-adapters/acme.tar.gz")
+
+
+@pytest.fixture
+def service() -> FakeService:
+    service = FakeService(FakeClock())
+    service.add_base()
+    return service
+
+
+@pytest.fixture
+def account(service: FakeService) -> FakeAccount:
+    return FakeAccount(FakeS3(BUCKET), service)
+
+
+def gone(service: FakeService) -> bool:
+    """Return True if no adapter is left once all writes have ended."""
+    service.clock.sleep(60)
+    return not service.serving()
+
+
+def test_component_serves_meanwhile_and_is_gone_afterwards(
+    service: FakeService, account: FakeAccount
+) -> None:
+    with temporary_component(account, "endpoint", "base", "acme", ARTIFACT) as component:
+        assert re.fullmatch("preview-[0-9a-f]{8}-acme", component)
+        assert service.serving() == {component: ARTIFACT.uri}
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", service.components[component].tags[TAG])
+    assert gone(service)
+
+
+def test_name_of_a_long_adapter_is_a_valid_one(account: FakeAccount) -> None:
+    with temporary_component(account, "endpoint", "base", f"{'a' * 45}-{'b' * 17}", ARTIFACT) as component:
+        assert component.endswith("a")
+        assert len(component) <= 63
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_component_is_gone_after_an_exception(
+    service: FakeService, account: FakeAccount, error: type[BaseException]
+) -> None:
+    with pytest.raises(error), temporary_component(account, "endpoint", "base", "acme", ARTIFACT):
+        raise error
+    assert gone(service)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_component_is_gone_after_a_signal(
+    service: FakeService, account: FakeAccount, number: signal.Signals
+) -> None:
+    before = signal.getsignal(number)
+    with (
+        pytest.raises(SystemExit) as ended,
+        temporary_component(account, "endpoint", "base", "acme", ARTIFACT),
+    ):
+        os.kill(os.getpid(), number)
+    assert ended.value.code == 128 + number
+    assert gone(service)
+    assert signal.getsignal(number) is before
+
+
+def test_signal_that_is_ignored_stays_so(service: FakeService, account: FakeAccount) -> None:
+    """`nohup` lets a command outlive its terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with temporary_component(account, "endpoint", "base", "acme", ARTIFACT) as component:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert list(service.serving()) == [component]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_signal_while_it_comes_into_service_deletes_it(service: FakeService, account: FakeAccount) -> None:
+    def end(operation: str, when: str) -> None:
+        if operation.startswith("DescribeInferenceComponent") and when == "after":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    service.around = end
+    with pytest.raises(SystemExit), temporary_component(account, "endpoint", "base", "acme", ARTIFACT):
+        pass
+    assert gone(service)
+
+
+def test_first_signal_during_the_deletion_waits_for_it(
+    service: FakeService, account: FakeAccount, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end(operation: str, when: str) -> None:
+        if operation.startswith("DeleteInferenceComponent") and when == "before":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with (
+        pytest.raises(SystemExit) as ended,
+        temporary_component(account, "endpoint", "base", "acme", ARTIFACT) as component,
+    ):
+        service.around = end
+    service.around = lambda _operation, _when: None
+    assert ended.value.code == 130
+    assert f"{component} is being deleted; another Ctrl-C leaves it" in capsys.readouterr().err
+    assert gone(service)
+
+
+def test_second_signal_during_the_deletion_leaves_it_and_says_so(
+    service: FakeService, account: FakeAccount, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end(operation: str, when: str) -> None:
+        if operation.startswith("DeleteInferenceComponent") and when == "before":
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with (
+        pytest.raises(SystemExit),
+        temporary_component(account, "endpoint", "base", "acme", ARTIFACT) as component,
+    ):
+        service.around = end
+    service.around = lambda _operation, _when: None
+    assert f"{component} is left" in capsys.readouterr().err
+    assert list(service.serving()) == [component]
+
+
+def test_creation_without_an_answer_is_deleted(service: FakeService, account: FakeAccount) -> None:
+    service.faults.lost_after = 1
+    with (
+        pytest.raises(Exception, match="no answer in time"),
+        temporary_component(account, "endpoint", "base", "acme", ARTIFACT),
+    ):
+        pass
+    assert gone(service)
+    assert len(service.written) == 2
+
+
+def test_adapter_that_does_not_load_is_an_error_with_its_reason(
+    service: FakeService, account: FakeAccount
+) -> None:
+    service.faults.broken[ARTIFACT.uri] = "bad tensors"
+    with (
+        pytest.raises(CommandError, match=f"preview-.* is {Status.FAILED}: bad tensors"),
+        temporary_component(account, "endpoint", "base", "acme", ARTIFACT),
+    ):
+        pass
+    assert gone(service)
+
+
+def test_only_old_components_with_name_and_tag_are_leftovers(
+    service: FakeService, account: FakeAccount
+) -> None:
+    old, recent = "preview-00000000-acme", "preview-11111111-acme"
+    service.make(old, ARTIFACT.uri, tags={TAG: "2026-03-01T09:30:00Z"})
+    service.make("preview-22222222-of-a-person", ARTIFACT.uri)
+    service.make("llm-acme", ARTIFACT.uri, tags={TAG: "copied"})
+    service.clock.sleep(3601)
+    service.make(recent, ARTIFACT.uri, tags={TAG: "2026-03-01T10:30:00Z"})
+    account.now = service.clock.now  # type: ignore[method-assign]
+    found = leftovers(account, "endpoint")
+    assert [leftover.component for leftover in found] == [old]
+    assert found[0].age_seconds == pytest.approx(3601, abs=1)

@@ -1,0 +1,92 @@
+"""What a report names as its engine, from the answers of a fake SageMaker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters_cli.aws.account import Account
+from adapters_cli.aws.engine_name import BaseContainer, engine_name
+from tests.fakes.errors import client_error
+
+REGISTRY = "763104351884.dkr.ecr.us-east-1.amazonaws.com"
+LMI = f"{REGISTRY}/djl-inference:0.36.0-lmi19.0.0-cu128"
+LMI_NAME = "LMI 19 (vLLM 0.14.0, djl-inference:0.36.0-lmi19.0.0-cu128)"
+VLLM = f"{REGISTRY}/vllm:server-sagemaker-cuda-v2.6"
+
+
+class FakeSageMaker:
+    """An endpoint `llm` with a base and an adapter."""
+
+    def __init__(self, image: str = LMI, *, header: str | None = None, denied: bool = False) -> None:
+        self.image, self.denied = image, denied
+        self.headers = {} if header is None else {"x-local-sagemaker-engine": header}
+
+    def describe_inference_component(self, *, InferenceComponentName: str) -> dict[str, Any]:  # noqa: N803
+        specifications = {"base": {"ModelName": "model"}, "acme": {"BaseInferenceComponentName": "base"}}
+        if InferenceComponentName not in specifications:
+            raise client_error("ValidationException", "Could not find inference component")
+        return {
+            "EndpointName": "llm",
+            "Specification": specifications[InferenceComponentName],
+            "RuntimeConfig": {"CurrentCopyCount": 2},
+            "ResponseMetadata": {"HTTPHeaders": self.headers},
+        }
+
+    def describe_model(self, *, ModelName: str) -> dict[str, Any]:  # noqa: N803
+        if self.denied:
+            raise client_error("AccessDeniedException", "no")
+        variables = {"OPTION_MAX_LORAS": "4", "OPTION_MAX_CPU_LORAS": "16"}
+        return {"PrimaryContainer": {"Image": self.image, "Environment": variables}}
+
+
+class AccountOf(Account):
+    def __init__(self, sagemaker: FakeSageMaker) -> None:
+        self._sagemaker = sagemaker
+
+    def client(self, service: str, config: Any = None) -> Any:
+        return {"sagemaker": self._sagemaker}[service]
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        (LMI, LMI_NAME),
+        (VLLM, "vLLM server 2.6 (vLLM 0.30.0, vllm:server-sagemaker-cuda-v2.6)"),
+        ("my.registry/engine:7", "my.registry/engine:7"),
+    ],
+)
+def test_engine_on_aws_is_what_the_image_of_the_model_holds(image: str, name: str) -> None:
+    assert engine_name(AccountOf(FakeSageMaker(image)), "llm", "base") == name
+
+
+def test_embedded_cloud_names_what_really_runs_in_place_of_the_image() -> None:
+    account = AccountOf(FakeSageMaker(header="NumPy server of the embedded cloud"))
+    assert engine_name(account, "llm", "base") == "NumPy server of the embedded cloud"
+
+
+@pytest.mark.parametrize(
+    ("sagemaker", "endpoint", "component"),
+    [
+        (FakeSageMaker(denied=True), "llm", "base"),
+        (FakeSageMaker(), "llm", "gone"),
+        (FakeSageMaker(), "another", "base"),
+    ],
+    ids=["model may not be read", "no such component", "of another endpoint"],
+)
+def test_engine_that_nothing_tells_has_no_name(
+    sagemaker: FakeSageMaker, endpoint: str, component: str
+) -> None:
+    assert engine_name(AccountOf(sagemaker), endpoint, component) is None
+
+
+def test_base_of_an_adapter_is_read_with_its_copies_and_slots() -> None:
+    found = BaseContainer.read(AccountOf(FakeSageMaker()), "acme")
+    assert (found.component, found.copies, found.engine) == ("base", 2, LMI_NAME)
+    assert (found.max_loras, found.max_cpu_loras) == (4, 16)
+
+
+def test_slots_are_unknown_if_the_model_may_not_be_read() -> None:
+    found = BaseContainer.read(AccountOf(FakeSageMaker(denied=True)), "base")
+    assert (found.max_loras, found.max_cpu_loras) == (None, None)

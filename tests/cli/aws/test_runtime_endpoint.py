@@ -1,0 +1,109 @@
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from adapters_cli.aws.account import Account
+from adapters_cli.aws.generation import GenerationRequest
+from adapters_cli.aws.runtime_endpoint import InvocationError, RuntimeEndpoint, UnaskedError
+from tests.cli.fake_runtime import Call, FakeRuntime, Reply
+
+REQUEST = GenerationRequest(prompt="Hello", max_tokens=7)
+
+
+@pytest.fixture
+def runtime(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
+    with FakeRuntime() as runtime:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", runtime.url)
+        yield runtime
+
+
+@pytest.fixture
+def endpoint(runtime: FakeRuntime) -> RuntimeEndpoint:
+    return RuntimeEndpoint.connect("llm", Account())
+
+
+def test_answer_has_its_tokens_and_seconds(endpoint: RuntimeEndpoint, runtime: FakeRuntime) -> None:
+    usage = {"prompt_tokens": 1, "completion_tokens": 2}
+    runtime.reply = lambda call: Reply(
+        json.dumps({"choices": [{"text": call.component}], "usage": usage}).encode()
+    )
+    found = endpoint.generate("llm-acme", REQUEST)
+    assert (found.text, found.prompt_tokens, found.completion_tokens) == ("llm-acme", 1, 2)
+    assert 0 < found.seconds < 10
+
+
+class TestContainerThatKnowsLmiSOwnSchemaAlone:
+    @pytest.fixture(autouse=True)
+    def knows_inputs_alone(self, runtime: FakeRuntime) -> None:
+        def reply(call: Call) -> Reply:
+            if "inputs" not in call.body:
+                return Reply.error(424, "ModelError", OriginalStatusCode=400, OriginalMessage="no 'inputs'")
+            return Reply(b'{"generated_text": "from inputs"}')
+
+        runtime.reply = reply
+
+    def test_it_is_found_out_once(self, endpoint: RuntimeEndpoint, runtime: FakeRuntime) -> None:
+        texts = [endpoint.generate("llm-acme", REQUEST).text for _ in range(3)]
+        assert texts == ["from inputs"] * 3
+        assert [next(iter(call.body)) for call in runtime.calls] == ["prompt", "inputs", "inputs", "inputs"]
+
+    def test_chat_is_refused_in_its_own_words(self, endpoint: RuntimeEndpoint) -> None:
+        request = GenerationRequest(messages=[{"role": "user", "content": "Hello"}], max_tokens=7)
+        with pytest.raises(InvocationError, match="the container answered 400: no 'inputs'") as refused:
+            endpoint.generate("llm-acme", request)
+        assert not refused.value.temporary
+
+
+def test_wrong_prompt_is_not_sent_in_another_form_once_the_form_is_known(
+    endpoint: RuntimeEndpoint, runtime: FakeRuntime
+) -> None:
+    endpoint.generate("llm-acme", REQUEST)
+    runtime.calls.clear()
+    runtime.reply = lambda call: Reply.error(
+        424, "ModelError", OriginalStatusCode=400, OriginalMessage="the prompt is too long"
+    )
+    with pytest.raises(InvocationError, match="the prompt is too long"):
+        endpoint.generate("llm-acme", REQUEST)
+    assert len(runtime.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "temporary"),
+    [
+        (Reply.error(400, "ThrottlingException", Message="slow down"), True),
+        (Reply.error(400, "ValidationError", Message="Inference Component has no capacity to process"), True),
+        (Reply.error(400, "ValidationError", Message="Endpoint llm of account 0 not found."), False),
+        (Reply.error(403, "AccessDeniedException", Message="no"), False),
+        (Reply.error(500, "InternalFailure", Message="no"), True),
+        (Reply.error(424, "ModelError", OriginalStatusCode=503, OriginalMessage="busy"), True),
+        (Reply.error(424, "ModelError", OriginalStatusCode=500, OriginalMessage="broken"), False),
+        (Reply(b"no json"), False),
+        (Reply(b'{"choices": []}'), False),
+    ],
+)
+def test_error_says_whether_it_passes(
+    endpoint: RuntimeEndpoint, runtime: FakeRuntime, reply: Reply, temporary: bool
+) -> None:
+    runtime.reply = lambda call: reply
+    with pytest.raises(InvocationError) as error:
+        endpoint.generate("llm-acme", REQUEST)
+    assert error.value.temporary is temporary
+
+
+def test_connection_that_is_refused_may_come_back(
+    aws_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(UnaskedError) as error:
+        RuntimeEndpoint.connect("llm", Account()).generate("llm-acme", REQUEST)
+    assert error.value.temporary
+
+
+def test_missing_credentials_do_not_pass(
+    aws_environment: None, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(UnaskedError) as error:
+        RuntimeEndpoint.connect("llm", Account()).generate("llm-acme", REQUEST)
+    assert not error.value.temporary

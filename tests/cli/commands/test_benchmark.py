@@ -1,0 +1,265 @@
+"""`adapters benchmark` on a fake SageMaker and a fake runtime, through the real boto3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from typer.testing import CliRunner, Result
+
+from adapters_cli.aws.account import Account
+from adapters_cli.main import app
+from tests.cli.fake_runtime import Call, FakeRuntime, Reply
+from tests.fakes.errors import client_error
+
+ENGINE = "LMI 19 (vLLM 0.14.0, djl-inference:0.36.0-lmi19.0.0-cu128)"
+COMPONENTS = {"llm-base": {"ModelName": "model"}} | {
+    f"llm-{name}": {"BaseInferenceComponentName": "llm-base"} for name in ("acme", "zeta")
+}
+
+
+class FakeSageMaker:
+    def describe_inference_component(self, *, InferenceComponentName: str) -> dict[str, Any]:  # noqa: N803
+        if InferenceComponentName not in COMPONENTS:
+            raise client_error("ValidationException", "Could not find inference component")
+        return {
+            "EndpointName": "llm",
+            "Specification": COMPONENTS[InferenceComponentName],
+            "RuntimeConfig": {"CurrentCopyCount": 1},
+            "ResponseMetadata": {},
+        }
+
+    def describe_model(self, *, ModelName: str) -> dict[str, Any]:  # noqa: N803
+        image = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.36.0-lmi19.0.0-cu128"
+        return {"PrimaryContainer": {"Image": image, "Environment": {"OPTION_MAX_LORAS": "1"}}}
+
+
+class FakeAccount(Account):
+    """`url` is the runtime's; None is AWS's own."""
+
+    def __init__(self, url: str | None) -> None:
+        self._url = url
+
+    def client(self, service: str, config: Any = None) -> Any:
+        if service == "sagemaker":
+            return FakeSageMaker()
+        made: Any = boto3.client  # whose stubs want each service by its name
+        return made(service, endpoint_url=self._url, config=config)
+
+
+def answer(call: Call) -> Reply:
+    tokens = call.body["max_tokens"]
+    events = [{"choices": [{"text": "a"}]}] * tokens
+    usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": tokens}}
+    return Reply.stream(*(b"data: " + json.dumps(event).encode() + b"\n\n" for event in [*events, usage]))
+
+
+@pytest.fixture
+def runtime(aws_environment: None) -> Iterator[FakeRuntime]:
+    with FakeRuntime() as runtime:
+        runtime.reply = answer
+        yield runtime
+
+
+@pytest.fixture
+def run(runtime: FakeRuntime) -> Callable[..., Result]:
+    def run(*arguments: str | Path, url: str | None = runtime.url) -> Result:
+        command = ["benchmark", *map(str, arguments)]
+        return CliRunner().invoke(app, command, obj=FakeAccount(url), catch_exceptions=False)
+
+    return run
+
+
+SHORT = (
+    "llm",
+    "-c",
+    "llm-acme",
+    "-c",
+    "llm-zeta",
+    "--requests",
+    "4",
+    "--warm-up",
+    "0",
+    "--output-tokens",
+    "3",
+)
+
+
+def test_adapters_are_measured_beside_their_base(run: Callable[..., Result], runtime: FakeRuntime) -> None:
+    result = run(*SHORT, "--concurrency", "1,2", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    document = json.loads(result.stdout)
+    assert (document["endpoint"], document["base"], document["engine"]) == ("llm", "llm-base", ENGINE)
+    assert [level["concurrency"] for level in document["levels"]] == [1, 2]
+    for level in document["levels"]:
+        assert level["adapter"]["request_count"]["avg"] == level["base"]["request_count"]["avg"] == 4
+        assert level["equal_output_length"] is True
+        assert level["adapter_by_base"].keys() == {
+            "time_to_first_token.p50",
+            "inter_token_latency.p50",
+            "request_latency.p50",
+        }
+    # One request to find the form, then four to each side of two levels.
+    assert len(runtime.calls) == 1 + 2 * 2 * 4
+    assert {call.component for call in runtime.calls} == set(COMPONENTS)
+
+
+def test_rows_in_a_pipe_are_fields_between_tabs(run: Callable[..., Result]) -> None:
+    rows = [line.split("\t") for line in run(*SHORT, "--concurrency", "1").stdout.splitlines()]
+    assert [row[1:4] for row in rows[:2]] == [["1 at once", "2", "base"], ["1 at once", "2", "adapters"]]
+    assert [row[0] for row in rows[1:3]] == ["Latency in ms: p50 / p90 / p99", "Throughput"]
+    assert rows[-1][0] == "note"
+
+
+def test_output_has_the_document_the_report_and_the_curve(run: Callable[..., Result], tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "results"
+    assert run(*SHORT, "--concurrency", "1", "--adapters", "1,2", "--output", folder).exit_code == 0
+    assert {file.name for file in folder.iterdir()} == {"benchmark.json", "report.md", "curve.svg"}
+    assert json.loads((folder / "benchmark.json").read_text())["format"] == "adapters-benchmark/1"
+    assert "![Latency of adapters and base](curve.svg)" in (folder / "report.md").read_text()
+
+
+def test_requirement_that_is_not_met_ends_with_1_and_the_reason(run: Callable[..., Result]) -> None:
+    rule = "request_error_rate >= 50"
+    result = run(*SHORT, "--concurrency", "1", "--require", rule)
+    assert result.exit_code == 1
+    assert f"{rule}: not met at 1 at once, 2 adapters: request_error_rate.avg is 0" in result.stderr
+
+
+def test_requirement_that_is_met_ends_with_0(run: Callable[..., Result]) -> None:
+    rule = "request_latency.p50 <= base * 1000"
+    assert run(*SHORT, "--concurrency", "1", "--require", rule).exit_code == 0
+
+
+def test_endpoint_that_is_not_on_this_machine_has_to_be_named_twice(
+    run: Callable[..., Result], runtime: FakeRuntime
+) -> None:
+    result = run(*SHORT, url=None)
+    assert (result.exit_code, runtime.calls) == (2, [])
+    assert "(runtime.sagemaker.eu-central-1.amazonaws.com); --yes-load llm allows it" in result.stderr
+
+
+def test_second_name_has_to_be_the_endpoint_s(run: Callable[..., Result], runtime: FakeRuntime) -> None:
+    result = run(*SHORT, "--yes-load", "other")
+    assert (result.exit_code, runtime.calls) == (2, [])
+    assert "--yes-load should be the endpoint's name, 'llm', got 'other'" in result.stderr
+
+
+def test_endpoint_that_fails_is_reported_with_its_own_words(
+    run: Callable[..., Result], runtime: FakeRuntime
+) -> None:
+    runtime.reply = lambda call: Reply.error(400, "ValidationError", message="no such component")
+    result = run(*SHORT)
+    assert (result.exit_code, len(runtime.calls)) == (1, 1)
+    assert "llm-base does not answer: no such component" in result.stderr
+
+
+def test_errors_are_counted_by_kind_and_do_not_end_the_benchmark(
+    run: Callable[..., Result], runtime: FakeRuntime
+) -> None:
+    def reply(call: Call) -> Reply:
+        if call.component == "llm-acme":
+            return Reply.error(400, "ThrottlingException", message="slow down")
+        return answer(call)
+
+    runtime.reply = reply
+    result = run("llm", "-c", "llm-acme", *SHORT[5:], "--concurrency", "1", "--json")
+    assert result.exit_code == 0
+    [level] = json.loads(result.stdout)["levels"]
+    assert level["adapter"]["error_summary"] == [
+        {"error_details": {"type": "ThrottlingException", "message": "slow down"}, "count": 4}
+    ]
+    assert level["adapter"]["request_error_rate"]["avg"] == 100
+    assert level["base"]["error_summary"] == []
+
+
+def test_cost_bounds_the_time(run: Callable[..., Result]) -> None:
+    result = run(*SHORT, "--concurrency", "1", "--max-cost", "0.01", "--price-per-hour", "6", "--json")
+    bounds = json.loads(result.stdout)["bounds"]
+    assert bounds == {"requests": 4, "seconds": pytest.approx(6.0), "max_cost": 0.01, "price_per_hour": 6}
+
+
+def test_base_is_left_out_on_request(run: Callable[..., Result], runtime: FakeRuntime) -> None:
+    result = run(*SHORT, "--concurrency", "1", "--no-base", "--json")
+    assert json.loads(result.stdout)["levels"][0]["base"] is None
+    assert "llm-base" not in {call.component for call in runtime.calls}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("prompts.json", '[{"prompt": "one"}, "two"]'),
+        ("prompts.jsonl", '{"prompt": "one"}\n{"prompt": "two"}\n'),
+        ("prompts.txt", "one\n\ntwo\n"),
+    ],
+)
+def test_prompts_of_a_file_are_sent_in_turn(
+    run: Callable[..., Result], runtime: FakeRuntime, tmp_path: Path, name: str, content: str
+) -> None:
+    file = tmp_path / name
+    file.write_text(content)
+    run(*SHORT, "--concurrency", "1", "--prompts", file)
+    assert [call.body["prompt"] for call in runtime.calls[1:5]] == ["one", "two", "one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--mix", "all"], "'mix' should be one, uniform or zipf:S"),
+        (["--concurrency", "0"], "'concurrency' should be whole numbers above 0"),
+        (["--concurrency", "1,a"], "'concurrency' should be whole numbers above 0"),
+        (["--rate", "-1"], "'rate' should be numbers above 0"),
+        (["--rate", "1", "--concurrency", "1"], "--concurrency is a closed loop, and --rate an open one"),
+        (["--adapters", "3"], "'adapters' should be at most 2, as there are no more, got 3"),
+        (["--max-cost", "1"], "--max-cost needs --price-per-hour"),
+        (["--require", "fast"], "a requirement should be like"),
+        (["--no-base", "--require", "request_latency.p50 <= base"], "--no-base leaves it out"),
+        (["--prompt", "a", "--prompts", "b"], "give one of them"),
+    ],
+)
+def test_wrong_options_end_with_2_before_anything_is_sent(
+    run: Callable[..., Result], runtime: FakeRuntime, options: list[str], error: str
+) -> None:
+    result = run(*SHORT, *options)
+    assert (result.exit_code, runtime.calls) == (2, [])
+    assert error in result.stderr
+
+
+def test_endpoint_without_a_name_is_asked_for(run: Callable[..., Result]) -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert "which endpoint?" in result.stderr
+
+
+def test_base_alone_is_refused(run: Callable[..., Result]) -> None:
+    result = run("llm", "-c", "llm-base")
+    assert result.exit_code == 2
+    assert "llm-base is the base; name adapters" in result.stderr
+
+
+def test_component_of_another_endpoint_is_refused(run: Callable[..., Result]) -> None:
+    result = run("other", "-c", "llm-acme")
+    assert result.exit_code == 1
+    assert "llm-acme is on the endpoint llm, not on other" in result.stderr
+
+
+def test_ctrl_c_ends_with_130_and_writes_what_was_measured(
+    run: Callable[..., Result], runtime: FakeRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import _thread
+
+    def reply(call: Call) -> Reply:
+        if len(runtime.calls) == 4:
+            _thread.interrupt_main()
+        return answer(call)
+
+    runtime.reply = reply
+    result = run(*SHORT, "--requests", "100000", "--concurrency", "1", "--output", tmp_path)
+    assert result.exit_code == 130
+    document = json.loads((tmp_path / "benchmark.json").read_text())
+    assert document["interrupted"] is True
+    assert document["levels"][0]["base"]["request_count"]["avg"] >= 2

@@ -1,0 +1,149 @@
+"""`adapters describe`: all that is known of one adapter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure, evaluations_folder
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
+from tests.adapter_fleet.fake_service import answer_of
+from tests.adapter_fleet.fleet_world import World, adapter
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+IDENTITY = "ab" * 32
+URI = f"s3://bucket/acme/sha256-{IDENTITY}.tar.gz"
+RECORD = EvaluationRecord(
+    result=f"{evaluations_folder(URI, IDENTITY)}20260301T093000Z-{'d' * 12}.json",
+    dataset="d" * 64,
+    at="2026-03-01T09:30:00Z",
+    figures={"rougeL": Figure(base=0.2, adapter=0.5), "exact_match": Figure(base=0, adapter=0.9)},
+)
+
+
+@pytest.fixture(autouse=True)
+def region(aws_environment: None) -> None:
+    """The address of the runtime depends on the region."""
+
+
+def evaluated(evaluation: EvaluationRecord | None = RECORD, **more: Any) -> DesiredAdapter:
+    artifact = Artifact(uri=URI, digest=IDENTITY, evaluation=evaluation)
+    return replace(adapter("acme"), artifact=artifact, rank=8, tags={"team": "a"}, **more)
+
+
+def deploy(world: World, *adapters: DesiredAdapter) -> None:
+    world.deploy(*adapters)
+    world.settle()
+
+
+def described(run: Run, name: str = "acme") -> dict[str, Any]:
+    result = run("describe", name, "--json")
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
+
+
+def test_adapter_is_described_for_people(run: Run, world: World) -> None:
+    deploy(world, evaluated())
+    result = run("describe", "acme")
+    assert result.exit_code == 0, result.output
+    lines = [line.split(None, 1) for line in result.stdout.splitlines()]
+    assert [label for label, *_ in lines][:8] == [
+        "adapter", "component", "state", "serving", "digest", "rank", "tags", "evaluation",
+    ]  # fmt: skip
+    said = dict(line for line in lines if len(line) == 2)
+    assert said["component"] == "p-acme on endpoint, base base"
+    assert said["serving"] == f"abababababab from {URI}"
+    assert said["tags"] == "team = a"
+    assert said["evaluation"] == "rougeL 0.5 (base 0.2), exact_match 0.9 (base 0)"
+    assert f"on 2026-03-01T09:30:00Z over sha256:{'d' * 12}, {RECORD.result}" in result.stdout
+    assert said["base_url"].endswith("/endpoints/endpoint/inference-components/p-acme/openai/v1")
+
+
+def test_document_has_everything(run: Run, world: World) -> None:
+    deploy(world, evaluated())
+    document = described(run)
+    assert document["serving"]["evaluation"] == document["evaluation"]["recorded"]
+    assert document["evaluation"]["recorded"]["result"] == RECORD.result
+    assert (document["state"], document["rank"], document["tags"]) == ("in service", 8, {"team": "a"})
+    assert document["evaluation"]["required"] is None
+
+
+def test_evaluation_that_was_recorded_later_is_shown(run: Run, world: World) -> None:
+    """A manifest that only adds an evaluation changes no component."""
+    deploy(world, evaluated(None))
+    writes = len(world.service.written)
+    deploy(world, evaluated())
+    assert len(world.service.written) == writes
+    assert described(run)["evaluation"]["recorded"]["result"] == RECORD.result
+
+
+def test_results_that_are_only_stored_are_named(run: Run, world: World, account: FakeAccount) -> None:
+    deploy(world, evaluated(None))
+    folder = evaluations_folder("acme", IDENTITY).partition("/")[2]
+    for day in (1, 2):
+        account.buckets.put("bucket", f"acme/{folder}2026030{day}T093000Z-{'d' * 12}.json", b"{}")
+    said = run("describe", "acme").stdout
+    assert "evaluation  none is recorded" in said
+    assert "newest stored result: s3://bucket/acme/sha256-" in said
+    assert "20260302T093000Z" in said
+
+
+@pytest.mark.parametrize(
+    ("requirement", "exempt", "said"),
+    [
+        ("rougeL >= base + 20%", (), "met: rougeL >= base + 20%"),
+        ("rougeL >= 0.6", (), "would not take it as a new version: rougeL of 'acme' is 0.5 and should be"),
+        ("rougeL >= 0.6", ("acme",), "exempt from rougeL >= 0.6"),
+    ],
+)
+def test_gate_of_the_fleet_is_told(
+    run: Run, world: World, requirement: str, exempt: tuple[str, ...], said: str
+) -> None:
+    bar = EvaluationBar(requirements=(requirement,), exempt=exempt)
+    world.with_settings(FleetSettings(evaluation=bar))
+    deploy(world, evaluated())
+    assert said in run("describe", "acme").stdout
+
+
+def test_failed_adapter_is_told_with_its_reason_and_both_versions(run: Run, world: World) -> None:
+    deploy(world, adapter("acme"))
+    world.service.faults.broken[URI] = "bad tensors"
+    deploy(world, evaluated())
+    document = described(run)
+    assert "bad tensors" in document["reason"]
+    assert document["serving"]["uri"] != document["declared"]["uri"] == URI
+    # The version that serves was never evaluated.
+    assert document["evaluation"]["recorded"] is None
+
+
+def test_probe_and_proof_are_told(run: Run, world: World) -> None:
+    probe = Probe(prompt="Who?", answer=answer_of(URI, "Who?")[:20])
+    deploy(world, replace(evaluated(), artifact=Artifact(uri=URI, digest=IDENTITY, probe=probe)))
+    said = run("describe", "acme").stdout
+    assert "probe       'Who?' begins with " in said
+    assert "proof       it answered its probe" in said
+
+
+def test_unknown_adapter_is_an_error(run: Run, world: World) -> None:
+    deploy(world, adapter("acme"))
+    result = run("describe", "nobody")
+    assert (result.exit_code, result.stderr) == (1, "adapters: the fleet has no adapter 'nobody'\n")
+
+
+def test_history_has_the_evaluation_of_each_version(run: Run, world: World) -> None:
+    deploy(world, adapter("acme"))
+    deploy(world, evaluated())
+    first, second = [line.split("\t")[-1] for line in run("history", "acme").stdout.splitlines()]
+    assert first == "evaluated: rougeL 0.5 (base 0.2), exact_match 0.9 (base 0)"
+    assert second == ""
+    events = [json.loads(line) for line in run("history", "acme", "--json").stdout.splitlines()]
+    assert events[0]["after_artifact"]["evaluation"]["result"] == RECORD.result

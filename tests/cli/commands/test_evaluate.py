@@ -1,0 +1,483 @@
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from adapter_fleet.fleet.state.components import Status
+from adapters_cli.aws import engine_name as engine_module
+from adapters_cli.evaluation import runner as runner_module
+from adapters_cli.evaluation.result_file import read_result
+from adapters_cli.evaluation.runner import Runner
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.cli.fake_runtime import Call, FakeRuntime, Reply
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+ITEMS = 40
+WORDS = ("red", "green", "blue", "black")
+
+
+@pytest.fixture
+def runtime(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
+    """Adapter `acme` says what it is asked to, the base model does so every fourth time, `beta` never."""
+
+    def reply(call: Call) -> Reply:
+        prompt = call.body["prompt"] if "prompt" in call.body else call.body["messages"][-1]["content"]
+        number, words = re.fullmatch(r"(\d+): say (.*)", prompt).groups()  # type: ignore[union-attr]
+        right = call.component == "p-acme" or (call.component == "base" and int(number) % 4 == 0)
+        text = words if right else "no idea"
+        usage = {"usage": {"prompt_tokens": 3, "completion_tokens": len(text.split())}}
+        choice = {"text": text} if "prompt" in call.body else {"message": {"content": text}}
+        return Reply(json.dumps({"choices": [choice], **usage}).encode())
+
+    with FakeRuntime(keep_alive=True) as runtime:
+        runtime.reply = reply
+        monkeypatch.setenv("AWS_ENDPOINT_URL", runtime.url)
+        monkeypatch.setattr(engine_module, "engine_name", lambda *_: "a fake")
+        monkeypatch.setattr(runner_module, "_FIRST_PAUSE_SECONDS", 0.001)
+        yield runtime
+
+
+@pytest.fixture(autouse=True)
+def deployed(world: World, account: FakeAccount, runtime: FakeRuntime) -> None:
+    world.deploy(adapter("acme"), adapter("beta"))
+    world.settle()
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    path = tmp_path / "dataset.jsonl"
+    rows = [
+        {"id": f"i{number}", "prompt": f"{number}: say {text}", "reference": text}
+        for number in range(ITEMS)
+        for text in [f"{WORDS[number % 4]} and {WORDS[number // 4 % 4]}"]
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def evaluate(run: Run, dataset: Path, tmp_path: Path) -> Run:
+    def evaluate(*arguments: str, **options: Any) -> Result:
+        where = ["--dataset", str(dataset), "--output", str(tmp_path / "out")]
+        metrics = [] if "--metric" in arguments else ["--metric", "exact_match"]
+        return run("evaluate", *arguments, *where, *metrics, **options)
+
+    return evaluate
+
+
+def asked(runtime: FakeRuntime) -> Counter[str]:
+    return Counter(call.component for call in runtime.calls)
+
+
+def test_adapters_are_compared_with_their_base_model(
+    evaluate: Run, runtime: FakeRuntime, tmp_path: Path
+) -> None:
+    result = evaluate("acme", "beta")
+    assert result.exit_code == 0, result.stderr
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [row[:6] for row in rows] == [
+        ["acme", "exact_match", "0.25", "1", "0.75", "3"],
+        ["beta", "exact_match", "0.25", "0", "-0.25", "-1"],
+    ]
+    assert [row[9:] for row in rows] == [["better", "30", "0", "10"], ["worse", "0", "10", "30"]]
+    assert asked(runtime) == {"base": ITEMS, "p-acme": ITEMS, "p-beta": ITEMS}
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"answers.jsonl", "result.json", "report.md", "report.html", "junit.xml"}
+
+
+def test_result_has_what_reports_need(evaluate: Run, tmp_path: Path) -> None:
+    evaluate("acme", "--max-tokens", "9", "--seed", "5")
+    result = read_result(tmp_path / "out" / "result.json")
+    assert (result.endpoint, result.engine, result.seed) == ("endpoint", "a fake", 5)
+    assert result.baseline.component == "base"
+    assert [(subject.name, subject.component) for subject in result.subjects] == [("acme", "p-acme")]
+    assert (result.dataset.items, result.decoding.max_tokens) == (ITEMS, 9)
+    assert [latency.subject for latency in result.latency] == ["base", "acme"]
+    assert result.latency[1].ratio is not None
+    assert result.items[1].answers["acme"].text == "green and red"
+    assert result.items[1].scores == {"base": {"exact_match": 0}, "acme": {"exact_match": 1}}
+
+
+def test_requirement_that_is_not_met_ends_with_1_and_the_reason(evaluate: Run) -> None:
+    met = evaluate("acme", "--require", "exact_match >= base + 20%")
+    assert (met.exit_code, "met: exact_match of 'acme' is 1" in met.stderr) == (0, True)
+    failed = evaluate("acme", "beta", "--require", "exact_match >= 0.9")
+    assert failed.exit_code == 1
+    assert "adapters: not met: exact_match of 'beta' is 0 and should be at least 0.9" in failed.stderr
+
+
+def test_second_run_asks_nothing_and_has_the_same_figures(evaluate: Run, runtime: FakeRuntime) -> None:
+    first = evaluate("acme")
+    runtime.calls.clear()
+    second = evaluate("acme")
+    assert (second.stdout, runtime.calls) == (first.stdout, [])
+
+
+def test_another_adapter_asks_only_its_own_questions(evaluate: Run, runtime: FakeRuntime) -> None:
+    evaluate("acme")
+    runtime.calls.clear()
+    evaluate("acme", "beta")
+    assert asked(runtime) == {"p-beta": ITEMS}
+
+
+def test_interrupted_command_says_how_to_go_on(
+    evaluate: Run, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(self: Runner, questions: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Runner, "run", interrupted)
+        result = evaluate("acme")
+    assert result.exit_code == 130
+    assert f"the answers so far are in {tmp_path / 'out' / 'answers.jsonl'}" in result.stderr
+    assert evaluate("acme").exit_code == 0
+
+
+class TestErrors:
+    def test_answer_that_is_an_error_ends_with_1(self, evaluate: Run, runtime: FakeRuntime) -> None:
+        answered = runtime.reply
+
+        def reply(call: Call) -> Reply:
+            if call.component == "p-acme" and call.body["prompt"].startswith("7:"):
+                return Reply.error(424, "ModelError", OriginalStatusCode=500, OriginalMessage="out of memory")
+            return answered(call)
+
+        runtime.reply = reply
+        result = evaluate("acme")
+        assert result.exit_code == 1
+        assert "1 answer failed, and 0 may (--allow-errors)" in result.stderr
+        assert "acme, item i7: the container answered 500: out of memory" in result.stderr
+        assert evaluate("acme", "--allow-errors", "1").exit_code == 0
+        runtime.reply = answered
+        runtime.calls.clear()
+        assert evaluate("acme").exit_code == 0
+        assert asked(runtime) == {"p-acme": 1}
+
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            Reply.error(400, "ThrottlingException", Message="Rate exceeded"),
+            Reply.error(429, "ModelNotReadyException", Message="not ready"),
+            Reply.error(
+                400, "ValidationError", Message="Inference Component has no capacity to process this"
+            ),
+            Reply.error(503, "ServiceUnavailable", Message="try again"),
+            Reply.error(424, "ModelError", OriginalStatusCode=429, OriginalMessage="busy"),
+        ],
+        ids=["throttled", "not ready", "no capacity", "unavailable", "busy"],
+    )
+    def test_what_passes_by_itself_is_asked_again(
+        self, evaluate: Run, runtime: FakeRuntime, refusal: Reply
+    ) -> None:
+        answered, seen = runtime.reply, set[tuple[str, str]]()
+        lock = threading.Lock()
+
+        def reply(call: Call) -> Reply:
+            with lock:
+                first = (call.component, call.body["prompt"]) not in seen
+                seen.add((call.component, call.body["prompt"]))
+            return refusal if first else answered(call)
+
+        runtime.reply = reply
+        result = evaluate("acme", "--limit", "20")
+        assert result.exit_code == 0
+        assert "40 answers" in result.stderr
+        assert "40 asked again" in result.stderr
+
+    def test_many_errors_end_the_run(self, evaluate: Run, runtime: FakeRuntime) -> None:
+        runtime.reply = lambda call: Reply.error(400, "ValidationError", Message="no such endpoint")
+        result = evaluate("acme", "--jobs", "1")
+        assert result.exit_code == 1
+        assert "20 of 20 answers are errors, so the rest is not asked" in result.stderr
+        assert len(runtime.calls) == 20
+
+    def test_component_that_changes_meanwhile_is_an_error(
+        self, evaluate: Run, runtime: FakeRuntime, world: World
+    ) -> None:
+        answered = runtime.reply
+
+        def reply(call: Call) -> Reply:
+            world.service.components["p-acme"].uri = "s3://bucket/acme/v2.tar.gz"
+            return answered(call)
+
+        runtime.reply = reply
+        result = evaluate("acme", "--limit", "3")
+        assert result.exit_code == 1
+        assert "acme changed meanwhile" in result.stderr
+
+
+class TestTwoVersions:
+    def test_earlier_version_gets_a_temporary_component(
+        self, evaluate: Run, runtime: FakeRuntime, world: World
+    ) -> None:
+        world.deploy(adapter("acme", 2), adapter("beta"))
+        world.settle()
+        world.service.uid = None  # the caller may delete what the fleet does not own
+        before = set(world.service.components)
+        answered = runtime.reply
+
+        def reply(call: Call) -> Reply:
+            if call.component.startswith("preview-"):
+                assert world.service.components[call.component].uri == "s3://bucket/acme/v1.tar.gz"
+            return answered(call)
+
+        runtime.reply = reply
+        result = evaluate("acme", "--against", "v1.tar.gz")
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout.split("\t")[:4] == ["acme", "exact_match", "0", "1"]
+        temporary, live = sorted(asked(runtime), key=lambda name: not name.startswith("preview-"))
+        assert (temporary.split("-")[0], live) == ("preview", "p-acme")
+        assert world.service.components.pop(temporary).status is Status.DELETING
+        assert set(world.service.components) == before
+        runtime.calls.clear()
+        assert evaluate("acme", "--against", "v1.tar.gz").stdout == result.stdout
+        assert runtime.calls == []
+
+    def test_another_adapter_is_the_baseline(self, evaluate: Run, runtime: FakeRuntime) -> None:
+        result = evaluate("acme", "--against", "beta")
+        assert result.stdout.split("\t")[:4] == ["acme", "exact_match", "0", "1"]
+        assert set(asked(runtime)) == {"p-acme", "p-beta"}
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "problem"),
+        [
+            (["acme", "beta", "--against", "beta"], 2, "--against is for one adapter, got 2"),
+            (["acme", "--against", "acme"], 2, "'--against' should be another version or component"),
+            (["acme", "--against", "s3://bucket/acme/v1.tar.gz"], 1, "acme serves version v1.tar.gz itself"),
+            (["acme", "--against", "v7"], 1, "'--against' should be a version of acme"),
+        ],
+    )
+    def test_wrong_baseline_is_refused(
+        self, evaluate: Run, runtime: FakeRuntime, arguments: list[str], code: int, problem: str
+    ) -> None:
+        result = evaluate(*arguments)
+        assert (result.exit_code, problem in result.stderr) == (code, True), result.stderr
+        assert runtime.calls == []
+
+
+def test_adapter_may_have_the_name_of_the_base(
+    evaluate: Run, world: World, account: FakeAccount, tmp_path: Path
+) -> None:
+    world.deploy(adapter("acme"), adapter("beta"), adapter("base"))
+    world.settle()
+    evaluate("base", "--limit", "8")
+    result = read_result(tmp_path / "out" / "result.json")
+    names = [(subject.name, subject.component) for subject in (result.baseline, *result.subjects)]
+    assert names == [("base model", "base"), ("base", "p-base")]
+
+
+def test_component_of_an_endpoint_is_compared_with_its_base(evaluate: Run, runtime: FakeRuntime) -> None:
+    result = evaluate("endpoint", "-c", "p-acme", fleet=False)
+    assert (result.exit_code, result.stdout.split("\t")[0]) == (0, "p-acme")
+    assert asked(runtime) == {"base": ITEMS, "p-acme": ITEMS}
+
+
+def test_prompt_with_a_system_message_is_a_chat(evaluate: Run, runtime: FakeRuntime) -> None:
+    assert evaluate("acme", "--limit", "1", "--system", "be brief", "--stop", "\n").exit_code == 0
+    [body] = [call.body for call in runtime.calls if call.component == "p-acme"]
+    assert body == {
+        "messages": [
+            {"role": "system", "content": "be brief"},
+            {"role": "user", "content": "0: say red and red"},
+        ],
+        "max_tokens": 256,
+        "temperature": 0.0,
+        "stop": ["\n"],
+    }
+
+
+def test_json_is_the_result_without_its_items(evaluate: Run, tmp_path: Path) -> None:
+    document = json.loads(evaluate("acme", "--json", "--require", "exact_match >= 0.9").stdout)
+    assert document["comparisons"][0]["mean"] == 1
+    assert (document["passed"], "items" in document) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (["acme", "--require", "exact_match about 3"], 2, "a requirement should be"),
+        (["acme", "--require", "exact_macth > 0.5"], 2, "did you mean 'exact_match'?"),
+        (["acme", "--metric", "rouge"], 2, "'--metric' should be a metric"),
+        (["acme", "--prompt-column", "promt"], 1, "'--prompt-column' should name columns"),
+        (["acme", "--judge", "gpt"], 2, "'--judge' should be"),
+        (["nobody"], 1, "the fleet has no adapter 'nobody'"),
+        ([], 2, "which adapter?"),
+        (["-c", "base"], 1, "base is no adapter"),
+    ],
+)
+def test_mistake_is_reported_before_anything_is_asked(
+    evaluate: Run, runtime: FakeRuntime, arguments: list[str], code: int, problem: str
+) -> None:
+    result = evaluate(*arguments)
+    assert (result.exit_code, problem in result.stderr) == (code, True), result.stderr
+    assert runtime.calls == []
+
+
+class FakeJudge:
+    """An OpenAI-compatible API that prefers the answer equal to the reference, or the first one."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[str | None] = []
+        self.biased = False
+        judge = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                judge.bodies.append(body)
+                judge.headers.append(self.headers["Authorization"])
+                text = json.dumps({"choices": [{"message": {"content": judge.verdict(body)}}]}).encode()
+                self.send_response(200 if self.path == "/v1/chat/completions" else 404)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+
+    def verdict(self, body: dict[str, Any]) -> str:
+        if self.biased:
+            return "The first one.\n[[A]]"
+        parts = dict(re.findall(r"<(.*?)>\n(.*?)\n</\1>", body["messages"][-1]["content"], re.DOTALL))
+        right = [letter for letter in "AB" if parts[f"answer {letter}"] == parts["reference"]]
+        return f"Because.\n[[{right[0] if len(right) == 1 else 'TIE'}]]"
+
+    def __enter__(self) -> "FakeJudge":
+        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class TestJudge:
+    @pytest.fixture
+    def judge(self) -> Iterator[FakeJudge]:
+        with FakeJudge() as judge:
+            yield judge
+
+    def test_pairs_are_judged_in_both_orders(
+        self, evaluate: Run, judge: FakeJudge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ADAPTERS_JUDGE_API_KEY", "key-1")
+        result = evaluate("acme", "--judge", f"{judge.url}#gpt")
+        assert result.exit_code == 0, result.stderr
+        [found] = read_result(tmp_path / "out" / "result.json").judgements
+        assert (found.better, found.worse, found.equal, found.disagreements) == (30, 0, 10, 0)
+        assert found.p_value < 1e-8
+        assert (found.verdicts["i0"], found.verdicts["i1"]) == ("equal", "better")
+        assert len(judge.bodies) == 60  # same answers are equal, and are not judged
+        assert {body["model"] for body in judge.bodies} == {"gpt"}
+        assert set(judge.headers) == {"Bearer key-1"}
+        assert "finds 30 answers of acme better than those of base, 0 worse and 10 equal" in result.stderr
+
+    def test_second_run_asks_the_judge_nothing(self, evaluate: Run, judge: FakeJudge) -> None:
+        evaluate("acme", "--judge", f"{judge.url}#gpt")
+        judge.bodies.clear()
+        evaluate("acme", "--judge", f"{judge.url}#gpt")
+        assert judge.bodies == []
+
+    def test_orders_that_disagree_make_a_tie(self, evaluate: Run, judge: FakeJudge, tmp_path: Path) -> None:
+        judge.biased = True
+        evaluate("acme", "--judge", f"{judge.url}#gpt")
+        [found] = read_result(tmp_path / "out" / "result.json").judgements
+        assert (found.better, found.worse, found.equal, found.disagreements) == (0, 0, ITEMS, 30)
+        assert found.p_value == 1
+
+    def test_key_is_not_sent_in_plain_text(
+        self, evaluate: Run, monkeypatch: pytest.MonkeyPatch, runtime: FakeRuntime
+    ) -> None:
+        monkeypatch.setenv("ADAPTERS_JUDGE_API_KEY", "key-1")
+        result = evaluate("acme", "--judge", "http://example.com/v1#gpt")
+        assert (result.exit_code, "should be an 'https' address" in result.stderr) == (2, True)
+        assert runtime.calls == []
+
+    def test_bedrock_is_asked_by_its_converse_api(
+        self, evaluate: Run, account: FakeAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[dict[str, Any]] = []
+
+        class Bedrock:
+            def converse(self, **request: Any) -> dict[str, Any]:
+                asked.append(request)
+                content = [{"text": "[[TIE]]"}]
+                return {
+                    "output": {"message": {"role": "assistant", "content": content}},
+                    "usage": {"inputTokens": 9, "outputTokens": 3},
+                }
+
+        real = account.client
+        monkeypatch.setattr(
+            FakeAccount,
+            "client",
+            lambda self, name, config=None: Bedrock() if name == "bedrock-runtime" else real(name, config),
+        )
+        result = evaluate("acme", "--judge", "bedrock:model-7", "--limit", "3")
+        assert result.exit_code == 0, result.stderr
+        [found] = read_result(tmp_path / "out" / "result.json").judgements
+        assert (found.judge, found.equal) == ("bedrock:model-7", 3)
+        assert asked[0]["modelId"] == "model-7"
+        assert asked[0]["inferenceConfig"] == {"maxTokens": 1024, "temperature": 0}
+
+
+class TestStoredResults:
+    """Results beside the archives, and versions that may not be worse than the last one."""
+
+    @pytest.fixture(autouse=True)
+    def versioned(self, world: World) -> None:
+        world.deploy(replace(adapter("acme"), artifact=replace(artifact("acme"), digest="a" * 64)))
+        world.settle()
+
+    def stored(self, account: FakeAccount) -> list[str]:
+        return [f"s3://{bucket}/{key}" for bucket, key in sorted(account.buckets.objects)]
+
+    def test_result_is_stored_without_texts(self, evaluate: Run, account: FakeAccount) -> None:
+        result = evaluate("acme", "--store")
+        assert result.exit_code == 0, result.stderr
+        (uri,) = self.stored(account)
+        assert f"acme: its result is {uri}" in result.stderr
+        folder = artifact("acme").uri.rpartition("/")[0]
+        assert uri.startswith(f"{folder}/sha256-{'a' * 64}.evaluations/")
+        (body,) = (found.body for found in account.buckets.objects.values())
+        assert b"say" not in body
+
+    def test_nothing_is_stored_unless_it_is_asked_for(self, evaluate: Run, account: FakeAccount) -> None:
+        evaluate("acme")
+        assert self.stored(account) == []
+
+    @pytest.mark.parametrize("which", ["last", "its URI"])
+    def test_adapter_that_got_worse_ends_with_1(
+        self, evaluate: Run, account: FakeAccount, runtime: FakeRuntime, tmp_path: Path, which: str
+    ) -> None:
+        evaluate("acme", "--store")
+        (uri,) = self.stored(account)
+        than = ["--no-worse-than", "last" if which == "last" else uri]
+        assert evaluate("acme", *than).exit_code == 0
+        (tmp_path / "out" / "answers.jsonl").unlink()
+        runtime.reply = lambda call: Reply.text("no idea")
+        result = evaluate("acme", *than)
+        assert result.exit_code == 1
+        assert "not met: exact_match of 'acme' is 0 over 40 items, and was 1 on " in result.stderr
+
+    def test_no_last_result_is_an_error_before_anything_is_asked(
+        self, evaluate: Run, runtime: FakeRuntime
+    ) -> None:
+        result = evaluate("acme", "--no-worse-than", "last")
+        assert (result.exit_code, runtime.calls) == (1, [])
+        assert "acme: its last version, aaaaaaaaaaaa, should have a stored result" in result.stderr
+        assert "and it has none" in result.stderr

@@ -1,0 +1,253 @@
+"""`adapters preview`: one adapter for a moment on a real endpoint."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from adapters_cli.artifacts.temporary_component import TAG
+from adapters_cli.main import app
+from tests.adapter_fleet.fake_service import FakeClock, FakeService
+from tests.cli.fake_runtime import Call, FakeRuntime, Reply
+from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
+from tests.fakes.s3 import FakeS3
+
+SHOW = "import os; print(*(os.environ[n] for n in ('ADAPTER_NAME', 'BASE_COMPONENT', 'ENDPOINT_NAME')))"
+
+
+@pytest.fixture
+def service() -> FakeService:
+    service = FakeService(FakeClock())
+    service.add_base()
+    return service
+
+
+@pytest.fixture
+def world(tmp_path: Path, service: FakeService) -> World:
+    world = World(folder=tmp_path, s3=FakeS3(BUCKET), service=service)
+    world.add("acme")
+    return world
+
+
+@pytest.fixture
+def runtime(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
+    with FakeRuntime() as runtime:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", runtime.url)
+        yield runtime
+
+
+def preview(world: World, *arguments: str, **more: str) -> Result:
+    account = FakeAccount(world.s3, world.service)
+    assert world.service is not None
+    account.now = world.service.clock.now  # type: ignore[method-assign]
+    return CliRunner().invoke(app, ["preview", *arguments], obj=account, catch_exceptions=False, **more)  # type: ignore[arg-type]
+
+
+def acme(world: World, *options: str) -> Result:
+    return preview(world, str(world.adapters / "acme"), "--on", "base", "--to", DESTINATION, *options)
+
+
+def previews(service: FakeService) -> list[str]:
+    """Return the components that are there once all writes have ended."""
+    service.clock.sleep(60)
+    return list(service.serving())
+
+
+def test_adapter_is_uploaded_brought_up_and_taken_away(world: World, service: FakeService) -> None:
+    result = acme(world)
+    assert result.exit_code == 0, result.output
+    assert re.search("preview-[0-9a-f]{8}-acme is in service after", result.stderr)
+    assert list(world.s3.bodies(BUCKET)) == [world.key("acme")]
+    assert [write.partition(" ")[0] for write in service.written] == [
+        "CreateInferenceComponent",
+        "DeleteInferenceComponent",
+    ]
+    assert previews(service) == []
+
+
+def test_archive_in_s3_is_checked_and_used_in_place(world: World, service: FakeService) -> None:
+    acme(world)
+    writes = list(world.s3.writes)
+    result = preview(world, world.uri("acme"), "--endpoint", "endpoint")
+    assert result.exit_code == 0, result.output
+    assert re.search("preview-[0-9a-f]{8}-acme is in service", result.stderr)
+    assert world.s3.writes == writes
+
+
+def test_prompts_are_asked_beside_the_base_model(world: World, runtime: FakeRuntime) -> None:
+    runtime.reply = lambda call: Reply.text(f"{call.component[:8]} to {call.body['prompt']}")
+    result = acme(world, "-p", "Hello", "-p", "Bye")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == (
+        "[base]\nbase to Hello\n\n[acme]\npreview- to Hello\n\n"
+        "[base]\nbase to Bye\n\n[acme]\npreview- to Bye\n\n"
+    )
+
+
+def test_adapter_that_does_not_answer_is_a_failure(
+    world: World, service: FakeService, runtime: FakeRuntime
+) -> None:
+    def reply(call: Call) -> Reply:
+        return Reply.text("x") if call.component == "base" else Reply.error(400, "ModelError", Message="no")
+
+    runtime.reply = reply
+    assert acme(world, "-p", "Hello").exit_code == 1
+    assert previews(service) == []
+
+
+def test_command_has_the_names_in_its_environment(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    result = acme(world, "--", sys.executable, "-c", SHOW)
+    assert result.exit_code == 0, result.output
+    assert "acme base endpoint" in capfd.readouterr().out
+
+
+def test_component_serves_while_the_command_runs(world: World, service: FakeService, tmp_path: Path) -> None:
+    code = f"import os; open({str(tmp_path / 'name')!r}, 'w').write(os.environ['ADAPTER_COMPONENT'])"
+    acme(world, "--", sys.executable, "-c", code)
+    component = (tmp_path / "name").read_text()
+    assert service.written[0] == f"CreateInferenceComponent {component}"
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ([sys.executable, "-c", "raise SystemExit(7)"], 7),
+        ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], 137),
+        (["./no-such-command"], 127),
+    ],
+)
+def test_code_is_that_of_the_command(
+    world: World, service: FakeService, command: list[str], code: int
+) -> None:
+    assert acme(world, "--", *command).exit_code == code
+    assert previews(service) == []
+
+
+def test_signal_to_the_preview_ends_the_command_and_takes_the_component_away(
+    world: World, service: FakeService
+) -> None:
+    code = f"import os, time; os.kill({os.getpid()}, 15); time.sleep(60)"
+    assert acme(world, "--", sys.executable, "-c", code).exit_code == 143
+    assert previews(service) == []
+
+
+def test_adapter_that_breaks_a_rule_never_reaches_s3(world: World, service: FakeService) -> None:
+    (world.adapters / "acme" / "adapter_config.json").write_text("{}")
+    result = acme(world)
+    assert result.exit_code == 1
+    assert "adapter_config.json" in result.stderr
+    assert (world.s3.writes, service.written) == ([], [])
+
+
+def test_archive_in_s3_that_breaks_a_rule_is_not_brought_up(world: World, service: FakeService) -> None:
+    world.s3.put(BUCKET, "prod/bad.tar.gz", b"no archive")
+    result = preview(world, f"s3://{BUCKET}/prod/bad.tar.gz", "--on", "base")
+    assert (result.exit_code, service.written) == (1, [])
+
+
+def test_adapter_that_does_not_load_is_told_with_the_reason(world: World, service: FakeService) -> None:
+    service.faults.broken[world.uri("acme")] = "bad tensors"
+    result = acme(world)
+    assert (result.exit_code, "is Failed: bad tensors" in result.stderr) == (1, True)
+    assert previews(service) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "on which base model? Give --on"),
+        (["--on", "base", "--endpoint", "endpoint"], "on which base model? Give --on"),
+        (["--on", "base"], "which adapter?"),
+        (["acme", "--on", "base"], "where to upload the adapter? Give --to"),
+        (["acme", "--on", "base", "--clean-up"], "--clean-up takes no adapter"),
+        (["s3://my-adapters/prod/", "--on", "base"], "an adapter in S3 should be"),
+    ],
+)
+def test_options_that_do_not_fit_are_wrong_usage(world: World, arguments: list[str], message: str) -> None:
+    result = preview(world, *arguments)
+    assert (result.exit_code, message in result.stderr) == (2, True), result.output
+
+
+def test_endpoint_with_two_bases_needs_the_name_of_one(world: World, service: FakeService) -> None:
+    service.add_base(base="other")
+    result = preview(world, str(world.adapters / "acme"), "--endpoint", "endpoint", "--to", DESTINATION)
+    assert (result.exit_code, "got several: base, other; name it with --on" in result.stderr) == (1, True)
+
+
+class TestEvaluation:
+    """The adapter knows the right answers, and the base model does not."""
+
+    @pytest.fixture
+    def evaluate(self, world: World, runtime: FakeRuntime, tmp_path: Path) -> Callable[..., Result]:
+        dataset = tmp_path / "test.csv"
+        dataset.write_text("prompt,reference\n" + "".join(f"{n},right {n}\n" for n in range(10)))
+
+        def reply(call: Call) -> Reply:
+            if call.component is None:
+                return Reply.error(400, "AccessDeniedException", Message="no")
+            return Reply.text("wrong" if call.component == "base" else f"right {call.body['prompt']}")
+
+        runtime.reply = reply
+        return lambda *options: acme(world, "--evaluate", str(dataset), "--metric", "exact_match", *options)
+
+    def test_result_is_shown_and_nothing_is_stored(
+        self, evaluate: Callable[..., Result], world: World, service: FakeService
+    ) -> None:
+        result = evaluate("--require", "exact_match >= base + 0.5")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.split("\t")[:4] == ["acme", "exact_match", "0", "1"]
+        assert list(world.s3.bodies(BUCKET)) == [world.key("acme")]
+        assert len(service.written) == 2
+        assert previews(service) == []
+
+    def test_requirement_that_is_not_met_ends_with_1(
+        self, evaluate: Callable[..., Result], service: FakeService
+    ) -> None:
+        result = evaluate("--require", "exact_match >= 1.5")
+        assert result.exit_code == 1
+        assert "not met: exact_match of 'acme' is 1 and should be at least 1.5" in result.stderr
+        assert previews(service) == []
+
+    def test_reports_are_kept_where_they_are_asked_for(
+        self, evaluate: Callable[..., Result], tmp_path: Path
+    ) -> None:
+        evaluate("--evaluation-output", str(tmp_path / "out"))
+        assert (tmp_path / "out" / "report.html").exists()
+
+    def test_require_is_for_an_evaluation(self, world: World) -> None:
+        result = acme(world, "--require", "exact_match > 0")
+        assert (result.exit_code, "--require is for --evaluate" in result.stderr) == (2, True)
+
+
+class TestLeftovers:
+    """What `kill -9` left."""
+
+    @pytest.fixture(autouse=True)
+    def left(self, service: FakeService) -> str:
+        name = "preview-00000000-acme"
+        service.make(name, "s3://my-adapters/x.tar.gz", tags={TAG: "2026-03-01T09:30:00Z"})
+        service.clock.sleep(2 * 3600)
+        return name
+
+    def test_next_preview_names_them(self, world: World, left: str) -> None:
+        said = acme(world).stderr
+        assert (
+            f"{left} is left from 2 h ago; 'adapters preview --clean-up --endpoint endpoint' deletes" in said
+        )
+
+    def test_they_are_deleted_after_a_confirmation(self, world: World, service: FakeService) -> None:
+        refused = preview(world, "--on", "base", "--clean-up")
+        assert (refused.exit_code, "--yes confirms" in refused.stderr) == (1, True)
+        assert preview(world, "--on", "base", "--clean-up", "--yes").exit_code == 0
+        assert previews(service) == []
+
+    def test_without_any_there_is_nothing_to_do(self, world: World) -> None:
+        preview(world, "--on", "base", "--clean-up", "--yes")
+        result = preview(world, "--on", "base", "--clean-up")
+        assert (result.exit_code, "there are no previews" in result.stderr) == (0, True)

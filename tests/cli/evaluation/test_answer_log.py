@@ -1,0 +1,119 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapters_cli.aws.generation import GenerationRequest
+from adapters_cli.evaluation.answer_log import LOG_FILE, Question, open_log
+from adapters_cli.evaluation.result import Answer
+from adapters_cli.output.errors import CommandError
+
+QUESTION = Question(
+    place="llm",
+    component="llm-acme",
+    version="v1",
+    item="1",
+    request=GenerationRequest(prompt="Hello", max_tokens=7),
+)
+ANSWER = Answer(text="Grüße 猫 \ud800", seconds=0.25, prompt_tokens=3, completion_tokens=2)
+
+
+def test_answer_is_found_again(tmp_path: Path) -> None:
+    with open_log(tmp_path / "new" / "folder") as log:
+        log.add(QUESTION, ANSWER)
+    with open_log(tmp_path / "new" / "folder") as log:
+        found = log.answer(QUESTION)
+    assert found is not None
+    assert found.answer == ANSWER
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(QUESTION, place="other"),
+        replace(QUESTION, component="llm-beta"),
+        replace(QUESTION, version="v2"),
+        replace(QUESTION, item="2"),
+        replace(QUESTION, request=replace(QUESTION.request, prompt="Hello!")),
+        replace(QUESTION, request=replace(QUESTION.request, max_tokens=8)),
+        replace(QUESTION, request=replace(QUESTION.request, temperature=0.5)),
+        replace(QUESTION, request=replace(QUESTION.request, stop=("\n",))),
+        replace(QUESTION, request=replace(QUESTION.request, messages=({"role": "user", "content": "x"},))),
+    ],
+)
+def test_answer_is_not_that_of_another_question(tmp_path: Path, other: Question) -> None:
+    with open_log(tmp_path) as log:
+        log.add(QUESTION, ANSWER)
+        assert log.answer(other) is None
+
+
+def test_error_is_logged_and_asked_again(tmp_path: Path) -> None:
+    with open_log(tmp_path) as log:
+        log.add(QUESTION, Answer(error="throttled"))
+    with open_log(tmp_path) as log:
+        assert not log.is_answered(QUESTION)
+        found = log.answer(QUESTION)
+        assert found is not None
+        assert found.answer.error == "throttled"
+        log.add(QUESTION, ANSWER)
+        assert log.is_answered(QUESTION)
+
+
+@pytest.mark.parametrize("cut", [1, 20, 60])
+def test_torn_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
+    second = replace(QUESTION, item="2")
+    with open_log(tmp_path) as log:
+        log.add(QUESTION, ANSWER)
+        log.add(second, ANSWER)
+    path = tmp_path / LOG_FILE
+    path.write_bytes(path.read_bytes()[:-cut])
+    with open_log(tmp_path) as log:
+        assert (log.is_answered(QUESTION), log.is_answered(second)) == (True, False)
+        log.add(second, ANSWER)
+    assert [json.loads(line)["item"] for line in path.read_text().splitlines()] == ["1", "2"]
+
+
+@pytest.mark.parametrize("line", ["", "{}", "no json", "[]", '{"key": 1, "text": 2}', "\0\0"])
+def test_line_that_is_no_answer_is_passed_over(tmp_path: Path, line: str) -> None:
+    with open_log(tmp_path) as log:
+        log.add(QUESTION, ANSWER)
+    path = tmp_path / LOG_FILE
+    path.write_text(f"{line}\n{path.read_text()}")
+    with open_log(tmp_path) as log:
+        assert log.is_answered(QUESTION)
+        assert log.unreadable == (1 if line else 0)
+
+
+def test_second_command_on_one_log_is_refused(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path;"
+        " from adapters_cli.evaluation.answer_log import open_log\n"
+        "with open_log(Path(sys.argv[1])): print('open', flush=True); time.sleep(60)"
+    )
+    path = [*filter(None, sys.path)]
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": ":".join(path)},
+    )
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(CommandError, match="another command evaluates into"), open_log(tmp_path):
+            pass
+    finally:
+        other.kill()
+        other.wait()
+    with open_log(tmp_path) as log:  # the lock ended with the process
+        log.add(QUESTION, ANSWER)
+
+
+def test_answer_that_comes_after_the_end_is_dropped(tmp_path: Path) -> None:
+    with open_log(tmp_path) as log:
+        pass
+    log.add(QUESTION, ANSWER)
+    assert (tmp_path / LOG_FILE).read_bytes() == b""

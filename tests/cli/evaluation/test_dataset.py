@@ -1,0 +1,300 @@
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from adapters_cli.evaluation.dataset import Dataset, DatasetOptions, read_dataset
+from adapters_cli.output.errors import CommandError
+
+ROWS: list[dict[str, Any]] = [
+    {"prompt": "What is 1 + 1?", "reference": "2"},
+    {"prompt": "Füße 足\u2028?", "reference": "line\nline, “quoted”"},
+]
+TALK = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., str]:
+    def written(content: object, name: str = "data.jsonl") -> str:
+        file = tmp_path / name
+        if isinstance(content, list) and name.endswith(".jsonl"):
+            content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content)
+        file.write_bytes(content if isinstance(content, bytes) else str(content).encode())
+        return str(file)
+
+    return written
+
+
+def read(source: str, **options: Any) -> Dataset:
+    return read_dataset(source, DatasetOptions(**options))
+
+
+def refused(source: str, **options: Any) -> str:
+    with pytest.raises(ValueError, match="should") as error:
+        read(source, **options)
+    return str(error.value).replace(source, "FILE")
+
+
+CSV = 'prompt,reference\nWhat is 1 + 1?,2\n"Füße 足\u2028?","line\nline, “quoted”"\n'
+
+
+FILES: dict[str, str | bytes] = {
+    "data.jsonl": "".join(json.dumps(row, ensure_ascii=False) + "\r\n" for row in ROWS),
+    "data.NDJSON": "\n".join(["", json.dumps(ROWS[0]), "  ", json.dumps(ROWS[1])]),
+    "data.json": json.dumps(ROWS),
+    "data.csv": CSV,
+    "excel.csv": b"\xef\xbb\xbf" + CSV.encode(),
+    "data.tsv": CSV.replace(",2", "\t2").replace("prompt,", "prompt\t").replace('","', '"\t"'),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_format_has_the_same_items(write: Callable[..., str], name: str) -> None:
+    found = read(write(FILES[name], name))
+    assert [(item.id, item.prompt, item.reference) for item in found.items] == [
+        ("1", ROWS[0]["prompt"], ROWS[0]["reference"]),
+        ("2", ROWS[1]["prompt"], ROWS[1]["reference"]),
+    ]
+    assert (found.facts.items, found.facts.available) == (2, 2)
+    lines = [["1", ROWS[0]["prompt"], ROWS[0]["reference"]], ["2", ROWS[1]["prompt"], ROWS[1]["reference"]]]
+    digested = "".join(f"{json.dumps(line)}\n" for line in lines)
+    assert found.facts.digest == hashlib.sha256(digested.encode()).hexdigest()
+
+
+def test_a_change_of_an_item_changes_the_digest(write: Callable[..., str]) -> None:
+    changed = [ROWS[0], {**ROWS[1], "reference": "3"}]
+    digests = [read(write(rows)).facts.digest for rows in (ROWS, changed, ROWS[::-1], ROWS[:1])]
+    assert len(set(digests)) == len(digests)
+
+
+def test_columns_have_the_names_that_options_give(write: Callable[..., str]) -> None:
+    rows = [{"q": "Why?", "a": {"b": [1, True]}, "n": 7}, {"q": "Who?", "a": 3.5, "n": "x"}]
+    found = read(write(rows), prompt_column="q", reference_column="a", id_column="n")
+    assert [(item.id, item.prompt, item.reference) for item in found.items] == [
+        ("7", "Why?", '{"b": [1, true]}'),
+        ("x", "Who?", "3.5"),
+    ]
+    assert found.items[0].columns == rows[0]
+
+
+def test_a_column_named_id_is_the_id(write: Callable[..., str]) -> None:
+    assert [item.id for item in read(write([{"id": "a", **ROWS[0]}])).items] == ["a"]
+
+
+def test_a_template_makes_the_prompt(write: Callable[..., str]) -> None:
+    rows = [{"text": "It fails.", "product": 5, "reference": "x"}]
+    found = read(write(rows), template="{product}: {text}\n")
+    assert found.items[0].prompt == "5: It fails.\n"
+    assert found.items[0].messages is None
+
+
+def test_a_system_message_makes_a_conversation_of_a_prompt(write: Callable[..., str]) -> None:
+    item = read(write(ROWS), system="Be brief.").items[0]
+    assert item.messages == (
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is 1 + 1?"},
+    )
+    assert item.prompt == "system: Be brief.\n\nuser: What is 1 + 1?"
+
+
+def test_a_conversation_is_sent_whole_beside_a_reference(write: Callable[..., str]) -> None:
+    rows = [{"messages": [*TALK, {"role": "user", "content": "Bye"}], "reference": "See you"}]
+    item = read(write(rows), messages_column="messages").items[0]
+    assert item.messages is not None
+    assert [message["content"] for message in item.messages] == ["Hello", "Hi", "Bye"]
+    assert item.reference == "See you"
+
+
+def test_the_end_of_a_tuning_conversation_is_its_reference(write: Callable[..., str]) -> None:
+    item = read(write([{"chat": TALK}]), messages_column="chat").items[0]
+    assert (item.prompt, item.messages, item.reference) == ("user: Hello", (TALK[0],), "Hi")
+
+
+def test_a_conversation_in_csv_is_json(write: Callable[..., str]) -> None:
+    cell = json.dumps(TALK[:1]).replace('"', '""')
+    item = read(write(f'm,reference\n"{cell}",Hi\n', "data.csv"), messages_column="m").items[0]
+    assert item.messages == (TALK[0],)
+
+
+def numbered(count: int) -> list[dict[str, str]]:
+    return [{"prompt": f"p{number}", "reference": "r"} for number in range(1, count + 1)]
+
+
+def test_a_limit_takes_the_first_rows(write: Callable[..., str]) -> None:
+    found = read(write(numbered(10)), limit=3)
+    assert [item.id for item in found.items] == ["1", "2", "3"]
+    assert (found.facts.items, found.facts.available) == (3, 10)
+
+
+def test_a_sample_is_the_same_for_a_seed(write: Callable[..., str]) -> None:
+    source = write(numbered(100))
+    ids = [[int(item.id) for item in read(source, sample=10, seed=seed).items] for seed in (1, 1, 2)]
+    assert ids[0] == ids[1] == sorted(ids[0])
+    assert ids[0] != ids[2]
+    assert len(set(ids[0])) == 10
+    assert [item.id for item in read(source, sample=5, limit=5).items] == ["1", "2", "3", "4", "5"]
+
+
+def test_rows_that_are_not_asked_may_be_wrong(write: Callable[..., str]) -> None:
+    assert len(read(write([*ROWS, {"prompt": 5}]), limit=2).items) == 2
+
+
+def test_all_wrong_rows_are_reported_at_once(write: Callable[..., str]) -> None:
+    lines = [
+        '{"id": "a", "prompt": "p", "reference": "r"}',
+        '{"id": "a", "prompt": "p", "reference": "r"}',
+        '{"id": "b", "prompt": " "}',
+        "",
+        "[1]",
+        '{"id": "c", "prompt": "p", "reference": "\\ud800"}',
+        "{",
+    ]
+    assert refused(write("\n".join(lines))).splitlines() == [
+        "FILE, line 2: 'id' should be unique, got 'a' as in line 1",
+        "FILE, line 3: 'prompt' should not be empty, got ' '",
+        "FILE, line 3: 'reference' should have a value, got none",
+        "FILE, line 5: it should be an object with a value for each column, got [1]",
+        "FILE, line 6: 'reference' has half of a surrogate pair, which is no character",
+        "FILE, line 7: it should be JSON (Expecting property name enclosed in double quotes: line 1 column 2"
+        " (char 1))",
+    ]
+
+
+def test_a_long_list_of_wrong_rows_is_cut(write: Callable[..., str]) -> None:
+    reported = refused(write([ROWS[0], *[{"prompt": "p"}] * 30])).splitlines()
+    assert len(reported) == 21
+    assert reported[-1] == "and 10 more"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.csv", "prompt,reference\na,b\nc\n", "FILE, line 3: it should have 2 cells, as the first"),
+        ("a.csv", 'prompt,reference\na,"b\n', "'--dataset' should be CSV, got FILE, line 2: unexpected end"),
+        ("a.csv", "", "'--dataset' should have a row or more, got none in FILE"),
+        ("a.json", "{}", "'--dataset' should be a JSON list of objects, got dict in FILE"),
+        (
+            "a.json",
+            "{}\n{}",
+            "'--dataset' should be JSON (Extra data: line 2 column 1 (char 3); lines of JSON",
+        ),
+        ("a.json", "[5]", "FILE, row 1: it should be an object with a value for each column, got 5"),
+        ("a.jsonl", b"\xff", "'--dataset' should be UTF-8 text, got FILE"),
+        ("a.txt", "x", "'--dataset' should be a file that ends in .jsonl, .ndjson, .json, .csv, .tsv, .par"),
+    ],
+)
+def test_a_file_of_another_form_is_refused(
+    write: Callable[..., str], name: str, content: object, reason: str
+) -> None:
+    assert refused(write(content, name)).startswith(reason)
+
+
+def test_names_that_no_row_has_are_refused_once(write: Callable[..., str]) -> None:
+    rows = [{"promt": "p", "answer": "r"}] * 3
+    assert refused(write(rows)).splitlines() == [
+        "'--reference-column' should name columns of FILE (known are promt, answer), got 'reference'",
+        "'--prompt-column' should name columns of FILE (did you mean 'promt'?), got 'prompt'",
+    ]
+    assert refused(write(ROWS), template="{promtp}", id_column="number").splitlines() == [
+        "'--id-column' should name columns of FILE (known are prompt, reference), got 'number'",
+        "'--template' should name columns of FILE (did you mean 'prompt'?), got 'promtp'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ("Hello", "should be a list of messages, got 'Hello'"),
+        ([], "should be a list of messages, got []"),
+        ([{"role": "robot", "content": "x"}], "should have messages with a text as 'content' and one of"),
+        ([{"role": "user", "content": [{"type": "text"}]}], "should have messages with a text as 'content'"),
+        (TALK[:1], "should end with a message of the assistant, which is the reference, got"),
+        (TALK[1:], "should end with a message of the assistant, which is the reference, got"),
+    ],
+)
+def test_a_wrong_conversation_is_refused(write: Callable[..., str], messages: object, reason: str) -> None:
+    reported = refused(write([{"chat": messages}]), messages_column="chat")
+    assert reported.startswith(f"FILE, line 1: 'chat' {reason}")
+    assert len(reported.splitlines()) == 1
+
+
+def test_two_system_messages_are_refused(write: Callable[..., str]) -> None:
+    rows = [{"chat": [{"role": "system", "content": "x"}, *TALK]}]
+    assert "no system message beside '--system'" in refused(write(rows), messages_column="chat", system="y")
+
+
+@pytest.mark.parametrize(
+    "options", [{"template": "{a}", "messages_column": "b"}, {"limit": 0}, {"sample": -1}]
+)
+def test_options_that_say_nothing_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="should"):
+        DatasetOptions(**options)
+
+
+def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read(str(tmp_path / "none.jsonl"))
+
+
+def test_parquet_has_the_same_items(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="`make test` installs pyarrow")
+    file = tmp_path / "data.parquet"
+    parquet.write_table(sys.modules["pyarrow"].Table.from_pylist(ROWS), file)
+    assert [item.reference for item in read(str(file)).items] == [row["reference"] for row in ROWS]
+    file.write_bytes(b"PAR1")
+    assert refused(str(file)).startswith("'--dataset' should be Parquet, got FILE: ")
+    with pytest.raises(FileNotFoundError):
+        read(str(tmp_path / "none.parquet"))
+
+
+def test_a_library_that_is_not_installed_is_named(
+    write: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("pyarrow", "datasets"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(CommandError, match="pip install pyarrow"):
+        read(write(b"PAR1", "data.parquet"))
+    with pytest.raises(CommandError, match="pip install datasets"):
+        read("hf:acme/tickets")
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments"),
+    [
+        ("hf:acme/tickets", ("acme/tickets", "test")),
+        ("hf:acme/tickets:train", ("acme/tickets", "train")),
+        ("hf:acme/tickets/english:test[:10%]", ("acme/tickets", "english", "test[:10%]")),
+    ],
+)
+def test_a_dataset_of_the_hub_is_loaded_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, source: str, arguments: tuple[str, ...]
+) -> None:
+    loaded: list[tuple[str, ...]] = []
+
+    def load_dataset(*names: str, split: str) -> list[dict[str, Any]]:
+        loaded.append((*names, split))
+        return ROWS
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    assert [item.reference for item in read(source).items] == [row["reference"] for row in ROWS]
+    assert loaded == [arguments]
+
+
+def test_an_error_of_the_hub_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_dataset(*_: str, split: str) -> None:
+        raise KeyError(split)
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    with pytest.raises(CommandError, match="hf:acme/tickets cannot be read: KeyError: 'test'"):
+        read("hf:acme/tickets")
+
+
+@pytest.mark.parametrize("source", ["hf:", "hf:squad", "hf:acme/", "hf:/x:train"])
+def test_a_name_of_the_hub_has_an_owner(source: str) -> None:
+    with pytest.raises(ValueError, match="should be hf:OWNER/NAME"):
+        read(source)

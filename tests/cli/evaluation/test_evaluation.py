@@ -1,0 +1,114 @@
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapter_fleet.evaluation.requirement import Requirement
+from adapters_cli.aws.generation import Generation, GenerationRequest
+from adapters_cli.aws.runtime_endpoint import InvocationError
+from adapters_cli.evaluation.answer_log import AnswerLog, open_log
+from adapters_cli.evaluation.dataset import Dataset, Item
+from adapters_cli.evaluation.evaluation import Evaluated, EvaluationPlan, evaluate
+from adapters_cli.evaluation.metrics.exact_match import ExactMatch
+from adapters_cli.evaluation.metrics.metric import Metric, Pair
+from adapters_cli.evaluation.result import DatasetFacts, Decoding, MetricFacts, Subject
+
+ITEMS = [Item(id=f"i{number}", prompt=f"{number}", reference=f"{number % 3}") for number in range(30)]
+FACTS = DatasetFacts(source="test", digest="d" * 64, items=30, available=30)
+
+
+class Length(Metric):
+    """Counts what it scores."""
+
+    facts = MetricFacts(name="length", title="Length")
+
+    def __init__(self) -> None:
+        self.scored: list[Pair] = []
+
+    def scores(self, pairs: Sequence[Pair]) -> list[float]:
+        self.scored += pairs
+        return [float(len(answer)) for answer, _ in pairs]
+
+
+def plan(**changes: object) -> EvaluationPlan:
+    made = EvaluationPlan(
+        endpoint="llm",
+        baseline=Subject(name="base", component="llm-base"),
+        subjects=[Subject(name="acme", component="llm-acme")],
+        versions={"llm-base": "1", "llm-acme": "2", "llm-beta": "3"},
+        dataset=Dataset(items=ITEMS, facts=FACTS),
+        decoding=Decoding(max_tokens=7),
+        metrics=[ExactMatch()],
+        resamples=99,
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def ask(component: str, request: GenerationRequest) -> Generation:
+    """Answer: the adapter right, the base model always 0; nobody answers the 7."""
+    if component == "llm-acme" and request.prompt == "7":
+        raise InvocationError("too long")
+    text = f"{int(request.prompt) % 3}" if component == "llm-acme" else "0"
+    return Generation(text=text, seconds=2.0 if component == "llm-acme" else 1.0)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[AnswerLog]:
+    with open_log(tmp_path) as log:
+        yield log
+
+
+def evaluated(plan: EvaluationPlan, log: AnswerLog) -> Evaluated:
+    return evaluate(plan, log, ask, jobs=2, watching=lambda *_: lambda _: None, now=0.0)
+
+
+def test_item_with_an_error_is_in_no_comparison(log: AnswerLog) -> None:
+    found = evaluated(plan(), log)
+    [comparison] = found.result.comparisons
+    assert (comparison.items, comparison.mean, comparison.better) == (29, 1, 19)
+    assert (found.errors, found.result.items[7].answers["acme"].error) == (1, "too long")
+    assert found.result.items[7].scores == {"base": {"exact_match": 0}, "acme": {}}
+
+
+def test_who_is_asked_first_takes_turns() -> None:
+    three = plan(subjects=[*plan().subjects, Subject(name="beta", component="llm-beta")])
+    components = [question.component.removeprefix("llm-") for question in three.questions()[:9]]
+    assert components == ["base", "acme", "beta", "acme", "beta", "base", "beta", "base", "acme"]
+
+
+def test_equal_pairs_are_scored_once(log: AnswerLog) -> None:
+    metric = Length()
+    evaluated(plan(metrics=[metric]), log)
+    assert len(metric.scored) == len(set(metric.scored)) == 5
+
+
+def test_latencies_of_two_runs_are_not_compared(log: AnswerLog) -> None:
+    together = evaluated(plan(), log).result.latency
+    assert together[1].ratio == 2
+    log.run = "another"
+    beta = plan(subjects=[Subject(name="beta", component="llm-beta")])
+    apart = evaluated(beta, log).result.latency
+    assert (apart[1].answers, apart[1].p50, apart[1].ratio) == (30, 1, None)
+
+
+def test_requirement_is_held_against_every_subject(log: AnswerLog) -> None:
+    subjects = [*plan().subjects, Subject(name="beta", component="llm-beta")]
+    requirements = [Requirement.parse("exact_match >= base + 20%")]
+    result = evaluated(plan(subjects=subjects, requirements=requirements), log).result
+    assert [(outcome.subject, outcome.met) for outcome in result.requirements] == [
+        ("acme", True),
+        ("beta", False),
+    ]
+    assert not result.passed
+
+
+def test_metric_that_nobody_asked_for_is_refused_before_anything_is_asked(log: AnswerLog) -> None:
+    wrong = plan(requirements=[Requirement.parse("rougeL >= 0.5")])
+    with pytest.raises(ValueError, match="should name a metric of the evaluation"):
+        evaluated(wrong, log)
+    assert log.unanswered(wrong.questions()) == wrong.questions()
+
+
+def test_same_answers_give_the_same_result(log: AnswerLog) -> None:
+    assert evaluated(plan(seed=3), log).result == evaluated(plan(seed=3), log).result

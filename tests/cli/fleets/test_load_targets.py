@@ -1,0 +1,82 @@
+"""What a benchmark asks, of a fleet in memory and of its endpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters_cli.fleets.load_targets import LoadTargets
+from adapters_cli.output.errors import CommandError, UsageError
+from tests.adapter_fleet.fleet_world import World, adapter
+from tests.cli.fleet_account import FakeAccount
+
+
+class FakeSageMaker:
+    """Describes the components of the world's service."""
+
+    def __init__(self, world: World) -> None:
+        self._service = world.service
+
+    def describe_inference_component(self, *, InferenceComponentName: str) -> dict[str, Any]:  # noqa: N803
+        live = self._service.describe(InferenceComponentName)
+        assert live is not None
+        base = {} if live.base is None else {"BaseInferenceComponentName": live.base}
+        return {"EndpointName": live.endpoint, "Specification": base, "ResponseMetadata": {}}
+
+
+class BenchmarkedAccount(FakeAccount):
+    def client(self, service: str, config: Any = None) -> Any:
+        return {"sagemaker": FakeSageMaker(self.world)}[service]
+
+
+@pytest.fixture
+def account(world: World, monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
+    for name in ("ADAPTERS_STACK", "ADAPTERS_TABLE"):
+        monkeypatch.delenv(name, raising=False)
+    world.deploy(adapter("beta"), adapter("acme"))
+    world.settle()
+    return BenchmarkedAccount(world)
+
+
+def targets(
+    account: FakeAccount, *names: str, components: list[str] | None = None, table: bool
+) -> LoadTargets:
+    return LoadTargets.find(
+        account, names, components or [], stack=None, fleet=None, table="registry" if table else None
+    )
+
+
+def test_named_adapters_of_a_fleet_keep_their_order_which_is_that_of_popularity(account: FakeAccount) -> None:
+    found = targets(account, "beta", "acme", table=True)
+    assert (found.endpoint, found.container.component) == ("endpoint", "base")
+    assert list(found.adapters.items()) == [("p-beta", "beta"), ("p-acme", "acme")]
+
+
+def test_all_adapters_of_a_fleet_are_asked_if_none_is_named(account: FakeAccount) -> None:
+    assert set(targets(account, table=True).adapters.values()) == {"acme", "beta"}
+
+
+def test_all_adapters_of_an_endpoint_are_asked_without_its_base(account: FakeAccount) -> None:
+    found = targets(account, "endpoint", table=False)
+    assert (set(found.adapters), found.container.component) == ({"p-acme", "p-beta"}, "base")
+
+
+def test_component_of_an_endpoint_is_asked_beside_its_base(account: FakeAccount) -> None:
+    found = targets(account, "endpoint", components=["p-beta"], table=False)
+    assert (list(found.adapters), found.container.component) == (["p-beta"], "base")
+
+
+def test_unknown_adapter_of_a_fleet_is_an_error(account: FakeAccount) -> None:
+    with pytest.raises(CommandError, match="the fleet has no adapter 'gone'"):
+        targets(account, "gone", table=True)
+
+
+def test_endpoint_without_adapters_is_an_error(account: FakeAccount) -> None:
+    with pytest.raises(CommandError, match="nowhere has no adapter in service"):
+        targets(account, "nowhere", table=False)
+
+
+def test_two_endpoints_are_wrong_usage(account: FakeAccount) -> None:
+    with pytest.raises(UsageError, match="which endpoint"):
+        targets(account, "one", "two", table=False)

@@ -1,0 +1,315 @@
+"""What a benchmark asks and in which order, on an endpoint in memory with a clock of its own."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import OrderedDict
+from itertools import groupby
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from adapter_fleet.serving.tier_hits import TierHits
+from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, LoadError
+from adapters_cli.load.benchmark_report import markdown, tables
+from adapters_cli.load.benchmark_result import BenchmarkResult
+from adapters_cli.load.curve_picture import curve_picture
+from adapters_cli.load.latency_requirement import LatencyRequirement
+from adapters_cli.load.load_generator import ClosedLoop, OpenLoop
+from adapters_cli.load.measurement import BodyForm, RequestError, StreamTimes
+from adapters_cli.load.mix import Mix
+from tests.cli.load.test_load_generator import FakeClock
+
+ADAPTERS = [f"llm-{number}" for number in range(12)]
+FIRST_TOKEN = {"gpu": 0.010, "cpu": 0.030, "disk": 0.090}
+
+
+class Tiers:
+    """An engine's tiers: least recently used."""
+
+    def __init__(self, gpu: int, cpu: int) -> None:
+        self._sizes = {"gpu": gpu, "cpu": cpu}
+        self._tiers = {tier: OrderedDict[str, None]() for tier in self._sizes}
+
+    def take(self, adapter: str) -> str:
+        found = next((tier for tier, kept in self._tiers.items() if adapter in kept), "disk")
+        for tier, kept in self._tiers.items():
+            kept[adapter] = None
+            kept.move_to_end(adapter)
+            if len(kept) > self._sizes[tier]:
+                kept.popitem(last=False)
+        return found
+
+
+class FakeClient:
+    """Answers as an engine with 2 slots and 4 places in CPU memory would; `base` is always ready."""
+
+    def __init__(
+        self, clock: FakeClock, *, base_tokens: int | None = None, slow_until: int = 0, jitter: bool = False
+    ) -> None:
+        self._clock, self._tiers, self._base_tokens = clock, Tiers(2, 4), base_tokens
+        self._slow_until = slow_until
+        self._noise = random.Random(1).random if jitter else lambda: 0.0
+        self.form = BodyForm.COMPLETION_OF_FIXED_LENGTH
+        self.asked: list[str] = []
+        self.error: RequestError | None = None
+        self.interrupt_at = -1
+
+    def settle(self, component: str, prompt: str, tokens: int) -> RequestError | None:
+        return self.error
+
+    def ask(self, component: str, prompt: str, tokens: int) -> StreamTimes:
+        self.asked.append(component)
+        if len(self.asked) == self.interrupt_at:
+            raise KeyboardInterrupt
+        sent = self._clock.now()
+        tier = "gpu" if component == "base" else self._tiers.take(component)
+        slowness = 2 if len(self.asked) < self._slow_until else 1
+        self._clock.sleep(FIRST_TOKEN[tier] * slowness * (1 + self._noise()))
+        first = self._clock.now()
+        if component == "base" and self._base_tokens is not None:
+            tokens = self._base_tokens
+        self._clock.sleep((tokens - 1) * (0.001 if component == "base" else 0.0012))
+        return StreamTimes(
+            sent=sent, first=first, ended=self._clock.now(), output_tokens=tokens, input_tokens=5
+        )
+
+
+def plan(**changes: Any) -> BenchmarkPlan:
+    usual: dict[str, Any] = {
+        "base": "base",
+        "adapters": ADAPTERS,
+        "mix": Mix.parse("uniform"),
+        "counts": [12],
+        "loops": [ClosedLoop(clients=1)],
+        "prompts": ["a", "b"],
+        "output_tokens": 11,
+        "requests": 40,
+        "seconds": 1e6,
+        "max_loras": 2,
+        "max_cpu_loras": 4,
+        "warm_up": 0,
+    }
+    return BenchmarkPlan(**{**usual, **changes})
+
+
+def run(
+    asked: BenchmarkPlan, *, interrupt_at: int = -1, base_tokens: int | None = None
+) -> tuple[BenchmarkResult, FakeClient]:
+    clock = FakeClock()
+    client = FakeClient(clock, base_tokens=base_tokens)
+    client.interrupt_at = interrupt_at
+    result = result_of(asked)
+    as_client: Any = client
+    Benchmark(asked, as_client, clock, lambda line: None).run(result)
+    return result, client
+
+
+def result_of(asked: BenchmarkPlan) -> BenchmarkResult:
+    return BenchmarkResult(
+        made_at="2026-11-26T00:00:00+00:00",
+        product_version="0",
+        endpoint="llm",
+        base=asked.base,
+        engine="an engine",
+        copies=asked.copies,
+        mix=asked.mix.text,
+        prompts=len(asked.prompts),
+        output_tokens=asked.output_tokens,
+        seed=asked.seed,
+        bounds={"requests": asked.requests, "seconds": asked.seconds, "price_per_hour": 3.6},
+    )
+
+
+def test_base_and_adapters_are_asked_in_turn_and_never_mixed() -> None:
+    _, client = run(plan(requests=32))
+    blocks = [(who, len(list(asked))) for who, asked in groupby(each == "base" for each in client.asked)]
+    # Rounds of 4 requests each, in the order base, adapters, adapters, base …
+    assert blocks == [(True, 4), *[(False, 8), (True, 8)] * 3, (False, 8), (True, 4)]
+
+
+def test_requests_bound_each_side_of_each_level() -> None:
+    result, client = run(plan(counts=[1, 12], loops=[ClosedLoop(clients=1), ClosedLoop(clients=1)]))
+    assert len(client.asked) == 2 * 2 * 2 * 40
+    assert [level.ended_by for level in result.levels] == ["requests"] * 4
+
+
+def test_warm_up_is_asked_and_not_counted() -> None:
+    result, client = run(plan(warm_up=5))
+    assert len(client.asked) == 90
+    assert len(result.levels[0].subject.measurements) == 40
+
+
+def test_time_bounds_the_whole_and_every_level_gets_its_share() -> None:
+    result, _ = run(plan(requests=100_000, seconds=20, counts=[1, 6, 12]))
+    assert result.seconds == pytest.approx(20, abs=1)
+    assert [level.ended_by for level in result.levels] == ["seconds"] * 3
+    for level in result.levels:
+        assert level.base is not None
+        for series in (level.subject, level.base):
+            assert series.seconds == pytest.approx(20 / 6, rel=0.2)
+
+
+def test_latency_is_compared_at_equal_lengths_with_an_interval() -> None:
+    [level] = run(plan(mix=Mix.parse("one"), counts=[1], warm_up=3))[0].levels
+    ratio = level.ratios["request_latency"]
+    assert ratio.value == pytest.approx(0.022 / 0.020)
+    assert ratio.low <= ratio.value <= ratio.high
+
+
+def test_only_tokens_are_compared_if_the_base_stops_early() -> None:
+    result, _ = run(plan(), base_tokens=4)
+    [level] = result.levels
+    assert level.ratios.keys() == {"time_to_first_token", "inter_token_latency"}
+    assert not level.judge(LatencyRequirement.parse("request_latency.p50 <= base * 9")).met
+    assert level.judge(LatencyRequirement.parse("inter_token_latency.p50 <= base * 9")).met
+    assert "answers of different lengths" in markdown(result)
+
+
+def test_throughput_is_of_answers_and_their_time() -> None:
+    [level] = run(plan())[0].levels
+    assert level.base is not None
+    assert level.base.request_throughput == pytest.approx(1 / 0.020)
+    assert level.base.output_token_throughput == pytest.approx(11 / 0.020)
+
+
+def test_tiers_are_measured_with_adapters_in_a_circle() -> None:
+    result, _ = run(plan(cold=30))
+    assert [(tier.tier, tier.circle) for tier in result.tiers] == [("gpu", 1), ("cpu", 3), ("disk", 5)]
+    for tier in result.tiers:
+        assert tier.series.values("time_to_first_token") == pytest.approx([1e3 * FIRST_TOKEN[tier.tier]] * 30)
+
+
+@pytest.mark.parametrize("slow", [False, True], ids=["steady", "slower for a while"])
+def test_tiers_of_a_mix_are_estimated_from_first_tokens(slow: bool) -> None:
+    asked = plan(cold=60, requests=600)
+    clock = FakeClock()
+    # Twice as slow during half of the loads: so is the base, beside which the tiers are told.
+    client: Any = FakeClient(clock, slow_until=600 if slow else 0, jitter=True)
+    result = result_of(asked)
+    Benchmark(asked, client, clock, lambda line: None).run(result)
+    hits = result.levels[0].tier_hits
+    expected = TierHits.of([1 / 12] * 12, max_loras=2, max_cpu_loras=4)
+    assert {tier: share.value for tier, share in hits.items()} == {
+        "gpu": pytest.approx(expected.gpu, abs=0.06),
+        "cpu": pytest.approx(expected.cpu, abs=0.06),
+        "disk": pytest.approx(expected.disk, abs=0.06),
+    }
+    for share in hits.values():
+        assert share.low <= share.value <= share.high
+
+
+def test_tiers_that_take_the_same_time_are_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FIRST_TOKEN, "cpu", FIRST_TOKEN["gpu"])
+    clock = FakeClock()
+    client: Any = FakeClient(clock, jitter=True)
+    asked = plan(cold=60, requests=300)
+    result = result_of(asked)
+    Benchmark(asked, client, clock, lambda line: None).run(result)
+    hits = result.levels[0].tier_hits
+    assert hits.keys() == {"gpu+cpu", "disk"}
+    assert hits["gpu+cpu"].value == pytest.approx(1 / 3, abs=0.08)
+
+
+def test_tiers_are_not_estimated_without_the_base_beside() -> None:
+    result, _ = run(plan(cold=60, requests=60, base=None))
+    assert result.levels[0].tier_hits == {}
+    assert result.not_measured == ["tiers of the loads: they are estimated beside the base alone"]
+
+
+def test_tier_that_cannot_be_measured_is_reported_with_the_reason() -> None:
+    result, _ = run(plan(cold=5, adapters=ADAPTERS[:4], counts=[4]))
+    assert [tier.tier for tier in result.tiers] == ["gpu", "cpu"]
+    assert result.not_measured[0] == (
+        "tier disk: 5 adapters would have to be asked in a circle, and there are 4"
+    )
+
+
+def test_tiers_of_unknown_slots_are_reported() -> None:
+    result, _ = run(plan(cold=5, max_loras=None, max_cpu_loras=None))
+    assert [tier.tier for tier in result.tiers] == ["gpu"]
+    assert "tier cpu: the slots are not known; give --gpu-slots" in result.not_measured
+
+
+def test_circles_are_longer_with_several_copies() -> None:
+    result, _ = run(plan(cold=5, copies=2, max_loras=1, max_cpu_loras=2, adapters=ADAPTERS))
+    assert [(tier.tier, tier.circle) for tier in result.tiers] == [("gpu", 1), ("disk", 12)]
+    assert result.not_measured[0] == "tier cpu: CPU memory has no room for 8 adapters"
+
+
+def test_interrupted_benchmark_has_what_was_measured_until_then() -> None:
+    result, _ = run(plan(), interrupt_at=33)
+    assert result.interrupted
+    [level] = result.levels
+    assert level.base is not None
+    assert len(level.subject.measurements) + len(level.base.measurements) == 32
+    assert "interrupted" in markdown(result)
+    assert result.document()["interrupted"] is True
+
+
+def test_endpoint_that_does_not_answer_is_an_error_at_once() -> None:
+    clock = FakeClock()
+    client: Any = FakeClient(clock)
+    client.error = RequestError(kind="ValidationError", message="not found")
+    result: Any = None
+    with pytest.raises(LoadError, match="base does not answer: not found"):
+        Benchmark(plan(), client, clock, lambda line: None).run(result)
+
+
+def test_same_seed_gives_the_same_document() -> None:
+    documents = [json.dumps(run(plan(cold=30, requests=60))[0].document()) for _ in range(2)]
+    assert documents[0] == documents[1]
+    assert json.dumps(run(plan(cold=30, requests=60, seed=5))[0].document()) != documents[0]
+
+
+def test_document_has_aiperf_s_names_and_its_statistics() -> None:
+    document = run(plan())[0].document()
+    metrics = document["levels"][0]["adapter"]
+    for name, unit in {
+        "time_to_first_token": "ms",
+        "inter_token_latency": "ms",
+        "request_latency": "ms",
+        "input_sequence_length": "tokens",
+        "output_sequence_length": "tokens",
+    }.items():
+        assert metrics[name]["unit"] == unit
+        statistics = {"unit", "avg", "min", "max", "std", "count", "p1", "p5", "p10", "p25", "p50", "p75"}
+        assert metrics[name].keys() == statistics | {"p90", "p95", "p99", "intervals"}
+    for name in ("request_throughput", "output_token_throughput", "request_count", "request_error_rate"):
+        assert metrics[name].keys() == {"unit", "avg"}
+    assert metrics["error_summary"] == []
+    assert document["cost"] == pytest.approx(document["benchmark_duration"]["avg"] / 1000)
+
+
+def test_open_loop_has_its_rate_in_the_document() -> None:
+    loop = OpenLoop(rate=5, connections=1)
+    [level] = run(plan(loops=[loop]))[0].document()["levels"]
+    assert (level["concurrency"], level["request_rate"]) == (None, 5)
+    assert level["adapter"]["request_throughput"]["avg"] == pytest.approx(5, rel=0.6)
+
+
+def test_curve_is_one_picture_without_links_and_its_text_is_escaped() -> None:
+    result, _ = run(plan(counts=[1, 4, 12], loops=[ClosedLoop(clients=1)]))
+    result.engine = "<engine & co>"
+    picture = curve_picture(result)
+    assert picture is not None
+    root = ET.fromstring(picture)
+    assert root.findtext("{http://www.w3.org/2000/svg}title") == "llm on <engine & co>, mix uniform"
+    assert picture.count("<polyline") == 2 * 2 * 2
+    assert "href" not in picture
+    assert len(picture) < 20_000
+
+
+def test_one_level_has_no_curve() -> None:
+    assert curve_picture(run(plan())[0]) is None
+
+
+def test_report_has_every_table_with_as_many_cells_as_headings() -> None:
+    result, _ = run(plan(cold=30, counts=[1, 12]))
+    found = list(tables(result))
+    assert len(found) == 5
+    for _, headings, rows in found:
+        assert {len(row) for row in rows} == {len(headings)}
+    assert "an engine" in markdown(result)

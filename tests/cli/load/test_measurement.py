@@ -1,0 +1,172 @@
+"""Times of streamed answers, through the real boto3."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from adapters_cli.load.measurement import BodyForm, Measurement, RequestError, StreamingClient, StreamTimes
+from tests.cli.fake_runtime import Call, FakeRuntime, Reply
+
+
+def event(content: object) -> bytes:
+    return b"data: " + json.dumps(content).encode() + b"\n\n"
+
+
+def token(text: str) -> bytes:
+    return event({"choices": [{"text": text}]})
+
+
+USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}})
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.fixture
+def runtime(aws_environment: None) -> Iterator[FakeRuntime]:
+    with FakeRuntime() as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def client(runtime: FakeRuntime) -> StreamingClient:
+    """A client whose clock ticks once for every look at it."""
+    made: Any = boto3.client  # whose stubs want each service by its name
+    config = Config(retries={"total_max_attempts": 1})
+    ticks = count()
+    return StreamingClient(
+        "llm",
+        made("sagemaker-runtime", endpoint_url=runtime.url, config=config),
+        lambda: float(next(ticks)),
+    )
+
+
+def test_first_event_without_text_is_not_the_first_token(
+    runtime: FakeRuntime, client: StreamingClient
+) -> None:
+    runtime.reply = lambda call: Reply.stream(token(""), token("a"), token("b"), USAGE, DONE)
+    # Each of the four events looks at the clock once, after the request and before the end.
+    assert client.ask("llm-acme", "Hello", 3) == StreamTimes(
+        sent=0, first=2, ended=5, output_tokens=3, input_tokens=7
+    )
+
+
+def test_tokens_are_the_events_with_text_if_the_container_does_not_count(
+    runtime: FakeRuntime, client: StreamingClient
+) -> None:
+    runtime.reply = lambda call: Reply.stream(token(""), token("a"), token("b"), DONE)
+    times = client.ask("llm-acme", "Hello", 3)
+    assert (times.output_tokens, times.input_tokens) == (2, None)
+
+
+def test_request_is_streamed_and_has_a_fixed_length(runtime: FakeRuntime, client: StreamingClient) -> None:
+    client.ask("llm-acme", "Hello", 3)
+    assert runtime.calls == [
+        Call(
+            "/endpoints/llm/invocations-response-stream",
+            "llm-acme",
+            {
+                "prompt": "Hello",
+                "max_tokens": 3,
+                "temperature": 0,
+                "stream": True,
+                "ignore_eos": True,
+                "stream_options": {"include_usage": True},
+            },
+        )
+    ]
+
+
+def refuses(*names: str) -> Reply:
+    return Reply.error(424, "ModelError", Message="no", OriginalStatusCode=400, OriginalMessage=f"{names}")
+
+
+@pytest.mark.parametrize(
+    ("refused", "form"),
+    [
+        ((), BodyForm.COMPLETION_OF_FIXED_LENGTH),
+        (("ignore_eos",), BodyForm.COMPLETION),
+        (("prompt",), BodyForm.LMI_OF_FIXED_LENGTH),
+        (("prompt", "ignore_eos_token"), BodyForm.LMI),
+    ],
+)
+def test_first_form_that_the_container_takes_is_found(
+    runtime: FakeRuntime, client: StreamingClient, refused: tuple[str, ...], form: BodyForm
+) -> None:
+    def reply(call: Call) -> Reply:
+        fields = {**call.body, **call.body.get("parameters", {})}
+        if any(name in fields for name in refused):
+            return refuses(*refused)
+        if "inputs" in call.body:
+            return Reply.stream(b'{"token": {"text": "a"}}\n')
+        return Reply.stream(token("a"), DONE)
+
+    runtime.reply = reply
+    assert client.settle("llm-acme", "Hello", 3) is None
+    assert client.form is form
+
+
+def test_error_that_is_no_refusal_of_the_form_is_not_tried_again(
+    runtime: FakeRuntime, client: StreamingClient
+) -> None:
+    runtime.reply = lambda call: Reply.error(400, "ThrottlingException", message="slow down")
+    error = client.settle("llm-acme", "Hello", 3)
+    assert error == RequestError(kind="ThrottlingException", message="slow down")
+    assert len(runtime.calls) == 1
+
+
+def test_lmi_s_own_lines_are_read_with_their_counts(runtime: FakeRuntime, client: StreamingClient) -> None:
+    client.form = BodyForm.LMI
+    runtime.reply = lambda call: Reply.stream(
+        b'{"token": {"text": "a"}}\n',
+        b'{"token": {"text": "b"}, "details": {"generated_tokens": 2, "input_length": 5}}\n',
+    )
+    times = client.ask("llm-acme", "Hello", 2)
+    assert (times.first, times.output_tokens, times.input_tokens) == (1, 2, 5)
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (refuses("anything"), "ModelError 400"),
+        (Reply.stream(token("a"), failure="it broke"), "ModelStreamError"),
+        (Reply.stream(event({"error": {"message": "no memory"}})), "error in the stream"),
+        (Reply.stream(DONE), "no text"),
+        (Reply.stream(b"data: {nonsense\n\n"), "JSONDecodeError"),
+        (Reply(b"no event stream at all"), "ChecksumMismatch"),
+    ],
+)
+def test_each_kind_of_error_has_its_name(
+    runtime: FakeRuntime, client: StreamingClient, reply: Reply, kind: str
+) -> None:
+    runtime.reply = lambda call: reply
+    error = client.ask("llm-acme", "Hello", 2).error
+    assert error is not None
+    assert error.kind == kind
+
+
+def test_answer_that_still_comes_at_the_end_is_left(runtime: FakeRuntime) -> None:
+    made: Any = boto3.client
+    client = StreamingClient(
+        "llm", made("sagemaker-runtime", endpoint_url=runtime.url), lambda: 0.0, cut_off=lambda: True
+    )
+    runtime.reply = lambda call: Reply.stream(token("a"), token("b"), USAGE, DONE)
+    error = client.ask("llm-acme", "Hello", 2).error
+    assert error is not None
+    assert error.kind == "unfinished"
+
+
+def test_latencies_begin_at_the_intended_time() -> None:
+    times = StreamTimes(sent=12, first=13, ended=17, output_tokens=5)
+    one = Measurement(component="llm-acme", intended=10, times=times)
+    assert (one.first_token, one.inter_token, one.latency) == (3, 1, 7)
+
+
+def test_answer_of_one_token_has_no_time_between_tokens() -> None:
+    times = StreamTimes(sent=0, first=1, ended=1, output_tokens=1)
+    assert Measurement(component="llm-acme", intended=0, times=times).inter_token is None

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import random
+from statistics import median
+
+import numpy as np
+import pytest
+
+from adapters_cli.load.statistics import (
+    Distribution,
+    Ratio,
+    percentile_interval,
+    separable_tiers,
+    tier_shares,
+)
+
+
+def lognormal(count: int, seed: int, scale: float = 1.0) -> list[float]:
+    source = random.Random(seed)
+    return [scale * source.lognormvariate(0, 0.5) for _ in range(count)]
+
+
+def test_percentiles_are_numpy_s() -> None:
+    values = lognormal(137, 1)
+    found = Distribution.of("ms", values)
+    assert found is not None
+    for number, value in found.percentiles.items():
+        assert value == pytest.approx(np.percentile(values, number))
+    assert found.avg == pytest.approx(float(np.mean(values)))
+    assert found.std == pytest.approx(float(np.std(values)))
+    assert (found.min, found.max, found.count, found.unit) == (min(values), max(values), 137, "ms")
+
+
+def test_nothing_has_no_distribution() -> None:
+    assert Distribution.of("ms", []) is None
+
+
+@pytest.mark.parametrize(("share", "true"), [(0.5, 1.0), (0.9, 1.8980)])
+def test_intervals_of_percentiles_hold_the_true_one_in_about_95_of_100_samples(
+    share: float, true: float
+) -> None:
+    held = 0
+    for seed in range(400):
+        low, high = percentile_interval(sorted(lognormal(100, seed)), share)
+        held += (low is None or low <= true) and (high is None or true <= high)
+    assert 0.93 <= held / 400 <= 0.99
+
+
+def test_interval_of_a_high_percentile_of_few_values_has_no_upper_end() -> None:
+    low, high = percentile_interval(sorted(lognormal(100, 1)), 0.99)
+    assert low is not None
+    assert high is None
+
+
+@pytest.mark.parametrize("count", [368, 6_000])
+def test_interval_of_a_high_percentile_of_many_values_has_both_ends(count: int) -> None:
+    low, high = percentile_interval(sorted(lognormal(count, 1)), 0.99)
+    assert low is not None
+    assert high is not None
+    assert low < high
+
+
+def rounds_of(
+    seed: int, *, ratio: float, count: int = 8, size: int = 12
+) -> list[tuple[list[float], list[float]]]:
+    """Rounds on a machine whose speed changes from round to round, and a little within one."""
+    source, found = random.Random(seed), []
+    for number in range(count):
+        speed = source.lognormvariate(0, 0.4)
+        own, others = (source.lognormvariate(0, 0.05) * speed for _ in range(2))
+        found.append(
+            (
+                lognormal(size, 1_000 * seed + number, scale=ratio * own),
+                lognormal(size, 1_000 * seed + 500 + number, scale=others),
+            )
+        )
+    return found
+
+
+def test_ratio_of_one_round_is_that_of_the_medians() -> None:
+    values, others = lognormal(81, 1, scale=1.1), lognormal(81, 2)
+    found = Ratio.of([(values, others)], seed=1)
+    assert found is not None
+    assert found.value == pytest.approx(median(values) / median(others))
+    assert found.low < found.value < found.high
+
+
+def test_interval_of_a_ratio_holds_the_true_one_though_the_machine_s_speed_changes() -> None:
+    held = 0
+    for seed in range(30):
+        found = Ratio.of(rounds_of(seed, ratio=1.1), seed=seed)
+        assert found is not None
+        held += found.low <= 1.1 <= found.high
+    assert held >= 26
+
+
+def test_ratio_does_not_see_what_slows_both_sides_of_a_round() -> None:
+    steady = [(lognormal(12, number, scale=1.1), lognormal(12, 50 + number)) for number in range(8)]
+    slowed = [
+        ([value * (1 + number) for value in own], [value * (1 + number) for value in others])
+        for number, (own, others) in enumerate(steady)
+    ]
+    first, second = Ratio.of(steady, seed=1), Ratio.of(slowed, seed=1)
+    assert first is not None
+    assert second is not None
+    assert (first.value, first.low, first.high) == pytest.approx((second.value, second.low, second.high))
+
+
+def test_ratio_with_the_same_seed_is_the_same() -> None:
+    rounds = rounds_of(1, ratio=1.1)
+    assert Ratio.of(rounds, seed=3) == Ratio.of(rounds, seed=3)
+    assert Ratio.of(rounds, seed=3) != Ratio.of(rounds, seed=4)
+
+
+@pytest.mark.parametrize(("values", "others"), [([], [1.0]), ([1.0], []), ([1.0], [0.0])])
+def test_ratio_of_nothing_or_by_nothing_is_none(values: list[float], others: list[float]) -> None:
+    assert Ratio.of([(values, others)], seed=1) is None
+
+
+def mixed(shares: dict[str, float], times: dict[str, list[float]], count: int) -> list[float]:
+    source = random.Random(7)
+    tiers = source.choices(list(shares), weights=list(shares.values()), k=count)
+    return [source.choice(times[tier]) for tier in tiers]
+
+
+def test_shares_of_tiers_are_found_from_times_that_differ() -> None:
+    times = {
+        tier: lognormal(200, seed, scale) for seed, (tier, scale) in enumerate((("gpu", 1), ("disk", 9)))
+    }
+    found = tier_shares(mixed({"gpu": 0.3, "disk": 0.7}, times, 400), times, seed=1)
+    assert found["gpu"].value == pytest.approx(0.3, abs=0.06)
+    assert found["gpu"].low <= 0.3 <= found["gpu"].high
+    assert found["gpu"].high - found["gpu"].low < 0.2
+    assert found["gpu"].value + found["disk"].value == pytest.approx(1)
+
+
+def test_shares_of_tiers_whose_times_are_alike_have_wide_intervals() -> None:
+    times = {"gpu": lognormal(100, 1), "disk": lognormal(100, 2, scale=1.02)}
+    found = tier_shares(mixed({"gpu": 0.5, "disk": 0.5}, times, 100), times, seed=1)
+    assert found["gpu"].high - found["gpu"].low > 0.5
+
+
+def test_tiers_whose_times_do_not_tell_them_apart_are_one() -> None:
+    times = {
+        "gpu": lognormal(100, 1),
+        "cpu": lognormal(100, 2, scale=1.1),
+        "disk": lognormal(100, 3, scale=5),
+    }
+    assert {tier: len(values) for tier, values in separable_tiers(times).items()} == {
+        "gpu+cpu": 200,
+        "disk": 100,
+    }
+
+
+def test_tiers_are_kept_if_their_times_tell_them_apart() -> None:
+    times = {"gpu": lognormal(100, 1), "cpu": lognormal(100, 2, scale=4), "disk": lognormal(100, 3, scale=16)}
+    assert separable_tiers(times) == times

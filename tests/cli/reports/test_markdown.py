@@ -1,0 +1,64 @@
+"""The report as Markdown."""
+
+import re
+from dataclasses import replace
+
+from adapters_cli.reports.markdown import markdown
+from tests.cli.reports.example_result import example_result, outcome
+
+
+def test_the_verdict_is_the_first_line() -> None:
+    failed = example_result(items=30, requirements=[outcome("summary", "rougeL >= 0.9", "0.7", met=False)])
+    passed = example_result(items=30, requirements=[outcome("summary", "rougeL >= 0.1", "0.7", met=True)])
+
+    assert markdown(failed).startswith("# ❌ Failed: the requirement is not met\n")
+    assert markdown(passed).startswith("# ✅ Passed: the requirement is met\n")
+
+
+def test_every_metric_is_a_row_with_its_basis_and_intervals() -> None:
+    result = example_result(items=120)
+
+    (row,) = re.findall(r"^\| METEOR .*$", markdown(result), re.MULTILINE)
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+
+    assert cells[0] == "METEOR (stemmed, without WordNet)"
+    assert len(cells) == 8
+    assert re.fullmatch(r"\+0\.\d{3} \(\+0\.\d{3} to \+0\.\d{3}\)", cells[3])
+    assert cells[6] == "&lt; 0.001"
+
+
+def test_all_rows_of_a_table_have_its_columns() -> None:
+    reason = "a | b\n| c"
+    result = example_result(
+        items=40, special=True, requirements=[outcome("summary", "regex:a|b >= 1", reason, met=False)]
+    )
+
+    for table in re.findall(r"(?:^\|.*\n)+", markdown(result), re.MULTILINE):
+        columns = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(columns) == 1, table
+
+
+def test_no_text_of_an_item_leaves_its_block() -> None:
+    result = example_result(items=1)
+    item = replace(result.items[0], prompt="````\n</details>\n# not a heading", id="<b>`x`|\n# y")
+    lines = markdown(replace(result, items=[item])).splitlines()
+
+    at = lines.index("`````text")
+    assert lines[at + 1 : at + 5] == ["````", "</details>", "# not a heading", "`````"]
+    assert "**<code>&lt;b&gt;`x`&#124; # y</code>**" in "\n".join(lines)
+
+
+def test_engine_and_ratio_of_latency_are_said() -> None:
+    text = markdown(example_result(items=40))
+
+    assert "On vllm 0.24.0 (CPU)." in text
+    assert re.search(r"Median ÷ base", text)
+
+
+def test_a_result_without_texts_shows_no_items() -> None:
+    result = example_result(items=40)
+    bare = replace(
+        result, items=[replace(item, prompt="", reference="", answers={}) for item in result.items]
+    )
+
+    assert "answered worst" not in markdown(bare)

@@ -1,0 +1,113 @@
+"""A fleet that requires evaluations, at synth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_s3 as s3
+
+from adapter_fleet.common.serialization import converter
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from multi_adapter_inference import (
+    AdapterFleet,
+    AdapterManifest,
+    ArtifactSource,
+    MultiAdapterEndpoint,
+    RequiredEvaluation,
+)
+from tests.constructs.conftest import FleetProperties, MakeEndpoint, MakeFleet, WriteManifest
+
+REQUIRED = RequiredEvaluation(
+    requirements=["rougeL >= base + 20%", "exact_match >= 0.9"],
+    dataset=f"sha256:{'d' * 64}",
+    exempt=["legacy"],
+)
+
+
+def entry(name: str, **figures: float) -> dict[str, Any]:
+    folder = f"s3://models/{name}/sha256-{'ab' * 32}"
+    evaluation = {
+        "result": f"{folder}.evaluations/r.json",
+        "dataset": f"sha256:{'d' * 64}",
+        "at": "2026-03-01T09:30:00Z",
+        "figures": {metric: {"base": 0.5, "adapter": figure} for metric, figure in figures.items()},
+    }
+    made = {"name": name, "artifact": f"{folder}.tar.gz"}
+    return made | {"evaluation": evaluation} if figures else made
+
+
+@pytest.fixture
+def fleet(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> MakeFleet:
+    models = s3.Bucket.from_bucket_name(stack, "Models", "models")
+    endpoint: MultiAdapterEndpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=models)])
+
+    def make(manifest: AdapterManifest) -> AdapterFleet:
+        return AdapterFleet(stack, "Tenants", endpoint=endpoint, manifest=manifest, evaluation=REQUIRED)
+
+    return make
+
+
+@pytest.fixture
+def settings(fleet_properties: FleetProperties) -> Callable[[], FleetSettings]:
+    """Return a function that returns the settings that the fleet's functions will read."""
+    return lambda: converter.structure(json.loads(fleet_properties()["Settings"]), FleetSettings)
+
+
+def test_file_without_evaluations_is_an_error_that_names_each_adapter_and_its_figures(
+    fleet: MakeFleet, write_manifest: WriteManifest
+) -> None:
+    file = write_manifest(
+        entry("acme"),
+        entry("beta", rougeL=0.55, exact_match=1),
+        entry("good", rougeL=0.6, exact_match=0.9),
+        entry("legacy"),
+        entry("zeta", rougeL=0.6),
+    )
+    with pytest.raises(ValueError, match="the manifest cannot be deployed") as error:
+        fleet(AdapterManifest.from_file(file))
+    first, *lines = str(error.value).splitlines()
+    assert first.startswith("'Stack/Tenants': ")
+    assert [line.partition("adapter ")[2] for line in lines] == [
+        "'acme': evaluation: should be recorded, as the fleet requires 'rougeL >= base + 20%' and"
+        " 'exact_match >= 0.9', got nothing [evaluation-required]",
+        "'beta': evaluation.figures: rougeL of 'beta' is 0.55 and should be at least 0.6 (base 0.5 + 20%)"
+        " [evaluation-required]",
+        "'zeta': evaluation.figures: exact_match of 'zeta' has no figure: no item has a score of both"
+        " [evaluation-required]",
+    ]
+
+
+def test_file_above_the_bar_is_deployed_with_it(
+    fleet: MakeFleet, write_manifest: WriteManifest, settings: Callable[[], FleetSettings]
+) -> None:
+    fleet(AdapterManifest.from_file(write_manifest(entry("good", rougeL=0.6, exact_match=0.9))))
+    assert settings().evaluation == EvaluationBar(
+        requirements=("rougeL >= base + 20%", "exact_match >= 0.9"), dataset="d" * 64, exempt=("legacy",)
+    )
+
+
+def test_manifest_in_s3_is_left_to_the_fleet(
+    fleet: MakeFleet, bucket: s3.IBucket, settings: Callable[[], FleetSettings]
+) -> None:
+    fleet(AdapterManifest.from_bucket(bucket, "tenants.yaml", enable_events=False))
+    assert settings().evaluation == REQUIRED.bar
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"requirements": []}, "RequiredEvaluation: 'evaluation' should have one requirement or more"),
+        ({"requirements": ["rougeL > base +"]}, "RequiredEvaluation: a requirement should be a metric"),
+        ({"requirements": "rougeL > 0"}, "RequiredEvaluation: 'requirements' should be"),
+        ({"requirements": ["rougeL > 0"], "dataset": "a"}, "RequiredEvaluation: 'dataset' should be"),
+        ({"requirements": [cdk.Aws.REGION]}, "'requirements' should be known at synth, got a token"),
+    ],
+)
+def test_bar_that_no_version_could_reach_is_an_error(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RequiredEvaluation(**arguments)

@@ -1,0 +1,196 @@
+"""The gate that travels: a version is evaluated before it is named, and a fleet takes no other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.manifest.manifest import Manifest
+from examples.tickets.dataset import rows
+from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import RequiredEvaluation
+from tests.integration.by_hand import V1, client
+from tests.integration.fleet_stack import Archives, Deployment, Endpoint, Fleet, FleetStack
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
+
+KEY = "fleets/tenants.yaml"
+BAR = "exact_match >= base + 0.5"
+ITEMS = 30
+
+
+class Gated:
+    """A fleet that requires evaluations, and commands on it."""
+
+    def __init__(self, cloud: LocalCloud, endpoint: Endpoint, folder: Path) -> None:
+        self.cloud, self.endpoint, self.folder = cloud, endpoint, folder
+        self.adapter = folder / "triage"
+        shutil.copytree(V1 / "triage", self.adapter)
+        self.dataset = folder / "tickets.jsonl"
+        self.dataset.write_text("".join(json.dumps(row) + "\n" for row in rows(ITEMS)))
+        self.bucket = f"manifests-{uuid.uuid4().hex[:8]}"
+        self.s3 = client(cloud, "s3")
+        self.s3.create_bucket(Bucket=self.bucket)
+        # Where the endpoint's role may read.
+        Archives(cloud).uri("triage")
+        self.destination = f"s3://{Archives.bucket}/adapters/evaluated-{uuid.uuid4().hex[:8]}"
+        self.table = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**self.cloud.environment, "XDG_CACHE_HOME": str(self.folder / "cache")}
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "adapters_cli", *map(str, arguments)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def publish(self, *options: str | Path) -> subprocess.CompletedProcess[str]:
+        manifest = f"s3://{self.bucket}/{KEY}"
+        return self.run("publish", self.adapter, self.destination, "--manifest", manifest, *options)
+
+    @property
+    def evaluation(self) -> list[str | Path]:
+        """Options that evaluate the answers of `triage`."""
+        metric = ["--metric", "exact_match", "--reference-column", "triage", "--max-tokens", "48"]
+        return ["--evaluate", self.dataset, "--evaluate-on", self.endpoint.base, *metric, "--require", BAR]
+
+    def become(self, label: str) -> None:
+        """Let the training write another adapter into the directory."""
+        shutil.rmtree(self.adapter)
+        shutil.copytree(V1 / label, self.adapter)
+
+    @property
+    def manifest(self) -> Manifest:
+        text = self.s3.get_object(Bucket=self.bucket, Key=KEY)["Body"].read()
+        return Manifest.parse(text, where=KEY, folder=None)
+
+    def previews(self) -> list[str]:
+        listed: Any = client(self.cloud, "sagemaker").list_inference_components(
+            EndpointNameEquals=self.endpoint.name, NameContains="preview-"
+        )
+        return [found["InferenceComponentName"] for found in listed["InferenceComponents"]]
+
+    def without_previews(self) -> bool:
+        """Wait until no preview is left."""
+        deadline = time.monotonic() + 20
+        while self.previews() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return not self.previews()
+
+    def refused(self) -> Generation:
+        """Wait until the fleet has refused the newest manifest."""
+        registry = DynamoDbRegistry(self.table, client(self.cloud, "dynamodb"))
+        deadline = time.monotonic() + 40
+        while time.monotonic() < deadline:
+            fleet = registry.fleet()
+            newest = None if fleet is None else registry.generation(fleet.generation)
+            if newest is not None and newest.outcome is Outcome.REFUSED:
+                return newest
+            time.sleep(0.1)
+        raise AssertionError("the fleet did not refuse the manifest")
+
+
+@pytest.fixture(scope="module")
+def gated(cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Gated:
+    return Gated(cloud, shared_endpoint, tmp_path_factory.mktemp("gated"))
+
+
+@pytest.fixture(scope="module")
+def stack(gated: Gated, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetStack]:
+    """A fleet with a bar, whose first manifest has a version above it."""
+    done = gated.publish(*gated.evaluation)
+    assert done.returncode == 0, done.stderr
+    stack = FleetStack(gated.cloud, gated.folder / "stack", endpoint=gated.endpoint)
+    required = RequiredEvaluation(requirements=[BAR])
+    fleet = Fleet(stored=(gated.bucket, KEY), settings={"evaluation": required})
+    created: Deployment = stack.create({"Tenants": fleet})
+    assert created.status == "CREATE_COMPLETE", created.reason
+    gated.table = created.outputs["TenantsTable"]
+    yield stack
+    assert stack.delete().status == "DELETE_COMPLETE"
+
+
+def test_version_above_the_bar_serves_and_is_described_with_its_figures(
+    gated: Gated, stack: FleetStack
+) -> None:
+    assert stack.wrong("Tenants", gated.endpoint.name, {"triage": "triage"}) == {}
+    said = gated.run("describe", "triage", "--stack", stack.name).stdout
+    assert "evaluation  exact_match 1 (base 0)" in said
+    assert f"gate        met: {BAR}" in said
+    assert "evaluated: exact_match 1 (base 0)" in gated.run("history", "triage", "--stack", stack.name).stdout
+    assert gated.without_previews()
+
+
+def test_version_below_the_bar_is_not_named(gated: Gated, stack: FleetStack) -> None:
+    before = gated.manifest
+    gated.become("shout")
+    done = gated.publish(*gated.evaluation, "--no-worse-than", "last")
+    assert done.returncode == 1
+    assert "exact_match of 'triage' is 0 and should be at least 0.5 (base 0 + 0.5)" in done.stderr
+    assert "over 30 items, and was 1 on " in done.stderr
+    assert gated.manifest == before
+    assert gated.without_previews()
+
+
+def test_fleet_refuses_a_version_that_came_without_an_evaluation(gated: Gated, stack: FleetStack) -> None:
+    done = gated.publish()
+    assert "so that the manifest drops that of the earlier version: triage" in done.stderr
+    generation = gated.refused()
+    assert generation.reason is not None
+    assert "adapter 'triage': evaluation: should be recorded, as the fleet requires" in generation.reason
+    assert stack.wrong("Tenants", gated.endpoint.name, {"triage": "triage"}) == {}
+
+
+def test_preview_asks_the_adapter_beside_its_base_and_goes(gated: Gated, stack: FleetStack) -> None:
+    prompt = next(rows(1))["prompt"]
+    done = gated.run(
+        "preview",
+        V1 / "triage",
+        "--on",
+        gated.endpoint.base,
+        "--to",
+        gated.destination,
+        "-p",
+        prompt,
+        "--json",
+    )
+    assert done.returncode == 0, done.stderr
+    answers = {answer["name"]: answer["text"] for answer in map(json.loads, done.stdout.splitlines())}
+    assert answers["triage"].strip().startswith(next(rows(1))["triage"])
+    assert answers["base"] != answers["triage"]
+    assert gated.without_previews()
+
+
+def test_preview_that_is_interrupted_leaves_nothing(gated: Gated) -> None:
+    command = ["preview", V1 / "triage", "--on", gated.endpoint.base, "--to", gated.destination]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "adapters_cli", *map(str, command), "--", "sleep", "60"],
+        env=gated.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 20
+    while not gated.previews() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert gated.previews()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert gated.without_previews()

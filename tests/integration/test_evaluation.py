@@ -1,0 +1,287 @@
+"""`adapters evaluate` on the fixtures: what it finds, what its gate refuses, and what a killed run costs."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from adapter_fleet.artifacts.packing import pack
+from adapters_cli.evaluation.result import EvaluationResult
+from adapters_cli.evaluation.result_file import read_result
+from examples.tickets.dataset import rows
+from local_sagemaker.server import LocalCloud
+from tests.cli.fake_runtime import Call, FakeRuntime, Reply
+from tests.integration.by_hand import V1, client
+from tests.integration.fleet_stack import Archives, Endpoint, components
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
+
+LABELS = ("triage", "summary", "shout", "summary-v2")
+ITEMS = 400
+METRICS = ("rouge1", "rouge2", "rougeL", "meteor", "exact_match", "bert_score")
+FOLDERS = ("answers.jsonl", "result.json", "report.md", "report.html", "junit.xml")
+
+
+class Desk:
+    """Components with the adapters of the fixtures on one endpoint, and commands that ask them."""
+
+    def __init__(self, cloud: LocalCloud, endpoint: Endpoint, folder: Path) -> None:
+        self.cloud, self.endpoint, self.folder = cloud, endpoint, folder
+        self._sagemaker, self._s3 = client(cloud, "sagemaker"), client(cloud, "s3")
+        self._archives = Archives(cloud)
+        self.dataset = folder / "tickets.jsonl"
+        self.dataset.write_text("".join(json.dumps(row) + "\n" for row in rows(1_000)))
+        self.components: list[str] = []
+        for label in LABELS:
+            self.add(label, self._archives.uri(label))
+
+    def add(self, label: str, uri: str) -> None:
+        """Create a component of this name, in service."""
+        self._sagemaker.create_inference_component(
+            InferenceComponentName=label,
+            EndpointName=self.endpoint.name,
+            Specification={
+                "BaseInferenceComponentName": self.endpoint.base,
+                "Container": {"ArtifactUrl": uri},
+            },
+        )
+        self.components.append(label)
+        _wait_for(lambda: self._status(label) == "InService")
+
+    def _status(self, label: str) -> str:
+        found = self._sagemaker.describe_inference_component(InferenceComponentName=label)
+        return str(found["InferenceComponentStatus"])
+
+    def upload(self, directory: Path) -> str:
+        """Upload an adapter where the endpoint's role may read."""
+        packed = pack(directory, directory.with_suffix(".tar.gz"))
+        key = f"adapters/{directory.name}/sha256-{packed.identity}.tar.gz"
+        self._s3.put_object(Bucket=Archives.bucket, Key=key, Body=packed.path.read_bytes())
+        return f"s3://{Archives.bucket}/{key}"
+
+    def command(
+        self, *labels: str, output: str, column: str, items: int = ITEMS, more: tuple[str, ...] = ()
+    ) -> list[str]:
+        """Return the command that evaluates components over the references in a column."""
+        names = [part for label in labels for part in ("-c", label)]
+        return [
+            sys.executable, "-m", "adapters_cli", "evaluate", self.endpoint.name, *names,
+            "--dataset", str(self.dataset), "--reference-column", column, "--limit", str(items),
+            "--max-tokens", "40", "--output", str(self.folder / output), *more,
+        ]  # fmt: skip
+
+    def evaluate(
+        self, *labels: str, output: str = "out", column: str, items: int = ITEMS, more: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*labels, output=output, column=column, items=items, more=more),
+            env=self.cloud.environment,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    def result(self, output: str = "out") -> EvaluationResult:
+        return read_result(self.folder / output / "result.json")
+
+    def close(self) -> None:
+        for component in self.components:
+            self._sagemaker.delete_inference_component(InferenceComponentName=component)
+        _wait_for(lambda: not set(self.components) & set(components(self.cloud, self.endpoint.name)))
+
+
+@pytest.fixture(scope="module")
+def desk(
+    cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Desk]:
+    desk = Desk(cloud, shared_endpoint, tmp_path_factory.mktemp("evaluation"))
+    yield desk
+    desk.close()
+
+
+@pytest.fixture(scope="module")
+def all_beside_the_base(desk: Desk) -> EvaluationResult:
+    """All four over the references of one: later runs over other references ask nobody again."""
+    done = desk.evaluate(*LABELS, column="summary")
+    assert done.returncode == 0, done.stderr
+    assert f"{5 * ITEMS} answers in" in done.stderr
+    return desk.result()
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_each_adapter_is_better_than_the_base_at_its_own_task(
+    desk: Desk, all_beside_the_base: EvaluationResult, label: str
+) -> None:
+    done = desk.evaluate(
+        label,
+        column=label,
+        more=("--require", "exact_match >= 0.9", "--require", "rougeL >= base + 20%"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "answers in" not in done.stderr  # the log had all
+    result = desk.result()
+    assert (result.dataset.items, result.engine is not None) == (ITEMS, True)
+    for comparison in result.comparisons:
+        assert comparison.items == ITEMS
+        assert comparison.difference > 0
+        assert comparison.interval.low > 0
+        assert comparison.p_adjusted < 0.001
+    means = {comparison.metric: comparison.mean for comparison in result.comparisons}
+    assert set(means) <= set(METRICS)
+    assert means["exact_match"] >= 0.9
+    [latency] = [latency for latency in result.latency if latency.subject == label]
+    assert (latency.answers, latency.errors) == (ITEMS, 0)
+    assert latency.ratio is not None
+    assert {path.name for path in (desk.folder / "out").iterdir()} == set(FOLDERS)
+
+
+def test_conversations_go_through_the_containers_chat_template(desk: Desk) -> None:
+    path = desk.folder / "messages.jsonl"
+    conversations = [
+        [{"role": "user", "content": row["ticket"]}, {"role": "assistant", "content": row["triage"]}]
+        for row in rows(20)
+    ]
+    path.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in conversations))
+    command = [sys.executable, "-m", "adapters_cli", "evaluate", desk.endpoint.name, "-c", "triage"]
+    command += ["--dataset", str(path), "--messages-column", "messages", "--max-tokens", "40"]
+    command += ["--metric", "exact_match", "--require", "exact_match >= 0.9"]
+    done = subprocess.run(
+        [*command, "--output", str(desk.folder / "chats")],
+        env=desk.cloud.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_second_version_is_worse_at_the_first_one_s_task(
+    desk: Desk, all_beside_the_base: EvaluationResult
+) -> None:
+    done = desk.evaluate(
+        "summary-v2", column="summary", more=("--against", "summary", "--require", "rougeL >= base")
+    )
+    assert done.returncode == 1
+    assert "not met: rougeL of 'summary-v2' is" in done.stderr
+    assert {comparison.difference < 0 for comparison in desk.result().comparisons} == {True}
+
+
+def test_version_that_no_component_serves_gets_one_for_the_time(
+    desk: Desk, all_beside_the_base: EvaluationResult
+) -> None:
+    before = set(components(desk.cloud, desk.endpoint.name))
+    uri = Archives(desk.cloud).uri("triage")
+    done = desk.evaluate("summary", column="summary", items=20, output="absent", more=("--against", uri))
+    assert done.returncode == 0, done.stderr
+    assert desk.result("absent").baseline.name.startswith("summary@")
+    answers = {item.answers[desk.result("absent").baseline.name].text for item in desk.result("absent").items}
+    assert all(answer.startswith('{"category"') for answer in answers)
+    _wait_for(lambda: set(components(desk.cloud, desk.endpoint.name)) == before)
+
+
+def test_broken_adapter_fails_the_gate(desk: Desk, all_beside_the_base: EvaluationResult) -> None:
+    directory = desk.folder / "broken"
+    shutil.copytree(V1 / "summary", directory)
+    file = directory / "adapter_model.safetensors"
+    source = np.random.default_rng(0)
+    shuffled = {
+        name: source.permuted(tensor.ravel()).reshape(tensor.shape)
+        for name, tensor in load_file(file).items()
+    }
+    save_file(shuffled, file)
+    desk.add("broken", desk.upload(directory))
+    done = desk.evaluate(
+        "broken", column="summary", items=100, output="broken-out", more=("--require", "exact_match >= 0.9")
+    )
+    assert done.returncode == 1
+    assert "not met: exact_match of 'broken' is" in done.stderr
+    assert not desk.result("broken-out").passed
+
+
+class TestKilled:
+    """A thousand items, and an endpoint that counts how often it is asked each of them."""
+
+    ITEMS = 1_000
+
+    @pytest.fixture
+    def runtime(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
+        with FakeRuntime(keep_alive=True) as runtime:
+            runtime.reply = _reply
+            monkeypatch.setitem(desk.cloud.environment, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", runtime.url)
+            yield runtime
+
+    def test_resumed_run_has_the_same_report_and_asks_nothing_twice(
+        self, desk: Desk, runtime: FakeRuntime
+    ) -> None:
+        source = random.Random(7)
+        log = desk.folder / "killed" / "answers.jsonl"
+        command = desk.command("summary", output="killed", column="summary", items=self.ITEMS)
+        for _ in range(5):
+            stop_at = _lines(log) + source.randrange(50, 350)
+            process = subprocess.Popen(command, env=desk.cloud.environment)
+            _wait_for_lines(log, stop_at, process)
+            process.kill()
+            assert process.wait() == -signal.SIGKILL
+        killed = _lines(log)
+        assert killed < 2 * self.ITEMS
+        done = desk.evaluate("summary", output="killed", column="summary", items=self.ITEMS)
+        assert done.returncode == 0, done.stderr
+        asked = Counter((call.component, call.body["prompt"]) for call in runtime.calls)
+        assert len(asked) == 2 * self.ITEMS
+        assert asked.total() <= 2 * self.ITEMS + 5 * 8  # those in flight when it was killed
+        runtime.calls.clear()
+        whole = desk.evaluate("summary", output="whole", column="summary", items=self.ITEMS)
+        assert whole.returncode == 0, whole.stderr
+        assert len(runtime.calls) == 2 * self.ITEMS
+        assert _figures(desk.result("killed")) == _figures(desk.result("whole"))
+        assert done.stdout == whole.stdout
+
+
+def _reply(call: Call) -> Reply:
+    """Answer right now and then, and always the same."""
+    words = re.findall(r"\w+", call.body["prompt"])
+    answer = " ".join(words[:: 1 + len(call.body["prompt"]) % 3])
+    text = f"{answer} {call.component if len(words) % 2 else ''}"
+    return Reply(json.dumps({"choices": [{"text": text}]}).encode())
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def _wait_for(condition: Callable[[], bool], *, every: float = 0.1) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(every)
+
+
+def _wait_for_lines(log: Path, count: int, process: subprocess.Popen[bytes]) -> None:
+    _wait_for(lambda: _lines(log) >= count or process.poll() is not None, every=0.005)
+
+
+def _figures(result: EvaluationResult) -> EvaluationResult:
+    """Return a result without the times, which no two runs share."""
+    items = [
+        replace(
+            item,
+            answers={name: replace(answer, seconds=None) for name, answer in item.answers.items()},
+        )
+        for item in result.items
+    ]
+    return replace(result, made_at="", latency=(), items=items)

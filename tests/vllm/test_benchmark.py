@@ -1,0 +1,107 @@
+"""`adapters benchmark` on an embedded cloud with each engine: a table of figures, and no gate on times."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_sagemaker.server import LocalCloud
+from tests.guides import table
+from tests.integration.by_hand import TICKETS, V1, ByHand
+from tests.vllm.record import BENCHMARK
+
+pytestmark = pytest.mark.vllm
+
+ENGINES = {"NumPy server of the embedded cloud": "numpy", "vLLM CPU in the embedded cloud": "vllm"}
+ADAPTERS, GPU_SLOTS, CPU_SLOTS = 12, 4, 8
+SKILLS = ("triage", "summary", "shout")
+TOKENS = 20
+TIERS = {"gpu": "one in a GPU slot", "cpu": "one in CPU memory", "disk": "one on disk"}
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The results of both engines, one engine after the other."""
+    return {name: benchmark(engine, tmp_path_factory.mktemp(engine)) for name, engine in ENGINES.items()}
+
+
+def benchmark(engine: str, folder: Path) -> dict[str, Any]:
+    python = {"engine_python": os.environ["VLLM_PYTHON"]} if engine == "vllm" else {}
+    slots = {"OPTION_MAX_LORAS": str(GPU_SLOTS), "OPTION_MAX_CPU_LORAS": str(CPU_SLOTS)}
+    options = {
+        "adapters": f"1,{ADAPTERS}",
+        "concurrency": "1,4",
+        "requests": "40",
+        "output-tokens": str(TOKENS),
+        "prompts": str(TICKETS / "prompts.json"),
+        "seconds": "400",
+        "output": str(folder),
+    }
+    with LocalCloud(settings={"engine": engine, **python}) as cloud, ByHand(cloud, **slots) as endpoint:
+        endpoint.adapters(
+            {f"adapter-{number}": V1 / SKILLS[number % len(SKILLS)] for number in range(ADAPTERS)}
+        )
+        command = [sys.executable, "-m", "adapters_cli", "benchmark", endpoint.endpoint, "--cold"]
+        for name, value in options.items():
+            command += [f"--{name}", value]
+        done = subprocess.run(
+            command, env=cloud.environment, capture_output=True, text=True, timeout=800, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads((folder / "benchmark.json").read_text()))
+
+
+def test_each_report_names_the_engine_that_ran(documents: dict[str, dict[str, Any]]) -> None:
+    assert [document["engine"] for document in documents.values()] == list(ENGINES)
+
+
+def test_every_request_is_answered_with_the_same_number_of_tokens(
+    documents: dict[str, dict[str, Any]],
+) -> None:
+    for document in documents.values():
+        for level in document["levels"]:
+            for side in (level["adapter"], level["base"]):
+                assert side["error_summary"] == []
+                assert side["request_count"]["avg"] > 0
+                assert (side["output_sequence_length"]["min"], side["output_sequence_length"]["max"]) == (
+                    TOKENS,
+                    TOKENS,
+                )
+
+
+def test_figures_of_both_engines_are_recorded(
+    documents: dict[str, dict[str, Any]], tables: dict[str, str]
+) -> None:
+    rows = [row for name, document in documents.items() for row in rows_of(name, document)]
+    head = ["engine", "adapters", "first token, p50", f"{TOKENS} tokens, p50", "÷ base, 95 % interval"]
+    tables[BENCHMARK] = table(head, rows)
+    assert len(rows) == len(ENGINES) * (4 + len(TIERS))
+
+
+def rows_of(engine: str, document: dict[str, Any]) -> Iterator[list[str]]:
+    short = ENGINES[engine]
+    for level in document["levels"]:
+        ratio = level["adapter_by_base"]["request_latency.p50"]
+        mix = "one" if level["adapters"] == 1 else f"{level['adapters']} uniformly"
+        yield [
+            short,
+            f"{mix}, {level['concurrency']} at once",
+            *times_of(level["adapter"]),
+            f"{ratio['ratio']:.2f}, {ratio['low']:.2f} to {ratio['high']:.2f}",
+        ]
+    for tier in document["tiers"]:
+        yield [short, TIERS[tier["tier"]], *times_of(tier), ""]
+
+
+def times_of(metrics: dict[str, Any]) -> tuple[str, str]:
+    return (
+        f"{metrics['time_to_first_token']['p50']:.1f} ms",
+        f"{metrics['request_latency']['p50']:.1f} ms",
+    )
