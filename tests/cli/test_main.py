@@ -127,7 +127,12 @@ def test_sentences_of_a_help_text_end_where_they_end(command: str) -> None:
     text = help_of(command).partition("╭")[0]
     paragraphs = [line.strip() for line in text.splitlines() if line.strip()][1:]
     assert paragraphs
-    assert all(paragraph.endswith(".") or len(paragraph) > 150 for paragraph in paragraphs)
+    examples = [paragraph for paragraph in paragraphs if paragraph.startswith("adapters ")]
+    assert all(
+        paragraph.endswith(".") or len(paragraph) > 150
+        for paragraph in paragraphs
+        if paragraph not in examples
+    )
 
 
 ENDING = """

@@ -43,6 +43,6 @@ def test_without_a_fleet_there_is_nothing_to_complete(account: FakeAccount) -> N
 
 
 def test_commands_and_options_are_completed(account: FakeAccount) -> None:
-    assert completed(account, "adapters pre") == ["preflight"]
+    assert completed(account, "adapters pref") == ["preflight"]
     assert "--qualifier" in completed(account, "adapters preflight --qu")
     assert "--region" in completed(account, "adapters preflight --reg")
