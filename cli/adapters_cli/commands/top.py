@@ -17,7 +17,7 @@ from adapters_cli.aws.component_metrics import ComponentLoad, ComponentMetrics, 
 from adapters_cli.fleets.adapter_lookup import BASE
 from adapters_cli.fleets.fleet_lookup import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
-from adapters_cli.fleets.tiers import Tier, estimated_tiers, lora_limits
+from adapters_cli.fleets.tiers import LoraLimits, Tier, estimated_tiers, lora_limits
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.tables import print_rows, table
 from adapters_cli.output.text import counted, duration, printable, timestamp
@@ -102,7 +102,7 @@ class _Reader:
     def __init__(self, fleet: Fleet, *, minutes: int, order: Order) -> None:
         self._fleet, self._minutes, self._order = fleet, minutes, order
         self._metrics = ComponentMetrics(fleet.account)
-        self._limits: tuple[int, int] | None = None
+        self._limits: LoraLimits | None = None
         self._limits_of: str | None = None
 
     def read(self, shown: int | None) -> TopView:
@@ -116,7 +116,7 @@ class _Reader:
         slowest = self._metrics.slowest(busy, reading.start, reading.end, percentile=_PERCENTILE)
         return TopView(seen=seen, reading=reading, rows=rows, slowest=slowest)
 
-    def _lora_limits(self, base: str) -> tuple[int, int] | None:
+    def _lora_limits(self, base: str) -> LoraLimits | None:
         if self._limits_of != base:
             self._limits, self._limits_of = lora_limits(self._fleet.account, base), base
         return self._limits
@@ -131,7 +131,7 @@ _KEYS: dict[Order, Callable[[TopRow], Any]] = {
 
 
 def top_rows(
-    seen: FleetStatus, reading: LoadReading, limits: tuple[int, int] | None, order: Order
+    seen: FleetStatus, reading: LoadReading, limits: LoraLimits | None, order: Order
 ) -> list[TopRow]:
     """Return the rows of a fleet's adapters and of its base model."""
     components = [adapter.component for adapter in seen.adapters]

@@ -5,10 +5,16 @@ GPU memory. With several copies, each has its own, so this is an estimate.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from adapter_fleet.serving.engine_settings import LMI_VARIABLES, VLLM_VARIABLES, EngineSettings
+from adapter_fleet.serving.engine_settings import (
+    LMI_VARIABLES,
+    VLLM_VARIABLES,
+    EngineSettings,
+    EngineVariables,
+)
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.component_metrics import LoadReading
 
@@ -21,8 +27,21 @@ class Tier(StrEnum):
     DISK = "disk"
 
 
-def lora_limits(account: Account, base: str) -> tuple[int, int] | None:
-    """Return how many adapters a copy of a base has room for in GPU and CPU memory; None if it is not known.
+@dataclass(frozen=True, kw_only=True)
+class LoraLimits:
+    """How many adapters a copy has room for, in GPU memory and in CPU memory.
+
+    variables:
+        The names of its container's variables.
+    """
+
+    max_loras: int
+    max_cpu_loras: int
+    variables: EngineVariables = LMI_VARIABLES
+
+
+def lora_limits(account: Account, base: str) -> LoraLimits | None:
+    """Return how many adapters a copy of a base has room for; None if it is not known.
 
     The variables of its container say it, those of the component or of its model.
     """
@@ -41,14 +60,12 @@ def lora_limits(account: Account, base: str) -> tuple[int, int] | None:
         return None
     in_memory = lora.get("max_cpu_loras")
     # vLLM's own default: as many as there are slots.
-    return slots, in_memory if isinstance(in_memory, int) else slots
+    most = in_memory if isinstance(in_memory, int) else slots
+    return LoraLimits(max_loras=slots, max_cpu_loras=most, variables=names)
 
 
-def estimated_tiers(
-    adapters: Iterable[str], reading: LoadReading, limits: tuple[int, int]
-) -> dict[str, Tier]:
+def estimated_tiers(adapters: Iterable[str], reading: LoadReading, limits: LoraLimits) -> dict[str, Tier]:
     """Return the tiers of a base's adapters, the last and most asked ones in GPU memory."""
-    slots, in_memory = limits
     asked = [name for name in adapters if name in reading.loads and reading.loads[name].requests]
 
     def recent_first(name: str) -> tuple[float, float]:
@@ -57,6 +74,10 @@ def estimated_tiers(
 
     ordered = sorted(asked, key=recent_first)
     return {
-        name: Tier.GPU if place < slots else Tier.CPU if place < in_memory else Tier.DISK
+        name: Tier.GPU
+        if place < limits.max_loras
+        else Tier.CPU
+        if place < limits.max_cpu_loras
+        else Tier.DISK
         for place, name in enumerate(ordered)
     }

@@ -17,10 +17,12 @@ from adapters_cli.aws.component_metrics import ComponentLoad, LoadReading
 from adapters_cli.commands.top import Order, TopView, screen, top_rows
 from adapters_cli.fleets.fleet_lookup import Fleet
 from adapters_cli.fleets.fleet_status import read_status
+from adapters_cli.fleets.tiers import LoraLimits
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
 
 Run = Callable[..., Result]
+LIMITS = LoraLimits(max_loras=30, max_cpu_loras=70)
 SELECT = re.compile(
     r'SELECT SUM\((\w+)\) FROM SCHEMA\("AWS/SageMaker", InferenceComponentName\)'
     r" GROUP BY InferenceComponentName ORDER BY SUM\(\) DESC LIMIT 500"
@@ -174,7 +176,7 @@ class TestThousandAdapters:
         return TopView(
             seen=seen,
             reading=reading,
-            rows=top_rows(seen, reading, (30, 70), Order.REQUESTS),
+            rows=top_rows(seen, reading, LIMITS, Order.REQUESTS),
             slowest=dict.fromkeys(loads, 0.3),
         )
 
@@ -184,7 +186,7 @@ class TestThousandAdapters:
     ) -> None:
         def redraw() -> float:
             began = time.process_time()
-            rows = top_rows(view.seen, view.reading, (30, 70), Order.REQUESTS)
+            rows = top_rows(view.seen, view.reading, LIMITS, Order.REQUESTS)
             made = TopView(seen=view.seen, reading=view.reading, rows=rows, slowest=view.slowest)
             Console(file=io.StringIO(), width=columns, height=50, force_terminal=True).print(screen(made, 50))
             return time.process_time() - began
