@@ -1,8 +1,8 @@
 """How many adapters are asked at a time, beside how many a copy of the base model has room for.
 
 Above `max_loras`, a request waits for a copy from CPU memory; above `max_cpu_loras`, for a read from the
-disk. Both waits begin all at once: if adapters are asked in turn, the one that was evicted for the last request is
-the next to be asked.
+disk. Both waits begin all at once: if adapters are asked in turn, the one that was evicted for the last
+request is the next to be asked.
 """
 
 import math
