@@ -292,7 +292,7 @@ def test_schedules_change_the_range(make_endpoint: MakeEndpoint, resources: Reso
     ids=str,
 )
 def test_schedule_keeps_to_what_is_wired(
-    make_endpoint: MakeEndpoint, settings: Mapping[str, int], message: str
+    make_endpoint: MakeEndpoint, settings: Mapping[str, Any], message: str
 ) -> None:
     scaling = make_endpoint().auto_scale_copies(min=1, max=3)
     with pytest.raises(ValueError) as caught:

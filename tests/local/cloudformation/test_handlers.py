@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,36 @@ def test_adapter_is_updated_in_place_with_nothing_but_its_artifact(
     assert stack.physical_id("One") == before
     assert said(client, stack, "one")["adapter"] == "1b"
     assert said(client, stack, "two")["adapter"] == "2"
+
+
+@pytest.mark.parametrize(("sent", "left"), [("changed", 3), ("whole", 1)])
+def test_update_of_a_scaled_base_sends_its_copies_only_with_the_setting(
+    stack: Stack, bucket: Bucket, sagemaker: Any, settings: Callable[..., None], sent: str, left: int
+) -> None:
+    settings(component_updates=sent)
+    resources = serving(stack.name, bucket, {"one": bucket.adapter("1")}, VERSION="1")
+    compute = resources["Base"]["Properties"]["Specification"]["ComputeResourceRequirements"]
+    compute["NumberOfAcceleratorDevicesRequired"] = 1
+    stack.create(resources)
+    base = f"{stack.name}-base"
+    sagemaker.update_inference_component_runtime_config(
+        InferenceComponentName=base, DesiredRuntimeConfig={"CopyCount": 3}
+    )
+    _wait_until_in_service(sagemaker, base)
+    resources["Model"]["Properties"]["PrimaryContainer"]["Environment"] = {"VERSION": "2"}
+    assert stack.update(resources) == "UPDATE_COMPLETE"
+    described = sagemaker.describe_inference_component(InferenceComponentName=base)
+    assert described["RuntimeConfig"] == {"DesiredCopyCount": left, "CurrentCopyCount": left}
+
+
+def _wait_until_in_service(sagemaker: Any, name: str) -> None:
+    deadline = time.monotonic() + 20
+    while (
+        sagemaker.describe_inference_component(InferenceComponentName=name)["InferenceComponentStatus"]
+        != "InService"
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_failed_update_gives_the_services_reason_and_rolls_back_to_what_served(
