@@ -251,6 +251,9 @@ class IAdapterFleet(IConstruct, Protocol):
     def metric_asleep(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of adapters that wait for a copy of the base model, which has none."""
 
+    def metric_misidentified(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters in whose place another answers, as their probes found."""
+
     def metric_copies(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of copies of the base model, as the last pass found."""
 

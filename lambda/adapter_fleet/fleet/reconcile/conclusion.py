@@ -146,6 +146,7 @@ class Conclusion:
             throttles=self._limits.throttles,
             drifted=self._records.drifted,
             asleep=self._progress.asleep,
+            misidentified=self._progress.misidentified,
         )
 
     def _behind_since(self, newest: Generation, now: float) -> float:
