@@ -12,16 +12,18 @@ import aws_cdk as cdk
 import pytest
 
 from local_sagemaker.server import LocalCloud
-from multi_adapter_inference import AdapterFleet, FailurePolicy, IMultiAdapterEndpoint
-from tests.integration.by_hand import changed_settings, client
+from multi_adapter_inference import AdapterFleet, DriftCheck, FailurePolicy, IMultiAdapterEndpoint
+from tests.integration.by_hand import V1, changed_settings, client, prompts
 from tests.integration.fleet_stack import BROKEN, Deployment, Fleet
 from tests.integration.scaled_stack import ScaledStack
 
 pytestmark = pytest.mark.integration
 
 ADAPTERS = {"one": "triage", "two": "summary", "three": "shout"}
-SETTINGS = {"failure_policy": FailurePolicy.share(1.0)}
-FLEETS = {"Tenants": Fleet(adapters=ADAPTERS, settings=SETTINGS)}
+SETTINGS = {
+    "failure_policy": FailurePolicy.share(1.0),
+    "drift_check": DriftCheck.report(every=cdk.Duration.hours(1), probes=None),
+}
 SCALE = 0.01
 NOT_SIMULATED = {"GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized"}
 
@@ -33,7 +35,9 @@ class WatchedStack(ScaledStack):
         self, stack: cdk.Stack, id: str, fleet: Fleet, endpoint: IMultiAdapterEndpoint, folder: Path
     ) -> AdapterFleet:
         made = super()._fleet(stack, id, fleet, endpoint, folder)
-        monitoring = made.monitor(max_model_latency=cdk.Duration.minutes(5))
+        monitoring = made.monitor(
+            max_model_latency=cdk.Duration.minutes(5), max_convergence_age=cdk.Duration.seconds(20)
+        )
         cdk.CfnOutput(stack, "Dashboard", value=monitoring.dashboard.dashboard_name)
         names = {name: alarm.alarm_name for name, alarm in monitoring.alarms.items()}
         cdk.CfnOutput(stack, "Alarms", value=stack.to_json_string(names))
@@ -50,9 +54,20 @@ def stack(
         assert stack.delete().status == "DELETE_COMPLETE"
 
 
+def fleets(stack: WatchedStack, **more: str) -> dict[str, Fleet]:
+    """Return the fleet, whose adapters have the beginning of their answers as probes."""
+    manifest = json.loads(stack.archives.manifest({**ADAPTERS, **more}, local=True))
+    prompt = prompts()[0]
+    for entry in manifest["adapters"]:
+        if entry["name"] in ADAPTERS:
+            answer = prompt["answers"][ADAPTERS[entry["name"]]][:20]
+            entry["probe"] = {"prompt": prompt["prompt"], "answer": answer}
+    return {"Tenants": Fleet(document=json.dumps(manifest), settings=SETTINGS)}
+
+
 @pytest.fixture(scope="module")
 def deployed(stack: WatchedStack) -> Deployment:
-    created = stack.create(FLEETS)
+    created = stack.create(fleets(stack))
     assert created.status == "CREATE_COMPLETE", created.reason
     with stack.load(created.outputs["EndpointName"], ADAPTERS, callers=2) as load:
         time.sleep(3)
@@ -138,11 +153,46 @@ def test_no_alarm_rings_without_a_fault(cloud: LocalCloud, deployed: Deployment)
 def test_adapter_that_fails_rings_until_it_is_gone(
     cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
 ) -> None:
-    broken = {"Tenants": Fleet(adapters={**ADAPTERS, "four": BROKEN}, settings=SETTINGS)}
-    assert stack.update(broken).status == "UPDATE_COMPLETE"
+    assert stack.update(fleets(stack, four=BROKEN)).status == "UPDATE_COMPLETE"
     wait_for(cloud, deployed, {"Failed"})
-    assert stack.update(FLEETS).status == "UPDATE_COMPLETE"
+    assert stack.update(fleets(stack)).status == "UPDATE_COMPLETE"
     wait_for(cloud, deployed, set())
+
+
+def test_swap_rings_until_the_adapter_itself_answers_again(
+    cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
+) -> None:
+    component = stack.component("Tenants", "one")
+    cloud.admin.swap(component, directory=V1 / "summary")
+    check_for_drift(cloud, deployed)
+    wait_for(cloud, deployed, {"Failed", "Misidentified"})
+    cloud.admin.swap(component, directory=V1 / "triage")
+    check_for_drift(cloud, deployed)
+    wait_for(cloud, deployed, set())
+
+
+def test_change_that_does_not_end_rings_until_it_does(
+    cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
+) -> None:
+    cloud.admin.hold(stack.component("Tenants", "four"))
+    stack.update(fleets(stack, four="triage"), wait=False)
+    wait_for(cloud, deployed, {"Behind"}, seconds=60)
+    cloud.admin.release(stack.component("Tenants", "four"))
+    assert stack.wait().status == "UPDATE_COMPLETE"
+    wait_for(cloud, deployed, set())
+    assert stack.update(fleets(stack)).status == "UPDATE_COMPLETE"
+
+
+def check_for_drift(cloud: LocalCloud, deployed: Deployment) -> None:
+    machines: Any = client(cloud, "stepfunctions")
+    execution = machines.start_execution(
+        stateMachineArn=deployed.outputs["TenantsMachine"],
+        input=json.dumps({"trigger": "drift", "requested_at": "2026-01-01T00:00:00Z"}),
+    )["executionArn"]
+    deadline = time.monotonic() + 60
+    while machines.describe_execution(executionArn=execution)["status"] == "RUNNING":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_requests_without_a_copy_ring_until_there_is_one(
