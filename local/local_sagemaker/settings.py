@@ -56,9 +56,6 @@ class Settings:
     adapters_on_new_copies: Literal["registered", "lost"] = "registered"
     # [V docs] A base update rolls in batches on newly provisioned capacity, [I] or needs spare room.
     base_update_room: Literal["provisioned", "spare"] = "provisioned"
-    # [I] Whether CloudFormation's update of a component sends the properties that changed (`changed`), or all
-    # of the template's (`whole`), so that CopyCount undoes what scaling did. No source says.
-    component_updates: Literal["changed", "whole"] = "changed"
     # [V ACK] The FailureReason of a failed update can outlive a later success.
     failure_reason_stays: bool = False
     # [I] Listings lag behind describes.
@@ -191,7 +188,6 @@ PROFILES: dict[Profile, Settings] = {
         base_delete="refuse",
         adapters_on_new_copies="lost",
         base_update_room="spare",
-        component_updates="whole",
         failure_reason_stays=True,
         listing_lag_seconds=1.0,
         last_modified_moves_every_seconds=2.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
@@ -49,26 +50,26 @@ def base(deployed: Deployment) -> str:
     return deployed.outputs["BaseComponentName"]
 
 
-@pytest.mark.parametrize("sent", ["changed", "whole"])
+@pytest.mark.parametrize("sent", ["changed", "always"])
 def test_update_of_the_base_after_a_scale_out_keeps_the_copies(
     cloud: LocalCloud, stack: ScaledStack, deployed: Deployment, base: str, sent: str
 ) -> None:
     stack.scale(base, 3)
     stack.change_container(f"{1000 + len(sent)}")
-    with changed_settings(cloud, component_updates=sent):
+    with changed_settings(cloud, template_copies=sent):
         updated = stack.update(FLEETS)
     assert updated.status == "UPDATE_COMPLETE", updated.reason
     assert stack.copies_of(base) == (3, 3)
     assert stack.wrong("Tenants", deployed.outputs["EndpointName"], ADAPTERS) == {}
 
 
-@pytest.mark.parametrize("sent", ["changed", "whole"])
+@pytest.mark.parametrize("sent", ["changed", "always"])
 def test_update_of_the_base_without_a_copy_starts_one(
     cloud: LocalCloud, stack: ScaledStack, base: str, sent: str
 ) -> None:
     stack.scale(base, 0)
     stack.change_container(f"{2000 + len(sent)}")
-    with changed_settings(cloud, component_updates=sent):
+    with changed_settings(cloud, template_copies=sent):
         updated = stack.update(FLEETS)
     assert updated.status == "UPDATE_COMPLETE", updated.reason
     assert stack.copies_of(base) == (1, 1)
@@ -115,3 +116,17 @@ class TestLoad:
         with changed_settings(cloud, time_scale=0.02, adapter_load=counted):
             assert stack.wrong("Tenants", deployed.outputs["EndpointName"], ADAPTERS) != {}
             stack.wait_for_copies(base, 1, seconds=60)
+
+
+def test_functions_have_the_rights_that_they_need(guarded: LocalCloud, tmp_path: Path) -> None:
+    stack = ScaledStack(guarded, tmp_path, min=1, max=2)
+    created = stack.create()
+    assert created.status == "CREATE_COMPLETE", created.reason
+    base = created.outputs["BaseComponentName"]
+    stack.scale(base, 2)
+    stack.change_container("3000")
+    with changed_settings(guarded, template_copies="always"):
+        updated = stack.update({})
+    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    assert stack.copies_of(base) == (2, 2)
+    assert stack.delete().status == "DELETE_COMPLETE"

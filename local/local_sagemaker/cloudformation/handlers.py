@@ -117,10 +117,9 @@ class Handlers:
             if new.get(property_name, deployed[property_name]) != deployed[property_name]:
                 raise HandlerError(f"{property_name} cannot be changed.", "NotUpdatable")
         await self._update_tags(plane, physical_id, old, new)
-        whole = (
-            self._type is INFERENCE_COMPONENT and plane.context.settings.value.component_updates == "whole"
-        )
-        request = self._changes(deployed, old, new, whole=whole)
+        request = self._changes(deployed, old, new)
+        if request is not None and plane.context.settings.value.template_copies == "always":
+            request |= self._copies(new)
         if request is not None:
             await self._call(plane, f"Update{self._type.kind}", request)
         described = await self._stable(plane, deployed[self._type.name])
@@ -129,19 +128,12 @@ class Handlers:
             raise HandlerError(described["FailureReason"], "NotStabilized")
         return physical_id, self._attributes(described)
 
-    def _changes(
-        self, deployed: Properties, old: Properties, new: Properties, *, whole: bool
-    ) -> Properties | None:
-        """The update request for the changed properties except tags; None if there are none.
-
-        With `whole`, one change sends all properties.
-        """
+    def _changes(self, deployed: Properties, old: Properties, new: Properties) -> Properties | None:
+        """The update request for the changed properties except tags; None if there are none."""
         changed = {key for key in old.keys() | new.keys() if key != "Tags" and old.get(key) != new.get(key)}
         changed -= {self._type.name, *self._type.not_updatable}
         if not changed - set(self._type.only_on_update):
             return None
-        if whole:
-            changed = new.keys() - {"Tags", self._type.name, *self._type.not_updatable}
         # UpdateEndpoint always needs the name of the configuration.
         sent = {"EndpointConfigName", *changed, *self._type.only_on_update}
         request = {key: new[key] for key in sent if key in new} | {self._type.name: deployed[self._type.name]}
@@ -152,6 +144,12 @@ class Handlers:
             del specification["BaseInferenceComponentName"]
             request["Specification"] = specification
         return coerce_request(f"Update{self._type.kind}", request)
+
+    def _copies(self, new: Properties) -> Properties:
+        """The copies that the template of a base wants."""
+        if "RuntimeConfig" not in new or "BaseInferenceComponentName" in new["Specification"]:
+            return {}
+        return coerce_request(f"Update{self._type.kind}", {"RuntimeConfig": new["RuntimeConfig"]})
 
     async def _update_tags(
         self, plane: SageMakerControlPlane, arn: str, old: Properties, new: Properties

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -88,36 +87,6 @@ def test_adapter_is_updated_in_place_with_nothing_but_its_artifact(
     assert stack.physical_id("One") == before
     assert said(client, stack, "one")["adapter"] == "1b"
     assert said(client, stack, "two")["adapter"] == "2"
-
-
-@pytest.mark.parametrize(("sent", "left"), [("changed", 3), ("whole", 1)])
-def test_update_of_a_scaled_base_sends_its_copies_only_with_the_setting(
-    stack: Stack, bucket: Bucket, sagemaker: Any, settings: Callable[..., None], sent: str, left: int
-) -> None:
-    settings(component_updates=sent)
-    resources = serving(stack.name, bucket, {"one": bucket.adapter("1")}, VERSION="1")
-    compute = resources["Base"]["Properties"]["Specification"]["ComputeResourceRequirements"]
-    compute["NumberOfAcceleratorDevicesRequired"] = 1
-    stack.create(resources)
-    base = f"{stack.name}-base"
-    sagemaker.update_inference_component_runtime_config(
-        InferenceComponentName=base, DesiredRuntimeConfig={"CopyCount": 3}
-    )
-    _wait_until_in_service(sagemaker, base)
-    resources["Model"]["Properties"]["PrimaryContainer"]["Environment"] = {"VERSION": "2"}
-    assert stack.update(resources) == "UPDATE_COMPLETE"
-    described = sagemaker.describe_inference_component(InferenceComponentName=base)
-    assert described["RuntimeConfig"] == {"DesiredCopyCount": left, "CurrentCopyCount": left}
-
-
-def _wait_until_in_service(sagemaker: Any, name: str) -> None:
-    deadline = time.monotonic() + 20
-    while (
-        sagemaker.describe_inference_component(InferenceComponentName=name)["InferenceComponentStatus"]
-        != "InService"
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_failed_update_gives_the_services_reason_and_rolls_back_to_what_served(
@@ -265,3 +234,35 @@ def test_hostile_profile_deploys_updates_and_deletes_native_adapters(
     assert said(client, stack, "two")["adapter"] == "3"
     assert stack.update(serving(stack.name, bucket, {"two": bucket.adapter("3")})) == "UPDATE_COMPLETE"
     assert said(client, stack, "two")["adapter"] == "3"
+
+
+@pytest.mark.parametrize(("template_copies", "left"), [("changed", 2), ("always", 1)])
+def test_update_of_a_base_after_a_scale_out(
+    stack: Stack,
+    bucket: Bucket,
+    sagemaker: Any,
+    settings: Callable[..., Any],
+    template_copies: str,
+    left: int,
+) -> None:
+    settings(template_copies=template_copies)
+    resources = serving(stack.name, bucket, {})
+    compute = resources["Base"]["Properties"]["Specification"]["ComputeResourceRequirements"]
+    compute["NumberOfAcceleratorDevicesRequired"] = 1
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    base = f"{stack.name}-base"
+
+    def copies() -> int:
+        described = sagemaker.describe_inference_component(InferenceComponentName=base)
+        while described["InferenceComponentStatus"] == "Updating":
+            described = sagemaker.describe_inference_component(InferenceComponentName=base)
+        count: int = described["RuntimeConfig"]["CurrentCopyCount"]
+        return count
+
+    sagemaker.update_inference_component_runtime_config(
+        InferenceComponentName=base, DesiredRuntimeConfig={"CopyCount": 2}
+    )
+    assert copies() == 2
+    compute["MinMemoryRequiredInMb"] = 2048
+    assert stack.update(resources) == "UPDATE_COMPLETE", stack.why_failed()
+    assert copies() == left
