@@ -118,6 +118,9 @@ class Handlers:
                 raise HandlerError(f"{property_name} cannot be changed.", "NotUpdatable")
         await self._update_tags(plane, physical_id, old, new)
         request = self._changes(deployed, old, new)
+        if request is not None and plane.context.settings.value.template_copies == "always":
+            copies = {"RuntimeConfig": new["RuntimeConfig"]} if "RuntimeConfig" in new else {}
+            request |= coerce_request(f"Update{self._type.kind}", copies)
         if request is not None:
             await self._call(plane, f"Update{self._type.kind}", request)
         described = await self._stable(plane, deployed[self._type.name])
