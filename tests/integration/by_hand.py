@@ -65,7 +65,7 @@ def changed_settings(cloud: LocalCloud, **changes: Any) -> Iterator[None]:
 class ByHand:
     """An endpoint with a base in service, removed with everything on it when the context is left."""
 
-    def __init__(self, cloud: LocalCloud, *, most_instances: int | None = None, **environment: str) -> None:
+    def __init__(self, cloud: LocalCloud, most_instances: int | None = None, /, **environment: str) -> None:
         """`environment` is added to the variables of LMI, or takes their place if it has those of vLLM.
 
         With `most_instances`, managed scaling has none at least and so many at most; a copy fills one.

@@ -196,7 +196,7 @@ class Story:
 def seen(cloud: LocalCloud) -> Iterator[Seen]:
     with (
         changed_settings(cloud, time_scale=SCALE, managed_scale_in_seconds=60),
-        ByHand(cloud, most_instances=3) as made,
+        ByHand(cloud, 3) as made,
     ):
         story = Story(cloud, made)
         story.scale()
