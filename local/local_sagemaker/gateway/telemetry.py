@@ -9,7 +9,7 @@ from ministack.services import cloudwatch, cloudwatch_logs, eventbridge
 
 from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
 from local_sagemaker.ministack_patches.internals import expect
-from local_sagemaker.monitoring.metric_points import add_value
+from local_sagemaker.monitoring.metric_points import Points
 
 # How many lines a log stream keeps, the newest ones.
 _STREAM_LINES = 10_000
@@ -39,10 +39,14 @@ class MinistackTelemetry:
         key = (namespace, name, "|".join(f"{name}={value}" for name, value in sorted(dimensions.items())))
         points = cloudwatch._metrics.get_scoped(self._account, self._region, key)
         if points is None:
-            points = []
+            points = Points(unit, dimensions)
             cloudwatch._metrics.set_scoped(self._account, self._region, key, points)
-        shared = points[-1]["Dimensions"] if points else dict(dimensions)
-        add_value(points, value, time.time(), unit, shared, resolution=min(1.0, self._scale()))
+        if isinstance(points, Points):
+            points.add(value, time.time(), resolution=min(1.0, self._scale()))
+        else:
+            # Somebody has published a metric of this name.
+            dated = {"Timestamp": time.time(), "Value": value, "Unit": unit}
+            points.append({**dated, "Dimensions": dict(dimensions)})
 
     def log(self, group: str, stream: str, lines: Sequence[str]) -> None:
         """Append lines to a log stream, which is made if it is not there."""

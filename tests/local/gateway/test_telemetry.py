@@ -45,7 +45,7 @@ def invoke(client: Callable[..., Any], component: str, **body: Any) -> None:
     answer["Body"].read()
 
 
-def total(client: Callable[..., Any], metric: str, **dimensions: str) -> dict[str, float]:
+def total(client: Callable[..., Any], metric: str, **dimensions: str) -> dict[str, Any]:
     now = time.time()
     listed = [{"Name": name, "Value": value} for name, value in dimensions.items()]
     (point,) = client("cloudwatch").get_metric_statistics(
