@@ -47,6 +47,7 @@ from multi_adapter_inference._internal.fleet_alarms import PERIOD, lost_events_a
 from multi_adapter_inference._internal.fleet_base import FleetBase, checked_prefix, stack_arn
 from multi_adapter_inference._internal.fleet_functions import ControlPlane
 from multi_adapter_inference._internal.fleet_triggers import (
+    ask_after_scaling,
     check_for_drift,
     read_new_manifests,
     reread_manifest,
@@ -501,6 +502,9 @@ class AdapterFleet(FleetBase):
             self._resource.node.add_dependency(rule)
             if manifest.reread_every is not None:
                 reread_manifest(self, manifest.reread_every, function, after=self._resource)
+        if self.endpoint.scales_copies:
+            name = self.endpoint.base_component_name
+            ask_after_scaling(self, name, self._control, after=self._resource)
         if drift_check is not None:
             check_for_drift(self, drift_check, self._control, after=self._resource)
 

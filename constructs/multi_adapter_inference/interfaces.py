@@ -138,6 +138,10 @@ class IMultiAdapterEndpoint(IInferenceComponent, IConstruct, Protocol):
     def needed_by_adapters(self) -> Sequence[IConstruct]:
         """The resources that CloudFormation cannot delete before the last adapter."""
 
+    @property
+    def scales_copies(self) -> bool:
+        """Whether the copies of the base model follow the load."""
+
     def base_model_for(self, _scope: Construct, /) -> str | None:
         """Return a text that changes with the base model or its container, for use in a scope."""
 
