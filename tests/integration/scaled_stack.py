@@ -59,6 +59,19 @@ class ScaledStack(FleetStack):
             time.sleep(0.05)
         return time.monotonic() - started
 
+    def run_passes(self, machine: str, *, seconds: float = 60) -> None:
+        """Start a fleet's passes as an alarm that scales the base model does, and wait for their end."""
+        machines: Any = client(self.cloud, "stepfunctions")
+        execution = machines.start_execution(
+            stateMachineArn=machine,
+            input=json.dumps({"trigger": "scaling", "requested_at": "2026-01-01T00:00:00Z"}),
+        )["executionArn"]
+        deadline = time.monotonic() + seconds
+        while (status := machines.describe_execution(executionArn=execution)["status"]) == "RUNNING":
+            assert time.monotonic() < deadline, "the passes do not end"
+            time.sleep(0.1)
+        assert status == "SUCCEEDED"
+
     @contextmanager
     def load(self, endpoint: str, adapters: Mapping[str, str], *, callers: int = 6) -> Iterator[Load]:
         """Keep asking a fleet's adapters, several at a time, as long as the context lasts."""

@@ -88,6 +88,21 @@ def test_deployment_of_a_fleet_onto_no_copy_ends_well_and_is_asked_later(
     assert stack.update(FLEETS).status == "UPDATE_COMPLETE"
 
 
+@pytest.mark.parametrize(("before", "after"), [(0, 1), (1, 3)])
+def test_adapters_that_new_copies_lack_are_sent_again(
+    cloud: LocalCloud, stack: ScaledStack, deployed: Deployment, base: str, before: int, after: int
+) -> None:
+    endpoint, machine = deployed.outputs["EndpointName"], deployed.outputs["TenantsMachine"]
+    stack.scale(base, before)
+    stack.run_passes(machine)
+    with changed_settings(cloud, adapters_on_new_copies="lost"):
+        stack.scale(base, after)
+        assert stack.wrong("Tenants", endpoint, ADAPTERS) != {}
+        stack.run_passes(machine)
+        # Often enough to reach each copy.
+        assert [stack.wrong("Tenants", endpoint, ADAPTERS) for _ in range(10)] == [{}] * 10
+
+
 class TestLoad:
     """Scaling by itself, at a fiftieth of its time: a minute lasts 1.2 s."""
 
