@@ -43,13 +43,17 @@ class Expressions:
     """Evaluates expressions over the results of other queries."""
 
     def __init__(
-        self, metrics: Metrics, span: Span, results: Mapping[str, list[Series]], plain: Sequence[Series] = ()
+        self,
+        metrics: Metrics,
+        span: Span,
+        results: Mapping[str, list[Series]],
+        plain: Sequence[str] = (),
     ):
-        """`plain` is what METRICS() stands for: the series of the queries that are no expressions."""
+        """`plain` are the queries that METRICS() stands for: those that are no expressions."""
         self._metrics = metrics
         self._span = span
         self._results = results
-        self._plain = list(plain)
+        self._plain = plain
 
     def value(self, text: str) -> list[Series]:
         """The series of an expression; ValueError if it is not one that this module knows."""
@@ -97,8 +101,9 @@ class Expressions:
         match name, arguments:
             case "SEARCH", [what, statistic, *period]:
                 return self._search(str(self._of(what)), str(self._of(statistic)), period)
-            case "METRICS", _:
-                return self._plain
+            case "METRICS", [*part]:
+                wanted = str(self._of(part[0])) if part else ""
+                return [one for name in self._plain if wanted in name for one in self._results[name]]
             case (("SUM" | "AVG" | "MAX" | "MIN"), [argument]):
                 return _aggregated(_AGGREGATES[name], self._series(argument), name)
             case "FILL", [argument, filling]:
