@@ -161,7 +161,7 @@ class FakeTelemetry:
     ) -> None:
         self.metrics.append((namespace, name, dict(dimensions), value, unit))
 
-    def log(self, group: str, stream: str, lines: Sequence[str]) -> None:
+    def log(self, group: str, stream: str, lines: Sequence[str], *, most: int = 0) -> None:
         self.logs.setdefault((group, stream), []).extend(lines)
 
     def event(self, detail_type: str, detail: Mapping[str, Any], resource: str) -> None:

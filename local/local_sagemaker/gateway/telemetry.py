@@ -7,12 +7,10 @@ from typing import Any
 
 from ministack.services import cloudwatch, cloudwatch_logs, eventbridge
 
+from local_sagemaker.control_plane.telemetry_port import STREAM_LINES
 from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
 from local_sagemaker.ministack_patches.internals import expect
 from local_sagemaker.monitoring.metric_points import Points
-
-# How many lines a log stream keeps, the newest ones.
-_STREAM_LINES = 10_000
 
 
 def check_internals() -> None:
@@ -48,8 +46,8 @@ class MinistackTelemetry:
             dated = {"Timestamp": time.time(), "Value": value, "Unit": unit}
             points.append({**dated, "Dimensions": dict(dimensions)})
 
-    def log(self, group: str, stream: str, lines: Sequence[str]) -> None:
-        """Append lines to a log stream, which is made if it is not there."""
+    def log(self, group: str, stream: str, lines: Sequence[str], *, most: int = STREAM_LINES) -> None:
+        """Append lines to a log stream, which is made if it is not there; it keeps the `most` newest ones."""
         now = int(time.time() * 1000)
         with scope(self._account, self._region):
             if group not in cloudwatch_logs._log_groups:
@@ -73,7 +71,7 @@ class MinistackTelemetry:
             }
         events = [{"timestamp": now, "message": line, "ingestionTime": now} for line in lines]
         cloudwatch_logs._append_log_events(streams[stream], events)
-        del streams[stream]["events"][:-_STREAM_LINES]
+        del streams[stream]["events"][:-most]
 
     def event(self, detail_type: str, detail: Mapping[str, Any], resource: str) -> None:
         """Send an event of SageMaker about a resource to the default event bus."""
