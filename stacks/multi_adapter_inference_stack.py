@@ -14,6 +14,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sns as sns
 from aws_cdk.aws_applicationautoscaling import Schedule
 from constructs import Construct
 
@@ -26,6 +27,7 @@ from adapter_fleet.environment.environment_schema import (
     Environment,
     EvaluationTable,
     FleetTable,
+    MonitoringTable,
     NetworkTable,
     ScalingTable,
     SmokeTable,
@@ -134,6 +136,10 @@ class MultiAdapterInferenceStack(Stack):
         adapters = {name: self._adapter(name, adapter) for name, adapter in environment.adapters.items()}
         self.fleets = {name: self._fleet(name, fleet) for name, fleet in environment.fleets.items()}
 
+        if environment.monitoring is not None:
+            with _table("monitoring"):
+                self._monitor(environment.monitoring)
+
         CfnOutput(self, "EndpointName", value=self.endpoint.endpoint_name)
         CfnOutput(self, "BaseComponentName", value=self.endpoint.base_component_name)
         CfnOutput(
@@ -169,6 +175,20 @@ class MultiAdapterInferenceStack(Stack):
                 min=schedule.min_copies,
                 max=schedule.max_copies,
                 time_zone=None if schedule.time_zone is None else TimeZone.of(schedule.time_zone),
+            )
+
+    def _monitor(self, settings: MonitoringTable) -> None:
+        latency = settings.max_model_latency_ms
+        topic = None
+        if settings.topic_arn is not None:
+            topic = sns.Topic.from_topic_arn(self, "AlarmTopic", settings.topic_arn)
+        for fleet in self.fleets.values():
+            fleet.monitor(
+                topic,
+                max_failed=settings.max_failed,
+                max_convergence_age=Duration.minutes(settings.max_convergence_age_minutes),
+                max_server_errors=settings.max_server_errors,
+                max_model_latency=None if latency is None else Duration.millis(latency),
             )
 
     def _adapter(self, name: str, settings: AdapterTable) -> LoraAdapter:

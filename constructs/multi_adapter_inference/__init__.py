@@ -32,6 +32,7 @@ from multi_adapter_inference.interfaces import (
 )
 from multi_adapter_inference.lmi_container import LmiContainer
 from multi_adapter_inference.manifest import AdapterManifest
+from multi_adapter_inference.monitoring import AdapterFleetMonitoring
 from multi_adapter_inference.scaling import CopyScaling, ScalingTarget
 from multi_adapter_inference.vllm_container import VllmContainer
 
@@ -39,6 +40,7 @@ __all__ = [
     "AdapterArtifact",
     "AdapterDefaults",
     "AdapterFleet",
+    "AdapterFleetMonitoring",
     "AdapterManifest",
     "AdapterProbe",
     "ArtifactSource",

@@ -308,8 +308,9 @@ class MultiAdapterEndpoint(EndpointBase):
     ) -> CopyScaling:
         """Let the copies of the base model follow the load, and the instances follow the copies.
 
-        The adapters need no scaling of their own. `copy_count` is only the number at the start: later
-        deployments keep the copies that run. docs/guides/scaling.md has the details.
+        Call it before you add fleets, so that they ask new copies. Adapters need no scaling of their own.
+        `copy_count` is only the number at the start: later deployments keep the copies that run.
+        docs/guides/scaling.md has the details.
 
         min, max:
             The least and the most copies. With `min=0`, copies and instances end when nobody sends requests.
@@ -436,6 +437,11 @@ class MultiAdapterEndpoint(EndpointBase):
     @property
     def _base_component_arns(self) -> Sequence[str]:
         return (self.base_component_arn,)
+
+    @property
+    def scales_copies(self) -> bool:
+        """Whether the copies of the base model follow the load: True after `auto_scale_copies`."""
+        return self._scaling is not None
 
     @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:

@@ -138,6 +138,10 @@ class IMultiAdapterEndpoint(IInferenceComponent, IConstruct, Protocol):
     def needed_by_adapters(self) -> Sequence[IConstruct]:
         """The resources that CloudFormation cannot delete before the last adapter."""
 
+    @property
+    def scales_copies(self) -> bool:
+        """Whether the copies of the base model follow the load."""
+
     def base_model_for(self, _scope: Construct, /) -> str | None:
         """Return a text that changes with the base model or its container, for use in a scope."""
 
@@ -250,6 +254,9 @@ class IAdapterFleet(IConstruct, Protocol):
 
     def metric_asleep(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of adapters that wait for a copy of the base model, which has none."""
+
+    def metric_misidentified(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters in whose place another answers, as their probes found."""
 
     def metric_copies(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of copies of the base model, as the last pass found."""

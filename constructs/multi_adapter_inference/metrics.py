@@ -151,6 +151,11 @@ class FleetMetrics:
         options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
         return self.metric("Asleep", **options)
 
+    def metric_misidentified(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters in whose place another answers, as their probes found."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Misidentified", **options)
+
     def metric_copies(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of copies of the base model, as the last pass found."""
         options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)

@@ -90,6 +90,9 @@ class Settings:
     idle_invocations: Literal["zero", "none"] = "zero"
     # [T] How long an instance stays without copies before managed scaling removes it: 10 to 12 minutes.
     managed_scale_in_seconds: float = 600.0
+    # [V schema, write-only] A template's CopyCount fights with scaling. [I] CloudFormation may send it with
+    # every update of a base that changes something (`always`), or only if the template's changes (`changed`).
+    template_copies: Literal["changed", "always"] = "changed"
     # [T] What a container prints about an adapter is in its base's log group; [I] it is in its own as well.
     adapter_logs: Literal["base", "adapter"] = "base"
 
@@ -205,6 +208,7 @@ PROFILES: dict[Profile, Settings] = {
         openai_adapter="model",
         openai_errors="openai",
         idle_invocations="none",
+        template_copies="always",
         adapter_logs="adapter",
         read_rate=50.0,
         write_rate=10.0,

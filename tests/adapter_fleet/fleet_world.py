@@ -57,6 +57,7 @@ class Log:
         throttles: int,
         drifted: int,
         asleep: int,
+        misidentified: int,
     ) -> None:
         self.metrics.append(
             {
@@ -64,6 +65,7 @@ class Log:
                 "throttles": throttles,
                 "drifted": drifted,
                 "asleep": asleep,
+                "misidentified": misidentified,
                 "copies": fleet.base_copies,
                 "unchecked": fleet.unchecked_copies,
             }

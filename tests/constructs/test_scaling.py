@@ -5,12 +5,19 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Match, Template
 from aws_cdk.aws_applicationautoscaling import Schedule
 from cdk_nag import AwsSolutionsChecks
 
-from multi_adapter_inference import ComputeRequirements, InstanceType, ScalingTarget
-from tests.constructs.conftest import Components, MakeEndpoint, Resources, Warnings
+from multi_adapter_inference import (
+    AdapterManifest,
+    ArtifactSource,
+    ComputeRequirements,
+    InstanceType,
+    ScalingTarget,
+)
+from tests.constructs.conftest import Components, MakeEndpoint, Resources, Warnings, WriteManifest
 
 ONE_OF_FOUR = ComputeRequirements(accelerators=1, min_memory=cdk.Size.gibibytes(8))
 
@@ -292,7 +299,7 @@ def test_schedules_change_the_range(make_endpoint: MakeEndpoint, resources: Reso
     ids=str,
 )
 def test_schedule_keeps_to_what_is_wired(
-    make_endpoint: MakeEndpoint, settings: Mapping[str, int], message: str
+    make_endpoint: MakeEndpoint, settings: Mapping[str, Any], message: str
 ) -> None:
     scaling = make_endpoint().auto_scale_copies(min=1, max=3)
     with pytest.raises(ValueError) as caught:
@@ -338,3 +345,48 @@ def test_key_and_network_reach_the_function(stack: cdk.Stack, make_endpoint: Mak
         "AWS::Lambda::Function",
         {"Handler": "adapter_fleet.lambdas.base_copies.on_event", "KmsKeyArn": Match.any_value()},
     )
+
+
+def scaling_rules(resources: Resources) -> list[dict[str, Any]]:
+    rules = [rule["Properties"] for rule in resources("AWS::Events::Rule")]
+    return [rule for rule in rules if "new copies" in rule["Description"]]
+
+
+def test_fleet_is_started_when_copies_may_come(
+    make_endpoint: MakeEndpoint, resources: Resources, write_manifest: WriteManifest, bucket: s3.IBucket
+) -> None:
+    endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")])
+    endpoint.auto_scale_copies(min=1, max=2)
+    endpoint.add_fleet("Fleet", manifest=AdapterManifest.from_file(write_manifest()))
+    (rule,) = scaling_rules(resources)
+    assert rule["EventPattern"] == {
+        "source": ["aws.cloudwatch"],
+        "detail-type": ["CloudWatch Alarm State Change"],
+        "detail": {
+            "state": {"value": ["ALARM"]},
+            "configuration": {
+                "metrics": {
+                    "metricStat": {
+                        "metric": {
+                            "name": [
+                                "ConcurrentRequestsPerCopy",
+                                "InvocationsPerCopy",
+                                "NoCapacityInvocationFailures",
+                            ],
+                            "dimensions": {"InferenceComponentName": [endpoint.base_component_name]},
+                        }
+                    }
+                }
+            },
+        },
+    }
+    (target,) = rule["Targets"]
+    assert '"trigger":"scaling"' in target["InputTransformer"]["InputTemplate"]
+
+
+def test_fleet_on_a_fixed_number_of_copies_is_not(
+    make_endpoint: MakeEndpoint, resources: Resources, write_manifest: WriteManifest, bucket: s3.IBucket
+) -> None:
+    endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")])
+    endpoint.add_fleet("Fleet", manifest=AdapterManifest.from_file(write_manifest()))
+    assert scaling_rules(resources) == []

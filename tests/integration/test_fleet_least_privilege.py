@@ -97,6 +97,7 @@ class Silent:
         throttles: int,
         drifted: int,
         asleep: int,
+        misidentified: int,
     ) -> None:
         pass
 

@@ -256,6 +256,11 @@ target = 60
 scale_out_cooldown_seconds = 30
 wake_cooldown_seconds = 600
 
+[monitoring]
+topic_arn = "arn:aws:sns:us-east-1:111122223333:on-call"
+max_failed = 2
+max_model_latency_ms = 1500
+
 [[scaling.schedules]]
 name = "Morning"
 schedule = "cron(0 7 ? * MON-FRI *)"
@@ -333,3 +338,16 @@ def test_copies_follow_the_load_as_the_file_says(closed: Template) -> None:
     closed.has_resource_properties(
         "AWS::ApplicationAutoScaling::ScalingPolicy", {"StepScalingPolicyConfiguration": {"Cooldown": 600}}
     )
+
+
+def test_alarms_of_each_fleet_are_sent_to_the_topic_of_the_file(closed: Template) -> None:
+    closed.resource_count_is("AWS::CloudWatch::Dashboard", 1)
+    topic = ["arn:aws:sns:us-east-1:111122223333:on-call"]
+    alarms = [
+        alarm["Properties"]
+        for alarm in closed.find_resources("AWS::CloudWatch::Alarm").values()
+        if "Fleet" in str(alarm["Properties"].get("Dimensions")) or "OKActions" in alarm["Properties"]
+    ]
+    assert len(alarms) == 9
+    assert all(alarm["AlarmActions"] == topic for alarm in alarms)
+    assert {alarm["Threshold"] for alarm in alarms} >= {2, 3600, 1_500_000}

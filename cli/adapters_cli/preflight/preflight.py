@@ -13,6 +13,7 @@ from adapters_cli.preflight.checks.account_setup import (
     check_execution_role,
     check_names,
     check_stack,
+    check_topic,
 )
 from adapters_cli.preflight.checks.encryption import check_key
 from adapters_cli.preflight.checks.instances import check_instance_type, check_quota
@@ -40,6 +41,7 @@ CHECKS: Sequence[tuple[str, Callable[[Deployment], Iterator[Finding]]]] = (
     ("memory", check_memory),
     ("execution-role", check_execution_role),
     ("key", check_key),
+    ("topic", check_topic),
     ("network", check_subnets),
     ("security-groups", check_security_groups),
 )

@@ -110,6 +110,11 @@ class EndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIAbstractClass
         return {}
 
     @property
+    def scales_copies(self) -> bool:
+        """Whether the copies of the base model are known to follow the load."""
+        return False
+
+    @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:
         """The resources that CloudFormation cannot delete before the last adapter."""
         return []

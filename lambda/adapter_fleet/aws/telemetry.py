@@ -41,6 +41,7 @@ class FleetTelemetry:
         throttles: int,
         drifted: int,
         asleep: int,
+        misidentified: int,
     ) -> None:
         """Emit the fleet's metrics, and log a summary of the pass."""
         for name, unit, value in (
@@ -54,6 +55,7 @@ class FleetTelemetry:
             ("Orphans", MetricUnit.Count, generation.orphans),
             ("FailedPasses", MetricUnit.Count, fleet.failed_passes),
             ("Asleep", MetricUnit.Count, asleep),
+            ("Misidentified", MetricUnit.Count, misidentified),
             ("Copies", MetricUnit.Count, fleet.base_copies),
             ("UncheckedCopies", MetricUnit.Count, fleet.unchecked_copies),
             ("Rejected", MetricUnit.Count, int(generation.outcome in (Outcome.REFUSED, Outcome.FAILED))),

@@ -48,6 +48,7 @@ LOG_RETENTIONS = (
 )
 """The names of `aws_cdk.aws_logs.RetentionDays`, in lower case."""
 
+_TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]{1,256}(\.fifo)?")
 _SCHEDULE = re.compile(r"(cron|rate|at)\(.+\)")
 _KEY_ARN = re.compile(
     r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
@@ -418,6 +419,26 @@ class LogsTable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MonitoringTable:
+    """`[monitoring]`: a dashboard and alarms for each fleet. `topic_arn` names where alarms are sent."""
+
+    topic_arn: str | None = None
+    max_failed: int = 0
+    max_convergence_age_minutes: int = 60
+    max_server_errors: int = 10
+    max_model_latency_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.topic_arn is not None and not _TOPIC_ARN.fullmatch(self.topic_arn):
+            raise ValueError(
+                "'topic_arn' should be the ARN of a topic, such as"
+                f" 'arn:aws:sns:us-east-1:111122223333:on-call', got {self.topic_arn!r}"
+            )
+        check_whole_number("max_failed", self.max_failed, at_least=0)
+        _check_positive(self, "max_convergence_age_minutes", "max_server_errors", "max_model_latency_ms")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """A whole environment file: one deployment. Relative paths are relative to the file."""
 
@@ -434,6 +455,7 @@ class Environment:
     network: NetworkTable | None = None
     encryption: EncryptionTable | None = None
     logs: LogsTable = LogsTable()
+    monitoring: MonitoringTable | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -118,6 +118,8 @@ class Handlers:
                 raise HandlerError(f"{property_name} cannot be changed.", "NotUpdatable")
         await self._update_tags(plane, physical_id, old, new)
         request = self._changes(deployed, old, new)
+        if request is not None and plane.context.settings.value.template_copies == "always":
+            request |= self._copies(new)
         if request is not None:
             await self._call(plane, f"Update{self._type.kind}", request)
         described = await self._stable(plane, deployed[self._type.name])
@@ -142,6 +144,12 @@ class Handlers:
             del specification["BaseInferenceComponentName"]
             request["Specification"] = specification
         return coerce_request(f"Update{self._type.kind}", request)
+
+    def _copies(self, new: Properties) -> Properties:
+        """The copies that the template of a base wants."""
+        if "RuntimeConfig" not in new or "BaseInferenceComponentName" in new["Specification"]:
+            return {}
+        return coerce_request(f"Update{self._type.kind}", {"RuntimeConfig": new["RuntimeConfig"]})
 
     async def _update_tags(
         self, plane: SageMakerControlPlane, arn: str, old: Properties, new: Properties

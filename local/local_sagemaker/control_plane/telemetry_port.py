@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+STREAM_LINES = 10_000
+
 
 class Telemetry(Protocol):
     """Where one account and region publish metrics, log lines and events."""
@@ -12,8 +14,8 @@ class Telemetry(Protocol):
     ) -> None:
         """Publish one value of a metric, now."""
 
-    def log(self, group: str, stream: str, lines: Sequence[str]) -> None:
-        """Append lines to a log stream, which is made if it is not there."""
+    def log(self, group: str, stream: str, lines: Sequence[str], *, most: int = STREAM_LINES) -> None:
+        """Append lines to a log stream, which is made if it is not there; it keeps the `most` newest ones."""
 
     def event(self, detail_type: str, detail: Mapping[str, Any], resource: str) -> None:
         """Send an event of SageMaker about a resource to the default event bus."""
@@ -27,7 +29,7 @@ class Silence:
     ) -> None:
         """Forget a value."""
 
-    def log(self, group: str, stream: str, lines: Sequence[str]) -> None:
+    def log(self, group: str, stream: str, lines: Sequence[str], *, most: int = STREAM_LINES) -> None:
         """Forget lines."""
 
     def event(self, detail_type: str, detail: Mapping[str, Any], resource: str) -> None:

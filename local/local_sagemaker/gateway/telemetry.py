@@ -7,12 +7,10 @@ from typing import Any
 
 from ministack.services import cloudwatch, cloudwatch_logs, eventbridge
 
+from local_sagemaker.control_plane.telemetry_port import STREAM_LINES
 from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
 from local_sagemaker.ministack_patches.internals import expect
-from local_sagemaker.monitoring.metric_points import add_value
-
-# How many lines a log stream keeps, the newest ones.
-_STREAM_LINES = 10_000
+from local_sagemaker.monitoring.metric_points import Points
 
 
 def check_internals() -> None:
@@ -39,13 +37,17 @@ class MinistackTelemetry:
         key = (namespace, name, "|".join(f"{name}={value}" for name, value in sorted(dimensions.items())))
         points = cloudwatch._metrics.get_scoped(self._account, self._region, key)
         if points is None:
-            points = []
+            points = Points(unit, dimensions)
             cloudwatch._metrics.set_scoped(self._account, self._region, key, points)
-        shared = points[-1]["Dimensions"] if points else dict(dimensions)
-        add_value(points, value, time.time(), unit, shared, resolution=min(1.0, self._scale()))
+        if isinstance(points, Points):
+            points.add(value, time.time(), resolution=min(1.0, self._scale()))
+        else:
+            # Somebody has published a metric of this name.
+            dated = {"Timestamp": time.time(), "Value": value, "Unit": unit}
+            points.append({**dated, "Dimensions": dict(dimensions)})
 
-    def log(self, group: str, stream: str, lines: Sequence[str]) -> None:
-        """Append lines to a log stream, which is made if it is not there."""
+    def log(self, group: str, stream: str, lines: Sequence[str], *, most: int = STREAM_LINES) -> None:
+        """Append lines to a log stream, which is made if it is not there; it keeps the `most` newest ones."""
         now = int(time.time() * 1000)
         with scope(self._account, self._region):
             if group not in cloudwatch_logs._log_groups:
@@ -69,7 +71,7 @@ class MinistackTelemetry:
             }
         events = [{"timestamp": now, "message": line, "ingestionTime": now} for line in lines]
         cloudwatch_logs._append_log_events(streams[stream], events)
-        del streams[stream]["events"][:-_STREAM_LINES]
+        del streams[stream]["events"][:-most]
 
     def event(self, detail_type: str, detail: Mapping[str, Any], resource: str) -> None:
         """Send an event of SageMaker about a resource to the default event bus."""

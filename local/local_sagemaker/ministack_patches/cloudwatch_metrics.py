@@ -1,4 +1,4 @@
-"""CloudWatch's metrics are read by their dimensions, expressions included, and stay small.
+"""CloudWatch's metrics are read by their dimensions, expressions included, and do not slow each other down.
 
 Faults of ministack: GetMetricData answers expressions (metric math, SEARCH, Metrics Insights) with
 InternalError, in the ascending order of time whatever ScanBy says. Every request to CloudWatch reads every
@@ -12,12 +12,13 @@ from typing import Any
 from ministack.services import cloudwatch
 
 from local_sagemaker.ministack_patches.internals import expect
-from local_sagemaker.monitoring.metric_points import Point, compacted
+from local_sagemaker.monitoring.metric_points import KEPT_SECONDS, Point, Points
 from local_sagemaker.monitoring.metric_reader import Metric, Series
 from local_sagemaker.monitoring.queries import answers
 
-# How often the points are compacted.
+# How often old points are looked for, and how old those are that somebody published.
 _COMPACT_SECONDS = 60.0
+_KEPT_SECONDS = 14 * 24 * 3_600
 
 
 class StoredMetrics:
@@ -44,7 +45,7 @@ class StoredMetrics:
 
 
 def install() -> None:
-    """Answer every query, and compact the points once a minute instead of at every request."""
+    """Answer every query, and drop old points once a minute instead of at every request."""
     for name in ("_metrics", "_dims_key", "_calc_stats", "_stat_value", "_parse_ts", "_ts_iso"):
         expect(hasattr(cloudwatch, name), f"cloudwatch.{name} exists")
     for name in ("_get_metric_data", "_evict_old_metrics"):
@@ -54,7 +55,7 @@ def install() -> None:
 
 
 def _compactor() -> Callable[[], None]:
-    """A function that compacts all points, once a minute at most."""
+    """A function that drops old points, once a minute at most."""
     last = time.monotonic()
 
     def evict() -> None:
@@ -63,10 +64,9 @@ def _compactor() -> Callable[[], None]:
             return
         last, now = time.monotonic(), time.time()
         for key, points in list(cloudwatch._metrics._data.items()):
-            kept = compacted(points, now)
-            if kept:
-                points[:] = kept
-            else:
+            if not isinstance(points, Points):
+                points[:] = [point for point in points if point["Timestamp"] > now - _KEPT_SECONDS]
+            if not points or (isinstance(points, Points) and points.latest < now - KEPT_SECONDS):
                 del cloudwatch._metrics._data[key]
 
     return evict

@@ -8,12 +8,12 @@ Python's that Python parses it.
 import ast
 import math
 import operator
-import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from local_sagemaker.monitoring.metric_reader import Metric, Metrics, Series, Span, read
+from local_sagemaker.monitoring.metric_reader import Metrics, Series, Span, read
+from local_sagemaker.monitoring.search import Search
 
 Value = float | str | list[Series]
 
@@ -37,21 +37,23 @@ _AGGREGATES: Mapping[str, Callable[[Sequence[float]], float]] = {
     "MIN": min,
 }
 _ROUNDING: Mapping[str, Callable[[float], float]] = {"ABS": abs, "CEIL": math.ceil, "FLOOR": math.floor}
-_SCHEMA = re.compile(r"\{([^}]*)\}")
-_TERM = re.compile(r'([\w:]+)\s*=\s*(?:"([^"]*)"|([^\s"()]+))')
 
 
 class Expressions:
     """Evaluates expressions over the results of other queries."""
 
     def __init__(
-        self, metrics: Metrics, span: Span, results: Mapping[str, list[Series]], plain: Sequence[Series] = ()
+        self,
+        metrics: Metrics,
+        span: Span,
+        results: Mapping[str, list[Series]],
+        plain: Sequence[str] = (),
     ):
-        """`plain` is what METRICS() stands for: the series of the queries that are no expressions."""
+        """`plain` are the queries that METRICS() stands for: those that are no expressions."""
         self._metrics = metrics
         self._span = span
         self._results = results
-        self._plain = list(plain)
+        self._plain = plain
 
     def value(self, text: str) -> list[Series]:
         """The series of an expression; ValueError if it is not one that this module knows."""
@@ -99,8 +101,9 @@ class Expressions:
         match name, arguments:
             case "SEARCH", [what, statistic, *period]:
                 return self._search(str(self._of(what)), str(self._of(statistic)), period)
-            case "METRICS", _:
-                return self._plain
+            case "METRICS", [*part]:
+                wanted = str(self._of(part[0])) if part else ""
+                return [one for name in self._plain if wanted in name for one in self._results[name]]
             case (("SUM" | "AVG" | "MAX" | "MIN"), [argument]):
                 return _aggregated(_AGGREGATES[name], self._series(argument), name)
             case "FILL", [argument, filling]:
@@ -122,12 +125,9 @@ class Expressions:
         seconds = self._of(period[0]) if period else self._span.period
         assert isinstance(seconds, (int, float))  # the syntax has a number there
         span = Span(self._span.start, self._span.end, seconds)
-        schema = _SCHEMA.match(what)
-        names = [part.strip().strip('"') for part in schema[1].split(",")] if schema else []
-        terms = {match[1]: match[2] or match[3] for match in _TERM.finditer(_SCHEMA.sub("", what))}
-        found = []
-        for metric in self._metrics.all(names[0] if names else terms.get("Namespace")):
-            if _matches(metric, names[1:] if names else None, terms):
+        search, found = Search.parse(what), []
+        for metric in self._metrics.all(search.namespace):
+            if search.takes(metric):
                 label = " ".join(metric.dimensions.values()) or metric.name
                 series = read(self._metrics, [metric], span, statistic, label)
                 if series.values:
@@ -155,16 +155,6 @@ class Expressions:
             reverse=descending,
         )
         return ordered if count is None else ordered[: int(float(str(count)))]
-
-
-def _matches(metric: Metric, dimensions: Sequence[str] | None, terms: Mapping[str, str]) -> bool:
-    if dimensions is not None and set(metric.dimensions) != set(dimensions):
-        return False
-    for name, value in terms.items():
-        actual = metric.name if name == "MetricName" else metric.dimensions.get(name.rpartition(":")[2])
-        if name != "Namespace" and actual != value:
-            return False
-    return True
 
 
 def _aggregated(

@@ -1,15 +1,15 @@
-"""The values of a metric as a list of points, which stays small however many values there are.
+"""The values of a metric, which stay small however many there are.
 
-A point is what ministack's CloudWatch keeps: a dictionary with Timestamp, Value, Unit, Dimensions, and Count
-if the value came more than once. Equal values of one second share a point, or of less where time is scaled.
-Older points are merged: after some minutes equal values of one minute share one, after an hour all values of
-a minute are one statistic set, and after some hours they are dropped. [V GetMetricStatistics] CloudWatch too
-keeps values of less than a minute for 3 hours only, and then minutes.
+To ministack's CloudWatch, `Points` is a list of points: dictionaries with Timestamp, Value, Unit, Dimensions,
+and Count, which is how often the value came. Here they are three numbers each. Equal values of one second
+share a point, or of less where time is scaled; after some minutes those of one minute do, and after an hour
+those of five minutes. After some hours points are dropped. [V GetMetricStatistics] CloudWatch too keeps
+values of less than a minute for 3 hours only, and then minutes.
 """
 
-import itertools
 import math
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 Point = dict[str, Any]
@@ -18,10 +18,11 @@ Point = dict[str, Any]
 _STEP = math.log(1.02)
 # How many of the latest points a new value is compared with.
 _COMPARED = 40
-_MINUTE = 60
-_FINE_SECONDS = 300
-_VALUE_SECONDS = 3_600
-_KEPT_SECONDS = 3 * 3_600
+# From which age on values of how many seconds share points, the oldest first.
+_LEVELS = ((3_600, 300), (300, 60))
+KEPT_SECONDS = 3 * 3_600
+# A series is compacted when it has so many points, and has doubled since the last time.
+_FEWEST = 64
 
 
 def rounded(value: float) -> float:
@@ -29,57 +30,67 @@ def rounded(value: float) -> float:
     return math.exp(round(math.log(value) / _STEP) * _STEP) if value > 0 else 0.0
 
 
-def add_value(
-    points: list[Point],
-    value: float,
-    moment: float,
-    unit: str,
-    dimensions: dict[str, str],
-    *,
-    resolution: float = 1.0,
-) -> None:
-    """Add a value of a moment to a metric's points; values of one `resolution` in seconds may share one."""
-    begin = math.floor(moment / resolution) * resolution
-    for point in itertools.islice(reversed(points), _COMPARED):
-        if point["Timestamp"] != begin:
-            break
-        if point["Value"] == value and "_stat" not in point:
-            point["Count"] = point.get("Count", 1.0) + 1.0
-            return
-    points.append({"Timestamp": begin, "Value": value, "Unit": unit, "Dimensions": dimensions, "Count": 1.0})
+class Points:
+    """The points of one metric, in the order of time."""
 
+    __slots__ = ("_compact_at", "_counts", "_dimensions", "_moments", "_unit", "_values")
 
-def compacted(points: list[Point], now: float) -> list[Point]:
-    """The points of a metric, the older ones merged or dropped."""
-    old = next((i for i, point in enumerate(points) if point["Timestamp"] > now - _FINE_SECONDS), len(points))
-    if not old:
-        return points
-    kept: list[Point] = []
-    aged = (point for point in points[:old] if point["Timestamp"] > now - _KEPT_SECONDS)
-    for minute, group in itertools.groupby(aged, lambda point: point["Timestamp"] // _MINUTE * _MINUTE):
-        kept += _minute(list(group), minute, by_value=minute > now - _VALUE_SECONDS)
-    return kept + points[old:]
+    def __init__(self, unit: str, dimensions: Mapping[str, str]):
+        self._unit = unit
+        self._dimensions = dict(dimensions)
+        self._moments, self._values, self._counts = array("d"), array("d"), array("d")
+        self._compact_at = _FEWEST
 
+    def __len__(self) -> int:
+        return len(self._moments)
 
-def _minute(points: list[Point], minute: float, *, by_value: bool) -> Iterator[Point]:
-    """Yield the points of one minute, merged."""
-    if any("_stat" in point for point in points):
-        # A set that somebody published stays as it is.
-        yield from points
-    elif by_value:
-        merged: dict[float, Point] = {}
-        for point in points:
-            present = merged.setdefault(point["Value"], {**point, "Timestamp": minute, "Count": 0.0})
-            present["Count"] += point.get("Count", 1.0)
-        yield from merged.values()
-    else:
-        counts = [point.get("Count", 1.0) for point in points]
-        values = [point["Value"] for point in points]
-        total = sum(value * count for value, count in zip(values, counts, strict=True))
-        statistics = {
-            "SampleCount": sum(counts),
-            "Sum": total,
-            "Minimum": min(values),
-            "Maximum": max(values),
+    def __getitem__(self, index: int) -> Point:
+        return {
+            "Timestamp": self._moments[index],
+            "Value": self._values[index],
+            "Unit": self._unit,
+            "Dimensions": self._dimensions,
+            "Count": self._counts[index],
         }
-        yield {**points[0], "Timestamp": minute, "Value": total / sum(counts), "_stat": statistics}
+
+    def __iter__(self) -> Iterator[Point]:
+        return (self[index] for index in range(len(self)))
+
+    def append(self, point: Mapping[str, Any]) -> None:
+        """Add a point as ministack makes it."""
+        self.add(float(point["Value"]), float(point["Timestamp"]), count=float(point.get("Count", 1.0)))
+
+    def add(self, value: float, moment: float, *, resolution: float = 1.0, count: float = 1.0) -> None:
+        """Add a value of a moment; equal values of one `resolution` in seconds share a point."""
+        begin = math.floor(moment / resolution) * resolution
+        moments, values = self._moments, self._values
+        for index in range(len(moments) - 1, max(-1, len(moments) - 1 - _COMPARED), -1):
+            if moments[index] != begin:
+                break
+            if values[index] == value:
+                self._counts[index] += count
+                return
+        moments.append(begin)
+        values.append(value)
+        self._counts.append(count)
+        if len(moments) >= self._compact_at:
+            self.compact(moment)
+
+    def compact(self, now: float) -> None:
+        """Merge and drop what is old at a moment."""
+        counts: dict[tuple[float, float], float] = {}
+        for moment, value, count in zip(self._moments, self._values, self._counts, strict=True):
+            age = now - moment
+            if age < KEPT_SECONDS:
+                seconds = next((seconds for oldest, seconds in _LEVELS if age > oldest), 0)
+                key = (moment // seconds * seconds if seconds else moment), value
+                counts[key] = counts.get(key, 0.0) + count
+        self._moments = array("d", (moment for moment, _ in counts))
+        self._values = array("d", (value for _, value in counts))
+        self._counts = array("d", counts.values())
+        self._compact_at = max(_FEWEST, 2 * len(counts))
+
+    @property
+    def latest(self) -> float:
+        """The moment of the latest point."""
+        return self._moments[-1] if self._moments else -math.inf

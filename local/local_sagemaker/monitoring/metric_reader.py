@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from local_sagemaker.monitoring.metric_points import Point
+from local_sagemaker.monitoring.metric_points import Point, Points
 
 # A statistic of points by its name ("Sum", "p99"); None if they do not have it.
 Statistic = Callable[[Sequence[Point], str], float | None]
@@ -16,7 +16,7 @@ class Metric(NamedTuple):
     namespace: str
     name: str
     dimensions: Mapping[str, str]
-    points: Sequence[Point]
+    points: Sequence[Point] | Points
 
 
 class Metrics(Protocol):

@@ -31,8 +31,8 @@ def answers(
             if _is_select(query["Expression"]):
                 results[query["Id"]] = Query.parse(query["Expression"]).answer(metrics, span)
             else:
-                series = [one for name in plain for one in results[name]]
-                results[query["Id"]] = Expressions(metrics, span, results, series).value(query["Expression"])
+                expressions = Expressions(metrics, span, results, list(plain))
+                results[query["Id"]] = expressions.value(query["Expression"])
         if len(left) == len(waiting):
             raise ValueError("the expressions refer to each other in a circle")
         waiting = left

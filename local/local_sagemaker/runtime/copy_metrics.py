@@ -27,6 +27,8 @@ INSTANCES_NAMESPACE = "/aws/sagemaker/Endpoints"
 _PERCENT = "Percent"
 _PUBLISH_SECONDS = 60.0
 _MEGABYTE = 1024 * 1024
+# How many lines an adapter's own log stream keeps: there may be a thousand adapters.
+_ADAPTER_LINES = 500
 
 # What the embedded engine prints when an answer is complete; `model_server/scheduler.py` has the other end.
 _ANSWERED = re.compile(r"answered adapter=(\S*) prompt_tokens=(\d+) completion_tokens=(\d+)")
@@ -211,7 +213,7 @@ class CopyMetrics:
                 tokens.completion_tokens += int(match[3])
         if self._context.settings.value.adapter_logs == "adapter":
             for name, own in _by_adapter(lines, followed.names).items():
-                self._context.telemetry.log(group + name, stream, own)
+                self._context.telemetry.log(group + name, stream, own, most=_ADAPTER_LINES)
 
 
 def _by_adapter(lines: list[str], names: dict[str, str]) -> dict[str, list[str]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from adapter_fleet.environment.environment_reader import EnvironmentFileError, read_environment
-from adapter_fleet.environment.environment_schema import ScheduleTable
+from adapter_fleet.environment.environment_schema import MonitoringTable, ScheduleTable
 from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
@@ -466,3 +466,24 @@ def test_schedules_are_tables_of_their_own(write: Callable[[str], Path]) -> None
 )
 def test_wrong_scaling_is_an_error(write: Callable[[str], Path], table: str, message: str) -> None:
     assert errors(write(f"{GOOD}\n[scaling]\n{table}\n")) == [message]
+
+
+def test_monitoring_has_the_defaults_of_the_library(write: Callable[[str], Path]) -> None:
+    assert read_environment(write(f"{GOOD}\n[monitoring]\n")).monitoring == MonitoringTable()
+    assert read_environment(write(GOOD)).monitoring is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "topic_arn = 'on-call'",
+            "'topic_arn' should be the ARN of a topic, such as"
+            " 'arn:aws:sns:us-east-1:111122223333:on-call', got 'on-call'",
+        ),
+        ("max_failed = -1", "'max_failed' should be at least 0, got -1"),
+        ("max_server_errors = 0", "'max_server_errors' should be above 0, got 0"),
+    ],
+)
+def test_wrong_monitoring_is_an_error(write: Callable[[str], Path], setting: str, message: str) -> None:
+    assert errors(write(f"{GOOD}\n[monitoring]\n{setting}\n")) == [f"monitoring: {message}"]

@@ -86,7 +86,7 @@ def test_copies_that_nobody_has_asked_are_told(run: Run, world: World) -> None:
     world.service.copies = 3
     world.service.components["base"].status = Status.UPDATING
     world.start_machine("order")
-    world.settle()
+    world.run_for(60)
     assert "2 of 3 copies of the base model are new" in run("status").stderr
 
 

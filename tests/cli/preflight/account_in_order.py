@@ -34,7 +34,20 @@ SERVICES = (
     "sagemaker.runtime",
     "cloudformation",
 )
-_CLIENTS = ("sts", "s3", "iam", "kms", "ec2", "ssm", "ecr", "sagemaker", "cloudformation", "secretsmanager")
+_CLIENTS = (
+    "sts",
+    "s3",
+    "iam",
+    "kms",
+    "ec2",
+    "ssm",
+    "ecr",
+    "sagemaker",
+    "cloudformation",
+    "secretsmanager",
+    "sns",
+    "sqs",
+)
 
 FILE = """
 [base_model]

@@ -198,6 +198,22 @@ token_secret = "hub-token"
 """
 
 
+def no_topic(account: AccountInOrder) -> None:
+    monitor(account, "arn:aws:sns:us-east-1:000000000000:nobody-made-it")
+
+
+def topic_elsewhere(account: AccountInOrder) -> None:
+    monitor(account, "arn:aws:sns:eu-west-1:000000000000:on-call")
+
+
+def lonely_topic(account: AccountInOrder) -> None:
+    monitor(account, account.client("sns").create_topic(Name=f"lonely-{account.suffix}")["TopicArn"])
+
+
+def monitor(account: AccountInOrder, topic: str) -> None:
+    account.file.write_text(f'{account.file.read_text()}\n[monitoring]\ntopic_arn = "{topic}"\n')
+
+
 def too_little_memory(account: AccountInOrder) -> None:
     account.edit("max_loras = 4\nmax_cpu_loras = 8\nmax_lora_rank = 16", BIG_LORA)
 
@@ -274,6 +290,9 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
     ),
     (empty_weights, "model", "error", "has empty files: model.safetensors", "adapters pull tickets s3://"),
     (no_secret, "secret", "error", "there is no secret 'hub-token'", "aws secretsmanager create-secret"),
+    (no_topic, "topic", "error", "there is no topic", "aws sns create-topic --name nobody-made-it"),
+    (topic_elsewhere, "topic", "error", "got one in eu-west-1", "aws sns list-topics"),
+    (lonely_topic, "topic", "warning", "nobody gets an alarm", "aws sns subscribe"),
     (too_little_memory, "memory", "error", "it does not fit", "adapters capacity --environment"),
     (key_disabled, "key", "error", "should be enabled, got Disabled", "aws kms enable-key"),
     (key_not_for_logs, "key", "error", "does not let CloudWatch Logs use it", "aws kms put-key-policy"),
@@ -384,6 +403,16 @@ def test_endpoints_of_the_vpc_replace_a_way_out(account: AccountInOrder) -> None
             VpcEndpointType="Gateway" if gateway else "Interface",
             **where,
         )
+    assert findings(account) == []
+
+
+def test_topic_with_a_subscriber_is_no_finding(account: AccountInOrder) -> None:
+    sns, sqs = account.client("sns"), account.client("sqs")
+    queue = sqs.create_queue(QueueName=f"alarms-{account.suffix}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = sns.create_topic(Name=f"alarms-{account.suffix}")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    monitor(account, topic)
     assert findings(account) == []
 
 

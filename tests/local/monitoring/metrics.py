@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from local_sagemaker.monitoring.metric_points import Point, add_value
+from local_sagemaker.monitoring.metric_points import Point, Points
 from local_sagemaker.monitoring.metric_reader import Metric
 
 
@@ -13,9 +13,9 @@ class FakeMetrics:
         self._metrics: list[Metric] = []
 
     def put(self, name: str, values: Mapping[float, float], namespace: str = "n", **dimensions: str) -> None:
-        points: list[Point] = []
+        points = Points("None", dimensions)
         for moment, value in values.items():
-            add_value(points, value, moment, "None", dimensions)
+            points.add(value, moment)
         self._metrics.append(Metric(namespace, name, dimensions, points))
 
     def find(self, namespace: str, name: str, dimensions: Mapping[str, str]) -> Metric | None:

@@ -18,8 +18,7 @@ def evaluate() -> Evaluate:
     metrics.put("Calls", {0: 1}, InferenceComponentName="b")
     metrics.put("Calls", {0: 50}, EndpointName="e", VariantName="v")
     series = {"m1": [Series("one", {0: 4, 60: 8})], "m2": [Series("two", {0: 2, 120: 5})]}
-    plain = [one for each in series.values() for one in each]
-    expressions = Expressions(metrics, Span(0, 180, 60), series, plain)
+    expressions = Expressions(metrics, Span(0, 180, 60), series, list(series))
     return lambda text: {one.label: one.values for one in expressions.value(text)}
 
 
@@ -37,6 +36,7 @@ def evaluate() -> Evaluate:
         ("FILL(m2, REPEAT)", {0: 2, 60: 2, 120: 5}),
         ("FILL(m1, 0) / FILL(m2, 1)", {0: 2, 60: 8, 120: 0}),
         ("SUM(METRICS())", {0: 6, 60: 8, 120: 5}),
+        ("SUM(METRICS('2'))", {0: 2, 120: 5}),
         ("MAX([m1, m2])", {0: 4, 60: 8, 120: 5}),
         ("RUNNING_SUM(m1)", {0: 4, 60: 12}),
         ("m1 / PERIOD(m1)", {0: 4 / 60, 60: 8 / 60}),

@@ -40,10 +40,10 @@ def test_metric_of_other_dimensions_is_another_metric(metrics: FakeMetrics) -> N
 
 def test_word_in_a_search_is_no_reference(metrics: FakeMetrics) -> None:
     queries = [
-        {"Id": "a", "Expression": "SEARCH('{n,Component} b MetricName=\"Errors\"', 'Sum', 60)"},
-        {"Id": "b", "Expression": "SUM(a)"},
+        {"Id": "found", "Expression": "SEARCH('{n,Component} errors', 'Sum', 60)"},
+        {"Id": "errors", "Expression": "SUM(found)"},
     ]
-    (series,) = answers(metrics, queries, 0, 120)["b"]
+    (series,) = answers(metrics, queries, 0, 120)["errors"]
     assert series.values == {0: 1, 60: 2}
 
 

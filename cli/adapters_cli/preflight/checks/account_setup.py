@@ -121,6 +121,39 @@ def check_stack(deployment: Deployment) -> Iterator[Finding]:
         yield check.ok(f"'{deployment.stack}' is {status}")
 
 
+def check_topic(deployment: Deployment) -> Iterator[Finding]:
+    """Look for the topic of `[monitoring]`, which alarms are sent to, and for someone who gets them."""
+    check, monitoring = Check("topic"), deployment.environment.monitoring
+    if monitoring is None or monitoring.topic_arn is None:
+        yield check.ok("alarms are sent nowhere" if monitoring is not None else "there are no alarms")
+        return
+    topic, region = monitoring.topic_arn, deployment.region
+    if (of_topic := topic.split(":")[3]) != region:
+        yield check.error(
+            f"the topic should be in {region}, where the alarms are, got one in {of_topic}",
+            f"aws sns list-topics --region {region}",
+        )
+        return
+    try:
+        found = deployment.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]
+    except ClientError as error:
+        if code_of(error) not in ("NotFound", "NotFoundException"):
+            raise
+        name = topic.rpartition(":")[2]
+        yield check.error(
+            f"there is no topic {topic}", f"aws sns create-topic --name {name} --region {region}"
+        )
+        return
+    if found.get("SubscriptionsConfirmed") == "0":
+        yield check.warning(
+            f"nobody has a confirmed subscription to {topic}, so nobody gets an alarm",
+            f"aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint ADDRESS"
+            f" --region {region}",
+        )
+        return
+    yield check.ok(f"alarms are sent to {topic}")
+
+
 def check_names(deployment: Deployment) -> Iterator[Finding]:
     """Look for components of other endpoints with the prefixes of the environment."""
     check, environment = Check("names"), deployment.environment

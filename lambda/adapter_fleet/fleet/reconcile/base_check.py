@@ -14,7 +14,7 @@ from adapter_fleet.fleet.reconcile.call_pool import CallPool
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
-from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, Session
+from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, SCALING_TRIGGER, Session
 from adapter_fleet.fleet.state.components import ObservedBase, Status
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome
@@ -27,6 +27,11 @@ _SAMPLE_ADAPTERS = 3
 _LEAST_SAMPLE_REQUESTS = 4
 """The number of copies may be older than the requests."""
 _SAMPLE_SECONDS = 15.0
+
+_LOOKS_FOR_COPIES = 4
+"""Application Auto Scaling may act some time after its alarm, or not at all."""
+_MOST_LOOKS_FOR_COPIES = 120
+"""An hour. The longest start of a copy is shorter."""
 
 _CAUSES_OF_THE_BASE = frozenset({Cause.ARTIFACT, Cause.SMOKE, Cause.IDENTITY, Cause.UPDATE_REFUSED})
 """Causes that another base model may remove."""
@@ -54,6 +59,14 @@ class BaseCheck:
         self._pool, self._observation = pool, observation
         self._records, self._desired = records, desired
         self.steady = False
+        self._updating = False
+
+    @property
+    def expects_copies(self) -> bool:
+        """True if copies may come that have to be asked. Passes go on until they are."""
+        scaling = self._session.pass_input.trigger == SCALING_TRIGGER
+        most = _MOST_LOOKS_FOR_COPIES if self._updating else _LOOKS_FOR_COPIES
+        return scaling and not self._session.deleting and self._session.pass_input.passes + 1 < most
 
     def run(self) -> None:
         """Describe the base, and mark the adapters that it may have lost.
@@ -65,6 +78,7 @@ class BaseCheck:
         observed = self._observation.describe_base()
         if observed is not None:
             self._session.update_fleet(base_copies=observed.copies)
+            self._updating = observed.live.status is Status.UPDATING
             if not observed.copies:
                 # The next copies will all be new.
                 self._session.update_fleet(checked_copies=0)

@@ -1,5 +1,6 @@
 """How far the generation is: its counts, its failures, and whether anything is left to do."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Step
@@ -171,15 +172,21 @@ class Progress:
         return record is not None and record.failure is not None and record.failure.final
 
     @property
+    def misidentified(self) -> int:
+        """The number of adapters in whose place another answers."""
+        return sum(1 for _ in self._failed_by(Cause.IDENTITY))
+
+    @property
     def lacks_capacity(self) -> bool:
         """True if an adapter failed for want of room, or of a copy that answers."""
-        return any(
-            decision.step is Step.FAILED
-            and (record := self._records.get(component)) is not None
-            and record.failure is not None
-            and record.failure.cause is Cause.CAPACITY
-            for component, decision in self._queue.decisions.items()
-        )
+        return any(True for _ in self._failed_by(Cause.CAPACITY))
+
+    def _failed_by(self, cause: Cause) -> Iterator[str]:
+        for component, decision in self._queue.decisions.items():
+            record = self._records.get(component)
+            failure = None if record is None else record.failure
+            if decision.step is Step.FAILED and failure is not None and failure.cause is cause:
+                yield component
 
     # --- counts
 

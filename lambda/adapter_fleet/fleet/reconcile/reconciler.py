@@ -206,6 +206,7 @@ class Pass:
             limits,
             progress,
             survey,
+            self._base_check,
         )
 
     def _new_step(self, component: str) -> Callable[[], StepResult]:

@@ -21,6 +21,7 @@ class Telemetry(Protocol):
         throttles: int,
         drifted: int,
         asleep: int,
+        misidentified: int,
     ) -> None:
         """Emit the fleet's metrics.
 
@@ -28,6 +29,8 @@ class Telemetry(Protocol):
             For how many seconds the fleet has differed from its manifest.
         asleep:
             How many adapters wait for a copy of the base model.
+        misidentified:
+            In the place of how many adapters another answers.
         """
 
     def trouble(self, text: str) -> None:

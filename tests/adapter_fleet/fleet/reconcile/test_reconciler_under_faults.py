@@ -556,6 +556,8 @@ class Fleet(RuleBasedStateMachine):
         service.copies = copies
         base.status = Status.UPDATING if updating else Status.IN_SERVICE
         service._note("base")
+        if copies:
+            self.world.start_machine("scaling")
 
     @rule(name=st.sampled_from(NAMES), stuck=st.booleans())
     def get_stuck(self, name: str, stuck: bool) -> None:

@@ -194,11 +194,13 @@ class TestScaleOut:
         world = in_service(adapter("a"), adapter("b"), adapter("c"))
         world.service.copies = 3
         world.service.components["base"].status = Status.UPDATING
-        drift(world)
+        world.clock.time += 3600
+        world.start_machine("drift")
+        world.run_for(60)
         assert fleet_of(world).unchecked_copies == 2
         assert world.log.metrics[-1]["unchecked"] == 2
         world.service.components["base"].status = Status.IN_SERVICE
-        drift(world)
+        world.settle()
         assert fleet_of(world).unchecked_copies == 0
 
     @pytest.mark.parametrize("copies", [1, 3, 11])
@@ -248,3 +250,44 @@ class TestScaleOut:
         assert any(
             event.name == "a" and "not every copy" in (event.cause or "") for event in world.log.events
         )
+
+
+class TestScalingAlarm:
+    """An alarm of Application Auto Scaling starts passes, which wait for the copies."""
+
+    def test_copies_that_come_later_are_asked(self) -> None:
+        world = in_service(adapter("a"), adapter("b"), settings=replace(STRICT, drift=None))
+        world.start_machine("scaling")
+        world.run_for(5)
+        base = world.service.components["base"]
+        base.status = Status.UPDATING
+        world.run_for(600)
+        world.service.copies = 3
+        for name in ("p-a", "p-b"):
+            world.service.components[name].on_copies = {2: None}
+        world.run_for(60)
+        base.status = Status.IN_SERVICE
+        world.settle()
+        assert fleet_of(world).unchecked_copies == 0
+        assert not world.service.components["p-a"].on_copies
+
+    def test_first_copy_after_none_is_asked(self) -> None:
+        world = in_service(adapter("a"), adapter("b"))
+        world.service.copies = 0
+        drift(world)
+        world.start_machine("scaling")
+        base = world.service.components["base"]
+        base.status = Status.UPDATING
+        world.run_for(600)
+        before = requests(world)
+        world.service.copies, base.status = 1, Status.IN_SERVICE
+        world.settle()
+        assert requests(world) - before == 2
+
+    def test_alarm_that_scales_nothing_costs_few_passes(self) -> None:
+        world = in_service(adapter("a"))
+        before, writes = len(world.results), len(world.writes())
+        world.start_machine("scaling")
+        world.settle()
+        assert len(world.results) - before == 4
+        assert (len(world.writes()), world.newest().outcome) == (writes, Outcome.CONVERGED)
