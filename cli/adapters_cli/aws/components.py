@@ -11,6 +11,12 @@ from adapters_cli.aws.account import Account
 from adapters_cli.aws.parallel_reads import read_each
 
 
+def endpoint_names(account: Account) -> list[str]:
+    """Return the names of all endpoints."""
+    pages = account.client("sagemaker").get_paginator("list_endpoints").paginate()
+    return sorted(found["EndpointName"] for page in pages for found in page["Endpoints"])
+
+
 class EndpointComponents:
     """The components of one endpoint. Only reads."""
 

@@ -25,6 +25,8 @@ STYLES = {
     "in service": "green",
     "converged": "green",
     "ok": "green",
+    "fits": "green",
+    "outgrown": "red",
     "create": "green",
     "created": "green",
     "update": "yellow",

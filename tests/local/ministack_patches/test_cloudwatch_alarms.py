@@ -1,0 +1,161 @@
+"""Alarms of the running cloud, with minutes of a fraction of a second."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.local.stacks import Stack
+
+# A minute lasts 0.6 s.
+SCALE = 0.01
+ILLEST = 'SELECT MAX(Errors) FROM SCHEMA("{}", Component) GROUP BY Component ORDER BY MAX() DESC LIMIT 10'
+
+
+@pytest.fixture
+def cloudwatch(client: Callable[..., Any], settings: Callable[..., Any]) -> Any:
+    settings(time_scale=SCALE)
+    return client("cloudwatch")
+
+
+@pytest.fixture
+def alarm(cloudwatch: Any) -> Iterator[str]:
+    """The name of an alarm, and of its namespace; it is deleted afterwards."""
+    name = f"alarm-{uuid.uuid4().hex[:8]}"
+    yield name
+    cloudwatch.delete_alarms(AlarmNames=[name])
+
+
+def put(cloudwatch: Any, alarm: str, component: str = "a", value: float = 9) -> None:
+    dimensions = [{"Name": "Component", "Value": component}]
+    data = [{"MetricName": "Errors", "Dimensions": dimensions, "Value": value}]
+    cloudwatch.put_metric_data(Namespace=alarm, MetricData=data)
+
+
+def watch(cloudwatch: Any, alarm: str, **more: Any) -> None:
+    metric = {
+        "Namespace": alarm,
+        "MetricName": "Errors",
+        "Dimensions": [{"Name": "Component", "Value": "a"}],
+        "Statistic": "Sum",
+        "Period": 60,
+    }
+    cloudwatch.put_metric_alarm(
+        AlarmName=alarm,
+        EvaluationPeriods=1,
+        Threshold=5,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+        **({} if "Metrics" in more else metric),
+        **more,
+    )
+
+
+def state(cloudwatch: Any, alarm: str) -> str:
+    (found,) = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    return str(found["StateValue"])
+
+
+def becomes(cloudwatch: Any, alarm: str, wanted: str) -> bool:
+    end = time.monotonic() + 10
+    while state(cloudwatch, alarm) != wanted and time.monotonic() < end:
+        time.sleep(0.05)
+    return state(cloudwatch, alarm) == wanted
+
+
+def test_alarm_rings_and_returns_to_ok_by_itself(cloudwatch: Any, alarm: str) -> None:
+    watch(cloudwatch, alarm)
+    put(cloudwatch, alarm)
+    assert becomes(cloudwatch, alarm, "ALARM")
+    assert becomes(cloudwatch, alarm, "OK")
+
+
+def test_other_dimensions_are_another_metric(cloudwatch: Any, alarm: str) -> None:
+    watch(cloudwatch, alarm)
+    for _ in range(10):
+        put(cloudwatch, alarm, component="b")
+        time.sleep(0.1)
+    assert state(cloudwatch, alarm) == "OK"
+
+
+def test_alarm_without_values_has_insufficient_data(cloudwatch: Any, alarm: str) -> None:
+    watch(cloudwatch, alarm, DatapointsToAlarm=1)
+    cloudwatch.put_metric_alarm(
+        AlarmName=alarm,
+        Namespace=alarm,
+        MetricName="Errors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=5,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    assert becomes(cloudwatch, alarm, "INSUFFICIENT_DATA")
+
+
+def test_alarm_over_all_components_rings_if_one_fails(cloudwatch: Any, alarm: str) -> None:
+    query = {"Id": "q", "Expression": ILLEST.format(alarm), "Period": 60, "ReturnData": True}
+    watch(cloudwatch, alarm, Metrics=[query])
+    put(cloudwatch, alarm, component="fine", value=1)
+    put(cloudwatch, alarm, component="ill")
+    assert becomes(cloudwatch, alarm, "ALARM")
+    assert becomes(cloudwatch, alarm, "OK")
+
+
+def test_alarm_of_metric_math_rings(cloudwatch: Any, alarm: str) -> None:
+    metric = {
+        "Namespace": alarm,
+        "MetricName": "Errors",
+        "Dimensions": [{"Name": "Component", "Value": "a"}],
+    }
+    watch(
+        cloudwatch,
+        alarm,
+        Metrics=[
+            {"Id": "e", "Expression": "FILL(m, 0) * 2"},
+            {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}, "ReturnData": False},
+        ],
+    )
+    put(cloudwatch, alarm, value=3)
+    assert becomes(cloudwatch, alarm, "ALARM")
+    (described,) = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    assert described["Metrics"][0]["Expression"] == "FILL(m, 0) * 2"
+
+
+def test_topic_is_told(cloudwatch: Any, client: Callable[..., Any], alarm: str) -> None:
+    topic = client("sns").create_topic(Name=alarm)["TopicArn"]
+    queue = client("sqs").create_queue(QueueName=alarm)["QueueUrl"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    watch(cloudwatch, alarm, AlarmActions=[topic])
+    put(cloudwatch, alarm)
+    (message,) = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
+    told = json.loads(json.loads(message["Body"])["Message"])
+    assert (told["AlarmName"], told["NewStateValue"]) == (alarm, "ALARM")
+
+
+def test_template_may_have_an_alarm_of_metric_math(cloudwatch: Any, stack: Stack) -> None:
+    resources = {
+        "Alarm": {
+            "Type": "AWS::CloudWatch::Alarm",
+            "Properties": {
+                "AlarmName": stack.name,
+                "EvaluationPeriods": 1,
+                "Threshold": 5,
+                "ComparisonOperator": "GreaterThanThreshold",
+                "Metrics": [
+                    {"Id": "q", "Expression": ILLEST.format(stack.name), "Period": "60", "ReturnData": "true"}
+                ],
+            },
+        }
+    }
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    put(cloudwatch, stack.name)
+    assert becomes(cloudwatch, stack.name, "ALARM")

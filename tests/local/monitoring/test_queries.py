@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local_sagemaker.monitoring.queries import answers
+from tests.local.monitoring.metrics import FakeMetrics
+
+
+def stat(name: str, query: str, **dimensions: str) -> dict[str, Any]:
+    listed = [{"Name": key, "Value": value} for key, value in dimensions.items()]
+    metric = {"Namespace": "n", "MetricName": name, "Dimensions": listed}
+    return {"Id": query, "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}}
+
+
+@pytest.fixture
+def metrics() -> FakeMetrics:
+    made = FakeMetrics()
+    made.put("Errors", {0: 1, 60: 2}, Component="a")
+    made.put("Calls", {0: 10, 60: 10}, Component="a")
+    return made
+
+
+def test_expression_is_computed_after_what_it_refers_to(metrics: FakeMetrics) -> None:
+    queries = [
+        {"Id": "percent", "Expression": "share * 100"},
+        {"Id": "share", "Expression": "errors / calls"},
+        stat("Errors", "errors", Component="a"),
+        stat("Calls", "calls", Component="a"),
+    ]
+    (series,) = answers(metrics, queries, 0, 120)["percent"]
+    assert series.values == {0: 10, 60: 20}
+
+
+def test_metric_of_other_dimensions_is_another_metric(metrics: FakeMetrics) -> None:
+    (series,) = answers(metrics, [stat("Errors", "m", Component="b")], 0, 120)["m"]
+    assert series.values == {}
+
+
+def test_word_in_a_search_is_no_reference(metrics: FakeMetrics) -> None:
+    queries = [
+        {"Id": "found", "Expression": "SEARCH('{n,Component} errors', 'Sum', 60)"},
+        {"Id": "errors", "Expression": "SUM(found)"},
+    ]
+    (series,) = answers(metrics, queries, 0, 120)["errors"]
+    assert series.values == {0: 1, 60: 2}
+
+
+def test_periods_last_the_scaled_time(metrics: FakeMetrics) -> None:
+    (series,) = answers(metrics, [stat("Errors", "m", Component="a")], 0, 120, scale=2)["m"]
+    assert series.values == {0: 3}
+
+
+def test_circle_is_refused(metrics: FakeMetrics) -> None:
+    queries = [{"Id": "a", "Expression": "b"}, {"Id": "b", "Expression": "a"}]
+    with pytest.raises(ValueError, match="circle"):
+        answers(metrics, queries, 0, 120)
