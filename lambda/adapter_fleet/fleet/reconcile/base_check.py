@@ -64,9 +64,11 @@ class BaseCheck:
     @property
     def expects_copies(self) -> bool:
         """True if copies may come that have to be asked. Passes go on until they are."""
-        scaling = self._session.pass_input.trigger == SCALING_TRIGGER
-        most = _MOST_LOOKS_FOR_COPIES if self._updating else _LOOKS_FOR_COPIES
-        return scaling and not self._session.deleting and self._session.pass_input.passes + 1 < most
+        session = self._session
+        scaling = session.pass_input.trigger == SCALING_TRIGGER
+        coming = self._updating and (scaling or session.fleet.unchecked_copies > 0)
+        most = _MOST_LOOKS_FOR_COPIES if coming else _LOOKS_FOR_COPIES if scaling else 0
+        return not session.deleting and session.pass_input.passes + 1 < most
 
     def run(self) -> None:
         """Describe the base, and mark the adapters that it may have lost.

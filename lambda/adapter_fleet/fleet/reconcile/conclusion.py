@@ -25,7 +25,7 @@ _TROUBLE_SHARE = 0.1
 """The longer a trouble lasts, the less often passes come: after a tenth of the time so far."""
 _RETRY_STRETCH = 2.0
 _LOOK_FOR_COPIES_SECONDS = 60.0
-"""How often a pass looks for copies at first, if adapters or new copies wait to be asked."""
+"""How often a pass looks for a copy at first, if adapters wait for one."""
 _SCALING_SECONDS = 30.0
 """How often it looks while copies come."""
 _MAX_WAIT_SECONDS = 900.0
@@ -92,12 +92,14 @@ class Conclusion:
         refused = generation.outcome is Outcome.REFUSED
         goes_on = refused and active_generation(generation, session.registry.generation) is not None
         done = (ended and not goes_on) or reports or (settled and wait_seconds is None)
-        # After trouble, too little may be known for the guards. Without room, the base may have no copy left.
+        # After trouble, too little may be known for the guards. The base is looked at again where it may have
+        # no copy left, or new ones.
         keeps_listing = (
             self._observation.listed
             and trouble is None
             and not (settled and not done)
             and not self._progress.lacks_capacity
+            and not self._base_check.expects_copies
         )
         return PassResult(
             done=done, wait_seconds=wait_seconds or 1, listed=generation.number if keeps_listing else 0
@@ -182,7 +184,7 @@ class Conclusion:
             times.append(min(retries))
         if self._base_check.expects_copies:
             times.append(now + _SCALING_SECONDS)
-        elif self._progress.asleep or (self._session.fleet.unchecked_copies and not self._session.deleting):
+        elif self._progress.asleep:
             lasted = now - self._session.generation.request.at
             rarely = min(_TROUBLE_SHARE * lasted, _MAX_WAIT_SECONDS)
             times.append(now + max(_LOOK_FOR_COPIES_SECONDS, rarely))

@@ -291,3 +291,13 @@ class TestScalingAlarm:
         world.settle()
         assert len(world.results) - before == 4
         assert (len(world.writes()), world.newest().outcome) == (writes, Outcome.CONVERGED)
+
+    def test_new_copies_that_no_adapter_can_be_asked_on_hold_nobody_up(self) -> None:
+        world = World(settings=replace(STRICT, failures=FailureLimit(share=1.0)))
+        world.service.faults.broken[artifact("a").uri] = "bad tensors"
+        world.deploy(adapter("a"))
+        world.settle()
+        world.service.copies = 3
+        world.start_machine("scaling")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
