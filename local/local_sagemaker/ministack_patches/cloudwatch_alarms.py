@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 # [V user guide] While an alarm stays in ALARM, its Auto Scaling actions are repeated once a minute.
 _REPEAT_SECONDS = 60.0
+# How many periods an alarm catches up on, at most.
+_MOST_PERIODS = 10
 
 # Called with an alarm's action, the alarm and its latest value.
 Action = Callable[[str, Mapping[str, Any], float | None], None]
@@ -51,23 +53,34 @@ class Alarms:
         """Evaluate every alarm that has a new period behind it."""
         for (account, region, _), alarm in list(cloudwatch._alarms._data.items()):
             with scope(account, region):
-                self.evaluate(alarm, only_new=True)
+                for moment in self._due(alarm):
+                    self._evaluate_at(alarm, moment)
 
-    def evaluate(self, alarm: dict[str, Any], *, only_new: bool = False) -> None:
-        """Evaluate an alarm of the current account and region; a wrong expression is only logged."""
+    def _due(self, alarm: Mapping[str, Any]) -> list[float]:
+        """A moment after each period that is over and was not looked at, the oldest first.
+
+        A busy machine may be late by several periods of scaled time, and none is to be left out.
+        """
         now = self._clock()
         windows = Windows.of(alarm, now, self._scale())
-        arn = alarm["AlarmArn"]
-        if only_new and self._looked_at.get(arn) == windows.starts[-1]:
-            return
-        self._looked_at[arn] = windows.starts[-1]
+        last = self._looked_at.get(alarm["AlarmArn"], windows.starts[-1] - windows.seconds)
+        count = min(_MOST_PERIODS, round((windows.starts[-1] - last) / windows.seconds))
+        return [now - ago * windows.seconds for ago in reversed(range(count))]
+
+    def evaluate(self, alarm: dict[str, Any]) -> None:
+        """Evaluate an alarm of the current account and region; a wrong expression is only logged."""
+        self._evaluate_at(alarm, self._clock())
+
+    def _evaluate_at(self, alarm: dict[str, Any], moment: float) -> None:
+        windows = Windows.of(alarm, moment, self._scale())
+        self._looked_at[alarm["AlarmArn"]] = windows.starts[-1]
         try:
             evaluation = self._evaluation(alarm, windows)
         except (ValueError, KeyError) as error:
             _log.warning("alarm %s has no value: %s", alarm["AlarmName"], error)
             return
         if evaluation is not None:
-            self._enter(alarm, evaluation, now)
+            self._enter(alarm, evaluation, self._clock())
 
     def _evaluation(self, alarm: Mapping[str, Any], windows: Windows) -> Evaluation | None:
         start, end = windows.starts[0], windows.starts[-1] + windows.seconds

@@ -11,7 +11,7 @@ Statistic = Callable[[Sequence[Point], str], float | None]
 
 
 class Metric(NamedTuple):
-    """One metric: its namespace, its name, its dimensions and its points in the order of time."""
+    """One metric: its namespace, its name, its dimensions and its points."""
 
     namespace: str
     name: str
@@ -68,9 +68,11 @@ def read(metrics: Metrics, found: Sequence[Metric], span: Span, statistic: str, 
     """The statistic of one metric, or of several taken together, in each period of a span."""
     periods: dict[float, list[Point]] = {}
     for metric in found:
+        ordered = isinstance(metric.points, Points)
         for point in reversed(metric.points):
             moment = point["Timestamp"]
-            if moment < span.start - span.period:
+            if ordered and moment < span.start - span.period:
+                # Points are in the order of time; what somebody has published need not be.
                 break
             if span.start <= moment < span.end:
                 periods.setdefault(span.begin(moment), []).append(point)

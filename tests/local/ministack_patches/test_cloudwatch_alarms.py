@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from ministack.services import cloudwatch as cloudwatch_service
 
+from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, scope
+from local_sagemaker.monitoring.metric_points import Points
 from tests.local.stacks import Stack
 
 # A minute lasts 0.6 s.
@@ -62,6 +65,17 @@ def state(cloudwatch: Any, alarm: str) -> str:
 
 
 def becomes(cloudwatch: Any, alarm: str, wanted: str) -> bool:
+    """Whether an alarm enters a state soon, however short it stays there."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        items = cloudwatch.describe_alarm_history(AlarmName=alarm)["AlarmHistoryItems"]
+        if any(item["HistorySummary"].endswith(f"to {wanted}") for item in items):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def ends_in(cloudwatch: Any, alarm: str, wanted: str) -> bool:
     end = time.monotonic() + 10
     while state(cloudwatch, alarm) != wanted and time.monotonic() < end:
         time.sleep(0.05)
@@ -72,7 +86,7 @@ def test_alarm_rings_and_returns_to_ok_by_itself(cloudwatch: Any, alarm: str) ->
     watch(cloudwatch, alarm)
     put(cloudwatch, alarm)
     assert becomes(cloudwatch, alarm, "ALARM")
-    assert becomes(cloudwatch, alarm, "OK")
+    assert ends_in(cloudwatch, alarm, "OK")
 
 
 def test_other_dimensions_are_another_metric(cloudwatch: Any, alarm: str) -> None:
@@ -84,7 +98,6 @@ def test_other_dimensions_are_another_metric(cloudwatch: Any, alarm: str) -> Non
 
 
 def test_alarm_without_values_has_insufficient_data(cloudwatch: Any, alarm: str) -> None:
-    watch(cloudwatch, alarm, DatapointsToAlarm=1)
     cloudwatch.put_metric_alarm(
         AlarmName=alarm,
         Namespace=alarm,
@@ -95,7 +108,7 @@ def test_alarm_without_values_has_insufficient_data(cloudwatch: Any, alarm: str)
         Threshold=5,
         ComparisonOperator="GreaterThanThreshold",
     )
-    assert becomes(cloudwatch, alarm, "INSUFFICIENT_DATA")
+    assert ends_in(cloudwatch, alarm, "INSUFFICIENT_DATA")
 
 
 def test_alarm_over_all_components_rings_if_one_fails(cloudwatch: Any, alarm: str) -> None:
@@ -104,7 +117,7 @@ def test_alarm_over_all_components_rings_if_one_fails(cloudwatch: Any, alarm: st
     put(cloudwatch, alarm, component="fine", value=1)
     put(cloudwatch, alarm, component="ill")
     assert becomes(cloudwatch, alarm, "ALARM")
-    assert becomes(cloudwatch, alarm, "OK")
+    assert ends_in(cloudwatch, alarm, "OK")
 
 
 def test_alarm_of_metric_math_rings(cloudwatch: Any, alarm: str) -> None:
@@ -159,3 +172,72 @@ def test_template_may_have_an_alarm_of_metric_math(cloudwatch: Any, stack: Stack
     assert stack.create(resources) == "CREATE_COMPLETE"
     put(cloudwatch, stack.name)
     assert becomes(cloudwatch, stack.name, "ALARM")
+
+
+class Late:
+    """One alarm in memory, in an account of its own, and a clock that only the test moves."""
+
+    def __init__(self, account: str, **more: Any) -> None:
+        self.now = 6_000.0
+        self._account = account
+        self.alarms = Alarms(lambda: 1.0, lambda: self.now)
+        self.acted: list[float] = []
+        self.alarms.on_action("policy:", self._act)
+        with scope(account, "us-east-1"):
+            cloudwatch_service._alarms["late"] = {
+                "AlarmName": "late",
+                "AlarmArn": f"arn:{account}",
+                "Namespace": "n",
+                "MetricName": "m",
+                "Statistic": "Sum",
+                "Period": 60,
+                "EvaluationPeriods": 1,
+                "Threshold": 5,
+                "ComparisonOperator": "GreaterThanThreshold",
+                "TreatMissingData": "notBreaching",
+                "StateValue": "OK",
+                "StateReason": "",
+                "AlarmActions": ["policy:x"],
+                **more,
+            }
+        self.alarms.tick()
+
+    def _act(self, _: str, alarm: Mapping[str, Any], __: float | None) -> None:
+        if self._account in alarm["AlarmArn"]:
+            self.acted.append(self.now)
+
+    def put(self, value: float) -> None:
+        points = Points("None", {})
+        points.add(value, self.now)
+        with scope(self._account, "us-east-1"):
+            cloudwatch_service._metrics["n", "m", ""] = points
+
+    def went_through(self) -> list[str]:
+        with scope(self._account, "us-east-1"):
+            summaries = [entry["HistorySummary"] for entry in cloudwatch_service._history_entries()]
+        return [summary.rpartition(" ")[2] for summary in summaries]
+
+
+def test_period_that_nobody_looked_at_in_time_still_counts() -> None:
+    late = Late("100000000001")
+    late.put(9)
+    late.now += 240
+    late.alarms.tick()
+    assert late.went_through() == ["ALARM", "OK"]
+    assert late.acted == [6_240]
+
+
+def test_policy_is_invoked_again_each_minute_while_the_alarm_rings() -> None:
+    late = Late("100000000002", TreatMissingData="ignore")
+    late.put(9)
+    for _ in range(6):
+        late.now += 30
+        late.alarms.tick()
+    # The state stays, but without a value nothing is decided anew.
+    assert (late.went_through(), late.acted) == (["ALARM"], [6_060])
+    late = Late("100000000003", ComparisonOperator="LessThanThreshold", TreatMissingData="breaching")
+    late.acted.clear()
+    for _ in range(6):
+        late.now += 30
+        late.alarms.tick()
+    assert late.acted == [6_060, 6_120, 6_180]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from local_sagemaker.monitoring.metric_reader import Metric, Span, read
 from local_sagemaker.monitoring.queries import answers
 from tests.local.monitoring.metrics import FakeMetrics
 
@@ -50,6 +51,12 @@ def test_word_in_a_search_is_no_reference(metrics: FakeMetrics) -> None:
 def test_periods_last_the_scaled_time(metrics: FakeMetrics) -> None:
     (series,) = answers(metrics, [stat("Errors", "m", Component="a")], 0, 120, scale=2)["m"]
     assert series.values == {0: 3}
+
+
+def test_values_need_not_come_in_the_order_of_time(metrics: FakeMetrics) -> None:
+    published = [{"Timestamp": moment, "Value": 3.0, "Count": 1.0} for moment in (7_200, 0)]
+    series = read(metrics, [Metric("n", "m", {}, published)], Span(7_200, 7_260, 60), "Sum", "")
+    assert series.values == {7_200: 3}
 
 
 def test_circle_is_refused(metrics: FakeMetrics) -> None:
