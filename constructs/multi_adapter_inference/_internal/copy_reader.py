@@ -16,7 +16,7 @@ from multi_adapter_inference._internal.statement import allow
 class CopyReader(Construct):
     """Reads how many copies run, before each deployment that changes the base model's component.
 
-    docs/adr/0022-copies-of-the-base-model.md says why.
+    docs/adr/0023-copies-of-the-base-model.md says why.
 
     copy_count:
         The number, for the component's `CopyCount`. A token.

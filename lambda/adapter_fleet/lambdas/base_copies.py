@@ -1,6 +1,6 @@
 """The entry point of the Lambda function that reads how many copies of a base model run.
 
-docs/adr/0022-copies-of-the-base-model.md says why a deployment needs the number.
+docs/adr/0023-copies-of-the-base-model.md says why a deployment needs the number.
 """
 
 from collections.abc import Mapping
