@@ -25,6 +25,10 @@ DEFAULT_SERVER_ERRORS = 10
 _, _INSTANCES, _COPIES = CONTAINER_NAMESPACES
 _SCHEMA = f'SCHEMA("{INVOCATION_NAMESPACE}", InferenceComponentName)'
 _LONG_PERIODS = 3
+# Failures in so many periods in a row span more than the periods between the first and the last: 15 minutes.
+_WAKE_PERIODS = 5
+# An alarm needs a value in each of its periods. Drift checks bring one in each of these.
+_CHECK_PERIOD, _CHECK_PERIODS = Duration.minutes(20), 3
 _WIDTH, _HEIGHT = 8, 6
 _SHOWN = 10
 _VARIANT = "AllTraffic"
@@ -91,17 +95,17 @@ class AdapterFleetMonitoring(Construct):
             ),
             "UncheckedCopies": self._above(
                 "UncheckedCopies",
-                fleet.metric_unchecked_copies(period=PERIOD),
+                fleet.metric_unchecked_copies(period=_CHECK_PERIOD, statistic=cloudwatch.Stats.MINIMUM),
                 0,
                 "New copies of the base model have not been asked whether they have the adapters",
-                periods=12,
+                periods=_CHECK_PERIODS,
             ),
             "NoCapacity": self._above(
                 "NoCapacity",
                 _query("SUM", "NoCapacityInvocationFailures"),
                 0,
                 "Requests find no copy of a base model, for longer than a start from zero takes",
-                periods=_LONG_PERIODS,
+                periods=_WAKE_PERIODS,
                 missing=cloudwatch.TreatMissingData.NOT_BREACHING,
             ),
             "ServerErrors": self._above(

@@ -11,6 +11,7 @@ from aws_cdk.assertions import Template
 from cdk_nag import AwsSolutionsChecks
 
 from multi_adapter_inference import AdapterFleet, AdapterManifest, ArtifactSource
+from multi_adapter_inference.scaling import DEFAULT_WAKE_COOLDOWN
 from tests.constructs.conftest import MakeEndpoint, Resources, WriteManifest
 
 MakeWatched = Callable[..., AdapterFleet]
@@ -105,6 +106,32 @@ def test_limits_are_those_that_are_given(make: MakeWatched, resources: Resources
     assert thresholds["Requests to an adapter fail with 5XX; the dashboard names the ten worst"] == 49
     # In microseconds.
     assert thresholds["An adapter answers slowly; the dashboard names the ten slowest"] == 2_000_000
+
+
+def test_start_from_zero_that_takes_a_quarter_of_an_hour_rings_nothing(
+    make: MakeWatched, resources: Resources
+) -> None:
+    """Failures from the end of one period to the start of another fall into all periods between, and both."""
+    make().monitor()
+    alarm = alarms(resources)[
+        "Requests find no copy of a base model, for longer than a start from zero takes"
+    ]
+    (metric,) = alarm["Metrics"]
+    assert (alarm["EvaluationPeriods"] - 2) * metric["Period"] >= DEFAULT_WAKE_COOLDOWN.to_seconds()
+
+
+def test_alarm_on_copies_that_nobody_asked_has_a_value_in_each_period(
+    make: MakeWatched, resources: Resources
+) -> None:
+    """Passes bring the values, as drift checks every 15 minutes. CloudWatch waits for all of an hour."""
+    make().monitor()
+    alarm = alarms(resources)[
+        "New copies of the base model have not been asked whether they have the adapters"
+    ]
+    assert alarm["Period"] > 15 * 60
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 3600
+    # One pass that has asked them is enough.
+    assert alarm["Statistic"] == "Minimum"
 
 
 def test_topic_gets_every_alarm_and_its_end(
