@@ -47,6 +47,7 @@ from multi_adapter_inference._internal.fleet_alarms import PERIOD, lost_events_a
 from multi_adapter_inference._internal.fleet_base import FleetBase, checked_prefix, stack_arn
 from multi_adapter_inference._internal.fleet_functions import ControlPlane
 from multi_adapter_inference._internal.fleet_triggers import (
+    SCALING_RULE_ID,
     ask_after_scaling,
     check_for_drift,
     read_new_manifests,
@@ -529,7 +530,16 @@ class _FleetValidation:
         self._fleet = fleet
 
     def validate(self) -> list[str]:
-        return [*self._removal_errors(), *self._fleet._tags.errors()]
+        return [*self._removal_errors(), *self._fleet._tags.errors(), *self._scaling_errors()]
+
+    def _scaling_errors(self) -> list[str]:
+        fleet = self._fleet
+        if not fleet.endpoint.scales_copies or fleet.node.try_find_child(SCALING_RULE_ID) is not None:
+            return []
+        return [
+            f"'auto_scale_copies' of '{fleet.endpoint.node.path}' should be called before the fleet"
+            f" '{fleet.node.path}' is added, as the fleet would not ask new copies"
+        ]
 
     def _removal_errors(self) -> list[str]:
         fleet, endpoint = self._fleet, self._fleet.endpoint

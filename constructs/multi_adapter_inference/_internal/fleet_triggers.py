@@ -1,4 +1,4 @@
-"""The EventBridge rules that start a fleet: a new manifest in S3, a re-read of it, a drift check."""
+"""The EventBridge rules that start a fleet: a new manifest in S3, a re-read of it, scaling, a drift check."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from multi_adapter_inference._internal.bound_manifest import ManifestObject
 from multi_adapter_inference._internal.fleet_functions import ControlPlane
 from multi_adapter_inference.fleet_policies import DriftCheck
 
+SCALING_RULE_ID = "Scaling"
 _SCALING_METRICS = ("ConcurrentRequestsPerCopy", "InvocationsPerCopy", "NoCapacityInvocationFailures")
 _EVENT_RETRIES = 24
 _EVENT_AGE = Duration.hours(2)
@@ -83,7 +84,7 @@ def ask_after_scaling(
     }
     events.Rule(
         fleet,
-        "Scaling",
+        SCALING_RULE_ID,
         description=f"Asks new copies of the base model of the fleet {fleet.node.path}",
         event_pattern=events.EventPattern(
             source=["aws.cloudwatch"],
