@@ -219,10 +219,10 @@ class CopyScaling(Construct):
         with error_context(self):
             if min is None and max is None:
                 raise ValueError("one of 'min', 'max' should be given, got none")
-            if min is not None:
-                self._check_least(min)
             if max is not None:
-                self._check_most(max, 0 if min is None else min)
+                self._check_most(max)
+            if min is not None:
+                self._check_least(min, self._max if max is None else max)
         self.scalable_target.scale_on_schedule(
             id,
             schedule=schedule,
@@ -246,16 +246,18 @@ class CopyScaling(Construct):
         """Return the number of requests to the base model that failed as there was no copy."""
         return self._component.metric_no_capacity(**options)
 
-    def _check_least(self, least: int) -> None:
+    def _check_least(self, least: int, most: int) -> None:
         check_whole_number("min", least, at_least=0)
+        if least > most:
+            raise ValueError(f"'min' should be at most 'max', {most}, got {least}")
         if least == 0 and self._min > 0:
             raise ValueError(
                 "'min' should be at least 1, as nothing would start a copy again, got 0; give 'min=0' to"
                 " auto_scale_copies"
             )
 
-    def _check_most(self, most: int, least: int) -> None:
-        check_whole_number("max", most, at_least=least if self._min == 0 else 1)
+    def _check_most(self, most: int) -> None:
+        check_whole_number("max", most, at_least=0 if self._min == 0 else 1)
         if self._max_copies is not None and most > self._max_copies:
             raise ValueError(
                 f"'max' should be at most {self._max_copies}, as that many copies fit on the instances of"

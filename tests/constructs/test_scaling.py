@@ -295,6 +295,8 @@ def test_schedules_change_the_range(make_endpoint: MakeEndpoint, resources: Reso
         ({"min": 0}, "'min' should be at least 1, as nothing would start a copy again, got 0"),
         ({"max": 0}, "'max' should be at least 1, got 0"),
         ({"max": 4}, "'max' should be at most 3, as that many copies fit on the instances"),
+        ({"min": 3, "max": 2}, "'min' should be at most 'max', 2, got 3"),
+        ({"min": 4}, "'min' should be at most 'max', 3, got 4"),
     ],
     ids=str,
 )
