@@ -26,7 +26,8 @@ from adapter_fleet.fleet.steps.smoke_requests import ANY_REQUEST, lacks_adapter
 _SAMPLE_ADAPTERS = 3
 _LEAST_SAMPLE_REQUESTS = 4
 """The number of copies may be older than the requests."""
-_SAMPLE_SECONDS = 15.0
+_SAMPLE_SECONDS = 60.0
+"""Requests that reach each of eleven copies take about this long at a second each."""
 
 _LOOKS_FOR_COPIES = 4
 """Application Auto Scaling may act some time after its alarm, or not at all."""

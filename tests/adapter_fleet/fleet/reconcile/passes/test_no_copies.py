@@ -211,6 +211,19 @@ class TestScaleOut:
         drift(world)
         assert requests(world) - before == 3 * max(4, requests_for(copies))
 
+    def test_sample_goes_on_though_each_answer_takes_seconds(self) -> None:
+        world = in_service(adapter("a"))
+
+        def take_long(operation: str, when: str) -> None:
+            if operation == "InvokeEndpoint p-a" and when == "before":
+                world.clock.time += 2.0
+
+        world.service.around = take_long
+        world.service.copies = 3
+        before = requests(world)
+        drift(world)
+        assert requests(world) - before == requests_for(3)
+
     def test_any_pass_looks_at_new_copies(self) -> None:
         world = in_service(adapter("a"), adapter("b"))
         world.service.copies = 3
