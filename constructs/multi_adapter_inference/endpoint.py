@@ -308,7 +308,7 @@ class MultiAdapterEndpoint(EndpointBase):
     ) -> CopyScaling:
         """Let the copies of the base model follow the load, and the instances follow the copies.
 
-        Call it before you add fleets, so that they ask new copies. Adapters need no scaling of their own.
+        Call it before you add fleets, which ask new copies. Adapters need no scaling of their own.
         `copy_count` is only the number at the start: later deployments keep the copies that run.
         docs/guides/scaling.md has the details.
 
@@ -328,7 +328,8 @@ class MultiAdapterEndpoint(EndpointBase):
         wake_for_adapters:
             Whether failed requests to an adapter start a copy, too. CloudWatch cannot tell this endpoint's
             adapters from others, so a failed request to any component without a copy in the account and
-            region starts one. False: only requests to the base model do. Default: True.
+            region starts one, and one more after each `wake_cooldown` while they keep failing. False: only
+            requests to the base model do. Default: True.
         encryption_key, log_retention, vpc, vpc_subnets, security_groups:
             The settings of the function that reads the copies in a deployment, as of `AdapterFleet`.
         """
