@@ -11,6 +11,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 
+from adapter_fleet.fleet.requests.is_complete import STANDSTILL_PASSES
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import AdapterFleet, DriftCheck, FailurePolicy, IMultiAdapterEndpoint
 from tests.integration.by_hand import V1, changed_settings, client, prompts
@@ -31,12 +32,14 @@ NOT_SIMULATED = {"GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized"}
 class WatchedStack(ScaledStack):
     """A stack whose fleet has a dashboard and alarms; outputs `Dashboard` and `Alarms`."""
 
+    max_model_latency = cdk.Duration.minutes(5)
+
     def _fleet(
         self, stack: cdk.Stack, id: str, fleet: Fleet, endpoint: IMultiAdapterEndpoint, folder: Path
     ) -> AdapterFleet:
         made = super()._fleet(stack, id, fleet, endpoint, folder)
         monitoring = made.monitor(
-            max_model_latency=cdk.Duration.minutes(5), max_convergence_age=cdk.Duration.seconds(20)
+            max_model_latency=self.max_model_latency, max_convergence_age=cdk.Duration.seconds(20)
         )
         cdk.CfnOutput(stack, "Dashboard", value=monitoring.dashboard.dashboard_name)
         names = {name: alarm.alarm_name for name, alarm in monitoring.alarms.items()}
@@ -144,6 +147,13 @@ def wait_for(cloud: LocalCloud, deployed: Deployment, expected: set[str], *, sec
         time.sleep(0.2)
 
 
+def wait_for_one(cloud: LocalCloud, deployed: Deployment, name: str, *, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while name not in (found := ringing(cloud, deployed)):
+        assert time.monotonic() < deadline, found
+        time.sleep(0.2)
+
+
 def test_no_alarm_rings_without_a_fault(cloud: LocalCloud, deployed: Deployment) -> None:
     # Longer than the longest alarm looks back: 60 minutes.
     time.sleep(3600 * SCALE / 4)
@@ -193,6 +203,46 @@ def check_for_drift(cloud: LocalCloud, deployed: Deployment) -> None:
     while machines.describe_execution(executionArn=execution)["status"] == "RUNNING":
         assert time.monotonic() < deadline
         time.sleep(0.2)
+
+
+def test_slow_adapter_rings_until_it_is_not_asked(
+    cloud: LocalCloud, stack: WatchedStack, deployed: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "max_model_latency", cdk.Duration.millis(1))
+    assert stack.update(fleets(stack)).status == "UPDATE_COMPLETE"
+    with stack.load(deployed.outputs["EndpointName"], ADAPTERS, callers=1):
+        wait_for(cloud, deployed, {"Slow"})
+    wait_for(cloud, deployed, set())
+
+
+def test_passes_that_keep_failing_ring_until_one_succeeds(cloud: LocalCloud, deployed: Deployment) -> None:
+    cloud.admin.fail_calls("ListInferenceComponents", code="AccessDeniedException", times=None)
+    for _ in range(STANDSTILL_PASSES):
+        check_for_drift(cloud, deployed)
+    wait_for_one(cloud, deployed, "Standstill")
+    cloud.admin.clear_faults()
+    check_for_drift(cloud, deployed)
+    wait_for(cloud, deployed, set())
+
+
+def test_new_copies_that_nobody_asks_ring_until_somebody_does(
+    cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
+) -> None:
+    base = deployed.outputs["BaseComponentName"]
+    cloud.admin.hold(base)
+    client(cloud, "sagemaker").update_inference_component_runtime_config(
+        InferenceComponentName=base, DesiredRuntimeConfig={"CopyCount": 2}
+    )
+    # The alarm wants a value in each of three periods of 12 s.
+    deadline = time.monotonic() + 90
+    while ringing(cloud, deployed) != {"UncheckedCopies"}:
+        assert time.monotonic() < deadline
+        check_for_drift(cloud, deployed)
+        time.sleep(2)
+    cloud.admin.release(base)
+    stack.wait_for_copies(base, 2)
+    check_for_drift(cloud, deployed)
+    wait_for(cloud, deployed, set(), seconds=60)
 
 
 def test_requests_without_a_copy_ring_until_there_is_one(
