@@ -225,22 +225,33 @@ def test_passes_that_keep_failing_ring_until_one_succeeds(cloud: LocalCloud, dep
     wait_for(cloud, deployed, set())
 
 
-def test_new_copies_that_nobody_asks_ring_until_somebody_does(
+def change_least_copies(cloud: LocalCloud, base: str, least: int) -> None:
+    client(cloud, "application-autoscaling").register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=f"inference-component/{base}",
+        ScalableDimension="sagemaker:inference-component:DesiredCopyCount",
+        MinCapacity=least,
+        MaxCapacity=2,
+    )
+
+
+def test_new_copies_that_nobody_can_ask_ring_until_somebody_does(
     cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
 ) -> None:
     base = deployed.outputs["BaseComponentName"]
-    cloud.admin.hold(base)
-    client(cloud, "sagemaker").update_inference_component_runtime_config(
-        InferenceComponentName=base, DesiredRuntimeConfig={"CopyCount": 2}
-    )
+    cloud.admin.fail_calls("InvokeEndpoint", code="AccessDeniedException", times=None)
+    change_least_copies(cloud, base, 2)
+    stack.wait_for_copies(base, 2)
     # The alarm wants a value in each of three periods of 12 s.
     deadline = time.monotonic() + 90
-    while ringing(cloud, deployed) != {"UncheckedCopies"}:
-        assert time.monotonic() < deadline
+    while "UncheckedCopies" not in (found := ringing(cloud, deployed)):
+        assert time.monotonic() < deadline, found
         check_for_drift(cloud, deployed)
         time.sleep(2)
-    cloud.admin.release(base)
-    stack.wait_for_copies(base, 2)
+    cloud.admin.clear_faults()
+    # A deployment tries again what failed for want of access.
+    assert stack.update(fleets(stack, four="triage")).status == "UPDATE_COMPLETE"
+    assert stack.update(fleets(stack)).status == "UPDATE_COMPLETE"
     check_for_drift(cloud, deployed)
     wait_for(cloud, deployed, set(), seconds=60)
 
@@ -249,13 +260,7 @@ def test_requests_without_a_copy_ring_until_there_is_one(
     cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
 ) -> None:
     base, endpoint = deployed.outputs["BaseComponentName"], deployed.outputs["EndpointName"]
-    sagemaker = client(cloud, "application-autoscaling")
-    target = {
-        "ServiceNamespace": "sagemaker",
-        "ResourceId": f"inference-component/{base}",
-        "ScalableDimension": "sagemaker:inference-component:DesiredCopyCount",
-    }
-    sagemaker.register_scalable_target(**target, MinCapacity=0, MaxCapacity=2)
+    change_least_copies(cloud, base, 0)
     stack.scale(base, 0)
     deadline = time.monotonic() + 40
     while "NoCapacity" not in ringing(cloud, deployed):
