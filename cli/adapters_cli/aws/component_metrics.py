@@ -8,9 +8,11 @@ asked for the components that are shown.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from adapters_cli.aws.account import Account
+from adapters_cli.aws.parallel_reads import read_each
 
 _NAMESPACE = "AWS/SageMaker"
 _INSTANCES = "/aws/sagemaker/Endpoints"
@@ -81,13 +83,16 @@ class ComponentMetrics:
 
     def load(self, start: float, end: float) -> LoadReading:
         """Return what each component did, but for the least busy ones of more than 500."""
-        queries = [
-            {"Id": name, "Expression": _sum_query(metric), "Period": _PERIOD_SECONDS}
-            for name, metric in _SUMS.items()
-        ]
+
+        def sums(name: str) -> list[Any]:
+            query = {"Id": name, "Expression": _sum_query(_SUMS[name]), "Period": _PERIOD_SECONDS}
+            return list(self._results([query], start, end))
+
+        # [V API reference] A call may have one query of Metrics Insights only.
+        found = read_each(_SUMS, sums)
         loads: dict[str, ComponentLoad] = {}
         asked = 0
-        for result in self._results(queries, start, end):
+        for result in chain.from_iterable(found.values()):
             load = loads.setdefault(result["Label"], ComponentLoad())
             values: Sequence[float] = result["Values"]
             setattr(load, result["Id"], getattr(load, result["Id"]) + sum(values))

@@ -49,6 +49,8 @@ class FakeCloudWatch:
         self, *, MetricDataQueries: list[dict[str, Any]], StartTime: datetime, EndTime: datetime
     ) -> Iterator[dict[str, Any]]:
         assert len(MetricDataQueries) <= 500
+        # [V API reference] One query of Metrics Insights in a call.
+        assert sum("Expression" in query for query in MetricDataQueries) <= 1
         self.queries += len(MetricDataQueries)
         for query in MetricDataQueries:
             for result in self._answer(query, StartTime.timestamp(), EndTime.timestamp()):
