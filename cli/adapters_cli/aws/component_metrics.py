@@ -45,6 +45,19 @@ class ComponentLoad:
     microseconds: float = 0.0
     last_request: float | None = None
 
+    def add(self, result: Mapping[str, Any]) -> None:
+        """Add a result of CloudWatch, whose Id is the name of a field."""
+        name: str = result["Id"]
+        setattr(self, name, getattr(self, name) + sum(result["Values"]))
+        if name == "requests":
+            asked = (
+                at.timestamp()
+                for at, value in zip(result["Timestamps"], result["Values"], strict=True)
+                if value
+            )
+            latest = max(asked, default=None)
+            self.last_request = max(filter(None, (self.last_request, latest)), default=None)
+
     @property
     def errors(self) -> float:
         """Requests that were refused or failed."""
@@ -91,18 +104,21 @@ class ComponentMetrics:
         # [V API reference] A call may have one query of Metrics Insights only.
         found = read_each(_SUMS, sums)
         loads: dict[str, ComponentLoad] = {}
-        asked = 0
         for result in chain.from_iterable(found.values()):
-            load = loads.setdefault(result["Label"], ComponentLoad())
-            values: Sequence[float] = result["Values"]
-            setattr(load, result["Id"], getattr(load, result["Id"]) + sum(values))
-            if result["Id"] == "requests" and any(values):
-                asked += 1
-                times = [
-                    at.timestamp() for at, value in zip(result["Timestamps"], values, strict=True) if value
-                ]
-                load.last_request = max(times, default=None)
+            loads.setdefault(result["Label"], ComponentLoad()).add(result)
+        asked = sum(1 for load in loads.values() if load.requests)
         return LoadReading(start=start, end=end, loads=loads, complete=asked < _MOST_SERIES)
+
+    def load_of(self, component: str, start: float, end: float) -> ComponentLoad:
+        """Return what one component did."""
+        queries = [
+            _query(0, _NAMESPACE, metric, {_DIMENSION: component}, _PERIOD_SECONDS, "Sum") | {"Id": name}
+            for name, metric in _SUMS.items()
+        ]
+        load = ComponentLoad()
+        for result in self._results(queries, start, end):
+            load.add(result)
+        return load
 
     def slowest(
         self, components: Iterable[str], start: float, end: float, *, percentile: int

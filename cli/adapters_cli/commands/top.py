@@ -20,7 +20,7 @@ from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_statu
 from adapters_cli.fleets.tiers import LoraLimits, Tier, estimated_tiers, lora_limits
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.tables import print_rows, table
-from adapters_cli.output.text import counted, duration, printable, timestamp
+from adapters_cli.output.text import counted, duration, latency, printable, timestamp
 
 _HEADINGS = ("ADAPTER", "STATE", "REQUESTS", "PER MIN", "ERRORS", "MEAN", "P99", "TIER", "LAST")
 _SPARE = ("PER MIN", "MEAN", "STATE", "TIER")
@@ -225,17 +225,11 @@ def _cells(row: TopRow, view: TopView) -> tuple[str, ...]:
         f"{load.requests:,.0f}",
         f"{load.requests / minutes:,.1f}",
         f"{load.errors:,.0f}",
-        _seconds(load.mean_seconds),
-        _seconds(slowest),
+        latency(load.mean_seconds),
+        latency(slowest),
         row.tier or "-",
         "-" if load.last_request is None else duration(view.seen.at - load.last_request),
     )
-
-
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value * 1000:,.0f}ms" if value < 1 else f"{value:,.1f}s"
 
 
 def _document(view: TopView) -> dict[str, Any]:
