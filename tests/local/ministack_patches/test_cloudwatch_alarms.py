@@ -154,6 +154,33 @@ def test_topic_is_told(cloudwatch: Any, client: Callable[..., Any], alarm: str) 
     assert (told["AlarmName"], told["NewStateValue"]) == (alarm, "ALARM")
 
 
+def test_rule_gets_an_event_when_an_alarm_of_its_metric_rings(
+    cloudwatch: Any, client: Callable[..., Any], alarm: str
+) -> None:
+    queue = client("sqs").create_queue(QueueName=alarm)["QueueUrl"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    metric = {"name": ["Errors"], "dimensions": {"Component": ["a"]}, "namespace": [alarm]}
+    pattern = {
+        "source": ["aws.cloudwatch"],
+        "detail-type": ["CloudWatch Alarm State Change"],
+        "detail": {
+            "state": {"value": ["ALARM"]},
+            "configuration": {"metrics": {"metricStat": {"metric": metric}}},
+        },
+    }
+    client("events").put_rule(Name=alarm, EventPattern=json.dumps(pattern))
+    client("events").put_targets(Rule=alarm, Targets=[{"Id": "queue", "Arn": arn}])
+    watch(cloudwatch, alarm)
+    put(cloudwatch, alarm)
+    (message,) = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
+    event = json.loads(message["Body"])
+    assert event["detail"]["alarmName"] == alarm
+    assert event["detail"]["state"]["value"] == "ALARM"
+    assert event["resources"][0].endswith(f":alarm:{alarm}")
+
+
 def test_template_may_have_an_alarm_of_metric_math(cloudwatch: Any, stack: Stack) -> None:
     resources = {
         "Alarm": {
