@@ -215,6 +215,12 @@ def lonely_topic(account: AccountInOrder) -> None:
     monitor(account, account.client("sns").create_topic(Name=f"lonely-{account.suffix}")["TopicArn"])
 
 
+def topic_of_aws_key(account: AccountInOrder) -> None:
+    attributes = {"KmsMasterKeyId": "alias/aws/sns"}
+    made = account.client("sns").create_topic(Name=f"encrypted-{account.suffix}", Attributes=attributes)
+    monitor(account, made["TopicArn"])
+
+
 def monitor(account: AccountInOrder, topic: str) -> None:
     account.file.write_text(f'{account.file.read_text()}\n[monitoring]\ntopic_arn = "{topic}"\n')
 
@@ -304,6 +310,7 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
     (no_secret, "secret", "error", "there is no secret 'hub-token'", "aws secretsmanager create-secret"),
     (no_topic, "topic", "error", "there is no topic", "aws sns create-topic --name nobody-made-it"),
     (topic_elsewhere, "topic", "error", "got one in eu-west-1", "aws sns list-topics"),
+    (topic_of_aws_key, "topic", "error", "with which CloudWatch cannot publish", "set-topic-attributes"),
     (lonely_topic, "topic", "warning", "nobody gets an alarm", "aws sns subscribe"),
     (too_little_memory, "memory", "error", "it does not fit", "adapters capacity --environment"),
     (key_disabled, "key", "error", "should be enabled, got Disabled", "aws kms enable-key"),

@@ -24,6 +24,7 @@ _CREATIONS = (
 )
 _FLEET_CREATIONS = ("lambda:CreateFunction", "states:CreateStateMachine", "dynamodb:CreateTable")
 _GONE = "NoSuchEntity"
+_KEY_OF_SNS = "alias/aws/sns"
 
 
 def check_bootstrap(deployment: Deployment) -> Iterator[Finding]:
@@ -155,6 +156,14 @@ def check_topic(deployment: Deployment) -> Iterator[Finding]:
         name = topic.rpartition(":")[2]
         yield check.error(
             f"there is no topic {topic}", f"aws sns create-topic --name {name} --region {region}"
+        )
+        return
+    if found.get("KmsMasterKeyId") == _KEY_OF_SNS:
+        yield check.error(
+            f"SNS's own key ({_KEY_OF_SNS}) encrypts {topic}, with which CloudWatch cannot publish; take a"
+            " key whose policy lets cloudwatch.amazonaws.com use it",
+            f"aws sns set-topic-attributes --topic-arn {topic} --attribute-name KmsMasterKeyId"
+            f" --attribute-value KEY-ARN --region {region}",
         )
         return
     if found.get("SubscriptionsConfirmed") == "0":
