@@ -74,8 +74,12 @@ class Alarms:
         return [now - ago * windows.seconds for ago in reversed(range(count))]
 
     def evaluate(self, alarm: dict[str, Any]) -> None:
-        """Evaluate an alarm of the current account and region; a wrong expression is only logged."""
-        self._evaluate_at(alarm, self._clock())
+        """Evaluate an alarm of the current account and region; a wrong expression is only logged.
+
+        Without a new period, the newest one is evaluated again: its values may have come late.
+        """
+        for moment in self._due(alarm) or [self._clock()]:
+            self._evaluate_at(alarm, moment)
 
     def _evaluate_at(self, alarm: dict[str, Any], moment: float) -> None:
         windows = Windows.of(alarm, moment, self._scale())

@@ -254,6 +254,15 @@ def test_period_that_nobody_looked_at_in_time_still_counts() -> None:
     assert late.acted == [6_240]
 
 
+def test_values_that_are_put_leave_out_no_period() -> None:
+    late = Late("100000000004")
+    late.put(9)
+    late.now += 240
+    with scope("100000000004", "us-east-1"):
+        late.alarms.evaluate(cloudwatch_service._alarms["late"])
+    assert late.went_through() == ["ALARM", "OK"]
+
+
 def test_policy_is_invoked_again_each_minute_while_the_alarm_rings() -> None:
     late = Late("100000000002", TreatMissingData="ignore")
     late.put(9)
