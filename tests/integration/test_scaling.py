@@ -87,7 +87,8 @@ class Story:
             StepScalingPolicyConfiguration={
                 "AdjustmentType": "ChangeInCapacity",
                 "MetricAggregationType": "Maximum",
-                "Cooldown": 60,
+                # One caller is no load for which a copy stays: its answers have to come within this time.
+                "Cooldown": 900,
                 "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
             },
         )["PolicyARN"]

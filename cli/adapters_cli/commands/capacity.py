@@ -144,6 +144,10 @@ def capacity(
     room for them, and the setting to change. Ends with 1 if more are asked than there is room for.
     """
     if from_usage:
+        if (environment, manifest, adapters) != (None, None, None):
+            raise typer.BadParameter(
+                "--from-usage is about a live fleet; leave out --environment, --manifest and --adapters"
+            )
         with reported_errors():
             account = account_of(context)
             raise typer.Exit(_show_usage(account, stack, fleet, table_name, hours=since, as_json=as_json))

@@ -1,5 +1,6 @@
 """`adapters remove`: remove adapters from a manifest, here or in S3."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -46,6 +47,7 @@ def remove(
     fleet: FleetOption = None,
     table_name: TableOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
     """Remove adapters from a manifest.
 
@@ -74,7 +76,10 @@ def remove(
             yes=yes,
         )
         editable.update(lambda present: without(present, names, where=editable.where, folder=editable.folder))
-        typer.echo(f"{counted(len(unique), 'adapter')} removed from {editable.where}")
+        if as_json:
+            typer.echo(json.dumps({"manifest": editable.where, "removed": unique}, indent=2))
+        else:
+            typer.echo(f"{counted(len(unique), 'adapter')} removed from {editable.where}")
         print_note(_next_step(editable, target))
 
 

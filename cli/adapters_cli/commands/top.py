@@ -20,12 +20,13 @@ from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_statu
 from adapters_cli.fleets.tiers import LoraLimits, Tier, estimated_tiers, lora_limits
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.tables import print_rows, table
-from adapters_cli.output.text import counted, duration, printable, timestamp
+from adapters_cli.output.text import counted, duration, latency, printable, timestamp
 
 _HEADINGS = ("ADAPTER", "STATE", "REQUESTS", "PER MIN", "ERRORS", "MEAN", "P99", "TIER", "LAST")
 _SPARE = ("PER MIN", "MEAN", "STATE", "TIER")
 _PERCENTILE = 99
-_LINES_AROUND = 5
+_LINES_AROUND = 6
+"""Title, headings, a note on columns, a note on rows, totals, and the cursor."""
 _MINUTE = 60.0
 
 
@@ -157,7 +158,13 @@ def screen(view: TopView, height: int) -> RenderableType:
     hidden = len(view.rows) - room
     parts: list[RenderableType] = [
         Text(printable(_title(view)), style="bold"),
-        table(_HEADINGS, [_cells(row, view) for row in view.rows[:room]], styled=1, spare=_SPARE),
+        table(
+            _HEADINGS,
+            [_cells(row, view) for row in view.rows[:room]],
+            styled=_HEADINGS.index("STATE"),
+            spare=_SPARE,
+            text=False,
+        ),
     ]
     if hidden > 0:
         parts.append(Text(f"and {hidden} more", style="dim"))
@@ -185,7 +192,8 @@ def _print(view: TopView) -> None:
 
 def _title(view: TopView) -> str:
     target = view.seen.newest.request.target
-    return f"{view.seen.fleet.name} on {target.endpoint}: the last {duration(view.reading.seconds - _MINUTE)}"
+    minutes = view.reading.seconds / _MINUTE - 1
+    return f"{view.seen.fleet.name} on {target.endpoint}: the last {minutes:.0f}m"
 
 
 def _totals(view: TopView) -> str:
@@ -207,25 +215,21 @@ def _totals(view: TopView) -> str:
 
 def _cells(row: TopRow, view: TopView) -> tuple[str, ...]:
     load, slowest = row.load, view.slowest.get(row.component)
+    # The present minute has not passed yet.
+    minutes = (min(view.seen.at, view.reading.end) - view.reading.start) / _MINUTE
     if not load.requests:
         return row.name, row.state, "-", "-", "-", "-", "-", "-", "-"
     return (
         row.name,
         row.state,
         f"{load.requests:,.0f}",
-        f"{load.requests / (view.reading.seconds / _MINUTE):,.1f}",
+        f"{load.requests / minutes:,.1f}",
         f"{load.errors:,.0f}",
-        _seconds(load.mean_seconds),
-        _seconds(slowest),
+        latency(load.mean_seconds),
+        latency(slowest),
         row.tier or "-",
         "-" if load.last_request is None else duration(view.seen.at - load.last_request),
     )
-
-
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value * 1000:,.0f}ms" if value < 1 else f"{value:,.1f}s"
 
 
 def _document(view: TopView) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def _print(total: Mapping[str, Usage], prices: PriceList | None) -> None:
         for who, usage in total.items()
     ]
     if sys.stdout.isatty():
-        Console().print(table(_HEADINGS, rows, styled=0, spare=_SPARE))
+        Console().print(table(_HEADINGS, rows, styled=0, spare=_SPARE, text=False))
     else:
         print_rows(_HEADINGS, rows, styled=0)
     if prices is not None:

@@ -36,11 +36,14 @@ class TokenPattern:
 ANSWERED = TokenPattern(
     text="answered adapter",
     pattern=re.compile(
-        r"answered adapter=(?P<adapter>\S*) prompt_tokens=(?P<prompt>\d+)"
+        r"answered adapter=(?P<adapter>[^\s.]*)\S* prompt_tokens=(?P<prompt>\d+)"
         r" completion_tokens=(?P<completion>\d+)"
     ),
 )
-"""The line of the embedded cloud's engine. LMI and vLLM print none unless they are made to."""
+"""The line of the embedded cloud's engine. LMI and vLLM print none unless they are made to.
+
+After an update, the engine's name of an adapter is its component's with a number: `acme.2`.
+"""
 
 
 @dataclass
@@ -76,13 +79,16 @@ Table = dict[str, dict[str, Usage]]
 
 def read_usage(
     account: Account,
-    components: Mapping[str, str],
+    components: Iterable[str],
     base: str,
     start: float,
     end: float,
     tokens: TokenPattern | None,
 ) -> Table:
-    """Return the use of components by day. `components` names them, as containers do, by component."""
+    """Return the use of components by day.
+
+    The tokens of others that the base serves, such as of an adapter of a stack, are under their own names.
+    """
     table: Table = defaultdict(lambda: defaultdict(Usage))
     # Hours, unless the first one begins a day: CloudWatch's days are whole ones in UTC.
     period = int(_HOUR if start % DAY else DAY)
@@ -90,7 +96,7 @@ def read_usage(
     for component, at, requests in found:
         table[_day(at)][component].requests += requests
     for at, component, prompt, completion in _tokens(account, base, start, end, tokens):
-        usage = table[_day(at)][component if component in components else base]
+        usage = table[_day(at)][component]
         usage.prompt_tokens += prompt
         usage.completion_tokens += completion
     return table

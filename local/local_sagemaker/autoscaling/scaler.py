@@ -9,19 +9,23 @@ from local_sagemaker.autoscaling.decisions import step_capacity, tracked_capacit
 from local_sagemaker.autoscaling.records import Activity, Capacity, Policy, Scalable, Target
 from local_sagemaker.errors import ApiError
 
-# [V API reference] The cool-downs of target tracking where the policy has none, also of other services.
-_TRACKING_COOLDOWN = 300
-# How many activities of a target are kept. [V] AWS keeps those of six weeks.
+# [V API reference] The cool-down of a policy that has none.
+_DEFAULT_COOLDOWN = 300
+# How many activities are kept, of all targets together. [V] AWS keeps those of six weeks.
 _ACTIVITIES = 200
 
 
 @dataclass
 class _Cooldown:
-    """What happened last: when the pauses after adding and removing end, and the copies wanted then."""
+    """What happened last: when the pauses after adding and removing end, and the copies wanted then.
+
+    before is how many copies there were when the pause after adding began.
+    """
 
     out_until: float = -math.inf
     in_until: float = -math.inf
     wanted: int = 0
+    before: int = 0
 
 
 class Scaler:
@@ -41,8 +45,12 @@ class Scaler:
         if capacity is None or value is None:
             return
         threshold = float(alarm.get("Threshold") or 0)
-        wanted = step_capacity(policy.configuration, capacity.desired, value, threshold)
-        pause = float(policy.configuration.get("Cooldown") or 0)
+        cooldown, current = self._cooldowns.get(target.resource, _Cooldown()), capacity.desired
+        if self._clock() < cooldown.out_until:
+            # [V API reference, StepScalingPolicyConfiguration] What was added counts as a part of the step.
+            current = min(current, cooldown.before)
+        wanted = step_capacity(policy.configuration, current, value, threshold)
+        pause = float(policy.configuration.get("Cooldown", _DEFAULT_COOLDOWN))
         if wanted is not None:
             self._scale_to(target, capacity, wanted, _cause(alarm, policy), out_pause=pause, in_pause=pause)
 
@@ -64,8 +72,8 @@ class Scaler:
             capacity,
             wanted,
             _cause(alarm, policy),
-            out_pause=float(policy.configuration.get("ScaleOutCooldown", _TRACKING_COOLDOWN)),
-            in_pause=float(policy.configuration.get("ScaleInCooldown", _TRACKING_COOLDOWN)),
+            out_pause=float(policy.configuration.get("ScaleOutCooldown", _DEFAULT_COOLDOWN)),
+            in_pause=float(policy.configuration.get("ScaleInCooldown", _DEFAULT_COOLDOWN)),
         )
 
     def bring_in_bounds(self, target: Target, cause: str) -> None:
@@ -97,10 +105,15 @@ class Scaler:
         if self._change(target, bounded, cause):
             cooldown = self._cooldowns.setdefault(target.resource, _Cooldown())
             cooldown.wanted = bounded
+            now = self._clock()
             if outward:
-                cooldown.out_until = self._clock() + out_pause * self._scale()
+                if now >= cooldown.out_until:
+                    cooldown.before = capacity.desired
+                cooldown.out_until = now + out_pause * self._scale()
+                # [V user guide] The cool-down of a removal ends when copies are added.
+                cooldown.in_until = -math.inf
             else:
-                cooldown.in_until = self._clock() + in_pause * self._scale()
+                cooldown.in_until = now + in_pause * self._scale()
 
     def _busy(self, target: Target) -> bool:
         """Whether an earlier change of its own is in progress."""

@@ -2,7 +2,7 @@
 
 Faults of ministack: an alarm takes every metric of its name whatever its dimensions, is evaluated only when
 somebody calls PutMetricData, counts its periods as one, ignores DatapointsToAlarm and TreatMissingData, and
-refuses Metrics. Only topics are told of it.
+refuses Metrics. Only topics are told of it, and EventBridge gets no event.
 """
 
 import json
@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from ministack.core import responses
-from ministack.services import cloudwatch
+from ministack.services import cloudwatch, eventbridge
 from ministack.services.cloudformation import provisioners
 
 from local_sagemaker.ministack_patches.cloudwatch_metrics import StoredMetrics
 from local_sagemaker.ministack_patches.internals import expect
-from local_sagemaker.monitoring.alarm_state import Evaluation, Windows, evaluated
+from local_sagemaker.monitoring.alarm_state import Evaluation, Windows, evaluated, period
 from local_sagemaker.monitoring.metric_reader import Series, Span, read
 from local_sagemaker.monitoring.queries import answers
 
@@ -44,17 +44,23 @@ class Alarms:
         # By the alarm's ARN: the begin of the newest period that was looked at, and when its actions ran.
         self._looked_at: dict[str, float] = {}
         self._acted: dict[str, float] = {}
+        # Events by account and region. Alarms may ring on the thread of a function that has logged a metric.
+        self._events: list[tuple[str, str, dict[str, Any]]] = []
 
     def on_action(self, prefix: str, action: Action) -> None:
         """Call a function for the actions of alarms that begin with a prefix."""
         self._actions[prefix] = action
 
     def tick(self) -> None:
-        """Evaluate every alarm that has a new period behind it."""
+        """Evaluate every alarm that has a new period behind it, and send the events of all that changed."""
         for (account, region, _), alarm in list(cloudwatch._alarms._data.items()):
             with scope(account, region):
                 for moment in self._due(alarm):
                     self._evaluate_at(alarm, moment)
+        while self._events:
+            account, region, event = self._events.pop(0)
+            with scope(account, region):
+                eventbridge._put_events({"Entries": [event]}, allow_aws_source=True)
 
     def _due(self, alarm: Mapping[str, Any]) -> list[float]:
         """A moment after each period that is over and was not looked at, the oldest first.
@@ -68,8 +74,12 @@ class Alarms:
         return [now - ago * windows.seconds for ago in reversed(range(count))]
 
     def evaluate(self, alarm: dict[str, Any]) -> None:
-        """Evaluate an alarm of the current account and region; a wrong expression is only logged."""
-        self._evaluate_at(alarm, self._clock())
+        """Evaluate an alarm of the current account and region; a wrong expression is only logged.
+
+        Without a new period, the newest one is evaluated again: its values may have come late.
+        """
+        for moment in self._due(alarm) or [self._clock()]:
+            self._evaluate_at(alarm, moment)
 
     def _evaluate_at(self, alarm: dict[str, Any], moment: float) -> None:
         windows = Windows.of(alarm, moment, self._scale())
@@ -114,6 +124,7 @@ class Alarms:
             cloudwatch._dispatch_alarm_actions(alarm, before, evaluation.state, evaluation.reason)
             cloudwatch._evaluate_parent_alarms(alarm)
             self._acted.pop(arn, None)
+            self._events.append((responses.get_account_id(), responses.get_region(), _event(alarm, before)))
         if evaluation.state == "ALARM" and now - self._acted.get(arn, 0.0) >= _REPEAT_SECONDS * self._scale():
             self._acted[arn] = now
             self._act(alarm, evaluation.value)
@@ -130,6 +141,7 @@ class Alarms:
         """Replace ministack's evaluation, and take Metrics in alarms of the API and of templates."""
         for name in ("_alarms", "_evaluate_alarm", "_record_history", "_dispatch_alarm_actions"):
             expect(hasattr(cloudwatch, name), f"cloudwatch.{name} exists")
+        expect(hasattr(eventbridge, "_put_events"), "eventbridge._put_events sends events")
         expect(hasattr(cloudwatch, "_put_metric_alarm"), "cloudwatch._put_metric_alarm puts alarms")
         expect(hasattr(provisioners, "_cw_metric_alarm_record"), "provisioners has records of alarms")
         put, record = cloudwatch._put_metric_alarm, provisioners._cw_metric_alarm_record
@@ -154,6 +166,50 @@ class Alarms:
         cloudwatch._put_metric_alarm = put_with_metrics
         provisioners._cw_metric_alarm_record = record_with_metrics
         cloudwatch._evaluate_alarm = self.evaluate
+
+
+def _event(alarm: Mapping[str, Any], before: str) -> dict[str, Any]:
+    """[V user guide, "Alarm events and EventBridge"] The event of an alarm that has changed its state."""
+    metrics = []
+    for query in alarm.get("Metrics") or [_query(alarm)]:
+        shown = {"id": query["Id"], "returnData": query.get("ReturnData", True)}
+        if "MetricStat" in query:
+            stat = query["MetricStat"]
+            dimensions = {item["Name"]: item["Value"] for item in stat["Metric"].get("Dimensions") or ()}
+            metric = {
+                "namespace": stat["Metric"]["Namespace"],
+                "name": stat["Metric"]["MetricName"],
+                "dimensions": dimensions,
+            }
+            shown["metricStat"] = {"metric": metric, "period": stat["Period"], "stat": stat["Stat"]}
+        else:
+            shown["expression"] = query["Expression"]
+        metrics.append(shown)
+    detail = {
+        "alarmName": alarm["AlarmName"],
+        "configuration": {"description": alarm.get("AlarmDescription") or "", "metrics": metrics},
+        "previousState": {"value": before},
+        "state": {"value": alarm["StateValue"], "reason": alarm["StateReason"]},
+    }
+    return {
+        "Source": "aws.cloudwatch",
+        "DetailType": "CloudWatch Alarm State Change",
+        "Detail": json.dumps(detail),
+        "Resources": [alarm["AlarmArn"]],
+    }
+
+
+def _query(alarm: Mapping[str, Any]) -> dict[str, Any]:
+    """The metric of an alarm without Metrics, as one of them."""
+    names = ("Namespace", "MetricName", "Dimensions")
+    return {
+        "Id": "m1",
+        "MetricStat": {
+            "Metric": {name: alarm[name] for name in names if name in alarm},
+            "Period": period(alarm),
+            "Stat": alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average",
+        },
+    }
 
 
 def _take_metrics(alarm: dict[str, Any], metrics: list[dict[str, Any]]) -> dict[str, Any]:

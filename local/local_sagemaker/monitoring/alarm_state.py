@@ -4,7 +4,7 @@
 last EvaluationPeriods periods, and is in ALARM if DatapointsToAlarm of their values breach the threshold.
 Missing values count as TreatMissingData says. With `missing`, the state is INSUFFICIENT_DATA if all are
 missing, and ALARM if the oldest one present is at least DatapointsToAlarm periods old and none of those
-present is fine.
+present is fine. With `ignore`, the state stays as it is while too few values breach and none is fine.
 """
 
 import math
@@ -77,6 +77,8 @@ def evaluated(alarm: Mapping[str, Any], values: Sequence[float | None]) -> Evalu
     rings = breaching >= needed or (
         treatment == "missing" and breaching == len(present) and _oldest(values) >= needed
     )
+    if treatment == "ignore" and not rings and breaching == len(present):
+        return None
     shown = ", ".join(f"{value:g}" for value in present) or "no datapoint"
     reason = (
         f"Threshold Crossed: {breaching} out of the last {len(values)} datapoints [{shown}] "

@@ -17,6 +17,8 @@ from local_sagemaker.monitoring.search import Search
 
 Value = float | str | list[Series]
 
+_MOST_SERIES = 500
+
 _ARITHMETIC: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -57,9 +59,8 @@ class Expressions:
 
     def value(self, text: str) -> list[Series]:
         """The series of an expression; ValueError if it is not one that this module knows."""
-        source = text.strip().replace("&&", " and ").replace("||", " or ").replace("^", "**")
         try:
-            tree = ast.parse(source, mode="eval")
+            tree = ast.parse(text.strip().replace("^", "**"), mode="eval")
         except SyntaxError as error:
             raise ValueError(f"not an expression: {text!r}") from error
         value = self._of(tree.body)
@@ -132,7 +133,8 @@ class Expressions:
                 series = read(self._metrics, [metric], span, statistic, label)
                 if series.values:
                     found.append(series)
-        return sorted(found, key=lambda one: one.label)
+        # [V user guide] A search has up to 500 series; [I] which ones, no source says.
+        return sorted(found, key=lambda one: one.label)[:_MOST_SERIES]
 
     def _filled(self, series: Series, filling: Value) -> Series:
         values: dict[float, float] = {}

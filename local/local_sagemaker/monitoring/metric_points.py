@@ -2,7 +2,7 @@
 
 To ministack's CloudWatch, `Points` is a list of points: dictionaries with Timestamp, Value, Unit, Dimensions,
 and Count, which is how often the value came. Here they are three numbers each. Equal values of one second
-share a point, or of less where time is scaled; after some minutes those of one minute do, and after an hour
+share a point, or of less where time is scaled; after a quarter those of one minute do, and after an hour
 those of five minutes. After some hours points are dropped. [V GetMetricStatistics] CloudWatch too keeps
 values of less than a minute for 3 hours only, and then minutes.
 """
@@ -18,8 +18,9 @@ Point = dict[str, Any]
 _STEP = math.log(1.02)
 # How many of the latest points a new value is compared with.
 _COMPARED = 40
-# From which age on values of how many seconds share points, the oldest first.
-_LEVELS = ((3_600, 300), (300, 60))
+# From which age on values of how many seconds share points, the oldest first. Alarms of target tracking look
+# back at ten minutes of 10 s each.
+_LEVELS = ((3_600, 300), (900, 60))
 KEPT_SECONDS = 3 * 3_600
 # A series is compacted when it has so many points, and has doubled since the last time.
 _FEWEST = 64

@@ -13,8 +13,11 @@ def answers(
 ) -> dict[str, list[Series]]:
     """The series of every query by its Id; ValueError for a wrong query.
 
-    Periods last `scale` of their time.
+    Periods last `scale` of their time. [V API reference] There may be one query of Metrics Insights; [T] an
+    alarm is refused in the same case.
     """
+    if sum(_is_select(query.get("Expression") or "") for query in queries) > 1:
+        raise ValueError("only one Metrics Insights query may be given")
     plain = {query["Id"]: query for query in queries if not query.get("Expression")}
     results = {
         name: [_metric(metrics, query["MetricStat"], start, end, scale)] for name, query in plain.items()

@@ -22,5 +22,7 @@ class CopyLog:
         except OSError:
             return []
         complete = content if whole else content[: content.rfind(b"\n") + 1]
+        if len(content) == _MOST_BYTES and not complete:
+            complete = content  # a part of a longer line
         self._offset += len(complete)
         return complete.decode(errors="replace").splitlines()

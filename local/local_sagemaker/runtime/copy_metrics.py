@@ -71,8 +71,8 @@ class CopyMetrics:
         """Measure what is due, and read what the copies have printed."""
         for endpoint in self._endpoints.all():
             self._concurrency(endpoint)
-            if self._due(endpoint):
-                self._utilisation(endpoint)
+            if (seconds := self._due(endpoint)) is not None:
+                self._utilisation(endpoint, seconds)
         self.read_logs()
 
     def _bases(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> list[BaseComponent]:
@@ -94,18 +94,18 @@ class CopyMetrics:
             dimensions = {"EndpointName": endpoint.name, "VariantName": variant["VariantName"]}
             publish(NAMESPACE, "ConcurrentRequestsPerModel", dimensions, float(total))
 
-    def _due(self, endpoint: EndpointRecord) -> bool:
-        now, scale = self._context.clock.now(), self._context.settings.value.time_scale
-        every = endpoint.config.get("MetricsConfig", {}).get(
-            "MetricPublishFrequencyInSeconds", _PUBLISH_SECONDS
-        )
-        if now - self._published.get(endpoint.arn, 0.0) < every * scale:
-            return False
+    def _due(self, endpoint: EndpointRecord) -> float | None:
+        """The seconds since the last publication if the next one is due; the first covers one of them."""
+        config, now = endpoint.config.get("MetricsConfig", {}), self._context.clock.now()
+        every = float(config.get("MetricPublishFrequencyInSeconds", _PUBLISH_SECONDS))
+        every *= self._context.settings.value.time_scale
+        passed = now - self._published[endpoint.arn] if endpoint.arn in self._published else every
+        if passed < every:
+            return None
         self._published[endpoint.arn] = now
-        return True
+        return passed
 
-    def _utilisation(self, endpoint: EndpointRecord) -> None:
-        seconds = _PUBLISH_SECONDS * self._context.settings.value.time_scale
+    def _utilisation(self, endpoint: EndpointRecord, seconds: float) -> None:
         idle = self._context.settings.value.idle_invocations == "zero"
         for variant in endpoint.config["ProductionVariants"]:
             cpu, memory, reserved = 0.0, 0, 0.0

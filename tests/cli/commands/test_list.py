@@ -21,7 +21,8 @@ class FakeEndpoints:
         assert operation == "list_endpoints"
         return self
 
-    def paginate(self) -> Iterator[dict[str, Any]]:
+    def paginate(self, *, PaginationConfig: dict[str, int]) -> Iterator[dict[str, Any]]:  # noqa: N803
+        assert PaginationConfig == {"PageSize": 100}
         yield {"Endpoints": [{"EndpointName": "other"}]}
         yield {"Endpoints": [{"EndpointName": "endpoint"}]}
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,12 @@ class TestFile:
         assert "the next deployment deletes them" in result.stderr
         assert path.read_text().splitlines()[1].startswith("  - {name: beta,")
         assert len(path.read_text().splitlines()) == 2
+
+    def test_json_names_the_manifest_and_what_is_gone(self, run: Run, manifest: Write) -> None:
+        path = manifest(acme=1, beta=1)
+        result = run("remove", "acme", "--manifest", path, "--yes", "--json", fleet=False)
+        assert result.exit_code == 0
+        assert json.loads(result.stdout) == {"manifest": str(path), "removed": ["acme"]}
 
     def test_nothing_is_removed_where_nobody_can_be_asked(self, run: Run, manifest: Write) -> None:
         path = manifest(acme=1, beta=1)

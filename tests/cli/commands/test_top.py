@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,6 +50,8 @@ class FakeCloudWatch:
         self, *, MetricDataQueries: list[dict[str, Any]], StartTime: datetime, EndTime: datetime
     ) -> Iterator[dict[str, Any]]:
         assert len(MetricDataQueries) <= 500
+        # [V API reference] One query of Metrics Insights in a call.
+        assert sum("Expression" in query for query in MetricDataQueries) <= 1
         self.queries += len(MetricDataQueries)
         for query in MetricDataQueries:
             for result in self._answer(query, StartTime.timestamp(), EndTime.timestamp()):
@@ -93,9 +96,10 @@ class FakeBase:
 
 @pytest.fixture
 def metrics(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeCloudWatch:
-    """Four adapters: three of them were asked in the last five minutes."""
+    """Four adapters: three of them were asked in the last five minutes and a half."""
     world.deploy(*map(adapter, ("acme", "beta", "gamma", "idle")))
     world.settle()
+    world.clock.time = (world.clock.now() // 60 + 1) * 60 + 30
     found = FakeCloudWatch()
     clients = {
         "cloudwatch": found,
@@ -119,9 +123,9 @@ def rows(result: Result) -> list[list[str]]:
 
 def test_busiest_adapter_is_first_and_what_was_not_asked_is_last(run: Run, metrics: FakeCloudWatch) -> None:
     assert [row[:8] for row in rows(run("top"))] == [
-        ["acme", "in service", "600", "100.0", "0", "20ms", "45ms", "CPU"],
-        ["gamma", "in service", "60", "10.0", "1", "100ms", "-", "disk"],
-        ["beta", "in service", "6", "1.0", "2", "2.5s", "4.0s", "GPU"],
+        ["acme", "in service", "600", "109.1", "0", "20ms", "45ms", "CPU"],
+        ["gamma", "in service", "60", "10.9", "1", "100ms", "-", "disk"],
+        ["beta", "in service", "6", "1.1", "2", "2.5s", "4.0s", "GPU"],
         ["base", "-", "-", "-", "-", "-", "-", "-"],
         ["idle", "in service", "-", "-", "-", "-", "-", "-"],
     ]
@@ -194,14 +198,18 @@ class TestThousandAdapters:
         assert min(redraw() for _ in range(5)) < 0.2
 
     @pytest.mark.parametrize("columns", [40, 80, 140])
-    def test_screen_fits_the_terminal(self, view: TopView, columns: int) -> None:
+    @pytest.mark.parametrize("name", ["tenant", "a-tenant-with-a-long-name"])
+    def test_screen_fits_the_terminal(self, view: TopView, columns: int, name: str) -> None:
+        rows = [replace(row, name=row.name.replace("tenant", name)) for row in view.rows]
+        view = replace(view, rows=rows)
         console = Console(file=io.StringIO(), width=columns, height=50)
         console.print(screen(view, 50))
         file = console.file
         assert isinstance(file, io.StringIO)
         lines = file.getvalue().splitlines()
         assert max(map(len, lines)) <= columns
-        assert any("tenant-0999" in line for line in lines)
-        if columns == 140:
+        if columns >= 80:
+            assert any(f"{name}-0999" in line for line in lines)
             assert len(lines) <= 50
-            assert "and 956 more" in file.getvalue()
+            assert "and 957 more" in file.getvalue()
+            assert lines[-1].startswith("999 of 1000 adapters asked")

@@ -208,6 +208,24 @@ def test_container_may_tell_tokens_in_another_way(run: Run, account: FakeAccount
     assert rows(run("usage", "--tokens", pattern, "--containing", "lora="))[0][:4] == ["beta", "1", "7", "9"]
 
 
+def test_tokens_of_later_versions_are_the_adapter_s(run: Run, account: FakeAccount, now: float) -> None:
+    line = "answered adapter=p-beta.12 prompt_tokens=7 completion_tokens=9"
+    account.client("logs").lines = [(now - 5, line)]
+    assert rows(run("usage"))[0][:4] == ["beta", "1", "7", "9"]
+
+
+def test_tokens_of_an_adapter_of_no_fleet_are_not_the_base_s(
+    run: Run, account: FakeAccount, now: float
+) -> None:
+    line = "answered adapter=native prompt_tokens=7 completion_tokens=9"
+    account.client("logs").lines = [(now - 5, line)]
+    assert [row[:4] for row in rows(run("usage"))] == [
+        ["native", "0", "7", "9"],
+        ["acme", "3", "0", "0"],
+        ["beta", "1", "0", "0"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -131,6 +131,12 @@ class TestCommand:
     def test_needs_a_fleet(self, run: Run) -> None:
         assert run("capacity", "--from-usage", fleet=False).exit_code == 2
 
+    @pytest.mark.parametrize("option", ["--environment", "--manifest", "--adapters"])
+    def test_options_for_no_live_fleet_are_refused(self, run: Run, option: str) -> None:
+        result = run("capacity", "--from-usage", option, "1")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "--from-usage is about a live fleet" in " ".join(result.stderr.replace("│", " ").split())
+
     def test_container_that_does_not_tell_its_limits_is_said_so(
         self, run: Run, metrics: FakeMetrics, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
     ) -> None:

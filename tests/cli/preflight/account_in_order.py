@@ -264,8 +264,9 @@ class AccountInOrder(Account):
                 imageTag="0.36.0-lmi19.0.0-cu128",
             )
 
-    def allow_deployment(self, *actions: str) -> None:
-        """Write the policy of CloudFormation's role."""
-        statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    def allow_deployment(self, *actions: str, but: tuple[str, ...] = ()) -> None:
+        """Write the policy of CloudFormation's role, which denies it what `but` says."""
+        effects = [("Allow", actions), *([("Deny", but)] if but else [])]
+        statements = [{"Effect": effect, "Action": list(named), "Resource": "*"} for effect, named in effects]
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
         self.client("iam").put_role_policy(RoleName=ROLE, PolicyName="all", PolicyDocument=document)

@@ -85,6 +85,10 @@ def narrow_deployment_role(account: AccountInOrder) -> None:
     account.allow_deployment("s3:*", "iam:*", "lambda:*", "states:*", "dynamodb:*", "sagemaker:CreateE*")
 
 
+def denied_deployment_role(account: AccountInOrder) -> None:
+    account.allow_deployment("*", but=("sagemaker:CreateInferenceComponent",))
+
+
 def stack_rolled_back(account: AccountInOrder) -> None:
     account.types.status = "ROLLBACK_COMPLETE"
 
@@ -102,8 +106,9 @@ class _OtherComponents:
     def get_paginator(self, operation: str) -> Any:
         return self if operation == "list_inference_components" else self._real.get_paginator(operation)
 
-    def paginate(self, *, NameContains: str) -> Any:  # noqa: N803 - the name is boto3's
+    def paginate(self, *, NameContains: str, PaginationConfig: Any) -> Any:  # noqa: N803 - boto3's names
         assert NameContains in self._name
+        assert PaginationConfig == {"PageSize": 100}
         yield {"InferenceComponents": [{"InferenceComponentName": self._name, "EndpointName": "other"}]}
 
     def __getattr__(self, name: str) -> Any:
@@ -210,6 +215,12 @@ def lonely_topic(account: AccountInOrder) -> None:
     monitor(account, account.client("sns").create_topic(Name=f"lonely-{account.suffix}")["TopicArn"])
 
 
+def topic_of_aws_key(account: AccountInOrder) -> None:
+    attributes = {"KmsMasterKeyId": "alias/aws/sns"}
+    made = account.client("sns").create_topic(Name=f"encrypted-{account.suffix}", Attributes=attributes)
+    monitor(account, made["TopicArn"])
+
+
 def monitor(account: AccountInOrder, topic: str) -> None:
     account.file.write_text(f'{account.file.read_text()}\n[monitoring]\ntopic_arn = "{topic}"\n')
 
@@ -264,8 +275,15 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
     (
         narrow_deployment_role,
         "deployment-role",
+        "warning",
+        "is not allowed sagemaker:CreateInferenceComponent",
+        "cdk bootstrap",
+    ),
+    (
+        denied_deployment_role,
+        "deployment-role",
         "error",
-        "sagemaker:CreateInferenceComponent",
+        "is denied sagemaker:CreateInferenceComponent",
         "cdk bootstrap",
     ),
     (stack_rolled_back, "stack", "error", "is ROLLBACK_COMPLETE", "aws cloudformation delete-stack"),
@@ -292,6 +310,7 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
     (no_secret, "secret", "error", "there is no secret 'hub-token'", "aws secretsmanager create-secret"),
     (no_topic, "topic", "error", "there is no topic", "aws sns create-topic --name nobody-made-it"),
     (topic_elsewhere, "topic", "error", "got one in eu-west-1", "aws sns list-topics"),
+    (topic_of_aws_key, "topic", "error", "with which CloudWatch cannot publish", "set-topic-attributes"),
     (lonely_topic, "topic", "warning", "nobody gets an alarm", "aws sns subscribe"),
     (too_little_memory, "memory", "error", "it does not fit", "adapters capacity --environment"),
     (key_disabled, "key", "error", "should be enabled, got Disabled", "aws kms enable-key"),
@@ -406,6 +425,14 @@ def test_endpoints_of_the_vpc_replace_a_way_out(account: AccountInOrder) -> None
     assert findings(account) == []
 
 
+def test_function_of_scaling_has_to_reach_sagemaker(account: AccountInOrder) -> None:
+    no_way_out(account)
+    fleet = f'[fleets.Tenants]\nbucket = "{account.bucket}"\nkey = "fleet.yaml"\n'
+    account.edit(fleet, "[scaling]\nmin_copies = 1\nmax_copies = 1\n")
+    (finding,) = findings(account)
+    assert "no endpoint for s3, states, lambda, sagemaker.api" in finding["message"]
+
+
 def test_topic_with_a_subscriber_is_no_finding(account: AccountInOrder) -> None:
     sns, sqs = account.client("sns"), account.client("sqs")
     queue = sqs.create_queue(QueueName=f"alarms-{account.suffix}")["QueueUrl"]
@@ -450,7 +477,7 @@ class _OtherEndpoint:
     def get_paginator(self, operation: str) -> Any:
         return self if operation == "list_endpoints" else self._real.get_paginator(operation)
 
-    def paginate(self) -> Any:
+    def paginate(self, **_: object) -> Any:
         yield {"Endpoints": [{"EndpointName": "other"}]}
 
     def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:  # noqa: N803

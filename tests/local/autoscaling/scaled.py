@@ -109,14 +109,20 @@ class Scaled:
             TargetTrackingScalingPolicyConfiguration=configuration,
         )
 
-    def step(self, adjustment: int = 1, kind: str = "ChangeInCapacity", **more: Any) -> str:
+    def step(
+        self, adjustment: int = 1, kind: str = "ChangeInCapacity", more: int | None = None, **members: Any
+    ) -> str:
+        """Put a step policy; `more` is its adjustment from 5 above the threshold on."""
         steps = [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": adjustment}]
+        if more is not None:
+            steps[0]["MetricIntervalUpperBound"] = 5
+            steps.append({"MetricIntervalLowerBound": 5, "ScalingAdjustment": more})
         answer = self.call(
             "PutScalingPolicy",
             **BASE,
             PolicyName="step",
             PolicyType="StepScaling",
-            StepScalingPolicyConfiguration={"AdjustmentType": kind, "StepAdjustments": steps, **more},
+            StepScalingPolicyConfiguration={"AdjustmentType": kind, "StepAdjustments": steps, **members},
         )
         return str(answer["PolicyARN"])
 

@@ -94,14 +94,44 @@ def test_cool_downs_last_the_scaled_time() -> None:
     world.settle()
     world.now += 5.9
     world.ring(policy, 1)
-    assert world.copies == 2  # more than what was wanted last: no wait
-    world.settle()
-    world.components.copies["base"] = 1
-    world.ring(policy, 1)
     assert world.copies == 1
-    world.now += 6.0
+    world.now += 0.1
     world.ring(policy, 1)
     assert world.copies == 2
+
+
+def test_step_in_the_cool_down_adds_only_what_is_beyond_the_last_one() -> None:
+    world = Scaled(copies=1)
+    world.register(most=9)
+    policy = world.step(2, more=3)
+    world.ring(policy, 1)
+    world.settle()
+    world.ring(policy, 1)
+    assert world.copies == 3
+    world.ring(policy, 6)
+    assert world.copies == 4
+
+
+def test_step_policy_without_a_cool_down_has_one_of_five_minutes() -> None:
+    world = Scaled(copies=0)
+    world.register()
+    policy = world.step()
+    for now, copies in ((0, 1), (299, 1), (1, 2)):
+        world.now += now
+        world.ring(policy, 1)
+        world.settle()
+        assert world.copies == copies
+
+
+def test_copies_that_are_added_end_the_cool_down_of_a_removal() -> None:
+    world = Scaled(copies=3)
+    world.register()
+    policy = world.track(ScaleInCooldown=600, ScaleOutCooldown=60)["PolicyARN"]
+    for seconds, value, copies in ((0, 1, 1), (1, 16, 4), (60, 0, 0)):
+        world.now += seconds
+        world.ring(policy, value)
+        world.settle()
+        assert world.copies == copies
 
 
 def test_own_change_in_progress_is_waited_for() -> None:

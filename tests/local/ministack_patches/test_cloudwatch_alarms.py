@@ -154,6 +154,33 @@ def test_topic_is_told(cloudwatch: Any, client: Callable[..., Any], alarm: str) 
     assert (told["AlarmName"], told["NewStateValue"]) == (alarm, "ALARM")
 
 
+def test_rule_gets_an_event_when_an_alarm_of_its_metric_rings(
+    cloudwatch: Any, client: Callable[..., Any], alarm: str
+) -> None:
+    queue = client("sqs").create_queue(QueueName=alarm)["QueueUrl"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    metric = {"name": ["Errors"], "dimensions": {"Component": ["a"]}, "namespace": [alarm]}
+    pattern = {
+        "source": ["aws.cloudwatch"],
+        "detail-type": ["CloudWatch Alarm State Change"],
+        "detail": {
+            "state": {"value": ["ALARM"]},
+            "configuration": {"metrics": {"metricStat": {"metric": metric}}},
+        },
+    }
+    client("events").put_rule(Name=alarm, EventPattern=json.dumps(pattern))
+    client("events").put_targets(Rule=alarm, Targets=[{"Id": "queue", "Arn": arn}])
+    watch(cloudwatch, alarm)
+    put(cloudwatch, alarm)
+    (message,) = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
+    event = json.loads(message["Body"])
+    assert event["detail"]["alarmName"] == alarm
+    assert event["detail"]["state"]["value"] == "ALARM"
+    assert event["resources"][0].endswith(f":alarm:{alarm}")
+
+
 def test_template_may_have_an_alarm_of_metric_math(cloudwatch: Any, stack: Stack) -> None:
     resources = {
         "Alarm": {
@@ -225,6 +252,15 @@ def test_period_that_nobody_looked_at_in_time_still_counts() -> None:
     late.alarms.tick()
     assert late.went_through() == ["ALARM", "OK"]
     assert late.acted == [6_240]
+
+
+def test_values_that_are_put_leave_out_no_period() -> None:
+    late = Late("100000000004")
+    late.put(9)
+    late.now += 240
+    with scope("100000000004", "us-east-1"):
+        late.alarms.evaluate(cloudwatch_service._alarms["late"])
+    assert late.went_through() == ["ALARM", "OK"]
 
 
 def test_policy_is_invoked_again_each_minute_while_the_alarm_rings() -> None:

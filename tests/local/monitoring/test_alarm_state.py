@@ -44,8 +44,9 @@ X = 9.0
     [
         ([0.0, X, X], "OK", "OK", "OK", "OK"),
         ([None, None, None], "INSUFFICIENT_DATA", "OK", "ALARM", None),
-        ([X, None, None], "ALARM", "OK", "ALARM", "OK"),
-        ([None, None, X], "OK", "OK", "ALARM", "OK"),
+        ([X, None, None], "ALARM", "OK", "ALARM", None),
+        ([None, None, X], "OK", "OK", "ALARM", None),
+        ([0.0, None, X], "OK", "OK", "OK", "OK"),
     ],
 )
 def test_missing_values_count_as_the_alarm_says(

@@ -77,3 +77,11 @@ def test_sort_takes_the_largest_first(evaluate: Evaluate) -> None:
 def test_what_is_no_expression_is_refused(evaluate: Evaluate, text: str) -> None:
     with pytest.raises(ValueError, match="not"):
         evaluate(text)
+
+
+def test_search_has_500_series_at_most() -> None:
+    metrics = FakeMetrics()
+    for number in range(501):
+        metrics.put("Calls", {0: 1}, InferenceComponentName=f"c{number}")
+    expressions = Expressions(metrics, Span(0, 60, 60), {})
+    assert len(expressions.value("SEARCH('{n,InferenceComponentName} Calls', 'Sum', 60)")) == 500

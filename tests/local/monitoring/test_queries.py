@@ -63,3 +63,10 @@ def test_circle_is_refused(metrics: FakeMetrics) -> None:
     queries = [{"Id": "a", "Expression": "b"}, {"Id": "b", "Expression": "a"}]
     with pytest.raises(ValueError, match="circle"):
         answers(metrics, queries, 0, 120)
+
+
+def test_second_query_of_metrics_insights_is_refused(metrics: FakeMetrics) -> None:
+    queries = [{"Id": name, "Expression": f'SELECT SUM({name}) FROM "n"'} for name in ("Errors", "Calls")]  # noqa: S608 - no SQL
+    assert answers(metrics, queries[:1], 0, 120)["Errors"]
+    with pytest.raises(ValueError, match="only one Metrics Insights query"):
+        answers(metrics, queries, 0, 120)

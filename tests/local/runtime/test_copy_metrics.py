@@ -80,6 +80,21 @@ def test_each_copy_tells_its_utilisation_once_a_minute(serving: Serving) -> None
     assert world.telemetry.values("MemoryUtilizationNormalized", "base") == [50, 50]
 
 
+def test_processor_time_is_that_since_the_last_publication(serving: Serving) -> None:
+    world, metrics = serving()
+    endpoint = world.plane.endpoints.get("endpoint")
+    endpoint.config["MetricsConfig"] = {"MetricPublishFrequencyInSeconds": 10}
+    base = world.plane.components.get("base")
+    base.specification["ComputeResourceRequirements"]["NumberOfCpuCoresRequired"] = 2
+    metrics.tick()
+    for round_ in (1, 2):
+        for copy in world.hosting.started:
+            copy.used = (10.0 * round_, 0)
+        world.pass_time(10)
+        metrics.tick()
+    assert world.telemetry.values("CPUUtilizationNormalized", "base") == [50, 50, 50, 50]
+
+
 def test_each_instance_tells_its_reservation(serving: Serving) -> None:
     world, metrics = serving()
     metrics.tick()

@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
-from adapters_cli.aws.components import endpoint_names
+from adapters_cli.aws.components import LARGE_PAGES, endpoint_names
 from adapters_cli.output.text import few
 from adapters_cli.preflight.deployment import Deployment
 from adapters_cli.preflight.finding import Check, Finding
@@ -24,6 +24,7 @@ _CREATIONS = (
 )
 _FLEET_CREATIONS = ("lambda:CreateFunction", "states:CreateStateMachine", "dynamodb:CreateTable")
 _GONE = "NoSuchEntity"
+_KEY_OF_SNS = "alias/aws/sns"
 
 
 def check_bootstrap(deployment: Deployment) -> Iterator[Finding]:
@@ -49,24 +50,37 @@ def check_bootstrap(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_deployment_role(deployment: Deployment) -> Iterator[Finding]:
-    """Simulate what CloudFormation creates with the role of the CDK's bootstrap stack."""
+    """Simulate what CloudFormation creates with the role of the CDK's bootstrap stack.
+
+    The names of what it creates are not known before. So a right that only lacks is a warning: a policy may
+    give it for certain resources.
+    """
     check = Check("deployment-role")
     account = deployment.account_id
     name = f"cdk-{deployment.qualifier}-cfn-exec-role-{account}-{deployment.region}"
     arn = f"arn:{deployment.partition}:iam::{account}:role/{name}"
     actions = _CREATIONS + (_FLEET_CREATIONS if deployment.environment.fleets else ())
     try:
-        refused = _refused(deployment, arn, actions, "*")
+        refused = [
+            result
+            for result in _simulated(deployment, arn, actions, "*")
+            if result["EvalDecision"] != "allowed"
+        ]
     except ClientError as error:
         if code_of(error) != _GONE:
             raise
         yield check.not_checked(f"there is no role {name}; the bootstrap stack may have another one")
         return
+    remedy = (
+        f"cdk bootstrap aws://{account}/{deployment.region} --cloudformation-execution-policies POLICY-ARN"
+    )
+    if denied := [result["EvalActionName"] for result in refused if _is_denied(result)]:
+        yield check.error(f"CloudFormation's role {name} is denied {few(denied, 5)}", remedy)
+        return
     if refused:
-        yield check.error(
-            f"CloudFormation's role {name} is not allowed {few(refused, 5)}",
-            f"cdk bootstrap aws://{account}/{deployment.region} --cloudformation-execution-policies"
-            " POLICY-ARN",
+        names = [result["EvalActionName"] for result in refused]
+        yield check.warning(
+            f"CloudFormation's role {name} is not allowed {few(names, 5)} on every resource", remedy
         )
         return
     yield check.ok(f"{name} may create what the stack has")
@@ -144,6 +158,14 @@ def check_topic(deployment: Deployment) -> Iterator[Finding]:
             f"there is no topic {topic}", f"aws sns create-topic --name {name} --region {region}"
         )
         return
+    if found.get("KmsMasterKeyId") == _KEY_OF_SNS:
+        yield check.error(
+            f"SNS's own key ({_KEY_OF_SNS}) encrypts {topic}, with which CloudWatch cannot publish; take a"
+            " key whose policy lets cloudwatch.amazonaws.com use it",
+            f"aws sns set-topic-attributes --topic-arn {topic} --attribute-name KmsMasterKeyId"
+            f" --attribute-value KEY-ARN --region {region}",
+        )
+        return
     if found.get("SubscriptionsConfirmed") == "0":
         yield check.warning(
             f"nobody has a confirmed subscription to {topic}, so nobody gets an alarm",
@@ -164,7 +186,7 @@ def check_names(deployment: Deployment) -> Iterator[Finding]:
         pages = (
             deployment.client("sagemaker")
             .get_paginator("list_inference_components")
-            .paginate(NameContains=prefix)
+            .paginate(NameContains=prefix, PaginationConfig=LARGE_PAGES)
         )
         for page in pages:
             for found in page["InferenceComponents"]:
@@ -197,12 +219,6 @@ def _read(deployment: Deployment) -> list[tuple[str, str]]:
     found = [(source.bucket, source.prefix) for source in environment.artifact_sources]
     bucket = model.bucket or model.copy_to_bucket
     return [(bucket, model.prefix), *found] if bucket is not None else found
-
-
-def _refused(deployment: Deployment, role: str, actions: tuple[str, ...], resource: str) -> list[str]:
-    """Return the actions that IAM's simulation does not allow a role."""
-    results = _simulated(deployment, role, actions, resource)
-    return [result["EvalActionName"] for result in results if result["EvalDecision"] != "allowed"]
 
 
 def _simulated(

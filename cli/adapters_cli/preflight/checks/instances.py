@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any
 
+from adapters_cli.aws.components import endpoint_names
 from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.preflight.deployment import Deployment
 from adapters_cli.preflight.finding import Check, Finding
@@ -85,13 +86,7 @@ def _quota(client: Any, operation: str, name: str) -> dict[str, Any] | None:
 def _used_elsewhere(deployment: Deployment, instance_type: str) -> int:
     """Count the instances of that type of endpoints that are not the stack's own."""
     sagemaker = deployment.client("sagemaker")
-    pages = sagemaker.get_paginator("list_endpoints").paginate()
-    names = [
-        found["EndpointName"]
-        for page in pages
-        for found in page["Endpoints"]
-        if not deployment.has_endpoint(found["EndpointName"])
-    ]
+    names = [name for name in endpoint_names(deployment.account) if not deployment.has_endpoint(name)]
 
     def used(name: str) -> int:
         endpoint = sagemaker.describe_endpoint(EndpointName=name)

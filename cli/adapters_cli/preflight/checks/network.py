@@ -11,6 +11,7 @@ from adapters_cli.preflight.finding import Check, Finding
 _HTTPS = 443
 _EVERYWHERE = "0.0.0.0/0"
 _FUNCTIONS = ("s3", "states", "lambda")
+_SCALING = ("sagemaker.api",)
 _FLEETS = ("dynamodb", "sagemaker.api", "sagemaker.runtime", "cloudformation")
 
 
@@ -40,7 +41,8 @@ def check_subnets(deployment: Deployment) -> Iterator[Finding]:
         endpoint
         for page in ec2.get_paginator("describe_vpc_endpoints").paginate(Filters=of_vpc)
         for endpoint in page["VpcEndpoints"]
-        if endpoint.get("State", "available").lower() == "available"
+        # Some emulators do not filter.
+        if endpoint["VpcId"] == network.vpc and endpoint.get("State", "available").lower() == "available"
     ]
     findings = list(_unreached(check, deployment, network, tables, endpoints))
     yield from findings or [check.ok(f"{few(network.subnets)} reach the services that are called")]
@@ -94,7 +96,7 @@ def _unreached(
                 f" --nat-gateway-id NAT-GATEWAY --region {region}",
             )
             continue
-        present = _services(endpoints, table_id)
+        present = _services(endpoints, table_id, region)
         if lacking := [name for name in _needed(deployment) if name not in present]:
             yield check.error(
                 f"{subnet} has no route to the internet (a NAT gateway; an internet gateway needs public"
@@ -127,17 +129,20 @@ def _leads_out(route: Mapping[str, Any]) -> bool:
 
 
 def _needed(deployment: Deployment) -> tuple[str, ...]:
-    return _FUNCTIONS + _FLEETS if deployment.environment.fleets else _FUNCTIONS
+    if deployment.environment.fleets:
+        return _FUNCTIONS + _FLEETS
+    return _FUNCTIONS + _SCALING if deployment.environment.scaling is not None else _FUNCTIONS
 
 
-def _services(endpoints: Iterable[Mapping[str, Any]], table: str) -> set[str]:
+def _services(endpoints: Iterable[Mapping[str, Any]], table: str, region: str) -> set[str]:
     """Return the services that a subnet reaches by endpoints of the VPC.
 
     An interface's private DNS name counts in every subnet of the VPC.
     """
     found = set()
     for endpoint in endpoints:
-        name = ".".join(str(endpoint["ServiceName"]).split(".")[3:])
+        # In China, names begin with `cn.com.amazonaws`.
+        name = str(endpoint["ServiceName"]).partition(f".{region}.")[2]
         by_gateway = endpoint.get("VpcEndpointType") == "Gateway"
         if (
             table in endpoint.get("RouteTableIds", ())

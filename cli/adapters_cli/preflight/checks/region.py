@@ -15,8 +15,6 @@ RESOURCE_TYPE = "AWS::SageMaker::InferenceComponent"
 _PERHAPS_WITHOUT_TYPE = ("us-west-1", "eu-west-3", "us-gov-", "cn-")
 """Regions whose list of CloudFormation types lacks it. The lists are noisy, so DescribeType counts more."""
 
-_ANOTHER_REGION = "adapters --region {} preflight"
-
 
 def check_service(deployment: Deployment) -> Iterator[Finding]:
     """Ask SageMaker for one inference component."""
