@@ -79,7 +79,7 @@ def benchmark(
         typer.Option(
             "--prompts",
             metavar="FILE",
-            help="Prompts in turn: JSON or JSONL with 'prompt', or lines of text.",
+            help="Prompts in turn: .json or .jsonl with 'prompt', else lines of text.",
         ),
     ] = None,
     output_tokens: Annotated[
@@ -135,7 +135,7 @@ def benchmark(
 
     `adapters benchmark my-endpoint -c llm-acme --mix one` measures one component and its base.
 
-    Ends with 1 if a requirement is not met or nothing was answered, and with 130 after Ctrl-C.
+    Ends with 1 if a requirement is not met or no adapter answered, and with 130 after Ctrl-C.
     """
     # Imported here: botocore takes long, and `--help` does without.
     from adapters_cli.load.benchmark import Benchmark, LoadError
@@ -152,6 +152,8 @@ def benchmark(
         if max_cost is not None:
             seconds = min(seconds, _affordable(max_cost, price_per_hour))
         texts = _prompts(prompt, prompts)
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)  # fails before the load, not after it
         account = account_of(context)
         targets = LoadTargets.find(
             account, names, component or [], stack=stack, fleet=fleet, table=table_name
@@ -168,7 +170,7 @@ def benchmark(
             requests=requests,
             seconds=seconds,
             warm_up=warm_up,
-            cold=max(requests, 1) if cold else 0,
+            cold=requests if cold else 0,
             gpu_slots=gpu_slots,
             cpu_slots=cpu_slots,
             seed=seed,
@@ -208,8 +210,8 @@ def _end(result: "BenchmarkResult") -> None:
             print_error(f"{outcome.requirement}: not met at {outcome.level}: {outcome.reason}")
     if not all(outcome.met for outcome in result.requirements):
         raise typer.Exit(1)
-    if not result.answered:
-        print_error("no request was answered")
+    if not any(level.subject.answered for level in result.levels):
+        print_error("no adapter answered a request")
         raise typer.Exit(1)
 
 
@@ -262,14 +264,21 @@ def _prompts(prompt: str | None, file: Path | None) -> list[str]:
     if file is None:
         return [prompt or _PROMPT]
     text = file.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.strip()]
     try:
-        rows = json.loads(text) if text.lstrip().startswith("[") else None
-        if rows is None and file.suffix in (".jsonl", ".ndjson"):
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        match file.suffix:
+            case ".json":
+                rows = json.loads(text)
+            case ".jsonl" | ".ndjson":
+                rows = [json.loads(line) for line in lines]
+            case _:
+                rows = lines
     except ValueError as error:
         raise UsageError(f"{file}: is not JSON: {error}") from None
-    found = [line for line in text.splitlines() if line.strip()] if rows is None else []
-    for number, row in enumerate(rows or [], 1):
+    if not isinstance(rows, list):
+        raise UsageError(f"{file}: should have a list of prompts")
+    found = []
+    for number, row in enumerate(rows, 1):
         match row:
             case {"prompt": str(asked)} | str(asked):
                 found.append(asked)
@@ -282,21 +291,28 @@ def _prompts(prompt: str | None, file: Path | None) -> list[str]:
 
 def _check_endpoint(account: Account, endpoint: str, named_again: str | None) -> None:
     """Raise UsageError if an endpoint that is not on this machine is not named twice."""
-    host = urlsplit(account.runtime_url).hostname or ""
+    url = account.runtime_url
     if named_again not in (None, endpoint):
         raise UsageError(f"--yes-load should be the endpoint's name, {endpoint!r}, got {named_again!r}")
-    if named_again is None and not _on_this_machine(host):
+    if named_again is None and not _on_this_machine(url):
         raise UsageError(
-            f"a benchmark loads {endpoint}, which others may use and which is not on this machine ({host});"
+            f"a benchmark loads {endpoint}, which others may use and which is not on this machine"
+            f" ({urlsplit(url).hostname});"
             f" --yes-load {endpoint} allows it"
         )
 
 
-def _on_this_machine(host: str) -> bool:
+def _on_this_machine(url: str) -> bool:
+    """Return True for a loopback address, unless a proxy takes it to a machine of its own."""
+    from botocore.utils import get_environ_proxies
+
+    parts = urlsplit(url)
+    if parts.scheme in get_environ_proxies(url):
+        return False
     try:
-        return ip_address(host).is_loopback
+        return ip_address(parts.hostname or "").is_loopback
     except ValueError:
-        return host == "localhost"
+        return parts.hostname == "localhost"
 
 
 def _plan(
@@ -382,7 +398,7 @@ def _runtime(account: Account, plan: "BenchmarkPlan") -> "SageMakerRuntimeClient
 
 
 def _print(result: "BenchmarkResult", *, as_json: bool) -> None:
-    from adapters_cli.load.benchmark_report import notes, summary, tables
+    from adapters_cli.reports.benchmark_report import notes, summary, tables
 
     if as_json:
         typer.echo(json.dumps(result.document(), indent=2))
@@ -412,10 +428,9 @@ def _print(result: "BenchmarkResult", *, as_json: bool) -> None:
 
 
 def _write(result: "BenchmarkResult", folder: Path) -> None:
-    from adapters_cli.load.benchmark_report import markdown
-    from adapters_cli.load.curve_picture import curve_picture
+    from adapters_cli.reports.benchmark_report import markdown
+    from adapters_cli.reports.curve_picture import curve_picture
 
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "benchmark.json").write_text(json.dumps(result.document(), indent=2) + "\n", encoding="utf-8")
     picture = curve_picture(result)
     if picture is not None:

@@ -2,16 +2,17 @@
 
 import json
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.generation import GenerationRequest
+from adapters_cli.aws.worker_threads import WorkerThreads
 from adapters_cli.evaluation.result import Answer, EvaluatedItem, Subject
 from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption
@@ -125,13 +126,10 @@ def _ask_all(
                 completion_tokens=found.completion_tokens,
             )
 
-    # Daemon threads: Ctrl-C does not wait for the answers.
-    threads = [threading.Thread(target=ask, args=[subject], daemon=True) for subject in everyone]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(0.2)  # a signal to another thread does not end a wait without an end
+    rest = SimpleQueue[Subject]()
+    for subject in everyone:
+        rest.put(subject)
+    WorkerThreads(lambda: ask(rest.get()), len(everyone)).run(stop=lambda: None, grace_seconds=0)
     return {subject.name: answers[subject.name] for subject in everyone}, len(unasked)
 
 

@@ -204,6 +204,8 @@ def compared(plan: EvaluationPlan, scores: Scores) -> list[Comparison]:
                     seed=plan.seed,
                     resamples=plan.resamples,
                 )
+                if not metric.facts.higher_is_better:
+                    comparison = replace(comparison, better=comparison.worse, worse=comparison.better)
                 comparisons.append(comparison)
     return holm(comparisons)
 

@@ -124,7 +124,7 @@ class Comparison:
     p_value, p_adjusted:
         Two-sided, of the paired permutation test; adjusted by Holm for all comparisons of the result.
     better, worse, equal:
-        Items by which subject scored higher on them.
+        Items on which the subject's score is the better one, the worse one, or the same.
     warnings:
         Why the difference should not be believed yet; empty if there is no reason.
     """

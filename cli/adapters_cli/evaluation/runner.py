@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from adapters_cli.aws.generation import Generation, GenerationRequest
 from adapters_cli.aws.runtime_endpoint import InvocationError, UnaskedError
+from adapters_cli.aws.worker_threads import WorkerThreads
 from adapters_cli.evaluation.answer_log import AnswerLog, Question
 from adapters_cli.evaluation.result import Answer
 from adapters_cli.output.errors import CommandError, NoAnswerError
@@ -97,20 +98,8 @@ class Runner:
         self._log.begin_run()
         rest = iter(self._log.unanswered(questions))
         started, own = time.perf_counter(), time.process_time()
-        # Daemon threads: a second Ctrl-C does not wait for the answers.
-        threads = [threading.Thread(target=self._work, args=[rest], daemon=True) for _ in range(self._jobs)]
-        for thread in threads:
-            thread.start()
-        try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.2)  # a signal to another thread does not end a wait without an end
-        except BaseException:  # Ctrl-C, or a signal that ends the command
-            self._stop.set()
-            deadline = time.monotonic() + _GRACE_SECONDS
-            for thread in threads:
-                thread.join(max(0.0, deadline - time.monotonic()))
-            raise
+        # A second Ctrl-C does not wait for the answers.
+        WorkerThreads(lambda: self._work(rest), self._jobs).run(self._stop.set, _GRACE_SECONDS)
         if self._end is not None:
             raise self._end
         return RunSummary(

@@ -36,7 +36,7 @@ class LoadTargets:
         fleet: str | None,
         table: str | None,
     ) -> "LoadTargets":
-        """Return the named adapters of a fleet or an endpoint; all of them if none is named.
+        """Return the named adapters of a fleet or an endpoint; all that serve if none is named.
 
         Raises CommandError for names that are unknown, and if there is no adapter.
         """
@@ -46,13 +46,14 @@ class LoadTargets:
             return cls._of_endpoint(account, names[0], components)
         found = find_fleet(account, stack=stack, name=fleet, table=table)
         newest = newest_generation(found)
+        target = newest.request.target
         named = AdapterLookup(found, newest).find(names) | {name: name for name in components}
         if not named:
             adapters = desired_by(found.registry, in_force(found.registry, newest)).adapters
-            named = {adapter.component: adapter.name for adapter in adapters}
+            serving = set(_serving(EndpointComponents(account, target.endpoint)))
+            named = {each.component: each.name for each in adapters if each.component in serving}
         if not named:
-            raise CommandError("the fleet has no adapter")
-        target = newest.request.target
+            raise CommandError("the fleet has no adapter in service")
         container = BaseContainer.read(account, target.base)
         return cls(endpoint=target.endpoint, adapters=named, container=container)
 
@@ -61,8 +62,7 @@ class LoadTargets:
         names = list(components)
         if not names:
             live = EndpointComponents(account, endpoint)
-            serving = [name for name, one in live.listed().items() if one.status is Status.IN_SERVICE]
-            described = live.described(serving)
+            described = live.described(_serving(live))
             adapters = {name: one.base for name, one in described.items() if one is not None and one.base}
             if len(set(adapters.values())) > 1:
                 raise CommandError(
@@ -80,3 +80,7 @@ class LoadTargets:
                 f"{container.component} is the base; name adapters, which are measured beside it"
             )
         return cls(endpoint=endpoint, adapters=adapters_named, container=container)
+
+
+def _serving(live: EndpointComponents) -> list[str]:
+    return [name for name, one in live.listed().items() if one.status is Status.IN_SERVICE]

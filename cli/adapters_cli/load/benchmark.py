@@ -3,7 +3,8 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, islice
+from math import ceil
 from statistics import median
 
 from adapters_cli.load.benchmark_result import BenchmarkResult, Level, Series, TierTimes
@@ -21,13 +22,18 @@ _FEW_ROUNDS = 5
 """As many rounds even if their blocks are short: of fewer, a ratio has hardly an interval."""
 _REQUESTS_OF_A_CLIENT = 4
 """Requests of each client in a block. The fewer, the more of them are sent while other clients are done."""
-_ARRIVALS = 20
-"""Requests of an open loop in a block."""
+_SECONDS_OF_A_BLOCK = 10
+"""The least seconds of a block of an open loop, where the requests suffice. A queue needs time to grow."""
+_ROUNDS_OF_AN_OPEN_LOOP = 2
+"""The least: base, adapters, adapters, base. So a steady drift of the machine's speed cancels out."""
 _TIER_ROUNDS = (5, 20)
 """The least and the most rounds of tiers: each begins with a whole circle that does not count."""
+_REQUESTS_TO_ENTER_A_TIER = 4
+"""Of each copy, the least requests that do not count: every copy should get one."""
 _LEAST_FOR_TIERS = 20
 _WARM_UP = 5
 _LONGEST_WARM_UP = 100
+_CLIENTS_OF_A_WARM_UP = 8
 
 
 class LoadError(Exception):
@@ -49,7 +55,7 @@ class BenchmarkPlan:
     seconds:
         The most seconds of all levels and tiers together.
     warm_up:
-        Requests before each level that do not count; None for twice the slots.
+        Requests before each level that do not count; None for twice the slots, and one for each client.
     cold:
         Requests to measure each memory tier with; 0 measures none.
     max_loras, max_cpu_loras:
@@ -87,9 +93,9 @@ class Benchmark:
         progress: Callable[[str], None],
     ) -> None:
         self._plan, self._client, self._clock, self._progress = plan, client, clock, progress
-        self._prompts = cycle(plan.prompts)
         self.generator = LoadGenerator(self._ask, clock)
         self._tokens = plan.output_tokens
+        self._prompt = 0  # number of the first prompt that nobody was asked yet
         self._end = 0.0
         self._parts = 0
 
@@ -120,9 +126,12 @@ class Benchmark:
             if circles:
                 result.tiers = circles
                 self._measure_tiers(circles)
+                result.not_measured += self._cut_short(circles)
                 self._find_tier_hits(result)
         except KeyboardInterrupt:
             result.interrupted = True
+            if result.levels and not result.tiers:
+                result.levels[-1].ended_by = "interrupt"
         result.seconds = self._clock.now() - began
         for level in result.levels:
             level.compare(seed=plan.seed)
@@ -137,14 +146,18 @@ class Benchmark:
         self._progress(level.title)
         source = random.Random(f"{plan.seed} {level.title}")
         draws = plan.mix.draws(plan.adapters[: level.adapters], source)
-        who: list[tuple[Series, Iterator[str], int]] = [(level.subject, draws, self._warm_up(level.adapters))]
+        loop = level.loop
+        who = [(level.subject, draws, self._warm_up(loop, level.adapters))]
         if plan.base is not None:
             level.base = Series()
-            who.insert(0, (level.base, cycle([plan.base]), self._warm_up(1)))
+            who.insert(0, (level.base, cycle([plan.base]), self._warm_up(loop, 1)))
         until = self._next_deadline()
+        # As many clients as the load has: a connection that is opened later would count as latency.
+        clients = loop.clients if isinstance(loop, ClosedLoop) else _CLIENTS_OF_A_WARM_UP
         for _, components, requests in who:
-            self._load(ClosedLoop(clients=min(level.loop.concurrency, 8)), components, requests, until, None)
-        rounds = self._rounds(level.loop)
+            self._load(ClosedLoop(clients=clients), components, requests, until, None, first=self._prompt)
+        self._prompt += max(requests for _, _, requests in who)
+        rounds = self._rounds(loop)
         for number in range(rounds):
             requests = plan.requests * (number + 1) // rounds - plan.requests * number // rounds
             # In turn, and never at the same time: rows of the base beside rows of adapters take longer.
@@ -154,26 +167,31 @@ class Benchmark:
                 blocks = (rounds - number) * len(who) - place
                 share = (until - self._clock.now()) / blocks
                 end = self._clock.now() + share
-                # Both sides of a round have the same arrivals.
-                sent = self._load(level.loop, components, requests, end, series, arrivals=number)
+                sent = self._load(loop, components, requests, end, series, first=self._prompt)
                 if sent < requests:
                     level.ended_by = "seconds"
+            self._prompt += requests
             blocks_of = [series.measurements[start:] for (series, *_), start in zip(who, begun, strict=True)]
             level.subject.relative += _relative(blocks_of[-1], blocks_of[0])
             if level.base is not None:
                 level.rounds.append((blocks_of[-1], blocks_of[0]))
 
     def _rounds(self, loop: Loop) -> int:
-        each = _REQUESTS_OF_A_CLIENT * loop.clients if isinstance(loop, ClosedLoop) else _ARRIVALS
+        """Return how many rounds there are. The more there are, the shorter are their blocks."""
         requests = self._plan.requests
-        least = min(_FEW_ROUNDS, _REQUESTS_OF_A_CLIENT * requests // each)
-        return max(1, least, min(_ROUNDS, requests // each))
+        if isinstance(loop, ClosedLoop):
+            each, fewest = _REQUESTS_OF_A_CLIENT * loop.clients, min(_FEW_ROUNDS, requests // loop.clients)
+        else:
+            each = max(_REQUESTS_OF_A_CLIENT, ceil(_SECONDS_OF_A_BLOCK * loop.rate))
+            fewest = min(_ROUNDS_OF_AN_OPEN_LOOP, requests)
+        return max(1, fewest, min(_ROUNDS, requests // each))
 
-    def _warm_up(self, adapters: int) -> int:
+    def _warm_up(self, loop: Loop, adapters: int) -> int:
         if self._plan.warm_up is not None:
             return self._plan.warm_up
         slots = min(adapters, self._plan.max_loras or adapters)
-        return max(_WARM_UP, min(_LONGEST_WARM_UP, 2 * slots))
+        clients = loop.clients if isinstance(loop, ClosedLoop) else 0
+        return max(_WARM_UP, clients, min(_LONGEST_WARM_UP, 2 * slots))
 
     def _next_deadline(self) -> float:
         """Return when the next part has to end, so that each of the rest has as long."""
@@ -190,18 +208,22 @@ class Benchmark:
         until: float,
         series: Series | None,
         *,
-        arrivals: int = 0,
+        first: int = 0,
     ) -> int:
-        """Send a load; return how many requests were sent."""
+        """Send a load; return how many requests were sent.
+
+        Its first request has the prompt of that number, which also decides the arrivals. So base and adapters
+        have the same ones in each round.
+        """
         measured: list[Measurement] = []
         if requests:
             try:
                 self.generator.run(
                     loop,
                     components,
-                    self._prompts,
+                    islice(cycle(self._plan.prompts), first % len(self._plan.prompts), None),
                     Bounds(requests=requests, until=until, cut_off=self._end + GRACE),
-                    seed=random.Random(f"{self._plan.seed} {loop.text} {arrivals}").getrandbits(32),
+                    seed=random.Random(f"{self._plan.seed} {loop.text} {first}").getrandbits(32),
                     measured=measured.append,
                 )
             finally:
@@ -250,19 +272,28 @@ class Benchmark:
             requests = plan.cold * (number + 1) // rounds - plan.cold * number // rounds
             base = Series()
             if plan.base is not None:
-                self._load(alone, cycle([plan.base]), requests, until, base)
+                self._load(alone, cycle([plan.base]), requests, until, base, first=self._prompt)
             for tier in tiers:
                 circle = cycle(plan.adapters[: tier.circle])
                 self._tokens = 1
                 try:
-                    self._load(alone, circle, max(2, tier.circle), until, None)
+                    self._load(
+                        alone, circle, max(_REQUESTS_TO_ENTER_A_TIER * plan.copies, tier.circle), until, None
+                    )
                 finally:
                     self._tokens = plan.output_tokens
                 begun = len(tier.series.measurements)
-                self._load(alone, circle, requests, until, tier.series)
+                self._load(alone, circle, requests, until, tier.series, first=self._prompt)
                 block = tier.series.measurements[begun:]
                 tier.series.relative += _relative(block, base.measurements)
                 tier.rounds.append((block, base.measurements))
+            self._prompt += requests
+
+    def _cut_short(self, tiers: Sequence[TierTimes]) -> Iterator[str]:
+        for tier in tiers:
+            asked = len(tier.series.measurements)
+            if asked < self._plan.cold:
+                yield f"tier {tier.tier}: the time ended after {asked} of {self._plan.cold} requests"
 
     def _find_tier_hits(self, result: BenchmarkResult) -> None:
         """Estimate the tiers of the requests that were sent one at a time, as those of each tier were."""

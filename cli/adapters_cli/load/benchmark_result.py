@@ -73,8 +73,8 @@ class Series:
 
     def figure(self, metric: str, statistic: str) -> float | None:
         """Return one figure of the document; None if it was not measured."""
-        found = self.document().get(metric, {}).get(statistic)
-        return found if self.answered or metric == "request_error_rate" else None
+        asked = self.measurements if metric == "request_error_rate" else self.answered
+        return self.document().get(metric, {}).get(statistic) if asked else None
 
     def document(self) -> dict[str, Any]:
         """Return the metrics as AIPerf writes them."""
@@ -102,7 +102,7 @@ class Level:
     """One load: a loop and a number of adapters in the mix, on adapters and on the base.
 
     ended_by:
-        The bound that ended it: `requests` or `seconds`.
+        What ended it: `requests`, `seconds` or `interrupt`.
     rounds:
         The requests to adapters and to the base, by the round in which both were asked.
     ratios:

@@ -1,10 +1,10 @@
 """What a benchmark is required to show, such as `request_latency.p50 <= base * 1.10`."""
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from operator import ge, gt, le, lt
 
+from adapter_fleet.evaluation.requirement import Requirement
 from adapters_cli.load.statistics import Ratio
 
 METRICS = (
@@ -19,11 +19,6 @@ STATISTICS = ("avg", "min", "max", "std", "p1", "p5", "p10", "p25", "p50", "p75"
 _OF_DISTRIBUTIONS = METRICS[:3]
 _DIFFERENT_LENGTHS = "base and adapters wrote answers of different lengths, so their times do not compare"
 _COMPARISONS = {"<=": le, ">=": ge, "<": lt, ">": gt}
-
-_FORM = re.compile(
-    r"\s*(?P<metric>\w+)(?:\.(?P<statistic>\w+))?\s*(?P<comparison><=|>=|<|>)"
-    r"\s*(?:(?P<base>base)(?:\s*\*\s*(?P<factor>\d+(?:\.\d+)?))?|(?P<number>\d+(?:\.\d+)?))\s*"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,23 +49,24 @@ class LatencyRequirement:
     @classmethod
     def parse(cls, text: str) -> "LatencyRequirement":
         """Read a requirement. Raises ValueError if it is none."""
-        match = _FORM.fullmatch(text)
-        if match is None:
-            raise ValueError(
-                "a requirement should be like 'request_latency.p50 <= base * 1.10' or"
-                f" 'request_error_rate <= 1', got {text!r}"
-            )
-        metric, statistic = match["metric"], match["statistic"] or "avg"
+        try:
+            read = Requirement.parse(text)
+        except ValueError:
+            raise _form_error(text) from None
+        metric, _, statistic = read.metric.partition(".")
+        statistic = statistic or "avg"
         _check("metric", metric, METRICS)
         _check("statistic", statistic, STATISTICS if metric in _OF_DISTRIBUTIONS else STATISTICS[:1])
-        return cls(
-            text=text.strip(),
-            metric=metric,
-            statistic=statistic,
-            comparison=match["comparison"],
-            factor=float(match["factor"] or 1),
-            number=float(match["number"]) if match["number"] else None,
-        )
+        found = cls(text=text.strip(), metric=metric, statistic=statistic, comparison=read.comparison)
+        share = read.number / 100 if read.percent else read.number
+        match read.sign:
+            case None if not read.percent or metric == "request_error_rate":
+                return replace(found, number=read.number)
+            case "*":
+                return replace(found, factor=share)
+            case "+" | "-" if read.percent or not read.number:
+                return replace(found, factor=1 + share if read.sign == "+" else 1 - share)
+        raise _form_error(text)
 
     @property
     def of_base(self) -> bool:
@@ -114,6 +110,13 @@ class LatencyRequirement:
 
     def _compared(self, figure: float, bound: float) -> bool:
         return bool(_COMPARISONS[self.comparison](figure, bound))
+
+
+def _form_error(text: str) -> ValueError:
+    return ValueError(
+        "a requirement should be like 'request_latency.p50 <= base * 1.10', 'request_latency.p50 <= base +"
+        f" 10%' or 'request_error_rate <= 1', got {text!r}"
+    )
 
 
 def _check(what: str, name: str, known: tuple[str, ...]) -> None:

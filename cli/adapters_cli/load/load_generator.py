@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from adapters_cli.aws.worker_threads import WorkerThreads
 from adapters_cli.load.measurement import Measurement, RequestError, StreamTimes
 
 _LONGEST_SLEEP = 0.2
-_LONGEST_JOIN = 0.2
 _PATIENCE = 5.0
 """Seconds that an interrupted load waits for the answers that still come."""
 
@@ -50,6 +50,11 @@ class ClosedLoop:
         return self.clients
 
     @property
+    def amount(self) -> float:
+        """How much is asked, in the unit of `axis`."""
+        return self.clients
+
+    @property
     def text(self) -> str:
         """The loop in reports."""
         return f"{self.clients} at once"
@@ -76,6 +81,11 @@ class OpenLoop:
     def concurrency(self) -> int:
         """The most requests in progress."""
         return self.connections
+
+    @property
+    def amount(self) -> float:
+        """How much is asked, in the unit of `axis`."""
+        return self.rate
 
     @property
     def text(self) -> str:
@@ -149,26 +159,9 @@ class LoadGenerator:
                 self.stop.set()
 
         count = min(loop.concurrency, bounds.requests)
-        workers = [threading.Thread(target=work, name=f"load-{n}", daemon=True) for n in range(count)]
-        self._finish(workers)
+        WorkerThreads(work, count).run(self.stop.set, _PATIENCE)
         if failures:
             raise failures[0]
-
-    def _finish(self, workers: list[threading.Thread]) -> None:
-        """Start threads and wait for their end. Ctrl-C stops them."""
-        try:
-            for worker in workers:
-                worker.start()
-            for worker in workers:
-                while worker.is_alive():
-                    worker.join(_LONGEST_JOIN)
-        except BaseException:
-            self.stop.set()
-            give_up = time.monotonic() + _PATIENCE
-            for worker in workers:
-                if worker.ident is not None:
-                    worker.join(max(0.0, give_up - time.monotonic()))
-            raise
 
     def _unsent(self) -> StreamTimes:
         now = self._clock.now()

@@ -36,7 +36,11 @@ class BodyForm(Enum):
     def body(self, prompt: str, tokens: int) -> dict[str, Any]:
         """Return the body of a streamed request."""
         if self in (BodyForm.LMI, BodyForm.LMI_OF_FIXED_LENGTH):
-            parameters: dict[str, Any] = {"max_new_tokens": tokens, "temperature": 0}
+            parameters: dict[str, Any] = {
+                "max_new_tokens": tokens,
+                "temperature": 0,
+                "details": True,  # the count of tokens, in the last line
+            }
             if self.fixed_length:
                 parameters["ignore_eos_token"] = True
             return {"inputs": prompt, "parameters": parameters, "stream": True}
@@ -59,7 +63,7 @@ class StreamTimes:
     """When a request was sent, and when its answer came. Times are seconds of the clock.
 
     first:
-        When the first text came.
+        When the first text came; None if there was none, as of tokens that are all special ones.
     output_tokens, input_tokens:
         As the container counts them. Without its count, each event with a text is an output token.
     """
@@ -91,7 +95,7 @@ class Measurement:
 
     @property
     def first_token(self) -> float | None:
-        """Seconds from the intended start to the first text."""
+        """Seconds from the intended start to the first text; None if there was none."""
         return None if self.times.first is None else self.times.first - self.intended
 
     @property
@@ -191,8 +195,7 @@ class _Stream:
         return StreamTimes(
             sent=sent,
             ended=ended,
-            # All tokens may be special ones, which have no text.
-            first=self._first if self._first is not None or error else ended,
+            first=self._first,
             output_tokens=self._events if self._output is None else self._output,
             input_tokens=self._input,
             error=error,

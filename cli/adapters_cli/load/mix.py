@@ -40,7 +40,8 @@ class Mix:
         if self.alone:
             adapters = 1
         weights = [(rank + 1) ** -self.exponent for rank in range(adapters)]
-        return tuple(weight / sum(weights) for weight in weights)
+        total = sum(weights)
+        return tuple(weight / total for weight in weights)
 
     def draws(self, names: Sequence[str], source: random.Random) -> Iterator[str]:
         """Draw names without an end. The first name has rank 1."""

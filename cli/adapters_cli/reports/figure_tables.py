@@ -17,7 +17,7 @@ def metric_table(result: EvaluationResult, subject: Subject, axis: Axis) -> Mark
         subject.name,
         "Gain",
         "Relative gain",
-        joined("Interval of the gain", pictures.gain_scale(axis)),
+        "Interval of the gain",
         "p",
         "Better / worse / equal",
     ]
@@ -37,7 +37,7 @@ def metric_table(result: EvaluationResult, subject: Subject, axis: Axis) -> Mark
             f"{comparison.better:,} / {comparison.worse:,} / {comparison.equal:,}",
         ]
         rows.append([joined(title, _small(", ".join(notes)) if notes else None), *cells])
-    return _table(headings, rows, picture=5)
+    return _table(headings, rows, picture=5, scale=pictures.gain_scale(axis))
 
 
 def latency_table(result: EvaluationResult) -> Markup:
@@ -49,7 +49,7 @@ def latency_table(result: EvaluationResult) -> Markup:
         "Median",
         "p90",
         "p99",
-        joined("Time", pictures.latency_scale(axis) if axis is not None else None),
+        "Time",
         f"Median ÷ {base}",
         "Tokens of an answer",
         "Answers",
@@ -70,7 +70,7 @@ def latency_table(result: EvaluationResult) -> Markup:
             f"{latency.errors:,}",
         ]
         rows.append([element("bdi", latency.subject), *cells])
-    return _table(headings, rows, picture=4)
+    return _table(headings, rows, picture=4, scale=None if axis is None else pictures.latency_scale(axis))
 
 
 def _relative_gain(comparison: Comparison) -> str:
@@ -97,21 +97,29 @@ def _small(text: str) -> Markup:
     return element("small", text)
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, picture: int) -> Markup:
-    """Return a table whose rows are stacked where there is no room, each cell after its heading."""
+def _table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, picture: int, scale: Markup | None
+) -> Markup:
+    """Return a table whose rows are stacked where there is no room, each cell after its heading.
 
-    def kind(column: int) -> str | None:
-        return "plot" if column == picture else None
-
-    head = (element("th", text, scope="col", class_=kind(column)) for column, text in enumerate(headings))
+    scale:
+        The ticks of the pictures: in the heading of their column, and below each where rows are stacked.
+    """
+    head = (
+        element("th", text, scale, scope="col", class_="plot")
+        if column == picture
+        else element("th", text, scope="col")
+        for column, text in enumerate(headings)
+    )
+    below = None if scale is None else element("div", scale, class_="stacked")
     body = (
         element(
             "tr",
             element("th", cells[0], scope="row"),
             *(
-                element(
-                    "td", cell, class_=kind(column), data_label=None if kind(column) else headings[column]
-                )
+                element("td", cell, below, class_="plot")
+                if column == picture
+                else element("td", cell, data_label=headings[column])
                 for column, cell in enumerate(cells[1:], start=1)
             ),
         )

@@ -9,7 +9,7 @@ from adapters_cli.evaluation.differences import differences
 from adapters_cli.evaluation.result import Answer, EvaluatedItem, EvaluationResult, MetricFacts
 from adapters_cli.output.text import counted
 from adapters_cli.reports import figures
-from adapters_cli.reports.item_ranking import changed_sides, gain
+from adapters_cli.reports.item_ranking import changed_sides, gain, scale
 from adapters_cli.reports.markup import Markup, clean, element, joined
 from adapters_cli.reports.verdict import everyone
 
@@ -27,7 +27,11 @@ def packed(result: EvaluationResult) -> str:
     document = {
         "names": names,
         "metrics": [
-            {"title": figures.short_title(metric), "sign": 1 if metric.higher_is_better else -1}
+            {
+                "title": figures.short_title(metric),
+                "sign": 1 if metric.higher_is_better else -1,
+                "scale": scale(metric),
+            }
             for metric in result.metrics
         ],
         "texts": has_texts(result),

@@ -67,7 +67,7 @@
   function levelOf(item) {
     const metric = metricOf();
     const scores = item.answers[chosen()].scores
-      .map((value, place) => (value === null ? null : metrics[place].sign * value))
+      .map((value, place) => (value === null ? null : metrics[place].sign * value / metrics[place].scale))
       .filter((value, place) => value !== null && (metric === null || metric === place));
     return scores.length === 0 ? null : scores.reduce((sum, value) => sum + value, 0) / scores.length;
   }
@@ -264,6 +264,9 @@
   function turn(pages) {
     start += pages * PAGE;
     draw();
+    // A button that is disabled would lose the focus.
+    const [pressed, other] = pages > 0 ? ["next", "previous"] : ["previous", "next"];
+    if (find(pressed).disabled) find(other).focus();
     controls.scrollIntoView();
   }
 

@@ -45,7 +45,7 @@ def page(
         element("style", Markup(style)),
     )
     content = joined(
-        element("a", "Skip to the verdict", class_="skip", href="#main"),
+        element("a", "Skip to the content", class_="skip", href="#main"),
         element(
             "header",
             element("p", kind, class_="kind"),
@@ -53,7 +53,9 @@ def page(
                 "nav",
                 *(element("a", name, href=f"#{anchor}") for anchor, name in links),
                 aria_label="Sections",
-            ),
+            )
+            if links
+            else None,
             element("div", tools, _theme(), class_="tools js"),
             class_="bar",
         ),

@@ -111,7 +111,7 @@ def gain_axis(comparisons: Sequence[Comparison], metrics: Sequence[MetricFacts])
     ends = [0.0]
     for comparison in comparisons:
         ends += _placed(comparison, by_name[comparison.metric])
-    return _axis(min(ends), max(ends))
+    return round_axis(min(ends), max(ends))
 
 
 def gain_strip(comparison: Comparison, metric: MetricFacts, axis: Axis, *, side: str) -> Markup:
@@ -163,7 +163,7 @@ def gain_scale(axis: Axis) -> Markup:
 def latency_axis(latencies: Sequence[Latency]) -> Axis | None:
     """Return the axis of latencies in seconds, from zero; None if nothing was measured."""
     longest = max((value for latency in latencies if (value := latency.p99) is not None), default=0)
-    return _axis(0, longest, most=3.2) if longest > 0 else None
+    return round_axis(0, longest, most=3.2) if longest > 0 else None
 
 
 def latency_strip(latency: Latency, axis: Axis, *, kind: str) -> Markup:
@@ -234,6 +234,8 @@ def _steps(
     low, high = min(*baseline, *subject), max(*baseline, *subject)
     if math.isfinite(metric.lowest) and math.isfinite(metric.highest):
         low, high = min(low, metric.lowest), max(high, metric.highest)
+    if low == high:  # all scores are equal, on a scale without an end
+        low, high = low - 0.5, high + 0.5
     axis = Axis(low=low, high=high, ticks=(low, (low + high) / 2, high))
     shares = []
     for scores in (baseline, subject):
@@ -307,7 +309,7 @@ def _quartiles(scores: Sequence[float]) -> str:
     return f"median {figures.score(middle)}, {half}"
 
 
-def _axis(low: float, high: float, *, most: float = 4.5) -> Axis:
+def round_axis(low: float, high: float, *, most: float = 4.5) -> Axis:
     """Return an axis from a round tick to another. The range has at most so many steps between ticks."""
     if high - low <= 0:
         low, high = low - 0.1, high + 0.1

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adapters_cli.aws.account import Account
+from adapters_cli.commands.benchmark import _on_this_machine
 from adapters_cli.main import app
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.fakes.errors import client_error
@@ -143,6 +144,35 @@ def test_endpoint_that_is_not_on_this_machine_has_to_be_named_twice(
     assert "(runtime.sagemaker.eu-central-1.amazonaws.com); --yes-load llm allows it" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://localhost:4566", True),
+        ("http://127.8.0.1:4566", True),
+        ("http://[::1]:4566", True),
+        ("http://0.0.0.0:4566", False),
+        ("http://localhost.example.com", False),
+        ("https://127.0.0.1.example.com", False),
+        ("https://user@localhost@example.com", False),
+    ],
+)
+def test_this_machine_is_a_loopback_address(monkeypatch: pytest.MonkeyPatch, url: str, here: bool) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert _on_this_machine(url) is here
+
+
+def test_loopback_address_behind_a_proxy_is_not_this_machine(
+    run: Callable[..., Result], runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://proxy.example.com:3128")
+    result = run(*SHORT)
+    assert (result.exit_code, runtime.calls) == (2, [])
+    assert "(127.0.0.1); --yes-load llm allows it" in result.stderr
+
+
 def test_second_name_has_to_be_the_endpoint_s(run: Callable[..., Result], runtime: FakeRuntime) -> None:
     result = run(*SHORT, "--yes-load", "other")
     assert (result.exit_code, runtime.calls) == (2, [])
@@ -167,14 +197,39 @@ def test_errors_are_counted_by_kind_and_do_not_end_the_benchmark(
         return answer(call)
 
     runtime.reply = reply
-    result = run("llm", "-c", "llm-acme", *SHORT[5:], "--concurrency", "1", "--json")
+    result = run(*SHORT, "--mix", "zipf:0.1", "--requests", "20", "--concurrency", "1", "--json")
     assert result.exit_code == 0
     [level] = json.loads(result.stdout)["levels"]
-    assert level["adapter"]["error_summary"] == [
-        {"error_details": {"type": "ThrottlingException", "message": "slow down"}, "count": 4}
-    ]
-    assert level["adapter"]["request_error_rate"]["avg"] == 100
+    [errors] = level["adapter"]["error_summary"]
+    assert errors["error_details"] == {"type": "ThrottlingException", "message": "slow down"}
+    assert 0 < errors["count"] < 20
+    assert level["adapter"]["request_error_rate"]["avg"] == 5 * errors["count"]
     assert level["base"]["error_summary"] == []
+
+
+def test_benchmark_in_which_no_adapter_answers_ends_with_1(
+    run: Callable[..., Result], runtime: FakeRuntime
+) -> None:
+    def reply(call: Call) -> Reply:
+        return (
+            answer(call)
+            if call.component == "llm-base"
+            else Reply.error(400, "ValidationError", message="no")
+        )
+
+    runtime.reply = reply
+    result = run(*SHORT, "--concurrency", "1")
+    assert result.exit_code == 1
+    assert "no adapter answered a request" in result.stderr
+
+
+def test_folder_that_cannot_be_made_is_an_error_before_anything_is_sent(
+    run: Callable[..., Result], runtime: FakeRuntime, tmp_path: Path
+) -> None:
+    (tmp_path / "results").write_text("a file")
+    result = run(*SHORT, "--output", tmp_path / "results")
+    assert result.exit_code != 0
+    assert runtime.calls == []
 
 
 def test_cost_bounds_the_time(run: Callable[..., Result]) -> None:
@@ -195,6 +250,7 @@ def test_base_is_left_out_on_request(run: Callable[..., Result], runtime: FakeRu
         ("prompts.json", '[{"prompt": "one"}, "two"]'),
         ("prompts.jsonl", '{"prompt": "one"}\n{"prompt": "two"}\n'),
         ("prompts.txt", "one\n\ntwo\n"),
+        ("prompts", "one\n\ntwo\n"),
     ],
 )
 def test_prompts_of_a_file_are_sent_in_turn(
@@ -203,7 +259,37 @@ def test_prompts_of_a_file_are_sent_in_turn(
     file = tmp_path / name
     file.write_text(content)
     run(*SHORT, "--concurrency", "1", "--prompts", file)
-    assert [call.body["prompt"] for call in runtime.calls[1:5]] == ["one", "two", "one", "two"]
+    asked = [(call.component == "llm-base", call.body["prompt"]) for call in runtime.calls[1:]]
+    for base in (True, False):
+        assert [prompt for side, prompt in asked if side is base] == ["one", "two", "one", "two"]
+
+
+def test_line_of_text_may_begin_as_json_does(
+    run: Callable[..., Result], runtime: FakeRuntime, tmp_path: Path
+) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("[INST] Hello [/INST]\n")
+    run(*SHORT, "--concurrency", "1", "--prompts", file)
+    assert runtime.calls[1].body["prompt"] == "[INST] Hello [/INST]"
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ('{"prompt": "one"}', "should have a list of prompts"),
+        ("[1]", "row 1 should be a text, or have a text 'prompt'"),
+        ("[", "is not JSON"),
+        ("[]", "has no prompt"),
+    ],
+)
+def test_file_without_prompts_is_refused(
+    run: Callable[..., Result], runtime: FakeRuntime, tmp_path: Path, content: str, error: str
+) -> None:
+    file = tmp_path / "prompts.json"
+    file.write_text(content)
+    result = run(*SHORT, "--prompts", file)
+    assert (result.exit_code, runtime.calls) == (2, [])
+    assert error in result.stderr
 
 
 @pytest.mark.parametrize(

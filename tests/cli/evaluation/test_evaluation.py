@@ -53,6 +53,15 @@ def ask(component: str, request: GenerationRequest) -> Generation:
     return Generation(text=text, seconds=2.0 if component == "llm-acme" else 1.0)
 
 
+class Errors(ExactMatch):
+    """Counts wrong answers."""
+
+    facts = MetricFacts(name="errors", title="Errors", higher_is_better=False)
+
+    def scores(self, pairs: Sequence[Pair]) -> list[float]:
+        return [1 - score for score in super().scores(pairs)]
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[AnswerLog]:
     with open_log(tmp_path) as log:
@@ -69,6 +78,12 @@ def test_item_with_an_error_is_in_no_comparison(log: AnswerLog) -> None:
     assert (comparison.items, comparison.mean, comparison.better) == (29, 1, 19)
     assert (found.errors, found.result.items[7].answers["acme"].error) == (1, "too long")
     assert found.result.items[7].scores == {"base": {"exact_match": 0}, "acme": {}}
+
+
+def test_item_with_the_lower_score_is_better_where_lower_is_better(log: AnswerLog) -> None:
+    [comparison] = evaluated(plan(metrics=[Errors()]), log).result.comparisons
+    assert comparison.difference < 0
+    assert (comparison.better, comparison.worse, comparison.equal) == (19, 0, 10)
 
 
 def test_who_is_asked_first_takes_turns() -> None:

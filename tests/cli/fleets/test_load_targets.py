@@ -57,6 +57,11 @@ def test_all_adapters_of_a_fleet_are_asked_if_none_is_named(account: FakeAccount
     assert set(targets(account, table=True).adapters.values()) == {"acme", "beta"}
 
 
+def test_adapter_of_a_fleet_that_does_not_serve_yet_is_left_out(account: FakeAccount) -> None:
+    account.world.deploy(adapter("beta"), adapter("acme"), adapter("late"))
+    assert set(targets(account, table=True).adapters.values()) == {"acme", "beta"}
+
+
 def test_all_adapters_of_an_endpoint_are_asked_without_its_base(account: FakeAccount) -> None:
     found = targets(account, "endpoint", table=False)
     assert (set(found.adapters), found.container.component) == ({"p-acme", "p-beta"}, "base")

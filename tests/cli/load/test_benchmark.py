@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import random
 from collections import OrderedDict
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import pytest
 
 from adapter_fleet.serving.tier_hits import TierHits
 from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, LoadError
-from adapters_cli.load.benchmark_report import markdown, tables
 from adapters_cli.load.benchmark_result import BenchmarkResult
-from adapters_cli.load.curve_picture import curve_picture
 from adapters_cli.load.latency_requirement import LatencyRequirement
-from adapters_cli.load.load_generator import ClosedLoop, OpenLoop
+from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import BodyForm, RequestError, StreamTimes
 from adapters_cli.load.mix import Mix
+from adapters_cli.reports.benchmark_report import markdown
 from tests.cli.load.test_load_generator import FakeClock
 
 FAKE: Any = None
@@ -55,6 +53,7 @@ class FakeClient:
         self._noise = random.Random(1).random if jitter else lambda: 0.0
         self.form = BodyForm.COMPLETION_OF_FIXED_LENGTH
         self.asked: list[str] = []
+        self.prompts: list[str] = []
         self.error: RequestError | None = None
         self.interrupt_at = -1
 
@@ -63,6 +62,7 @@ class FakeClient:
 
     def ask(self, component: str, prompt: str, tokens: int) -> StreamTimes:
         self.asked.append(component)
+        self.prompts.append(prompt)
         if len(self.asked) == self.interrupt_at:
             raise KeyboardInterrupt
         sent = self._clock.now()
@@ -129,6 +129,60 @@ def test_base_and_adapters_are_asked_in_turn_and_never_mixed() -> None:
     blocks = [(who, len(list(asked))) for who, asked in groupby(each == "base" for each in client.asked)]
     # Rounds of 4 requests each, in the order base, adapters, adapters, base …
     assert blocks == [(True, 4), *[(False, 8), (True, 8)] * 3, (False, 8), (True, 4)]
+
+
+@pytest.mark.parametrize("loop", [ClosedLoop(clients=1), OpenLoop(rate=1, connections=1)])
+def test_base_and_adapters_are_asked_the_same_prompts_in_every_round(loop: Loop) -> None:
+    """Else a round would compare short prompts with long ones."""
+    _, client = run(plan(prompts=list("abcdefg"), warm_up=7, requests=40, loops=[loop]))
+    asked = list(zip(client.asked, client.prompts, strict=True))[7 + 7 :]  # after the warm-ups
+    of_base = [prompt for component, prompt in asked if component == "base"]
+    assert of_base == [prompt for component, prompt in asked if component != "base"]
+    assert "".join(of_base) == ("abcdefg" * 6)[:40]
+
+
+def test_no_side_is_asked_a_prompt_twice_while_there_are_others() -> None:
+    """An engine's prefix cache would answer the second one."""
+    prompts = [str(number) for number in range(1_000)]
+    loops = [ClosedLoop(clients=1), ClosedLoop(clients=1)]
+    _, client = run(plan(prompts=prompts, warm_up=5, loops=loops, counts=[1, 12]))
+    of_base = [prompt for who, prompt in zip(client.asked, client.prompts, strict=True) if who == "base"]
+    assert len(of_base) == len(set(of_base)) == 4 * 45
+
+
+def test_open_loop_arrives_anew_in_each_round_and_alike_for_base_and_adapters() -> None:
+    [level] = run(plan(loops=[OpenLoop(rate=1, connections=1)]))[0].levels
+    assert len(level.rounds) == 4
+    gaps = [
+        [after.intended - before.intended for before, after in pairwise(side)]
+        for round_ in level.rounds
+        for side in round_
+    ]
+    for own, others in zip(gaps[::2], gaps[1::2], strict=True):
+        assert own == pytest.approx(others)
+    assert len({round(own[0], 6) for own in gaps[::2]}) == 4
+
+
+def test_open_loop_above_the_capacity_shows_its_queue() -> None:
+    """Short blocks would let the endpoint catch up between them."""
+    result, _ = run(plan(loops=[OpenLoop(rate=200, connections=1)], requests=800, mix=Mix.parse("one")))
+    [level] = result.levels
+    assert len(level.rounds) == 2
+    # A request takes 22 ms, and one comes every 5 ms: the last of 400 waits 400 x 17 ms.
+    assert max(level.subject.values("request_latency")) == pytest.approx(6_800, rel=0.1)
+
+
+def test_warm_up_opens_a_connection_for_each_client() -> None:
+    asked = plan(warm_up=None, loops=[ClosedLoop(clients=20)], requests=1, mix=Mix.parse("one"))
+    _, client = run(asked)
+    assert client.asked.count("base") == 20 + 1
+
+
+def test_error_rate_of_no_request_meets_no_requirement() -> None:
+    result, _ = run(plan(seconds=0))
+    [level] = result.levels
+    assert level.subject.measurements == []
+    assert not level.judge(LatencyRequirement.parse("request_error_rate <= 1")).met
 
 
 @pytest.mark.parametrize(
@@ -247,6 +301,13 @@ def test_tiers_of_unknown_slots_are_reported() -> None:
     assert "tier cpu: the slots are not known; give --gpu-slots" in result.not_measured
 
 
+def test_tier_that_the_time_cuts_short_is_reported() -> None:
+    result, _ = run(plan(cold=1_000, requests=4, seconds=20))
+    asked = [len(tier.series.measurements) for tier in result.tiers]
+    assert 0 < asked[-1] < 1_000
+    assert f"tier disk: the time ended after {asked[-1]} of 1000 requests" in result.not_measured
+
+
 def test_circles_are_longer_with_several_copies() -> None:
     result, _ = run(plan(cold=5, copies=2, max_loras=1, max_cpu_loras=2, adapters=ADAPTERS))
     assert [(tier.tier, tier.circle) for tier in result.tiers] == [("gpu", 1), ("disk", 12)]
@@ -257,6 +318,7 @@ def test_interrupted_benchmark_has_what_was_measured_until_then() -> None:
     result, _ = run(plan(), interrupt_at=33)
     assert result.interrupted
     [level] = result.levels
+    assert level.ended_by == "interrupt"
     assert level.base is not None
     assert len(level.subject.measurements) + len(level.base.measurements) == 32
     assert "interrupted" in markdown(result)
@@ -302,28 +364,3 @@ def test_open_loop_has_its_rate_in_the_document() -> None:
     [level] = run(plan(loops=[loop]))[0].document()["levels"]
     assert (level["concurrency"], level["request_rate"]) == (None, 5)
     assert level["adapter"]["request_throughput"]["avg"] == pytest.approx(5, rel=0.6)
-
-
-def test_curve_is_one_picture_without_links_and_its_text_is_escaped() -> None:
-    result, _ = run(plan(counts=[1, 4, 12], loops=[ClosedLoop(clients=1)]))
-    result.engine = "<engine & co>"
-    picture = curve_picture(result)
-    assert picture is not None
-    root = ET.fromstring(picture)
-    assert root.findtext("{http://www.w3.org/2000/svg}title") == "llm on <engine & co>, mix uniform"
-    assert picture.count("<polyline") == 2 * 2 * 2
-    assert "href" not in picture
-    assert len(picture) < 20_000
-
-
-def test_one_level_has_no_curve() -> None:
-    assert curve_picture(run(plan())[0]) is None
-
-
-def test_report_has_every_table_with_as_many_cells_as_headings() -> None:
-    result, _ = run(plan(cold=30, counts=[1, 12]))
-    found = list(tables(result))
-    assert len(found) == 5
-    for _, headings, rows in found:
-        assert {len(row) for row in rows} == {len(headings)}
-    assert "an engine" in markdown(result)

@@ -19,6 +19,12 @@ def judged(
         ("request_latency.p50 <= base * 1.10", 11.0, True),
         ("request_latency.p50 <= base * 1.10", 11.1, False),
         ("request_latency.p50<=base*1.10", 10.0, True),
+        ("request_latency.p50 <= base + 10%", 11.0, True),
+        ("request_latency.p50 <= base + 10%", 11.1, False),
+        ("output_token_throughput >= base - 10%", 9.0, True),
+        ("output_token_throughput >= base - 10%", 8.9, False),
+        ("request_error_rate <= 1%", 1.0, True),
+        ("request_error_rate <= 1%", 1.1, False),
         ("time_to_first_token.p99 < base", 10.0, False),
         ("output_token_throughput >= base * 0.9", 9.5, True),
         ("request_error_rate <= 1", 0.5, True),
@@ -59,6 +65,8 @@ def test_what_was_not_measured_is_not_met(figure: float | None, base: float | No
 @pytest.mark.parametrize(
     ("text", "error"),
     [
+        ("request_latency.p50 <= base + 10", "a requirement should be like"),
+        ("request_latency.p50 <= 10%", "a requirement should be like"),
         ("latency < 3 s", "a requirement should be like 'request_latency.p50 <= base \\* 1.10'"),
         ("request_latenci.p50 <= base", "should be one of .*, got 'request_latenci'; did you mean"),
         ("request_latency.p51 <= base", "a requirement's statistic should be one of avg, "),

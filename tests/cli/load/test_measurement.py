@@ -64,6 +64,16 @@ def test_tokens_are_the_events_with_text_if_the_container_does_not_count(
     assert (times.output_tokens, times.input_tokens) == (2, None)
 
 
+def test_answer_of_special_tokens_has_a_latency_and_no_first_token(
+    runtime: FakeRuntime, client: StreamingClient
+) -> None:
+    runtime.reply = lambda call: Reply.stream(token(""), token(""), USAGE, DONE)
+    times = client.ask("llm-acme", "Hello", 3)
+    one = Measurement(component="llm-acme", intended=0, times=times)
+    assert (times.error, times.output_tokens, one.latency) == (None, 3, 4)
+    assert (one.first_token, one.inter_token) == (None, None)
+
+
 def test_request_is_streamed_and_has_a_fixed_length(runtime: FakeRuntime, client: StreamingClient) -> None:
     client.ask("llm-acme", "Hello", 3)
     assert runtime.calls == [
@@ -128,6 +138,8 @@ def test_lmi_s_own_lines_are_read_with_their_counts(runtime: FakeRuntime, client
     )
     times = client.ask("llm-acme", "Hello", 2)
     assert (times.first, times.output_tokens, times.input_tokens) == (1, 2, 5)
+    [call] = runtime.calls
+    assert call.body["parameters"]["details"] is True
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,7 @@ def test_comparison_marks_against_the_first_answer_where_there_is_no_reference()
     )
     page = comparison_page([item], ["base", "v2", "v3"], made_at="now", endpoint="prod", engine=None)
 
+    assert "<nav" not in page
     assert "a <del>red</del><ins>blue</ins> car" in page
     assert ">a red car<" in page
     assert 'not in <span class="against">the answer of base</span>' in page

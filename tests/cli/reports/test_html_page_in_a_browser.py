@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters_cli.evaluation.result import Answer
+from adapters_cli.evaluation.result import Answer, MetricFacts
 from adapters_cli.reports.html_page import comparison_page, html_page
 from tests.cli.reports.chromium import Browser, chromium, find_chromium, open_report
 from tests.cli.reports.example_result import HOSTILE, example_result, outcome
@@ -263,6 +263,52 @@ def test_pages_turn_by_keyboard(browser: Browser, report: Path) -> None:
     browser.press(" ", text=" ", code=32)
     assert ids(browser) == first
     assert browser.value("document.getElementById('previous').disabled")
+
+
+def test_focus_stays_on_the_pager_at_either_end(browser: Browser, report: Path) -> None:
+    open_report(browser, report, width=1280)
+    browser.value("document.getElementById('next').focus()")
+    for _ in range(7):
+        browser.press("Enter", text="\r", code=13)
+    assert browser.value(COUNT) == "176 to 200 of 200 items"
+    assert browser.value("document.activeElement.id") == "previous"
+
+    for _ in range(7):
+        browser.press("Enter", text="\r", code=13)
+    assert browser.value(COUNT) == "1 to 25 of 200 items"
+    assert browser.value("document.activeElement.id") == "next"
+
+
+def test_score_of_all_metrics_counts_each_in_shares_of_its_scale(browser: Browser, tmp_path: Path) -> None:
+    result = example_result(items=2)
+    metrics = [MetricFacts(name="rouge1", title="ROUGE-1"), MetricFacts(name="stars", title="%", highest=100)]
+    items = [
+        replace(item, scores=dict.fromkeys(item.answers, scores))
+        for item, scores in zip(
+            result.items, ({"rouge1": 0.9, "stars": 10.0}, {"rouge1": 0.1, "stars": 60.0}), strict=True
+        )
+    ]
+    comparisons = [replace(result.comparisons[0], metric="rouge1")]
+    page = tmp_path / "report.html"
+    page.write_text(html_page(replace(result, metrics=metrics, items=items, comparisons=comparisons)))
+    open_report(browser, page, width=1280)
+    choose(browser, "order", "lowest")
+
+    assert ids(browser) == [items[1].id, items[0].id]
+
+
+@pytest.mark.parametrize(("width", "below"), [(390, True), (1280, False)])
+def test_pictures_of_gains_always_have_their_ticks(
+    browser: Browser, report: Path, width: int, below: bool
+) -> None:
+    """In the heading of their column, or below each one where the rows are stacked."""
+    open_report(browser, report, width=width)
+    ticks = "[...document.querySelectorAll('#metrics td.plot .tick')].filter((t) => t.checkVisibility())"
+
+    assert browser.value(f"{ticks}.some((tick) => tick.textContent === '0')") is below
+    assert browser.value(f"{ticks}.length > 0") is below
+    head = "document.querySelector('#metrics thead').getBoundingClientRect().width > 1"
+    assert browser.value(head) is not below
 
 
 def test_differences_are_marked_against_the_reference_or_the_base(browser: Browser, report: Path) -> None:

@@ -1,9 +1,13 @@
 """The report as Markdown."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from adapters_cli.reports.markdown import markdown
+from adapters_cli.reports.markdown_text import code, plain
 from tests.cli.reports.example_result import example_result, outcome
 
 
@@ -45,7 +49,21 @@ def test_no_text_of_an_item_leaves_its_block() -> None:
 
     at = lines.index("`````text")
     assert lines[at + 1 : at + 5] == ["````", "</details>", "# not a heading", "`````"]
-    assert "**<code>&lt;b&gt;`x`&#124; # y</code>**" in "\n".join(lines)
+    assert r"**<code>&lt;b&gt;\`x\`\| \# y</code>**" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("form", [plain, code])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\r# b\r\n\rc", r"a \# b   c"),
+        ("[here](https://example.com)", r"\[here\](https://example.com)"),
+        ("<img src=x>", "&lt;img src=x&gt;"),
+        ("for @everyone", "for @\N{ZERO WIDTH NON-JOINER}everyone"),
+    ],
+)
+def test_text_is_no_line_end_link_tag_or_mention(form: Callable[[str], str], text: str, shown: str) -> None:
+    assert form(text).removeprefix("<code>").removesuffix("</code>") == shown
 
 
 def test_engine_and_ratio_of_latency_are_said() -> None:

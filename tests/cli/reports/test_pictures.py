@@ -1,5 +1,6 @@
 """The pictures of a report."""
 
+import math
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
@@ -66,6 +67,14 @@ def test_equal_scores_inside_the_scale_stand_at_their_place() -> None:
 
     assert not list(ET.fromstring(svg).iter("rect"))
     assert [text.text for text in ET.fromstring(svg).iter("text")][:3] == ["0", "0.5", "1"]
+
+
+def test_equal_scores_on_a_scale_without_an_end_have_a_picture() -> None:
+    length = MetricFacts(name="length", title="Length", highest=math.inf)
+
+    svg = pictures.distribution(length, ("base", [7.25] * 5), ("v2", [7.25] * 5))
+
+    assert [text.text for text in ET.fromstring(svg).iter("text")][:3] == ["6.75", "7.25", "7.75"]
 
 
 def test_better_is_right_also_where_less_is_better() -> None:

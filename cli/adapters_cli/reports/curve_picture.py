@@ -1,9 +1,8 @@
 """The curves of a benchmark as one SVG: over the load, and over the number of adapters in the mix."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
-from math import ceil, floor, log10
+from math import log
 
 from adapters_cli.load.benchmark_result import (
     REQUEST_LATENCY,
@@ -14,26 +13,36 @@ from adapters_cli.load.benchmark_result import (
 )
 from adapters_cli.load.statistics import Distribution
 from adapters_cli.output.text import counted
+from adapters_cli.reports.markup import escaped
+from adapters_cli.reports.pictures import round_axis
 
 _WIDTH, _HEIGHT = 360, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 34, 44
-_TICKS = 4
+_LABEL = 26
+"""Least distance between the labels below a panel."""
 _METRICS = ((REQUEST_LATENCY, "Whole latency, ms"), (TIME_TO_FIRST_TOKEN, "First token, ms"))
+# The colours come first: the rules of lines and bands override them, in the dark as well.
 _STYLE = """
 .paper{fill:#fff}text{font:12px system-ui,sans-serif;fill:#333}.title{font-weight:600}
 .grid{stroke:#ddd}.base{stroke:#6b7280;fill:#6b7280}.adapters{stroke:#2563eb;fill:#2563eb}
-.line{fill:none;stroke-width:2}.p90{fill:none;stroke-width:1.5;stroke-dasharray:4 4}
-.band{stroke:none;opacity:.18}text.base,text.adapters{stroke:none}
 @media(prefers-color-scheme:dark){.paper{fill:#111827}text{fill:#e5e7eb}.grid{stroke:#374151}
 .base{stroke:#9ca3af;fill:#9ca3af}.adapters{stroke:#60a5fa;fill:#60a5fa}}
+.line{fill:none;stroke-width:2}.p90{fill:none;stroke-width:1.5;stroke-dasharray:4 4}
+.band{stroke:none;opacity:.18}text.base,text.adapters{stroke:none}
 """
 
 
 @dataclass(frozen=True)
 class _Panel:
+    """A picture of one metric over one quantity.
+
+    amounts:
+        The quantity at each level, in rising order. Its axis is logarithmic.
+    """
+
     title: str
     axis: str
-    labels: Sequence[str]
+    amounts: Sequence[float]
     levels: Sequence[Level]
     metric: str
 
@@ -48,7 +57,7 @@ def curve_picture(result: BenchmarkResult) -> str | None:
         f'<g transform="translate({_WIDTH * (number % 2)} {_HEIGHT * (number // 2)})">{_draw(panel)}</g>'
         for number, panel in enumerate(panels)
     )
-    title = escape(f"{result.endpoint} on {result.engine or 'an unnamed engine'}, mix {result.mix}")
+    title = escaped(f"{result.endpoint} on {result.engine or 'an unnamed engine'}, mix {result.mix}")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height + 24}" role="img">'
         f"<title>{title}</title><style>{_STYLE}</style>"
@@ -64,17 +73,21 @@ def _panels(result: BenchmarkResult) -> list[_Panel]:
         return found
     # A curve over one quantity is drawn at the largest value of the other one.
     most = max(level.adapters for level in answered)
-    busiest = answered[-1].loop
-    by_load = [level for level in answered if level.adapters == most]
-    by_adapters = [level for level in answered if level.loop == busiest]
-    kinds: tuple[tuple[list[Level], str, Callable[[Level], str]], ...] = (
-        (by_load, f"{busiest.axis} ({counted(most, 'adapter')})", lambda level: level.loop.text.split()[0]),
-        (by_adapters, f"adapters in the mix ({busiest.text})", lambda level: str(level.adapters)),
+    busiest = max((level.loop for level in answered), key=lambda loop: loop.amount)
+    by_load = sorted(
+        (level.loop.amount, number) for number, level in enumerate(answered) if level.adapters == most
     )
-    for levels, axis, label in kinds:
-        if len(levels) > 1:
-            labels = [label(level) for level in levels]
-            found += [_Panel(title, axis, labels, levels, metric) for metric, title in _METRICS]
+    by_adapters = sorted(
+        (level.adapters, number) for number, level in enumerate(answered) if level.loop == busiest
+    )
+    for axis, places in (
+        (f"{busiest.axis} ({counted(most, 'adapter')}), log scale", by_load),
+        (f"adapters in the mix ({busiest.text}), log scale", by_adapters),
+    ):
+        amounts = [amount for amount, _ in places]
+        if amounts[0] < amounts[-1]:
+            levels = [answered[number] for _, number in places]
+            found += [_Panel(title, axis, amounts, levels, metric) for metric, title in _METRICS]
     return found
 
 
@@ -89,25 +102,26 @@ def _draw(panel: _Panel) -> str:
         for each in curve
         if each is not None
     ]
-    step = _step(max(tops, default=1.0))
-    top = step * max(1, ceil(max(tops, default=0) / step))
+    axis = round_axis(0, max(tops, default=0) or 1.0)
+    first, last = panel.amounts[0], panel.amounts[-1]
 
     def x(index: int) -> float:
-        return _LEFT + index * (_WIDTH - _LEFT - _RIGHT) / max(1, len(panel.levels) - 1)
+        share = log(panel.amounts[index] / first) / log(last / first)
+        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
 
     def y(value: float) -> float:
-        return _HEIGHT - _BOTTOM - value / top * (_HEIGHT - _TOP - _BOTTOM)
+        return _HEIGHT - _BOTTOM - axis.at(value) / 100 * (_HEIGHT - _TOP - _BOTTOM)
 
-    parts = [f'<text class="title" x="{_LEFT}" y="18">{escape(panel.title)}</text>']
-    for tick in range(round(top / step) + 1):
-        at = y(tick * step)
+    parts = [f'<text class="title" x="{_LEFT}" y="18">{escaped(panel.title)}</text>']
+    for tick in axis.ticks:
+        at = y(tick)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{tick * step:g}</text>')
-    for index, label in enumerate(panel.labels):
-        anchor = "start" if index == 0 else "end" if index == len(panel.labels) - 1 else "middle"
-        below = _HEIGHT - _BOTTOM + 16
-        parts.append(f'<text x="{x(index):.1f}" y="{below}" text-anchor="{anchor}">{escape(label)}</text>')
-    parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - _BOTTOM + 34}">{escape(panel.axis)}</text>')
+        parts.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{tick:g}</text>')
+    below = _HEIGHT - _BOTTOM + 16
+    for index, anchor in _labels([x(index) for index in range(len(panel.amounts))]):
+        amount = f"{panel.amounts[index]:g}"
+        parts.append(f'<text x="{x(index):.1f}" y="{below}" text-anchor="{anchor}">{amount}</text>')
+    parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - _BOTTOM + 34}">{escaped(panel.axis)}</text>')
     for place, (who, curve) in enumerate(curves.items()):
         parts.append(_curve(who, curve, x, y))
         if any(curve):
@@ -147,8 +161,12 @@ def _distribution(series: Series | None, metric: str) -> Distribution | None:
     return None if series is None else series.distributions().get(metric)
 
 
-def _step(top: float) -> float:
-    """Return the distance of the grid's lines: 1, 2 or 5 times a power of ten."""
-    rough = max(top, 1e-9) / _TICKS
-    power = 10.0 ** floor(log10(rough))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+def _labels(places: Sequence[float]) -> Iterator[tuple[int, str]]:
+    """Yield the labels that have room, with their anchors: the first, the last, and those between."""
+    yield 0, "start"
+    last = places[0]
+    for index, at in enumerate(places[1:-1], start=1):
+        if at - last >= _LABEL and places[-1] - at >= _LABEL:
+            yield index, "middle"
+            last = at
+    yield len(places) - 1, "end"

@@ -13,6 +13,7 @@ from adapters_cli.load.benchmark_result import (
     Series,
 )
 from adapters_cli.load.statistics import WITH_INTERVALS, Distribution
+from adapters_cli.reports.markdown_text import code, plain, table
 
 LATENCY_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "FIRST TOKEN", "BETWEEN", "WHOLE")
 WORK_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "ANSWERS", "ERRORS", "TOKENS", "REQUESTS/s", "TOKENS/s")
@@ -145,7 +146,7 @@ def tables(result: BenchmarkResult) -> Iterator[tuple[str, Sequence[str], Rows]]
 
 def summary(result: BenchmarkResult) -> list[str]:
     """Return what a reader has to know before the figures."""
-    engine = result.engine or "an engine that nothing names"
+    engine = result.engine or "an engine that does not name itself"
     bounds = result.bounds
     lines = [
         f"{result.endpoint} on {engine}",
@@ -185,6 +186,11 @@ def _notes_of_level(level: Level) -> Iterator[str]:
             f"{level.title}: base and adapters wrote answers of different lengths, so only the first token"
             " and the time between tokens are compared"
         )
+    if len(level.rounds) == 1:
+        yield (
+            f"{level.title}: base and adapters were asked once each, so that a change of the machine's speed"
+            " between them counts as a difference; more --requests make more rounds"
+        )
     for who, series in (("base", level.base), ("adapters", level.subject)):
         for error, count in series.errors if series is not None else ():
             yield f"{level.title}: {count} x {who}: {error.kind}: {error.message}"
@@ -192,19 +198,19 @@ def _notes_of_level(level: Level) -> Iterator[str]:
 
 def markdown(result: BenchmarkResult, *, picture: str | None = None) -> str:
     """Return the report for people, with the name of the picture beside it."""
-    parts = [f"# Benchmark of {result.endpoint}", "\n".join(f"- {line}" for line in summary(result))]
+    parts = [f"# Benchmark of {plain(result.endpoint)}", _list(summary(result))]
     for outcome in result.requirements:
         met = "met" if outcome.met else "**not met**"
-        parts.append(f"`{outcome.requirement}` at {outcome.level}: {met}: {outcome.reason}")
+        parts.append(f"{code(outcome.requirement)} at {outcome.level}: {met}: {plain(outcome.reason)}")
     if picture is not None:
         parts.append(f"![Latency of adapters and base]({picture})")
     for title, headings, rows in tables(result):
-        parts += [f"## {title}", _table(headings, rows)]
+        parts += [f"## {title}", table(headings, rows, left=len(headings))]
     if intervals := _interval_rows(result):
         headings = ("LOAD", "ADAPTERS", "WHO", "METRIC", *(f"p{number}" for number in WITH_INTERVALS))
-        parts += ["## Percentiles with 95 % intervals, ms", _table(headings, intervals)]
+        parts += ["## Percentiles with 95 % intervals, ms", table(headings, intervals, left=len(headings))]
     if limits := notes(result):
-        parts += ["## Notes", "\n".join(f"- {note}" for note in limits)]
+        parts += ["## Notes", _list(limits)]
     parts.append(_METHOD)
     return "\n\n".join(parts) + "\n"
 
@@ -250,6 +256,5 @@ def _short(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _table(headings: Sequence[str], rows: Rows) -> str:
-    head, *lines = (f"| {' | '.join(row)} |" for row in (headings, *rows))
-    return "\n".join([head, "|---" * len(headings) + "|", *lines])
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {plain(line)}" for line in lines)

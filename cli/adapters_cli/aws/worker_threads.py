@@ -1,0 +1,55 @@
+"""Threads that do the same work side by side, and a wait for their end that Ctrl-C may interrupt."""
+
+import threading
+from collections.abc import Callable
+
+_LONGEST_WAIT_SECONDS = 0.2
+"""A signal that another thread gets does not end a wait that has no end."""
+
+
+class WorkerThreads:
+    """Threads of one piece of work. The process does not wait for them when it ends.
+
+    `Thread.join` is not used: before Python 3.13, a `join` that Ctrl-C interrupts takes the running thread
+    for an ended one (bpo-45274), so that no later `join` waits for it.
+    """
+
+    def __init__(self, work: Callable[[], object], count: int) -> None:
+        self._work = work
+        self._running = count
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(count)]
+        if not count:
+            self._ended.set()
+
+    def run(self, stop: Callable[[], None], grace_seconds: float) -> None:
+        """Start the threads and wait for their end.
+
+        An exception that interrupts it, such as Ctrl-C, calls `stop`, and is raised when the threads have
+        ended, or after `grace_seconds`.
+        """
+        started = 0
+        try:
+            for thread in self._threads:
+                thread.start()
+                started += 1
+            while not self._ended.wait(_LONGEST_WAIT_SECONDS):
+                pass
+        except BaseException:
+            stop()
+            self._left(len(self._threads) - started)  # those that were never started
+            self._ended.wait(grace_seconds)
+            raise
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._left(1)
+
+    def _left(self, count: int) -> None:
+        with self._lock:
+            self._running -= count
+            if not self._running:
+                self._ended.set()

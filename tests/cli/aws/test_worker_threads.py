@@ -1,0 +1,60 @@
+"""The wait for threads, which Ctrl-C may interrupt."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from queue import SimpleQueue
+
+import pytest
+
+from adapters_cli.aws.worker_threads import WorkerThreads
+
+
+def test_all_threads_have_ended_after_a_run() -> None:
+    ended: list[int] = []
+    WorkerThreads(lambda: ended.append(1), 5).run(stop=lambda: None, grace_seconds=0)
+    assert len(ended) == 5
+
+
+def test_no_thread_is_no_wait() -> None:
+    WorkerThreads(lambda: None, 0).run(stop=lambda: None, grace_seconds=0)
+
+
+def test_interrupted_run_still_waits_for_each_thread() -> None:
+    stopped = threading.Event()
+    ended: list[int] = []
+    order = SimpleQueue[int]()
+    for number in range(3):
+        order.put(number)
+
+    def work() -> None:
+        number = order.get()
+        stopped.wait()
+        time.sleep(0.1 * (3 - number))  # the first one, which is waited for at Ctrl-C, ends last
+        ended.append(number)
+
+    threading.Timer(0.1, lambda: signal.raise_signal(signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        WorkerThreads(work, 3).run(stop=stopped.set, grace_seconds=30)
+    assert sorted(ended) == [0, 1, 2]
+
+
+def test_interrupted_run_waits_no_longer_than_the_grace() -> None:
+    release = threading.Event()
+    threading.Timer(0.1, lambda: signal.raise_signal(signal.SIGINT)).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        WorkerThreads(release.wait, 2).run(stop=lambda: None, grace_seconds=0.2)
+    release.set()
+    assert time.monotonic() - started < 20
+
+
+def test_thread_that_fails_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+
+    def work() -> None:
+        raise OSError("no space left")
+
+    WorkerThreads(work, 2).run(stop=lambda: None, grace_seconds=0)
