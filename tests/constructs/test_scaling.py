@@ -133,7 +133,8 @@ def test_accelerators_that_no_copy_can_use_do_not_count(make_endpoint: MakeEndpo
         ),
         ({"min": 1, "max": 2, "target": 5}, "'target' should be a ScalingTarget, such as ScalingTarget.conc"),
     ],
-    ids=str,
+    # The text of a Duration has its address, which differs between the processes of a run.
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else value,
 )
 def test_wrong_numbers_are_errors(
     make_endpoint: MakeEndpoint, settings: Mapping[str, Any], message: str
