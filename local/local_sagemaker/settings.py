@@ -17,7 +17,8 @@ Engine = Literal["numpy", "vllm"]
 
 _SERVE = "--model-dir {model_dir} --port {port} --dialect {dialect}"
 ENGINE_COMMANDS: dict[Engine, str] = {
-    "numpy": f"{{python}} -m local_sagemaker.model_server {_SERVE} --prefix-cache {{prefix_cache}}",
+    "numpy": f"{{python}} -m local_sagemaker.model_server {_SERVE} --prefix-cache {{prefix_cache}}"
+    " --load-from-cpu-seconds {load_from_cpu_seconds} --load-from-disk-seconds {load_from_disk_seconds}",
     "vllm": f"{{python}} -m local_sagemaker.vllm_engine {_SERVE}",
 }
 
@@ -31,7 +32,15 @@ _OTHER_ENGINE = "a command of the user in the embedded cloud"
 _KEPT_BY_PROFILES = ("engine", "engine_python", "engine_command", "dialect", "time_scale")
 
 # What `engine_command` may refer to.
-PLACEHOLDERS = ("python", "model_dir", "port", "dialect", "prefix_cache")
+PLACEHOLDERS = (
+    "python",
+    "model_dir",
+    "port",
+    "dialect",
+    "prefix_cache",
+    "load_from_cpu_seconds",
+    "load_from_disk_seconds",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +120,10 @@ class Settings:
     # [I] Whether the container finds a new version at a new path, or at its predecessor's (`same`) if it is
     # registered under its predecessor's name. No source says.
     update_path: Literal["new", "same"] = "new"
+    # [I] What the NumPy server adds to each load of an adapter, from CPU memory to a GPU slot and from disk
+    # to CPU memory. Its own loads take a millisecond, so that no caller can tell the tiers apart.
+    load_from_cpu_seconds: float = 0.0
+    load_from_disk_seconds: float = 0.0
     # What serves each copy: the embedded NumPy server, or vLLM on the CPU.
     engine: Engine = "numpy"
     # The Python that runs the engine; empty means the one that runs the cloud.

@@ -31,6 +31,7 @@ class GuideRun:
     def run(self) -> None:
         """Run every line of the guide's blocks of shell commands; each must succeed."""
         variables = self._cloud.environment | {
+            "LOCAL_SAGEMAKER_TOKEN": self._cloud.token,  # `make local` prints it as well
             "HOME": str(self.folder / "home"),
             "CDK_DISABLE_VERSION_CHECK": "1",
             "CDK_VALIDATION": "false",

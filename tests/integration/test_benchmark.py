@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from adapters_cli.load.benchmark_result import INDISTINCT_TIERS
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import TICKETS, V1, ByHand, client
 
@@ -84,7 +85,8 @@ def test_ratio_of_adapters_and_base_has_an_interval(document: dict[str, Any]) ->
     for level in document["levels"]:
         for ratio in level["adapter_by_base"].values():
             assert 0 < ratio["low"] <= ratio["ratio"] <= ratio["high"]
-        assert len(level["adapter_by_base"]) == 3
+        # A busy machine may hold answers up.
+        assert len(level["adapter_by_base"]) == (2 if level["in_bursts"] else 3)
 
 
 def test_slots_of_the_container_decide_the_circles_of_each_tier(document: dict[str, Any]) -> None:
@@ -100,7 +102,7 @@ def test_slots_of_the_container_decide_the_circles_of_each_tier(document: dict[s
 
 def test_tiers_are_estimated_for_the_loads_of_one_request_at_a_time(document: dict[str, Any]) -> None:
     """If the first tokens tell them apart, which a busy machine may prevent."""
-    told = "tiers of the loads: first tokens do not tell the tiers apart" not in document["not_measured"]
+    told = INDISTINCT_TIERS not in document["not_measured"]
     for level in document["levels"]:
         assert bool(level["tier_hits"]) is (told and level["concurrency"] == 1), document["not_measured"]
         for share in level["tier_hits"].values():

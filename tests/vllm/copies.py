@@ -91,6 +91,8 @@ def running(
                 python=python,
                 dialect=dialect,
                 prefix_cache="off",
+                load_from_cpu_seconds="0",
+                load_from_disk_seconds="0",
             )
         )
         try:

@@ -6,7 +6,7 @@ from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.artifacts.evaluation_store import EvaluationStore, StoredResult
 from adapters_cli.evaluation.result import DatasetFacts
 from adapters_cli.output.errors import CommandError
-from adapters_cli.output.text import few
+from adapters_cli.output.text import counted, few
 
 
 def last_evaluation(
@@ -35,9 +35,9 @@ def last_evaluation(
         return found
     others = store.uris(artifact.uri, artifact.digest)
     has = f"it has {few([uri.rpartition('/')[2] for uri in others])}" if others else "it has none"
-    where = f"adapters evaluate {name} --dataset {dataset.source} --store"
     raise CommandError(
         f"{name}: its last version, {artifact.version}, should have a stored result over this dataset"
-        f" (sha256:{dataset.digest[:12]}, {dataset.items} items of {dataset.source}), and {has}; make one"
-        f" with '{where}' while the fleet serves that version"
+        f" (sha256:{dataset.digest[:12]}, {counted(dataset.items, 'item')} of {dataset.source}), and {has};"
+        f" while the fleet serves that version, run 'adapters evaluate {name}' with the same options, and"
+        " --store in place of --no-worse-than last"
     )

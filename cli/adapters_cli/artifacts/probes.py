@@ -19,7 +19,7 @@ from adapters_cli.artifacts.local_adapters import PROBE_FILE
 from adapters_cli.artifacts.temporary_component import temporary_component
 from adapters_cli.aws.account import Account
 from adapters_cli.output.errors import CommandError
-from adapters_cli.output.text import print_note
+from adapters_cli.output.text import counted, print_note
 
 _NONCES = 100
 """How often a probe is asked before it is recorded. An answer that depends on the nonce is no probe.
@@ -118,8 +118,8 @@ class ProbeFinder:
                 if found is not None:
                     return found
         raise CommandError(
-            f"of {len(source.prompts)} prompts, none has an answer that stays the same behind a random line"
-            f" and differs from that of {' and '.join(others)}; give others with --probe-prompt"
+            f"of {counted(len(source.prompts), 'prompt')}, none has an answer that stays the same behind a"
+            f" random line and differs from that of {' and '.join(others)}; give others with --probe-prompt"
         )
 
     def _verify(self, component: str, others: Mapping[str, str], probe: Probe) -> None:

@@ -3,6 +3,7 @@
 import re
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -153,6 +154,8 @@ def _delete_patiently(account: Account, endpoint: str, component: str) -> None:
         except BaseException:
             print_note(f"{component} is left; {_clean_up(endpoint)} deletes it after an hour")
             raise
+    if received or isinstance(sys.exc_info()[1], KeyboardInterrupt | SystemExit):
+        print_note(f"{component} is deleted")
     if received:
         raise SystemExit(INTERRUPTED if received[0] == signal.SIGINT else 128 + received[0])
 

@@ -72,7 +72,13 @@ class VersionEvaluator:
 
         with AnswerBar() as bar:
             found = evaluate(
-                plan, self.log, ask, jobs=self.jobs, watching=bar.watching, now=self.account.now()
+                plan,
+                self.log,
+                ask,
+                jobs=self.jobs,
+                watching=bar.watching,
+                now=self.account.now(),
+                note=bar.note,
             )
         if found.errors:
             first = next(

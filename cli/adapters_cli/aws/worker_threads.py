@@ -23,11 +23,17 @@ class WorkerThreads:
         if not count:
             self._ended.set()
 
-    def run(self, stop: Callable[[], None], grace_seconds: float) -> None:
+    def run(
+        self,
+        stop: Callable[[], None],
+        grace_seconds: float,
+        *,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
         """Start the threads and wait for their end.
 
         An exception that interrupts it, such as Ctrl-C, calls `stop`, and is raised when the threads have
-        ended, or after `grace_seconds`.
+        ended, or after `grace_seconds`. `meanwhile` is called several times a second.
         """
         started = 0
         try:
@@ -35,7 +41,7 @@ class WorkerThreads:
                 thread.start()
                 started += 1
             while not self._ended.wait(_LONGEST_WAIT_SECONDS):
-                pass
+                meanwhile()
         except BaseException:
             stop()
             self._left(len(self._threads) - started)  # those that were never started

@@ -15,7 +15,7 @@ import typer
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption
-from adapters_cli.fleets.load_targets import LoadTargets
+from adapters_cli.fleets.load_targets import LoadTargets, named_endpoint
 from adapters_cli.load.latency_requirement import LatencyRequirement
 from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
@@ -155,10 +155,15 @@ def benchmark(
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)  # fails before the load, not after it
         account = account_of(context)
+        named = named_endpoint(names, component or [], stack=stack, fleet=fleet, table=table_name)
+        _check_machine(account, named, yes_load)
         targets = LoadTargets.find(
             account, names, component or [], stack=stack, fleet=fleet, table=table_name
         )
-        _check_endpoint(account, targets.endpoint, yes_load)
+        if yes_load not in (None, targets.endpoint):
+            raise UsageError(
+                f"--yes-load should be the endpoint's name, {targets.endpoint!r}, got {yes_load!r}"
+            )
         plan = _plan(
             targets,
             spread,
@@ -289,16 +294,18 @@ def _prompts(prompt: str | None, file: Path | None) -> list[str]:
     return found
 
 
-def _check_endpoint(account: Account, endpoint: str, named_again: str | None) -> None:
-    """Raise UsageError if an endpoint that is not on this machine is not named twice."""
+def _check_machine(account: Account, endpoint: str | None, named_again: str | None) -> None:
+    """Raise UsageError if an endpoint that is not on this machine is not named twice. Nothing is sent.
+
+    `endpoint` is None for that of a fleet.
+    """
     url = account.runtime_url
-    if named_again not in (None, endpoint):
-        raise UsageError(f"--yes-load should be the endpoint's name, {endpoint!r}, got {named_again!r}")
     if named_again is None and not _on_this_machine(url):
+        loaded, again = ("a fleet's endpoint", "ENDPOINT") if endpoint is None else (endpoint, endpoint)
         raise UsageError(
-            f"a benchmark loads {endpoint}, which others may use and which is not on this machine"
+            f"a benchmark loads {loaded}, which others may use and which is not on this machine"
             f" ({urlsplit(url).hostname});"
-            f" --yes-load {endpoint} allows it"
+            f" --yes-load {again} allows it"
         )
 
 

@@ -72,6 +72,8 @@ def compare(
         from adapters_cli.fleets.subject_lookup import find_subjects
 
         account = account_of(context)
+        if len(words) == 1 and file is None and not component:
+            raise UsageError(f"give adapters of the fleet and then the prompt, got only {words[0]!r}")
         names, prompt = _names_and_prompt(words, file)
         found = find_subjects(account, names, component or (), stack=stack, fleet=fleet, table=table_name)
         everyone = [*found.subjects] if without_base else [found.baseline, *found.subjects]

@@ -17,7 +17,7 @@ from adapters_cli.aws.generation import Generation, GenerationRequest
 from adapters_cli.evaluation.answer_log import LOG_FILE, AnswerLog, open_log
 from adapters_cli.evaluation.dataset import DatasetOptions, read_dataset
 from adapters_cli.evaluation.result import DatasetFacts, Decoding, EvaluationResult
-from adapters_cli.evaluation.result_file import to_json
+from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
 from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
 from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption, find_fleet
@@ -170,7 +170,7 @@ def evaluate(
     The answers and the reports (result.json, report.md, report.html, junit.xml) are in --output. After an
     interruption, the same command asks only what is not answered yet.
 
-    Ends with 1 if a requirement is not met, or if answers are errors.
+    Ends with 1 if a requirement is not met, if answers are errors, or if the judge fails.
     """
     with reported_errors():
         # Imported here: NumPy and botocore take long, and `--help` does without.
@@ -197,7 +197,7 @@ def evaluate(
             requirements = [Requirement.parse(text) for text in require or ()]
             metrics = metrics_of(metric or (), bert_model=bert_model)
             chosen_judge = None if judge is None else judge_of(judge, account)
-        items = read_dataset(dataset, options)
+            items = read_dataset(dataset, options)
         found = find_subjects(
             account, names, component or (), against=against, stack=stack, fleet=fleet, table=table_name
         )
@@ -221,6 +221,7 @@ def evaluate(
         try:
             with open_log(output) as log:
                 evaluated = _held(_evaluated(account, found, plan, log, jobs=jobs), last)
+                _note_replaced(output, evaluated.result.dataset)
                 write_reports(evaluated.result, output)
         except KeyboardInterrupt:
             print_note(
@@ -265,7 +266,8 @@ def _evaluated(
             return endpoint.generate(routes.get(component, component), request)
 
         bar = stack.enter_context(AnswerBar())
-        result = evaluated(plan, log, ask, jobs=jobs, watching=bar.watching, now=account.now())
+        now = account.now()
+        result = evaluated(plan, log, ask, jobs=jobs, watching=bar.watching, now=now, note=bar.note)
     if changed := found.changed(account):
         raise CommandError(
             f"{', '.join(changed)} changed meanwhile, so that the answers are of several versions; delete"
@@ -325,6 +327,20 @@ def _held(evaluated: "Evaluated", last: Mapping[str, StoredEvaluation]) -> "Eval
     return replace(evaluated, result=result)
 
 
+def _note_replaced(output: Path, dataset: DatasetFacts) -> None:
+    """Say if the reports replace those over other items."""
+    try:
+        before = json.loads((output / RESULT_FILE).read_bytes())["dataset"]
+        digest, items = str(before["digest"]), int(before["items"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    if digest != dataset.digest:
+        print_note(
+            f"the reports in {output} were over other items ({counted(items, 'item')}), and are replaced;"
+            " another --output keeps both"
+        )
+
+
 def _store(account: Account, result: EvaluationResult) -> None:
     from adapters_cli.artifacts.evaluation_store import EvaluationStore
 
@@ -352,6 +368,8 @@ def _print(evaluated: "Evaluated", output: Path, *, as_json: bool) -> None:
             f"{counted(asking.asked, 'answer')} in {asking.seconds:.1f} s, {asking.retries} asked again; the"
             f" command itself took {1000 * asking.own_seconds_each:.1f} ms of processor time each"
         )
+    if asking.reused:
+        print_note(f"{counted(asking.reused, 'answer')} of an earlier run, from {output / LOG_FILE}")
     print_note(f"the reports are in {output}")
 
 

@@ -4,7 +4,7 @@ import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -51,6 +51,7 @@ from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, UsageError, error_text, reported_errors
+from adapters_cli.output.exit_codes import INTERRUPTED
 from adapters_cli.output.tables import print_rows
 from adapters_cli.output.text import counted, few, one_line, print_error, print_note
 
@@ -209,11 +210,9 @@ def publish(
             results, sent = _upload(
                 adapters, store, declared, limits, base_model=base_model, jobs=jobs, dry_run=dry_run
             )
+            code = None
             if declared is not None and not dry_run:
-                results = [_with_probe(result, probes, declared) for result in results]
-                if gate is not None:
-                    results = [_with_evaluation(result, gate, declared) for result in results]
-                _note_lost_evaluations(results, declared)
+                results, code = _asked(results, probes, gate, declared)
         _print_results(results, as_json=as_json)
         changed = False
         try:
@@ -222,7 +221,50 @@ def publish(
         finally:
             # Also if the manifest cannot be written: the archives are in S3 by now.
             _print_end(results, declared, sent, changed=changed, as_json=as_json)
-        raise typer.Exit(int(any(result.state is PublishState.FAILED for result in results)))
+        raise typer.Exit(code or int(any(result.state is PublishState.FAILED for result in results)))
+
+
+def _asked(
+    results: Sequence["PublishResult"],
+    probes: "ProbeOptions",
+    gate: "EvaluationGate | None",
+    declared: "_Declared",
+) -> tuple[list["PublishResult"], int | None]:
+    """Return the results with probes and evaluations, and the exit code of a signal that ended it."""
+    found, code = _each(results, partial(_with_probe, options=probes, declared=declared))
+    if gate is not None and code is None:
+        found, code = _each(found, partial(_with_evaluation, gate=gate, declared=declared))
+    elif gate is not None:
+        found = [_interrupted(result) for result in found]
+    _note_lost_evaluations(found, declared)
+    return found, code
+
+
+def _each(
+    results: Sequence["PublishResult"], step: Callable[["PublishResult"], "PublishResult"]
+) -> tuple[list["PublishResult"], int | None]:
+    """Take a step with each adapter. Return the results, and the exit code of a signal that ended it.
+
+    Those that were not reached then count as failed, so that the manifest keeps their entries.
+    """
+    done: list[PublishResult] = []
+    code = None
+    try:
+        for result in results:
+            done.append(step(result))
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except SystemExit as end:  # a signal while a temporary component was there
+        code = end.code if isinstance(end.code, int) else INTERRUPTED
+    return [*done, *map(_interrupted, results[len(done) :])], code
+
+
+def _interrupted(result: "PublishResult") -> "PublishResult":
+    from adapters_cli.artifacts.publisher import PublishState
+
+    if result.state is PublishState.FAILED:
+        return result
+    return replace(result, state=PublishState.FAILED, reasons=("it was interrupted before its turn ended",))
 
 
 def _upload(

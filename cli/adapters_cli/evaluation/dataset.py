@@ -12,6 +12,7 @@ from adapter_fleet.documents.schema import known_or_meant
 from adapters_cli.evaluation.dataset_rows import Row, rows_of
 from adapters_cli.evaluation.prompt_template import PromptTemplate
 from adapters_cli.evaluation.result import DatasetFacts
+from adapters_cli.output.text import print_note
 
 _ROLES = ("system", "developer", "user", "assistant")
 _MOST_PROBLEMS = 20
@@ -91,6 +92,11 @@ def read_dataset(source: str, options: DatasetOptions) -> Dataset:
         raise ValueError(f"'--dataset' should have a row or more, got none in {source}")
     chosen = _chosen(rows, options)
     items = _ItemReader(source, options, columns=_columns(chosen)).items(chosen)
+    if options.template is not None and PromptTemplate(options.template).has_unread_escapes:
+        print_note(
+            "'--template' has a backslash and an n where a line end may be meant: in bash and zsh, give it as"
+            " $'…\\n'"
+        )
     facts = DatasetFacts(source=source, digest=_digest(items), items=len(items), available=len(rows))
     return Dataset(items=items, facts=facts)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adapter_fleet.common.bounded_text import short_repr
-from adapters_cli.output.errors import CommandError
+from adapters_cli.output.errors import NoAnswerError, UsageError
 
 _HUB = "hf:"
 _HUB_PARTS = 3
@@ -111,7 +111,7 @@ def _parquet(path: Path) -> list[Row]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError:
-        raise CommandError("pyarrow should be installed to read Parquet: pip install pyarrow") from None
+        raise UsageError("pyarrow should be installed to read Parquet: pip install pyarrow") from None
     path.stat()  # pyarrow's error for no file is not one of the system's
     try:
         return _rows(parquet.read_table(path).to_pylist())
@@ -127,13 +127,13 @@ def _hub_rows(source: str) -> list[Row]:
     try:
         import datasets
     except ImportError:
-        raise CommandError(
+        raise UsageError(
             "the datasets library should be installed to read from the Hugging Face hub: pip install datasets"
         ) from None
     try:
         return _rows(datasets.load_dataset("/".join(parts[:2]), *parts[2:], split=split or "test"))
     except Exception as error:  # the library has dozens, of its own and of its HTTP clients
-        raise CommandError(f"{source} cannot be read: {type(error).__name__}: {error}") from None
+        raise NoAnswerError(f"{source} cannot be read: {type(error).__name__}: {error}") from None
 
 
 _READERS: dict[str, Callable[[Path], list[Row]]] = {

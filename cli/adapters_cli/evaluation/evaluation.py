@@ -23,8 +23,11 @@ from adapters_cli.evaluation.result import (
     RequirementOutcome,
     Subject,
 )
-from adapters_cli.evaluation.runner import Ask, Runner, RunSummary
+from adapters_cli.evaluation.runner import Ask, Runner, RunSummary, TooManyErrorsError
 from adapters_cli.evaluation.statistics import RESAMPLES, compare, holm, latency_of
+from adapters_cli.output.errors import NoAnswerError
+from adapters_cli.output.progress_bars import AnswerCounts
+from adapters_cli.output.text import counted
 
 PRODUCT = "cdk-multi-adapter-inference"
 
@@ -107,7 +110,7 @@ class EvaluationPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """A result, and what the run cost: `judging` is None without a judge."""
+    """A result, and what the run cost: `judging` is None without a judge, and if the judge failed."""
 
     result: EvaluationResult
     asking: RunSummary
@@ -119,15 +122,25 @@ class Evaluated:
         return sum(latency.errors for latency in self.result.latency)
 
 
-Watch = Callable[[bool], None]
+Watch = Callable[[AnswerCounts], None]
 Watching = Callable[[str, int], Watch]
-"""Called with what is asked and how many times; returns what is called after each answer."""
+"""Called with what is asked and how many times; returns what is called with the counts."""
+
+_SLOW_TO_SCORE = 100
+"""The scoring of so many answers takes seconds, and is announced."""
 
 
 def evaluate(
-    plan: EvaluationPlan, log: AnswerLog, ask: Ask, *, jobs: int, watching: Watching, now: float
+    plan: EvaluationPlan,
+    log: AnswerLog,
+    ask: Ask,
+    *,
+    jobs: int,
+    watching: Watching,
+    now: float,
+    note: Callable[[str], None] = lambda _text: None,
 ) -> Evaluated:
-    """Ask what the log does not have, and return the result.
+    """Ask what the log does not have, and return the result. `note` gets what to tell the user meanwhile.
 
     Raises TooManyErrorsError, NoAnswerError and KeyboardInterrupt; the log keeps the answers.
     """
@@ -138,6 +151,8 @@ def evaluate(
     logged = plan.answers(log)
     answers = {name: {item: found.answer for item, found in given.items()} for name, given in logged.items()}
     judgements, judging = _judged(plan, log, answers, jobs=jobs, watching=watching)
+    if len(questions) >= _SLOW_TO_SCORE:
+        note(f"scoring {len(questions):,} answers by {counted(len(plan.metrics), 'metric')}")
     scores = scored(plan, answers)
     comparisons = compared(plan, scores)
     result = EvaluationResult(
@@ -240,9 +255,13 @@ def _judged(
         for question in judge.questions(items, baseline, answers[subject.name])
     ]
     rest = len(log.unanswered(questions))
-    judging = Runner(judge.ask, log, jobs=jobs, watch=watching("verdicts", rest)).run(questions)
+    judging, end = None, None
+    try:
+        judging = Runner(judge.ask, log, jobs=jobs, watch=watching("verdicts", rest)).run(questions)
+    except (TooManyErrorsError, NoAnswerError) as error:
+        end = str(error)  # the answers and their scores are worth a report without a judge, too
     judgements = [
-        judge.judgement(subject.name, items, baseline, answers[subject.name], log)
+        judge.judgement(subject.name, items, baseline, answers[subject.name], log, end=end)
         for subject in plan.subjects
     ]
     return judgements, judging

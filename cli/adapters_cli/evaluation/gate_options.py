@@ -171,8 +171,7 @@ class GateOptions:
                 sample=sample,
                 seed=seed,
             )
-        items = read_dataset(dataset, options)
-        with option_errors():
+            items = read_dataset(dataset, options)
             # Before a component is created.
             for one in metrics:
                 one.check([item.reference for item in items.items])

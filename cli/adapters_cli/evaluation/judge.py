@@ -21,8 +21,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.generation import Generation, GenerationRequest, generation_of
-from adapters_cli.aws.runtime_endpoint import InvocationError, invocation_error
-from adapters_cli.evaluation.answer_log import AnswerLog, Question
+from adapters_cli.aws.runtime_endpoint import InvocationError, UnaskedError, invocation_error
+from adapters_cli.evaluation.answer_log import LOG_FILE, AnswerLog, Question
 from adapters_cli.evaluation.dataset import Item
 from adapters_cli.evaluation.result import Answer, Judgement
 from adapters_cli.evaluation.runner import Ask
@@ -33,6 +33,8 @@ KEY_VARIABLE = "ADAPTERS_JUDGE_API_KEY"
 _BEDROCK = "bedrock:"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _MAX_TOKENS = 1024
+_MOST_REASONS = 3
+_CONNECT_SECONDS = 10
 _TIMEOUT_SECONDS = 300
 _TEMPORARY_STATUSES = (408, 409, 425, 429, 500, 502, 503, 504)
 
@@ -80,8 +82,10 @@ class Judge:
         baseline: Mapping[str, Answer],
         subject: Mapping[str, Answer],
         log: AnswerLog,
+        *,
+        end: str | None = None,
     ) -> Judgement:
-        """Count the verdicts in the log."""
+        """Count the verdicts in the log. `end` is why the judge was not asked the rest."""
         answered = [
             item for item in items if baseline[item.id].error is None and subject[item.id].error is None
         ]
@@ -89,6 +93,10 @@ class Judge:
         clear = {item: pair for item, pair in found.items() if None not in pair}
         verdicts = {item: _WORDS.get(pair, "equal") for item, pair in clear.items()}
         counts = Counter(verdicts.values())
+        questions = self.questions(items, baseline, subject)
+        reasons = dict.fromkeys(filter(None, (_no_verdict(log, question) for question in questions)))
+        unclear = len(found) - len(clear)
+        judged = any(_verdict(log, question) for question in questions)
         return Judgement(
             judge=self.name,
             subject=subject_name,
@@ -96,9 +104,11 @@ class Judge:
             worse=counts["worse"],
             equal=counts["equal"],
             disagreements=sum(first != second for first, second in clear.values()),
-            unclear=len(found) - len(clear),
+            unclear=unclear,
             p_value=sign_test(counts["better"], counts["worse"]),
             verdicts=verdicts,
+            failed=unclear > 0 and (end is not None or not judged),
+            reasons=tuple(reasons)[:_MOST_REASONS] or (() if end is None or not unclear else (end,)),
         )
 
     def _verdicts(self, item: Item, baseline: Answer, subject: Answer, log: AnswerLog) -> _Verdicts:
@@ -179,6 +189,21 @@ def _verdict(log: AnswerLog, question: Question) -> str | None:
     return found[-1] if found else None
 
 
+def _no_verdict(log: AnswerLog, question: Question) -> str | None:
+    """Return why a question that was asked has no verdict; None if it has one."""
+    logged = log.answer(question)
+    if logged is None or _verdict(log, question) is not None:
+        return None
+    return logged.answer.error or f"its answer in {LOG_FILE} has no verdict such as [[A]]"
+
+
+_UNREACHED = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.SSLError,
+)
+
+
 class _OpenAiModel:
     """A model of an OpenAI-compatible API."""
 
@@ -188,7 +213,8 @@ class _OpenAiModel:
         self._headers = {"Content-Type": "application/json"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
-        self._pool = urllib3.PoolManager(maxsize=32, retries=False, timeout=_TIMEOUT_SECONDS)
+        timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_TIMEOUT_SECONDS)
+        self._pool = urllib3.PoolManager(maxsize=32, retries=False, timeout=timeout)
 
     def ask(self, _component: str, request: GenerationRequest) -> Generation:
         """Return the model's answer. Raises InvocationError."""
@@ -198,6 +224,8 @@ class _OpenAiModel:
             answer = self._pool.request(
                 "POST", self._url, body=json.dumps(body).encode(), headers=self._headers, redirect=False
             )
+        except _UNREACHED as error:
+            raise UnaskedError(f"the judge cannot be reached: {error}", temporary=True) from error
         except urllib3.exceptions.HTTPError as error:
             raise InvocationError(f"the judge does not answer: {error}", temporary=True) from error
         seconds = time.perf_counter() - started

@@ -11,6 +11,7 @@ from adapters_cli.evaluation.result import (
 )
 from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
 from adapters_cli.output.errors import CommandError
+from adapters_cli.output.text import counted
 
 REQUIREMENT = "no worse than last"
 
@@ -32,8 +33,9 @@ def check_same_questions(
     """Raise CommandError if an evaluation over a dataset will not compare with the last one."""
     if last.dataset.digest != dataset.digest:
         raise CommandError(
-            f"the last result is over another dataset ({last.dataset.items} items of {last.dataset.source},"
-            f" sha256:{last.dataset.digest[:12]}); evaluate the last version over this one"
+            f"the last result is over another dataset ({counted(last.dataset.items, 'item')} of"
+            f" {last.dataset.source}, sha256:{last.dataset.digest[:12]});"
+            " evaluate the last version over this one"
         )
     if last.decoding != decoding:
         raise CommandError(f"the last result has another decoding: should be {decoding}, got {last.decoding}")
@@ -85,10 +87,10 @@ def _outcome(
 
 
 def _reason(found: Comparison, metric: MetricFacts, last: StoredEvaluation, subject: str, errors: int) -> str:
-    counted = f", with {errors} errors as the lowest score" if errors else ""
+    failed = f", with {counted(errors, 'error')} as the lowest score" if errors else ""
     side = "below" if metric.higher_is_better else "above"
     return (
-        f"{metric.name} of {subject!r} is {found.mean:.4g} over {found.items} items{counted}, and was"
-        f" {found.baseline_mean:.4g} on {last.made_at}; the difference's 95 % interval,"
+        f"{metric.name} of {subject!r} is {found.mean:.4g} over {counted(found.items, 'item')}{failed}, and"
+        f" was {found.baseline_mean:.4g} on {last.made_at}; the difference's 95 % interval,"
         f" {found.interval.low:+.4g} to {found.interval.high:+.4g}, should not be wholly {side} 0"
     )

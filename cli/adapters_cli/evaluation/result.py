@@ -178,6 +178,10 @@ class Judgement:
         How many of the equal items are so because the orders disagree.
     unclear:
         Items about which the judge gave no verdict.
+    failed:
+        True if the judge gave no verdict at all, or if so much failed that it was not asked the rest.
+    reasons:
+        The first reasons why items have no verdict.
     p_value:
         Two-sided, of the sign test over the better and worse items.
     verdicts:
@@ -193,6 +197,8 @@ class Judgement:
     unclear: int
     p_value: float
     verdicts: Mapping[str, str] = field(default_factory=dict)
+    failed: bool = False
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,5 +241,10 @@ class EvaluationResult:
 
     @property
     def passed(self) -> bool:
-        """Return True if every requirement is met."""
-        return all(outcome.met for outcome in self.requirements)
+        """Return True if every requirement is met, and no judge failed."""
+        return all(outcome.met for outcome in self.requirements) and not self.failed_judgements
+
+    @property
+    def failed_judgements(self) -> list[Judgement]:
+        """The judgements that say nothing, as the judge failed."""
+        return [judgement for judgement in self.judgements if judgement.failed]

@@ -18,11 +18,15 @@ from adapters_cli.aws.worker_threads import WorkerThreads
 from adapters_cli.evaluation.answer_log import AnswerLog, Question
 from adapters_cli.evaluation.result import Answer
 from adapters_cli.output.errors import CommandError, NoAnswerError
+from adapters_cli.output.progress_bars import AnswerCounts
 
 Ask = Callable[[str, GenerationRequest], Generation]
 """Asks a component. Raises InvocationError."""
 
 _MAX_ATTEMPTS = 10
+_UNREACHED_ATTEMPTS = 4
+"""A run in which no request ever reached anybody ends after so many attempts: the address is wrong."""
+
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 
@@ -47,6 +51,8 @@ class RunSummary:
 
     asked, errors:
         How many questions got an answer or an error in this run.
+    reused:
+        How many questions the log had the answer to already.
     retries:
         How many attempts were repeated.
     seconds:
@@ -57,6 +63,7 @@ class RunSummary:
 
     asked: int
     errors: int
+    reused: int
     retries: int
     seconds: float
     own_seconds: float
@@ -71,7 +78,7 @@ class Runner:
     """Asks questions with so many threads, and writes the answers to a log.
 
     watch:
-        Called after each answer with True, or with False after an error.
+        Called with the counts, several times a second and in the end.
     """
 
     def __init__(
@@ -80,7 +87,7 @@ class Runner:
         log: AnswerLog,
         *,
         jobs: int = 8,
-        watch: Callable[[bool], None] = lambda _answered: None,
+        watch: Callable[[AnswerCounts], None] = lambda _counts: None,
         max_attempts: int = _MAX_ATTEMPTS,
     ) -> None:
         self._ask, self._log, self._jobs, self._watch = ask, log, jobs, watch
@@ -89,6 +96,8 @@ class Runner:
         self._stop = threading.Event()
         self._asked = self._errors = self._in_a_row = self._retries = 0
         self._end: BaseException | None = None
+        self._reason: str | None = None
+        self._reached = False
 
     def run(self, questions: Sequence[Question]) -> RunSummary:
         """Ask the questions that the log has no answer to. A run that ends early keeps its answers.
@@ -96,19 +105,29 @@ class Runner:
         Raises TooManyErrorsError, NoAnswerError if no request can be sent, and KeyboardInterrupt.
         """
         self._log.begin_run()
-        rest = iter(self._log.unanswered(questions))
+        unanswered = self._log.unanswered(questions)
+        rest = iter(unanswered)
         started, own = time.perf_counter(), time.process_time()
         # A second Ctrl-C does not wait for the answers.
-        WorkerThreads(lambda: self._work(rest), self._jobs).run(self._stop.set, _GRACE_SECONDS)
+        threads = WorkerThreads(lambda: self._work(rest), self._jobs)
+        threads.run(self._stop.set, _GRACE_SECONDS, meanwhile=lambda: self._watch(self._counts()))
+        self._watch(self._counts())
         if self._end is not None:
             raise self._end
         return RunSummary(
             asked=self._asked,
             errors=self._errors,
+            reused=len(questions) - len(unanswered),
             retries=self._retries,
             seconds=time.perf_counter() - started,
             own_seconds=time.process_time() - own,
         )
+
+    def _counts(self) -> AnswerCounts:
+        with self._lock:
+            return AnswerCounts(
+                answered=self._asked, errors=self._errors, retries=self._retries, reason=self._reason
+            )
 
     def _work(self, rest: Iterator[Question]) -> None:
         while not self._stop.is_set():
@@ -132,16 +151,21 @@ class Runner:
             try:
                 found = self._ask(question.component, question.request)
             except InvocationError as error:
-                if isinstance(error, UnaskedError) and not error.temporary:
-                    raise NoAnswerError(str(error)) from error  # no credentials, for example
+                if isinstance(error, UnaskedError):
+                    if not error.temporary or (not self._reached and attempt + 1 >= _UNREACHED_ATTEMPTS):
+                        raise NoAnswerError(str(error)) from error  # no credentials, for example
+                else:
+                    self._reached = True
                 if not error.temporary or attempt == self._max_attempts - 1:
                     return Answer(error=str(error))
                 with self._lock:
                     self._retries += 1
+                    self._reason = str(error)
                 longest = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt)
                 if self._stop.wait(random.uniform(0, longest)):
                     return None
             else:
+                self._reached = True
                 return Answer(
                     text=found.text,
                     seconds=found.seconds,
@@ -158,7 +182,6 @@ class Runner:
             many = self._asked >= _ERROR_SHARE_FROM and self._errors > _ERROR_SHARE * self._asked
             reason = answer.error if self._in_a_row >= _ERRORS_IN_A_ROW or many else None
             counts = f"{self._errors} of {self._asked} answers are errors"
-        self._watch(answer.error is None)
         if reason is not None:
             self._finish(TooManyErrorsError(f"{counts}, so the rest is not asked; the last one is: {reason}"))
 

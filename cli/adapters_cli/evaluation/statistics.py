@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from adapters_cli.evaluation.extra import missing_library
 from adapters_cli.evaluation.result import Answer, Comparison, Interval, Latency
+from adapters_cli.output.text import counted
 
 try:
     import numpy as np
@@ -201,7 +202,7 @@ def _interval(values: _Array) -> Interval:
 
 def _warnings(items: int, interval: Interval, *, has_share: bool, has_shares: bool) -> Iterator[str]:
     if items < FEW_ITEMS:
-        yield f"only {items} items: with fewer than {FEW_ITEMS} the interval is not reliable"
+        yield f"only {counted(items, 'item')}: with fewer than {FEW_ITEMS} the interval is not reliable"
     if interval.low <= 0 <= interval.high:
         yield "the interval includes 0: the difference may be chance"
     if not has_share:

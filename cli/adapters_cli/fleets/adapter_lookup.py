@@ -6,13 +6,17 @@ from functools import cached_property
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.naming import component_name
 from adapter_fleet.fleet.state.generations import Generation
+from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.aws.account import Account
+from adapters_cli.aws.components import EndpointComponents
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation, registry_errors
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError, UsageError
+from adapters_cli.output.text import did_you_mean
 
 BASE = "base"
 """The name of a fleet's base model in the output of commands."""
@@ -39,7 +43,8 @@ class AdapterLookup:
         for name in dict.fromkeys(names):
             component = self._find(name)
             if component is None:
-                unknown.append(f"the fleet has no adapter '{name}'")
+                known = {*self._names.values(), *self._names}
+                unknown.append(f"the fleet has no adapter '{name}'{did_you_mean(name, known)}")
             else:
                 found[component] = self._names[component] if component == name else name
         if unknown:
@@ -80,6 +85,15 @@ class AdapterLookup:
         return names | {adapter.component: adapter.name for adapter in desired}
 
 
+def no_component(account: Account, endpoint: str, name: str) -> CommandError:
+    """Return the error of a component that an endpoint does not have, with the name that may be meant."""
+    try:
+        meant = did_you_mean(name, EndpointComponents(account, endpoint).listed())
+    except (BotoCoreError, ClientError, ServiceError):
+        meant = ""  # the caller may not list them
+    return CommandError(f"endpoint {endpoint} has no component '{name}'{meant}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class NamedComponents:
     """Components of an endpoint that a person named.
@@ -100,12 +114,14 @@ def find_components(
     names: Sequence[str],
     components: Sequence[str],
     *,
-    base: bool,
+    base: bool | None,
     stack: str | None,
     fleet: str | None,
     table: str | None,
 ) -> NamedComponents:
     """Return adapters and components of a fleet, or components of the endpoint that is the only name.
+
+    `base` adds the fleet's base model; it is None for a command that has no option for it.
 
     Raises CommandError for names that the fleet does not have, and UsageError if nothing is named.
     """
@@ -120,5 +136,5 @@ def find_components(
     named |= AdapterLookup(found, newest).find(names)
     named |= {name: name for name in components}
     if not named:
-        raise UsageError("which adapter? Give adapters of the fleet, or --base")
+        raise UsageError(f"which adapter? Give adapters of the fleet{'' if base is None else ', or --base'}")
     return NamedComponents(endpoint=target.endpoint, names=named, base=target.base)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import EndpointComponents
-from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
-from adapters_cli.output.errors import CommandError, UsageError
+from adapters_cli.fleets.fleet_lookup import fleets_of_stack, newest_generation
+from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
 from adapters_cli.output.text import few
 
 
@@ -26,20 +26,41 @@ class BasePlace:
 def base_place(account: Account, target: str, *, option: str) -> BasePlace:
     """Return the place that a base component's name or a stack's name means.
 
-    Raises UsageError for the name of an adapter component, and NoFleetError if there is neither.
+    Raises UsageError for the name of an adapter component, and for a stack whose fleets have several base
+    components; NoFleetError if there is neither a component nor a stack.
     """
     live = account.service.describe(target)
     if live is None:
-        found = newest_generation(find_fleet(account, stack=target, name=None, table=None)).request.target
-        return BasePlace(
-            endpoint=found.endpoint,
-            base=found.base,
-            base_model=found.settings.base_model,
-            max_lora_rank=found.settings.max_lora_rank,
-        )
+        return _place_of_stack(account, target, option=option)
     if live.base is not None or live.endpoint is None:
         raise UsageError(f"'{option}' should be a base component or a stack, got the adapter {target!r}")
     return BasePlace(endpoint=live.endpoint, base=target)
+
+
+def _place_of_stack(account: Account, stack: str, *, option: str) -> BasePlace:
+    """Return the place that all fleets of a stack have, but those without a manifest yet."""
+    places: dict[str, BasePlace] = {}
+    missing: NoFleetError | None = None
+    for fleet in fleets_of_stack(account, stack):
+        try:
+            target = newest_generation(fleet).request.target
+        except NoFleetError as error:
+            missing = error
+            continue
+        places[target.base] = BasePlace(
+            endpoint=target.endpoint,
+            base=target.base,
+            base_model=target.settings.base_model,
+            max_lora_rank=target.settings.max_lora_rank,
+        )
+    if len(places) > 1:
+        raise UsageError(
+            f"the fleets of stack '{stack}' have several base components; '{option}' should be one of them:"
+            f" {', '.join(sorted(places))}"
+        )
+    if not places:
+        raise missing or NoFleetError(f"stack '{stack}' has no fleet")
+    return next(iter(places.values()))
 
 
 def base_of_endpoint(account: Account, endpoint: str) -> BasePlace:

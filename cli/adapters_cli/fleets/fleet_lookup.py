@@ -77,10 +77,15 @@ def find_fleet(account: Account, *, stack: str | None, name: str | None, table: 
         return fleets[0]
     if not stack:
         raise UsageError("which fleet? Give --stack or --table, or set ADAPTERS_STACK or ADAPTERS_TABLE")
+    return _chosen(fleets_of_stack(account, stack), name, stack)
+
+
+def fleets_of_stack(account: Account, stack: str) -> list[Fleet]:
+    """Return the fleets of a stack and of its nested stacks. Raises NoFleetError if it has none."""
     fleets = _fleets(account, _tables(account, stack))
     if not fleets:
         raise NoFleetError(f"stack '{stack}' has no fleet")
-    return _chosen(fleets, name, stack)
+    return fleets
 
 
 def stack_or_table(

@@ -7,8 +7,8 @@ from adapter_fleet.fleet.state.components import Status
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import EndpointComponents
 from adapters_cli.aws.engine_name import BaseContainer
-from adapters_cli.fleets.adapter_lookup import AdapterLookup
-from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
+from adapters_cli.fleets.adapter_lookup import AdapterLookup, no_component
+from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation, stack_or_table
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError, UsageError
 
@@ -40,13 +40,13 @@ class LoadTargets:
 
         Raises CommandError for names that are unknown, and if there is no adapter.
         """
-        if (stack, fleet, table) == (None, None, None):
-            if len(names) != 1:
-                raise UsageError("which endpoint? Give its name, or the fleet's --stack")
-            return cls._of_endpoint(account, names[0], components)
+        endpoint = named_endpoint(names, components, stack=stack, fleet=fleet, table=table)
+        if endpoint is not None:
+            return cls._of_endpoint(account, endpoint, components)
         found = find_fleet(account, stack=stack, name=fleet, table=table)
         newest = newest_generation(found)
         target = newest.request.target
+        _check_components(account, target.endpoint, components)
         named = AdapterLookup(found, newest).find(names) | {name: name for name in components}
         if not named:
             adapters = desired_by(found.registry, in_force(found.registry, newest)).adapters
@@ -59,6 +59,7 @@ class LoadTargets:
 
     @classmethod
     def _of_endpoint(cls, account: Account, endpoint: str, components: Sequence[str]) -> "LoadTargets":
+        _check_components(account, endpoint, components)
         names = list(components)
         if not names:
             live = EndpointComponents(account, endpoint)
@@ -80,6 +81,35 @@ class LoadTargets:
                 f"{container.component} is the base; name adapters, which are measured beside it"
             )
         return cls(endpoint=endpoint, adapters=adapters_named, container=container)
+
+
+def _check_components(account: Account, endpoint: str, components: Sequence[str]) -> None:
+    """Raise CommandError for the first component that does not exist."""
+    for name in components:
+        if account.service.describe(name) is None:
+            raise no_component(account, endpoint, name)
+
+
+def named_endpoint(
+    names: Sequence[str],
+    components: Sequence[str],
+    *,
+    stack: str | None,
+    fleet: str | None,
+    table: str | None,
+) -> str | None:
+    """Return the endpoint that is the only name; None if the names are adapters of a fleet.
+
+    As with other commands, ADAPTERS_STACK or ADAPTERS_TABLE names the fleet, but not for --component. Raises
+    UsageError if neither is named.
+    """
+    if (stack, fleet, table) != (None, None, None):
+        return None
+    if not components and stack_or_table(stack=None, name=None, table=None) != (None, None):
+        return None
+    if len(names) != 1:
+        raise UsageError("which endpoint? Give its name, or the fleet's --stack")
+    return names[0]
 
 
 def _serving(live: EndpointComponents) -> list[str]:

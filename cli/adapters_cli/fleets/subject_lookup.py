@@ -10,7 +10,7 @@ from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.archive_content import archive_content
 from adapters_cli.evaluation.result import Subject, base_name
-from adapters_cli.fleets.adapter_lookup import AdapterLookup, find_components
+from adapters_cli.fleets.adapter_lookup import AdapterLookup, find_components, no_component
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation, registry_errors
 from adapters_cli.fleets.versions import is_named
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
@@ -66,7 +66,7 @@ def find_subjects(
     `against` is a version, an archive in S3, an adapter or a component. Raises CommandError for names that do
     not exist, or that cannot be compared, and UsageError if nothing is named.
     """
-    asked = find_components(account, names, components, base=False, stack=stack, fleet=fleet, table=table)
+    asked = find_components(account, names, components, base=None, stack=stack, fleet=fleet, table=table)
     if against is not None and len(asked.names) != 1:
         raise UsageError(f"--against is for one adapter, got {len(asked.names)}")
     found = None
@@ -102,14 +102,14 @@ class _SubjectLookup:
     """Describes components, and finds what a fleet knows of them."""
 
     def __init__(self, account: Account, fleet: Fleet | None) -> None:
-        self._service, self._fleet = account.service, fleet
+        self._account, self._service, self._fleet = account, account.service, fleet
         self._lives: dict[str, ObservedComponent] = {}
 
     def subject(self, component: str, name: str, endpoint: str) -> Subject:
         """Return a component with the artifact that it serves. Raises CommandError if it cannot be asked."""
         live = self._service.describe(component)
         if live is None or live.endpoint != endpoint:
-            raise CommandError(f"endpoint {endpoint} has no component '{component}'")
+            raise no_component(self._account, endpoint, component)
         if live.status is not Status.IN_SERVICE:
             raise CommandError(f"{name} is not in service: {live.status}")
         self._lives[component] = live

@@ -7,7 +7,7 @@ from itertools import cycle, islice
 from math import ceil
 from statistics import median
 
-from adapters_cli.load.benchmark_result import BenchmarkResult, Level, Series, TierTimes
+from adapters_cli.load.benchmark_result import INDISTINCT_TIERS, BenchmarkResult, Level, Series, TierTimes
 from adapters_cli.load.load_generator import Bounds, Clock, ClosedLoop, LoadGenerator, Loop
 from adapters_cli.load.measurement import Measurement, StreamingClient, StreamTimes
 from adapters_cli.load.mix import Mix
@@ -305,7 +305,7 @@ class Benchmark:
             {tier: values for tier, values in measured.items() if len(values) >= _LEAST_FOR_TIERS}
         )
         if len(by_tier) < 2:
-            result.not_measured.append("tiers of the loads: first tokens do not tell the tiers apart")
+            result.not_measured.append(INDISTINCT_TIERS)
             return
         for level in result.levels:
             observed = level.subject.relative

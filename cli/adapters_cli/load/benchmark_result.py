@@ -8,7 +8,7 @@ from typing import Any
 from adapters_cli.load.latency_requirement import LatencyOutcome, LatencyRequirement
 from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import Measurement, RequestError
-from adapters_cli.load.statistics import Distribution, Ratio, Share
+from adapters_cli.load.statistics import Distribution, Ratio, Share, percentile
 
 FORMAT = "adapters-benchmark/1"
 
@@ -19,8 +19,16 @@ LATENCIES = (TIME_TO_FIRST_TOKEN, INTER_TOKEN_LATENCY, REQUEST_LATENCY)
 INPUT_LENGTH = "input_sequence_length"
 OUTPUT_LENGTH = "output_sequence_length"
 
+INDISTINCT_TIERS = "tiers of the loads: first tokens do not tell the tiers apart"
+
 _EQUAL_LENGTHS = 0.01
 """How much the mean lengths of answers may differ, as a share, to count as equal."""
+_FASTEST_TOKEN = 0.2
+"""Milliseconds between two tokens that no engine goes below."""
+_BURST = 0.25
+"""An answer whose tokens come in so small a share of the usual time was held up, and came at once."""
+_MANY_BURSTS = 0.1
+"""Of so large a share of bursts, figures of tokens are those of whatever held the answers up."""
 
 
 @dataclass(kw_only=True)
@@ -63,6 +71,13 @@ class Series:
         """Tokens of answers a second."""
         tokens = sum(each.times.output_tokens for each in self.answered)
         return tokens / self.seconds if self.seconds else 0.0
+
+    @property
+    def bursts(self) -> int:
+        """How many answers came in one burst, although an engine writes them token by token."""
+        between = sorted(self.values(INTER_TOKEN_LATENCY))
+        limit = max(_FASTEST_TOKEN, _BURST * percentile(between, 0.75)) if between else 0.0
+        return sum(each < limit for each in between)
 
     @property
     def errors(self) -> list[tuple[RequestError, int]]:
@@ -134,8 +149,17 @@ class Level:
         own_mean, other_mean = sum(own) / len(own), sum(other) / len(other)
         return abs(own_mean - other_mean) <= _EQUAL_LENGTHS * other_mean
 
+    @property
+    def in_bursts(self) -> bool:
+        """True if so many answers came in one burst that times of tokens say nothing of the engine."""
+        sides = [each for each in (self.subject, self.base) if each is not None]
+        return any(each.bursts > _MANY_BURSTS * len(each.answered) for each in sides)
+
     def judge(self, rule: LatencyRequirement) -> LatencyOutcome:
         """Hold the level against a requirement. Times of whole answers compare only at equal lengths."""
+        if rule.of_base and rule.metric == INTER_TOKEN_LATENCY and self.in_bursts:
+            reason = "many answers came in one burst, so that the times between tokens do not compare"
+            return LatencyOutcome(requirement=rule.text, level=self.title, met=False, reason=reason)
         return rule.judge(
             self.subject.figure(rule.metric, rule.statistic),
             None if self.base is None else self.base.figure(rule.metric, rule.statistic),
@@ -147,10 +171,13 @@ class Level:
     def compare(self, *, seed: int) -> None:
         """Divide the medians of the adapters by those of the base.
 
-        The whole latency of answers that differ in length is left out.
+        The whole latency of answers that differ in length is left out, and so is the time between tokens of
+        answers that came in one burst.
         """
         for metric in LATENCIES:
             if metric == REQUEST_LATENCY and not self.equal_lengths:
+                continue
+            if metric == INTER_TOKEN_LATENCY and self.in_bursts:
                 continue
             ratio = _ratio(self.rounds, metric, seed=seed)
             if ratio is not None:
@@ -271,6 +298,7 @@ class BenchmarkResult:
             "adapter": level.subject.document(),
             "base": None if level.base is None else level.base.document(),
             "equal_output_length": level.equal_lengths,
+            "in_bursts": level.in_bursts,
             "adapter_by_base": {
                 f"{metric}.p50": _ratio_document(ratio) for metric, ratio in level.ratios.items()
             },

@@ -1,7 +1,7 @@
 """Reads the tier hits of a benchmark, and predicts them."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,7 @@ def read_measured_hits(path: Path, lora: LoraServing) -> Iterator[TierHit]:
             raise CommandError(f"{path}: should be a benchmark.json of `adapters benchmark`")
     measured = [level for level in levels if level["tier_hits"]]
     if not measured:
-        raise CommandError(
-            f"{path}: has no tier hits; `adapters benchmark --cold --concurrency 1` estimates them where at"
-            " least two tiers could be measured"
-        )
+        raise CommandError(f"{path}: has no tier hits: {_why_none(content)}")
     for level in measured:
         shares = Mix.parse(level["mix"]).shares(level["adapters"])
         hits = TierHits.of(shares, max_loras=lora.max_loras, max_cpu_loras=lora.max_cpu_loras)
@@ -49,6 +46,25 @@ def read_measured_hits(path: Path, lora: LoraServing) -> Iterator[TierHit]:
                 low=share["low"],
                 high=share["high"],
             )
+
+
+def _why_none(content: Mapping[str, Any]) -> str:
+    """Return why a benchmark has no tier hits, and what would give them."""
+    from adapters_cli.load.benchmark_result import INDISTINCT_TIERS
+
+    reasons = content.get("not_measured", ())
+    if not content.get("tiers"):
+        return "it was made without --cold"
+    if not any(level["concurrency"] == 1 for level in content["levels"]):
+        return "no load had one request at a time; add --concurrency 1"
+    if INDISTINCT_TIERS in reasons:
+        return (
+            "first tokens took as long in each tier, so that nothing tells which one was hit. This works"
+            " where a load takes longer than first tokens vary, as it is expected on a GPU. The"
+            " embedded cloud's NumPy server loads in a millisecond, unless"
+            " load_from_cpu_seconds and load_from_disk_seconds add to it"
+        )
+    return "; ".join(reasons) or "there were too few answers; give more --requests"
 
 
 def _of_measured(hits: TierHits, measured: Collection[str]) -> dict[str, float]:

@@ -1,9 +1,10 @@
-"""Progress bars of uploads and of questions, on a terminal. In a pipe nothing is shown."""
+"""Progress bars of uploads and of questions, on a terminal. In a pipe, questions are a line now and then."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 
 from rich.console import Console
@@ -11,7 +12,9 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from adapters_cli.output.text import one_line
+from adapters_cli.output.text import counted, one_line, print_note, printable
+
+_SECONDS_A_LINE = 30.0
 
 Watch = Callable[[int], None]
 """Called with the number of bytes read so far. An exception from it ends the upload."""
@@ -103,10 +106,26 @@ class _Amount(ProgressColumn):
         return Text(f"{decimal(int(task.completed))} of {decimal(int(task.total or 0))}{speed}")
 
 
-class AnswerBar:
-    """A bar for questions: how many are answered, how many answers are errors, and how long it takes yet."""
+@dataclass(frozen=True, kw_only=True)
+class AnswerCounts:
+    """How far questions are.
 
-    def __init__(self) -> None:
+    retries:
+        Attempts that are repeated.
+    reason:
+        Why the last attempt failed; None if none did.
+    """
+
+    answered: int
+    errors: int = 0
+    retries: int = 0
+    reason: str | None = None
+
+
+class AnswerBar:
+    """How many questions are answered, and what failed: a bar on a terminal, else a line now and then."""
+
+    def __init__(self, *, every_seconds: float = _SECONDS_A_LINE) -> None:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -115,8 +134,7 @@ class AnswerBar:
             console=Console(stderr=True),
             transient=True,
         )
-        self._lock = threading.Lock()
-        self._errors = 0
+        self._every_seconds = every_seconds
 
     def __enter__(self) -> "AnswerBar":
         if self._progress.console.is_terminal:
@@ -129,22 +147,41 @@ class AnswerBar:
         if self._progress.console.is_terminal:
             self._progress.stop()
 
-    def watching(self, what: str, count: int) -> Callable[[bool], None]:
-        """Show a bar for so many questions; return what is called after each with False for an error."""
-        self._errors = 0
-        task = self._progress.add_task(what, total=count, errors=0)
+    def watching(self, what: str, count: int) -> Callable[[AnswerCounts], None]:
+        """Show so many questions; return what is called with the counts, several times a second."""
+        task = self._progress.add_task(what, total=count, counts=AnswerCounts(answered=0))
+        said, last = time.monotonic(), AnswerCounts(answered=0)
 
-        def watch(answered: bool) -> None:
-            with self._lock:
-                self._errors += not answered
-                self._progress.update(task, advance=1, errors=self._errors)
+        def watch(counts: AnswerCounts) -> None:
+            nonlocal said, last
+            self._progress.update(task, completed=counts.answered, counts=counts)
+            if self._progress.console.is_terminal or time.monotonic() - said < self._every_seconds:
+                return
+            line = f"{counts.answered:,} of {count:,} {what}{_failures(counts)}"
+            waits = counts.retries > last.retries or counts.answered == last.answered
+            if waits and counts.reason is not None:
+                line += f": {one_line(counts.reason)}"
+            print_note(line)
+            said, last = time.monotonic(), counts
 
         return watch
 
+    def note(self, text: str) -> None:
+        """Print a note. Nothing else may, while the bar has the terminal."""
+        if self._progress.console.is_terminal:
+            self._progress.console.print(Text(printable(text)))
+        else:
+            print_note(text)
+
 
 class _AnswerAmount(ProgressColumn):
-    """How many questions are answered, and how many answers are errors."""
+    """How many questions are answered, and how many answers failed."""
 
     def render(self, task: Task) -> Text:
-        errors = f", {task.fields['errors']} errors" if task.fields["errors"] else ""
-        return Text(f"{task.completed:.0f} of {task.total or 0:.0f}{errors}")
+        counts: AnswerCounts = task.fields["counts"]
+        return Text(f"{counts.answered:,} of {task.total or 0:,.0f}{_failures(counts)}")
+
+
+def _failures(counts: AnswerCounts) -> str:
+    errors = f", {counted(counts.errors, 'error')}" if counts.errors else ""
+    return f"{errors}, {counts.retries:,} asked again" if counts.retries else errors

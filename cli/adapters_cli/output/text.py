@@ -1,7 +1,8 @@
 """Text for people: messages on standard error, durations, and safe text from elsewhere."""
 
+import difflib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import typer
@@ -37,6 +38,12 @@ def few(names: Sequence[str], most: int = 3) -> str:
     """Return the first names, and how many more there are."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint to add to the error of an unknown name; nothing if no known one is near."""
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def capped(lines: Sequence[str], what: str) -> list[str]:

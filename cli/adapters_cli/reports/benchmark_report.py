@@ -13,6 +13,7 @@ from adapters_cli.load.benchmark_result import (
     Series,
 )
 from adapters_cli.load.statistics import WITH_INTERVALS, Distribution
+from adapters_cli.output.text import counted
 from adapters_cli.reports.markdown_text import code, plain, table
 
 LATENCY_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "FIRST TOKEN", "BETWEEN", "WHOLE")
@@ -29,6 +30,8 @@ _SHORT_NAMES = {
 }
 _LEAST_FOR_ALL_PERCENTILES = 368
 """Of fewer values, the 99th percentile has no upper end of an interval."""
+
+_FEW_ANSWERS = 30
 
 Rows = list[tuple[str, ...]]
 
@@ -150,8 +153,8 @@ def summary(result: BenchmarkResult) -> list[str]:
     bounds = result.bounds
     lines = [
         f"{result.endpoint} on {engine}",
-        f"mix {result.mix}; {result.prompts} prompts; answers of {result.output_tokens} tokens;"
-        f" {result.form}",
+        f"mix {result.mix}; {counted(result.prompts, 'prompt')}; answers of"
+        f" {counted(result.output_tokens, 'token')}; {result.form}",
         f"{result.answered} answers in {result.seconds:.1f} s; at most {bounds['requests']} requests to each"
         f" side of a level, and {bounds['seconds']:g} s",
     ]
@@ -191,8 +194,21 @@ def _notes_of_level(level: Level) -> Iterator[str]:
             f"{level.title}: base and adapters were asked once each, so that a change of the machine's speed"
             " between them counts as a difference; more --requests make more rounds"
         )
-    for who, series in (("base", level.base), ("adapters", level.subject)):
-        for error, count in series.errors if series is not None else ():
+    sides = [(who, each) for who, each in (("base", level.base), ("adapters", level.subject)) if each]
+    if level.in_bursts:
+        counted = " and ".join(f"{each.bursts} of {len(each.answered)} of {who}" for who, each in sides)
+        yield (
+            f"{level.title}: {counted} came in one burst: something between the engine and this command held"
+            " them up, such as a busy machine or a proxy; so the first token and the time between tokens say"
+            " nothing of the engine, and the whole latency counts"
+        )
+    if few := [f"{len(each.answered)} of {who}" for who, each in sides if len(each.answered) < _FEW_ANSWERS]:
+        yield (
+            f"{level.title}: {' and '.join(few)} are fewer than {_FEW_ANSWERS} answers, so that all figures"
+            " are rough; give more --requests"
+        )
+    for who, series in sides:
+        for error, count in series.errors:
             yield f"{level.title}: {count} x {who}: {error.kind}: {error.message}"
 
 

@@ -77,14 +77,20 @@ def comparison_page(
 def _choice(result: EvaluationResult) -> Markup:
     if len(result.subjects) < 2:
         return Markup()
+    missed = {outcome.subject for outcome in result.requirements if not outcome.met}
+    missed |= {judgement.subject for judgement in result.failed_judgements}
+    names = [subject.name for subject in result.subjects]
+    first = next((number for number, name in enumerate(names) if name in missed), 0)
     options = (
-        element("option", subject.name, value=str(number)) for number, subject in enumerate(result.subjects)
+        element("option", name, value=str(number), selected=True)
+        if number == first
+        else element("option", name, value=str(number))
+        for number, name in enumerate(names)
     )
     return element("label", "Adapter ", element("select", *options, id="subject"))
 
 
 def _verdict(result: EvaluationResult) -> Markup:
-    state = ("passed" if result.passed else "failed") if result.requirements else "open"
     facts = (
         f"{result.dataset.items:,} of {result.dataset.available:,} items of {result.dataset.source}, "
         f"{result.made_at}, on {verdict.engine(result)}"
@@ -109,7 +115,7 @@ def _verdict(result: EvaluationResult) -> Markup:
             class_="note",
         ),
         _warnings(result),
-        class_=f"verdict {state}",
+        class_=f"verdict {verdict.state(result)}",
         id="verdict",
         aria_label="Verdict",
     )

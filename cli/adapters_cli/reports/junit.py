@@ -12,12 +12,13 @@ def junit(result: EvaluationResult) -> str:
     """Return a suite a subject: its figures as properties, and a test case a requirement."""
     root = ET.Element("testsuites", name="adapters evaluate")
     outcomes = result.requirements
-    _count(root, outcomes)
+    _count(root, outcomes, errors=len(result.failed_judgements))
     for subject in result.subjects:
         own = [outcome for outcome in outcomes if outcome.subject == subject.name]
         name = clean(f"evaluation of {subject.name}")
         suite = ET.SubElement(root, "testsuite", name=name)
-        _count(suite, own)
+        failed = [found for found in result.failed_judgements if found.subject == subject.name]
+        _count(suite, own, errors=len(failed))
         suite.set("timestamp", clean(result.made_at))
         suite.set("time", f"{_seconds(result, subject):.3f}")
         properties = ET.SubElement(suite, "properties")
@@ -25,16 +26,19 @@ def junit(result: EvaluationResult) -> str:
             ET.SubElement(properties, "property", name=clean(key), value=clean(value))
         for outcome in own:
             _test_case(suite, name, outcome, verdict.sentence(result, subject))
+        for found in failed:
+            case = ET.SubElement(suite, "testcase", classname=name, name="the judge's verdicts", time="0")
+            ET.SubElement(case, "error", message=clean(verdict.judgement(result, found)), type="judge")
         if verdict.warnings(result):
             ET.SubElement(suite, "system-out").text = clean("\n".join(verdict.warnings(result)))
     ET.indent(root)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
 
-def _count(suite: ET.Element, outcomes: Sequence[RequirementOutcome]) -> None:
-    suite.set("tests", str(len(outcomes)))
+def _count(suite: ET.Element, outcomes: Sequence[RequirementOutcome], *, errors: int) -> None:
+    suite.set("tests", str(len(outcomes) + errors))
     suite.set("failures", str(sum(not outcome.met for outcome in outcomes)))
-    suite.set("errors", "0")
+    suite.set("errors", str(errors))
     suite.set("skipped", "0")
 
 

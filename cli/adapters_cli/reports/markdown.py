@@ -1,17 +1,19 @@
 """An evaluation as Markdown, for a pull request or a job's summary."""
 
 from adapters_cli.evaluation.result import EvaluatedItem, EvaluationResult, Subject
+from adapters_cli.output.text import counted
 from adapters_cli.reports import figures, verdict
 from adapters_cli.reports.item_ranking import gain, worst_first
 from adapters_cli.reports.markdown_text import code, fenced, folded, plain, table
 
 _WORST = 5
+_SIGNS = {"passed": "✅ ", "failed": "❌ ", "open": ""}
 
 
 def markdown(result: EvaluationResult) -> str:
     """Return the report of an evaluation as GitHub and GitLab render it."""
     base = result.baseline.name
-    sign = "" if not result.requirements else "✅ " if result.passed else "❌ "
+    sign = _SIGNS[verdict.state(result)]
     parts = [f"# {sign}{plain(verdict.headline(result))}"]
     if result.requirements:
         rows = [
@@ -37,7 +39,7 @@ def markdown(result: EvaluationResult) -> str:
     for subject in result.subjects:
         items = [item for item in worst_first(result, subject)[:_WORST] if item.prompt or item.reference]
         if items:
-            title = f"The {len(items)} items that {subject.name} answered worst"
+            title = f"The {counted(len(items), 'item')} that {subject.name} answered worst"
             parts.append(folded(title, "\n\n".join(_item(result, subject, item) for item in items)))
     provenance = table(("", ""), verdict.provenance(result), left=2)
     parts.append(folded("Provenance", provenance))

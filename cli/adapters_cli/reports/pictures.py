@@ -6,7 +6,7 @@ and dashes are those of `page.css`.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters_cli.evaluation.result import Comparison, Latency, MetricFacts
 from adapters_cli.reports import figures
@@ -19,6 +19,8 @@ _MOST_VALUES = 6
 
 _HEIGHT, _TOP, _BOTTOM = 190, 40, 22
 _STRIP = 30
+_SCORES = 2
+"""The longest scale on which gains are drawn as they are: from -1 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +29,14 @@ class Axis:
 
     low, high:
         What is at the left edge and at the right one.
+    in_shares:
+        True if its numbers are shares of each metric's scale.
     """
 
     low: float
     high: float
     ticks: Sequence[float]
+    in_shares: bool = False
 
     def at(self, value: float) -> float:
         """Return the place of a value in per cent."""
@@ -106,12 +111,16 @@ def _whole_values(metric: MetricFacts, scores: Sequence[float]) -> list[float]:
 
 
 def gain_axis(comparisons: Sequence[Comparison], metrics: Sequence[MetricFacts]) -> Axis:
-    """Return the axis that the gains of several metrics share, in shares of their scales."""
+    """Return the axis that the gains of several metrics share.
+
+    It has the gains themselves, unless a scale is much longer than others.
+    """
     by_name = {metric.name: metric for metric in metrics}
+    in_shares = any(scale(by_name[comparison.metric]) > _SCORES for comparison in comparisons)
     ends = [0.0]
     for comparison in comparisons:
-        ends += _placed(comparison, by_name[comparison.metric])
-    return round_axis(min(ends), max(ends))
+        ends += _placed(comparison, by_name[comparison.metric], in_shares=in_shares)
+    return replace(round_axis(min(ends), max(ends)), in_shares=in_shares)
 
 
 def gain_strip(comparison: Comparison, metric: MetricFacts, axis: Axis, *, side: str) -> Markup:
@@ -120,7 +129,7 @@ def gain_strip(comparison: Comparison, metric: MetricFacts, axis: Axis, *, side:
     side:
         `better`, `worse` or `unclear`.
     """
-    low, at, high = (axis.at(value) for value in _placed(comparison, metric))
+    low, at, high = (axis.at(value) for value in _placed(comparison, metric, in_shares=axis.in_shares))
     middle = _STRIP / 2
     return element(
         "svg",
@@ -153,10 +162,11 @@ def gain_scale(axis: Axis) -> Markup:
             for place, tick in enumerate(axis.ticks)
             if (place - zero) % every == 0
         ),
+        _text(50, 32, "shares of each metric's scale", "middle", "tick") if axis.in_shares else None,
         class_="strip",
         aria_hidden="true",
         width="100%",
-        height=20,
+        height=38 if axis.in_shares else 20,
     )
 
 
@@ -211,9 +221,9 @@ def latency_scale(axis: Axis) -> Markup:
     )
 
 
-def _placed(comparison: Comparison, metric: MetricFacts) -> list[float]:
-    """Return low end, gain and high end in shares of the metric's scale, so that more is better."""
-    length = scale(metric) * (1 if metric.higher_is_better else -1)
+def _placed(comparison: Comparison, metric: MetricFacts, *, in_shares: bool) -> list[float]:
+    """Return low end, gain and high end, in shares of the metric's scale or not, so that more is better."""
+    length = (scale(metric) if in_shares else 1) * (1 if metric.higher_is_better else -1)
     interval = comparison.interval
     return sorted(value / length for value in (interval.low, comparison.difference, interval.high))
 

@@ -14,15 +14,17 @@ _HEADINGS = (
     "ADAPTER",
     "METRIC",
     "BASE",
-    "ITS OWN",
+    "ADAPTER'S",
     "GAIN",
     "RELATIVE",
     "95 % OF GAIN",
     "P",
     "VERDICT",
     "ITEMS +/-/=",
+    "",  # the text that a row may have below it: none here
 )
-_SPARE = ("P", "95 % OF GAIN", "GAIN")
+_STYLES = {"passed": "bold green", "failed": "bold red", "open": "bold"}
+_SPARE = ("ITEMS +/-/=", "P", "GAIN", "RELATIVE")
 
 
 def print_result(result: EvaluationResult) -> None:
@@ -33,7 +35,7 @@ def print_result(result: EvaluationResult) -> None:
     equal. Requirements that are not met are errors.
     """
     if sys.stdout.isatty():
-        style = "bold" if not result.requirements else "bold green" if result.passed else "bold red"
+        style = _STYLES[verdict.state(result)]
         Console().print(Text(printable(verdict.headline(result)), style=style))
     row = _row if sys.stdout.isatty() else _plain_row
     metrics = verdict.metrics_by_name(result)
@@ -46,7 +48,7 @@ def print_result(result: EvaluationResult) -> None:
         if latency.ratio is not None:
             print_note(_latency_line(latency, result))
     for judgement in result.judgements:
-        print_note(verdict.judgement(result, judgement))
+        (print_error if judgement.failed else print_note)(verdict.judgement(result, judgement))
     for line in verdict.warnings(result):
         print_note(f"warning: {line}")
     for outcome in result.requirements:
@@ -69,6 +71,7 @@ def _row(comparison: Comparison, side: str) -> tuple[str, ...]:
         figures.p_value(comparison.p_adjusted),
         side,
         f"{comparison.better}/{comparison.worse}/{comparison.equal}",
+        "",
     )
 
 

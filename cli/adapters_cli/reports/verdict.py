@@ -36,6 +36,8 @@ def headline(result: EvaluationResult) -> str:
         return "Failed: the requirement is not met"
     if failed:
         return f"Failed: {failed} of {counted(total, 'requirement')} {_is(failed)} not met"
+    if result.failed_judgements:
+        return "Failed: the judge gave no verdicts"
     if total:
         return f"Passed: {_ALL.get(total, f'all {total} requirements are')} met"
     if len(result.subjects) == 1:
@@ -127,6 +129,8 @@ def by_how_much(comparison: Comparison) -> str:
 
 def judgement(result: EvaluationResult, found: Judgement) -> str:
     """Return what a judge says of a subject, in one sentence."""
+    if found.failed:
+        return f"{found.judge} failed, and says nothing of {found.subject}: {'; '.join(found.reasons)}."
     notes = [f"{found.disagreements} because the two orders disagree"] if found.disagreements else []
     notes += [f"{found.unclear} without a verdict"] if found.unclear else []
     between = f" ({', '.join(notes)})" if notes else ""
@@ -162,7 +166,20 @@ def warnings(result: EvaluationResult) -> list[str]:
         for latency in result.latency
         if latency.errors
     ]
+    lines += [
+        f"{found.subject}: {counted(found.unclear, 'item')} {'has' if found.unclear == 1 else 'have'} no"
+        f" verdict of the judge, for example: {found.reasons[0]}"
+        for found in result.judgements
+        if found.reasons and not found.failed
+    ]
     return lines
+
+
+def state(result: EvaluationResult) -> str:
+    """Return `passed` or `failed`; `open` if the result was held against nothing."""
+    if not result.passed:
+        return "failed"
+    return "passed" if result.requirements else "open"
 
 
 def metrics_by_name(result: EvaluationResult) -> dict[str, MetricFacts]:

@@ -37,6 +37,13 @@ def main() -> None:
         help="reuse attention of equal beginnings of prompts, by the adapter's name or also by its path"
         " (default: off)",
     )
+    for tier, title in (("cpu", "CPU memory to a GPU slot"), ("disk", "disk to CPU memory")):
+        parser.add_argument(
+            f"--load-from-{tier}-seconds",
+            type=float,
+            default=0.0,
+            help=f"added to each load of an adapter from {title} (default: 0)",
+        )
     arguments = parser.parse_args()
     # For small matrices threads cost more than they gain, and several copies share one machine. OpenBLAS
     # reads this variable when NumPy is imported, so the imports come after it.
@@ -48,6 +55,7 @@ def main() -> None:
     from local_sagemaker.http_guards.request_guard import RequestGuard
     from local_sagemaker.model_server.app import ModelServer
     from local_sagemaker.model_server.lmi_dialect import LmiDialect
+    from local_sagemaker.model_server.memory_tiers import LoadTimes
     from local_sagemaker.model_server.prefix_cache import AdapterKey
     from local_sagemaker.model_server.settings import ServerSettings
     from local_sagemaker.model_server.vllm_dialect import VllmDialect
@@ -59,6 +67,7 @@ def main() -> None:
             ServerSettings.from_environment(os.environ),
             VllmDialect if arguments.dialect == "vllm" else LmiDialect,
             None if arguments.prefix_cache == "off" else AdapterKey(arguments.prefix_cache),
+            LoadTimes(from_cpu=arguments.load_from_cpu_seconds, from_disk=arguments.load_from_disk_seconds),
         )
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"cannot serve {arguments.model_dir}: {error}")

@@ -31,7 +31,12 @@ from local_sagemaker.model_server.errors import LoraOffError, ModelServerError
 from local_sagemaker.model_server.invocations import Invocation, WholeAnswer
 from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
-from local_sagemaker.model_server.memory_tiers import AdapterTiers, RegisteredAdapter
+from local_sagemaker.model_server.memory_tiers import (
+    NOTHING_ADDED,
+    AdapterTiers,
+    LoadTimes,
+    RegisteredAdapter,
+)
 from local_sagemaker.model_server.prefix_cache import AdapterKey, PrefixCache
 from local_sagemaker.model_server.scheduler import BatchedRequest, BatchScheduler, GeneratedToken
 from local_sagemaker.model_server.served_model import ServedModel, default_sampling
@@ -71,6 +76,7 @@ class ModelServer:
         settings: ServerSettings,
         dialect: Callable[[ServedModel], Dialect],
         prefix_cache: AdapterKey | None = None,
+        load_times: LoadTimes = NOTHING_ADDED,
     ) -> None:
         """`prefix_cache` is how blocks of prompts are keyed; None, or the settings, turn the cache off."""
         self._settings = settings
@@ -92,6 +98,7 @@ class ModelServer:
             ),
             max_loras=settings.max_loras,
             max_cpu_loras=settings.max_cpu_loras or settings.max_loras,
+            times=load_times,
         )
         self._scheduler = BatchScheduler(
             model,

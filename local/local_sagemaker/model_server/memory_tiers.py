@@ -6,6 +6,7 @@ vLLM's does.
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +28,21 @@ class Tier(StrEnum):
     GPU = "gpu"
     CPU = "cpu"
     DISK = "disk"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadTimes:
+    """Seconds that are added to each load, so that it takes as long as on a GPU.
+
+    from_cpu, from_disk:
+        From CPU memory to a GPU slot, and from disk to CPU memory.
+    """
+
+    from_cpu: float = 0.0
+    from_disk: float = 0.0
+
+
+NOTHING_ADDED = LoadTimes()
 
 
 @dataclass(eq=False, kw_only=True)
@@ -58,8 +74,18 @@ class RegisteredAdapter:
 class AdapterTiers:
     """The registered adapters and their tiers. Not thread-safe: one thread owns it."""
 
-    def __init__(self, load: Callable[[Path], Adapter], *, max_loras: int, max_cpu_loras: int) -> None:
-        self._load_adapter = load
+    def __init__(
+        self,
+        load: Callable[[Path], Adapter],
+        *,
+        max_loras: int,
+        max_cpu_loras: int,
+        times: LoadTimes = NOTHING_ADDED,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`sleep` waits for what `times` add to a load."""
+        self._load = load
+        self._times, self._sleep = times, sleep
         self._max_loras = max_loras
         self._max_cpu_loras = max_cpu_loras
         self._by_name: dict[str, RegisteredAdapter] = {}
@@ -162,7 +188,12 @@ class AdapterTiers:
                     return False
                 victim.weights = None
             registered.weights = registered.adapter.to_weights()
+            self._sleep(self._times.from_cpu)
         return True
+
+    def _load_adapter(self, source: Path) -> Adapter:
+        self._sleep(self._times.from_disk)
+        return self._load(source)
 
     def _drop_if_done(self, registered: RegisteredAdapter) -> None:
         if registered.removed and not registered.waiting and not registered.running:

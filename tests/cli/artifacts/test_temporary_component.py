@@ -53,13 +53,21 @@ def test_name_of_a_long_adapter_is_a_valid_one(account: FakeAccount) -> None:
         assert len(component) <= 63
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize(("error", "said"), [(ValueError, False), (KeyboardInterrupt, True)])
 def test_component_is_gone_after_an_exception(
-    service: FakeService, account: FakeAccount, error: type[BaseException]
+    service: FakeService,
+    account: FakeAccount,
+    error: type[BaseException],
+    said: bool,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(error), temporary_component(account, "endpoint", "base", "acme", ARTIFACT):
+    with (
+        pytest.raises(error),
+        temporary_component(account, "endpoint", "base", "acme", ARTIFACT) as component,
+    ):
         raise error
     assert gone(service)
+    assert (f"{component} is deleted" in capsys.readouterr().err) == said
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -113,7 +121,9 @@ def test_first_signal_during_the_deletion_waits_for_it(
         service.around = end
     service.around = lambda _operation, _when: None
     assert ended.value.code == 130
-    assert f"{component} is being deleted; another Ctrl-C leaves it" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{component} is being deleted; another Ctrl-C leaves it" in said
+    assert f"{component} is deleted" in said
     assert gone(service)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,20 @@ class FakeSageMaker:
         return {
             "EndpointName": "llm",
             "Specification": COMPONENTS[InferenceComponentName],
+            "InferenceComponentStatus": "InService",
+            "LastModifiedTime": datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC),
+            "CreationTime": datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC),
+            "InferenceComponentArn": f"arn:aws:sagemaker:::inference-component/{InferenceComponentName}",
             "RuntimeConfig": {"CurrentCopyCount": 1},
             "ResponseMetadata": {},
         }
+
+    def list_inference_components(self, **_: str) -> dict[str, Any]:
+        described = [
+            {"InferenceComponentName": name, **self.describe_inference_component(InferenceComponentName=name)}
+            for name in COMPONENTS
+        ]
+        return {"InferenceComponents": described}
 
     def describe_model(self, *, ModelName: str) -> dict[str, Any]:  # noqa: N803
         image = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.36.0-lmi19.0.0-cu128"
@@ -99,11 +111,9 @@ def test_adapters_are_measured_beside_their_base(run: Callable[..., Result], run
     for level in document["levels"]:
         assert level["adapter"]["request_count"]["avg"] == level["base"]["request_count"]["avg"] == 4
         assert level["equal_output_length"] is True
-        assert level["adapter_by_base"].keys() == {
-            "time_to_first_token.p50",
-            "inter_token_latency.p50",
-            "request_latency.p50",
-        }
+        # The fake sends all tokens at once.
+        assert level["in_bursts"] is True
+        assert level["adapter_by_base"].keys() == {"time_to_first_token.p50", "request_latency.p50"}
     # One request to find the form, then four to each side of two levels.
     assert len(runtime.calls) == 1 + 2 * 2 * 4
     assert {call.component for call in runtime.calls} == set(COMPONENTS)
@@ -142,6 +152,19 @@ def test_endpoint_that_is_not_on_this_machine_has_to_be_named_twice(
     result = run(*SHORT, url=None)
     assert (result.exit_code, runtime.calls) == (2, [])
     assert "(runtime.sagemaker.eu-central-1.amazonaws.com); --yes-load llm allows it" in result.stderr
+
+
+@pytest.mark.parametrize(("arguments", "named"), [(SHORT, "llm"), (["--stack", "Tenants"], "ENDPOINT")])
+def test_other_machine_is_refused_before_anything_is_asked_there(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str], named: str
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr("adapters_cli.commands.benchmark.LoadTargets.find", unreachable)
+    result = run(*arguments, url="http://10.255.255.1:4566")
+    assert result.exit_code == 2
+    assert f"(10.255.255.1); --yes-load {named} allows it" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -325,6 +348,14 @@ def test_base_alone_is_refused(run: Callable[..., Result]) -> None:
     result = run("llm", "-c", "llm-base")
     assert result.exit_code == 2
     assert "llm-base is the base; name adapters" in result.stderr
+
+
+def test_unknown_component_ends_with_1_as_in_other_commands(
+    run: Callable[..., Result], runtime: FakeRuntime
+) -> None:
+    result = run("llm", "-c", "llm-acmee")
+    assert (result.exit_code, runtime.calls) == (1, [])
+    assert "endpoint llm has no component 'llm-acmee'; did you mean 'llm-acme'?" in result.stderr
 
 
 def test_component_of_another_endpoint_is_refused(run: Callable[..., Result]) -> None:

@@ -18,6 +18,7 @@ from rich.console import Console
 from typer.testing import Result
 
 from adapter_fleet.serving.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
+from adapters_cli.load.benchmark_result import INDISTINCT_TIERS
 from adapters_cli.models.capacity_report import size
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
@@ -555,7 +556,7 @@ class TestMeasuredHits:
         [
             ("nonsense", "is not JSON"),
             ('{"levels": []}', "should be a benchmark.json of `adapters benchmark`"),
-            ('{"format": "adapters-benchmark/1", "levels": []}', "has no tier hits"),
+            ('{"format": "adapters-benchmark/1", "levels": []}', "it was made without --cold"),
         ],
     )
     def test_of_a_file_without_any_are_an_error(
@@ -566,3 +567,26 @@ class TestMeasuredHits:
         result = capacity(*ON_FOUR, "--measured", str(path))
         assert result.exit_code == 1
         assert error in result.stderr
+
+    @pytest.mark.parametrize(
+        ("concurrency", "reasons", "error"),
+        [
+            (8, [], "no load had one request at a time; add --concurrency 1"),
+            (
+                1,
+                [INDISTINCT_TIERS],
+                "where a load takes longer than first tokens vary, as it is expected on a GPU",
+            ),
+            (1, ["tier cpu: the time ended after 3 of 9 requests"], "the time ended after 3 of 9 requests"),
+            (1, [], "there were too few answers; give more --requests"),
+        ],
+    )
+    def test_that_were_not_estimated_are_an_error_with_the_reason(
+        self, capacity: Run, tmp_path: Path, concurrency: int, reasons: list[str], error: str
+    ) -> None:
+        level = {"adapters": 3, "mix": "uniform", "concurrency": concurrency, "tier_hits": {}}
+        path = tmp_path / "benchmark.json"
+        document = {"levels": [level], "tiers": [{"tier": "gpu"}], "not_measured": reasons}
+        path.write_text(json.dumps({"format": "adapters-benchmark/1", **document}))
+        result = capacity(*ON_FOUR, "--measured", str(path))
+        assert (result.exit_code, error in result.stderr) == (1, True)

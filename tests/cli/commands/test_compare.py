@@ -47,6 +47,12 @@ def test_two_adapters_are_compared_without_the_base(run: Run) -> None:
     assert run("compare", "acme", "Hello", "--without-base").exit_code == 2
 
 
+def test_prompt_that_is_forgotten_is_told(run: Run, runtime: FakeRuntime) -> None:
+    result = run("compare", "acme")
+    assert (result.exit_code, runtime.calls) == (2, [])
+    assert "give adapters of the fleet and then the prompt, got only 'acme'" in result.stderr
+
+
 def test_component_of_an_endpoint_is_compared_with_its_base(run: Run, runtime: FakeRuntime) -> None:
     run("compare", "endpoint", "Hello", "-c", "p-acme", fleet=False)
     assert {call.component for call in runtime.calls} == {"base", "p-acme"}

@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -91,6 +92,7 @@ def test_adapters_are_compared_with_their_base_model(
     ]
     assert [row[9:] for row in rows] == [["better", "30", "0", "10"], ["worse", "0", "10", "30"]]
     assert asked(runtime) == {"base": ITEMS, "p-acme": ITEMS, "p-beta": ITEMS}
+    assert "scoring 120 answers by 1 metric" in result.stderr
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"answers.jsonl", "result.json", "report.md", "report.html", "junit.xml"}
 
@@ -121,6 +123,10 @@ def test_second_run_asks_nothing_and_has_the_same_figures(evaluate: Run, runtime
     runtime.calls.clear()
     second = evaluate("acme")
     assert (second.stdout, runtime.calls) == (first.stdout, [])
+    assert "of an earlier run" not in first.stderr
+    assert "80 answers of an earlier run, from " in second.stderr
+    assert "are replaced" not in second.stderr
+    assert "were over other items (40 items), and are replaced" in evaluate("acme", "--sample", "5").stderr
 
 
 def test_another_adapter_asks_only_its_own_questions(evaluate: Run, runtime: FakeRuntime) -> None:
@@ -320,10 +326,13 @@ def test_json_is_the_result_without_its_items(evaluate: Run, tmp_path: Path) -> 
         (["acme", "--require", "exact_match about 3"], 2, "a requirement should be"),
         (["acme", "--require", "exact_macth > 0.5"], 2, "did you mean 'exact_match'?"),
         (["acme", "--metric", "rouge"], 2, "'--metric' should be a metric"),
-        (["acme", "--prompt-column", "promt"], 1, "'--prompt-column' should name columns"),
+        (["acme", "--prompt-column", "promt"], 2, "'--prompt-column' should name columns"),
+        (["acme", "--template", "{promt}"], 2, "did you mean 'prompt'?"),
+        (["acmee"], 1, "the fleet has no adapter 'acmee'; did you mean 'acme'?"),
+        (["-c", "p-acmee"], 1, "endpoint endpoint has no component 'p-acmee'; did you mean 'p-acme'?"),
         (["acme", "--judge", "gpt"], 2, "'--judge' should be"),
         (["nobody"], 1, "the fleet has no adapter 'nobody'"),
-        ([], 2, "which adapter?"),
+        ([], 2, "which adapter? Give adapters of the fleet\n"),
         (["-c", "base"], 1, "base is no adapter"),
     ],
 )
@@ -335,6 +344,37 @@ def test_mistake_is_reported_before_anything_is_asked(
     assert runtime.calls == []
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("items.txt", b"", "'--dataset' should be a file that ends in .jsonl"),
+        ("items.jsonl", b"", "'--dataset' should have a row or more"),
+        ("items.jsonl", b"\xff\xfe", "'--dataset' should be UTF-8 text"),
+        ("items.jsonl", b'{"prompt": "a"}', "'--reference-column' should name columns"),
+        ("items.parquet", b"PAR1", "pip install pyarrow"),
+    ],
+)
+def test_dataset_that_cannot_be_used_is_wrong_usage(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, problem: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    path = tmp_path / name
+    path.write_bytes(content)
+    result = run("evaluate", "acme", "--dataset", str(path), "--output", str(tmp_path / "out"))
+    assert (result.exit_code, problem in result.stderr) == (2, True), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("template", "noted"), [(r"{prompt}\n", True), ("{prompt}\n", False), ("{prompt}\n\\n", False)]
+)
+def test_template_whose_line_ends_the_shell_did_not_read_is_noted(
+    evaluate: Run, runtime: FakeRuntime, template: str, noted: bool
+) -> None:
+    runtime.reply = lambda call: Reply.text("red and red")
+    result = evaluate("acme", "--template", template, "--limit", "1")
+    assert (result.exit_code, "a backslash and an n" in result.stderr) == (0, noted)
+
+
 class FakeJudge:
     """An OpenAI-compatible API that prefers the answer equal to the reference, or the first one."""
 
@@ -342,6 +382,7 @@ class FakeJudge:
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[str | None] = []
         self.biased = False
+        self.answers: Callable[[], str | int | None] = lambda: None
         judge = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -349,8 +390,11 @@ class FakeJudge:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 judge.bodies.append(body)
                 judge.headers.append(self.headers["Authorization"])
-                text = json.dumps({"choices": [{"message": {"content": judge.verdict(body)}}]}).encode()
-                self.send_response(200 if self.path == "/v1/chat/completions" else 404)
+                answer = judge.answers()
+                content = answer if isinstance(answer, str) else judge.verdict(body)
+                text = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
+                status = 200 if self.path == "/v1/chat/completions" else 404
+                self.send_response(answer if isinstance(answer, int) else status)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text)
@@ -410,6 +454,47 @@ class TestJudge:
         [found] = read_result(tmp_path / "out" / "result.json").judgements
         assert (found.better, found.worse, found.equal, found.disagreements) == (0, 0, ITEMS, 30)
         assert found.p_value == 1
+
+    @pytest.mark.parametrize(
+        ("answer", "reason"),
+        [
+            (401, "the judge answered 401"),
+            ("They are fine.", "its answer in answers.jsonl has no verdict such as [[A]]"),
+        ],
+    )
+    def test_judge_without_any_verdict_ends_with_1(
+        self, evaluate: Run, judge: FakeJudge, tmp_path: Path, answer: str | int, reason: str
+    ) -> None:
+        judge.answers = lambda: answer
+        result = evaluate("acme", "--judge", f"{judge.url}#gpt", "--require", "exact_match >= 0.9")
+        assert result.exit_code == 1
+        assert f"#gpt failed, and says nothing of acme: {reason}" in result.stderr
+        [found] = read_result(tmp_path / "out" / "result.json").judgements
+        assert (found.failed, found.unclear, reason in found.reasons[0]) == (True, 30, True)
+        assert reason in (tmp_path / "out" / "report.html").read_text()
+        report = (tmp_path / "out" / "report.md").read_text()
+        assert report.startswith("# ❌ Failed: the judge gave no verdicts")
+
+    def test_judge_that_nobody_reaches_ends_soon_and_keeps_the_answers(
+        self, evaluate: Run, runtime: FakeRuntime
+    ) -> None:
+        with FakeJudge() as gone:
+            pass
+        result = evaluate("acme", "--judge", f"{gone.url}#gpt")
+        assert result.exit_code == 1
+        assert "failed, and says nothing of acme: the judge cannot be reached: " in result.stderr
+        runtime.calls.clear()
+        with FakeJudge() as judge:
+            assert evaluate("acme", "--judge", f"{judge.url}#gpt").exit_code == 0
+        assert runtime.calls == []
+
+    def test_some_items_without_a_verdict_are_a_warning(self, evaluate: Run, judge: FakeJudge) -> None:
+        answers = iter([401])
+        judge.answers = lambda: next(answers, None)
+        result = evaluate("acme", "--judge", f"{judge.url}#gpt")
+        assert result.exit_code == 0
+        warning = "warning: acme: 1 item has no verdict of the judge, for example: the judge answered 401"
+        assert warning in result.stderr
 
     def test_key_is_not_sent_in_plain_text(
         self, evaluate: Run, monkeypatch: pytest.MonkeyPatch, runtime: FakeRuntime
@@ -516,3 +601,4 @@ class TestStoredResults:
         assert (result.exit_code, runtime.calls) == (1, [])
         assert "acme: its last version, aaaaaaaaaaaa, should have a stored result" in result.stderr
         assert "and it has none" in result.stderr
+        assert "run 'adapters evaluate acme' with the same options, and --store in place of" in result.stderr

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import Result
@@ -13,6 +14,7 @@ from typer.testing import Result
 from adapter_fleet.artifacts.packing import identity as identity_of
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
 from adapters_cli.artifacts.evaluation_store import EvaluationStore
+from adapters_cli.artifacts.version_evaluation import VersionEvaluator
 from adapters_cli.evaluation.answer_log import open_log
 from tests.adapter_fleet.fake_service import FakeClock, FakeService
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
@@ -212,6 +214,29 @@ def test_adapter_that_does_not_load_fails_alone(world: World, publish: Publish, 
     assert list(evaluations(world)) == ["acme"]
 
 
+def test_interruption_keeps_what_has_passed(
+    world: World, publish: Publish, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("beta", "gamma")
+    evaluate = VersionEvaluator.evaluate
+
+    def interrupted(self: VersionEvaluator, name: str, *arguments: Any) -> Any:
+        if name == "beta":
+            raise KeyboardInterrupt
+        return evaluate(self, name, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VersionEvaluator, "evaluate", interrupted)
+        result = publish()
+    assert result.exit_code == 130, result.output
+    assert list(evaluations(world)) == ["acme"]
+    assert "gamma: it was interrupted before its turn ended" in result.stderr
+    answers.asked.clear()
+    assert publish().exit_code == 0
+    assert list(evaluations(world)) == ["acme", "beta", "gamma"]
+    assert not [who for who in answers.asked if "/acme/" in who]
+
+
 def test_answers_that_are_errors_fail_the_adapter(world: World, publish: Publish, answers: Answers) -> None:
     def failing(call: Call) -> Reply:
         if call.component is not None and call.component != "base" and call.body["prompt"] == "7":
@@ -319,7 +344,7 @@ class TestNoWorseThanLast:
         result = publish("--no-worse-than", "last", data=other)
         assert result.exit_code == 1
         assert "should have a stored result over this dataset (sha256:" in result.stderr
-        assert f"adapters evaluate acme --dataset {other} --store" in result.stderr
+        assert "run 'adapters evaluate acme' with the same options, and --store in place of" in result.stderr
         assert answers.asked == []
 
 

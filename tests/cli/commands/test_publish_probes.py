@@ -156,7 +156,7 @@ class TestFoundOnAnEndpoint:
             "--manifest", str(world.manifest), "--probe-on", "base", "--probe-prompt", "Who?"
         )
         assert result.exit_code == 1
-        assert "of 1 prompts, none has an answer" in result.stderr
+        assert "of 1 prompt, none has an answer" in result.stderr
         service.clock.sleep(60)
         assert list(service.serving()) == []
 

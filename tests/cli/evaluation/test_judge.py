@@ -1,6 +1,10 @@
+import socket
+
 import pytest
 
 from adapters_cli.aws.account import Account
+from adapters_cli.aws.generation import GenerationRequest
+from adapters_cli.aws.runtime_endpoint import UnaskedError
 from adapters_cli.evaluation.judge import judge_of, sign_test
 
 
@@ -32,3 +36,16 @@ def test_url_with_a_key_is_refused_as_reports_name_the_judge_by_it(secret: str) 
 def test_anything_but_a_model_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="'--judge' should be"):
         judge_of(text, Account())
+
+
+def test_host_without_an_address_is_not_reached_and_may_be_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror("no such host")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    judge = judge_of("https://judge.invalid/v1#m", Account())
+    with pytest.raises(UnaskedError, match="the judge cannot be reached") as error:
+        judge.ask("judge", GenerationRequest(prompt="Hello", max_tokens=1))
+    assert error.value.temporary

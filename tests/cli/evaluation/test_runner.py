@@ -14,6 +14,7 @@ from adapters_cli.evaluation import runner as runner_module
 from adapters_cli.evaluation.answer_log import AnswerLog, Question, open_log
 from adapters_cli.evaluation.runner import Runner, TooManyErrorsError
 from adapters_cli.output.errors import NoAnswerError
+from adapters_cli.output.progress_bars import AnswerCounts
 
 
 def question(item: int, component: str = "base") -> Question:
@@ -98,6 +99,18 @@ def test_what_passes_by_itself_is_asked_again(endpoint: Endpoint, log: AnswerLog
     assert (summary.errors, summary.retries) == (0, 300)
 
 
+def test_counts_of_a_run_tell_why_it_waits(
+    endpoint: Endpoint, log: AnswerLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda *_: 0.3)
+    failures = iter([InvocationError("slow down", temporary=True)] * 2)
+    endpoint.fails = lambda component, prompt: next(failures, None)
+    seen: list[AnswerCounts] = []
+    Runner(endpoint, log, jobs=1, watch=seen.append).run(QUESTIONS[:2])
+    assert seen[0] == AnswerCounts(answered=0, retries=1, reason="slow down")
+    assert (seen[-1].answered, seen[-1].retries) == (2, 2)
+
+
 def test_it_is_an_error_after_the_last_attempt(endpoint: Endpoint, log: AnswerLog) -> None:
     endpoint.fails = lambda _component, _prompt: InvocationError("slow down", temporary=True)
     assert Runner(endpoint, log, max_attempts=3).run(QUESTIONS[:2]).errors == 2
@@ -137,6 +150,13 @@ def test_connection_that_is_refused_is_asked_again(endpoint: Endpoint, log: Answ
     failures = iter([UnaskedError("could not connect", temporary=True)])
     endpoint.fails = lambda component, prompt: next(failures, None)
     assert Runner(endpoint, log, jobs=1).run(QUESTIONS[:1]).errors == 0
+
+
+def test_address_that_nobody_is_at_ends_the_run_soon(endpoint: Endpoint, log: AnswerLog) -> None:
+    endpoint.fails = lambda component, prompt: UnaskedError("could not connect", temporary=True)
+    with pytest.raises(NoAnswerError, match="could not connect"):
+        Runner(endpoint, log, jobs=1).run(QUESTIONS)
+    assert endpoint.asked.total() == 4
 
 
 def test_interrupted_run_keeps_its_answers(endpoint: Endpoint, log: AnswerLog) -> None:

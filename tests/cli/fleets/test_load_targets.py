@@ -62,6 +62,24 @@ def test_adapter_of_a_fleet_that_does_not_serve_yet_is_left_out(account: FakeAcc
     assert set(targets(account, table=True).adapters.values()) == {"acme", "beta"}
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"), [("ADAPTERS_STACK", "Tenants"), ("ADAPTERS_TABLE", "registry")]
+)
+def test_environment_names_the_fleet(
+    account: FakeAccount, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert dict(targets(account, "acme", table=False).adapters) == {"p-acme": "acme"}
+    assert set(targets(account, table=False).adapters.values()) == {"acme", "beta"}
+
+
+def test_component_is_of_the_named_endpoint_whatever_the_environment_says(
+    account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADAPTERS_STACK", "Other")
+    assert list(targets(account, "endpoint", components=["p-beta"], table=False).adapters) == ["p-beta"]
+
+
 def test_all_adapters_of_an_endpoint_are_asked_without_its_base(account: FakeAccount) -> None:
     found = targets(account, "endpoint", table=False)
     assert (set(found.adapters), found.container.component) == ({"p-acme", "p-beta"}, "base")
@@ -75,6 +93,15 @@ def test_component_of_an_endpoint_is_asked_beside_its_base(account: FakeAccount)
 def test_unknown_adapter_of_a_fleet_is_an_error(account: FakeAccount) -> None:
     with pytest.raises(CommandError, match="the fleet has no adapter 'gone'"):
         targets(account, "gone", table=True)
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_unknown_component_is_an_error_with_the_name_that_may_be_meant(
+    account: FakeAccount, table: bool
+) -> None:
+    with pytest.raises(CommandError, match="no component 'p-betta'; did you mean 'p-beta'") as error:
+        targets(account, *([] if table else ["endpoint"]), components=["p-betta"], table=table)
+    assert error.value.code == 1
 
 
 def test_endpoint_without_adapters_is_an_error(account: FakeAccount) -> None:

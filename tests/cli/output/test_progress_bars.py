@@ -13,6 +13,7 @@ from rich.console import Console
 
 from adapters_cli.artifacts.archive_store import ArchiveStore
 from adapters_cli.output import progress_bars as transfer_bars
+from adapters_cli.output.progress_bars import AnswerCounts
 from tests.cli.publishing import BUCKET, World
 from tests.fakes.s3 import FakeS3
 
@@ -60,11 +61,26 @@ def test_bars_end_with_an_interruption(
 def test_answers_and_errors_are_counted(terminal: io.StringIO) -> None:
     with transfer_bars.AnswerBar() as bar:
         watch = bar.watching("answers", 3)
-        for answered in (True, False, True):
-            watch(answered)
+        watch(AnswerCounts(answered=1, retries=4))
+        watch(AnswerCounts(answered=3, errors=1, retries=4))
+        bar.note("scoring \x07answers")
         judged = bar.watching("verdicts", 1)
-        judged(True)
+        judged(AnswerCounts(answered=1))
     shown = terminal.getvalue()
-    assert "3 of 3, 1 errors" in shown
+    assert "3 of 3, 1 error, 4 asked again" in shown
+    assert "scoring \N{REPLACEMENT CHARACTER}answers" in shown
     assert "1 of 1" in shown
-    assert "1 of 1, 1 errors" not in shown
+    assert "1 of 1, 1 error" not in shown
+
+
+def test_without_a_terminal_answers_are_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    for every_seconds in (0, 30):
+        with transfer_bars.AnswerBar(every_seconds=every_seconds) as bar:
+            watch = bar.watching("answers", 2_000)
+            for answered in (600, 601, 601):
+                watch(AnswerCounts(answered=answered, retries=7, reason="no connection"))
+    assert capsys.readouterr().err.splitlines() == [
+        "600 of 2,000 answers, 7 asked again: no connection",
+        "601 of 2,000 answers, 7 asked again",
+        "601 of 2,000 answers, 7 asked again: no connection",
+    ]

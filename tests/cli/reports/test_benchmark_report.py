@@ -6,6 +6,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from adapters_cli.load.benchmark_result import BenchmarkResult
+from adapters_cli.load.latency_requirement import LatencyRequirement
 from adapters_cli.load.load_generator import ClosedLoop
 from adapters_cli.load.measurement import RequestError
 from adapters_cli.reports.benchmark_report import markdown, tables
@@ -18,6 +20,39 @@ SVG = "{http://www.w3.org/2000/svg}"
 def test_one_round_is_noted() -> None:
     assert "base and adapters were asked once each" in markdown(run(plan(requests=1))[0])
     assert "base and adapters were asked once each" not in markdown(run(plan(requests=8))[0])
+
+
+def with_bursts(result: BenchmarkResult, count: int) -> BenchmarkResult:
+    """Let so many answers of the adapters come at once, when the last token is ready."""
+    [level] = result.levels
+    own = level.subject.measurements
+    own[:count] = [
+        replace(one, times=replace(one.times, first=one.times.ended - 1e-4)) for one in own[:count]
+    ]
+    level.ratios.clear()
+    level.compare(seed=0)
+    return result
+
+
+def test_answers_in_bursts_are_noted_and_their_tokens_are_not_compared() -> None:
+    result = with_bursts(run(plan(requests=40))[0], 5)
+    assert "0 of 40 of base and 5 of 40 of adapters came in one burst" in markdown(result)
+    [level] = result.levels
+    assert level.ratios.keys() == {"time_to_first_token", "request_latency"}
+    rule = LatencyRequirement.parse("inter_token_latency.p50 <= base * 9")
+    assert (level.judge(rule).met, "one burst" in level.judge(rule).reason) == (False, True)
+
+
+def test_few_bursts_do_not_count() -> None:
+    result = with_bursts(run(plan(requests=40))[0], 4)
+    assert "burst" not in markdown(result)
+    assert "inter_token_latency" in result.levels[0].ratios
+
+
+def test_few_answers_are_noted() -> None:
+    few = "8 of base and 8 of adapters are fewer than 30 answers"
+    assert few in markdown(run(plan(requests=8))[0])
+    assert "fewer than 30" not in markdown(run(plan(requests=30))[0])
 
 
 def test_curve_is_one_picture_without_links_and_its_text_is_escaped() -> None:

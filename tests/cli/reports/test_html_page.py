@@ -43,6 +43,19 @@ def unpacked(page: str) -> dict[str, object]:
     return loaded
 
 
+def test_page_opens_on_the_first_adapter_that_missed_the_bar() -> None:
+    result = example_result(
+        items=40,
+        skills={"triage": 0.9, "summary": 0.5, "shout": 0.4},
+        requirements=[
+            outcome(name, "rougeL >= 0.6", "so", met=name == "triage")
+            for name in ("triage", "summary", "shout")
+        ],
+    )
+    options = [attributes for tag, attributes in Page(html_page(result)).tags if tag == "option"]
+    assert [option["value"] for option in options if "selected" in option][:1] == ["1"]
+
+
 def test_a_thousand_items_with_five_metrics_take_less_than_a_megabyte() -> None:
     result = example_result(items=1_000)
     lengths = [len(text) for item in result.items for text in (item.prompt, item.reference)]

@@ -68,3 +68,23 @@ def test_characters_that_xml_forbids_are_replaced() -> None:
     (case,) = ET.fromstring(junit(result).encode()).iter("testcase")
 
     assert case.get("name") == "� �[31m � � ]]> &amp; <x>"
+
+
+def test_a_judge_that_failed_is_an_error() -> None:
+    found = Judgement(
+        judge="bedrock:m",
+        subject="triage",
+        better=0,
+        worse=0,
+        equal=0,
+        disagreements=0,
+        unclear=40,
+        p_value=1,
+        failed=True,
+        reasons=("access denied",),
+    )
+    result = replace(example_result(items=40, skills={"triage": 0.9}), judgements=[found])
+    (suite,) = ET.fromstring(junit(result))
+    assert [suite.get(key) for key in ("tests", "failures", "errors")] == ["1", "0", "1"]
+    (error,) = suite.iter("error")
+    assert "access denied" in error.get("message", "")

@@ -1,5 +1,6 @@
 """The pictures of a report."""
 
+import html
 import math
 from itertools import pairwise
 from xml.etree import ElementTree as ET
@@ -86,6 +87,29 @@ def test_better_is_right_also_where_less_is_better() -> None:
 
     assert place(worse) < axis.at(0) < place(better)
     assert '<g class="worse">' in worse
+
+
+def test_a_gain_stands_where_its_axis_has_its_number_also_on_a_scale_from_minus_one() -> None:
+    bert = MetricFacts(name="bert", title="BERTScore", lowest=-1)
+    gains = [comparison("rougeL", 0.5, 0.5, 0.5), comparison("bert", 0.5, 0.5, 0.5)]
+    axis = pictures.gain_axis(gains, [ROUGE, bert])
+
+    places = [place(pictures.gain_strip(gain, metric, axis, side="better")) for gain, metric in
+              zip(gains, [ROUGE, bert], strict=True)]  # fmt: skip
+
+    assert places == pytest.approx([axis.at(0.5)] * 2, abs=0.01)
+    assert "scale" not in pictures.gain_scale(axis)
+
+
+def test_an_axis_of_scales_of_very_different_lengths_says_that_it_has_shares() -> None:
+    judge = MetricFacts(name="judge", title="Judge", lowest=1, highest=5)
+    gains = [comparison("rougeL", 0.5, 0.5, 0.5), comparison("judge", 2, 2, 2)]
+    axis = pictures.gain_axis(gains, [ROUGE, judge])
+
+    assert place(pictures.gain_strip(gains[1], judge, axis, side="better")) == pytest.approx(
+        axis.at(0.5), abs=0.01
+    )
+    assert "shares of each metric's scale" in html.unescape(pictures.gain_scale(axis))
 
 
 def test_the_axis_of_gains_holds_all_intervals_and_zero() -> None:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from adapters_cli.evaluation.result import EvaluationResult, Judgement
 from adapters_cli.output import tables
-from adapters_cli.reports import screen
+from adapters_cli.reports import figures, screen
 from tests.cli.reports.example_result import example_result, outcome
 
 
@@ -49,7 +49,10 @@ def test_narrow_terminal_leaves_columns_out_and_says_so(
 ) -> None:
     text = shown(result, monkeypatch, width=80)
     assert max(map(len, text.splitlines())) <= 80
-    assert "no room for" in text
+    assert "no room for ITEMS +/-/=, P" in text
+    comparison = result.comparisons[0]
+    interval = figures.gain_interval(comparison.interval)
+    assert any(comparison.metric in line and interval in line for line in text.splitlines())
 
 
 def test_pipe_gets_plain_numbers(result: EvaluationResult, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from local_sagemaker.model_server.errors import (
     NotFoundError,
 )
 from local_sagemaker.model_server.lora import Adapter, LoraConfig
-from local_sagemaker.model_server.memory_tiers import AdapterTiers
+from local_sagemaker.model_server.memory_tiers import AdapterTiers, LoadTimes
 
 CONFIG = LoraConfig(rank=8, alpha=16, rank_stabilized=False, target_modules="all-linear", rank_pattern={})
 
@@ -259,3 +259,17 @@ def test_request_that_gives_up_lets_go_of_an_unregistered_adapter(tiers: Adapter
     assert held.adapter is not None
     tiers.give_up(held)
     assert held.adapter is None
+
+
+def test_added_time_is_that_of_the_tier_from_which_an_adapter_is_loaded(disk: Disk) -> None:
+    waited: list[float] = []
+    times = LoadTimes(from_cpu=0.01, from_disk=0.05)
+    tiers = AdapterTiers(disk.load, max_loras=1, max_cpu_loras=2, times=times, sleep=waited.append)
+    register(tiers, "abc", preload=False)
+    found = []
+    for name in "aababca":
+        waited.clear()
+        use(tiers, name)
+        found.append(sum(waited))
+    disk_load, cpu_load = 0.05 + 0.01, 0.01
+    assert found == [disk_load, 0, disk_load, cpu_load, cpu_load, disk_load, disk_load]

@@ -18,7 +18,7 @@ from tests.local.engine import COMMAND
 
 async def start(root: Path, environment: dict[str, str], **settings: Any) -> ContainerProcess:
     (root / "model.txt").write_text("a model")
-    command = COMMAND + " {dialect} {prefix_cache}"
+    command = COMMAND + " {dialect} {prefix_cache} {load_from_cpu_seconds} {load_from_disk_seconds}"
     current = CurrentSettings(Settings(engine_command=command, **settings))
     nothing: Any = None  # nothing is fetched
     hosting = LocalHosting(root, nothing, current, ProcessGroups(root))
@@ -34,12 +34,16 @@ async def said(copy: ContainerProcess, adapter: str | None = None) -> dict[str, 
 @pytest.mark.parametrize(
     ("environment", "settings", "options"),
     [
-        ({"OPTION_ENABLE_LORA": "true"}, {}, ["lmi", "off"]),
-        ({"SM_VLLM_ENABLE_LORA": "true"}, {"prefix_cache": "by_path"}, ["vllm", "by_path"]),
+        ({"OPTION_ENABLE_LORA": "true"}, {}, ["lmi", "off", "0.0", "0.0"]),
+        (
+            {"SM_VLLM_ENABLE_LORA": "true"},
+            {"prefix_cache": "by_path", "load_from_cpu_seconds": 0.01, "load_from_disk_seconds": 0.05},
+            ["vllm", "by_path", "0.01", "0.05"],
+        ),
     ],
     ids=["lmi", "vllm"],
 )
-def test_copy_gets_the_dialect_and_the_prefix_cache(
+def test_copy_gets_the_dialect_the_prefix_cache_and_the_times_of_loads(
     tmp_path: Path, environment: dict[str, str], settings: dict[str, Any], options: list[str]
 ) -> None:
     async def scenario() -> Any:
