@@ -17,6 +17,7 @@ from multi_adapter_inference import AdapterFleet, DriftCheck, FailurePolicy, IMu
 from tests.integration.by_hand import V1, changed_settings, client, prompts
 from tests.integration.fleet_stack import BROKEN, Deployment, Fleet
 from tests.integration.scaled_stack import ScaledStack
+from tests.nightly import scaled_time
 
 pytestmark = pytest.mark.integration
 
@@ -169,6 +170,7 @@ def test_adapter_that_fails_rings_until_it_is_gone(
     wait_for(cloud, deployed, set())
 
 
+@scaled_time
 def test_swap_rings_until_the_adapter_itself_answers_again(
     cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
 ) -> None:
@@ -181,6 +183,7 @@ def test_swap_rings_until_the_adapter_itself_answers_again(
     wait_for(cloud, deployed, set())
 
 
+@scaled_time
 def test_change_that_does_not_end_rings_until_it_does(
     cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
 ) -> None:
@@ -205,6 +208,7 @@ def check_for_drift(cloud: LocalCloud, deployed: Deployment) -> None:
         time.sleep(0.2)
 
 
+@scaled_time
 def test_slow_adapter_rings_until_it_is_not_asked(
     cloud: LocalCloud, stack: WatchedStack, deployed: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +219,7 @@ def test_slow_adapter_rings_until_it_is_not_asked(
     wait_for(cloud, deployed, set())
 
 
+@scaled_time
 def test_passes_that_keep_failing_ring_until_one_succeeds(cloud: LocalCloud, deployed: Deployment) -> None:
     cloud.admin.fail_calls("ListInferenceComponents", code="AccessDeniedException", times=None)
     for _ in range(STANDSTILL_PASSES):
@@ -235,6 +240,7 @@ def change_least_copies(cloud: LocalCloud, base: str, least: int) -> None:
     )
 
 
+@scaled_time
 def test_new_copies_that_nobody_can_ask_ring_until_somebody_does(
     cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
 ) -> None:
@@ -256,6 +262,7 @@ def test_new_copies_that_nobody_can_ask_ring_until_somebody_does(
     wait_for(cloud, deployed, set(), seconds=60)
 
 
+@scaled_time
 def test_requests_without_a_copy_ring_until_there_is_one(
     cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
 ) -> None:

@@ -13,6 +13,7 @@ from multi_adapter_inference import ScalingTarget
 from tests.integration.by_hand import changed_settings
 from tests.integration.fleet_stack import Deployment, Fleet
 from tests.integration.scaled_stack import ScaledStack
+from tests.nightly import scaled_time
 
 pytestmark = pytest.mark.integration
 
@@ -103,6 +104,7 @@ def test_adapters_that_new_copies_lack_are_sent_again(
         assert [stack.wrong("Tenants", endpoint, ADAPTERS) for _ in range(10)] == [{}] * 10
 
 
+@scaled_time
 class TestLoad:
     """Scaling by itself, at a fiftieth of its time: a minute lasts 1.2 s."""
 

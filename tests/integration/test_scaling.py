@@ -14,8 +14,9 @@ from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import ByHand, changed_settings, client, prompts
+from tests.nightly import scaled_time
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, scaled_time]
 
 ADAPTERS = ("triage", "summary", "shout")
 SCALE = 0.02
