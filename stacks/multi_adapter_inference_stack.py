@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypedDict
 
-from aws_cdk import Annotations, CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags
+from aws_cdk import Annotations, CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags, TimeZone
 from aws_cdk import Environment as AwsTarget
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sns as sns
+from aws_cdk.aws_applicationautoscaling import Schedule
 from constructs import Construct
 
 from adapter_fleet.environment.environment_schema import (
@@ -25,7 +27,9 @@ from adapter_fleet.environment.environment_schema import (
     Environment,
     EvaluationTable,
     FleetTable,
+    MonitoringTable,
     NetworkTable,
+    ScalingTable,
     SmokeTable,
 )
 from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
@@ -47,6 +51,7 @@ from multi_adapter_inference import (
     LoraAdapter,
     MultiAdapterEndpoint,
     RequiredEvaluation,
+    ScalingTarget,
     SmokeTest,
     StartupTimeouts,
     VllmContainer,
@@ -63,6 +68,10 @@ class _Network(TypedDict):
 class _Hosting(_Network):
     encryption_key: kms.IKey | None
     log_retention: logs.RetentionDays
+
+
+class _Waking(TypedDict, total=False):
+    wake_cooldown: Duration
 
 
 class _Waiting(TypedDict, total=False):
@@ -121,8 +130,15 @@ class MultiAdapterInferenceStack(Stack):
             encryption_key=None if instance_type.local_storage else self._hosting["encryption_key"],
             **network,
         )
+        if environment.scaling is not None:
+            with _table("scaling"):
+                self._scale(environment.scaling)
         adapters = {name: self._adapter(name, adapter) for name, adapter in environment.adapters.items()}
         self.fleets = {name: self._fleet(name, fleet) for name, fleet in environment.fleets.items()}
+
+        if environment.monitoring is not None:
+            with _table("monitoring"):
+                self._monitor(environment.monitoring)
 
         CfnOutput(self, "EndpointName", value=self.endpoint.endpoint_name)
         CfnOutput(self, "BaseComponentName", value=self.endpoint.base_component_name)
@@ -138,6 +154,42 @@ class MultiAdapterInferenceStack(Stack):
             CfnOutput(self, f"{name}Table", value=fleet.registry.table_name)
             CfnOutput(self, f"{name}Summary", value=fleet.summary)
             CfnOutput(self, f"{name}ComponentPrefix", value=fleet.component_prefix)
+
+    def _scale(self, settings: ScalingTable) -> None:
+        wake = _seconds(settings.wake_cooldown_seconds)
+        scaling = self.endpoint.auto_scale_copies(
+            min=settings.min_copies,
+            max=settings.max_copies,
+            target=ScalingTarget(metric=settings.metric, value=settings.load),
+            scale_in_cooldown=_seconds(settings.scale_in_cooldown_seconds),
+            scale_out_cooldown=_seconds(settings.scale_out_cooldown_seconds),
+            max_instances=settings.max_instances,
+            wake_for_adapters=settings.wake_for_adapters,
+            **({} if wake is None else _Waking(wake_cooldown=wake)),
+            **self._hosting,
+        )
+        for schedule in settings.schedules:
+            scaling.on_schedule(
+                schedule.name,
+                schedule=Schedule.expression(schedule.schedule),
+                min=schedule.min_copies,
+                max=schedule.max_copies,
+                time_zone=None if schedule.time_zone is None else TimeZone.of(schedule.time_zone),
+            )
+
+    def _monitor(self, settings: MonitoringTable) -> None:
+        latency = settings.max_model_latency_ms
+        topic = None
+        if settings.topic_arn is not None:
+            topic = sns.Topic.from_topic_arn(self, "AlarmTopic", settings.topic_arn)
+        for fleet in self.fleets.values():
+            fleet.monitor(
+                topic,
+                max_failed=settings.max_failed,
+                max_convergence_age=Duration.minutes(settings.max_convergence_age_minutes),
+                max_server_errors=settings.max_server_errors,
+                max_model_latency=None if latency is None else Duration.millis(latency),
+            )
 
     def _adapter(self, name: str, settings: AdapterTable) -> LoraAdapter:
         with _table(f"adapters.{name}"):

@@ -1,99 +1,129 @@
-"""The entry point of the `adapters` command."""
+"""The entry point of the `adapters` command, and the list of its commands."""
 
-import os
 import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
-from adapters_cli.commands.apply import apply
-from adapters_cli.commands.benchmark import benchmark
-from adapters_cli.commands.capacity import capacity
-from adapters_cli.commands.check import check
-from adapters_cli.commands.compare import compare
-from adapters_cli.commands.describe import describe
-from adapters_cli.commands.evaluate import evaluate
-from adapters_cli.commands.history import history
-from adapters_cli.commands.import_ import import_
-from adapters_cli.commands.invoke import invoke
-from adapters_cli.commands.plan import plan
-from adapters_cli.commands.preview import preview
-from adapters_cli.commands.prune import prune
-from adapters_cli.commands.publish import publish
-from adapters_cli.commands.pull import pull
-from adapters_cli.commands.retry import retry
-from adapters_cli.commands.rollback import rollback
-from adapters_cli.commands.status import status
-from adapters_cli.commands.token import token
-from adapters_cli.commands.url import url
-from adapters_cli.output.exit_codes import BROKEN_PIPE
+from adapters_cli.command_group import MARKUP_MODE, CommandGroup, CommandModule
 
-
-@contextmanager
-def _quiet_broken_pipe() -> Iterator[None]:
-    """End without an error if the reader of the output has gone, as with `| head`."""
-    try:
-        yield
-    except (BrokenPipeError, SystemExit) as error:
-        # Rich turns a broken pipe into a SystemExit.
-        if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
-            raise
-        # Python still writes what is buffered when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(BROKEN_PIPE) from None
-
-
-class _Commands(TyperGroup):
-    """The commands, which all end quietly on a broken pipe."""
-
-    def make_context(self, *arguments: Any, **options: Any) -> Any:
-        """Parse the command line. `--help` prints already here."""
-        with _quiet_broken_pipe():
-            return super().make_context(*arguments, **options)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run a command."""
-        with _quiet_broken_pipe():
-            return super().invoke(ctx)
-
+CommandGroup.modules = {
+    "status": CommandModule(module="status", summary="Show the state of every adapter."),
+    "describe": CommandModule(
+        module="describe",
+        summary="Show an adapter: its version, state, tags, probe, evaluation, and the address that clients"
+        " call.",
+    ),
+    "list": CommandModule(
+        module="list_",
+        summary="List the components of every endpoint: those of fleets, of stacks, and foreign ones.",
+    ),
+    "top": CommandModule(
+        module="top",
+        summary="Show the load of every adapter, live: requests, errors, latency and tier of memory.",
+    ),
+    "usage": CommandModule(
+        module="usage", summary="Show the requests, tokens and cost of every adapter of a fleet."
+    ),
+    "logs": CommandModule(module="logs", summary="Show what an adapter, its base model and its fleet log."),
+    "plan": CommandModule(
+        module="plan",
+        summary="Show what a manifest would change on the live endpoint. Nothing is written.",
+    ),
+    "apply": CommandModule(
+        module="apply", summary="Write the fleet's manifest in S3 and wait until it is in force."
+    ),
+    "remove": CommandModule(module="remove", summary="Remove adapters from a manifest."),
+    "history": CommandModule(
+        module="history",
+        summary="Show the events of an adapter, or every change of the manifest; newest first.",
+    ),
+    "retry": CommandModule(
+        module="retry",
+        summary="Try failed adapters again, without changing the manifest. Give names, or --failed.",
+    ),
+    "rollback": CommandModule(
+        module="rollback",
+        summary="Serve the last good version of an adapter, until the manifest names another than the present"
+        " one.",
+    ),
+    "prune": CommandModule(
+        module="prune",
+        summary="List or delete orphans: components with the fleet's tag that no manifest declares.",
+    ),
+    "import": CommandModule(
+        module="import_",
+        summary="Write a manifest of the adapters on an endpoint that belong to no fleet.",
+    ),
+    "preflight": CommandModule(
+        module="preflight",
+        summary="Check an account before a deployment of an environment. Nothing is written.",
+    ),
+    "check": CommandModule(
+        module="check",
+        summary="Check adapters against every rule of archives, LoRA, the engine and the base model.",
+    ),
+    "invoke": CommandModule(
+        module="invoke",
+        summary="Send a prompt to the base model and its adapters, and show the answers side by side.",
+    ),
+    "compare": CommandModule(
+        module="compare",
+        summary="Show the answers of the base model and of adapters side by side, with their differences"
+        " marked.",
+    ),
+    "evaluate": CommandModule(
+        module="evaluate",
+        summary="Ask adapters and their base model the same items, score the answers, and say what differs.",
+    ),
+    "url": CommandModule(
+        module="url",
+        summary="Show the base URL and the model with which a client of OpenAI's API talks to adapters.",
+    ),
+    "token": CommandModule(
+        module="token", summary="Print a bearer token for the addresses that `adapters url` shows."
+    ),
+    "capacity": CommandModule(
+        module="capacity",
+        summary="Show what fits into the accelerators' memory, and which adapters are in which tier.",
+    ),
+    "benchmark": CommandModule(
+        module="benchmark",
+        summary="Load adapters and their base model, and compare latency and throughput.",
+    ),
+    "publish": CommandModule(
+        module="publish",
+        summary="Check adapters, upload those that are not in S3 yet, and write or update a manifest of"
+        " them.",
+    ),
+    "preview": CommandModule(
+        module="preview",
+        summary="Bring an adapter up under a throw-away name on a real endpoint, try it there, and take it"
+        " away.",
+    ),
+    "pull": CommandModule(
+        module="pull", summary="Copy a model from the hub to S3, to the place where a HubModel looks for it."
+    ),
+}
+"""Summaries repeat the docstrings, whose modules `--help` does not import; a test compares them."""
 
 app = typer.Typer(
     name="adapters",
-    cls=_Commands,
+    cls=CommandGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    # Docstrings of commands have paragraphs. Their line ends mean nothing.
-    rich_markup_mode="markdown",
+    rich_markup_mode=MARKUP_MODE,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (status, describe, plan, apply, history, retry, rollback, prune):
-    app.command()(command)
-app.command("import")(import_)
-app.command()(check)
-app.command()(invoke)
-app.command()(compare)
-app.command()(evaluate)
-app.command()(url)
-app.command()(token)
-app.command()(capacity)
-app.command()(benchmark)
-app.command()(publish)
-app.command()(preview)
 
 
 def _tell_version(asked: bool) -> None:
     if asked:
+        # Imported here: it takes long, and no command needs it.
+        from importlib.metadata import version
+
         typer.echo(f"adapters {version('cdk-multi-adapter-inference')}")
         raise typer.Exit
-
-
-app.command()(pull)
 
 
 @app.callback()

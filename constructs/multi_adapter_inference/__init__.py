@@ -4,6 +4,7 @@ from adapter_fleet.fleet.state.fleet_settings import OnTimeout, UpdateMode
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
 from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy
+from adapter_fleet.serving.scaling_metric import ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference._internal.fleet_base import FleetMember
 from multi_adapter_inference.adapter import LoraAdapter
@@ -31,17 +32,21 @@ from multi_adapter_inference.interfaces import (
 )
 from multi_adapter_inference.lmi_container import LmiContainer
 from multi_adapter_inference.manifest import AdapterManifest
+from multi_adapter_inference.monitoring import AdapterFleetMonitoring
+from multi_adapter_inference.scaling import CopyScaling, ScalingTarget
 from multi_adapter_inference.vllm_container import VllmContainer
 
 __all__ = [
     "AdapterArtifact",
     "AdapterDefaults",
     "AdapterFleet",
+    "AdapterFleetMonitoring",
     "AdapterManifest",
     "AdapterProbe",
     "ArtifactSource",
     "BaseModel",
     "ComputeRequirements",
+    "CopyScaling",
     "DeletionGuard",
     "DriftCheck",
     "FailurePolicy",
@@ -66,6 +71,8 @@ __all__ = [
     "PrefixRouting",
     "RequiredEvaluation",
     "RoutingStrategy",
+    "ScalingMetric",
+    "ScalingTarget",
     "SmokeTest",
     "StartupTimeouts",
     "UpdateMode",

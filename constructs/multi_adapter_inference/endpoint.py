@@ -9,10 +9,11 @@ from aws_cdk import Annotations, Duration, Names
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct, IConstruct
 
-from adapter_fleet.common.validators import holds_token
+from adapter_fleet.common.validators import check_whole_number, holds_token
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy, check_prefix_routing
 from multi_adapter_inference._internal.argument_types import checked
@@ -23,8 +24,11 @@ from multi_adapter_inference._internal.component_names import (
     warn_of_fixed_names,
 )
 from multi_adapter_inference._internal.container_network import ContainerNetwork
+from multi_adapter_inference._internal.copy_reader import CopyReader
+from multi_adapter_inference._internal.durations import whole_seconds
 from multi_adapter_inference._internal.endpoint_base import EndpointBase
 from multi_adapter_inference._internal.errors import error_context
+from multi_adapter_inference._internal.functions import LOGS_KEPT, FunctionSettings
 from multi_adapter_inference._internal.imported_endpoint import ImportedEndpoint
 from multi_adapter_inference._internal.model_resource import ModelResource
 from multi_adapter_inference._internal.stack_location import deployed_together
@@ -40,9 +44,18 @@ from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.execution_role import ExecutionRole
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
+from multi_adapter_inference.scaling import (
+    DEFAULT_TARGET,
+    DEFAULT_WAKE_COOLDOWN,
+    CopyScaling,
+    InstanceRange,
+    ScalingTarget,
+)
 
 VARIANT_NAME = "AllTraffic"
 """The one variant of an endpoint with inference components."""
+
+_NO_ROOM = "no-room-for-rolling-update"
 
 # Leaves 24 of the 63 characters of a component's name to the adapter's name, with two hyphens and the hash.
 _LONGEST_DEFAULT_PREFIX = 29
@@ -162,6 +175,8 @@ class MultiAdapterEndpoint(EndpointBase):
         self.lora = lora
         self.base_model_facts = base_model.facts
         self.artifact_sources = tuple(artifact_sources)
+        self._compute, self._instance_type = compute, instance_type
+        self._scaling: CopyScaling | None = None
         self._hosting: Mapping[str, str | int] = {
             "InstanceType": instance_type.name,
             "InstanceCount": instance_count,
@@ -225,7 +240,7 @@ class MultiAdapterEndpoint(EndpointBase):
             warn_of_small_cache(self, memory, container)
         if room is not None and copy_count in (room, 1):
             Annotations.of(self).add_warning_v2(
-                "multi-adapter-inference:no-room-for-rolling-update",
+                f"multi-adapter-inference:{_NO_ROOM}",
                 "a change of the base model or its container may interrupt requests or find no capacity: it"
                 f" starts new copies, of at most half as many as there are, beside the old ones, and"
                 f" {copy_count} of the {room} that fit on {instance_count} x {instance_type.name} are in use;"
@@ -274,6 +289,139 @@ class MultiAdapterEndpoint(EndpointBase):
         """Return a text that changes with the base model or its container, for use in a scope."""
         return self._model.version_for(scope)
 
+    def auto_scale_copies(
+        self,
+        *,
+        min: int,
+        max: int,
+        target: ScalingTarget = DEFAULT_TARGET,
+        scale_in_cooldown: Duration | None = None,
+        scale_out_cooldown: Duration | None = None,
+        max_instances: int | None = None,
+        wake_cooldown: Duration = DEFAULT_WAKE_COOLDOWN,
+        wake_for_adapters: bool = True,
+        encryption_key: kms.IKey | None = None,
+        log_retention: logs.RetentionDays = LOGS_KEPT,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] = (),
+    ) -> CopyScaling:
+        """Let the copies of the base model follow the load, and the instances follow the copies.
+
+        Call it before you add fleets, which ask new copies. Adapters need no scaling of their own.
+        `copy_count` is only the number at the start: later deployments keep the copies that run.
+        docs/guides/scaling.md has the details.
+
+        min, max:
+            The least and the most copies. With `min=0`, copies and instances end when nobody sends requests.
+            The next request fails, and starts the first copy.
+        target:
+            The load of one copy. Default: 5 concurrent requests.
+        scale_in_cooldown, scale_out_cooldown:
+            The time between two changes in one direction. Default: Application Auto Scaling's own, 5 minutes.
+        max_instances:
+            The most instances. Give one more than the copies need, so that a change of the base model finds
+            room for its new copies. Default: as many as `max` copies need.
+        wake_cooldown:
+            How long a start from zero may take. Until then, further failures start no second copy.
+            Default: 15 minutes.
+        wake_for_adapters:
+            Whether failed requests to an adapter start a copy, too. CloudWatch cannot tell this endpoint's
+            adapters from others, so a failed request to any component without a copy in the account and
+            region starts one, and one more after each `wake_cooldown` while they keep failing. False: only
+            requests to the base model do. Default: True.
+        encryption_key, log_retention, vpc, vpc_subnets, security_groups:
+            The settings of the function that reads the copies in a deployment, as of `AdapterFleet`.
+        """
+        with error_context(self):
+            if self._scaling is not None:
+                raise ValueError("'auto_scale_copies' should be called once, got a second call")
+            instances = self._check_scaling(min, max, max_instances)
+            wake_seconds = whole_seconds("wake_cooldown", wake_cooldown)
+            functions = FunctionSettings(
+                encryption_key=encryption_key,
+                log_retention=log_retention,
+                vpc=vpc,
+                vpc_subnets=vpc_subnets,
+                security_groups=security_groups,
+            )
+        base = self.node.find_child("Base")
+        config, endpoint = self.node.find_child("Config"), self.node.find_child("Resource")
+        assert isinstance(base, sagemaker.CfnInferenceComponent)
+        assert isinstance(config, sagemaker.CfnEndpointConfig)
+        assert isinstance(endpoint, sagemaker.CfnEndpoint)
+        self._scaling = scaling = CopyScaling(
+            self,
+            "Scaling",
+            component=self,
+            min=min,
+            max=max,
+            max_copies=instances.copies,
+            target=target,
+            scale_in_cooldown=scale_in_cooldown,
+            scale_out_cooldown=scale_out_cooldown,
+            wake_cooldown=Duration.seconds(wake_seconds),
+            wake_for_adapters=wake_for_adapters,
+        )
+        scaling.scalable_target.node.add_dependency(base)
+        reader = CopyReader(
+            scaling,
+            "Copies",
+            component_name=self.component_name,
+            base=base,
+            start=int(self._hosting["CopyCount"]),
+            functions=functions,
+        )
+        base.runtime_config = sagemaker.CfnInferenceComponent.InferenceComponentRuntimeConfigProperty(
+            copy_count=reader.copy_count
+        )
+        config.add_property_override(
+            "ProductionVariants.0.ManagedInstanceScaling",
+            {
+                "Status": "ENABLED",
+                "MinInstanceCount": instances.fewest,
+                "MaxInstanceCount": instances.most,
+            },
+        )
+        # Another configuration would bring the number of instances back to the one at the start.
+        endpoint.retain_all_variant_properties = True
+        if instances.copies is None or instances.copies > max:
+            Annotations.of(self).acknowledge_warning(
+                f"multi-adapter-inference:{_NO_ROOM}", "managed instance scaling adds instances"
+            )
+        return scaling
+
+    def _check_scaling(self, fewest: int, most: int, max_instances: int | None) -> InstanceRange:
+        """Return the range of instances. Raises ValueError for numbers that contradict each other."""
+        check_whole_number("min", fewest, at_least=0)
+        check_whole_number("max", most, at_least=1)
+        if fewest > most:
+            raise ValueError(f"'min' should be at most 'max', {most}, got {fewest}")
+        start, start_instances = self._hosting["CopyCount"], self._hosting["InstanceCount"]
+        for setting, value in (("copy_count", start), ("instance_count", start_instances)):
+            check_whole_number(setting, value, at_least=1)
+        if not fewest <= int(start) <= most:
+            raise ValueError(
+                f"'copy_count', the number of copies at the start, should be from {fewest} to {most} as"
+                f" 'min' and 'max' are, got {start}"
+            )
+        if max_instances is not None:
+            check_whole_number("max_instances", max_instances, at_least=1)
+        instances = InstanceRange.for_copies(
+            fewest,
+            most,
+            max_instances=max_instances,
+            compute=self._compute,
+            instance_type=self._instance_type,
+        )
+        if not instances.fewest <= int(start_instances) <= instances.most:
+            raise ValueError(
+                "'instance_count', the number of instances at the start, should be from"
+                f" {instances.fewest} to {instances.most} for {fewest} to {most} copies, got"
+                f" {start_instances}"
+            )
+        return instances
+
     @property
     def role(self) -> iam.IRole:
         """The execution role of the containers."""
@@ -290,6 +438,11 @@ class MultiAdapterEndpoint(EndpointBase):
     @property
     def _base_component_arns(self) -> Sequence[str]:
         return (self.base_component_arn,)
+
+    @property
+    def scales_copies(self) -> bool:
+        """Whether the copies of the base model follow the load: True after `auto_scale_copies`."""
+        return self._scaling is not None
 
     @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:

@@ -25,6 +25,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct, IConstruct, IValidation
 
@@ -46,6 +47,8 @@ from multi_adapter_inference._internal.fleet_alarms import PERIOD, lost_events_a
 from multi_adapter_inference._internal.fleet_base import FleetBase, checked_prefix, stack_arn
 from multi_adapter_inference._internal.fleet_functions import ControlPlane
 from multi_adapter_inference._internal.fleet_triggers import (
+    SCALING_RULE_ID,
+    ask_after_scaling,
     check_for_drift,
     read_new_manifests,
     reread_manifest,
@@ -76,6 +79,11 @@ from multi_adapter_inference.fleet_policies import (
 from multi_adapter_inference.interfaces import IAdapterFleet, IMultiAdapterEndpoint
 from multi_adapter_inference.manifest import AdapterManifest, check_evaluations
 from multi_adapter_inference.metrics import MetricOptions
+from multi_adapter_inference.monitoring import (
+    DEFAULT_CONVERGENCE_AGE,
+    DEFAULT_SERVER_ERRORS,
+    AdapterFleetMonitoring,
+)
 
 _DEFAULT_TIMEOUT = Duration.seconds(FleetSettings.timeout_seconds)
 _RETAINING = (CfnDeletionPolicy.RETAIN, CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE)
@@ -415,6 +423,43 @@ class AdapterFleet(FleetBase):
         """
         return lost_events_alarm(self, self.metric_lost_events())
 
+    def monitor(
+        self,
+        topic: sns.ITopic | None = None,
+        *,
+        max_failed: int = 0,
+        max_convergence_age: Duration = DEFAULT_CONVERGENCE_AGE,
+        max_server_errors: int = DEFAULT_SERVER_ERRORS,
+        max_model_latency: Duration | None = None,
+    ) -> AdapterFleetMonitoring:
+        """Add a dashboard and alarms; docs/guides/monitoring.md has the list.
+
+        topic:
+            Where every alarm and its end is sent. Default: nowhere; add actions of your own.
+        max_failed:
+            How many adapters may have failed. Default: none.
+        max_convergence_age:
+            How long the fleet may differ from its manifest. Default: 1 hour.
+        max_server_errors:
+            How many requests to one adapter fail in 5 minutes until the alarm rings. Default: 10.
+        max_model_latency:
+            The longest that an adapter may take on average for 15 minutes. Default: no alarm.
+        """
+        with error_context(self):
+            if self.node.try_find_child("Monitoring") is not None:
+                raise ValueError("'monitor' should be called once, got a second call")
+        return AdapterFleetMonitoring(
+            self,
+            "Monitoring",
+            fleet=self,
+            fleet_alarms={"Standstill": self.standstill_alarm, "LostEvents": self.lost_events_alarm},
+            topic=topic,
+            max_failed=max_failed,
+            max_convergence_age=max_convergence_age,
+            max_server_errors=max_server_errors,
+            max_model_latency=max_model_latency,
+        )
+
     def metric_lost_events(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of events that the fleet's functions failed to handle in the last 14 days."""
         options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
@@ -470,6 +515,9 @@ class AdapterFleet(FleetBase):
             self._resource.node.add_dependency(rule)
             if manifest.reread_every is not None:
                 reread_manifest(self, manifest.reread_every, function, after=self._resource)
+        if self.endpoint.scales_copies:
+            name = self.endpoint.base_component_name
+            ask_after_scaling(self, name, self._control, after=self._resource)
         if drift_check is not None:
             check_for_drift(self, drift_check, self._control, after=self._resource)
 
@@ -482,7 +530,16 @@ class _FleetValidation:
         self._fleet = fleet
 
     def validate(self) -> list[str]:
-        return [*self._removal_errors(), *self._fleet._tags.errors()]
+        return [*self._removal_errors(), *self._fleet._tags.errors(), *self._scaling_errors()]
+
+    def _scaling_errors(self) -> list[str]:
+        fleet = self._fleet
+        if not fleet.endpoint.scales_copies or fleet.node.try_find_child(SCALING_RULE_ID) is not None:
+            return []
+        return [
+            f"'auto_scale_copies' of '{fleet.endpoint.node.path}' should be called before the fleet"
+            f" '{fleet.node.path}' is added, as the fleet would not ask new copies"
+        ]
 
     def _removal_errors(self) -> list[str]:
         fleet, endpoint = self._fleet, self._fleet.endpoint

@@ -69,6 +69,9 @@ class IInferenceComponent(Protocol):
     def metric_overhead_latency(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the time SageMaker added to that of the container, in microseconds."""
 
+    def metric_no_capacity(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of requests that failed because the base model had no copy."""
+
 
 class IMultiAdapterEndpoint(IInferenceComponent, IConstruct, Protocol):
     """An endpoint that adapters can run on: a `MultiAdapterEndpoint`, or an imported one.
@@ -134,6 +137,10 @@ class IMultiAdapterEndpoint(IInferenceComponent, IConstruct, Protocol):
     @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:
         """The resources that CloudFormation cannot delete before the last adapter."""
+
+    @property
+    def scales_copies(self) -> bool:
+        """Whether the copies of the base model follow the load."""
 
     def base_model_for(self, _scope: Construct, /) -> str | None:
         """Return a text that changes with the base model or its container, for use in a scope."""
@@ -244,6 +251,18 @@ class IAdapterFleet(IConstruct, Protocol):
 
     def metric_orphans(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of components that have the fleet's tag but are in no manifest."""
+
+    def metric_asleep(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that wait for a copy of the base model, which has none."""
+
+    def metric_misidentified(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters in whose place another answers, as their probes found."""
+
+    def metric_copies(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of copies of the base model, as the last pass found."""
+
+    def metric_unchecked_copies(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of copies that nobody has asked yet whether they have the adapters."""
 
     def metric_failed_passes(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return how many passes in a row failed. The fleet changes nothing while they do."""

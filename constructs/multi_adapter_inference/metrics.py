@@ -80,6 +80,11 @@ class ComponentMetrics:
         """Return the time SageMaker added to that of the container, in microseconds."""
         return self.metric("OverheadLatency", **options)
 
+    def metric_no_capacity(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of requests that failed because the base model had no copy."""
+        options.setdefault("statistic", cloudwatch.Stats.SUM)
+        return self.metric("NoCapacityInvocationFailures", **options)
+
 
 @checked
 class FleetMetrics:
@@ -140,6 +145,26 @@ class FleetMetrics:
         """Return the number of components that have the fleet's tag but are in no manifest."""
         options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
         return self.metric("Orphans", **options)
+
+    def metric_asleep(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that wait for a copy of the base model, which has none."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Asleep", **options)
+
+    def metric_misidentified(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters in whose place another answers, as their probes found."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Misidentified", **options)
+
+    def metric_copies(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of copies of the base model, as the last pass found."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Copies", **options)
+
+    def metric_unchecked_copies(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of copies that nobody has asked yet whether they have the adapters."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("UncheckedCopies", **options)
 
     def metric_failed_passes(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return how many passes in a row failed. The fleet changes nothing while they do."""

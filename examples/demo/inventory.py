@@ -9,6 +9,8 @@ Client = Callable[[str], Any]
 """Service name → boto3 client."""
 
 _BOOTSTRAP = "cdk-hnb659fds-"
+# SageMaker makes these itself, and they outlive endpoints and components, on AWS too.
+_SAGEMAKER_LOGS = "/aws/sagemaker/"
 
 
 def leftovers(client: Client) -> list[str]:
@@ -39,7 +41,11 @@ def leftovers(client: Client) -> list[str]:
         "function": _names(client("lambda"), "list_functions", "FunctionName"),
         "state machine": _names(client("stepfunctions"), "list_state_machines", "name"),
         "rule": (rule["Name"] for rule in _all(client("events"), "list_rules", "Rules")),
-        "log group": _names(client("logs"), "describe_log_groups", "logGroupName"),
+        "log group": (
+            name
+            for name in _names(client("logs"), "describe_log_groups", "logGroupName")
+            if not name.startswith(_SAGEMAKER_LOGS)
+        ),
     }
     return [f"{kind} {name}" for kind, names in found.items() for name in names]
 

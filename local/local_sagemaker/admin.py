@@ -43,6 +43,10 @@ class AdminClient:
         """Reset the counts of calls."""
         self._call("DELETE", "calls")
 
+    def tokens(self) -> dict[str, dict[str, int]]:
+        """Requests and tokens by component since the start, as the embedded engine's servers counted them."""
+        return self._call("GET", "tokens")
+
     def fail_calls(
         self,
         operation: str,

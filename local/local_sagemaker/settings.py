@@ -29,7 +29,7 @@ _ENGINE_NAMES: dict[Engine, str] = {
 _OTHER_ENGINE = "a command of the user in the embedded cloud"
 
 # What stays when the profile changes.
-_KEPT_BY_PROFILES = ("engine", "engine_python", "engine_command", "dialect")
+_KEPT_BY_PROFILES = ("engine", "engine_python", "engine_command", "dialect", "time_scale")
 
 # What `engine_command` may refer to.
 PLACEHOLDERS = (
@@ -85,6 +85,26 @@ class Settings:
     # refusal (`runtime`). [T stdapi.ai, which quotes answers] It has OpenAI's error object (`openai`).
     openai_errors: Literal["runtime", "openai"] = "runtime"
 
+    # How much of its time everything takes that watches and scales: the periods of alarms, cool-downs, the
+    # moments between two values of a metric, the wait before an empty instance leaves. 1 is the whole time;
+    # with 0.01 an alarm's minute lasts 0.6 s. The clock of schedules (at, cron) and of graphs is not scaled.
+    time_scale: float = 1.0
+    # [I] Whether the load of a base's adapters counts as the base's, in what the base is scaled by:
+    # ConcurrentRequestsPerCopy, InvocationsPerCopy and NoCapacityInvocationFailures (`base`). Guides scale
+    # bases of adapters by these. No source says so outright, so it may count for the adapter alone
+    # (`adapter`). Neither profile has that, since a base with adapters could not be scaled by it.
+    adapter_load: Literal["base", "adapter"] = "base"
+    # [I] Whether InvocationsPerCopy is 0 or has no value while nobody invokes. The guide on scaling to zero
+    # tracks it, and would not reach zero without a value.
+    idle_invocations: Literal["zero", "none"] = "zero"
+    # [T] How long an instance stays without copies before managed scaling removes it: 10 to 12 minutes.
+    managed_scale_in_seconds: float = 600.0
+    # [V schema, write-only] A template's CopyCount fights with scaling. [I] CloudFormation may send it with
+    # every update of a base that changes something (`always`), or only if the template's changes (`changed`).
+    template_copies: Literal["changed", "always"] = "changed"
+    # [T] What a container prints about an adapter is in its base's log group; [I] it is in its own as well.
+    adapter_logs: Literal["base", "adapter"] = "base"
+
     # [V similar calls] ThrottlingException "Rate exceeded"; calls a second, 0 means no limit.
     read_rate: float = 0.0
     write_rate: float = 0.0
@@ -117,6 +137,8 @@ class Settings:
         for name, kind in _FIELD_TYPES.items():
             _check(name, getattr(self, name), kind)
         _check_command(self.copy_command)
+        if not self.time_scale:
+            raise ValueError("'time_scale' should be above 0, got 0")
 
     @property
     def copy_command(self) -> str:
@@ -198,6 +220,9 @@ PROFILES: dict[Profile, Settings] = {
         last_modified_moves_every_seconds=2.0,
         openai_adapter="model",
         openai_errors="openai",
+        idle_invocations="none",
+        template_copies="always",
+        adapter_logs="adapter",
         read_rate=50.0,
         write_rate=10.0,
         prefix_cache="by_name",

@@ -49,9 +49,27 @@ class Log:
         self.events.append(event)
 
     def measured(
-        self, generation: Generation, fleet: FleetRecord, *, age: float, throttles: int, drifted: int
+        self,
+        generation: Generation,
+        fleet: FleetRecord,
+        *,
+        age: float,
+        throttles: int,
+        drifted: int,
+        asleep: int,
+        misidentified: int,
     ) -> None:
-        self.metrics.append({"age": age, "throttles": throttles, "drifted": drifted})
+        self.metrics.append(
+            {
+                "age": age,
+                "throttles": throttles,
+                "drifted": drifted,
+                "asleep": asleep,
+                "misidentified": misidentified,
+                "copies": fleet.base_copies,
+                "unchecked": fleet.unchecked_copies,
+            }
+        )
 
     def trouble(self, text: str) -> None:
         self.troubles.append(text)

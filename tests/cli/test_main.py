@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from adapters_cli.command_group import CommandGroup
 from adapters_cli.main import app
 
-COMMANDS = ("status", "plan", "apply", "history", "retry", "rollback", "import", "invoke")
+COMMANDS = tuple(CommandGroup.modules)
 FLOOD = """
 import typer
 from adapters_cli import main
@@ -28,6 +33,73 @@ def help_of(*command: str, option: str = "--help") -> str:
     result = CliRunner().invoke(app, [*command, option], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     return result.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_summary_of_a_command_is_the_first_sentence_of_its_docstring(command: str) -> None:
+    at = CommandGroup.modules[command]
+    function = getattr(importlib.import_module(f"adapters_cli.commands.{at.module}"), at.module)
+    first = (inspect.getdoc(function) or "").partition("\n\n")[0]
+    assert at.summary == " ".join(first.split())
+
+
+IMPORTED = """
+import sys
+from typer.testing import CliRunner
+from adapters_cli.main import app
+
+assert CliRunner().invoke(app, ["--help"]).exit_code == 0
+slow = ("adapters_cli.commands.", "adapter_fleet", "boto")
+print(*(name for name in sys.modules if name.startswith(slow)))
+"""
+
+
+def test_list_of_commands_imports_none_of_them() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
+
+
+class TestAccountOptions:
+    """`--region` and `--profile`, before the command and behind it."""
+
+    @pytest.fixture(autouse=True)
+    def two_profiles(self, aws_environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        config = tmp_path / "config"
+        config.write_text("[profile here]\nregion = eu-west-1\n[profile there]\nregion = sa-east-1\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+        monkeypatch.delenv("AWS_DEFAULT_REGION")
+
+    def base_url(self, *arguments: str) -> str:
+        result = CliRunner().invoke(app, [*arguments, "--json"])
+        assert result.exit_code == 0, result.output
+        url: str = json.loads(result.stdout)["base_url"]
+        return url
+
+    @pytest.mark.parametrize(
+        ("before", "behind", "region"),
+        [
+            (("--region", "us-west-2"), (), "us-west-2"),
+            ((), ("--region", "us-west-2"), "us-west-2"),
+            (("--profile", "here"), (), "eu-west-1"),
+            ((), ("--profile", "there"), "sa-east-1"),
+            (("--profile", "here"), ("--region", "us-west-2"), "us-west-2"),
+            (("--region", "us-east-1"), ("--region", "us-west-2"), "us-west-2"),
+        ],
+    )
+    def test_choose_the_region(self, before: tuple[str, ...], behind: tuple[str, ...], region: str) -> None:
+        url = self.base_url(*before, "url", "endpoint", "--component", "acme", *behind)
+        assert url.startswith(f"https://runtime.sagemaker.{region}.amazonaws.com/")
+
+    def test_profile_that_is_not_there_is_an_error(self) -> None:
+        result = CliRunner().invoke(app, ["--profile", "none", "url", "endpoint", "-c", "acme"])
+        assert (result.exit_code, result.stdout) == (4, "")
+        assert "The config profile (none) could not be found" in result.stderr
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_are_options_of_every_command(self, command: str) -> None:
+        text = help_of(command)
+        assert "--region" in text
+        assert "--profile" in text
 
 
 def test_reader_that_goes_ends_a_command_quietly() -> None:
@@ -55,7 +127,12 @@ def test_sentences_of_a_help_text_end_where_they_end(command: str) -> None:
     text = help_of(command).partition("╭")[0]
     paragraphs = [line.strip() for line in text.splitlines() if line.strip()][1:]
     assert paragraphs
-    assert all(paragraph.endswith(".") or len(paragraph) > 150 for paragraph in paragraphs)
+    examples = [paragraph for paragraph in paragraphs if paragraph.startswith("adapters ")]
+    assert all(
+        paragraph.endswith(".") or len(paragraph) > 150
+        for paragraph in paragraphs
+        if paragraph not in examples
+    )
 
 
 ENDING = """
@@ -76,9 +153,11 @@ def test_interrupt_while_python_ends_is_not_told() -> None:
 BEGINNING = """
 import os, signal, sys
 
+module = sys.argv.pop(1)
+
 class Interrupt:
     def find_spec(self, name, *_):
-        if name == sys.argv[1]:
+        if name == module:
             os.kill(os.getpid(), signal.SIGINT)
 
 sys.meta_path.insert(0, Interrupt())
@@ -91,7 +170,7 @@ main()
     "module", ["adapters_cli.main", "botocore.exceptions", "adapters_cli.commands.status"]
 )
 def test_interrupt_while_the_command_is_imported_ends_it_quietly(module: str) -> None:
-    command = [sys.executable, "-c", BEGINNING, module]
+    command = [sys.executable, "-c", BEGINNING, module, "status"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 

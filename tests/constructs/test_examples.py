@@ -13,7 +13,10 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Template
+from aws_cdk.aws_applicationautoscaling import Schedule
+from aws_cdk.aws_cloudwatch_actions import SnsAction
 from typing_extensions import is_protocol
 
 import multi_adapter_inference as library
@@ -58,11 +61,13 @@ def names(stack: cdk.Stack, bucket: s3.IBucket, monkeypatch: pytest.MonkeyPatch)
     return {
         **{name: getattr(library, name) for name in library.__all__},
         "Duration": cdk.Duration,
+        "Schedule": Schedule,
         "Size": cdk.Size,
         "stack": stack,
         "bucket": bucket,
         "endpoint": endpoint,
         "manifest": AdapterManifest.from_adapters([FleetAdapter(name="ectsum", artifact=artifact)]),
+        "on_call": SnsAction(sns.Topic(stack, "OnCall")),
         "caller": iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")),
     }
 

@@ -65,9 +65,13 @@ def changed_settings(cloud: LocalCloud, **changes: Any) -> Iterator[None]:
 class ByHand:
     """An endpoint with a base in service, removed with everything on it when the context is left."""
 
-    def __init__(self, cloud: LocalCloud, **environment: str) -> None:
-        """`environment` is added to the variables of LMI, or takes their place if it has those of vLLM."""
+    def __init__(self, cloud: LocalCloud, most_instances: int | None = None, /, **environment: str) -> None:
+        """`environment` is added to the variables of LMI, or takes their place if it has those of vLLM.
+
+        With `most_instances`, managed scaling has none at least and so many at most; a copy fills one.
+        """
         self._cloud = cloud
+        self._most_instances = most_instances
         vllm = any(name.startswith("SM_VLLM_") for name in environment)
         self._environment = environment if vllm else LMI | environment
         self._sagemaker, self._s3 = client(cloud, "sagemaker"), client(cloud, "s3")
@@ -98,7 +102,17 @@ class ByHand:
                 "Environment": {"HF_MODEL_ID": f"s3://{self._bucket}/base/", **self._environment},
             },
         )
-        variant = {"VariantName": "AllTraffic", "InstanceType": "ml.g5.2xlarge", "InitialInstanceCount": 1}
+        variant: dict[str, Any] = {
+            "VariantName": "AllTraffic",
+            "InstanceType": "ml.g5.2xlarge",
+            "InitialInstanceCount": 1,
+        }
+        if self._most_instances is not None:
+            variant["ManagedInstanceScaling"] = {
+                "Status": "ENABLED",
+                "MinInstanceCount": 0,
+                "MaxInstanceCount": self._most_instances,
+            }
         self._sagemaker.create_endpoint_config(
             EndpointConfigName=self.endpoint, ExecutionRoleArn=role, ProductionVariants=[variant]
         )
@@ -180,13 +194,18 @@ class ByHand:
 
     def ask(self, component: str, prompt: str, *, tokens: int = 60) -> str:
         """Return what a component answers to OpenAI's completions body, which every container takes."""
+        return str(self.completion(component, prompt, tokens=tokens)["choices"][0]["text"])
+
+    def completion(self, component: str, prompt: str, *, tokens: int = 60) -> dict[str, Any]:
+        """Return a component's whole answer to OpenAI's completions body."""
         response = self._runtime.invoke_endpoint(
             EndpointName=self.endpoint,
             InferenceComponentName=component,
             ContentType="application/json",
             Body=json.dumps({"prompt": prompt, "max_tokens": tokens, "temperature": 0}),
         )
-        return str(json.loads(response["Body"].read())["choices"][0]["text"])
+        completion: dict[str, Any] = json.loads(response["Body"].read())
+        return completion
 
     def components(self, status: str | None = None) -> list[str]:
         """Return the names of the components on this endpoint, of one status or all."""

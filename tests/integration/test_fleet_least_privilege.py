@@ -89,7 +89,15 @@ class Silent:
         pass
 
     def measured(
-        self, generation: Generation, fleet: FleetRecord, *, age: float, throttles: int, drifted: int
+        self,
+        generation: Generation,
+        fleet: FleetRecord,
+        *,
+        age: float,
+        throttles: int,
+        drifted: int,
+        asleep: int,
+        misidentified: int,
     ) -> None:
         pass
 

@@ -73,3 +73,12 @@ def test_change_of_the_profile_keeps_the_dialect_and_sets_the_prefix_cache() -> 
 
 def test_native_adapter_can_be_updated_in_both_profiles() -> None:
     assert {settings.adapter_update for settings in PROFILES.values()} == {"gapless", "gap"}
+
+
+def test_time_cannot_stand_still() -> None:
+    with pytest.raises(ValueError, match="'time_scale' should be above 0"):
+        Settings(time_scale=0)
+
+
+def test_scale_of_time_stays_when_the_profile_changes() -> None:
+    assert Settings(time_scale=0.5).changed({"profile": "hostile"}).time_scale == 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -67,6 +67,11 @@ class FakeCopy:
         self.adapters: dict[str, Path] = {}
         # How much longer the requests for an adapter take; None is any.
         self.busy: dict[str | None, float] = {}
+        # What is measured on it.
+        self.number = 0
+        self.outstanding = self.outstanding_of_base = 0
+        self.used: tuple[float, int] | None = (0.0, 0)
+        self.lines: list[str] = []
 
     @property
     def running(self) -> bool:
@@ -77,6 +82,13 @@ class FakeCopy:
 
     async def ended(self) -> None:
         await self._end.wait()
+
+    def usage(self) -> tuple[float, int] | None:
+        return self.used
+
+    def new_lines(self) -> list[str]:
+        lines, self.lines = self.lines, []
+        return lines
 
     async def register(self, adapter: str, directory: Path) -> None:
         await self._answer()
@@ -130,11 +142,36 @@ class FakeHosting:
             raise HostingError("The primary container did not pass the ping health check.")
         copy = FakeCopy(self._clock, model, environment)
         self.started.append(copy)
+        copy.number = len(self.started)
         await self._clock.sleep(0.1)
         return copy
 
     def discard(self, directory: Path) -> None:
         self.discarded.append(directory)
+
+
+class FakeTelemetry:
+    """Keeps what is published."""
+
+    def __init__(self) -> None:
+        self.metrics: list[tuple[str, str, dict[str, str], float, str]] = []
+        self.logs: dict[tuple[str, str], list[str]] = {}
+        self.events: list[tuple[str, dict[str, Any], str]] = []
+
+    def metric(
+        self, namespace: str, name: str, dimensions: Mapping[str, str], value: float, unit: str = "None"
+    ) -> None:
+        self.metrics.append((namespace, name, dict(dimensions), value, unit))
+
+    def log(self, group: str, stream: str, lines: Sequence[str], *, most: int = 0) -> None:
+        self.logs.setdefault((group, stream), []).extend(lines)
+
+    def event(self, detail_type: str, detail: Mapping[str, Any], resource: str) -> None:
+        self.events.append((detail_type, dict(detail), resource))
+
+    def values(self, name: str, *dimensions: str) -> list[float]:
+        """The values of a metric whose dimensions have these values, in their order."""
+        return [one[3] for one in self.metrics if one[1] == name and tuple(one[2].values()) == dimensions]
 
 
 class World:
@@ -147,6 +184,7 @@ class World:
         self.faults = Faults(self.clock)
         self.throttling = Throttling(self.settings, self.clock, self.faults)
         self.hosting = FakeHosting(self.clock)
+        self.telemetry = FakeTelemetry()
         self.plane = SageMakerControlPlane(
             Context(
                 account="111122223333",
@@ -156,6 +194,7 @@ class World:
                 faults=self.faults,
                 clock=self.clock,
                 hosting=cast("Any", self.hosting),  # nobody invokes its copies
+                telemetry=self.telemetry,
             )
         )
 
@@ -194,12 +233,22 @@ class World:
         container = {"Image": "image", "Environment": environment}
         self.call("CreateModel", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
 
-    def create_endpoint(self, name: str = "endpoint", *, instances: int = 1) -> None:
-        variant = {
+    def create_endpoint(
+        self, name: str = "endpoint", *, instances: int = 1, managed: tuple[int, int] | None = None
+    ) -> None:
+        """An endpoint in service; managed are the fewest and the most instances of managed scaling."""
+        variant: dict[str, Any] = {
             "VariantName": "AllTraffic",
             "InstanceType": "ml.g5.12xlarge",
             "InitialInstanceCount": instances,
         }
+        if managed is not None:
+            least, most = managed
+            variant["ManagedInstanceScaling"] = {
+                "Status": "ENABLED",
+                "MinInstanceCount": least,
+                "MaxInstanceCount": most,
+            }
         config = f"{name}-config"
         self.call(
             "CreateEndpointConfig",

@@ -247,6 +247,25 @@ key_arn = "arn:aws:kms:us-east-1:111122223333:key/12345678-90ab-cdef-1234-567890
 
 [logs]
 retention = "one_year"
+
+[scaling]
+min_copies = 0
+max_copies = 2
+metric = "invocations"
+target = 60
+scale_out_cooldown_seconds = 30
+wake_cooldown_seconds = 600
+
+[monitoring]
+topic_arn = "arn:aws:sns:us-east-1:111122223333:on-call"
+max_failed = 2
+max_model_latency_ms = 1500
+
+[[scaling.schedules]]
+name = "Morning"
+schedule = "cron(0 7 ? * MON-FRI *)"
+min_copies = 1
+time_zone = "Europe/Berlin"
 """
     )
     app = cdk.App(outdir=str(folder / "cdk.out"), context=CONTEXT)
@@ -286,3 +305,49 @@ def test_the_security_guide_answers_every_finding_that_checkov_is_asked_to_skip(
     skipped = yaml.safe_load((ROOT / ".checkov.yaml").read_text())["skip-check"]
     answered = re.findall(r"^\| (CKV\w+) \|", (ROOT / "docs/guides/security.md").read_text(), re.MULTILINE)
     assert answered == skipped
+
+
+def test_copies_follow_the_load_as_the_file_says(closed: Template) -> None:
+    closed.has_resource_properties(
+        "AWS::ApplicationAutoScaling::ScalableTarget",
+        {
+            "MinCapacity": 0,
+            "MaxCapacity": 2,
+            "ScheduledActions": [
+                {
+                    "ScheduledActionName": "Morning",
+                    "Schedule": "cron(0 7 ? * MON-FRI *)",
+                    "Timezone": "Europe/Berlin",
+                    "ScalableTargetAction": {"MinCapacity": 1},
+                }
+            ],
+        },
+    )
+    closed.has_resource_properties(
+        "AWS::ApplicationAutoScaling::ScalingPolicy",
+        {
+            "TargetTrackingScalingPolicyConfiguration": {
+                "PredefinedMetricSpecification": {
+                    "PredefinedMetricType": "SageMakerInferenceComponentInvocationsPerCopy"
+                },
+                "TargetValue": 60,
+                "ScaleOutCooldown": 30,
+            }
+        },
+    )
+    closed.has_resource_properties(
+        "AWS::ApplicationAutoScaling::ScalingPolicy", {"StepScalingPolicyConfiguration": {"Cooldown": 600}}
+    )
+
+
+def test_alarms_of_each_fleet_are_sent_to_the_topic_of_the_file(closed: Template) -> None:
+    closed.resource_count_is("AWS::CloudWatch::Dashboard", 1)
+    topic = ["arn:aws:sns:us-east-1:111122223333:on-call"]
+    alarms = [
+        alarm["Properties"]
+        for alarm in closed.find_resources("AWS::CloudWatch::Alarm").values()
+        if "Fleet" in str(alarm["Properties"].get("Dimensions")) or "OKActions" in alarm["Properties"]
+    ]
+    assert len(alarms) == 9
+    assert all(alarm["AlarmActions"] == topic for alarm in alarms)
+    assert {alarm["Threshold"] for alarm in alarms} >= {2, 3600, 1_500_000}

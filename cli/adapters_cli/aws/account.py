@@ -1,6 +1,7 @@
 """The AWS account that commands work with, and the clock."""
 
 import os
+import threading
 import time
 from datetime import timedelta
 from functools import cached_property
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _ENDPOINT_URL = "AWS_ENDPOINT_URL"
 """Address of all services; `AWS_ENDPOINT_URL_S3` is that of S3 alone."""
 
+_SESSION_LOCK = threading.Lock()
+
 
 class Account:
     """The account and region of the environment, as every AWS client finds them.
@@ -33,12 +36,25 @@ class Account:
     Nothing is imported, created or sent before it is used. Tests replace the clients and the clock.
     """
 
+    _region: str | None = None
+    _profile: str | None = None
+
+    def choose(self, *, region: str | None = None, profile: str | None = None) -> None:
+        """Use another region or profile than the environment's. Call it before anything is read."""
+        self._region = region or self._region
+        self._profile = profile or self._profile
+
+    @property
+    def chosen_region(self) -> str | None:
+        """The region that `choose` was given."""
+        return self._region
+
     @cached_property
     def _session(self) -> "boto3.Session":
         # Imported here: it takes long, and `--help` does without.
         import boto3
 
-        return boto3.Session()
+        return boto3.Session(region_name=self._region, profile_name=self._profile)
 
     @cached_property
     def _config(self) -> "Config":
@@ -58,7 +74,9 @@ class Account:
             if name.startswith(_ENDPOINT_URL) and os.environ[name]:
                 _check_address(name, os.environ[name])
         try:
-            return self._session.client(service, config=config or self._config)  # type: ignore[call-overload]
+            # A session is not thread-safe.
+            with _SESSION_LOCK:
+                return self._session.client(service, config=config or self._config)  # type: ignore[call-overload]
         except ValueError as error:
             # A wrong address in a configuration file. Some of AWS's own errors are ValueErrors as well.
             if isinstance(error, BotoCoreError):

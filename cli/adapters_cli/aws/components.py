@@ -10,6 +10,15 @@ from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.parallel_reads import read_each
 
+LARGE_PAGES = {"PageSize": 100}
+"""SageMaker's listings have 10 on a page by default, and 100 at most."""
+
+
+def endpoint_names(account: Account) -> list[str]:
+    """Return the names of all endpoints."""
+    pages = account.client("sagemaker").get_paginator("list_endpoints").paginate(PaginationConfig=LARGE_PAGES)
+    return sorted(found["EndpointName"] for page in pages for found in page["Endpoints"])
+
 
 class EndpointComponents:
     """The components of one endpoint. Only reads."""

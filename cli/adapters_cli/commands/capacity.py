@@ -24,6 +24,7 @@ from adapter_fleet.serving.instance_types import INSTANCES, Instance
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
 from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.component_metrics import ComponentMetrics
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.fleets.fleet_lookup import (
     FleetOption,
@@ -33,6 +34,8 @@ from adapters_cli.fleets.fleet_lookup import (
     newest_generation,
 )
 from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.fleets.tiers import lora_limits
+from adapters_cli.fleets.working_set import Room, WorkingSet, advice
 from adapters_cli.load.measured_hits import read_measured_hits
 from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.models.base_model_option import BaseModelOption
@@ -40,7 +43,9 @@ from adapters_cli.models.capacity_picture import screen
 from adapters_cli.models.capacity_report import AdapterCount, CapacityReport, Placement, as_document, rows
 from adapters_cli.models.environment_option import EnvironmentFile, EnvironmentOption, read_environment
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, option_errors, reported_errors
-from adapters_cli.output.text import one_line
+from adapters_cli.output.exit_codes import FAILED
+from adapters_cli.output.tables import print_rows
+from adapters_cli.output.text import counted, one_line, print_note
 
 _MAX_LARGER = 6
 
@@ -119,6 +124,13 @@ def capacity(
             help="A benchmark.json of `adapters benchmark --cold`: tier hits predicted beside measured ones.",
         ),
     ] = None,
+    from_usage: Annotated[
+        bool,
+        typer.Option("--from-usage", help="Show how many adapters of a live fleet are asked at a time."),
+    ] = False,
+    since: Annotated[
+        int, typer.Option("--hours", min=1, max=360, metavar="N", help="How far --from-usage looks back.")
+    ] = 3,
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
@@ -127,7 +139,18 @@ def capacity(
     """Show what fits into the accelerators' memory, and which adapters are in which tier.
 
     The other options override the environment file. Ends with 1 if it does not fit.
+
+    `adapters capacity --from-usage --stack Tenants` shows how many adapters are asked at a time, beside the
+    room for them, and the setting to change. Ends with 1 if more are asked than there is room for.
     """
+    if from_usage:
+        if (environment, manifest, adapters) != (None, None, None):
+            raise typer.BadParameter(
+                "--from-usage is about a live fleet; leave out --environment, --manifest and --adapters"
+            )
+        with reported_errors():
+            account = account_of(context)
+            raise typer.Exit(_show_usage(account, stack, fleet, table_name, hours=since, as_json=as_json))
     live = stack is not None or table_name is not None or fleet is not None
     if sum((manifest is not None, adapters is not None, live)) > 1:
         raise typer.BadParameter("--manifest, --adapters and a live fleet all say how many; give one of them")
@@ -159,6 +182,46 @@ def capacity(
         _print_report(report, as_json=as_json)
         if not report.fits:
             raise CommandError(report.verdict)
+
+
+def _show_usage(
+    account: Account, stack: str | None, fleet: str | None, table: str | None, *, hours: int, as_json: bool
+) -> int:
+    """Print how many adapters are asked at a time; return the exit code."""
+    found = find_fleet(account, stack=stack, name=fleet, table=table)
+    newest = newest_generation(found)
+    limits = lora_limits(account, newest.request.target.base)
+    if limits is None:
+        raise CommandError("the container of the base model does not tell how many adapters it has room for")
+    components = [
+        adapter.component for adapter in desired_by(found.registry, in_force(found.registry, newest)).adapters
+    ]
+    end = account.now()
+    working = WorkingSet.read(ComponentMetrics(account), components, end - hours * 3600, end)
+    given = advice(working, limits, len(components))
+    if as_json:
+        document = {
+            "adapters": len(components),
+            "asked": working.asked,
+            "period_seconds": working.period,
+            "at_a_time": {
+                "median": working.percentile(50),
+                "p95": working.usual,
+                "most": working.percentile(100),
+            },
+            "max_loras": limits.max_loras,
+            "max_cpu_loras": limits.max_cpu_loras,
+            "advice": {setting: {"room": room, "text": text} for setting, (room, text) in given.items()},
+        }
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        print_note(
+            f"{working.asked} of {counted(len(components), 'adapter')} asked within {hours} h; in"
+            f" {working.period} s at a time: {working.percentile(50)} usually, {working.usual} in 95 % of the"
+            f" time, {working.percentile(100)} at most"
+        )
+        print_rows(("SETTING", "ROOM", "WHY"), [(key, *why) for key, why in given.items()], styled=1)
+    return FAILED if any(room is Room.OUTGROWN for room, _ in given.values()) else 0
 
 
 def _print_report(report: CapacityReport, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapter_fleet.manifest.writer import plain_evaluation, plain_probe
 from adapter_fleet.openai.urls import base_url
 from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.component_metrics import ComponentMetrics
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import (
     FleetOption,
@@ -28,9 +29,10 @@ from adapters_cli.fleets.fleet_status import (
     in_force,
     read_adapter_state,
 )
+from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, version_document
 from adapters_cli.output.errors import CommandError, reported_errors
-from adapters_cli.output.text import one_line, print_note, timestamp
+from adapters_cli.output.text import latency, one_line, print_note, timestamp
 
 _PROOFS = {
     Proof.PROBE: "it answered its probe",
@@ -38,17 +40,24 @@ _PROOFS = {
     Proof.NOT_DISTINGUISHED: "it has no probe, and its smoke request has the base model's answer, too",
 }
 _WIDTH = 12
+_HOUR = 3600.0
+_PERCENTILE = 99
 
 
 def describe(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The adapter's name, or its component's.")],
+    name: Annotated[
+        str, typer.Argument(help="The adapter's name, or its component's.", autocompletion=complete_adapter)
+    ],
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
-    """Show an adapter: its version, state, tags, probe, evaluation, and the address that clients call."""
+    """Show an adapter: its version, state, tags, probe, evaluation, and the address that clients call.
+
+    Shows its requests of the last hour as well, from CloudWatch.
+    """
     with reported_errors():
         account = account_of(context)
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
@@ -88,6 +97,7 @@ def _document(
         "probe": None if wanted is None or wanted.probe is None else plain_probe(wanted.probe),
         "proof": state.proof,
         "evaluation": _evaluation(account, target.settings.evaluation, state, wanted),
+        "last_hour": _last_hour(account, state.component),
         "base_url": base_url(account.runtime_url, endpoint=target.endpoint, component=state.component),
         "model": state.component,
     }
@@ -115,6 +125,25 @@ def _evaluation(
         "figures": None if record is None else figures_text(record),
         "stored": _stored(account, shown),
         "required": required,
+    }
+
+
+def _last_hour(account: Account, component: str) -> dict[str, Any] | None:
+    """Return the requests of the last hour, errors and times; None without permission to read them."""
+    end = account.now()
+    try:
+        metrics = ComponentMetrics(account)
+        load = metrics.load_of(component, end - _HOUR, end)
+        slowest = metrics.slowest([component], end - _HOUR, end, percentile=_PERCENTILE)
+    except (ClientError, BotoCoreError) as error:
+        print_note(f"the metrics of {component} cannot be read: {error}")
+        return None
+    return {
+        "requests": load.requests,
+        "client_errors": load.client_errors,
+        "server_errors": load.server_errors,
+        "mean_seconds": load.mean_seconds,
+        "p99_seconds": slowest.get(component),
     }
 
 
@@ -149,6 +178,10 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if document["proof"]:
         yield "proof", _PROOFS[document["proof"]]
     yield from _evaluation_lines(document["evaluation"])
+    if (hour := document["last_hour"]) is not None:
+        errors = hour["client_errors"] + hour["server_errors"]
+        times = f"mean {latency(hour['mean_seconds'])}, p99 {latency(hour['p99_seconds'])}"
+        yield "last hour", f"{hour['requests']:,.0f} requests, {errors:,.0f} errors, {times}"
     yield "base_url", document["base_url"]
     yield "model", document["model"]
 

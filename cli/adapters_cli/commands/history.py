@@ -23,6 +23,7 @@ from adapters_cli.fleets.fleet_lookup import (
     newest_generation,
 )
 from adapters_cli.fleets.fleet_status import read_adapter_state
+from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, print_earlier_versions, version_document
 from adapters_cli.output.errors import CommandError, reported_errors
 from adapters_cli.output.tables import print_rows
@@ -38,7 +39,10 @@ def history(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(help="The adapter's name, or its component's; without it, the fleet's generations."),
+        typer.Argument(
+            help="The adapter's name, or its component's; without it, the fleet's generations.",
+            autocompletion=complete_adapter,
+        ),
     ] = None,
     stack: StackOption = None,
     fleet: FleetOption = None,

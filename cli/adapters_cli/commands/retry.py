@@ -9,6 +9,7 @@ from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
+from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.output.errors import CommandError, reported_errors
 from adapters_cli.output.text import counted
@@ -16,7 +17,10 @@ from adapters_cli.output.text import counted
 
 def retry(
     context: typer.Context,
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Adapters to try again.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Adapters to try again.", autocompletion=complete_adapter),
+    ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Every adapter that failed.")] = False,
     stack: StackOption = None,
     fleet: FleetOption = None,

@@ -19,6 +19,7 @@ from adapters_cli.fleets.fleet_lookup import (
     registry_errors,
 )
 from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.fleets.versions import is_named
 from adapters_cli.output.errors import CommandError, reported_errors
@@ -26,7 +27,9 @@ from adapters_cli.output.errors import CommandError, reported_errors
 
 def rollback(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The adapter's name, or its component's.")],
+    name: Annotated[
+        str, typer.Argument(help="The adapter's name, or its component's.", autocompletion=complete_adapter)
+    ],
     to: Annotated[
         str | None,
         typer.Option(

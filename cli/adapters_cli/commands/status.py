@@ -29,6 +29,7 @@ from adapters_cli.fleets.fleet_status import (
     manifest_not_in_force_note,
     read_status,
 )
+from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
 from adapters_cli.output.errors import reported_errors
@@ -46,7 +47,8 @@ _SILENT_SECONDS = 20 * 60.0
 def status(
     context: typer.Context,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Adapters to show; else all.")
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Adapters to show; else all.", autocompletion=complete_adapter),
     ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Show only adapters that failed.")] = False,
     stack: StackOption = None,
@@ -211,6 +213,13 @@ def _trouble(seen: FleetStatus) -> str | None:
         lines.append(manifest_not_in_force_note(seen.manifest_not_in_force))
     if seen.fleet.trouble is not None:
         lines.append(one_line(seen.fleet.trouble))
+    if seen.fleet.base_copies == 0:
+        lines.append("the base model has no copy; the fleet asks its adapters once it has one")
+    elif seen.fleet.unchecked_copies:
+        lines.append(
+            f"{seen.fleet.unchecked_copies} of {seen.fleet.base_copies} copies of the base model are new, and"
+            " nobody has asked them yet whether they have the adapters"
+        )
     if not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _SILENT_SECONDS:
         lines.append(
             f"the fleet has reported nothing for {duration(seen.at - seen.fleet.heartbeat)}; the executions"
@@ -233,6 +242,8 @@ def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, 
         "failed": seen.counts[StateGroup.FAILED],
         "orphans": seen.counts[StateGroup.ORPHAN],
         "trouble": seen.fleet.trouble,
+        "copies": seen.fleet.base_copies,
+        "unchecked_copies": seen.fleet.unchecked_copies,
         "settled": seen.settled,
         "converged": seen.converged,
         "adapters": [_adapter_document(adapter) for adapter in adapters],

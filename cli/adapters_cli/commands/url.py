@@ -9,6 +9,7 @@ from adapter_fleet.openai.urls import base_url
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import ComponentOption, find_components
 from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption
+from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.text import one_line, print_note
 
@@ -22,7 +23,11 @@ def url(
     context: typer.Context,
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME", help="Adapters of the fleet; with --component alone, the endpoint."),
+        typer.Argument(
+            metavar="NAME",
+            help="Adapters of the fleet; with --component alone, the endpoint.",
+            autocompletion=complete_adapter,
+        ),
     ] = None,
     component: ComponentOption = None,
     base: Annotated[bool, typer.Option("--base", help="The fleet's base model, too.")] = False,

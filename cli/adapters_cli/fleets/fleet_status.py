@@ -321,7 +321,8 @@ def _state(
         version=version,
         since=record.intent.at if record.intent is not None else None,
         reason=decision.why or record.drifted,
-        settled=False,
+        # Only a request starts a copy; the fleet sends none for that.
+        settled=decision.step is Step.ASLEEP,
     )
 
 
@@ -380,6 +381,8 @@ _WRITE_WORDS = {Write.CREATE: "creating", Write.UPDATE: "updating", Write.DELETE
 def _activity(record: AdapterRecord, decision: Decision) -> str:
     if decision.step.fails:
         return "retrying"
+    if decision.step is Step.ASLEEP:
+        return "asleep"
     if decision.restores:
         return "restoring"
     if record.intent is not None:

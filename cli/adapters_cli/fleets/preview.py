@@ -241,6 +241,7 @@ _ACTIONS = {
     Step.SMOKE: Action.KEEP,
     Step.PROBE: Action.KEEP,
     Step.ASK: Action.KEEP,
+    Step.ASLEEP: Action.KEEP,
     Step.CONFIRM: Action.KEEP,
     Step.CREATE: Action.CREATE,
     Step.UPDATE: Action.UPDATE,

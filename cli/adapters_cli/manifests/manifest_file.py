@@ -55,6 +55,13 @@ class ManifestFile:
                 text, where, folder = path.read_bytes(), str(path), path.parent
             except OSError as error:
                 raise UsageError(f"{path}: {error.strerror or error}") from None
+        return cls.of(text, target, registry, where=where, folder=folder)
+
+    @classmethod
+    def of(
+        cls, text: bytes, target: Target, registry: Registry, *, where: str, folder: Path | None
+    ) -> "ManifestFile":
+        """Parse a text. Raises MistakesError if it is no manifest."""
         try:
             manifest = Manifest.parse(text, where=where, folder=folder)
         except ManifestError as error:

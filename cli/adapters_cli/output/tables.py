@@ -25,6 +25,8 @@ STYLES = {
     "in service": "green",
     "converged": "green",
     "ok": "green",
+    "fits": "green",
+    "outgrown": "red",
     "create": "green",
     "created": "green",
     "update": "yellow",
@@ -53,6 +55,7 @@ class RowTable:
 
     Nothing is cut off. The last field of a row is a text: it is folded, or goes on a line of its own. If the
     rest is still too wide, optional columns are left out, and a note says so. Other fields are folded.
+    Without `text`, the last field is as the others, and each row has one line.
 
     styled:
         Index of the field that has a style.
@@ -64,14 +67,15 @@ class RowTable:
     rows: Sequence[Sequence[str]]
     styled: int
     spare: Sequence[str] = ()
+    text: bool = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Lay out the rows for the width of the terminal."""
         room = options.max_width
         needed = [self._needed(index) for index in range(len(self.headings))]
         last = len(needed) - 1
-        shown, left_out = list(range(last)), []
-        below = self._taken(shown, needed) + _GAP + min(needed[last], _NARROWEST_TEXT) > room
+        shown, left_out = list(range(last if self.text else last + 1)), []
+        below = self.text and self._taken(shown, needed) + _GAP + min(needed[last], _NARROWEST_TEXT) > room
         for heading in self.spare:
             if self._taken(shown, needed) <= room:
                 break
@@ -81,8 +85,10 @@ class RowTable:
         if below:
             yield from self._with_text_below(shown, widths)
         else:
-            widths[last] = room - self._taken(shown, needed) - _GAP
-            yield self._table([*shown, last], widths, self.rows, headed=True)
+            if self.text:
+                widths[last] = room - self._taken(shown, needed) - _GAP
+                shown.append(last)
+            yield self._table(shown, widths, self.rows, headed=True)
         if left_out:
             yield Text(f"no room for {', '.join(left_out)}: --json has all", style="dim")
 
@@ -132,10 +138,15 @@ class RowTable:
 
 
 def table(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], *, styled: int, spare: Sequence[str] = ()
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    styled: int,
+    spare: Sequence[str] = (),
+    text: bool = True,
 ) -> RowTable:
     """Return rows as a table for a terminal. The arguments are those of `RowTable`."""
-    return RowTable(headings=headings, rows=list(rows), styled=styled, spare=spare)
+    return RowTable(headings=headings, rows=list(rows), styled=styled, spare=spare, text=text)
 
 
 def print_rows(

@@ -72,6 +72,13 @@ def duration(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f}s"
 
 
+def latency(seconds: float | None) -> str:
+    """Return the time of an answer: 45ms, 2.1s; - for none."""
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1000:,.0f}ms" if seconds < 1 else f"{seconds:,.1f}s"
+
+
 def timestamp(at: float | None) -> str | None:
     """Return seconds since 1970 as ISO 8601 in UTC with milliseconds; None for None."""
     if at is None:

@@ -57,6 +57,8 @@ _EXAMPLES = {
     "InstanceType": "InstanceType.ML_G5_12XLARGE or InstanceType.of('ml.g5.12xlarge')",
     "LoraServing": "LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)",
     "Size": "Size.mebibytes(64)",
+    "Schedule": "Schedule.cron(hour='7', minute='0')",
+    "ScalingTarget": "ScalingTarget.concurrent_requests(5)",
     "SmokeTest": "SmokeTest(prompt='Hello')",
     "SubnetSelection": "SubnetSelection(subnet_type=SubnetType.PRIVATE_WITH_EGRESS)",
 }

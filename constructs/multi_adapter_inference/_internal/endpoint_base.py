@@ -25,7 +25,9 @@ from multi_adapter_inference.manifest import AdapterManifest
 from multi_adapter_inference.metrics import ComponentMetrics
 
 # The ids of an endpoint's own children. Its adapters are children as well, so their logical ids are short.
-_OWN_IDS = frozenset({"Base", "Config", "HubModel", "Model", "Policy", "Resource", "Role", "SecurityGroup"})
+_OWN_IDS = frozenset(
+    {"Base", "Config", "HubModel", "Model", "Policy", "Resource", "Role", "Scaling", "SecurityGroup"}
+)
 
 
 @checked
@@ -106,6 +108,11 @@ class EndpointBase(Construct, ComponentMetrics, metaclass=jsii.JSIIAbstractClass
     def hosting_for(self, _scope: Construct, /) -> Mapping[str, str | int]:
         """Return the instances and copies of the base model as far as they are known, for use in a scope."""
         return {}
+
+    @property
+    def scales_copies(self) -> bool:
+        """Whether the copies of the base model are known to follow the load."""
+        return False
 
     @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:

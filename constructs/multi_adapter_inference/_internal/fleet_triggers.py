@@ -1,4 +1,4 @@
-"""The EventBridge rules that start a fleet: a new manifest in S3, a re-read of it, a drift check."""
+"""The EventBridge rules that start a fleet: a new manifest in S3, a re-read of it, scaling, a drift check."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from multi_adapter_inference._internal.bound_manifest import ManifestObject
 from multi_adapter_inference._internal.fleet_functions import ControlPlane
 from multi_adapter_inference.fleet_policies import DriftCheck
 
+SCALING_RULE_ID = "Scaling"
+_SCALING_METRICS = ("ConcurrentRequestsPerCopy", "InvocationsPerCopy", "NoCapacityInvocationFailures")
 _EVENT_RETRIES = 24
 _EVENT_AGE = Duration.hours(2)
 
@@ -68,6 +70,34 @@ def reread_manifest(
     ).node.add_dependency(after)
 
 
+def ask_after_scaling(
+    fleet: Construct, base_component_name: str, control: ControlPlane, *, after: IDependable
+) -> None:
+    """Start the state machine when an alarm that scales the base model rings: new copies have to be asked.
+
+    SageMaker sends no event when the number of copies changes. The alarms are Application Auto Scaling's own
+    and those that start the first copy. Both are on metrics of the base component.
+    """
+    metric = {
+        "name": list(_SCALING_METRICS),
+        "dimensions": {"InferenceComponentName": [base_component_name]},
+    }
+    events.Rule(
+        fleet,
+        SCALING_RULE_ID,
+        description=f"Asks new copies of the base model of the fleet {fleet.node.path}",
+        event_pattern=events.EventPattern(
+            source=["aws.cloudwatch"],
+            detail_type=["CloudWatch Alarm State Change"],
+            detail={
+                "state": {"value": ["ALARM"]},
+                "configuration": {"metrics": {"metricStat": {"metric": metric}}},
+            },
+        ),
+        targets=[_machine(control, "scaling")],
+    ).node.add_dependency(after)
+
+
 def check_for_drift(
     fleet: Construct, check: DriftCheck, control: ControlPlane, *, after: IDependable
 ) -> None:
@@ -77,14 +107,16 @@ def check_for_drift(
         "DriftCheck",
         description=f"Looks for changes made by hand to the fleet {fleet.node.path}",
         schedule=events.Schedule.rate(check.every),
-        targets=[
-            targets.SfnStateMachine(
-                control.state_machine,
-                input=events.RuleTargetInput.from_object(
-                    {"trigger": "drift", "requested_at": events.EventField.time}
-                ),
-                retry_attempts=_EVENT_RETRIES,
-                max_event_age=_EVENT_AGE,
-            )
-        ],
+        targets=[_machine(control, "drift")],
     ).node.add_dependency(after)
+
+
+def _machine(control: ControlPlane, trigger: str) -> targets.SfnStateMachine:
+    return targets.SfnStateMachine(
+        control.state_machine,
+        input=events.RuleTargetInput.from_object(
+            {"trigger": trigger, "requested_at": events.EventField.time}
+        ),
+        retry_attempts=_EVENT_RETRIES,
+        max_event_age=_EVENT_AGE,
+    )

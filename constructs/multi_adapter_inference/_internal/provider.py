@@ -19,6 +19,7 @@ _ANSWER_SECONDS = 120
 """Time for the answer to arrive after the timeout. CloudFormation gives a custom resource an hour."""
 
 _REASON_FOR_VERSIONS = "the CDK's framework lets its functions call every version of those it was given"
+_REASON_FOR_RUNTIME = "the CDK's framework chooses the runtime of its own functions"
 
 
 def waiting_provider(
@@ -67,6 +68,30 @@ def waiting_provider(
     return provider
 
 
+def prompt_provider(scope: Construct, *, on_event: lambda_.Function, parts: FunctionParts) -> cr.Provider:
+    """Create the framework around a handler that answers at once.
+
+    The framework's function shares the key, the network and the queue of the handler.
+    """
+    framework_logs = parts.log_group("ProviderLogs")
+    role = parts.role("ProviderEventRole", policy="Logs", log_group_arn=framework_logs.log_group_arn)
+    provider = cr.Provider(
+        scope,
+        "Provider",
+        on_event_handler=on_event,
+        log_group=framework_logs,
+        framework_on_event_role=role,
+        provider_function_env_encryption=parts.encryption_key,
+        **parts.network,
+    )
+    framework = [child for child in provider.node.find_all() if isinstance(child, lambda_.Function)]
+    for function in framework:
+        parts.keep_dead_letters(function)
+    _acknowledge_versions(provider, [role], [on_event])
+    acknowledge(provider, {"L1": _REASON_FOR_RUNTIME})
+    return provider
+
+
 def answer_timeout(timeout: Duration) -> Duration:
     """Return how long CloudFormation should wait for a resource that has this timeout."""
     return Duration.seconds(timeout.to_seconds() + 2 * _ANSWER_SECONDS)
@@ -79,19 +104,25 @@ def _acknowledge_framework(
     handlers: Sequence[lambda_.Function],
 ) -> None:
     """Acknowledge what the CDK's framework does and offers no setting for."""
-
-    def versions(functions: Sequence[lambda_.Function]) -> dict[str, str]:
-        return wildcards(provider, [f"{each.function_arn}:*" for each in functions], _REASON_FOR_VERSIONS)
-
-    of_handlers = versions(handlers)
-    for role in roles:
-        acknowledge(role, of_handlers)
+    _acknowledge_versions(provider, roles, handlers)
     acknowledge(
         provider,
         {
-            **versions(framework),
+            **_versions(provider, framework),
             "IAM5[Resource::*]": "the delivery of logs has no resource that a policy could name",
             "SF2": "the CDK's framework makes this state machine, and traces none",
-            "L1": "the CDK's framework chooses the runtime of its own functions",
+            "L1": _REASON_FOR_RUNTIME,
         },
     )
+
+
+def _acknowledge_versions(
+    provider: cr.Provider, roles: Sequence[iam.Role], handlers: Sequence[lambda_.Function]
+) -> None:
+    of_handlers = _versions(provider, handlers)
+    for role in roles:
+        acknowledge(role, of_handlers)
+
+
+def _versions(provider: cr.Provider, functions: Sequence[lambda_.Function]) -> dict[str, str]:
+    return wildcards(provider, [f"{each.function_arn}:*" for each in functions], _REASON_FOR_VERSIONS)

@@ -272,10 +272,13 @@ def _observed(found: Mapping[str, Any]) -> ObservedComponent:
 
 
 def _copies(found: Mapping[str, Any]) -> int:
-    """Return how many copies a base has, 0 if it is scaled to zero; during a change, the larger number."""
+    """Return how many copies a base has; during a change, the larger number.
+
+    0 if it is scaled to zero. The first copy counts once it is there, and the last one until it is to go.
+    """
     runs: Mapping[str, int] = found.get("RuntimeConfig", {})
     counts = [runs[key] for key in ("CurrentCopyCount", "DesiredCopyCount") if key in runs]
-    return max(counts, default=1)
+    return max(counts, default=1) if all(counts) else 0
 
 
 def _seconds(moment: datetime) -> float:

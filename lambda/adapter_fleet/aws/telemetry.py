@@ -33,7 +33,15 @@ class FleetTelemetry:
         )
 
     def measured(
-        self, generation: Generation, fleet: FleetRecord, *, age: float, throttles: int, drifted: int
+        self,
+        generation: Generation,
+        fleet: FleetRecord,
+        *,
+        age: float,
+        throttles: int,
+        drifted: int,
+        asleep: int,
+        misidentified: int,
     ) -> None:
         """Emit the fleet's metrics, and log a summary of the pass."""
         for name, unit, value in (
@@ -46,6 +54,10 @@ class FleetTelemetry:
             ("Drifted", MetricUnit.Count, drifted),
             ("Orphans", MetricUnit.Count, generation.orphans),
             ("FailedPasses", MetricUnit.Count, fleet.failed_passes),
+            ("Asleep", MetricUnit.Count, asleep),
+            ("Misidentified", MetricUnit.Count, misidentified),
+            ("Copies", MetricUnit.Count, fleet.base_copies),
+            ("UncheckedCopies", MetricUnit.Count, fleet.unchecked_copies),
             ("Rejected", MetricUnit.Count, int(generation.outcome in (Outcome.REFUSED, Outcome.FAILED))),
         ):
             self._metrics.add_metric(name=name, unit=unit, value=value)

@@ -18,6 +18,7 @@ from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy, check_prefix_routing
+from adapter_fleet.serving.scaling_metric import DEFAULT_CONCURRENT_REQUESTS, ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
 
 LOG_RETENTIONS = (
@@ -47,6 +48,8 @@ LOG_RETENTIONS = (
 )
 """The names of `aws_cdk.aws_logs.RetentionDays`, in lower case."""
 
+_TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]{1,256}(\.fifo)?")
+_SCHEDULE = re.compile(r"(cron|rate|at)\(.+\)")
 _KEY_ARN = re.compile(
     r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 )
@@ -185,6 +188,70 @@ class CopiesTable:
 
     def __post_init__(self) -> None:
         _check_positive(self, *(setting.name for setting in fields(self)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleTable:
+    """`[[scaling.schedules]]`: another range of copies from a certain time on.
+
+    `schedule` is an expression of Application Auto Scaling: `cron(0 7 ? * MON-FRI *)`, `rate(…)` or `at(…)`.
+    """
+
+    name: str
+    schedule: str
+    min_copies: int | None = None
+    max_copies: int | None = None
+    time_zone: str | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch("[A-Za-z][A-Za-z0-9]*", self.name):
+            raise ValueError(f"'name' should be letters and digits, got {self.name!r}")
+        if not _SCHEDULE.fullmatch(self.schedule):
+            raise ValueError(
+                f"'schedule' should be an expression such as 'cron(0 7 ? * MON-FRI *)', got {self.schedule!r}"
+            )
+        _check_filled(self, "time_zone")
+        if self.min_copies is None and self.max_copies is None:
+            raise ValueError("one of min_copies, max_copies should be given, got none")
+        _check_copies(self, at_least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalingTable:
+    """`[scaling]`: how many copies of the base model may run, and what load each should have."""
+
+    min_copies: int
+    max_copies: int
+    metric: ScalingMetric = ScalingMetric.CONCURRENT_REQUESTS
+    target: float | None = None
+    scale_in_cooldown_seconds: int | None = None
+    scale_out_cooldown_seconds: int | None = None
+    max_instances: int | None = None
+    wake_cooldown_seconds: int | None = None
+    wake_for_adapters: bool = True
+    schedules: list[ScheduleTable] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        _check_copies(self, at_least=1)
+        _check_positive(
+            self,
+            "target",
+            "scale_in_cooldown_seconds",
+            "scale_out_cooldown_seconds",
+            "max_instances",
+            "wake_cooldown_seconds",
+        )
+        if self.target is None and self.metric is not ScalingMetric.CONCURRENT_REQUESTS:
+            raise ValueError(f"'target' should be given with {self.metric}, got nothing")
+        names = [schedule.name for schedule in self.schedules]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"'schedules' should each have a name of its own, got {twice!r} twice")
+
+    @property
+    def load(self) -> float:
+        """The load of one copy that scaling aims at."""
+        return DEFAULT_CONCURRENT_REQUESTS if self.target is None else self.target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,6 +419,26 @@ class LogsTable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MonitoringTable:
+    """`[monitoring]`: a dashboard and alarms for each fleet. `topic_arn` names where alarms are sent."""
+
+    topic_arn: str | None = None
+    max_failed: int = 0
+    max_convergence_age_minutes: int = 60
+    max_server_errors: int = 10
+    max_model_latency_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.topic_arn is not None and not _TOPIC_ARN.fullmatch(self.topic_arn):
+            raise ValueError(
+                "'topic_arn' should be the ARN of a topic, such as"
+                f" 'arn:aws:sns:us-east-1:111122223333:on-call', got {self.topic_arn!r}"
+            )
+        check_whole_number("max_failed", self.max_failed, at_least=0)
+        _check_positive(self, "max_convergence_age_minutes", "max_server_errors", "max_model_latency_ms")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Environment:
     """A whole environment file: one deployment. Relative paths are relative to the file."""
 
@@ -361,12 +448,14 @@ class Environment:
     lora: LoraServing
     endpoint: EndpointTable
     copies: CopiesTable
+    scaling: ScalingTable | None = None
     artifact_sources: list[ArtifactSourceTable] = field(default_factory=list)
     adapters: dict[str, AdapterTable] = field(default_factory=dict)
     fleets: dict[str, FleetTable] = field(default_factory=dict)
     network: NetworkTable | None = None
     encryption: EncryptionTable | None = None
     logs: LogsTable = LogsTable()
+    monitoring: MonitoringTable | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -378,6 +467,16 @@ class Environment:
                     "'fleets' should give each fleet a name of letters and digits, as it begins those of its"
                     f" outputs, got {name!r}"
                 )
+
+
+def _check_copies(settings: ScalingTable | ScheduleTable, *, at_least: int) -> None:
+    fewest, most = settings.min_copies, settings.max_copies
+    if fewest is not None:
+        check_whole_number("min_copies", fewest, at_least=0)
+    if most is not None:
+        check_whole_number("max_copies", most, at_least=at_least)
+    if fewest is not None and most is not None and fewest > most:
+        raise ValueError(f"'min_copies' should be at most 'max_copies', {most}, got {fewest}")
 
 
 def _check_one_of(**settings: object) -> None:

@@ -81,7 +81,7 @@ class Handlers:
         self, plane: SageMakerControlPlane, logical_id: str, properties: Properties, stack: str
     ) -> Provisioned:
         request = {key: value for key, value in properties.items() if key not in self._type.only_on_update}
-        name = request.setdefault(self._type.name, _generated_name(stack, logical_id))
+        name = request.setdefault(self._type.name, generated_name(stack, logical_id))
         operation = f"Create{self._type.kind}"
         await self._call(plane, operation, coerce_request(operation, request))
         arn = plane.context.arn(self._type.arn_kind, name)
@@ -118,6 +118,8 @@ class Handlers:
                 raise HandlerError(f"{property_name} cannot be changed.", "NotUpdatable")
         await self._update_tags(plane, physical_id, old, new)
         request = self._changes(deployed, old, new)
+        if request is not None and plane.context.settings.value.template_copies == "always":
+            request |= self._copies(new)
         if request is not None:
             await self._call(plane, f"Update{self._type.kind}", request)
         described = await self._stable(plane, deployed[self._type.name])
@@ -142,6 +144,12 @@ class Handlers:
             del specification["BaseInferenceComponentName"]
             request["Specification"] = specification
         return coerce_request(f"Update{self._type.kind}", request)
+
+    def _copies(self, new: Properties) -> Properties:
+        """The copies that the template of a base wants."""
+        if "RuntimeConfig" not in new or "BaseInferenceComponentName" in new["Specification"]:
+            return {}
+        return coerce_request(f"Update{self._type.kind}", {"RuntimeConfig": new["RuntimeConfig"]})
 
     async def _update_tags(
         self, plane: SageMakerControlPlane, arn: str, old: Properties, new: Properties
@@ -229,6 +237,7 @@ def _is_subset(wanted: Any, actual: Any) -> bool:
     return all(_is_subset(value, actual.get(key)) for key, value in expected.items())
 
 
-def _generated_name(stack: str, logical_id: str) -> str:
+def generated_name(stack: str, logical_id: str) -> str:
+    """A name for a resource without one in its template."""
     stem = re.sub(r"[^a-zA-Z0-9]+", "-", f"{stack}-{logical_id}")[:50].strip("-")
     return f"{stem}-{secrets.token_hex(6)}"

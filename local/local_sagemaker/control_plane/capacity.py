@@ -47,12 +47,16 @@ def accelerators(instance_type: str) -> float:
 
 def instance_count(variant: dict[str, Any]) -> int:
     """Largest number of instances of a production variant: with managed scaling, its maximum."""
-    scaling = variant.get("ManagedInstanceScaling", {})
     initial: int = variant.get("InitialInstanceCount", 1)
-    if scaling.get("Status") != "ENABLED":
+    if not scales_instances(variant):
         return initial
-    most: int = scaling.get("MaxInstanceCount", initial)
+    most: int = variant["ManagedInstanceScaling"].get("MaxInstanceCount", initial)
     return max(initial, most)
+
+
+def scales_instances(variant: dict[str, Any]) -> bool:
+    """Whether the instances of a production variant follow its copies."""
+    return bool(variant.get("ManagedInstanceScaling", {}).get("Status") == "ENABLED")
 
 
 def needed_accelerators(specification: dict[str, Any]) -> float:
@@ -66,10 +70,13 @@ def place(
 ) -> list[Placement]:
     """Place new copies beside the `taken` placements; each needs `needed` accelerators.
 
-    HostingError if there is no room.
+    With managed scaling, a copy gets a new instance only if those with copies have no room. HostingError if
+    there is no room.
     """
     free = _free_accelerators(variant)
+    used: set[int] = set()
     for instance, count in taken:
+        used.add(instance)
         if instance < len(free):
             free[instance] -= count
     placed = []
@@ -77,8 +84,11 @@ def place(
         roomy = [instance for instance, room in enumerate(free) if room >= needed]
         if not roomy:
             raise HostingError(NO_ROOM)
+        if scales_instances(variant):
+            roomy = [instance for instance in roomy if instance in used] or roomy
         instance = max(roomy, key=free.__getitem__)
         free[instance] -= needed
+        used.add(instance)
         placed.append((instance, needed))
     return placed
 

@@ -1,4 +1,4 @@
-"""The context that every part of a control plane gets: account, settings, clock, limits, faults, hosting."""
+"""The context of a control plane's parts: account, settings, clock, limits, faults, hosting, telemetry."""
 
 import asyncio
 import logging
@@ -9,6 +9,7 @@ from typing import Any
 from local_sagemaker.clock import Clock
 from local_sagemaker.control_plane.faults import Faults
 from local_sagemaker.control_plane.hosting_port import Hosting
+from local_sagemaker.control_plane.telemetry_port import Silence, Telemetry
 from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.settings import CurrentSettings
 
@@ -30,6 +31,7 @@ class Context:
     faults: Faults
     clock: Clock
     hosting: Hosting
+    telemetry: Telemetry = field(default_factory=Silence)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def arn(self, kind: str, name: str) -> str:

@@ -1,9 +1,10 @@
 """Endpoints: creation, change of the configuration, and deletion once no component is left."""
 
 import logging
+import re
 from typing import Any
 
-from local_sagemaker.control_plane.capacity import Placement, instance_count, move
+from local_sagemaker.control_plane.capacity import Placement, move
 from local_sagemaker.control_plane.case_insensitive_dict import CaseInsensitiveDict
 from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.control_plane.component_store import ComponentStore
@@ -11,6 +12,7 @@ from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.deployments import Deployments
 from local_sagemaker.control_plane.endpoint_configs import EndpointConfigs
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
+from local_sagemaker.control_plane.instance_counts import InstanceCounts
 from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.tags import Tags
 from local_sagemaker.errors import HostingError, validation_exception
@@ -33,6 +35,7 @@ class Endpoints:
         self._tags = tags
         self._configs = configs
         self._components = components
+        self.instances = InstanceCounts(context, components)
         self._deployments = deployments
         self._endpoints: CaseInsensitiveDict[EndpointRecord] = CaseInsensitiveDict()
         self.operations = {
@@ -54,6 +57,10 @@ class Endpoints:
             raise validation_exception(f'Could not find endpoint "{self._context.arn("endpoint", name)}".')
         return endpoint
 
+    def all(self) -> list[EndpointRecord]:
+        """Every endpoint."""
+        return list(self._endpoints.values())
+
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["EndpointName"]
         arn = self._context.arn("endpoint", name)
@@ -64,6 +71,7 @@ class Endpoints:
         endpoint = EndpointRecord(name=name, arn=arn, config=config, created=now, modified=now)
         self._endpoints[name] = endpoint
         self._tags.put(arn, request.get("Tags", []))
+        self._enter(endpoint, endpoint.status)
         self._context.spawn(self._settle(endpoint))
         return {"EndpointArn": arn}
 
@@ -137,6 +145,7 @@ class Endpoints:
         await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
         del self._endpoints[endpoint.name]
         self._tags.drop(endpoint.arn)
+        self.instances.forget(endpoint)
 
     def _settled(self, name: str, verb: str) -> EndpointRecord:
         endpoint = self.get(name)
@@ -149,6 +158,17 @@ class Endpoints:
     def _enter(self, endpoint: EndpointRecord, status: str) -> None:
         endpoint.status = status
         endpoint.modified = self._context.clock.now()
+        # [V developer guide, "Events that SageMaker sends to EventBridge"; users' rules have these spellings]
+        detail = {
+            "EndpointName": endpoint.name,
+            "EndpointArn": endpoint.arn,
+            "EndpointConfigName": endpoint.config["EndpointConfigName"],
+            "EndpointStatus": re.sub(r"(?<!^)(?=[A-Z])", "_", status).upper(),
+            "CreationTime": int(endpoint.created * 1000),
+            "LastModifiedTime": int(endpoint.modified * 1000),
+            "Tags": self._tags.of(endpoint.arn),
+        }
+        self._context.telemetry.event("SageMaker Endpoint State Change", detail, endpoint.arn)
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.get(request["EndpointName"])
@@ -157,8 +177,8 @@ class Endpoints:
             described["ProductionVariants"] = [
                 {
                     "VariantName": variant["VariantName"],
-                    "CurrentInstanceCount": instance_count(variant),
-                    "DesiredInstanceCount": instance_count(variant),
+                    "CurrentInstanceCount": (count := self.instances.current(endpoint, variant)),
+                    "DesiredInstanceCount": count,
                     **{
                         key: variant[key]
                         for key in ("ManagedInstanceScaling", "RoutingConfig")

@@ -23,6 +23,20 @@ class Copy(Protocol):
     def outstanding(self) -> int:
         """Number of requests in progress."""
 
+    @property
+    def outstanding_of_base(self) -> int:
+        """Number of requests in progress that name no adapter."""
+
+    @property
+    def number(self) -> int:
+        """What tells the copy from others of the account and region."""
+
+    def usage(self) -> tuple[float, int] | None:
+        """The seconds of CPU time used so far and the bytes of memory used now; None if nobody can tell."""
+
+    def new_lines(self) -> list[str]:
+        """What the copy has printed since the last call."""
+
     def invoke(
         self, adapter: str | None, headers: Mapping[str, str], body: bytes
     ) -> AbstractAsyncContextManager[httpx.Response]:

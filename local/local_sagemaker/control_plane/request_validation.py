@@ -24,14 +24,14 @@ def service_model(service: str = "sagemaker") -> ServiceModel:
     return botocore.session.get_session().get_service_model(service)
 
 
-def operation_model(operation: str) -> OperationModel:
-    """Botocore's model of a SageMaker operation."""
-    return service_model().operation_model(operation)
+def operation_model(operation: str, service: str = "sagemaker") -> OperationModel:
+    """Botocore's model of an operation."""
+    return service_model(service).operation_model(operation)
 
 
-def check_request(operation: str, request: dict[str, Any]) -> None:
+def check_request(operation: str, request: dict[str, Any], *, service: str = "sagemaker") -> None:
     """Raise a ValidationException for missing, unknown or wrong parameters."""
-    shape = operation_model(operation).input_shape
+    shape = operation_model(operation, service).input_shape
     problems = _problems(shape, request, "") if shape is not None else []
     if problems:
         count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected: "
@@ -47,9 +47,9 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-def coerce_request(operation: str, request: dict[str, Any]) -> dict[str, Any]:
+def coerce_request(operation: str, request: dict[str, Any], *, service: str = "sagemaker") -> dict[str, Any]:
     """Convert a template's values to the API's types as CloudFormation does: "1" becomes 1."""
-    shape = operation_model(operation).input_shape
+    shape = operation_model(operation, service).input_shape
     coerced: dict[str, Any] = request if shape is None else _coerce(shape, request)
     return coerced
 
@@ -157,7 +157,9 @@ def _text_problems(shape: StringShape, value: str, path: str) -> list[str]:
 @cache
 def _pattern(text: str) -> re.Pattern[str] | None:
     # Python does not know Java's \p{L}, \p{Z} and \p{N}, which the tag patterns use.
-    text = re.sub(r"\\p\{[LN]\}", r"\\w", text).replace(r"\p{Z}", r"\s")
+    text = re.sub(r"\\p\{[LN]\}", r"\\w", text).replace(r"\p{Z}", r"\s").replace(r"\p{Print}", "[ -~]")
+    # Nor Java's pairs of surrogates, which stand for the characters above U+FFFF.
+    text = text.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")
     return re.compile(text) if text else None
 
 

@@ -21,13 +21,15 @@ from hypercorn.config import Config as ServerConfig
 from ministack.core import router
 
 from local_sagemaker.cloudformation.resource_types import TYPE_PREFIX
-from local_sagemaker.gateway import sagemaker_service
+from local_sagemaker.gateway import autoscaling_service, sagemaker_service, telemetry
 from local_sagemaker.gateway.admin_paths import admin_application
 from local_sagemaker.gateway.cloud import Cloud
+from local_sagemaker.gateway.monitor import Monitor
 from local_sagemaker.gateway.openai_path import OpenAIPath
 from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX, AdminGuard, DownloadSigner
 from local_sagemaker.http_guards.body_limit import OBJECT_BYTES, REQUEST_BYTES, BodyLimit
 from local_sagemaker.http_guards.request_guard import RequestGuard
+from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms
 from local_sagemaker.ministack_patches.install import install_patches
 from local_sagemaker.runtime.invocations import VARIANT_HEADER, is_openai_path
 from local_sagemaker.settings import Settings
@@ -37,7 +39,7 @@ _STOP_SECONDS = 1.0
 
 def guarded_application(cloud: Cloud, token: str) -> Any:
     """The ASGI application of the port, behind its guards."""
-    admin = admin_application(cloud.settings, cloud.throttling, cloud.faults, cloud.planes)
+    admin = admin_application(cloud.settings, cloud.throttling, cloud.faults, cloud.planes, cloud.tokens)
     openai = OpenAIPath(cloud)
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -61,7 +63,7 @@ def _body_limit(scope: Any) -> int:
     return OBJECT_BYTES if service == "s3" else REQUEST_BYTES
 
 
-async def _serve(port: int, cloud: Cloud, token: str, *, tls: bool) -> None:
+async def _serve(port: int, cloud: Cloud, monitor: Monitor, token: str, *, tls: bool) -> None:
     application = guarded_application(cloud, token)
     config = ServerConfig()
     config.bind = [f"127.0.0.1:{port}"]
@@ -78,7 +80,9 @@ async def _serve(port: int, cloud: Cloud, token: str, *, tls: bool) -> None:
     loop.add_reader(sys.stdin.fileno(), stop.set)
     server = loop.create_task(serve(application, config, shutdown_trigger=stop.wait))
     stopping = loop.create_task(stop.wait())
+    watching = loop.create_task(monitor.run())
     await asyncio.wait({server, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    watching.cancel()
     # TLS connections may take half a minute to close, and carry nothing worth the wait.
     await asyncio.wait({server}, timeout=_STOP_SECONDS)
     if server.done():
@@ -96,14 +100,20 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     cloud = Cloud(Path(configuration["state"]), Settings().changed(configuration["settings"]))
     sagemaker_service.install(cloud)
+    autoscaling_service.install(cloud)
+    telemetry.check_internals()
+    alarms = Alarms(cloud.time_scale)
     install_patches(
         DownloadSigner(token),
+        alarms,
         native_types=TYPE_PREFIX,
         runtime_header=VARIANT_HEADER,
         parallel_creation=configuration["parallel"],
     )
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(_serve(configuration["port"], cloud, token, tls=configuration["tls"]))
+    loop.run_until_complete(
+        _serve(configuration["port"], cloud, Monitor(cloud, alarms), token, tls=configuration["tls"])
+    )
     # Unfinished deployments have threads that wait for model servers and Lambda workers. All of these are in
     # this process group or in a recorded one, and none has anything to save.
     cloud.process_groups.kill_all()

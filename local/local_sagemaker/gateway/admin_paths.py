@@ -7,6 +7,9 @@
     GET    /_local/calls      {"CreateEndpoint": 1, ...}: API calls since the start or the last reset,
                               the calls of CloudFormation's handlers included
     DELETE /_local/calls      reset the counts
+    GET    /_local/tokens     {"my-adapter": {"requests": 3, "prompt_tokens": 40,
+                              "completion_tokens": 12}, ...}: what the embedded engine's servers
+                              have counted since the start, also of copies and components that are gone
     POST   /_local/faults     one of
                               {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "...",
                               "status": 500, "times": 3}: the next calls fail; "operation" can be "writes"
@@ -30,7 +33,7 @@ its start. `http_guards/admin_guard.py` checks it.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -44,6 +47,7 @@ from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.engines import check_engine
 from local_sagemaker.gateway.swaps import swap
 from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX
+from local_sagemaker.runtime.copy_metrics import Tokens
 from local_sagemaker.settings import CurrentSettings
 
 
@@ -52,15 +56,20 @@ def admin_application(
     throttling: Throttling,
     faults: Faults,
     planes: Callable[[], Iterable[SageMakerControlPlane]],
+    tokens: Callable[[], Mapping[str, Tokens]],
 ) -> Starlette:
-    """The ASGI application of the admin paths; `planes` returns the control planes in use."""
-    paths = _AdminPaths(settings, throttling, faults, planes)
+    """The ASGI application of the admin paths.
+
+    `planes` returns the control planes in use, `tokens` what the servers have counted by component.
+    """
+    paths = _AdminPaths(settings, throttling, faults, planes, tokens)
     return Starlette(
         routes=[
             Route(f"{ADMIN_PREFIX}settings", paths.read_settings, methods=["GET"]),
             Route(f"{ADMIN_PREFIX}settings", paths.change_settings, methods=["PATCH"]),
             Route(f"{ADMIN_PREFIX}calls", paths.read_calls, methods=["GET"]),
             Route(f"{ADMIN_PREFIX}calls", paths.reset_calls, methods=["DELETE"]),
+            Route(f"{ADMIN_PREFIX}tokens", paths.read_tokens, methods=["GET"]),
             Route(f"{ADMIN_PREFIX}faults", paths.add_fault, methods=["POST"]),
             Route(f"{ADMIN_PREFIX}faults", paths.clear_faults, methods=["DELETE"]),
         ]
@@ -74,9 +83,11 @@ class _AdminPaths:
         throttling: Throttling,
         faults: Faults,
         planes: Callable[[], Iterable[SageMakerControlPlane]],
+        tokens: Callable[[], Mapping[str, Tokens]],
     ):
         self._settings = settings
         self._throttling, self._faults, self._planes = throttling, faults, planes
+        self._tokens = tokens
 
     async def read_settings(self, _: Request) -> JSONResponse:
         return JSONResponse(dataclasses.asdict(self._settings.value))
@@ -95,6 +106,9 @@ class _AdminPaths:
     async def reset_calls(self, _: Request) -> JSONResponse:
         self._throttling.calls.clear()
         return JSONResponse({})
+
+    async def read_tokens(self, _: Request) -> JSONResponse:
+        return JSONResponse({name: dataclasses.asdict(tokens) for name, tokens in self._tokens().items()})
 
     async def add_fault(self, request: Request) -> JSONResponse:
         try:

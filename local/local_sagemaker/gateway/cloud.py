@@ -6,12 +6,14 @@ import os
 import re
 import threading
 from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ministack.app
 from ministack.core.responses import StreamingResponse, get_account_id, get_region
 
+from local_sagemaker.autoscaling.service import AutoScaling
 from local_sagemaker.clock import SystemClock
 from local_sagemaker.container_protocol import ENGINE_HEADER
 from local_sagemaker.control_plane.context import Context
@@ -22,18 +24,32 @@ from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
 from local_sagemaker.gateway.s3_access import S3Access
+from local_sagemaker.gateway.scaled_components import ScaledComponents, TrackingAlarms
 from local_sagemaker.gateway.streaming import send_parts
+from local_sagemaker.gateway.telemetry import MinistackTelemetry
 from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.artifacts import Artifacts
+from local_sagemaker.runtime.copy_metrics import CopyMetrics, Tokens
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.runtime.invocations import Runtime, RuntimeRequest
 from local_sagemaker.settings import CurrentSettings, Settings
 
 # A region is the name of a folder here. [V botocore, validate_region_name] It is a label of a host's name.
 _REGION = re.compile("[a-z0-9-]{1,63}")
-_CONTENT_TYPE = "application/x-amz-json-1.1"
+CONTENT_TYPE = "application/x-amz-json-1.1"
 
 Response = tuple[int, dict[str, str], Any]
+
+
+@dataclass(frozen=True)
+class Region:
+    """What there is of one account and region."""
+
+    account: str
+    name: str
+    plane: SageMakerControlPlane
+    copies: CopyMetrics
+    autoscaling: AutoScaling
 
 
 class Cloud:
@@ -46,11 +62,18 @@ class Cloud:
         self.throttling = Throttling(self.settings, self._clock, self.faults)
         self._state = state
         self.process_groups = ProcessGroups(state)
-        self._planes: dict[tuple[str, str], SageMakerControlPlane] = {}
+        self._regions: dict[tuple[str, str], Region] = {}
         self._lock = threading.Lock()
 
     def plane(self) -> SageMakerControlPlane:
         """The control plane of the current request's account and region; ApiError if it names no region."""
+        return self._region().plane
+
+    def autoscaling(self) -> AutoScaling:
+        """Application Auto Scaling of the current request's account and region; ApiError likewise."""
+        return self._region().autoscaling
+
+    def _region(self) -> Region:
         scope = get_account_id(), get_region()
         if not _REGION.fullmatch(scope[1]):
             # [I] The words of other services for a region that they do not know.
@@ -58,14 +81,43 @@ class Cloud:
             raise ApiError("InvalidSignatureException", message, status=403)
         # CloudFormation's handlers call this from several threads at once.
         with self._lock:
-            if scope not in self._planes:
-                self._planes[scope] = self._new_plane(*scope)
-            return self._planes[scope]
+            if scope not in self._regions:
+                self._regions[scope] = self._new_region(*scope)
+            return self._regions[scope]
+
+    def regions(self) -> list[Region]:
+        """All accounts and regions in use."""
+        with self._lock:
+            return list(self._regions.values())
 
     def planes(self) -> list[SageMakerControlPlane]:
         """The control planes of all accounts and regions in use."""
-        with self._lock:
-            return list(self._planes.values())
+        return [region.plane for region in self.regions()]
+
+    def tokens(self) -> dict[str, Tokens]:
+        """What the servers of all accounts and regions have counted until now, by component."""
+        counted: dict[str, Tokens] = {}
+        for region in self.regions():
+            region.copies.read_logs()
+            counted |= region.copies.tokens
+        return counted
+
+    def time_scale(self) -> float:
+        """How much of its time everything takes that watches and scales."""
+        return self.settings.value.time_scale
+
+    def _new_region(self, account: str, name: str) -> Region:
+        plane = self._new_plane(account, name)
+        autoscaling = AutoScaling(
+            account=account,
+            region=name,
+            scalable=ScaledComponents(plane),
+            alarms=TrackingAlarms(account, name),
+            clock=self._clock.now,
+            scale=self.time_scale,
+        )
+        copies = CopyMetrics(plane.context, plane.components, plane.endpoints)
+        return Region(account, name, plane, copies, autoscaling)
 
     def _new_plane(self, account: str, region: str) -> SageMakerControlPlane:
         access = S3Access(os.environ["AWS_ENDPOINT_URL"], account, region)
@@ -83,6 +135,7 @@ class Cloud:
                     self.settings,
                     self.process_groups,
                 ),
+                telemetry=MinistackTelemetry(account, region, self.time_scale),
             )
         )
 
@@ -105,14 +158,14 @@ class Cloud:
             refuse_reserved_keys(request if isinstance(request, dict) else {})
             answer = self.plane().call(operation, request)
         except ApiError as error:
-            return _refusal(error, _CONTENT_TYPE, "message")
+            return refusal(error, CONTENT_TYPE, "message")
         except json.JSONDecodeError as error:
-            return _refusal(ApiError("SerializationException", str(error)), _CONTENT_TYPE, "message")
+            return refusal(ApiError("SerializationException", str(error)), CONTENT_TYPE, "message")
         if self.faults.loses_answer(operation):
-            return 200, {"Content-Type": _CONTENT_TYPE}, _lost_answer()
+            return 200, {"Content-Type": CONTENT_TYPE}, _lost_answer()
         return (
             200,
-            {"Content-Type": _CONTENT_TYPE, **self._engine(operation, request)},
+            {"Content-Type": CONTENT_TYPE, **self._engine(operation, request)},
             json.dumps(answer).encode(),
         )
 
@@ -139,12 +192,13 @@ class Cloud:
         try:
             answer = await Runtime(self.plane()).invoke(invocation, headers, body, authorize)
         except ApiError as error:
-            return _refusal(error, "application/json", "Message")
+            return refusal(error, "application/json", "Message")
         content = answer.body
         return 200, dict(answer.headers), content if isinstance(content, bytes) else _streaming(content)
 
 
-def _refusal(error: ApiError, media_type: str, message_key: str) -> Response:
+def refusal(error: ApiError, media_type: str, message_key: str) -> Response:
+    """An error in ministack's form of an answer."""
     body = {"__type": error.code, message_key: error.message, **error.members}
     return (
         error.status,

@@ -14,6 +14,7 @@ from local_sagemaker.ministack_patches import (
     cloudformation_parallel_creation,
     cloudformation_table_properties,
     cloudformation_worker_threads,
+    cloudwatch_metrics,
     http_compressed_bodies,
     http_content_type,
     iam_leading_keys,
@@ -29,10 +30,16 @@ from local_sagemaker.ministack_patches import (
     stepfunctions_retry_delays,
     stepfunctions_stopped_executions,
 )
+from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms
 
 
 def install_patches(
-    signer: DownloadSigner, *, native_types: str, runtime_header: str, parallel_creation: bool
+    signer: DownloadSigner,
+    alarms: Alarms,
+    *,
+    native_types: str,
+    runtime_header: str,
+    parallel_creation: bool,
 ) -> None:
     """Install the patches; UnknownMinistackError if ministack's internals differ from the pinned version.
 
@@ -49,6 +56,7 @@ def install_patches(
         s3_copied_checksums,
         lambda_late_logs,
         lambda_embedded_metrics,
+        cloudwatch_metrics,
         lambda_errors,
         lambda_workers,
         lambda_runtime_api,
@@ -60,6 +68,7 @@ def install_patches(
         cloudformation_change_sets,
     ):
         patch.install()
+    alarms.install()
     cloudformation_worker_threads.install(native_types)
     cloudformation_failed_updates.install(native_types)
     if parallel_creation:

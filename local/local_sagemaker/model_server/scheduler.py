@@ -235,6 +235,13 @@ class Batch:
             results.append((generation, step))
             if step.finish_reason:
                 finished.append(generation)
+                # Before the client gets the last token. `runtime/copy_metrics.py` counts these lines.
+                logger.info(
+                    "answered adapter=%s prompt_tokens=%d completion_tokens=%d",
+                    generation.request.adapter or "",
+                    len(generation.request.prompt),
+                    generation.generated,
+                )
         self._remove(finished)
 
     def _advance(self, generation: BatchedRequest, scores: Array) -> GeneratedToken:

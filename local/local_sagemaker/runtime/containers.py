@@ -21,6 +21,8 @@ import httpx
 from local_sagemaker.container_protocol import ADAPTER_HEADER
 from local_sagemaker.errors import HostingError
 from local_sagemaker.process_groups import ProcessGroups
+from local_sagemaker.runtime.copy_log import CopyLog
+from local_sagemaker.runtime.process_usage import process_usage
 
 # [V] SageMaker gives a container 60 s to answer.
 _ANSWER_SECONDS = 60.0
@@ -45,11 +47,15 @@ class ContainerProcess:
         port: int,
         *,
         groups: ProcessGroups,
+        log: Path,
         links: Path | None = None,
+        number: int = 0,
         engine: str = "",
     ):
         self.engine = engine
         self._process = process
+        self._log = CopyLog(log)
+        self.number = number
         self._ended = asyncio.create_task(_end_of_group(process, groups))
         self._links = links
         self._client = httpx.AsyncClient(
@@ -73,6 +79,7 @@ class ContainerProcess:
         *,
         groups: ProcessGroups,
         links: Path | None = None,
+        number: int = 0,
         engine: str = "",
         **options: str,
     ) -> "ContainerProcess":
@@ -99,7 +106,7 @@ class ContainerProcess:
                 except OSError as error:
                     raise HostingError(f"The container could not be started: {error}") from error
             groups.add(process.pid)
-            container = cls(process, port, groups=groups, links=links, engine=engine)
+            container = cls(process, port, groups=groups, log=log, links=links, number=number, engine=engine)
             try:
                 await asyncio.wait_for(container._healthy(), start_seconds)
             except (TimeoutError, HostingError):
@@ -136,6 +143,19 @@ class ContainerProcess:
     def outstanding(self) -> int:
         """Number of requests in progress."""
         return self._in_flight.total()
+
+    @property
+    def outstanding_of_base(self) -> int:
+        """Number of requests in progress that name no adapter."""
+        return self._in_flight[""]
+
+    def usage(self) -> tuple[float, int] | None:
+        """The seconds of CPU time used so far and the bytes of memory used now; None if nobody can tell."""
+        return process_usage(self._process.pid)
+
+    def new_lines(self) -> list[str]:
+        """What the server and its children have printed since the last call."""
+        return self._log.new_lines(whole=not self.running)
 
     async def register(self, adapter: str, directory: Path) -> None:
         """Load an adapter; HostingError with the container's own message if that fails."""

@@ -63,6 +63,7 @@ class LocalHosting:
             self._root / f"container-{number}.log",
             start_seconds,
             groups=self._groups,
+            number=number,
             python=settings.engine_python or sys.executable,
             links=self._root / f"adapters-{number}" if settings.update_path == "same" else None,
             engine=settings.engine_name,

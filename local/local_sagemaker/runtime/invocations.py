@@ -7,6 +7,7 @@ component itself. `InvokeEndpoint` is the permission for streams as well.
 
 import json
 import re
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.hosting_port import Copy
 from local_sagemaker.errors import ApiError
 from local_sagemaker.runtime import event_stream
+from local_sagemaker.runtime.invocation_metrics import MeasuredCall, no_capacity
 from local_sagemaker.runtime.routing import pick_copy, text_of_messages
 
 _PATH = re.compile(r"/endpoints/([^/]+)/(invocations|invocations-response-stream)")
@@ -33,6 +35,12 @@ _PREFIX_ID_HEADER = "x-amzn-sagemaker-prefix-aware-id"
 
 # [V runtime's API model] The longest body in bytes, also of streams. [I] And of chats on the OpenAI path.
 LONGEST_BODY = 6_291_456
+
+# [T AWS's blog on scaling to zero, which shows the whole error] [I] For the base's adapters as well.
+NO_CAPACITY = (
+    "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress "
+    "(if configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig API."
+)
 
 # Raises ApiError if the caller may not perform an action on a resource: (action, ARN).
 Authorize = Callable[[str, str], None]
@@ -101,6 +109,7 @@ class Runtime:
         self, invocation: RuntimeRequest, headers: Mapping[str, str], body: bytes, authorize: Authorize
     ) -> RuntimeAnswer:
         """Answer an invocation; ApiError if it is refused or the container fails."""
+        arrived = time.perf_counter()
         self._context.throttling.admit(invocation.operation)
         if len(body) > LONGEST_BODY:
             # [T] The sentence as users quote it, of a time when less was allowed. The status is its code.
@@ -124,6 +133,7 @@ class Runtime:
         component = self._component(endpoint, name)
         compared = text_of_messages(body) if invocation.chat else body
         copy = self._copy(endpoint, component, headers, compared)
+        call = MeasuredCall(self._context, component, arrived)
         stack = AsyncExitStack()
         try:
             response = await stack.enter_async_context(
@@ -131,6 +141,7 @@ class Runtime:
             )
             if not response.is_success:
                 await response.aread()
+                call.ended(response.status_code)
                 raise self._model_error(component, response.status_code, response.text)
             answer_headers = {VARIANT_HEADER: component.variant}
             if _ATTRIBUTES_HEADER in response.headers:
@@ -138,16 +149,19 @@ class Runtime:
             kind = response.headers.get("content-type", "application/octet-stream")
             if invocation.chat:
                 return RuntimeAnswer(
-                    answer_headers | {"Content-Type": kind}, _parts(response, stack.pop_all())
+                    answer_headers | {"Content-Type": kind}, _parts(response, stack.pop_all(), call)
                 )
             if invocation.streamed:
                 answer_headers |= {
                     "Content-Type": "application/vnd.amazon.eventstream",
                     "X-Amzn-SageMaker-Content-Type": kind,
                 }
-                return RuntimeAnswer(answer_headers, _frames(response, stack.pop_all()))
-            return RuntimeAnswer(answer_headers | {"Content-Type": kind}, await response.aread())
+                return RuntimeAnswer(answer_headers, _frames(response, stack.pop_all(), call))
+            whole = await response.aread()
+            call.ended(response.status_code)
+            return RuntimeAnswer(answer_headers | {"Content-Type": kind}, whole)
         except httpx.HTTPError as error:
+            call.ended(None)
             raise self._model_error(component, 500, f"no answer from the container: {error!r}") from error
         finally:
             await stack.aclose()
@@ -184,7 +198,8 @@ class Runtime:
         base = base_of(component)
         copies = base.running_copies
         if not copies:
-            raise _validation_error(f"Inference component {base.name} has no copies.")
+            no_capacity(self._context, component)
+            raise _validation_error(NO_CAPACITY)
         variant = endpoint.variant(component.variant) or {}
         return pick_copy(copies, variant.get("RoutingConfig", {}), text, headers.get(_PREFIX_ID_HEADER, ""))
 
@@ -204,21 +219,36 @@ class Runtime:
         )
 
 
-async def _frames(response: httpx.Response, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
+async def _frames(
+    response: httpx.Response, stack: AsyncExitStack, call: MeasuredCall
+) -> AsyncGenerator[bytes, None]:
     async with stack:
         try:
             async for part in response.aiter_bytes():
                 yield event_stream.event("PayloadPart", part)
         except httpx.HTTPError as error:
+            call.ended(None)
             message = {"Message": f"the container broke off: {error!r}", "ErrorCode": "StreamBroken"}
             yield event_stream.exception("ModelStreamError", json.dumps(message).encode())
+        finally:
+            # A stream that the client leaves counts, too.
+            call.ended(response.status_code)
 
 
-async def _parts(response: httpx.Response, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
+async def _parts(
+    response: httpx.Response, stack: AsyncExitStack, call: MeasuredCall
+) -> AsyncGenerator[bytes, None]:
     """Yield a body as it comes; httpx.HTTPError if the container breaks off."""
     async with stack:
-        async for part in response.aiter_bytes():
-            yield part
+        try:
+            async for part in response.aiter_bytes():
+                yield part
+        except httpx.HTTPError:
+            call.ended(None)
+            raise
+        finally:
+            # A stream that the client leaves counts, too.
+            call.ended(response.status_code)
 
 
 def _renamed(body: bytes, name: str, registered: str) -> bytes:

@@ -115,7 +115,8 @@ def test_every_change_of_a_fleet_is_told_with_its_versions_and_its_time() -> Non
 
 def test_metrics_have_the_counts_of_the_fleet(telemetry: FleetTelemetry, told: Told) -> None:
     made = generation(Outcome.OPEN, desired=9, in_service=5, failed=1, pending=3, orphans=7)
-    telemetry.measured(made, replace(FLEET, failed_passes=3), age=61.5, throttles=4, drifted=2)
+    fleet = replace(FLEET, failed_passes=3, base_copies=3, checked_copies=2)
+    telemetry.measured(made, fleet, age=61.5, throttles=4, drifted=2, asleep=1, misidentified=2)
     assert metrics_of(told()) == {
         "Desired": 9,
         "InService": 5,
@@ -127,6 +128,10 @@ def test_metrics_have_the_counts_of_the_fleet(telemetry: FleetTelemetry, told: T
         "Orphans": 7,
         "FailedPasses": 3,
         "Rejected": 0,
+        "Asleep": 1,
+        "Misidentified": 2,
+        "Copies": 3,
+        "UncheckedCopies": 1,
     }
 
 
@@ -143,7 +148,7 @@ def test_metrics_have_the_counts_of_the_fleet(telemetry: FleetTelemetry, told: T
 def test_manifest_that_does_not_come_into_force_counts_as_rejected(
     telemetry: FleetTelemetry, told: Told, outcome: Outcome, rejected: int
 ) -> None:
-    telemetry.measured(generation(outcome), FLEET, age=0.0, throttles=0, drifted=0)
+    telemetry.measured(generation(outcome), FLEET, age=0.0, throttles=0, drifted=0, asleep=0, misidentified=0)
     assert metrics_of(told())["Rejected"] == rejected
 
 
@@ -159,7 +164,7 @@ def test_manifest_that_is_refused_before_any_pass_counts_as_rejected(
 
 def test_line_of_a_pass_sums_it_up(telemetry: FleetTelemetry, told: Told) -> None:
     made = generation(Outcome.CONVERGED, desired=2, in_service=1, failed=1, reason="b: bad tensors", writes=3)
-    telemetry.measured(made, FLEET, age=0.0, throttles=0, drifted=0)
+    telemetry.measured(made, FLEET, age=0.0, throttles=0, drifted=0, asleep=0, misidentified=0)
     (line,) = [line for line in told() if "_aws" not in line]
     expected = {"message": "pass ended", "generation": 1, "outcome": "converged", "reason": "b: bad tensors"}
     assert expected.items() <= line.items()

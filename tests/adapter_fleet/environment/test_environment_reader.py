@@ -4,10 +4,12 @@ from pathlib import Path
 import pytest
 
 from adapter_fleet.environment.environment_reader import EnvironmentFileError, read_environment
+from adapter_fleet.environment.environment_schema import MonitoringTable, ScheduleTable
 from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy
+from adapter_fleet.serving.scaling_metric import ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
 
 GOOD = """
@@ -409,3 +411,79 @@ def test_what_is_no_toml_is_an_error_with_the_line(write: Callable[[str], Path])
     (error,) = errors(write("[base_model\n"))
     assert error.startswith("not a TOML document: ")
     assert "line 1" in error
+
+
+SCALING = "\n[scaling]\nmin_copies = 0\nmax_copies = 3\n"
+
+
+def test_scaling_has_the_defaults_of_the_library(write: Callable[[str], Path]) -> None:
+    scaling = read_environment(write(GOOD + SCALING)).scaling
+    assert scaling is not None
+    assert (scaling.min_copies, scaling.max_copies, scaling.load) == (0, 3, 5)
+    assert scaling.metric is ScalingMetric.CONCURRENT_REQUESTS
+    assert scaling.wake_for_adapters
+
+
+def test_file_without_scaling_has_none(write: Callable[[str], Path]) -> None:
+    assert read_environment(write(GOOD)).scaling is None
+
+
+def test_schedules_are_tables_of_their_own(write: Callable[[str], Path]) -> None:
+    schedule = "[[scaling.schedules]]\nname = 'Morning'\nschedule = 'cron(0 7 ? * MON-FRI *)'\n"
+    scaling = read_environment(write(f"{GOOD}{SCALING}{schedule}min_copies = 1\n")).scaling
+    assert scaling is not None
+    assert scaling.schedules == [
+        ScheduleTable(name="Morning", schedule="cron(0 7 ? * MON-FRI *)", min_copies=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("min_copies = 4\nmax_copies = 3", "scaling: 'min_copies' should be at most 'max_copies', 3, got 4"),
+        ("min_copies = 0\nmax_copies = 0", "scaling: 'max_copies' should be at least 1, got 0"),
+        ("min_copies = -1\nmax_copies = 1", "scaling: 'min_copies' should be at least 0, got -1"),
+        (
+            "min_copies = 1\nmax_copies = 2\nmetric = 'latency'",
+            "scaling.metric: should be one of concurrent_requests, invocations, got 'latency'",
+        ),
+        (
+            "min_copies = 1\nmax_copies = 2\nmetric = 'invocations'",
+            "scaling: 'target' should be given with invocations, got nothing",
+        ),
+        ("min_copies = 1\nmax_copies = 2\ntarget = 0", "scaling: 'target' should be above 0, got 0.0"),
+        (
+            "min_copies = 1\nmax_copies = 2\n[[scaling.schedules]]\nname = 'A'\nschedule = '7:00'"
+            "\nmin_copies = 1",
+            "scaling.schedules.0: 'schedule' should be an expression such as 'cron(0 7 ? * MON-FRI *)', got"
+            " '7:00'",
+        ),
+        (
+            "min_copies = 1\nmax_copies = 2\n[[scaling.schedules]]\nname = 'A'\nschedule = 'rate(1 day)'",
+            "scaling.schedules.0: one of min_copies, max_copies should be given, got none",
+        ),
+    ],
+)
+def test_wrong_scaling_is_an_error(write: Callable[[str], Path], table: str, message: str) -> None:
+    assert errors(write(f"{GOOD}\n[scaling]\n{table}\n")) == [message]
+
+
+def test_monitoring_has_the_defaults_of_the_library(write: Callable[[str], Path]) -> None:
+    assert read_environment(write(f"{GOOD}\n[monitoring]\n")).monitoring == MonitoringTable()
+    assert read_environment(write(GOOD)).monitoring is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (
+            "topic_arn = 'on-call'",
+            "'topic_arn' should be the ARN of a topic, such as"
+            " 'arn:aws:sns:us-east-1:111122223333:on-call', got 'on-call'",
+        ),
+        ("max_failed = -1", "'max_failed' should be at least 0, got -1"),
+        ("max_server_errors = 0", "'max_server_errors' should be above 0, got 0"),
+    ],
+)
+def test_wrong_monitoring_is_an_error(write: Callable[[str], Path], setting: str, message: str) -> None:
+    assert errors(write(f"{GOOD}\n[monitoring]\n{setting}\n")) == [f"monitoring: {message}"]

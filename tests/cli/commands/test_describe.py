@@ -1,10 +1,13 @@
 """`adapters describe`: all that is known of one adapter."""
 
+# ruff: noqa: N803 - the names are those of boto3
+
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
 from tests.adapter_fleet.fake_service import answer_of
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
+from tests.fakes.errors import client_error
 
 Run = Callable[..., Result]
 IDENTITY = "ab" * 32
@@ -32,6 +36,41 @@ RECORD = EvaluationRecord(
 @pytest.fixture(autouse=True)
 def region(aws_environment: None) -> None:
     """The address of the runtime depends on the region."""
+
+
+class FakeCloudWatch:
+    """The metrics of the adapter acme, two minutes of each."""
+
+    values: Mapping[str, tuple[float, float]] = {}
+    refusal: str | None = None
+
+    def get_paginator(self, operation: str) -> FakeCloudWatch:
+        assert operation == "get_metric_data"
+        return self
+
+    def paginate(
+        self, *, MetricDataQueries: list[dict[str, Any]], StartTime: datetime, EndTime: datetime
+    ) -> Iterator[dict[str, Any]]:
+        assert (EndTime - StartTime).total_seconds() == 3600
+        if self.refusal is not None:
+            raise client_error(self.refusal, "not authorized")
+        for query in MetricDataQueries:
+            metric, stat = query["MetricStat"]["Metric"], query["MetricStat"]["Stat"]
+            assert metric["Dimensions"] == [{"Name": "InferenceComponentName", "Value": "p-acme"}]
+            values = self.values.get(f"{metric['MetricName']} {stat}", ())
+            times = [EndTime - timedelta(minutes=ago) for ago in range(len(values))]
+            yield {"MetricDataResults": [{"Id": query["Id"], "Values": values, "Timestamps": times}]}
+
+
+@pytest.fixture(autouse=True)
+def metrics(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeCloudWatch:
+    found, real = FakeCloudWatch(), account.client
+
+    def client(service: str, config: Any = None) -> Any:
+        return found if service == "cloudwatch" else real(service, config)
+
+    monkeypatch.setattr(account, "client", client)
+    return found
 
 
 def evaluated(evaluation: EvaluationRecord | None = RECORD, **more: Any) -> DesiredAdapter:
@@ -131,6 +170,36 @@ def test_probe_and_proof_are_told(run: Run, world: World) -> None:
     said = run("describe", "acme").stdout
     assert "probe       'Who?' begins with " in said
     assert "proof       it answered its probe" in said
+
+
+def test_requests_of_the_last_hour_are_told(run: Run, world: World, metrics: FakeCloudWatch) -> None:
+    deploy(world, evaluated())
+    metrics.values = {
+        "Invocations Sum": (30, 10),
+        "Invocation4XXErrors Sum": (2, 0),
+        "Invocation5XXErrors Sum": (0, 1),
+        "ModelLatency Sum": (3e6, 1e6),
+        "ModelLatency p99": (4e5, 2e6),
+    }
+    assert described(run)["last_hour"] == {
+        "requests": 40,
+        "client_errors": 2,
+        "server_errors": 1,
+        "mean_seconds": 0.1,
+        "p99_seconds": 2.0,
+    }
+    said = run("describe", "acme").stdout
+    assert "last hour   40 requests, 3 errors, mean 100ms, p99 2.0s" in said
+
+
+def test_adapter_is_described_without_permission_to_read_metrics(
+    run: Run, world: World, metrics: FakeCloudWatch
+) -> None:
+    deploy(world, evaluated())
+    metrics.refusal = "AccessDenied"
+    result = run("describe", "acme")
+    assert (result.exit_code, "last hour" in result.stdout) == (0, False)
+    assert "the metrics of p-acme cannot be read" in result.stderr
 
 
 def test_unknown_adapter_is_an_error(run: Run, world: World) -> None:

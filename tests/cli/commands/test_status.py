@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.orders import OrderKind
@@ -64,6 +65,29 @@ def test_adapter_whose_new_version_failed_shows_the_one_that_serves(run: Run, wo
     [row] = rows(run("status"))
     assert row[1:3] == ["failed", "v1.tar.gz"]
     assert row[5] == "v2.tar.gz: rank too high"
+
+
+def test_adapter_that_waits_for_a_copy_is_asleep(run: Run, world: World) -> None:
+    world.service.copies = 0
+    world.deploy(adapter("acme", probed=True), adapter("beta"))
+    world.run_for(60)
+    result = run("status", "--wait")
+    assert result.exit_code == 3
+    assert [row[:2] for row in rows(result)] == [["acme", "asleep"], ["beta", "in service"]]
+    assert "the base model has no copy" in rows(result)[0][5]
+    assert "the base model has no copy; the fleet asks its adapters once it has one" in result.stderr
+    document = json.loads(run("status", "--json").stdout)
+    assert (document["copies"], document["pending"], document["settled"]) == (0, 1, True)
+
+
+def test_copies_that_nobody_has_asked_are_told(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"))
+    world.settle()
+    world.service.copies = 3
+    world.service.components["base"].status = Status.UPDATING
+    world.start_machine("order")
+    world.run_for(60)
+    assert "2 of 3 copies of the base model are new" in run("status").stderr
 
 
 def test_adapter_that_goes_is_shown_until_it_is_gone(run: Run, world: World) -> None:
@@ -416,8 +440,9 @@ class TestProof:
         world.service.copies = 0
         probe = Probe(prompt="Who else?", answer="acme")
         world.deploy(replace(answered, artifact=replace(answered.artifact, probe=probe)))
-        world.settle()
-        assert self.proofs(run) == {"acme": ("-", "")}
+        world.run_for(60)
+        proof, _ = self.proofs(run)["acme"]
+        assert proof == "-"
 
     def test_answer_like_the_base_model_s_is_no_failure_and_says_what_to_do(
         self, run: Run, world: World

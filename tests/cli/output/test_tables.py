@@ -84,3 +84,14 @@ def test_row_without_a_reason_is_one_line(width: int) -> None:
 
 def test_headings_are_there_without_rows() -> None:
     assert lines_of(80, []) == ["ADAPTER  STATE  VERSION  AGE  REASON"]
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, 24])
+def test_row_without_a_text_is_one_line_while_columns_can_be_left_out(width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    rows = [(f"tenant-{number}", "in service", "1,234", "12s") for number in range(3)]
+    headings = ("ADAPTER", "STATE", "REQUESTS", "LAST")
+    console.print(table(headings, rows, styled=1, spare=("REQUESTS", "STATE"), text=False))
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert [line.split()[0] for line in lines[:4]] == ["ADAPTER", "tenant-0", "tenant-1", "tenant-2"]
+    assert all(line.endswith("12s") for line in lines[1:4])

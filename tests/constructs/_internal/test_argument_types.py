@@ -116,6 +116,8 @@ def call(app_stack: cdk.Stack) -> Callable[[type, str, str, object], object]:
         "adapter": endpoint.add_adapter(
             "Own", artifact=AdapterArtifact.from_bucket(bucket, "adapters/a.tar.gz")
         ),
+        "monitoring": endpoint.add_fleet("Watched", manifest=manifest, component_prefix="watched").monitor(),
+        "scaling": endpoint.auto_scale_copies(min=1, max=2),
         "copy": HubModel(stack, "Copy", model_id="a/b", revision="main", bucket=bucket),
     }
 

@@ -234,3 +234,35 @@ def test_hostile_profile_deploys_updates_and_deletes_native_adapters(
     assert said(client, stack, "two")["adapter"] == "3"
     assert stack.update(serving(stack.name, bucket, {"two": bucket.adapter("3")})) == "UPDATE_COMPLETE"
     assert said(client, stack, "two")["adapter"] == "3"
+
+
+@pytest.mark.parametrize(("template_copies", "left"), [("changed", 2), ("always", 1)])
+def test_update_of_a_base_after_a_scale_out(
+    stack: Stack,
+    bucket: Bucket,
+    sagemaker: Any,
+    settings: Callable[..., Any],
+    template_copies: str,
+    left: int,
+) -> None:
+    settings(template_copies=template_copies)
+    resources = serving(stack.name, bucket, {})
+    compute = resources["Base"]["Properties"]["Specification"]["ComputeResourceRequirements"]
+    compute["NumberOfAcceleratorDevicesRequired"] = 1
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    base = f"{stack.name}-base"
+
+    def copies() -> int:
+        described = sagemaker.describe_inference_component(InferenceComponentName=base)
+        while described["InferenceComponentStatus"] == "Updating":
+            described = sagemaker.describe_inference_component(InferenceComponentName=base)
+        count: int = described["RuntimeConfig"]["CurrentCopyCount"]
+        return count
+
+    sagemaker.update_inference_component_runtime_config(
+        InferenceComponentName=base, DesiredRuntimeConfig={"CopyCount": 2}
+    )
+    assert copies() == 2
+    compute["MinMemoryRequiredInMb"] = 2048
+    assert stack.update(resources) == "UPDATE_COMPLETE", stack.why_failed()
+    assert copies() == left

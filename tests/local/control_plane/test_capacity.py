@@ -47,3 +47,10 @@ def test_copies_whose_instances_go_share_what_is_left_of_the_others() -> None:
 
 def test_copies_stay_where_they_are_when_the_new_instances_have_room_there() -> None:
     assert move(VARIANT, [(1, 2), (1, 2)]) == [(1, 2), (1, 2)]
+
+
+def test_managed_scaling_adds_an_instance_only_for_a_copy_without_room() -> None:
+    scaling = {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": 3}
+    variant = {"InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": 1, "ManagedInstanceScaling": scaling}
+    placed = place(variant, 2, copies=3, taken=[])
+    assert [instance for instance, _ in placed] == [0, 0, 1]

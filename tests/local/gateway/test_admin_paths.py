@@ -17,7 +17,7 @@ FAULT = {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "d
 @pytest.fixture
 def send(world: World) -> Callable[..., Any]:
     """Sends a request to the admin path of the world."""
-    client = TestClient(admin_application(world.settings, world.throttling, world.faults, list))
+    client = TestClient(admin_application(world.settings, world.throttling, world.faults, list, dict))
     return lambda method, path, **content: client.request(method, f"/_local/{path}", **content)
 
 

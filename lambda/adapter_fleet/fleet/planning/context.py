@@ -26,7 +26,7 @@ class PlanContext:
     claims:
         Creation times of the components that someone ordered to take over, by name.
     has_copies:
-        False if the base model is scaled to zero copies. Probes wait until it has one.
+        False if no copy of the base model answers, as it is scaled to zero. Requests wait until one does.
     """
 
     now: float

@@ -20,6 +20,7 @@ take very long. Notebooks report two minutes for a creation and five for an upda
 _NOT_IN_PLACE = "the container cannot update it in place"
 _LOST_BY_BASE = "its base model lost it"
 _REPLACED = "another answers in its place"
+_NO_COPY = "the base model has no copy; the next one is asked whether it has the adapter"
 
 
 class Step(StrEnum):
@@ -51,6 +52,8 @@ class Step(StrEnum):
     """Compare its archive with the version that was verified before the write."""
     WAIT = "wait"
     """Wait for a write that is under way."""
+    ASLEEP = "asleep"
+    """Nothing until the base model has a copy. Then it is asked, or tried again."""
     STUCK = "stuck"
     """Look at it now and then: a write has been under way for too long, and nothing waits for it."""
     HOLD = "hold"
@@ -95,7 +98,15 @@ class Step(StrEnum):
     @property
     def settled(self) -> bool:
         """True if there is nothing to do, for now or at all."""
-        return self in (Step.KEEP, Step.FAILED, Step.STUCK, Step.FOREIGN, Step.ORPHAN, Step.FORGET)
+        return self in (
+            Step.KEEP,
+            Step.FAILED,
+            Step.STUCK,
+            Step.ASLEEP,
+            Step.FOREIGN,
+            Step.ORPHAN,
+            Step.FORGET,
+        )
 
     @property
     def fails(self) -> bool:
@@ -130,6 +141,20 @@ class Decision:
 
 def decide(record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext) -> Decision:
     """Return the next step for a component whose record is settled."""
+    decision = _decide(record, want, context)
+    if want is None or context.has_copies or not _needs_copy(record, decision):
+        return decision
+    return Decision(step=Step.ASLEEP, why=_NO_COPY)
+
+
+def _needs_copy(record: AdapterRecord, decision: Decision) -> bool:
+    """Return True if only a copy of the base model helps. For want of one, no adapter fails."""
+    if decision.step is Step.FAILED:
+        return record.failure is not None and record.failure.cause is Cause.CAPACITY
+    return decision.step.asks or decision.step is Step.STUCK
+
+
+def _decide(record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext) -> Decision:
     live = record.live
     if live is None:
         return _decide_absent(record, want, context)
@@ -262,7 +287,7 @@ def _check_serving(
         return Decision(step=Step.ASK)
     if not has_passed(record, want):
         return Decision(step=Step.SMOKE)
-    if context.has_copies and not is_proven(record, want):
+    if not is_proven(record, want):
         return Decision(step=Step.PROBE)
     return Decision(step=Step.KEEP)
 

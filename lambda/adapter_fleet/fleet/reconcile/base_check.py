@@ -14,18 +14,25 @@ from adapter_fleet.fleet.reconcile.call_pool import CallPool
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
-from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, Session
-from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, SCALING_TRIGGER, Session
+from adapter_fleet.fleet.state.components import ObservedBase, Status
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.probe_check import requests_for
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
 from adapter_fleet.fleet.steps.smoke_requests import ANY_REQUEST, lacks_adapter
 
 _SAMPLE_ADAPTERS = 3
-_SAMPLE_REQUESTS = 4
-"""A request reaches any one copy of the base: 4 requests miss a given one of two in 1 of 16 cases."""
-_SAMPLE_SECONDS = 15.0
+_LEAST_SAMPLE_REQUESTS = 4
+"""The number of copies may be older than the requests."""
+_SAMPLE_SECONDS = 60.0
+"""Requests that reach each of eleven copies take about this long at a second each."""
+
+_LOOKS_FOR_COPIES = 4
+"""Application Auto Scaling may act some time after its alarm, or not at all."""
+_MOST_LOOKS_FOR_COPIES = 120
+"""An hour. The longest start of a copy is shorter."""
 
 _CAUSES_OF_THE_BASE = frozenset({Cause.ARTIFACT, Cause.SMOKE, Cause.IDENTITY, Cause.UPDATE_REFUSED})
 """Causes that another base model may remove."""
@@ -53,6 +60,16 @@ class BaseCheck:
         self._pool, self._observation = pool, observation
         self._records, self._desired = records, desired
         self.steady = False
+        self._updating = False
+
+    @property
+    def expects_copies(self) -> bool:
+        """True if copies may come that have to be asked. Passes go on until they are."""
+        session = self._session
+        scaling = session.pass_input.trigger == SCALING_TRIGGER
+        coming = self._updating and (scaling or session.fleet.unchecked_copies > 0)
+        most = _MOST_LOOKS_FOR_COPIES if coming else _LOOKS_FOR_COPIES if scaling else 0
+        return not session.deleting and session.pass_input.passes + 1 < most
 
     def run(self) -> None:
         """Describe the base, and mark the adapters that it may have lost.
@@ -64,12 +81,18 @@ class BaseCheck:
         observed = self._observation.describe_base()
         if observed is not None:
             self._session.update_fleet(base_copies=observed.copies)
+            self._updating = observed.live.status is Status.UPDATING
+            if not observed.copies:
+                # The next copies will all be new.
+                self._session.update_fleet(checked_copies=0)
         if observed is None or observed.live.status is not Status.IN_SERVICE or not observed.copies:
             return  # nobody answers, or nobody knows which model does: the next run asks
         self.steady = self._session.fleet.base_version in (None, observed.version)
         if self._session.fleet.base_version not in (None, observed.version):
             self._recheck_for_another_base()
-        elif self._may_have_new_copies(observed.live):
+        elif self._session.fleet.checked_copies == 0:
+            self._recheck_for_first_copy()
+        elif self._may_have_new_copies(observed):
             self._recheck_under_way()
             needed = self._sample()
             if needed is None:
@@ -80,19 +103,22 @@ class BaseCheck:
         self._session.update_fleet(
             base_modified=observed.live.modified,
             base_version=observed.version,
+            checked_copies=observed.copies,
             hosting=self._session.target.hosting,
         )
 
-    def _may_have_new_copies(self, base: ObservedComponent) -> bool:
+    def _may_have_new_copies(self, base: ObservedBase) -> bool:
         """Return True if the base may have new copies though its version is unchanged.
 
-        An update that was rolled back brings new copies, and so does a deployment that changes the instance
-        type or the number of copies. A drift check always looks, as SageMaker replaces copies by itself.
+        Scaling brings new copies, and so does an update that was rolled back, or a deployment that changes
+        the instance type or the number of copies. A drift check always looks, as SageMaker replaces copies
+        by itself.
         """
         fleet = self._session.fleet
         return (
             self._session.pass_input.trigger == DRIFT_TRIGGER
-            or fleet.base_modified not in (None, base.modified)
+            or fleet.unchecked_copies > 0
+            or fleet.base_modified not in (None, base.live.modified)
             or fleet.hosting not in (None, self._session.target.hosting)
         )
 
@@ -107,6 +133,15 @@ class BaseCheck:
         if generation.outcome is Outcome.OPEN and generation.changes is None:
             self._session.update_generation(rebased=True)
             self._desired.count_all_as_changed()
+        self._records.flush()
+
+    def _recheck_for_first_copy(self) -> None:
+        """Mark every adapter to be asked, and its probe too: no copy is left of those that had it."""
+        for record in list(self._records.values()):
+            if record.live is None and record.intent is None:
+                continue
+            probed = None if record.probed is None else record.probed.begin_again()
+            self._records.put(replace(record, recheck=record.recheck or Recheck.ASK, probed=probed))
         self._records.flush()
 
     def _recheck_all(self, recheck: Recheck) -> None:
@@ -175,10 +210,11 @@ class BaseCheck:
         return answers
 
     def _ask(self, component: str) -> set[bool]:
-        """Ask one adapter several times, to reach each copy; return whether the copies have it."""
+        """Ask one adapter as often as the copies need it; return whether the copies have it."""
         clock, endpoint = self._session.clock, self._session.target.endpoint
         began, known = clock.now(), set()
-        for request in range(_SAMPLE_REQUESTS):
+        requests = max(_LEAST_SAMPLE_REQUESTS, requests_for(self._session.fleet.base_copies))
+        for request in range(requests):
             if request and clock.now() - began > _SAMPLE_SECONDS:
                 break
             try:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 
 from adapter_fleet.fleet.planning.decide import Step
+from adapter_fleet.fleet.reconcile.base_check import BaseCheck
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.polling import Polling
@@ -23,6 +24,10 @@ _MAX_TROUBLE_SECONDS = 300.0
 _TROUBLE_SHARE = 0.1
 """The longer a trouble lasts, the less often passes come: after a tenth of the time so far."""
 _RETRY_STRETCH = 2.0
+_LOOK_FOR_COPIES_SECONDS = 60.0
+"""How often a pass looks for a copy at first, if adapters wait for one."""
+_SCALING_SECONDS = 30.0
+"""How often it looks while copies come."""
 _MAX_WAIT_SECONDS = 900.0
 _MAX_FOREIGN = 5000
 """More would not fit into an item of the registry; the tags of the others are read again."""
@@ -44,11 +49,12 @@ class Conclusion:
         limits: CallLimits,
         progress: Progress,
         survey: TagSurvey,
+        base_check: BaseCheck,
     ) -> None:
         self._session, self._telemetry, self._start_machine = session, telemetry, start_machine
         self._records, self._desired, self._observation = records, desired, observation
         self._queue, self._polling, self._limits = queue, polling, limits
-        self._progress, self._survey = progress, survey
+        self._progress, self._survey, self._base_check = progress, survey, base_check
 
     def conclude(self, trouble: str | None, *, reports: bool) -> PassResult:
         """End the generation if it is done, save everything, and release the lease.
@@ -86,8 +92,15 @@ class Conclusion:
         refused = generation.outcome is Outcome.REFUSED
         goes_on = refused and active_generation(generation, session.registry.generation) is not None
         done = (ended and not goes_on) or reports or (settled and wait_seconds is None)
-        # After trouble, too little may be known for the guards.
-        keeps_listing = self._observation.listed and trouble is None and not (settled and not done)
+        # After trouble, too little may be known for the guards. The base is looked at again where it may have
+        # no copy left, or new ones.
+        keeps_listing = (
+            self._observation.listed
+            and trouble is None
+            and not (settled and not done)
+            and not self._progress.lacks_capacity
+            and not self._base_check.expects_copies
+        )
         return PassResult(
             done=done, wait_seconds=wait_seconds or 1, listed=generation.number if keeps_listing else 0
         )
@@ -138,6 +151,8 @@ class Conclusion:
             age=0.0 if behind_since is None else now - behind_since,
             throttles=self._limits.throttles,
             drifted=self._records.drifted,
+            asleep=self._progress.asleep,
+            misidentified=self._progress.misidentified,
         )
 
     def _behind_since(self, newest: Generation, now: float) -> float:
@@ -167,6 +182,12 @@ class Conclusion:
             times.append(max(retry for retry in retries if retry <= latest or retry == first))
         if retries and (not times or self._progress.is_unsettled):
             times.append(min(retries))
+        if self._base_check.expects_copies:
+            times.append(now + _SCALING_SECONDS)
+        elif self._progress.asleep:
+            lasted = now - self._session.generation.request.at
+            rarely = min(_TROUBLE_SHARE * lasted, _MAX_WAIT_SECONDS)
+            times.append(now + max(_LOOK_FOR_COPIES_SECONDS, rarely))
         if not times:
             return None
         # The state machine waits whole seconds; the pass waits for the rest of one.

@@ -13,7 +13,10 @@ from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 
 
 class ProbeSurvey:
-    """Chooses the adapters of one drift check: those that were not asked for longest."""
+    """Chooses the adapters of one drift check.
+
+    First come those that answered when there were fewer copies, then those that were not asked for longest.
+    """
 
     def __init__(
         self,
@@ -34,7 +37,15 @@ class ProbeSurvey:
             True if the pass sends nothing again. Then it asks those first that the base may have lost.
         """
         found = [record for record in self._records.values() if self._is_due(record, reports=reports)]
-        found.sort(key=lambda record: (record.recheck is None, _asked_at(record), record.component))
+        copies = self._session.fleet.base_copies
+        found.sort(
+            key=lambda record: (
+                record.recheck is None,
+                record.probed is None or record.probed.copies >= copies,
+                _asked_at(record),
+                record.component,
+            )
+        )
         most = self._session.target.settings.probes_per_drift_run
         if most is not None:
             most = max(0, most - len(self._queue.probes))  # some may be left from an earlier run

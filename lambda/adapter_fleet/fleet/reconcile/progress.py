@@ -1,5 +1,6 @@
 """How far the generation is: its counts, its failures, and whether anything is left to do."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Step
@@ -10,6 +11,7 @@ from adapter_fleet.fleet.reconcile.polling import Polling
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
+from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Source
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
 
@@ -99,11 +101,21 @@ class Progress:
     @property
     def reason_of_converged(self) -> str | None:
         """Why adapters of a generation that has converged are not in service; None if all are."""
-        if not self._session.generation.failed:
-            return None
         decisions = self._queue.decisions
         failed = [component for component in self._desired.wanted if decisions[component].step.fails]
-        return "; ".join(f"{self._name(name)}: {self._reason(name)}" for name in failed[:_MAX_REASONS])
+        reasons = [f"{self._name(name)}: {self._reason(name)}" for name in failed[:_MAX_REASONS]]
+        if self.asleep:
+            reasons.append(
+                f"{self.asleep} wait for a copy of the base model, which has none; the next one is asked"
+                " whether it has them"
+            )
+        return "; ".join(reasons) or None
+
+    @property
+    def asleep(self) -> int:
+        """The number of adapters that wait for a copy of the base model."""
+        decisions = self._queue.decisions.values()
+        return sum(decision.step is Step.ASLEEP for decision in decisions)
 
     def _name(self, component: str) -> str:
         record = self._records.get(component)
@@ -158,6 +170,23 @@ class Progress:
             return True
         record = self._records.get(component)
         return record is not None and record.failure is not None and record.failure.final
+
+    @property
+    def misidentified(self) -> int:
+        """The number of adapters in whose place another answers."""
+        return sum(1 for _ in self._failed_by(Cause.IDENTITY))
+
+    @property
+    def lacks_capacity(self) -> bool:
+        """True if an adapter failed for want of room, or of a copy that answers."""
+        return any(True for _ in self._failed_by(Cause.CAPACITY))
+
+    def _failed_by(self, cause: Cause) -> Iterator[str]:
+        for component, decision in self._queue.decisions.items():
+            record = self._records.get(component)
+            failure = None if record is None else record.failure
+            if decision.step is Step.FAILED and failure is not None and failure.cause is cause:
+                yield component
 
     # --- counts
 

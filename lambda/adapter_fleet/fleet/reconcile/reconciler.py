@@ -206,6 +206,7 @@ class Pass:
             limits,
             progress,
             survey,
+            self._base_check,
         )
 
     def _new_step(self, component: str) -> Callable[[], StepResult]:
@@ -234,7 +235,7 @@ class Pass:
             self._observe()
             self._admission.admit_or_refuse()
             if reports:
-                self._scheduler.run(writes=False, probes=self._base_check.steady)
+                self._scheduler.run(writes=False, asks=self._base_check.steady)
                 self._probe_survey.forget_unasked()
                 self._report()
             if self._session.generation.outcome in (Outcome.OPEN, Outcome.CONVERGED):

@@ -63,11 +63,15 @@ class Scheduler:
         self._records, self._observation = records, observation
         self._queue, self._polling, self._limits = queue, polling, limits
         self._progress, self._planner = progress, planner
-        self._probes = False
+        self._asks = False
 
-    def run(self, *, writes: bool, probes: bool = False) -> None:
-        """Take steps until nothing is due soon: all, or without `writes` only reads, or reads and probes."""
-        self._probes = probes
+    def run(self, *, writes: bool, asks: bool = False) -> None:
+        """Take steps until nothing is due soon: all of them, or without `writes` only reads.
+
+        asks:
+            True if requests are sent without `writes`, too.
+        """
+        self._asks = asks
         while True:
             self._collect(seconds=0.0)
             if self._session.is_late():
@@ -147,7 +151,7 @@ class Scheduler:
     def _requests(self, *, writes: bool) -> list[deque[str]]:
         """Return the queues of requests to adapters whose steps may be taken."""
         queue = self._queue
-        return [queue.requests, queue.probes] if writes else [queue.probes] if self._probes else []
+        return [queue.requests, queue.probes] if writes or self._asks else []
 
     def _may_look_at_archive(self) -> bool:
         """Return True if an archive may be copied, read or compared now."""

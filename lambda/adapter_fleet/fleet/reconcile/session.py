@@ -11,6 +11,8 @@ LEASE_SECONDS = 40.0
 _RENEW_SECONDS = 0.8 * LEASE_SECONDS
 
 DRIFT_TRIGGER = "drift"
+SCALING_TRIGGER = "scaling"
+"""An alarm that scales the base model rang: copies may come soon."""
 
 
 class PassHaltedError(Exception):

@@ -13,9 +13,25 @@ class Telemetry(Protocol):
         """Log one change of an adapter."""
 
     def measured(
-        self, generation: Generation, fleet: FleetRecord, *, age: float, throttles: int, drifted: int
+        self,
+        generation: Generation,
+        fleet: FleetRecord,
+        *,
+        age: float,
+        throttles: int,
+        drifted: int,
+        asleep: int,
+        misidentified: int,
     ) -> None:
-        """Emit the fleet's metrics; `age` is how many seconds the fleet has differed from its manifest."""
+        """Emit the fleet's metrics.
+
+        age:
+            For how many seconds the fleet has differed from its manifest.
+        asleep:
+            How many adapters wait for a copy of the base model.
+        misidentified:
+            In the place of how many adapters another answers.
+        """
 
     def trouble(self, text: str) -> None:
         """Log what holds a pass up."""

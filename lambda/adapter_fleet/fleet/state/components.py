@@ -67,7 +67,8 @@ class ObservedBase:
     version:
         A hash that changes when the component gets another model or container.
     copies:
-        How many copies there are, or will be once a change of their number has ended; 0 for none.
+        How many copies there are, or will be once a change of their number has ended. 0 if none answers, or
+        if none will.
     """
 
     live: ObservedComponent

@@ -241,7 +241,9 @@ class FleetRecord:
     base_modified, base_version, hosting:
         The base component's last-modified time, its version, and the declared hosting at the last look.
     base_copies:
-        How many copies of the base model there were at the last look; 0 if it was scaled to zero.
+        How many copies of the base model there were at the last look; 0 if none answered.
+    checked_copies:
+        How many of them were asked whether they have the adapters; None before the first time.
     heartbeat:
         When a pass last showed a sign of life. If another pass follows, when it is due.
     behind_since:
@@ -273,6 +275,7 @@ class FleetRecord:
     base_version: str | None = None
     hosting: str | None = None
     base_copies: int = 1
+    checked_copies: int | None = None
     heartbeat: float = 0.0
     behind_since: float | None = None
     trouble: str | None = None
@@ -283,3 +286,9 @@ class FleetRecord:
 
     def __post_init__(self) -> None:
         bound_texts(self, ("trouble",))
+
+    @property
+    def unchecked_copies(self) -> int:
+        """How many copies of the base model nobody has asked yet whether they have the adapters."""
+        known = self.base_copies if self.checked_copies is None else self.checked_copies
+        return max(0, self.base_copies - known)

@@ -546,6 +546,19 @@ class Fleet(RuleBasedStateMachine):
         faults = self.world.service.faults
         faults.update_refused, faults.one_write_at_a_time = refused, serial
 
+    @rule(copies=st.sampled_from([0, 1, 3]), updating=st.booleans())
+    def scale(self, copies: int, updating: bool) -> None:
+        """Let the number of copies follow the load, also to none; the base may take its time for it."""
+        service = self.world.service
+        base = service.components.get("base")
+        if base is None or base.status not in (Status.IN_SERVICE, Status.UPDATING):
+            return
+        service.copies = copies
+        base.status = Status.UPDATING if updating else Status.IN_SERVICE
+        service._note("base")
+        if copies:
+            self.world.start_machine("scaling")
+
     @rule(name=st.sampled_from(NAMES), stuck=st.booleans())
     def get_stuck(self, name: str, stuck: bool) -> None:
         component = self.world.service.components.get(f"p-{name}")
@@ -661,6 +674,11 @@ class Fleet(RuleBasedStateMachine):
         faults.denied = faults.one_write_at_a_time = faults.update_refused = False
         faults.throttled = faults.lost_before = faults.lost_after = 0
         faults.missing.clear()
+        world.service.copies = max(1, world.service.copies)
+        base = world.service.components.get("base")
+        if base is not None and base.status is Status.UPDATING:
+            base.status = Status.IN_SERVICE
+            world.service._note("base")
         self._swap_back()
         faults.deletion_refused = None
         for uri in [uri for uri, reason in faults.broken.items() if reason in MENDABLE]:

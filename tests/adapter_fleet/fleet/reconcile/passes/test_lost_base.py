@@ -51,7 +51,7 @@ def test_every_adapter_counts_as_drifted_until_it_is_repaired(world: World) -> N
     world.service.add_base()
     world.deploy(*MANY)
     world.settle()
-    assert world.log.metrics[-1] == {"age": 0, "throttles": 0, "drifted": 0}
+    assert {"age": 0, "throttles": 0, "drifted": 0}.items() <= world.log.metrics[-1].items()
 
 
 def test_restored_base_ends_the_trouble(world: World) -> None:

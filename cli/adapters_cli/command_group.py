@@ -1,0 +1,153 @@
+"""The group of all commands: each one is imported when it runs, and has the options of the AWS account.
+
+`adapters --help` and shell completion import no command, so that they start fast.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from adapters_cli.output.exit_codes import BROKEN_PIPE
+
+MARKUP_MODE: Literal["markdown"] = "markdown"
+"""Docstrings of commands have paragraphs. Their line ends mean nothing."""
+
+_PANEL = "AWS"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandModule:
+    """Where a command is: a module of `adapters_cli.commands` with a function of the same name.
+
+    summary:
+        The first sentence of the function's docstring, for the list of commands.
+    """
+
+    module: str
+    summary: str
+
+
+class CommandGroup(TyperGroup):
+    """The commands, which all end quietly on a broken pipe.
+
+    modules:
+        The commands by name, in the order of the list of commands.
+    """
+
+    modules: Mapping[str, CommandModule] = {}
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for command in self.commands.values():
+            command.params += _account_parameters()
+        lazy = {name: _LazyCommand(name, at) for name, at in self.modules.items()}
+        self.commands = {**lazy, **self.commands}
+        self.params += _account_parameters()
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Parse the command line. `--help` prints already here."""
+        with _quiet_broken_pipe():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        with _quiet_broken_pipe():
+            return super().invoke(ctx)
+
+
+class _LazyCommand(TyperCommand):
+    """A command whose module is imported when its command line is parsed."""
+
+    def __init__(self, name: str, at: CommandModule) -> None:
+        super().__init__(name, help=at.summary)
+        self._module = at.module
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Parse the command line of the real command, which is the one that runs."""
+        return self._command.make_context(*arguments, **options)
+
+    @cached_property
+    def _command(self) -> Any:
+        module = importlib.import_module(f"adapters_cli.commands.{self._module}")
+        command = _command_of(getattr(module, self._module), self.name)
+        command.params += _account_parameters()
+        return command
+
+
+@contextmanager
+def _quiet_broken_pipe() -> Iterator[None]:
+    """End without an error if the reader of the output has gone, as with `| head`."""
+    try:
+        yield
+    except (BrokenPipeError, SystemExit) as error:
+        # Rich turns a broken pipe into a SystemExit.
+        if not isinstance(error, BrokenPipeError) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        # Python still writes what is buffered when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(BROKEN_PIPE) from None
+
+
+def _command_of(function: Any, name: str | None) -> Any:
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=MARKUP_MODE)
+    app.command(name)(function)
+    return typer.main.get_command(app)
+
+
+@cache
+def _account_parameters() -> tuple[Any, ...]:
+    return tuple(_command_of(_account_options, None).params)
+
+
+def _choose_region(context: typer.Context, value: str | None) -> None:
+    if value is not None:
+        _choose(context, region=value)
+
+
+def _choose_profile(context: typer.Context, value: str | None) -> None:
+    if value is not None:
+        _choose(context, profile=value)
+
+
+def _choose(context: typer.Context, **settings: str) -> None:
+    # Imported here: `--help` does without.
+    from adapters_cli.aws.account import account_of
+
+    account_of(context).choose(**settings)
+
+
+def _account_options(
+    _region: Annotated[
+        str | None,
+        typer.Option(
+            "--region",
+            metavar="REGION",
+            help="AWS region; else that of the environment or of the profile.",
+            callback=_choose_region,
+            expose_value=False,
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    _profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile",
+            metavar="NAME",
+            help="Profile of the AWS configuration; else AWS_PROFILE.",
+            callback=_choose_profile,
+            expose_value=False,
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """The options that every command has."""

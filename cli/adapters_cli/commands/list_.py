@@ -1,0 +1,166 @@
+"""`adapters list`: the components of every endpoint, whoever they belong to."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any
+
+import typer
+
+from adapter_fleet.common.naming import FLEET_TAG, stack_of
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.components import EndpointComponents, endpoint_names
+from adapters_cli.fleets.fleet_lookup import (
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    newest_generation,
+)
+from adapters_cli.fleets.fleet_status import AdapterState, read_status
+from adapters_cli.output.errors import NoAnswerError, UsageError, reported_errors
+from adapters_cli.output.tables import print_rows
+from adapters_cli.output.text import duration, one_line, print_note, timestamp
+
+_HEADINGS = ("ENDPOINT", "COMPONENT", "KIND", "OWNER", "STATE", "AGE", "REASON")
+_SPARE = ("AGE", "KIND")
+_STATES = {Status.IN_SERVICE: "in service"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """One component.
+
+    kind:
+        `base`, `adapter`, or None if it has gone meanwhile.
+    fleet, stack:
+        The uid or the name of the fleet that owns it, or the stack. An owner by hand has neither.
+    since:
+        When it was created, or since when a fleet has its state.
+    """
+
+    endpoint: str
+    component: str
+    kind: str | None
+    fleet: str | None
+    stack: str | None
+    state: str
+    since: float | None
+    reason: str | None = None
+
+
+def list_(
+    context: typer.Context,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", metavar="NAME", help="One endpoint; else every one.")
+    ] = None,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write each one as a line of JSON.")] = False,
+) -> None:
+    """List the components of every endpoint: those of fleets, of stacks, and foreign ones.
+
+    With a fleet, its endpoint's: the fleet's own ones then have the states of `adapters status`, also those
+    that are not created yet. A component's owner is the one in its tags; one that was created by hand has
+    none.
+
+    Reads the tags of each component, and describes those of no fleet: two calls for each.
+    """
+    with reported_errors():
+        account = account_of(context)
+        given = (stack, fleet, table_name) != (None, None, None)
+        if given and endpoint is not None:
+            raise UsageError("--endpoint and a fleet both say which endpoint; give one of them")
+        if given:
+            rows = _of_fleet(account, stack, fleet, table_name)
+        else:
+            names = [endpoint] if endpoint is not None else endpoint_names(account)
+            rows = [row for name in names for row in _of_endpoint(account, name)]
+        if endpoint is not None and not rows:
+            raise NoAnswerError(f"endpoint '{endpoint}' is not there, or has no component")
+        _print(rows, account.now(), as_json=as_json)
+
+
+def _of_endpoint(account: Account, endpoint: str) -> list[_Row]:
+    """Return the components of an endpoint by name."""
+    components = EndpointComponents(account, endpoint)
+    listed = components.listed()
+    tags = components.tags(listed)
+    # A listing reports no base, and no reason of a failure.
+    unclear = [
+        name
+        for name, live in listed.items()
+        if FLEET_TAG not in tags.get(name, {}) or live.status is Status.FAILED
+    ]
+    described = components.described(unclear)
+    return [
+        _row(endpoint, name, described.get(name) or live, tags.get(name, {}))
+        for name, live in sorted(listed.items())
+    ]
+
+
+def _row(endpoint: str, name: str, live: ObservedComponent, tags: Mapping[str, str]) -> _Row:
+    kind = "adapter" if FLEET_TAG in tags or live.base is not None else "base" if live.described else None
+    return _Row(
+        endpoint=endpoint,
+        component=name,
+        kind=kind,
+        fleet=tags.get(FLEET_TAG),
+        stack=stack_of(tags),
+        state=_STATES.get(live.status, live.status.lower()),
+        since=live.created,
+        reason=live.failure_reason,
+    )
+
+
+def _of_fleet(account: Account, stack: str | None, name: str | None, table: str | None) -> list[_Row]:
+    """Return the components of a fleet's endpoint, and adapters of the fleet that have none yet."""
+    found = find_fleet(account, stack=stack, name=name, table=table)
+    endpoint = newest_generation(found).request.target.endpoint
+    states = {state.component: state for state in read_status(found).adapters}
+    rows = {row.component: row for row in _of_endpoint(account, endpoint)}
+    known = {
+        component: _with_state(rows.get(component), state, endpoint, found.record.name)
+        for component, state in states.items()
+        if component not in rows or rows[component].fleet in (None, found.record.uid)
+    }
+    merged = rows | known
+    return [merged[component] for component in sorted(merged)]
+
+
+def _with_state(row: _Row | None, state: AdapterState, endpoint: str, fleet: str) -> _Row:
+    there = row or _Row(
+        endpoint=endpoint,
+        component=state.component,
+        kind="adapter",
+        fleet=fleet,
+        stack=None,
+        state=state.state,
+        since=state.since,
+    )
+    return replace(there, fleet=fleet, state=state.state, since=state.since, reason=state.reason)
+
+
+def _print(rows: list[_Row], now: float, *, as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(_document(row)))
+        return
+    if not rows:
+        print_note("no endpoint has a component")
+        return
+    print_rows(_HEADINGS, _cells(rows, now), styled=4, spare=_SPARE)
+
+
+def _cells(rows: list[_Row], now: float) -> Iterator[tuple[str, ...]]:
+    for row in rows:
+        owner = f"fleet {row.fleet}" if row.fleet else f"stack {row.stack}" if row.stack else "-"
+        age = "-" if row.since is None else duration(now - row.since)
+        reason = one_line(row.reason or "")
+        yield row.endpoint, row.component, row.kind or "-", owner, row.state, age, reason
+
+
+def _document(row: _Row) -> dict[str, Any]:
+    return {**asdict(row), "since": timestamp(row.since)}

@@ -1,0 +1,133 @@
+"""`adapters preflight`: check the account before a deployment of an environment file."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapters_cli.aws.account import Account, account_of
+from adapters_cli.models.environment_option import (
+    ContextOption,
+    EnvironmentOption,
+    environment_name,
+    read_environment,
+)
+from adapters_cli.output.errors import NoAnswerError, UsageError, error_text, reported_errors
+from adapters_cli.output.exit_codes import FAILED, ONLY_WARNINGS
+from adapters_cli.output.tables import print_rows
+from adapters_cli.output.text import print_note, printable
+from adapters_cli.preflight.deployment import Deployment
+from adapters_cli.preflight.finding import Check, Finding, Verdict
+from adapters_cli.preflight.preflight import check_deployment
+
+_HEADINGS = ("CHECK", "RESULT", "WHAT")
+_PIPE_HEADINGS = ("CHECK", "RESULT", "REMEDY", "WHAT")
+
+
+def preflight(
+    context: typer.Context,
+    environment: EnvironmentOption = None,
+    settings: ContextOption = None,
+    stack: Annotated[
+        str | None,
+        typer.Option(
+            "--stack", metavar="NAME", help="Stack of the app; else MultiAdapterInference-ENVIRONMENT."
+        ),
+    ] = None,
+    qualifier: Annotated[
+        str, typer.Option("--qualifier", metavar="TEXT", help="Qualifier of the CDK's bootstrap stack.")
+    ] = "hnb659fds",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Warnings and what cannot be checked count, too.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Check an account before a deployment of an environment. Nothing is written.
+
+    `adapters preflight -c environment=prod` takes the environment as `cdk deploy` does.
+
+    Each finding says what is wrong and what was got, with the command that mends it. A check that needs a
+    permission which the caller lacks is not checked, and says so.
+
+    Ends with 1 if the deployment would fail. With --strict, ends with 3 if there are only warnings, or
+    something is not checked. Ends with 4 without a region or credentials.
+    """
+    with reported_errors():
+        name = environment_name(environment, settings or [])
+        file = read_environment(name)
+        account = account_of(context)
+        declared, chosen = file.tables.aws.region, account.chosen_region
+        if declared is not None and chosen not in (None, declared):
+            raise UsageError(f"--region should be that of {file.path}, {declared!r}, got {chosen!r}")
+        if declared is not None:
+            account.choose(region=declared)
+        account_id, who, region = _caller(account)
+        wanted = file.tables.aws.account
+        credentials = Check("credentials")
+        if wanted is not None and wanted != account_id:
+            finding = credentials.error(
+                f"'account' of [aws] is {wanted}, got credentials of {account_id} ({who})",
+                "adapters --profile PROFILE preflight, with a profile of that account",
+            )
+            findings = [finding]
+        else:
+            deployment = Deployment(
+                account=account,
+                environment=file.tables,
+                name=name,
+                stack=stack or f"MultiAdapterInference-{file.path.stem}",
+                region=region,
+                account_id=account_id,
+                qualifier=qualifier,
+            )
+            findings = [credentials.ok(f"{who} in {region}"), *check_deployment(deployment)]
+        _print(findings, as_json=as_json)
+        raise typer.Exit(_exit_code(findings, strict=strict))
+
+
+def _caller(account: Account) -> tuple[str, str, str]:
+    """Return the account, the ARN and the region of the credentials. Raises NoAnswerError without them."""
+    try:
+        client = account.client("sts")
+        caller = client.get_caller_identity()
+    except (BotoCoreError, ClientError) as error:
+        raise NoAnswerError(
+            f"the credentials give no answer: {error_text(error)}; 'aws sso login' or 'aws configure' gives"
+            " new ones"
+        ) from None
+    return caller["Account"], caller["Arn"], client.meta.region_name
+
+
+def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
+    counts = Counter(finding.verdict for finding in findings)
+    if as_json:
+        document = {
+            "errors": counts[Verdict.ERROR],
+            "warnings": counts[Verdict.WARNING],
+            "not_checked": counts[Verdict.NOT_CHECKED],
+            "findings": [asdict(finding) for finding in findings],
+        }
+        typer.echo(json.dumps(document, indent=2))
+        return
+    if sys.stdout.isatty():
+        print_rows(_HEADINGS, [(found.check, found.verdict, found.message) for found in findings], styled=1)
+        # Below the table, where a command keeps its line and can be copied.
+        for finding in findings:
+            if finding.remedy is not None:
+                typer.echo(f"\n{finding.check}: to mend it\n  {printable(finding.remedy)}")
+    else:
+        rows = [(found.check, found.verdict, found.remedy or "-", found.message) for found in findings]
+        print_rows(_PIPE_HEADINGS, rows, styled=1)
+    print_note(", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]))
+
+
+def _exit_code(findings: Sequence[Finding], *, strict: bool) -> int:
+    verdicts = {finding.verdict for finding in findings}
+    if Verdict.ERROR in verdicts:
+        return FAILED
+    return ONLY_WARNINGS if strict and verdicts != {Verdict.OK} else 0

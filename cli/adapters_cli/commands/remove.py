@@ -1,0 +1,115 @@
+"""`adapters remove`: remove adapters from a manifest, here or in S3."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.manifest.manifest import ManifestError
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.fleet_lookup import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    manifest_target,
+)
+from adapters_cli.fleets.name_completion import complete_adapter
+from adapters_cli.fleets.orders import FOLLOW_HINT
+from adapters_cli.fleets.preview import preview_manifest
+from adapters_cli.manifests.editable_manifest import EditableManifest
+from adapters_cli.manifests.manifest_file import ManifestFile
+from adapters_cli.manifests.removal import without
+from adapters_cli.output.confirmation import confirm
+from adapters_cli.output.errors import CommandError, UsageError, reported_errors
+from adapters_cli.output.text import counted, few, print_error, print_note
+
+
+def remove(
+    context: typer.Context,
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME", help="Adapters of the manifest.", autocompletion=complete_adapter),
+    ],
+    manifest: Annotated[
+        str | None,
+        typer.Option(
+            "--manifest",
+            "-m",
+            metavar="FILE",
+            help="The manifest, here or in S3; else that of the fleet in S3.",
+            show_default=False,
+        ),
+    ] = None,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Remove adapters from a manifest.
+
+    The rest of the manifest stays as it is, with its comments. A fleet deletes the adapters once it has the
+    manifest: at once for a manifest in S3, and with the next deployment for a file of the app.
+
+    With a fleet, nothing is written if its guard against deletions would refuse the manifest.
+    """
+    with reported_errors():
+        account = account_of(context)
+        found = None
+        if (stack, fleet, table_name) != (None, None, None) or manifest is None:
+            found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+        target = None if found is None else manifest_target(found)
+        editable = EditableManifest.of(manifest or _of_fleet(found, target), account)
+        try:
+            text = without(editable.read(), names, where=editable.where, folder=editable.folder)
+        except ManifestError as error:
+            raise CommandError(str(error)) from None
+        unique = list(dict.fromkeys(names))
+        if found is not None and target is not None:
+            _check_guard(found, target, text, editable)
+        confirm(
+            f"Remove {counted(len(unique), 'adapter')} ({few(unique)}) from {editable.where}?",
+            "nothing is removed",
+            yes=yes,
+        )
+        editable.update(lambda present: without(present, names, where=editable.where, folder=editable.folder))
+        if as_json:
+            typer.echo(json.dumps({"manifest": editable.where, "removed": unique}, indent=2))
+        else:
+            typer.echo(f"{counted(len(unique), 'adapter')} removed from {editable.where}")
+        print_note(_next_step(editable, target))
+
+
+def _of_fleet(fleet: Fleet | None, target: Target | None) -> str:
+    """Return the URI of a fleet's own manifest. Raises CommandError if it belongs to a deployment."""
+    if fleet is None or target is None:
+        raise UsageError("which manifest? Give --manifest, or a fleet's --stack")
+    if target.manifest is None:
+        raise CommandError(
+            f"the manifest of fleet '{fleet.record.name}' belongs to its stack; give its file with --manifest"
+        )
+    return target.manifest
+
+
+def _check_guard(fleet: Fleet, target: Target, text: bytes, manifest: EditableManifest) -> None:
+    """Raise CommandError if the fleet would refuse the manifest."""
+    file = ManifestFile.of(text, target, fleet.registry, where=manifest.where, folder=manifest.folder)
+    desired, _ = file.desired(target)
+    preview = preview_manifest(fleet, target, desired)
+    if preview.refused is not None:
+        raise CommandError(f"nothing is removed, as the fleet would refuse it: {preview.refused}")
+    if preview.trouble is not None:
+        print_error(preview.trouble)
+
+
+def _next_step(manifest: EditableManifest, target: Target | None) -> str:
+    if target is not None and target.manifest == manifest.where:
+        return f"the fleet deletes them; {FOLLOW_HINT}"
+    if manifest.folder is None:
+        return "the fleet of this manifest deletes them, unless its guard against deletions refuses it"
+    if target is not None and target.manifest is not None:
+        return f"'adapters apply {manifest.where}' deletes them"
+    return "the next deployment deletes them; 'adapters plan' shows what it would do"

@@ -1,0 +1,224 @@
+"""`adapters usage`: requests, tokens and cost of every adapter, by day."""
+
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.adapter_lookup import BASE
+from adapters_cli.fleets.fleet_lookup import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    newest_generation,
+)
+from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.fleets.price_list import PriceList
+from adapters_cli.fleets.usage import (
+    ANSWERED,
+    DAY,
+    TokenPattern,
+    Usage,
+    grouped,
+    read_usage,
+    share_cost,
+    summed,
+)
+from adapters_cli.output.errors import option_errors, reported_errors
+from adapters_cli.output.tables import print_rows, table
+from adapters_cli.output.text import print_note
+
+_HEADINGS = ("WHO", "REQUESTS", "PROMPT", "COMPLETION", "COST", "SHARE")
+_SPARE = ("PROMPT", "COMPLETION", "COST")
+_CSV = ("day", "who", "requests", "prompt_tokens", "completion_tokens", "cost", "currency", "prices_of")
+_LENGTHS = {"h": 3600.0, "d": DAY}
+_LENGTH = re.compile(r"([1-9][0-9]*)([hd])")
+_GROUPS = {"adapter", "prompt", "completion"}
+_BAR = 20
+
+
+def usage(
+    context: typer.Context,
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="How far to look back: 12h, 7d; days begin in UTC.")
+    ] = "7d",
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by", metavar="TAG", help="Sum by the value of a tag; else by adapter.", show_default=False
+        ),
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            "--prices", metavar="FILE", help="TOML file with date, currency and [hourly].", show_default=False
+        ),
+    ] = None,
+    tokens: Annotated[
+        str | None,
+        typer.Option(
+            "--tokens",
+            metavar="REGEX",
+            help="Lines of the container's log, with groups adapter, prompt and completion.",
+            show_default=False,
+        ),
+    ] = None,
+    containing: Annotated[
+        str | None,
+        typer.Option(
+            "--containing", metavar="TEXT", help="A text of each line of --tokens.", show_default=False
+        ),
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV: a line for each day.")] = False,
+    stack: StackOption = None,
+    fleet: FleetOption = None,
+    table_name: TableOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+) -> None:
+    """Show the requests, tokens and cost of every adapter of a fleet.
+
+    Requests are CloudWatch's. Tokens are those that the container's log tells; most containers tell none.
+    The cost is that of the endpoint's instances, shared out by tokens, or by requests on days without any.
+    Prices come from a file of yours.
+    """
+    if as_csv and as_json:
+        raise typer.BadParameter("--csv and --json are both for programs; give one of them")
+    with reported_errors():
+        account = account_of(context)
+        with option_errors():
+            length, pattern = _seconds(since), _pattern(tokens, containing)
+        price_list = None if prices is None else PriceList.read(prices)
+        found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+        target = newest_generation(found).request.target
+        names, keys = _names(found, by)
+        end = account.now()
+        start = _begin(end, length)
+        components = names | {target.base: BASE}
+        used = read_usage(account, components, target.base, start, end, pattern)
+        if price_list is not None:
+            share_cost(account, target.endpoint, used, price_list, (start, end))
+        days = grouped(used, keys | {target.base: BASE})
+        if as_csv:
+            typer.echo(_csv(days, price_list), nl=False)
+        elif as_json:
+            typer.echo(json.dumps(_document(days, price_list), indent=2))
+        else:
+            _print(summed(days.values()), price_list)
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds of a length such as 7d. Raises ValueError."""
+    found = _LENGTH.fullmatch(text)
+    if found is None:
+        raise ValueError(f"'--since' should be a time such as 12h or 7d, got {text!r}")
+    return int(found[1]) * _LENGTHS[found[2]]
+
+
+def _begin(end: float, length: float) -> float:
+    """Return the begin of a length of whole days or hours of which the present one is the last."""
+    unit = _LENGTHS["h"] if length % DAY else DAY
+    return (end // unit + 1) * unit - length
+
+
+def _pattern(tokens: str | None, text: str | None) -> TokenPattern:
+    """Return how the container tells tokens. Raises ValueError."""
+    if tokens is None:
+        if text is not None:
+            raise ValueError("'--containing' should be given with --tokens only")
+        return ANSWERED
+    try:
+        pattern = re.compile(tokens)
+    except re.error as error:
+        raise ValueError(f"'--tokens' should be a regular expression, got {tokens!r}: {error}") from None
+    if lacking := sorted(_GROUPS - pattern.groupindex.keys()):
+        raise ValueError(
+            f"'--tokens' should have the groups (?P<{'>…) and (?P<'.join(lacking)}>…), got {tokens!r}"
+        )
+    return TokenPattern(text=text or "", pattern=pattern)
+
+
+def _names(fleet: Fleet, by: str | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the adapters' names by component, and the keys to sum by: the names, or values of a tag."""
+    newest = newest_generation(fleet)
+    tags = newest.request.target.tags
+    adapters = desired_by(fleet.registry, in_force(fleet.registry, newest)).adapters
+    names = {record.component: record.name for record in fleet.registry.records().values()}
+    names |= {adapter.component: adapter.name for adapter in adapters}
+    if by is None:
+        return names, names
+    values = {adapter.component: {**tags, **adapter.tags}.get(by, "-") for adapter in adapters}
+    return names, {component: values.get(component, "-") for component in names}
+
+
+def _print(total: Mapping[str, Usage], prices: PriceList | None) -> None:
+    weights = _weights(total)
+    most = max(weights.values(), default=0.0)
+    rows = [
+        (
+            who,
+            f"{usage.requests:,.0f}",
+            f"{usage.prompt_tokens:,}",
+            f"{usage.completion_tokens:,}",
+            "-" if usage.cost is None else f"{usage.cost:,.2f}",
+            _picture(weights[who], most) if sys.stdout.isatty() else f"{weights[who]:.4f}",
+        )
+        for who, usage in total.items()
+    ]
+    if sys.stdout.isatty():
+        Console().print(table(_HEADINGS, rows, styled=0, spare=_SPARE, text=False))
+    else:
+        print_rows(_HEADINGS, rows, styled=0)
+    if prices is not None:
+        print_note(f"costs in {prices.currency}, by the prices of {prices.date}")
+
+
+def _weights(total: Mapping[str, Usage]) -> dict[str, float]:
+    """Return each one's share of the tokens, or of the requests if there are no tokens."""
+    uses = {who: float(usage.tokens) for who, usage in total.items()}
+    if not any(uses.values()):
+        uses = {who: usage.requests for who, usage in total.items()}
+    everything = sum(uses.values())
+    return {who: use / everything if everything else 0.0 for who, use in uses.items()}
+
+
+def _picture(share: float, most: float) -> str:
+    length = round(_BAR * share / most) if most else 0
+    return f"{100 * share:5.1f} % {'█' * length}"
+
+
+def _lines(days: Mapping[str, Mapping[str, Usage]]) -> Iterable[tuple[str, str, Usage]]:
+    for day, of_day in days.items():
+        for who in sorted(of_day):
+            yield day, who, of_day[who]
+
+
+def _csv(days: Mapping[str, Mapping[str, Usage]], prices: PriceList | None) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_CSV)
+    for day, who, use in _lines(days):
+        cost = "" if use.cost is None else f"{use.cost:.6f}"
+        tokens = (use.prompt_tokens, use.completion_tokens)
+        of_prices = ("", "") if prices is None else (prices.currency, prices.date.isoformat())
+        writer.writerow([day, who, f"{use.requests:.0f}", *tokens, cost, *of_prices])
+    return text.getvalue()
+
+
+def _document(days: Mapping[str, Mapping[str, Usage]], prices: PriceList | None) -> dict[str, Any]:
+    return {
+        "currency": None if prices is None else prices.currency,
+        "prices_of": None if prices is None else prices.date.isoformat(),
+        "days": [{"day": day, "who": who, **asdict(use)} for day, who, use in _lines(days)],
+        "total": [{"who": who, **asdict(use)} for who, use in summed(days.values()).items()],
+    }

@@ -1,0 +1,122 @@
+"""Removing adapters from a manifest that people write: no other character changes.
+
+As with `edit`, a YAML document is changed as text at the positions that the parser reports, and the new text
+must have exactly the intended meaning. Comments above an adapter stay; those on its lines go with it.
+"""
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from adapter_fleet.documents.yaml_reader import YAML_LOADER
+from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapters_cli.output.errors import CommandError
+
+
+def without(text: bytes, names: Collection[str], *, where: str, folder: Path | None) -> bytes:
+    """Return a manifest without these adapters. Names are compared without regard to case.
+
+    Raises ManifestError if the manifest has mistakes. Raises CommandError for a name that it does not have,
+    and if the change would concern other adapters, such as through a YAML alias.
+    """
+    before = Manifest.parse(text, where=where, folder=folder)
+    wanted = {name.casefold() for name in names}
+    known = {adapter.name.casefold() for adapter in before.adapters}
+    if unknown := [name for name in names if name.casefold() not in known]:
+        raise CommandError("\n".join(f"{where}: there is no adapter '{name}'" for name in unknown))
+    indexes = [index for index, adapter in enumerate(before.adapters) if adapter.name.casefold() in wanted]
+    source = text.decode("utf-8-sig")
+    made = _json_without(source, indexes)
+    if made is None:
+        made = _yaml_without(source, indexes)
+    kept = [adapter for adapter in before.adapters if adapter.name.casefold() not in wanted]
+    if made is None or not _means(made.encode(), before, kept, where, folder):
+        raise CommandError(
+            f"{where}: they cannot be removed without changing what it says of others, as where an alias (*…)"
+            " stands for a part of one; write such parts out, and remove them again"
+        )
+    return made.encode()
+
+
+def _means(text: bytes, before: Manifest, kept: list[Any], where: str, folder: Path | None) -> bool:
+    try:
+        after = Manifest.parse(text, where=where, folder=folder)
+    except ManifestError:
+        return False
+    return list(after.adapters) == kept and after.base_model == before.base_model
+
+
+def _json_without(text: str, indexes: Sequence[int]) -> str | None:
+    """Return the changed document; None if it is no JSON."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    document["adapters"] = [entry for index, entry in enumerate(document["adapters"]) if index not in indexes]
+    indent = re.match(r"\s*\{\r?\n([ \t]+)", text)
+    end = text[len(text.rstrip()) :]
+    return json.dumps(document, indent=indent and indent.group(1), ensure_ascii=False) + end
+
+
+def _yaml_without(text: str, indexes: Sequence[int]) -> str | None:
+    """Return the changed text; None if the document is no mapping."""
+    root = yaml.compose(text, Loader=YAML_LOADER)
+    if not isinstance(root, yaml.MappingNode):
+        return None
+    adapters = {key.value: value for key, value in root.value}["adapters"]
+    entries: list[yaml.Node] = adapters.value
+    if len(indexes) == len(entries):
+        start = adapters.start_mark.index
+        empty = "[]" if adapters.flow_style else " []"
+        start = start if adapters.flow_style else len(text[:start].rstrip())
+        return f"{text[:start]}{empty}{text[_end(text, adapters) :]}"
+    cuts = _flow_cuts(text, entries, indexes) if adapters.flow_style else _block_cuts(text, entries, indexes)
+    for start, end in reversed(cuts):
+        text = text[:start] + text[end:]
+    return text
+
+
+def _block_cuts(text: str, entries: Sequence[yaml.Node], indexes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the lines of entries, each from its dash to the end of its last line."""
+    cuts = []
+    for entry in (entries[index] for index in indexes):
+        dash = text.rfind("-", 0, entry.start_mark.index)
+        end = text.find("\n", _end(text, entry))
+        cuts.append((text.rfind("\n", 0, dash) + 1, len(text) if end < 0 else end + 1))
+    return cuts
+
+
+def _flow_cuts(text: str, entries: Sequence[yaml.Node], indexes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return entries of a list in brackets, each with the comma behind it.
+
+    The last ones go together, with the comma before them. One entry at least stays.
+    """
+    last_kept = max(set(range(len(entries))) - set(indexes))
+    cuts = [
+        (entries[index].start_mark.index, entries[index + 1].start_mark.index)
+        for index in indexes
+        if index < last_kept
+    ]
+    if last_kept + 1 < len(entries):
+        cuts.append((_end(text, entries[last_kept]), _end(text, entries[-1])))
+    return cuts
+
+
+def _end(text: str, node: yaml.Node) -> int:
+    """Return the end of a node after its last character.
+
+    The parser's end mark of a block collection is the start of the next token.
+    """
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        if isinstance(last, tuple):
+            key, last = last
+            if last.start_mark.index < key.start_mark.index:
+                return int(key.end_mark.index)  # an alias: its node is at the anchor
+        return _end(text, last)
+    start, end = node.start_mark.index, node.end_mark.index
+    return int(start + len(text[start:end].rstrip()))

@@ -1,0 +1,107 @@
+"""Checks that the instance type is offered, and that the quota suffices."""
+
+from collections.abc import Iterator
+from math import inf
+from typing import Any
+
+from adapters_cli.aws.components import endpoint_names
+from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.preflight.deployment import Deployment
+from adapters_cli.preflight.finding import Check, Finding
+
+_SERVICE = "sagemaker"
+
+
+def check_instance_type(deployment: Deployment) -> Iterator[Finding]:
+    """Look for the zones in which EC2 offers the instance type; those of the subnets, if there are some.
+
+    SageMaker does not list what it offers. Its types are those of EC2, so this is a warning.
+    """
+    check, ec2 = Check("instance-type"), deployment.client("ec2")
+    name = deployment.environment.endpoint.instance_type
+    plain = name.removeprefix("ml.")
+    filters = [{"Name": "instance-type", "Values": [plain]}]
+    pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
+        LocationType="availability-zone", Filters=filters
+    )
+    zones = {offered["Location"] for page in pages for offered in page["InstanceTypeOfferings"]}
+    command = (
+        "aws ec2 describe-instance-type-offerings --location-type availability-zone"
+        f" --filters Name=instance-type,Values={plain} --region {deployment.region}"
+    )
+    if not zones:
+        yield check.warning(
+            f"EC2 offers no {plain} in {deployment.region}, so SageMaker hardly has {name}", command
+        )
+        return
+    network = deployment.environment.network
+    if network is not None:
+        subnets = ec2.describe_subnets(Filters=[{"Name": "subnet-id", "Values": network.subnets}])["Subnets"]
+        ours = {subnet["AvailabilityZone"] for subnet in subnets if subnet["SubnetId"] in network.subnets}
+        if ours and not ours & zones:
+            yield check.warning(
+                f"the subnets are in {_listed(ours)}, and EC2 offers {plain} in {_listed(zones)} only",
+                command,
+            )
+            return
+    yield check.ok(f"EC2 offers {plain} in {_listed(zones)}")
+
+
+def check_quota(deployment: Deployment) -> Iterator[Finding]:
+    """Compare the instances with the account's quota and with those of its other endpoints."""
+    check, instance_type = Check("quota"), deployment.environment.endpoint.instance_type
+    name = f"{instance_type} for endpoint usage"
+    quotas = deployment.client("service-quotas")
+    quota = _quota(quotas, "list_service_quotas", name) or _quota(
+        quotas, "list_aws_default_service_quotas", name
+    )
+    if quota is None:
+        yield check.warning(
+            f"Service Quotas in {deployment.region} has no '{name}', so it may not be offered there",
+            f"aws service-quotas list-service-quotas --service-code {_SERVICE} --region {deployment.region}"
+            f" --query \"Quotas[?QuotaName=='{name}']\"",
+        )
+        return
+    used = _used_elsewhere(deployment, instance_type)
+    most, value = deployment.most_instances, float(quota.get("Value", inf))
+    what = f"{most} {instance_type} of this endpoint and {used} of others; the quota is {value:g}"
+    if used + most <= value:
+        yield check.ok(what)
+        return
+    yield check.error(
+        f"the quota '{name}' is too low: {what}",
+        f"aws service-quotas request-service-quota-increase --service-code {_SERVICE}"
+        f" --quota-code {quota['QuotaCode']} --desired-value {used + most} --region {deployment.region}",
+    )
+
+
+def _quota(client: Any, operation: str, name: str) -> dict[str, Any] | None:
+    for page in client.get_paginator(operation).paginate(ServiceCode=_SERVICE):
+        for quota in page["Quotas"]:
+            if quota["QuotaName"] == name:
+                return dict(quota)
+    return None
+
+
+def _used_elsewhere(deployment: Deployment, instance_type: str) -> int:
+    """Count the instances of that type of endpoints that are not the stack's own."""
+    sagemaker = deployment.client("sagemaker")
+    names = [name for name in endpoint_names(deployment.account) if not deployment.has_endpoint(name)]
+
+    def used(name: str) -> int:
+        endpoint = sagemaker.describe_endpoint(EndpointName=name)
+        config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
+        types = {
+            variant["VariantName"]: variant.get("InstanceType") for variant in config["ProductionVariants"]
+        }
+        return sum(
+            variant.get("CurrentInstanceCount", 0)
+            for variant in endpoint.get("ProductionVariants", ())
+            if types.get(variant["VariantName"]) == instance_type
+        )
+
+    return sum(read_each(names, used).values())
+
+
+def _listed(zones: set[str]) -> str:
+    return ", ".join(sorted(zones))

@@ -1,0 +1,161 @@
+"""Checks of the base model: that its files are all in the bucket, and that it fits the accelerators."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from botocore.exceptions import ClientError
+
+from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.serving.capacity import Workload
+from adapter_fleet.serving.engine_settings import EngineSettings
+from adapter_fleet.serving.instance_types import INSTANCES
+from adapter_fleet.serving.model_shape import ModelShape, known_shape
+from adapters_cli.models.base_model_option import BaseModelOption
+from adapters_cli.models.capacity_report import CapacityReport, Placement
+from adapters_cli.output.errors import UsageError
+from adapters_cli.output.text import few
+from adapters_cli.preflight.deployment import Deployment
+from adapters_cli.preflight.finding import Check, Finding
+
+_CONFIG = "config.json"
+_INDEX = "model.safetensors.index.json"
+_WEIGHTS = (".safetensors", ".bin", ".pt")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "tekken.json")
+_MAX_INDEX_BYTES = 64 * 1024**2
+_LARGER = 3
+
+
+def check_model(deployment: Deployment) -> Iterator[Finding]:
+    """Look for configuration, weights and tokenizer in the bucket; for every shard that the index names."""
+    check, model = Check("model"), deployment.environment.base_model
+    if model.bucket is None:
+        where = "a directory, which synth checks" if model.directory is not None else f"the hub: {model.hub}"
+        yield check.ok(f"the base model comes from {where}")
+        return
+    prefix = _folder(model.prefix)
+    where = f"s3://{model.bucket}/{prefix}"
+    remedy = f"adapters pull {model.name or 'MODEL'} {where}"
+    try:
+        sizes = _sizes(deployment, model.bucket, prefix)
+    except ClientError as error:
+        if code_of(error) != "NoSuchBucket":
+            raise
+        yield check.not_checked(f"there is no bucket '{model.bucket}'")
+        return
+    lacking = [] if _CONFIG in sizes else [_CONFIG]
+    weights = [name for name in sizes if name.endswith(_WEIGHTS)]
+    if not weights:
+        lacking.append("weights (*.safetensors)")
+    if _INDEX in sizes:
+        lacking += [name for name in _shards(deployment, model.bucket, prefix) if name not in sizes]
+    if empty := [name for name in (*weights, _CONFIG) if sizes.get(name) == 0]:
+        yield check.error(f"{where} has empty files: {few(empty)}", remedy)
+    if lacking:
+        yield check.error(f"{where} is no whole model, as it lacks {few(lacking)}", remedy)
+    elif not any(name in sizes for name in _TOKENIZERS):
+        yield check.warning(f"{where} has no tokenizer that is known ({few(_TOKENIZERS, 5)})", remedy)
+    elif not empty:
+        total = sum(sizes[name] for name in weights)
+        yield check.ok(f"{where} has {len(weights)} files of weights, {total / 1e9:.1f} GB")
+
+
+def check_secret(deployment: Deployment) -> Iterator[Finding]:
+    """Look for the secret with the token for the hub."""
+    check, secret = Check("secret"), deployment.environment.base_model.token_secret
+    if secret is None:
+        yield check.ok("no token is used")
+        return
+    try:
+        found = deployment.client("secretsmanager").describe_secret(SecretId=secret)
+    except ClientError as error:
+        if code_of(error) != "ResourceNotFoundException":
+            raise
+        yield check.error(
+            f"there is no secret '{secret}' in {deployment.region}",
+            f"aws secretsmanager create-secret --name {secret} --secret-string file://token.txt"
+            f" --region {deployment.region}",
+        )
+        return
+    if found.get("DeletedDate") is not None:
+        yield check.error(
+            f"the secret '{secret}' is about to be deleted",
+            f"aws secretsmanager restore-secret --secret-id {secret} --region {deployment.region}",
+        )
+        return
+    yield check.ok(f"the secret '{secret}' exists")
+
+
+def check_memory(deployment: Deployment) -> Iterator[Finding]:
+    """Count the memory of a copy, as `adapters capacity` does."""
+    check, environment = Check("memory"), deployment.environment
+    instance = INSTANCES.get(environment.endpoint.instance_type)
+    if instance is None:
+        yield check.not_checked(f"nothing is known of {environment.endpoint.instance_type}")
+        return
+    try:
+        name, shape = _shape(deployment)
+    except UsageError as error:
+        yield check.not_checked(str(error))
+        return
+    if shape is None:
+        yield check.not_checked(f"the dimensions of {name!r} are not known")
+        return
+    container = environment.container
+    workload = Workload(
+        shape=shape,
+        lora=environment.lora,
+        engine=EngineSettings.from_environment(container.environment, container.release.variables),
+    )
+    command = f"adapters capacity --environment {deployment.name}"
+    try:
+        sizing = workload.on(instance, environment.copies.accelerators or instance.accelerators)
+    except ValueError as error:
+        yield check.error(str(error), command)
+        return
+    report = CapacityReport(
+        model=name, workload=workload, sizing=sizing, larger=(), adapters=None, placement=Placement()
+    )
+    if report.fits:
+        yield check.ok(f"{name} on {instance.name}: {report.verdict}")
+        return
+    larger = [copy.instance.name for copy in workload.on_larger(sizing) if copy.memory.fits][:_LARGER]
+    hint = f"; it would fit {', '.join(larger)}" if larger else ""
+    yield check.error(f"{name} on {instance.name}: {report.verdict}{hint}", command)
+
+
+def _shape(deployment: Deployment) -> tuple[str, ModelShape | None]:
+    """Return the base model's name, and its shape if it is known."""
+    model = deployment.environment.base_model
+    where = str(model.directory) if model.directory is not None else None
+    name = model.name or model.hub or where or ""
+    if where is None and (shape := known_shape(name)) is not None:
+        return name, shape
+    if model.bucket is not None:
+        where = f"s3://{model.bucket}/{_folder(model.prefix)}"
+    if where is None:
+        return name, None
+    read = BaseModelOption.read(where, deployment.account)
+    return model.name or read.facts.name or where, read.shape
+
+
+def _folder(prefix: str) -> str:
+    return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+
+def _sizes(deployment: Deployment, bucket: str, prefix: str) -> Mapping[str, int]:
+    """Return the sizes of a folder's objects by name."""
+    pages = deployment.account.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return {
+        found["Key"].removeprefix(prefix): found["Size"]
+        for page in pages
+        for found in page.get("Contents", ())
+    }
+
+
+def _shards(deployment: Deployment, bucket: str, prefix: str) -> list[str]:
+    """Return the files that the index of the weights names. Raises ValueError if it is no index."""
+    read = deployment.account.s3.get_object(Bucket=bucket, Key=f"{prefix}{_INDEX}")["Body"]
+    try:
+        return sorted(set(json.loads(read.read(_MAX_INDEX_BYTES))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError(f"s3://{bucket}/{prefix}{_INDEX} is no index of weights") from None

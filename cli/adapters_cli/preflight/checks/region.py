@@ -1,0 +1,96 @@
+"""Checks that the region has SageMaker, the resource type and the container."""
+
+from collections.abc import Iterator
+
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
+from adapters_cli.output.errors import error_text
+from adapters_cli.preflight.deployment import Deployment
+from adapters_cli.preflight.finding import Check, Finding
+
+RESOURCE_TYPE = "AWS::SageMaker::InferenceComponent"
+
+_PERHAPS_WITHOUT_TYPE = ("us-west-1", "eu-west-3", "us-gov-", "cn-")
+"""Regions whose list of CloudFormation types lacks it. The lists are noisy, so DescribeType counts more."""
+
+
+def check_service(deployment: Deployment) -> Iterator[Finding]:
+    """Ask SageMaker for one inference component."""
+    check = Check("service")
+    try:
+        deployment.client("sagemaker").list_inference_components(MaxResults=1)
+    except EndpointConnectionError as error:
+        yield check.error(
+            f"SageMaker in {deployment.region} cannot be reached: {error}", _elsewhere(deployment.region)
+        )
+    else:
+        yield check.ok(f"SageMaker in {deployment.region} lists inference components")
+
+
+def check_resource_type(deployment: Deployment) -> Iterator[Finding]:
+    """Ask CloudFormation for the type of inference components."""
+    check, region = Check("resource-type"), deployment.region
+    try:
+        deployment.account.cloudformation.describe_type(Type="RESOURCE", TypeName=RESOURCE_TYPE)
+    except ClientError as error:
+        if code_of(error) in ("TypeNotFoundException", "CFNRegistryException"):
+            yield check.error(
+                f"CloudFormation in {region} has no type {RESOURCE_TYPE}: {error_text(error)}",
+                _elsewhere(region),
+            )
+        elif region.startswith(_PERHAPS_WITHOUT_TYPE):
+            yield check.warning(
+                f"CloudFormation in {region} may have no type {RESOURCE_TYPE}, and DescribeType gives no"
+                f" answer: {error_text(error)}",
+                f"aws cloudformation describe-type --type RESOURCE --type-name {RESOURCE_TYPE}"
+                f" --region {region}",
+            )
+        else:
+            yield check.not_checked(error_text(error))
+    else:
+        yield check.ok(f"CloudFormation in {region} has {RESOURCE_TYPE}")
+
+
+def check_image(deployment: Deployment) -> Iterator[Finding]:
+    """Look for the container's image in AWS's registry of the region."""
+    check, region = Check("image"), deployment.region
+    release = deployment.environment.container.release
+    account = REGISTRY_ACCOUNTS.get(region)
+    if account is None or region not in release.regions:
+        yield check.error(
+            f"AWS is not known to publish {release.title} ({release.repository}:{release.tag}) in {region}",
+            _elsewhere("us-east-1"),
+        )
+        return
+    where = f"{release.repository}:{release.tag} of account {account} in {region}"
+    command = (
+        f"aws ecr batch-get-image --registry-id {account} --repository-name {release.repository}"
+        f" --image-ids imageTag={release.tag} --region {region}"
+    )
+    try:
+        found = deployment.client("ecr").batch_get_image(
+            registryId=account,
+            repositoryName=release.repository,
+            imageIds=[{"imageTag": release.tag}],
+        )
+    except ClientError as error:
+        if code_of(error) != "RepositoryNotFoundException":
+            raise
+        yield check.error(f"there is no image {where}: {error_text(error)}", command)
+        return
+    if found.get("images"):
+        yield check.ok(f"{where} exists")
+        return
+    reasons = "; ".join(failure.get("failureReason", "") for failure in found.get("failures", ()))
+    yield check.error(
+        f"there is no image {where}{f': {reasons}' if reasons else ''}; another 'lmi_version' or"
+        " 'vllm_version' may be there",
+        f"aws ecr describe-images --registry-id {account} --repository-name {release.repository}"
+        f" --region {region}",
+    )
+
+
+def _elsewhere(region: str) -> str:
+    return f"set 'region' of [aws] to another one than {region}, such as eu-central-1"

@@ -1,0 +1,181 @@
+"""Checks of the buckets: that they exist in the region, and that the keys which the environment names do."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.common.s3_uri import bucket_and_key
+from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapter_fleet.manifest.manifest_adapter import BucketArtifact, S3Artifact
+from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.output.text import counted, few
+from adapters_cli.preflight.deployment import Deployment
+from adapters_cli.preflight.finding import Check, Finding
+
+_GONE = ("404", "NoSuchBucket", "NoSuchKey", "NotFound")
+_DENIED = ("403", "AccessDenied", "Forbidden")
+_NO_POLICY = "NoSuchBucketPolicy"
+_NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
+
+
+def check_buckets(deployment: Deployment) -> Iterator[Finding]:
+    """Look for each bucket: its region, its policy's denials and its key."""
+    check = Check("bucket")
+    for name in deployment.buckets:
+        try:
+            head = deployment.account.s3.head_bucket(Bucket=name)
+        except ClientError as error:
+            yield _unreachable(check, deployment, name, error)
+            continue
+        region = head.get("BucketRegion") or head["ResponseMetadata"]["HTTPHeaders"].get(
+            "x-amz-bucket-region"
+        )
+        if region and region != deployment.region:
+            yield check.error(
+                f"bucket '{name}' should be in {deployment.region}, where the endpoint is, got {region}",
+                f"aws s3 sync s3://{name} s3://NEW-BUCKET --source-region {region}"
+                f" --region {deployment.region}",
+            )
+            continue
+        found = [*_denials(check, deployment, name), *_own_key(check, deployment, name)]
+        yield from found or [check.ok(f"bucket '{name}' is in {deployment.region}")]
+
+
+def check_objects(deployment: Deployment) -> Iterator[Finding]:
+    """Look for the archives and manifests in S3 that the environment and its manifests name."""
+    check, environment = Check("object"), deployment.environment
+    manifests = [f"s3://{fleet.bucket}/{fleet.key}" for fleet in environment.fleets.values() if fleet.bucket]
+    archives = [adapter.uri for adapter in environment.adapters.values() if adapter.uri is not None]
+    for fleet in environment.fleets.values():
+        if fleet.manifest is not None:
+            try:
+                manifest = Manifest.parse(
+                    fleet.manifest.read_bytes(), where=str(fleet.manifest), folder=fleet.manifest.parent
+                )
+            except (ManifestError, OSError) as error:
+                yield check.error(str(error), f"adapters check {fleet.manifest}")
+                continue
+            archives += _archives(manifest, fleet.buckets)
+    named = list(dict.fromkeys([*manifests, *archives]))
+    buckets = read_each({bucket_and_key(uri)[0] for uri in named}, lambda name: _bucket(deployment, name))
+    wanted = [uri for uri in named if buckets[bucket_and_key(uri)[0]]]
+    if nowhere := sorted(name for name, there in buckets.items() if not there):
+        yield check.not_checked(f"there is no bucket {few(nowhere)}")
+    states = read_each(wanted, lambda uri: _state(deployment, uri))
+    missing = [uri for uri, state in states.items() if state in _GONE]
+    denied = [uri for uri, state in states.items() if state in _DENIED]
+    if lost := [uri for uri in missing if uri in manifests]:
+        yield check.error(
+            f"there is no manifest {few(lost)}", f"adapters publish s3://BUCKET/PREFIX --manifest {lost[0]}"
+        )
+    if lost := [uri for uri in missing if uri not in manifests]:
+        yield check.error(
+            f"there is no archive {few(lost)}",
+            f"adapters publish {_publishing_place(lost[0])} DIRECTORY…",
+        )
+    if denied:
+        yield check.not_checked(f"the caller may not read {few(denied)}")
+    if not missing and not denied and not nowhere:
+        yield check.ok(f"{counted(len(wanted), 'object')} in S3" if wanted else "none is named")
+
+
+def _bucket(deployment: Deployment, name: str) -> bool:
+    """Tell whether a bucket is there, as far as the caller may know."""
+    try:
+        deployment.account.s3.head_bucket(Bucket=name)
+    except ClientError as error:
+        return code_of(error) not in _GONE
+    return True
+
+
+def _publishing_place(uri: str) -> str:
+    """Return where `adapters publish` puts an archive there: two folders up, PREFIX/NAME/ARCHIVE."""
+    bucket, key = bucket_and_key(uri)
+    prefix = "/".join(key.split("/")[:-2])
+    return f"s3://{bucket}/{prefix}".rstrip("/")
+
+
+def _unreachable(check: Check, deployment: Deployment, name: str, error: ClientError) -> Finding:
+    if code_of(error) in _GONE:
+        return check.error(
+            f"there is no bucket '{name}'", f"aws s3 mb s3://{name} --region {deployment.region}"
+        )
+    if code_of(error) in _DENIED:
+        return check.not_checked(f"the caller may not read bucket '{name}', or it is another account's")
+    raise error
+
+
+def _denials(check: Check, deployment: Deployment, name: str) -> Iterator[Finding]:
+    """Yield a warning for statements of the bucket's policy that deny reading to everyone."""
+    try:
+        policy = json.loads(deployment.account.s3.get_bucket_policy(Bucket=name)["Policy"])
+    except ClientError as error:
+        if code_of(error) != _NO_POLICY and code_of(error) not in _DENIED:
+            raise
+        return
+    for statement in _listed(policy.get("Statement")):
+        if _denies_reading(statement):
+            condition = json.dumps(statement.get("Condition", {}))
+            yield check.warning(
+                f"the policy of bucket '{name}' denies everyone to read, on the condition {condition}; see"
+                " whether the execution role is let through",
+                f"aws s3api get-bucket-policy --bucket {name}",
+            )
+
+
+def _denies_reading(statement: Mapping[str, Any]) -> bool:
+    """Tell whether a statement denies GetObject to everyone, but for requests without TLS."""
+    principal = statement.get("Principal")
+    everyone = principal == "*" or (isinstance(principal, dict) and "*" in _listed(principal.get("AWS")))
+    reads = {"s3:GetObject", "s3:Get*", "s3:*", "*"} & set(_listed(statement.get("Action")))
+    without_tls = '"aws:SecureTransport"' in json.dumps(statement.get("Condition", {}))
+    return statement.get("Effect") == "Deny" and everyone and bool(reads) and not without_tls
+
+
+def _own_key(check: Check, deployment: Deployment, name: str) -> Iterator[Finding]:
+    """Yield a warning if a KMS key of the account encrypts the bucket: the app grants nothing on it."""
+    try:
+        found = deployment.account.s3.get_bucket_encryption(Bucket=name)
+    except ClientError as error:
+        if code_of(error) != _NO_ENCRYPTION and code_of(error) not in _DENIED:
+            raise
+        return
+    for rule in found["ServerSideEncryptionConfiguration"]["Rules"]:
+        default = rule.get("ApplyServerSideEncryptionByDefault", {})
+        key = default.get("KMSMasterKeyID")
+        if default.get("SSEAlgorithm", "").startswith("aws:kms") and key and "alias/aws/s3" not in key:
+            yield check.warning(
+                f"the key {key} encrypts bucket '{name}', and the execution role gets no right to decrypt"
+                " with it; let the key's policy allow the account's roles kms:Decrypt through S3",
+                f"aws kms get-key-policy --key-id {key} --policy-name default --region {deployment.region}",
+            )
+
+
+def _archives(manifest: Manifest, buckets: Mapping[str, str]) -> list[str]:
+    found = []
+    for adapter in manifest.adapters:
+        match adapter.artifact:
+            case S3Artifact(uri=uri):
+                found.append(uri)
+            case BucketArtifact(alias=alias, key=key) if alias in buckets:
+                found.append(f"s3://{buckets[alias]}/{key}")
+    return found
+
+
+def _state(deployment: Deployment, uri: str) -> str | None:
+    """Return the code of S3's refusal of an object; None if the object is there."""
+    bucket, key = bucket_and_key(uri)
+    try:
+        deployment.account.s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if code_of(error) not in (*_GONE, *_DENIED):
+            raise
+        return code_of(error)
+    return None
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]

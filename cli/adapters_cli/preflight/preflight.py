@@ -1,0 +1,74 @@
+"""Runs every check of a deployment."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.common.aws_errors import message_of
+from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.output.errors import CommandError, error_text
+from adapters_cli.preflight.checks.account_setup import (
+    check_bootstrap,
+    check_deployment_role,
+    check_execution_role,
+    check_names,
+    check_stack,
+    check_topic,
+)
+from adapters_cli.preflight.checks.encryption import check_key
+from adapters_cli.preflight.checks.instances import check_instance_type, check_quota
+from adapters_cli.preflight.checks.model import check_memory, check_model, check_secret
+from adapters_cli.preflight.checks.network import check_security_groups, check_subnets
+from adapters_cli.preflight.checks.region import check_image, check_resource_type, check_service
+from adapters_cli.preflight.checks.storage import check_buckets, check_objects
+from adapters_cli.preflight.deployment import Deployment
+from adapters_cli.preflight.finding import Check, Finding
+
+CHECKS: Sequence[tuple[str, Callable[[Deployment], Iterator[Finding]]]] = (
+    ("service", check_service),
+    ("resource-type", check_resource_type),
+    ("bootstrap", check_bootstrap),
+    ("deployment-role", check_deployment_role),
+    ("stack", check_stack),
+    ("names", check_names),
+    ("image", check_image),
+    ("instance-type", check_instance_type),
+    ("quota", check_quota),
+    ("bucket", check_buckets),
+    ("object", check_objects),
+    ("model", check_model),
+    ("secret", check_secret),
+    ("memory", check_memory),
+    ("execution-role", check_execution_role),
+    ("key", check_key),
+    ("topic", check_topic),
+    ("network", check_subnets),
+    ("security-groups", check_security_groups),
+)
+"""Each check by its id, in the order of a deployment."""
+
+
+def check_deployment(deployment: Deployment) -> list[Finding]:
+    """Return the findings of all checks. They run at the same time, and only read."""
+    checks = dict(CHECKS)
+    found = read_each(checks, lambda name: _findings(name, checks[name], deployment))
+    return [finding for findings in found.values() for finding in findings]
+
+
+def _findings(
+    name: str, check: Callable[[Deployment], Iterator[Finding]], deployment: Deployment
+) -> list[Finding]:
+    """Return the findings of a check, and what kept it from going on."""
+    found: list[Finding] = []
+    try:
+        for finding in check(deployment):
+            found.append(finding)
+    except (BotoCoreError, ClientError, CommandError, ValueError) as error:
+        found.append(Check(name).not_checked(_reason(error)))
+    return found
+
+
+def _reason(error: Exception) -> str:
+    """Return the text of an error. Some of AWS's have none of their own."""
+    named = isinstance(error, ClientError) and not message_of(error)
+    return str(error) if named else error_text(error)

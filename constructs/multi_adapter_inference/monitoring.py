@@ -1,0 +1,311 @@
+"""A dashboard and the alarms of a fleet, whose size does not grow with the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from adapter_fleet.common.validators import check_whole_number
+from multi_adapter_inference._internal.argument_types import checked
+from multi_adapter_inference._internal.durations import whole_seconds
+from multi_adapter_inference._internal.errors import error_context
+from multi_adapter_inference.interfaces import IAdapterFleet
+from multi_adapter_inference.metrics import CONTAINER_NAMESPACES, INVOCATION_NAMESPACE
+
+PERIOD = Duration.minutes(5)
+DEFAULT_CONVERGENCE_AGE = Duration.hours(1)
+DEFAULT_SERVER_ERRORS = 10
+
+_, _INSTANCES, _COPIES = CONTAINER_NAMESPACES
+_SCHEMA = f'SCHEMA("{INVOCATION_NAMESPACE}", InferenceComponentName)'
+_LONG_PERIODS = 3
+# Failures in so many periods in a row span more than the periods between the first and the last: 15 minutes.
+_WAKE_PERIODS = 5
+# An alarm needs a value in each of its periods. Drift checks bring one in each of these.
+_CHECK_PERIOD, _CHECK_PERIODS = Duration.minutes(20), 3
+_WIDTH, _HEIGHT = 8, 6
+_SHOWN = 10
+_VARIANT = "AllTraffic"
+
+
+@checked
+class AdapterFleetMonitoring(Construct):
+    """The dashboard and the alarms of a fleet. `monitor` of a fleet makes it.
+
+    Both ask over all adapters at once, so they have the same size for 10 adapters and for 1,000.
+
+    dashboard:
+        The dashboard.
+    alarms:
+        Every alarm by a short name: `Failed`, `Behind`, `Misidentified`, `NoCapacity`, `UncheckedCopies`,
+        `ServerErrors`, `Slow` if it is wanted, and those of the fleet itself.
+    widgets:
+        The widgets, for a dashboard of your own.
+
+    Example::
+
+        monitoring: AdapterFleetMonitoring = endpoint.add_fleet("Watched", manifest=manifest).monitor()
+        monitoring.alarms["Failed"].add_alarm_action(on_call)
+    """
+
+    dashboard: cloudwatch.Dashboard
+    alarms: Mapping[str, cloudwatch.Alarm]
+    widgets: Sequence[cloudwatch.IWidget]
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        fleet: IAdapterFleet,
+        fleet_alarms: Mapping[str, cloudwatch.Alarm],
+        topic: sns.ITopic | None,
+        max_failed: int,
+        max_convergence_age: Duration,
+        max_server_errors: int,
+        max_model_latency: Duration | None,
+    ) -> None:
+        super().__init__(scope, id)
+        with error_context(self):
+            check_whole_number("max_failed", max_failed, at_least=0)
+            check_whole_number("max_server_errors", max_server_errors, at_least=1)
+            age = whole_seconds("max_convergence_age", max_convergence_age)
+        self._fleet = fleet
+        alarms = {
+            "Failed": self._above(
+                "Failed", fleet.metric_failed(period=PERIOD), max_failed, "Adapters have failed"
+            ),
+            "Behind": self._above(
+                "Behind",
+                fleet.metric_convergence_age(period=PERIOD),
+                age,
+                f"The fleet has differed from its manifest for {max_convergence_age.to_human_string()}",
+            ),
+            "Misidentified": self._above(
+                "Misidentified",
+                fleet.metric_misidentified(period=PERIOD),
+                0,
+                "Another answers in the place of an adapter",
+            ),
+            "UncheckedCopies": self._above(
+                "UncheckedCopies",
+                fleet.metric_unchecked_copies(period=_CHECK_PERIOD, statistic=cloudwatch.Stats.MINIMUM),
+                0,
+                "New copies of the base model have not been asked whether they have the adapters",
+                periods=_CHECK_PERIODS,
+            ),
+            "NoCapacity": self._above(
+                "NoCapacity",
+                _query("SUM", "NoCapacityInvocationFailures"),
+                0,
+                "Requests find no copy of a base model, for longer than a start from zero takes",
+                periods=_WAKE_PERIODS,
+                missing=cloudwatch.TreatMissingData.NOT_BREACHING,
+            ),
+            "ServerErrors": self._above(
+                "ServerErrors",
+                _worst("SUM", "Invocation5XXErrors"),
+                max_server_errors - 1,
+                "Requests to an adapter fail with 5XX; the dashboard names the ten worst",
+                missing=cloudwatch.TreatMissingData.NOT_BREACHING,
+            ),
+        }
+        if max_model_latency is not None:
+            alarms["Slow"] = self._above(
+                "Slow",
+                _worst("AVG", "ModelLatency"),
+                max_model_latency.to_milliseconds() * 1000,
+                "An adapter answers slowly; the dashboard names the ten slowest",
+                periods=_LONG_PERIODS,
+                missing=cloudwatch.TreatMissingData.NOT_BREACHING,
+            )
+        self.alarms = {**alarms, **fleet_alarms}
+        if topic is not None:
+            notifies = actions.SnsAction(topic)
+            for alarm in self.alarms.values():
+                alarm.add_alarm_action(notifies)
+                alarm.add_ok_action(notifies)
+        rows = self._rows()
+        self.widgets = [widget for row in rows for widget in row]
+        self.dashboard = cloudwatch.Dashboard(self, "Dashboard", widgets=rows)
+
+    def _above(
+        self,
+        id: str,
+        metric: cloudwatch.IMetric,
+        limit: int | float,
+        description: str,
+        *,
+        periods: int = 1,
+        # Passes write the metrics of a fleet. Between two passes, the last value stands.
+        missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.IGNORE,
+    ) -> cloudwatch.Alarm:
+        return cloudwatch.Alarm(
+            self,
+            id,
+            metric=metric,
+            alarm_description=f"{description} ({self._fleet.node.path})",
+            threshold=limit,
+            evaluation_periods=periods,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            treat_missing_data=missing,
+        )
+
+    # --- the dashboard
+
+    def _rows(self) -> list[list[cloudwatch.IWidget]]:
+        return [
+            [
+                cloudwatch.AlarmStatusWidget(
+                    title="Alarms", alarms=list(self.alarms.values()), width=3 * _WIDTH, height=3
+                )
+            ],
+            self._fleet_row(),
+            self._adapter_row(),
+            self._error_row(),
+            self._copy_row(),
+            self._instance_row(),
+        ]
+
+    def _fleet_row(self) -> list[cloudwatch.IWidget]:
+        fleet = self._fleet
+        return [
+            _graph(
+                "Adapters",
+                fleet.metric_desired(),
+                fleet.metric_in_service(),
+                fleet.metric_pending(),
+                fleet.metric_failed(),
+                fleet.metric_asleep(),
+            ),
+            _graph("Seconds behind the manifest", fleet.metric_convergence_age()),
+            _graph(
+                "Reconciler",
+                fleet.metric_failed_passes(),
+                fleet.metric_throttles(),
+                fleet.metric_rejected(),
+                fleet.metric_drifted(),
+                fleet.metric_orphans(),
+                fleet.metric_misidentified(),
+            ),
+        ]
+
+    def _adapter_row(self) -> list[cloudwatch.IWidget]:
+        return [
+            _graph("Requests: the ten with most", _ranked("SUM", "Invocations")),
+            _graph("Requests: the ten with fewest", _ranked("SUM", "Invocations", direction="ASC")),
+            _graph("Model latency, p99: the ten slowest", _slowest("p99")),
+        ]
+
+    def _error_row(self) -> list[cloudwatch.IWidget]:
+        return [
+            _graph("5XX errors: the ten with most", _ranked("SUM", "Invocation5XXErrors")),
+            _graph("4XX errors: the ten with most", _ranked("SUM", "Invocation4XXErrors")),
+            _graph("Errors of the container: the ten with most", _ranked("SUM", "InvocationModelErrors")),
+        ]
+
+    def _copy_row(self) -> list[cloudwatch.IWidget]:
+        base, fleet = self._fleet.endpoint, self._fleet
+        return [
+            _graph(
+                "Copies of the base model",
+                # One value for each copy.
+                base.metric(
+                    "CPUUtilizationNormalized",
+                    namespace=_COPIES,
+                    statistic=cloudwatch.Stats.SAMPLE_COUNT,
+                    period=Duration.minutes(1),
+                    label="copies that run",
+                ),
+                fleet.metric_unchecked_copies(),
+            ),
+            _graph(
+                "Load of each copy",
+                base.metric("ConcurrentRequestsPerCopy"),
+                base.metric("InvocationsPerCopy", statistic=cloudwatch.Stats.SUM),
+            ),
+            _graph("Requests without a copy", _query("SUM", "NoCapacityInvocationFailures")),
+        ]
+
+    def _instance_row(self) -> list[cloudwatch.IWidget]:
+        of_variant = partial(
+            cloudwatch.Metric,
+            dimensions_map={"EndpointName": self._fleet.endpoint.endpoint_name, "VariantName": _VARIANT},
+        )
+        latency = partial(of_variant, namespace=INVOCATION_NAMESPACE, metric_name="ModelLatency")
+        on_instances = partial(of_variant, namespace=_INSTANCES)
+        return [
+            _graph(
+                "Model latency of the endpoint, in microseconds",
+                *(latency(statistic=statistic, label=statistic) for statistic in ("p50", "p90", "p99")),
+            ),
+            _graph(
+                "Instances",
+                on_instances(
+                    metric_name="CPUUtilizationNormalized",
+                    statistic=cloudwatch.Stats.SAMPLE_COUNT,
+                    period=Duration.minutes(1),
+                    label="instances that run",
+                ),
+            ),
+            _graph(
+                "Use of instances, in percent",
+                *(
+                    on_instances(metric_name=name)
+                    for name in (
+                        "CPUUtilizationNormalized",
+                        "MemoryUtilization",
+                        "GPUReservation",
+                        "GPUUtilizationNormalized",
+                        "GPUMemoryUtilizationNormalized",
+                    )
+                ),
+            ),
+        ]
+
+
+def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.IWidget:
+    return cloudwatch.GraphWidget(title=title, left=list(metrics), width=_WIDTH, height=_HEIGHT)
+
+
+def _query(function: str, metric: str, *, end: str = "", label: str = "") -> cloudwatch.MathExpression:
+    """Return a query of Metrics Insights over all components. It cannot filter by the beginning of a name."""
+    return cloudwatch.MathExpression(
+        expression=f"SELECT {function}({metric}) FROM {_SCHEMA}{end}",  # noqa: S608 - no SQL
+        using_metrics={},
+        period=PERIOD,
+        label=label,
+    )
+
+
+def _ranked(
+    function: str, metric: str, *, direction: str = "DESC", count: int = _SHOWN
+) -> cloudwatch.MathExpression:
+    """Return the components with the most, or the fewest, in the window."""
+    return _query(
+        function,
+        metric,
+        end=f" GROUP BY InferenceComponentName ORDER BY {function}() {direction} LIMIT {count}",
+    )
+
+
+def _worst(function: str, metric: str) -> cloudwatch.MathExpression:
+    """Return the worst component. An alarm takes one series, and over 500 it would see a part only."""
+    return _ranked(function, metric, count=1)
+
+
+def _slowest(statistic: str) -> cloudwatch.MathExpression:
+    """Return the slowest components. Metrics Insights has no percentiles, and a search finds 500 series."""
+    search = (
+        f"SEARCH('{{{INVOCATION_NAMESPACE},InferenceComponentName}} MetricName=\"ModelLatency\"',"
+        f" '{statistic}', {PERIOD.to_seconds():g})"
+    )
+    return cloudwatch.MathExpression(
+        expression=f"SORT({search}, MAX, DESC, {_SHOWN})", using_metrics={}, period=PERIOD, label=""
+    )

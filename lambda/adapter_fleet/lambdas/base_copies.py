@@ -1,0 +1,59 @@
+"""The entry point of the Lambda function that reads how many copies of a base model run.
+
+docs/adr/0023-copies-of-the-base-model.md says why a deployment needs the number.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from adapter_fleet.common.aws_errors import message_of
+
+if TYPE_CHECKING:
+    from types_boto3_sagemaker import SageMakerClient
+
+_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 8})
+
+
+def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Handle an event of CloudFormation: return the copies that the base model's component should have."""
+    properties = event["ResourceProperties"]
+    component = properties["ComponentName"]
+    physical_id = event.get("PhysicalResourceId", component)
+    if event["RequestType"] == "Delete":
+        return {"PhysicalResourceId": physical_id}
+    copies = copy_count(_sagemaker(), component, start=int(properties["StartCopies"]))
+    _log().info("read the copies", component=component, copies=copies)
+    return {"PhysicalResourceId": physical_id, "Data": {"CopyCount": copies}}
+
+
+def copy_count(service: "SageMakerClient", component: str, *, start: int) -> int:
+    """Return the copies that a component runs, or is about to run; `start` if there is no such component.
+
+    At least 1: SageMaker refuses to create a component without a copy, and only a copy shows that a new
+    version starts. Any other error is raised. The deployment then fails before it changes the component.
+    """
+    try:
+        described = service.describe_inference_component(InferenceComponentName=component)
+    except ClientError as error:
+        # [V] The code is ValidationException, so the text has to tell.
+        if "could not find" not in message_of(error).lower():
+            raise
+        return start
+    return max(1, described["RuntimeConfig"]["DesiredCopyCount"])
+
+
+@cache
+def _sagemaker() -> "SageMakerClient":
+    return boto3.client("sagemaker", config=_CONFIG)
+
+
+@cache
+def _log() -> Logger:
+    return Logger(service="base-copies")

@@ -1,0 +1,110 @@
+"""How many copies a policy wants."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def step_capacity(
+    configuration: Mapping[str, Any], current: int, value: float, threshold: float
+) -> int | None:
+    """What a step policy wants for the value of its alarm's metric; None if no step is for that value.
+
+    [V API reference, StepAdjustment] The bounds of steps are differences to the alarm's threshold. The lower
+    bound is inclusive and the upper exclusive where the difference is positive, and the other way around
+    where it is negative.
+    """
+    step = next((step for step in configuration["StepAdjustments"] if _covers(step, value - threshold)), None)
+    if step is None:
+        return None
+    adjustment = int(step["ScalingAdjustment"])
+    kind = configuration.get("AdjustmentType")
+    if kind == "ExactCapacity":
+        return adjustment
+    if kind == "PercentChangeInCapacity":
+        return current + _percent(adjustment, current, int(configuration.get("MinAdjustmentMagnitude") or 1))
+    return current + adjustment
+
+
+def _covers(step: Mapping[str, Any], difference: float) -> bool:
+    lower = float(step.get("MetricIntervalLowerBound", -math.inf))
+    upper = float(step.get("MetricIntervalUpperBound", math.inf))
+    return lower <= difference < upper if difference >= 0 else lower < difference <= upper
+
+
+def _percent(adjustment: int, current: int, least: int) -> int:
+    """[V API reference] A change above 1 is rounded down, one below 1 is 1; none is less than `least`."""
+    change = current * adjustment / 100
+    size = math.floor(abs(change)) if abs(change) >= 1 else 1
+    return math.copysign(max(size, least), adjustment).__trunc__() if adjustment else 0
+
+
+def tracked_capacity(current: int, value: float, target: float) -> int:
+    """What target tracking wants: enough copies that each gets at most the target value.
+
+    [I] No source has the formula. With no copies, there is nothing to divide by, so it stays at none [T].
+    """
+    return math.ceil(round(current * value / target, 9))
+
+
+def tracking_alarms(configuration: Mapping[str, Any], resource: str) -> dict[str, dict[str, Any]]:
+    """The alarms of a target-tracking policy by their kind ("High", "Low"), without names and actions.
+
+    [T guides that show them] The high one rings after 3 periods above the target, the low one after 15 below
+    nine tenths of it. [T one measurement] With high resolution, the periods are 10 s, and it took 11 minutes
+    to scale in: 60 periods. With `DisableScaleIn`, there is no low one.
+    """
+    target = float(configuration["TargetValue"])
+    metric, fine = _tracked_metric(configuration, resource)
+    alarms = {
+        "High": {
+            **metric,
+            "EvaluationPeriods": 3,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "Threshold": target,
+        }
+    }
+    if not configuration.get("DisableScaleIn"):
+        alarms["Low"] = {
+            **metric,
+            "EvaluationPeriods": 60 if fine else 15,
+            "ComparisonOperator": "LessThanThreshold",
+            "Threshold": round(target * 0.9, 6),
+        }
+    return alarms
+
+
+def _tracked_metric(configuration: Mapping[str, Any], resource: str) -> tuple[dict[str, Any], bool]:
+    predefined = configuration.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
+    if predefined is None:
+        custom = configuration["CustomizedMetricSpecification"]
+        if "Metrics" in custom:
+            queries = [
+                {**query, "MetricStat": {"Period": 60, **query["MetricStat"]}}
+                if "MetricStat" in query
+                else query
+                for query in custom["Metrics"]
+            ]
+            return {"Metrics": queries}, False
+        members = ("MetricName", "Namespace", "Dimensions", "Statistic", "Unit")
+        return {member: custom[member] for member in members if member in custom} | {"Period": 60}, False
+    name, statistic, seconds = PREDEFINED[predefined]
+    metric = {
+        "Namespace": "AWS/SageMaker",
+        "MetricName": name,
+        "Dimensions": [{"Name": "InferenceComponentName", "Value": resource.partition("/")[2]}],
+        "Statistic": statistic,
+        "Period": seconds,
+    }
+    return metric, seconds < 60
+
+
+# [V API reference, PredefinedMetricType; the valid statistics of the metrics] Metric, statistic and period.
+PREDEFINED = {
+    "SageMakerInferenceComponentInvocationsPerCopy": ("InvocationsPerCopy", "Sum", 60),
+    "SageMakerInferenceComponentConcurrentRequestsPerCopyHighResolution": (
+        "ConcurrentRequestsPerCopy",
+        "Maximum",
+        10,
+    ),
+}

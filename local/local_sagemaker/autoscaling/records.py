@@ -1,0 +1,105 @@
+"""What Application Auto Scaling keeps: targets, policies, scheduled actions and activities."""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+NAMESPACE = "sagemaker"
+COPIES = "sagemaker:inference-component:DesiredCopyCount"
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The capacity of a resource: wanted, and there now.
+
+    changing says whether a change of the resource is in progress. failure is the reason of its last failure.
+    """
+
+    desired: int
+    current: int
+    changing: bool
+    failure: str | None
+
+
+class Scalable(Protocol):
+    """What can be scaled; `gateway.scalable_components` implements it."""
+
+    def capacity(self, name: str) -> Capacity | None:
+        """The capacity of a component by name, None if it has none or is not there."""
+
+    def set_capacity(self, name: str, count: int) -> None:
+        """Ask for another number of copies; ApiError if SageMaker refuses."""
+
+    def service_role(self) -> str:
+        """The ARN of the service-linked role."""
+
+
+@dataclass(kw_only=True)
+class Target:
+    """A registered resource with its bounds."""
+
+    resource: str
+    arn: str
+    minimum: int
+    maximum: int
+    created: float
+    suspended: dict[str, bool] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name of the component."""
+        return self.resource.partition("/")[2]
+
+    def bounded(self, count: int) -> int:
+        """A number of copies within the bounds."""
+        return max(self.minimum, min(self.maximum, count))
+
+
+@dataclass(kw_only=True)
+class Policy:
+    """A scaling policy of a target; configuration is that of its type."""
+
+    name: str
+    arn: str
+    resource: str
+    type: str
+    configuration: dict[str, Any]
+    created: float
+    alarms: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def tracks(self) -> bool:
+        """Whether it is a target-tracking policy."""
+        return self.type == "TargetTrackingScaling"
+
+
+@dataclass(kw_only=True)
+class Schedule:
+    """A scheduled action of a target; fired is the moment up to which it has been carried out."""
+
+    name: str
+    arn: str
+    resource: str
+    expression: str
+    timezone: str | None
+    start: float | None
+    end: float | None
+    action: dict[str, int]
+    created: float
+    fired: float
+
+
+@dataclass(kw_only=True)
+class Activity:
+    """One change of a resource's capacity, in progress until it has an end."""
+
+    resource: str
+    wanted: int
+    cause: str
+    started: float
+    status: str = "InProgress"
+    message: str | None = None
+    ended: float | None = None
+    not_scaled: list[dict[str, Any]] = field(default_factory=list)
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))

@@ -1,0 +1,482 @@
+"""The API of Application Auto Scaling for one account and region, for the copies of inference components."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from local_sagemaker.autoscaling.decisions import PREDEFINED, tracking_alarms
+from local_sagemaker.autoscaling.records import (
+    COPIES,
+    NAMESPACE,
+    Activity,
+    Policy,
+    Scalable,
+    Schedule,
+    Target,
+)
+from local_sagemaker.autoscaling.scaler import Scaler
+from local_sagemaker.autoscaling.schedules import next_due
+from local_sagemaker.control_plane.request_validation import check_request, without_nulls
+from local_sagemaker.errors import ApiError, validation_exception
+
+SERVICE = "application-autoscaling"
+_PAGE = 50
+
+
+class AlarmStore(Protocol):
+    """CloudWatch's alarms, where target tracking has its own."""
+
+    def put(self, name: str, alarm: Mapping[str, Any], action: str) -> str:
+        """Put an alarm with one action and return its ARN."""
+
+    def rings(self, name: str) -> bool:
+        """Whether an alarm is in ALARM."""
+
+    def delete(self, name: str) -> None:
+        """Delete an alarm, if it is there."""
+
+
+class AutoScaling:
+    """All operations by name; `call` is the API, `alarmed` and `tick` make it act."""
+
+    def __init__(
+        self,
+        *,
+        account: str,
+        region: str,
+        scalable: Scalable,
+        alarms: AlarmStore,
+        clock: Callable[[], float],
+        scale: Callable[[], float],
+    ):
+        self._account = account
+        self._region = region
+        self._scalable = scalable
+        self._alarms = alarms
+        self._clock = clock
+        self._scaler = Scaler(scalable, clock, scale)
+        self._targets: dict[str, Target] = {}
+        self._policies: dict[tuple[str, str], Policy] = {}
+        self._schedules: dict[tuple[str, str], Schedule] = {}
+        self._operations = {
+            "RegisterScalableTarget": self._register,
+            "DescribeScalableTargets": self._describe_targets,
+            "DeregisterScalableTarget": self._deregister,
+            "PutScalingPolicy": self._put_policy,
+            "DescribeScalingPolicies": self._describe_policies,
+            "DeleteScalingPolicy": self._delete_policy,
+            "DescribeScalingActivities": self._describe_activities,
+            "PutScheduledAction": self._put_schedule,
+            "DescribeScheduledActions": self._describe_schedules,
+            "DeleteScheduledAction": self._delete_schedule,
+            "ListTagsForResource": self._list_tags,
+            "TagResource": self._tag,
+            "UntagResource": self._untag,
+        }
+
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer an API call; ApiError if it is refused."""
+        if operation not in self._operations:
+            raise ApiError("UnknownOperationException", f"The embedded cloud does not know {operation}.")
+        check_request(operation, request, service=SERVICE)
+        if "ServiceNamespace" in request and request["ServiceNamespace"] != NAMESPACE:
+            raise validation_exception(
+                f"The embedded cloud scales {NAMESPACE} only, got {request['ServiceNamespace']}."
+            )
+        return self._operations[operation](without_nulls(request))
+
+    # --- what makes it act
+
+    def alarmed(self, policy_arn: str, alarm: Mapping[str, Any], value: float | None) -> None:
+        """Carry out the policy of an alarm's action."""
+        policy = next((one for one in self._policies.values() if one.arn == policy_arn), None)
+        target = None if policy is None else self._targets.get(policy.resource)
+        if policy is None or target is None:
+            return
+        if policy.tracks:
+            self._scaler.track(target, policy, alarm, value, agreed=self._agree(policy))
+        else:
+            self._scaler.step(target, policy, alarm, value)
+
+    def _agree(self, policy: Policy) -> bool:
+        others = (
+            other
+            for other in self._policies.values()
+            if other is not policy and other.resource == policy.resource and other.tracks
+        )
+        return all(
+            self._alarms.rings(alarm["AlarmName"])
+            for other in others
+            for alarm in other.alarms
+            if "-AlarmLow-" in alarm["AlarmName"]
+        )
+
+    def tick(self) -> None:
+        """Carry out the scheduled actions that are due, and follow the changes in progress."""
+        self._scaler.follow()
+        now = self._clock()
+        for key, schedule in list(self._schedules.items()):
+            if schedule.end is not None and now > schedule.end:
+                del self._schedules[key]
+                continue
+            due = self._due(schedule)
+            target = self._targets.get(schedule.resource)
+            if due is None or due > now or target is None:
+                continue
+            schedule.fired = now
+            self._fire(target, schedule)
+            if schedule.expression.startswith("at("):
+                # [V user guide] A one-time action is deleted once it has run.
+                del self._schedules[key]
+
+    def _due(self, schedule: Schedule) -> float | None:
+        after = max(schedule.fired, (schedule.start or 0.0) - 1)
+        begin = schedule.created if schedule.start is None else schedule.start
+        return next_due(schedule.expression, after, zone=schedule.timezone, start=begin)
+
+    def _fire(self, target: Target, schedule: Schedule) -> None:
+        if target.suspended.get("ScheduledScalingSuspended"):
+            return
+        target.minimum = schedule.action.get("MinCapacity", target.minimum)
+        target.maximum = schedule.action.get("MaxCapacity", target.maximum)
+        self._scaler.bring_in_bounds(target, f"scheduled action name {schedule.name} was triggered")
+
+    # --- targets
+
+    def _register(self, request: dict[str, Any]) -> dict[str, Any]:
+        resource = self._resource(request)
+        target = self._targets.get(resource)
+        if target is None:
+            missing = [member for member in ("MinCapacity", "MaxCapacity") if member not in request]
+            if missing:
+                # [V API reference] Both are required for a new target.
+                raise validation_exception(f"{' and '.join(missing)} should be given for a new target.")
+            if self._scalable.capacity(resource.partition("/")[2]) is None:
+                # [I] No source has the words for components.
+                raise validation_exception(f"Inference component doesn't exist: {resource}")
+            target = Target(
+                resource=resource,
+                arn=self._arn("scalable-target", uuid.uuid4().hex[:32]),
+                minimum=request["MinCapacity"],
+                maximum=request["MaxCapacity"],
+                created=self._clock(),
+                tags=dict(request.get("Tags", {})),
+            )
+        minimum, maximum = (
+            request.get("MinCapacity", target.minimum),
+            request.get("MaxCapacity", target.maximum),
+        )
+        if not 0 <= minimum <= maximum:
+            raise validation_exception(
+                f"Maximum capacity cannot be less than minimum capacity, got {maximum} and {minimum}."
+            )
+        target.minimum, target.maximum = minimum, maximum
+        target.suspended |= request.get("SuspendedState", {})
+        self._targets[resource] = target
+        return {"ScalableTargetARN": target.arn}
+
+    def _resource(self, request: Mapping[str, Any]) -> str:
+        dimension, resource = request["ScalableDimension"], str(request["ResourceId"])
+        if dimension != COPIES:
+            # [V user guide] With inference components, instances follow by managed instance scaling. [I] The
+            # words.
+            raise validation_exception(
+                f"Unsupported scalable dimension: {dimension}. The instances of endpoints with inference "
+                "components are scaled by ManagedInstanceScaling."
+            )
+        kind, _, name = resource.partition("/")
+        if kind != "inference-component" or not name:
+            raise validation_exception(
+                f"Unsupported resource ID for {COPIES}: {resource}. It should be inference-component/NAME."
+            )
+        return resource
+
+    def _target(self, request: Mapping[str, Any]) -> Target:
+        resource = self._resource(request)
+        if resource not in self._targets:
+            # [T] The sentence as users quote it.
+            raise _not_found(
+                f"No scalable target registered for service namespace: {NAMESPACE}, resource ID: {resource}, "
+                f"scalable dimension: {COPIES}"
+            )
+        return self._targets[resource]
+
+    def _describe_targets(self, request: dict[str, Any]) -> dict[str, Any]:
+        wanted = request.get("ResourceIds") or list(self._targets)
+        described = [
+            {
+                **_scope(target.resource),
+                "MinCapacity": target.minimum,
+                "MaxCapacity": target.maximum,
+                "RoleARN": self._scalable.service_role(),
+                "CreationTime": target.created,
+                "SuspendedState": {
+                    name: target.suspended.get(name, False)
+                    for name in (
+                        "DynamicScalingInSuspended",
+                        "DynamicScalingOutSuspended",
+                        "ScheduledScalingSuspended",
+                    )
+                },
+                "ScalableTargetARN": target.arn,
+            }
+            for target in self._targets.values()
+            if target.resource in wanted
+        ]
+        return _page(request, "ScalableTargets", described)
+
+    def _deregister(self, request: dict[str, Any]) -> dict[str, Any]:
+        target = self._target(request)
+        # [V API reference] Its policies and scheduled actions go with it.
+        for policy in [one for one in self._policies.values() if one.resource == target.resource]:
+            self._drop(policy)
+        for key in [key for key in self._schedules if key[0] == target.resource]:
+            del self._schedules[key]
+        del self._targets[target.resource]
+        self._scaler.forget(target.resource)
+        return {}
+
+    # --- policies
+
+    def _put_policy(self, request: dict[str, Any]) -> dict[str, Any]:
+        target, name = self._target(request), request["PolicyName"]
+        before = self._policies.get((target.resource, name))
+        kind = request.get("PolicyType") or (before.type if before else "StepScaling")
+        policy = Policy(
+            name=name,
+            arn=before.arn if before else self._policy_arn(target.resource, name),
+            resource=target.resource,
+            type=kind,
+            configuration=_configuration(request, kind),
+            created=before.created if before else self._clock(),
+        )
+        if before is not None:
+            if before.type != kind:
+                raise validation_exception(f"The type of policy {name} cannot be changed from {before.type}.")
+            policy.alarms = before.alarms
+        if policy.tracks:
+            self._put_alarms(policy)
+        self._policies[target.resource, name] = policy
+        return {"PolicyARN": policy.arn, "Alarms": policy.alarms}
+
+    def _put_alarms(self, policy: Policy) -> None:
+        """Put the alarms of a policy that tracks under the names that the service gives them [T]."""
+        present = {
+            alarm["AlarmName"].rpartition("-Alarm")[2].partition("-")[0]: alarm for alarm in policy.alarms
+        }
+        wanted = tracking_alarms(policy.configuration, policy.resource)
+        alarms = []
+        for kind, alarm in wanted.items():
+            generated = f"TargetTracking-{policy.resource}-Alarm{kind}-{uuid.uuid4()}"
+            name = present[kind]["AlarmName"] if kind in present else generated
+            alarms.append({"AlarmName": name, "AlarmARN": self._alarms.put(name, alarm, policy.arn)})
+        for kind, old in present.items():
+            if kind not in wanted:
+                self._alarms.delete(old["AlarmName"])
+        policy.alarms = alarms
+
+    def _drop(self, policy: Policy) -> None:
+        for alarm in policy.alarms:
+            self._alarms.delete(alarm["AlarmName"])
+        del self._policies[policy.resource, policy.name]
+
+    def _describe_policies(self, request: dict[str, Any]) -> dict[str, Any]:
+        described = [
+            {
+                **_scope(policy.resource),
+                "PolicyARN": policy.arn,
+                "PolicyName": policy.name,
+                "PolicyType": policy.type,
+                f"{policy.type}PolicyConfiguration": policy.configuration,
+                "Alarms": policy.alarms,
+                "CreationTime": policy.created,
+            }
+            for policy in self._policies.values()
+            if policy.resource == request.get("ResourceId", policy.resource)
+            and policy.name in request.get("PolicyNames", [policy.name])
+        ]
+        return _page(request, "ScalingPolicies", described)
+
+    def _delete_policy(self, request: dict[str, Any]) -> dict[str, Any]:
+        key = self._resource(request), request["PolicyName"]
+        if key not in self._policies:
+            raise _not_found(
+                f"No scaling policy found for service namespace: {NAMESPACE}, resource ID: {key[0]}, "
+                f"scalable dimension: {COPIES}, policy name: {key[1]}"
+            )
+        self._drop(self._policies[key])
+        return {}
+
+    # --- activities
+
+    def _describe_activities(self, request: dict[str, Any]) -> dict[str, Any]:
+        described = [
+            _described(activity)
+            for activity in self._scaler.activities
+            if activity.resource == request.get("ResourceId", activity.resource)
+            and (not activity.not_scaled or request.get("IncludeNotScaledActivities"))
+        ]
+        return _page(request, "ScalingActivities", described)
+
+    # --- scheduled actions
+
+    def _put_schedule(self, request: dict[str, Any]) -> dict[str, Any]:
+        target, name, now = self._target(request), request["ScheduledActionName"], self._clock()
+        before = self._schedules.get((target.resource, name))
+        if before is None and ("Schedule" not in request or "ScalableTargetAction" not in request):
+            raise validation_exception("Schedule and ScalableTargetAction should be given for a new action.")
+        expression = request.get("Schedule") or (before.expression if before else "")
+        try:
+            next_due(expression, now, zone=request.get("Timezone"))
+        except ValueError as error:
+            raise validation_exception(str(error)) from error
+        action = request.get("ScalableTargetAction") or (before.action if before else {})
+        if not action.keys() & {"MinCapacity", "MaxCapacity"}:
+            raise validation_exception("ScalableTargetAction should have MinCapacity or MaxCapacity.")
+        self._schedules[target.resource, name] = Schedule(
+            name=name,
+            arn=before.arn if before else self._schedule_arn(target.resource, name),
+            resource=target.resource,
+            expression=expression,
+            timezone=request.get("Timezone"),
+            start=request.get("StartTime"),
+            end=request.get("EndTime"),
+            action=action,
+            created=before.created if before else now,
+            fired=now,
+        )
+        return {}
+
+    def _describe_schedules(self, request: dict[str, Any]) -> dict[str, Any]:
+        described = []
+        for one in self._schedules.values():
+            if one.resource != request.get("ResourceId", one.resource):
+                continue
+            if one.name not in request.get("ScheduledActionNames", [one.name]):
+                continue
+            optional = {"Timezone": one.timezone, "StartTime": one.start, "EndTime": one.end}
+            described.append(
+                {
+                    **_scope(one.resource),
+                    "ScheduledActionName": one.name,
+                    "ScheduledActionARN": one.arn,
+                    "Schedule": one.expression,
+                    "ScalableTargetAction": one.action,
+                    "CreationTime": one.created,
+                    **{key: value for key, value in optional.items() if value is not None},
+                }
+            )
+        return _page(request, "ScheduledActions", described)
+
+    def _delete_schedule(self, request: dict[str, Any]) -> dict[str, Any]:
+        key = self._resource(request), request["ScheduledActionName"]
+        if key not in self._schedules:
+            raise _not_found(
+                f"No scheduled action found for service namespace: {NAMESPACE}, resource ID: {key[0]}, "
+                f"scheduled action name: {key[1]}"
+            )
+        del self._schedules[key]
+        return {}
+
+    # --- tags
+
+    def _tagged(self, request: Mapping[str, Any]) -> dict[str, str]:
+        for target in self._targets.values():
+            if target.arn == request["ResourceARN"]:
+                return target.tags
+        raise ApiError("ResourceNotFoundException", f"Resource {request['ResourceARN']} does not exist.")
+
+    def _list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Tags": self._tagged(request)}
+
+    def _tag(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._tagged(request).update(request["Tags"])
+        return {}
+
+    def _untag(self, request: dict[str, Any]) -> dict[str, Any]:
+        tags = self._tagged(request)
+        for key in request["TagKeys"]:
+            tags.pop(key, None)
+        return {}
+
+    # --- names
+
+    def _arn(self, kind: str, name: str) -> str:
+        return f"arn:aws:{SERVICE}:{self._region}:{self._account}:{kind}/{name}"
+
+    def _policy_arn(self, resource: str, name: str) -> str:
+        return (
+            f"arn:aws:autoscaling:{self._region}:{self._account}:scalingPolicy:{uuid.uuid4()}:resource/"
+            f"{NAMESPACE}/{resource}:policyName/{name}"
+        )
+
+    def _schedule_arn(self, resource: str, name: str) -> str:
+        return (
+            f"arn:aws:autoscaling:{self._region}:{self._account}:scheduledAction:{uuid.uuid4()}:resource/"
+            f"{NAMESPACE}/{resource}:scheduledActionName/{name}"
+        )
+
+
+def _configuration(request: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The configuration of a policy of some type; ValidationException if it is missing or incomplete."""
+    if kind not in ("StepScaling", "TargetTrackingScaling"):
+        raise validation_exception(f"The embedded cloud knows no policies of type {kind}.")
+    member = f"{kind}PolicyConfiguration"
+    if member not in request:
+        raise validation_exception(f"{member} should be given for a policy of type {kind}.")
+    configuration: dict[str, Any] = request[member]
+    if kind == "StepScaling":
+        if not configuration.get("StepAdjustments"):
+            raise validation_exception("StepAdjustments should be given.")
+        if "AdjustmentType" not in configuration:
+            raise validation_exception("AdjustmentType should be given.")
+        return configuration
+    specifications = ("PredefinedMetricSpecification", "CustomizedMetricSpecification")
+    if sum(one in configuration for one in specifications) != 1:
+        raise validation_exception(f"Exactly one of {' and '.join(specifications)} should be given.")
+    if configuration["TargetValue"] <= 0:
+        raise validation_exception("TargetValue should be above 0.")
+    predefined = configuration.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
+    if predefined is not None and predefined not in PREDEFINED:
+        raise validation_exception(f"{predefined} is not a metric of {COPIES}.")
+    return configuration
+
+
+def _described(activity: Activity) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        **_scope(activity.resource),
+        "ActivityId": activity.id,
+        "Description": f"Setting desired copy count to {activity.wanted}.",
+        "Cause": activity.cause,
+        "StartTime": activity.started,
+        "StatusCode": activity.status,
+    }
+    if activity.not_scaled:
+        described["Description"] = "Attempting to scale due to alarm triggered"
+        described["NotScaledReasons"] = activity.not_scaled
+    if activity.ended is not None:
+        described["EndTime"] = activity.ended
+    if activity.message is not None:
+        described["StatusMessage"] = activity.message
+    return described
+
+
+def _scope(resource: str) -> dict[str, str]:
+    return {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": COPIES}
+
+
+def _page(request: Mapping[str, Any], member: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+    """A page of a listing; its token is the position of the next one."""
+    try:
+        begin = int(request.get("NextToken", "0"))
+    except ValueError as error:
+        raise ApiError("InvalidNextTokenException", "The next token is not valid.") from error
+    end = begin + int(request.get("MaxResults") or _PAGE)
+    page: dict[str, Any] = {member: items[begin:end]}
+    if end < len(items):
+        page["NextToken"] = str(end)
+    return page
+
+
+def _not_found(message: str) -> ApiError:
+    return ApiError("ObjectNotFoundException", message)

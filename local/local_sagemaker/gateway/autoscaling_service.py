@@ -1,0 +1,54 @@
+"""Application Auto Scaling as a service of ministack: its API and its CloudFormation types."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import ministack.app
+from ministack.core import iam_actions, router
+from ministack.services.cloudformation import provisioners
+
+from local_sagemaker.autoscaling.service import SERVICE
+from local_sagemaker.cloudformation.autoscaling_types import AUTOSCALING_TYPES
+from local_sagemaker.errors import ApiError
+from local_sagemaker.gateway.cloud import CONTENT_TYPE, Cloud, Response, refusal
+from local_sagemaker.ministack_patches.internals import expect
+
+
+def install(cloud: Cloud) -> None:
+    """Register Application Auto Scaling with ministack; UnknownMinistackError if its internals differ."""
+    expect(SERVICE not in ministack.app.SERVICE_HANDLERS, "ministack has no Application Auto Scaling")
+
+    async def handle(
+        method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+    ) -> Response:
+        del method, path, query
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        try:
+            answer = cloud.autoscaling().call(operation, json.loads(body or b"{}"))
+        except ApiError as error:
+            return refusal(error, CONTENT_TYPE, "message")
+        except json.JSONDecodeError as error:
+            return refusal(ApiError("SerializationException", str(error)), CONTENT_TYPE, "message")
+        return 200, {"Content-Type": CONTENT_TYPE}, json.dumps(answer).encode()
+
+    ministack.app.SERVICE_HANDLERS[SERVICE] = handle
+    router.SERVICE_PATTERNS[SERVICE] = {
+        "target_prefixes": ["AnyScaleFrontendService."],
+        "host_patterns": [],
+        "credential_scope": SERVICE,
+    }
+    iam_actions.SERVICE_TO_IAM_NAMESPACE[SERVICE] = SERVICE
+    iam_actions._BOTOCORE_SERVICE_MAP[SERVICE] = [SERVICE]
+
+    def call(operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        return cloud.autoscaling().call(operation, request)
+
+    for kind in AUTOSCALING_TYPES:
+        handlers = kind(call)
+        provisioners._RESOURCE_HANDLERS[kind.name] = {
+            "create": handlers.create,
+            "update": handlers.update,
+            "delete": handlers.delete,
+        }
+        provisioners._REPLACING_PROPERTIES[kind.name] = kind.create_only

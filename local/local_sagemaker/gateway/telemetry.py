@@ -1,0 +1,85 @@
+"""Publishes metrics, log lines and events in ministack's CloudWatch, CloudWatch Logs and EventBridge."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ministack.services import cloudwatch, cloudwatch_logs, eventbridge
+
+from local_sagemaker.control_plane.telemetry_port import STREAM_LINES
+from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
+from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.monitoring.metric_points import Points
+
+
+def check_internals() -> None:
+    """Raise UnknownMinistackError if ministack's internals differ."""
+    expect(hasattr(cloudwatch._metrics, "get_scoped"), "cloudwatch._metrics is kept by account and region")
+    for name in ("_log_groups", "_make_group_arn", "_append_log_events"):
+        expect(hasattr(cloudwatch_logs, name), f"cloudwatch_logs.{name} exists")
+    expect(hasattr(eventbridge, "_put_events"), "eventbridge._put_events sends events")
+
+
+class MinistackTelemetry:
+    """Implements `Telemetry` for one account and region."""
+
+    def __init__(self, account: str, region: str, scale: Callable[[], float]):
+        """`scale` is how much of its time a period of an alarm lasts."""
+        self._account = account
+        self._region = region
+        self._scale = scale
+
+    def metric(
+        self, namespace: str, name: str, dimensions: Mapping[str, str], value: float, unit: str = "None"
+    ) -> None:
+        """Publish one value of a metric, now."""
+        key = (namespace, name, "|".join(f"{name}={value}" for name, value in sorted(dimensions.items())))
+        points = cloudwatch._metrics.get_scoped(self._account, self._region, key)
+        if points is None:
+            points = Points(unit, dimensions)
+            cloudwatch._metrics.set_scoped(self._account, self._region, key, points)
+        if isinstance(points, Points):
+            points.add(value, time.time(), resolution=min(1.0, self._scale()))
+        else:
+            # Somebody has published a metric of this name.
+            dated = {"Timestamp": time.time(), "Value": value, "Unit": unit}
+            points.append({**dated, "Dimensions": dict(dimensions)})
+
+    def log(self, group: str, stream: str, lines: Sequence[str], *, most: int = STREAM_LINES) -> None:
+        """Append lines to a log stream, which is made if it is not there; it keeps the `most` newest ones."""
+        now = int(time.time() * 1000)
+        with scope(self._account, self._region):
+            if group not in cloudwatch_logs._log_groups:
+                cloudwatch_logs._log_groups[group] = {
+                    "arn": cloudwatch_logs._make_group_arn(group),
+                    "creationTime": now,
+                    "retentionInDays": None,
+                    "tags": {},
+                    "subscriptionFilters": {},
+                    "streams": {},
+                }
+            streams = cloudwatch_logs._log_groups[group]["streams"]
+        if stream not in streams:
+            streams[stream] = {
+                "events": [],
+                "uploadSequenceToken": "1",
+                "creationTime": now,
+                "firstEventTimestamp": None,
+                "lastEventTimestamp": None,
+                "lastIngestionTime": None,
+            }
+        events = [{"timestamp": now, "message": line, "ingestionTime": now} for line in lines]
+        cloudwatch_logs._append_log_events(streams[stream], events)
+        del streams[stream]["events"][:-most]
+
+    def event(self, detail_type: str, detail: Mapping[str, Any], resource: str) -> None:
+        """Send an event of SageMaker about a resource to the default event bus."""
+        entry = {
+            "Source": "aws.sagemaker",
+            "DetailType": detail_type,
+            "Detail": json.dumps(detail),
+            "Resources": [resource],
+        }
+        with scope(self._account, self._region):
+            eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)

@@ -1,0 +1,250 @@
+"""Alarms are evaluated by their dimensions, their periods and a clock, and have metric math.
+
+Faults of ministack: an alarm takes every metric of its name whatever its dimensions, is evaluated only when
+somebody calls PutMetricData, counts its periods as one, ignores DatapointsToAlarm and TreatMissingData, and
+refuses Metrics. Only topics are told of it, and EventBridge gets no event.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ministack.core import responses
+from ministack.services import cloudwatch, eventbridge
+from ministack.services.cloudformation import provisioners
+
+from local_sagemaker.ministack_patches.cloudwatch_metrics import StoredMetrics
+from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.monitoring.alarm_state import Evaluation, Windows, evaluated, period
+from local_sagemaker.monitoring.metric_reader import Series, Span, read
+from local_sagemaker.monitoring.queries import answers
+
+_log = logging.getLogger(__name__)
+
+# [V user guide] While an alarm stays in ALARM, its Auto Scaling actions are repeated once a minute.
+_REPEAT_SECONDS = 60.0
+# How many periods an alarm catches up on, at most.
+_MOST_PERIODS = 10
+
+# Called with an alarm's action, the alarm and its latest value.
+Action = Callable[[str, Mapping[str, Any], float | None], None]
+
+
+class Alarms:
+    """Evaluates the alarms of all accounts and regions."""
+
+    def __init__(self, scale: Callable[[], float], clock: Callable[[], float] = time.time):
+        """`scale` is how much of its time a period lasts."""
+        self._scale = scale
+        self._clock = clock
+        self._actions: dict[str, Action] = {}
+        # By the alarm's ARN: the begin of the newest period that was looked at, and when its actions ran.
+        self._looked_at: dict[str, float] = {}
+        self._acted: dict[str, float] = {}
+        # Events by account and region. Alarms may ring on the thread of a function that has logged a metric.
+        self._events: list[tuple[str, str, dict[str, Any]]] = []
+
+    def on_action(self, prefix: str, action: Action) -> None:
+        """Call a function for the actions of alarms that begin with a prefix."""
+        self._actions[prefix] = action
+
+    def tick(self) -> None:
+        """Evaluate every alarm that has a new period behind it, and send the events of all that changed."""
+        for (account, region, _), alarm in list(cloudwatch._alarms._data.items()):
+            with scope(account, region):
+                for moment in self._due(alarm):
+                    self._evaluate_at(alarm, moment)
+        while self._events:
+            account, region, event = self._events.pop(0)
+            with scope(account, region):
+                eventbridge._put_events({"Entries": [event]}, allow_aws_source=True)
+
+    def _due(self, alarm: Mapping[str, Any]) -> list[float]:
+        """A moment after each period that is over and was not looked at, the oldest first.
+
+        A busy machine may be late by several periods of scaled time, and none is to be left out.
+        """
+        now = self._clock()
+        windows = Windows.of(alarm, now, self._scale())
+        last = self._looked_at.get(alarm["AlarmArn"], windows.starts[-1] - windows.seconds)
+        count = min(_MOST_PERIODS, round((windows.starts[-1] - last) / windows.seconds))
+        return [now - ago * windows.seconds for ago in reversed(range(count))]
+
+    def evaluate(self, alarm: dict[str, Any]) -> None:
+        """Evaluate an alarm of the current account and region; a wrong expression is only logged.
+
+        Without a new period, the newest one is evaluated again: its values may have come late.
+        """
+        for moment in self._due(alarm) or [self._clock()]:
+            self._evaluate_at(alarm, moment)
+
+    def _evaluate_at(self, alarm: dict[str, Any], moment: float) -> None:
+        windows = Windows.of(alarm, moment, self._scale())
+        self._looked_at[alarm["AlarmArn"]] = windows.starts[-1]
+        try:
+            evaluation = self._evaluation(alarm, windows)
+        except (ValueError, KeyError) as error:
+            _log.warning("alarm %s has no value: %s", alarm["AlarmName"], error)
+            return
+        if evaluation is not None:
+            self._enter(alarm, evaluation, self._clock())
+
+    def _evaluation(self, alarm: Mapping[str, Any], windows: Windows) -> Evaluation | None:
+        start, end = windows.starts[0], windows.starts[-1] + windows.seconds
+        span = Span(start, end, windows.seconds)
+        if alarm.get("Metrics"):
+            return self._of_expression(alarm, windows, span)
+        dimensions = {item["Name"]: item["Value"] for item in alarm.get("Dimensions") or ()}
+        metrics = StoredMetrics()
+        metric = metrics.find(alarm["Namespace"], alarm["MetricName"], dimensions)
+        statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
+        return _evaluated(alarm, windows, read(metrics, [metric] if metric else [], span, statistic, ""))
+
+    def _of_expression(self, alarm: Mapping[str, Any], windows: Windows, span: Span) -> Evaluation | None:
+        found = answers(StoredMetrics(), alarm["Metrics"], span.start, span.end, scale=self._scale())
+        returned = [query["Id"] for query in alarm["Metrics"] if query.get("ReturnData", True)]
+        series = [one for name in returned for one in found[name]]
+        # [V user guide, "Metrics Insights alarms"] It rings if any series does.
+        states = [state for state in (_evaluated(alarm, windows, one) for one in series) if state is not None]
+        order = ("ALARM", "OK", "INSUFFICIENT_DATA")
+        if states:
+            return min(states, key=lambda state: order.index(state.state))
+        return _evaluated(alarm, windows, Series(""))
+
+    def _enter(self, alarm: dict[str, Any], evaluation: Evaluation, now: float) -> None:
+        before, arn = alarm["StateValue"], alarm["AlarmArn"]
+        if evaluation.state != before:
+            alarm["StateValue"] = evaluation.state
+            alarm["StateReason"] = evaluation.reason
+            alarm["StateUpdatedTimestamp"] = int(now)
+            cloudwatch._record_history(alarm["AlarmName"], before, evaluation.state, evaluation.reason)
+            cloudwatch._dispatch_alarm_actions(alarm, before, evaluation.state, evaluation.reason)
+            cloudwatch._evaluate_parent_alarms(alarm)
+            self._acted.pop(arn, None)
+            self._events.append((responses.get_account_id(), responses.get_region(), _event(alarm, before)))
+        if evaluation.state == "ALARM" and now - self._acted.get(arn, 0.0) >= _REPEAT_SECONDS * self._scale():
+            self._acted[arn] = now
+            self._act(alarm, evaluation.value)
+
+    def _act(self, alarm: Mapping[str, Any], value: float | None) -> None:
+        if not alarm.get("ActionsEnabled", True):
+            return
+        for action in alarm.get("AlarmActions") or ():
+            for prefix, function in self._actions.items():
+                if action.startswith(prefix):
+                    function(action, alarm, value)
+
+    def install(self) -> None:
+        """Replace ministack's evaluation, and take Metrics in alarms of the API and of templates."""
+        for name in ("_alarms", "_evaluate_alarm", "_record_history", "_dispatch_alarm_actions"):
+            expect(hasattr(cloudwatch, name), f"cloudwatch.{name} exists")
+        expect(hasattr(eventbridge, "_put_events"), "eventbridge._put_events sends events")
+        expect(hasattr(cloudwatch, "_put_metric_alarm"), "cloudwatch._put_metric_alarm puts alarms")
+        expect(hasattr(provisioners, "_cw_metric_alarm_record"), "provisioners has records of alarms")
+        put, record = cloudwatch._put_metric_alarm, provisioners._cw_metric_alarm_record
+
+        def put_with_metrics(
+            params: Any, request: Mapping[str, Any], is_cbor: bool, is_json: bool = False
+        ) -> Any:
+            answer = put(params, request, is_cbor, is_json)
+            alarm = cloudwatch._alarms.get(request.get("AlarmName", ""))
+            if answer[0] == 200 and alarm is not None and request.get("Metrics"):
+                _take_metrics(alarm, request["Metrics"])
+            return answer
+
+        def record_with_metrics(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+            metrics = properties.get("Metrics")
+            if not metrics:
+                return dict(record(name, properties))
+            placeholder = {"MetricName": "expression", "Namespace": "expression"}
+            rest = {key: value for key, value in properties.items() if key != "Metrics"}
+            return _take_metrics(dict(record(name, rest | placeholder)), _numbers(metrics))
+
+        cloudwatch._put_metric_alarm = put_with_metrics
+        provisioners._cw_metric_alarm_record = record_with_metrics
+        cloudwatch._evaluate_alarm = self.evaluate
+
+
+def _event(alarm: Mapping[str, Any], before: str) -> dict[str, Any]:
+    """[V user guide, "Alarm events and EventBridge"] The event of an alarm that has changed its state."""
+    metrics = []
+    for query in alarm.get("Metrics") or [_query(alarm)]:
+        shown = {"id": query["Id"], "returnData": query.get("ReturnData", True)}
+        if "MetricStat" in query:
+            stat = query["MetricStat"]
+            dimensions = {item["Name"]: item["Value"] for item in stat["Metric"].get("Dimensions") or ()}
+            metric = {
+                "namespace": stat["Metric"]["Namespace"],
+                "name": stat["Metric"]["MetricName"],
+                "dimensions": dimensions,
+            }
+            shown["metricStat"] = {"metric": metric, "period": stat["Period"], "stat": stat["Stat"]}
+        else:
+            shown["expression"] = query["Expression"]
+        metrics.append(shown)
+    detail = {
+        "alarmName": alarm["AlarmName"],
+        "configuration": {"description": alarm.get("AlarmDescription") or "", "metrics": metrics},
+        "previousState": {"value": before},
+        "state": {"value": alarm["StateValue"], "reason": alarm["StateReason"]},
+    }
+    return {
+        "Source": "aws.cloudwatch",
+        "DetailType": "CloudWatch Alarm State Change",
+        "Detail": json.dumps(detail),
+        "Resources": [alarm["AlarmArn"]],
+    }
+
+
+def _query(alarm: Mapping[str, Any]) -> dict[str, Any]:
+    """The metric of an alarm without Metrics, as one of them."""
+    names = ("Namespace", "MetricName", "Dimensions")
+    return {
+        "Id": "m1",
+        "MetricStat": {
+            "Metric": {name: alarm[name] for name in names if name in alarm},
+            "Period": period(alarm),
+            "Stat": alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average",
+        },
+    }
+
+
+def _take_metrics(alarm: dict[str, Any], metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    alarm["Metrics"] = metrics
+    for member in ("MetricName", "Namespace", "Statistic", "ExtendedStatistic", "Period", "Dimensions"):
+        alarm.pop(member, None)
+    return alarm
+
+
+def _numbers(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The queries of a template, whose numbers and truth values may be strings."""
+    typed: list[dict[str, Any]] = json.loads(json.dumps(metrics))
+    for query in typed:
+        for holder in (query, query.get("MetricStat", {})):
+            if "Period" in holder:
+                holder["Period"] = int(holder["Period"])
+        if "ReturnData" in query:
+            query["ReturnData"] = str(query["ReturnData"]).lower() == "true"
+    return typed
+
+
+def _evaluated(alarm: Mapping[str, Any], windows: Windows, series: Series) -> Evaluation | None:
+    # The begins of periods are products, which may differ in their last bits.
+    values = {round(moment / windows.seconds): value for moment, value in series.values.items()}
+    return evaluated(alarm, [values.get(round(start / windows.seconds)) for start in windows.starts])
+
+
+@contextmanager
+def scope(account: str, region: str) -> Iterator[None]:
+    """Let ministack act in an account and a region."""
+    before = responses.get_account_id(), responses.get_region()
+    responses.set_request_account_id(account)
+    responses.set_request_region(region)
+    try:
+        yield
+    finally:
+        responses.set_request_account_id(before[0])
+        responses.set_request_region(before[1])

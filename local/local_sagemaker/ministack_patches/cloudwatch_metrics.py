@@ -1,0 +1,120 @@
+"""CloudWatch's metrics are read by their dimensions, expressions included, and do not slow each other down.
+
+Faults of ministack: GetMetricData answers expressions (metric math, SEARCH, Metrics Insights) with
+InternalError, in the ascending order of time whatever ScanBy says. Every request to CloudWatch reads every
+point of every metric, to drop old ones.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ministack.services import cloudwatch
+
+from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.monitoring.metric_points import KEPT_SECONDS, Point, Points
+from local_sagemaker.monitoring.metric_reader import Metric, Series
+from local_sagemaker.monitoring.queries import answers
+
+# How often old points are looked for, and how old those are that somebody published.
+_COMPACT_SECONDS = 60.0
+_KEPT_SECONDS = 14 * 24 * 3_600
+
+
+class StoredMetrics:
+    """Implements `Metrics` with ministack's points of the current request's account and region."""
+
+    def find(self, namespace: str, name: str, dimensions: Mapping[str, str]) -> Metric | None:
+        """The metric with exactly these dimensions, None if there is none."""
+        points = cloudwatch._metrics.get((namespace, name, cloudwatch._dims_key(dict(dimensions))))
+        return None if points is None else Metric(namespace, name, dimensions, points)
+
+    def all(self, namespace: str | None = None) -> Iterator[Metric]:
+        """Every metric, or every one of a namespace."""
+        for (space, name, _), points in cloudwatch._metrics.items():
+            if points and (namespace is None or space == namespace):
+                yield Metric(space, name, points[0].get("Dimensions", {}), points)
+
+    def statistic(self, points: Sequence[Point], name: str) -> float | None:
+        """A statistic of points by its name, None if they do not have it."""
+        known = cloudwatch._calc_stats(points)
+        if not known:
+            return None
+        value = cloudwatch._stat_value(known, name, list(points))
+        return None if value is None else float(value)
+
+
+def install() -> None:
+    """Answer every query, and drop old points once a minute instead of at every request."""
+    for name in ("_metrics", "_dims_key", "_calc_stats", "_stat_value", "_parse_ts", "_ts_iso"):
+        expect(hasattr(cloudwatch, name), f"cloudwatch.{name} exists")
+    for name in ("_get_metric_data", "_evict_old_metrics"):
+        expect(hasattr(cloudwatch, name), f"cloudwatch.{name} is called by name")
+    cloudwatch._evict_old_metrics = _compactor()
+    cloudwatch._get_metric_data = _get_metric_data(cloudwatch._get_metric_data)
+
+
+def _compactor() -> Callable[[], None]:
+    """A function that drops old points, once a minute at most."""
+    last = time.monotonic()
+
+    def evict() -> None:
+        nonlocal last
+        if time.monotonic() - last < _COMPACT_SECONDS:
+            return
+        last, now = time.monotonic(), time.time()
+        for key, points in list(cloudwatch._metrics._data.items()):
+            if not isinstance(points, Points):
+                points[:] = [point for point in points if point["Timestamp"] > now - _KEPT_SECONDS]
+            if not points or (isinstance(points, Points) and points.latest < now - KEPT_SECONDS):
+                del cloudwatch._metrics._data[key]
+
+    return evict
+
+
+def _get_metric_data(of_the_query_protocol: Callable[..., Any]) -> Callable[..., Any]:
+    """GetMetricData with expressions, in the protocols that AWS's SDKs use."""
+
+    def get_metric_data(
+        params: Mapping[str, Any], request: Mapping[str, Any], is_cbor: bool, is_json: bool = False
+    ) -> Any:
+        if not is_cbor and not is_json:
+            return of_the_query_protocol(params, request, is_cbor, is_json)
+        try:
+            content = {"MetricDataResults": list(_results(request)), "Messages": []}
+        except (ValueError, KeyError) as error:
+            return cloudwatch._error("ValidationError", str(error), 400, use_json=is_json, use_cbor=is_cbor)
+        if is_json:
+            return cloudwatch._json_ok(content)
+        results = [cloudwatch._cbor_metric_data_result(result) for result in content["MetricDataResults"]]
+        return cloudwatch._cbor_ok({**content, "MetricDataResults": results})
+
+    return get_metric_data
+
+
+def _results(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the results of GetMetricData: one for each series."""
+    queries = request.get("MetricDataQueries", [])
+    start, end = (cloudwatch._parse_ts(request.get(name)) for name in ("StartTime", "EndTime"))
+    found = answers(StoredMetrics(), queries, start or 0.0, end or time.time())
+    ascending = request.get("ScanBy") == "TimestampAscending"
+    for query in queries:
+        if query.get("ReturnData", True):
+            for series in found[query["Id"]]:
+                yield _result(query, series, alone=len(found[query["Id"]]) == 1, ascending=ascending)
+
+
+def _result(query: Mapping[str, Any], series: Series, *, alone: bool, ascending: bool) -> dict[str, Any]:
+    moments = sorted(series.values, reverse=not ascending)
+    label = query.get("Label")
+    if not label or "${" in label:
+        label = series.label
+    elif not alone:
+        label = f"{label} {series.label}"
+    return {
+        "Id": query["Id"],
+        "Label": label,
+        "Timestamps": [cloudwatch._ts_iso(moment) for moment in moments],
+        "Values": [series.values[moment] for moment in moments],
+        "StatusCode": "Complete",
+    }

@@ -1,0 +1,92 @@
+"""The state of an alarm: what CloudWatch decides from the values of the last periods.
+
+[V user guide, "Evaluating an alarm" and "Configuring how alarms treat missing data"] An alarm looks at the
+last EvaluationPeriods periods, and is in ALARM if DatapointsToAlarm of their values breach the threshold.
+Missing values count as TreatMissingData says. With `missing`, the state is INSUFFICIENT_DATA if all are
+missing, and ALARM if the oldest one present is at least DatapointsToAlarm periods old and none of those
+present is fine. With `ignore`, the state stays as it is while too few values breach and none is fine.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
+    "GreaterThanOrEqualToThreshold": operator.ge,
+    "GreaterThanThreshold": operator.gt,
+    "LessThanThreshold": operator.lt,
+    "LessThanOrEqualToThreshold": operator.le,
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The state of an alarm, its reason, and the latest value that led to it."""
+
+    state: str
+    reason: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The periods that an alarm looks at: the latest ones that are over, the newest last."""
+
+    starts: Sequence[float]
+    seconds: float
+
+    @classmethod
+    def of(cls, alarm: Mapping[str, Any], now: float, scale: float) -> "Windows":
+        """The periods before now; each lasts the alarm's period times the scale."""
+        seconds = period(alarm) * scale
+        newest = math.floor(now / seconds + 1e-9)
+        count = int(alarm.get("EvaluationPeriods") or 1)
+        return cls([(newest - count + index) * seconds for index in range(count)], seconds)
+
+
+def period(alarm: Mapping[str, Any]) -> float:
+    """The seconds of an alarm's period."""
+    for query in alarm.get("Metrics") or ():
+        found = query.get("Period") or query.get("MetricStat", {}).get("Period")
+        if found:
+            return float(found)
+    return float(alarm.get("Period") or 60)
+
+
+def evaluated(alarm: Mapping[str, Any], values: Sequence[float | None]) -> Evaluation | None:
+    """The state that the values of its periods give an alarm, the newest last; None if it stays as it is."""
+    threshold, comparison = float(alarm.get("Threshold") or 0), alarm.get("ComparisonOperator", "")
+    breaches = _COMPARISONS.get(comparison)
+    if breaches is None:
+        return None
+    needed = int(alarm.get("DatapointsToAlarm") or len(values))
+    treatment = alarm.get("TreatMissingData") or "missing"
+    present = [value for value in values if value is not None]
+    latest = present[-1] if present else None
+    if not present and treatment in ("missing", "ignore"):
+        if treatment == "ignore":
+            return None
+        return Evaluation(
+            "INSUFFICIENT_DATA", f"Insufficient Data: {len(values)} datapoints were unknown.", None
+        )
+    breaching = sum(breaches(value, threshold) for value in present)
+    if treatment == "breaching":
+        breaching += len(values) - len(present)
+    rings = breaching >= needed or (
+        treatment == "missing" and breaching == len(present) and _oldest(values) >= needed
+    )
+    if treatment == "ignore" and not rings and breaching == len(present):
+        return None
+    shown = ", ".join(f"{value:g}" for value in present) or "no datapoint"
+    reason = (
+        f"Threshold Crossed: {breaching} out of the last {len(values)} datapoints [{shown}] "
+        f"{'was' if rings else 'was not'} {comparison} ({threshold:g}) (minimum {needed} datapoints)."
+    )
+    return Evaluation("ALARM" if rings else "OK", reason, latest)
+
+
+def _oldest(values: Sequence[float | None]) -> int:
+    """How many periods the oldest value present is old, 1 for the newest period."""
+    return len(values) - next(index for index, value in enumerate(values) if value is not None)

@@ -1,0 +1,225 @@
+"""What is measured on copies and instances at intervals, and what copies print.
+
+[V developer guide, "Amazon SageMaker AI metrics in Amazon CloudWatch"; ML blog on faster auto scaling]
+ConcurrentRequestsPerCopy and ConcurrentRequestsPerModel come several times in 10 s. Utilisation comes once a
+minute, or as often as MetricPublishFrequencyInSeconds says, one value for each copy or instance: [V guide on
+enhanced metrics] the SampleCount of a period is the number of copies or instances. GPUs are not simulated, so
+that there are reservations of them but no utilisation.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_sagemaker.control_plane.capacity import accelerators
+from local_sagemaker.control_plane.component import BaseComponent
+from local_sagemaker.control_plane.component_store import ComponentStore
+from local_sagemaker.control_plane.context import Context
+from local_sagemaker.control_plane.endpoint_record import EndpointRecord
+from local_sagemaker.control_plane.endpoints import Endpoints
+from local_sagemaker.control_plane.hosting_port import Copy
+from local_sagemaker.runtime.invocation_metrics import NAMESPACE, component_dimensions
+
+COPIES_NAMESPACE = "/aws/sagemaker/InferenceComponents"
+INSTANCES_NAMESPACE = "/aws/sagemaker/Endpoints"
+_PERCENT = "Percent"
+_PUBLISH_SECONDS = 60.0
+_MEGABYTE = 1024 * 1024
+# How many lines an adapter's own log stream keeps: there may be a thousand adapters.
+_ADAPTER_LINES = 500
+
+# What the embedded engine prints when an answer is complete; `model_server/scheduler.py` has the other end.
+_ANSWERED = re.compile(r"answered adapter=(\S*) prompt_tokens=(\d+) completion_tokens=(\d+)")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+
+
+@dataclass
+class Tokens:
+    """What a component's copies have answered, as their servers counted it."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass
+class _Followed:
+    """A copy whose log is read, of which component, and its CPU time at the last publication."""
+
+    component: str
+    endpoint: str
+    variant: str
+    cpu: float = 0.0
+    names: dict[str, str] = field(default_factory=dict)
+
+
+class CopyMetrics:
+    """Measures the copies of one account and region, and passes on what they print."""
+
+    def __init__(self, context: Context, components: ComponentStore, endpoints: Endpoints):
+        self._context = context
+        self._components = components
+        self._endpoints = endpoints
+        self._followed: dict[Copy, _Followed] = {}
+        self._published: dict[str, float] = {}
+        # What the servers have counted, by component; also of components that are gone.
+        self.tokens: dict[str, Tokens] = {}
+
+    def tick(self) -> None:
+        """Measure what is due, and read what the copies have printed."""
+        for endpoint in self._endpoints.all():
+            self._concurrency(endpoint)
+            if (seconds := self._due(endpoint)) is not None:
+                self._utilisation(endpoint, seconds)
+        self.read_logs()
+
+    def _bases(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> list[BaseComponent]:
+        return self._components.bases_on(endpoint, variant["VariantName"])
+
+    def _concurrency(self, endpoint: EndpointRecord) -> None:
+        publish = self._context.telemetry.metric
+        alone = self._context.settings.value.adapter_load == "adapter"
+        for variant in endpoint.config["ProductionVariants"]:
+            total = 0
+            for base in self._bases(endpoint, variant):
+                copies = base.running_copies
+                total += sum(copy.outstanding for copy in copies)
+                if copies:
+                    # [I] Without copies there is nothing to divide by, so there is no value.
+                    requests = sum(copy.outstanding_of_base if alone else copy.outstanding for copy in copies)
+                    value = requests / len(copies)
+                    publish(NAMESPACE, "ConcurrentRequestsPerCopy", component_dimensions(base), value)
+            dimensions = {"EndpointName": endpoint.name, "VariantName": variant["VariantName"]}
+            publish(NAMESPACE, "ConcurrentRequestsPerModel", dimensions, float(total))
+
+    def _due(self, endpoint: EndpointRecord) -> float | None:
+        """The seconds since the last publication if the next one is due; the first covers one of them."""
+        config, now = endpoint.config.get("MetricsConfig", {}), self._context.clock.now()
+        every = float(config.get("MetricPublishFrequencyInSeconds", _PUBLISH_SECONDS))
+        every *= self._context.settings.value.time_scale
+        passed = now - self._published[endpoint.arn] if endpoint.arn in self._published else every
+        if passed < every:
+            return None
+        self._published[endpoint.arn] = now
+        return passed
+
+    def _utilisation(self, endpoint: EndpointRecord, seconds: float) -> None:
+        idle = self._context.settings.value.idle_invocations == "zero"
+        for variant in endpoint.config["ProductionVariants"]:
+            cpu, memory, reserved = 0.0, 0, 0.0
+            for base in self._bases(endpoint, variant):
+                if idle and base.running_copies:
+                    self._context.telemetry.metric(
+                        NAMESPACE, "InvocationsPerCopy", component_dimensions(base), 0.0
+                    )
+                reserved += sum(needed for _, needed in base.placements)
+                for used, held in self._usages(base, seconds):
+                    cpu, memory = cpu + used, memory + held
+            self._instances(endpoint, variant, cpu, memory, reserved)
+
+    def _usages(self, base: BaseComponent, seconds: float) -> Iterator[tuple[float, int]]:
+        """Publish what each copy uses, and yield it: CPUs on average, and bytes."""
+        compute = base.specification["ComputeResourceRequirements"]
+        cores = float(compute.get("NumberOfCpuCoresRequired") or os.cpu_count() or 1)
+        reserved = float(compute.get("MinMemoryRequiredInMb") or 1) * _MEGABYTE
+        for copy in base.running_copies:
+            usage, followed = copy.usage(), self._followed.get(copy)
+            if usage is None or followed is None:
+                continue
+            used = max(0.0, usage[0] - followed.cpu) / seconds
+            followed.cpu = usage[0]
+            values = {
+                "CPUUtilizationNormalized": min(100.0, 100 * used / cores),
+                "MemoryUtilizationNormalized": min(100.0, 100 * usage[1] / reserved),
+            }
+            for name, value in values.items():
+                self._context.telemetry.metric(
+                    COPIES_NAMESPACE, name, component_dimensions(base), round(value, 1), _PERCENT
+                )
+            yield used, usage[1]
+
+    def _instances(
+        self, endpoint: EndpointRecord, variant: dict[str, Any], cpu: float, memory: int, reserved: float
+    ) -> None:
+        """Publish one value for each instance; what copies use is shared out evenly among them [I]."""
+        count = self._endpoints.instances.current(endpoint, variant)
+        if not count:
+            return
+        machine = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        has = accelerators(variant["InstanceType"]) * count
+        values = {
+            "CPUUtilizationNormalized": 100 * cpu / count / (os.cpu_count() or 1),
+            "MemoryUtilization": 100 * memory / count / machine,
+        }
+        if has:
+            values["GPUReservation"] = 100 * reserved / has
+        dimensions = {"EndpointName": endpoint.name, "VariantName": variant["VariantName"]}
+        for name, value in values.items():
+            for _ in range(count):
+                self._context.telemetry.metric(
+                    INSTANCES_NAMESPACE, name, dimensions, round(min(100.0, value), 1), _PERCENT
+                )
+
+    # --- what copies print
+
+    def read_logs(self) -> None:
+        """Pass on what the copies have printed since the last call."""
+        for endpoint in self._endpoints.all():
+            for variant in endpoint.config["ProductionVariants"]:
+                for base in self._bases(endpoint, variant):
+                    for copy in base.copies:
+                        if copy not in self._followed:
+                            self._followed[copy] = _Followed(base.name, endpoint.name, base.variant)
+                            self._tell(copy, "started")
+        for copy, followed in list(self._followed.items()):
+            ended = not copy.running
+            lines = copy.new_lines()
+            if lines:
+                self._pass_on(copy, followed, lines)
+            elif ended:
+                self._tell(copy, "ended")
+                del self._followed[copy]
+
+    def _tell(self, copy: Copy, what: str) -> None:
+        """Log what happened to a copy for its endpoint [I]: no source says what is in that group."""
+        followed = self._followed[copy]
+        line = f"Copy {copy.number} of inference component {followed.component} has {what}."
+        self._context.telemetry.log(f"{INSTANCES_NAMESPACE}/{followed.endpoint}", followed.variant, [line])
+
+    def _pass_on(self, copy: Copy, followed: _Followed, lines: list[str]) -> None:
+        """Append lines to the log group of a copy's component, and count the tokens that they tell.
+
+        [I] A stream for each copy, named after the variant; no source has the names.
+        """
+        stream = f"{followed.variant}/{copy.number}"
+        group = f"{COPIES_NAMESPACE}/"
+        self._context.telemetry.log(group + followed.component, stream, lines)
+        base = self._components.find(followed.component)
+        if base is not None:
+            # Kept for the lines of a copy that ends with its component.
+            followed.names |= {
+                adapter.registered_as: adapter.name
+                for adapter in self._components.adapters_of(base)
+                if adapter.registered_as is not None
+            }
+        for line in lines:
+            if match := _ANSWERED.search(line):
+                name = followed.names.get(match[1], match[1]) or followed.component
+                tokens = self.tokens.setdefault(name, Tokens())
+                tokens.requests += 1
+                tokens.prompt_tokens += int(match[2])
+                tokens.completion_tokens += int(match[3])
+        if self._context.settings.value.adapter_logs == "adapter":
+            for name, own in _by_adapter(lines, followed.names).items():
+                self._context.telemetry.log(group + name, stream, own, most=_ADAPTER_LINES)
+
+
+def _by_adapter(lines: list[str], names: dict[str, str]) -> dict[str, list[str]]:
+    """The lines that name each adapter."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        for name in {names[word] for word in _WORD.findall(line) if word in names}:
+            found.setdefault(name, []).append(line)
+    return found

@@ -1,0 +1,316 @@
+"""A base model without a copy, as after a time without requests: nobody fails, and nobody wakes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.probe_check import requests_for
+from adapter_fleet.fleet.state.records import FleetRecord, Recheck
+from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
+from tests.adapter_fleet.fake_service import BASE
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+
+STRICT = FleetSettings(request_rate=1000.0, drift=DriftAction.REPAIR, failures=FailureLimit(count=0))
+REPORTS = replace(STRICT, drift=DriftAction.REPORT)
+SMOKE = SmokeRequest.from_prompt("Hello")
+
+
+def asleep(*adapters: DesiredAdapter, settings: FleetSettings = STRICT) -> World:
+    """A fleet that was deployed onto a base model without a copy."""
+    world = World(settings=settings)
+    world.service.copies = 0
+    world.deploy(*adapters)
+    world.run_for(120)
+    return world
+
+
+def in_service(*adapters: DesiredAdapter, copies: int = 1, settings: FleetSettings = STRICT) -> World:
+    world = World(settings=settings)
+    world.service.copies = copies
+    world.deploy(*adapters)
+    world.settle()
+    return world
+
+
+def drift(world: World) -> None:
+    world.clock.time += 3600.0
+    world.start_machine("drift")
+    world.settle()
+
+
+def requests(world: World) -> int:
+    return world.service.calls["InvokeEndpoint"]
+
+
+def fleet_of(world: World) -> FleetRecord:
+    fleet = world.registry.fleet()
+    assert fleet is not None
+    return fleet
+
+
+class TestDeployment:
+    @pytest.mark.parametrize("smoke", [SMOKE, None])
+    @pytest.mark.parametrize("probed", [True, False])
+    def test_it_ends_well_and_nobody_is_asked(self, smoke: SmokeRequest | None, probed: bool) -> None:
+        world = asleep(adapter("a", smoke=smoke, probed=probed))
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.newest().failed == 0
+        assert requests(world) == 0
+
+    def test_adapters_that_wait_are_told_as_such(self) -> None:
+        world = asleep(adapter("a", smoke=SMOKE), adapter("b"))
+        newest = world.newest()
+        assert (newest.in_service, newest.pending) == (1, 1)
+        assert newest.reason is not None
+        assert "1 wait for a copy of the base model, which has none" in newest.reason
+        assert world.log.metrics[-1]["asleep"] == 1
+        assert world.log.metrics[-1]["copies"] == 0
+
+    def test_passes_wait_for_a_copy_and_then_ask(self) -> None:
+        world = asleep(adapter("a", smoke=SMOKE, probed=True))
+        world.service.copies = 1
+        world.settle()
+        assert requests(world) == 2
+        assert (world.newest().in_service, world.newest().pending) == (1, 0)
+        assert world.record("a").last_good == world.record("a").serving
+
+    def test_wrong_answer_of_the_first_copy_is_found(self) -> None:
+        world = in_service(adapter("a", smoke=SMOKE))
+        world.service.copies = 0
+        world.service.faults.silent.add(artifact("a", 2).uri)
+        world.deploy(adapter("a", 2, smoke=SMOKE))
+        world.run_for(120)
+        assert world.newest().failed == 0
+        world.service.copies = 1
+        world.settle()
+        assert world.record("a").failure is not None
+        assert world.service.components["p-a"].uri == artifact("a", 1).uri
+
+    def test_passes_come_less_and_less_often(self) -> None:
+        world = asleep(adapter("a", smoke=SMOKE))
+        before = len(world.results)
+        world.run_for(86_400)
+        assert len(world.results) - before < 130
+
+    def test_creation_that_waits_for_a_copy_is_not_stuck(self) -> None:
+        world = World(settings=STRICT)
+        world.service.copies = 0
+        world.deploy(adapter("a"))
+        world.step()
+        world.service.components["p-a"].stuck = True
+        world.run_for(7200)
+        assert world.newest().failed == 0
+        assert world.newest().outcome is Outcome.CONVERGED
+        world.service.copies, world.service.components["p-a"].stuck = 1, False
+        world.settle()
+        assert world.newest().in_service == 1
+
+    def test_lack_of_room_fails_nobody(self) -> None:
+        world = World(settings=STRICT)
+        world.service.copies = 0
+        world.service.faults.broken[artifact("a").uri] = "no capacity"
+        world.deploy(adapter("a"))
+        world.run_for(3000)
+        assert world.newest().failed == 0
+        assert world.newest().outcome is Outcome.CONVERGED
+        world.service.copies = 1
+        world.service.faults.broken.clear()
+        world.settle()
+        assert world.newest().in_service == 1
+
+    def test_copy_that_ends_in_the_middle_of_a_deployment_fails_nobody(self) -> None:
+        world = World(settings=STRICT)
+
+        def end(operation: str, when: str) -> None:
+            if operation == "CreateInferenceComponent p-a" and when == "after":
+                world.service.copies = 0
+
+        world.service.around = end
+        world.deploy(adapter("a", smoke=SMOKE, probed=True))
+        world.run_for(3000)
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.newest().failed == 0
+        assert requests(world) == 1
+
+
+class TestWake:
+    def test_every_adapter_is_asked_again(self) -> None:
+        world = in_service(adapter("a", smoke=SMOKE, probed=True), adapter("b", probed=True), adapter("c"))
+        world.service.copies = 0
+        drift(world)
+        before = requests(world)
+        world.service.copies = 1
+        drift(world)
+        # Each adapter once, and its probe where it has one.
+        assert requests(world) - before == 3 + 2
+        assert fleet_of(world).unchecked_copies == 0
+
+    def test_adapters_that_the_first_copy_lacks_are_sent_again(self) -> None:
+        world = in_service(adapter("a"), adapter("b"), adapter("c"), adapter("d"))
+        world.service.copies = 0
+        drift(world)
+        world.service.copies = 1
+        world.service.components["p-d"].serves = None
+        drift(world)
+        assert world.service.serving()["p-d"] == artifact("d").uri
+        assert world.newest().failed == 0
+
+    def test_report_asks_and_sends_nothing_again(self) -> None:
+        world = in_service(adapter("a"), adapter("b"), settings=REPORTS)
+        world.service.copies = 0
+        drift(world)
+        world.service.copies = 1
+        world.service.components["p-b"].serves = None
+        writes, before = len(world.writes()), requests(world)
+        drift(world)
+        assert len(world.writes()) == writes
+        assert requests(world) > before
+        assert world.record("a").drifted is None
+        assert world.record("a").recheck is None
+        assert world.record("b").recheck is Recheck.SEND
+        assert "its base model lost it" in (world.record("b").drifted or "")
+
+    def test_fault_of_an_artifact_is_not_tried_again(self) -> None:
+        world = World(settings=replace(STRICT, failures=FailureLimit(share=1.0)))
+        world.service.faults.broken[artifact("a").uri] = "bad tensors"
+        world.deploy(adapter("a"), adapter("b"))
+        world.settle()
+        world.service.copies = 0
+        drift(world)
+        world.service.copies = 1
+        writes = len(world.writes())
+        drift(world)
+        assert len(world.writes()) == writes
+
+
+class TestScaleOut:
+    def test_new_copies_count_once_adapters_have_answered_on_them(self) -> None:
+        world = in_service(adapter("a"), adapter("b"), adapter("c"))
+        world.service.copies = 3
+        world.service.components["base"].status = Status.UPDATING
+        world.clock.time += 3600
+        world.start_machine("drift")
+        world.run_for(60)
+        assert fleet_of(world).unchecked_copies == 2
+        assert world.log.metrics[-1]["unchecked"] == 2
+        world.service.components["base"].status = Status.IN_SERVICE
+        world.settle()
+        assert fleet_of(world).unchecked_copies == 0
+
+    @pytest.mark.parametrize("copies", [1, 3, 11])
+    def test_sample_has_as_many_requests_as_the_copies_need(self, copies: int) -> None:
+        world = in_service(adapter("a"), adapter("b"), adapter("c"))
+        world.service.copies = copies
+        before = requests(world)
+        drift(world)
+        assert requests(world) - before == 3 * max(4, requests_for(copies))
+
+    def test_sample_goes_on_though_each_answer_takes_seconds(self) -> None:
+        world = in_service(adapter("a"))
+
+        def take_long(operation: str, when: str) -> None:
+            if operation == "InvokeEndpoint p-a" and when == "before":
+                world.clock.time += 2.0
+
+        world.service.around = take_long
+        world.service.copies = 3
+        before = requests(world)
+        drift(world)
+        assert requests(world) - before == requests_for(3)
+
+    def test_any_pass_looks_at_new_copies(self) -> None:
+        world = in_service(adapter("a"), adapter("b"))
+        world.service.copies = 3
+        for name in ("p-a", "p-b"):
+            world.service.components[name].on_copies = {2: None}
+        world.deploy(adapter("a"), adapter("b"), adapter("c"))
+        world.settle()
+        assert not world.service.components["p-a"].on_copies
+        assert not world.service.components["p-b"].on_copies
+
+    def test_those_that_answered_on_fewer_copies_are_asked_first(self) -> None:
+        settings = replace(REPORTS, probes_per_drift_run=1)
+        world = in_service(adapter("a", probed=True), adapter("b", probed=True), settings=settings, copies=3)
+        check = world.record("b").probed
+        assert check is not None
+        # `b` answered later, on one copy alone.
+        late = replace(check, copies=1, ended=world.clock.now())
+        world.registry._records["p-b"] = replace(world.record("b"), probed=late)
+        drift(world)
+        after = world.record("b").probed
+        assert after is not None
+        assert after.copies == 3
+
+    def test_fewer_copies_need_no_question(self) -> None:
+        world = in_service(adapter("a"), copies=3)
+        world.service.copies = 1
+        before = requests(world)
+        world.deploy(adapter("a"), adapter("b"))
+        world.settle()
+        assert requests(world) == before
+
+    def test_swap_on_a_new_copy_is_found(self) -> None:
+        world = in_service(adapter("a", probed=True), adapter("b", probed=True))
+        world.service.copies = 3
+        world.service.components["p-a"].on_copies = {2: BASE}
+        drift(world)
+        assert any(
+            event.name == "a" and "not every copy" in (event.cause or "") for event in world.log.events
+        )
+
+
+class TestScalingAlarm:
+    """An alarm of Application Auto Scaling starts passes, which wait for the copies."""
+
+    def test_copies_that_come_later_are_asked(self) -> None:
+        world = in_service(adapter("a"), adapter("b"), settings=replace(STRICT, drift=None))
+        world.start_machine("scaling")
+        world.run_for(5)
+        base = world.service.components["base"]
+        base.status = Status.UPDATING
+        world.run_for(600)
+        world.service.copies = 3
+        for name in ("p-a", "p-b"):
+            world.service.components[name].on_copies = {2: None}
+        world.run_for(60)
+        base.status = Status.IN_SERVICE
+        world.settle()
+        assert fleet_of(world).unchecked_copies == 0
+        assert not world.service.components["p-a"].on_copies
+
+    def test_first_copy_after_none_is_asked(self) -> None:
+        world = in_service(adapter("a"), adapter("b"))
+        world.service.copies = 0
+        drift(world)
+        world.start_machine("scaling")
+        base = world.service.components["base"]
+        base.status = Status.UPDATING
+        world.run_for(600)
+        before = requests(world)
+        world.service.copies, base.status = 1, Status.IN_SERVICE
+        world.settle()
+        assert requests(world) - before == 2
+
+    def test_alarm_that_scales_nothing_costs_few_passes(self) -> None:
+        world = in_service(adapter("a"))
+        before, writes = len(world.results), len(world.writes())
+        world.start_machine("scaling")
+        world.settle()
+        assert len(world.results) - before == 4
+        assert (len(world.writes()), world.newest().outcome) == (writes, Outcome.CONVERGED)
+
+    def test_new_copies_that_no_adapter_can_be_asked_on_hold_nobody_up(self) -> None:
+        world = World(settings=replace(STRICT, failures=FailureLimit(share=1.0)))
+        world.service.faults.broken[artifact("a").uri] = "bad tensors"
+        world.deploy(adapter("a"))
+        world.settle()
+        world.service.copies = 3
+        world.start_machine("scaling")
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from tests.adapter_fleet.fleet_world import UID, World, adapter
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+STACK_TAG = "aws:cloudformation:stack-name"
+
+
+class FakeEndpoints:
+    """SageMaker's list of endpoints, two on a page."""
+
+    def get_paginator(self, operation: str) -> FakeEndpoints:
+        assert operation == "list_endpoints"
+        return self
+
+    def paginate(self, *, PaginationConfig: dict[str, int]) -> Iterator[dict[str, Any]]:  # noqa: N803
+        assert PaginationConfig == {"PageSize": 100}
+        yield {"Endpoints": [{"EndpointName": "other"}]}
+        yield {"Endpoints": [{"EndpointName": "endpoint"}]}
+
+
+def rows(result: Result) -> list[list[str]]:
+    assert result.exit_code == 0, result.output
+    return [line.split("\t") for line in result.stdout.splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def components(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fleet of two, an adapter of a stack and one that was made by hand; a base elsewhere."""
+    world.service.add_base("other", "other-base")
+    world.deploy(adapter("acme"), adapter("beta"))
+    world.settle()
+    world.service.make("native", "s3://bucket/n.tar.gz", tags={STACK_TAG: "Native"})
+    world.service.make("by-hand", "s3://bucket/h.tar.gz")
+    monkeypatch.setattr(account, "client", lambda service, config=None: FakeEndpoints(), raising=False)
+
+
+def test_components_of_every_endpoint_are_listed_with_their_owners(run: Run) -> None:
+    assert [row[:5] for row in rows(run("list", fleet=False))] == [
+        ["endpoint", "base", "base", "-", "in service"],
+        ["endpoint", "by-hand", "adapter", "-", "in service"],
+        ["endpoint", "native", "adapter", "stack Native", "in service"],
+        ["endpoint", "p-acme", "adapter", f"fleet {UID}", "in service"],
+        ["endpoint", "p-beta", "adapter", f"fleet {UID}", "in service"],
+        ["other", "other-base", "base", "-", "in service"],
+    ]
+
+
+def test_one_endpoint_is_listed_alone(run: Run) -> None:
+    listed = rows(run("list", "--endpoint", "other", fleet=False))
+    assert [row[1] for row in listed] == ["other-base"]
+
+
+def test_endpoint_that_is_not_there_is_said_so(run: Run) -> None:
+    result = run("list", "--endpoint", "nowhere", fleet=False)
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "endpoint 'nowhere' is not there" in result.stderr
+
+
+def test_fleet_shows_its_own_states_with_adapters_that_are_not_created(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"), adapter("beta"), adapter("later"))
+    listed = {row[1]: row for row in rows(run("list"))}
+    assert listed["p-later"][2:5] == ["adapter", "fleet fleet", "creating"]
+    assert listed["p-acme"][2:5] == ["adapter", "fleet fleet", "in service"]
+    assert listed["native"][3] == "stack Native"
+    assert "other-base" not in listed
+
+
+def test_failure_has_its_reason(run: Run, world: World) -> None:
+    there = world.service.components["by-hand"]
+    there.status, there.failure_reason = type(there.status)("Failed"), "no such archive"
+    (row,) = [row for row in rows(run("list", fleet=False)) if row[1] == "by-hand"]
+    assert (row[4], row[6]) == ("failed", "no such archive")
+
+
+def test_json_says_who_owns_each(run: Run) -> None:
+    lines = [json.loads(line) for line in run("list", "--json", fleet=False).stdout.splitlines()]
+    owners = {line["component"]: (line["fleet"], line["stack"]) for line in lines}
+    assert owners["native"] == (None, "Native")
+    assert owners["p-acme"] == (UID, None)
+    assert owners["by-hand"] == (None, None)
+
+
+def test_endpoint_and_fleet_are_not_both_given(run: Run) -> None:
+    assert run("list", "--endpoint", "endpoint").exit_code == 2

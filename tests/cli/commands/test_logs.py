@@ -1,0 +1,197 @@
+# ruff: noqa: N803 - the names are those of boto3
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+from tests.adapter_fleet.fleet_world import World, adapter
+from tests.cli.fleet_account import FakeAccount
+from tests.fakes.errors import client_error
+
+Run = Callable[..., Result]
+ACME = "/aws/sagemaker/InferenceComponents/p-acme"
+BASE = "/aws/sagemaker/InferenceComponents/base"
+FUNCTIONS = "tenants-logs"
+FUNCTION = "arn:aws:lambda:eu-central-1:000000000000:function:tenants-pass"
+
+
+class FakeLogs:
+    """CloudWatch Logs: events of groups, two on a page."""
+
+    def __init__(self) -> None:
+        self.groups: dict[str, list[dict[str, Any]]] = {}
+
+    def put(self, group: str, at: float, message: str) -> None:
+        events = self.groups.setdefault(group, [])
+        events.append(
+            {
+                "eventId": f"{group}-{len(events)}",
+                "timestamp": int(at * 1000),
+                "logStreamName": "one",
+                "message": message,
+            }
+        )
+
+    def get_paginator(self, operation: str) -> FakeLogs:
+        assert operation == "filter_log_events"
+        return self
+
+    def paginate(
+        self, *, logGroupName: str, startTime: int, filterPattern: str = '""'
+    ) -> Iterator[dict[str, Any]]:
+        if logGroupName not in self.groups:
+            raise client_error("ResourceNotFoundException", "The specified log group does not exist.")
+        text = json.loads(filterPattern)
+        found = [
+            event
+            for event in self.groups[logGroupName]
+            if event["timestamp"] >= startTime and text in event["message"]
+        ]
+        for start in range(0, len(found) + 1, 2):
+            yield {"events": found[start : start + 2]}
+
+
+class FakeFunctions:
+    def get_function_configuration(self, *, FunctionName: str) -> dict[str, Any]:
+        assert FunctionName == FUNCTION
+        return {"LoggingConfig": {"LogGroup": FUNCTIONS}}
+
+
+@pytest.fixture
+def stored(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeLogs:
+    """A fleet of two adapters, and lines of them."""
+    world.deploy(adapter("acme"), adapter("beta"))
+    world.settle()
+    logs = FakeLogs()
+    clients = {"logs": logs, "lambda": FakeFunctions()}
+    monkeypatch.setattr(account, "client", lambda service, config=None: clients[service], raising=False)
+    definition = json.dumps({"States": {"Pass": {"Parameters": {"FunctionName": f"{FUNCTION}:$LATEST"}}}})
+    monkeypatch.setattr(
+        account.machines,
+        "describe_state_machine",
+        lambda *, stateMachineArn: {"definition": definition},
+        raising=False,
+    )
+    now = world.clock.now()
+    logs.put(ACME, now - 7200, "too old")
+    logs.put(ACME, now - 50, "loaded \x1b[31mred")
+    logs.put(BASE, now - 40, "INFO registered p-acme")
+    logs.put(BASE, now - 30, "INFO registered p-beta")
+    logs.put(BASE, now - 25, "INFO registered p-acme-2")
+    record = {
+        "level": "INFO",
+        "location": "changed:32",
+        "message": "adapter created",
+        "service": "adapter-fleet",
+        "adapter": "acme",
+        "component": "p-acme",
+        "before": None,
+    }
+    logs.put(FUNCTIONS, now - 45, json.dumps(record))
+    logs.put(FUNCTIONS, now - 20, json.dumps(record | {"adapter": "beta", "component": "p-beta"}))
+    return logs
+
+
+def lines(result: Result) -> list[list[str]]:
+    assert result.exit_code == 0, result.output
+    return [line.split("\t")[1:] for line in result.stdout.splitlines()]
+
+
+def test_lines_of_adapter_base_and_fleet_come_in_the_order_of_their_times(run: Run, stored: FakeLogs) -> None:
+    assert lines(run("logs", "acme")) == [
+        ["adapter", "loaded \N{REPLACEMENT CHARACTER}[31mred"],
+        ["fleet", "INFO adapter created adapter=acme component=p-acme"],
+        ["base", "INFO registered p-acme"],
+    ]
+
+
+def test_since_looks_further_back(run: Run, stored: FakeLogs) -> None:
+    assert lines(run("logs", "acme", "--since", "3h"))[0] == ["adapter", "too old"]
+    assert [line[0] for line in lines(run("logs", "acme", "--since", "42s"))] == ["base"]
+
+
+def test_filter_is_a_regular_expression(run: Run, stored: FakeLogs) -> None:
+    assert [line[0] for line in lines(run("logs", "acme", "--filter", "regis?tered|created"))] == [
+        "fleet",
+        "base",
+    ]
+
+
+def test_base_shows_every_line_of_it(run: Run, stored: FakeLogs) -> None:
+    shown = [line for line in lines(run("logs", "acme", "--base")) if line[0] == "base"]
+    assert len(shown) == 3
+
+
+def test_without_a_name_the_fleet_s_own_lines_are_shown(run: Run, stored: FakeLogs) -> None:
+    assert [line[0] for line in lines(run("logs"))] == ["fleet", "fleet"]
+
+
+def test_component_needs_no_fleet(run: Run, stored: FakeLogs) -> None:
+    assert [line[0] for line in lines(run("logs", "--component", "p-acme", fleet=False))] == [
+        "adapter",
+        "base",
+    ]
+
+
+def test_json_has_the_group_and_the_whole_message(run: Run, stored: FakeLogs) -> None:
+    first = json.loads(run("logs", "acme", "--json").stdout.splitlines()[0])
+    assert (first["group"], first["stream"], first["source"]) == (ACME, "one", "adapter")
+    assert first["message"] == "loaded \x1b[31mred"
+    assert first["at"].endswith("Z")
+
+
+def test_follow_shows_each_line_once_until_it_is_interrupted(
+    run: Run, stored: FakeLogs, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds = iter(range(3))
+
+    def sleep(seconds: float) -> None:
+        world.clock.time += seconds
+        number = next(rounds, None)
+        if number is None:
+            raise KeyboardInterrupt
+        stored.put(ACME, world.clock.now() - 1, f"line {number}")
+        # It arrives late, with the time of an earlier line.
+        stored.put(BASE, world.clock.now() - 3, f"late of p-acme {number}")
+
+    monkeypatch.setattr(account, "sleep", sleep)
+    shown = lines(run("logs", "acme", "--follow", "--since", "10s"))
+    assert sorted(text for _, text in shown) == [
+        *(f"late of p-acme {number}" for number in range(3)),
+        *(f"line {number}" for number in range(3)),
+    ]
+
+
+def test_group_that_is_not_there_yet_is_noted(run: Run, stored: FakeLogs) -> None:
+    del stored.groups[ACME]
+    result = run("logs", "acme")
+    assert result.exit_code == 0
+    assert f"there is no log group {ACME} yet" in result.stderr
+    assert [line[0] for line in lines(result)] == ["fleet", "base"]
+
+
+def test_no_group_at_all_is_no_answer(run: Run, stored: FakeLogs) -> None:
+    stored.groups.clear()
+    result = run("logs", "acme")
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "there is no log group" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("acme", "--since", "yesterday"), "'--since' should be a time such as 30s"),
+        (("acme", "--filter", "("), "'--filter' should be a regular expression"),
+        (("acme", "--component", "p-acme"), "give one of them"),
+    ],
+)
+def test_mistakes_are_wrong_usage(
+    run: Run, stored: FakeLogs, arguments: tuple[str, ...], message: str
+) -> None:
+    result = run("logs", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr

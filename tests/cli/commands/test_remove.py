@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from tests.adapter_fleet.fleet_world import World, adapter
+from tests.cli.fleet_account import FakeAccount
+
+Run = Callable[..., Result]
+Write = Callable[..., Path]
+OBJECT = ("manifests", "tenants.yaml")
+URI = "s3://manifests/tenants.yaml"
+
+
+class TestFile:
+    def test_adapters_are_removed_with_a_hint_to_the_deployment(self, run: Run, manifest: Write) -> None:
+        path = manifest(acme=1, beta=1, zeta=1)
+        result = run("remove", "acme", "zeta", "--manifest", path, "--yes", fleet=False)
+        assert (result.exit_code, result.stdout) == (0, f"2 adapters removed from {path}\n")
+        assert "the next deployment deletes them" in result.stderr
+        assert path.read_text().splitlines()[1].startswith("  - {name: beta,")
+        assert len(path.read_text().splitlines()) == 2
+
+    def test_json_names_the_manifest_and_what_is_gone(self, run: Run, manifest: Write) -> None:
+        path = manifest(acme=1, beta=1)
+        result = run("remove", "acme", "--manifest", path, "--yes", "--json", fleet=False)
+        assert result.exit_code == 0
+        assert json.loads(result.stdout) == {"manifest": str(path), "removed": ["acme"]}
+
+    def test_nothing_is_removed_where_nobody_can_be_asked(self, run: Run, manifest: Write) -> None:
+        path = manifest(acme=1, beta=1)
+        text = path.read_text()
+        result = run("remove", "acme", "--manifest", path, fleet=False)
+        assert result.exit_code == 1
+        assert "--yes confirms" in result.stderr
+        assert path.read_text() == text
+
+    def test_unknown_adapter_changes_nothing(self, run: Run, manifest: Write) -> None:
+        path = manifest(acme=1)
+        text = path.read_text()
+        result = run("remove", "acme", "nobody", "--manifest", path, "--yes", fleet=False)
+        assert result.exit_code == 1
+        assert f"{path}: there is no adapter 'nobody'" in result.stderr
+        assert path.read_text() == text
+
+    def test_without_a_manifest_or_a_fleet_it_is_wrong_usage(self, run: Run) -> None:
+        result = run("remove", "acme", "--yes", fleet=False)
+        assert result.exit_code == 2
+        assert "which fleet?" in result.stderr
+
+
+class TestFleet:
+    """A fleet of ten adapters, whose manifest is in S3."""
+
+    @pytest.fixture(autouse=True)
+    def deployed(self, world: World, account: FakeAccount, manifest: Write) -> None:
+        names = [f"a{number}" for number in range(10)]
+        world.target = replace(world.target, manifest=URI)
+        world.deploy(*map(adapter, names))
+        world.settle()
+        account.buckets.put(*OBJECT, manifest(**dict.fromkeys(names, 1)).read_bytes())
+
+    def stored(self, account: FakeAccount) -> str:
+        return account.buckets.objects[OBJECT].body.decode()
+
+    def test_its_manifest_in_s3_is_found(self, run: Run, account: FakeAccount) -> None:
+        result = run("remove", "a3", "--yes")
+        assert (result.exit_code, result.stdout) == (0, f"1 adapter removed from {URI}\n")
+        assert "the fleet deletes them" in result.stderr
+        assert "name: a3," not in self.stored(account)
+        assert self.stored(account).count("name:") == 9
+
+    def test_guard_says_why_nothing_is_removed(self, run: Run, account: FakeAccount) -> None:
+        before = self.stored(account)
+        result = run("remove", *[f"a{number}" for number in range(10)], "--yes")
+        assert result.exit_code == 1
+        assert "nothing is removed, as the fleet would refuse it: " in result.stderr
+        assert self.stored(account) == before
+
+    def test_manifest_of_a_stack_needs_its_file(self, run: Run, world: World, manifest: Write) -> None:
+        world.target = replace(world.target, manifest=None)
+        world.deploy(adapter("a1"))
+        world.settle()
+        result = run("remove", "a1", "--yes")
+        assert result.exit_code == 1
+        assert "belongs to its stack; give its file with --manifest" in result.stderr

@@ -1,0 +1,82 @@
+"""The tokens that are counted equal those that the servers counted and those that the answers tell."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from adapters_cli.aws.account import Account
+from adapters_cli.fleets.usage import ANSWERED, DAY, grouped, read_usage, summed
+from local_sagemaker.server import LocalCloud
+from tests.integration.by_hand import ByHand, client
+
+pytestmark = pytest.mark.integration
+
+REQUESTS = 500
+PROMPTS = ("Ticket: the keyboard is broken.", "Answer:", "Ticket: a refund, please. Answer:")
+
+
+class CloudAccount(Account):
+    def __init__(self, cloud: LocalCloud) -> None:
+        self._cloud = cloud
+
+    def client(self, service: str, config: Any = None) -> Any:
+        return client(self._cloud, service)
+
+
+def test_tokens_of_500_requests_are_counted_exactly(cloud: LocalCloud) -> None:
+    with ByHand(cloud) as made:
+        adapters = [made.adapter(name) for name in ("summary", "shout", "triage")]
+        components = [made.base, *adapters]
+        runtime = client(cloud, "sagemaker-runtime")
+
+        def ask(number: int) -> tuple[str, int, int]:
+            component = components[number % len(components)]
+            body = {"prompt": PROMPTS[number % len(PROMPTS)], "max_tokens": 1 + number % 5, "temperature": 0}
+            answer = runtime.invoke_endpoint(
+                EndpointName=made.endpoint,
+                InferenceComponentName=component,
+                ContentType="application/json",
+                Body=json.dumps(body),
+            )
+            told = json.loads(answer["Body"].read())["usage"]
+            return component, told["prompt_tokens"], told["completion_tokens"]
+
+        before = cloud.admin.tokens()
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(ask, range(REQUESTS)))
+        prompts, completions, requests = Counter[str](), Counter[str](), Counter[str]()
+        for component, prompt, completion in answers:
+            prompts[component] += prompt
+            completions[component] += completion
+            requests[component] += 1
+
+        names = {component: component for component in components}
+        end = time.time()
+        for _ in range(60):
+            table = read_usage(
+                CloudAccount(cloud), names, made.base, end // DAY * DAY, time.time() + 60, ANSWERED
+            )
+            counted = summed(grouped(table, names).values())
+            if sum(usage.prompt_tokens for usage in counted.values()) >= sum(prompts.values()):
+                break
+            time.sleep(0.5)
+        served = cloud.admin.tokens()
+
+    for component in components:
+        usage = counted[component]
+        assert (usage.requests, usage.prompt_tokens, usage.completion_tokens) == (
+            requests[component],
+            prompts[component],
+            completions[component],
+        )
+        earlier = before.get(component, Counter())
+        assert served[component]["prompt_tokens"] - earlier["prompt_tokens"] == usage.prompt_tokens
+        assert (
+            served[component]["completion_tokens"] - earlier["completion_tokens"] == usage.completion_tokens
+        )

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapters_cli.manifests.removal import without
+from adapters_cli.output.errors import CommandError
+
+DIGEST = "0" * 64
+
+
+def uri(name: str) -> str:
+    return f"s3://bucket/{name}/sha256-{DIGEST}.tar.gz"
+
+
+def removed(text: str, *names: str) -> str:
+    return without(text.encode(), names, where="fleet.yaml", folder=Path("/")).decode()
+
+
+BRACES_A, BRACES_B = (f"{{name: {name}, artifact: '{uri(name)}'}}" for name in "ab")
+A, B, C = (f"  - name: {name}\n    artifact: {uri(name)}\n" for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "expected"),
+    [
+        pytest.param(f"# 1\nadapters:\n{A}{B}{C}# 2\n", ["b"], f"# 1\nadapters:\n{A}{C}# 2\n", id="lines"),
+        pytest.param(f"adapters:\n{A}{B}{C}", ["c", "a"], f"adapters:\n{B}", id="first and last"),
+        pytest.param(f"adapters:\n{A}{B}{C}", ["B"], f"adapters:\n{A}{C}", id="another case"),
+        pytest.param(
+            f"adapters:\n{A}  # of b\n{B}\n  # of c\n{C}",
+            ["b"],
+            f"adapters:\n{A}  # of b\n\n  # of c\n{C}",
+            id="comments above stay",
+        ),
+        pytest.param(
+            f"adapters:\n- {BRACES_A}  # one\n- {BRACES_B}\n",
+            ["a"],
+            f"adapters:\n- {BRACES_B}\n",
+            id="braces",
+        ),
+        pytest.param(
+            f"adapters: [{{name: a, artifact: {uri('a')}}}, {{name: b, artifact: {uri('b')}}}]\n",
+            ["b"],
+            f"adapters: [{{name: a, artifact: {uri('a')}}}]\n",
+            id="last in brackets",
+        ),
+        pytest.param(
+            f"adapters: [{{name: a, artifact: {uri('a')}}}, {{name: b, artifact: {uri('b')}}}]\n",
+            ["a"],
+            f"adapters: [{{name: b, artifact: {uri('b')}}}]\n",
+            id="first in brackets",
+        ),
+        pytest.param(
+            f"base_model: m\nadapters:\n{A}# end\n", ["a"], "base_model: m\nadapters: []\n# end\n", id="all"
+        ),
+        pytest.param(
+            f"adapters: [{{name: a, artifact: {uri('a')}}}]\n", ["a"], "adapters: []\n", id="all in brackets"
+        ),
+        pytest.param(
+            f"adapters:\r\n  - name: a\r\n    artifact: {uri('a')}\r\n  - {BRACES_B}",
+            ["b"],
+            f"adapters:\r\n  - name: a\r\n    artifact: {uri('a')}\r\n",
+            id="Windows",
+        ),
+    ],
+)
+def test_yaml_keeps_every_other_character(text: str, names: list[str], expected: str) -> None:
+    assert removed(text, *names) == expected
+
+
+def test_json_stays_json_with_its_indentation() -> None:
+    entries = [{"name": name, "artifact": uri(name)} for name in "abc"]
+    text = json.dumps({"adapters": entries}, indent=4) + "\n"
+    assert removed(text, "b") == json.dumps({"adapters": [entries[0], entries[2]]}, indent=4) + "\n"
+
+
+def test_unknown_names_are_told_together() -> None:
+    with pytest.raises(CommandError) as caught:
+        removed(f"adapters:\n{A}", "x", "a", "y")
+    assert str(caught.value).splitlines() == [
+        "fleet.yaml: there is no adapter 'x'",
+        "fleet.yaml: there is no adapter 'y'",
+    ]
+
+
+def test_manifest_with_mistakes_is_refused() -> None:
+    with pytest.raises(ManifestError):
+        removed("adapters:\n  - name: a\n", "a")
+
+
+def test_adapter_that_others_stand_on_is_refused() -> None:
+    text = (
+        f"adapters:\n  - name: a\n    artifact: {uri('a')}\n    tags: &t {{x: y}}\n"
+        f"  - name: b\n    artifact: {uri('b')}\n    tags: *t\n"
+    )
+    with pytest.raises(CommandError, match="an alias"):
+        removed(text, "a")
+    assert "name: b" not in removed(text, "b")
+
+
+STYLES = ("lines", "braces", "brackets")
+
+
+@given(
+    names=st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8, unique=True),
+    data=st.data(),
+    style=st.sampled_from(STYLES),
+)
+def test_what_is_left_is_what_was_not_named(names: list[str], data: st.DataObject, style: str) -> None:
+    gone = data.draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+    flow = [f"{{name: {name}, artifact: '{uri(name)}'}}" for name in names]
+    text = {
+        "lines": "adapters:\n" + "".join(f"- name: {name}\n  artifact: {uri(name)}\n" for name in names),
+        "braces": "adapters:\n" + "".join(f"  - {entry}  # {entry[7]}\n" for entry in flow),
+        "brackets": f"adapters: [\n  {', '.join(flow)}\n]\n",
+    }[style]
+    before = Manifest.parse(text.encode(), where="f", folder=None)
+    after = Manifest.parse(removed(text, *gone).encode(), where="f", folder=None)
+    assert list(after.adapters) == [adapter for adapter in before.adapters if adapter.name not in gone]

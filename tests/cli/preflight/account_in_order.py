@@ -1,0 +1,272 @@
+"""An account in which nothing keeps an environment from being deployed, on the embedded cloud.
+
+What the embedded cloud is without answers from here: Service Quotas, EC2's offerings and DescribeType.
+"""
+
+# ruff: noqa: N803 - the names are those of boto3
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from adapter_fleet.environment.environment_reader import read_environment
+from adapters_cli.aws.account import Account
+from local_sagemaker.server import LocalCloud
+from tests.fakes.errors import client_error
+from tests.integration.by_hand import client
+
+ROOT = Path(__file__).parents[3]
+TICKETS = ROOT / "examples" / "tickets"
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+INSTANCE = "ml.g5.2xlarge"
+ROLE = f"cdk-hnb659fds-cfn-exec-role-{ACCOUNT}-{REGION}"
+VERSION = "/cdk-bootstrap/hnb659fds/version"
+SERVICES = (
+    "s3",
+    "dynamodb",
+    "states",
+    "lambda",
+    "sagemaker.api",
+    "sagemaker.runtime",
+    "cloudformation",
+)
+_CLIENTS = (
+    "sts",
+    "s3",
+    "iam",
+    "kms",
+    "ec2",
+    "ssm",
+    "ecr",
+    "sagemaker",
+    "cloudformation",
+    "secretsmanager",
+    "sns",
+    "sqs",
+)
+
+FILE = """
+[base_model]
+name = "tickets"
+bucket = "{bucket}"
+prefix = "models/tickets/"
+
+[container]
+lmi_version = 19
+
+[lora]
+max_loras = 4
+max_cpu_loras = 8
+max_lora_rank = 16
+
+[endpoint]
+instance_type = "{instance}"
+instance_count = 2
+component_prefix = "{prefix}"
+
+[copies]
+min_memory_mib = 1024
+
+[[artifact_sources]]
+bucket = "{bucket}"
+prefix = "adapters/"
+
+[fleets.Tenants]
+bucket = "{bucket}"
+key = "fleet.yaml"
+
+[network]
+vpc = "{vpc}"
+subnets = ["{subnet}"]
+security_groups = ["{group}"]
+
+[encryption]
+key_arn = "{key}"
+"""
+
+
+class FakeQuotas:
+    """Service Quotas: one quota, whose value may be changed."""
+
+    def __init__(self) -> None:
+        self.values = {f"{INSTANCE} for endpoint usage": 4.0}
+
+    def get_paginator(self, operation: str) -> FakeQuotas:
+        assert operation in ("list_service_quotas", "list_aws_default_service_quotas")
+        return self
+
+    def paginate(self, *, ServiceCode: str) -> Iterator[dict[str, Any]]:
+        assert ServiceCode == "sagemaker"
+        for number, (name, value) in enumerate(self.values.items()):
+            quota = {"QuotaName": name, "QuotaCode": f"L-{number:08X}", "Value": value}
+            yield {"Quotas": [{"QuotaName": "Processing jobs", "QuotaCode": "L-1"}, quota]}
+
+
+class Ec2WithOfferings:
+    """EC2 of the embedded cloud, and the zones in which it offers instances."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.zones = ["us-east-1a", "us-east-1b", "us-east-1c"]
+
+    def get_paginator(self, operation: str) -> Any:
+        return (
+            self if operation == "describe_instance_type_offerings" else self._real.get_paginator(operation)
+        )
+
+    def paginate(self, *, LocationType: str, Filters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        assert LocationType == "availability-zone"
+        ((plain,),) = (wanted["Values"] for wanted in Filters)
+        assert not plain.startswith("ml.")
+        for zone in self.zones:
+            yield {"InstanceTypeOfferings": [{"InstanceType": plain, "Location": zone}]}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class StacksWithTypes:
+    """CloudFormation of the embedded cloud, its types, and a stack once it has a status."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.refusal: str | None = None
+        self.status: str | None = None
+        self.resources: list[dict[str, str]] = []
+
+    def describe_stacks(self, *, StackName: str) -> Any:
+        if self.status is None:
+            return self._real.describe_stacks(StackName=StackName)
+        return {"Stacks": [{"StackName": StackName, "StackStatus": self.status}]}
+
+    def get_paginator(self, operation: str) -> Any:
+        return self if operation == "list_stack_resources" else self._real.get_paginator(operation)
+
+    def paginate(self, *, StackName: str) -> Iterator[dict[str, Any]]:
+        assert self.status is not None
+        yield {"StackResourceSummaries": self.resources}
+
+    def describe_type(self, *, Type: str, TypeName: str) -> dict[str, Any]:
+        assert (Type, TypeName) == ("RESOURCE", "AWS::SageMaker::InferenceComponent")
+        if self.refusal is not None:
+            raise client_error(self.refusal, f"The type '{TypeName}' cannot be found.")
+        return {"TypeName": TypeName}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class AccountInOrder(Account):
+    """The account. Its parts may be broken, one at a time.
+
+    replaced:
+        Clients that answer in the place of the embedded cloud's.
+    """
+
+    def __init__(self, cloud: LocalCloud, suffix: str, folder: Path) -> None:
+        self.suffix = suffix
+        # Made before: the session that makes them is not thread-safe.
+        self._clients = {name: client(cloud, name) for name in _CLIENTS}
+        self.quotas = FakeQuotas()
+        self.ec2 = Ec2WithOfferings(self._clients["ec2"])
+        self.types = StacksWithTypes(self._clients["cloudformation"])
+        self.replaced: dict[str, Any] = {
+            "service-quotas": self.quotas,
+            "ec2": self.ec2,
+            "cloudformation": self.types,
+        }
+        self.bucket, self.prefix = f"llm-{suffix}", f"tickets-{suffix}"
+        self.file = folder / f"env-{suffix}.toml"
+        self._bucket()
+        self._network()
+        self._key()
+        self._bootstrap()
+        self.write()
+
+    def client(self, service: str, config: Any = None) -> Any:
+        return self.replaced.get(service) or self._clients[service]
+
+    def write(self, text: str = FILE) -> None:
+        """Write the environment file."""
+        filled = text.format(
+            bucket=self.bucket,
+            instance=INSTANCE,
+            prefix=self.prefix,
+            vpc=self.vpc,
+            subnet=self.subnet,
+            group=self.group,
+            key=self.key,
+        )
+        self.file.write_text(filled)
+        read_environment(self.file)
+
+    def edit(self, old: str, new: str) -> None:
+        """Replace a part of the environment file."""
+        text = self.file.read_text()
+        assert old in text
+        self.file.write_text(text.replace(old, new))
+        read_environment(self.file)
+
+    def _bucket(self) -> None:
+        s3 = self.client("s3")
+        s3.create_bucket(Bucket=self.bucket)
+        for path in sorted((TICKETS / "base").iterdir()):
+            s3.put_object(Bucket=self.bucket, Key=f"models/tickets/{path.name}", Body=path.read_bytes())
+        s3.put_object(Bucket=self.bucket, Key="fleet.yaml", Body=b"adapters: []\n")
+
+    def _network(self) -> None:
+        ec2 = self.ec2
+        self.vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        self.subnet = ec2.create_subnet(
+            VpcId=self.vpc, CidrBlock="10.0.0.0/24", AvailabilityZone="us-east-1a"
+        )["Subnet"]["SubnetId"]
+        self.table = ec2.create_route_table(VpcId=self.vpc)["RouteTable"]["RouteTableId"]
+        ec2.associate_route_table(RouteTableId=self.table, SubnetId=self.subnet)
+        address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+        nat = ec2.create_nat_gateway(SubnetId=self.subnet, AllocationId=address)["NatGateway"]["NatGatewayId"]
+        ec2.create_route(RouteTableId=self.table, DestinationCidrBlock="0.0.0.0/0", NatGatewayId=nat)
+        self.group = ec2.create_security_group(
+            GroupName=f"group-{self.suffix}", Description="test", VpcId=self.vpc
+        )["GroupId"]
+
+    def _key(self) -> None:
+        self.kms = self.client("kms")
+        self.key = self.kms.create_key()["KeyMetadata"]["Arn"]
+        services = ["logs.us-east-1.amazonaws.com", "events.amazonaws.com"]
+        self.allow_key({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, {"Service": services})
+
+    def allow_key(self, *principals: dict[str, Any]) -> None:
+        """Write the key's policy."""
+        statements = [
+            {"Effect": "Allow", "Principal": principal, "Action": "kms:*", "Resource": "*"}
+            for principal in principals
+        ]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        self.kms.put_key_policy(KeyId=self.key, PolicyName="default", Policy=policy)
+
+    def _bootstrap(self) -> None:
+        self.client("ssm").put_parameter(Name=VERSION, Value="28", Type="String", Overwrite=True)
+        iam = self.client("iam")
+        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+        if ROLE not in {role["RoleName"] for role in iam.list_roles()["Roles"]}:
+            iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=trust)
+        self.allow_deployment("*")
+        ecr = self.client("ecr")
+        if not ecr.describe_repositories()["repositories"]:
+            ecr.create_repository(repositoryName="djl-inference")
+            ecr.put_image(
+                repositoryName="djl-inference",
+                imageManifest=json.dumps({"schemaVersion": 2}),
+                imageTag="0.36.0-lmi19.0.0-cu128",
+            )
+
+    def allow_deployment(self, *actions: str, but: tuple[str, ...] = ()) -> None:
+        """Write the policy of CloudFormation's role, which denies it what `but` says."""
+        effects = [("Allow", actions), *([("Deny", but)] if but else [])]
+        statements = [{"Effect": effect, "Action": list(named), "Resource": "*"} for effect, named in effects]
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        self.client("iam").put_role_policy(RoleName=ROLE, PolicyName="all", PolicyDocument=document)

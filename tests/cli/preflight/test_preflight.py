@@ -1,0 +1,623 @@
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from typer.testing import CliRunner, Result
+
+from adapters_cli.main import app
+from adapters_cli.preflight.preflight import CHECKS
+from local_sagemaker.server import LocalCloud
+from tests.cli.preflight.account_in_order import INSTANCE, ROLE, SERVICES, VERSION, AccountInOrder
+from tests.fakes.errors import client_error
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def account(cloud: LocalCloud, tmp_path: Path) -> AccountInOrder:
+    return AccountInOrder(cloud, uuid.uuid4().hex[:8], tmp_path)
+
+
+def preflight(account: AccountInOrder, *options: str) -> Result:
+    command = ["preflight", "-c", f"environment={account.file}", *options]
+    return CliRunner().invoke(app, command, obj=account, catch_exceptions=False)
+
+
+def findings(account: AccountInOrder) -> list[dict[str, Any]]:
+    """Return all findings but those that are right."""
+    document = json.loads(preflight(account, "--json").stdout)
+    return [finding for finding in document["findings"] if finding["verdict"] != "ok"]
+
+
+class Refusing:
+    """A client that refuses every call."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        def refuse(*_: object, **__: object) -> None:
+            raise self._error
+
+        return refuse
+
+
+def wrong_account(account: AccountInOrder) -> None:
+    account.write('[aws]\naccount = "111122223333"\n' + account.file.read_text())
+
+
+def no_service(account: AccountInOrder) -> None:
+    account.replaced["sagemaker"] = _SageMakerAway(account.client("sagemaker"))
+
+
+class _SageMakerAway:
+    """SageMaker in a region without it, as far as the call that looks for it."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def list_inference_components(self, **_: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://api.sagemaker.xx-north-1.amazonaws.com/")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def no_type(account: AccountInOrder) -> None:
+    account.types.refusal = "TypeNotFoundException"
+
+
+def not_bootstrapped(account: AccountInOrder) -> None:
+    account.client("ssm").delete_parameter(Name=VERSION)
+
+
+def old_bootstrap(account: AccountInOrder) -> None:
+    account.client("ssm").put_parameter(Name=VERSION, Value="5", Type="String", Overwrite=True)
+
+
+def narrow_deployment_role(account: AccountInOrder) -> None:
+    account.allow_deployment("s3:*", "iam:*", "lambda:*", "states:*", "dynamodb:*", "sagemaker:CreateE*")
+
+
+def denied_deployment_role(account: AccountInOrder) -> None:
+    account.allow_deployment("*", but=("sagemaker:CreateInferenceComponent",))
+
+
+def stack_rolled_back(account: AccountInOrder) -> None:
+    account.types.status = "ROLLBACK_COMPLETE"
+
+
+def name_taken(account: AccountInOrder) -> None:
+    account.replaced["sagemaker"] = _OtherComponents(account.client("sagemaker"), f"{account.prefix}-acme")
+
+
+class _OtherComponents:
+    """SageMaker with a component of another endpoint."""
+
+    def __init__(self, real: Any, name: str) -> None:
+        self._real, self._name = real, name
+
+    def get_paginator(self, operation: str) -> Any:
+        return self if operation == "list_inference_components" else self._real.get_paginator(operation)
+
+    def paginate(self, *, NameContains: str, PaginationConfig: Any) -> Any:  # noqa: N803 - boto3's names
+        assert NameContains in self._name
+        assert PaginationConfig == {"PageSize": 100}
+        yield {"InferenceComponents": [{"InferenceComponentName": self._name, "EndpointName": "other"}]}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def no_image(account: AccountInOrder) -> None:
+    account.edit("lmi_version = 19", "lmi_version = 18")
+
+
+def other_zones(account: AccountInOrder) -> None:
+    account.ec2.zones = ["us-east-1e", "us-east-1f"]
+
+
+def not_offered(account: AccountInOrder) -> None:
+    account.ec2.zones = []
+
+
+def low_quota(account: AccountInOrder) -> None:
+    account.quotas.values[f"{INSTANCE} for endpoint usage"] = 1.0
+
+
+def no_quota(account: AccountInOrder) -> None:
+    account.quotas.values.clear()
+    account.quotas.values["ml.m5.large for endpoint usage"] = 20.0
+
+
+def no_bucket(account: AccountInOrder) -> None:
+    account.edit('[[artifact_sources]]\nbucket = "', '[[artifact_sources]]\nbucket = "gone-')
+
+
+def bucket_elsewhere(account: AccountInOrder) -> None:
+    name = f"far-{account.bucket}"
+    account.client("s3").create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    account.edit('[[artifact_sources]]\nbucket = "', '[[artifact_sources]]\nbucket = "far-')
+
+
+def denying_bucket(account: AccountInOrder) -> None:
+    statement = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{account.bucket}/*",
+        "Condition": {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    account.client("s3").put_bucket_policy(Bucket=account.bucket, Policy=policy)
+
+
+def bucket_of_another_key(account: AccountInOrder) -> None:
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": account.key}
+    rules = [{"ApplyServerSideEncryptionByDefault": default}]
+    account.client("s3").put_bucket_encryption(
+        Bucket=account.bucket, ServerSideEncryptionConfiguration={"Rules": rules}
+    )
+
+
+def no_manifest(account: AccountInOrder) -> None:
+    account.client("s3").delete_object(Bucket=account.bucket, Key="fleet.yaml")
+
+
+def no_archive(account: AccountInOrder) -> None:
+    uri = f"s3://{account.bucket}/adapters/acme/sha256-{1:064x}.tar.gz"
+    account.file.with_name("fleet.yaml").write_text(f"adapters:\n  - {{name: acme, artifact: '{uri}'}}\n")
+    account.edit(f'bucket = "{account.bucket}"\nkey = "fleet.yaml"', 'manifest = "fleet.yaml"')
+
+
+def shard_missing(account: AccountInOrder) -> None:
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    account.client("s3").put_object(
+        Bucket=account.bucket,
+        Key="models/tickets/model.safetensors.index.json",
+        Body=json.dumps(index).encode(),
+    )
+
+
+def empty_weights(account: AccountInOrder) -> None:
+    account.client("s3").put_object(Bucket=account.bucket, Key="models/tickets/model.safetensors", Body=b"")
+
+
+def no_secret(account: AccountInOrder) -> None:
+    prefix = 'prefix = "models/tickets/"\n'
+    account.edit(f'name = "tickets"\nbucket = "{account.bucket}"\n{prefix}', HUB.format(account.bucket))
+
+
+HUB = """hub = "meta-llama/Llama-3.2-1B-Instruct"
+revision = "0123456789012345678901234567890123456789"
+copy_to_bucket = "{}"
+token_secret = "hub-token"
+"""
+
+
+def no_topic(account: AccountInOrder) -> None:
+    monitor(account, "arn:aws:sns:us-east-1:000000000000:nobody-made-it")
+
+
+def topic_elsewhere(account: AccountInOrder) -> None:
+    monitor(account, "arn:aws:sns:eu-west-1:000000000000:on-call")
+
+
+def lonely_topic(account: AccountInOrder) -> None:
+    monitor(account, account.client("sns").create_topic(Name=f"lonely-{account.suffix}")["TopicArn"])
+
+
+def topic_of_aws_key(account: AccountInOrder) -> None:
+    attributes = {"KmsMasterKeyId": "alias/aws/sns"}
+    made = account.client("sns").create_topic(Name=f"encrypted-{account.suffix}", Attributes=attributes)
+    monitor(account, made["TopicArn"])
+
+
+def monitor(account: AccountInOrder, topic: str) -> None:
+    account.file.write_text(f'{account.file.read_text()}\n[monitoring]\ntopic_arn = "{topic}"\n')
+
+
+def too_little_memory(account: AccountInOrder) -> None:
+    account.edit("max_loras = 4\nmax_cpu_loras = 8\nmax_lora_rank = 16", BIG_LORA)
+
+
+BIG_LORA = "max_loras = 4000\nmax_cpu_loras = 8000\nmax_lora_rank = 512"
+
+
+def key_disabled(account: AccountInOrder) -> None:
+    account.kms.disable_key(KeyId=account.key)
+
+
+def key_not_for_logs(account: AccountInOrder) -> None:
+    account.allow_key({"AWS": "arn:aws:iam::000000000000:root"}, {"Service": "events.amazonaws.com"})
+
+
+def no_way_out(account: AccountInOrder) -> None:
+    account.ec2.delete_route(RouteTableId=account.table, DestinationCidrBlock="0.0.0.0/0")
+
+
+def only_an_internet_gateway(account: AccountInOrder) -> None:
+    no_way_out(account)
+    gateway = account.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    account.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=account.vpc)
+    account.ec2.create_route(RouteTableId=account.table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+
+
+def subnet_of_another_vpc(account: AccountInOrder) -> None:
+    vpc = account.ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+    made = account.ec2.create_subnet(VpcId=vpc, CidrBlock="10.1.0.0/24", AvailabilityZone="us-east-1a")
+    account.edit(account.subnet, made["Subnet"]["SubnetId"])
+
+
+def closed_group(account: AccountInOrder) -> None:
+    by_group = [{"Name": "group-id", "Values": [account.group]}]
+    rules = account.ec2.describe_security_group_rules(Filters=by_group)["SecurityGroupRules"]
+    everything = [rule["SecurityGroupRuleId"] for rule in rules if rule["IsEgress"]]
+    http = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    account.ec2.revoke_security_group_egress(GroupId=account.group, SecurityGroupRuleIds=everything)
+    account.ec2.authorize_security_group_egress(GroupId=account.group, IpPermissions=[http])
+
+
+Plant = Callable[[AccountInOrder], None]
+FAULTS: list[tuple[Plant, str, str, str, str]] = [
+    (no_service, "service", "error", "cannot be reached", "another one than us-east-1"),
+    (no_type, "resource-type", "error", "has no type AWS::SageMaker", "another one than us-east-1"),
+    (not_bootstrapped, "bootstrap", "error", "is not bootstrapped", "cdk bootstrap aws://000000000000/"),
+    (old_bootstrap, "bootstrap", "error", "at least version 6, got 5", "cdk bootstrap aws://000000000000/"),
+    (
+        narrow_deployment_role,
+        "deployment-role",
+        "warning",
+        "is not allowed sagemaker:CreateInferenceComponent",
+        "cdk bootstrap",
+    ),
+    (
+        denied_deployment_role,
+        "deployment-role",
+        "error",
+        "is denied sagemaker:CreateInferenceComponent",
+        "cdk bootstrap",
+    ),
+    (stack_rolled_back, "stack", "error", "is ROLLBACK_COMPLETE", "aws cloudformation delete-stack"),
+    (name_taken, "names", "error", "components of endpoint 'other'", "delete-inference-component"),
+    (no_image, "image", "error", "no image djl-inference:0.36.0-lmi18", "aws ecr describe-images"),
+    (other_zones, "instance-type", "warning", "the subnets are in us-east-1a", "describe-instance-type"),
+    (not_offered, "instance-type", "warning", "EC2 offers no g5.2xlarge", "describe-instance-type"),
+    (low_quota, "quota", "error", "the quota is 1", "--desired-value 2"),
+    (no_quota, "quota", "warning", "has no 'ml.g5.2xlarge for endpoint usage'", "list-service-quotas"),
+    (no_bucket, "bucket", "error", "there is no bucket 'gone-", "aws s3 mb s3://gone-"),
+    (bucket_elsewhere, "bucket", "error", "got eu-central-1", "aws s3 sync s3://far-"),
+    (denying_bucket, "bucket", "warning", "denies everyone to read", "get-bucket-policy"),
+    (bucket_of_another_key, "bucket", "warning", "gets no right to decrypt", "aws kms get-key-policy"),
+    (no_manifest, "object", "error", "there is no manifest s3://", "adapters publish"),
+    (no_archive, "object", "error", "there is no archive s3://", "adapters publish"),
+    (
+        shard_missing,
+        "model",
+        "error",
+        "lacks model-00002-of-00002.safetensors",
+        "adapters pull tickets s3://",
+    ),
+    (empty_weights, "model", "error", "has empty files: model.safetensors", "adapters pull tickets s3://"),
+    (no_secret, "secret", "error", "there is no secret 'hub-token'", "aws secretsmanager create-secret"),
+    (no_topic, "topic", "error", "there is no topic", "aws sns create-topic --name nobody-made-it"),
+    (topic_elsewhere, "topic", "error", "got one in eu-west-1", "aws sns list-topics"),
+    (topic_of_aws_key, "topic", "error", "with which CloudWatch cannot publish", "set-topic-attributes"),
+    (lonely_topic, "topic", "warning", "nobody gets an alarm", "aws sns subscribe"),
+    (too_little_memory, "memory", "error", "it does not fit", "adapters capacity --environment"),
+    (key_disabled, "key", "error", "should be enabled, got Disabled", "aws kms enable-key"),
+    (key_not_for_logs, "key", "error", "does not let CloudWatch Logs use it", "aws kms put-key-policy"),
+    (no_way_out, "network", "error", "no endpoint for s3, states, lambda", "create-vpc-endpoint"),
+    (only_an_internet_gateway, "network", "error", "no route to the internet", "create-vpc-endpoint"),
+    (subnet_of_another_vpc, "network", "error", "subnets should be of vpc-", "aws ec2 describe-subnets"),
+    (closed_group, "security-groups", "error", "no security group lets HTTPS out", "authorize-security"),
+]
+"""Each fault: what plants it, the check that finds it, its verdict, and parts of its message and remedy."""
+
+
+def test_account_in_order_has_no_finding(account: AccountInOrder) -> None:
+    result = preflight(account, "--strict")
+    assert result.exit_code == 0
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["credentials", *(name for name, _ in CHECKS)]
+    assert {tuple(row[1:3]) for row in rows} == {("ok", "-")}
+
+
+@pytest.mark.parametrize(
+    ("plant", "check", "verdict", "message", "remedy"),
+    FAULTS,
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_fault_is_found_and_nothing_else(
+    account: AccountInOrder, plant: Plant, check: str, verdict: str, message: str, remedy: str
+) -> None:
+    plant(account)
+    (finding,) = findings(account)
+    assert (finding["check"], finding["verdict"]) == (check, verdict)
+    assert message in finding["message"]
+    assert remedy in finding["remedy"]
+    assert preflight(account).exit_code == (1 if verdict == "error" else 0)
+    assert preflight(account, "--strict").exit_code == (1 if verdict == "error" else 3)
+
+
+def test_every_check_has_a_fault() -> None:
+    """But the execution role's, which has a test of its own."""
+    assert {check for _, check, *_ in FAULTS} == {name for name, _ in CHECKS} - {"execution-role"}
+
+
+def test_what_depends_on_a_bucket_that_is_not_there_is_not_checked(account: AccountInOrder) -> None:
+    account.edit(f'"{account.bucket}"', '"not-there-at-all"')
+    found = findings(account)
+    assert [(finding["check"], finding["verdict"]) for finding in found] == [
+        ("bucket", "error"),
+        ("object", "not checked"),
+        ("model", "not checked"),
+        ("memory", "not checked"),
+    ]
+    assert found[0]["message"] == "there is no bucket 'not-there-at-all'"
+
+
+def test_wrong_account_ends_the_checks(account: AccountInOrder) -> None:
+    wrong_account(account)
+    (finding,) = findings(account)
+    assert (finding["check"], finding["verdict"]) == ("credentials", "error")
+    assert "is 111122223333, got credentials of 000000000000" in finding["message"]
+
+
+def test_without_credentials_nothing_is_checked(account: AccountInOrder) -> None:
+    account.replaced["sts"] = Refusing(client_error("ExpiredToken", "The token is expired"))
+    result = preflight(account)
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "The token is expired (ExpiredToken)" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("service", "checks"),
+    [
+        ("service-quotas", ["quota"]),
+        ("ecr", ["image"]),
+        ("ec2", ["instance-type", "network", "security-groups"]),
+        ("kms", ["key"]),
+        ("iam", ["deployment-role"]),
+        ("ssm", ["bootstrap"]),
+    ],
+)
+def test_permission_that_lacks_leaves_its_checks_out(
+    account: AccountInOrder, service: str, checks: list[str]
+) -> None:
+    account.replaced[service] = Refusing(client_error("AccessDeniedException", "not authorized"))
+    found = findings(account)
+    assert [(finding["check"], finding["verdict"]) for finding in found] == [
+        (check, "not checked") for check in checks
+    ]
+    assert {finding["message"] for finding in found} == {"not authorized (AccessDeniedException)"}
+    assert preflight(account).exit_code == 0
+    assert preflight(account, "--strict").exit_code == 3
+
+
+def test_type_whose_description_is_refused_is_a_warning_only_in_some_regions(
+    account: AccountInOrder,
+) -> None:
+    account.types.refusal = "AccessDenied"
+    (finding,) = findings(account)
+    assert (finding["check"], finding["verdict"]) == ("resource-type", "not checked")
+
+
+def test_endpoints_of_the_vpc_replace_a_way_out(account: AccountInOrder) -> None:
+    no_way_out(account)
+    for service in SERVICES:
+        gateway = service in ("s3", "dynamodb")
+        where = {"RouteTableIds": [account.table]} if gateway else {"SubnetIds": [account.subnet]}
+        account.ec2.create_vpc_endpoint(
+            VpcId=account.vpc,
+            ServiceName=f"com.amazonaws.us-east-1.{service}",
+            VpcEndpointType="Gateway" if gateway else "Interface",
+            **where,
+        )
+    assert findings(account) == []
+
+
+def test_function_of_scaling_has_to_reach_sagemaker(account: AccountInOrder) -> None:
+    no_way_out(account)
+    fleet = f'[fleets.Tenants]\nbucket = "{account.bucket}"\nkey = "fleet.yaml"\n'
+    account.edit(fleet, "[scaling]\nmin_copies = 1\nmax_copies = 1\n")
+    (finding,) = findings(account)
+    assert "no endpoint for s3, states, lambda, sagemaker.api" in finding["message"]
+
+
+def test_topic_with_a_subscriber_is_no_finding(account: AccountInOrder) -> None:
+    sns, sqs = account.client("sns"), account.client("sqs")
+    queue = sqs.create_queue(QueueName=f"alarms-{account.suffix}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = sns.create_topic(Name=f"alarms-{account.suffix}")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    monitor(account, topic)
+    assert findings(account) == []
+
+
+def test_instances_of_other_endpoints_count_against_the_quota(account: AccountInOrder) -> None:
+    account.replaced["sagemaker"] = _OtherEndpoint(account.client("sagemaker"))
+    (finding,) = findings(account)
+    assert finding["check"] == "quota"
+    assert "2 ml.g5.2xlarge of this endpoint and 3 of others; the quota is 4" in finding["message"]
+    assert "--desired-value 5" in finding["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("scaling", "most"),
+    [
+        ("min_copies = 0\nmax_copies = 5", 5),
+        ("min_copies = 1\nmax_copies = 3\nmax_instances = 6", 6),
+    ],
+)
+def test_most_instances_of_scaling_count_against_the_quota(
+    account: AccountInOrder, scaling: str, most: int
+) -> None:
+    account.edit("[copies]\n", "[copies]\naccelerators = 1\n")
+    account.file.write_text(f"{account.file.read_text()}\n[scaling]\n{scaling}\n")
+    (finding,) = findings(account)
+    assert finding["check"] == "quota"
+    assert f"{most} ml.g5.2xlarge of this endpoint" in finding["message"]
+
+
+class _OtherEndpoint:
+    """SageMaker with an endpoint that has three instances of the type, and two of another."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def get_paginator(self, operation: str) -> Any:
+        return self if operation == "list_endpoints" else self._real.get_paginator(operation)
+
+    def paginate(self, **_: object) -> Any:
+        yield {"Endpoints": [{"EndpointName": "other"}]}
+
+    def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:  # noqa: N803
+        variants = [
+            {"VariantName": "a", "CurrentInstanceCount": 3},
+            {"VariantName": "b", "CurrentInstanceCount": 2},
+        ]
+        return {"EndpointConfigName": f"{EndpointName}-config", "ProductionVariants": variants}
+
+    def describe_endpoint_config(self, *, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N803
+        assert EndpointConfigName == "other-config"
+        variants = [
+            {"VariantName": "a", "InstanceType": INSTANCE},
+            {"VariantName": "b", "InstanceType": "ml.m5.large"},
+        ]
+        return {"ProductionVariants": variants}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class _Deployed:
+    """SageMaker with the stack's own endpoint, which has an execution role and a component."""
+
+    def __init__(self, real: Any, role: str, component: str) -> None:
+        self._real, self._role, self._component = real, role, component
+        self._operation = ""
+
+    def get_paginator(self, operation: str) -> Any:
+        listed = {
+            "list_endpoints": {"Endpoints": [{"EndpointName": "Own"}]},
+            "list_inference_components": {
+                "InferenceComponents": [
+                    {"InferenceComponentName": self._component, "EndpointName": "Own"},
+                ]
+            },
+        }
+        return _Pages(listed[operation])
+
+    def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:  # noqa: N803
+        assert EndpointName == "Own"
+        return {"EndpointConfigName": "config"}
+
+    def describe_endpoint_config(self, *, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N803
+        assert EndpointConfigName == "config"
+        return {"ExecutionRoleArn": self._role}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class _Pages:
+    def __init__(self, page: dict[str, Any]) -> None:
+        self._page = page
+
+    def paginate(self, **_: object) -> Any:
+        yield self._page
+
+
+class TestDeployedStack:
+    """The stack has an endpoint already, with a role and a component."""
+
+    @pytest.fixture
+    def role(self, account: AccountInOrder) -> str:
+        name = f"role-{account.suffix}"
+        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+        arn: str = account.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"][
+            "Arn"
+        ]
+        account.types.status = "UPDATE_COMPLETE"
+        account.types.resources = [
+            {
+                "ResourceType": "AWS::SageMaker::Endpoint",
+                "PhysicalResourceId": "arn:aws:sagemaker:x:y:endpoint/own",
+            }
+        ]
+        account.replaced["sagemaker"] = _Deployed(account.client("sagemaker"), arn, f"{account.prefix}-acme")
+        return name
+
+    def allow(self, account: AccountInOrder, role: str, effect: str) -> None:
+        statement = {
+            "Effect": effect,
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{account.bucket}/*",
+        }
+        account.client("iam").put_role_policy(
+            RoleName=role,
+            PolicyName=effect,
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+        )
+
+    def test_its_own_instances_and_components_are_no_finding(
+        self, account: AccountInOrder, role: str
+    ) -> None:
+        self.allow(account, role, "Allow")
+        assert findings(account) == []
+
+    def test_right_that_the_deployment_grants_is_no_finding(self, account: AccountInOrder, role: str) -> None:
+        assert findings(account) == []
+
+    def test_denial_is_found_and_nothing_else(self, account: AccountInOrder, role: str) -> None:
+        self.allow(account, role, "Allow")
+        self.allow(account, role, "Deny")
+        (finding,) = findings(account)
+        assert (finding["check"], finding["verdict"]) == ("execution-role", "error")
+        assert f"role/{role} is denied s3:GetObject on arn:aws:s3:::{account.bucket}/" in finding["message"]
+        assert "aws iam simulate-principal-policy" in finding["remedy"]
+
+
+def test_role_that_is_not_there_is_said_so(account: AccountInOrder) -> None:
+    account.replaced["iam"] = Refusing(client_error("NoSuchEntity", "there is no such role"))
+    (finding,) = findings(account)
+    assert (finding["check"], finding["verdict"]) == ("deployment-role", "not checked")
+    assert f"there is no role {ROLE}" in finding["message"]
+
+
+def test_bootstrap_stack_may_have_another_qualifier(account: AccountInOrder) -> None:
+    result = preflight(account, "--qualifier", "other", "--json")
+    messages = [found["message"] for found in json.loads(result.stdout)["findings"]]
+    assert any("/cdk-bootstrap/other/version" in message for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "which environment? Give one with -c environment=NAME or --environment, got none"),
+        (("-c", "environment=a", "-e", "b"), "got 'b' and 'a'"),
+        (("-c", "account=1"), "'-c' should be 'environment=NAME', got 'account=1'"),
+    ],
+)
+def test_environment_is_named_once(arguments: tuple[str, ...], message: str) -> None:
+    result = CliRunner().invoke(app, ["preflight", *arguments])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+def test_region_of_the_file_is_used(account: AccountInOrder) -> None:
+    account.file.write_text('[aws]\nregion = "us-east-1"\n' + account.file.read_text())
+    result = preflight(account, "--region", "eu-west-1")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'us-east-1', got 'eu-west-1'" in result.stderr
+    account.choose(region="us-east-1")
+    assert preflight(account).exit_code == 0

@@ -1,0 +1,113 @@
+"""Stacks with an endpoint whose copies follow the load."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+
+from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import IMultiAdapterEndpoint, LmiContainer, LmiVersion, MultiAdapterEndpoint
+from tests.integration.by_hand import client, prompts
+from tests.integration.fleet_stack import FleetStack
+
+
+class ScaledStack(FleetStack):
+    """A stack whose endpoint has `auto_scale_copies` with these settings."""
+
+    def __init__(self, cloud: LocalCloud, folder: Path, **scaling: Any) -> None:
+        super().__init__(cloud, folder)
+        self.scaling = scaling
+        self._components = client(cloud, "sagemaker")
+
+    def _endpoint(self, stack: cdk.Stack) -> IMultiAdapterEndpoint:
+        endpoint = super()._endpoint(stack)
+        assert isinstance(endpoint, MultiAdapterEndpoint)
+        endpoint.auto_scale_copies(**self.scaling)
+        return endpoint
+
+    def change_container(self, value: str) -> None:
+        """Let the next deployment update the base model's component."""
+        self.container = LmiContainer(version=LmiVersion.V19, environment={"OPTION_MAX_MODEL_LEN": value})
+
+    def copies_of(self, base: str) -> tuple[int, int]:
+        """Return the desired and the current number of copies."""
+        config = self._components.describe_inference_component(InferenceComponentName=base)["RuntimeConfig"]
+        return config["DesiredCopyCount"], config["CurrentCopyCount"]
+
+    def scale(self, base: str, copies: int) -> None:
+        """Scale a component by hand, as Application Auto Scaling does."""
+        self._components.update_inference_component_runtime_config(
+            InferenceComponentName=base, DesiredRuntimeConfig={"CopyCount": copies}
+        )
+        self.wait_for_copies(base, copies)
+
+    def wait_for_copies(self, base: str, copies: int, *, seconds: float = 60) -> float:
+        """Wait until a component has this many copies; return how long that took."""
+        started = time.monotonic()
+        while self.copies_of(base) != (copies, copies):
+            assert time.monotonic() - started < seconds, f"{base} has {self.copies_of(base)} copies"
+            time.sleep(0.05)
+        return time.monotonic() - started
+
+    def run_passes(self, machine: str, *, seconds: float = 60) -> None:
+        """Start a fleet's passes as an alarm that scales the base model does, and wait for their end."""
+        machines: Any = client(self.cloud, "stepfunctions")
+        execution = machines.start_execution(
+            stateMachineArn=machine,
+            input=json.dumps({"trigger": "scaling", "requested_at": "2026-01-01T00:00:00Z"}),
+        )["executionArn"]
+        deadline = time.monotonic() + seconds
+        while (status := machines.describe_execution(executionArn=execution)["status"]) == "RUNNING":
+            assert time.monotonic() < deadline, "the passes do not end"
+            time.sleep(0.1)
+        assert status == "SUCCEEDED"
+
+    @contextmanager
+    def load(self, endpoint: str, adapters: Mapping[str, str], *, callers: int = 6) -> Iterator[Load]:
+        """Keep asking a fleet's adapters, several at a time, as long as the context lasts."""
+        load, ended = Load(), threading.Event()
+        runtime = client(self.cloud, "sagemaker-runtime")
+        prompt = prompts()[0]
+        expected = {self.component("Tenants", name): label for name, label in adapters.items()}
+        body = {"inputs": prompt["prompt"], "parameters": {"max_new_tokens": 60, "temperature": 0}}
+
+        def call(number: int) -> None:
+            names = itertools.islice(itertools.cycle(expected), number, None)
+            while not ended.is_set():
+                name = next(names)
+                answer = runtime.invoke_endpoint(
+                    EndpointName=endpoint,
+                    InferenceComponentName=name,
+                    ContentType="application/json",
+                    Body=json.dumps(body),
+                )
+                text = json.loads(answer["Body"].read())["generated_text"]
+                load.answers += 1
+                if text != prompt["answers"][expected[name]]:
+                    load.wrong.append(f"{name} answers {text!r}")
+
+        with ThreadPoolExecutor(callers) as executor:
+            calls = [executor.submit(call, number) for number in range(callers)]
+            try:
+                yield load
+            finally:
+                ended.set()
+        load.wrong += [str(error) for one in calls if (error := one.exception()) is not None]
+
+
+@dataclass
+class Load:
+    """How many answers there were, and those that were wrong."""
+
+    answers: int = 0
+    wrong: list[str] = field(default_factory=list)

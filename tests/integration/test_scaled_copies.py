@@ -1,0 +1,149 @@
+"""The copies of a base model follow the load, and deployments leave them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+
+from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import ScalingTarget
+from tests.integration.by_hand import changed_settings
+from tests.integration.fleet_stack import Deployment, Fleet
+from tests.integration.scaled_stack import ScaledStack
+from tests.nightly import scaled_time
+
+pytestmark = pytest.mark.integration
+
+ADAPTERS = {"one": "triage", "two": "summary", "three": "shout"}
+FLEETS = {"Tenants": Fleet(adapters=ADAPTERS)}
+
+
+@pytest.fixture(scope="module")
+def stack(
+    cloud: LocalCloud, short_waits: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ScaledStack]:
+    stack = ScaledStack(
+        cloud,
+        tmp_path_factory.mktemp("scaled"),
+        min=0,
+        max=3,
+        max_instances=4,
+        target=ScalingTarget.concurrent_requests(1),
+        # Each test ends copies by hand, sooner than scaling would.
+        wake_cooldown=cdk.Duration.seconds(10),
+    )
+    yield stack
+    assert stack.delete().status == "DELETE_COMPLETE"
+
+
+@pytest.fixture(scope="module")
+def deployed(stack: ScaledStack) -> Deployment:
+    created = stack.create(FLEETS)
+    assert created.status == "CREATE_COMPLETE", created.reason
+    return created
+
+
+@pytest.fixture
+def base(deployed: Deployment) -> str:
+    return deployed.outputs["BaseComponentName"]
+
+
+@pytest.mark.parametrize("sent", ["changed", "always"])
+def test_update_of_the_base_after_a_scale_out_keeps_the_copies(
+    cloud: LocalCloud, stack: ScaledStack, deployed: Deployment, base: str, sent: str
+) -> None:
+    stack.scale(base, 3)
+    stack.change_container(f"{1000 + len(sent)}")
+    with changed_settings(cloud, template_copies=sent):
+        updated = stack.update(FLEETS)
+    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    assert stack.copies_of(base) == (3, 3)
+    assert stack.wrong("Tenants", deployed.outputs["EndpointName"], ADAPTERS) == {}
+
+
+@pytest.mark.parametrize("sent", ["changed", "always"])
+def test_update_of_the_base_without_a_copy_starts_one(
+    cloud: LocalCloud, stack: ScaledStack, base: str, sent: str
+) -> None:
+    stack.scale(base, 0)
+    stack.change_container(f"{2000 + len(sent)}")
+    with changed_settings(cloud, template_copies=sent):
+        updated = stack.update(FLEETS)
+    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    assert stack.copies_of(base) == (1, 1)
+
+
+def test_deployment_of_a_fleet_onto_no_copy_ends_well_and_is_asked_later(
+    stack: ScaledStack, deployed: Deployment, base: str
+) -> None:
+    stack.scale(base, 0)
+    more = {**ADAPTERS, "four": "triage"}
+    updated = stack.update({"Tenants": Fleet(adapters=more)})
+    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    assert updated.outputs["TenantsFailed"] == "0"
+    stack.scale(base, 1)
+    assert stack.wrong("Tenants", deployed.outputs["EndpointName"], more) == {}
+    assert stack.update(FLEETS).status == "UPDATE_COMPLETE"
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 1), (1, 3)])
+def test_adapters_that_new_copies_lack_are_sent_again(
+    cloud: LocalCloud, stack: ScaledStack, deployed: Deployment, base: str, before: int, after: int
+) -> None:
+    endpoint, machine = deployed.outputs["EndpointName"], deployed.outputs["TenantsMachine"]
+    stack.scale(base, before)
+    stack.run_passes(machine)
+    with changed_settings(cloud, adapters_on_new_copies="lost"):
+        stack.scale(base, after)
+        assert stack.wrong("Tenants", endpoint, ADAPTERS) != {}
+        stack.run_passes(machine)
+        # Often enough to reach each copy.
+        assert [stack.wrong("Tenants", endpoint, ADAPTERS) for _ in range(10)] == [{}] * 10
+
+
+@scaled_time
+class TestLoad:
+    """Scaling by itself, at a fiftieth of its time: a minute lasts 1.2 s."""
+
+    def test_copies_follow_the_load_also_to_zero_and_back(
+        self, cloud: LocalCloud, stack: ScaledStack, deployed: Deployment, base: str
+    ) -> None:
+        endpoint = deployed.outputs["EndpointName"]
+        stack.scale(base, 1)
+        with changed_settings(cloud, time_scale=0.02):
+            with stack.load(endpoint, ADAPTERS) as load:
+                stack.wait_for_copies(base, 3, seconds=90)
+            assert load.wrong == []
+            stack.wait_for_copies(base, 0, seconds=120)
+            # The request fails, and is the reason why the next ones do not.
+            assert set(stack.wrong("Tenants", endpoint, ADAPTERS)) == {
+                stack.component("Tenants", name) for name in ADAPTERS
+            }
+            stack.wait_for_copies(base, 1, seconds=60)
+        assert stack.wrong("Tenants", endpoint, ADAPTERS) == {}
+
+    @pytest.mark.parametrize("counted", ["base", "adapter"])
+    def test_request_to_an_adapter_starts_a_copy_wherever_its_failure_counts(
+        self, cloud: LocalCloud, stack: ScaledStack, deployed: Deployment, base: str, counted: str
+    ) -> None:
+        stack.scale(base, 0)
+        with changed_settings(cloud, time_scale=0.02, adapter_load=counted):
+            assert stack.wrong("Tenants", deployed.outputs["EndpointName"], ADAPTERS) != {}
+            stack.wait_for_copies(base, 1, seconds=60)
+
+
+def test_functions_have_the_rights_that_they_need(guarded: LocalCloud, tmp_path: Path) -> None:
+    stack = ScaledStack(guarded, tmp_path, min=1, max=2)
+    created = stack.create()
+    assert created.status == "CREATE_COMPLETE", created.reason
+    base = created.outputs["BaseComponentName"]
+    stack.scale(base, 2)
+    stack.change_container("3000")
+    with changed_settings(guarded, template_copies="always"):
+        updated = stack.update({})
+    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    assert stack.copies_of(base) == (2, 2)
+    assert stack.delete().status == "DELETE_COMPLETE"

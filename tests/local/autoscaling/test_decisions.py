@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local_sagemaker.autoscaling.decisions import step_capacity, tracked_capacity, tracking_alarms
+from tests.local.autoscaling.scaled import FINE, PER_MINUTE
+
+STEPS = [
+    {"MetricIntervalUpperBound": -10, "ScalingAdjustment": -2},
+    {"MetricIntervalLowerBound": -10, "MetricIntervalUpperBound": 0, "ScalingAdjustment": -1},
+    {"MetricIntervalLowerBound": 0, "MetricIntervalUpperBound": 10, "ScalingAdjustment": 1},
+    {"MetricIntervalLowerBound": 10, "ScalingAdjustment": 3},
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"), [(35.0, 3), (40.0, 3), (45.0, 4), (50.0, 6), (59.0, 6), (60.0, 8), (99.0, 8)]
+)
+def test_step_is_that_of_the_difference_to_the_threshold(value: float, wanted: int) -> None:
+    configuration = {"AdjustmentType": "ChangeInCapacity", "StepAdjustments": STEPS}
+    assert step_capacity(configuration, 5, value, 50.0) == wanted
+
+
+def test_value_without_a_step_changes_nothing() -> None:
+    configuration = {"AdjustmentType": "ChangeInCapacity", "StepAdjustments": STEPS[2:3]}
+    assert step_capacity(configuration, 5, 70.0, 50.0) is None
+
+
+def test_exact_capacity_is_the_adjustment() -> None:
+    steps = [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 7}]
+    assert step_capacity({"AdjustmentType": "ExactCapacity", "StepAdjustments": steps}, 2, 1.0, 1.0) == 7
+
+
+@pytest.mark.parametrize(
+    ("percent", "least", "wanted"), [(25, 1, 12), (5, 1, 11), (-25, 1, 8), (-5, 1, 9), (25, 5, 15)]
+)
+def test_percentage_is_rounded_towards_nothing_but_changes_something(
+    percent: int, least: int, wanted: int
+) -> None:
+    configuration = {
+        "AdjustmentType": "PercentChangeInCapacity",
+        "MinAdjustmentMagnitude": least,
+        "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": percent}],
+    }
+    assert step_capacity(configuration, 10, 1.0, 1.0) == wanted
+
+
+@pytest.mark.parametrize(
+    ("current", "value", "wanted"), [(1, 12, 3), (2, 4, 2), (2, 4.1, 3), (3, 0, 0), (3, 1.3, 1), (0, 9, 0)]
+)
+def test_tracking_wants_as_many_copies_as_the_target_value_needs(
+    current: int, value: float, wanted: int
+) -> None:
+    assert tracked_capacity(current, value, 4.0) == wanted
+
+
+def alarms(**configuration: Any) -> dict[str, dict[str, Any]]:
+    return tracking_alarms({"TargetValue": 10, **configuration}, "inference-component/base")
+
+
+def test_alarms_of_high_resolution_look_at_ten_seconds() -> None:
+    found = alarms(PredefinedMetricSpecification={"PredefinedMetricType": FINE})
+    assert found["High"] == {
+        "Namespace": "AWS/SageMaker",
+        "MetricName": "ConcurrentRequestsPerCopy",
+        "Dimensions": [{"Name": "InferenceComponentName", "Value": "base"}],
+        "Statistic": "Maximum",
+        "Period": 10,
+        "EvaluationPeriods": 3,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": 10,
+    }
+    assert (found["Low"]["Threshold"], found["Low"]["ComparisonOperator"]) == (9, "LessThanThreshold")
+
+
+def test_alarms_of_invocations_look_at_minutes() -> None:
+    found = alarms(PredefinedMetricSpecification={"PredefinedMetricType": PER_MINUTE})
+    assert {name: (one["Period"], one["EvaluationPeriods"]) for name, one in found.items()} == {
+        "High": (60, 3),
+        "Low": (60, 15),
+    }
+
+
+def test_policy_that_only_adds_has_no_low_alarm() -> None:
+    specification = {"PredefinedMetricType": FINE}
+    assert list(alarms(PredefinedMetricSpecification=specification, DisableScaleIn=True)) == ["High"]
+
+
+def test_metric_of_ones_own_may_be_an_expression() -> None:
+    stat = {"Metric": {"Namespace": "n", "MetricName": "m"}, "Stat": "Sum"}
+    queries = [{"Id": "m", "MetricStat": stat, "ReturnData": False}, {"Id": "e", "Expression": "m / 2"}]
+    metrics = alarms(CustomizedMetricSpecification={"Metrics": queries})["High"]["Metrics"]
+    assert metrics[0]["MetricStat"]["Period"] == 60
+    assert metrics[1]["Expression"] == "m / 2"

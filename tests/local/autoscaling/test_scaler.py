@@ -1,0 +1,273 @@
+"""How policies and schedules change copies."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.local.autoscaling.scaled import BASE, PER_MINUTE, Scaled, unknown_policy
+
+
+def test_step_policy_adds_copies_when_its_alarm_rings() -> None:
+    world = Scaled(copies=0)
+    world.register()
+    world.ring(world.step(), 1)
+    assert world.copies == 1
+
+
+def test_tracking_adds_as_many_copies_as_are_needed() -> None:
+    world = Scaled(copies=1)
+    world.register()
+    world.ring(world.track()["PolicyARN"], 12)
+    assert world.copies == 3
+
+
+def test_tracking_removes_copies_down_to_none() -> None:
+    world = Scaled(copies=3)
+    world.register()
+    world.ring(world.track()["PolicyARN"], 0)
+    assert world.copies == 0
+
+
+def test_bounds_are_kept() -> None:
+    world = Scaled(copies=2)
+    world.register(least=1, most=3)
+    policy = world.track(ScaleOutCooldown=0)["PolicyARN"]
+    world.ring(policy, 100)
+    assert world.copies == 3
+    world.settle()
+    world.ring(policy, 0)
+    assert world.copies == 1
+
+
+def test_capacity_outside_the_bounds_moves_into_them_with_the_next_alarm() -> None:
+    world = Scaled(copies=0)
+    world.register(least=2)
+    assert world.copies == 0
+    world.ring(world.step(), 1)
+    assert world.copies == 2
+
+
+def test_larger_scale_out_does_not_wait_for_the_cool_down() -> None:
+    world = Scaled(copies=1)
+    world.register(most=9)
+    policy = world.track(ScaleOutCooldown=300)["PolicyARN"]
+    world.ring(policy, 8)
+    world.settle()
+    world.components.copies["base"] = 1  # somebody has removed a copy
+    world.ring(policy, 8)
+    assert world.copies == 1
+    world.ring(policy, 20)
+    assert world.copies == 5
+    world.settle()
+
+
+def test_copies_are_not_removed_while_others_cool_down() -> None:
+    world = Scaled(copies=1)
+    world.register()
+    policy = world.track(ScaleOutCooldown=60, ScaleInCooldown=60)["PolicyARN"]
+    world.ring(policy, 8)
+    world.settle()
+    world.now += 59
+    world.ring(policy, 0)
+    assert world.copies == 2
+    world.now += 1
+    world.ring(policy, 0)
+    assert world.copies == 0
+
+
+def test_copies_are_added_at_once_while_a_removal_cools_down() -> None:
+    world = Scaled(copies=3)
+    world.register()
+    policy = world.track(ScaleInCooldown=600)["PolicyARN"]
+    world.ring(policy, 1)
+    assert world.copies == 1
+    world.settle()
+    world.ring(policy, 16)
+    assert world.copies == 4
+
+
+def test_cool_downs_last_the_scaled_time() -> None:
+    world = Scaled(copies=0, scale=0.1)
+    world.register()
+    policy = world.step(Cooldown=60)
+    world.ring(policy, 1)
+    world.settle()
+    world.now += 5.9
+    world.ring(policy, 1)
+    assert world.copies == 1
+    world.now += 0.1
+    world.ring(policy, 1)
+    assert world.copies == 2
+
+
+def test_step_in_the_cool_down_adds_only_what_is_beyond_the_last_one() -> None:
+    world = Scaled(copies=1)
+    world.register(most=9)
+    policy = world.step(2, more=3)
+    world.ring(policy, 1)
+    world.settle()
+    world.ring(policy, 1)
+    assert world.copies == 3
+    world.ring(policy, 6)
+    assert world.copies == 4
+
+
+def test_step_policy_without_a_cool_down_has_one_of_five_minutes() -> None:
+    world = Scaled(copies=0)
+    world.register()
+    policy = world.step()
+    for now, copies in ((0, 1), (299, 1), (1, 2)):
+        world.now += now
+        world.ring(policy, 1)
+        world.settle()
+        assert world.copies == copies
+
+
+def test_copies_that_are_added_end_the_cool_down_of_a_removal() -> None:
+    world = Scaled(copies=3)
+    world.register()
+    policy = world.track(ScaleInCooldown=600, ScaleOutCooldown=60)["PolicyARN"]
+    for seconds, value, copies in ((0, 1, 1), (1, 16, 4), (60, 0, 0)):
+        world.now += seconds
+        world.ring(policy, value)
+        world.settle()
+        assert world.copies == copies
+
+
+def test_own_change_in_progress_is_waited_for() -> None:
+    world = Scaled(copies=1)
+    world.register(most=9)
+    policy = world.track()["PolicyARN"]
+    world.ring(policy, 8)
+    world.ring(policy, 100)
+    assert world.copies == 2
+    assert len(world.activities()) == 1
+
+
+def test_change_of_somebody_else_in_progress_fails_the_activity() -> None:
+    world = Scaled(copies=1)
+    world.register()
+    world.components.locked = True
+    world.ring(world.track()["PolicyARN"], 12)
+    (activity,) = world.activities()
+    assert activity["StatusCode"] == "Failed"
+    assert "while it is in state UPDATE_RC_IN_PROGRESS" in activity["StatusMessage"]
+
+
+def test_activity_follows_the_change_to_its_end() -> None:
+    world = Scaled(copies=1)
+    world.register()
+    world.ring(world.track()["PolicyARN"], 12)
+    assert [one["StatusCode"] for one in world.activities()] == ["InProgress"]
+    world.settle()
+    (activity,) = world.activities()
+    assert activity["StatusCode"] == "Successful"
+    assert activity["Description"] == "Setting desired copy count to 3."
+    assert activity["Cause"] == "monitor alarm alarm in state ALARM triggered policy track"
+
+
+def test_failed_change_tells_the_components_reason() -> None:
+    world = Scaled(copies=1)
+    world.register()
+    world.ring(world.track()["PolicyARN"], 12)
+    world.components.copies["base"] = 1
+    world.components.failure = "CapacityError"
+    world.settle()
+    (activity,) = world.activities()
+    assert (activity["StatusCode"], activity["StatusMessage"]) == (
+        "Failed",
+        "Failed to set desired copy count to 3. Reason: CapacityError",
+    )
+
+
+def test_bound_that_keeps_from_scaling_is_an_activity_on_request() -> None:
+    world = Scaled(copies=4)
+    world.register()
+    world.ring(world.track()["PolicyARN"], 100)
+    assert world.activities() == []
+    (activity,) = world.activities(IncludeNotScaledActivities=True)
+    assert activity["NotScaledReasons"] == [
+        {"Code": "AlreadyAtMaxCapacity", "CurrentCapacity": 4, "MaxCapacity": 4}
+    ]
+
+
+def test_copies_are_removed_only_if_every_tracking_policy_agrees() -> None:
+    world = Scaled(copies=3)
+    world.register()
+    policy, other = world.track()["PolicyARN"], world.track("other", PER_MINUTE)
+    world.ring(policy, 0)
+    assert world.copies == 3
+    world.alarms.ringing.add(other["Alarms"][1]["AlarmName"])
+    world.ring(policy, 0)
+    assert world.copies == 0
+
+
+@pytest.mark.parametrize(
+    ("suspended", "value", "copies"),
+    [
+        ("DynamicScalingInSuspended", 0, 2),
+        ("DynamicScalingOutSuspended", 9, 2),
+        ("ScheduledScalingSuspended", 0, 0),
+    ],
+)
+def test_suspended_scaling_rests(suspended: str, value: float, copies: int) -> None:
+    world = Scaled(copies=2)
+    world.register(SuspendedState={suspended: True})
+    world.ring(world.track()["PolicyARN"], value)
+    assert world.copies == copies
+
+
+def test_alarm_of_a_deleted_policy_does_nothing() -> None:
+    world = Scaled(copies=2)
+    world.register()
+    world.ring(unknown_policy(), 100)
+    assert world.copies == 2
+
+
+def schedule(world: Scaled, expression: str, **action: int) -> None:
+    world.call(
+        "PutScheduledAction",
+        **BASE,
+        ScheduledActionName="night",
+        Schedule=expression,
+        ScalableTargetAction=action,
+    )
+
+
+def test_scheduled_action_changes_bounds_and_copies_at_its_time() -> None:
+    world = Scaled(copies=4)
+    world.register(least=1, most=4)
+    schedule(world, "rate(1 hour)", MinCapacity=0, MaxCapacity=2)
+    world.now += 3_599
+    world.service.tick()
+    assert world.copies == 4
+    world.now += 1
+    world.service.tick()
+    assert world.copies == 2
+    (target,) = world.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (0, 2)
+    world.settle()
+    (activity,) = world.activities()
+    assert activity["Cause"] == "scheduled action name night was triggered"
+
+
+def test_scheduled_action_runs_once_each_time() -> None:
+    world = Scaled(copies=0)
+    world.register()
+    schedule(world, "rate(1 hour)", MinCapacity=1)
+    for _ in range(2):
+        world.now += 3_600
+        world.service.tick()
+        world.service.tick()
+    world.settle()
+    assert (world.copies, len(world.activities())) == (1, 1)
+
+
+def test_one_time_action_is_gone_afterwards() -> None:
+    world = Scaled(copies=0)
+    world.register()
+    schedule(world, "at(1970-01-12T13:46:50)", MinCapacity=2)
+    world.now += 10
+    world.service.tick()
+    assert world.copies == 2
+    assert world.call("DescribeScheduledActions", ServiceNamespace="sagemaker")["ScheduledActions"] == []

@@ -1,0 +1,183 @@
+"""What the API accepts, refuses and lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local_sagemaker.errors import ApiError
+from tests.local.autoscaling.scaled import BASE, FINE, Scaled
+
+
+@pytest.fixture
+def world() -> Scaled:
+    made = Scaled()
+    made.register()
+    return made
+
+
+def refusal(world: Scaled, operation: str, **request: Any) -> tuple[str, str]:
+    with pytest.raises(ApiError) as refused:
+        world.call(operation, **request)
+    return refused.value.code, refused.value.message
+
+
+def test_target_is_described_with_its_bounds(world: Scaled) -> None:
+    (target,) = world.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert (target["ResourceId"], target["MinCapacity"], target["MaxCapacity"]) == (BASE["ResourceId"], 0, 4)
+
+
+def test_target_registered_again_keeps_what_is_not_given(world: Scaled) -> None:
+    before = world.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"][0]
+    world.call("RegisterScalableTarget", **BASE, MaxCapacity=9)
+    after = world.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"][0]
+    assert after == before | {"MaxCapacity": 9}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ResourceId": "inference-component/nobody"}, "doesn't exist: inference-component/nobody"),
+        ({"ResourceId": "base"}, "should be inference-component/NAME"),
+        ({"MinCapacity": 5}, "cannot be less than minimum capacity"),
+        ({"ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}, "ManagedInstanceScaling"),
+        ({"ServiceNamespace": "ecs"}, "scales sagemaker only, got ecs"),
+        ({"ServiceNamespace": "nonsense"}, "must satisfy enum value set"),
+        ({"MinCapacity": "one"}, "Member must be of type integer"),
+    ],
+)
+def test_wrong_target_is_refused(changes: dict[str, Any], message: str) -> None:
+    request = {**BASE, "MinCapacity": 0, "MaxCapacity": 4} | changes
+    code, text = refusal(Scaled(), "RegisterScalableTarget", **request)
+    assert code == "ValidationException"
+    assert message in text
+
+
+def test_new_target_needs_both_bounds() -> None:
+    assert (
+        "MaxCapacity should be given" in refusal(Scaled(), "RegisterScalableTarget", **BASE, MinCapacity=1)[1]
+    )
+
+
+def test_policy_needs_a_target() -> None:
+    with pytest.raises(ApiError, match="No scalable target registered") as refused:
+        Scaled().track()
+    assert refused.value.code == "ObjectNotFoundException"
+
+
+def test_tracking_policy_has_its_alarms_under_the_services_names(world: Scaled) -> None:
+    answer = world.track()
+    names = [alarm["AlarmName"] for alarm in answer["Alarms"]]
+    assert [name[:51] for name in names] == [
+        "TargetTracking-inference-component/base-AlarmHigh-" + names[0][50],
+        "TargetTracking-inference-component/base-AlarmLow-" + names[1][49:51],
+    ]
+    assert all(world.alarms.put_alarms[name]["AlarmActions"] == [answer["PolicyARN"]] for name in names)
+
+
+def test_policy_put_again_keeps_its_arn_and_alarms(world: Scaled) -> None:
+    before, after = world.track(), world.track(target=8)
+    assert after == before
+    high = world.alarms.put_alarms[after["Alarms"][0]["AlarmName"]]
+    assert high["Threshold"] == 8
+
+
+def test_low_alarm_goes_when_a_policy_stops_removing(world: Scaled) -> None:
+    world.track()
+    assert len(world.track(DisableScaleIn=True)["Alarms"]) == 1
+    assert len(world.alarms.put_alarms) == 1
+
+
+def test_policy_is_described_as_it_was_put(world: Scaled) -> None:
+    world.track(ScaleInCooldown=7)
+    world.step()
+    track, step = world.call("DescribeScalingPolicies", ServiceNamespace="sagemaker")["ScalingPolicies"]
+    assert track["TargetTrackingScalingPolicyConfiguration"]["ScaleInCooldown"] == 7
+    assert step["StepScalingPolicyConfiguration"]["StepAdjustments"][0]["ScalingAdjustment"] == 1
+
+
+@pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        ({"TargetValue": 1}, "Exactly one of PredefinedMetricSpecification"),
+        (
+            {"TargetValue": 0, "PredefinedMetricSpecification": {"PredefinedMetricType": FINE}},
+            "TargetValue should be above 0",
+        ),
+        (
+            {
+                "TargetValue": 1,
+                "PredefinedMetricSpecification": {
+                    "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
+                },
+            },
+            "is not a metric of",
+        ),
+    ],
+)
+def test_wrong_tracking_policy_is_refused(world: Scaled, configuration: dict[str, Any], message: str) -> None:
+    request = {
+        **BASE,
+        "PolicyName": "p",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": configuration,
+    }
+    assert message in refusal(world, "PutScalingPolicy", **request)[1]
+
+
+def test_deleted_policy_takes_its_alarms_along(world: Scaled) -> None:
+    world.track()
+    world.call("DeleteScalingPolicy", **BASE, PolicyName="track")
+    assert world.alarms.put_alarms == {}
+    code, message = refusal(world, "DeleteScalingPolicy", **BASE, PolicyName="track")
+    assert (code, "No scaling policy found" in message) == ("ObjectNotFoundException", True)
+
+
+def test_deregistered_target_takes_everything_along(world: Scaled) -> None:
+    world.track()
+    world.call(
+        "PutScheduledAction",
+        **BASE,
+        ScheduledActionName="a",
+        Schedule="rate(1 day)",
+        ScalableTargetAction={"MinCapacity": 1},
+    )
+    world.call("DeregisterScalableTarget", **BASE)
+    assert world.alarms.put_alarms == {}
+    for operation, member in (
+        ("DescribeScalableTargets", "ScalableTargets"),
+        ("DescribeScalingPolicies", "ScalingPolicies"),
+        ("DescribeScheduledActions", "ScheduledActions"),
+    ):
+        assert world.call(operation, ServiceNamespace="sagemaker")[member] == []
+    assert refusal(world, "DeregisterScalableTarget", **BASE)[0] == "ObjectNotFoundException"
+
+
+def test_listing_comes_in_pages(world: Scaled) -> None:
+    for name in ("a", "b", "c"):
+        world.track(name)
+    first = world.call("DescribeScalingPolicies", ServiceNamespace="sagemaker", MaxResults=2)
+    rest = world.call(
+        "DescribeScalingPolicies", ServiceNamespace="sagemaker", MaxResults=2, NextToken=first["NextToken"]
+    )
+    names = [policy["PolicyName"] for page in (first, rest) for policy in page["ScalingPolicies"]]
+    assert (names, "NextToken" in rest) == (["a", "b", "c"], False)
+
+
+def test_wrong_schedule_is_refused(world: Scaled) -> None:
+    request = {
+        **BASE,
+        "ScheduledActionName": "a",
+        "Schedule": "daily",
+        "ScalableTargetAction": {"MinCapacity": 1},
+    }
+    assert "Invalid schedule expression: daily" in refusal(world, "PutScheduledAction", **request)[1]
+
+
+def test_target_has_tags() -> None:
+    world = Scaled()
+    arn = world.register(Tags={"team": "a"})
+    world.call("TagResource", ResourceARN=arn, Tags={"stage": "prod"})
+    world.call("UntagResource", ResourceARN=arn, TagKeys=["team"])
+    assert world.call("ListTagsForResource", ResourceARN=arn) == {"Tags": {"stage": "prod"}}

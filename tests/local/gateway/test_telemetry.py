@@ -1,0 +1,149 @@
+"""What one endpoint of the running cloud publishes, read by boto3."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.local.stacks import Bucket, Stack, serving
+
+
+@pytest.fixture(scope="module")
+def events(client: Callable[..., Any]) -> str:
+    """The URL of a queue with the events of SageMaker, from before the endpoint is made."""
+    queue = client("sqs").create_queue(QueueName="sagemaker-events")["QueueUrl"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    client("events").put_rule(Name="sagemaker", EventPattern=json.dumps({"source": ["aws.sagemaker"]}))
+    client("events").put_targets(Rule="sagemaker", Targets=[{"Id": "queue", "Arn": arn}])
+    return str(queue)
+
+
+@pytest.fixture(scope="module")
+def endpoint(client: Callable[..., Any], bucket: Bucket, events: str) -> Iterator[str]:
+    stack = Stack(client("cloudformation"), "watched")
+    resources = serving("watched", bucket, {"one": bucket.adapter("1")})
+    resources["Endpoint"]["Properties"]["EndpointName"] = "watched"
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    yield "watched"
+    stack.delete()
+    client("events").remove_targets(Rule="sagemaker", Ids=["queue"])
+    client("events").delete_rule(Name="sagemaker")
+
+
+def invoke(client: Callable[..., Any], component: str, **body: Any) -> None:
+    answer = client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="watched", InferenceComponentName=f"watched-{component}", Body=json.dumps(body)
+    )
+    answer["Body"].read()
+
+
+def total(client: Callable[..., Any], metric: str, **dimensions: str) -> dict[str, Any]:
+    now = time.time()
+    listed = [{"Name": name, "Value": value} for name, value in dimensions.items()]
+    (point,) = client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/SageMaker",
+        MetricName=metric,
+        Dimensions=listed,
+        StartTime=now - 3_600,
+        EndTime=now + 60,
+        Period=36_000_000,
+        Statistics=["Sum", "SampleCount", "Minimum"],
+    )["Datapoints"]
+    return dict(point)
+
+
+def test_metrics_of_invocations(endpoint: str, client: Callable[..., Any]) -> None:
+    def ask(status: int) -> None:
+        invoke(client, "one", **({} if status == 200 else {"status": status}))
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = [pool.submit(ask, status) for status in (200, 200, 200, 404, 503)]
+    assert [isinstance(one.exception(), ClientError) for one in outcomes] == [False] * 3 + [True] * 2
+    for dimensions in (
+        {"InferenceComponentName": "watched-one"},
+        {"EndpointName": "watched", "VariantName": "v"},
+    ):
+        sums = {
+            metric: total(client, metric, **dimensions)["Sum"]
+            for metric in (
+                "Invocations",
+                "Invocation4XXErrors",
+                "Invocation5XXErrors",
+                "InvocationModelErrors",
+            )
+        }
+        assert list(sums.values()) == [5, 1, 1, 2]
+        latency = total(client, "ModelLatency", **dimensions)
+        assert (latency["SampleCount"], latency["Unit"]) == (5, "Microseconds")
+        assert latency["Minimum"] > 100
+    assert total(client, "InvocationsPerCopy", InferenceComponentName="watched-one")["Sum"] == 5
+
+
+def test_stream_is_counted_when_it_ends(endpoint: str, client: Callable[..., Any]) -> None:
+    answer = client("sagemaker-runtime").invoke_endpoint_with_response_stream(
+        EndpointName="watched",
+        InferenceComponentName="watched-base",
+        Body=json.dumps({"parts": ["a", "b"], "seconds": 0.2}),
+    )
+    assert len(list(answer["Body"])) >= 1
+    latency = total(client, "ModelLatency", InferenceComponentName="watched-base")
+    assert latency["Sum"] > 200_000
+
+
+def test_component_without_copies_has_no_capacity(endpoint: str, client: Callable[..., Any]) -> None:
+    sagemaker = client("sagemaker")
+
+    def scale(copies: int) -> None:
+        sagemaker.update_inference_component_runtime_config(
+            InferenceComponentName="watched-base", DesiredRuntimeConfig={"CopyCount": copies}
+        )
+        described = {"InferenceComponentStatus": "Updating"}
+        while described["InferenceComponentStatus"] == "Updating":
+            described = sagemaker.describe_inference_component(InferenceComponentName="watched-base")
+
+    scale(0)
+    for component in ("base", "one"):
+        with pytest.raises(ClientError, match="has no capacity to process this request") as refused:
+            invoke(client, component)
+        assert refused.value.response["Error"]["Code"] == "ValidationError"
+    failures = "NoCapacityInvocationFailures"
+    assert total(client, failures, InferenceComponentName="watched-one")["Sum"] == 1
+    assert total(client, failures, InferenceComponentName="watched-base")["Sum"] == 2
+    scale(1)
+    invoke(client, "one")
+
+
+def test_endpoint_sends_an_event_when_it_is_in_service(
+    endpoint: str, events: str, client: Callable[..., Any]
+) -> None:
+    seen: list[dict[str, Any]] = []
+    while not any(event["detail"]["EndpointStatus"] == "IN_SERVICE" for event in seen):
+        answer = client("sqs").receive_message(QueueUrl=events, WaitTimeSeconds=5, MaxNumberOfMessages=10)
+        seen += [json.loads(message["Body"]) for message in answer["Messages"]]
+    event = next(event for event in seen if event["detail"]["EndpointStatus"] == "IN_SERVICE")
+    assert event["detail-type"] == "SageMaker Endpoint State Change"
+    assert event["resources"] == [event["detail"]["EndpointArn"]]
+
+
+def test_copies_of_a_component_have_log_streams(
+    endpoint: str, client: Callable[..., Any], settings: Callable[..., Any]
+) -> None:
+    settings(time_scale=0.1)
+    group, end = "/aws/sagemaker/Endpoints/watched", time.monotonic() + 5
+    lines: list[str] = []
+    while not lines and time.monotonic() < end:
+        groups = client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+        if groups:
+            lines = [
+                event["message"] for event in client("logs").filter_log_events(logGroupName=group)["events"]
+            ]
+        time.sleep(0.1)
+    assert "of inference component watched-base has started." in lines[0]

@@ -1,0 +1,279 @@
+"""Alarms of the running cloud, with minutes of a fraction of a second."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from ministack.services import cloudwatch as cloudwatch_service
+
+from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, scope
+from local_sagemaker.monitoring.metric_points import Points
+from tests.local.stacks import Stack
+
+# A minute lasts 0.6 s.
+SCALE = 0.01
+ILLEST = 'SELECT MAX(Errors) FROM SCHEMA("{}", Component) GROUP BY Component ORDER BY MAX() DESC LIMIT 10'
+
+
+@pytest.fixture
+def cloudwatch(client: Callable[..., Any], settings: Callable[..., Any]) -> Any:
+    settings(time_scale=SCALE)
+    return client("cloudwatch")
+
+
+@pytest.fixture
+def alarm(cloudwatch: Any) -> Iterator[str]:
+    """The name of an alarm, and of its namespace; it is deleted afterwards."""
+    name = f"alarm-{uuid.uuid4().hex[:8]}"
+    yield name
+    cloudwatch.delete_alarms(AlarmNames=[name])
+
+
+def put(cloudwatch: Any, alarm: str, component: str = "a", value: float = 9) -> None:
+    dimensions = [{"Name": "Component", "Value": component}]
+    data = [{"MetricName": "Errors", "Dimensions": dimensions, "Value": value}]
+    cloudwatch.put_metric_data(Namespace=alarm, MetricData=data)
+
+
+def watch(cloudwatch: Any, alarm: str, **more: Any) -> None:
+    metric = {
+        "Namespace": alarm,
+        "MetricName": "Errors",
+        "Dimensions": [{"Name": "Component", "Value": "a"}],
+        "Statistic": "Sum",
+        "Period": 60,
+    }
+    cloudwatch.put_metric_alarm(
+        AlarmName=alarm,
+        EvaluationPeriods=1,
+        Threshold=5,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+        **({} if "Metrics" in more else metric),
+        **more,
+    )
+
+
+def state(cloudwatch: Any, alarm: str) -> str:
+    (found,) = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    return str(found["StateValue"])
+
+
+def becomes(cloudwatch: Any, alarm: str, wanted: str) -> bool:
+    """Whether an alarm enters a state soon, however short it stays there."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        items = cloudwatch.describe_alarm_history(AlarmName=alarm)["AlarmHistoryItems"]
+        if any(item["HistorySummary"].endswith(f"to {wanted}") for item in items):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def ends_in(cloudwatch: Any, alarm: str, wanted: str) -> bool:
+    end = time.monotonic() + 10
+    while state(cloudwatch, alarm) != wanted and time.monotonic() < end:
+        time.sleep(0.05)
+    return state(cloudwatch, alarm) == wanted
+
+
+def test_alarm_rings_and_returns_to_ok_by_itself(cloudwatch: Any, alarm: str) -> None:
+    watch(cloudwatch, alarm)
+    put(cloudwatch, alarm)
+    assert becomes(cloudwatch, alarm, "ALARM")
+    assert ends_in(cloudwatch, alarm, "OK")
+
+
+def test_other_dimensions_are_another_metric(cloudwatch: Any, alarm: str) -> None:
+    watch(cloudwatch, alarm)
+    for _ in range(10):
+        put(cloudwatch, alarm, component="b")
+        time.sleep(0.1)
+    assert state(cloudwatch, alarm) == "OK"
+
+
+def test_alarm_without_values_has_insufficient_data(cloudwatch: Any, alarm: str) -> None:
+    cloudwatch.put_metric_alarm(
+        AlarmName=alarm,
+        Namespace=alarm,
+        MetricName="Errors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=5,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    assert ends_in(cloudwatch, alarm, "INSUFFICIENT_DATA")
+
+
+def test_alarm_over_all_components_rings_if_one_fails(cloudwatch: Any, alarm: str) -> None:
+    query = {"Id": "q", "Expression": ILLEST.format(alarm), "Period": 60, "ReturnData": True}
+    watch(cloudwatch, alarm, Metrics=[query])
+    put(cloudwatch, alarm, component="fine", value=1)
+    put(cloudwatch, alarm, component="ill")
+    assert becomes(cloudwatch, alarm, "ALARM")
+    assert ends_in(cloudwatch, alarm, "OK")
+
+
+def test_alarm_of_metric_math_rings(cloudwatch: Any, alarm: str) -> None:
+    metric = {
+        "Namespace": alarm,
+        "MetricName": "Errors",
+        "Dimensions": [{"Name": "Component", "Value": "a"}],
+    }
+    watch(
+        cloudwatch,
+        alarm,
+        Metrics=[
+            {"Id": "e", "Expression": "FILL(m, 0) * 2"},
+            {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}, "ReturnData": False},
+        ],
+    )
+    put(cloudwatch, alarm, value=3)
+    assert becomes(cloudwatch, alarm, "ALARM")
+    (described,) = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
+    assert described["Metrics"][0]["Expression"] == "FILL(m, 0) * 2"
+
+
+def test_topic_is_told(cloudwatch: Any, client: Callable[..., Any], alarm: str) -> None:
+    topic = client("sns").create_topic(Name=alarm)["TopicArn"]
+    queue = client("sqs").create_queue(QueueName=alarm)["QueueUrl"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    watch(cloudwatch, alarm, AlarmActions=[topic])
+    put(cloudwatch, alarm)
+    (message,) = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
+    told = json.loads(json.loads(message["Body"])["Message"])
+    assert (told["AlarmName"], told["NewStateValue"]) == (alarm, "ALARM")
+
+
+def test_rule_gets_an_event_when_an_alarm_of_its_metric_rings(
+    cloudwatch: Any, client: Callable[..., Any], alarm: str
+) -> None:
+    queue = client("sqs").create_queue(QueueName=alarm)["QueueUrl"]
+    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    metric = {"name": ["Errors"], "dimensions": {"Component": ["a"]}, "namespace": [alarm]}
+    pattern = {
+        "source": ["aws.cloudwatch"],
+        "detail-type": ["CloudWatch Alarm State Change"],
+        "detail": {
+            "state": {"value": ["ALARM"]},
+            "configuration": {"metrics": {"metricStat": {"metric": metric}}},
+        },
+    }
+    client("events").put_rule(Name=alarm, EventPattern=json.dumps(pattern))
+    client("events").put_targets(Rule=alarm, Targets=[{"Id": "queue", "Arn": arn}])
+    watch(cloudwatch, alarm)
+    put(cloudwatch, alarm)
+    (message,) = client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
+    event = json.loads(message["Body"])
+    assert event["detail"]["alarmName"] == alarm
+    assert event["detail"]["state"]["value"] == "ALARM"
+    assert event["resources"][0].endswith(f":alarm:{alarm}")
+
+
+def test_template_may_have_an_alarm_of_metric_math(cloudwatch: Any, stack: Stack) -> None:
+    resources = {
+        "Alarm": {
+            "Type": "AWS::CloudWatch::Alarm",
+            "Properties": {
+                "AlarmName": stack.name,
+                "EvaluationPeriods": 1,
+                "Threshold": 5,
+                "ComparisonOperator": "GreaterThanThreshold",
+                "Metrics": [
+                    {"Id": "q", "Expression": ILLEST.format(stack.name), "Period": "60", "ReturnData": "true"}
+                ],
+            },
+        }
+    }
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    put(cloudwatch, stack.name)
+    assert becomes(cloudwatch, stack.name, "ALARM")
+
+
+class Late:
+    """One alarm in memory, in an account of its own, and a clock that only the test moves."""
+
+    def __init__(self, account: str, **more: Any) -> None:
+        self.now = 6_000.0
+        self._account = account
+        self.alarms = Alarms(lambda: 1.0, lambda: self.now)
+        self.acted: list[float] = []
+        self.alarms.on_action("policy:", self._act)
+        with scope(account, "us-east-1"):
+            cloudwatch_service._alarms["late"] = {
+                "AlarmName": "late",
+                "AlarmArn": f"arn:{account}",
+                "Namespace": "n",
+                "MetricName": "m",
+                "Statistic": "Sum",
+                "Period": 60,
+                "EvaluationPeriods": 1,
+                "Threshold": 5,
+                "ComparisonOperator": "GreaterThanThreshold",
+                "TreatMissingData": "notBreaching",
+                "StateValue": "OK",
+                "StateReason": "",
+                "AlarmActions": ["policy:x"],
+                **more,
+            }
+        self.alarms.tick()
+
+    def _act(self, _: str, alarm: Mapping[str, Any], __: float | None) -> None:
+        if self._account in alarm["AlarmArn"]:
+            self.acted.append(self.now)
+
+    def put(self, value: float) -> None:
+        points = Points("None", {})
+        points.add(value, self.now)
+        with scope(self._account, "us-east-1"):
+            cloudwatch_service._metrics["n", "m", ""] = points
+
+    def went_through(self) -> list[str]:
+        with scope(self._account, "us-east-1"):
+            summaries = [entry["HistorySummary"] for entry in cloudwatch_service._history_entries()]
+        return [summary.rpartition(" ")[2] for summary in summaries]
+
+
+def test_period_that_nobody_looked_at_in_time_still_counts() -> None:
+    late = Late("100000000001")
+    late.put(9)
+    late.now += 240
+    late.alarms.tick()
+    assert late.went_through() == ["ALARM", "OK"]
+    assert late.acted == [6_240]
+
+
+def test_values_that_are_put_leave_out_no_period() -> None:
+    late = Late("100000000004")
+    late.put(9)
+    late.now += 240
+    with scope("100000000004", "us-east-1"):
+        late.alarms.evaluate(cloudwatch_service._alarms["late"])
+    assert late.went_through() == ["ALARM", "OK"]
+
+
+def test_policy_is_invoked_again_each_minute_while_the_alarm_rings() -> None:
+    late = Late("100000000002", TreatMissingData="ignore")
+    late.put(9)
+    for _ in range(6):
+        late.now += 30
+        late.alarms.tick()
+    # The state stays, but without a value nothing is decided anew.
+    assert (late.went_through(), late.acted) == (["ALARM"], [6_060])
+    late = Late("100000000003", ComparisonOperator="LessThanThreshold", TreatMissingData="breaching")
+    late.acted.clear()
+    for _ in range(6):
+        late.now += 30
+        late.alarms.tick()
+    assert late.acted == [6_060, 6_120, 6_180]

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from local_sagemaker.monitoring.insights import Query
+from local_sagemaker.monitoring.metric_reader import Span
+from tests.local.monitoring.metrics import FakeMetrics
+
+SPAN = Span(0, 120, 60)
+
+
+@pytest.fixture
+def metrics() -> FakeMetrics:
+    made = FakeMetrics()
+    for index, name in enumerate(("a", "b", "c"), start=1):
+        made.put("Errors", {10: index, 70: 10 * index}, InferenceComponentName=name)
+    made.put("Errors", {10: 100}, EndpointName="e", VariantName="v")
+    made.put("Other", {10: 7}, InferenceComponentName="a")
+    return made
+
+
+def answer(metrics: FakeMetrics, text: str) -> dict[str, list[float]]:
+    return {one.label: list(one.values.values()) for one in Query.parse(text).answer(metrics, SPAN)}
+
+
+def test_schema_takes_metrics_with_exactly_its_dimensions(metrics: FakeMetrics) -> None:
+    assert answer(metrics, 'SELECT SUM(Errors) FROM SCHEMA("n", InferenceComponentName)') == {
+        "Errors": [6, 60]
+    }
+
+
+def test_namespace_takes_every_metric(metrics: FakeMetrics) -> None:
+    assert answer(metrics, 'SELECT SUM(Errors) FROM "n"') == {"Errors": [106, 60]}
+
+
+def test_groups_are_ordered_and_limited(metrics: FakeMetrics) -> None:
+    found = answer(
+        metrics,
+        'SELECT MAX("Errors") FROM SCHEMA("n", InferenceComponentName) GROUP BY InferenceComponentName '
+        "ORDER BY SUM() DESC LIMIT 2",
+    )
+    assert list(found.items()) == [("c", [3, 30]), ("b", [2, 20])]
+
+
+def test_order_is_ascending_unless_told_otherwise(metrics: FakeMetrics) -> None:
+    found = answer(
+        metrics,
+        'SELECT AVG(Errors) FROM SCHEMA("n", InferenceComponentName) GROUP BY InferenceComponentName '
+        "ORDER BY MAX()",
+    )
+    assert list(found) == ["a", "b", "c"]
+
+
+def test_conditions_leave_metrics_out(metrics: FakeMetrics) -> None:
+    found = answer(
+        metrics,
+        'SELECT COUNT(Errors) FROM SCHEMA("n", InferenceComponentName) '
+        "WHERE InferenceComponentName != 'a' AND InferenceComponentName != 'b' "
+        "GROUP BY InferenceComponentName",
+    )
+    assert found == {"c": [1, 1]}
+
+
+def test_metric_without_the_dimension_of_a_condition_is_left_out(metrics: FakeMetrics) -> None:
+    assert answer(metrics, "SELECT SUM(Errors) FROM \"n\" WHERE EndpointName = 'e'") == {"Errors": [100]}
+
+
+@pytest.mark.parametrize("text", ["SELECT Errors", "SELECT SUM(x) FROM \"n\" WHERE a LIKE 'b'", "SUM(m)"])
+def test_other_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a"):
+        Query.parse(text)

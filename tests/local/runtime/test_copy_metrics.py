@@ -1,0 +1,204 @@
+"""What is measured on copies, what becomes of what they print, and what counts as a base's load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local_sagemaker.runtime.copy_metrics import CopyMetrics, Tokens
+from local_sagemaker.runtime.invocation_metrics import MeasuredCall, no_capacity
+from tests.local.world import World
+
+World_ = Callable[..., World]
+LOGS = "/aws/sagemaker/InferenceComponents/"
+
+
+@pytest.fixture
+def serving(world_with: World_) -> Callable[..., tuple[World, CopyMetrics]]:
+    """Serves a base with two copies and the adapters one and two, with settings."""
+
+    def make(**settings: Any) -> tuple[World, CopyMetrics]:
+        world = world_with(**settings)
+        world.serve("one", "two", instances=2, copies=2)
+        return world, CopyMetrics(world.plane.context, world.plane.components, world.plane.endpoints)
+
+    return make
+
+
+Serving = Callable[..., tuple[World, CopyMetrics]]
+
+
+def ask(world: World, component: str, status: int | None = 200) -> None:
+    found = world.plane.components.get(component)
+    MeasuredCall(world.plane.context, found, 0.0).ended(status)
+
+
+def test_concurrency_is_measured_per_copy_and_per_variant(serving: Serving) -> None:
+    world, metrics = serving()
+    world.hosting.started[0].outstanding, world.hosting.started[1].outstanding = 3, 2
+    metrics.tick()
+    assert world.telemetry.values("ConcurrentRequestsPerCopy", "base") == [2.5]
+    assert world.telemetry.values("ConcurrentRequestsPerModel", "endpoint", "AllTraffic") == [5]
+
+
+def test_base_without_copies_has_no_concurrency_per_copy(serving: Serving) -> None:
+    world, metrics = serving()
+    world.call(
+        "UpdateInferenceComponentRuntimeConfig",
+        InferenceComponentName="base",
+        DesiredRuntimeConfig={"CopyCount": 0},
+    )
+    world.pass_time(10)
+    metrics.tick()
+    assert world.telemetry.values("ConcurrentRequestsPerCopy", "base") == []
+    assert world.telemetry.values("InvocationsPerCopy", "base") == []
+
+
+def test_load_of_adapters_may_count_for_themselves_alone(serving: Serving) -> None:
+    world, metrics = serving(adapter_load="adapter")
+    world.hosting.started[0].outstanding, world.hosting.started[0].outstanding_of_base = 5, 1
+    metrics.tick()
+    ask(world, "one")
+    no_capacity(world.plane.context, world.plane.components.get("one"))
+    assert world.telemetry.values("ConcurrentRequestsPerCopy", "base") == [0.5]
+    assert world.telemetry.values("InvocationsPerCopy", "base") == [0]
+    assert world.telemetry.values("NoCapacityInvocationFailures", "base") == []
+    assert world.telemetry.values("NoCapacityInvocationFailures", "one") == [1]
+
+
+def test_each_copy_tells_its_utilisation_once_a_minute(serving: Serving) -> None:
+    world, metrics = serving()
+    for copy in world.hosting.started:
+        copy.used = (0.0, 512 * 1024 * 1024)
+    metrics.tick()
+    metrics.tick()
+    assert world.telemetry.values("MemoryUtilizationNormalized", "base") == []  # not followed before
+    world.pass_time(60)
+    metrics.tick()
+    assert world.telemetry.values("MemoryUtilizationNormalized", "base") == [50, 50]
+
+
+def test_processor_time_is_that_since_the_last_publication(serving: Serving) -> None:
+    world, metrics = serving()
+    endpoint = world.plane.endpoints.get("endpoint")
+    endpoint.config["MetricsConfig"] = {"MetricPublishFrequencyInSeconds": 10}
+    base = world.plane.components.get("base")
+    base.specification["ComputeResourceRequirements"]["NumberOfCpuCoresRequired"] = 2
+    metrics.tick()
+    for round_ in (1, 2):
+        for copy in world.hosting.started:
+            copy.used = (10.0 * round_, 0)
+        world.pass_time(10)
+        metrics.tick()
+    assert world.telemetry.values("CPUUtilizationNormalized", "base") == [50, 50, 50, 50]
+
+
+def test_each_instance_tells_its_reservation(serving: Serving) -> None:
+    world, metrics = serving()
+    metrics.tick()
+    assert world.telemetry.values("GPUReservation", "endpoint", "AllTraffic") == [100, 100]
+
+
+def test_minutes_last_the_scaled_time(serving: Serving) -> None:
+    world, metrics = serving(time_scale=0.01)
+    metrics.tick()
+    world.pass_time(0.7)
+    metrics.tick()
+    assert len(world.telemetry.values("GPUReservation", "endpoint", "AllTraffic")) == 4
+
+
+def test_idle_base_has_invocations_of_zero_or_none(serving: Serving) -> None:
+    world, metrics = serving()
+    metrics.tick()
+    assert world.telemetry.values("InvocationsPerCopy", "base") == [0]
+    world, metrics = serving(idle_invocations="none")
+    metrics.tick()
+    assert world.telemetry.values("InvocationsPerCopy", "base") == []
+
+
+def test_what_a_copy_prints_is_in_its_bases_log_group(serving: Serving) -> None:
+    world, metrics = serving()
+    world.hosting.started[0].lines = ["adapter one registered"]
+    metrics.tick()
+    assert world.telemetry.logs[LOGS + "base", "AllTraffic/1"] == ["adapter one registered"]
+    assert LOGS + "one" not in {group for group, _ in world.telemetry.logs}
+
+
+def test_lines_about_an_adapter_may_be_in_its_own_group_as_well(serving: Serving) -> None:
+    world, metrics = serving(adapter_logs="adapter")
+    world.hosting.started[0].lines = ["adapter one registered", "hello", "no one-two here"]
+    metrics.tick()
+    assert world.telemetry.logs[LOGS + "one", "AllTraffic/1"] == ["adapter one registered"]
+    assert len(world.telemetry.logs[LOGS + "base", "AllTraffic/1"]) == 3
+
+
+def test_last_lines_of_a_copy_are_read_after_its_end(serving: Serving) -> None:
+    world, metrics = serving()
+    metrics.tick()
+    copy = world.hosting.started[0]
+    world.call(
+        "UpdateInferenceComponentRuntimeConfig",
+        InferenceComponentName="base",
+        DesiredRuntimeConfig={"CopyCount": 0},
+    )
+    world.pass_time(10)
+    copy.lines = ["bye"]
+    metrics.tick()
+    metrics.tick()
+    assert world.telemetry.logs[LOGS + "base", "AllTraffic/1"] == ["bye"]
+    told = world.telemetry.logs["/aws/sagemaker/Endpoints/endpoint", "AllTraffic"]
+    assert told[0] == "Copy 1 of inference component base has started."
+    assert told[-1].endswith("has ended.")
+
+
+def test_tokens_are_counted_as_the_servers_tell_them(serving: Serving) -> None:
+    world, metrics = serving()
+    line = "INFO scheduler: answered adapter={} prompt_tokens={} completion_tokens={}"
+    world.hosting.started[0].lines = [line.format("one", 3, 5), line.format("", 2, 1)]
+    world.hosting.started[1].lines = [line.format("one", 4, 6)]
+    metrics.read_logs()
+    assert metrics.tokens == {"one": Tokens(2, 7, 11), "base": Tokens(1, 2, 1)}
+
+
+def test_tokens_of_an_updated_adapter_are_its_own(serving: Serving) -> None:
+    world, metrics = serving()
+    world.update_adapter("one", "other")
+    world.pass_time(10)
+    world.hosting.started[0].lines = ["answered adapter=one.2 prompt_tokens=1 completion_tokens=2"]
+    metrics.read_logs()
+    assert metrics.tokens == {"one": Tokens(1, 1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("status", "client", "server", "model"), [(200, 0, 0, 0), (404, 1, 0, 1), (503, 0, 1, 1), (None, 0, 1, 1)]
+)
+def test_invocation_counts_under_its_component_and_its_variant(
+    serving: Serving, status: int | None, client: int, server: int, model: int
+) -> None:
+    world, _ = serving()
+    ask(world, "one", status)
+    for dimensions in (("one",), ("endpoint", "AllTraffic")):
+        assert world.telemetry.values("Invocations", *dimensions) == [1]
+        assert world.telemetry.values("Invocation4XXErrors", *dimensions) == [client]
+        assert world.telemetry.values("Invocation5XXErrors", *dimensions) == [server]
+        assert world.telemetry.values("InvocationModelErrors", *dimensions) == [model]
+    assert world.telemetry.values("Invocations", "base") == []
+    assert world.telemetry.values("InvocationsPerCopy", "one") == [0.5]
+    assert world.telemetry.values("InvocationsPerCopy", "base") == [0.5]
+
+
+def test_latencies_are_in_microseconds(serving: Serving) -> None:
+    world, _ = serving()
+    ask(world, "base")
+    units = {name: unit for _, name, _, _, unit in world.telemetry.metrics if name.endswith("Latency")}
+    assert units == {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
+
+
+def test_call_counts_once(serving: Serving) -> None:
+    world, _ = serving()
+    call = MeasuredCall(world.plane.context, world.plane.components.get("one"), 0.0)
+    call.ended(None)
+    call.ended(200)
+    assert world.telemetry.values("Invocation5XXErrors", "one") == [1]

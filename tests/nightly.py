@@ -1,0 +1,17 @@
+"""Tests that `make nightly` alone runs."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+NIGHTLY = os.environ.get("NIGHTLY") == "1"
+
+scaled_time = pytest.mark.skipif(
+    not NIGHTLY,
+    reason="it waits for alarms in scaled time, which a busy machine does not keep up with: `make nightly`",
+)
+"""For a test whose minutes last a second, and whose load and alarms have to keep up with that."""
+
+long_load = pytest.mark.skipif(not NIGHTLY, reason="its load takes more than a minute: `make nightly`")
