@@ -83,7 +83,7 @@ nightly: setup  ## look for faults that a fleet does not survive, and files that
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/fleet/reconcile/test_reconciler_under_faults.py
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py
-	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py
+	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
 
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
 	RECORD=1 python -m pytest tests/evolutions -m evolutions

@@ -14,4 +14,4 @@ scaled_time = pytest.mark.skipif(
 )
 """For a test whose minutes last a second, and whose load and alarms have to keep up with that."""
 
-long_load = pytest.mark.skipif(not NIGHTLY, reason="its load takes more than a minute: `make nightly`")
+long = pytest.mark.skipif(not NIGHTLY, reason="it takes longer than `make test` has time for: `make nightly`")

@@ -12,11 +12,11 @@ from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import changed_settings
 from tests.integration.conftest import PYTHON_OF_VLLM
 from tests.integration.guide_run import GuideRun
-from tests.nightly import long_load
+from tests.nightly import long
 
 pytestmark = [
     pytest.mark.integration,
-    long_load,
+    long,
     pytest.mark.skipif(bool(PYTHON_OF_VLLM), reason="the guide slows down the loads of the NumPy server"),
 ]
 

@@ -27,6 +27,7 @@ from local_sagemaker.server import LocalCloud
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.integration.by_hand import V1, client
 from tests.integration.fleet_stack import Archives, Endpoint, components
+from tests.nightly import NIGHTLY
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
@@ -214,9 +215,10 @@ def test_broken_adapter_fails_the_gate(desk: Desk, all_beside_the_base: Evaluati
 
 
 class TestKilled:
-    """A thousand items, and an endpoint that counts how often it is asked each of them."""
+    """Many items, and an endpoint that counts how often it is asked each of them."""
 
-    ITEMS = 1_000
+    ITEMS = 1_000 if NIGHTLY else 300
+    """A run of a thousand takes most of a minute."""
 
     @pytest.fixture
     def runtime(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
@@ -232,7 +234,7 @@ class TestKilled:
         log = desk.folder / "killed" / "answers.jsonl"
         command = desk.command("summary", output="killed", column="summary", items=self.ITEMS)
         for _ in range(5):
-            stop_at = _lines(log) + source.randrange(50, 350)
+            stop_at = _lines(log) + source.randrange(self.ITEMS // 20, self.ITEMS // 3)
             process = subprocess.Popen(command, env=desk.cloud.environment)
             _wait_for_lines(log, stop_at, process)
             process.kill()

@@ -36,6 +36,10 @@ NEWEST = {
     "Orphans": 0,
     "FailedPasses": 0,
     "Rejected": 0,
+    "Asleep": 0,
+    "Misidentified": 0,
+    "Copies": 1,
+    "UncheckedCopies": 0,
 }
 """The metrics at the end of the module."""
 

@@ -13,7 +13,7 @@ from multi_adapter_inference import ScalingTarget
 from tests.integration.by_hand import changed_settings
 from tests.integration.fleet_stack import Deployment, Fleet
 from tests.integration.scaled_stack import ScaledStack
-from tests.nightly import scaled_time
+from tests.nightly import long, scaled_time
 
 pytestmark = pytest.mark.integration
 
@@ -89,7 +89,7 @@ def test_deployment_of_a_fleet_onto_no_copy_ends_well_and_is_asked_later(
     assert stack.update(FLEETS).status == "UPDATE_COMPLETE"
 
 
-@pytest.mark.parametrize(("before", "after"), [(0, 1), (1, 3)])
+@pytest.mark.parametrize(("before", "after"), [(0, 1), pytest.param(1, 3, marks=long)])
 def test_adapters_that_new_copies_lack_are_sent_again(
     cloud: LocalCloud, stack: ScaledStack, deployed: Deployment, base: str, before: int, after: int
 ) -> None:
