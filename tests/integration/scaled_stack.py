@@ -111,3 +111,10 @@ class Load:
 
     answers: int = 0
     wrong: list[str] = field(default_factory=list)
+
+    def wait_for(self, answers: int, *, seconds: float = 30) -> None:
+        """Wait until there are so many answers."""
+        deadline = time.monotonic() + seconds
+        while self.answers < answers:
+            assert time.monotonic() < deadline, f"{self.answers} answers; {self.wrong}"
+            time.sleep(0.05)

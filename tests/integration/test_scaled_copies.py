@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -113,8 +114,11 @@ class TestLoad:
     ) -> None:
         endpoint = deployed.outputs["EndpointName"]
         stack.scale(base, 1)
-        with changed_settings(cloud, time_scale=0.02):
+        with ExitStack() as settings:
             with stack.load(endpoint, ADAPTERS) as load:
+                # In scaled time, the seconds before are ten idle minutes, which end the only copy.
+                load.wait_for(30)
+                settings.enter_context(changed_settings(cloud, time_scale=0.02))
                 stack.wait_for_copies(base, 3, seconds=90)
             assert load.wrong == []
             stack.wait_for_copies(base, 0, seconds=120)
