@@ -91,7 +91,7 @@ class AdapterFleetMonitoring(Construct):
                 "Misidentified",
                 fleet.metric_misidentified(period=PERIOD),
                 0,
-                "Another answers in the place of an adapter",
+                "Another model answers for an adapter",
             ),
             "UncheckedCopies": self._above(
                 "UncheckedCopies",

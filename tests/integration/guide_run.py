@@ -39,7 +39,7 @@ class GuideRun:
         blocks = re.findall(r"^```sh\n(.*?)^```$", self.text, re.DOTALL | re.MULTILINE)
         self._cloud.admin.scale_waits(0.1)
         try:
-            for command in "".join(blocks).splitlines():
+            for command in re.sub(r" *\\\n *", " ", "".join(blocks)).splitlines():
                 done = subprocess.run(
                     ["bash", "-c", command],
                     cwd=self.folder,

@@ -1,4 +1,4 @@
-"""`adapters list`: the components of every endpoint, whoever they belong to."""
+"""`adapters list`: the components of every endpoint, and their owners."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -25,7 +25,7 @@ from adapters_cli.output.text import few, one_line, print_note, timestamp
 _READ_EVERY_SECONDS = 2.0
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]+)([smhd])")
-# What Powertools adds to each line, and says nothing of an adapter.
+# Fields that Powertools adds to each line. None of them is about an adapter.
 _PLUMBING = frozenset(
     {
         "level",

@@ -126,7 +126,7 @@ def _seconds(text: str) -> float:
 
 
 def _begin(end: float, length: float) -> float:
-    """Return the begin of a length of whole days or hours of which the present one is the last."""
+    """Return the start of a period of whole days or hours that ends with the current one."""
     unit = _LENGTHS["h"] if length % DAY else DAY
     return (end // unit + 1) * unit - length
 

@@ -55,7 +55,7 @@ class Series:
         return metric_values(self.measurements, metric)
 
     def distributions(self) -> dict[str, Distribution]:
-        """Describe each metric of which there are values."""
+        """Describe each metric that has values."""
         units = dict.fromkeys((*LATENCIES, "send_delay"), "ms")
         units |= dict.fromkeys((INPUT_LENGTH, OUTPUT_LENGTH), "tokens")
         found = {metric: Distribution.of(unit, self.values(metric)) for metric, unit in units.items()}

@@ -130,7 +130,7 @@ def by_how_much(comparison: Comparison) -> str:
 def judgement(result: EvaluationResult, found: Judgement) -> str:
     """Return what a judge says of a subject, in one sentence."""
     if found.failed:
-        return f"{found.judge} failed, and says nothing of {found.subject}: {'; '.join(found.reasons)}."
+        return f"{found.judge} failed, and gave no verdict on {found.subject}: {'; '.join(found.reasons)}."
     notes = [f"{found.disagreements} because the two orders disagree"] if found.disagreements else []
     notes += [f"{found.unclear} without a verdict"] if found.unclear else []
     between = f" ({', '.join(notes)})" if notes else ""

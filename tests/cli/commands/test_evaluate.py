@@ -468,7 +468,7 @@ class TestJudge:
         judge.answers = lambda: answer
         result = evaluate("acme", "--judge", f"{judge.url}#gpt", "--require", "exact_match >= 0.9")
         assert result.exit_code == 1
-        assert f"#gpt failed, and says nothing of acme: {reason}" in result.stderr
+        assert f"#gpt failed, and gave no verdict on acme: {reason}" in result.stderr
         [found] = read_result(tmp_path / "out" / "result.json").judgements
         assert (found.failed, found.unclear, reason in found.reasons[0]) == (True, 30, True)
         assert reason in (tmp_path / "out" / "report.html").read_text()
@@ -482,7 +482,7 @@ class TestJudge:
             pass
         result = evaluate("acme", "--judge", f"{gone.url}#gpt")
         assert result.exit_code == 1
-        assert "failed, and says nothing of acme: the judge cannot be reached: " in result.stderr
+        assert "failed, and gave no verdict on acme: the judge cannot be reached: " in result.stderr
         runtime.calls.clear()
         with FakeJudge() as judge:
             assert evaluate("acme", "--judge", f"{judge.url}#gpt").exit_code == 0
