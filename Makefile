@@ -71,10 +71,10 @@ unit: setup  ## the tests that need no embedded cloud
 coverage: setup  ## measure which lines the tests of `make unit` run; it judges nothing
 	python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-report=term:skip-covered
 
-# A file at a time, as the tests of one share what they deploy. Three for two cores, as a third of the time
-# is waiting. tests/conftest.py puts the files that take longest first.
+# A file at a time, as the tests of one share what they deploy. Four for two cores, as half of the time that
+# deployments take is waiting. tests/conftest.py puts the files that take longest first.
 test: setup $(SDK)/.installed $(CLIENTS)/.installed $(VENV)/.evaluation  ## the whole suite
-	python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-clients: setup $(SDK)/.installed $(CLIENTS)/.installed  ## clients that others wrote, against the embedded cloud
 	python -m pytest tests/integration/test_openai_path.py tests/integration/test_sagemaker_sdk.py

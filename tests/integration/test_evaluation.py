@@ -32,7 +32,7 @@ from tests.nightly import NIGHTLY
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
 LABELS = ("triage", "summary", "shout", "summary-v2")
-ITEMS = 400
+ITEMS = 400 if NIGHTLY else 80
 METRICS = ("rouge1", "rouge2", "rougeL", "meteor", "exact_match", "bert_score")
 FOLDERS = ("answers.jsonl", "result.json", "report.md", "report.html", "junit.xml")
 
@@ -207,7 +207,11 @@ def test_broken_adapter_fails_the_gate(desk: Desk, all_beside_the_base: Evaluati
     save_file(shuffled, file)
     desk.add("broken", desk.upload(directory))
     done = desk.evaluate(
-        "broken", column="summary", items=100, output="broken-out", more=("--require", "exact_match >= 0.9")
+        "broken",
+        column="summary",
+        items=min(ITEMS, 100),
+        output="broken-out",
+        more=("--require", "exact_match >= 0.9"),
     )
     assert done.returncode == 1
     assert "not met: exact_match of 'broken' is" in done.stderr
@@ -217,8 +221,9 @@ def test_broken_adapter_fails_the_gate(desk: Desk, all_beside_the_base: Evaluati
 class TestKilled:
     """Many items, and an endpoint that counts how often it is asked each of them."""
 
-    ITEMS = 1_000 if NIGHTLY else 300
+    ITEMS = 1_000 if NIGHTLY else 120
     """A run of a thousand takes most of a minute."""
+    KILLS = 5 if NIGHTLY else 2
 
     @pytest.fixture
     def runtime(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
@@ -233,7 +238,7 @@ class TestKilled:
         source = random.Random(7)
         log = desk.folder / "killed" / "answers.jsonl"
         command = desk.command("summary", output="killed", column="summary", items=self.ITEMS)
-        for _ in range(5):
+        for _ in range(self.KILLS):
             stop_at = _lines(log) + source.randrange(self.ITEMS // 20, self.ITEMS // 3)
             process = subprocess.Popen(command, env=desk.cloud.environment)
             _wait_for_lines(log, stop_at, process)
@@ -245,7 +250,7 @@ class TestKilled:
         assert done.returncode == 0, done.stderr
         asked = Counter((call.component, call.body["prompt"]) for call in runtime.calls)
         assert len(asked) == 2 * self.ITEMS
-        assert asked.total() <= 2 * self.ITEMS + 5 * 8  # those in flight when it was killed
+        assert asked.total() <= 2 * self.ITEMS + self.KILLS * 8  # those in flight when it was killed
         runtime.calls.clear()
         whole = desk.evaluate("summary", output="whole", column="summary", items=self.ITEMS)
         assert whole.returncode == 0, whole.stderr
