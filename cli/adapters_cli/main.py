@@ -11,8 +11,8 @@ CommandGroup.modules = {
     "status": CommandModule(module="status", summary="Show the state of every adapter."),
     "describe": CommandModule(
         module="describe",
-        summary="Show an adapter: its version, state, tags, probe, evaluation, and the address that clients"
-        " call.",
+        summary="Show an adapter: its version, state, owner, evaluation, history, and the address that"
+        " clients call.",
     ),
     "list": CommandModule(
         module="list_",

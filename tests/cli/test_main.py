@@ -102,6 +102,18 @@ class TestAccountOptions:
         assert "--profile" in text
 
 
+WITHOUT_JSON = {
+    "import": "its output is a manifest",
+    "pull": "its output is one address",
+    "token": "its output is one token",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_tells_a_result_writes_json(command: str) -> None:
+    assert ("--json" in help_of(command)) is (command not in WITHOUT_JSON)
+
+
 def test_reader_that_goes_ends_a_command_quietly() -> None:
     command = [sys.executable, "-c", FLOOD, "flood"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

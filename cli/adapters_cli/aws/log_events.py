@@ -1,5 +1,6 @@
 """Reading CloudWatch Logs: the events of several groups in the order of their times, once each."""
 
+import heapq
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,9 @@ class LogEvent:
 class LogReader:
     """Reads groups again and again, and yields each event once.
 
+    Of each group, one page is in memory at a time. CloudWatch sorts the events of a group by their times
+    ([V] API reference of FilterLogEvents).
+
     missing:
         Groups that do not exist yet.
     """
@@ -39,20 +43,26 @@ class LogReader:
         self._seen: dict[str, float] = {}
         self.missing: set[str] = set()
 
-    def read(self) -> list[LogEvent]:
-        """Return the events that are new since the last call, in the order of their times."""
-        found = sorted(
-            (event for group, about in self._groups for event in self._new(group, about)),
-            key=lambda event: event.at,
-        )
-        if found:
-            # The next call looks back a little: events of several hosts arrive out of order.
-            self._from = max(self._from, found[-1].at - _LATE_SECONDS)
-            self._seen = {name: at for name, at in self._seen.items() if at >= self._from}
-        return found
+    def read(self) -> Iterator[LogEvent]:
+        """Yield the events that are new since the last call, in the order of their times."""
+        start = self._from
+        groups = [self._events(group, about, start) for group, about in self._groups]
+        for name, event in heapq.merge(*groups, key=lambda found: found[1].at):
+            if name not in self._seen:
+                self._note(name, event.at)
+                yield event
 
-    def _new(self, group: str, about: str | None) -> Iterator[LogEvent]:
-        query: dict[str, Any] = {"logGroupName": group, "startTime": int(self._from * 1000)}
+    def _note(self, name: str, at: float) -> None:
+        """Remember an event as long as the next call would find it again."""
+        self._seen[name] = at
+        # The next call looks back a little: events of several hosts arrive out of order.
+        self._from = max(self._from, at - _LATE_SECONDS)
+        while (oldest := next(iter(self._seen))) != name and self._seen[oldest] < self._from:
+            del self._seen[oldest]
+
+    def _events(self, group: str, about: str | None, start: float) -> Iterator[tuple[str, LogEvent]]:
+        """Yield the events of a group from a time on, each with its id."""
+        query: dict[str, Any] = {"logGroupName": group, "startTime": int(start * 1000)}
         names = None
         if about is not None:
             query["filterPattern"] = json.dumps(about)
@@ -60,22 +70,17 @@ class LogReader:
             names = re.compile(rf"(?<![A-Za-z0-9-]){re.escape(about)}(?![A-Za-z0-9-])")
         try:
             for page in self._client.get_paginator("filter_log_events").paginate(**query):
-                for event in page["events"]:
-                    at = event["timestamp"] / 1000
-                    told = names is None or names.search(event["message"])
-                    # Some emulators give no id.
-                    name = event.get("eventId") or f"{event['logStreamName']} {at} {event['message']}"
-                    if told and name not in self._seen and at >= self._from:
-                        self._seen[name] = at
-                        yield LogEvent(
-                            at=at, group=group, stream=event["logStreamName"], message=event["message"]
-                        )
+                self.missing.discard(group)
+                for told in page["events"]:
+                    at, message, stream = told["timestamp"] / 1000, told["message"], told["logStreamName"]
+                    if at >= start and (names is None or names.search(message)):
+                        # Some emulators give no id.
+                        name = told.get("eventId") or f"{stream} {at} {message}"
+                        yield name, LogEvent(at=at, group=group, stream=stream, message=message)
         except ClientError as error:
             if code_of(error) != "ResourceNotFoundException":
                 raise
             self.missing.add(group)
-        else:
-            self.missing.discard(group)
 
 
 def messages(

@@ -1,5 +1,6 @@
 """`adapters apply`: write a fleet's manifest in S3, without a deployment, and wait until it is in force."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,7 @@ def apply(
         bool,
         typer.Option("--allow-failing", help="Write it although adapters are known to fail."),
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write how it ended as one JSON document.")] = False,
 ) -> None:
     """Write the fleet's manifest in S3 and wait until it is in force.
 
@@ -72,14 +74,14 @@ def apply(
         _print_changes(found, desired)
         number = _already_open_or_in_force(found, stored, file, desired)
         if number is not None:
-            raise typer.Exit(_wait_for(found, stored, number, timeout))
+            raise typer.Exit(_wait_for(found, stored, number, timeout, as_json=as_json))
         _check_preview(found, target, desired, allow_failing=allow_failing)
         _check_new_version(found, stored, file)
         record = found.registry.fleet() or found.record
         version = _write(found, stored, file.text)
         with _note_that_it_is_written():
             number = _generation_of_version(found, stored, record.generation, version, desired.digest)
-            raise typer.Exit(_wait_for(found, stored, number, timeout))
+            raise typer.Exit(_wait_for(found, stored, number, timeout, as_json=as_json))
 
 
 @contextmanager
@@ -215,7 +217,7 @@ def _generation_of_version(
     )
 
 
-def _wait_for(fleet: Fleet, stored: StoredManifest, number: int, timeout: float) -> int:
+def _wait_for(fleet: Fleet, stored: StoredManifest, number: int, timeout: float, *, as_json: bool) -> int:
     """Wait until a generation has ended; return the exit code."""
     account = fleet.account
     started = account.now()
@@ -231,12 +233,31 @@ def _wait_for(fleet: Fleet, stored: StoredManifest, number: int, timeout: float)
             if generation.outcome is not Outcome.OPEN:
                 break
             if account.now() - started >= timeout:
+                if as_json:
+                    _print_document(fleet, generation, stored)
                 print_error(f"generation {number} is not settled after {timeout:.0f} seconds")
                 return _pending_exit(fleet)
             account.sleep(_READ_EVERY_SECONDS)
     finally:
         line.end()
-    return _ended_exit(fleet, generation, stored)
+    if as_json:
+        _print_document(fleet, generation, stored)
+    return _ended_exit(fleet, generation, stored, as_json=as_json)
+
+
+def _print_document(fleet: Fleet, generation: Generation, stored: StoredManifest) -> None:
+    document = {
+        "fleet": fleet.record.name,
+        "manifest": stored.uri,
+        "generation": generation.number,
+        "outcome": generation.outcome,
+        "reason": generation.reason,
+        "adapters": generation.desired,
+        "in_service": generation.in_service,
+        "pending": generation.pending,
+        "failed": generation.failed,
+    }
+    typer.echo(json.dumps(document, indent=2))
 
 
 def _pending_exit(fleet: Fleet) -> int:
@@ -247,7 +268,8 @@ def _pending_exit(fleet: Fleet) -> int:
     return NOT_SETTLED
 
 
-def _ended_exit(fleet: Fleet, generation: Generation, stored: StoredManifest) -> int:
+def _ended_exit(fleet: Fleet, generation: Generation, stored: StoredManifest, *, as_json: bool) -> int:
+    """Print how a generation has ended; return the exit code. Raises CommandError if it is not in force."""
     number, outcome = generation.number, generation.outcome
     if outcome is Outcome.CONVERGED:
         if generation.reason:
@@ -255,12 +277,12 @@ def _ended_exit(fleet: Fleet, generation: Generation, stored: StoredManifest) ->
         result = (
             f"generation {number} is in force: {generation.in_service} of {generation.desired} in service"
         )
-        if not generation.pending:
+        if generation.pending:
+            # Someone has deleted components by hand since.
+            result = f"{result}, {generation.pending} pending"
+        if not as_json:
             typer.echo(result)
-            return 0
-        # Someone has deleted components by hand since.
-        typer.echo(f"{result}, {generation.pending} pending")
-        return _pending_exit(fleet)
+        return _pending_exit(fleet) if generation.pending else 0
     if outcome is Outcome.SUPERSEDED:
         raise CommandError(f"generation {number} was superseded before it was in force")
     reason = one_line(generation.reason or "")

@@ -1,6 +1,7 @@
 """`adapters benchmark`: measure the latency of adapters beside their base model under load."""
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -260,6 +261,9 @@ def _affordable(max_cost: float, price_per_hour: float | None) -> float:
     """Return the seconds that a cost pays for."""
     if not price_per_hour:
         raise UsageError("--max-cost needs --price-per-hour, what all instances of the endpoint cost")
+    for option, number in (("--max-cost", max_cost), ("--price-per-hour", price_per_hour)):
+        if not math.isfinite(number):
+            raise UsageError(f"'{option}' should be a finite number, got {number}")
     return 3600 * max_cost / price_per_hour
 
 

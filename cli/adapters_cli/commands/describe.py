@@ -1,7 +1,10 @@
 """`adapters describe`: show all that is known of one adapter."""
 
 import json
-from collections.abc import Iterator
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
@@ -14,8 +17,10 @@ from adapter_fleet.manifest.writer import plain_evaluation, plain_probe
 from adapter_fleet.openai.urls import base_url
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.component_metrics import ComponentMetrics
+from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import (
+    Fleet,
     FleetOption,
     StackOption,
     TableOption,
@@ -40,6 +45,8 @@ _PROOFS = {
     Proof.NOT_DISTINGUISHED: "it has no probe, and its smoke request has the base model's answer, too",
 }
 _WIDTH = 12
+_EVENTS = 10
+_OWNER_TAGS = ("owner", "team")
 _HOUR = 3600.0
 _PERCENTILE = 99
 
@@ -54,9 +61,10 @@ def describe(
     table_name: TableOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
-    """Show an adapter: its version, state, tags, probe, evaluation, and the address that clients call.
+    """Show an adapter: its version, state, owner, evaluation, history, and the address that clients call.
 
-    Shows its requests of the last hour as well, from CloudWatch.
+    Shows its requests of the last hour as well, from CloudWatch. The owner is its tag `owner`, else `team`.
+    The history has the newest ten events; `adapters history` shows all.
     """
     with reported_errors():
         account = account_of(context)
@@ -68,21 +76,37 @@ def describe(
             raise CommandError(f"the fleet has no adapter '{name}'")
         active = in_force(found.registry, newest)
         declared = {adapter.component: adapter for adapter in desired_by(found.registry, active).adapters}
-        document = _document(account, active.request.target, state, declared.get(component))
+        document = _document(found, active.request.target, state, declared.get(component))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
     for label, value in _lines(document):
-        typer.echo(f"{label:<{_WIDTH}}{one_line(value)}" if label else f"{'':<{_WIDTH}}{one_line(value)}")
+        _print_line(label, one_line(value))
+
+
+def _print_line(label: str, text: str) -> None:
+    """Print a line; on a terminal, the words that have no room go below it. An address stays whole."""
+    lines = [text]
+    if sys.stdout.isatty():
+        room = max(_WIDTH, get_terminal_size().columns - _WIDTH)
+        lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+    for number, line in enumerate(lines):
+        typer.echo(f"{'' if number else label:<{_WIDTH}}{line}".rstrip())
 
 
 def _document(
-    account: Account, target: Target, state: AdapterState, declared: DesiredAdapter | None
+    fleet: Fleet, target: Target, state: AdapterState, declared: DesiredAdapter | None
 ) -> dict[str, Any]:
+    account = fleet.account
     wanted = None if declared is None else declared.artifact
+    tags = {} if declared is None else {**target.tags, **declared.tags}
+    events = AdapterHistory.read(fleet.registry, state.component, _EVENTS).with_reasons
+    history = [event_document(event, why) for event, why in events]
     return {
         "name": state.name,
         "component": state.component,
+        "fleet": fleet.record.name,
+        "owner": next((tags[key] for key in _OWNER_TAGS if key in tags), None),
         "endpoint": target.endpoint,
         "base": target.base,
         "state": state.state,
@@ -93,11 +117,13 @@ def _document(
         "pinned": state.pinned,
         "earlier": [version_document(artifact) for artifact in state.earlier],
         "rank": None if declared is None else declared.rank,
-        "tags": {} if declared is None else dict(declared.tags),
+        "tags": tags,
         "probe": None if wanted is None or wanted.probe is None else plain_probe(wanted.probe),
         "proof": state.proof,
         "evaluation": _evaluation(account, target.settings.evaluation, state, wanted),
         "last_hour": _last_hour(account, state.component),
+        "history": history,
+        "last_reason": state.reason or next((why for _, why in events if why), None),
         "base_url": base_url(account.runtime_url, endpoint=target.endpoint, component=state.component),
         "model": state.component,
     }
@@ -163,11 +189,16 @@ def _stored(account: Account, artifact: Artifact | None) -> list[str]:
 def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "adapter", document["name"]
     yield "component", f"{document['component']} on {document['endpoint']}, base {document['base']}"
-    since = f" since {document['since']}" if document["since"] else ""
+    yield "fleet", document["fleet"]
+    if document["owner"]:
+        yield "owner", document["owner"]
+    since = f" since {_to_the_second(document['since'])}" if document["since"] else ""
     pinned = ", rolled back by a person" if document["pinned"] else ""
     yield "state", f"{document['state']}{since}{pinned}"
     if document["reason"]:
         yield "reason", document["reason"]
+    elif document["last_reason"]:
+        yield "last reason", document["last_reason"]
     yield from _versions(document)
     if document["rank"]:
         yield "rank", str(document["rank"])
@@ -184,6 +215,19 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "last hour", f"{hour['requests']:,.0f} requests, {errors:,.0f} errors, {times}"
     yield "base_url", document["base_url"]
     yield "model", document["model"]
+    for number, event in enumerate(document["history"]):
+        yield "" if number else "history", _event_text(event)
+
+
+def _event_text(event: Mapping[str, Any]) -> str:
+    versions = " to ".join(filter(None, (event["before"], event["after"])))
+    words = (_to_the_second(event["at"]), event["what"], versions, f"in generation {event['generation']}")
+    why = f": {event['why']}" if event["why"] else ""
+    return " ".join(filter(None, words)) + why
+
+
+def _to_the_second(at: str) -> str:
+    return f"{at[:19]}Z"
 
 
 def _versions(document: dict[str, Any]) -> Iterator[tuple[str, str]]:

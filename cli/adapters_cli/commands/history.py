@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from adapter_fleet.fleet.state.generations import Generation, undone_number
 from adapter_fleet.fleet.state.records import Event
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.parallel_reads import read_each
-from adapters_cli.fleets.adapter_history import AdapterHistory
+from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import (
     Fleet,
@@ -24,7 +23,7 @@ from adapters_cli.fleets.fleet_lookup import (
 )
 from adapters_cli.fleets.fleet_status import read_adapter_state
 from adapters_cli.fleets.name_completion import complete_adapter
-from adapters_cli.fleets.versions import figures_text, print_earlier_versions, version_document
+from adapters_cli.fleets.versions import figures_text, print_earlier_versions
 from adapters_cli.output.errors import CommandError, reported_errors
 from adapters_cli.output.tables import print_rows
 from adapters_cli.output.text import print_note, timestamp
@@ -70,7 +69,7 @@ def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None
         raise CommandError(f"nothing is known of an adapter '{name}'")
     if as_json:
         for event, why in events:
-            typer.echo(json.dumps(_event_document(event, why)))
+            typer.echo(json.dumps(event_document(event, why)))
     elif not events:
         print_note(f"adapter '{name}' has no events so far")
     else:
@@ -96,16 +95,6 @@ def _why(event: Event, why: str | None) -> str:
     evaluation = event.after_artifact.evaluation if event.after_artifact is not None else None
     evaluated = None if evaluation is None else f"evaluated: {figures_text(evaluation)}"
     return "; ".join(filter(None, (why, evaluated)))
-
-
-def _event_document(event: Event, why: str | None) -> dict[str, object]:
-    return {
-        **asdict(event),
-        "at": timestamp(event.at),
-        "before_artifact": version_document(event.before_artifact),
-        "after_artifact": version_document(event.after_artifact),
-        "why": why,
-    }
 
 
 def _show_generations(fleet: Fleet, limit: int, *, as_json: bool) -> None:

@@ -20,11 +20,10 @@ from adapters_cli.fleets.fleet_lookup import (
 from adapters_cli.fleets.log_groups import LogGroup, component_group, fleet_groups
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.output.errors import NoAnswerError, UsageError, option_errors, reported_errors
+from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.text import few, one_line, print_note, timestamp
 
 _READ_EVERY_SECONDS = 2.0
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"([0-9]+)([smhd])")
 # Fields that Powertools adds to each line. None of them is about an adapter.
 _PLUMBING = frozenset(
     {
@@ -82,7 +81,8 @@ def logs(
     with reported_errors():
         account = account_of(context)
         with option_errors():
-            seconds, wanted = _seconds(since), _compiled(pattern)
+            seconds = look_back_seconds(since, units="smhd", such_as="30s, 15m, 1h or 7d")
+            wanted = _compiled(pattern)
         if name is not None and component is not None:
             raise UsageError("--component takes the place of the adapter's name; give one of them")
         if component is not None:
@@ -96,14 +96,6 @@ def logs(
         for event in _events(account, reader, sources, follow=follow):
             if wanted is None or wanted.search(event.message):
                 _print(event, sources[event.group], as_json=as_json)
-
-
-def _seconds(text: str) -> float:
-    """Return the seconds of a duration such as 15m. Raises ValueError."""
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise ValueError(f"'--since' should be a time such as 30s, 15m, 1h or 7d, got {text!r}")
-    return int(found[1]) * _UNITS[found[2]]
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:

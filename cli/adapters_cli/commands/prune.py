@@ -1,17 +1,21 @@
 """`adapters prune`: list or delete components with the fleet's tag that no manifest declares."""
 
+import json
+from collections.abc import Collection
 from typing import Annotated
 
 import typer
 
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption, find_fleet
-from adapters_cli.fleets.fleet_status import StateGroup, read_status
+from adapters_cli.fleets.fleet_lookup import Fleet, FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.fleets.fleet_status import AdapterState, StateGroup, read_status
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
+from adapters_cli.fleets.versions import version_document
 from adapters_cli.output.confirmation import confirm
 from adapters_cli.output.errors import CommandError, reported_errors
-from adapters_cli.output.text import counted, few, timestamp
+from adapters_cli.output.tables import print_rows
+from adapters_cli.output.text import counted, few, print_note, timestamp
 
 
 def prune(
@@ -24,6 +28,7 @@ def prune(
     fleet: FleetOption = None,
     table_name: TableOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
     """List or delete orphans: components with the fleet's tag that no manifest declares.
 
@@ -39,23 +44,47 @@ def prune(
         check_takes_orders(seen.newest)
         orphans = {state.component: state for state in seen.adapters if state.group is StateGroup.ORPHAN}
         if not names and not everything:
-            for state in orphans.values():
-                typer.echo("\t".join([state.component, state.version or "-", timestamp(state.since) or "-"]))
+            _print(found, orphans.values(), (), as_json=as_json)
             return
         if unknown := [name for name in names or () if name not in orphans]:
             lines = [f"fleet '{found.record.name}' has no orphan '{name}'" for name in unknown]
             raise CommandError("\n".join(lines))
-        chosen = [orphans[name] for name in names or orphans]
-        if not chosen:
-            typer.echo("there are no orphans")
-            return
-        listed = few([state.component for state in chosen])
-        confirm(f"Delete {counted(len(chosen), 'component')} ({listed})?", "nothing is deleted", yes=yes)
-        now = account.now()
-        found.order(
-            [
-                Order(kind=OrderKind.PRUNE, component=state.component, at=now, created=state.since)
-                for state in chosen
-            ]
-        )
-        typer.echo(f"{counted(len(chosen), 'component')} will be deleted; {FOLLOW_HINT}")
+        chosen = [orphans[name] for name in dict.fromkeys(names or orphans)]
+        if chosen:
+            listed = few([state.component for state in chosen])
+            confirm(f"Delete {counted(len(chosen), 'component')} ({listed})?", "nothing is deleted", yes=yes)
+            now = account.now()
+            found.order(
+                [
+                    Order(kind=OrderKind.PRUNE, component=state.component, at=now, created=state.since)
+                    for state in chosen
+                ]
+            )
+        _print(found, orphans.values(), chosen, as_json=as_json)
+
+
+def _print(
+    fleet: Fleet, orphans: Collection[AdapterState], deleted: Collection[AdapterState], *, as_json: bool
+) -> None:
+    """Print what is deleted, or else the orphans that there are."""
+    if as_json:
+        document = {
+            "fleet": fleet.record.name,
+            "orphans": [
+                {
+                    "component": state.component,
+                    "version": version_document(state.artifact),
+                    "since": timestamp(state.since),
+                }
+                for state in orphans
+            ],
+            "deleted": [state.component for state in deleted],
+        }
+        typer.echo(json.dumps(document, indent=2))
+    elif deleted:
+        typer.echo(f"{counted(len(deleted), 'component')} will be deleted; {FOLLOW_HINT}")
+    elif not orphans:
+        print_note("there are no orphans")
+    else:
+        rows = [(state.component, state.version or "-", timestamp(state.since) or "-") for state in orphans]
+        print_rows(("COMPONENT", "VERSION", "SINCE"), rows, styled=1)

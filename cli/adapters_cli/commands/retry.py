@@ -1,5 +1,6 @@
 """`adapters retry`: try failed adapters again without a change of the manifest."""
 
+import json
 from typing import Annotated
 
 import typer
@@ -25,6 +26,7 @@ def retry(
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
     """Try failed adapters again, without changing the manifest. Give names, or --failed.
 
@@ -39,30 +41,39 @@ def retry(
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
         seen = read_status(found)
         check_takes_orders(seen.newest)
-        if names:
-            components = _failed_or_pending(found, seen, names)
-        else:
-            components = [
-                adapter.component for adapter in seen.adapters if adapter.group is StateGroup.FAILED
-            ]
-        if not components:
-            pending = seen.counts[StateGroup.PENDING]
-            typer.echo(f"no adapter has failed; {pending} pending" if pending else "no adapter has failed")
-            return
+        components = _failed_or_pending(found, seen, names) if names else _failed(seen)
         now = account.now()
-        found.order([Order(kind=OrderKind.RETRY, component=component, at=now) for component in components])
+        if components:
+            found.order(
+                [Order(kind=OrderKind.RETRY, component=component, at=now) for component in components]
+            )
+        pending = seen.counts[StateGroup.PENDING]
+    if as_json:
+        retried = [{"name": name, "component": component} for component, name in components.items()]
+        typer.echo(json.dumps({"fleet": found.record.name, "retried": retried}, indent=2))
+    elif components:
         typer.echo(f"{counted(len(components), 'adapter')} will be tried again; {FOLLOW_HINT}")
+    else:
+        typer.echo(f"no adapter has failed; {pending} pending" if pending else "no adapter has failed")
 
 
-def _failed_or_pending(fleet: Fleet, seen: FleetStatus, names: list[str]) -> list[str]:
-    """Return the components of failed or pending adapters. Raises CommandError with all others."""
+def _failed(seen: FleetStatus) -> dict[str, str]:
+    """Return the names of the adapters that failed, by component."""
+    return {
+        adapter.component: adapter.name for adapter in seen.adapters if adapter.group is StateGroup.FAILED
+    }
+
+
+def _failed_or_pending(fleet: Fleet, seen: FleetStatus, names: list[str]) -> dict[str, str]:
+    """Return failed or pending adapters' names by component. Raises CommandError with all others."""
     states = {adapter.component: adapter for adapter in seen.adapters}
-    components, others = [], []
+    components: dict[str, str] = {}
+    others = []
     for component, name in AdapterLookup(fleet, seen.newest).find(names).items():
         state = states.get(component)
         # An adapter in service may have a failure, too: of an artifact that was taken back since.
         if (state is not None and state.group is not StateGroup.IN_SERVICE) or _has_failure(fleet, component):
-            components.append(component)
+            components[component] = name
         else:
             others.append(f"adapter '{name}' has not failed; it is {state.state if state else 'gone'}")
     if others:

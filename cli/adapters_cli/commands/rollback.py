@@ -1,5 +1,6 @@
 """`adapters rollback`: serve an earlier version of one adapter."""
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from adapters_cli.fleets.fleet_lookup import (
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
-from adapters_cli.fleets.versions import is_named
+from adapters_cli.fleets.versions import is_named, version_document
 from adapters_cli.output.errors import CommandError, reported_errors
 
 
@@ -42,6 +43,7 @@ def rollback(
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
     """Serve the last good version of an adapter, until the manifest names another than the present one.
 
@@ -58,6 +60,7 @@ def rollback(
         }
         if undo:
             _undo(found, name, want, pending.keys())
+            _print(found, want, want.artifact, undo=True, as_json=as_json)
             return
         if OrderKind.UNPIN in pending:
             raise CommandError(f"a rollback of adapter '{name}' is being taken back; {FOLLOW_HINT}")
@@ -80,7 +83,22 @@ def rollback(
             replaces=want.artifact,
         )
         found.order([order])
-        typer.echo(f"{name} goes back to {artifact.version}; {FOLLOW_HINT}")
+        _print(found, want, artifact, undo=False, as_json=as_json)
+
+
+def _print(fleet: Fleet, adapter: DesiredAdapter, artifact: Artifact, *, undo: bool, as_json: bool) -> None:
+    if as_json:
+        document = {
+            "fleet": fleet.record.name,
+            "name": adapter.name,
+            "component": adapter.component,
+            "undo": undo,
+            "to": version_document(artifact),
+        }
+        typer.echo(json.dumps(document, indent=2))
+        return
+    as_declared = ", as the manifest says" if undo else ""
+    typer.echo(f"{adapter.name} goes back to {artifact.version}{as_declared}; {FOLLOW_HINT}")
 
 
 @registry_errors()
@@ -99,7 +117,6 @@ def _undo(fleet: Fleet, name: str, want: DesiredAdapter, pending: Collection[Ord
     if OrderKind.PIN not in pending:
         raise CommandError(f"adapter '{name}' is not rolled back")
     fleet.order([Order(kind=OrderKind.UNPIN, component=want.component, at=fleet.account.now())])
-    typer.echo(f"{name} goes back to {want.artifact.version}, as the manifest says; {FOLLOW_HINT}")
 
 
 def _last_good(name: str, versions: Sequence[Artifact], want: DesiredAdapter) -> Artifact:

@@ -28,6 +28,7 @@ from adapters_cli.fleets.price_list import PriceList
 from adapters_cli.fleets.usage import (
     ANSWERED,
     DAY,
+    HOUR,
     TokenPattern,
     Usage,
     grouped,
@@ -36,14 +37,13 @@ from adapters_cli.fleets.usage import (
     summed,
 )
 from adapters_cli.output.errors import option_errors, reported_errors
+from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.tables import print_rows, table
 from adapters_cli.output.text import print_note
 
 _HEADINGS = ("WHO", "REQUESTS", "PROMPT", "COMPLETION", "COST", "SHARE")
 _SPARE = ("PROMPT", "COMPLETION", "COST")
 _CSV = ("day", "who", "requests", "prompt_tokens", "completion_tokens", "cost", "currency", "prices_of")
-_LENGTHS = {"h": 3600.0, "d": DAY}
-_LENGTH = re.compile(r"([1-9][0-9]*)([hd])")
 _GROUPS = {"adapter", "prompt", "completion"}
 _BAR = 20
 
@@ -97,7 +97,8 @@ def usage(
     with reported_errors():
         account = account_of(context)
         with option_errors():
-            length, pattern = _seconds(since), _pattern(tokens, containing)
+            length = look_back_seconds(since, units="hd", such_as="12h or 7d")
+            pattern = _pattern(tokens, containing)
         price_list = None if prices is None else PriceList.read(prices)
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
         target = newest_generation(found).request.target
@@ -117,17 +118,9 @@ def usage(
             _print(summed(days.values()), price_list)
 
 
-def _seconds(text: str) -> float:
-    """Return the seconds of a length such as 7d. Raises ValueError."""
-    found = _LENGTH.fullmatch(text)
-    if found is None:
-        raise ValueError(f"'--since' should be a time such as 12h or 7d, got {text!r}")
-    return int(found[1]) * _LENGTHS[found[2]]
-
-
 def _begin(end: float, length: float) -> float:
     """Return the start of a period of whole days or hours that ends with the current one."""
-    unit = _LENGTHS["h"] if length % DAY else DAY
+    unit = HOUR if length % DAY else DAY
     return (end // unit + 1) * unit - length
 
 

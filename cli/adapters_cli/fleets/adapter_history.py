@@ -1,13 +1,16 @@
 """The history of one adapter: its events and their reasons, from the registry."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from adapter_fleet.fleet.state.generations import Generation, Source, undone_number
 from adapter_fleet.fleet.state.records import Event
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredAdapter
 from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.fleets.versions import version_document
+from adapters_cli.output.text import timestamp
 
 _SENT = ("created", "updated")
 
@@ -127,3 +130,14 @@ class AdapterHistory:
         before = self._wants.get(earlier.generation) if earlier is not None else None
         want = self._wants.get(event.generation)
         return before is None or want is None or not want.artifact.same_version_as(before.artifact)
+
+
+def event_document(event: Event, why: str | None) -> dict[str, Any]:
+    """Return an event with its reason, as `--json` writes it."""
+    return {
+        **asdict(event),
+        "at": timestamp(event.at),
+        "before_artifact": version_document(event.before_artifact),
+        "after_artifact": version_document(event.after_artifact),
+        "why": why,
+    }

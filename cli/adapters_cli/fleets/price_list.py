@@ -1,6 +1,7 @@
 """The price list of `adapters usage`: a file of the user's, with its date. No price is known here."""
 
 import datetime
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,9 +39,9 @@ class PriceList:
         if not isinstance(hourly, dict) or not hourly:
             raise UsageError(f"{path}: 'hourly' should be a table of instance types, got {hourly!r}")
         for name, price in hourly.items():
-            if isinstance(price, bool) or not isinstance(price, int | float) or price < 0:
+            if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < math.inf:
                 raise UsageError(
-                    f"{path}: the price of an hour of {name!r} should be a number, got {price!r}"
+                    f"{path}: the price of an hour of {name!r} should be a number, at least 0, got {price!r}"
                 )
         return cls(date=date, currency=currency, hourly=hourly)
 

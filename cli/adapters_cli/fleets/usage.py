@@ -14,7 +14,7 @@ from adapters_cli.fleets.log_groups import component_group
 from adapters_cli.fleets.price_list import PriceList
 
 DAY = 86400.0
-_HOUR = 3600.0
+HOUR = 3600.0
 _DEFAULT_FREQUENCY = 60.0
 """How often an instance sends metrics, in seconds, if the endpoint's configuration does not say it."""
 
@@ -91,7 +91,7 @@ def read_usage(
     """
     table: Table = defaultdict(lambda: defaultdict(Usage))
     # Hours, unless the first one begins a day: CloudWatch's days are whole ones in UTC.
-    period = int(_HOUR if start % DAY else DAY)
+    period = int(HOUR if start % DAY else DAY)
     found = ComponentMetrics(account).requests(components, start, end, period=period)
     for component, at, requests in found:
         table[_day(at)][component].requests += requests
@@ -149,9 +149,9 @@ def _costs(
     costs: dict[str, float] = defaultdict(float)
     for variant in config["ProductionVariants"]:
         price = prices.of(variant["InstanceType"])
-        samples = metrics.instance_samples(endpoint, variant["VariantName"], start, end, period=int(_HOUR))
+        samples = metrics.instance_samples(endpoint, variant["VariantName"], start, end, period=int(HOUR))
         for at, count in samples.items():
-            costs[_day(at)] += count * every / _HOUR * price
+            costs[_day(at)] += count * every / HOUR * price
     return costs
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,21 @@ def test_adapter_is_onboarded_with_no_deployment(run: Run, world: World, manifes
     result = run("apply", manifest(acme=1))
     assert (result.exit_code, result.stdout) == (0, "generation 2 is in force: 1 of 1 in service\n")
     assert world.serving() == {"acme": artifact("acme").uri}
+
+
+def test_json_says_how_it_ended(run: Run, world: World, manifest: Write) -> None:
+    result = run("apply", manifest(acme=1), "--json")
+    document = json.loads(result.stdout)
+    assert (document["generation"], document["outcome"], document["in_service"]) == (2, "converged", 1)
+    assert document["manifest"] == "s3://manifests/fleets/tenants.yaml"
+
+
+def test_json_says_why_it_failed(run: Run, world: World, manifest: Write) -> None:
+    world.service.faults.broken[artifact("acme").uri] = "bad tensors"
+    result = run("apply", manifest(acme=1), "--json")
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["outcome"]) == (1, "failed")
+    assert "bad tensors" in document["reason"]
 
 
 def test_object_is_the_file_with_its_comments(run: Run, account: FakeAccount, manifest: Write) -> None:

@@ -15,6 +15,7 @@ from typer.testing import Result
 
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure, evaluations_folder
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
 from tests.adapter_fleet.fake_service import answer_of
@@ -96,12 +97,13 @@ def test_adapter_is_described_for_people(run: Run, world: World) -> None:
     assert result.exit_code == 0, result.output
     lines = [line.split(None, 1) for line in result.stdout.splitlines()]
     assert [label for label, *_ in lines][:8] == [
-        "adapter", "component", "state", "serving", "digest", "rank", "tags", "evaluation",
+        "adapter", "component", "fleet", "owner", "state", "serving", "digest", "rank",
     ]  # fmt: skip
     said = dict(line for line in lines if len(line) == 2)
     assert said["component"] == "p-acme on endpoint, base base"
     assert said["serving"] == f"abababababab from {URI}"
     assert said["tags"] == "team = a"
+    assert said["owner"] == "a"
     assert said["evaluation"] == "rougeL 0.5 (base 0.2), exact_match 0.9 (base 0)"
     assert f"on 2026-03-01T09:30:00Z over sha256:{'d' * 12}, {RECORD.result}" in result.stdout
     assert said["base_url"].endswith("/endpoints/endpoint/inference-components/p-acme/openai/v1")
@@ -162,6 +164,54 @@ def test_failed_adapter_is_told_with_its_reason_and_both_versions(run: Run, worl
     assert document["serving"]["uri"] != document["declared"]["uri"] == URI
     # The version that serves was never evaluated.
     assert document["evaluation"]["recorded"] is None
+
+
+def test_history_of_versions_is_told_newest_first_with_reasons(run: Run, world: World) -> None:
+    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+    deploy(world, adapter("acme"))
+    world.service.faults.broken[URI] = "bad tensors"
+    deploy(world, evaluated())
+    world.service.faults.broken.clear()
+    assert run("retry", "acme").exit_code == 0
+    world.settle()
+    document = described(run)
+    events = [json.loads(line) for line in run("history", "acme", "--json").stdout.splitlines()]
+    assert document["history"] == events
+    assert [event["what"] for event in events][-1] == "created"
+    assert "failed" in [event["what"] for event in events]
+    text = run("describe", "acme").stdout
+    first = next(line for line in text.splitlines() if line.startswith("history"))
+    assert "updated v1.tar.gz to abababababab in generation 2" in first
+    assert "bad tensors" in text
+
+
+def test_last_reason_is_told_of_an_adapter_in_service(run: Run, world: World) -> None:
+    deploy(world, adapter("acme"))
+    deploy(world, evaluated())
+    assert run("rollback", "acme").exit_code == 0
+    world.settle()
+    assert run("rollback", "acme", "--undo").exit_code == 0
+    world.settle()
+    document = described(run)
+    assert (document["reason"], document["last_reason"]) == (None, "the rollback is taken back")
+    assert "last reason the rollback is taken back" in run("describe", "acme").stdout
+
+
+@pytest.mark.parametrize(
+    ("tags", "owner"),
+    [({"owner": "jane", "team": "a"}, "jane"), ({"team": "a"}, "a"), ({"tier": "gold"}, None)],
+)
+def test_owner_is_that_of_the_tags_also_of_the_fleet_s(
+    run: Run, world: World, tags: dict[str, str], owner: str | None
+) -> None:
+    world.target = replace(world.target, tags={"stage": "prod"})
+    deploy(world, replace(evaluated(), tags=tags))
+    document = described(run)
+    assert document["owner"] == owner
+    assert document["tags"] == {"stage": "prod"} | tags
+    assert ("owner" in [line.split()[0] for line in run("describe", "acme").stdout.splitlines()]) is (
+        owner is not None
+    )
 
 
 def test_probe_and_proof_are_told(run: Run, world: World) -> None:

@@ -1,6 +1,7 @@
 # ruff: noqa: N803 - the names are those of boto3
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from adapters_cli.aws.log_events import LogReader
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
 from tests.fakes.errors import client_error
@@ -24,6 +26,7 @@ class FakeLogs:
 
     def __init__(self) -> None:
         self.groups: dict[str, list[dict[str, Any]]] = {}
+        self.pages = 0
 
     def put(self, group: str, at: float, message: str) -> None:
         events = self.groups.setdefault(group, [])
@@ -52,6 +55,7 @@ class FakeLogs:
             if event["timestamp"] >= startTime and text in event["message"]
         ]
         for start in range(0, len(found) + 1, 2):
+            self.pages += 1
             yield {"events": found[start : start + 2]}
 
 
@@ -166,6 +170,21 @@ def test_follow_shows_each_line_once_until_it_is_interrupted(
     ]
 
 
+def test_a_page_of_each_group_is_read_at_a_time(stored: FakeLogs, world: World, account: FakeAccount) -> None:
+    """The look-back may have more lines than fit into memory."""
+    now = world.clock.now()
+    for number in range(100):
+        stored.put("one", now - 200 + number, "odd" if number % 2 else "even")
+        stored.put("other", now - 200 + number + 0.5, "other")
+    events = LogReader(account, [("one", None), ("other", "other")], since=now - 300).read()
+    stored.pages = 0
+    first = list(itertools.islice(events, 20))
+    assert stored.pages <= 12
+    rest = list(events)
+    assert [event.at for event in first + rest] == sorted(event.at for event in first + rest)
+    assert len(first + rest) == 200
+
+
 def test_group_that_is_not_there_yet_is_noted(run: Run, stored: FakeLogs) -> None:
     del stored.groups[ACME]
     result = run("logs", "acme")
@@ -185,6 +204,7 @@ def test_no_group_at_all_is_no_answer(run: Run, stored: FakeLogs) -> None:
     ("arguments", "message"),
     [
         (("acme", "--since", "yesterday"), "'--since' should be a time such as 30s"),
+        (("acme", "--since", "0m"), "'--since' should be a time such as 30s"),
         (("acme", "--filter", "("), "'--filter' should be a regular expression"),
         (("acme", "--component", "p-acme"), "give one of them"),
     ],

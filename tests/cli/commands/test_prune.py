@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,11 @@ class TestPrune:
         assert run("prune", "stray-1", "--yes").exit_code == 0
         world.settle()
         assert set(world.service.components) == {"base", "p-acme", "stray-0", "stray-2"}
+
+    def test_json_has_the_orphans_and_what_is_deleted(self, run: Run, orphans: list[str]) -> None:
+        listed = json.loads(run("prune", "--json").stdout)
+        assert ([one["component"] for one in listed["orphans"]], listed["deleted"]) == (orphans, [])
+        assert json.loads(run("prune", "stray-1", "--yes", "--json").stdout)["deleted"] == ["stray-1"]
 
     def test_all_are_deleted(self, run: Run, world: World, orphans: list[str]) -> None:
         assert run("prune", "--all", "--yes").exit_code == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,6 +39,12 @@ class TestRetry:
         )
         world.settle()
         assert world.serving().keys() == {"acme", "beta"}
+
+    def test_json_names_what_is_tried_again(self, run: Run) -> None:
+        assert json.loads(run("retry", "acme", "--json").stdout) == {
+            "fleet": "fleet",
+            "retried": [{"name": "acme", "component": "p-acme"}],
+        }
 
     def test_adapter_that_has_not_failed_is_not_tried_again(
         self, run: Run, world: World, account: FakeAccount

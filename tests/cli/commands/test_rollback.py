@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,13 @@ class TestRollback:
         )
         world.settle()
         assert world.serving()["acme"] == artifact("acme", 1).uri
+
+    def test_json_has_the_version_that_will_serve(self, run: Run) -> None:
+        document = json.loads(run("rollback", "acme", "--json").stdout)
+        assert (document["name"], document["component"], document["undo"]) == ("acme", "p-acme", False)
+        assert document["to"]["uri"] == artifact("acme", 1).uri
+        undone = json.loads(run("rollback", "acme", "--undo", "--json").stdout)
+        assert (undone["undo"], undone["to"]["uri"]) == (True, artifact("acme", 2).uri)
 
     def test_status_says_that_it_is_rolled_back(self, run: Run) -> None:
         run("rollback", "acme")

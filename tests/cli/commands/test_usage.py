@@ -232,7 +232,9 @@ def test_tokens_of_an_adapter_of_no_fleet_are_not_the_base_s(
         ('currency = "EUR"\n[hourly]\nx = 1', "'date' should be the day of the prices"),
         ("date = 2026-11-01\n[hourly]\nx = 1", "'currency' should be a word"),
         ('date = 2026-11-01\ncurrency = "EUR"', "'hourly' should be a table"),
-        ('date = 2026-11-01\ncurrency = "EUR"\n[hourly]\nx = -1', "should be a number, got -1"),
+        ('date = 2026-11-01\ncurrency = "EUR"\n[hourly]\nx = -1', "should be a number, at least 0, got -1"),
+        ('date = 2026-11-01\ncurrency = "EUR"\n[hourly]\nx = nan', "at least 0, got nan"),
+        ('date = 2026-11-01\ncurrency = "EUR"\n[hourly]\nx = inf', "at least 0, got inf"),
         ('date = 2026-11-01\ncurrency = "EUR"\n[hourly]\nx = 1', "has none of 'ml.g5.2xlarge'"),
         ("date", "no list of prices"),
     ],
@@ -249,6 +251,7 @@ def test_wrong_price_list_is_wrong_usage(run: Run, tmp_path: Path, text: str, me
     ("arguments", "message"),
     [
         (("--since", "7"), "'--since' should be a time such as 12h or 7d"),
+        (("--since", "30m"), "'--since' should be a time such as 12h or 7d"),
         (("--tokens", "("), "'--tokens' should be a regular expression"),
         (("--tokens", "(?P<adapter>x)"), "should have the groups (?P<completion>…) and (?P<prompt>…)"),
         (("--containing", "x"), "'--containing' should be given with --tokens only"),
