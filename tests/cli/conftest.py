@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -75,6 +76,21 @@ def run(account: FakeAccount) -> Callable[..., Result]:
         return CliRunner().invoke(app, command, input=stdin, obj=account, catch_exceptions=False)
 
     return run
+
+
+@pytest.fixture
+def terminal(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Runs a command on a terminal of 80 columns, and returns the lines that it shows, without styles."""
+    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+
+    def show(*arguments: str | Path, **options: bool) -> list[str]:
+        result = run(*arguments, **options)
+        assert result.exit_code == 0, result.output
+        return [re.sub("\x1b\\[[0-9;]*m", "", line).rstrip() for line in result.stdout.splitlines()]
+
+    return show
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import textwrap
 from collections.abc import Iterator, Mapping
 from shutil import get_terminal_size
 from typing import Annotated, Any
@@ -37,7 +36,7 @@ from adapters_cli.fleets.fleet_status import (
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, version_document
 from adapters_cli.output.errors import CommandError, reported_errors
-from adapters_cli.output.text import latency, one_line, print_note, timestamp
+from adapters_cli.output.text import folded, latency, one_line, print_note, timestamp
 
 _PROOFS = {
     Proof.PROBE: "it answered its probe",
@@ -85,13 +84,20 @@ def describe(
 
 
 def _print_line(label: str, text: str) -> None:
-    """Print a line; on a terminal, the words that have no room go below it. An address stays whole."""
+    """Print a line; on a terminal, the words that have no room go below it.
+
+    An address or a digest without room has a line of its own. It is not folded, so that it can be copied.
+    """
     lines = [text]
     if sys.stdout.isatty():
         room = max(_WIDTH, get_terminal_size().columns - _WIDTH)
-        lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
+        if " " in text:
+            lines = folded(text, room)
+        elif len(text) > room:
+            typer.echo(f"{label}\n  {text}")
+            return
     for number, line in enumerate(lines):
-        typer.echo(f"{'' if number else label:<{_WIDTH}}{line}".rstrip())
+        typer.echo(f"{'' if number else label:<{_WIDTH}}{line}")
 
 
 def _document(
@@ -188,8 +194,8 @@ def _stored(account: Account, artifact: Artifact | None) -> list[str]:
 
 def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "adapter", document["name"]
-    yield "component", f"{document['component']} on {document['endpoint']}, base {document['base']}"
-    yield "fleet", document["fleet"]
+    for label in ("component", "endpoint", "base", "fleet"):
+        yield label, document[label]
     if document["owner"]:
         yield "owner", document["owner"]
     since = f" since {_to_the_second(document['since'])}" if document["since"] else ""
@@ -200,6 +206,17 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     elif document["last_reason"]:
         yield "last reason", document["last_reason"]
     yield from _versions(document)
+    yield from _declared_lines(document)
+    yield from _evaluation_lines(document["evaluation"])
+    if document["last_hour"] is not None:
+        yield "last hour", _hour_text(document["last_hour"])
+    yield "base_url", document["base_url"]
+    yield "model", document["model"]
+    for number, event in enumerate(document["history"]):
+        yield "" if number else "history", _event_text(event)
+
+
+def _declared_lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if document["rank"]:
         yield "rank", str(document["rank"])
     for number, (key, value) in enumerate(document["tags"].items()):
@@ -208,15 +225,14 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "probe", f"{probe['prompt']!r} begins with {probe['answer']!r}"
     if document["proof"]:
         yield "proof", _PROOFS[document["proof"]]
-    yield from _evaluation_lines(document["evaluation"])
-    if (hour := document["last_hour"]) is not None:
-        errors = hour["client_errors"] + hour["server_errors"]
-        times = f"mean {latency(hour['mean_seconds'])}, p99 {latency(hour['p99_seconds'])}"
-        yield "last hour", f"{hour['requests']:,.0f} requests, {errors:,.0f} errors, {times}"
-    yield "base_url", document["base_url"]
-    yield "model", document["model"]
-    for number, event in enumerate(document["history"]):
-        yield "" if number else "history", _event_text(event)
+
+
+def _hour_text(hour: Mapping[str, Any]) -> str:
+    errors = hour["client_errors"] + hour["server_errors"]
+    text = f"{hour['requests']:,.0f} requests, {errors:,.0f} errors"
+    if not hour["requests"]:
+        return text
+    return f"{text}, mean {latency(hour['mean_seconds'])}, p99 {latency(hour['p99_seconds'])}"
 
 
 def _event_text(event: Mapping[str, Any]) -> str:
@@ -235,11 +251,13 @@ def _versions(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if serving is None:
         yield "serving", "nothing"
     else:
-        yield "serving", f"{serving['version']} from {serving['uri']}"
+        yield "serving", serving["version"]
+        yield "archive", serving["uri"]
         if serving["digest"]:
             yield "digest", serving["digest"]
     if declared is not None and (serving is None or declared["uri"] != serving["uri"]):
-        yield "declared", f"{declared['version']} from {declared['uri']}"
+        yield "declared", declared["version"]
+        yield "archive", declared["uri"]
     if document["earlier"]:
         yield "earlier", ", ".join(version["version"] for version in document["earlier"])
 
@@ -248,11 +266,12 @@ def _evaluation_lines(evaluation: dict[str, Any]) -> Iterator[tuple[str, str]]:
     recorded, stored, required = evaluation["recorded"], evaluation["stored"], evaluation["required"]
     if recorded is not None:
         yield "evaluation", evaluation["figures"]
-        yield "", f"on {recorded['at']} over {recorded['dataset'][:19]}, {recorded['result']}"
+        yield "", f"on {recorded['at']} over {recorded['dataset'][:19]}"
+        yield "result", recorded["result"]
     else:
         yield "evaluation", "none is recorded"
     if stored and (recorded is None or stored[0] != recorded["result"]):
-        yield "", f"newest stored result: {stored[0]}"
+        yield "stored", stored[0]
     if required is not None:
         asked = " and ".join(required["requirements"])
         if required["exempt"]:

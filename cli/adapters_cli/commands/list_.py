@@ -1,11 +1,16 @@
 """`adapters list`: the components of every endpoint, and their owners."""
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
@@ -20,11 +25,12 @@ from adapters_cli.fleets.fleet_lookup import (
 )
 from adapters_cli.fleets.fleet_status import AdapterState, read_status
 from adapters_cli.output.errors import NoAnswerError, UsageError, reported_errors
-from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import duration, one_line, print_note, timestamp
+from adapters_cli.output.tables import print_rows, table
+from adapters_cli.output.text import duration, one_line, print_note, printable, timestamp
 
-_HEADINGS = ("ENDPOINT", "COMPONENT", "KIND", "OWNER", "STATE", "AGE", "REASON")
+_HEADINGS = ("COMPONENT", "KIND", "OWNER", "STATE", "AGE", "REASON")
 _SPARE = ("AGE", "KIND")
+_UID_TAIL = re.compile(r"-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 _STATES = {Status.IN_SERVICE: "in service"}
 
 
@@ -151,15 +157,22 @@ def _print(rows: list[_Row], now: float, *, as_json: bool) -> None:
     if not rows:
         print_note("no endpoint has a component")
         return
-    print_rows(_HEADINGS, _cells(rows, now), styled=4, spare=_SPARE)
+    if not sys.stdout.isatty():
+        print_rows((), [(row.endpoint, *_cells(row, now, short=False)) for row in rows], styled=None)
+        return
+    console = Console()
+    for endpoint, of_endpoint in groupby(rows, key=lambda row: row.endpoint):
+        console.print(Text(printable(endpoint), style="bold"))
+        cells = [_cells(row, now, short=True) for row in of_endpoint]
+        console.print(table(_HEADINGS, cells, styled=_HEADINGS.index("STATE"), spare=_SPARE))
 
 
-def _cells(rows: list[_Row], now: float) -> Iterator[tuple[str, ...]]:
-    for row in rows:
-        owner = f"fleet {row.fleet}" if row.fleet else f"stack {row.stack}" if row.stack else "-"
-        age = "-" if row.since is None else duration(now - row.since)
-        reason = one_line(row.reason or "")
-        yield row.endpoint, row.component, row.kind or "-", owner, row.state, age, reason
+def _cells(row: _Row, now: float, *, short: bool) -> tuple[str, ...]:
+    """Return the fields of a row. With `short`, the beginning of a fleet's uid stands for it."""
+    fleet = row.fleet if not short or row.fleet is None else _UID_TAIL.sub("", row.fleet)
+    owner = f"fleet {fleet}" if fleet else f"stack {row.stack}" if row.stack else "-"
+    age = "-" if row.since is None else duration(now - row.since)
+    return row.component, row.kind or "-", owner, row.state, age, one_line(row.reason or "")
 
 
 def _document(row: _Row) -> dict[str, Any]:

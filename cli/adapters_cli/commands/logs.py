@@ -2,7 +2,9 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
@@ -21,9 +23,11 @@ from adapters_cli.fleets.log_groups import LogGroup, component_group, fleet_grou
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.output.errors import NoAnswerError, UsageError, option_errors, reported_errors
 from adapters_cli.output.look_back import look_back_seconds
-from adapters_cli.output.text import few, one_line, print_note, timestamp
+from adapters_cli.output.text import few, folded, one_line, print_note, timestamp
 
 _READ_EVERY_SECONDS = 2.0
+_SOURCE_WIDTH = 7
+_COLOURS = {"adapter": "green", "base": "blue", "fleet": "yellow"}
 # Fields that Powertools adds to each line. None of them is about an adapter.
 _PLUMBING = frozenset(
     {
@@ -93,9 +97,10 @@ def logs(
         reader = LogReader(
             account, [(group.name, group.about) for group in groups], since=account.now() - seconds
         )
+        printer = _Printer(sources, as_json=as_json)
         for event in _events(account, reader, sources, follow=follow):
             if wanted is None or wanted.search(event.message):
-                _print(event, sources[event.group], as_json=as_json)
+                printer.print(event)
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
@@ -154,18 +159,40 @@ def _events(
         raise typer.Exit from None
 
 
-def _print(event: LogEvent, source: str, *, as_json: bool) -> None:
-    if as_json:
-        document = {
-            "at": timestamp(event.at),
-            "source": source,
-            "group": event.group,
-            "stream": event.stream,
-            "message": event.message,
-        }
-        typer.echo(json.dumps(document))
-        return
-    typer.echo("\t".join([timestamp(event.at) or "", source, _readable(event.message)]))
+class _Printer:
+    """Prints events: on a terminal with the day above its first line, in a pipe with tabs between fields."""
+
+    def __init__(self, sources: dict[str, str], *, as_json: bool) -> None:
+        self._sources, self._as_json = sources, as_json
+        self._on_terminal = sys.stdout.isatty()
+        self._day = ""
+
+    def print(self, event: LogEvent) -> None:
+        """Print one event."""
+        at, source = timestamp(event.at) or "", self._sources[event.group]
+        if self._as_json:
+            document = {
+                "at": at,
+                "source": source,
+                "group": event.group,
+                "stream": event.stream,
+                "message": event.message,
+            }
+            typer.echo(json.dumps(document))
+        elif not self._on_terminal:
+            typer.echo("\t".join([at, source, _readable(event.message)]))
+        else:
+            day, _, clock = at.rstrip("Z").partition("T")
+            if day != self._day:
+                self._day = day
+                typer.secho(f"{day}, UTC", bold=True)
+            indent = len(clock) + _SOURCE_WIDTH + 2
+            room = max(_SOURCE_WIDTH, get_terminal_size().columns - indent)
+            first, *more = folded(_readable(event.message), room)
+            shown = typer.style(f"{source:<{_SOURCE_WIDTH}}", fg=_COLOURS[source])
+            typer.echo(f"{clock} {shown} {first}")
+            for line in more:
+                typer.echo(f"{'':<{indent}}{line}")
 
 
 def _readable(message: str) -> str:

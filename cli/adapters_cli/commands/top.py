@@ -24,6 +24,7 @@ from adapters_cli.output.text import counted, duration, latency, printable, time
 
 _HEADINGS = ("ADAPTER", "STATE", "REQUESTS", "PER MIN", "ERRORS", "MEAN", "P99", "TIER", "LAST")
 _SPARE = ("PER MIN", "MEAN", "STATE", "TIER")
+_NUMBERS = ("REQUESTS", "PER MIN", "ERRORS", "MEAN", "P99", "LAST")
 _PERCENTILE = 99
 _LINES_AROUND = 6
 """Title, headings, a note on columns, a note on rows, totals, and the cursor."""
@@ -163,6 +164,7 @@ def screen(view: TopView, height: int) -> RenderableType:
             [_cells(row, view) for row in view.rows[:room]],
             styled=_HEADINGS.index("STATE"),
             spare=_SPARE,
+            numbers=_NUMBERS,
             text=False,
         ),
     ]

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import BASE
@@ -39,13 +41,14 @@ from adapters_cli.fleets.usage import (
 from adapters_cli.output.errors import option_errors, reported_errors
 from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.tables import print_rows, table
-from adapters_cli.output.text import print_note
+from adapters_cli.output.text import print_note, printable
 
-_HEADINGS = ("WHO", "REQUESTS", "PROMPT", "COMPLETION", "COST", "SHARE")
-_SPARE = ("PROMPT", "COMPLETION", "COST")
+_NUMBERS = ("REQUESTS", "TOKENS IN", "TOKENS OUT", "COST", "SHARE")
+_SPARE = ("TOKENS IN", "TOKENS OUT", "COST")
 _CSV = ("day", "who", "requests", "prompt_tokens", "completion_tokens", "cost", "currency", "prices_of")
 _GROUPS = {"adapter", "prompt", "completion"}
 _BAR = 20
+_EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def usage(
@@ -115,7 +118,8 @@ def usage(
         elif as_json:
             typer.echo(json.dumps(_document(days, price_list), indent=2))
         else:
-            _print(summed(days.values()), price_list)
+            title = f"{found.record.name}, since {_minute(start)}"
+            _print(summed(days.values()), price_list, title=title, heading=(by or "adapter").upper())
 
 
 def _begin(end: float, length: float) -> float:
@@ -150,30 +154,54 @@ def _names(fleet: Fleet, by: str | None) -> tuple[dict[str, str], dict[str, str]
     names |= {adapter.component: adapter.name for adapter in adapters}
     if by is None:
         return names, names
-    values = {adapter.component: {**tags, **adapter.tags}.get(by, "-") for adapter in adapters}
-    return names, {component: values.get(component, "-") for component in names}
+    without = f"(no {by})"
+    values = {adapter.component: {**tags, **adapter.tags}.get(by, without) for adapter in adapters}
+    return names, {component: values.get(component, without) for component in names}
 
 
-def _print(total: Mapping[str, Usage], prices: PriceList | None) -> None:
+def _print(total: Mapping[str, Usage], prices: PriceList | None, *, title: str, heading: str) -> None:
     weights = _weights(total)
-    most = max(weights.values(), default=0.0)
-    rows = [
-        (
-            who,
-            f"{usage.requests:,.0f}",
-            f"{usage.prompt_tokens:,}",
-            f"{usage.completion_tokens:,}",
-            "-" if usage.cost is None else f"{usage.cost:,.2f}",
-            _picture(weights[who], most) if sys.stdout.isatty() else f"{weights[who]:.4f}",
+    if not sys.stdout.isatty():
+        print_rows(
+            (), [(*_cells(who, use), f"{weights[who]:.4f}") for who, use in total.items()], styled=None
         )
-        for who, usage in total.items()
-    ]
-    if sys.stdout.isatty():
-        Console().print(table(_HEADINGS, rows, styled=0, spare=_SPARE, text=False))
     else:
-        print_rows(_HEADINGS, rows, styled=0)
+        most = max(weights.values(), default=0.0)
+        rows = [
+            (*_cells(who, use), f"{100 * weights[who]:.1f} %", _bar(weights[who], most))
+            for who, use in total.items()
+        ]
+        everything = Usage()
+        for use in total.values():
+            everything.add(use)
+        console = Console()
+        console.print(Text(printable(title), style="bold"))
+        console.print(
+            table((heading, *_NUMBERS, ""), rows, styled=None, spare=_SPARE, numbers=_NUMBERS, text=False)
+        )
+        console.print(Text(_total_text(everything, prices), style="bold"))
     if prices is not None:
         print_note(f"costs in {prices.currency}, by the prices of {prices.date}")
+
+
+def _cells(who: str, use: Usage) -> tuple[str, ...]:
+    cost = "-" if use.cost is None else f"{use.cost:,.2f}"
+    return who, f"{use.requests:,.0f}", f"{use.prompt_tokens:,}", f"{use.completion_tokens:,}", cost
+
+
+def _total_text(total: Usage, prices: PriceList | None) -> str:
+    parts = [
+        f"{total.requests:,.0f} requests",
+        f"{total.prompt_tokens:,} tokens in",
+        f"{total.completion_tokens:,} tokens out",
+    ]
+    if prices is not None:
+        parts.append(f"{total.cost or 0.0:,.2f} {prices.currency}")
+    return ", ".join(parts)
+
+
+def _minute(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(at))
 
 
 def _weights(total: Mapping[str, Usage]) -> dict[str, float]:
@@ -185,9 +213,9 @@ def _weights(total: Mapping[str, Usage]) -> dict[str, float]:
     return {who: use / everything if everything else 0.0 for who, use in uses.items()}
 
 
-def _picture(share: float, most: float) -> str:
-    length = round(_BAR * share / most) if most else 0
-    return f"{100 * share:5.1f} % {'█' * length}"
+def _bar(share: float, most: float) -> str:
+    whole, eighths = divmod(round(8 * _BAR * share / most) if most else 0, 8)
+    return f"{'█' * whole}{_EIGHTHS[eighths]}".rstrip()
 
 
 def _lines(days: Mapping[str, Mapping[str, Usage]]) -> Iterable[tuple[str, str, Usage]]:

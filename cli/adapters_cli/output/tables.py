@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import typer
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -36,6 +36,7 @@ STYLES = {
     "not-compared": "yellow",
     "superseded": "dim",
     "keep": "dim",
+    "-": "dim",
     "uploaded": "green",
     "skipped": "dim",
     "better": "green",
@@ -58,15 +59,18 @@ class RowTable:
     Without `text`, the last field is as the others, and each row has one line.
 
     styled:
-        Index of the field that has a style.
+        Index of the field that has a style; None for none.
     spare:
         Headings of the optional columns, the least important first.
+    numbers:
+        Headings of the columns that end at the same place, as numbers do.
     """
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
-    styled: int
+    styled: int | None
     spare: Sequence[str] = ()
+    numbers: Sequence[str] = ()
     text: bool = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -128,10 +132,12 @@ class RowTable:
         made = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
         made.show_header = headed
         for index in columns:
-            made.add_column(self.headings[index], overflow="fold", width=widths[index])
+            heading = self.headings[index]
+            justify: JustifyMethod = "right" if heading in self.numbers else "left"
+            made.add_column(heading, overflow="fold", width=widths[index], justify=justify)
         for row in rows:
             cells = {index: Text(one_line(row[index]), overflow="fold") for index in columns}
-            if self.styled in cells:
+            if self.styled is not None and self.styled in cells:
                 cells[self.styled].stylize(STYLES.get(row[self.styled], "yellow"))
             made.add_row(*cells.values())
         return made
@@ -141,16 +147,19 @@ def table(
     headings: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
-    styled: int,
+    styled: int | None,
     spare: Sequence[str] = (),
+    numbers: Sequence[str] = (),
     text: bool = True,
 ) -> RowTable:
     """Return rows as a table for a terminal. The arguments are those of `RowTable`."""
-    return RowTable(headings=headings, rows=list(rows), styled=styled, spare=spare, text=text)
+    return RowTable(
+        headings=headings, rows=list(rows), styled=styled, spare=spare, numbers=numbers, text=text
+    )
 
 
 def print_rows(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], *, styled: int, spare: Sequence[str] = ()
+    headings: Sequence[str], rows: Iterable[Sequence[str]], *, styled: int | None, spare: Sequence[str] = ()
 ) -> None:
     """Print rows: a table with headings on a terminal, else one line a row with tabs between fields."""
     if sys.stdout.isatty():

@@ -1,6 +1,7 @@
 """Text for people: messages on standard error, durations, and safe text from elsewhere."""
 
 import difflib
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -32,6 +33,11 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return a text on one line, without characters that control a terminal or end a field."""
     return printable(" ".join(text.split()))
+
+
+def folded(text: str, room: int) -> list[str]:
+    """Return a text as lines of at most `room` characters; a longer word is broken."""
+    return textwrap.wrap(text, room, break_on_hyphens=False) or [""]
 
 
 def few(names: Sequence[str], most: int = 3) -> str:

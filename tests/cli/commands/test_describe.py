@@ -97,15 +97,16 @@ def test_adapter_is_described_for_people(run: Run, world: World) -> None:
     assert result.exit_code == 0, result.output
     lines = [line.split(None, 1) for line in result.stdout.splitlines()]
     assert [label for label, *_ in lines][:8] == [
-        "adapter", "component", "fleet", "owner", "state", "serving", "digest", "rank",
+        "adapter", "component", "endpoint", "base", "fleet", "owner", "state", "serving",
     ]  # fmt: skip
     said = dict(line for line in lines if len(line) == 2)
-    assert said["component"] == "p-acme on endpoint, base base"
-    assert said["serving"] == f"abababababab from {URI}"
+    assert (said["component"], said["endpoint"], said["base"]) == ("p-acme", "endpoint", "base")
+    assert (said["serving"], said["archive"]) == ("abababababab", URI)
     assert said["tags"] == "team = a"
     assert said["owner"] == "a"
     assert said["evaluation"] == "rougeL 0.5 (base 0.2), exact_match 0.9 (base 0)"
-    assert f"on 2026-03-01T09:30:00Z over sha256:{'d' * 12}, {RECORD.result}" in result.stdout
+    assert f"on 2026-03-01T09:30:00Z over sha256:{'d' * 12}\n" in result.stdout
+    assert said["result"] == RECORD.result
     assert said["base_url"].endswith("/endpoints/endpoint/inference-components/p-acme/openai/v1")
 
 
@@ -134,7 +135,7 @@ def test_results_that_are_only_stored_are_named(run: Run, world: World, account:
         account.buckets.put("bucket", f"acme/{folder}2026030{day}T093000Z-{'d' * 12}.json", b"{}")
     said = run("describe", "acme").stdout
     assert "evaluation  none is recorded" in said
-    assert "newest stored result: s3://bucket/acme/sha256-" in said
+    assert "stored      s3://bucket/acme/sha256-" in said
     assert "20260302T093000Z" in said
 
 
@@ -266,3 +267,16 @@ def test_history_has_the_evaluation_of_each_version(run: Run, world: World) -> N
     assert second == ""
     events = [json.loads(line) for line in run("history", "acme", "--json").stdout.splitlines()]
     assert events[0]["after_artifact"]["evaluation"]["result"] == RECORD.result
+
+
+def test_lines_fit_a_terminal_and_addresses_stay_whole(
+    terminal: Callable[..., list[str]], world: World
+) -> None:
+    world.service.faults.broken[URI] = '{"code":424,"message":"' + "size mismatch of lora_A " * 5 + '"}'
+    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+    deploy(world, evaluated())
+    lines = terminal("describe", "acme")
+    assert lines[lines.index("archive") + 1] == f"  {URI}"
+    assert all(len(line) <= 80 for line in lines if "://" not in line)
+    reason = next(number for number, line in enumerate(lines) if line.startswith("reason"))
+    assert lines[reason + 1].startswith(f"{'':12}")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.common.naming import FLEET_TAG
 from tests.adapter_fleet.fleet_world import UID, World, adapter
 from tests.cli.fleet_account import FakeAccount
 
@@ -91,3 +92,14 @@ def test_json_says_who_owns_each(run: Run) -> None:
 
 def test_endpoint_and_fleet_are_not_both_given(run: Run) -> None:
     assert run("list", "--endpoint", "endpoint").exit_code == 2
+
+
+def test_terminal_names_an_endpoint_once_and_shortens_the_uid_of_a_fleet(
+    terminal: Callable[..., list[str]], world: World
+) -> None:
+    uid = "c8437666-3cb5d848-aeda-418a-8a59-76814035660d"
+    world.service.make("p-other", "s3://bucket/o.tar.gz", tags={FLEET_TAG: uid})
+    lines = terminal("list", fleet=False)
+    assert [line for line in lines if line in ("endpoint", "other")] == ["endpoint", "other"]
+    (row,) = (line.split() for line in lines if line.startswith("p-other"))
+    assert row[1:4] == ["adapter", "fleet", "c8437666"]

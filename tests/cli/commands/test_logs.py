@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -215,3 +216,14 @@ def test_mistakes_are_wrong_usage(
     result = run("logs", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
+
+
+def test_terminal_shows_the_day_once_and_folds_lines_below_the_text(
+    terminal: Callable[..., list[str]], stored: FakeLogs, world: World
+) -> None:
+    stored.put(ACME, world.clock.now() - 10, "word " * 30)
+    day, first, *rest = terminal("logs", "acme")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d, UTC", day)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3} adapter loaded .\[31mred", first)
+    assert all(len(line) <= 80 for line in rest)
+    assert rest[-1].startswith(f"{'':21}word")

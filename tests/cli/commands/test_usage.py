@@ -160,6 +160,22 @@ def test_longer_time_has_more(run: Run) -> None:
     assert rows(run("usage", "--since", "40d"))[0][:2] == ["acme", "1,003"]
 
 
+def test_terminal_shows_bars_from_one_place_and_the_sums(
+    terminal: Callable[..., list[str]], prices: Path
+) -> None:
+    title, headings, *rows, sums = terminal("usage", "--prices", prices)
+    assert title.startswith("fleet, since ")
+    assert headings.split()[0] == "ADAPTER"
+    assert [row.split()[0] for row in rows] == ["acme", "base", "beta", "(unused)"]
+    assert len({row.index("█") for row in rows if "█" in row}) == 1
+    assert len({row.index("%") for row in rows}) == 1
+    assert sums == "4 requests, 55 tokens in, 45 tokens out, 18.00 EUR"
+
+
+def test_adapters_without_the_tag_are_named_so(run: Run) -> None:
+    assert [row[0] for row in rows(run("usage", "--by", "plan"))] == ["(no plan)", "base"]
+
+
 def test_cost_of_instances_is_shared_out_by_tokens(run: Run, prices: Path) -> None:
     result = run("usage", "--prices", prices)
     costs = {row[0]: row[4] for row in rows(result)}
