@@ -20,12 +20,13 @@ from adapters_cli.models.environment_option import (
 from adapters_cli.output.errors import NoAnswerError, UsageError, error_text, reported_errors
 from adapters_cli.output.exit_codes import FAILED, ONLY_WARNINGS
 from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import print_note, printable
+from adapters_cli.output.text import counted, print_note, printable
 from adapters_cli.preflight.deployment import Deployment
 from adapters_cli.preflight.finding import Check, Finding, Verdict
 from adapters_cli.preflight.preflight import check_deployment
 
 _HEADINGS = ("CHECK", "RESULT", "WHAT")
+_NOUNS = (Verdict.ERROR, Verdict.WARNING)
 _PIPE_HEADINGS = ("CHECK", "RESULT", "REMEDY", "WHAT")
 
 
@@ -119,11 +120,17 @@ def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
         # Below the table, where a command keeps its line and can be copied.
         for finding in findings:
             if finding.remedy is not None:
-                typer.echo(f"\n{finding.check}: to mend it\n  {printable(finding.remedy)}")
+                # A shell goes on behind a line that ends with &&.
+                remedy = printable(finding.remedy).replace(" && ", " &&\n  ")
+                typer.echo(f"\n{finding.check}: to mend it\n  {remedy}")
     else:
         rows = [(found.check, found.verdict, found.remedy or "-", found.message) for found in findings]
         print_rows(_PIPE_HEADINGS, rows, styled=1)
-    print_note(", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]))
+    print_note(", ".join(_counted(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]))
+
+
+def _counted(verdict: Verdict, number: int) -> str:
+    return counted(number, verdict) if verdict in _NOUNS else f"{number} {verdict}"
 
 
 def _exit_code(findings: Sequence[Finding], *, strict: bool) -> int:

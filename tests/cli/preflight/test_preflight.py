@@ -289,16 +289,22 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
     (stack_rolled_back, "stack", "error", "is ROLLBACK_COMPLETE", "aws cloudformation delete-stack"),
     (name_taken, "names", "error", "components of endpoint 'other'", "delete-inference-component"),
     (no_image, "image", "error", "no image djl-inference:0.36.0-lmi18", "aws ecr describe-images"),
-    (other_zones, "instance-type", "warning", "the subnets are in us-east-1a", "describe-instance-type"),
+    (
+        other_zones,
+        "instance-type",
+        "warning",
+        "the subnets are in us-east-1a",
+        "Values=us-east-1e,us-east-1f",
+    ),
     (not_offered, "instance-type", "warning", "EC2 offers no g5.2xlarge", "describe-instance-type"),
     (low_quota, "quota", "error", "the quota is 1", "--desired-value 2"),
     (no_quota, "quota", "warning", "has no 'ml.g5.2xlarge for endpoint usage'", "list-service-quotas"),
     (no_bucket, "bucket", "error", "there is no bucket 'gone-", "aws s3 mb s3://gone-"),
-    (bucket_elsewhere, "bucket", "error", "got eu-central-1", "aws s3 sync s3://far-"),
-    (denying_bucket, "bucket", "warning", "denies everyone to read", "get-bucket-policy"),
-    (bucket_of_another_key, "bucket", "warning", "gets no right to decrypt", "aws kms get-key-policy"),
-    (no_manifest, "object", "error", "there is no manifest s3://", "adapters publish"),
-    (no_archive, "object", "error", "there is no archive s3://", "adapters publish"),
+    (bucket_elsewhere, "bucket", "error", "got eu-central-1", "&& aws s3 sync s3://far-"),
+    (denying_bucket, "bucket", "warning", "denies everyone to read", "put-bucket-policy"),
+    (bucket_of_another_key, "bucket", "warning", "gets no right to decrypt", "aws kms put-key-policy"),
+    (no_manifest, "object", "error", "there is no manifest s3://", "publish DIRECTORY s3://"),
+    (no_archive, "object", "error", "there is no archive s3://", "publish DIRECTORY s3://"),
     (
         shard_missing,
         "model",
@@ -309,10 +315,10 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
     (empty_weights, "model", "error", "has empty files: model.safetensors", "adapters pull tickets s3://"),
     (no_secret, "secret", "error", "there is no secret 'hub-token'", "aws secretsmanager create-secret"),
     (no_topic, "topic", "error", "there is no topic", "aws sns create-topic --name nobody-made-it"),
-    (topic_elsewhere, "topic", "error", "got one in eu-west-1", "aws sns list-topics"),
+    (topic_elsewhere, "topic", "error", "got one in eu-west-1", "aws sns create-topic --name on-call"),
     (topic_of_aws_key, "topic", "error", "with which CloudWatch cannot publish", "set-topic-attributes"),
     (lonely_topic, "topic", "warning", "nobody gets an alarm", "aws sns subscribe"),
-    (too_little_memory, "memory", "error", "it does not fit", "adapters capacity --environment"),
+    (too_little_memory, "memory", "error", "it does not fit", "--base-model s3://llm-"),
     (key_disabled, "key", "error", "should be enabled, got Disabled", "aws kms enable-key"),
     (key_not_for_logs, "key", "error", "does not let CloudWatch Logs use it", "aws kms put-key-policy"),
     (no_way_out, "network", "error", "no endpoint for s3, states, lambda", "create-vpc-endpoint"),
@@ -431,6 +437,20 @@ def test_function_of_scaling_has_to_reach_sagemaker(account: AccountInOrder) -> 
     account.edit(fleet, "[scaling]\nmin_copies = 1\nmax_copies = 1\n")
     (finding,) = findings(account)
     assert "no endpoint for s3, states, lambda, sagemaker.api" in finding["message"]
+
+
+def test_key_of_a_bucket_that_lets_everyone_decrypt_is_no_finding(account: AccountInOrder) -> None:
+    bucket_of_another_key(account)
+    services = ["logs.us-east-1.amazonaws.com", "events.amazonaws.com"]
+    account.allow_key({"AWS": "*"}, {"Service": services})
+    assert findings(account) == []
+
+
+def test_every_service_that_is_not_reached_has_its_command(account: AccountInOrder) -> None:
+    no_way_out(account)
+    (finding,) = findings(account)
+    commands = finding["remedy"].split(" && ")
+    assert {command.partition("us-east-1.")[2].split()[0] for command in commands} == set(SERVICES)
 
 
 def test_topic_with_a_subscriber_is_no_finding(account: AccountInOrder) -> None:

@@ -145,7 +145,7 @@ def check_topic(deployment: Deployment) -> Iterator[Finding]:
     if (of_topic := topic.split(":")[3]) != region:
         yield check.error(
             f"the topic should be in {region}, where the alarms are, got one in {of_topic}",
-            f"aws sns list-topics --region {region}",
+            _create_topic(topic, region),
         )
         return
     try:
@@ -153,10 +153,7 @@ def check_topic(deployment: Deployment) -> Iterator[Finding]:
     except ClientError as error:
         if code_of(error) not in ("NotFound", "NotFoundException"):
             raise
-        name = topic.rpartition(":")[2]
-        yield check.error(
-            f"there is no topic {topic}", f"aws sns create-topic --name {name} --region {region}"
-        )
+        yield check.error(f"there is no topic {topic}", _create_topic(topic, region))
         return
     if found.get("KmsMasterKeyId") == _KEY_OF_SNS:
         yield check.error(
@@ -174,6 +171,10 @@ def check_topic(deployment: Deployment) -> Iterator[Finding]:
         )
         return
     yield check.ok(f"alarms are sent to {topic}")
+
+
+def _create_topic(topic: str, region: str) -> str:
+    return f"aws sns create-topic --name {topic.rpartition(':')[2]} --region {region}"
 
 
 def check_names(deployment: Deployment) -> Iterator[Finding]:

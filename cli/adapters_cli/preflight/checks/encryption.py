@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding
+from adapters_cli.preflight.finding import Check, Finding, edit_policy
 
 _SERVICE_ACTION = "kms:GenerateDataKey"
 _USAGE = ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT")
@@ -76,8 +76,27 @@ def _policy_finding(check: Check, deployment: Deployment, key: str) -> Finding:
     return check.error(
         f"the policy of the key {key} does not let {' and '.join(lacking)} use it"
         " (docs/guides/security.md has its statements)",
-        f"aws kms put-key-policy --key-id {key} --policy-name default --policy file://policy.json"
-        f" --region {region}",
+        edit_key_policy(key, region),
+    )
+
+
+def edit_key_policy(key: str, region: str) -> str:
+    """Return the command that edits the policy of a key."""
+    options = f"--key-id {key} --policy-name default --region {region}"
+    return edit_policy(f"aws kms get-key-policy {options}", f"aws kms put-key-policy {options}")
+
+
+def lets_everyone_decrypt(deployment: Deployment, key: str) -> bool:
+    """Tell whether the policy of a key lets all principals decrypt, as one does on conditions."""
+    try:
+        found = deployment.client("kms").get_key_policy(KeyId=key, PolicyName="default")
+    except ClientError:
+        return False  # a key of another account, or one that the caller may not read
+    return any(
+        statement.get("Effect") == "Allow"
+        and "*" in _principals(statement, "AWS")
+        and _allows(statement, "kms:Decrypt")
+        for statement in _listed(json.loads(found["Policy"]).get("Statement"))
     )
 
 

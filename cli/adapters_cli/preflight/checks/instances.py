@@ -41,7 +41,8 @@ def check_instance_type(deployment: Deployment) -> Iterator[Finding]:
         if ours and not ours & zones:
             yield check.warning(
                 f"the subnets are in {_listed(ours)}, and EC2 offers {plain} in {_listed(zones)} only",
-                command,
+                f"aws ec2 describe-subnets --filters Name=vpc-id,Values={network.vpc}"
+                f" Name=availability-zone,Values={','.join(sorted(zones))} --region {deployment.region}",
             )
             return
     yield check.ok(f"EC2 offers {plain} in {_listed(zones)}")

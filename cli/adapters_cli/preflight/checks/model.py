@@ -107,6 +107,9 @@ def check_memory(deployment: Deployment) -> Iterator[Finding]:
         engine=EngineSettings.from_environment(container.environment, container.release.variables),
     )
     command = f"adapters capacity --environment {deployment.name}"
+    if environment.base_model.bucket is not None and known_shape(name) is None:
+        folder = _folder(environment.base_model.prefix)
+        command += f" --base-model s3://{environment.base_model.bucket}/{folder}{_CONFIG}"
     try:
         sizing = workload.on(instance, environment.copies.accelerators or instance.accelerators)
     except ValueError as error:

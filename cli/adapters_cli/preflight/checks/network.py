@@ -102,8 +102,11 @@ def _unreached(
                 f"{subnet} has no route to the internet (a NAT gateway; an internet gateway needs public"
                 f" addresses, which nothing here has), and {network.vpc} no endpoint for"
                 f" {', '.join(lacking)}",
-                f"aws ec2 create-vpc-endpoint --vpc-id {network.vpc} --region {region}"
-                f" {_endpoint_options(lacking[0], region, subnet, table_id)}",
+                " && ".join(
+                    f"aws ec2 create-vpc-endpoint --vpc-id {network.vpc} --region {region}"
+                    f" {_endpoint_options(name, region, subnet, table_id)}"
+                    for name in lacking
+                ),
             )
 
 

@@ -12,8 +12,9 @@ from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapter_fleet.manifest.manifest_adapter import BucketArtifact, S3Artifact
 from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.output.text import counted, few
+from adapters_cli.preflight.checks.encryption import edit_key_policy, lets_everyone_decrypt
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding
+from adapters_cli.preflight.finding import Check, Finding, edit_policy
 
 _GONE = ("404", "NoSuchBucket", "NoSuchKey", "NotFound")
 _DENIED = ("403", "AccessDenied", "Forbidden")
@@ -34,10 +35,12 @@ def check_buckets(deployment: Deployment) -> Iterator[Finding]:
             "x-amz-bucket-region"
         )
         if region and region != deployment.region:
+            copy = f"{name[: 62 - len(deployment.region)]}-{deployment.region}"
             yield check.error(
-                f"bucket '{name}' should be in {deployment.region}, where the endpoint is, got {region}",
-                f"aws s3 sync s3://{name} s3://NEW-BUCKET --source-region {region}"
-                f" --region {deployment.region}",
+                f"bucket '{name}' should be in {deployment.region}, where the endpoint is, got {region}; name"
+                f" a copy such as '{copy}'",
+                f"aws s3 mb s3://{copy} --region {deployment.region} && aws s3 sync s3://{name} s3://{copy}"
+                f" --source-region {region} --region {deployment.region}",
             )
             continue
         found = [*_denials(check, deployment, name), *_own_key(check, deployment, name)]
@@ -69,12 +72,13 @@ def check_objects(deployment: Deployment) -> Iterator[Finding]:
     denied = [uri for uri, state in states.items() if state in _DENIED]
     if lost := [uri for uri in missing if uri in manifests]:
         yield check.error(
-            f"there is no manifest {few(lost)}", f"adapters publish s3://BUCKET/PREFIX --manifest {lost[0]}"
+            f"there is no manifest {few(lost)}",
+            f"adapters publish DIRECTORY {_archives_place(deployment, lost[0])} --manifest {lost[0]}",
         )
     if lost := [uri for uri in missing if uri not in manifests]:
         yield check.error(
             f"there is no archive {few(lost)}",
-            f"adapters publish {_publishing_place(lost[0])} DIRECTORY…",
+            f"adapters publish DIRECTORY {_publishing_place(lost[0])}",
         )
     if denied:
         yield check.not_checked(f"the caller may not read {few(denied)}")
@@ -89,6 +93,13 @@ def _bucket(deployment: Deployment, name: str) -> bool:
     except ClientError as error:
         return code_of(error) not in _GONE
     return True
+
+
+def _archives_place(deployment: Deployment, manifest: str) -> str:
+    """Return a place for archives that the endpoint may read, or else one beside the manifest."""
+    for source in deployment.environment.artifact_sources:
+        return f"s3://{source.bucket}/{source.prefix}".rstrip("/")
+    return f"s3://{bucket_and_key(manifest)[0]}/adapters"
 
 
 def _publishing_place(uri: str) -> str:
@@ -122,7 +133,10 @@ def _denials(check: Check, deployment: Deployment, name: str) -> Iterator[Findin
             yield check.warning(
                 f"the policy of bucket '{name}' denies everyone to read, on the condition {condition}; see"
                 " whether the execution role is let through",
-                f"aws s3api get-bucket-policy --bucket {name}",
+                edit_policy(
+                    f"aws s3api get-bucket-policy --bucket {name}",
+                    f"aws s3api put-bucket-policy --bucket {name}",
+                ),
             )
 
 
@@ -146,11 +160,14 @@ def _own_key(check: Check, deployment: Deployment, name: str) -> Iterator[Findin
     for rule in found["ServerSideEncryptionConfiguration"]["Rules"]:
         default = rule.get("ApplyServerSideEncryptionByDefault", {})
         key = default.get("KMSMasterKeyID")
-        if default.get("SSEAlgorithm", "").startswith("aws:kms") and key and "alias/aws/s3" not in key:
+        if not default.get("SSEAlgorithm", "").startswith("aws:kms") or not key or "alias/aws/s3" in key:
+            continue
+        if not lets_everyone_decrypt(deployment, key):
             yield check.warning(
                 f"the key {key} encrypts bucket '{name}', and the execution role gets no right to decrypt"
-                " with it; let the key's policy allow the account's roles kms:Decrypt through S3",
-                f"aws kms get-key-policy --key-id {key} --policy-name default --region {deployment.region}",
+                " with it; let the key's policy allow all principals kms:Decrypt, on the condition that"
+                f" kms:CallerAccount is {deployment.account_id} and kms:ViaService is S3's",
+                edit_key_policy(key, deployment.region),
             )
 
 
