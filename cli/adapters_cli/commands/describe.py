@@ -35,7 +35,7 @@ from adapters_cli.fleets.fleet_status import (
 )
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, version_document
-from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.text import folded, latency, one_line, print_note, timestamp
 
 _PROOFS = {
@@ -69,10 +69,11 @@ def describe(
         account = account_of(context)
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
         newest = newest_generation(found)
-        component = AdapterLookup(found, newest).component(name)
+        lookup = AdapterLookup(found, newest)
+        component = lookup.component(name)
         state = read_adapter_state(found, component)
         if state is None:
-            raise CommandError(f"the fleet has no adapter '{name}'")
+            raise lookup.unknown(name)
         active = in_force(found.registry, newest)
         declared = {adapter.component: adapter for adapter in desired_by(found.registry, active).adapters}
         document = _document(found, active.request.target, state, declared.get(component))

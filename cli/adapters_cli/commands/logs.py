@@ -26,6 +26,8 @@ from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.text import few, folded, one_line, print_note, timestamp
 
 _READ_EVERY_SECONDS = 2.0
+_PLATFORM = re.compile(r"(START|END|REPORT) RequestId: |INIT_START ")
+"""What Lambda itself writes around the lines of a function."""
 _SOURCE_WIDTH = 7
 _COLOURS = {"adapter": "green", "base": "blue", "fleet": "yellow"}
 # Fields that Powertools adds to each line. None of them is about an adapter.
@@ -79,6 +81,7 @@ def logs(
 
     These are the lines of the adapter's own log group, and those of the base model and of the fleet's
     functions that name its component: an adapter runs in its base's container, which logs for all of them.
+    What Lambda writes around each call is left out.
 
     Ends with 4 if none of the log groups is there.
     """
@@ -99,6 +102,8 @@ def logs(
         )
         printer = _Printer(sources, as_json=as_json)
         for event in _events(account, reader, sources, follow=follow):
+            if _PLATFORM.match(event.message):
+                continue
             if wanted is None or wanted.search(event.message):
                 printer.print(event)
 
@@ -135,7 +140,7 @@ def _of_fleet(
     """Return the groups of an adapter of a fleet, or else those of the fleet itself."""
     found = find_fleet(account, stack=stack, name=fleet, table=table)
     newest = newest_generation(found)
-    component = None if name is None else AdapterLookup(found, newest).component(name)
+    component = None if name is None else AdapterLookup(found, newest).component_of_events(name)
     groups = [] if component is None else [component_group(component, "adapter")]
     if component is not None or base:
         groups.append(component_group(newest.request.target.base, "base", None if base else component))
@@ -149,8 +154,9 @@ def _events(
     yield from reader.read()
     if reader.missing == sources.keys() and not follow:
         raise NoAnswerError(f"there is no log group {few(sorted(reader.missing))}")
-    if reader.missing:
-        print_note(f"there is no log group {few(sorted(reader.missing))} yet")
+    # An adapter has no log group of its own while its base's container logs for it.
+    if missing := sorted(group for group in reader.missing if sources[group] != "adapter"):
+        print_note(f"there is no log group {few(missing)} yet")
     try:
         while follow:
             account.sleep(_READ_EVERY_SECONDS)

@@ -43,13 +43,26 @@ class AdapterLookup:
         for name in dict.fromkeys(names):
             component = self._find(name)
             if component is None:
-                known = {*self._names.values(), *self._names}
-                unknown.append(f"the fleet has no adapter '{name}'{did_you_mean(name, known)}")
+                unknown.append(str(self.unknown(name)))
             else:
                 found[component] = self._names[component] if component == name else name
         if unknown:
             raise CommandError("\n".join(unknown))
         return found
+
+    def unknown(self, name: str) -> CommandError:
+        """Return the error of a name that no adapter has, with the name that may be meant."""
+        known = {*self._names.values(), *self._names}
+        return CommandError(f"the fleet has no adapter '{name}'{did_you_mean(name, known)}")
+
+    def component_of_events(self, name: str) -> str:
+        """Return the component of an adapter that the fleet has or had. Raises CommandError for none."""
+        component = self._find(name)
+        if component is None:
+            component = self._default_component(name)
+            if not self._fleet.registry.history(component, 1):
+                raise self.unknown(name)
+        return component
 
     def component(self, name: str) -> str:
         """Return the component of a name, also of an adapter that is gone."""

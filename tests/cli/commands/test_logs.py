@@ -187,11 +187,36 @@ def test_a_page_of_each_group_is_read_at_a_time(stored: FakeLogs, world: World, 
 
 
 def test_group_that_is_not_there_yet_is_noted(run: Run, stored: FakeLogs) -> None:
-    del stored.groups[ACME]
+    del stored.groups[BASE]
     result = run("logs", "acme")
     assert result.exit_code == 0
-    assert f"there is no log group {ACME} yet" in result.stderr
+    assert f"there is no log group {BASE} yet" in result.stderr
+    assert [line[0] for line in lines(result)] == ["adapter", "fleet"]
+
+
+def test_adapter_without_a_group_of_its_own_is_not_noted(run: Run, stored: FakeLogs) -> None:
+    del stored.groups[ACME]
+    result = run("logs", "acme")
+    assert (result.exit_code, result.stderr) == (0, "")
     assert [line[0] for line in lines(result)] == ["fleet", "base"]
+
+
+def test_lines_of_lambda_itself_are_left_out(run: Run, stored: FakeLogs, world: World) -> None:
+    for line in ("START RequestId: 1 Version: 2", "END RequestId: 1", "REPORT RequestId: 1 Duration: 7 ms"):
+        stored.put(FUNCTIONS, world.clock.now() - 5, line)
+    assert all("RequestId" not in text for _, text in lines(run("logs")))
+
+
+def test_adapter_that_never_was_is_an_error(run: Run, stored: FakeLogs) -> None:
+    result = run("logs", "acne")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "adapters: the fleet has no adapter 'acne'; did you mean 'acme'?\n"
+
+
+def test_adapter_that_is_gone_has_its_lines(run: Run, stored: FakeLogs, world: World) -> None:
+    world.deploy(adapter("beta"))
+    world.settle()
+    assert [line[0] for line in lines(run("logs", "acme", "--since", "30d"))][:1] == ["adapter"]
 
 
 def test_no_group_at_all_is_no_answer(run: Run, stored: FakeLogs) -> None:
