@@ -216,9 +216,9 @@ def _show_usage(
         typer.echo(json.dumps(document, indent=2))
     else:
         print_note(
-            f"{working.asked} of {counted(len(components), 'adapter')} asked within {hours} h; in"
-            f" {working.period} s at a time: {working.percentile(50)} usually, {working.usual} in 95 % of the"
-            f" time, {working.percentile(100)} at most"
+            f"{working.asked} of {counted(len(components), 'adapter')} asked within {hours} h\n"
+            f"in {working.period} s at a time: {working.percentile(50)} usually, {working.usual} in 95 % of"
+            f" the time, {working.percentile(100)} at most"
         )
         print_rows(("SETTING", "ROOM", "WHY"), [(key, *why) for key, why in given.items()], styled=1)
     return FAILED if any(room is Room.OUTGROWN for room, _ in given.values()) else 0

@@ -36,14 +36,14 @@ from adapters_cli.fleets.fleet_status import (
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, version_document
 from adapters_cli.output.errors import reported_errors
-from adapters_cli.output.text import folded, latency, one_line, print_note, timestamp
+from adapters_cli.output.text import counted, folded, latency, one_line, print_note, timestamp
 
 _PROOFS = {
     Proof.PROBE: "it answered its probe",
     Proof.WEAKER: "it has no probe, and its smoke request has another answer than the base model's",
     Proof.NOT_DISTINGUISHED: "it has no probe, and its smoke request has the base model's answer, too",
 }
-_WIDTH = 12
+_WIDTH = 13
 _EVENTS = 10
 _OWNER_TAGS = ("owner", "team")
 _HOUR = 3600.0
@@ -229,9 +229,9 @@ def _declared_lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _hour_text(hour: Mapping[str, Any]) -> str:
-    errors = hour["client_errors"] + hour["server_errors"]
-    text = f"{hour['requests']:,.0f} requests, {errors:,.0f} errors"
-    if not hour["requests"]:
+    requests, errors = int(hour["requests"]), int(hour["client_errors"] + hour["server_errors"])
+    text = f"{counted(requests, 'request')}, {counted(errors, 'error')}"
+    if not requests:
         return text
     return f"{text}, mean {latency(hour['mean_seconds'])}, p99 {latency(hour['p99_seconds'])}"
 

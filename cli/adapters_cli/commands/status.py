@@ -34,6 +34,7 @@ from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import FAILED, NOT_SETTLED
+from adapters_cli.output.fitted_screen import FittedScreen
 from adapters_cli.output.tables import print_rows, table
 from adapters_cli.output.text import duration, one_line, print_error, printable, timestamp
 
@@ -164,12 +165,17 @@ def _watch(fleet: Fleet, selection: _Selection, *, failed: bool) -> None:
             while True:
                 seen = read_status(fleet)
                 adapters = selection.shown(seen, failed=failed)
-                room = max(1, console.height - 6)
-                screen = _screen(seen, adapters[:room], hidden=max(0, len(adapters) - room))
-                live.update(screen, refresh=True)
+                live.update(_fitted(seen, adapters, console.height), refresh=True)
                 fleet.account.sleep(_READ_EVERY_SECONDS)
         except KeyboardInterrupt:
             raise typer.Exit(_exit_code(read_status(fleet), selection)) from None
+
+
+def _fitted(seen: FleetStatus, adapters: Sequence[AdapterState], height: int) -> FittedScreen:
+    def draw(shown: int) -> RenderableType:
+        return _screen(seen, adapters[:shown], hidden=len(adapters) - shown)
+
+    return FittedScreen(rows=len(adapters), draw=draw, height=height)
 
 
 def _screen(seen: FleetStatus, adapters: Sequence[AdapterState], *, hidden: int = 0) -> RenderableType:

@@ -19,6 +19,7 @@ from adapters_cli.fleets.fleet_lookup import Fleet, FleetOption, StackOption, Ta
 from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
 from adapters_cli.fleets.tiers import LoraLimits, Tier, estimated_tiers, lora_limits
 from adapters_cli.output.errors import reported_errors
+from adapters_cli.output.fitted_screen import FittedScreen
 from adapters_cli.output.tables import print_rows, table
 from adapters_cli.output.text import counted, duration, latency, printable, timestamp
 
@@ -26,8 +27,6 @@ _HEADINGS = ("ADAPTER", "STATE", "REQUESTS", "PER MIN", "ERRORS", "MEAN", "P99",
 _SPARE = ("PER MIN", "MEAN", "STATE", "TIER")
 _NUMBERS = ("REQUESTS", "PER MIN", "ERRORS", "MEAN", "P99", "LAST")
 _PERCENTILE = 99
-_LINES_AROUND = 6
-"""Title, headings, a note on columns, a note on rows, totals, and the cursor."""
 _MINUTE = 60.0
 
 
@@ -153,15 +152,18 @@ def top_rows(
     return sorted(rows, key=_KEYS[order])
 
 
-def screen(view: TopView, height: int) -> RenderableType:
-    """Return what fits a terminal of that height."""
-    room = max(1, height - _LINES_AROUND)
-    hidden = len(view.rows) - room
+def screen(view: TopView, height: int | None = None) -> FittedScreen:
+    """Return what a terminal of that height shows: the first rows, as far as it has room."""
+    return FittedScreen(rows=len(view.rows), draw=lambda shown: _drawn(view, shown), height=height)
+
+
+def _drawn(view: TopView, shown: int) -> RenderableType:
+    hidden = len(view.rows) - shown
     parts: list[RenderableType] = [
         Text(printable(_title(view)), style="bold"),
         table(
             _HEADINGS,
-            [_cells(row, view) for row in view.rows[:room]],
+            [_cells(row, view) for row in view.rows[:shown]],
             styled=_HEADINGS.index("STATE"),
             spare=_SPARE,
             numbers=_NUMBERS,
@@ -187,7 +189,7 @@ def _watch(fleet: Fleet, reader: _Reader, interval: float) -> None:
 
 def _print(view: TopView) -> None:
     if sys.stdout.isatty():
-        Console().print(screen(view, len(view.rows) + _LINES_AROUND))
+        Console().print(screen(view))
         return
     print_rows(_HEADINGS, [_cells(row, view) for row in view.rows], styled=1)
 

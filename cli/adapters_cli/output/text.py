@@ -93,5 +93,5 @@ def timestamp(at: float | None) -> str | None:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: 1 adapter, 2 adapters."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Return a number with its noun: 1 adapter, 2 adapters, 1,000 adapters."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

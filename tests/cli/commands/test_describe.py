@@ -134,8 +134,8 @@ def test_results_that_are_only_stored_are_named(run: Run, world: World, account:
     for day in (1, 2):
         account.buckets.put("bucket", f"acme/{folder}2026030{day}T093000Z-{'d' * 12}.json", b"{}")
     said = run("describe", "acme").stdout
-    assert "evaluation  none is recorded" in said
-    assert "stored      s3://bucket/acme/sha256-" in said
+    assert "evaluation   none is recorded" in said
+    assert "stored       s3://bucket/acme/sha256-" in said
     assert "20260302T093000Z" in said
 
 
@@ -195,7 +195,7 @@ def test_last_reason_is_told_of_an_adapter_in_service(run: Run, world: World) ->
     world.settle()
     document = described(run)
     assert (document["reason"], document["last_reason"]) == (None, "the rollback is taken back")
-    assert "last reason the rollback is taken back" in run("describe", "acme").stdout
+    assert "last reason  the rollback is taken back" in run("describe", "acme").stdout
 
 
 @pytest.mark.parametrize(
@@ -219,8 +219,8 @@ def test_probe_and_proof_are_told(run: Run, world: World) -> None:
     probe = Probe(prompt="Who?", answer=answer_of(URI, "Who?")[:20])
     deploy(world, replace(evaluated(), artifact=Artifact(uri=URI, digest=IDENTITY, probe=probe)))
     said = run("describe", "acme").stdout
-    assert "probe       'Who?' begins with " in said
-    assert "proof       it answered its probe" in said
+    assert "probe        'Who?' begins with " in said
+    assert "proof        it answered its probe" in said
 
 
 def test_requests_of_the_last_hour_are_told(run: Run, world: World, metrics: FakeCloudWatch) -> None:
@@ -240,7 +240,7 @@ def test_requests_of_the_last_hour_are_told(run: Run, world: World, metrics: Fak
         "p99_seconds": 2.0,
     }
     said = run("describe", "acme").stdout
-    assert "last hour   40 requests, 3 errors, mean 100ms, p99 2.0s" in said
+    assert "last hour    40 requests, 3 errors, mean 100ms, p99 2.0s" in said
 
 
 def test_adapter_is_described_without_permission_to_read_metrics(
@@ -279,4 +279,4 @@ def test_lines_fit_a_terminal_and_addresses_stay_whole(
     assert lines[lines.index("archive") + 1] == f"  {URI}"
     assert all(len(line) <= 80 for line in lines if "://" not in line)
     reason = next(number for number, line in enumerate(lines) if line.startswith("reason"))
-    assert lines[reason + 1].startswith(f"{'':12}")
+    assert lines[reason + 1].startswith(f"{'':13}")

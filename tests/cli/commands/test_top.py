@@ -192,7 +192,8 @@ class TestThousandAdapters:
             began = time.process_time()
             rows = top_rows(view.seen, view.reading, LIMITS, Order.REQUESTS)
             made = TopView(seen=view.seen, reading=view.reading, rows=rows, slowest=view.slowest)
-            Console(file=io.StringIO(), width=columns, height=50, force_terminal=True).print(screen(made, 50))
+            console = Console(file=io.StringIO(), width=columns, force_terminal=True)
+            console.print(screen(made, 50))
             return time.process_time() - began
 
         assert min(redraw() for _ in range(5)) < 0.2
@@ -202,7 +203,7 @@ class TestThousandAdapters:
     def test_screen_fits_the_terminal(self, view: TopView, columns: int, name: str) -> None:
         rows = [replace(row, name=row.name.replace("tenant", name)) for row in view.rows]
         view = replace(view, rows=rows)
-        console = Console(file=io.StringIO(), width=columns, height=50)
+        console = Console(file=io.StringIO(), width=columns)
         console.print(screen(view, 50))
         file = console.file
         assert isinstance(file, io.StringIO)
@@ -210,6 +211,6 @@ class TestThousandAdapters:
         assert max(map(len, lines)) <= columns
         if columns >= 80:
             assert any(f"{name}-0999" in line for line in lines)
-            assert len(lines) <= 50
-            assert "and 957 more" in file.getvalue()
-            assert lines[-1].startswith("999 of 1000 adapters asked")
+            assert len(lines) == 50
+            assert re.fullmatch("and 95[56] more", lines[-2].rstrip())
+            assert lines[-1].startswith("999 of 1,000 adapters asked")

@@ -1,0 +1,38 @@
+"""A screen with as many rows as a terminal has room for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedScreen:
+    """A screen of rows, of which some take several lines.
+
+    rows:
+        How many rows there are.
+    draw:
+        Returns the screen with that many of the rows, and with all that is around them.
+    height:
+        Lines of the terminal; None to draw all rows.
+    """
+
+    rows: int
+    draw: Callable[[int], RenderableType]
+    height: int | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw the screen, with fewer rows until it fits."""
+        # The options of a live screen do not tell the height to what it shows.
+        if self.height is None:
+            yield self.draw(self.rows)
+            return
+        shown = min(self.rows, self.height)
+        while True:
+            drawn = self.draw(shown)
+            over = len(console.render_lines(drawn, options, pad=False)) - self.height
+            if over <= 0 or shown <= 1:
+                yield drawn
+                return
+            shown = max(1, shown - over)
