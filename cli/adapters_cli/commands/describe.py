@@ -133,6 +133,7 @@ def _document(
         "last_reason": state.reason or next((why for _, why in events if why), None),
         "base_url": base_url(account.runtime_url, endpoint=target.endpoint, component=state.component),
         "model": state.component,
+        "invocations_url": f"{account.runtime_url}/endpoints/{target.endpoint}/invocations",
     }
 
 
@@ -213,6 +214,7 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "last hour", _hour_text(document["last_hour"])
     yield "base_url", document["base_url"]
     yield "model", document["model"]
+    yield "invocations", document["invocations_url"]
     for number, event in enumerate(document["history"]):
         yield "" if number else "history", _event_text(event)
 

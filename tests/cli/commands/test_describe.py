@@ -107,6 +107,7 @@ def test_adapter_is_described_for_people(run: Run, world: World) -> None:
     assert said["evaluation"] == "rougeL 0.5 (base 0.2), exact_match 0.9 (base 0)"
     assert f"on 2026-03-01T09:30:00Z over sha256:{'d' * 12}\n" in result.stdout
     assert said["result"] == RECORD.result
+    assert said["invocations"].endswith("/endpoints/endpoint/invocations")
     assert said["base_url"].endswith("/endpoints/endpoint/inference-components/p-acme/openai/v1")
 
 
