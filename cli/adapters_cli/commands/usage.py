@@ -41,7 +41,7 @@ from adapters_cli.fleets.usage import (
 from adapters_cli.output.errors import option_errors, reported_errors
 from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.tables import print_rows, table
-from adapters_cli.output.text import print_note, printable
+from adapters_cli.output.text import did_you_mean, print_note, printable
 
 _NUMBERS = ("REQUESTS", "TOKENS IN", "TOKENS OUT", "COST", "SHARE")
 _SPARE = ("TOKENS IN", "TOKENS OUT", "COST")
@@ -156,6 +156,9 @@ def _names(fleet: Fleet, by: str | None) -> tuple[dict[str, str], dict[str, str]
         return names, names
     without = f"(no {by})"
     values = {adapter.component: {**tags, **adapter.tags}.get(by, without) for adapter in adapters}
+    if adapters and set(values.values()) == {without}:
+        known = {*tags, *(key for adapter in adapters for key in adapter.tags)}
+        print_note(f"no adapter has the tag '{by}'{did_you_mean(by, known)}")
     return names, {component: values.get(component, without) for component in names}
 
 

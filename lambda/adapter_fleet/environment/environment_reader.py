@@ -32,7 +32,10 @@ def find_environment(name: str, *, folder: Path, setting: str) -> Path:
     if not path.is_file():
         existing = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
         known = f"one of {existing}, or " if existing else ""
-        raise EnvironmentFileError(f"'{setting}' should be {known}the path of a .toml file, got {name!r}")
+        nowhere = "" if existing else f"; there is no {folder / '*.toml'} in the present folder"
+        raise EnvironmentFileError(
+            f"'{setting}' should be {known}the path of a .toml file, got {name!r}{nowhere}"
+        )
     return path
 
 

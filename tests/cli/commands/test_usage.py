@@ -173,7 +173,9 @@ def test_terminal_shows_bars_from_one_place_and_the_sums(
 
 
 def test_adapters_without_the_tag_are_named_so(run: Run) -> None:
-    assert [row[0] for row in rows(run("usage", "--by", "plan"))] == ["(no plan)", "base"]
+    result = run("usage", "--by", "tenent")
+    assert [row[0] for row in rows(result)] == ["(no tenent)", "base"]
+    assert result.stderr == "no adapter has the tag 'tenent'; did you mean 'tenant'?\n"
 
 
 def test_cost_of_instances_is_shared_out_by_tokens(run: Run, prices: Path) -> None:
