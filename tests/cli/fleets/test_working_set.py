@@ -112,7 +112,7 @@ class TestCommand:
         metrics.minutes = {"p-a": [now - 120, now - 60], "p-b": [now - 120], "p-c": [now - 600]}
         result = run("capacity", "--from-usage")
         assert result.exit_code == 1
-        assert "3 of 4 adapters asked within 3 h; in 60 s at a time: 1 usually, 2 in 95 %" in result.stderr
+        assert "3 of 4 adapters asked within 3 h\nin 60 s at a time: 1 usually, 2 in 95 %" in result.stderr
         rows = [line.split("\t") for line in result.stdout.splitlines()]
         assert [row[:2] for row in rows] == [["max_loras", "outgrown"], ["max_cpu_loras", "fits"]]
 
