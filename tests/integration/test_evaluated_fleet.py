@@ -132,8 +132,8 @@ def test_version_above_the_bar_serves_and_is_described_with_its_figures(
 ) -> None:
     assert stack.wrong("Tenants", gated.endpoint.name, {"triage": "triage"}) == {}
     said = gated.run("describe", "triage", "--stack", stack.name).stdout
-    assert "evaluation  exact_match 1 (base 0)" in said
-    assert f"gate        met: {BAR}" in said
+    assert "evaluation   exact_match 1 (base 0)" in said
+    assert f"gate         met: {BAR}" in said
     assert "evaluated: exact_match 1 (base 0)" in gated.run("history", "triage", "--stack", stack.name).stdout
     assert gated.without_previews()
 
