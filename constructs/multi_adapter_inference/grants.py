@@ -85,7 +85,8 @@ class OperatedFleet:
         )
         granted = granted.combine(_grant(grantee, ["states:StartExecution"], state_machine.state_machine_arn))
         if self.registry.encryption_key is not None:
-            granted = granted.combine(self.registry.encryption_key.grant_encrypt_decrypt(grantee))
+            # grant_read lets the grantee decrypt.
+            granted = granted.combine(self.registry.encryption_key.grant_encrypt(grantee))
         if self.manifest is not None:
             bucket, key = self.manifest
             granted = granted.combine(

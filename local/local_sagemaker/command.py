@@ -52,6 +52,7 @@ class Options:
     parallel: bool
     until_stdin_closes: bool
     state: Path
+    recording: Path | None
     settings: Settings
 
     @property
@@ -80,6 +81,7 @@ def main() -> None:
             parallel=arguments.parallel_provisioning,
             until_stdin_closes=arguments.until_stdin_closes,
             state=state,
+            recording=arguments.record_calls,
             settings=settings,
         )
         sys.exit(_run(options))
@@ -106,6 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--state-dir", type=Path, help="folder that keeps artifacts and logs, in a folder for each run"
+    )
+    parser.add_argument(
+        "--record-calls",
+        type=Path,
+        metavar="FILE",
+        help="record the permissions that functions, applications and other roles use, as lines of JSON",
     )
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="stop when the standard input closes"
@@ -236,6 +244,7 @@ def _configuration(options: Options) -> str:
             "settings": dataclasses.asdict(options.settings),
             "tls": options.iam,
             "parallel": options.parallel,
+            "recording": None if options.recording is None else str(options.recording.resolve()),
         }
     )
 

@@ -39,6 +39,7 @@ class LocalCloud:
         parallel_provisioning: bool = False,
         account: str = "000000000000",
         state_dir: Path | None = None,
+        record_calls: Path | None = None,
         settings: dict[str, Any] | None = None,
     ):
         self._command = [sys.executable, "-m", "local_sagemaker", "--port", "0", "--profile", profile]
@@ -49,6 +50,8 @@ class LocalCloud:
             self._command.append("--parallel-provisioning")
         if state_dir is not None:
             self._command += ["--state-dir", str(state_dir)]
+        if record_calls is not None:
+            self._command += ["--record-calls", str(record_calls)]
         for name, value in (settings or {}).items():
             self._command += ["--set", f"{name}={json.dumps(value)}"]
 

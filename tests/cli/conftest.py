@@ -17,6 +17,9 @@ from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.fleet_world import World, artifact
 from tests.cli.fleet_account import FakeAccount
+from tests.iam.recording import Recording, only_recorded_calls, recording
+
+__all__ = ["only_recorded_calls", "recording"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,9 +52,9 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def cloud() -> Iterator[LocalCloud]:
+def cloud(recording: Recording) -> Iterator[LocalCloud]:
     """An embedded cloud, for what is tested as a person runs it."""
-    with LocalCloud() as running:
+    with LocalCloud(record_calls=recording.path) as running:
         yield running
 
 

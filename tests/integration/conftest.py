@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_sagemaker.server import LocalCloud
+from tests.iam.recording import Recording, only_recorded_calls, recording
 
 if TYPE_CHECKING:
     from tests.integration.fleet_stack import Endpoint
 
+
+__all__ = ["only_recorded_calls", "recording"]
 
 # `make test-vllm` sets the variable, and runs some of these tests on vLLM.
 PYTHON_OF_VLLM = os.environ.get("VLLM_PYTHON")
@@ -20,16 +23,16 @@ ENGINE = {"engine": "vllm", "engine_python": PYTHON_OF_VLLM} if PYTHON_OF_VLLM e
 
 
 @pytest.fixture(scope="session")
-def cloud() -> Iterator[LocalCloud]:
+def cloud(recording: Recording) -> Iterator[LocalCloud]:
     """An embedded cloud in which everything goes well."""
-    with LocalCloud(profile="kind", settings=ENGINE) as running:
+    with LocalCloud(profile="kind", settings=ENGINE, record_calls=recording.path) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def guarded() -> Iterator[LocalCloud]:
+def guarded(recording: Recording) -> Iterator[LocalCloud]:
     """An embedded cloud that enforces IAM, over TLS."""
-    with LocalCloud(profile="kind", iam=True) as running:
+    with LocalCloud(profile="kind", iam=True, record_calls=recording.path) as running:
         yield running
 
 

@@ -262,6 +262,9 @@ class FleetStack:
         """Add what else is in the stack."""
 
     def _endpoint(self, stack: cdk.Stack) -> IMultiAdapterEndpoint:
+        archives = ArtifactSource(
+            bucket=s3.Bucket.from_bucket_name(stack, "Archives", self.archives.bucket), prefix="adapters/"
+        )
         if self.endpoint is not None:
             role = self.endpoint.role
             return MultiAdapterEndpoint.from_endpoint_attributes(
@@ -271,6 +274,7 @@ class FleetStack:
                 base_component_name=self.endpoint.base,
                 component_prefix=self.prefix,
                 lora=LORA,
+                artifact_sources=[archives],
                 role=None if role is None else iam.Role.from_role_arn(stack, "Role", role),
             )
         endpoint = MultiAdapterEndpoint(
@@ -283,12 +287,7 @@ class FleetStack:
             copy_count=self.copies,
             compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(1024)),
             component_prefix=self.prefix,
-            artifact_sources=[
-                ArtifactSource(
-                    bucket=s3.Bucket.from_bucket_name(stack, "Archives", self.archives.bucket),
-                    prefix="adapters/",
-                )
-            ],
+            artifact_sources=[archives],
         )
         cdk.CfnOutput(stack, "EndpointName", value=endpoint.endpoint_name)
         cdk.CfnOutput(stack, "BaseComponentName", value=endpoint.base_component_name)

@@ -68,11 +68,15 @@ FRAMEWORK = {
 
 
 class User:
-    """Someone with these statements, and what they were denied."""
+    """Someone with these statements, and what they were denied.
 
-    def __init__(self, cloud: LocalCloud, statements: Sequence[Statement]) -> None:
+    role:
+        The kind of role that has these statements, as the record of calls has it.
+    """
+
+    def __init__(self, cloud: LocalCloud, statements: Sequence[Statement], *, role: str) -> None:
         self._cloud = cloud
-        iam, name = client(cloud, "iam"), f"user-{uuid.uuid4().hex}"
+        iam, name = client(cloud, "iam"), f"{role}-{uuid.uuid4().hex}"
         iam.create_user(UserName=name)
         if statements:
             iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=document(statements))

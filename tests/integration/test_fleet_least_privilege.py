@@ -207,7 +207,7 @@ class Exercise:
         Those of the deployed fleet's role; here they are about this one's table, tag and state machine.
     """
 
-    def __init__(self, deployed: Deployed, statements: Sequence[Statement]) -> None:
+    def __init__(self, deployed: Deployed, role: str, statements: Sequence[Statement]) -> None:
         self.place = deployed
         self.id = f"x{uuid.uuid4().hex[:10]}"
         self.uid, self.table = f"fleet-{self.id}", f"table-{self.id}"
@@ -222,12 +222,12 @@ class Exercise:
             (deployed.uid, self.uid),
             (deployed.table, self.table),
             (deployed.machine, self.machine),
-            # The embedded cloud's name of a log group does not end so.
-            (f"{deployed.logs}:*", deployed.logs),
+            # In the embedded cloud, nothing follows the name of a log group.
+            (f"{deployed.logs}:*", f"{deployed.logs}*"),
         ):
             text = text.replace(theirs, mine)
         self.statements: list[Statement] = json.loads(text)
-        self.user = User(deployed.cloud, self.statements)
+        self.user = User(deployed.cloud, self.statements, role=f"fleet.{role}")
         self.clock = Skipping()
         self.sagemaker = deployed.client("sagemaker")
         own = deployed.client("dynamodb")
@@ -568,7 +568,7 @@ EXERCISES: dict[str, Callable[[Exercise], None]] = {
 
 def exercised(deployed: Deployed, role: str, statements: Sequence[Statement]) -> tuple[User, str]:
     """Do all that a role does; return who did it, and what went wrong."""
-    exercise = Exercise(deployed, statements)
+    exercise = Exercise(deployed, role, statements)
     try:
         EXERCISES[role](exercise)
     except (AssertionError, ClientError) as error:
@@ -616,7 +616,7 @@ def test_fleet_is_created_changed_and_deleted_with_enforcement_on(deployed: Depl
 
 @pytest.mark.parametrize("of", ["another fleet", "nobody"])
 def test_pass_cannot_touch_what_is_not_its_fleets(deployed: Deployed, of: str) -> None:
-    exercise = Exercise(deployed, deployed.statements["RunPass"])
+    exercise = Exercise(deployed, "RunPass", deployed.statements["RunPass"])
     try:
         exercise.make("theirs", "summary")
         name = f"{exercise.id}-theirs"
@@ -646,7 +646,7 @@ def test_pass_cannot_touch_what_is_not_its_fleets(deployed: Deployed, of: str) -
 
 
 def test_pass_can_claim_again_what_it_has_claimed(deployed: Deployed) -> None:
-    exercise = Exercise(deployed, deployed.statements["RunPass"])
+    exercise = Exercise(deployed, "RunPass", deployed.statements["RunPass"])
     try:
         exercise.make("taken", "summary")
         arn = exercise.arn("taken")
@@ -659,7 +659,7 @@ def test_pass_can_claim_again_what_it_has_claimed(deployed: Deployed) -> None:
 
 
 def test_pass_cannot_make_a_component_without_its_fleets_tag(deployed: Deployed) -> None:
-    exercise = Exercise(deployed, deployed.statements["RunPass"])
+    exercise = Exercise(deployed, "RunPass", deployed.statements["RunPass"])
     try:
         with pytest.raises(ClientError, match="AccessDenied"):
             exercise.user.client("sagemaker").create_inference_component(

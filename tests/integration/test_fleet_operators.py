@@ -16,12 +16,14 @@ from typer.testing import CliRunner, Result
 
 from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import client
+from tests.iam.recording import Recording
+from tests.integration.by_hand import client, prompts
 from tests.integration.fleet_stack import Archives, Fleet, FleetStack
 
 pytestmark = pytest.mark.integration
 
-USERS = {"Reader": "grant_read", "Manager": "grant_manage"}
+OPERATORS = {"Reader": "grant_read", "Manager": "grant_manage"}
+USERS = {**OPERATORS, "Invoker": "grant_invoke"}
 FIRST = {"acme": "triage", "globex": "summary"}
 SECOND = {"acme": "shout", "globex": "summary"}
 
@@ -108,7 +110,7 @@ def manager(deployed: Deployed) -> Person:
     return deployed.people["Manager"]
 
 
-@pytest.mark.parametrize("who", USERS)
+@pytest.mark.parametrize("who", OPERATORS)
 def test_who_may_read_sees_how_the_fleet_is_and_what_a_manifest_would_change(
     deployed: Deployed, who: str, tmp_path: Path
 ) -> None:
@@ -122,7 +124,7 @@ def test_who_may_read_sees_how_the_fleet_is_and_what_a_manifest_would_change(
     assert changes == {"acme": "keep", "globex": "keep", "new": "create"}, plan.output
 
 
-@pytest.mark.parametrize("who", USERS)
+@pytest.mark.parametrize("who", OPERATORS)
 def test_who_may_read_is_told_of_an_archive_that_is_missing(
     deployed: Deployed, who: str, tmp_path: Path
 ) -> None:
@@ -134,6 +136,23 @@ def test_who_may_read_is_told_of_an_archive_that_is_missing(
     plan = deployed.people[who].run("plan", manifest, "--json")
     (change,) = [change for change in json.loads(plan.stdout)["changes"] if change["name"] == "new"]
     assert (change["action"], change["why"]) == ("unusable", f"NoSuchKey: {missing} does not exist")
+
+
+def test_who_may_invoke_the_fleet_asks_its_adapters_and_gets_streams(deployed: Deployed) -> None:
+    runtime = deployed.people["Invoker"].client("sagemaker-runtime")
+    request = {
+        "EndpointName": deployed.outputs["EndpointName"],
+        "InferenceComponentName": deployed.stack.component("Tenants", "globex"),
+        "ContentType": "application/json",
+        "Body": json.dumps({"inputs": prompts()[0]["prompt"], "parameters": {"max_new_tokens": 4}}),
+    }
+    whole = runtime.invoke_endpoint(**request)["Body"].read()
+    assert json.loads(whole)["generated_text"]
+    assert list(runtime.invoke_endpoint_with_response_stream(**request)["Body"])
+    with pytest.raises(ClientError, match="AccessDenied"):
+        runtime.invoke_endpoint(
+            **{**request, "InferenceComponentName": deployed.outputs["BaseComponentName"]}
+        )
 
 
 def test_who_may_read_can_neither_order_nor_apply(deployed: Deployed, reader: Person, tmp_path: Path) -> None:
@@ -214,3 +233,41 @@ def test_who_manages_can_change_nothing_but_orders_and_the_manifest(
     for call in calls:
         with pytest.raises(ClientError, match="AccessDenied"):
             call()
+
+
+COMMANDS = {
+    "describe": ["acme"],
+    "list": [],
+    "top": ["--once"],
+    "usage": ["--prices", "PRICES"],
+    "logs": ["acme", "--base"],
+    "retry": ["acme"],
+    "prune": [],
+    "invoke": ["acme", "Hello", "--base", "--max-new-tokens", "2"],
+    "compare": ["acme", "Hello", "--max-tokens", "2"],
+    "evaluate": ["acme", "--dataset", "DATASET", "--max-tokens", "2", "--output", "REPORTS"],
+    "url": ["acme"],
+    "capacity": ["--from-usage"],
+    "preflight": ["-c", "environment=dev"],
+    "remove": ["acme", "--yes"],
+}
+"""What no other file runs on a whole fleet. `tests/iam` has what the commands call."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_calls_of_every_command_are_on_record(
+    deployed: Deployed, guarded: LocalCloud, recording: Recording, command: str, tmp_path: Path
+) -> None:
+    (tmp_path / "items.jsonl").write_text(json.dumps({"prompt": "Hello", "reference": "Hello"}))
+    prices = 'date = 2026-01-01\ncurrency = "USD"\n[hourly]\n"ml.g5.2xlarge" = 1.0\n'
+    (tmp_path / "prices.toml").write_text(prices)
+    files = {
+        "REPORTS": str(tmp_path / "reports"),
+        "DATASET": str(tmp_path / "items.jsonl"),
+        "PRICES": str(tmp_path / "prices.toml"),
+    }
+    keys = (guarded.environment[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
+    root = Person(guarded, deployed.stack.name, *keys)
+    result = root.run(command, *(files.get(one, one) for one in COMMANDS[command]))
+    assert result.exit_code in (0, 1, 3), result.output
+    recording.check()

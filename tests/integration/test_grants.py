@@ -38,7 +38,7 @@ def outputs(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def invoke(cloud: LocalCloud, outputs: dict[str, Any], target: str) -> str:
-    """Ask one component as the caller."""
+    """Ask one component as the caller, for a stream and for a whole answer."""
     sts = client(cloud, "sts")
     keys = sts.assume_role(RoleArn=outputs["CallerArn"], RoleSessionName="test")["Credentials"]
     runtime = client(
@@ -48,12 +48,14 @@ def invoke(cloud: LocalCloud, outputs: dict[str, Any], target: str) -> str:
         aws_secret_access_key=keys["SecretAccessKey"],
         aws_session_token=keys["SessionToken"],
     )
-    response = runtime.invoke_endpoint(
-        EndpointName=outputs["EndpointName"],
-        InferenceComponentName=outputs[target],
-        ContentType="application/json",
-        Body=json.dumps({"inputs": prompts()[0]["prompt"], "parameters": {"max_new_tokens": 60}}),
-    )
+    request = {
+        "EndpointName": outputs["EndpointName"],
+        "InferenceComponentName": outputs[target],
+        "ContentType": "application/json",
+        "Body": json.dumps({"inputs": prompts()[0]["prompt"], "parameters": {"max_new_tokens": 60}}),
+    }
+    response = runtime.invoke_endpoint(**request)
+    assert list(runtime.invoke_endpoint_with_response_stream(**request)["Body"])
     return str(json.loads(response["Body"].read())["generated_text"])
 
 

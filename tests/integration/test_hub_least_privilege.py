@@ -148,6 +148,7 @@ class Exercise:
     """
 
     place: Deployed
+    role: str
     statements: Sequence[Statement]
     patch: pytest.MonkeyPatch
     id: str = field(default_factory=lambda: f"x{uuid.uuid4().hex[:10]}")
@@ -176,11 +177,11 @@ class Exercise:
         for theirs, mine in (
             ("models/acme--tiny/", f"{self.id}/acme--tiny/"),
             (place.machine.rpartition(":")[2], self.id),
-            # The embedded cloud's name of a log group does not end so.
-            (f"{place.logs}:*", place.logs),
+            # In the embedded cloud, nothing follows the name of a log group.
+            (f"{place.logs}:*", f"{place.logs}*"),
         ):
             text = text.replace(theirs, mine)
-        self.user = User(cloud, json.loads(text))
+        self.user = User(cloud, json.loads(text), role=f"hub.{self.role}")
         # The handlers make their clients themselves.
         self.patch.setattr(boto3, "DEFAULT_SESSION", self.user.session)
         hub_handlers._s3.cache_clear()
@@ -441,7 +442,7 @@ EXERCISES: dict[str, Callable[[Exercise], None]] = {
 def exercised(deployed: Deployed, role: str, statements: Sequence[Statement]) -> tuple[User, str]:
     """Do all that a role does; return who did it, and what went wrong."""
     with pytest.MonkeyPatch.context() as patch:
-        exercise = Exercise(deployed, statements, patch)
+        exercise = Exercise(deployed, role, statements, patch)
         try:
             if role != "Machine":
                 exercise.user.runs_as_function(logs=deployed.logs, dead_letters=deployed.dead_letters)

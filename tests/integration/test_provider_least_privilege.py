@@ -45,6 +45,13 @@ HANDLERS = {
     "IsComplete": "def handler(event, _):\n    return {'IsComplete': True}",
 }
 
+KINDS = {
+    "ProviderEvent": "Event",
+    "ProviderComplete": "Complete",
+    "Providerwaiterstatemachine": "Waiter",
+}
+"""What the record of calls calls the roles."""
+
 NOT_MISSED: Mapping[str, set[tuple[str, str]]] = {
     # The framework lets each of its functions call both handlers, all versions of them, and ask for their
     # state: one that was idle for long refuses a call, and is called again once it is active. In the embedded
@@ -161,9 +168,9 @@ class Exercise:
         cloud = self.place.cloud
         self.iam, self.functions = client(cloud, "iam"), client(cloud, "lambda")
         self.machines = client(cloud, "stepfunctions")
-        # The embedded cloud's name of a log group does not end so.
-        text = json.dumps(self.statements).replace(f"{self.logs}:*", self.logs)
-        self.user = User(cloud, json.loads(text))
+        # In the embedded cloud, nothing follows the name of a log group.
+        text = json.dumps(self.statements).replace(f"{self.logs}:*", f"{self.logs}*")
+        self.user = User(cloud, json.loads(text), role=f"provider.{KINDS[self.role]}")
 
     @property
     def logs(self) -> str:

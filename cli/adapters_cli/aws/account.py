@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _ENDPOINT_URL = "AWS_ENDPOINT_URL"
 """Address of all services; `AWS_ENDPOINT_URL_S3` is that of S3 alone."""
 
+_APPLICATION = "AWS_SDK_UA_APP_ID"
+"""What the environment wants clients to call themselves."""
+
 _SESSION_LOCK = threading.Lock()
 
 
@@ -35,6 +38,9 @@ class Account:
 
     Nothing is imported, created or sent before it is used. Tests replace the clients and the clock.
     """
+
+    command = "adapters"
+    """What the clients call themselves in their requests, as CloudTrail shows it: `adapters-status`."""
 
     _region: str | None = None
     _profile: str | None = None
@@ -73,10 +79,15 @@ class Account:
         for name in sorted(os.environ):
             if name.startswith(_ENDPOINT_URL) and os.environ[name]:
                 _check_address(name, os.environ[name])
+        config = config or self._config
+        if not os.environ.get(_APPLICATION):
+            from botocore.config import Config
+
+            config = config.merge(Config(user_agent_appid=self.command))  # type: ignore[call-arg]
         try:
             # A session is not thread-safe.
             with _SESSION_LOCK:
-                return self._session.client(service, config=config or self._config)  # type: ignore[call-overload]
+                return self._session.client(service, config=config)  # type: ignore[call-overload]
         except ValueError as error:
             # A wrong address in a configuration file. Some of AWS's own errors are ValueErrors as well.
             if isinstance(error, BotoCoreError):
@@ -145,6 +156,8 @@ class Account:
 def account_of(context: typer.Context) -> Account:
     """Return the account of a command's run."""
     account: Account = context.ensure_object(Account)
+    if context.parent is not None:
+        account.command = f"adapters-{context.info_name}"
     return account
 
 

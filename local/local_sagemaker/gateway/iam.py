@@ -188,13 +188,19 @@ def assume(role_arn: str, account: str) -> Credentials:
             'relationship policy allows the action "sts:AssumeRole" for the service principal '
             f'"{_SERVICE_PRINCIPAL}".'
         )
-    digest = hashlib.sha256(role_arn.encode()).hexdigest()
+    return role_session(role_arn, "SageMaker")
+
+
+def role_session(role_arn: str, name: str) -> Credentials:
+    """The credentials of a session of a role, always the same ones."""
+    digest = hashlib.sha256(f"{role_arn}:{name}".encode()).hexdigest()
     credentials = Credentials(f"ASIA{digest[:16].upper()}", f"secret-{digest}", f"token-{digest}")
+    role = role_arn.rpartition("/")[2]
     sts.register_session(
         credentials.access_key,
         {
-            "Arn": f"arn:aws:sts::{role_account}:assumed-role/{name}/SageMaker",
-            "UserId": f"{name}:SageMaker",
+            "Arn": f"arn:aws:sts::{role_arn.split(':')[4]}:assumed-role/{role}/{name}",
+            "UserId": f"{role}:{name}",
             "SecretAccessKey": credentials.secret_key,
             "SessionToken": credentials.session_token,
         },

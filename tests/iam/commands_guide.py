@@ -1,0 +1,155 @@
+"""What the security guide says of the commands: a table, and policies to copy."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from typer.main import get_command
+
+from adapters_cli.command_group import CommandGroup
+from adapters_cli.main import app
+from tests.guides import ROOT, table
+from tests.iam import record
+from tests.iam.check import by_hand
+from tests.iam.pieces import Piece
+
+GUIDE = ROOT / "docs/guides/security.md"
+BEGIN, END = "<!-- made of the calls on record, by tests/iam -->", "<!-- the end of what is made -->"
+
+_FLEET = frozenset(
+    {
+        Piece("cloudformation:ListStackResources", "stack"),
+        Piece("dynamodb:GetItem", "table"),
+        Piece("dynamodb:Query", "table"),
+    }
+)
+"""What every command calls that looks for a fleet by its stack."""
+
+_READERS = (
+    "status", "describe", "list", "top", "usage", "logs", "plan", "history", "capacity", "check", "url",
+)  # fmt: skip
+_PUBLISHERS = ("check", "plan", "publish", "pull", "status")
+_OPERATORS = (
+    *_READERS, "apply", "compare", "evaluate", "import", "invoke", "preview", "prune", "remove", "retry",
+    "rollback",
+)  # fmt: skip
+POLICIES: Mapping[str, Sequence[str]] = {
+    "read only": _READERS,
+    "publisher": _PUBLISHERS,
+    "operator": _OPERATORS,
+}
+"""The commands that each policy is for."""
+
+_LINE = 84
+
+_HERE = "REGION:ACCOUNT"
+_ARNS = {
+    "*": "*",
+    "bucket": "arn:aws:s3:::BUCKET",
+    "object": "arn:aws:s3:::BUCKET/*",
+    "table": f"arn:aws:dynamodb:{_HERE}:table/TABLE",
+    "stack": f"arn:aws:cloudformation:{_HERE}:stack/STACK/*",
+    "statemachine": f"arn:aws:states:{_HERE}:stateMachine:MACHINE",
+    "endpoint": f"arn:aws:sagemaker:{_HERE}:endpoint/ENDPOINT",
+    "endpoint-config": f"arn:aws:sagemaker:{_HERE}:endpoint-config/*",
+    "inference-component": f"arn:aws:sagemaker:{_HERE}:inference-component/*",
+    "model": f"arn:aws:sagemaker:{_HERE}:model/*",
+    "function": f"arn:aws:lambda:{_HERE}:function:*",
+    "log-group": f"arn:aws:logs:{_HERE}:log-group:*",
+    "foundation-model": "arn:aws:bedrock:REGION::foundation-model/*",
+}
+"""The resources of a policy, by type."""
+_ORDERS_ONLY = {
+    "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["orders"]},
+    "Null": {"dynamodb:LeadingKeys": "false"},
+}
+
+
+def calls_of(command: str) -> set[Piece]:
+    """Return what a command calls, with any of its options."""
+    entries = [entry for entry in by_hand().commands if command in entry.roles]
+    return record.pieces("commands", command) | {piece for entry in entries for piece in entry.pieces}
+
+
+def commands() -> Sequence[str]:
+    """Return the names of all commands, in the order of `adapters --help`."""
+    group = get_command(app)
+    assert isinstance(group, CommandGroup)
+    return list(group.modules)
+
+
+def text() -> str:
+    """Return what is between BEGIN and END."""
+    rows = [(f"`{command}`", _cell(calls_of(command))) for command in commands()]
+    parts = [table(["command", "calls"], rows)]
+    for name, of in POLICIES.items():
+        parts += [
+            f"**A policy for: {name}.** For {_names(of)}:",
+            f"```json\n{policy(of)}\n```",
+        ]
+    return "\n\n".join(parts)
+
+
+def _cell(calls: set[Piece]) -> str:
+    parts = []
+    if calls >= _FLEET:
+        calls, parts = calls - _FLEET, ["*fleet*"]
+    services: dict[str, set[str]] = defaultdict(set)
+    for piece in calls:
+        service, _, name = piece.action.partition(":")
+        services[service].add(name)
+    parts += [f"`{service}:` {_names(sorted(names))}" for service, names in sorted(services.items())]
+    return "; ".join(parts) or "nothing"
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def policy(of: Iterable[str]) -> str:
+    """Return the policy for commands, as JSON."""
+    types: dict[tuple[str, bool], set[str]] = defaultdict(set)
+    for command in of:
+        for piece in calls_of(command):
+            types[piece.on, piece.action == "dynamodb:PutItem"].add(piece.action)
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": sorted(actions),
+            "Resource": _ARNS[type_],
+            **({"Condition": _ORDERS_ONLY} if orders else {}),
+        }
+        for (type_, orders), actions in sorted(types.items())
+    ]
+    written = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+    return re.sub(r"\[\s+([^][{}]*?)\s+\]", _on_one_line, written)
+
+
+def _on_one_line(items: re.Match[str]) -> str:
+    """Return a list on one line, if it is not too long for one."""
+    short = f"[{' '.join(items[1].split())}]"
+    return short if len(short) <= _LINE else items[0]
+
+
+def in_guide() -> str:
+    """Return what the guide has between BEGIN and END."""
+    return GUIDE.read_text().partition(f"{BEGIN}\n\n")[2].partition(f"\n\n{END}")[0]
+
+
+def write() -> None:
+    """Write what is between BEGIN and END."""
+    before, begin, rest = GUIDE.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert begin
+    assert end
+    GUIDE.write_text(f"{before}{begin}\n\n{text()}\n\n{end}{after}")
+
+
+def statements(of: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the statements of the policy for commands."""
+    found: list[dict[str, Any]] = json.loads(policy(of))["Statement"]
+    return found

@@ -1,0 +1,54 @@
+"""What the embedded clouds of the tests record, held against the record."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.iam.record import DENIED, add, calls_of, read
+
+
+class Recording:
+    """What an embedded cloud records into a file, and the tests have not looked at yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._read = 0
+
+    def check(self) -> None:
+        """Fail if there was a call that is not on record; with `RECORD=1`, put it there."""
+        seen = {call for line in self._new_lines() for call in calls_of(json.loads(line))}
+        if os.environ.get("RECORD") == "1":
+            add(call for call in seen if call.piece.on != DENIED)
+        unknown = sorted(seen - read())
+        assert not unknown, (
+            "AWS calls that are not in tests/iam/recorded_calls.json; RECORD=1 adds those that are allowed: "
+            + "; ".join(map(str, unknown))
+        )
+
+    def _new_lines(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        with self.path.open() as file:
+            file.seek(self._read)
+            text = file.read()
+        whole = text[: text.rfind("\n") + 1]
+        self._read += len(whole.encode())
+        return whole.splitlines()
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """The AWS calls of functions, commands and the roles that the tests try."""
+    return Recording(tmp_path_factory.mktemp("calls") / "calls.jsonl")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_recorded_calls(recording: Recording) -> Iterator[None]:
+    """Fail a file of tests in which a call is made that is not on record."""
+    yield
+    recording.check()

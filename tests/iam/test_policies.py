@@ -1,0 +1,156 @@
+"""The policies of every role are what its calls need: no action more, and none less."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.iam import record, reference
+from tests.iam.check import by_hand, differences, refusals
+from tests.iam.pieces import as_list, kinds
+from tests.iam.roles import Role, Roles, synthesize
+
+
+@pytest.fixture(scope="module")
+def roles(tmp_path_factory: pytest.TempPathFactory) -> Roles:
+    return Roles(synthesize(tmp_path_factory.mktemp("everything")))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A statement of a role."""
+
+    role: Role
+    statement: int
+
+    def __str__(self) -> str:
+        return f"{self.role.name}, statement {self.statement}"
+
+    @property
+    def actions(self) -> list[str]:
+        return list(as_list(self.role.statements[self.statement]["Action"]))
+
+    def with_actions(self, actions: list[str]) -> Role:
+        """Return the role with other actions in the statement, which is left out with none."""
+        statements = copy.deepcopy(list(self.role.statements))
+        if actions:
+            statements[self.statement] = {**statements[self.statement], "Action": actions}
+        else:
+            del statements[self.statement]
+        return replace(self.role, statements=statements)
+
+
+def places(roles: Roles) -> Iterator[Place]:
+    for role in roles.all():
+        for statement in range(len(role.statements)):
+            yield Place(role, statement)
+
+
+def found(roles: Roles, role: Role) -> list[str]:
+    return [*differences(roles, role), *refusals(roles, role)]
+
+
+def test_every_role_is_allowed_what_it_calls_and_nothing_else(roles: Roles) -> None:
+    assert [each for role in roles.all() for each in differences(roles, role)] == []
+
+
+def test_every_action_exists_and_takes_its_resources_and_conditions(roles: Roles) -> None:
+    assert [each for role in roles.all() for each in refusals(roles, role)] == []
+
+
+def test_every_kind_of_role_on_record_is_in_the_template(roles: Roles) -> None:
+    made = {role.kind for role in roles.all()}
+    assert {call.who for call in record.read() if call.part == "roles"} <= made
+    assert made == set(kinds())
+
+
+def test_an_action_that_is_taken_from_any_statement_of_any_role_is_noticed(roles: Roles) -> None:
+    unnoticed = [
+        f"{place}: {action}"
+        for place in places(roles)
+        for action in place.actions
+        if not found(roles, place.with_actions([each for each in place.actions if each != action]))
+    ]
+    assert unnoticed == []
+
+
+def test_an_action_that_is_added_to_any_statement_of_any_role_is_noticed(roles: Roles) -> None:
+    unnoticed = [
+        f"{place}: {action}"
+        for place in places(roles)
+        for action in neighbours(place)
+        if not found(roles, place.with_actions([*place.actions, action]))
+    ]
+    assert unnoticed == []
+
+
+def neighbours(place: Place) -> list[str]:
+    """Return an action of each service of a statement, as like the present ones as can be."""
+    chosen: dict[str, str] = {}
+    for present in place.actions:
+        service = present.partition(":")[0]
+        types = {type_ for one in reference.actions(present) for type_ in one.types}
+        for one in reference.actions(f"{service}:*"):
+            if one.name not in place.actions and (types & set(one.types) or not types | set(one.types)):
+                chosen.setdefault(service, one.name)
+    return list(chosen.values())
+
+
+@given(data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_any_action_of_the_reference_is_noticed_in_any_statement(roles: Roles, data: st.DataObject) -> None:
+    place = data.draw(st.sampled_from(list(places(roles))))
+    service = data.draw(st.sampled_from(sorted({each.partition(":")[0] for each in place.actions} | {"iam"})))
+    action = data.draw(st.sampled_from([one.name for one in reference.actions(f"{service}:*")]))
+    if not any(one.name == action for each in place.actions for one in reference.actions(each)):
+        assert found(roles, place.with_actions([*place.actions, action]))
+
+
+def test_a_wildcard_in_the_place_of_the_actions_is_noticed(roles: Roles) -> None:
+    for place in places(roles):
+        service = place.actions[0].partition(":")[0]
+        assert found(roles, place.with_actions([f"{service}:*"])), place
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"Action": "s3:GetObjects"}, "there is no action s3:GetObjects"),
+        ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket"}, "takes none of arn:aws:s3:::bucket"),
+        ({"Action": "sagemaker:ListInferenceComponents", "Resource": "arn:aws:s3:::b"}, "takes none of"),
+        ({"Action": "sagemaker:InvokeEndpoint", "Resource": "*"}, "is allowed on *"),
+        (
+            {"Action": "s3:GetObject", "Condition": {"StringEquals": {"s3:prefix": "a"}}},
+            "has no condition key s3:prefix",
+        ),
+        (
+            {"Action": "s3:GetObject", "Resource": ["arn:aws:s3:::b/c", "arn:aws:sqs:us-east-1:1:q"]},
+            "no action of s3:GetObject takes arn:aws:sqs:us-east-1:1:q",
+        ),
+    ],
+    ids=["unknown action", "wrong type", "no type", "wide", "unknown key", "unused resource"],
+)
+def test_what_does_not_fit_the_reference_is_named(
+    roles: Roles, change: Mapping[str, Any], reason: str
+) -> None:
+    statement = {"Effect": "Allow", "Resource": "arn:aws:s3:::bucket/key", **change}
+    (fault, *_) = refusals(roles, Role(name="Bad", kind=None, statements=[statement]))
+    assert reason in fault
+
+
+def test_nothing_is_said_by_hand_that_is_not_so(roles: Roles) -> None:
+    names = [role.name for role in roles.all()]
+    said = by_hand()
+    for entry in (*said.uncalled, *said.absent, *said.repeated):
+        for pattern in entry.roles:
+            assert any(replace(entry, roles=[pattern]).is_about(name) for name in names), pattern
+    allowed = {action for place in places(roles) for action in place.actions}
+    for entry in (*said.wide, *said.newer):
+        assert set(entry.actions) <= allowed, entry
+    assert [action for entry in said.newer for action in entry.actions if reference.actions(action)] == []
