@@ -14,7 +14,7 @@ from adapters_cli.command_group import CommandGroup
 from adapters_cli.main import app
 from tests.guides import ROOT, table
 from tests.iam import record
-from tests.iam.check import by_hand
+from tests.iam.by_hand import by_hand
 from tests.iam.pieces import Piece
 
 GUIDE = ROOT / "docs/guides/security.md"

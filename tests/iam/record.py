@@ -17,7 +17,7 @@ from typing import Any
 from tests.iam.pieces import Piece, kind_of, piece_of, type_of
 
 RECORD = Path(__file__).parent / "recorded_calls.json"
-DENIED = "no statement of the role"
+DENIED = "no statement of the role:"
 _COMMANDS = "adapters-"
 
 Calls = Mapping[str, Mapping[str, Iterable[str]]]
@@ -85,4 +85,4 @@ def calls_of(line: Mapping[str, Any]) -> Iterator[Call]:
         piece = piece_of(action, resource, conditions) or Piece(action, f"no type: {resource}")
         yield Call(part="roles", who=who, piece=piece)
     if not line["grants"]:
-        yield Call(part="roles", who=who, piece=Piece(action, DENIED))
+        yield Call(part="roles", who=who, piece=Piece(action, f"{DENIED} {line['resource']}"))

@@ -7,7 +7,8 @@ import os
 import pytest
 
 from tests.iam import record
-from tests.iam.check import by_hand, statement_faults
+from tests.iam.by_hand import by_hand
+from tests.iam.check import statement_faults
 from tests.iam.commands_guide import POLICIES, calls_of, commands, in_guide, statements, text, write
 from tests.iam.pieces import pieces_of
 

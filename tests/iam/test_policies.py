@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.iam import record, reference
-from tests.iam.check import by_hand, differences, refusals
+from tests.iam.by_hand import by_hand
+from tests.iam.check import differences, refusals
 from tests.iam.pieces import as_list, kinds
 from tests.iam.roles import Role, Roles, synthesize
 
