@@ -22,7 +22,7 @@ class LocalCloud:
 
     url is the address of every API. environment is this process's environment with the variables that boto3
     and the CDK CLI need. admin changes settings, counts calls and injects faults; token authorizes it.
-    process is the command.
+    process is the command. record_calls is the file of `--record-calls`.
     """
 
     url: str

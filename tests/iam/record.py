@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -54,12 +55,15 @@ def pieces(part: str, who: str) -> set[Piece]:
 
 
 def add(calls: Iterable[Call]) -> None:
-    """Put calls on record. Several processes may do so at once."""
-    with RECORD.open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        text = as_text({*read(), *calls})
-        file.truncate(0)
-        file.write(text)
+    """Put calls on record. Several processes may do so at once, and others read it meanwhile."""
+    folder = os.open(RECORD.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        new = RECORD.with_suffix(".new")
+        new.write_text(as_text({*read(), *calls}))
+        new.replace(RECORD)
+    finally:
+        os.close(folder)
 
 
 def as_text(calls: Iterable[Call]) -> str:
