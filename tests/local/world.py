@@ -157,6 +157,10 @@ class FakeTelemetry:
         self.metrics: list[tuple[str, str, dict[str, str], float, str]] = []
         self.logs: dict[tuple[str, str], list[str]] = {}
         self.events: list[tuple[str, dict[str, Any], str]] = []
+        self.alarms: dict[str, str] = {}
+
+    def alarm_state(self, name: str) -> str | None:
+        return self.alarms.get(name)
 
     def metric(
         self, namespace: str, name: str, dimensions: Mapping[str, str], value: float, unit: str = "None"

@@ -51,10 +51,11 @@ class BaseContainer:
         """Describe what runs a base, or the base of an adapter. Raises ClientError for unknown names."""
         client = account.client("sagemaker")
         found = client.describe_inference_component(InferenceComponentName=component)
-        base = found["Specification"].get("BaseInferenceComponentName")
+        base = found.get("Specification", {}).get("BaseInferenceComponentName")
         if base is not None:
             component, found = base, client.describe_inference_component(InferenceComponentName=base)
-        specification = found["Specification"]
+        # A base on several instance types has a specification for each, with the same container.
+        specification = found.get("Specification") or next(iter(found.get("Specifications", ())), {})
         container = _container(client, specification)
         image = container.get("Image") or _deployed_image(specification)
         reported = found["ResponseMetadata"].get("HTTPHeaders", {}).get(_ENGINE_HEADER)

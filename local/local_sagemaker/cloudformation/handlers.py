@@ -147,7 +147,7 @@ class Handlers:
 
     def _copies(self, new: Properties) -> Properties:
         """The copies that the template of a base wants."""
-        if "RuntimeConfig" not in new or "BaseInferenceComponentName" in new["Specification"]:
+        if "RuntimeConfig" not in new or "BaseInferenceComponentName" in new.get("Specification", {}):
             return {}
         return coerce_request(f"Update{self._type.kind}", {"RuntimeConfig": new["RuntimeConfig"]})
 
@@ -224,11 +224,14 @@ def _is_deployed(request: Properties, described: Properties) -> bool:
     """Whether a component matches an update request."""
     copies = request.get("RuntimeConfig", {}).get("CopyCount")
     scaled = copies is None or copies == described["RuntimeConfig"]["DesiredCopyCount"]
-    return scaled and _is_subset(request.get("Specification", {}), described["Specification"])
+    sent = request.keys() & {"Specification", "Specifications"}
+    return scaled and all(_is_subset(request[key], described.get(key)) for key in sent)
 
 
 def _is_subset(wanted: Any, actual: Any) -> bool:
     """Whether every member of an update request has the same value in a description."""
+    if isinstance(wanted, list) and isinstance(actual, list):
+        return len(wanted) == len(actual) and all(map(_is_subset, wanted, actual))
     if not isinstance(wanted, dict) or not isinstance(actual, dict):
         return bool(wanted == actual)
     expected = dict(wanted)

@@ -8,6 +8,9 @@ from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.tags import Tags
 from local_sagemaker.errors import validation_exception
 
+# [V MetricsConfig] The model has no limits.
+_FREQUENCIES = (10, 30, 60, 120, 180, 240, 300)
+
 
 class EndpointConfigs:
     """CreateEndpointConfig, DescribeEndpointConfig, ListEndpointConfigs and DeleteEndpointConfig."""
@@ -38,6 +41,7 @@ class EndpointConfigs:
             raise validation_exception(f'Cannot create already existing endpoint configuration "{arn}".')
         for variant in request["ProductionVariants"]:
             self._check_variant(variant)
+        _check_frequency(request.get("MetricsConfig", {}))
         if "ExecutionRoleArn" not in request:
             raise validation_exception(
                 "ExecutionRoleArn should be given, since the production variants have no ModelName."
@@ -55,9 +59,13 @@ class EndpointConfigs:
                 f"Production variant {name} has a ModelName; the embedded cloud serves inference "
                 "components only."
             )
-        for member in ("InstanceType", "InitialInstanceCount"):
-            if member not in variant:
-                raise validation_exception(f"Production variant {name} should have an {member}.")
+        # [V developer guide, "Deploy to multiple instance types"] Pools replace the type.
+        if ("InstanceType" in variant) == ("InstancePools" in variant):
+            raise validation_exception(
+                f"Production variant {name} should have an InstanceType or InstancePools, and not both."
+            )
+        if "InitialInstanceCount" not in variant:
+            raise validation_exception(f"Production variant {name} should have an InitialInstanceCount.")
         routing = variant.get("RoutingConfig", {})
         limits = routing.get("PrefixAwareRoutingConfig", {})
         missing = [member for member in ("PrefixLength", "ConcurrencyThreshold") if member not in limits]
@@ -80,3 +88,31 @@ class EndpointConfigs:
         del self._configs[request["EndpointConfigName"]]
         self._tags.drop(config["EndpointConfigArn"])
         return {}
+
+
+def _check_frequency(metrics: dict[str, Any]) -> None:
+    seconds = metrics.get("MetricPublishFrequencyInSeconds", _FREQUENCIES[0])
+    if seconds not in _FREQUENCIES:
+        raise validation_exception(
+            f"MetricPublishFrequencyInSeconds should be one of {', '.join(map(str, _FREQUENCIES))}, got"
+            f" {seconds}."
+        )
+
+
+def in_force(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration whose variants have the instance type of their first pool, where they have pools.
+
+    [V InstancePool] Instances of the pool with the lowest number come first. Here there are always some.
+    """
+    variants = [
+        variant
+        if "InstanceType" in variant
+        else {**variant, "InstanceType": min(variant["InstancePools"], key=_priority)["InstanceType"]}
+        for variant in config["ProductionVariants"]
+    ]
+    return {**config, "ProductionVariants": variants}
+
+
+def _priority(pool: dict[str, Any]) -> int:
+    number: int = pool["Priority"]
+    return number

@@ -10,7 +10,7 @@ from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.deployments import Deployments
-from local_sagemaker.control_plane.endpoint_configs import EndpointConfigs
+from local_sagemaker.control_plane.endpoint_configs import EndpointConfigs, in_force
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.instance_counts import InstanceCounts
 from local_sagemaker.control_plane.listings import list_page
@@ -18,6 +18,15 @@ from local_sagemaker.control_plane.tags import Tags
 from local_sagemaker.errors import HostingError, validation_exception
 
 _log = logging.getLogger(__name__)
+
+# What DescribeEndpoint repeats of a configuration and of its variants.
+_SHOWN_OF_CONFIG = ("AsyncInferenceConfig", "CrossRegionTrafficConfig", "ExplainerConfig", "MetricsConfig")
+_SHOWN_OF_VARIANT = (
+    "AcceleratorPartitionLayouts",
+    "CapacityReservationConfig",
+    "ManagedInstanceScaling",
+    "RoutingConfig",
+)
 
 
 class Endpoints:
@@ -66,9 +75,10 @@ class Endpoints:
         arn = self._context.arn("endpoint", name)
         if name in self._endpoints:
             raise validation_exception(f'Cannot create already existing endpoint "{arn}".')
-        config = self._configs.get(request["EndpointConfigName"])
+        config = in_force(self._configs.get(request["EndpointConfigName"]))
         now = self._context.clock.now()
         endpoint = EndpointRecord(name=name, arn=arn, config=config, created=now, modified=now)
+        endpoint.deployment = request.get("DeploymentConfig")
         self._endpoints[name] = endpoint
         self._tags.put(arn, request.get("Tags", []))
         self._enter(endpoint, endpoint.status)
@@ -77,7 +87,7 @@ class Endpoints:
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self._settled(request["EndpointName"], "update")
-        config = self._configs.get(request["EndpointConfigName"])
+        config = in_force(self._configs.get(request["EndpointConfigName"]))
         names = {variant["VariantName"] for variant in config["ProductionVariants"]}
         for component in self._components.on_endpoint(endpoint):
             if component.variant not in names:
@@ -90,6 +100,9 @@ class Endpoints:
         except HostingError as error:
             # [I] AWS starts the update and rolls it back when the copies find no room.
             raise validation_exception(f'Cannot update endpoint "{endpoint.arn}": {error}') from error
+        # [V UpdateEndpoint] It may keep the last one.
+        if "DeploymentConfig" in request or not request.get("RetainDeploymentConfig", False):
+            endpoint.deployment = request.get("DeploymentConfig")
         self._enter(endpoint, "Updating")
         self._context.spawn(self._settle(endpoint, config))
         return {"EndpointArn": endpoint.arn}
@@ -175,18 +188,14 @@ class Endpoints:
         described = self._summary(endpoint) | {"EndpointConfigName": endpoint.config["EndpointConfigName"]}
         if endpoint.status != "Creating":
             described["ProductionVariants"] = [
-                {
-                    "VariantName": variant["VariantName"],
-                    "CurrentInstanceCount": (count := self.instances.current(endpoint, variant)),
-                    "DesiredInstanceCount": count,
-                    **{
-                        key: variant[key]
-                        for key in ("ManagedInstanceScaling", "RoutingConfig")
-                        if key in variant
-                    },
-                }
+                _variant_summary(variant, self.instances.current(endpoint, variant))
                 for variant in endpoint.config["ProductionVariants"]
             ]
+        described |= {key: endpoint.config[key] for key in _SHOWN_OF_CONFIG if key in endpoint.config}
+        if "DataCaptureConfig" in endpoint.config:
+            described["DataCaptureConfig"] = _capture_summary(endpoint.config["DataCaptureConfig"])
+        if endpoint.deployment is not None:
+            described["LastDeploymentConfig"] = endpoint.deployment
         return described
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -202,3 +211,34 @@ class Endpoints:
             "CreationTime": endpoint.created,
             "LastModifiedTime": endpoint.modified,
         }
+
+
+def _variant_summary(variant: dict[str, Any], instances: int) -> dict[str, Any]:
+    summary = {
+        "VariantName": variant["VariantName"],
+        "CurrentInstanceCount": instances,
+        "DesiredInstanceCount": instances,
+        **{key: variant[key] for key in _SHOWN_OF_VARIANT if key in variant},
+    }
+    if "InstancePools" in variant:
+        summary["InstancePools"] = [
+            {
+                "InstanceType": pool["InstanceType"],
+                "CurrentInstanceCount": instances if pool["InstanceType"] == variant["InstanceType"] else 0,
+            }
+            for pool in variant["InstancePools"]
+        ]
+    return summary
+
+
+def _capture_summary(config: dict[str, Any]) -> dict[str, Any]:
+    """[V DataCaptureConfigSummary] What an endpoint says of data capture; nothing is captured here."""
+    enabled = config.get("EnableCapture", True)
+    return {
+        "EnableCapture": enabled,
+        "CaptureStatus": "Stopped",
+        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
+        "DestinationS3Uri": config["DestinationS3Uri"],
+        # The shape requires a key; without one, AWS shows an empty text [I].
+        "KmsKeyId": config.get("KmsKeyId", ""),
+    }

@@ -18,7 +18,11 @@ from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.endpoints import Endpoints
 from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.models import Models
+from local_sagemaker.control_plane.rolling_update import check_batches
 from local_sagemaker.errors import resource_limit_exceeded, validation_exception
+
+# What an update of an adapter may not have.
+_OF_BASES = frozenset({"DeploymentConfig", "RuntimeConfig", "Specifications"})
 
 
 class InferenceComponents:
@@ -66,19 +70,16 @@ class InferenceComponents:
                 f"The account-level service limit 'Inference components per endpoint' is {limit}, with "
                 f"current utilization of {limit} and a request delta of 1. Please request an increase."
             )
-        if "Specification" not in request:
-            if "Specifications" in request:
-                raise validation_exception("The embedded cloud knows Specification only, got Specifications.")
-            raise validation_exception("One of Specification and Specifications should be given.")
+        if ("Specification" in request) == ("Specifications" in request):
+            raise validation_exception("Exactly one of Specification and Specifications should be given.")
 
         shared = {
             "name": name,
             "arn": arn,
             "endpoint": endpoint,
-            "specification": copy.deepcopy(request["Specification"]),
             "created": self._context.clock.now(),
         }
-        is_adapter = "BaseInferenceComponentName" in request["Specification"]
+        is_adapter = "BaseInferenceComponentName" in request.get("Specification", {})
         make = self._new_adapter if is_adapter else self._new_base
         component = make(request, endpoint, shared)
         self._components.add(component, request.get("Tags", []))
@@ -88,7 +89,7 @@ class InferenceComponents:
     def _new_adapter(
         self, request: dict[str, Any], endpoint: EndpointRecord, shared: dict[str, Any]
     ) -> AdapterComponent:
-        specification = request["Specification"]
+        specification = copy.deepcopy(request["Specification"])
         # [V Terraform] An adapter is its base and its artifact; compute and variant are the base's.
         if "VariantName" in request:
             raise validation_exception(
@@ -107,7 +108,7 @@ class InferenceComponents:
                 f'"{base.arn}" is in state {base.state}.'
             )
         self._check_family(base, None, "create", shared["arn"])
-        return AdapterComponent(**shared, variant=base.variant, base=base)
+        return AdapterComponent(**shared, specification=specification, variant=base.variant, base=base)
 
     def _new_base(
         self, request: dict[str, Any], endpoint: EndpointRecord, shared: dict[str, Any]
@@ -123,8 +124,30 @@ class InferenceComponents:
         if copies < 1:
             # [T] 0 is for updates and scaling only.
             raise validation_exception(f"CopyCount should be at least 1 on create, got {copies}.")
-        self._check_base_specification(request["Specification"], variant)
-        return BaseComponent(**shared, variant=variant["VariantName"], desired_copies=copies)
+        specification = self._base_specification(request, variant)
+        assert specification is not None  # a creation has one
+        return BaseComponent(
+            **shared,
+            specification=specification,
+            specifications=copy.deepcopy(request.get("Specifications")),
+            variant=variant["VariantName"],
+            desired_copies=copies,
+        )
+
+    def _base_specification(self, request: dict[str, Any], variant: dict[str, Any]) -> dict[str, Any] | None:
+        """The checked specification in force, None if a request has none.
+
+        [V InferenceComponentSpecification] Of several, each is for one instance type.
+        """
+        several = copy.deepcopy(request.get("Specifications"))
+        if several is None:
+            specification = copy.deepcopy(request.get("Specification"))
+        else:
+            specification = _for_instance_type(several, variant["InstanceType"])
+        for one in several or ([] if specification is None else [specification]):
+            of_type = {"InstanceType": one.get("InstanceType", variant["InstanceType"])}
+            self._check_base_specification(one, variant | of_type)
+        return specification
 
     def _check_base_specification(self, specification: dict[str, Any], variant: dict[str, Any]) -> None:
         if "BaseInferenceComponentName" in specification:
@@ -152,12 +175,12 @@ class InferenceComponents:
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
         component = self._components.get(request["InferenceComponentName"])
         self._check_settled(component, "update")
-        specification = copy.deepcopy(request.get("Specification"))
         copies = request.get("RuntimeConfig", {}).get("CopyCount")
-        if "Specifications" in request:
-            raise validation_exception("The embedded cloud knows Specification only, got Specifications.")
+        if "Specification" in request and "Specifications" in request:
+            raise validation_exception("One of Specification and Specifications should be given, got both.")
         if isinstance(component, AdapterComponent):
-            if specification is None or "RuntimeConfig" in request:
+            specification = copy.deepcopy(request.get("Specification"))
+            if specification is None or request.keys() & _OF_BASES:
                 raise validation_exception(
                     "Of an adapter only Specification.Container.ArtifactUrl can be updated."
                 )
@@ -168,12 +191,31 @@ class InferenceComponents:
             )
         else:
             base = base_of(component)
-            if specification is not None:
-                self._check_base_specification(specification, base.production_variant)
+            specification = self._base_specification(request, base.production_variant)
+            deployment = request.get("DeploymentConfig")
+            if deployment is not None:
+                check_batches(deployment, base.desired_copies if copies is None else copies)
+                self._check_alarms(deployment)
+                base.deployment = deployment
             state = State.UPDATING if specification is not None else State.UPDATING_COPIES
             base.enter(state, self._context.clock.now())
-            self._context.spawn(self._deployments.update_base(base, specification, copies))
+            self._context.spawn(
+                self._deployments.update_base(
+                    base,
+                    specification,
+                    copies,
+                    specifications=request.get("Specifications"),
+                    deployment=deployment,
+                )
+            )
         return {"InferenceComponentArn": component.arn}
+
+    def _check_alarms(self, deployment: dict[str, Any]) -> None:
+        """Refuse alarms that are not there [I]."""
+        for alarm in deployment.get("AutoRollbackConfiguration", {}).get("Alarms", []):
+            name = alarm.get("AlarmName")
+            if name is not None and self._context.telemetry.alarm_state(name) is None:
+                raise validation_exception(f"Could not find alarm {name} of AutoRollbackConfiguration.")
 
     def _update_runtime_config(self, request: dict[str, Any]) -> dict[str, Any]:
         component = self._components.get(request["InferenceComponentName"])
@@ -238,7 +280,7 @@ class InferenceComponents:
             "EndpointName": endpoint.name,
             "EndpointArn": endpoint.arn,
             "VariantName": component.variant,
-            "Specification": _described(component.specification),
+            **_specifications(component),
             "RuntimeConfig": {
                 "DesiredCopyCount": base.desired_copies,
                 "CurrentCopyCount": len(base.running_copies),
@@ -249,6 +291,8 @@ class InferenceComponents:
         }
         if component.failure_reason is not None:
             described["FailureReason"] = component.failure_reason
+        if isinstance(component, BaseComponent) and component.deployment is not None:
+            described["LastDeploymentConfig"] = component.deployment
         return described
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -293,6 +337,30 @@ def _check_adapter_specification(specification: dict[str, Any], allowed: set[str
         )
     if "ArtifactUrl" not in container:
         raise validation_exception("Specification.Container.ArtifactUrl should be given.")
+
+
+def _for_instance_type(specifications: list[dict[str, Any]], instance_type: str) -> dict[str, Any]:
+    """The specification in force. [V] Each of several needs an instance type; [I] the words are ours."""
+    types = [specification.get("InstanceType") for specification in specifications]
+    if len(specifications) > 1 and (None in types or len(set(types)) < len(types)):
+        raise validation_exception(
+            "Each of several Specifications should have an InstanceType of its own, got"
+            f" {', '.join(map(str, types))}."
+        )
+    for specification in specifications:
+        if specification.get("InstanceType") in (None, instance_type):
+            return specification
+    raise validation_exception(
+        f"Specifications should have one for instance type {instance_type}, got {', '.join(map(str, types))}."
+    )
+
+
+def _specifications(component: Component) -> dict[str, Any]:
+    """[V DescribeInferenceComponent] One or several specifications, as the component was given them."""
+    several = component.specifications if isinstance(component, BaseComponent) else None
+    if several is None:
+        return {"Specification": _described(component.specification)}
+    return {"Specifications": [_described(one) for one in several]}
 
 
 def _described(specification: dict[str, Any]) -> dict[str, Any]:

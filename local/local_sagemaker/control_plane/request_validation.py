@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -17,11 +18,16 @@ from botocore.model import (
 
 from local_sagemaker.errors import validation_exception
 
+# What the newest botocore has beside the one that ministack pins, in botocore's own form of an extension.
+_NEWER_MODELS = Path(__file__).parent / "newer_models"
+
 
 @cache
 def service_model(service: str = "sagemaker") -> ServiceModel:
-    """Botocore's model of a service."""
-    return botocore.session.get_session().get_service_model(service)
+    """Botocore's model of a service, with the newest members of SageMaker's hosting (docs/adr/0025)."""
+    session = botocore.session.get_session()
+    session.get_component("data_loader").search_paths.append(str(_NEWER_MODELS))
+    return session.get_service_model(service)
 
 
 def operation_model(operation: str, service: str = "sagemaker") -> OperationModel:
