@@ -104,7 +104,8 @@ def test_a_typo_in_a_key_is_an_error_with_the_key_that_was_meant(write: Callable
 def test_an_unknown_key_like_no_other_is_an_error_with_those_known(write: Callable[[str], Path]) -> None:
     assert errors(write(GOOD.replace("[copies]", "[copies]\nzone = 'a'"))) == [
         "copies.zone: unknown key (known are count, accelerators, cpu_cores, min_memory_mib, max_memory_mib,"
-        " model_download_timeout_seconds, health_check_timeout_seconds), got 'a'"
+        " model_download_timeout_seconds, health_check_timeout_seconds, placement, max_zone_imbalance,"
+        " data_caching, rolling_update), got 'a'"
     ]
 
 
