@@ -135,9 +135,10 @@ def test_every_property_has_an_answer_and_every_answer_a_property(
     cloudformation: Properties, api: Properties, answers: Answers, kind: str
 ) -> None:
     properties = cloudformation[kind] | api[kind]
-    used = {path: answer_for(path, answers[kind]) for path in properties}
-    assert sorted(path for path, answer in used.items() if answer is None) == []
-    assert sorted(answers[kind].keys() - {answer.path for answer in used.values() if answer}) == []
+    unanswered = [path for path in sorted(properties) if answer_for(path, answers[kind]) is None]
+    assert not unanswered, f"no answer in properties.toml: {', '.join(unanswered)}"
+    used = {answer.path for path in properties if (answer := answer_for(path, answers[kind])) is not None}
+    assert sorted(answers[kind].keys() - used) == []
     for answer in answers[kind].values():
         assert [answer.argument, answer.fixed, answer.left_out].count("") == 2, answer
         assert answer.does in ("acts", "stores", "ignores", "refuses"), answer
@@ -146,7 +147,7 @@ def test_every_property_has_an_answer_and_every_answer_a_property(
 def test_the_page_is_what_they_make(cloudformation: Properties, api: Properties, answers: Answers) -> None:
     written = page(cloudformation, api, answers)
     new = set(re.findall("`([^`]+)`", written)) - set(re.findall("`([^`]+)`", PAGE.read_text()))
-    assert not new, f"not in {PAGE.name}, which `make properties` writes"
+    assert not new, f"not in {PAGE.name}, which `make properties` writes: {', '.join(sorted(new))}"
     assert written == PAGE.read_text()
 
 

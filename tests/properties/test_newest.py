@@ -42,7 +42,8 @@ def test_every_property_of_the_newest_releases_has_an_answer(data: Path) -> None
     api, answers = of_api(newest_model(data)), read_answers()
     for kind in KINDS:
         properties = cloudformation[kind] | api[kind]
-        assert [path for path in sorted(properties) if answer_for(path, answers[kind]) is None] == []
+        unanswered = [path for path in sorted(properties) if answer_for(path, answers[kind]) is None]
+        assert not unanswered, f"no answer in properties.toml for {kind}: {', '.join(unanswered)}"
 
 
 def test_the_embedded_cloud_has_the_shapes_of_the_newest_botocore(data: Path) -> None:
