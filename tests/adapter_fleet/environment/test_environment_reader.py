@@ -136,6 +136,27 @@ def test_an_unknown_key_like_no_other_is_an_error_with_those_known(write: Callab
         ),
         (
             "[copies]",
+            "[copies.rolling_update]\nbatch_percent = 50\nbatch_copies = 1\nwait_seconds = 60\n[copies]",
+            "copies.rolling_update: one of batch_percent, batch_copies should be given, got batch_percent and"
+            " batch_copies",
+        ),
+        (
+            "[copies]",
+            "[copies]\nmax_zone_imbalance = 1",
+            "copies: 'max_zone_imbalance' should be given with placement only, got 1",
+        ),
+        (
+            "[copies]",
+            "[[endpoint.instance_pools]]\ninstance_type = 'ml.g6e.xlarge'\naccelerators = 1\n[copies]",
+            "endpoint.instance_pools.0: 'accelerators' should be given with min_memory_mib only, got 1",
+        ),
+        (
+            "[copies]",
+            "[endpoint.data_capture]\nbucket = 'captured'\nsampling_percent = 1\nmode = 'All'\n[copies]",
+            "endpoint.data_capture.mode: should be one of Input, Output, InputAndOutput, got 'All'",
+        ),
+        (
+            "[copies]",
             "[endpoint.prefix_routing]\nprefix_length = 512\nconcurrency_threshold = 8\n[copies]",
             "endpoint.prefix_routing: 'prefix_length' should be at least 1024, got 512",
         ),
