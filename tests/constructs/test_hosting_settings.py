@@ -160,10 +160,18 @@ def test_captured_data_goes_where_the_role_may_write(
     assert "kms:GenerateDataKey" in allowed
 
 
-def test_one_side_alone_may_be_captured(bucket: s3.IBucket) -> None:
-    capture = DataCapture(bucket=bucket, sampling_percent=100, mode=CaptureMode.INPUT)
-    assert capture.resource.capture_options[0].capture_mode == "Input"
-    assert capture.resource.destination_s3_uri.endswith("models/")
+def test_one_side_alone_may_be_captured(
+    stack: cdk.Stack, bucket: s3.IBucket, make_endpoint: MakeEndpoint
+) -> None:
+    make_endpoint(data_capture=DataCapture(bucket=bucket, sampling_percent=100, mode=CaptureMode.INPUT))
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::SageMaker::EndpointConfig",
+        {
+            "DataCaptureConfig": Match.object_like(
+                {"CaptureOptions": [{"CaptureMode": "Input"}], "DestinationS3Uri": "s3://models/"}
+            )
+        },
+    )
 
 
 @pytest.mark.parametrize(

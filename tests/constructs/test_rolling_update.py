@@ -18,7 +18,7 @@ def errors(endpoint: MultiAdapterEndpoint, id: str = "Errors") -> cloudwatch.Ala
         metric_name="Invocation5XXErrors",
         dimensions_map={"EndpointName": endpoint.endpoint_name, "VariantName": "AllTraffic"},
     )
-    return cloudwatch.Alarm(endpoint.node.scope, id, metric=metric, threshold=1, evaluation_periods=1)
+    return cloudwatch.Alarm(cdk.Stack.of(endpoint), id, metric=metric, threshold=1, evaluation_periods=1)
 
 
 def test_the_base_rolls_in_batches_with_alarms_that_its_role_may_read(
@@ -34,7 +34,7 @@ def test_the_base_rolls_in_batches_with_alarms_that_its_role_may_read(
         timeout=cdk.Duration.hours(2),
     )
     base = components()[endpoint.base_component_name]
-    (name,) = [{"Ref": stack.get_logical_id(alarm.node.default_child)}]
+    name = stack.resolve(alarm.alarm_name)
     assert base["Properties"]["DeploymentConfig"] == {
         "RollingUpdatePolicy": {
             "MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 2},

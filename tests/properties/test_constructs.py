@@ -171,10 +171,9 @@ def test_every_argument_exists(answers: Answers, kind: str) -> None:
         function: Any = library
         for name in match[1].split("."):
             function = getattr(function, name)
-        # Of a construct, jsii's own class would answer.
-        parameters = inspect.signature(
-            function.__init__ if isinstance(function, type) else function
-        ).parameters
+        # Of a construct itself, jsii's own class would answer.
+        signed: Any = vars(function)["__init__"] if isinstance(function, type) else function
+        parameters = inspect.signature(signed).parameters
         assert set(match[2].split(", ")) <= parameters.keys(), answer
 
 

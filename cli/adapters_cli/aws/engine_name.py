@@ -5,7 +5,7 @@ model, and DescribeModel the image. An embedded cloud only stores the image that
 really runs in a header of DescribeInferenceComponent's answer, which AWS does not have.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -55,7 +55,8 @@ class BaseContainer:
         if base is not None:
             component, found = base, client.describe_inference_component(InferenceComponentName=base)
         # A base on several instance types has a specification for each, with the same container.
-        specification = found.get("Specification") or next(iter(found.get("Specifications", ())), {})
+        specifications: Sequence[Any] = found.get("Specifications", ())
+        specification: Any = found.get("Specification") or next(iter(specifications), {})
         container = _container(client, specification)
         image = container.get("Image") or _deployed_image(specification)
         reported = found["ResponseMetadata"].get("HTTPHeaders", {}).get(_ENGINE_HEADER)
