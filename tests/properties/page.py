@@ -20,7 +20,8 @@ embedded cloud does with it.
 
 - **acts**: it changes what happens. **stores**: it is checked against the API's model, and returned as it was
   sent. **ignores**: it is checked and forgotten. **refuses**: a request with it fails.
-- *API only*: CloudFormation does not have it, so no construct can set it.
+- *API only*: CloudFormation does not have it, so no construct can set it, and the embedded cloud refuses it
+  in a template.
 
 [Hosting settings](../guides/hosting.md) explains most of the arguments. `make properties` writes this page
 from aws-cdk-lib, CloudFormation's schemas, botocore and the answers in properties.toml. A test fails with the

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
+from local_sagemaker.cloudformation.handlers import HandlerError, Handlers
+from local_sagemaker.cloudformation.resource_types import RESOURCE_TYPES, ResourceType
 from local_sagemaker.control_plane.request_validation import operation_model
 from tests.local.world import ROLE, World
 from tests.properties.newer_shapes import merged_model
 from tests.properties.page import Answers, answer_for, read_answers
-from tests.properties.properties import of_api
+from tests.properties.properties import installed_schemas, of_api, of_cdk, of_cloudformation, squeezed
 
 # One of these fits each pattern of the model.
 _TEXTS = (
@@ -216,6 +218,31 @@ def with_model() -> dict[str, Any]:
         "InitialInstanceCount": 1,
     }
     return {VARIANT: [variant]}
+
+
+@pytest.mark.parametrize("resource", RESOURCE_TYPES, ids=lambda resource: resource.kind)
+def test_templates_are_refused_what_the_api_alone_has(resource: ResourceType) -> None:
+    kind, cdk = resource.kind, of_cdk()
+    known = {squeezed(path) for path in of_cloudformation(installed_schemas())[kind]} | cdk[kind]
+    api_only = {path for path in of_api(merged_model())[kind] if squeezed(path) not in known}
+    refused = {
+        path for path in api_only if any(f"{path}.".startswith(f"{one}.") for one in resource.api_only)
+    }
+    assert refused == api_only
+    handlers = Handlers(resource, plane=never, loop=never)
+    for path in resource.api_only:
+        assert {one for one in api_only if f"{one}.".startswith(f"{path}.")}, path
+        template: Any = "value"
+        for name in reversed(path.split(".")):
+            template = {name: [template] if name in ("Containers", "Specifications") else template}
+        with pytest.raises(HandlerError, match=r"extraneous key \[\w+\] is not permitted"):
+            handlers.create("Resource", template, "stack")
+        with pytest.raises(HandlerError, match=r"extraneous key \[\w+\] is not permitted"):
+            handlers.update("arn", {}, template, "stack")
+
+
+def never() -> Any:
+    raise AssertionError("the request was not refused")
 
 
 def test_a_frequency_that_the_service_does_not_have_is_refused(world: World) -> None:
