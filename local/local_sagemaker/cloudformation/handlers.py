@@ -215,6 +215,7 @@ class Handlers:
 
 _HANDLER_CODES = {
     "ValidationException": "InvalidRequest",
+    "SerializationException": "InvalidRequest",
     "ResourceLimitExceeded": "ServiceLimitExceeded",
     "ThrottlingException": "Throttling",
 }

@@ -16,6 +16,7 @@ class ResourceType:
     arn_kind is the part of the ARN before the name. A change of a create_only property replaces the resource.
     A change of a not_updatable property fails: the schema of inference components has no create-only
     properties, and their API cannot change these. only_on_update properties are parameters of updates only.
+    read_only properties are attributes beside the name and the ARN.
     """
 
     kind: str
@@ -24,6 +25,7 @@ class ResourceType:
     has_status: bool = False
     only_on_update: tuple[str, ...] = ()
     not_updatable: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
 
     @property
     def cloudformation_type(self) -> str:
@@ -89,5 +91,12 @@ INFERENCE_COMPONENT = ResourceType(
     has_status=True,
     only_on_update=("DeploymentConfig",),
     not_updatable=("InferenceComponentName", "EndpointName", "VariantName"),
+    read_only=(
+        "CreationTime",
+        "EndpointArn",
+        "FailureReason",
+        "InferenceComponentStatus",
+        "LastModifiedTime",
+    ),
 )
 RESOURCE_TYPES = (MODEL, ENDPOINT_CONFIG, ENDPOINT, INFERENCE_COMPONENT)

@@ -108,11 +108,12 @@ class Component:
 class BaseComponent(Component):
     """A base model with its copies.
 
-    placements are the instance and the accelerators of each copy, in the order of the copies. They stay
-    reserved until deletion, even if the component failed.
+    deployment is how its last update was to go. placements are the instance and the reservation of each copy,
+    in the order of the copies. They stay reserved until deletion, even if the component failed.
     """
 
     desired_copies: int
+    deployment: dict[str, Any] | None = None
     copies: list[Copy] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)

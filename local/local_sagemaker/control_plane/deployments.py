@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker.control_plane.capacity import Placement, needed_accelerators, place
+from local_sagemaker.control_plane.capacity import Placement, needed_resources, place
 from local_sagemaker.control_plane.component import AdapterComponent, BaseComponent, Component, State, base_of
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
@@ -106,7 +106,13 @@ class Deployments:
             if beside_own or other is not base
             for placement in other.placements
         ]
-        return place(base.production_variant, needed_accelerators(specification), copies=copies, taken=taken)
+        return place(
+            base.production_variant,
+            needed_resources(specification),
+            copies=copies,
+            taken=taken,
+            kept=self._context.settings.value.instance_memory_kept,
+        )
 
     async def _create_base(self, base: BaseComponent) -> None:
         base.placements = self._place(base, base.specification, base.desired_copies)
