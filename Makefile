@@ -79,9 +79,10 @@ test: setup $(SDK)/.installed $(CLIENTS)/.installed $(VENV)/.evaluation  ## the 
 test-clients: setup $(SDK)/.installed $(CLIENTS)/.installed  ## clients that others wrote, against the embedded cloud
 	python -m pytest tests/integration/test_openai_path.py tests/integration/test_sagemaker_sdk.py
 
-nightly: setup  ## look for faults that a fleet does not survive, and files that a check does not, other ones every time; long loads
+nightly: setup  ## look for faults that a fleet does not survive, files that a check does not and calls that the embedded cloud does not, other ones every time; long loads
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/fleet/reconcile/test_reconciler_under_faults.py
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py
+	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py
 	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
 

@@ -127,7 +127,7 @@ class FakeHosting:
 
     async def fetch_model(self, container: dict[str, Any], role: str) -> Path:
         assert role == ROLE
-        return Path("model", container["Environment"].get("VERSION", "1"))
+        return Path("model", container.get("Environment", {}).get("VERSION", "1"))
 
     async def fetch_adapter(self, url: str, role: str) -> Path:
         assert role == ROLE

@@ -12,7 +12,7 @@ from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.hosting_port import Copy
 from local_sagemaker.control_plane.models import Models
-from local_sagemaker.errors import HostingError
+from local_sagemaker.errors import ApiError, HostingError
 
 _log = logging.getLogger(__name__)
 
@@ -89,8 +89,12 @@ class Deployments:
     def _container(self, base: BaseComponent, specification: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """The container definition of a base component, and the role that reads its model."""
         if "ModelName" in specification:
-            model = self._models.get(specification["ModelName"])
-            return self._models.container(specification["ModelName"]), model["ExecutionRoleArn"]
+            name = specification["ModelName"]
+            try:
+                return self._models.container(name), self._models.get(name)["ExecutionRoleArn"]
+            except ApiError as error:
+                # It was deleted, or is another one, since the request was accepted.
+                raise HostingError(error.message) from error
         return specification["Container"], base.endpoint.role
 
     def _place(
@@ -129,10 +133,12 @@ class Deployments:
         self, base: BaseComponent, specification: dict[str, Any] | None, copies: int | None
     ) -> None:
         async with base.rollout:
+            wanted = base.desired_copies if copies is None else copies
             if specification is not None and specification != base.specification:
-                await self._roll(base, specification, base.desired_copies if copies is None else copies)
-            elif copies is not None:
-                await self._scale(base, copies)
+                await self._roll(base, specification, wanted)
+            else:
+                # Even for the same number: a copy that ended may not have been replaced.
+                await self._scale(base, wanted)
 
     async def _roll(self, base: BaseComponent, specification: dict[str, Any], copies: int) -> None:
         """Replace all copies by new ones; the old ones stay if a new one does not start."""

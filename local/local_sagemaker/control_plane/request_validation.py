@@ -35,10 +35,15 @@ def check_request(operation: str, request: dict[str, Any], *, service: str = "sa
     A value of another type is a SerializationException: AWS reads a request before it checks it.
     """
     shape = operation_model(operation, service).input_shape
-    problems = _problems(shape, request, "") if shape is not None else []
+    problems = shape_problems(shape, request) if shape is not None else []
     if problems:
         count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected: "
         raise validation_exception(count + "; ".join(problems))
+
+
+def shape_problems(shape: Shape, value: Any) -> list[str]:
+    """What is wrong with a value of a shape, in AWS's words; ApiError for a value of another type."""
+    return _problems(shape, value, "")
 
 
 def without_nulls(value: Any) -> Any:
