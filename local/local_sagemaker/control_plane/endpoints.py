@@ -119,8 +119,9 @@ class Endpoints:
             for variant in endpoint.config["ProductionVariants"]
         }
         variants = [
-            variant
-            | {"InitialInstanceCount": present.get(variant["VariantName"], variant["InitialInstanceCount"])}
+            {**variant, "InitialInstanceCount": present[name]}
+            if (name := variant["VariantName"]) in present
+            else variant
             for variant in config["ProductionVariants"]
         ]
         return {**config, "ProductionVariants": variants}

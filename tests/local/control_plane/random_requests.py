@@ -13,9 +13,9 @@ from local_sagemaker.control_plane.request_validation import operation_model, sh
 from tests.local.world import ROLE
 
 ACCOUNT = "arn:aws:sagemaker:us-east-1:111122223333"
-BASES, ADAPTERS = ("base", "base-2"), ("one", "two", "three")
+BASES, ADAPTERS = ("base", "base-2", "base-3"), ("one", "two", "three", "four", "five")
 NAMES: Mapping[str, Sequence[str]] = {
-    "ModelName": ("model", "model-2"),
+    "ModelName": ("model", "model-2", "model-3"),
     "EndpointConfigName": ("config", "config-2", "config-3"),
     "EndpointName": ("endpoint", "endpoint", "endpoint-2"),
     "InferenceComponentName": (*BASES, *ADAPTERS),
