@@ -99,9 +99,16 @@ COMMON_ERRORS = {
     "UnknownOperationException",
 }
 
+Change = tuple[str | None, str | None]
+
 # What a component's status may become, by what happens. [V developer guide, API reference]
-BY_TIME = {("Creating", "InService"), ("Creating", "Failed"), ("Updating", "InService"), ("Deleting", None)}
-BY_CALL = {
+BY_TIME: set[Change] = {
+    ("Creating", "InService"),
+    ("Creating", "Failed"),
+    ("Updating", "InService"),
+    ("Deleting", None),
+}
+BY_CALL: Mapping[str, set[Change]] = {
     "CreateInferenceComponent": {(None, "Creating")},
     "UpdateInferenceComponent": {("InService", "Updating")},
     "UpdateInferenceComponentRuntimeConfig": {("InService", "Updating")},
@@ -109,8 +116,8 @@ BY_CALL = {
     # It may bring the copies within the bounds at once.
     SERVICE: {("InService", "Updating")},
 }
-ENDPOINTS_BY_TIME = {("Creating", "InService"), ("Updating", "InService"), ("Deleting", None)}
-ENDPOINTS_BY_CALL = {
+ENDPOINTS_BY_TIME: set[Change] = {("Creating", "InService"), ("Updating", "InService"), ("Deleting", None)}
+ENDPOINTS_BY_CALL: Mapping[str, set[Change]] = {
     "CreateEndpoint": {(None, "Creating")},
     "UpdateEndpoint": {("InService", "Updating")},
     "DeleteEndpoint": {("InService", "Deleting")},
@@ -328,7 +335,7 @@ class Calls(RuleBasedStateMachine):
         )
 
     def check_changes(
-        self, before: Mapping[str, str], after: Mapping[str, str], allowed: set[tuple[Any, Any]]
+        self, before: Mapping[str, str], after: Mapping[str, str], allowed: set[Change]
     ) -> None:
         for arn in before.keys() | after.keys():
             change = before.get(arn), after.get(arn)
