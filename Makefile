@@ -89,9 +89,10 @@ $(NEWEST)/.installed: tests/properties/newest.txt $(VENV)/.installed
 test-newest: setup $(NEWEST)/.installed  ## every argument and every property against the newest botocore and cfn-lint
 	NEWEST=1 python -m pytest tests/properties
 
-nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not survive, and files that a check does not, other ones every time; long loads
+nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not survive, files that a check does not and calls that the embedded cloud does not, other ones every time; long loads
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/fleet/reconcile/test_reconciler_under_faults.py
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py
+	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
 	NEWEST=1 python -m pytest tests/properties
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py
 	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py

@@ -232,6 +232,7 @@ class Handlers:
 
 _HANDLER_CODES = {
     "ValidationException": "InvalidRequest",
+    "SerializationException": "InvalidRequest",
     "ResourceLimitExceeded": "ServiceLimitExceeded",
     "ThrottlingException": "Throttling",
 }

@@ -111,10 +111,10 @@ class Component:
 class BaseComponent(Component):
     """A base model with its copies.
 
-    placements are the instance and the accelerators of each copy, in the order of the copies. They stay
-    reserved until deletion, even if the component failed. specifications has one specification for each
-    instance type, if the component was given several; specification is then the one in force. deployment is
-    DeploymentConfig of the last update that had one.
+    deployment is how its last update was to go. placements are the instance and the reservation of each copy,
+    in the order of the copies. They stay reserved until deletion, even if the component failed.
+    specifications has one specification for each instance type, if the component was given several;
+    specification is then the one in force.
     """
 
     desired_copies: int

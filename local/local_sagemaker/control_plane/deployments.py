@@ -7,14 +7,14 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker.control_plane.capacity import Placement, needed_accelerators, place
+from local_sagemaker.control_plane.capacity import Placement, needed_resources, place
 from local_sagemaker.control_plane.component import AdapterComponent, BaseComponent, Component, State, base_of
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.hosting_port import Copy
 from local_sagemaker.control_plane.models import Models
 from local_sagemaker.control_plane.rolling_update import RollingUpdate
-from local_sagemaker.errors import HostingError
+from local_sagemaker.errors import ApiError, HostingError
 
 _log = logging.getLogger(__name__)
 
@@ -106,8 +106,12 @@ class Deployments:
     def _container(self, base: BaseComponent, specification: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """The container definition of a base component, and the role that reads its model."""
         if "ModelName" in specification:
-            model = self._models.get(specification["ModelName"])
-            return self._models.container(specification["ModelName"]), model["ExecutionRoleArn"]
+            name = specification["ModelName"]
+            try:
+                return self._models.container(name), self._models.get(name)["ExecutionRoleArn"]
+            except ApiError as error:
+                # It was deleted, or is another one, since the request was accepted.
+                raise HostingError(error.message) from error
         return specification["Container"], base.endpoint.role
 
     def _place(
@@ -123,7 +127,13 @@ class Deployments:
             if beside_own or other is not base
             for placement in other.placements
         ]
-        return place(base.production_variant, needed_accelerators(specification), copies=copies, taken=taken)
+        return place(
+            base.production_variant,
+            needed_resources(specification),
+            copies=copies,
+            taken=taken,
+            kept=self._context.settings.value.instance_memory_kept,
+        )
 
     async def _create_base(self, base: BaseComponent) -> None:
         base.placements = self._place(base, base.specification, base.desired_copies)
@@ -144,11 +154,12 @@ class Deployments:
         deployment: dict[str, Any] | None,
     ) -> None:
         async with base.rollout:
+            wanted = base.desired_copies if copies is None else copies
             if specification is not None and specification != base.specification:
-                count = base.desired_copies if copies is None else copies
-                await self._roll(base, specification, count, RollingUpdate.of(deployment, count))
-            elif copies is not None:
-                await self._scale(base, copies)
+                await self._roll(base, specification, wanted, RollingUpdate.of(deployment, wanted))
+            else:
+                # Even for the same number: a copy that ended may not have been replaced.
+                await self._scale(base, wanted)
 
     async def _roll(
         self, base: BaseComponent, specification: dict[str, Any], copies: int, update: RollingUpdate

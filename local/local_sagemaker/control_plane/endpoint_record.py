@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(kw_only=True, eq=False)
 class EndpointRecord:
-    """An endpoint with the configuration in force. deployment is the DeploymentConfig of its last update."""
+    """An endpoint with the configuration in force, and how its last deployment was to go."""
 
     name: str
     arn: str

@@ -77,8 +77,14 @@ class Endpoints:
             raise validation_exception(f'Cannot create already existing endpoint "{arn}".')
         config = in_force(self._configs.get(request["EndpointConfigName"]))
         now = self._context.clock.now()
-        endpoint = EndpointRecord(name=name, arn=arn, config=config, created=now, modified=now)
-        endpoint.deployment = request.get("DeploymentConfig")
+        endpoint = EndpointRecord(
+            name=name,
+            arn=arn,
+            config=config,
+            created=now,
+            modified=now,
+            deployment=request.get("DeploymentConfig"),
+        )
         self._endpoints[name] = endpoint
         self._tags.put(arn, request.get("Tags", []))
         self._enter(endpoint, endpoint.status)
@@ -88,6 +94,7 @@ class Endpoints:
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self._settled(request["EndpointName"], "update")
         config = in_force(self._configs.get(request["EndpointConfigName"]))
+        config = self._retaining(endpoint, config, request)
         names = {variant["VariantName"] for variant in config["ProductionVariants"]}
         for component in self._components.on_endpoint(endpoint):
             if component.variant not in names:
@@ -100,12 +107,34 @@ class Endpoints:
         except HostingError as error:
             # [I] AWS starts the update and rolls it back when the copies find no room.
             raise validation_exception(f'Cannot update endpoint "{endpoint.arn}": {error}') from error
-        # [V UpdateEndpoint] It may keep the last one.
-        if "DeploymentConfig" in request or not request.get("RetainDeploymentConfig", False):
-            endpoint.deployment = request.get("DeploymentConfig")
         self._enter(endpoint, "Updating")
+        if not request.get("RetainDeploymentConfig"):
+            # [I] An update without one leaves none: clients show it as the endpoint's setting.
+            endpoint.deployment = request.get("DeploymentConfig")
         self._context.spawn(self._settle(endpoint, config))
         return {"EndpointArn": endpoint.arn}
+
+    def _retaining(
+        self, endpoint: EndpointRecord, config: dict[str, Any], request: dict[str, Any]
+    ) -> dict[str, Any]:
+        """A configuration with the present numbers of instances if the request retains them [V]."""
+        excluded = [
+            excluded["VariantPropertyType"]
+            for excluded in request.get("ExcludeRetainedVariantProperties", [])
+        ]
+        if not request.get("RetainAllVariantProperties") or "DesiredInstanceCount" in excluded:
+            return config
+        present = {
+            variant["VariantName"]: self.instances.current(endpoint, variant)
+            for variant in endpoint.config["ProductionVariants"]
+        }
+        variants = [
+            {**variant, "InitialInstanceCount": present[name]}
+            if (name := variant["VariantName"]) in present
+            else variant
+            for variant in config["ProductionVariants"]
+        ]
+        return {**config, "ProductionVariants": variants}
 
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self._settled(request["EndpointName"], "delete")
@@ -137,6 +166,7 @@ class Endpoints:
             if before is None or before["InstanceType"] != types[component.variant]:
                 # [I] A copy does not outlive its instance.
                 await self._deployments.renew(component)
+        self.instances.forget(endpoint)
         endpoint.config = config
         for component, placements in self._placements_with(endpoint, config).items():
             component.placements = placements
@@ -148,7 +178,11 @@ class Endpoints:
         placements = {}
         for variant in config["ProductionVariants"]:
             bases = self._components.bases_on(endpoint, variant["VariantName"])
-            rest = move(variant, [placement for base in bases for placement in base.placements])
+            rest = move(
+                variant,
+                [placement for base in bases for placement in base.placements],
+                kept=self._context.settings.value.instance_memory_kept,
+            )
             for base in bases:
                 count = len(base.placements)
                 placements[base], rest = rest[:count], rest[count:]
@@ -186,6 +220,8 @@ class Endpoints:
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.get(request["EndpointName"])
         described = self._summary(endpoint) | {"EndpointConfigName": endpoint.config["EndpointConfigName"]}
+        if endpoint.deployment is not None:
+            described["LastDeploymentConfig"] = endpoint.deployment
         if endpoint.status != "Creating":
             described["ProductionVariants"] = [
                 _variant_summary(variant, self.instances.current(endpoint, variant))
@@ -194,8 +230,6 @@ class Endpoints:
         described |= {key: endpoint.config[key] for key in _SHOWN_OF_CONFIG if key in endpoint.config}
         if "DataCaptureConfig" in endpoint.config:
             described["DataCaptureConfig"] = _capture_summary(endpoint.config["DataCaptureConfig"])
-        if endpoint.deployment is not None:
-            described["LastDeploymentConfig"] = endpoint.deployment
         return described
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Inference components: what the API accepts and refuses; `deployments` does the slow part of each write."""
 
 import copy
+import math
 from typing import Any
 
-from local_sagemaker.control_plane.capacity import accelerators, needed_accelerators
+from local_sagemaker.control_plane.capacity import needed_resources, room_on
 from local_sagemaker.control_plane.component import (
     AdapterComponent,
     BaseComponent,
@@ -23,6 +24,12 @@ from local_sagemaker.errors import resource_limit_exceeded, validation_exception
 
 # What an update of an adapter may not have.
 _OF_BASES = frozenset({"DeploymentConfig", "RuntimeConfig", "Specifications"})
+# The members of ComputeResourceRequirements in the order of `Resources`.
+_REQUIREMENTS = (
+    "NumberOfAcceleratorDevicesRequired",
+    "MinMemoryRequiredInMb",
+    "NumberOfCpuCoresRequired",
+)
 
 
 class InferenceComponents:
@@ -91,9 +98,11 @@ class InferenceComponents:
     ) -> AdapterComponent:
         specification = copy.deepcopy(request["Specification"])
         # [V Terraform] An adapter is its base and its artifact; compute and variant are the base's.
-        if "VariantName" in request:
+        given = [member for member in ("VariantName", "RuntimeConfig") if member in request]
+        if given and self._context.settings.value.adapter_with_base_members == "refused":
             raise validation_exception(
-                "VariantName should not be given for an inference component with BaseInferenceComponentName."
+                f"{' and '.join(given)} should not be given for an inference component with "
+                "BaseInferenceComponentName."
             )
         _check_adapter_specification(specification, {"BaseInferenceComponentName", "Container"})
         base = self._components.get(specification["BaseInferenceComponentName"])
@@ -106,6 +115,10 @@ class InferenceComponents:
             raise validation_exception(
                 f'Cannot create inference component "{shared["arn"]}" while base inference component '
                 f'"{base.arn}" is in state {base.state}.'
+            )
+        if request.get("VariantName", base.variant) != base.variant:
+            raise validation_exception(
+                f'VariantName should be {base.variant}, that of "{base.arn}", got {request["VariantName"]}.'
             )
         self._check_family(base, None, "create", shared["arn"])
         return AdapterComponent(**shared, specification=specification, variant=base.variant, base=base)
@@ -122,8 +135,8 @@ class InferenceComponents:
             )
         copies = request.get("RuntimeConfig", {"CopyCount": 1})["CopyCount"]
         if copies < 1:
-            # [T] 0 is for updates and scaling only.
-            raise validation_exception(f"CopyCount should be at least 1 on create, got {copies}.")
+            # [T stdapi.ai #43] 0 is for updates and scaling only. The sentence is the service's.
+            raise validation_exception("Inference components copy count an integer larger than 0")
         specification = self._base_specification(request, variant)
         assert specification is not None  # a creation has one
         return BaseComponent(
@@ -163,12 +176,19 @@ class InferenceComponents:
             raise validation_exception(
                 "ComputeResourceRequirements should be given for a base inference component."
             )
-        needed, has = needed_accelerators(specification), accelerators(variant["InstanceType"])
-        if needed > has:
+        least, most = compute["MinMemoryRequiredInMb"], compute.get("MaxMemoryRequiredInMb", math.inf)
+        if most < least:
             raise validation_exception(
-                f"NumberOfAcceleratorDevicesRequired is {needed:g}, more than the {has:g} of instance type "
-                f"{variant['InstanceType']}."
+                f"MaxMemoryRequiredInMb should be at least MinMemoryRequiredInMb, {least}, got {most}."
             )
+        room = room_on(variant["InstanceType"], self._context.settings.value.instance_memory_kept)
+        needed = needed_resources(specification)
+        for member, asked, has in zip(_REQUIREMENTS, needed, room, strict=True):
+            if asked > has:
+                raise validation_exception(
+                    f"{member} is {asked:g}, more than the {has:g} of instance type "
+                    f"{variant['InstanceType']}."
+                )
 
     # --- update
 
@@ -289,10 +309,10 @@ class InferenceComponents:
             "CreationTime": component.created,
             "LastModifiedTime": self._shown_modified(component.created, component.modified),
         }
-        if component.failure_reason is not None:
-            described["FailureReason"] = component.failure_reason
         if isinstance(component, BaseComponent) and component.deployment is not None:
             described["LastDeploymentConfig"] = component.deployment
+        if component.failure_reason is not None:
+            described["FailureReason"] = component.failure_reason
         return described
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
