@@ -74,6 +74,7 @@ _TEXTS = (
     "name-1",
     "text of several words",
     "/metrics",
+    "mig-1g.5gb",
     "s3://bucket/prefix/",
     ROLE,
     "arn:aws:kms:us-east-1:111122223333:key/1",
@@ -143,6 +144,16 @@ SKELETONS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "UpdateInferenceComponent": [
         {**_TO_BASE, "RuntimeConfig": ...},
         {**_TO_BASE, "Specification": {"ModelName": ..., "ComputeResourceRequirements": ...}},
+        {
+            **_TO_BASE,
+            "Specification": {"ModelName": ..., "ComputeResourceRequirements": ...},
+            "DeploymentConfig": {
+                "RollingUpdatePolicy": {
+                    "MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1},
+                    "WaitIntervalInSeconds": ...,
+                },
+            },
+        },
         _ADAPTER_UPDATE,
         _ADAPTER_UPDATE,
         {},
