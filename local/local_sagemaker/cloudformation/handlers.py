@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.05
 _BACKOFF_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2, *(6.4,) * 5)
 
 # Matches the refusal of a call while the resource, or one that shares its base, is changing.
-_IN_TRANSITION = re.compile(r" while .* is in (state|status) ")
+_IN_TRANSITION = re.compile(r" while .* is in (state|status) | in-progress ")
 
 
 class HandlerError(Exception):

@@ -92,9 +92,10 @@ class Endpoints:
         return {"EndpointArn": arn}
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
-        endpoint = self._settled(request["EndpointName"], "update")
-        config = in_force(self._configs.get(request["EndpointConfigName"]))
-        config = self._retaining(endpoint, config, request)
+        endpoint = self._settled(request["EndpointName"])
+        config = self._retaining(
+            endpoint, in_force(self._configs.get(request["EndpointConfigName"])), request
+        )
         names = {variant["VariantName"] for variant in config["ProductionVariants"]}
         for component in self._components.on_endpoint(endpoint):
             if component.variant not in names:
@@ -137,7 +138,7 @@ class Endpoints:
         return {**config, "ProductionVariants": variants}
 
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
-        endpoint = self._settled(request["EndpointName"], "delete")
+        endpoint = self._settled(request["EndpointName"])
         if self._components.on_endpoint(endpoint):
             # [T] The sentence as users quote it.
             raise validation_exception("Cannot delete endpoint with inference component associated")
@@ -194,12 +195,11 @@ class Endpoints:
         self._tags.drop(endpoint.arn)
         self.instances.forget(endpoint)
 
-    def _settled(self, name: str, verb: str) -> EndpointRecord:
+    def _settled(self, name: str) -> EndpointRecord:
         endpoint = self.get(name)
         if endpoint.status != "InService":
-            raise validation_exception(
-                f'Cannot {verb} endpoint "{endpoint.arn}" while it is in status "{endpoint.status}".'
-            )
+            # [V AWS's SageMaker operator for Kubernetes] The sentence is the service's, of deletions too.
+            raise validation_exception(f'Cannot update in-progress endpoint "{endpoint.arn}".')
         return endpoint
 
     def _enter(self, endpoint: EndpointRecord, status: str) -> None:

@@ -162,7 +162,7 @@ class ContainerProcess:
         """Load an adapter; HostingError with the container's own message if that fails."""
         source = directory if self._links is None else self._link(adapter, directory)
         query = {"name": adapter, "src": str(source), "preload": "true"}
-        await self._call("POST", "/adapters", params=query, accept=_no_such_path)
+        await self._call("POST", "/adapters", params=query, accept=lacks_adapter_paths)
 
     def _link(self, adapter: str, directory: Path) -> Path:
         """Put an adapter's files at the path that its name alone decides."""
@@ -247,13 +247,23 @@ class ContainerProcess:
         await self.ended()
 
 
-def _no_such_path(answer: httpx.Response) -> bool:
+def lacks_adapter_paths(answer: httpx.Response) -> bool:
     """Whether a container has no path to register adapters, in the words of its web framework.
 
     [T Hugging Face's notebook] An adapter is reported InService by such a container, and every request to it
     gets 404: the vLLM image without VLLM_ALLOW_RUNTIME_LORA_UPDATING.
     """
-    return answer.status_code == _MISSING and '"Not Found"' in answer.text
+    if answer.status_code != _MISSING:
+        return False
+    try:
+        said = answer.json()
+    except ValueError:
+        return False
+    match said:
+        # FastAPI's form, vLLM's, and that of the embedded engine.
+        case {"detail": "Not Found"} | {"error": {"message": "Not Found"}} | {"message": "Not Found"}:
+            return True
+    return False
 
 
 async def _end_of_group(process: asyncio.subprocess.Process, groups: ProcessGroups) -> None:

@@ -23,7 +23,10 @@ def test_endpoint_is_creating_then_in_service_and_gone_after_its_deletion(world:
     world.pass_time(1)
     assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
     world.call("DeleteEndpoint", EndpointName="endpoint")
-    assert "while it is in status" in world.refusal("DeleteEndpoint", EndpointName="endpoint")
+    message = world.refusal("DeleteEndpoint", EndpointName="endpoint")
+    assert message == (
+        'Cannot update in-progress endpoint "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpoint".'
+    )
     world.pass_time(1)
     message = world.refusal("DescribeEndpoint", EndpointName="endpoint")
     assert message == 'Could not find endpoint "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpoint".'

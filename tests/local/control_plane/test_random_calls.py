@@ -12,6 +12,8 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
 from random import Random
 from typing import Any, cast
 
@@ -23,9 +25,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from local_sagemaker.autoscaling.service import SERVICE, AutoScaling
 from local_sagemaker.control_plane.capacity import instance_count, room_on, scales_instances
 from local_sagemaker.control_plane.component import AdapterComponent, BaseComponent
+from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.request_validation import operation_model, shape_problems, without_nulls
 from local_sagemaker.errors import ApiError
+from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.scaled_components import ScaledComponents
 from local_sagemaker.settings import PROFILES
 from tests.local.autoscaling.scaled import FakeAlarms
@@ -192,6 +196,7 @@ class Calls(RuleBasedStateMachine):
             clock=self.world.clock.now,
             scale=lambda: 1.0,
         )
+        self.gateway = _Gateway(self.world)
         if served:
             self.world.serve("one")
         assert set(self.world.plane._operations) == set(OPERATIONS["sagemaker"])
@@ -260,7 +265,6 @@ class Calls(RuleBasedStateMachine):
             self.check_refusal(answer, {shape.name for shape in model.error_shapes}, request)
             return
         succeeded[operation] += 1
-        json.dumps(answer)
         if operation in ("CreateModel", "CreateEndpointConfig"):
             self.check_described(operation.removeprefix("Create"), request)
         if model.output_shape is not None:
@@ -289,11 +293,18 @@ class Calls(RuleBasedStateMachine):
 
     def on_the_loop(self, service: str, operation: str, request: dict[str, Any]) -> dict[str, Any] | ApiError:
         async def call() -> dict[str, Any] | ApiError:
-            plane = self.scaling if service == SERVICE else self.world.plane
-            try:
-                return plane.call(operation, request)
-            except ApiError as error:
-                return error
+            if service == SERVICE:
+                try:
+                    return self.scaling.call(operation, request)
+                except ApiError as error:
+                    return error
+            headers = {"x-amz-target": f"SageMaker.{operation}"}
+            body = json.dumps(request).encode()
+            status, _, content = await self.gateway.handle("POST", "/", headers, body, {})
+            answer: dict[str, Any] = json.loads(content)
+            if status == HTTPStatus.OK:
+                return answer
+            return ApiError(answer["__type"], answer["message"], status=status)
 
         return self.world.loop.run_until_complete(call())
 
@@ -401,6 +412,18 @@ class Calls(RuleBasedStateMachine):
             self.check_copies()
             self.world.close()
         logging.getLogger("local_sagemaker").removeHandler(self.handler)
+
+
+class _Gateway(Cloud):
+    """The gateway to the control plane of a world."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(Path("nowhere"), world.settings.value)
+        self.faults = world.faults
+        self._plane = world.plane
+
+    def plane(self) -> SageMakerControlPlane:
+        return self._plane
 
 
 class _Collector(logging.Handler):

@@ -111,7 +111,7 @@ def test_vllm_has_no_paths_for_adapters_without_its_flag(run_server: RunServer) 
         refused = client.post("/adapters", params={"name": "a", "src": str(ADAPTERS["triage"])})
         assert refused.status_code == 404
         # In these words, the cloud recognizes that there is no such path.
-        assert '"Not Found"' in refused.text
+        assert refused.json()["message"] == "Not Found"
         asked = client.post("/invocations", json=COMPLETION, headers={HEADER: "a"})
         assert (asked.status_code, asked.json()["error"]["type"]) == (404, "NotFoundError")
 
