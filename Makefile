@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 SDK := .venv-sagemaker-sdk
 CLIENTS := .venv-clients
 CHECKOV := .venv-checkov
+NEWEST := .venv-newest
 VLLM := .venv-vllm
 INSPECT := .venv-inspect
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
@@ -18,7 +19,7 @@ UNIT := not integration and not evolutions and not upgrade and not vllm
 FROM ?= HEAD^
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local vllm unit coverage test test-clients test-evolutions test-upgrade test-vllm nightly check lint types imports checkov bench lock snapshots wheel clean
+.PHONY: help setup demo local vllm unit coverage test test-clients test-newest test-evolutions test-upgrade test-vllm nightly check lint types imports checkov bench lock properties snapshots wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -79,9 +80,20 @@ test: setup $(SDK)/.installed $(CLIENTS)/.installed $(VENV)/.evaluation  ## the 
 test-clients: setup $(SDK)/.installed $(CLIENTS)/.installed  ## clients that others wrote, against the embedded cloud
 	python -m pytest tests/integration/test_openai_path.py tests/integration/test_sagemaker_sdk.py
 
-nightly: setup  ## look for faults that a fleet does not survive, and files that a check does not, other ones every time; long loads
+# The newest botocore and cfn-lint, which the lock cannot have: ministack pins an older botocore.
+$(NEWEST)/.installed: tests/properties/newest.txt $(VENV)/.installed
+	test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/pip install --quiet --disable-pip-version-check -r tests/properties/newest.txt
+	touch $@
+
+test-newest: setup $(NEWEST)/.installed  ## every argument and every property against the newest botocore and cfn-lint
+	NEWEST=1 python -m pytest tests/properties
+
+nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not survive, files that a check does not and calls that the embedded cloud does not, other ones every time; long loads
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/fleet/reconcile/test_reconciler_under_faults.py
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py
+	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
+	NEWEST=1 python -m pytest tests/properties
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py
 	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
 
@@ -137,7 +149,12 @@ lock: setup  ## pin the newest versions that pyproject.toml and package.json all
 	    --no-header --no-annotate --no-emit-index-url -o tests/integration/sagemaker-sdk.txt
 	printf 'openai\nboto3\n' | uv pip compile --quiet --upgrade - --universal --python-version 3.11 \
 	    --no-header --no-annotate --no-emit-index-url -o tests/integration/clients.txt
+	printf 'botocore\ncfn-lint\n' | uv pip compile --quiet --upgrade - --universal --python-version 3.11 \
+	    --no-header --no-annotate --no-emit-index-url -o tests/properties/newest.txt
 	npm install --package-lock-only
+
+properties: setup $(NEWEST)/.installed  ## write docs/reference/properties.md, and what the newest botocore has, anew
+	python -m tests.properties
 
 snapshots: setup  ## rewrite the template snapshots; read the diff before committing it
 	python -m pytest tests/stacks --snapshot-update
@@ -146,4 +163,4 @@ wheel: setup  ## build the wheel into dist/
 	python -m build --wheel --no-isolation
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(SDK) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) node_modules cdk.out dist
+	rm -rf $(VENV) $(SDK) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) $(NEWEST) node_modules cdk.out dist

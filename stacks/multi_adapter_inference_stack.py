@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from aws_cdk import Annotations, CfnOutput, Duration, RemovalPolicy, Size, Stack, Tags, TimeZone
 from aws_cdk import Environment as AwsTarget
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -23,12 +24,16 @@ from adapter_fleet.environment.environment_schema import (
     BaseModelTable,
     ContainerTable,
     CopiesTable,
+    DataCaptureTable,
     EndpointTable,
     Environment,
     EvaluationTable,
     FleetTable,
+    InstancePoolTable,
+    MetricsTable,
     MonitoringTable,
     NetworkTable,
+    RollingUpdateTable,
     ScalingTable,
     SmokeTable,
 )
@@ -40,15 +45,20 @@ from multi_adapter_inference import (
     AdapterManifest,
     ArtifactSource,
     BaseModel,
+    BatchSize,
     ComputeRequirements,
+    CopyScheduling,
+    DataCapture,
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
     HubModel,
     IContainer,
+    InstancePool,
     InstanceType,
     LmiContainer,
     LoraAdapter,
+    MetricsConfig,
     MultiAdapterEndpoint,
     RequiredEvaluation,
     ScalingTarget,
@@ -102,10 +112,14 @@ class MultiAdapterInferenceStack(Stack):
             base_model = self._base_model(environment.base_model)
         with _table("container"):
             container = _container(environment.container)
+        copies = environment.copies
         with _table("endpoint"):
             instance_type = _instance_type(settings)
+            pools = [_instance_pool(pool) for pool in settings.instance_pools]
+            metrics, capture = _metrics(settings.metrics), self._data_capture(settings.data_capture)
         with _table("copies"):
-            compute, startup = _compute(environment.copies), _startup(environment.copies)
+            compute, startup = _compute(copies), _startup(copies, settings)
+            scheduling = _scheduling(copies)
         self.endpoint = MultiAdapterEndpoint(
             self,
             "Llm",
@@ -113,12 +127,16 @@ class MultiAdapterInferenceStack(Stack):
             container=container,
             lora=environment.lora,
             instance_type=instance_type,
+            instance_pools=pools,
             instance_count=settings.instance_count,
+            capacity_reservation_arn=settings.capacity_reservation_arn,
             routing_strategy=settings.routing_strategy,
             prefix_routing=settings.prefix_routing,
             compute=compute,
-            copy_count=environment.copies.count,
+            copy_count=copies.count,
             startup=startup,
+            scheduling=scheduling,
+            data_caching=copies.data_caching,
             artifact_sources=[
                 ArtifactSource(bucket=self._bucket(source.bucket), prefix=source.prefix)
                 for source in environment.artifact_sources
@@ -126,6 +144,8 @@ class MultiAdapterInferenceStack(Stack):
             component_prefix=settings.component_prefix,
             inference_ami_version=environment.container.inference_ami_version,
             network_isolation=settings.network_isolation,
+            metrics_config=metrics,
+            data_capture=capture,
             # Hardware encrypts local storage, which takes no key.
             encryption_key=None if instance_type.local_storage else self._hosting["encryption_key"],
             **network,
@@ -133,6 +153,9 @@ class MultiAdapterInferenceStack(Stack):
         if environment.scaling is not None:
             with _table("scaling"):
                 self._scale(environment.scaling)
+        if copies.rolling_update is not None:
+            with _table("copies.rolling_update"):
+                self._roll(copies.rolling_update)
         adapters = {name: self._adapter(name, adapter) for name, adapter in environment.adapters.items()}
         self.fleets = {name: self._fleet(name, fleet) for name, fleet in environment.fleets.items()}
 
@@ -176,6 +199,30 @@ class MultiAdapterInferenceStack(Stack):
                 max=schedule.max_copies,
                 time_zone=None if schedule.time_zone is None else TimeZone.of(schedule.time_zone),
             )
+
+    def _roll(self, settings: RollingUpdateTable) -> None:
+        batch = _batch_size(settings.batch_percent, settings.batch_copies)
+        assert batch is not None  # one of the two is given
+        self.endpoint.roll_updates(
+            batch_size=batch,
+            wait=Duration.seconds(settings.wait_seconds),
+            max_server_errors=settings.max_server_errors,
+            alarms=[
+                cloudwatch.Alarm.from_alarm_name(self, f"Alarm{name}", name) for name in settings.alarm_names
+            ],
+            rollback_batch_size=_batch_size(settings.rollback_percent, settings.rollback_copies),
+            timeout=_seconds(settings.timeout_seconds),
+        )
+
+    def _data_capture(self, settings: DataCaptureTable | None) -> DataCapture | None:
+        if settings is None:
+            return None
+        return DataCapture(
+            bucket=self._bucket(settings.bucket),
+            prefix=settings.prefix,
+            sampling_percent=settings.sampling_percent,
+            mode=settings.mode,
+        )
 
     def _monitor(self, settings: MonitoringTable) -> None:
         latency = settings.max_model_latency_ms
@@ -346,19 +393,61 @@ def _gibibytes(amount: int | None) -> Size | None:
     return None if amount is None else Size.gibibytes(amount)
 
 
+def _instance_pool(settings: InstancePoolTable) -> InstancePool:
+    memory = settings.min_memory_mib
+    return InstancePool(
+        instance_type=InstanceType.of(settings.instance_type),
+        compute=None
+        if memory is None
+        else ComputeRequirements(
+            accelerators=settings.accelerators,
+            cpu_cores=settings.cpu_cores,
+            min_memory=Size.mebibytes(memory),
+            max_memory=_mebibytes(settings.max_memory_mib),
+        ),
+    )
+
+
+def _metrics(settings: MetricsTable | None) -> MetricsConfig | None:
+    if settings is None:
+        return None
+    return MetricsConfig(
+        enhanced=settings.enhanced,
+        detailed_observability=settings.detailed_observability,
+        publish_every=_seconds(settings.publish_every_seconds),
+    )
+
+
+def _scheduling(copies: CopiesTable) -> CopyScheduling | None:
+    if copies.placement is None:
+        return None
+    return CopyScheduling(strategy=copies.placement, max_zone_imbalance=copies.max_zone_imbalance or 0)
+
+
+def _batch_size(percent: int | None, copies: int | None) -> BatchSize | None:
+    if percent is not None:
+        return BatchSize.percent(percent)
+    return None if copies is None else BatchSize.copies(copies)
+
+
+def _mebibytes(amount: int | None) -> Size | None:
+    return None if amount is None else Size.mebibytes(amount)
+
+
 def _compute(copies: CopiesTable) -> ComputeRequirements:
     return ComputeRequirements(
         accelerators=copies.accelerators,
         cpu_cores=copies.cpu_cores,
         min_memory=Size.mebibytes(copies.min_memory_mib),
-        max_memory=None if copies.max_memory_mib is None else Size.mebibytes(copies.max_memory_mib),
+        max_memory=_mebibytes(copies.max_memory_mib),
     )
 
 
-def _startup(copies: CopiesTable) -> StartupTimeouts:
+def _startup(copies: CopiesTable, endpoint: EndpointTable) -> StartupTimeouts:
     return StartupTimeouts(
         model_download=_seconds(copies.model_download_timeout_seconds),
         container_health_check=_seconds(copies.health_check_timeout_seconds),
+        instance_provision=_seconds(endpoint.provision_timeout_seconds),
     )
 
 

@@ -1,8 +1,10 @@
 """CDK constructs that run one base model and its LoRA adapters on a SageMaker endpoint."""
 
 from adapter_fleet.fleet.state.fleet_settings import OnTimeout, UpdateMode
+from adapter_fleet.serving.capture_mode import CaptureMode
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
+from adapter_fleet.serving.placement_strategy import PlacementStrategy
 from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy
 from adapter_fleet.serving.scaling_metric import ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
@@ -13,6 +15,7 @@ from multi_adapter_inference.artifact_source import ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, ModelDownload
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import IContainer
+from multi_adapter_inference.data_capture import DataCapture
 from multi_adapter_inference.endpoint import MultiAdapterEndpoint
 from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.fleet_adapter import AdapterDefaults, AdapterProbe, FleetAdapter, SmokeTest
@@ -23,6 +26,7 @@ from multi_adapter_inference.fleet_policies import (
     RequiredEvaluation,
 )
 from multi_adapter_inference.hub_model import HubModel
+from multi_adapter_inference.instance_pool import InstancePool
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.interfaces import (
     IAdapterFleet,
@@ -32,8 +36,11 @@ from multi_adapter_inference.interfaces import (
 )
 from multi_adapter_inference.lmi_container import LmiContainer
 from multi_adapter_inference.manifest import AdapterManifest
+from multi_adapter_inference.metrics_config import MetricsConfig
 from multi_adapter_inference.monitoring import AdapterFleetMonitoring
+from multi_adapter_inference.rolling_update import BatchSize
 from multi_adapter_inference.scaling import CopyScaling, ScalingTarget
+from multi_adapter_inference.scheduling import CopyScheduling
 from multi_adapter_inference.vllm_container import VllmContainer
 
 __all__ = [
@@ -45,8 +52,12 @@ __all__ = [
     "AdapterProbe",
     "ArtifactSource",
     "BaseModel",
+    "BatchSize",
+    "CaptureMode",
     "ComputeRequirements",
     "CopyScaling",
+    "CopyScheduling",
+    "DataCapture",
     "DeletionGuard",
     "DriftCheck",
     "FailurePolicy",
@@ -59,15 +70,18 @@ __all__ = [
     "IInferenceComponent",
     "ILoraAdapter",
     "IMultiAdapterEndpoint",
+    "InstancePool",
     "InstanceType",
     "LmiContainer",
     "LmiVersion",
     "LoraAdapter",
     "LoraDtype",
     "LoraServing",
+    "MetricsConfig",
     "ModelDownload",
     "MultiAdapterEndpoint",
     "OnTimeout",
+    "PlacementStrategy",
     "PrefixRouting",
     "RequiredEvaluation",
     "RoutingStrategy",

@@ -48,9 +48,9 @@ def memory_of_copy(
     return memory
 
 
-def warn_of_small_cache(scope: Construct, memory: GpuMemory, container: IContainer) -> None:
-    """Add to `scope` a warning if the key-value cache is too small for the engine to start."""
-    if memory.fits:
+def warn_of_small_cache(scope: Construct, memory: GpuMemory | None, container: IContainer) -> None:
+    """Add to `scope` a warning if the key-value cache is known to be too small for the engine to start."""
+    if memory is None or memory.fits:
         return
     variables = container.version.variables
     most = f"at most {memory.most_loras} slots leave" if memory.most_loras else "no number of slots leaves"

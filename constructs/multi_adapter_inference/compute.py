@@ -12,8 +12,10 @@ from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference.instance_type import InstanceType
 
-# StartupParameters of CreateInferenceComponent: both are 60 to 3,600 seconds.
+# StartupParameters of CreateInferenceComponent: both are 60 to 3,600 seconds. So is, from 300 seconds on,
+# VariantInstanceProvisionTimeoutInSeconds of CreateEndpointConfig.
 _SHORTEST_STARTUP_SECONDS = 60
+_SHORTEST_PROVISION_SECONDS = 300
 _LONGEST_STARTUP_SECONDS = 3600
 
 
@@ -98,12 +100,16 @@ class ComputeRequirements:
 @checked
 @dataclass(frozen=True, kw_only=True)
 class StartupTimeouts:
-    """How long a copy of the base model may take to start: 1 minute to 1 hour each.
+    """How long instances and copies of the base model may take to start: at most 1 hour each.
 
     model_download:
-        The time to download the model's files onto the instance. Default: SageMaker's own limit.
+        The time to download the model's files onto the instance, at least 1 minute. Default: SageMaker's own
+        limit.
     container_health_check:
-        The time until the container has loaded the model and answers its health check. Default: SageMaker's
+        The time until the container has loaded the model and answers its health check, at least 1 minute.
+        Default: SageMaker's own limit.
+    instance_provision:
+        How long SageMaker looks for instances that have capacity, at least 5 minutes. Default: SageMaker's
         own limit.
 
     Example::
@@ -113,20 +119,27 @@ class StartupTimeouts:
 
     model_download: Duration | None = None
     container_health_check: Duration | None = None
+    instance_provision: Duration | None = None
 
     def __post_init__(self) -> None:
-        for setting, timeout in (
-            ("model_download", self.model_download),
-            ("container_health_check", self.container_health_check),
+        for setting, timeout, shortest in (
+            ("model_download", self.model_download, _SHORTEST_STARTUP_SECONDS),
+            ("container_health_check", self.container_health_check, _SHORTEST_STARTUP_SECONDS),
+            ("instance_provision", self.instance_provision, _SHORTEST_PROVISION_SECONDS),
         ):
             if timeout is None or timeout.is_unresolved():
                 continue
             seconds = timeout.to_seconds()
-            if not _SHORTEST_STARTUP_SECONDS <= seconds <= _LONGEST_STARTUP_SECONDS:
+            if not shortest <= seconds <= _LONGEST_STARTUP_SECONDS:
                 raise ValueError(
-                    f"'{setting}' should be between {_SHORTEST_STARTUP_SECONDS} and"
-                    f" {_LONGEST_STARTUP_SECONDS} seconds, got {seconds:g}"
+                    f"'{setting}' should be between {shortest} and {_LONGEST_STARTUP_SECONDS} seconds, got"
+                    f" {seconds:g}"
                 )
+
+    @property
+    def of_copies(self) -> bool:
+        """Whether a limit for the start of a copy is given."""
+        return self.model_download is not None or self.container_health_check is not None
 
 
 def _check_at_least_one(setting: str, value: int | None) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 import jsii
 from aws_cdk import Annotations, Duration, Names
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -41,9 +44,14 @@ from multi_adapter_inference.capacity import (
 )
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import IContainer
+from multi_adapter_inference.data_capture import DataCapture
 from multi_adapter_inference.execution_role import ExecutionRole
+from multi_adapter_inference.instance_pool import InstancePool, InstancePools
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
+from multi_adapter_inference.metrics import INVOCATION_NAMESPACE
+from multi_adapter_inference.metrics_config import MetricsConfig
+from multi_adapter_inference.rolling_update import BatchSize, RollingUpdate
 from multi_adapter_inference.scaling import (
     DEFAULT_TARGET,
     DEFAULT_WAKE_COOLDOWN,
@@ -51,11 +59,18 @@ from multi_adapter_inference.scaling import (
     InstanceRange,
     ScalingTarget,
 )
+from multi_adapter_inference.scheduling import CopyScheduling
 
 VARIANT_NAME = "AllTraffic"
 """The one variant of an endpoint with inference components."""
 
 _NO_ROOM = "no-room-for-rolling-update"
+
+_ALARM_PERIOD = Duration.minutes(1)
+_LEAST_WAIT = Duration.minutes(2)
+
+# MlReservationArn in the botocore service model
+_RESERVATION_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:[a-z0-9\-]{1,14}/.")
 
 # Leaves 24 of the 63 characters of a component's name to the adapter's name, with two hyphens and the hash.
 _LONGEST_DEFAULT_PREFIX = 29
@@ -70,14 +85,23 @@ class MultiAdapterEndpoint(EndpointBase):
         The model, the container that runs it, and how many adapters it serves.
     instance_type:
         The type of the instances.
+    instance_pools:
+        Further types, in their order: instances are of the first one that has capacity. Default: none.
     instance_count:
         The number of instances. It is an error if the copies do not fit on them. Default: 1.
+    capacity_reservation_arn:
+        The ARN of an ML capacity reservation. Instances start in it, and nowhere else. Default: none.
     compute:
         What each copy of the base model takes of its instance.
     copy_count:
         The number of copies of the base model. Default: 1.
     startup:
-        How long a copy may take to start. Default: SageMaker's own limits.
+        How long instances and copies may take to start. Default: SageMaker's own limits.
+    scheduling:
+        On which instances copies are placed. Default: SageMaker's own choice.
+    data_caching:
+        Whether each instance keeps the model's files and the image, so that copies of a scale-out start
+        faster. Default: SageMaker's own choice.
     routing_strategy:
         Which copy answers a request. Default: the one with the fewest requests in progress.
     prefix_routing:
@@ -103,6 +127,12 @@ class MultiAdapterEndpoint(EndpointBase):
         The KMS key of the storage volumes, on instance types that have any. Default: a key of AWS.
     inference_ami_version:
         The image of the instances. Newer containers need a newer driver. Default: SageMaker's own.
+    metrics_config:
+        Which metrics are published, and how often. Default: the usual ones, each minute.
+    data_capture:
+        What is written of requests and answers to a bucket. Default: nothing.
+
+    docs/reference/properties.md has every property of the resources, and the argument for it.
 
     Example::
 
@@ -133,9 +163,13 @@ class MultiAdapterEndpoint(EndpointBase):
         lora: LoraServing,
         instance_type: InstanceType,
         compute: ComputeRequirements,
+        instance_pools: Sequence[InstancePool] = (),
         instance_count: int = 1,
+        capacity_reservation_arn: str | None = None,
         copy_count: int = 1,
         startup: StartupTimeouts | None = None,
+        scheduling: CopyScheduling | None = None,
+        data_caching: bool | None = None,
         routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,
         prefix_routing: PrefixRouting | None = None,
         artifact_sources: Sequence[ArtifactSource] = (),
@@ -148,37 +182,36 @@ class MultiAdapterEndpoint(EndpointBase):
         network_isolation: bool | None = None,
         encryption_key: kms.IKey | None = None,
         inference_ami_version: str | None = None,
+        metrics_config: MetricsConfig | None = None,
+        data_capture: DataCapture | None = None,
     ) -> None:
         super().__init__(scope, id)
         with error_context(self):
             _check_count("instance_count", instance_count)
             _check_count("copy_count", copy_count)
-            if network_isolation is None:
-                network_isolation = not base_model.needs_network
-            if network_isolation and base_model.needs_network:
-                raise ValueError(
-                    "'base_model' should be one that SageMaker downloads when 'network_isolation' is on, got"
-                    " one that the container downloads"
-                )
-            if encryption_key is not None and instance_type.local_storage:
-                raise ValueError(
-                    f"'encryption_key' should be left out for {instance_type.name}, whose storage is local"
-                    " and encrypted in hardware"
-                )
+            network_isolation = _isolation(network_isolation, base_model)
+            pools = InstancePools.of(instance_type, compute, instance_pools)
+            _check_key(encryption_key, pools)
+            _check_reservation(capacity_reservation_arn, pools)
             if vpc is None and (vpc_subnets is not None or security_groups):
                 raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
             check_prefix_routing(routing_strategy, prefix_routing)
-            room = _room_for_copies(compute, instance_type, instance_count, copy_count)
-            memory = memory_of_copy(base_model.shape, lora, container, compute, instance_type)
+            room = _room_for_copies(pools, instance_count, copy_count)
+            memories = [
+                memory_of_copy(base_model.shape, lora, container, each, type_) for type_, each in pools.pools
+            ]
 
         self.container = container
         self.lora = lora
         self.base_model_facts = base_model.facts
         self.artifact_sources = tuple(artifact_sources)
-        self._compute, self._instance_type = compute, instance_type
+        self._pools = pools
+        # How many copies may run, if synth knows it.
+        self._copies = None if holds_token(copy_count) else (copy_count, copy_count)
         self._scaling: CopyScaling | None = None
+        self._rolling_update: RollingUpdate | None = None
         self._hosting: Mapping[str, str | int] = {
-            "InstanceType": instance_type.name,
+            "InstanceType": pools.names,
             "InstanceCount": instance_count,
             "CopyCount": copy_count,
         }
@@ -203,23 +236,27 @@ class MultiAdapterEndpoint(EndpointBase):
         self.execution_role = (
             ExecutionRole.create(self, "Role") if role is None else ExecutionRole(self, role)
         )
-        self._grant_to_role(encryption_key)
+        self._grant_to_role(encryption_key, data_capture)
 
         bound = base_model.bind(self.execution_role)
         self._model = self._create_model(bound, container, network_isolation)
         model = self._model.resource
         endpoint = self._create_endpoint(
-            instance_type,
-            instance_count,
-            startup,
-            _routing(routing_strategy, prefix_routing),
+            self._variant(
+                instance_count,
+                capacity_reservation_arn,
+                startup,
+                _routing(routing_strategy, prefix_routing),
+                inference_ami_version,
+            ),
             encryption_key,
-            inference_ami_version,
             network_isolation,
+            metrics_config,
+            data_capture,
         )
         self.endpoint_name = endpoint.attr_endpoint_name
         self.endpoint_arn = endpoint.ref
-        base = self._create_base(model, compute, copy_count, startup)
+        base = self._create_base(model, copy_count, startup, scheduling, data_caching)
         self.base_component_arn = base.attr_inference_component_arn
         for resource in (model, endpoint, base):
             # Nobody pays for an instance while its model is still being copied.
@@ -235,17 +272,11 @@ class MultiAdapterEndpoint(EndpointBase):
             routing_strategy=routing_strategy,
             model_in_s3=bound.data_source is not None,
         )
-        warn_of_idle_accelerators(self, container, compute)
-        if memory is not None:
+        for (_, each), memory in zip(pools.pools, memories, strict=True):
+            warn_of_idle_accelerators(self, container, each)
             warn_of_small_cache(self, memory, container)
         if room is not None and copy_count in (room, 1):
-            Annotations.of(self).add_warning_v2(
-                f"multi-adapter-inference:{_NO_ROOM}",
-                "a change of the base model or its container may interrupt requests or find no capacity: it"
-                f" starts new copies, of at most half as many as there are, beside the old ones, and"
-                f" {copy_count} of the {room} that fit on {instance_count} x {instance_type.name} are in use;"
-                " give more copies and room for another one",
-            )
+            _warn_of_no_room(self, f"{copy_count} of the {room} that fit on {instance_count} x {pools.names}")
 
     @classmethod
     def from_endpoint_attributes(
@@ -407,12 +438,13 @@ class MultiAdapterEndpoint(EndpointBase):
             )
         if max_instances is not None:
             check_whole_number("max_instances", max_instances, at_least=1)
+        if self._rolling_update is not None:
+            self._rolling_update.check_copies(max(1, fewest), most)
+        self._copies = max(1, fewest), most
+        # The type that fits the fewest copies: SageMaker decides which one an instance has.
+        instance_type, compute = self._pools.scarcest
         instances = InstanceRange.for_copies(
-            fewest,
-            most,
-            max_instances=max_instances,
-            compute=self._compute,
-            instance_type=self._instance_type,
+            fewest, most, max_instances=max_instances, compute=compute, instance_type=instance_type
         )
         if not instances.fewest <= int(start_instances) <= instances.most:
             raise ValueError(
@@ -421,6 +453,88 @@ class MultiAdapterEndpoint(EndpointBase):
                 f" {start_instances}"
             )
         return instances
+
+    def roll_updates(
+        self,
+        *,
+        batch_size: BatchSize,
+        wait: Duration,
+        max_server_errors: int | None = None,
+        alarms: Sequence[cloudwatch.IAlarm] = (),
+        rollback_batch_size: BatchSize | None = None,
+        timeout: Duration | None = None,
+    ) -> None:
+        """Replace the copies a batch at a time when the base model, its container or its compute changes.
+
+        After each batch, SageMaker watches the alarms. If one rings, the old copies come back and the
+        deployment fails. An alarm that rings before the update ends it at once.
+
+        batch_size:
+            How many copies a batch has, at most half of them. A base model with one copy has batches of one.
+        wait:
+            How long the alarms are watched after each batch, at most an hour. Give more than an alarm needs
+            to ring.
+        max_server_errors:
+            How many requests to the base model or to adapters may fail with a 5XX code in a minute. One more
+            sets off an alarm that this makes, and needs a `wait` of 2 minutes. Default: no such alarm.
+        alarms:
+            Alarms of your own, at most ten with that one. Default: none.
+        rollback_batch_size:
+            How many old copies come back at a time. Default: all.
+        timeout:
+            How long the whole update may take, from 10 minutes to 8 hours. Default: SageMaker's own limit.
+
+        Example::
+
+            endpoint.roll_updates(
+                batch_size=BatchSize.percent(50), wait=Duration.minutes(10), max_server_errors=10
+            )
+        """
+        with error_context(self):
+            if max_server_errors is not None:
+                check_whole_number("max_server_errors", max_server_errors, at_least=0)
+                if wait.to_seconds() < _LEAST_WAIT.to_seconds():
+                    raise ValueError(
+                        "'wait' should be at least 2 minutes with 'max_server_errors', whose alarm counts a"
+                        f" minute, got {wait.to_human_string()}"
+                    )
+                alarms = [self._server_errors(max_server_errors), *alarms]
+            if self._rolling_update is not None:
+                raise ValueError("'roll_updates' should be called once, got a second call")
+            update = RollingUpdate(
+                batch_size=batch_size,
+                wait=wait,
+                alarms=alarms,
+                rollback_batch_size=rollback_batch_size,
+                timeout=timeout,
+            )
+            if self._copies is not None:
+                update.check_copies(*self._copies)
+        self._rolling_update = update
+        base = self.node.find_child("Base")
+        assert isinstance(base, sagemaker.CfnInferenceComponent)
+        base.deployment_config = update.resource
+        if alarms:
+            base.node.add_dependency(self.execution_role.watch_alarms(self, "AlarmPolicy", alarms))
+
+    def _server_errors(self, most: int) -> cloudwatch.Alarm:
+        """Alarm when more requests to any component fail: those to an adapter do not count for its base."""
+        return cloudwatch.Alarm(
+            self,
+            "UpdateAlarm",
+            metric=cloudwatch.Metric(
+                namespace=INVOCATION_NAMESPACE,
+                metric_name="Invocation5XXErrors",
+                dimensions_map={"EndpointName": self.endpoint_name, "VariantName": VARIANT_NAME},
+                statistic=cloudwatch.Stats.SUM,
+                period=_ALARM_PERIOD,
+            ),
+            alarm_description=f"Requests to {self.node.path} fail; an update of its base model is undone",
+            threshold=most,
+            evaluation_periods=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
 
     @property
     def role(self) -> iam.IRole:
@@ -456,7 +570,7 @@ class MultiAdapterEndpoint(EndpointBase):
             raise ValueError(f"'{self.node.path}' should have a 'vpc' to have connections, got None")
         return self._network.connections
 
-    def _grant_to_role(self, encryption_key: kms.IKey | None) -> None:
+    def _grant_to_role(self, encryption_key: kms.IKey | None, capture: DataCapture | None) -> None:
         self.execution_role.write_logs_and_metrics()
         for source in self.artifact_sources:
             self.execution_role.read_prefix(source.bucket, source.prefix)
@@ -464,6 +578,8 @@ class MultiAdapterEndpoint(EndpointBase):
             self.execution_role.attach_network_interfaces()
         if encryption_key is not None:
             self.execution_role.use_volume_key(encryption_key)
+        if capture is not None:
+            self.execution_role.write_prefix(capture.bucket, capture.folder, capture.encryption_key)
 
     def _create_model(
         self, bound: BoundModel, container: IContainer, network_isolation: bool
@@ -482,15 +598,42 @@ class MultiAdapterEndpoint(EndpointBase):
             network=None if self._network is None else self._network.settings,
         )
 
-    def _create_endpoint(
+    def _variant(
         self,
-        instance_type: InstanceType,
         instance_count: int,
+        capacity_reservation_arn: str | None,
         startup: StartupTimeouts,
         routing: sagemaker.CfnEndpointConfig.RoutingConfigProperty,
-        encryption_key: kms.IKey | None,
         inference_ami_version: str | None,
+    ) -> sagemaker.CfnEndpointConfig.ProductionVariantProperty:
+        cfn, pools = sagemaker.CfnEndpointConfig, self._pools
+        return cfn.ProductionVariantProperty(
+            # No model: the base model is an inference component.
+            variant_name=VARIANT_NAME,
+            # Pools replace the type (developer guide, "Deploy to multiple instance types").
+            instance_type=None if pools.several else pools.pools[0][0].name,
+            instance_pools=pools.resources if pools.several else None,
+            initial_instance_count=instance_count,
+            inference_ami_version=inference_ami_version,
+            model_data_download_timeout_in_seconds=_seconds(startup.model_download),
+            container_startup_health_check_timeout_in_seconds=_seconds(startup.container_health_check),
+            variant_instance_provision_timeout_in_seconds=_seconds(startup.instance_provision),
+            routing_config=routing,
+            capacity_reservation_config=None
+            if capacity_reservation_arn is None
+            else cfn.CapacityReservationConfigProperty(
+                capacity_reservation_preference="capacity-reservations-only",
+                ml_reservation_arn=capacity_reservation_arn,
+            ),
+        )
+
+    def _create_endpoint(
+        self,
+        variant: sagemaker.CfnEndpointConfig.ProductionVariantProperty,
+        encryption_key: kms.IKey | None,
         network_isolation: bool,
+        metrics_config: MetricsConfig | None,
+        data_capture: DataCapture | None,
     ) -> sagemaker.CfnEndpoint:
         network = None if self._network is None else self._network.settings
         config = sagemaker.CfnEndpointConfig(
@@ -498,72 +641,135 @@ class MultiAdapterEndpoint(EndpointBase):
             # Never a physical name: a change of nearly any property creates another configuration.
             "Config",
             execution_role_arn=self.role.role_arn,
-            production_variants=[
-                # No model: the base model is an inference component.
-                sagemaker.CfnEndpointConfig.ProductionVariantProperty(
-                    variant_name=VARIANT_NAME,
-                    instance_type=instance_type.name,
-                    initial_instance_count=instance_count,
-                    inference_ami_version=inference_ami_version,
-                    model_data_download_timeout_in_seconds=_seconds(startup.model_download),
-                    container_startup_health_check_timeout_in_seconds=_seconds(
-                        startup.container_health_check
-                    ),
-                    routing_config=routing,
-                )
-            ],
+            production_variants=[variant],
             kms_key_id=None if encryption_key is None else encryption_key.key_arn,
             enable_network_isolation=network_isolation or None,
             vpc_config=network and sagemaker.CfnEndpointConfig.VpcConfigProperty(**network),
+            metrics_config=None if metrics_config is None else metrics_config.resource,
+            data_capture_config=None if data_capture is None else data_capture.resource,
         )
         return sagemaker.CfnEndpoint(self, "Resource", endpoint_config_name=config.attr_endpoint_config_name)
 
     def _create_base(
         self,
         model: sagemaker.CfnModel,
-        compute: ComputeRequirements,
         copy_count: int,
         startup: StartupTimeouts,
+        scheduling: CopyScheduling | None,
+        data_caching: bool | None,
     ) -> sagemaker.CfnInferenceComponent:
-        cfn = sagemaker.CfnInferenceComponent
+        cfn, pools = sagemaker.CfnInferenceComponent, self._pools
+        shared = _Shared(
+            # A change of the container creates another model with another name. The new name updates the
+            # component.
+            model_name=model.attr_model_name,
+            startup_parameters=cfn.InferenceComponentStartupParametersProperty(
+                model_data_download_timeout_in_seconds=_seconds(startup.model_download),
+                container_startup_health_check_timeout_in_seconds=_seconds(startup.container_health_check),
+            )
+            if startup.of_copies
+            else None,
+            scheduling_config=None if scheduling is None else scheduling.resource,
+            data_cache_config=None
+            if data_caching is None
+            else cfn.InferenceComponentDataCacheConfigProperty(enable_caching=data_caching),
+        )
         base = cfn(
             self,
             "Base",
             inference_component_name=self.component_name,
             endpoint_name=self.endpoint_name,
             variant_name=VARIANT_NAME,
-            specification=cfn.InferenceComponentSpecificationProperty(
-                # A change of the container creates another model with another name. The new name updates the
-                # component.
-                model_name=model.attr_model_name,
-                compute_resource_requirements=cfn.InferenceComponentComputeResourceRequirementsProperty(
-                    min_memory_required_in_mb=compute.min_memory_mib,
-                    max_memory_required_in_mb=compute.max_memory_mib,
-                    number_of_accelerator_devices_required=compute.accelerators,
-                    number_of_cpu_cores_required=compute.cpu_cores,
-                ),
-                startup_parameters=None
-                if startup == StartupTimeouts()
-                else cfn.InferenceComponentStartupParametersProperty(
-                    model_data_download_timeout_in_seconds=_seconds(startup.model_download),
-                    container_startup_health_check_timeout_in_seconds=_seconds(
-                        startup.container_health_check
-                    ),
-                ),
+            specification=None
+            if pools.differ
+            else cfn.InferenceComponentSpecificationProperty(
+                compute_resource_requirements=_requirements(pools.pools[0][1]), **shared
             ),
+            specifications=[
+                cfn.InferenceComponentSpecificationForInstanceTypeProperty(
+                    instance_type=type_.name, compute_resource_requirements=_requirements(compute), **shared
+                )
+                for type_, compute in pools.pools
+            ]
+            if pools.differ
+            else None,
             runtime_config=cfn.InferenceComponentRuntimeConfigProperty(copy_count=copy_count),
         )
         replace_on_change(self, base, self.identity, VARIANT_NAME, self.component_name)
         return base
 
 
-def _room_for_copies(
-    compute: ComputeRequirements, instance_type: InstanceType, instance_count: int, copy_count: int
-) -> int | None:
-    """Return how many copies fit on the instances, or None if that is not known.
+class _Shared(TypedDict):
+    """What the base component's specifications have in common."""
+
+    model_name: str
+    startup_parameters: sagemaker.CfnInferenceComponent.InferenceComponentStartupParametersProperty | None
+    scheduling_config: sagemaker.CfnInferenceComponent.InferenceComponentSchedulingConfigProperty | None
+    data_cache_config: sagemaker.CfnInferenceComponent.InferenceComponentDataCacheConfigProperty | None
+
+
+def _requirements(
+    compute: ComputeRequirements,
+) -> sagemaker.CfnInferenceComponent.InferenceComponentComputeResourceRequirementsProperty:
+    return sagemaker.CfnInferenceComponent.InferenceComponentComputeResourceRequirementsProperty(
+        min_memory_required_in_mb=compute.min_memory_mib,
+        max_memory_required_in_mb=compute.max_memory_mib,
+        number_of_accelerator_devices_required=compute.accelerators,
+        number_of_cpu_cores_required=compute.cpu_cores,
+    )
+
+
+def _isolation(wanted: bool | None, base_model: BaseModel) -> bool:
+    """Return whether the containers have no network. Raises ValueError if the model needs one."""
+    if wanted and base_model.needs_network:
+        raise ValueError(
+            "'base_model' should be one that SageMaker downloads when 'network_isolation' is on, got one that"
+            " the container downloads"
+        )
+    return not base_model.needs_network if wanted is None else wanted
+
+
+def _check_key(encryption_key: kms.IKey | None, pools: InstancePools) -> None:
+    """Raise ValueError for a key that the storage of an instance does not take."""
+    local = next((type_.name for type_, _ in pools.pools if type_.local_storage), None)
+    if encryption_key is not None and local is not None:
+        raise ValueError(
+            f"'encryption_key' should be left out for {local}, whose storage is local and encrypted in"
+            " hardware"
+        )
+
+
+def _check_reservation(arn: str | None, pools: InstancePools) -> None:
+    """Raise ValueError for a reservation that contradicts the instance types, or for no ARN of one."""
+    if arn is None:
+        return
+    if pools.several:
+        raise ValueError(
+            "'instance_pools' should be left out with 'capacity_reservation_arn': instances start in the"
+            f" reservation and nowhere else, got {pools.pools[1][0].name}"
+        )
+    if not holds_token(arn) and not _RESERVATION_ARN.match(arn):
+        raise ValueError(
+            "'capacity_reservation_arn' should be one such as"
+            f" 'arn:aws:sagemaker:us-east-1:111122223333:training-plan/…', got {arn!r}"
+        )
+
+
+def _warn_of_no_room(scope: Construct, used: str) -> None:
+    Annotations.of(scope).add_warning_v2(
+        f"multi-adapter-inference:{_NO_ROOM}",
+        "a change of the base model or its container may interrupt requests or find no capacity: it"
+        f" starts new copies, of at most half as many as there are, beside the old ones, and {used} are in"
+        " use; give more copies and room for another one",
+    )
+
+
+def _room_for_copies(pools: InstancePools, instance_count: int, copy_count: int) -> int | None:
+    """Return how many copies fit on the instances, whatever their type, or None if that is not known.
 
     Raises ValueError if `copy_count` is higher.
     """
+    instance_type, compute = pools.scarcest
     per_instance = compute.copies_on(instance_type)
     if per_instance is None or holds_token(instance_count) or holds_token(copy_count):
         return None

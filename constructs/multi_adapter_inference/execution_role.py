@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import ArnFormat, FileAssetLocation, Names
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -155,6 +158,27 @@ class ExecutionRole:
         )
         condition = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
         self._allow(allow(["kms:CreateGrant"], key.key_arn, conditions=condition))
+
+    def write_prefix(self, bucket: s3.IBucket, prefix: str, key: kms.IKey | None) -> None:
+        """Let the role write objects of `bucket` whose keys begin with `prefix`, encrypted with `key`."""
+        objects = bucket.arn_for_objects(f"{prefix}*")
+        self._allow(allow(["s3:PutObject"], objects))
+        for used in filter(None, {key, bucket.encryption_key}):
+            used.grant(self.policy, "kms:Decrypt", "kms:GenerateDataKey")
+        self._acknowledge_wildcard(objects, "SageMaker names each object by the time of a request")
+
+    def watch_alarms(self, scope: Construct, id: str, alarms: Sequence[cloudwatch.IAlarm]) -> iam.Policy:
+        """Let the role read the state of alarms, and return the policy.
+
+        An update with alarms needs it (developer guide, "Auto-Rollback Configuration"). It is no part of the
+        other policy, which the endpoint waits for: an alarm may be on a metric of the endpoint.
+        """
+        name = Names.unique_resource_name(scope, max_length=_LONGEST_POLICY_NAME - 7, separator="-")
+        policy = iam.Policy(scope, id, policy_name=f"{name}-Alarms")
+        self.role.attach_inline_policy(policy)
+        arns = [alarm.alarm_arn for alarm in alarms]
+        policy.add_statements(policy_statement(allow(["cloudwatch:DescribeAlarms"], *arns)))
+        return policy
 
     def _allow(self, *statements: Statement) -> None:
         self.policy.add_statements(*map(policy_statement, statements))

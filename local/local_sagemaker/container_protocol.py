@@ -18,6 +18,9 @@ NO_PREFIX_CACHING = "--no-enable-prefix-caching"
 """vLLM's flag. [V djl-serving] Some releases of LMI drop the value "false" of an option, and pass any other
 value on as a flag of its own. So the flag can be the value of LMI's variable."""
 
+RUNTIME_LORA = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+"""The variable without which vLLM has no paths to register adapters."""
+
 _PREFIX_CACHING = "OPTION_ENABLE_PREFIX_CACHING"
 
 
@@ -36,6 +39,7 @@ class ContainerVariables:
     max_batch_size: int | None = None
     max_model_len: int | None = None
     prefix_caching: bool | None = None
+    runtime_lora: bool | None = None
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
@@ -48,6 +52,8 @@ class ContainerVariables:
             max_batch_size=_number(environment, "OPTION_MAX_ROLLING_BATCH_SIZE", "SM_VLLM_MAX_NUM_SEQS"),
             max_model_len=_number(environment, "OPTION_MAX_MODEL_LEN", "SM_VLLM_MAX_MODEL_LEN"),
             prefix_caching=_prefix_caching(environment),
+            # [V vLLM, envs.py] Anything but these means no.
+            runtime_lora=environment.get(RUNTIME_LORA, "").strip().lower() in ("1", "true"),
         )
 
 

@@ -67,6 +67,11 @@ class Settings:
     one_write_per_base: bool = False
     # [V seed] Deleting the base deletes its adapters (`cascade`); [T Terraform, Hugging Face] or is refused.
     base_delete: Literal["cascade", "refuse"] = "cascade"
+    # [V Terraform] VariantName, and so perhaps RuntimeConfig, are not for adapters (`refused`). [tried] AWS's
+    # own SageMaker SDK v2 always sends both, so they may have no effect (`ignored`).
+    adapter_with_base_members: Literal["ignored", "refused"] = "ignored"
+    # [I] The share of an instance's memory that no copy gets: no source says what the service itself keeps.
+    instance_memory_kept: float = 0.0
     # [I] No source says whether adapters are on copies that scaling or a base update adds.
     adapters_on_new_copies: Literal["registered", "lost"] = "registered"
     # [V docs] A base update rolls in batches on newly provisioned capacity, [I] or needs spare room.
@@ -97,6 +102,9 @@ class Settings:
     # [I] Whether InvocationsPerCopy is 0 or has no value while nobody invokes. The guide on scaling to zero
     # tracks it, and would not reach zero without a value.
     idle_invocations: Literal["zero", "none"] = "zero"
+    # [T] Whether managed scaling may go to no instance (MinInstanceCount 0): one region refuses it. Neither
+    # profile does, since nothing could scale to zero then.
+    scale_to_zero: Literal["accepted", "refused"] = "accepted"
     # [T] How long an instance stays without copies before managed scaling removes it: 10 to 12 minutes.
     managed_scale_in_seconds: float = 600.0
     # [V schema, write-only] A template's CopyCount fights with scaling. [I] CloudFormation may send it with
@@ -213,6 +221,8 @@ PROFILES: dict[Profile, Settings] = {
         update_gap_seconds=0.5,
         one_write_per_base=True,
         base_delete="refuse",
+        adapter_with_base_members="refused",
+        instance_memory_kept=0.1,
         adapters_on_new_copies="lost",
         base_update_room="spare",
         failure_reason_stays=True,

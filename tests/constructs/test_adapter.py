@@ -267,7 +267,7 @@ def test_an_id_that_the_endpoint_uses_itself_is_an_error(
 def test_an_id_that_the_endpoint_would_use_in_a_vpc_is_an_error_without_one(
     endpoint: MultiAdapterEndpoint, artifact: AdapterArtifact
 ) -> None:
-    with pytest.raises(ValueError, match=r"none of Base, Config, .*SecurityGroup, .*, got 'SecurityGroup'"):
+    with pytest.raises(ValueError, match=r"none of AlarmPolicy, .*SecurityGroup, .*, got 'SecurityGroup'"):
         endpoint.add_adapter("SecurityGroup", artifact=artifact)
 
 

@@ -1498,7 +1498,7 @@ def test_a_fleet_may_be_added_to_its_endpoint_as_adapters_are(
 @pytest.mark.parametrize(
     ("id", "message"),
     [
-        ("Base", "'id' of a fleet should be none of Base, .* got 'Base'"),
+        ("Base", "'id' of a fleet should be none of AlarmPolicy, Base, .* got 'Base'"),
         ("Tenants", "a fleet should have an id of its own, got 'Tenants' for 'Stack/Llm/Tenants'"),
     ],
 )

@@ -16,13 +16,19 @@ from typing import Any
 import aws_cdk as cdk
 
 from local_sagemaker.server import LocalCloud
-from multi_adapter_inference import IMultiAdapterEndpoint, LmiContainer, LmiVersion, MultiAdapterEndpoint
+from multi_adapter_inference import (
+    BatchSize,
+    IMultiAdapterEndpoint,
+    LmiContainer,
+    LmiVersion,
+    MultiAdapterEndpoint,
+)
 from tests.integration.by_hand import client, prompts
 from tests.integration.fleet_stack import FleetStack
 
 
 class ScaledStack(FleetStack):
-    """A stack whose endpoint has `auto_scale_copies` with these settings."""
+    """A stack whose endpoint has `auto_scale_copies` with these settings, and rolls copy by copy."""
 
     def __init__(self, cloud: LocalCloud, folder: Path, **scaling: Any) -> None:
         super().__init__(cloud, folder)
@@ -33,6 +39,7 @@ class ScaledStack(FleetStack):
         endpoint = super()._endpoint(stack)
         assert isinstance(endpoint, MultiAdapterEndpoint)
         endpoint.auto_scale_copies(**self.scaling)
+        endpoint.roll_updates(batch_size=BatchSize.copies(1), wait=cdk.Duration.seconds(1))
         return endpoint
 
     def change_container(self, value: str) -> None:

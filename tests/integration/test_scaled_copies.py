@@ -11,7 +11,7 @@ import pytest
 
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import ScalingTarget
-from tests.integration.by_hand import changed_settings
+from tests.integration.by_hand import changed_settings, client
 from tests.integration.fleet_stack import Deployment, Fleet
 from tests.integration.scaled_stack import ScaledStack
 from tests.nightly import long, scaled_time
@@ -62,6 +62,11 @@ def test_update_of_the_base_after_a_scale_out_keeps_the_copies(
         updated = stack.update(FLEETS)
     assert updated.status == "UPDATE_COMPLETE", updated.reason
     assert stack.copies_of(base) == (3, 3)
+    described = client(cloud, "sagemaker").describe_inference_component(InferenceComponentName=base)
+    assert described["LastDeploymentConfig"]["RollingUpdatePolicy"] == {
+        "MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1},
+        "WaitIntervalInSeconds": 1,
+    }
     assert stack.wrong("Tenants", deployed.outputs["EndpointName"], ADAPTERS) == {}
 
 

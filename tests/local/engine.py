@@ -3,7 +3,8 @@
 It speaks the container protocol, starts at once, and does what a real server does not when told to: a
 body {"status": 503} gets that status, {"seconds": 0.2} after that time, {"parts": ["a", "b"]} in parts,
 and {"break": true} breaks off after the first part. It dies of an adapter with the name "deadly".
-In a chat, `model` names the adapter if the header does not.
+In a chat, `model` names the adapter if the header does not. With WITHOUT_ADAPTERS in its environment, it has
+no path to register adapters, in the words of vLLM's web framework.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         url = urlsplit(self.path)
+        if url.path == "/adapters" and "WITHOUT_ADAPTERS" in os.environ:
+            self.answer(404, {"detail": "Not Found"})
+            return
         if url.path == "/adapters":
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
             content = Path(query["src"], "adapter.txt")

@@ -127,7 +127,7 @@ class FakeHosting:
 
     async def fetch_model(self, container: dict[str, Any], role: str) -> Path:
         assert role == ROLE
-        return Path("model", container["Environment"].get("VERSION", "1"))
+        return Path("model", container.get("Environment", {}).get("VERSION", "1"))
 
     async def fetch_adapter(self, url: str, role: str) -> Path:
         assert role == ROLE
@@ -157,6 +157,10 @@ class FakeTelemetry:
         self.metrics: list[tuple[str, str, dict[str, str], float, str]] = []
         self.logs: dict[tuple[str, str], list[str]] = {}
         self.events: list[tuple[str, dict[str, Any], str]] = []
+        self.alarms: dict[str, str] = {}
+
+    def alarm_state(self, name: str) -> str | None:
+        return self.alarms.get(name)
 
     def metric(
         self, namespace: str, name: str, dimensions: Mapping[str, str], value: float, unit: str = "None"
@@ -260,26 +264,42 @@ class World:
         self.pass_time(1)
 
     def create_base(
-        self, name: str = "base", *, endpoint: str = "endpoint", copies: int = 1, accelerators: int = 4
+        self,
+        name: str = "base",
+        *,
+        endpoint: str = "endpoint",
+        copies: int = 1,
+        accelerators: int = 4,
+        compute: Mapping[str, float] | None = None,
     ) -> None:
-        compute = {"MinMemoryRequiredInMb": 1024, "NumberOfAcceleratorDevicesRequired": accelerators}
+        needed = {"MinMemoryRequiredInMb": 1024, "NumberOfAcceleratorDevicesRequired": accelerators}
         self.call(
             "CreateInferenceComponent",
             InferenceComponentName=name,
             EndpointName=endpoint,
             VariantName="AllTraffic",
-            Specification={"ModelName": "model", "ComputeResourceRequirements": compute},
+            Specification={
+                "ModelName": "model",
+                "ComputeResourceRequirements": {**needed, **(compute or {})},
+            },
             RuntimeConfig={"CopyCount": copies},
         )
 
     def create_adapter(
-        self, name: str, *, artifact: str | None = None, base: str = "base", endpoint: str = "endpoint"
+        self,
+        name: str,
+        *,
+        artifact: str | None = None,
+        base: str = "base",
+        endpoint: str = "endpoint",
+        **more: Any,
     ) -> None:
         self.call(
             "CreateInferenceComponent",
             InferenceComponentName=name,
             EndpointName=endpoint,
             Specification=adapter_specification(artifact or name, base),
+            **more,
         )
 
     def update_adapter(self, name: str, artifact: str) -> None:

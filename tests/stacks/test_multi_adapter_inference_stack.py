@@ -235,8 +235,37 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Template:
     folder = tmp_path_factory.mktemp("closed")
     path = folder / "closed.toml"
     path.write_text(
-        (ENVIRONMENTS / "dev.toml").read_text()
+        (ENVIRONMENTS / "dev.toml")
+        .read_text()
+        .replace(
+            "[copies]",
+            '[copies]\nplacement = "SPREAD"\nmax_zone_imbalance = 1\ndata_caching = true',
+        )
+        .replace("[endpoint]", "[endpoint]\nprovision_timeout_seconds = 1200")
         + """
+[[endpoint.instance_pools]]
+instance_type = "ml.g6e.12xlarge"
+accelerators = 2
+min_memory_mib = 20000
+
+[endpoint.metrics]
+enhanced = true
+publish_every_seconds = 10
+
+[endpoint.data_capture]
+bucket = "amzn-s3-demo-bucket-llm-dev"
+prefix = "captured/"
+sampling_percent = 5
+mode = "Input"
+
+[copies.rolling_update]
+batch_copies = 1
+wait_seconds = 300
+max_server_errors = 10
+alarm_names = ["Latency"]
+rollback_percent = 100
+timeout_seconds = 7200
+
 [network]
 vpc = "vpc-0a1b2c3d"
 subnets = ["subnet-0a1b2c3d", "subnet-1a1b2c3d"]
@@ -337,6 +366,71 @@ def test_copies_follow_the_load_as_the_file_says(closed: Template) -> None:
     )
     closed.has_resource_properties(
         "AWS::ApplicationAutoScaling::ScalingPolicy", {"StepScalingPolicyConfiguration": {"Cooldown": 600}}
+    )
+
+
+def test_updates_roll_as_the_file_says(closed: Template) -> None:
+    (alarm,) = [name for name in closed.find_resources("AWS::CloudWatch::Alarm") if "UpdateAlarm" in name]
+    closed.has_resource_properties(
+        "AWS::SageMaker::InferenceComponent",
+        {
+            "DeploymentConfig": {
+                "RollingUpdatePolicy": {
+                    "MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1},
+                    "WaitIntervalInSeconds": 300,
+                    "RollbackMaximumBatchSize": {"Type": "CAPACITY_PERCENT", "Value": 100},
+                    "MaximumExecutionTimeoutInSeconds": 7200,
+                },
+                "AutoRollbackConfiguration": {
+                    "Alarms": [{"AlarmName": {"Ref": alarm}}, {"AlarmName": "Latency"}]
+                },
+            }
+        },
+    )
+
+
+def test_instances_metrics_and_captured_data_are_those_of_the_file(closed: Template) -> None:
+    closed.has_resource_properties(
+        "AWS::SageMaker::EndpointConfig",
+        {
+            "ProductionVariants": [
+                Match.object_like(
+                    {
+                        "InstancePools": [
+                            {"InstanceType": "ml.g6e.xlarge", "Priority": 1},
+                            {"InstanceType": "ml.g6e.12xlarge", "Priority": 2},
+                        ],
+                        "VariantInstanceProvisionTimeoutInSeconds": 1200,
+                    }
+                )
+            ],
+            "MetricsConfig": {"EnableEnhancedMetrics": True, "MetricPublishFrequencyInSeconds": 10},
+            "DataCaptureConfig": Match.object_like(
+                {
+                    "DestinationS3Uri": "s3://amzn-s3-demo-bucket-llm-dev/captured/",
+                    "InitialSamplingPercentage": 5,
+                    "CaptureOptions": [{"CaptureMode": "Input"}],
+                }
+            ),
+        },
+    )
+    closed.has_resource_properties(
+        "AWS::SageMaker::InferenceComponent",
+        {
+            "Specifications": [
+                Match.object_like(
+                    {
+                        "InstanceType": instance_type,
+                        "ComputeResourceRequirements": Match.object_like(
+                            {"NumberOfAcceleratorDevicesRequired": accelerators}
+                        ),
+                        "DataCacheConfig": {"EnableCaching": True},
+                        "SchedulingConfig": Match.object_like({"PlacementStrategy": "SPREAD"}),
+                    }
+                )
+                for instance_type, accelerators in (("ml.g6e.xlarge", 1), ("ml.g6e.12xlarge", 2))
+            ]
+        },
     )
 
 

@@ -5,7 +5,7 @@ model, and DescribeModel the image. An embedded cloud only stores the image that
 really runs in a header of DescribeInferenceComponent's answer, which AWS does not have.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -51,10 +51,12 @@ class BaseContainer:
         """Describe what runs a base, or the base of an adapter. Raises ClientError for unknown names."""
         client = account.client("sagemaker")
         found = client.describe_inference_component(InferenceComponentName=component)
-        base = found["Specification"].get("BaseInferenceComponentName")
+        base = found.get("Specification", {}).get("BaseInferenceComponentName")
         if base is not None:
             component, found = base, client.describe_inference_component(InferenceComponentName=base)
-        specification = found["Specification"]
+        # A base on several instance types has a specification for each, with the same container.
+        specifications: Sequence[Any] = found.get("Specifications", ())
+        specification: Any = found.get("Specification") or next(iter(specifications), {})
         container = _container(client, specification)
         image = container.get("Image") or _deployed_image(specification)
         reported = found["ResponseMetadata"].get("HTTPHeaders", {}).get(_ENGINE_HEADER)

@@ -46,8 +46,10 @@ def lora_limits(account: Account, base: str) -> LoraLimits | None:
     The variables of its container say it, those of the component or of its model.
     """
     client = account.client("sagemaker")
-    specification: dict[str, Any] = client.describe_inference_component(InferenceComponentName=base).get(
-        "Specification", {}
+    found = client.describe_inference_component(InferenceComponentName=base)
+    # A base on several instance types has a specification for each.
+    specification: dict[str, Any] = found.get("Specification") or next(
+        iter(found.get("Specifications", ())), {}
     )
     variables = dict(specification.get("Container", {}).get("Environment", {}))
     if (model := specification.get("ModelName")) is not None:

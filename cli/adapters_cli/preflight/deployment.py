@@ -71,6 +71,12 @@ class Deployment:
         )
 
     @property
+    def instance_types(self) -> list[str]:
+        """The instance types of the endpoint, the first choice first."""
+        endpoint = self.environment.endpoint
+        return [endpoint.instance_type, *(pool.instance_type for pool in endpoint.instance_pools)]
+
+    @property
     def most_instances(self) -> int:
         """The most instances that the endpoint may have, also after a scale-out."""
         endpoint, scaling = self.environment.endpoint, self.environment.scaling

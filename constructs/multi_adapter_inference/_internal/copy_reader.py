@@ -83,6 +83,7 @@ class _Updates:
         base = self._base
         return {
             "Specification": base.specification,
+            "Specifications": base.specifications,
             "DeploymentConfig": base.deployment_config,
             "Tags": base.cdk_tag_manager.render_tags(),
         }

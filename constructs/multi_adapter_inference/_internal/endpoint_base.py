@@ -26,7 +26,19 @@ from multi_adapter_inference.metrics import ComponentMetrics
 
 # The ids of an endpoint's own children. Its adapters are children as well, so their logical ids are short.
 _OWN_IDS = frozenset(
-    {"Base", "Config", "HubModel", "Model", "Policy", "Resource", "Role", "Scaling", "SecurityGroup"}
+    {
+        "AlarmPolicy",
+        "Base",
+        "Config",
+        "HubModel",
+        "Model",
+        "Policy",
+        "Resource",
+        "Role",
+        "Scaling",
+        "SecurityGroup",
+        "UpdateAlarm",
+    }
 )
 
 

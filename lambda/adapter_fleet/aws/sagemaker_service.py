@@ -129,8 +129,9 @@ class SageMakerService:
         """Describe a base component."""
         with self._call("DescribeInferenceComponent"):
             found: Any = self._sagemaker.describe_inference_component(InferenceComponentName=base)
-        specification = found.get("Specification", {})
-        runs = [specification.get("ModelName"), specification.get("Container")]
+        # A base on several instance types has a specification for each.
+        specifications = found.get("Specifications") or [found.get("Specification", {})]
+        runs = [part for one in specifications for part in (one.get("ModelName"), one.get("Container"))]
         version = hashlib.sha256(json.dumps(runs, sort_keys=True, default=str).encode()).hexdigest()[:16]
         return ObservedBase(live=_observed(found), version=version, copies=_copies(found))
 

@@ -12,10 +12,12 @@ from adapter_fleet.common.validators import check_whole_number
 from adapter_fleet.documents.schema import known_or_meant
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.serving.capture_mode import CaptureMode
 from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.instance_types import check_instance_type
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.placement_strategy import PlacementStrategy
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy, check_prefix_routing
 from adapter_fleet.serving.scaling_metric import DEFAULT_CONCURRENT_REQUESTS, ScalingMetric
@@ -155,23 +157,96 @@ class InstanceTable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InstancePoolTable:
+    """`[[endpoint.instance_pools]]`: a further instance type, and what a copy takes there.
+
+    Without `min_memory_mib`, a copy takes what `[copies]` says.
+    """
+
+    instance_type: str
+    accelerators: int | None = None
+    cpu_cores: float | None = None
+    min_memory_mib: int | None = None
+    max_memory_mib: int | None = None
+
+    def __post_init__(self) -> None:
+        check_instance_type("instance_type", self.instance_type)
+        for setting in ("accelerators", "cpu_cores", "max_memory_mib"):
+            _check_goes_with(setting, getattr(self, setting), min_memory_mib=self.min_memory_mib)
+        _check_positive(self, "accelerators", "cpu_cores", "min_memory_mib", "max_memory_mib")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsTable:
+    """`[endpoint.metrics]`: which metrics the endpoint publishes, and how often."""
+
+    enhanced: bool = False
+    detailed_observability: bool = False
+    publish_every_seconds: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCaptureTable:
+    """`[endpoint.data_capture]`: what is written of requests and answers to a bucket."""
+
+    bucket: str
+    prefix: str = ""
+    sampling_percent: int
+    mode: CaptureMode = CaptureMode.INPUT_AND_OUTPUT
+
+    def __post_init__(self) -> None:
+        _check_buckets(self, "bucket")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndpointTable:
     """`[endpoint]`: the endpoint's instances and the names of its components."""
 
     instance_type: str
     instance_count: int = 1
     instance: InstanceTable | None = None
+    instance_pools: list[InstancePoolTable] = field(default_factory=list)
+    capacity_reservation_arn: str | None = None
+    provision_timeout_seconds: int | None = None
+    metrics: MetricsTable | None = None
+    data_capture: DataCaptureTable | None = None
     network_isolation: bool | None = None
     routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS
     prefix_routing: PrefixRouting | None = None
     component_prefix: str | None = None
 
     def __post_init__(self) -> None:
-        _check_positive(self, "instance_count")
+        _check_positive(self, "instance_count", "provision_timeout_seconds")
         check_prefix_routing(self.routing_strategy, self.prefix_routing)
-        _check_filled(self, "component_prefix")
+        _check_filled(self, "component_prefix", "capacity_reservation_arn")
         if self.instance is None:
             check_instance_type("instance_type", self.instance_type)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RollingUpdateTable:
+    """`[copies.rolling_update]`: how a change of the base model replaces its copies, and what undoes it.
+
+    `alarm_names` are alarms of the account and region.
+    """
+
+    batch_percent: int | None = None
+    batch_copies: int | None = None
+    wait_seconds: int
+    max_server_errors: int | None = None
+    alarm_names: list[str] = field(default_factory=list)
+    rollback_percent: int | None = None
+    rollback_copies: int | None = None
+    timeout_seconds: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_one_of(batch_percent=self.batch_percent, batch_copies=self.batch_copies)
+        if self.rollback_percent is not None and self.rollback_copies is not None:
+            raise ValueError("one of rollback_percent, rollback_copies may be given, got both")
+        _check_positive(
+            self, "batch_percent", "batch_copies", "rollback_percent", "rollback_copies", "timeout_seconds"
+        )
+        check_whole_number("wait_seconds", self.wait_seconds, at_least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,9 +260,23 @@ class CopiesTable:
     max_memory_mib: int | None = None
     model_download_timeout_seconds: int | None = None
     health_check_timeout_seconds: int | None = None
+    placement: PlacementStrategy | None = None
+    max_zone_imbalance: int | None = None
+    data_caching: bool | None = None
+    rolling_update: RollingUpdateTable | None = None
 
     def __post_init__(self) -> None:
-        _check_positive(self, *(setting.name for setting in fields(self)))
+        _check_positive(
+            self,
+            "count",
+            "accelerators",
+            "cpu_cores",
+            "min_memory_mib",
+            "max_memory_mib",
+            "model_download_timeout_seconds",
+            "health_check_timeout_seconds",
+        )
+        _check_goes_with("max_zone_imbalance", self.max_zone_imbalance, placement=self.placement)
 
 
 @dataclass(frozen=True, kw_only=True)

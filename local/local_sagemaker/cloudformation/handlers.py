@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.05
 _BACKOFF_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2, *(6.4,) * 5)
 
 # Matches the refusal of a call while the resource, or one that shares its base, is changing.
-_IN_TRANSITION = re.compile(r" while .* is in (state|status) ")
+_IN_TRANSITION = re.compile(r" while .* is in (state|status) | in-progress ")
 
 
 class HandlerError(Exception):
@@ -55,17 +55,34 @@ class Handlers:
 
     def create(self, logical_id: str, properties: Properties, stack: str) -> Provisioned:
         """Create a resource and wait until it is stable; a failed one is deleted, as in a rollback."""
+        self._refuse_api_only(logical_id, properties)
         return self._run(self._create(self._plane(), logical_id, properties, stack))
 
     def update(self, physical_id: str, old: Properties, new: Properties, stack: str) -> Provisioned:
         """Update in place and wait until it is stable; HandlerError with the service's FailureReason."""
         del stack
+        self._refuse_api_only(physical_id, new)
         return self._run(self._update(self._plane(), physical_id, old, new))
 
     def delete(self, physical_id: str, properties: Properties) -> None:
         """Delete and wait; a missing resource counts as deleted."""
         del properties
         self._run(self._delete(self._plane(), physical_id))
+
+    def _refuse_api_only(self, resource: str, properties: Properties) -> None:
+        """Raise HandlerError for a property that the schema does not have [T, the words as users quote them].
+
+        What the API does not have either, its own validation refuses.
+        """
+        for path in self._type.api_only:
+            *parents, name = path.split(".")
+            if _has(properties, [*parents, name]):
+                place = "/".join(("#", *parents))
+                raise HandlerError(
+                    f"Properties validation failed for resource {resource} with message: [{place}: extraneous"
+                    f" key [{name}] is not permitted]",
+                    "InvalidRequest",
+                )
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:
@@ -147,7 +164,7 @@ class Handlers:
 
     def _copies(self, new: Properties) -> Properties:
         """The copies that the template of a base wants."""
-        if "RuntimeConfig" not in new or "BaseInferenceComponentName" in new["Specification"]:
+        if "RuntimeConfig" not in new or "BaseInferenceComponentName" in new.get("Specification", {}):
             return {}
         return coerce_request(f"Update{self._type.kind}", {"RuntimeConfig": new["RuntimeConfig"]})
 
@@ -215,20 +232,33 @@ class Handlers:
 
 _HANDLER_CODES = {
     "ValidationException": "InvalidRequest",
+    "SerializationException": "InvalidRequest",
     "ResourceLimitExceeded": "ServiceLimitExceeded",
     "ThrottlingException": "Throttling",
 }
+
+
+def _has(value: Any, names: list[str]) -> bool:
+    """Whether there is something at a path; of a list, in any of its items."""
+    if isinstance(value, list):
+        return any(_has(item, names) for item in value)
+    if not names:
+        return True
+    return isinstance(value, dict) and names[0] in value and _has(value[names[0]], names[1:])
 
 
 def _is_deployed(request: Properties, described: Properties) -> bool:
     """Whether a component matches an update request."""
     copies = request.get("RuntimeConfig", {}).get("CopyCount")
     scaled = copies is None or copies == described["RuntimeConfig"]["DesiredCopyCount"]
-    return scaled and _is_subset(request.get("Specification", {}), described["Specification"])
+    sent = request.keys() & {"Specification", "Specifications"}
+    return scaled and all(_is_subset(request[key], described.get(key)) for key in sent)
 
 
 def _is_subset(wanted: Any, actual: Any) -> bool:
     """Whether every member of an update request has the same value in a description."""
+    if isinstance(wanted, list) and isinstance(actual, list):
+        return len(wanted) == len(actual) and all(map(_is_subset, wanted, actual))
     if not isinstance(wanted, dict) or not isinstance(actual, dict):
         return bool(wanted == actual)
     expected = dict(wanted)

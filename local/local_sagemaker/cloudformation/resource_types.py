@@ -16,6 +16,8 @@ class ResourceType:
     arn_kind is the part of the ARN before the name. A change of a create_only property replaces the resource.
     A change of a not_updatable property fails: the schema of inference components has no create-only
     properties, and their API cannot change these. only_on_update properties are parameters of updates only.
+    read_only properties are attributes beside the name and the ARN.
+    api_only are paths of parameters that the schema does not have.
     """
 
     kind: str
@@ -24,6 +26,8 @@ class ResourceType:
     has_status: bool = False
     only_on_update: tuple[str, ...] = ()
     not_updatable: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
+    api_only: tuple[str, ...] = ()
 
     @property
     def cloudformation_type(self) -> str:
@@ -53,6 +57,17 @@ MODEL = ResourceType(
         "PrimaryContainer",
         "VpcConfig",
     ),
+    api_only=tuple(
+        f"{container}.{member}"
+        for container in ("Containers", "PrimaryContainer")
+        for member in (
+            "AdditionalModelDataSources",
+            "ContainerMetricsConfig",
+            "ModelDataSource.S3DataSource.ETag",
+            "ModelDataSource.S3DataSource.ManifestEtag",
+            "ModelDataSource.S3DataSource.ManifestS3Uri",
+        )
+    ),
 )
 ENDPOINT_CONFIG = ResourceType(
     "EndpointConfig",
@@ -69,6 +84,11 @@ ENDPOINT_CONFIG = ResourceType(
         "ProductionVariants",
         "ShadowProductionVariants",
         "VpcConfig",
+    ),
+    api_only=(
+        "CrossRegionTrafficConfig",
+        "ProductionVariants.AcceleratorPartitionLayouts",
+        "ShadowProductionVariants.AcceleratorPartitionLayouts",
     ),
 )
 ENDPOINT = ResourceType(
@@ -89,5 +109,18 @@ INFERENCE_COMPONENT = ResourceType(
     has_status=True,
     only_on_update=("DeploymentConfig",),
     not_updatable=("InferenceComponentName", "EndpointName", "VariantName"),
+    read_only=(
+        "CreationTime",
+        "EndpointArn",
+        "FailureReason",
+        "InferenceComponentStatus",
+        "LastModifiedTime",
+    ),
+    api_only=(
+        "Specification.ComputeResourceRequirements.AcceleratorPartitionType",
+        "Specification.InstanceType",
+        "Specifications.BaseInferenceComponentName",
+        "Specifications.ComputeResourceRequirements.AcceleratorPartitionType",
+    ),
 )
 RESOURCE_TYPES = (MODEL, ENDPOINT_CONFIG, ENDPOINT, INFERENCE_COMPONENT)

@@ -1,32 +1,56 @@
-"""Places copies of base components on the instances of a variant, by the accelerators that they need."""
+"""Places copies of base components on the instances of a variant, by what each copy reserves."""
 
 import math
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from local_sagemaker.errors import HostingError
 
-# The index of a copy's instance, and the accelerators that the copy takes there.
-Placement = tuple[int, float]
 
-# Accelerators of the instance types for multi-adapter endpoints [V, EC2's pages].
-_ACCELERATORS = {
-    **dict.fromkeys(("g4dn.xlarge", "g4dn.2xlarge", "g4dn.4xlarge", "g4dn.8xlarge", "g4dn.16xlarge"), 1),
-    "g4dn.12xlarge": 4,
-    **{
-        f"{family}.{size}": count
-        for family in ("g5", "g6", "g6e")
-        for size, count in {
-            **dict.fromkeys(("xlarge", "2xlarge", "4xlarge", "8xlarge", "16xlarge"), 1),
-            **dict.fromkeys(("12xlarge", "24xlarge"), 4),
-            "48xlarge": 8,
-        }.items()
-    },
-    **dict.fromkeys(("p4d.24xlarge", "p4de.24xlarge", "p5.48xlarge", "p5e.48xlarge", "p5en.48xlarge"), 8),
-    **dict.fromkeys(("p6-b200.48xlarge", "p6-b300.48xlarge"), 8),
-    "p5.4xlarge": 1,
+class Resources(NamedTuple):
+    """Accelerators, MiB of memory and vCPUs: what an instance has, or what a copy reserves."""
+
+    accelerators: float = 0
+    memory: float = 0
+    vcpus: float = 0
+
+    def hold(self, needed: "Resources") -> bool:
+        """Whether these resources are enough for a copy."""
+        return all(has >= need for has, need in zip(self, needed, strict=True))
+
+    def without(self, taken: "Resources") -> "Resources":
+        """What is left of these resources."""
+        return Resources(*(has - took for has, took in zip(self, taken, strict=True)))
+
+
+# The index of a copy's instance, and what the copy reserves there.
+Placement = tuple[int, Resources]
+
+_GIB = 1024
+_G_SIZES = {
+    "xlarge": (1, 16, 4),
+    "2xlarge": (1, 32, 8),
+    "4xlarge": (1, 64, 16),
+    "8xlarge": (1, 128, 32),
+    "12xlarge": (4, 192, 48),
+    "16xlarge": (1, 256, 64),
+    "24xlarge": (4, 384, 96),
+    "48xlarge": (8, 768, 192),
 }
+# Accelerators, GiB of memory and vCPUs of the instance types for multi-adapter endpoints [V, EC2's pages].
+_INSTANCES = {
+    **{f"g4dn.{size}": has for size, has in _G_SIZES.items() if size not in ("24xlarge", "48xlarge")},
+    **{f"{family}.{size}": has for family in ("g5", "g6") for size, has in _G_SIZES.items()},
+    **{f"g6e.{size}": (count, 2 * memory, vcpus) for size, (count, memory, vcpus) in _G_SIZES.items()},
+    **dict.fromkeys(("p4d.24xlarge", "p4de.24xlarge"), (8, 1152, 96)),
+    **dict.fromkeys(("p5.48xlarge", "p5e.48xlarge", "p5en.48xlarge", "p6-b200.48xlarge"), (8, 2048, 192)),
+    "p6-b300.48xlarge": (8, 4096, 192),
+    "p5.4xlarge": (1, 256, 16),
+}
+# CPU families: GiB of memory for each vCPU [V, EC2's pages]. The oldest (c4, r4) have a little less.
+_CPU_TYPE = re.compile(r"([cmr])\d[a-z]*\.(?:medium|large|(\d*)xlarge)")
+_GIB_PER_VCPU = {"c": 2, "m": 4, "r": 8}
 
 # [V] The SDK looks for "CapacityError" in the reason; the sentence is the one AWS's forums quote [T].
 NO_ROOM = (
@@ -36,13 +60,17 @@ NO_ROOM = (
 )
 
 
-def accelerators(instance_type: str) -> float:
-    """Number of accelerators of an instance type ("ml.g5.12xlarge"); infinite if unknown."""
+def instance_resources(instance_type: str) -> Resources:
+    """What an instance type ("ml.g5.12xlarge") has; infinite if unknown."""
     name = instance_type.removeprefix("ml.")
-    if re.match(r"[cmrt]\d", name):
-        # CPU families.
-        return 0
-    return _ACCELERATORS.get(name, math.inf)
+    if name in _INSTANCES:
+        accelerators, gib, vcpus = _INSTANCES[name]
+        return Resources(accelerators, gib * _GIB, vcpus)
+    if match := _CPU_TYPE.fullmatch(name):
+        vcpus = {"medium": 1, "large": 2}.get(name.partition(".")[2]) or 4 * int(match[2] or 1)
+        return Resources(0, vcpus * _GIB_PER_VCPU[match[1]] * _GIB, vcpus)
+    # Of burstable types, the memory for each vCPU differs from size to size.
+    return Resources(0 if re.match(r"t\d", name) else math.inf, math.inf, math.inf)
 
 
 def instance_count(variant: dict[str, Any]) -> int:
@@ -51,7 +79,7 @@ def instance_count(variant: dict[str, Any]) -> int:
     if not scales_instances(variant):
         return initial
     most: int = variant["ManagedInstanceScaling"].get("MaxInstanceCount", initial)
-    return max(initial, most)
+    return most
 
 
 def scales_instances(variant: dict[str, Any]) -> bool:
@@ -59,59 +87,69 @@ def scales_instances(variant: dict[str, Any]) -> bool:
     return bool(variant.get("ManagedInstanceScaling", {}).get("Status") == "ENABLED")
 
 
-def needed_accelerators(specification: dict[str, Any]) -> float:
-    """Number of accelerators that one copy of a base component reserves."""
-    needed: float = specification["ComputeResourceRequirements"].get("NumberOfAcceleratorDevicesRequired", 0)
-    return needed
+def needed_resources(specification: dict[str, Any]) -> Resources:
+    """What one copy of a base component reserves. [I] NumberOfCpuCoresRequired counts vCPUs."""
+    compute = specification["ComputeResourceRequirements"]
+    return Resources(
+        compute.get("NumberOfAcceleratorDevicesRequired", 0),
+        compute["MinMemoryRequiredInMb"],
+        compute.get("NumberOfCpuCoresRequired", 0),
+    )
 
 
 def place(
-    variant: dict[str, Any], needed: float, *, copies: int, taken: Iterable[Placement]
+    variant: dict[str, Any], needed: Resources, *, copies: int, taken: Iterable[Placement], kept: float = 0.0
 ) -> list[Placement]:
-    """Place new copies beside the `taken` placements; each needs `needed` accelerators.
+    """Place new copies beside the `taken` placements.
 
-    With managed scaling, a copy gets a new instance only if those with copies have no room. HostingError if
-    there is no room.
+    `kept` is the share of each instance's memory that no copy gets. With managed scaling, a copy gets a new
+    instance only if those with copies have no room. HostingError if there is no room.
     """
-    free = _free_accelerators(variant)
+    free = _free(variant, kept)
     used: set[int] = set()
-    for instance, count in taken:
+    for instance, reserved in taken:
         used.add(instance)
         if instance < len(free):
-            free[instance] -= count
+            free[instance] = free[instance].without(reserved)
     placed = []
     for _ in range(copies):
-        roomy = [instance for instance, room in enumerate(free) if room >= needed]
+        roomy = [instance for instance, room in enumerate(free) if room.hold(needed)]
         if not roomy:
             raise HostingError(NO_ROOM)
         if scales_instances(variant):
             roomy = [instance for instance in roomy if instance in used] or roomy
         instance = max(roomy, key=free.__getitem__)
-        free[instance] -= needed
+        free[instance] = free[instance].without(needed)
         used.add(instance)
         placed.append((instance, needed))
     return placed
 
 
-def move(variant: dict[str, Any], placements: list[Placement]) -> list[Placement]:
+def move(variant: dict[str, Any], placements: list[Placement], *, kept: float = 0.0) -> list[Placement]:
     """Place existing copies on another variant: on the same instance where there is room.
 
-    HostingError if there is no room.
+    `kept` is as for `place`. HostingError if there is no room.
     """
-    free = _free_accelerators(variant)
+    free = _free(variant, kept)
     moved = list(placements)
     displaced = []
     for index, (instance, needed) in enumerate(placements):
-        if instance < len(free) and free[instance] >= needed:
-            free[instance] -= needed
+        if instance < len(free) and free[instance].hold(needed):
+            free[instance] = free[instance].without(needed)
         else:
             displaced.append(index)
     for index in displaced:
         needed = placements[index][1]
         taken = [other for at, other in enumerate(moved) if at not in displaced or at < index]
-        (moved[index],) = place(variant, needed, copies=1, taken=taken)
+        (moved[index],) = place(variant, needed, copies=1, taken=taken, kept=kept)
     return moved
 
 
-def _free_accelerators(variant: dict[str, Any]) -> list[float]:
-    return [accelerators(variant["InstanceType"])] * instance_count(variant)
+def room_on(instance_type: str, kept: float) -> Resources:
+    """What an instance has for copies."""
+    has = instance_resources(instance_type)
+    return has._replace(memory=has.memory * (1 - kept))
+
+
+def _free(variant: dict[str, Any], kept: float) -> list[Resources]:
+    return [room_on(variant["InstanceType"], kept)] * instance_count(variant)

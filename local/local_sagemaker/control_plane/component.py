@@ -19,6 +19,8 @@ class State(StrEnum):
     IN_SERVICE = "IN_SERVICE"
     UPDATING = "UPDATE_IN_PROGRESS"
     UPDATING_COPIES = "UPDATE_RC_IN_PROGRESS"
+    # [I] No source has its name.
+    ROLLING_BACK = "UPDATE_ROLLBACK_IN_PROGRESS"
     DELETING = "DELETE_IN_PROGRESS"
 
     @property
@@ -34,7 +36,7 @@ class State(StrEnum):
     @property
     def serves(self) -> bool:
         """Whether the component answers invocations."""
-        return self in (State.IN_SERVICE, State.UPDATING, State.UPDATING_COPIES)
+        return self in (State.IN_SERVICE, State.UPDATING, State.UPDATING_COPIES, State.ROLLING_BACK)
 
 
 _STATUSES = {
@@ -43,6 +45,7 @@ _STATUSES = {
     State.IN_SERVICE: "InService",
     State.UPDATING: "Updating",
     State.UPDATING_COPIES: "Updating",
+    State.ROLLING_BACK: "Updating",
     State.DELETING: "Deleting",
 }
 
@@ -108,11 +111,15 @@ class Component:
 class BaseComponent(Component):
     """A base model with its copies.
 
-    placements are the instance and the accelerators of each copy, in the order of the copies. They stay
-    reserved until deletion, even if the component failed.
+    deployment is how its last update was to go. placements are the instance and the reservation of each copy,
+    in the order of the copies. They stay reserved until deletion, even if the component failed.
+    specifications has one specification for each instance type, if the component was given several;
+    specification is then the one in force.
     """
 
     desired_copies: int
+    specifications: list[dict[str, Any]] | None = None
+    deployment: dict[str, Any] | None = None
     copies: list[Copy] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)

@@ -2,17 +2,19 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker.control_plane.capacity import Placement, needed_accelerators, place
+from local_sagemaker.control_plane.capacity import Placement, needed_resources, place
 from local_sagemaker.control_plane.component import AdapterComponent, BaseComponent, Component, State, base_of
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.hosting_port import Copy
 from local_sagemaker.control_plane.models import Models
-from local_sagemaker.errors import HostingError
+from local_sagemaker.control_plane.rolling_update import RollingUpdate
+from local_sagemaker.errors import ApiError, HostingError
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +23,8 @@ _START_SECONDS = 480
 # [I] A copy that ends within a minute of its start, three times in a row, is not replaced again.
 _STEADY_SECONDS = 60
 _EARLY_ENDS = 3
+# How often alarms are looked at between two batches of an update.
+_WATCH_SECONDS = 1.0
 
 
 class Deployments:
@@ -53,11 +57,24 @@ class Deployments:
         self._finish_update(adapter, await _failure(self._replace_archive(adapter, url)))
 
     async def update_base(
-        self, base: BaseComponent, specification: dict[str, Any] | None, copies: int | None
+        self,
+        base: BaseComponent,
+        specification: dict[str, Any] | None,
+        copies: int | None,
+        *,
+        specifications: list[dict[str, Any]] | None = None,
+        deployment: dict[str, Any] | None = None,
     ) -> None:
-        """Roll to another specification, then to another number of copies; None leaves either unchanged."""
+        """Roll to another specification, then to another number of copies; None leaves either unchanged.
+
+        specifications are all of them, if the specification is one of several. deployment is the request's
+        DeploymentConfig.
+        """
         await self._take_time(base, self._context.settings.value.component_update_seconds)
-        self._finish_update(base, await _failure(self._change_base(base, specification, copies)))
+        reason = await _failure(self._change_base(base, specification, copies, deployment))
+        if reason is None and specification is not None:
+            base.specifications = specifications
+        self._finish_update(base, reason)
 
     def _finish_update(self, component: Component, reason: str | None) -> None:
         if reason is not None or not self._context.settings.value.failure_reason_stays:
@@ -89,8 +106,12 @@ class Deployments:
     def _container(self, base: BaseComponent, specification: dict[str, Any]) -> tuple[dict[str, Any], str]:
         """The container definition of a base component, and the role that reads its model."""
         if "ModelName" in specification:
-            model = self._models.get(specification["ModelName"])
-            return self._models.container(specification["ModelName"]), model["ExecutionRoleArn"]
+            name = specification["ModelName"]
+            try:
+                return self._models.container(name), self._models.get(name)["ExecutionRoleArn"]
+            except ApiError as error:
+                # It was deleted, or is another one, since the request was accepted.
+                raise HostingError(error.message) from error
         return specification["Container"], base.endpoint.role
 
     def _place(
@@ -106,7 +127,13 @@ class Deployments:
             if beside_own or other is not base
             for placement in other.placements
         ]
-        return place(base.production_variant, needed_accelerators(specification), copies=copies, taken=taken)
+        return place(
+            base.production_variant,
+            needed_resources(specification),
+            copies=copies,
+            taken=taken,
+            kept=self._context.settings.value.instance_memory_kept,
+        )
 
     async def _create_base(self, base: BaseComponent) -> None:
         base.placements = self._place(base, base.specification, base.desired_copies)
@@ -120,36 +147,96 @@ class Deployments:
         await self._install(base, fresh)
 
     async def _change_base(
-        self, base: BaseComponent, specification: dict[str, Any] | None, copies: int | None
+        self,
+        base: BaseComponent,
+        specification: dict[str, Any] | None,
+        copies: int | None,
+        deployment: dict[str, Any] | None,
     ) -> None:
         async with base.rollout:
+            wanted = base.desired_copies if copies is None else copies
             if specification is not None and specification != base.specification:
-                await self._roll(base, specification, base.desired_copies if copies is None else copies)
-            elif copies is not None:
-                await self._scale(base, copies)
+                await self._roll(base, specification, wanted, RollingUpdate.of(deployment, wanted))
+            else:
+                # Even for the same number: a copy that ended may not have been replaced.
+                await self._scale(base, wanted)
 
-    async def _roll(self, base: BaseComponent, specification: dict[str, Any], copies: int) -> None:
-        """Replace all copies by new ones; the old ones stay if a new one does not start."""
+    async def _roll(
+        self, base: BaseComponent, specification: dict[str, Any], copies: int, update: RollingUpdate
+    ) -> None:
+        """Replace the copies by new ones, batch by batch; if that fails, the old ones are brought back."""
+        old, reserved = list(base.copies), list(base.placements)
         spare = self._context.settings.value.base_update_room == "spare"
-        reserved = base.placements
-        placements = self._place(base, specification, copies, beside_own=spare)
-        base.placements = [*reserved, *placements] if spare else placements
+        fresh: list[Copy] = []
+        places: list[Placement] = []
         directory = None
         try:
+            room = [] if spare else self._place(base, specification, copies, beside_own=False)
             self._check_load(base)
             container, role = self._container(base, specification)
             environment = dict(container.get("Environment", {}))
             directory = await self._context.hosting.fetch_model(container, role)
-            fresh = await self._start(base, specification, directory, environment, copies)
+            end = self._end_of(update)
+            while len(fresh) < copies:
+                count = min(update.batch, copies - len(fresh))
+                next_places = self._place(base, specification, count) if spare else room[len(fresh) :][:count]
+                places += next_places
+                base.placements = [*base.placements, *next_places]
+                fresh += await self._start(base, specification, directory, environment, count)
+                staying = old[len(fresh) :] if len(fresh) < copies else []
+                await self._install(base, [*staying, *fresh])
+                base.placements = [*reserved[len(old) - len(staying) :], *places]
+                await self._bake(update, end)
             await self._install(base, fresh)
         except Exception:
+            await self._roll_back(base, old, update)
             base.placements = reserved
             self._discard(directory)
             raise
         self._discard(base.directory)
         base.specification, base.desired_copies = specification, copies
         base.directory, base.environment = directory, environment
-        base.placements = placements
+        base.placements = places
+
+    def _end_of(self, update: RollingUpdate) -> float:
+        if update.timeout_seconds is None:
+            return math.inf
+        return self._context.clock.now() + update.timeout_seconds * self._context.settings.value.time_scale
+
+    async def _bake(self, update: RollingUpdate, end: float) -> None:
+        """Watch the alarms while a batch serves; HostingError if one rings or the update takes too long."""
+        clock, scale = self._context.clock, self._context.settings.value.time_scale
+        until = clock.now() + update.wait_seconds * scale
+        while True:
+            ringing = [name for name in update.alarms if self._context.telemetry.alarm_state(name) == "ALARM"]
+            if ringing:
+                # [I] No source has the words, nor those of the time limit.
+                raise HostingError(f"The update was rolled back: alarms in ALARM: {', '.join(ringing)}")
+            if clock.now() >= end:
+                raise HostingError("The update was rolled back: it exceeded MaximumExecutionTimeoutInSeconds")
+            if clock.now() >= until:
+                return
+            await clock.sleep(min(until - clock.now(), _WATCH_SECONDS * scale))
+
+    async def _roll_back(self, base: BaseComponent, old: list[Copy], update: RollingUpdate) -> None:
+        """Replace what an update has installed by copies of the old specification.
+
+        [I] If one does not start, those that run stay.
+        """
+        kept = [copy for copy in old if copy in base.copies]
+        if base.copies == kept:
+            return
+        base.enter(State.ROLLING_BACK, self._context.clock.now())
+        fresh = [copy for copy in base.copies if copy not in old]
+        restored: list[Copy] = []
+        try:
+            while len(kept) + len(restored) < len(old):
+                count = min(update.rollback_batch, len(old) - len(kept) - len(restored))
+                restored += await self._start_more(base, count)
+                await self._install(base, [*restored, *kept, *fresh[len(restored) :]])
+        except HostingError as error:
+            _log.warning("%s has fewer copies than before its update: %s", base.name, error)
+        await self._install(base, [*restored, *kept])
 
     async def renew(self, base: BaseComponent) -> None:
         """Replace all copies by new ones of the same specification; HostingError if one does not start."""

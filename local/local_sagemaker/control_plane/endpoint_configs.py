@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from local_sagemaker.control_plane.capacity import scales_instances
 from local_sagemaker.control_plane.case_insensitive_dict import CaseInsensitiveDict
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.tags import Tags
 from local_sagemaker.errors import validation_exception
+
+# [V MetricsConfig] The model has no limits.
+_FREQUENCIES = (10, 30, 60, 120, 180, 240, 300)
 
 
 class EndpointConfigs:
@@ -32,18 +36,25 @@ class EndpointConfigs:
         return self._configs[name]
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
-        name = request["EndpointConfigName"]
-        arn = self._context.arn("endpoint-config", name)
-        if name in self._configs:
+        config_name = request["EndpointConfigName"]
+        arn = self._context.arn("endpoint-config", config_name)
+        if config_name in self._configs:
             raise validation_exception(f'Cannot create already existing endpoint configuration "{arn}".')
-        for variant in request["ProductionVariants"]:
+        names = [variant["VariantName"] for variant in request["ProductionVariants"]]
+        for name, variant in zip(names, request["ProductionVariants"], strict=True):
+            if names.count(name) > 1:
+                # [T mlflow #6486] Refused. [I] No source has the words.
+                raise validation_exception(f"There are several production variants with the name {name}.")
             self._check_variant(variant)
+            self._check_managed_scaling(variant)
+        _check_frequency(request.get("MetricsConfig", {}))
         if "ExecutionRoleArn" not in request:
             raise validation_exception(
                 "ExecutionRoleArn should be given, since the production variants have no ModelName."
             )
         tags = request.pop("Tags", [])
-        self._configs[name] = {**request, "EndpointConfigArn": arn, "CreationTime": self._context.clock.now()}
+        now = self._context.clock.now()
+        self._configs[config_name] = {**request, "EndpointConfigArn": arn, "CreationTime": now}
         self._tags.put(arn, tags)
         return {"EndpointConfigArn": arn}
 
@@ -55,9 +66,13 @@ class EndpointConfigs:
                 f"Production variant {name} has a ModelName; the embedded cloud serves inference "
                 "components only."
             )
-        for member in ("InstanceType", "InitialInstanceCount"):
-            if member not in variant:
-                raise validation_exception(f"Production variant {name} should have an {member}.")
+        # [V developer guide, "Deploy to multiple instance types"] Pools replace the type.
+        if ("InstanceType" in variant) == ("InstancePools" in variant):
+            raise validation_exception(
+                f"Production variant {name} should have an InstanceType or InstancePools, and not both."
+            )
+        if "InitialInstanceCount" not in variant:
+            raise validation_exception(f"Production variant {name} should have an InitialInstanceCount.")
         routing = variant.get("RoutingConfig", {})
         limits = routing.get("PrefixAwareRoutingConfig", {})
         missing = [member for member in ("PrefixLength", "ConcurrencyThreshold") if member not in limits]
@@ -65,6 +80,29 @@ class EndpointConfigs:
             # [V PrefixAwareRoutingConfig] Required with this strategy. [I] No source has the words.
             raise validation_exception(
                 f"Production variant {name} should have {' and '.join(missing)} with PREFIX_AWARE."
+            )
+
+    def _check_managed_scaling(self, variant: dict[str, Any]) -> None:
+        """Refuse counts that contradict each other. [I] No source has the words, but for those of 0."""
+        if not scales_instances(variant):
+            return
+        scaling, name = variant["ManagedInstanceScaling"], variant["VariantName"]
+        initial = variant["InitialInstanceCount"]
+        least, most = scaling.get("MinInstanceCount", 1), scaling.get("MaxInstanceCount", initial)
+        if least == 0 and self._context.settings.value.scale_to_zero == "refused":
+            # [T stdapi.ai #43] The sentence as it was quoted, of one region.
+            raise validation_exception(
+                "Min instance count needs to be greater than 0 for enabled managed instance scaling"
+            )
+        if least > most:
+            raise validation_exception(
+                f"MinInstanceCount of production variant {name} should be at most MaxInstanceCount, {most}, "
+                f"got {least}."
+            )
+        if not least <= initial <= most:
+            raise validation_exception(
+                f"InitialInstanceCount of production variant {name} should be from MinInstanceCount, "
+                f"{least}, to MaxInstanceCount, {most}, got {initial}."
             )
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -80,3 +118,31 @@ class EndpointConfigs:
         del self._configs[request["EndpointConfigName"]]
         self._tags.drop(config["EndpointConfigArn"])
         return {}
+
+
+def _check_frequency(metrics: dict[str, Any]) -> None:
+    seconds = metrics.get("MetricPublishFrequencyInSeconds", _FREQUENCIES[0])
+    if seconds not in _FREQUENCIES:
+        raise validation_exception(
+            f"MetricPublishFrequencyInSeconds should be one of {', '.join(map(str, _FREQUENCIES))}, got"
+            f" {seconds}."
+        )
+
+
+def in_force(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration whose variants have the instance type of their first pool, where they have pools.
+
+    [V InstancePool] Instances of the pool with the lowest number come first. Here there are always some.
+    """
+    variants = [
+        variant
+        if "InstanceType" in variant
+        else {**variant, "InstanceType": min(variant["InstancePools"], key=_priority)["InstanceType"]}
+        for variant in config["ProductionVariants"]
+    ]
+    return {**config, "ProductionVariants": variants}
+
+
+def _priority(pool: dict[str, Any]) -> int:
+    number: int = pool["Priority"]
+    return number

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(kw_only=True, eq=False)
 class EndpointRecord:
-    """An endpoint with the configuration in force."""
+    """An endpoint with the configuration in force, and how its last deployment was to go."""
 
     name: str
     arn: str
@@ -14,6 +14,7 @@ class EndpointRecord:
     created: float
     modified: float
     status: str = "Creating"
+    deployment: dict[str, Any] | None = None
 
     @property
     def role(self) -> str:

@@ -10,7 +10,7 @@ from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.deployments import Deployments
-from local_sagemaker.control_plane.endpoint_configs import EndpointConfigs
+from local_sagemaker.control_plane.endpoint_configs import EndpointConfigs, in_force
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.instance_counts import InstanceCounts
 from local_sagemaker.control_plane.listings import list_page
@@ -18,6 +18,15 @@ from local_sagemaker.control_plane.tags import Tags
 from local_sagemaker.errors import HostingError, validation_exception
 
 _log = logging.getLogger(__name__)
+
+# What DescribeEndpoint repeats of a configuration and of its variants.
+_SHOWN_OF_CONFIG = ("AsyncInferenceConfig", "CrossRegionTrafficConfig", "ExplainerConfig", "MetricsConfig")
+_SHOWN_OF_VARIANT = (
+    "AcceleratorPartitionLayouts",
+    "CapacityReservationConfig",
+    "ManagedInstanceScaling",
+    "RoutingConfig",
+)
 
 
 class Endpoints:
@@ -66,9 +75,16 @@ class Endpoints:
         arn = self._context.arn("endpoint", name)
         if name in self._endpoints:
             raise validation_exception(f'Cannot create already existing endpoint "{arn}".')
-        config = self._configs.get(request["EndpointConfigName"])
+        config = in_force(self._configs.get(request["EndpointConfigName"]))
         now = self._context.clock.now()
-        endpoint = EndpointRecord(name=name, arn=arn, config=config, created=now, modified=now)
+        endpoint = EndpointRecord(
+            name=name,
+            arn=arn,
+            config=config,
+            created=now,
+            modified=now,
+            deployment=request.get("DeploymentConfig"),
+        )
         self._endpoints[name] = endpoint
         self._tags.put(arn, request.get("Tags", []))
         self._enter(endpoint, endpoint.status)
@@ -76,8 +92,10 @@ class Endpoints:
         return {"EndpointArn": arn}
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
-        endpoint = self._settled(request["EndpointName"], "update")
-        config = self._configs.get(request["EndpointConfigName"])
+        endpoint = self._settled(request["EndpointName"])
+        config = self._retaining(
+            endpoint, in_force(self._configs.get(request["EndpointConfigName"])), request
+        )
         names = {variant["VariantName"] for variant in config["ProductionVariants"]}
         for component in self._components.on_endpoint(endpoint):
             if component.variant not in names:
@@ -91,11 +109,36 @@ class Endpoints:
             # [I] AWS starts the update and rolls it back when the copies find no room.
             raise validation_exception(f'Cannot update endpoint "{endpoint.arn}": {error}') from error
         self._enter(endpoint, "Updating")
+        if not request.get("RetainDeploymentConfig"):
+            # [I] An update without one leaves none: clients show it as the endpoint's setting.
+            endpoint.deployment = request.get("DeploymentConfig")
         self._context.spawn(self._settle(endpoint, config))
         return {"EndpointArn": endpoint.arn}
 
+    def _retaining(
+        self, endpoint: EndpointRecord, config: dict[str, Any], request: dict[str, Any]
+    ) -> dict[str, Any]:
+        """A configuration with the present numbers of instances if the request retains them [V]."""
+        excluded = [
+            excluded["VariantPropertyType"]
+            for excluded in request.get("ExcludeRetainedVariantProperties", [])
+        ]
+        if not request.get("RetainAllVariantProperties") or "DesiredInstanceCount" in excluded:
+            return config
+        present = {
+            variant["VariantName"]: self.instances.current(endpoint, variant)
+            for variant in endpoint.config["ProductionVariants"]
+        }
+        variants = [
+            {**variant, "InitialInstanceCount": present[name]}
+            if (name := variant["VariantName"]) in present
+            else variant
+            for variant in config["ProductionVariants"]
+        ]
+        return {**config, "ProductionVariants": variants}
+
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
-        endpoint = self._settled(request["EndpointName"], "delete")
+        endpoint = self._settled(request["EndpointName"])
         if self._components.on_endpoint(endpoint):
             # [T] The sentence as users quote it.
             raise validation_exception("Cannot delete endpoint with inference component associated")
@@ -124,6 +167,7 @@ class Endpoints:
             if before is None or before["InstanceType"] != types[component.variant]:
                 # [I] A copy does not outlive its instance.
                 await self._deployments.renew(component)
+        self.instances.forget(endpoint)
         endpoint.config = config
         for component, placements in self._placements_with(endpoint, config).items():
             component.placements = placements
@@ -135,7 +179,11 @@ class Endpoints:
         placements = {}
         for variant in config["ProductionVariants"]:
             bases = self._components.bases_on(endpoint, variant["VariantName"])
-            rest = move(variant, [placement for base in bases for placement in base.placements])
+            rest = move(
+                variant,
+                [placement for base in bases for placement in base.placements],
+                kept=self._context.settings.value.instance_memory_kept,
+            )
             for base in bases:
                 count = len(base.placements)
                 placements[base], rest = rest[:count], rest[count:]
@@ -147,12 +195,11 @@ class Endpoints:
         self._tags.drop(endpoint.arn)
         self.instances.forget(endpoint)
 
-    def _settled(self, name: str, verb: str) -> EndpointRecord:
+    def _settled(self, name: str) -> EndpointRecord:
         endpoint = self.get(name)
         if endpoint.status != "InService":
-            raise validation_exception(
-                f'Cannot {verb} endpoint "{endpoint.arn}" while it is in status "{endpoint.status}".'
-            )
+            # [V AWS's SageMaker operator for Kubernetes] The sentence is the service's, of deletions too.
+            raise validation_exception(f'Cannot update in-progress endpoint "{endpoint.arn}".')
         return endpoint
 
     def _enter(self, endpoint: EndpointRecord, status: str) -> None:
@@ -173,20 +220,16 @@ class Endpoints:
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.get(request["EndpointName"])
         described = self._summary(endpoint) | {"EndpointConfigName": endpoint.config["EndpointConfigName"]}
+        if endpoint.deployment is not None:
+            described["LastDeploymentConfig"] = endpoint.deployment
         if endpoint.status != "Creating":
             described["ProductionVariants"] = [
-                {
-                    "VariantName": variant["VariantName"],
-                    "CurrentInstanceCount": (count := self.instances.current(endpoint, variant)),
-                    "DesiredInstanceCount": count,
-                    **{
-                        key: variant[key]
-                        for key in ("ManagedInstanceScaling", "RoutingConfig")
-                        if key in variant
-                    },
-                }
+                _variant_summary(variant, self.instances.current(endpoint, variant))
                 for variant in endpoint.config["ProductionVariants"]
             ]
+        described |= {key: endpoint.config[key] for key in _SHOWN_OF_CONFIG if key in endpoint.config}
+        if "DataCaptureConfig" in endpoint.config:
+            described["DataCaptureConfig"] = _capture_summary(endpoint.config["DataCaptureConfig"])
         return described
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -202,3 +245,34 @@ class Endpoints:
             "CreationTime": endpoint.created,
             "LastModifiedTime": endpoint.modified,
         }
+
+
+def _variant_summary(variant: dict[str, Any], instances: int) -> dict[str, Any]:
+    summary = {
+        "VariantName": variant["VariantName"],
+        "CurrentInstanceCount": instances,
+        "DesiredInstanceCount": instances,
+        **{key: variant[key] for key in _SHOWN_OF_VARIANT if key in variant},
+    }
+    if "InstancePools" in variant:
+        summary["InstancePools"] = [
+            {
+                "InstanceType": pool["InstanceType"],
+                "CurrentInstanceCount": instances if pool["InstanceType"] == variant["InstanceType"] else 0,
+            }
+            for pool in variant["InstancePools"]
+        ]
+    return summary
+
+
+def _capture_summary(config: dict[str, Any]) -> dict[str, Any]:
+    """[V DataCaptureConfigSummary] What an endpoint says of data capture; nothing is captured here."""
+    enabled = config.get("EnableCapture", True)
+    return {
+        "EnableCapture": enabled,
+        "CaptureStatus": "Stopped",
+        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
+        "DestinationS3Uri": config["DestinationS3Uri"],
+        # The shape requires a key; without one, AWS shows an empty text [I].
+        "KmsKeyId": config.get("KmsKeyId", ""),
+    }

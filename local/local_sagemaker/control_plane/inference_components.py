@@ -1,9 +1,10 @@
 """Inference components: what the API accepts and refuses; `deployments` does the slow part of each write."""
 
 import copy
+import math
 from typing import Any
 
-from local_sagemaker.control_plane.capacity import accelerators, needed_accelerators
+from local_sagemaker.control_plane.capacity import needed_resources, room_on
 from local_sagemaker.control_plane.component import (
     AdapterComponent,
     BaseComponent,
@@ -18,7 +19,17 @@ from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.endpoints import Endpoints
 from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.models import Models
+from local_sagemaker.control_plane.rolling_update import check_batches
 from local_sagemaker.errors import resource_limit_exceeded, validation_exception
+
+# What an update of an adapter may not have.
+_OF_BASES = frozenset({"DeploymentConfig", "RuntimeConfig", "Specifications"})
+# The members of ComputeResourceRequirements in the order of `Resources`.
+_REQUIREMENTS = (
+    "NumberOfAcceleratorDevicesRequired",
+    "MinMemoryRequiredInMb",
+    "NumberOfCpuCoresRequired",
+)
 
 
 class InferenceComponents:
@@ -66,19 +77,16 @@ class InferenceComponents:
                 f"The account-level service limit 'Inference components per endpoint' is {limit}, with "
                 f"current utilization of {limit} and a request delta of 1. Please request an increase."
             )
-        if "Specification" not in request:
-            if "Specifications" in request:
-                raise validation_exception("The embedded cloud knows Specification only, got Specifications.")
-            raise validation_exception("One of Specification and Specifications should be given.")
+        if ("Specification" in request) == ("Specifications" in request):
+            raise validation_exception("Exactly one of Specification and Specifications should be given.")
 
         shared = {
             "name": name,
             "arn": arn,
             "endpoint": endpoint,
-            "specification": copy.deepcopy(request["Specification"]),
             "created": self._context.clock.now(),
         }
-        is_adapter = "BaseInferenceComponentName" in request["Specification"]
+        is_adapter = "BaseInferenceComponentName" in request.get("Specification", {})
         make = self._new_adapter if is_adapter else self._new_base
         component = make(request, endpoint, shared)
         self._components.add(component, request.get("Tags", []))
@@ -88,11 +96,13 @@ class InferenceComponents:
     def _new_adapter(
         self, request: dict[str, Any], endpoint: EndpointRecord, shared: dict[str, Any]
     ) -> AdapterComponent:
-        specification = request["Specification"]
+        specification = copy.deepcopy(request["Specification"])
         # [V Terraform] An adapter is its base and its artifact; compute and variant are the base's.
-        if "VariantName" in request:
+        given = [member for member in ("VariantName", "RuntimeConfig") if member in request]
+        if given and self._context.settings.value.adapter_with_base_members == "refused":
             raise validation_exception(
-                "VariantName should not be given for an inference component with BaseInferenceComponentName."
+                f"{' and '.join(given)} should not be given for an inference component with "
+                "BaseInferenceComponentName."
             )
         _check_adapter_specification(specification, {"BaseInferenceComponentName", "Container"})
         base = self._components.get(specification["BaseInferenceComponentName"])
@@ -106,8 +116,12 @@ class InferenceComponents:
                 f'Cannot create inference component "{shared["arn"]}" while base inference component '
                 f'"{base.arn}" is in state {base.state}.'
             )
+        if request.get("VariantName", base.variant) != base.variant:
+            raise validation_exception(
+                f'VariantName should be {base.variant}, that of "{base.arn}", got {request["VariantName"]}.'
+            )
         self._check_family(base, None, "create", shared["arn"])
-        return AdapterComponent(**shared, variant=base.variant, base=base)
+        return AdapterComponent(**shared, specification=specification, variant=base.variant, base=base)
 
     def _new_base(
         self, request: dict[str, Any], endpoint: EndpointRecord, shared: dict[str, Any]
@@ -121,10 +135,32 @@ class InferenceComponents:
             )
         copies = request.get("RuntimeConfig", {"CopyCount": 1})["CopyCount"]
         if copies < 1:
-            # [T] 0 is for updates and scaling only.
-            raise validation_exception(f"CopyCount should be at least 1 on create, got {copies}.")
-        self._check_base_specification(request["Specification"], variant)
-        return BaseComponent(**shared, variant=variant["VariantName"], desired_copies=copies)
+            # [T stdapi.ai #43] 0 is for updates and scaling only. The sentence is the service's.
+            raise validation_exception("Inference components copy count an integer larger than 0")
+        specification = self._base_specification(request, variant)
+        assert specification is not None  # a creation has one
+        return BaseComponent(
+            **shared,
+            specification=specification,
+            specifications=copy.deepcopy(request.get("Specifications")),
+            variant=variant["VariantName"],
+            desired_copies=copies,
+        )
+
+    def _base_specification(self, request: dict[str, Any], variant: dict[str, Any]) -> dict[str, Any] | None:
+        """The checked specification in force, None if a request has none.
+
+        [V InferenceComponentSpecification] Of several, each is for one instance type.
+        """
+        several = copy.deepcopy(request.get("Specifications"))
+        if several is None:
+            specification = copy.deepcopy(request.get("Specification"))
+        else:
+            specification = _for_instance_type(several, variant["InstanceType"])
+        for one in several or ([] if specification is None else [specification]):
+            of_type = {"InstanceType": one.get("InstanceType", variant["InstanceType"])}
+            self._check_base_specification(one, variant | of_type)
+        return specification
 
     def _check_base_specification(self, specification: dict[str, Any], variant: dict[str, Any]) -> None:
         if "BaseInferenceComponentName" in specification:
@@ -140,24 +176,31 @@ class InferenceComponents:
             raise validation_exception(
                 "ComputeResourceRequirements should be given for a base inference component."
             )
-        needed, has = needed_accelerators(specification), accelerators(variant["InstanceType"])
-        if needed > has:
+        least, most = compute["MinMemoryRequiredInMb"], compute.get("MaxMemoryRequiredInMb", math.inf)
+        if most < least:
             raise validation_exception(
-                f"NumberOfAcceleratorDevicesRequired is {needed:g}, more than the {has:g} of instance type "
-                f"{variant['InstanceType']}."
+                f"MaxMemoryRequiredInMb should be at least MinMemoryRequiredInMb, {least}, got {most}."
             )
+        room = room_on(variant["InstanceType"], self._context.settings.value.instance_memory_kept)
+        needed = needed_resources(specification)
+        for member, asked, has in zip(_REQUIREMENTS, needed, room, strict=True):
+            if asked > has:
+                raise validation_exception(
+                    f"{member} is {asked:g}, more than the {has:g} of instance type "
+                    f"{variant['InstanceType']}."
+                )
 
     # --- update
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
         component = self._components.get(request["InferenceComponentName"])
         self._check_settled(component, "update")
-        specification = copy.deepcopy(request.get("Specification"))
         copies = request.get("RuntimeConfig", {}).get("CopyCount")
-        if "Specifications" in request:
-            raise validation_exception("The embedded cloud knows Specification only, got Specifications.")
+        if "Specification" in request and "Specifications" in request:
+            raise validation_exception("One of Specification and Specifications should be given, got both.")
         if isinstance(component, AdapterComponent):
-            if specification is None or "RuntimeConfig" in request:
+            specification = copy.deepcopy(request.get("Specification"))
+            if specification is None or request.keys() & _OF_BASES:
                 raise validation_exception(
                     "Of an adapter only Specification.Container.ArtifactUrl can be updated."
                 )
@@ -168,12 +211,31 @@ class InferenceComponents:
             )
         else:
             base = base_of(component)
-            if specification is not None:
-                self._check_base_specification(specification, base.production_variant)
+            specification = self._base_specification(request, base.production_variant)
+            deployment = request.get("DeploymentConfig")
+            if deployment is not None:
+                check_batches(deployment, base.desired_copies if copies is None else copies)
+                self._check_alarms(deployment)
+                base.deployment = deployment
             state = State.UPDATING if specification is not None else State.UPDATING_COPIES
             base.enter(state, self._context.clock.now())
-            self._context.spawn(self._deployments.update_base(base, specification, copies))
+            self._context.spawn(
+                self._deployments.update_base(
+                    base,
+                    specification,
+                    copies,
+                    specifications=request.get("Specifications"),
+                    deployment=deployment,
+                )
+            )
         return {"InferenceComponentArn": component.arn}
+
+    def _check_alarms(self, deployment: dict[str, Any]) -> None:
+        """Refuse alarms that are not there [I]."""
+        for alarm in deployment.get("AutoRollbackConfiguration", {}).get("Alarms", []):
+            name = alarm.get("AlarmName")
+            if name is not None and self._context.telemetry.alarm_state(name) is None:
+                raise validation_exception(f"Could not find alarm {name} of AutoRollbackConfiguration.")
 
     def _update_runtime_config(self, request: dict[str, Any]) -> dict[str, Any]:
         component = self._components.get(request["InferenceComponentName"])
@@ -238,7 +300,7 @@ class InferenceComponents:
             "EndpointName": endpoint.name,
             "EndpointArn": endpoint.arn,
             "VariantName": component.variant,
-            "Specification": _described(component.specification),
+            **_specifications(component),
             "RuntimeConfig": {
                 "DesiredCopyCount": base.desired_copies,
                 "CurrentCopyCount": len(base.running_copies),
@@ -247,6 +309,8 @@ class InferenceComponents:
             "CreationTime": component.created,
             "LastModifiedTime": self._shown_modified(component.created, component.modified),
         }
+        if isinstance(component, BaseComponent) and component.deployment is not None:
+            described["LastDeploymentConfig"] = component.deployment
         if component.failure_reason is not None:
             described["FailureReason"] = component.failure_reason
         return described
@@ -293,6 +357,30 @@ def _check_adapter_specification(specification: dict[str, Any], allowed: set[str
         )
     if "ArtifactUrl" not in container:
         raise validation_exception("Specification.Container.ArtifactUrl should be given.")
+
+
+def _for_instance_type(specifications: list[dict[str, Any]], instance_type: str) -> dict[str, Any]:
+    """The specification in force. [V] Each of several needs an instance type; [I] the words are ours."""
+    types = [specification.get("InstanceType") for specification in specifications]
+    if len(specifications) > 1 and (None in types or len(set(types)) < len(types)):
+        raise validation_exception(
+            "Each of several Specifications should have an InstanceType of its own, got"
+            f" {', '.join(map(str, types))}."
+        )
+    for specification in specifications:
+        if specification.get("InstanceType") in (None, instance_type):
+            return specification
+    raise validation_exception(
+        f"Specifications should have one for instance type {instance_type}, got {', '.join(map(str, types))}."
+    )
+
+
+def _specifications(component: Component) -> dict[str, Any]:
+    """[V DescribeInferenceComponent] One or several specifications, as the component was given them."""
+    several = component.specifications if isinstance(component, BaseComponent) else None
+    if several is None:
+        return {"Specification": _described(component.specification)}
+    return {"Specifications": [_described(one) for one in several]}
 
 
 def _described(specification: dict[str, Any]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class InstanceCounts:
             instances.surplus_since = now
         elif now - instances.surplus_since >= settings.managed_scale_in_seconds * settings.time_scale:
             instances.count, instances.surplus_since = needed, None
-        return instances.count
+        return min(instances.count, instance_count(variant))
 
     def _needed(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> int:
         """The instances that have copies, at least the minimum."""
@@ -53,6 +53,6 @@ class InstanceCounts:
         return max(len(used), least)
 
     def forget(self, endpoint: EndpointRecord) -> None:
-        """Drop what is known of a deleted endpoint."""
+        """Drop what is known of an endpoint that is deleted, or that gets another configuration."""
         for key in [key for key in self._known if key[0] == endpoint.arn]:
             del self._known[key]

@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -15,13 +16,18 @@ from botocore.model import (
     StructureShape,
 )
 
-from local_sagemaker.errors import validation_exception
+from local_sagemaker.errors import ApiError, validation_exception
+
+# What the newest botocore has beside the one that ministack pins, in botocore's own form of an extension.
+_NEWER_MODELS = Path(__file__).parent / "newer_models"
 
 
 @cache
 def service_model(service: str = "sagemaker") -> ServiceModel:
-    """Botocore's model of a service."""
-    return botocore.session.get_session().get_service_model(service)
+    """Botocore's model of a service, with the newest members of SageMaker's hosting (docs/adr/0025)."""
+    session = botocore.session.get_session()
+    session.get_component("data_loader").search_paths.append(str(_NEWER_MODELS))
+    return session.get_service_model(service)
 
 
 def operation_model(operation: str, service: str = "sagemaker") -> OperationModel:
@@ -30,12 +36,20 @@ def operation_model(operation: str, service: str = "sagemaker") -> OperationMode
 
 
 def check_request(operation: str, request: dict[str, Any], *, service: str = "sagemaker") -> None:
-    """Raise a ValidationException for missing, unknown or wrong parameters."""
+    """Raise a ValidationException for missing, unknown or wrong parameters.
+
+    A value of another type is a SerializationException: AWS reads a request before it checks it.
+    """
     shape = operation_model(operation, service).input_shape
-    problems = _problems(shape, request, "") if shape is not None else []
+    problems = shape_problems(shape, request) if shape is not None else []
     if problems:
         count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected: "
         raise validation_exception(count + "; ".join(problems))
+
+
+def shape_problems(shape: Shape, value: Any) -> list[str]:
+    """What is wrong with a value of a shape, in AWS's words; ApiError for a value of another type."""
+    return _problems(shape, value, "")
 
 
 def without_nulls(value: Any) -> Any:
@@ -92,8 +106,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _problems(shape: Shape, value: Any, path: str) -> list[str]:
+    if value is None:
+        return [f"{_at(value, path)}: Member must not be null"]
     if not _is_a(_TYPES[shape.type_name], value):
-        return [f"{_at(value, path)}: Member must be of type {shape.type_name}"]
+        raise ApiError("SerializationException", f"{_wrong_type(shape.type_name, value)} (at '{path}')")
     if isinstance(shape, StructureShape):
         return _structure_problems(shape, value, path)
     found = _size_problems(shape, value, path)
@@ -112,6 +128,17 @@ def _problems(shape: Shape, value: Any, path: str) -> list[str]:
 def _is_a(types: tuple[type, ...], value: Any) -> bool:
     # In Python True is an integer; in the API it is not.
     return type(value) is bool if types == (bool,) else isinstance(value, types) and type(value) is not bool
+
+
+def _wrong_type(wanted: str, value: Any) -> str:
+    """[T Athena, which shares the framework] What AWS says of a value of another type, but for its place."""
+    if isinstance(value, dict):
+        return "Start of structure or map found where not expected."
+    if isinstance(value, list):
+        return "Start of list found where not expected."
+    token = {bool: str(value).upper(), str: "STRING"}.get(type(value), "NUMBER")
+    article = "an" if wanted[0] in "aeiou" else "a"
+    return f"{token}_VALUE can not be converted to {article} {wanted.title()}"
 
 
 def _structure_problems(shape: StructureShape, value: dict[str, Any], path: str) -> list[str]:
@@ -164,8 +191,17 @@ def _pattern(text: str) -> re.Pattern[str] | None:
 
 
 def _at(value: Any, path: str) -> str:
-    shown = "null" if value is None else f"'{value}'"
+    shown = "null" if value is None else f"'{_shown(value)}'"
     return f"Value {shown} at '{path}' failed to satisfy constraint"
+
+
+def _shown(value: Any) -> str:
+    """A value as AWS prints it: Java's way."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}={_shown(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    return "null" if value is None else str(value)
 
 
 def _member(name: str) -> str:

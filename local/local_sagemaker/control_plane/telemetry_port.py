@@ -7,7 +7,7 @@ STREAM_LINES = 10_000
 
 
 class Telemetry(Protocol):
-    """Where one account and region publish metrics, log lines and events."""
+    """Where one account and region publish metrics, log lines and events, and read alarms."""
 
     def metric(
         self, namespace: str, name: str, dimensions: Mapping[str, str], value: float, unit: str = "None"
@@ -19,6 +19,9 @@ class Telemetry(Protocol):
 
     def event(self, detail_type: str, detail: Mapping[str, Any], resource: str) -> None:
         """Send an event of SageMaker about a resource to the default event bus."""
+
+    def alarm_state(self, name: str) -> str | None:
+        """The state of an alarm, such as ALARM; None if there is none of that name."""
 
 
 class Silence:
@@ -34,3 +37,6 @@ class Silence:
 
     def event(self, detail_type: str, detail: Mapping[str, Any], resource: str) -> None:
         """Forget an event."""
+
+    def alarm_state(self, name: str) -> str | None:
+        """Know no alarm."""

@@ -11,7 +11,7 @@ from ministack.services.cloudformation import provisioners
 from local_sagemaker.autoscaling.service import SERVICE
 from local_sagemaker.cloudformation.autoscaling_types import AUTOSCALING_TYPES
 from local_sagemaker.errors import ApiError
-from local_sagemaker.gateway.cloud import CONTENT_TYPE, Cloud, Response, refusal
+from local_sagemaker.gateway.cloud import CONTENT_TYPE, Cloud, Response, parse_request, refusal
 from local_sagemaker.ministack_patches.internals import expect
 
 
@@ -25,11 +25,9 @@ def install(cloud: Cloud) -> None:
         del method, path, query
         operation = headers.get("x-amz-target", "").rpartition(".")[2]
         try:
-            answer = cloud.autoscaling().call(operation, json.loads(body or b"{}"))
+            answer = cloud.autoscaling().call(operation, parse_request(body))
         except ApiError as error:
             return refusal(error, CONTENT_TYPE, "message")
-        except json.JSONDecodeError as error:
-            return refusal(ApiError("SerializationException", str(error)), CONTENT_TYPE, "message")
         return 200, {"Content-Type": CONTENT_TYPE}, json.dumps(answer).encode()
 
     ministack.app.SERVICE_HANDLERS[SERVICE] = handle

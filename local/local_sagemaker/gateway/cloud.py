@@ -150,17 +150,15 @@ class Cloud:
         invocation = RuntimeRequest.of(method, path, headers)
         if invocation is not None:
             return await self._invoke(invocation, headers, body, query)
-        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        operation = headers.get("x-amz-target", "").rpartition(".")[2] or f"{method} {path}"
         try:
+            request = parse_request(body)
             if ministack.app.AUTH:
                 self._authorize(operation, headers, body, query)
-            request = json.loads(body or b"{}")
-            refuse_reserved_keys(request if isinstance(request, dict) else {})
+            refuse_reserved_keys(request)
             answer = self.plane().call(operation, request)
         except ApiError as error:
             return refusal(error, CONTENT_TYPE, "message")
-        except json.JSONDecodeError as error:
-            return refusal(ApiError("SerializationException", str(error)), CONTENT_TYPE, "message")
         if self.faults.loses_answer(operation):
             return 200, {"Content-Type": CONTENT_TYPE}, _lost_answer()
         return (
@@ -195,6 +193,18 @@ class Cloud:
             return refusal(error, "application/json", "Message")
         content = answer.body
         return 200, dict(answer.headers), content if isinstance(content, bytes) else _streaming(content)
+
+
+def parse_request(body: bytes) -> dict[str, Any]:
+    """The request of a body; ApiError if it is no JSON object."""
+    try:
+        request = json.loads(body or b"{}")
+    except ValueError as error:
+        raise ApiError("SerializationException", str(error)) from error
+    if not isinstance(request, dict):
+        # [I] No source has the words.
+        raise ApiError("SerializationException", "The body should be a JSON object.")
+    return request
 
 
 def refusal(error: ApiError, media_type: str, message_key: str) -> Response:

@@ -100,6 +100,8 @@ def resource_arn(path: str, target: str, body: bytes, *, region: str, account: s
         request = json.loads(body or b"{}")
     except ValueError:
         return "*"
+    if not isinstance(request, dict):
+        return "*"
     if "ResourceArn" in request:
         return str(request["ResourceArn"])
     operation = target.rpartition(".")[2]

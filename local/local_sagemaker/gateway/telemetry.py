@@ -1,4 +1,4 @@
-"""Publishes metrics, log lines and events in ministack's CloudWatch, CloudWatch Logs and EventBridge."""
+"""Publishes metrics, log lines and events in ministack, and reads the alarms of its CloudWatch."""
 
 import json
 import time
@@ -16,6 +16,8 @@ from local_sagemaker.monitoring.metric_points import Points
 def check_internals() -> None:
     """Raise UnknownMinistackError if ministack's internals differ."""
     expect(hasattr(cloudwatch._metrics, "get_scoped"), "cloudwatch._metrics is kept by account and region")
+    for name in ("_alarms", "_composite_alarms"):
+        expect(hasattr(cloudwatch, name), f"cloudwatch.{name} has the alarms")
     for name in ("_log_groups", "_make_group_arn", "_append_log_events"):
         expect(hasattr(cloudwatch_logs, name), f"cloudwatch_logs.{name} exists")
     expect(hasattr(eventbridge, "_put_events"), "eventbridge._put_events sends events")
@@ -83,3 +85,9 @@ class MinistackTelemetry:
         }
         with scope(self._account, self._region):
             eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+
+    def alarm_state(self, name: str) -> str | None:
+        """The state of an alarm; None if there is none of that name."""
+        with scope(self._account, self._region):
+            alarm = cloudwatch._alarms.get(name) or cloudwatch._composite_alarms.get(name)
+        return None if alarm is None else str(alarm["StateValue"])

@@ -115,9 +115,12 @@ class ModelServer:
             Route("/ping", self.ping, methods=self._dialect.ping_methods),
             Route("/invocations", self.invoke, methods=["POST"]),
             Route("/v1/chat/completions", self.chat, methods=["POST"]),
-            Route("/adapters", self.register_adapter, methods=["POST"]),
-            Route("/adapters/{name}", self.unregister_adapter, methods=["DELETE"]),
         ]
+        if self._settings.runtime_lora or not self._dialect.needs_runtime_lora:
+            routes += [
+                Route("/adapters", self.register_adapter, methods=["POST"]),
+                Route("/adapters/{name}", self.unregister_adapter, methods=["DELETE"]),
+            ]
         if self._dialect.lists_adapters:
             routes += [
                 Route("/adapters", self.list_adapters, methods=["GET"]),

@@ -28,6 +28,7 @@ class Dialect(ABC):
 
     ping_methods: ClassVar[tuple[str, ...]]
     lists_adapters: ClassVar[bool]
+    needs_runtime_lora: ClassVar[bool]
 
     def __init__(self, served: ServedModel) -> None:
         self._served = served

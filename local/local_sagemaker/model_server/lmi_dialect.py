@@ -22,6 +22,7 @@ class LmiDialect(Dialect):
 
     ping_methods = ("GET",)
     lists_adapters = True
+    needs_runtime_lora = False
 
     async def registration(self, request: Request) -> Registration:
         """Read the query; a body is ignored."""

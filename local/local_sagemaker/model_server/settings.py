@@ -18,7 +18,8 @@ class ServerSettings:
     max_cpu_loras counts the adapters in GPU memory too, as vLLM does; None means max_loras. max_model_len is
     at most the model's own context length; None means that length. Above it vLLM refuses to start, but here
     the settings of a large model also work for a small one. prefix_caching is on unless a variable turns it
-    off, as in vLLM; how the cache is keyed is no setting of a container.
+    off, as in vLLM; how the cache is keyed is no setting of a container. runtime_lora is for vLLM: LMI always
+    registers adapters.
     """
 
     enable_lora: bool = False
@@ -28,6 +29,7 @@ class ServerSettings:
     max_batch_size: int = 32
     max_model_len: int | None = None
     prefix_caching: bool = True
+    runtime_lora: bool = False
 
     def __post_init__(self) -> None:
         for name in ("max_loras", "max_batch_size"):

@@ -47,6 +47,7 @@ class VllmDialect(Dialect):
 
     ping_methods = ("GET", "POST")
     lists_adapters = False
+    needs_runtime_lora = True
 
     async def registration(self, request: Request) -> Registration:
         """Read the JSON body, or the query if the body is no JSON; `preload` and `pin` have no effect."""

@@ -12,7 +12,7 @@ import shlex
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -35,6 +35,7 @@ _DRAIN_SECONDS = 30.0
 _END_SECONDS = 0.5
 # How long a process may take to end by itself.
 _STOP_SECONDS = 5.0
+_MISSING = 404
 _LOG_TAIL_BYTES = 2_000
 
 
@@ -160,7 +161,8 @@ class ContainerProcess:
     async def register(self, adapter: str, directory: Path) -> None:
         """Load an adapter; HostingError with the container's own message if that fails."""
         source = directory if self._links is None else self._link(adapter, directory)
-        await self._call("POST", "/adapters", params={"name": adapter, "src": str(source), "preload": "true"})
+        query = {"name": adapter, "src": str(source), "preload": "true"}
+        await self._call("POST", "/adapters", params=query, accept=lacks_adapter_paths)
 
     def _link(self, adapter: str, directory: Path) -> Path:
         """Put an adapter's files at the path that its name alone decides."""
@@ -173,10 +175,19 @@ class ContainerProcess:
 
     async def unregister(self, adapter: str) -> None:
         """Remove an adapter, even if requests for it are in progress."""
-        await self._call("DELETE", f"/adapters/{quote(adapter, safe='')}", accept=(404,))
+        await self._call(
+            "DELETE",
+            f"/adapters/{quote(adapter, safe='')}",
+            accept=lambda answer: answer.status_code == _MISSING,
+        )
 
     async def _call(
-        self, method: str, path: str, *, params: Mapping[str, str] | None = None, accept: tuple[int, ...] = ()
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        accept: Callable[[httpx.Response], bool],
     ) -> None:
         try:
             answer = await self._client.request(method, path, params=params)
@@ -185,7 +196,7 @@ class ContainerProcess:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.ended(), _END_SECONDS)
             raise HostingError(f"The container did not answer: {error!r}") from error
-        if not answer.is_success and answer.status_code not in accept:
+        if not answer.is_success and not accept(answer):
             raise HostingError(f"The container answered {answer.status_code}: {answer.text}")
 
     def invoke(
@@ -234,6 +245,25 @@ class ContainerProcess:
             except TimeoutError:
                 self._process.kill()
         await self.ended()
+
+
+def lacks_adapter_paths(answer: httpx.Response) -> bool:
+    """Whether a container has no path to register adapters, in the words of its web framework.
+
+    [T Hugging Face's notebook] An adapter is reported InService by such a container, and every request to it
+    gets 404: the vLLM image without VLLM_ALLOW_RUNTIME_LORA_UPDATING.
+    """
+    if answer.status_code != _MISSING:
+        return False
+    try:
+        said = answer.json()
+    except ValueError:
+        return False
+    match said:
+        # FastAPI's form, vLLM's, and that of the embedded engine.
+        case {"detail": "Not Found"} | {"error": {"message": "Not Found"}} | {"message": "Not Found"}:
+            return True
+    return False
 
 
 async def _end_of_group(process: asyncio.subprocess.Process, groups: ProcessGroups) -> None:

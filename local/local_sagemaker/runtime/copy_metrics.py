@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_sagemaker.control_plane.capacity import accelerators
+from local_sagemaker.control_plane.capacity import instance_resources
 from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
@@ -114,7 +114,7 @@ class CopyMetrics:
                     self._context.telemetry.metric(
                         NAMESPACE, "InvocationsPerCopy", component_dimensions(base), 0.0
                     )
-                reserved += sum(needed for _, needed in base.placements)
+                reserved += sum(needed.accelerators for _, needed in base.placements)
                 for used, held in self._usages(base, seconds):
                     cpu, memory = cpu + used, memory + held
             self._instances(endpoint, variant, cpu, memory, reserved)
@@ -148,7 +148,7 @@ class CopyMetrics:
         if not count:
             return
         machine = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        has = accelerators(variant["InstanceType"]) * count
+        has = instance_resources(variant["InstanceType"]).accelerators * count
         values = {
             "CPUUtilizationNormalized": 100 * cpu / count / (os.cpu_count() or 1),
             "MemoryUtilization": 100 * memory / count / machine,

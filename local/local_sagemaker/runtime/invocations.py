@@ -24,13 +24,21 @@ from local_sagemaker.runtime import event_stream
 from local_sagemaker.runtime.invocation_metrics import MeasuredCall, no_capacity
 from local_sagemaker.runtime.routing import pick_copy, text_of_messages
 
-_PATH = re.compile(r"/endpoints/([^/]+)/(invocations|invocations-response-stream)")
+_PATH = re.compile(r"/endpoints/([^/]+)/(invocations|invocations-response-stream|async-invocations)")
+_OPERATIONS = {
+    "invocations": "InvokeEndpoint",
+    "invocations-response-stream": "InvokeEndpointWithResponseStream",
+    "async-invocations": "InvokeEndpointAsync",
+}
 _OPENAI_PATH = re.compile(r"/endpoints/([^/]+)(?:/inference-components/([^/]+))?/openai/v1(/.*)?")
 _CHAT = "/chat/completions"
 
 COMPONENT_HEADER = "x-amzn-sagemaker-inference-component"
 VARIANT_HEADER = "x-Amzn-Invoked-Production-Variant"
 _ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
+_TARGET_MODEL_HEADER = "x-amzn-sagemaker-target-model"
+_TARGET_VARIANT_HEADER = "x-amzn-sagemaker-target-variant"
+_TARGET_CONTAINER_HEADER = "x-amzn-sagemaker-target-container-hostname"
 _PREFIX_ID_HEADER = "x-amzn-sagemaker-prefix-aware-id"
 
 # [V runtime's API model] The longest body in bytes, also of streams. [I] And of chats on the OpenAI path.
@@ -65,8 +73,8 @@ class RuntimeRequest:
         match = _PATH.fullmatch(path)
         if method != "POST" or match is None:
             return None
-        streamed = match[2] == "invocations-response-stream"
-        operation = "InvokeEndpointWithResponseStream" if streamed else "InvokeEndpoint"
+        operation = _OPERATIONS[match[2]]
+        streamed = operation == "InvokeEndpointWithResponseStream"
         return cls(unquote(match[1]), headers.get(COMPONENT_HEADER), operation, streamed)
 
     @classmethod
@@ -121,6 +129,12 @@ class Runtime:
             raise _validation_error(
                 f"Endpoint {invocation.endpoint} of account {self._context.account} not found."
             )
+        if invocation.operation == "InvokeEndpointAsync":
+            # [I] No source has the words, nor whether components may be invoked so. Here none may.
+            raise _validation_error(
+                f"Endpoint {endpoint.name} is not an asynchronous endpoint and does not support "
+                "InvokeEndpointAsync."
+            )
         name = invocation.component
         if name is None:
             # [T] The sentence as users quote it. [I] The OpenAI path has the same one.
@@ -131,6 +145,7 @@ class Runtime:
             )
         authorize(invocation.operation, self._context.arn("inference-component", name))
         component = self._component(endpoint, name)
+        _check_targets(endpoint, component, headers)
         compared = text_of_messages(body) if invocation.chat else body
         copy = self._copy(endpoint, component, headers, compared)
         call = MeasuredCall(self._context, component, arrived)
@@ -264,6 +279,28 @@ def _renamed(body: bytes, name: str, registered: str) -> bytes:
     if not isinstance(chat, dict) or chat.get("model") != name:
         return body
     return json.dumps(chat | {"model": registered}).encode()
+
+
+def _check_targets(endpoint: EndpointRecord, component: Component, headers: Mapping[str, str]) -> None:
+    """Refuse what only endpoints of other kinds have, and a variant that the component is not on."""
+    if _TARGET_MODEL_HEADER in headers:
+        # [T amazon-sagemaker-examples #1026] The sentence is the service's.
+        raise _validation_error(
+            f"Endpoint {endpoint.name} is not a multi-model endpoint and does not support target model "
+            "header."
+        )
+    if _TARGET_CONTAINER_HEADER in headers:
+        # [I] After the sentence on the target model.
+        raise _validation_error(
+            f"Endpoint {endpoint.name} is not a multi-container endpoint and does not support target "
+            "container hostname header."
+        )
+    variant = headers.get(_TARGET_VARIANT_HEADER, component.variant)
+    if variant != component.variant:
+        # [I] No source has the words, nor whether a variant may be named with a component at all.
+        raise _validation_error(
+            f"Variant {variant} of endpoint {endpoint.name} does not have {component.name}."
+        )
 
 
 def _container_headers(headers: Mapping[str, str], invocation: RuntimeRequest) -> dict[str, str]:

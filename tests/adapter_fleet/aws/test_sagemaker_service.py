@@ -137,6 +137,17 @@ def test_base_that_is_scaled_to_zero_has_no_copy(stubs: Stubs, runtime: dict[str
     assert stubs.service.describe_base("base").copies == copies
 
 
+def test_version_of_a_base_on_several_instance_types_changes_with_each_model(stubs: Stubs) -> None:
+    def version(*models: str) -> str:
+        specifications = [{"InstanceType": "ml.g5.xlarge", "ModelName": model} for model in models]
+        answer = {**summary("base"), "Specifications": specifications}
+        stubs.answers("sagemaker", "describe_inference_component", answer)
+        return stubs.service.describe_base("base").version
+
+    assert version("a", "b") == version("a", "b")
+    assert len({version("a", "b"), version("a", "c"), version("c", "b")}) == 3
+
+
 def test_description_tells_artifact_base_and_reason(stubs: Stubs) -> None:
     described = {
         **summary("p-a"),

@@ -104,7 +104,8 @@ def test_a_typo_in_a_key_is_an_error_with_the_key_that_was_meant(write: Callable
 def test_an_unknown_key_like_no_other_is_an_error_with_those_known(write: Callable[[str], Path]) -> None:
     assert errors(write(GOOD.replace("[copies]", "[copies]\nzone = 'a'"))) == [
         "copies.zone: unknown key (known are count, accelerators, cpu_cores, min_memory_mib, max_memory_mib,"
-        " model_download_timeout_seconds, health_check_timeout_seconds), got 'a'"
+        " model_download_timeout_seconds, health_check_timeout_seconds, placement, max_zone_imbalance,"
+        " data_caching, rolling_update), got 'a'"
     ]
 
 
@@ -132,6 +133,27 @@ def test_an_unknown_key_like_no_other_is_an_error_with_those_known(write: Callab
             "[endpoint]",
             "[endpoint]\nrouting_strategy = 'PREFIX_AWARE'",
             "endpoint: 'prefix_routing' should be given with RoutingStrategy.PREFIX_AWARE, got None",
+        ),
+        (
+            "[copies]",
+            "[copies.rolling_update]\nbatch_percent = 50\nbatch_copies = 1\nwait_seconds = 60\n[copies]",
+            "copies.rolling_update: one of batch_percent, batch_copies should be given, got batch_percent and"
+            " batch_copies",
+        ),
+        (
+            "[copies]",
+            "[copies]\nmax_zone_imbalance = 1",
+            "copies: 'max_zone_imbalance' should be given with placement only, got 1",
+        ),
+        (
+            "[copies]",
+            "[[endpoint.instance_pools]]\ninstance_type = 'ml.g6e.xlarge'\naccelerators = 1\n[copies]",
+            "endpoint.instance_pools.0: 'accelerators' should be given with min_memory_mib only, got 1",
+        ),
+        (
+            "[copies]",
+            "[endpoint.data_capture]\nbucket = 'captured'\nsampling_percent = 1\nmode = 'All'\n[copies]",
+            "endpoint.data_capture.mode: should be one of Input, Output, InputAndOutput, got 'All'",
         ),
         (
             "[copies]",

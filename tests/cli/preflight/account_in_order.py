@@ -1,6 +1,6 @@
 """An account in which nothing keeps an environment from being deployed, on the embedded cloud.
 
-What the embedded cloud is without answers from here: Service Quotas, EC2's offerings and DescribeType.
+What the embedded cloud is without answers from here: Service Quotas and EC2's offerings.
 """
 
 # ruff: noqa: N803 - the names are those of boto3
@@ -154,7 +154,8 @@ class StacksWithTypes:
         assert (Type, TypeName) == ("RESOURCE", "AWS::SageMaker::InferenceComponent")
         if self.refusal is not None:
             raise client_error(self.refusal, f"The type '{TypeName}' cannot be found.")
-        return {"TypeName": TypeName}
+        described: dict[str, Any] = self._real.describe_type(Type=Type, TypeName=TypeName)
+        return described
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)

@@ -44,7 +44,6 @@ def test_target_registered_again_keeps_what_is_not_given(world: Scaled) -> None:
         ({"ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}, "ManagedInstanceScaling"),
         ({"ServiceNamespace": "ecs"}, "scales sagemaker only, got ecs"),
         ({"ServiceNamespace": "nonsense"}, "must satisfy enum value set"),
-        ({"MinCapacity": "one"}, "Member must be of type integer"),
     ],
 )
 def test_wrong_target_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -52,6 +51,12 @@ def test_wrong_target_is_refused(changes: dict[str, Any], message: str) -> None:
     code, text = refusal(Scaled(), "RegisterScalableTarget", **request)
     assert code == "ValidationException"
     assert message in text
+
+
+def test_value_of_another_type_is_a_serialization_exception() -> None:
+    code, text = refusal(Scaled(), "RegisterScalableTarget", **BASE, MinCapacity="one", MaxCapacity=4)
+    assert code == "SerializationException"
+    assert text == "STRING_VALUE can not be converted to an Integer (at 'minCapacity')"
 
 
 def test_new_target_needs_both_bounds() -> None:

@@ -266,3 +266,44 @@ def test_update_of_a_base_after_a_scale_out(
     compute["MinMemoryRequiredInMb"] = 2048
     assert stack.update(resources) == "UPDATE_COMPLETE", stack.why_failed()
     assert copies() == left
+
+
+def test_base_rolls_to_a_new_model_unless_an_alarm_rings(
+    stack: Stack,
+    bucket: Bucket,
+    client: Callable[..., Any],
+    sagemaker: Any,
+    settings: Callable[..., Any],
+) -> None:
+    settings(time_scale=0.01)
+    alarm = {
+        "Namespace": "Nobody",
+        "MetricName": "Publishes",
+        "Statistic": "Sum",
+        "Period": 60,
+        "EvaluationPeriods": 1,
+        "Threshold": 1,
+        "ComparisonOperator": "GreaterThanThreshold",
+    }
+    policy = {"MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1}, "WaitIntervalInSeconds": 60}
+
+    def resources(version: str, missing: str) -> dict[str, Any]:
+        found = serving(stack.name, bucket, {"one": bucket.adapter("1")}, VERSION=version)
+        base = found["Base"]["Properties"]
+        base["Specification"]["ComputeResourceRequirements"]["NumberOfAcceleratorDevicesRequired"] = 1
+        base["RuntimeConfig"]["CopyCount"] = 2
+        base["DeploymentConfig"] = {
+            "RollingUpdatePolicy": policy,
+            "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": {"Ref": "Alarm"}}]},
+        }
+        properties = alarm | {"TreatMissingData": missing}
+        return {"Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}, **found}
+
+    assert stack.create(resources("1", "notBreaching")) == "CREATE_COMPLETE", stack.why_failed()
+    assert stack.update(resources("2", "notBreaching")) == "UPDATE_COMPLETE", stack.why_failed()
+    described = sagemaker.describe_inference_component(InferenceComponentName=f"{stack.name}-base")
+    assert described["LastDeploymentConfig"]["RollingUpdatePolicy"] == policy
+    assert stack.update(resources("3", "breaching")) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "The update was rolled back: alarms in ALARM" in stack.reasons("UPDATE_FAILED")[0]
+    now = said(client, stack, "one")
+    assert (now["version"], now["adapter"]) == ("2", "1")

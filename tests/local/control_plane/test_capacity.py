@@ -4,33 +4,70 @@ import math
 
 import pytest
 
-from local_sagemaker.control_plane.capacity import accelerators, instance_count, move, place
+from local_sagemaker.control_plane.capacity import (
+    Resources,
+    instance_count,
+    instance_resources,
+    move,
+    place,
+)
 from local_sagemaker.errors import HostingError
 
 VARIANT = {"InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": 2}
+GIB = 1024
+
+
+def gpus(count: float) -> Resources:
+    return Resources(accelerators=count)
 
 
 @pytest.mark.parametrize(
-    ("instance_type", "count"),
+    ("instance_type", "accelerators", "gib", "vcpus"),
     [
-        ("ml.g5.12xlarge", 4),
-        ("ml.g6e.48xlarge", 8),
-        ("ml.p5.4xlarge", 1),
-        ("ml.m5.xlarge", 0),
-        ("ml.trn1.2xlarge", math.inf),
+        ("ml.g5.12xlarge", 4, 192, 48),
+        ("ml.g4dn.12xlarge", 4, 192, 48),
+        ("ml.g6e.48xlarge", 8, 1536, 192),
+        ("ml.p5.4xlarge", 1, 256, 16),
+        ("ml.m5.xlarge", 0, 16, 4),
+        ("ml.c5.18xlarge", 0, 144, 72),
+        ("ml.r8g.medium", 0, 8, 1),
+        ("ml.t3.medium", 0, math.inf, math.inf),
+        ("ml.trn1.2xlarge", math.inf, math.inf, math.inf),
     ],
 )
-def test_accelerators_of_an_instance_type(instance_type: str, count: float) -> None:
-    assert accelerators(instance_type) == count
+def test_resources_of_an_instance_type(
+    instance_type: str, accelerators: float, gib: float, vcpus: float
+) -> None:
+    assert instance_resources(instance_type) == (accelerators, gib * GIB, vcpus)
 
 
 def test_copies_go_where_most_is_free() -> None:
-    assert place(VARIANT, 1, copies=3, taken=[(0, 2)]) == [(1, 1), (1, 1), (0, 1)]
+    placed = place(VARIANT, gpus(1), copies=3, taken=[(0, gpus(2))])
+    assert [instance for instance, _ in placed] == [1, 1, 0]
 
 
 def test_copy_does_not_span_instances() -> None:
     with pytest.raises(HostingError, match="CapacityError"):
-        place(VARIANT, 3, copies=1, taken=[(0, 2), (1, 2)])
+        place(VARIANT, gpus(3), copies=1, taken=[(0, gpus(2)), (1, gpus(2))])
+
+
+@pytest.mark.parametrize(
+    "needed",
+    [Resources(1, memory=100 * GIB), Resources(1, vcpus=25)],
+    ids=["memory", "vcpus"],
+)
+def test_copy_needs_memory_and_cpus_of_the_host_too(needed: Resources) -> None:
+    placed = place(VARIANT, needed, copies=2, taken=[])
+    assert [instance for instance, _ in placed] == [0, 1]
+    with pytest.raises(HostingError, match="CapacityError"):
+        place(VARIANT, needed, copies=1, taken=placed)
+
+
+def test_memory_that_the_service_keeps_is_for_no_copy() -> None:
+    half = Resources(1, memory=96 * GIB)
+    assert len(place(VARIANT, half, copies=4, taken=[])) == 4
+    with pytest.raises(HostingError, match="CapacityError"):
+        place(VARIANT, half, copies=3, taken=[], kept=0.1)
 
 
 def test_managed_scaling_has_room_up_to_its_maximum() -> None:
@@ -40,17 +77,19 @@ def test_managed_scaling_has_room_up_to_its_maximum() -> None:
 
 
 def test_copies_whose_instances_go_share_what_is_left_of_the_others() -> None:
-    assert move(VARIANT, [(0, 4), (2, 2), (3, 2)]) == [(0, 4), (1, 2), (1, 2)]
+    moved = move(VARIANT, [(0, gpus(4)), (2, gpus(2)), (3, gpus(2))])
+    assert [instance for instance, _ in moved] == [0, 1, 1]
     with pytest.raises(HostingError, match="CapacityError"):
-        move(VARIANT, [(0, 4), (2, 2), (3, 4)])
+        move(VARIANT, [(0, gpus(4)), (2, gpus(2)), (3, gpus(4))])
 
 
 def test_copies_stay_where_they_are_when_the_new_instances_have_room_there() -> None:
-    assert move(VARIANT, [(1, 2), (1, 2)]) == [(1, 2), (1, 2)]
+    placements = [(1, gpus(2)), (1, gpus(2))]
+    assert move(VARIANT, placements) == placements
 
 
 def test_managed_scaling_adds_an_instance_only_for_a_copy_without_room() -> None:
     scaling = {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": 3}
     variant = {"InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": 1, "ManagedInstanceScaling": scaling}
-    placed = place(variant, 2, copies=3, taken=[])
+    placed = place(variant, gpus(2), copies=3, taken=[])
     assert [instance for instance, _ in placed] == [0, 0, 1]

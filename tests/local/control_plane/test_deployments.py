@@ -89,6 +89,33 @@ def test_copy_whose_replacement_does_not_start_is_missing_until_the_base_is_scal
     assert "FailureReason" not in world.component("base")
 
 
+def test_update_that_changes_nothing_brings_a_missing_copy_back(world: World) -> None:
+    world.serve("one")
+    world.hosting.starts_that_fail.add(1)
+    world.running[0].die()
+    world.pass_time(10)
+    assert counts(world) == (1, 0)
+    world.call(
+        "UpdateInferenceComponent",
+        InferenceComponentName="base",
+        Specification=world.component("base")["Specification"],
+    )
+    world.pass_time(10)
+    assert counts(world) == (1, 1)
+    assert world.loaded() == [["one"]]
+
+
+def test_model_that_is_deleted_while_a_base_is_created_is_the_reason_of_the_failure(world: World) -> None:
+    world.create_model()
+    world.create_endpoint()
+    world.create_base()
+    world.call("DeleteModel", ModelName="model")
+    world.pass_time(10)
+    described = world.component("base")
+    assert described["InferenceComponentStatus"] == "Failed"
+    assert described["FailureReason"].startswith('Could not find model "arn:aws:sagemaker:')
+
+
 def test_copy_that_ends_again_and_again_is_not_replaced_for_ever(world: World) -> None:
     world.serve()
     for _ in range(10):

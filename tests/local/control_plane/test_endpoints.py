@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from local_sagemaker.control_plane.capacity import NO_ROOM
@@ -21,7 +23,10 @@ def test_endpoint_is_creating_then_in_service_and_gone_after_its_deletion(world:
     world.pass_time(1)
     assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
     world.call("DeleteEndpoint", EndpointName="endpoint")
-    assert "while it is in status" in world.refusal("DeleteEndpoint", EndpointName="endpoint")
+    message = world.refusal("DeleteEndpoint", EndpointName="endpoint")
+    assert message == (
+        'Cannot update in-progress endpoint "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpoint".'
+    )
     world.pass_time(1)
     message = world.refusal("DescribeEndpoint", EndpointName="endpoint")
     assert message == 'Could not find endpoint "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpoint".'
@@ -59,13 +64,13 @@ def test_update_takes_another_configuration(world: World) -> None:
     assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
 
 
-def resize(world: World, *, instances: int, instance_type: str = "ml.g5.12xlarge") -> None:
+def resize(world: World, *, instances: int, instance_type: str = "ml.g5.12xlarge", **request: Any) -> None:
     variant = VARIANT | {"InitialInstanceCount": instances, "InstanceType": instance_type}
     name = f"{instances}-{instance_type.replace('.', '-')}"
     world.call(
         "CreateEndpointConfig", EndpointConfigName=name, ExecutionRoleArn=ROLE, ProductionVariants=[variant]
     )
-    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName=name)
+    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName=name, **request)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +87,50 @@ def test_update_to_another_instance_type_starts_new_copies(
     assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
     assert before not in world.running
     assert world.loaded() == loaded
+
+
+@pytest.mark.parametrize(
+    ("request_", "instances"),
+    [
+        ({}, 3),
+        ({"RetainAllVariantProperties": True}, 1),
+        (
+            {
+                "RetainAllVariantProperties": True,
+                "ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DesiredInstanceCount"}],
+            },
+            3,
+        ),
+    ],
+    ids=["not retained", "retained", "excluded"],
+)
+def test_update_takes_the_instances_of_the_new_configuration_unless_it_retains_those_there_are(
+    world: World, request_: dict[str, Any], instances: int
+) -> None:
+    world.serve("one")
+    resize(world, instances=3, **request_)
+    world.pass_time(1)
+    described = world.call("DescribeEndpoint", EndpointName="endpoint")
+    assert described["EndpointConfigName"] == "3-ml-g5-12xlarge"
+    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == instances
+
+
+def test_how_an_endpoint_was_last_deployed_is_described(world: World) -> None:
+    def last() -> object:
+        world.pass_time(1)
+        return world.call("DescribeEndpoint", EndpointName="endpoint").get("LastDeploymentConfig")
+
+    world.create_endpoint()
+    assert last() is None
+    batch = {"Type": "INSTANCE_COUNT", "Value": 1}
+    deployment = {"RollingUpdatePolicy": {"MaximumBatchSize": batch, "WaitIntervalInSeconds": 0}}
+    update = {"EndpointName": "endpoint", "EndpointConfigName": "endpoint-config"}
+    world.call("UpdateEndpoint", **update, DeploymentConfig=deployment)
+    assert last() == deployment
+    world.call("UpdateEndpoint", **update, RetainDeploymentConfig=True)
+    assert last() == deployment
+    world.call("UpdateEndpoint", **update)
+    assert last() is None
 
 
 def test_update_to_more_instances_keeps_the_copies(world: World) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_duplicate_is_refused_whatever_its_case(world: World) -> None:
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
-        ({"VariantName": "AllTraffic"}, "VariantName"),
+        ({"VariantName": "Another"}, "VariantName should be AllTraffic"),
         ({"Specification": adapter_specification("x") | {"ModelName": "model"}}, "ModelName"),
         (
             {
@@ -76,10 +77,32 @@ def test_adapter_is_its_base_and_its_artifact_and_nothing_else(
     assert names in world.refusal("CreateInferenceComponent", **(request | changes))
 
 
+AS_SDK_V2: dict[str, Any] = {"VariantName": "AllTraffic", "RuntimeConfig": {"CopyCount": 1}}
+
+
+def test_adapter_as_the_sdk_v2_creates_it_is_an_adapter_like_another(world: World) -> None:
+    world.serve("one")
+    world.create_adapter("two", **AS_SDK_V2)
+    world.pass_time(10)
+    like = {"InferenceComponentName", "InferenceComponentArn", "CreationTime", "LastModifiedTime"}
+    one, two = ({k: v for k, v in world.component(name).items() if k not in like} for name in ("one", "two"))
+    assert two == one | {"Specification": two["Specification"]}
+
+
+@pytest.mark.parametrize("member", ["VariantName", "RuntimeConfig"])
+def test_what_is_the_bases_may_be_refused_for_an_adapter(
+    world_with: Callable[..., World], member: str
+) -> None:
+    world = world_with(adapter_with_base_members="refused")
+    world.serve("one")
+    with pytest.raises(ApiError, match=f"^{member} should not be given"):
+        world.create_adapter("two", **{member: AS_SDK_V2[member]})
+
+
 def test_no_copies_are_refused_on_create(world: World) -> None:
     world.create_model()
     world.create_endpoint()
-    with pytest.raises(ApiError, match="CopyCount should be at least 1 on create, got 0"):
+    with pytest.raises(ApiError, match="Inference components copy count an integer larger than 0"):
         world.create_base(copies=0)
 
 
@@ -88,6 +111,43 @@ def test_more_accelerators_than_the_instance_has_are_refused(world: World) -> No
     world.create_endpoint()
     with pytest.raises(ApiError, match="more than the 4 of instance type ml"):
         world.create_base(accelerators=8)
+
+
+@pytest.mark.parametrize(
+    ("compute", "message"),
+    [
+        ({"MinMemoryRequiredInMb": 196609}, "MinMemoryRequiredInMb is 196609, more than the 196608"),
+        ({"NumberOfCpuCoresRequired": 48.5}, "NumberOfCpuCoresRequired is 48.5, more than the 48"),
+        ({"MaxMemoryRequiredInMb": 1023}, "MaxMemoryRequiredInMb should be at least MinMemoryRequiredInMb"),
+    ],
+)
+def test_more_of_the_host_than_it_has_is_refused(
+    world: World, compute: dict[str, float], message: str
+) -> None:
+    world.create_model()
+    world.create_endpoint()
+    with pytest.raises(ApiError, match=message):
+        world.create_base(compute=compute)
+
+
+def test_copies_that_the_memory_of_the_host_does_not_hold_fail(world: World) -> None:
+    world.create_model()
+    world.create_endpoint()
+    world.create_base(copies=2, accelerators=1, compute={"MinMemoryRequiredInMb": 100_000})
+    world.pass_time(10)
+    assert world.component("base")["FailureReason"] == NO_ROOM
+
+
+def test_how_a_base_was_last_deployed_is_described(world: World) -> None:
+    world.serve()
+    assert "LastDeploymentConfig" not in world.component("base")
+    batch = {"Type": "COPY_COUNT", "Value": 1}
+    deployment = {"RollingUpdatePolicy": {"MaximumBatchSize": batch, "WaitIntervalInSeconds": 0}}
+    update = {"InferenceComponentName": "base", "RuntimeConfig": {"CopyCount": 1}}
+    world.call("UpdateInferenceComponent", **update, DeploymentConfig=deployment)
+    world.pass_time(10)
+    world.call("UpdateInferenceComponent", **update)
+    assert world.component("base")["LastDeploymentConfig"] == deployment
 
 
 @pytest.mark.parametrize("verb", ["update", "delete"])

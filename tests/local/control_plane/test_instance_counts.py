@@ -79,3 +79,16 @@ def test_instances_leave_after_the_scaled_time(world_with: Callable[..., World])
 def test_instances_of_a_fixed_number_stay(world: World) -> None:
     world.serve(instances=2)
     assert instances(world) == 2
+
+
+def test_update_starts_again_at_the_first_number_unless_it_retains_the_present_one(managed: World) -> None:
+    scale(managed, 3)
+    assert instances(managed) == 3
+    scale(managed, 1)
+    update = {"EndpointName": "endpoint", "EndpointConfigName": "endpoint-config"}
+    managed.call("UpdateEndpoint", **update, RetainAllVariantProperties=True)
+    managed.pass_time(1)
+    assert instances(managed) == 3
+    managed.call("UpdateEndpoint", **update)
+    managed.pass_time(1)
+    assert instances(managed) == 1

@@ -24,10 +24,8 @@ COMPONENT = {
         ),
         ({"InferenceComponentName": "a" * 64}, "Member must have length less than or equal to 63"),
         ({"InferenceComponentName": "no_underscore"}, "Member must satisfy regular expression pattern"),
-        ({"InferenceComponentName": 5}, "Member must be of type string"),
         ({"Colour": "red"}, "Unknown parameter 'colour'"),
         ({"RuntimeConfig": {"CopyCount": -1}}, "Member must have value greater than or equal to 0"),
-        ({"RuntimeConfig": {"CopyCount": True}}, "Member must be of type integer"),
         ({"RuntimeConfig": {}}, "'runtimeConfig.copyCount'"),
         ({"Tags": [{"Key": "k"}]}, "'tags.1.member.value'"),
         ({"Tags": [{"Key": "!", "Value": "v"}]}, "'tags.1.member.key'"),
@@ -36,8 +34,8 @@ COMPONENT = {
             "Member must satisfy enum value set: [SPREAD, BINPACK]",
         ),
         (
-            {"Specification": {"Container": {"Environment": {"K": 1}}}},
-            "'specification.container.environment.K.value'",
+            {"Tags": [{"Key": "k", "Value": "v"}] * 51},
+            "Value '[{Key=k, Value=v}, {Key=k, Value=v},",
         ),
     ],
 )
@@ -48,6 +46,32 @@ def test_request_that_does_not_fit_the_service_model_is_refused(
         check_request("CreateInferenceComponent", COMPONENT | changes)
     assert refused.value.code == "ValidationException"
     assert message in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"InferenceComponentName": 5},
+            "NUMBER_VALUE can not be converted to a String (at 'inferenceComponentName')",
+        ),
+        (
+            {"RuntimeConfig": {"CopyCount": True}},
+            "TRUE_VALUE can not be converted to an Integer (at 'runtimeConfig.copyCount')",
+        ),
+        (
+            {"Specification": {"Container": {"Environment": {"K": 1.5}}}},
+            "NUMBER_VALUE can not be converted to a String "
+            "(at 'specification.container.environment.K.value')",
+        ),
+        ({"EndpointName": {}}, "Start of structure or map found where not expected. (at 'endpointName')"),
+        ({"Tags": "k=v"}, "STRING_VALUE can not be converted to a List (at 'tags')"),
+    ],
+)
+def test_value_of_another_type_is_a_serialization_exception(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        check_request("CreateInferenceComponent", COMPONENT | changes)
+    assert (refused.value.code, refused.value.message) == ("SerializationException", message)
 
 
 def test_every_problem_is_named_at_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import httpx
@@ -10,6 +11,7 @@ import ministack.app
 import pytest
 
 from local_sagemaker.gateway.cloud import Cloud
+from local_sagemaker.gateway.iam import resource_arn
 from local_sagemaker.gateway.openai_path import OpenAIPath
 from local_sagemaker.settings import Settings
 from tests.local.bearer import bearer_token
@@ -59,3 +61,27 @@ def test_text_that_is_no_region_creates_no_control_plane(cloud: Cloud, region: s
     answer = chat(cloud, bearer_token(region=region))
     assert (answer.status_code, answer.json()["__type"]) == (403, "InvalidSignatureException")
     assert regions(cloud) == []
+
+
+def refused(cloud: Cloud, body: bytes, *, target: str = "SageMaker.DescribeEndpoint") -> tuple[int, str, str]:
+    headers = {"x-amz-target": target} if target else {}
+    status, _, content = asyncio.run(cloud.handle("POST", "/", headers, body, {}))
+    answer = json.loads(content)
+    return status, answer["__type"], answer["message"]
+
+
+@pytest.mark.parametrize("enforced", [False, True], ids=["without IAM", "with IAM"])
+@pytest.mark.parametrize("body", [b"{", b"\x80", b"\xff\xfe", b"[]", b"null", b'"x"'])
+def test_body_that_is_no_json_object_is_refused(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, body: bytes, enforced: bool
+) -> None:
+    monkeypatch.setattr(ministack.app, "AUTH", enforced)
+    assert refused(cloud, body)[:2] == (400, "SerializationException")
+    # ministack asks for it before the gateway gets the request.
+    assert resource_arn("/", "SageMaker.DescribeEndpoint", body, region="r", account="a") == "*"
+
+
+def test_request_without_an_operation_is_named_by_its_path(cloud: Cloud) -> None:
+    status, code, message = refused(cloud, b"{}", target="")
+    assert (status, code) == (400, "UnknownOperationException")
+    assert message == "The embedded cloud does not know POST /."

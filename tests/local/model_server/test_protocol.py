@@ -40,6 +40,7 @@ def dialect(request: pytest.FixtureRequest) -> DialectName:
 @pytest.fixture(scope="module")
 def server(run_server: RunServer, dialect: DialectName) -> Iterator[httpx.Client]:
     variables = {"OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORA_RANK": "8", "OPTION_MAX_CPU_LORAS": "16"}
+    variables["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "true"
     with run_server(BASE, "--dialect", dialect, **variables) as client:
         yield client
 
@@ -99,10 +100,20 @@ def test_ten_adapters_in_four_slots_each_answer_as_themselves(server: httpx.Clie
 
 @pytest.mark.parametrize(("dialect_name", "status"), [("lmi", 400), ("vllm", 500)])
 def test_registration_without_lora_is_refused(run_server: RunServer, dialect_name: str, status: int) -> None:
-    with run_server(BASE, "--dialect", dialect_name) as client:
+    with run_server(BASE, "--dialect", dialect_name, VLLM_ALLOW_RUNTIME_LORA_UPDATING="true") as client:
         refused = client.post("/adapters", params={"name": "a", "src": str(ADAPTERS["triage"])})
         assert refused.status_code == status
         assert "LoRA is off" in refused.text
+
+
+def test_vllm_has_no_paths_for_adapters_without_its_flag(run_server: RunServer) -> None:
+    with run_server(BASE, "--dialect", "vllm", SM_VLLM_ENABLE_LORA="true") as client:
+        refused = client.post("/adapters", params={"name": "a", "src": str(ADAPTERS["triage"])})
+        assert refused.status_code == 404
+        # In these words, the cloud recognizes that there is no such path.
+        assert refused.json()["message"] == "Not Found"
+        asked = client.post("/invocations", json=COMPLETION, headers={HEADER: "a"})
+        assert (asked.status_code, asked.json()["error"]["type"]) == (404, "NotFoundError")
 
 
 def test_errors_have_the_form_of_the_container(server: httpx.Client, dialect: DialectName) -> None:

@@ -61,3 +61,11 @@ def test_defaults_are_those_of_lmi() -> None:
         max_batch_size=32,
         max_model_len=None,
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "registers"), [("true", True), ("1", True), ("True", True), ("yes", False), (None, False)]
+)
+def test_vllm_registers_adapters_with_its_flag_alone(value: str | None, registers: bool) -> None:
+    environment = {} if value is None else {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": value}
+    assert ServerSettings.from_environment(environment).runtime_lora is registers

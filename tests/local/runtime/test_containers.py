@@ -10,11 +10,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from local_sagemaker.errors import HostingError
 from local_sagemaker.process_groups import ProcessGroups
-from local_sagemaker.runtime.containers import ContainerProcess, reserved_port
+from local_sagemaker.runtime.containers import ContainerProcess, lacks_adapter_paths, reserved_port
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.settings import CurrentSettings, Settings
 from tests.local.engine import COMMAND
@@ -134,3 +135,24 @@ def test_directory_is_removed_away_from_the_event_loop(
     ((directory, thread),) = removed
     assert directory == tmp_path
     assert thread.startswith("download")
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "lacks"),
+    [
+        (404, {"detail": "Not Found"}, True),
+        (404, {"error": {"message": "Not Found", "type": "Not Found", "param": None, "code": 404}}, True),
+        (404, {"code": 404, "type": "HTTPException", "message": "Not Found"}, True),
+        (404, {"error": {"message": "No adapter found for /a", "type": "Not Found", "code": 404}}, False),
+        (404, "Not Found", False),
+        (400, {"detail": "Not Found"}, False),
+    ],
+)
+def test_container_without_paths_for_adapters_is_told_from_one_without_the_adapter(
+    status: int, content: object, lacks: bool
+) -> None:
+    assert lacks_adapter_paths(httpx.Response(status, json=content)) is lacks
+
+
+def test_answer_that_is_no_json_is_of_no_web_framework() -> None:
+    assert not lacks_adapter_paths(httpx.Response(404, text="Not Found"))

@@ -88,6 +88,12 @@ def test_many_requests_run_at_once_and_each_gets_its_own_adapter(endpoint: str, 
         ({"EndpointName": "endpoint"}, "Endpoint endpoint of account 000000000000 not found."),
         ({"InferenceComponentName": "nobody"}, "Inference component nobody of endpoint Endpoint not found."),
         ({"InferenceComponentName": None}, "Inference Component Name header is required"),
+        ({"TargetVariant": "other"}, "Variant other of endpoint Endpoint does not have endpoint-one."),
+        (
+            {"TargetModel": "model.tar.gz"},
+            "Endpoint Endpoint is not a multi-model endpoint and does not support target model header.",
+        ),
+        ({"TargetContainerHostname": "first"}, "Endpoint Endpoint is not a multi-container endpoint"),
     ],
 )
 def test_wrong_target_is_a_validation_error(
@@ -98,6 +104,30 @@ def test_wrong_target_is_a_validation_error(
         runtime.invoke_endpoint(**{key: value for key, value in request.items() if value is not None})
     assert refused.value.response["Error"]["Code"] == "ValidationError"
     assert refused.value.response["Error"]["Message"].startswith(message)
+
+
+def test_variant_of_the_component_may_be_named(endpoint: str, runtime: Any) -> None:
+    assert invoke(runtime, "one", TargetVariant="v")["said"]["adapter"] == "1"
+
+
+def test_asynchronous_invocation_is_refused(endpoint: str, runtime: Any) -> None:
+    with pytest.raises(ClientError, match="Endpoint Endpoint is not an asynchronous endpoint") as refused:
+        runtime.invoke_endpoint_async(EndpointName="Endpoint", InputLocation="s3://bucket/key")
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+
+
+def test_adapter_in_a_container_without_the_path_to_register_it_is_in_service_and_not_found(
+    stack: Stack, bucket: Bucket, client: Callable[..., Any], runtime: Any
+) -> None:
+    resources = serving(stack.name, bucket, {"one": bucket.adapter("1")}, WITHOUT_ADAPTERS="1")
+    resources["Endpoint"]["Properties"]["EndpointName"] = stack.name
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    name = f"{stack.name}-one"
+    described = client("sagemaker").describe_inference_component(InferenceComponentName=name)
+    assert described["InferenceComponentStatus"] == "InService"
+    with pytest.raises(runtime.exceptions.ModelError) as failed:
+        runtime.invoke_endpoint(EndpointName=stack.name, InferenceComponentName=name, Body=b"{}")
+    assert failed.value.response["OriginalStatusCode"] == 404
 
 
 def test_body_is_refused_above_the_services_limit(endpoint: str, runtime: Any) -> None:

@@ -13,12 +13,16 @@ _SERVICE = "sagemaker"
 
 
 def check_instance_type(deployment: Deployment) -> Iterator[Finding]:
-    """Look for the zones in which EC2 offers the instance type; those of the subnets, if there are some.
+    """Look for the zones in which EC2 offers each instance type; those of the subnets, if there are some.
 
     SageMaker does not list what it offers. Its types are those of EC2, so this is a warning.
     """
+    for name in deployment.instance_types:
+        yield from _offers(deployment, name)
+
+
+def _offers(deployment: Deployment, name: str) -> Iterator[Finding]:
     check, ec2 = Check("instance-type"), deployment.client("ec2")
-    name = deployment.environment.endpoint.instance_type
     plain = name.removeprefix("ml.")
     filters = [{"Name": "instance-type", "Values": [plain]}]
     pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
@@ -49,9 +53,18 @@ def check_instance_type(deployment: Deployment) -> Iterator[Finding]:
 
 
 def check_quota(deployment: Deployment) -> Iterator[Finding]:
-    """Compare the instances with the account's quota and with those of its other endpoints."""
-    check, instance_type = Check("quota"), deployment.environment.endpoint.instance_type
-    name = f"{instance_type} for endpoint usage"
+    """Compare the instances with the account's quotas and with those of its other endpoints.
+
+    All of them may be of one further type (`instance_pools`), whose low quota is a warning.
+    """
+    first, *further = deployment.instance_types
+    yield from _quota_of(deployment, first, further=False)
+    for instance_type in further:
+        yield from _quota_of(deployment, instance_type, further=True)
+
+
+def _quota_of(deployment: Deployment, instance_type: str, *, further: bool) -> Iterator[Finding]:
+    check, name = Check("quota"), f"{instance_type} for endpoint usage"
     quotas = deployment.client("service-quotas")
     quota = _quota(quotas, "list_service_quotas", name) or _quota(
         quotas, "list_aws_default_service_quotas", name
@@ -69,7 +82,8 @@ def check_quota(deployment: Deployment) -> Iterator[Finding]:
     if used + most <= value:
         yield check.ok(what)
         return
-    yield check.error(
+    fault = check.warning if further else check.error
+    yield fault(
         f"the quota '{name}' is too low: {what}",
         f"aws service-quotas request-service-quota-increase --service-code {_SERVICE}"
         f" --quota-code {quota['QuotaCode']} --desired-value {used + most} --region {deployment.region}",

@@ -1,0 +1,50 @@
+"""A request to a service that ministack lacks is refused in words that clients show.
+
+Fault of ministack: its answer has neither a code nor a message where clients look for them, so that they show
+"An error occurred (400)" and nothing else.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import ministack.app
+
+from local_sagemaker.ministack_patches.internals import expect
+
+_UNSUPPORTED = "unsupported"
+_CODE = "UnknownOperationException"
+_SCOPE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
+
+
+def install() -> None:
+    """Route such requests to a handler of their own."""
+    expect(hasattr(ministack.app, "detect_service"), "app.detect_service exists")
+    expect(_UNSUPPORTED not in ministack.app.SERVICE_HANDLERS, f"there is no service '{_UNSUPPORTED}'")
+    detect = ministack.app.detect_service
+
+    def detect_supported(*arguments: Any) -> str:
+        service: str = detect(*arguments)
+        return service if service in ministack.app.SERVICE_HANDLERS else _UNSUPPORTED
+
+    ministack.app.detect_service = detect_supported
+    ministack.app.SERVICE_HANDLERS[_UNSUPPORTED] = _refuse
+
+
+async def _refuse(
+    method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+) -> tuple[int, dict[str, str], bytes]:
+    del method, path, body, query
+    scope = _SCOPE.search(headers.get("authorization", ""))
+    message = f"The embedded cloud does not have the service '{scope[1] if scope else 'of this request'}'."
+    if "form-urlencoded" in headers.get("content-type", ""):
+        error = f"<Error><Type>Sender</Type><Code>{_CODE}</Code><Message>{escape(message)}</Message></Error>"
+        return 400, {"Content-Type": "text/xml"}, f"<ErrorResponse>{error}</ErrorResponse>".encode()
+    answer = {"__type": _CODE, "message": message}
+    return (
+        400,
+        {"Content-Type": "application/x-amz-json-1.1", "x-amzn-errortype": _CODE},
+        json.dumps(answer).encode(),
+    )

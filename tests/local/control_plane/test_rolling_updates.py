@@ -1,0 +1,192 @@
+"""A base component's update in batches, with alarms that bring the old copies back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.local.world import World
+
+
+def rolling(size: int, *, kind: str = "COPY_COUNT", wait: int = 60, **policy: Any) -> dict[str, Any]:
+    return {
+        "RollingUpdatePolicy": {
+            "MaximumBatchSize": {"Type": kind, "Value": size},
+            "WaitIntervalInSeconds": wait,
+            **policy,
+        }
+    }
+
+
+def watched(deployment: dict[str, Any], alarm: str = "Errors") -> dict[str, Any]:
+    return {**deployment, "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]}}
+
+
+def update_base(world: World, deployment: dict[str, Any] | None = None, model: str = "model-2") -> None:
+    compute = {"MinMemoryRequiredInMb": 1024, "NumberOfAcceleratorDevicesRequired": 1}
+    world.call(
+        "UpdateInferenceComponent",
+        InferenceComponentName="base",
+        Specification={"ModelName": model, "ComputeResourceRequirements": compute},
+        **({} if deployment is None else {"DeploymentConfig": deployment}),
+    )
+
+
+def versions(world: World) -> str:
+    return "".join(sorted(copy.environment.get("VERSION", "1") for copy in world.running))
+
+
+@pytest.fixture
+def serving(world: World) -> World:
+    """Four copies on four accelerators, and a second model."""
+    world.serve("one", copies=4, accelerators=1)
+    world.create_model("model-2", VERSION="2")
+    world.telemetry.alarms["Errors"] = "OK"
+    return world
+
+
+def test_each_batch_serves_for_the_interval_before_the_next_one_starts(serving: World) -> None:
+    update_base(serving, rolling(1))
+    seen = []
+    for _ in range(5):
+        serving.pass_time(30)
+        seen.append(versions(serving))
+        serving.pass_time(30)
+    assert seen == ["1112", "1122", "1222", "2222", "2222"]
+    assert serving.status("base") == "InService"
+    assert serving.loaded() == [["one"]] * 4
+
+
+def test_a_share_of_the_copies_is_rounded_down(serving: World) -> None:
+    update_base(serving, rolling(49, kind="CAPACITY_PERCENT"))
+    serving.pass_time(30)
+    assert versions(serving) == "1112"
+
+
+def test_the_last_deployment_config_is_described_as_it_was_sent(serving: World) -> None:
+    assert "LastDeploymentConfig" not in serving.component("base")
+    deployment = watched(rolling(1, RollbackMaximumBatchSize={"Type": "COPY_COUNT", "Value": 1}))
+    update_base(serving, deployment)
+    assert serving.component("base")["LastDeploymentConfig"] == deployment
+    serving.pass_time(400)
+    update_base(serving)
+    assert serving.component("base")["LastDeploymentConfig"] == deployment
+
+
+def test_an_alarm_between_two_batches_brings_the_old_copies_back(serving: World) -> None:
+    update_base(serving, watched(rolling(2)))
+    serving.pass_time(30)
+    assert versions(serving) == "1122"
+    serving.telemetry.alarms["Errors"] = "ALARM"
+    serving.pass_time(10)
+    assert versions(serving) == "1111"
+    described = serving.component("base")
+    assert described["InferenceComponentStatus"] == "InService"
+    assert described["FailureReason"] == "The update was rolled back: alarms in ALARM: Errors"
+    assert described["Specification"]["ModelName"] == "model"
+    assert serving.loaded() == [["one"]] * 4
+
+
+def test_a_rollback_may_go_in_batches_too(serving: World) -> None:
+    update_base(serving, watched(rolling(2, RollbackMaximumBatchSize={"Type": "COPY_COUNT", "Value": 1})))
+    serving.pass_time(30)
+    serving.telemetry.alarms["Errors"] = "ALARM"
+    seen = []
+    for _ in range(30):
+        serving.pass_time(0.1)
+        seen.append((versions(serving).count("2"), serving.status("base")))
+    assert list(dict.fromkeys(seen)) == [(2, "Updating"), (1, "Updating"), (0, "InService")]
+
+
+def test_while_it_rolls_back_another_write_is_refused_by_its_state(serving: World) -> None:
+    update_base(serving, watched(rolling(2)))
+    serving.pass_time(30)
+    serving.telemetry.alarms["Errors"] = "ALARM"
+    serving.running[0].busy[None] = serving.running[-1].busy[None] = 30
+    serving.pass_time(2)
+    assert "UPDATE_ROLLBACK_IN_PROGRESS" in serving.refusal(
+        "DeleteInferenceComponent", InferenceComponentName="base"
+    )
+
+
+def test_an_update_that_takes_longer_than_it_may_is_rolled_back(serving: World) -> None:
+    update_base(serving, rolling(1, wait=400, MaximumExecutionTimeoutInSeconds=600))
+    serving.pass_time(500)
+    assert versions(serving) == "1122"
+    serving.pass_time(200)
+    assert versions(serving) == "1111"
+    assert "MaximumExecutionTimeoutInSeconds" in serving.component("base")["FailureReason"]
+
+
+def test_a_copy_that_does_not_start_rolls_back_what_has_started(serving: World) -> None:
+    serving.hosting.starts_that_fail = {len(serving.hosting.started) + 1}
+    update_base(serving, rolling(1))
+    serving.pass_time(300)
+    assert versions(serving) == "1111"
+    assert "ping" in serving.component("base")["FailureReason"]
+
+
+def test_in_scaled_time_the_interval_is_scaled(world_with: Callable[..., World]) -> None:
+    world = world_with(time_scale=0.01)
+    world.serve(copies=2, accelerators=1)
+    world.create_model("model-2", VERSION="2")
+    update_base(world, rolling(1, wait=600))
+    world.pass_time(3)
+    assert versions(world) == "12"
+    world.pass_time(15)
+    assert versions(world) == "22"
+
+
+def test_where_updates_need_spare_room_a_batch_needs_it_only_once(
+    world_with: Callable[..., World],
+) -> None:
+    world = world_with(base_update_room="spare")
+    # Three of four accelerators are in use.
+    world.serve(copies=3, accelerators=1)
+    world.create_model("model-2", VERSION="2")
+    update_base(world)
+    world.pass_time(10)
+    assert "CapacityError" in world.component("base")["FailureReason"]
+    update_base(world, rolling(1, wait=0))
+    world.pass_time(10)
+    assert versions(world) == "222"
+
+
+@pytest.mark.parametrize(
+    ("deployment", "said"),
+    [
+        (rolling(3), "got 3 with type COPY_COUNT"),
+        (rolling(51, kind="CAPACITY_PERCENT"), "got 51 with type CAPACITY_PERCENT"),
+        (rolling(4, kind="CAPACITY_PERCENT"), "got 4 with type CAPACITY_PERCENT"),
+        (
+            rolling(1, RollbackMaximumBatchSize={"Type": "CAPACITY_PERCENT", "Value": 101}),
+            "RollbackMaximumBatchSize should be at most 100 %",
+        ),
+        (watched(rolling(1), "Other"), "Could not find alarm Other"),
+    ],
+)
+def test_batches_and_alarms_that_cannot_be_are_refused(
+    serving: World, deployment: dict[str, Any], said: str
+) -> None:
+    assert said in serving.refusal(
+        "UpdateInferenceComponent",
+        InferenceComponentName="base",
+        RuntimeConfig={"CopyCount": 4},
+        DeploymentConfig=deployment,
+    )
+
+
+def test_one_copy_is_one_batch(world: World) -> None:
+    world.serve()
+    world.call("UpdateInferenceComponent", InferenceComponentName="base", DeploymentConfig=rolling(1))
+
+
+def test_an_adapter_takes_no_deployment_config(serving: World) -> None:
+    assert "Of an adapter only" in serving.refusal(
+        "UpdateInferenceComponent",
+        InferenceComponentName="one",
+        Specification={"Container": {"ArtifactUrl": "s3://bucket/two"}},
+        DeploymentConfig=rolling(1),
+    )
