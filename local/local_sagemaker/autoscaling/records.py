@@ -8,6 +8,15 @@ NAMESPACE = "sagemaker"
 COPIES = "sagemaker:inference-component:DesiredCopyCount"
 
 
+def scalable_target_arn(resource: str, dimension: str, *, account: str, region: str) -> str:
+    """[V service authorization reference] The ARN of a scalable target, registered or not.
+
+    [I] How its last part comes about: here, the same resource always has the same one.
+    """
+    name = uuid.uuid5(uuid.NAMESPACE_URL, f"{account}/{region}/{resource}/{dimension}").hex
+    return f"arn:aws:application-autoscaling:{region}:{account}:scalable-target/{name}"
+
+
 @dataclass(frozen=True)
 class Capacity:
     """The capacity of a resource: wanted, and there now.

@@ -13,6 +13,7 @@ from local_sagemaker.autoscaling.records import (
     Scalable,
     Schedule,
     Target,
+    scalable_target_arn,
 )
 from local_sagemaker.autoscaling.scaler import Scaler
 from local_sagemaker.autoscaling.schedules import next_due
@@ -156,7 +157,7 @@ class AutoScaling:
                 raise validation_exception(f"Inference component doesn't exist: {resource}")
             target = Target(
                 resource=resource,
-                arn=self._arn("scalable-target", uuid.uuid4().hex[:32]),
+                arn=scalable_target_arn(resource, COPIES, account=self._account, region=self._region),
                 minimum=request["MinCapacity"],
                 maximum=request["MaxCapacity"],
                 created=self._clock(),
@@ -400,9 +401,6 @@ class AutoScaling:
         return {}
 
     # --- names
-
-    def _arn(self, kind: str, name: str) -> str:
-        return f"arn:aws:{SERVICE}:{self._region}:{self._account}:{kind}/{name}"
 
     def _policy_arn(self, resource: str, name: str) -> str:
         return (
