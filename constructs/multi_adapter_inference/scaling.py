@@ -139,6 +139,15 @@ def _contradiction(
     )
 
 
+def description_of_wake_for_adapters(component_name: str) -> str:
+    """Return the description of the alarm that starts the first copy of a component for its adapters.
+
+    Fleets find the alarm's events by it. Its query names no component, and a reference to the alarm would tie
+    the fleet's stack to it.
+    """
+    return f"Requests to some component find no copy; this starts one of {component_name}"
+
+
 @checked
 class CopyScaling(Construct):
     """The scaling of a base model's copies. `auto_scale_copies` of an endpoint makes it.
@@ -279,7 +288,10 @@ class CopyScaling(Construct):
             cooldown=cooldown,
         )
         policy.add_adjustment(adjustment=1, lower_bound=0)
-        alarms = [self._wake_alarm("NoCapacity", self.metric_no_capacity(period=_WAKE_PERIOD), policy)]
+        name = self._component.component_name
+        of_base = self.metric_no_capacity(period=_WAKE_PERIOD)
+        description = f"Requests find no copy of {name}; this starts one"
+        alarms = [self._wake_alarm("NoCapacity", of_base, policy, description)]
         if adapters:
             failures = cloudwatch.MathExpression(
                 expression=_FAILURES_OF_ANY,
@@ -287,17 +299,18 @@ class CopyScaling(Construct):
                 label="requests to any component without a copy",
                 period=_WAKE_PERIOD,
             )
-            alarms.append(self._wake_alarm("NoCapacityOfAny", failures, policy))
+            description = description_of_wake_for_adapters(name)
+            alarms.append(self._wake_alarm("NoCapacityOfAny", failures, policy, description))
         return alarms
 
     def _wake_alarm(
-        self, id: str, failures: cloudwatch.IMetric, policy: appscaling.StepScalingAction
+        self, id: str, failures: cloudwatch.IMetric, policy: appscaling.StepScalingAction, description: str
     ) -> cloudwatch.Alarm:
         alarm = cloudwatch.Alarm(
             self,
             id,
             metric=failures,
-            alarm_description=f"Requests find no copy of {self.node.path}; this starts one",
+            alarm_description=description,
             # AWS's guide says above 1, which a single request would never reach.
             threshold=1,
             evaluation_periods=1,

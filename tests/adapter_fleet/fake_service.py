@@ -160,6 +160,8 @@ class FakeService:
         self.written: list[str] = []
         self.uid: str | None = None
         self.copies = 1
+        self.running: int | None = None
+        """How many copies there are while their number changes; None: `copies`."""
         self.random = Random(7)
         self.prompts: set[tuple[str, str]] = set()
         """Every prompt that a component was asked with a nonce: none may come twice."""
@@ -248,7 +250,10 @@ class FakeService:
         if base not in self.components:
             raise MissingError(base)
         there = self.components[base]
-        return ObservedBase(live=self._live(there), version=there.uri, copies=self.copies)
+        running = self.copies if self.running is None else self.running
+        return ObservedBase(
+            live=self._live(there), version=there.uri, copies=max(self.copies, running), running=running
+        )
 
     def tags(self, component: str, live: ObservedComponent) -> dict[str, str]:
         self._begin("ListTags", component, write=False)

@@ -359,28 +359,35 @@ def test_fleet_is_started_when_copies_may_come(
     make_endpoint: MakeEndpoint, resources: Resources, write_manifest: WriteManifest, bucket: s3.IBucket
 ) -> None:
     endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")])
-    endpoint.auto_scale_copies(min=1, max=2)
+    endpoint.auto_scale_copies(min=0, max=2)
     endpoint.add_fleet("Fleet", manifest=AdapterManifest.from_file(write_manifest()))
     (rule,) = scaling_rules(resources)
+    alarms = [alarm["Properties"] for alarm in resources("AWS::CloudWatch::Alarm")]
+    (of_any,) = (alarm for alarm in alarms if "Metrics" in alarm)
     assert rule["EventPattern"] == {
         "source": ["aws.cloudwatch"],
         "detail-type": ["CloudWatch Alarm State Change"],
         "detail": {
             "state": {"value": ["ALARM"]},
-            "configuration": {
-                "metrics": {
-                    "metricStat": {
-                        "metric": {
-                            "name": [
-                                "ConcurrentRequestsPerCopy",
-                                "InvocationsPerCopy",
-                                "NoCapacityInvocationFailures",
-                            ],
-                            "dimensions": {"InferenceComponentName": [endpoint.base_component_name]},
+            "$or": [
+                {
+                    "configuration": {
+                        "metrics": {
+                            "metricStat": {
+                                "metric": {
+                                    "name": [
+                                        "ConcurrentRequestsPerCopy",
+                                        "InvocationsPerCopy",
+                                        "NoCapacityInvocationFailures",
+                                    ],
+                                    "dimensions": {"InferenceComponentName": [endpoint.base_component_name]},
+                                }
+                            }
                         }
                     }
-                }
-            },
+                },
+                {"configuration": {"description": [of_any["AlarmDescription"]]}},
+            ],
         },
     }
     (target,) = rule["Targets"]

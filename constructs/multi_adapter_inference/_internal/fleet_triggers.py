@@ -12,6 +12,7 @@ from multi_adapter_inference._internal.acknowledgement import acknowledge_notifi
 from multi_adapter_inference._internal.bound_manifest import ManifestObject
 from multi_adapter_inference._internal.fleet_functions import ControlPlane
 from multi_adapter_inference.fleet_policies import DriftCheck
+from multi_adapter_inference.scaling import description_of_wake_for_adapters
 
 SCALING_RULE_ID = "Scaling"
 _SCALING_METRICS = ("ConcurrentRequestsPerCopy", "InvocationsPerCopy", "NoCapacityInvocationFailures")
@@ -76,12 +77,16 @@ def ask_after_scaling(
     """Start the state machine when an alarm that scales the base model rings: new copies have to be asked.
 
     SageMaker sends no event when the number of copies changes. The alarms are Application Auto Scaling's own
-    and those that start the first copy. Both are on metrics of the base component.
+    and those that start the first copy. All but one are on metrics of the base component.
     """
     metric = {
         "name": list(_SCALING_METRICS),
         "dimensions": {"InferenceComponentName": [base_component_name]},
     }
+    alarms = [
+        {"metrics": {"metricStat": {"metric": metric}}},
+        {"description": [description_of_wake_for_adapters(base_component_name)]},
+    ]
     events.Rule(
         fleet,
         SCALING_RULE_ID,
@@ -91,7 +96,7 @@ def ask_after_scaling(
             detail_type=["CloudWatch Alarm State Change"],
             detail={
                 "state": {"value": ["ALARM"]},
-                "configuration": {"metrics": {"metricStat": {"metric": metric}}},
+                "$or": [{"configuration": alarm} for alarm in alarms],
             },
         ),
         targets=[_machine(control, "scaling")],

@@ -133,7 +133,9 @@ class SageMakerService:
         specifications = found.get("Specifications") or [found.get("Specification", {})]
         runs = [part for one in specifications for part in (one.get("ModelName"), one.get("Container"))]
         version = hashlib.sha256(json.dumps(runs, sort_keys=True, default=str).encode()).hexdigest()[:16]
-        return ObservedBase(live=_observed(found), version=version, copies=_copies(found))
+        return ObservedBase(
+            live=_observed(found), version=version, copies=_copies(found), running=_running_copies(found)
+        )
 
     def tags(self, component: str, live: ObservedComponent) -> dict[str, str]:
         """Read the tags of a component."""
@@ -280,6 +282,11 @@ def _copies(found: Mapping[str, Any]) -> int:
     runs: Mapping[str, int] = found.get("RuntimeConfig", {})
     counts = [runs[key] for key in ("CurrentCopyCount", "DesiredCopyCount") if key in runs]
     return max(counts, default=1) if all(counts) else 0
+
+
+def _running_copies(found: Mapping[str, Any]) -> int:
+    """Return how many copies of a base there are now, whatever change of their number is under way."""
+    return int(found.get("RuntimeConfig", {}).get("CurrentCopyCount", _copies(found)))
 
 
 def _seconds(moment: datetime) -> float:

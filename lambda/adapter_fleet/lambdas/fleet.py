@@ -21,7 +21,12 @@ from adapter_fleet.aws.state_machine import StateMachine
 from adapter_fleet.aws.telemetry import FleetTelemetry
 from adapter_fleet.common.clock import WallClock
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
-from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, PassInput
+from adapter_fleet.fleet.reconcile.session import (
+    CONTINUING_TRIGGER,
+    DRIFT_TRIGGER,
+    ORDER_TRIGGER,
+    PassInput,
+)
 from adapter_fleet.fleet.requests.handler import RequestHandler
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.steps.executor import MAX_STEP_SECONDS
@@ -41,7 +46,7 @@ A function that times out keeps its lease, and no other pass goes on before the 
 
 _WORKERS = 8
 
-_REREADING_TRIGGERS = (DRIFT_TRIGGER, "order")
+_REREADING_TRIGGERS = (DRIFT_TRIGGER, ORDER_TRIGGER, CONTINUING_TRIGGER)
 """Triggers of executions that read the manifest in S3 first: its event may have been lost."""
 
 MAX_LOOK_SECONDS = 4.0
@@ -144,7 +149,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
         )
     done = result.done
     if not done and passes + 1 >= MAX_PASSES:
-        _machine(machine).start("order", f"after-{event['execution']}")
+        _machine(machine).start(CONTINUING_TRIGGER, f"after-{event['execution']}")
         done = True
     return {
         "done": done,

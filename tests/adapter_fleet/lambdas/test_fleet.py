@@ -247,7 +247,7 @@ class TestPass:
         last = handlers.MAX_PASSES - 1
         answer, _ = self.run(monkeypatch, PassResult(done=False), passes=last)
         assert answer["done"]
-        assert [trigger for _, trigger in machines.started] == ["order"]
+        assert [trigger for _, trigger in machines.started] == ["continuing"]
         # The function may be called again for the same pass.
         self.run(monkeypatch, PassResult(done=False), passes=last)
         assert len(machines.started) == 1

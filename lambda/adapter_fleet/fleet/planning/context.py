@@ -27,6 +27,8 @@ class PlanContext:
         Creation times of the components that someone ordered to take over, by name.
     has_copies:
         False if no copy of the base model answers, as it is scaled to zero. Requests wait until one does.
+    spares_changes:
+        True if what somebody changed by hand stays as it is.
     """
 
     now: float
@@ -40,6 +42,7 @@ class PlanContext:
     foreign: Mapping[str, float] = field(default_factory=dict)
     claims: Mapping[str, float] = field(default_factory=dict)
     has_copies: bool = True
+    spares_changes: bool = False
 
     @classmethod
     def of(

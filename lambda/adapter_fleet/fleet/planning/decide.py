@@ -21,6 +21,7 @@ _NOT_IN_PLACE = "the container cannot update it in place"
 _LOST_BY_BASE = "its base model lost it"
 _REPLACED = "another answers in its place"
 _NO_COPY = "the base model has no copy; the next one is asked whether it has the adapter"
+_SPARED = "somebody changed it by hand; a deployment or a drift check with 'repair' restores it"
 
 
 class Step(StrEnum):
@@ -60,6 +61,8 @@ class Step(StrEnum):
     """Delete it once everything else is settled."""
     FAILED = "failed"
     """Nothing before `until`, or nothing at all."""
+    SPARED = "spared"
+    """Nothing: somebody changed it by hand, and this pass does not repair that."""
     FOREIGN = "foreign"
     """Nothing: it belongs to someone else."""
     ORPHAN = "orphan"
@@ -103,6 +106,7 @@ class Step(StrEnum):
             Step.FAILED,
             Step.STUCK,
             Step.ASLEEP,
+            Step.SPARED,
             Step.FOREIGN,
             Step.ORPHAN,
             Step.FORGET,
@@ -142,9 +146,25 @@ class Decision:
 def decide(record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext) -> Decision:
     """Return the next step for a component whose record is settled."""
     decision = _decide(record, want, context)
-    if want is None or context.has_copies or not _needs_copy(record, decision):
+    if want is None:
+        return decision
+    if context.spares_changes and decision.step.writes and _is_changed_by_hand(record, want, decision):
+        return Decision(step=Step.SPARED, why=_SPARED)
+    if context.has_copies or not _needs_copy(record, decision):
         return decision
     return Decision(step=Step.ASLEEP, why=_NO_COPY)
+
+
+def _is_changed_by_hand(record: AdapterRecord, want: DesiredAdapter, decision: Decision) -> bool:
+    """Return True if a write would take back what somebody did by hand.
+
+    It would not if the fleet's own artifact serves and is only sent again, or if an attempt is repeated.
+    """
+    if decision.step is Step.RETAG:
+        return record.failure is None
+    serving = record.serving
+    own = serving is not None and (serving.same_as(want.artifact) or serving.same_as(record.last_good))
+    return record.drifted is not None and not own
 
 
 def _needs_copy(record: AdapterRecord, decision: Decision) -> bool:

@@ -4,12 +4,14 @@ SageMaker does not document whether new copies of a base have the adapters of th
 asked after every change that may bring new copies, and sent again if they are missing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from enum import StrEnum
 from functools import partial
 from typing import Literal
 
 from adapter_fleet.common.bounded_text import text_of
+from adapter_fleet.fleet.planning.settle import is_proven, probe_of
 from adapter_fleet.fleet.reconcile.call_pool import CallPool
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
@@ -20,8 +22,9 @@ from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.probe_check import requests_for
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
-from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
-from adapter_fleet.fleet.steps.smoke_requests import ANY_REQUEST, lacks_adapter
+from adapter_fleet.fleet.state.sagemaker_port import ModelFailedError, SageMakerPort
+from adapter_fleet.fleet.steps.smoke_requests import ANY_REQUEST, lacks_adapter, serving_of
+from adapter_fleet.manifest.desired import Probe, new_nonce
 
 _SAMPLE_ADAPTERS = 3
 _LEAST_SAMPLE_REQUESTS = 4
@@ -33,9 +36,24 @@ _LOOKS_FOR_COPIES = 4
 """Application Auto Scaling may act some time after its alarm, or not at all."""
 _MOST_LOOKS_FOR_COPIES = 120
 """An hour. The longest start of a copy is shorter."""
+_LOOK_SECONDS = 30.0
+_CALM_SECONDS = 720.0
+"""An alarm that goes on ringing sends no second event, but scales again after a cool-down of five minutes."""
+_CALM_LOOK_SECONDS = 120.0
 
 _CAUSES_OF_THE_BASE = frozenset({Cause.ARTIFACT, Cause.SMOKE, Cause.IDENTITY, Cause.UPDATE_REFUSED})
 """Causes that another base model may remove."""
+
+
+class Answer(StrEnum):
+    """Who answered a request of the sample."""
+
+    ITSELF = "itself"
+    """The adapter; without a probe, somebody who knows it."""
+    ANOTHER = "another"
+    """Another than the adapter answered its probe."""
+    NOBODY = "nobody"
+    """The copy does not have the adapter."""
 
 
 class BaseCheck:
@@ -51,7 +69,7 @@ class BaseCheck:
         session: Session,
         service: SageMakerPort,
         report_trouble: Callable[[str], None],
-        pool: CallPool[set[bool]],
+        pool: CallPool[set[Answer]],
         observation: Observation,
         records: RecordCache,
         desired: DesiredState,
@@ -60,16 +78,21 @@ class BaseCheck:
         self._pool, self._observation = pool, observation
         self._records, self._desired = records, desired
         self.steady = False
-        self._updating = False
+        self._updating = self._doubtful = False
 
     @property
-    def expects_copies(self) -> bool:
-        """True if copies may come that have to be asked. Passes go on until they are."""
+    def next_look(self) -> float | None:
+        """The seconds until the base is looked at again for new copies; None if it need not be."""
         session = self._session
         scaling = session.pass_input.trigger == SCALING_TRIGGER
+        passes = session.pass_input.passes + 1
+        if session.deleting or passes >= _MOST_LOOKS_FOR_COPIES:
+            return None
         coming = self._updating and (scaling or session.fleet.unchecked_copies > 0)
-        most = _MOST_LOOKS_FOR_COPIES if coming else _LOOKS_FOR_COPIES if scaling else 0
-        return not session.deleting and session.pass_input.passes + 1 < most
+        if coming or (passes < _LOOKS_FOR_COPIES and (scaling or self._doubtful)):
+            return _LOOK_SECONDS
+        calm = session.clock.now() - session.fleet.copies_changed >= _CALM_SECONDS
+        return _CALM_LOOK_SECONDS if scaling and not calm else None
 
     def run(self) -> None:
         """Describe the base, and mark the adapters that it may have lost.
@@ -80,11 +103,7 @@ class BaseCheck:
             return
         observed = self._observation.describe_base()
         if observed is not None:
-            self._session.update_fleet(base_copies=observed.copies)
-            self._updating = observed.live.status is Status.UPDATING
-            if not observed.copies:
-                # The next copies will all be new.
-                self._session.update_fleet(checked_copies=0)
+            self._note_copies(observed)
         if observed is None or observed.live.status is not Status.IN_SERVICE or not observed.copies:
             return  # nobody answers, or nobody knows which model does: the next run asks
         self.steady = self._session.fleet.base_version in (None, observed.version)
@@ -103,22 +122,34 @@ class BaseCheck:
         self._session.update_fleet(
             base_modified=observed.live.modified,
             base_version=observed.version,
-            checked_copies=observed.copies,
+            checked_copies=observed.running,
             hosting=self._session.target.hosting,
         )
+
+    def _note_copies(self, base: ObservedBase) -> None:
+        """Note how many copies there are. Those that come beyond the fewest that a pass saw are new."""
+        fleet = self._session.fleet
+        self._updating = base.live.status is Status.UPDATING
+        fewest = base.running if base.copies else 0
+        if self._updating or fleet.base_copies != base.copies:
+            self._session.update_fleet(base_copies=base.copies, copies_changed=self._session.clock.now())
+        if fewest < (fleet.base_copies if fleet.checked_copies is None else fleet.checked_copies):
+            self._session.update_fleet(checked_copies=fewest)
 
     def _may_have_new_copies(self, base: ObservedBase) -> bool:
         """Return True if the base may have new copies though its version is unchanged.
 
         Scaling brings new copies, and so does an update that was rolled back, or a deployment that changes
         the instance type or the number of copies. A drift check always looks, as SageMaker replaces copies
-        by itself.
+        by itself. A pass that only waits for copies goes by their number: requests are load, too, which may
+        keep copies from ending.
         """
-        fleet = self._session.fleet
+        fleet, pass_input = self._session.fleet, self._session.pass_input
+        waits = pass_input.trigger == SCALING_TRIGGER and pass_input.passes > 0
         return (
-            self._session.pass_input.trigger == DRIFT_TRIGGER
+            pass_input.trigger == DRIFT_TRIGGER
             or fleet.unchecked_copies > 0
-            or fleet.base_modified not in (None, base.live.modified)
+            or (not waits and fleet.base_modified not in (None, base.live.modified))
             or fleet.hosting not in (None, self._session.target.hosting)
         )
 
@@ -169,7 +200,8 @@ class BaseCheck:
         """Ask a few adapters a few times each, and return what all adapters need.
 
         ASK: some are lost. SEND: some copies have them and others do not, so that an answer proves nothing.
-        False: all answer. None: no adapter could be asked.
+        False: all answer as themselves. None: no adapter could be asked, or another answered a probe. In that
+        case the pass asks the probes in full, and the next look takes a sample again.
         """
         askable = [record for record in self._records.values() if self._is_askable(record)]
         if not askable:
@@ -179,13 +211,27 @@ class BaseCheck:
         askable.sort(key=lambda record: (record.changed_at or 0.0, record.component))
         sample = [record.component for record in askable[:_SAMPLE_ADAPTERS]]
         answers = self._ask_all(sample)
-        lost = [component for component in sample if False in answers[component]]
+        lost = [component for component in sample if Answer.NOBODY in answers[component]]
         if len(lost) >= min(2, len(sample)):
-            return Recheck.SEND if any(True in answers[component] for component in lost) else Recheck.ASK
+            known = any(answers[component] - {Answer.NOBODY} for component in lost)
+            return Recheck.SEND if known else Recheck.ASK
         for component in lost:
             # A single one may have a fault of its own.
             self._records.put(replace(self._records[component], recheck=Recheck.ASK))
+        swapped = [component for component in sample if Answer.ANOTHER in answers[component]]
+        if swapped:
+            # A single one may give a wrong answer now and then.
+            self._doubtful = True
+            self._probe_again(self._records.values() if len(swapped) > 1 else [self._records[swapped[0]]])
+            return None
         return False if any(answers.values()) else None
+
+    def _probe_again(self, records: Iterable[AdapterRecord]) -> None:
+        """Let the pass ask these adapters for their probes."""
+        for record in list(records):
+            if record.probed is not None and record.probed.probe is not None:
+                self._records.put(replace(record, probed=record.probed.begin_again()))
+        self._records.flush()
 
     def _is_askable(self, record: AdapterRecord) -> bool:
         """Return True if an adapter should answer: it is wanted, in service and without a failure."""
@@ -199,30 +245,49 @@ class BaseCheck:
             and (record.failure is None or not record.failure.artifact.same_as(record.serving))
         )
 
-    def _ask_all(self, components: list[str]) -> dict[str, set[bool]]:
+    def _ask_all(self, components: list[str]) -> dict[str, set[Answer]]:
         """Ask adapters side by side, and renew the lease meanwhile: answers may take longer than it lasts."""
         for component in components:
-            self._pool.begin(component, partial(self._ask, component))
-        answers: dict[str, set[bool]] = {}
+            self._pool.begin(component, partial(self._ask, self._records[component]))
+        answers: dict[str, set[Answer]] = {}
         while self._pool:
             answers |= self._pool.take_ended(seconds=1.0)
             self._session.renew()
         return answers
 
-    def _ask(self, component: str) -> set[bool]:
-        """Ask one adapter as often as the copies need it; return whether the copies have it."""
-        clock, endpoint = self._session.clock, self._session.target.endpoint
-        began, known = clock.now(), set()
+    def _ask(self, record: AdapterRecord) -> set[Answer]:
+        """Ask one adapter as often as the copies need it; return who answered."""
+        clock, began, answers = self._session.clock, self._session.clock.now(), set()
+        probe = self._proven_probe(record)
         requests = max(_LEAST_SAMPLE_REQUESTS, requests_for(self._session.fleet.base_copies))
         for request in range(requests):
             if request and clock.now() - began > _SAMPLE_SECONDS:
                 break
             try:
-                problem = self._service.ask(
-                    component, endpoint, self._desired.wanted[component].smoke or ANY_REQUEST
-                )
+                answers.add(self._answer(record.component, probe))
             except Exception as error:  # An error with one adapter is no sign of new copies.
-                self._report_trouble(f"{component} could not be asked: {text_of(error)}")
+                self._report_trouble(f"{record.component} could not be asked: {text_of(error)}")
                 break
-            known.add(problem is None or not lacks_adapter(problem))
-        return known
+        return answers
+
+    def _proven_probe(self, record: AdapterRecord) -> Probe | None:
+        """Return the probe that the adapter has answered rightly before; None where there is none."""
+        want = self._desired.wanted[record.component]
+        return probe_of(serving_of(record), want) if is_proven(record, want) else None
+
+    def _answer(self, component: str, probe: Probe | None) -> Answer:
+        """Ask one copy: for the adapter's probe, or for anything where it has none."""
+        endpoint = self._session.target.endpoint
+        if probe is None:
+            problem = self._service.ask(
+                component, endpoint, self._desired.wanted[component].smoke or ANY_REQUEST
+            )
+            lacks = problem is not None and lacks_adapter(problem)
+            return Answer.NOBODY if lacks else Answer.ITSELF
+        try:
+            answer = self._service.complete(component, endpoint, probe.request(new_nonce()))
+        except ModelFailedError as error:
+            if lacks_adapter(str(error)):
+                return Answer.NOBODY
+            raise
+        return Answer.ITSELF if answer.begins_with(probe.answer) else Answer.ANOTHER

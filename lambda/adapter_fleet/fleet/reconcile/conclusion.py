@@ -26,8 +26,6 @@ _TROUBLE_SHARE = 0.1
 _RETRY_STRETCH = 2.0
 _LOOK_FOR_COPIES_SECONDS = 60.0
 """How often a pass looks for a copy at first, if adapters wait for one."""
-_SCALING_SECONDS = 30.0
-"""How often it looks while copies come."""
 _MAX_WAIT_SECONDS = 900.0
 _MAX_FOREIGN = 5000
 """More would not fit into an item of the registry; the tags of the others are read again."""
@@ -99,7 +97,7 @@ class Conclusion:
             and trouble is None
             and not (settled and not done)
             and not self._progress.lacks_capacity
-            and not self._base_check.expects_copies
+            and self._base_check.next_look is None
         )
         return PassResult(
             done=done, wait_seconds=wait_seconds or 1, listed=generation.number if keeps_listing else 0
@@ -182,8 +180,9 @@ class Conclusion:
             times.append(max(retry for retry in retries if retry <= latest or retry == first))
         if retries and (not times or self._progress.is_unsettled):
             times.append(min(retries))
-        if self._base_check.expects_copies:
-            times.append(now + _SCALING_SECONDS)
+        look = self._base_check.next_look
+        if look is not None:
+            times.append(now + look)
         elif self._progress.asleep:
             lasted = now - self._session.generation.request.at
             rarely = min(_TROUBLE_SHARE * lasted, _MAX_WAIT_SECONDS)

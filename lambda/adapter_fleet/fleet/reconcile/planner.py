@@ -67,6 +67,7 @@ class Planner:
             foreign=self._observation.foreign,
             deletes=self.deletes,
             has_copies=self._session.fleet.base_copies > 0,
+            spares_changes=self._session.spares_changes,
         )
 
     # --- deciding

@@ -15,7 +15,7 @@ from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.reconcile.admission import Admission
-from adapter_fleet.fleet.reconcile.base_check import BaseCheck
+from adapter_fleet.fleet.reconcile.base_check import Answer, BaseCheck
 from adapter_fleet.fleet.reconcile.call_pool import CallPool
 from adapter_fleet.fleet.reconcile.conclusion import Conclusion, undo_failed_manifest
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
@@ -156,7 +156,7 @@ class Pass:
         wanted = DesiredFleet() if session.deleting else session.registry.desired(session.generation.number)
         declared = {adapter.component: adapter for adapter in wanted.adapters}
         self._calls: CallPool[StepResult] = CallPool(reconciler.executor)
-        self._samples: CallPool[set[bool]] = CallPool(reconciler.executor)
+        self._samples: CallPool[set[Answer]] = CallPool(reconciler.executor)
         in_use = self._calls.components
         limits = CallLimits(
             write_ceiling=session.target.settings.request_rate,
@@ -276,7 +276,8 @@ class Pass:
                 continue
             if decision.step is Step.ASK:
                 self._records.put(replace(record, drifted="its base model may have lost it"))
-            elif decision.step.writes:
+            elif decision.step.writes and (record.failure is None or record.recheck is not None):
+                # Whoever repeats a failed attempt takes nothing back that people changed.
                 text = f"needs {decision.step}: {decision.why or 'it is not as the manifest says'}"
                 self._records.put(replace(record, drifted=text))
 

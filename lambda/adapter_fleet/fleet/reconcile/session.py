@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapter_fleet.common.clock import Clock
+from adapter_fleet.fleet.state.fleet_settings import DriftAction
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, Target
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
 
@@ -13,6 +14,10 @@ _RENEW_SECONDS = 0.8 * LEASE_SECONDS
 DRIFT_TRIGGER = "drift"
 SCALING_TRIGGER = "scaling"
 """An alarm that scales the base model rang: copies may come soon."""
+ORDER_TRIGGER = "order"
+"""Somebody gave an order, such as `adapters retry`."""
+CONTINUING_TRIGGER = "continuing"
+"""An execution that has run as many passes as one may goes on in another one."""
 
 
 class PassHaltedError(Exception):
@@ -90,6 +95,15 @@ class Session:
     def deleting(self) -> bool:
         """True if the whole fleet is being deleted."""
         return self.generation.request.source is Source.DELETION
+
+    @property
+    def spares_changes(self) -> bool:
+        """True if the pass came for new copies alone, and leaves what people changed by hand."""
+        return (
+            self.generation.outcome is Outcome.CONVERGED
+            and self.target.settings.drift is not DriftAction.REPAIR
+            and self.pass_input.trigger in (SCALING_TRIGGER, CONTINUING_TRIGGER)
+        )
 
     @property
     def resumes(self) -> bool:

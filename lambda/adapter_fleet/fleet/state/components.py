@@ -69,8 +69,11 @@ class ObservedBase:
     copies:
         How many copies there are, or will be once a change of their number has ended. 0 if none answers, or
         if none will.
+    running:
+        How many copies there are now.
     """
 
     live: ObservedComponent
     version: str
     copies: int = 1
+    running: int = 1

@@ -244,6 +244,8 @@ class FleetRecord:
         How many copies of the base model there were at the last look; 0 if none answered.
     checked_copies:
         How many of them were asked whether they have the adapters; None before the first time.
+    copies_changed:
+        When a pass last saw another number of copies, or the base component being updated.
     heartbeat:
         When a pass last showed a sign of life. If another pass follows, when it is due.
     behind_since:
@@ -276,6 +278,7 @@ class FleetRecord:
     hosting: str | None = None
     base_copies: int = 1
     checked_copies: int | None = None
+    copies_changed: float = 0.0
     heartbeat: float = 0.0
     behind_since: float | None = None
     trouble: str | None = None

@@ -297,6 +297,51 @@ class TestScalingAlarm:
         world.settle()
         assert requests(world) - before == 2
 
+    def test_alarm_that_goes_on_ringing_may_scale_again(self) -> None:
+        world = in_service(adapter("a"), adapter("b"), settings=replace(STRICT, drift=None))
+        world.start_machine("scaling")
+        world.service.copies = 2
+        world.run_for(300)
+        assert fleet_of(world).checked_copies == 2
+        world.service.copies = 3
+        for name in ("p-a", "p-b"):
+            world.service.components[name].on_copies = {2: None}
+        world.settle()
+        assert fleet_of(world).checked_copies == 3
+        assert not world.service.components["p-a"].on_copies
+        assert len(world.results) < 30
+
+    def test_copies_that_were_replaced_between_two_looks_are_asked(self) -> None:
+        world = in_service(adapter("a"), adapter("b"), settings=replace(STRICT, drift=None), copies=3)
+        # Two of three ended unseen, and come back at this alarm.
+        world.service.running = 1
+        world.service.components["base"].status = Status.UPDATING
+        world.start_machine("scaling")
+        world.run_for(5)
+        assert fleet_of(world).unchecked_copies == 2
+        world.service.running, world.service.components["base"].status = None, Status.IN_SERVICE
+        before = requests(world)
+        world.settle()
+        assert requests(world) - before == 2 * requests_for(3)
+        assert fleet_of(world).unchecked_copies == 0
+
+    def test_new_copy_counts_once_adapters_answer_as_themselves_on_it(self) -> None:
+        names = ("a", "b", "c", "d")
+        world = in_service(
+            *(adapter(name, probed=True) for name in names), settings=replace(STRICT, drift=None)
+        )
+        world.service.copies = 3
+        for name in names:
+            world.service.components[f"p-{name}"].on_copies = {2: BASE}
+        world.start_machine("scaling")
+        world.step()
+        assert fleet_of(world).unchecked_copies == 2
+        assert world.log.metrics[-1]["unchecked"] == 2
+        world.settle()
+        assert fleet_of(world).unchecked_copies == 0
+        assert [world.service.components[f"p-{name}"].on_copies for name in names] == [{}] * 4
+        assert world.newest().failed == 0
+
     def test_alarm_that_scales_nothing_costs_few_passes(self) -> None:
         world = in_service(adapter("a"))
         before, writes = len(world.results), len(world.writes())
@@ -314,3 +359,98 @@ class TestScalingAlarm:
         world.start_machine("scaling")
         world.settle()
         assert world.newest().outcome is Outcome.CONVERGED
+
+
+class TestChangeByHandAtAScalingAlarm:
+    """What a person changed stays, unless the policy is to repair it; what copies lost is sent again."""
+
+    POLICIES = pytest.mark.parametrize("drift", [None, DriftAction.REPORT, DriftAction.REPAIR])
+
+    def scaled(self, world: World, *, lost: str = "") -> None:
+        """Let an alarm add two copies, all of which lack one adapter."""
+        world.service.copies = 3
+        if lost:
+            world.service.components[f"p-{lost}"].serves = None
+        world.start_machine("scaling")
+        world.settle()
+
+    def fleet(self, drift: DriftAction | None) -> World:
+        return in_service(
+            *map(adapter, ("a", "b", "c", "d")), settings=replace(STRICT, drift=drift), copies=1
+        )
+
+    @POLICIES
+    def test_another_version(self, drift: DriftAction | None) -> None:
+        world = self.fleet(drift)
+        world.service.edit("p-a", "s3://bucket/hotfix.tar.gz")
+        self.scaled(world, lost="b")
+        repaired = drift is DriftAction.REPAIR
+        assert world.serving()["a"] == (artifact("a").uri if repaired else "s3://bucket/hotfix.tar.gz")
+        assert (world.record("a").drifted is None) == repaired
+        assert world.serving()["b"] == artifact("b").uri
+        assert world.newest().failed == 0
+
+    @POLICIES
+    def test_deletion(self, drift: DriftAction | None) -> None:
+        world = self.fleet(drift)
+        world.service.remove("p-a")
+        self.scaled(world, lost="b")
+        assert ("a" in world.serving()) == (drift is DriftAction.REPAIR)
+        assert world.serving()["b"] == artifact("b").uri
+
+    @POLICIES
+    def test_tags(self, drift: DriftAction | None) -> None:
+        world = in_service(
+            adapter("a", tags={"team": "red"}), adapter("b"), settings=replace(STRICT, drift=drift)
+        )
+        tags = world.service.components["p-a"].tags
+        # The fleet reads the tags of what it does not know as its own.
+        world.registry._records["p-a"] = replace(world.record("a"), owned=None)
+        tags["team"] = "by hand"
+        self.scaled(world, lost="b")
+        assert tags["team"] == ("red" if drift is DriftAction.REPAIR else "by hand")
+        assert world.serving()["b"] == artifact("b").uri
+
+    def test_everything_lost_on_some_copies(self) -> None:
+        world = self.fleet(DriftAction.REPORT)
+        world.service.edit("p-a", "s3://bucket/hotfix.tar.gz")
+        for name in ("b", "c", "d"):
+            world.service.components[f"p-{name}"].on_copies = {2: None}
+        self.scaled(world)
+        assert [world.service.components[f"p-{name}"].on_copies for name in "bcd"] == [{}] * 3
+        assert world.serving()["a"] == "s3://bucket/hotfix.tar.gz"
+
+    def test_loss_that_a_report_has_found_is_sent_again(self) -> None:
+        world = self.fleet(DriftAction.REPORT)
+        world.service.copies = 3
+        for name in "abcd":
+            world.service.components[f"p-{name}"].serves = None
+        drift(world)
+        assert None in world.serving().values()
+        self.scaled(world)
+        assert world.serving() == {name: artifact(name).uri for name in "abcd"}
+        assert world.record("a").drifted is None
+
+    def test_attempt_that_is_repeated_goes_on(self) -> None:
+        world = World(settings=replace(REPORTS, failures=FailureLimit(share=1.0)))
+        world.service.faults.broken[artifact("a").uri] = "insufficient capacity"
+        world.deploy(adapter("a"), adapter("b"))
+        world.run_for(300)
+        assert world.newest().outcome is Outcome.CONVERGED
+        world.clock.time += 1000
+        world.start_machine("drift")
+        world.start_machine("scaling")
+        world.run_for(60)
+        world.service.faults.broken.clear()
+        world.settle()
+        assert set(world.serving()) == {"a", "b"}
+
+    def test_person_who_reverts_it_is_noticed(self) -> None:
+        world = self.fleet(None)
+        world.service.edit("p-a", "s3://bucket/hotfix.tar.gz")
+        self.scaled(world)
+        assert world.record("a").drifted is not None
+        world.service.edit("p-a", artifact("a").uri)
+        self.scaled(world)
+        assert world.record("a").drifted is None
+        assert world.newest().in_service == 4
