@@ -140,7 +140,7 @@ class FleetStack:
         self._stacks, self._s3 = client(cloud, "cloudformation"), client(cloud, "s3")
         self._sagemaker, self._runtime = client(cloud, "sagemaker"), client(cloud, "sagemaker-runtime")
         self._id: str | None = None
-        self.container = LmiContainer(version=LmiVersion.V19)
+        self.container, self.lora = LmiContainer(version=LmiVersion.V19), LORA
         self.instance_type, self.copies = InstanceType.ML_G5_2XLARGE, 1
         self.archives = Archives(cloud)
 
@@ -273,7 +273,7 @@ class FleetStack:
                 endpoint_name=self.endpoint.name,
                 base_component_name=self.endpoint.base,
                 component_prefix=self.prefix,
-                lora=LORA,
+                lora=self.lora,
                 artifact_sources=[archives],
                 role=None if role is None else iam.Role.from_role_arn(stack, "Role", role),
             )
@@ -282,7 +282,7 @@ class FleetStack:
             "Llm",
             base_model=BaseModel.from_directory(TICKETS / "base"),
             container=self.container,
-            lora=LORA,
+            lora=self.lora,
             instance_type=self.instance_type,
             copy_count=self.copies,
             compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(1024)),

@@ -58,6 +58,16 @@ class ScaledStack(FleetStack):
         )
         self.wait_for_copies(base, copies)
 
+    def wait_until_steady(self, base: str, *, seconds: float = 60) -> None:
+        """Wait until no change of a component is in progress."""
+        deadline = time.monotonic() + seconds
+        while True:
+            described = self._components.describe_inference_component(InferenceComponentName=base)
+            if described["InferenceComponentStatus"] == "InService":
+                return
+            assert time.monotonic() < deadline, f"{base} is {described['InferenceComponentStatus']}"
+            time.sleep(0.05)
+
     def wait_for_copies(self, base: str, copies: int, *, seconds: float = 60) -> float:
         """Wait until a component has this many copies; return how long that took."""
         started = time.monotonic()
@@ -67,7 +77,10 @@ class ScaledStack(FleetStack):
         return time.monotonic() - started
 
     def run_passes(self, machine: str, *, seconds: float = 60) -> None:
-        """Start a fleet's passes as an alarm that scales the base model does, and wait for their end."""
+        """Start a fleet's passes as an alarm that scales the base model does.
+
+        Wait until they end, or until they only look whether the alarm scales again.
+        """
         machines: Any = client(self.cloud, "stepfunctions")
         execution = machines.start_execution(
             stateMachineArn=machine,
@@ -75,9 +88,17 @@ class ScaledStack(FleetStack):
         )["executionArn"]
         deadline = time.monotonic() + seconds
         while (status := machines.describe_execution(executionArn=execution)["status"]) == "RUNNING":
+            events = machines.get_execution_history(executionArn=execution, reverseOrder=True)["events"]
+            left = (event.get("stateExitedEventDetails") for event in events)
+            if any(json.loads(state["output"])["wait_seconds"] > 60 for state in left if state):
+                return
             assert time.monotonic() < deadline, "the passes do not end"
             time.sleep(0.1)
         assert status == "SUCCEEDED"
+
+    def executions(self, machine: str) -> int:
+        """Return how many executions of a fleet's state machine there were."""
+        return len(client(self.cloud, "stepfunctions").list_executions(stateMachineArn=machine)["executions"])
 
     @contextmanager
     def load(self, endpoint: str, adapters: Mapping[str, str], *, callers: int = 6) -> Iterator[Load]:

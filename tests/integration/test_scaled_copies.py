@@ -135,13 +135,16 @@ class TestLoad:
         assert stack.wrong("Tenants", endpoint, ADAPTERS) == {}
 
     @pytest.mark.parametrize("counted", ["base", "adapter"])
-    def test_request_to_an_adapter_starts_a_copy_wherever_its_failure_counts(
+    def test_request_to_an_adapter_starts_a_copy_and_passes_wherever_its_failure_counts(
         self, cloud: LocalCloud, stack: ScaledStack, deployed: Deployment, base: str, counted: str
     ) -> None:
         stack.scale(base, 0)
+        before = stack.executions(deployed.outputs["TenantsMachine"])
         with changed_settings(cloud, time_scale=0.02, adapter_load=counted):
             assert stack.wrong("Tenants", deployed.outputs["EndpointName"], ADAPTERS) != {}
             stack.wait_for_copies(base, 1, seconds=60)
+        # The same alarm lets the fleet ask the copy.
+        assert stack.executions(deployed.outputs["TenantsMachine"]) > before
 
 
 def test_functions_have_the_rights_that_they_need(guarded: LocalCloud, tmp_path: Path) -> None:
