@@ -60,10 +60,12 @@ from multi_adapter_inference import (
     LoraAdapter,
     MetricsConfig,
     MultiAdapterEndpoint,
+    PriceList,
     RequiredEvaluation,
     ScalingTarget,
     SmokeTest,
     StartupTimeouts,
+    UsageMetrics,
     VllmContainer,
 )
 
@@ -236,6 +238,7 @@ class MultiAdapterInferenceStack(Stack):
                 max_convergence_age=Duration.minutes(settings.max_convergence_age_minutes),
                 max_server_errors=settings.max_server_errors,
                 max_model_latency=None if latency is None else Duration.millis(latency),
+                usage=_usage(settings),
             )
 
     def _adapter(self, name: str, settings: AdapterTable) -> LoraAdapter:
@@ -493,6 +496,20 @@ def _evaluation(settings: EvaluationTable | None) -> RequiredEvaluation | None:
     if settings is None:
         return None
     return RequiredEvaluation(requirements=settings.require, dataset=settings.dataset, exempt=settings.exempt)
+
+
+def _usage(settings: MonitoringTable) -> UsageMetrics | None:
+    if not settings.usage:
+        return None
+    return UsageMetrics(
+        by=settings.usage_by,
+        per_adapter=settings.usage_per_adapter,
+        every=Duration.minutes(settings.usage_every_minutes),
+        max_use=settings.max_lora_use,
+        token_pattern=settings.token_pattern,
+        token_text=settings.token_text,
+        prices=None if settings.prices is None else PriceList.from_file(settings.prices),
+    )
 
 
 def _drift_check(settings: FleetTable) -> DriftCheck | None:

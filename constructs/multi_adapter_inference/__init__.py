@@ -8,6 +8,7 @@ from adapter_fleet.serving.placement_strategy import PlacementStrategy
 from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy
 from adapter_fleet.serving.scaling_metric import ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
+from adapter_fleet.usage.price_list import PriceList
 from multi_adapter_inference._internal.fleet_base import FleetMember
 from multi_adapter_inference.adapter import LoraAdapter
 from multi_adapter_inference.artifact import AdapterArtifact
@@ -41,6 +42,7 @@ from multi_adapter_inference.monitoring import AdapterFleetMonitoring
 from multi_adapter_inference.rolling_update import BatchSize
 from multi_adapter_inference.scaling import CopyScaling, ScalingTarget
 from multi_adapter_inference.scheduling import CopyScheduling
+from multi_adapter_inference.usage_metrics import UsageMetrics
 from multi_adapter_inference.vllm_container import VllmContainer
 
 __all__ = [
@@ -83,6 +85,7 @@ __all__ = [
     "OnTimeout",
     "PlacementStrategy",
     "PrefixRouting",
+    "PriceList",
     "RequiredEvaluation",
     "RoutingStrategy",
     "ScalingMetric",
@@ -90,6 +93,7 @@ __all__ = [
     "SmokeTest",
     "StartupTimeouts",
     "UpdateMode",
+    "UsageMetrics",
     "VllmContainer",
     "VllmVersion",
 ]

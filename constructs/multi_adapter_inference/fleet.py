@@ -68,6 +68,7 @@ from multi_adapter_inference._internal.stack_location import (
     stack_of,
     stacks_of,
 )
+from multi_adapter_inference._internal.usage_function import count_usage
 from multi_adapter_inference.capacity import warn_of_adapters_on_disk
 from multi_adapter_inference.fleet_adapter import SmokeTest
 from multi_adapter_inference.fleet_policies import (
@@ -82,8 +83,10 @@ from multi_adapter_inference.metrics import MetricOptions
 from multi_adapter_inference.monitoring import (
     DEFAULT_CONVERGENCE_AGE,
     DEFAULT_SERVER_ERRORS,
+    DEFAULT_USAGE,
     AdapterFleetMonitoring,
 )
+from multi_adapter_inference.usage_metrics import UsageMetrics
 
 _DEFAULT_TIMEOUT = Duration.seconds(FleetSettings.timeout_seconds)
 _RETAINING = (CfnDeletionPolicy.RETAIN, CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE)
@@ -431,6 +434,7 @@ class AdapterFleet(FleetBase):
         max_convergence_age: Duration = DEFAULT_CONVERGENCE_AGE,
         max_server_errors: int = DEFAULT_SERVER_ERRORS,
         max_model_latency: Duration | None = None,
+        usage: UsageMetrics | None = DEFAULT_USAGE,
     ) -> AdapterFleetMonitoring:
         """Add a dashboard and alarms; docs/guides/monitoring.md has the list.
 
@@ -444,10 +448,24 @@ class AdapterFleet(FleetBase):
             How many requests to one adapter fail in 5 minutes until the alarm rings. Default: 10.
         max_model_latency:
             The longest that an adapter may take on average for 15 minutes. Default: no alarm.
+        usage:
+            What a function counts of the adapters' use: requests, tokens, and how many adapters are asked at
+            a time, with an alarm before they outgrow `max_loras` or `max_cpu_loras`. None for no function.
+            Default: the sums of the fleet.
         """
         with error_context(self):
             if self.node.try_find_child("Monitoring") is not None:
                 raise ValueError("'monitor' should be called once, got a second call")
+        if usage is not None:
+            count_usage(
+                self,
+                self._control,
+                uid=self.fleet_uid,
+                endpoint_arn=self.endpoint.endpoint_arn,
+                base_component_name=self.endpoint.base_component_name,
+                every=usage.every,
+                settings=usage.counting(self.endpoint.lora),
+            )
         return AdapterFleetMonitoring(
             self,
             "Monitoring",
@@ -458,6 +476,7 @@ class AdapterFleet(FleetBase):
             max_convergence_age=max_convergence_age,
             max_server_errors=max_server_errors,
             max_model_latency=max_model_latency,
+            usage=usage,
         )
 
     def metric_lost_events(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:

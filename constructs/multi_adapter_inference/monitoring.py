@@ -12,15 +12,20 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from adapter_fleet.common.validators import check_whole_number
+from adapter_fleet.usage.counting_settings import ADAPTER, FLEET
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.durations import whole_seconds
 from multi_adapter_inference._internal.errors import error_context
+from multi_adapter_inference._internal.fleet_functions import METRICS_NAMESPACE
+from multi_adapter_inference._internal.stack_location import stack_of
 from multi_adapter_inference.interfaces import IAdapterFleet
 from multi_adapter_inference.metrics import CONTAINER_NAMESPACES, INVOCATION_NAMESPACE
+from multi_adapter_inference.usage_metrics import UsageMetrics
 
 PERIOD = Duration.minutes(5)
 DEFAULT_CONVERGENCE_AGE = Duration.hours(1)
 DEFAULT_SERVER_ERRORS = 10
+DEFAULT_USAGE = UsageMetrics()
 
 _, _INSTANCES, _COPIES = CONTAINER_NAMESPACES
 _SCHEMA = f'SCHEMA("{INVOCATION_NAMESPACE}", InferenceComponentName)'
@@ -32,6 +37,7 @@ _CHECK_PERIOD, _CHECK_PERIODS = Duration.minutes(20), 3
 _WIDTH, _HEIGHT = 8, 6
 _SHOWN = 10
 _VARIANT = "AllTraffic"
+_ACCOUNT_ALARMS = "AdapterAlarms"
 
 
 @checked
@@ -44,7 +50,8 @@ class AdapterFleetMonitoring(Construct):
         The dashboard.
     alarms:
         Every alarm by a short name: `Failed`, `Behind`, `Misidentified`, `NoCapacity`, `UncheckedCopies`,
-        `ServerErrors`, `Slow` if it is wanted, and those of the fleet itself.
+        `ServerErrors`, `Slow` if it is wanted, `MaxLoras` and `MaxCpuLoras` if the room for adapters is
+        known, and those of the fleet itself. Fleets of one stack share those over the whole account.
     widgets:
         The widgets, for a dashboard of your own.
 
@@ -70,13 +77,15 @@ class AdapterFleetMonitoring(Construct):
         max_convergence_age: Duration,
         max_server_errors: int,
         max_model_latency: Duration | None,
+        usage: UsageMetrics | None,
     ) -> None:
         super().__init__(scope, id)
         with error_context(self):
             check_whole_number("max_failed", max_failed, at_least=0)
             check_whole_number("max_server_errors", max_server_errors, at_least=1)
             age = whole_seconds("max_convergence_age", max_convergence_age)
-        self._fleet = fleet
+        self._fleet, self._usage = fleet, usage
+        self._shared = _AccountAlarms.of(self)
         alarms = {
             "Failed": self._above(
                 "Failed", fleet.metric_failed(period=PERIOD), max_failed, "Adapters have failed"
@@ -100,37 +109,34 @@ class AdapterFleetMonitoring(Construct):
                 "New copies of the base model have not been asked whether they have the adapters",
                 periods=_CHECK_PERIODS,
             ),
-            "NoCapacity": self._above(
+            "NoCapacity": self._shared.above(
                 "NoCapacity",
                 _query("SUM", "NoCapacityInvocationFailures"),
                 0,
                 "Requests find no copy of a base model, for longer than a start from zero takes",
                 periods=_WAKE_PERIODS,
-                missing=cloudwatch.TreatMissingData.NOT_BREACHING,
             ),
-            "ServerErrors": self._above(
+            "ServerErrors": self._shared.above(
                 "ServerErrors",
                 _worst("SUM", "Invocation5XXErrors"),
                 max_server_errors - 1,
                 "Requests to an adapter fail with 5XX; the dashboard names the ten worst",
-                missing=cloudwatch.TreatMissingData.NOT_BREACHING,
             ),
         }
         if max_model_latency is not None:
-            alarms["Slow"] = self._above(
+            alarms["Slow"] = self._shared.above(
                 "Slow",
                 _worst("AVG", "ModelLatency"),
                 max_model_latency.to_milliseconds() * 1000,
                 "An adapter answers slowly; the dashboard names the ten slowest",
                 periods=_LONG_PERIODS,
-                missing=cloudwatch.TreatMissingData.NOT_BREACHING,
             )
+        if usage is not None and fleet.endpoint.lora is not None:
+            alarms |= self._room_alarms(usage)
         self.alarms = {**alarms, **fleet_alarms}
         if topic is not None:
-            notifies = actions.SnsAction(topic)
             for alarm in self.alarms.values():
-                alarm.add_alarm_action(notifies)
-                alarm.add_ok_action(notifies)
+                self._shared.notify(alarm, topic)
         rows = self._rows()
         self.widgets = [widget for row in rows for widget in row]
         self.dashboard = cloudwatch.Dashboard(self, "Dashboard", widgets=rows)
@@ -146,16 +152,25 @@ class AdapterFleetMonitoring(Construct):
         # Passes write the metrics of a fleet. Between two passes, the last value stands.
         missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.IGNORE,
     ) -> cloudwatch.Alarm:
-        return cloudwatch.Alarm(
-            self,
-            id,
-            metric=metric,
-            alarm_description=f"{description} ({self._fleet.node.path})",
-            threshold=limit,
-            evaluation_periods=periods,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            treat_missing_data=missing,
-        )
+        about = f"{description} ({self._fleet.node.path})"
+        return _above(self, id, metric, limit, about, periods=periods, missing=missing)
+
+    def _room_alarms(self, usage: UsageMetrics) -> dict[str, cloudwatch.Alarm]:
+        """Alarm before the adapters that are asked at a time outgrow GPU memory, and CPU memory."""
+        return {
+            name: self._above(
+                name,
+                self._fleet.metric(f"{name}Use", period=usage.every, statistic=cloudwatch.Stats.MAXIMUM),
+                100 * usage.max_use,
+                f"The adapters that are asked at a time are about to outgrow {setting}; beyond it, each request"
+                f" waits for {wait}: raise {setting} of LoraServing to what `adapters capacity --from-usage`"
+                " says",
+            )
+            for name, setting, wait in (
+                ("MaxLoras", "max_loras", "a copy from CPU memory"),
+                ("MaxCpuLoras", "max_cpu_loras", "a read from the disk"),
+            )
+        }
 
     # --- the dashboard
 
@@ -171,6 +186,7 @@ class AdapterFleetMonitoring(Construct):
             self._error_row(),
             self._copy_row(),
             self._instance_row(),
+            *([] if self._usage is None else self._usage_rows(self._usage)),
         ]
 
     def _fleet_row(self) -> list[cloudwatch.IWidget]:
@@ -268,6 +284,125 @@ class AdapterFleetMonitoring(Construct):
                 ),
             ),
         ]
+
+    def _usage_rows(self, usage: UsageMetrics) -> list[list[cloudwatch.IWidget]]:
+        metric = partial(self._fleet.metric, period=usage.every)
+        total = partial(metric, statistic=cloudwatch.Stats.SUM)
+        lora = self._fleet.endpoint.lora
+        limits = {} if lora is None else {"max_loras": lora.max_loras, "max_cpu_loras": lora.max_cpu_loras}
+        days = ["Requests", "PromptTokens", "CompletionTokens", *([] if usage.prices is None else ["Cost"])]
+        keys = [*usage.by, *([ADAPTER] if usage.per_adapter else [])]
+        tables: list[cloudwatch.IWidget] = [
+            cloudwatch.TableWidget(
+                title=f"Use by day and {key}: the ten with most",
+                metrics=[self._of_each(key, name, Duration.days(1)) for name in days],
+                layout=cloudwatch.TableLayout.VERTICAL,
+                width=3 * _WIDTH,
+                height=_HEIGHT,
+            )
+            for key in keys
+        ]
+        if not keys:
+            tables.append(
+                cloudwatch.TableWidget(
+                    title="Use by day",
+                    metrics=[total(name, period=Duration.days(1)) for name in days],
+                    layout=cloudwatch.TableLayout.VERTICAL,
+                    width=3 * _WIDTH,
+                    height=_HEIGHT,
+                )
+            )
+        row: list[cloudwatch.IWidget] = [
+            _graph("Tokens", total("PromptTokens"), total("CompletionTokens")),
+            cloudwatch.GraphWidget(
+                title="Adapters asked at a time",
+                left=[metric("AdaptersAtATime", statistic=cloudwatch.Stats.MAXIMUM)],
+                left_annotations=[
+                    cloudwatch.HorizontalAnnotation(value=limit, label=name) for name, limit in limits.items()
+                ],
+                width=_WIDTH,
+                height=_HEIGHT,
+            ),
+        ]
+        if limits:
+            row.append(
+                _graph(
+                    "Requests that find their adapter in memory, in percent (estimated)",
+                    metric("GpuHits", label="in GPU memory"),
+                    metric("CpuHits", label="in CPU memory"),
+                )
+            )
+        return [row, *([table] for table in tables)]
+
+    def _of_each(self, key: str, metric: str, period: Duration) -> cloudwatch.MathExpression:
+        """Return a metric of each value of a tag, or of each adapter: the ten with most."""
+        search = (
+            f'SEARCH(\'{{{METRICS_NAMESPACE},{FLEET},"{key}"}} MetricName="{metric}"'
+            f" {FLEET}=\"{self._fleet.fleet_uid}\"', 'Sum', {period.to_seconds():g})"
+        )
+        return cloudwatch.MathExpression(
+            expression=f"SORT({search}, SUM, DESC, {_SHOWN})", using_metrics={}, period=period, label=metric
+        )
+
+
+class _AccountAlarms(Construct):
+    """The alarms of a stack that see every component of the account and region: one for all of its fleets.
+
+    Fleets with other limits have alarms of their own.
+    """
+
+    def __init__(self, scope: Construct, id: str) -> None:
+        super().__init__(scope, id)
+        self._notified: set[tuple[str, str]] = set()
+
+    @classmethod
+    def of(cls, scope: Construct) -> _AccountAlarms:
+        """Return those of the stack that a construct is in."""
+        stack = stack_of(scope)
+        found = stack.node.try_find_child(_ACCOUNT_ALARMS)
+        return found if isinstance(found, cls) else cls(stack, _ACCOUNT_ALARMS)
+
+    def above(
+        self, id: str, metric: cloudwatch.IMetric, limit: int | float, description: str, *, periods: int = 1
+    ) -> cloudwatch.Alarm:
+        """Return the alarm with this limit. Without requests, it ends."""
+        of_limit = f"{id}{limit:g}"
+        found = self.node.try_find_child(of_limit)
+        if isinstance(found, cloudwatch.Alarm):
+            return found
+        about = f"{description} (any component of the account and region)"
+        missing = cloudwatch.TreatMissingData.NOT_BREACHING
+        return _above(self, of_limit, metric, limit, about, periods=periods, missing=missing)
+
+    def notify(self, alarm: cloudwatch.Alarm, topic: sns.ITopic) -> None:
+        """Send an alarm and its end to a topic; once, however many fleets share the alarm."""
+        pair = (alarm.node.path, topic.topic_arn)
+        if pair not in self._notified:
+            self._notified.add(pair)
+            alarm.add_alarm_action(actions.SnsAction(topic))
+            alarm.add_ok_action(actions.SnsAction(topic))
+
+
+def _above(
+    scope: Construct,
+    id: str,
+    metric: cloudwatch.IMetric,
+    limit: int | float,
+    description: str,
+    *,
+    periods: int,
+    missing: cloudwatch.TreatMissingData,
+) -> cloudwatch.Alarm:
+    return cloudwatch.Alarm(
+        scope,
+        id,
+        metric=metric,
+        alarm_description=description,
+        threshold=limit,
+        evaluation_periods=periods,
+        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+        treat_missing_data=missing,
+    )
 
 
 def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.IWidget:

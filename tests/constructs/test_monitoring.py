@@ -1,3 +1,4 @@
+import datetime
 import json
 import re
 from collections.abc import Callable
@@ -10,7 +11,14 @@ from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Template
 from cdk_nag import AwsSolutionsChecks
 
-from multi_adapter_inference import AdapterFleet, AdapterManifest, ArtifactSource
+from multi_adapter_inference import (
+    AdapterFleet,
+    AdapterManifest,
+    ArtifactSource,
+    IMultiAdapterEndpoint,
+    PriceList,
+    UsageMetrics,
+)
 from multi_adapter_inference.scaling import DEFAULT_WAKE_COOLDOWN
 from tests.constructs.conftest import MakeEndpoint, Resources, WriteManifest
 
@@ -21,11 +29,17 @@ MakeWatched = Callable[..., AdapterFleet]
 def make(
     stack: cdk.Stack, bucket: s3.IBucket, make_endpoint: MakeEndpoint, write_manifest: WriteManifest
 ) -> MakeWatched:
-    def make(count: int = 2) -> AdapterFleet:
+    endpoints: list[IMultiAdapterEndpoint] = []
+
+    def make(count: int = 2, *, id: str = "Fleet") -> AdapterFleet:
+        """Return a fleet; all of them have one endpoint."""
         entries = [{"name": f"a{number:04}"} for number in range(count)]
         manifest = AdapterManifest.from_file(write_manifest(*entries))
-        endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")])
-        return AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest)
+        if not endpoints:
+            source = ArtifactSource(bucket=bucket, prefix="adapters/")
+            endpoints.append(make_endpoint(artifact_sources=[source]))
+        prefix = id.lower()
+        return AdapterFleet(stack, id, endpoint=endpoints[0], manifest=manifest, component_prefix=prefix)
 
     return make
 
@@ -77,6 +91,8 @@ def test_alarms_cover_the_fleet_and_all_adapters(make: MakeWatched, resources: R
         "ServerErrors",
         "Standstill",
         "LostEvents",
+        "MaxLoras",
+        "MaxCpuLoras",
     }
     assert len(resources("AWS::CloudWatch::Alarm")) == len(monitoring.alarms)
 
@@ -150,6 +166,91 @@ def test_second_call_is_an_error(make: MakeWatched) -> None:
         fleet.monitor()
 
 
+def test_fleets_of_a_stack_share_the_alarms_over_the_whole_account(
+    stack: cdk.Stack, make: MakeWatched, resources: Resources
+) -> None:
+    topic = sns.Topic(stack, "OnCall")
+    one, two = make().monitor(topic), make(id="Other").monitor(topic)
+    for name in ("NoCapacity", "ServerErrors"):
+        assert one.alarms[name] is two.alarms[name]
+    assert one.alarms["Failed"] is not two.alarms["Failed"]
+    assert len(resources("AWS::CloudWatch::Alarm")) == 2 * len(one.alarms) - 2
+    for alarm in resources("AWS::CloudWatch::Alarm"):
+        assert len(alarm["Properties"]["AlarmActions"]) == len(alarm["Properties"]["OKActions"]) == 1
+
+
+def test_fleet_with_another_limit_has_an_alarm_of_its_own(make: MakeWatched) -> None:
+    one, two = make().monitor(), make(id="Other").monitor(max_server_errors=99)
+    assert one.alarms["ServerErrors"] is not two.alarms["ServerErrors"]
+    assert one.alarms["NoCapacity"] is two.alarms["NoCapacity"]
+
+
+def test_alarm_before_the_working_set_outgrows_the_room_names_the_setting(
+    make: MakeWatched, resources: Resources
+) -> None:
+    make().monitor(usage=UsageMetrics(max_use=0.7))
+    about = {alarm["MetricName"]: alarm for alarm in alarms(resources).values() if "MetricName" in alarm}
+    for metric, setting in (("MaxLorasUse", "max_loras"), ("MaxCpuLorasUse", "max_cpu_loras")):
+        alarm = about[metric]
+        assert alarm["Threshold"] == 70
+        assert f"raise {setting} of LoraServing" in alarm["AlarmDescription"]
+        assert "`adapters capacity --from-usage`" in alarm["AlarmDescription"]
+        # Each run of the function writes one value.
+        assert (alarm["Period"], alarm["EvaluationPeriods"]) == (900, 1)
+
+
+def test_function_counts_by_the_tags_that_are_given(make: MakeWatched, resources: Resources) -> None:
+    prices = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.g5.12xlarge": 1.0})
+    make().monitor(
+        usage=UsageMetrics(by=["tenant"], per_adapter=True, every=cdk.Duration.minutes(5), prices=prices)
+    )
+    (function,) = [
+        resource["Properties"]
+        for resource in resources("AWS::Lambda::Function")
+        if resource["Properties"]["Handler"] == "adapter_fleet.lambdas.usage.count_usage"
+    ]
+    settings = json.loads(function["Environment"]["Variables"]["USAGE"])
+    assert (settings["by"], settings["per_adapter"]) == (["tenant"], True)
+    assert settings["prices"] == {"date": "2026-11-01", "currency": "EUR", "hourly": {"ml.g5.12xlarge": 1.0}}
+    assert "rate(5 minutes)" in {
+        rule["Properties"].get("ScheduleExpression") for rule in resources("AWS::Events::Rule")
+    }
+
+
+def test_daily_table_has_a_row_for_each_tag_and_for_adapters(stack: cdk.Stack, make: MakeWatched) -> None:
+    make().monitor(usage=UsageMetrics(by=["tenant", "team"], per_adapter=True))
+    titles = [widget["properties"]["title"] for widget in body(stack)["widgets"]]
+    assert titles[-3:] == [
+        "Use by day and tenant: the ten with most",
+        "Use by day and team: the ten with most",
+        "Use by day and Adapter: the ten with most",
+    ]
+
+
+def test_monitoring_without_usage_has_no_function(make: MakeWatched, resources: Resources) -> None:
+    monitoring = make().monitor(usage=None)
+    assert "MaxLoras" not in monitoring.alarms
+    assert len(monitoring.widgets) == 16
+    handlers = [function["Properties"].get("Handler", "") for function in resources("AWS::Lambda::Function")]
+    assert not [handler for handler in handlers if "usage" in handler]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"every": cdk.Duration.seconds(30)}, "'every' should be at least a minute"),
+        ({"max_use": 0.0}, "'max_use' should be above 0 and at most 1, got 0.0"),
+        ({"token_text": "x"}, "'token_text' should be given with 'token_pattern' only"),
+        ({"token_pattern": "("}, "'token_pattern' should be a regular expression, got '('"),
+        ({"by": ["Fleet"]}, "'by' should be keys of tags"),
+    ],
+    ids=str,
+)
+def test_wrong_usage_setting_is_an_error(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        UsageMetrics(**settings)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -166,7 +267,7 @@ def test_wrong_limit_is_an_error(make: MakeWatched, settings: dict[str, Any], me
 
 def test_widgets_are_there_for_another_dashboard(make: MakeWatched) -> None:
     monitoring = make().monitor()
-    assert len(monitoring.widgets) == 16
+    assert len(monitoring.widgets) == 20
 
 
 def test_no_metric_names_an_adapter(stack: cdk.Stack, make: MakeWatched) -> None:

@@ -442,6 +442,6 @@ def test_alarms_of_each_fleet_are_sent_to_the_topic_of_the_file(closed: Template
         for alarm in closed.find_resources("AWS::CloudWatch::Alarm").values()
         if "Fleet" in str(alarm["Properties"].get("Dimensions")) or "OKActions" in alarm["Properties"]
     ]
-    assert len(alarms) == 9
+    assert len(alarms) == 11
     assert all(alarm["AlarmActions"] == topic for alarm in alarms)
     assert {alarm["Threshold"] for alarm in alarms} >= {2, 3600, 1_500_000}

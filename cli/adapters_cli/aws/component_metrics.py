@@ -5,21 +5,16 @@ query for each of a thousand adapters would take seconds and cost cents. It has 
 asked for the components that are shown.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
+from adapter_fleet.aws.metric_reader import COMPONENT, MOST_SERIES, NAMESPACE, MetricReader, metric_query
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.parallel_reads import read_each
 
-_NAMESPACE = "AWS/SageMaker"
-_INSTANCES = "/aws/sagemaker/Endpoints"
-_DIMENSION = "InferenceComponentName"
 _PERIOD_SECONDS = 60
-_MOST_SERIES = 500
-"""The most series that a query of Metrics Insights answers with, and the most queries of one call."""
 
 _SUMS = {
     "requests": "Invocations",
@@ -88,18 +83,18 @@ class LoadReading:
         return self.end - self.start
 
 
-class ComponentMetrics:
+class ComponentMetrics(MetricReader):
     """Reads the metrics of the components of an account and region."""
 
     def __init__(self, account: Account) -> None:
-        self._client = account.client("cloudwatch")
+        super().__init__(account.client("cloudwatch"))
 
     def load(self, start: float, end: float) -> LoadReading:
         """Return what each component did, but for the least busy ones of more than 500."""
 
         def sums(name: str) -> list[Any]:
             query = {"Id": name, "Expression": _sum_query(_SUMS[name]), "Period": _PERIOD_SECONDS}
-            return list(self._results([query], start, end))
+            return list(self.results([query], start, end))
 
         # [V API reference] A call may have one query of Metrics Insights only.
         found = read_each(_SUMS, sums)
@@ -107,16 +102,16 @@ class ComponentMetrics:
         for result in chain.from_iterable(found.values()):
             loads.setdefault(result["Label"], ComponentLoad()).add(result)
         asked = sum(1 for load in loads.values() if load.requests)
-        return LoadReading(start=start, end=end, loads=loads, complete=asked < _MOST_SERIES)
+        return LoadReading(start=start, end=end, loads=loads, complete=asked < MOST_SERIES)
 
     def load_of(self, component: str, start: float, end: float) -> ComponentLoad:
         """Return what one component did."""
         queries = [
-            _query(0, _NAMESPACE, metric, {_DIMENSION: component}, _PERIOD_SECONDS, "Sum") | {"Id": name}
+            metric_query(0, NAMESPACE, metric, {COMPONENT: component}, _PERIOD_SECONDS, "Sum") | {"Id": name}
             for name, metric in _SUMS.items()
         ]
         load = ComponentLoad()
-        for result in self._results(queries, start, end):
+        for result in self.results(queries, start, end):
             load.add(result)
         return load
 
@@ -126,82 +121,25 @@ class ComponentMetrics:
         """Return a percentile of the container's seconds by component: that of the slowest minute."""
         names = list(components)
         found: dict[str, float] = {}
-        for first in range(0, len(names), _MOST_SERIES):
-            part = names[first : first + _MOST_SERIES]
+        for first in range(0, len(names), MOST_SERIES):
+            part = names[first : first + MOST_SERIES]
             queries = [
-                _query(
+                metric_query(
                     index,
-                    _NAMESPACE,
+                    NAMESPACE,
                     "ModelLatency",
-                    {_DIMENSION: name},
+                    {COMPONENT: name},
                     _PERIOD_SECONDS,
                     f"p{percentile}",
                 )
                 for index, name in enumerate(part)
             ]
-            for result in self._results(queries, start, end):
+            for result in self.results(queries, start, end):
                 if result["Values"]:
                     found[part[int(result["Id"][1:])]] = max(result["Values"]) / 1e6
         return found
 
-    def requests(
-        self, components: Iterable[str], start: float, end: float, *, period: int
-    ) -> Iterator[tuple[str, float, float]]:
-        """Yield the requests of components: name, begin of a period, and how many."""
-        names = list(components)
-        for first in range(0, len(names), _MOST_SERIES):
-            part = names[first : first + _MOST_SERIES]
-            queries = [
-                _query(index, _NAMESPACE, "Invocations", {_DIMENSION: name}, period, "Sum")
-                for index, name in enumerate(part)
-            ]
-            for result in self._results(queries, start, end):
-                name = part[int(result["Id"][1:])]
-                for at, value in zip(result["Timestamps"], result["Values"], strict=True):
-                    yield name, at.timestamp(), value
-
-    def instance_samples(
-        self, endpoint: str, variant: str, start: float, end: float, *, period: int
-    ) -> dict[float, float]:
-        """Return how many values the instances of a variant have sent, by the begin of a period.
-
-        Each instance sends one at a time: the number of values is that of instances ([V] guide on metrics).
-        """
-        dimensions = {"EndpointName": endpoint, "VariantName": variant}
-        query = _query(0, _INSTANCES, "MemoryUtilization", dimensions, period, "SampleCount")
-        found: dict[float, float] = {}
-        for result in self._results([query], start, end):
-            for at, value in zip(result["Timestamps"], result["Values"], strict=True):
-                found[at.timestamp()] = found.get(at.timestamp(), 0.0) + value
-        return found
-
-    def _results(self, queries: Sequence[Mapping[str, Any]], start: float, end: float) -> Iterator[Any]:
-        pages = self._client.get_paginator("get_metric_data").paginate(
-            MetricDataQueries=list(queries),
-            StartTime=datetime.fromtimestamp(start, UTC),
-            EndTime=datetime.fromtimestamp(end, UTC),
-        )
-        for page in pages:
-            yield from page["MetricDataResults"]
-
 
 def _sum_query(metric: str) -> str:
-    source = f'FROM SCHEMA("{_NAMESPACE}", {_DIMENSION}) GROUP BY {_DIMENSION}'
-    return f"SELECT SUM({metric}) {source} ORDER BY SUM() DESC LIMIT {_MOST_SERIES}"
-
-
-def _query(
-    index: int, namespace: str, metric: str, dimensions: Mapping[str, str], period: int, statistic: str
-) -> dict[str, Any]:
-    return {
-        "Id": f"m{index}",
-        "MetricStat": {
-            "Metric": {
-                "Namespace": namespace,
-                "MetricName": metric,
-                "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
-            },
-            "Period": period,
-            "Stat": statistic,
-        },
-    }
+    source = f'FROM SCHEMA("{NAMESPACE}", {COMPONENT}) GROUP BY {COMPONENT}'
+    return f"SELECT SUM({metric}) {source} ORDER BY SUM() DESC LIMIT {MOST_SERIES}"

@@ -81,23 +81,3 @@ class LogReader:
             if code_of(error) != "ResourceNotFoundException":
                 raise
             self.missing.add(group)
-
-
-def messages(
-    account: Account, group: str, text: str, start: float, end: float
-) -> Iterator[tuple[float, str]]:
-    """Yield the time and the message of each event with a text; none if there is no such group."""
-    query: dict[str, Any] = {
-        "logGroupName": group,
-        "startTime": int(start * 1000),
-        "endTime": int(end * 1000),
-    }
-    if text:
-        query["filterPattern"] = json.dumps(text)
-    try:
-        for page in account.client("logs").get_paginator("filter_log_events").paginate(**query):
-            for event in page["events"]:
-                yield event["timestamp"] / 1000, event["message"]
-    except ClientError as error:
-        if code_of(error) != "ResourceNotFoundException":
-            raise

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from adapter_fleet.aws.metric_reader import MetricReader
 from adapter_fleet.documents.schema import known_or_meant
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapter_fleet.serving.capacity import Workload
@@ -23,8 +24,8 @@ from adapter_fleet.serving.gpu_memory import GIB, OTHER_BYTES
 from adapter_fleet.serving.instance_types import INSTANCES, Instance
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
+from adapter_fleet.usage.working_set import Room, WorkingSet, period_of
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.aws.component_metrics import ComponentMetrics
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.fleets.fleet_lookup import (
     FleetOption,
@@ -34,8 +35,8 @@ from adapters_cli.fleets.fleet_lookup import (
     newest_generation,
 )
 from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.fleets.room_advice import advice
 from adapters_cli.fleets.tiers import lora_limits
-from adapters_cli.fleets.working_set import Room, WorkingSet, advice
 from adapters_cli.load.measured_hits import read_measured_hits
 from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.models.base_model_option import BaseModelOption
@@ -196,8 +197,10 @@ def _show_usage(
     components = [
         adapter.component for adapter in desired_by(found.registry, in_force(found.registry, newest)).adapters
     ]
-    end = account.now()
-    working = WorkingSet.read(ComponentMetrics(account), components, end - hours * 3600, end)
+    end, period = account.now(), period_of(hours * 3600)
+    begin = (end - hours * 3600) // period * period
+    requests = MetricReader(account.client("cloudwatch")).requests(components, begin, end, period=period)
+    working = WorkingSet.of(requests, period=period)
     given = advice(working, limits, len(components))
     if as_json:
         document = {

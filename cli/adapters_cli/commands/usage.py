@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -15,28 +14,27 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.adapter_lookup import BASE
-from adapters_cli.fleets.fleet_lookup import (
-    Fleet,
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    newest_generation,
-)
-from adapters_cli.fleets.fleet_status import desired_by, in_force
-from adapters_cli.fleets.price_list import PriceList
-from adapters_cli.fleets.usage import (
+from adapter_fleet.aws.usage_reader import UsageReader
+from adapter_fleet.usage.fleet_members import FleetMembers, no_value
+from adapter_fleet.usage.price_list import PriceList
+from adapter_fleet.usage.usage_table import (
     ANSWERED,
     DAY,
     HOUR,
     TokenPattern,
     Usage,
     grouped,
-    read_usage,
     share_cost,
     summed,
+)
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.adapter_lookup import BASE
+from adapters_cli.fleets.fleet_lookup import (
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    newest_generation,
 )
 from adapters_cli.output.errors import option_errors, reported_errors
 from adapters_cli.output.look_back import look_back_seconds
@@ -46,7 +44,6 @@ from adapters_cli.output.text import did_you_mean, print_note, printable
 _NUMBERS = ("REQUESTS", "TOKENS IN", "TOKENS OUT", "COST", "SHARE")
 _SPARE = ("TOKENS IN", "TOKENS OUT", "COST")
 _CSV = ("day", "who", "requests", "prompt_tokens", "completion_tokens", "cost", "currency", "prices_of")
-_GROUPS = {"adapter", "prompt", "completion"}
 _BAR = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -102,16 +99,17 @@ def usage(
         with option_errors():
             length = look_back_seconds(since, units="hd", such_as="12h or 7d")
             pattern = _pattern(tokens, containing)
-        price_list = None if prices is None else PriceList.read(prices)
+            price_list = None if prices is None else PriceList.from_file(prices)
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
-        target = newest_generation(found).request.target
-        names, keys = _names(found, by)
+        members = FleetMembers.of(found.registry, newest_generation(found))
+        target, keys = members.target, _keys(members, by)
         end = account.now()
         start = _begin(end, length)
-        components = names | {target.base: BASE}
-        used = read_usage(account, components, target.base, start, end, pattern)
+        reader = UsageReader(*map(account.client, ("cloudwatch", "logs", "sagemaker")))
+        used = reader.table({*members.names, target.base}, target.base, start, end, pattern)
         if price_list is not None:
-            share_cost(account, target.endpoint, used, price_list, (start, end))
+            with option_errors():
+                share_cost(used, reader.costs(target.endpoint, price_list, start, end))
         days = grouped(used, keys | {target.base: BASE})
         if as_csv:
             typer.echo(_csv(days, price_list), nl=False)
@@ -134,32 +132,16 @@ def _pattern(tokens: str | None, text: str | None) -> TokenPattern:
         if text is not None:
             raise ValueError("'--containing' should be given with --tokens only")
         return ANSWERED
-    try:
-        pattern = re.compile(tokens)
-    except re.error as error:
-        raise ValueError(f"'--tokens' should be a regular expression, got {tokens!r}: {error}") from None
-    if lacking := sorted(_GROUPS - pattern.groupindex.keys()):
-        raise ValueError(
-            f"'--tokens' should have the groups (?P<{'>…) and (?P<'.join(lacking)}>…), got {tokens!r}"
-        )
-    return TokenPattern(text=text or "", pattern=pattern)
+    return TokenPattern.of(tokens, text or "", setting="--tokens")
 
 
-def _names(fleet: Fleet, by: str | None) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the adapters' names by component, and the keys to sum by: the names, or values of a tag."""
-    newest = newest_generation(fleet)
-    tags = newest.request.target.tags
-    adapters = desired_by(fleet.registry, in_force(fleet.registry, newest)).adapters
-    names = {record.component: record.name for record in fleet.registry.records().values()}
-    names |= {adapter.component: adapter.name for adapter in adapters}
-    if by is None:
-        return names, names
-    without = f"(no {by})"
-    values = {adapter.component: {**tags, **adapter.tags}.get(by, without) for adapter in adapters}
-    if adapters and set(values.values()) == {without}:
-        known = {*tags, *(key for adapter in adapters for key in adapter.tags)}
+def _keys(members: FleetMembers, by: str | None) -> dict[str, str]:
+    """Return the keys to sum by, by component: the adapters' names, or the values of a tag."""
+    keys = members.keys(by)
+    if by is not None and members.declared and set(keys.values()) == {no_value(by)}:
+        known = {key for tags in members.declared.values() for key in tags}
         print_note(f"no adapter has the tag '{by}'{did_you_mean(by, known)}")
-    return names, {component: values.get(component, without) for component in names}
+    return keys
 
 
 def _print(total: Mapping[str, Usage], prices: PriceList | None, *, title: str, heading: str) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from adapter_fleet.common.naming import component_log_group
 from adapters_cli.aws.account import Account
 from adapters_cli.fleets.fleet_lookup import Fleet
 
-_COMPONENTS = "/aws/sagemaker/InferenceComponents"
 _FUNCTION = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]+")
 
 
@@ -28,8 +28,8 @@ class LogGroup:
 
 
 def component_group(component: str, source: str, about: str | None = None) -> LogGroup:
-    """Return the log group of a component ([V] the name, [T] that an adapter's output is in its base's)."""
-    return LogGroup(name=f"{_COMPONENTS}/{component}", source=source, about=about)
+    """Return the log group of a component. [T] An adapter's output is in its base's."""
+    return LogGroup(name=component_log_group(component), source=source, about=about)
 
 
 def fleet_groups(fleet: Fleet, about: str | None = None) -> Iterator[LogGroup]:

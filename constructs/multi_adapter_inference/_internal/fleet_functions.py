@@ -73,6 +73,8 @@ class ControlPlane:
         Statements for the function that looks for archives.
     watches_object:
         Whether the manifest is in S3.
+    function_parts:
+        What the functions share, for more functions of the fleet.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class ControlPlane:
     ) -> None:
         self._scope = scope
         encryption_key = functions.encryption_key
-        self._parts = parts = FunctionParts(scope, functions)
+        self.function_parts = parts = FunctionParts(scope, functions)
         self.registry = dynamodb.Table(
             scope,
             "Registry",
@@ -233,7 +235,7 @@ class ControlPlane:
             ),
             role=role,
             logs=sfn.LogOptions(
-                destination=self._parts.log_group("MachineLogs"),
+                destination=self.function_parts.log_group("MachineLogs"),
                 level=sfn.LogLevel.ALL,
                 include_execution_data=True,
             ),

@@ -224,6 +224,8 @@ class Functions:
         The environment variables of every function.
     why_wildcards:
         The reason for wildcards in the resources of the statements.
+    logs_id:
+        The id of the log group.
     """
 
     def __init__(
@@ -236,11 +238,12 @@ class Functions:
         environment: Mapping[str, str],
         parts: FunctionParts,
         why_wildcards: str,
+        logs_id: str = "Logs",
     ) -> None:
         self._scope, self._parts = scope, parts
         self._module, self._policy, self._about = module, policy, about
         self._environment, self._why_wildcards = environment, why_wildcards
-        self._logs = parts.log_group("Logs")
+        self._logs = parts.log_group(logs_id)
         self._logs_arn = self._logs.log_group_arn
         self._code = lambda_zip(module).code()
 

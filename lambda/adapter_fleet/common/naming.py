@@ -17,6 +17,8 @@ ORDERS_PARTITION = "orders"
 # InferenceComponentName in the botocore service model of SageMaker. `$` would also match before a newline.
 _COMPONENT_NAME = re.compile(r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
 
+_LOG_GROUPS = "/aws/sagemaker/InferenceComponents"
+
 _MAX_FLEET_UID_LENGTH = 128
 _FLEET_UID = re.compile(rf"[a-zA-Z0-9\-]{{1,{_MAX_FLEET_UID_LENGTH}}}\Z")
 
@@ -75,3 +77,8 @@ def component_name(prefix: str, adapter: str) -> str:
     name = f"{prefix}-{adapter}"
     check_component_name(name)
     return name
+
+
+def component_log_group(component: str) -> str:
+    """Return the name of a component's log group ([V] the name)."""
+    return f"{_LOG_GROUPS}/{component}"

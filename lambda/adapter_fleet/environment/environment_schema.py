@@ -22,6 +22,7 @@ from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy, check_prefix_routing
 from adapter_fleet.serving.scaling_metric import DEFAULT_CONCURRENT_REQUESTS, ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
+from adapter_fleet.usage.working_set import NEAR
 
 LOG_RETENTIONS = (
     "one_day",
@@ -509,13 +510,27 @@ class LogsTable:
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoringTable:
-    """`[monitoring]`: a dashboard and alarms for each fleet. `topic_arn` names where alarms are sent."""
+    """`[monitoring]`: a dashboard and alarms for each fleet. `topic_arn` names where alarms are sent.
+
+    usage:
+        Whether a function counts what the adapters are used for. The settings below are the function's.
+    prices:
+        A list of prices, the file that `adapters usage --prices` takes.
+    """
 
     topic_arn: str | None = None
     max_failed: int = 0
     max_convergence_age_minutes: int = 60
     max_server_errors: int = 10
     max_model_latency_ms: int | None = None
+    usage: bool = True
+    usage_by: list[str] = field(default_factory=list)
+    usage_per_adapter: bool = False
+    usage_every_minutes: int = 15
+    max_lora_use: float = NEAR
+    token_pattern: str | None = None
+    token_text: str = ""
+    prices: Path | None = None
 
     def __post_init__(self) -> None:
         if self.topic_arn is not None and not _TOPIC_ARN.fullmatch(self.topic_arn):
@@ -524,7 +539,13 @@ class MonitoringTable:
                 f" 'arn:aws:sns:us-east-1:111122223333:on-call', got {self.topic_arn!r}"
             )
         check_whole_number("max_failed", self.max_failed, at_least=0)
-        _check_positive(self, "max_convergence_age_minutes", "max_server_errors", "max_model_latency_ms")
+        _check_positive(
+            self,
+            "max_convergence_age_minutes",
+            "max_server_errors",
+            "max_model_latency_ms",
+            "usage_every_minutes",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region
 
 from local_sagemaker.gateway.cloud import Cloud
+from local_sagemaker.gateway.queue_metrics import QueueMetrics
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, scope
 
 _log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ class Monitor:
     def __init__(self, cloud: Cloud, alarms: Alarms):
         self._cloud = cloud
         self._alarms = alarms
+        self._queues = QueueMetrics(cloud.time_scale)
         # Alarms may ring on the thread of a function that has logged a metric.
         self._actions: list[tuple[str, str, Callable[[], None]]] = []
         alarms.on_action(_SCALING_POLICY, self._scale)
@@ -47,6 +49,7 @@ class Monitor:
             with scope(region.account, region.name):
                 _guarded(region.copies.tick)
                 _guarded(region.autoscaling.tick)
+        _guarded(self._queues.tick)
         _guarded(self._alarms.tick)
         while self._actions:
             account, name, action = self._actions.pop(0)

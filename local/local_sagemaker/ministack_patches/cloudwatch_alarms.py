@@ -7,8 +7,9 @@ refuses Metrics. Only topics are told of it, and EventBridge gets no event.
 
 import json
 import logging
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +21,7 @@ from local_sagemaker.ministack_patches.cloudwatch_metrics import StoredMetrics
 from local_sagemaker.ministack_patches.internals import expect
 from local_sagemaker.monitoring.alarm_state import Evaluation, Windows, evaluated, period
 from local_sagemaker.monitoring.metric_reader import Series, Span, read
-from local_sagemaker.monitoring.queries import answers
+from local_sagemaker.monitoring.queries import answers, is_select
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 _REPEAT_SECONDS = 60.0
 # How many periods an alarm catches up on, at most.
 _MOST_PERIODS = 10
+_SEARCH = re.compile(r"\bSEARCH\s*\(", re.IGNORECASE)
 
 # Called with an alarm's action, the alarm and its latest value.
 Action = Callable[[str, Mapping[str, Any], float | None], None]
@@ -149,6 +151,12 @@ class Alarms:
         def put_with_metrics(
             params: Any, request: Mapping[str, Any], is_cbor: bool, is_json: bool = False
         ) -> Any:
+            try:
+                check_metrics(request.get("Metrics") or ())
+            except ValueError as error:
+                return cloudwatch._error(
+                    "ValidationError", str(error), 400, use_json=is_json, use_cbor=is_cbor
+                )
             answer = put(params, request, is_cbor, is_json)
             alarm = cloudwatch._alarms.get(request.get("AlarmName", ""))
             if answer[0] == 200 and alarm is not None and request.get("Metrics"):
@@ -159,6 +167,7 @@ class Alarms:
             metrics = properties.get("Metrics")
             if not metrics:
                 return dict(record(name, properties))
+            check_metrics(metrics)
             placeholder = {"MetricName": "expression", "Namespace": "expression"}
             rest = {key: value for key, value in properties.items() if key != "Metrics"}
             return _take_metrics(dict(record(name, rest | placeholder)), _numbers(metrics))
@@ -166,6 +175,19 @@ class Alarms:
         cloudwatch._put_metric_alarm = put_with_metrics
         provisioners._cw_metric_alarm_record = record_with_metrics
         cloudwatch._evaluate_alarm = self.evaluate
+
+
+def check_metrics(metrics: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ValueError for queries that no alarm may have.
+
+    [T, a deployment that failed with this sentence] SEARCH is for dashboards and GetMetricData. [V API
+    reference] There may be one query of Metrics Insights; [I] no source has the words.
+    """
+    expressions = [query.get("Expression") or "" for query in metrics]
+    if any(_SEARCH.search(text) for text in expressions if not is_select(text)):
+        raise ValueError("SEARCH is not supported on Metric Alarms")
+    if sum(map(is_select, expressions)) > 1:
+        raise ValueError("Only one Metrics Insights query may be given for a Metric Alarm")
 
 
 def _event(alarm: Mapping[str, Any], before: str) -> dict[str, Any]:

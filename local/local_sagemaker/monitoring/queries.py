@@ -16,7 +16,7 @@ def answers(
     Periods last `scale` of their time. [V API reference] There may be one query of Metrics Insights; [T] an
     alarm is refused in the same case.
     """
-    if sum(_is_select(query.get("Expression") or "") for query in queries) > 1:
+    if sum(is_select(query.get("Expression") or "") for query in queries) > 1:
         raise ValueError("only one Metrics Insights query may be given")
     plain = {query["Id"]: query for query in queries if not query.get("Expression")}
     results = {
@@ -31,7 +31,7 @@ def answers(
                 left.append(query)
                 continue
             span = Span(start, end, float(query.get("Period") or shortest) * scale)
-            if _is_select(query["Expression"]):
+            if is_select(query["Expression"]):
                 results[query["Id"]] = Query.parse(query["Expression"]).answer(metrics, span)
             else:
                 expressions = Expressions(metrics, span, results, list(plain))
@@ -49,12 +49,13 @@ def _metric(metrics: Metrics, stat: Mapping[str, Any], start: float, end: float,
     return read(metrics, found, Span(start, end, period * scale), statistic, name)
 
 
-def _is_select(expression: str) -> bool:
+def is_select(expression: str) -> bool:
+    """Whether an expression is a query of Metrics Insights."""
     return expression.lstrip().upper().startswith("SELECT")
 
 
 def _refers_to(expression: str, names: set[str]) -> bool:
-    if _is_select(expression):
+    if is_select(expression):
         return False
     # Words in quotes are searches.
     words = "".join(part for index, part in enumerate(expression.split("'")) if index % 2 == 0)

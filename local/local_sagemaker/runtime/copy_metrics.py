@@ -3,15 +3,18 @@
 [V developer guide, "Amazon SageMaker AI metrics in Amazon CloudWatch"; ML blog on faster auto scaling]
 ConcurrentRequestsPerCopy and ConcurrentRequestsPerModel come several times in 10 s. Utilisation comes once a
 minute, or as often as MetricPublishFrequencyInSeconds says, one value for each copy or instance: [V guide on
-enhanced metrics] the SampleCount of a period is the number of copies or instances. GPUs are not simulated, so
-that there are reservations of them but no utilisation.
+enhanced metrics] the SampleCount of a period is the number of copies or instances.
+
+The use of GPUs is simulated, as there are none. A GPU computes for as long as a copy on it has requests in
+progress, which is what "utilization" means to NVIDIA's tools. Of its memory, a copy takes the share that its
+container's variables give the engine at the start [V vLLM, gpu_memory_utilization], whatever it serves.
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from local_sagemaker.control_plane.capacity import instance_resources
 from local_sagemaker.control_plane.component import BaseComponent
@@ -27,6 +30,9 @@ INSTANCES_NAMESPACE = "/aws/sagemaker/Endpoints"
 _PERCENT = "Percent"
 _PUBLISH_SECONDS = 60.0
 _MEGABYTE = 1024 * 1024
+# [V vLLM, EngineArgs] Variables of LMI's and of vLLM's container, and what vLLM takes without them.
+_GPU_MEMORY = ("OPTION_GPU_MEMORY_UTILIZATION", "SM_VLLM_GPU_MEMORY_UTILIZATION")
+_GPU_MEMORY_SHARE = 0.9
 # How many lines an adapter's own log stream keeps: there may be a thousand adapters.
 _ADAPTER_LINES = 500
 
@@ -46,13 +52,28 @@ class Tokens:
 
 @dataclass
 class _Followed:
-    """A copy whose log is read, of which component, and its CPU time at the last publication."""
+    """A copy whose log is read, of which component, and its CPU time at the last publication.
+
+    looks, busy:
+        How often it was looked at since then, and how often it had requests in progress.
+    """
 
     component: str
     endpoint: str
     variant: str
     cpu: float = 0.0
+    looks: int = 0
+    busy: int = 0
     names: dict[str, str] = field(default_factory=dict)
+
+
+class _Usage(NamedTuple):
+    """What a copy uses: CPUs on average, bytes of memory, GPUs on average, and GPUs by their memory."""
+
+    cpus: float
+    bytes: int
+    gpus: float
+    gpu_memory: float
 
 
 class CopyMetrics:
@@ -85,6 +106,7 @@ class CopyMetrics:
             total = 0
             for base in self._bases(endpoint, variant):
                 copies = base.running_copies
+                self._look_at(copies)
                 total += sum(copy.outstanding for copy in copies)
                 if copies:
                     # [I] Without copies there is nothing to divide by, so there is no value.
@@ -93,6 +115,13 @@ class CopyMetrics:
                     publish(NAMESPACE, "ConcurrentRequestsPerCopy", component_dimensions(base), value)
             dimensions = {"EndpointName": endpoint.name, "VariantName": variant["VariantName"]}
             publish(NAMESPACE, "ConcurrentRequestsPerModel", dimensions, float(total))
+
+    def _look_at(self, copies: list[Copy]) -> None:
+        """Count which copies have requests in progress."""
+        for copy in copies:
+            if (followed := self._followed.get(copy)) is not None:
+                followed.looks += 1
+                followed.busy += copy.outstanding > 0
 
     def _due(self, endpoint: EndpointRecord) -> float | None:
         """The seconds since the last publication if the next one is due; the first covers one of them."""
@@ -109,41 +138,57 @@ class CopyMetrics:
         idle = self._context.settings.value.idle_invocations == "zero"
         for variant in endpoint.config["ProductionVariants"]:
             cpu, memory, reserved = 0.0, 0, 0.0
+            computing, occupied = 0.0, 0.0
             for base in self._bases(endpoint, variant):
                 if idle and base.running_copies:
                     self._context.telemetry.metric(
                         NAMESPACE, "InvocationsPerCopy", component_dimensions(base), 0.0
                     )
                 reserved += sum(needed.accelerators for _, needed in base.placements)
-                for used, held in self._usages(base, seconds):
-                    cpu, memory = cpu + used, memory + held
-            self._instances(endpoint, variant, cpu, memory, reserved)
+                for usage in self._usages(base, seconds):
+                    cpu, memory = cpu + usage.cpus, memory + usage.bytes
+                    computing, occupied = computing + usage.gpus, occupied + usage.gpu_memory
+            self._instances(endpoint, variant, cpu, memory, (reserved, computing, occupied))
 
-    def _usages(self, base: BaseComponent, seconds: float) -> Iterator[tuple[float, int]]:
-        """Publish what each copy uses, and yield it: CPUs on average, and bytes."""
+    def _usages(self, base: BaseComponent, seconds: float) -> Iterator[_Usage]:
+        """Publish what each copy uses, and yield it."""
         compute = base.specification["ComputeResourceRequirements"]
         cores = float(compute.get("NumberOfCpuCoresRequired") or os.cpu_count() or 1)
         reserved = float(compute.get("MinMemoryRequiredInMb") or 1) * _MEGABYTE
+        devices = float(compute.get("NumberOfAcceleratorDevicesRequired") or 0)
+        share = _gpu_memory_share(base.environment)
         for copy in base.running_copies:
             usage, followed = copy.usage(), self._followed.get(copy)
             if usage is None or followed is None:
                 continue
             used = max(0.0, usage[0] - followed.cpu) / seconds
-            followed.cpu = usage[0]
+            busy = followed.busy / followed.looks if followed.looks else 0.0
+            followed.cpu, followed.looks, followed.busy = usage[0], 0, 0
             values = {
                 "CPUUtilizationNormalized": min(100.0, 100 * used / cores),
                 "MemoryUtilizationNormalized": min(100.0, 100 * usage[1] / reserved),
             }
+            if devices:
+                values["GPUUtilizationNormalized"] = 100 * busy
+                values["GPUMemoryUtilizationNormalized"] = 100 * share
             for name, value in values.items():
                 self._context.telemetry.metric(
                     COPIES_NAMESPACE, name, component_dimensions(base), round(value, 1), _PERCENT
                 )
-            yield used, usage[1]
+            yield _Usage(used, usage[1], devices * busy, devices * share)
 
     def _instances(
-        self, endpoint: EndpointRecord, variant: dict[str, Any], cpu: float, memory: int, reserved: float
+        self,
+        endpoint: EndpointRecord,
+        variant: dict[str, Any],
+        cpu: float,
+        memory: int,
+        gpus: tuple[float, float, float],
     ) -> None:
-        """Publish one value for each instance; what copies use is shared out evenly among them [I]."""
+        """Publish one value for each instance; what copies use is shared out evenly among them [I].
+
+        `gpus` are those that are reserved, that compute, and whose memory is taken.
+        """
         count = self._endpoints.instances.current(endpoint, variant)
         if not count:
             return
@@ -154,7 +199,8 @@ class CopyMetrics:
             "MemoryUtilization": 100 * memory / count / machine,
         }
         if has:
-            values["GPUReservation"] = 100 * reserved / has
+            names = ("GPUReservation", "GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized")
+            values |= {name: 100 * part / has for name, part in zip(names, gpus, strict=True)}
         dimensions = {"EndpointName": endpoint.name, "VariantName": variant["VariantName"]}
         for name, value in values.items():
             for _ in range(count):
@@ -214,6 +260,15 @@ class CopyMetrics:
         if self._context.settings.value.adapter_logs == "adapter":
             for name, own in _by_adapter(lines, followed.names).items():
                 self._context.telemetry.log(group + name, stream, own, most=_ADAPTER_LINES)
+
+
+def _gpu_memory_share(variables: Mapping[str, str]) -> float:
+    """The part of its GPUs' memory that a copy takes."""
+    given = next((variables[name] for name in _GPU_MEMORY if name in variables), "")
+    try:
+        return float(given)
+    except ValueError:
+        return _GPU_MEMORY_SHARE
 
 
 def _by_adapter(lines: list[str], names: dict[str, str]) -> dict[str, list[str]]:

@@ -6,12 +6,11 @@ import json
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
-from adapters_cli.aws.account import Account
-from adapters_cli.fleets.usage import ANSWERED, DAY, grouped, read_usage, summed
+from adapter_fleet.aws.usage_reader import UsageReader
+from adapter_fleet.usage.usage_table import ANSWERED, DAY, grouped, summed
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import ByHand, client
 
@@ -19,14 +18,6 @@ pytestmark = pytest.mark.integration
 
 REQUESTS = 500
 PROMPTS = ("Ticket: the keyboard is broken.", "Answer:", "Ticket: a refund, please. Answer:")
-
-
-class CloudAccount(Account):
-    def __init__(self, cloud: LocalCloud) -> None:
-        self._cloud = cloud
-
-    def client(self, service: str, config: Any = None) -> Any:
-        return client(self._cloud, service)
 
 
 def test_tokens_of_500_requests_are_counted_exactly(cloud: LocalCloud) -> None:
@@ -57,11 +48,10 @@ def test_tokens_of_500_requests_are_counted_exactly(cloud: LocalCloud) -> None:
             requests[component] += 1
 
         names = {component: component for component in components}
+        reader = UsageReader(*(client(cloud, service) for service in ("cloudwatch", "logs", "sagemaker")))
         end = time.time()
         for _ in range(60):
-            table = read_usage(
-                CloudAccount(cloud), names, made.base, end // DAY * DAY, time.time() + 60, ANSWERED
-            )
+            table = reader.table(names, made.base, end // DAY * DAY, time.time() + 60, ANSWERED)
             counted = summed(grouped(table, names).values())
             if sum(usage.prompt_tokens for usage in counted.values()) >= sum(prompts.values()):
                 break

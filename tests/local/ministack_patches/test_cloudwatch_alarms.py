@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from ministack.services import cloudwatch as cloudwatch_service
 
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, scope
@@ -277,3 +278,44 @@ def test_policy_is_invoked_again_each_minute_while_the_alarm_rings() -> None:
         late.now += 30
         late.alarms.tick()
     assert late.acted == [6_060, 6_120, 6_180]
+
+
+SEARCH = "SUM(SEARCH('{AWS/SageMaker,InferenceComponentName} MetricName=\"Invocations\"', 'Sum', 60))"
+SELECT = 'SELECT SUM(Errors) FROM SCHEMA("Search", Component)'
+
+
+@pytest.mark.parametrize(
+    ("expressions", "message"),
+    [
+        ((SEARCH,), "SEARCH is not supported on Metric Alarms"),
+        ((SELECT, SELECT), "Only one Metrics Insights query"),
+    ],
+)
+def test_alarm_that_aws_refuses_is_refused(
+    cloudwatch: Any, alarm: str, stack: Stack, expressions: tuple[str, ...], message: str
+) -> None:
+    queries = [
+        {"Id": f"q{index}", "Expression": text, "Period": 60, "ReturnData": index == 0}
+        for index, text in enumerate(expressions)
+    ]
+    with pytest.raises(ClientError, match=message) as caught:
+        watch(cloudwatch, alarm, Metrics=queries)
+    assert caught.value.response["Error"]["Code"] == "ValidationError"
+    assert cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"] == []
+    resource = {
+        "Type": "AWS::CloudWatch::Alarm",
+        "Properties": {
+            "AlarmName": alarm,
+            "EvaluationPeriods": 1,
+            "Threshold": 5,
+            "ComparisonOperator": "GreaterThanThreshold",
+            "Metrics": queries,
+        },
+    }
+    assert stack.create({"Alarm": resource}) == "ROLLBACK_COMPLETE"
+    assert cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"] == []
+
+
+def test_query_may_name_what_is_called_search(cloudwatch: Any, alarm: str) -> None:
+    watch(cloudwatch, alarm, Metrics=[{"Id": "q", "Expression": SELECT, "Period": 60}])
+    assert len(cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]) == 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.runtime.copy_metrics import CopyMetrics, Tokens
 from local_sagemaker.runtime.invocation_metrics import MeasuredCall, no_capacity
 from tests.local.world import World
@@ -99,6 +100,48 @@ def test_each_instance_tells_its_reservation(serving: Serving) -> None:
     world, metrics = serving()
     metrics.tick()
     assert world.telemetry.values("GPUReservation", "endpoint", "AllTraffic") == [100, 100]
+
+
+def test_gpu_computes_while_there_are_requests_in_progress(serving: Serving) -> None:
+    """Of two copies, one has requests at half of the looks, and the other has none."""
+    world, metrics = serving()
+    metrics.tick()
+    for outstanding in (2, 0, 1):
+        world.hosting.started[0].outstanding = outstanding
+        world.pass_time(20)
+        metrics.tick()
+    world.hosting.started[0].outstanding = 0
+    world.pass_time(60)
+    metrics.tick()
+    names = ("GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized")
+    for_copies = [world.telemetry.values(name, "base") for name in names]
+    assert for_copies == [[66.7, 0, 0, 0], [90, 90, 90, 90]]
+    # Both instances have a copy on their only GPU.
+    on_instances = world.telemetry.values(names[0], "endpoint", "AllTraffic")
+    assert on_instances == [0, 0, 33.3, 33.3, 0, 0]
+    assert set(world.telemetry.values(names[1], "endpoint", "AllTraffic")[2:]) == {90}
+
+
+@pytest.mark.parametrize(
+    ("variables", "percent"),
+    [
+        ({}, 90),
+        ({"OPTION_GPU_MEMORY_UTILIZATION": "0.5"}, 50),
+        ({"SM_VLLM_GPU_MEMORY_UTILIZATION": "0.75"}, 75),
+        ({"OPTION_GPU_MEMORY_UTILIZATION": "much"}, 90),
+    ],
+)
+def test_engine_takes_the_memory_of_gpus_that_its_variables_say(
+    serving: Serving, variables: dict[str, str], percent: float
+) -> None:
+    world, metrics = serving()
+    base = world.plane.components.get("base")
+    assert isinstance(base, BaseComponent)
+    base.environment = variables
+    metrics.tick()
+    world.pass_time(60)
+    metrics.tick()
+    assert world.telemetry.values("GPUMemoryUtilizationNormalized", "base") == [percent, percent]
 
 
 def test_minutes_last_the_scaled_time(serving: Serving) -> None:

@@ -1,0 +1,52 @@
+"""The entry point of the Lambda function that counts the use of a fleet's adapters."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.config import Config
+
+from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.aws.dynamodb_table import DynamoDbTable
+from adapter_fleet.aws.usage_cursor import UsageCursor
+from adapter_fleet.aws.usage_reader import UsageReader
+from adapter_fleet.aws.usage_telemetry import UsageTelemetry
+from adapter_fleet.common.clock import WallClock
+from adapter_fleet.usage.counting_settings import CountingSettings
+from adapter_fleet.usage.fleet_members import FleetMembers
+from adapter_fleet.usage.usage_counter import UsageCounter
+
+_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 8})
+
+
+def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
+    """Count what the fleet's adapters were used for up to the time of a scheduled event."""
+    log = Logger(service="adapter-usage")
+    dynamodb, table = boto3.client("dynamodb", config=_CONFIG), os.environ["REGISTRY_TABLE"]
+    registry = DynamoDbRegistry(table, dynamodb)
+    fleet = registry.fleet()
+    newest = None if fleet is None else registry.generation(fleet.generation)
+    if newest is None:
+        log.info("the fleet has received no manifest yet")
+        return {"counted_until": None}
+    counter = UsageCounter(
+        uid=os.environ["FLEET_UID"],
+        source=UsageReader(
+            boto3.client("cloudwatch", config=_CONFIG),
+            boto3.client("logs", config=_CONFIG),
+            boto3.client("sagemaker", config=_CONFIG),
+        ),
+        cursor=UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep)),
+        sink=UsageTelemetry(os.environ["METRICS_NAMESPACE"]),
+        clock=WallClock(),
+        settings=CountingSettings.from_document(json.loads(os.environ["USAGE"])),
+    )
+    end = counter.run(FleetMembers.of(registry, newest), datetime.fromisoformat(event["time"]).timestamp())
+    log.info("counted the use", until=end)
+    return {"counted_until": end}

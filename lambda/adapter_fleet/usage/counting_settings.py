@@ -1,0 +1,89 @@
+"""The settings of the function that counts the use of a fleet's adapters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adapter_fleet.usage.price_list import PriceList
+from adapter_fleet.usage.usage_table import ANSWERED, TokenPattern
+
+FLEET, ADAPTER = "Fleet", "Adapter"
+"""Dimensions of the metrics. The key of a tag is one, too."""
+
+_NO_TAGS = frozenset(
+    {
+        FLEET,
+        ADAPTER,
+        "AdaptersAtATime",
+        "CompletionTokens",
+        "Cost",
+        "CpuHits",
+        "EndpointCost",
+        "GpuHits",
+        "MaxCpuLorasUse",
+        "MaxLorasUse",
+        "PromptTokens",
+        "Requests",
+    }
+)
+"""Names of dimensions and metrics. A line in the embedded metric format has each name once."""
+
+_MOST_TAGS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountingSettings:
+    """What is counted.
+
+    by:
+        Keys of tags. Each value of each of them has metrics of its own.
+    per_adapter:
+        Whether each adapter has metrics of its own.
+    max_loras, max_cpu_loras:
+        How many adapters a copy of the base model has room for; None if it is not known.
+    tokens:
+        How the container tells tokens.
+    prices:
+        None for no costs.
+    """
+
+    by: tuple[str, ...] = ()
+    per_adapter: bool = False
+    max_loras: int | None = None
+    max_cpu_loras: int | None = None
+    tokens: TokenPattern = ANSWERED
+    prices: PriceList | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.by) > _MOST_TAGS:
+            raise ValueError(f"'by' should be at most {_MOST_TAGS} keys of tags, got {len(self.by)}")
+        for key in self.by:
+            if not key or not key.isascii() or key in _NO_TAGS:
+                raise ValueError(
+                    f"'by' should be keys of tags, in ASCII and none of {', '.join(sorted(_NO_TAGS))}, got"
+                    f" {key!r}"
+                )
+
+    def document(self) -> dict[str, Any]:
+        """Return what `from_document` takes, as JSON has it."""
+        return {
+            "by": list(self.by),
+            "per_adapter": self.per_adapter,
+            "max_loras": self.max_loras,
+            "max_cpu_loras": self.max_cpu_loras,
+            "tokens": {"pattern": self.tokens.pattern.pattern, "text": self.tokens.text},
+            "prices": None if self.prices is None else self.prices.document(),
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "CountingSettings":
+        """Return the settings of a document."""
+        prices = document["prices"]
+        return cls(
+            by=tuple(document["by"]),
+            per_adapter=document["per_adapter"],
+            max_loras=document["max_loras"],
+            max_cpu_loras=document["max_cpu_loras"],
+            tokens=TokenPattern.of(**document["tokens"]),
+            prices=None if prices is None else PriceList.from_document(prices),
+        )

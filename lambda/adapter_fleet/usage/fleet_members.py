@@ -1,0 +1,52 @@
+"""The adapters of a fleet whose use is counted: their components, names and tags."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from adapter_fleet.fleet.state.generations import Generation, Source, Target, active_generation
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.manifest.desired import DesiredFleet
+
+
+def no_value(tag: str) -> str:
+    """Return the key of adapters that do not have a tag, or are in no manifest any more."""
+    return f"(no {tag})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetMembers:
+    """The adapters of a fleet.
+
+    target:
+        The endpoint and the base model that they run on.
+    declared:
+        The tags of the adapters in the manifest, by component. Those of the app are among them.
+    names:
+        Names by component; also of adapters that still exist, but are in no manifest.
+    """
+
+    target: Target
+    declared: Mapping[str, Mapping[str, str]]
+    names: Mapping[str, str]
+
+    @classmethod
+    def of(cls, registry: Registry, newest: Generation) -> "FleetMembers":
+        """Return the adapters of the generation in force, which may be an earlier one than the newest."""
+        active = active_generation(newest, registry.generation) or newest
+        deleted = active.request.source is Source.DELETION
+        desired = DesiredFleet() if deleted else registry.desired(active.number)
+        names = {record.component: record.name for record in registry.records().values()}
+        target = newest.request.target
+        return cls(
+            target=target,
+            declared={adapter.component: {**target.tags, **adapter.tags} for adapter in desired.adapters},
+            names=names | {adapter.component: adapter.name for adapter in desired.adapters},
+        )
+
+    def keys(self, tag: str | None) -> dict[str, str]:
+        """Return by component what its use is summed by: the value of a tag, or its name for None."""
+        if tag is None:
+            return dict(self.names)
+        return {
+            component: self.declared.get(component, {}).get(tag, no_value(tag)) for component in self.names
+        }

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from adapter_fleet.aws.dynamodb_table import DynamoDbTable
+from adapter_fleet.aws.usage_cursor import UsageCursor
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+
+def test_one_of_two_runs_counts_a_time(dynamodb: DynamoDBClient, table: str) -> None:
+    cursor = UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep))
+    assert cursor.read() is None
+    assert cursor.advance(None, 60.0)
+    assert not cursor.advance(None, 60.0)
+    assert cursor.read() == 60.0
+    assert cursor.advance(60.0, 120.0)
+    assert not cursor.advance(60.0, 180.0)
+    assert cursor.read() == 120.0

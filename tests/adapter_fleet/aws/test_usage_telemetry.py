@@ -1,0 +1,30 @@
+import json
+
+import pytest
+
+from adapter_fleet.aws.usage_telemetry import UsageTelemetry
+from adapter_fleet.usage.usage_counter import Sample
+
+
+def test_line_is_in_the_embedded_metric_format(capsys: pytest.CaptureFixture[str]) -> None:
+    sample = Sample(
+        at=60.5, dimensions={"Fleet": "f", "tenant": "Bäcker"}, values={"Requests": 3, "Cost": 0.5}
+    )
+    UsageTelemetry("Space").publish(sample)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {
+        "_aws": {
+            "Timestamp": 60500,
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": "Space",
+                    "Dimensions": [["Fleet", "tenant"]],
+                    "Metrics": [{"Name": "Requests", "Unit": "Count"}, {"Name": "Cost", "Unit": "None"}],
+                }
+            ],
+        },
+        "Fleet": "f",
+        "tenant": "B\\xe4cker",
+        "Requests": 3,
+        "Cost": 0.5,
+    }

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from adapter_fleet.usage.counting_settings import CountingSettings
+from adapter_fleet.usage.fleet_members import FleetMembers
+from adapter_fleet.usage.price_list import PriceList
+from adapter_fleet.usage.usage_counter import LATE_SECONDS, Sample, UsageCounter
+from adapter_fleet.usage.usage_table import DAY, CountedTokens, Table, TokenPattern, Usage, day_of
+from tests.adapter_fleet.fake_service import FakeClock
+from tests.adapter_fleet.fleet_world import World, adapter
+
+FLEET = {"Fleet": "fleet-1"}
+MINUTE, HOUR = 60.0, 3600.0
+PRICES = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.g5.2xlarge": 6.0})
+NOON = 20_000 * DAY + DAY / 2
+
+
+class FakeSource:
+    """What was used: requests by component and time, and tokens."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, float, float]] = []
+        self.told: list[CountedTokens] = []
+        self.cost = 24.0
+
+    def requests(
+        self, components: Iterable[str], start: float, end: float, *, period: int
+    ) -> Iterator[tuple[str, float, float]]:
+        assert start % period == 0
+        names = set(components)
+        return (one for one in self.asked if one[0] in names and start <= one[1] < end)
+
+    def tokens(self, base: str, start: float, end: float, tokens: TokenPattern) -> Iterator[CountedTokens]:
+        del base, tokens
+        return (one for one in self.told if start <= one.at < end)
+
+    def table(
+        self, components: Iterable[str], base: str, start: float, end: float, tokens: TokenPattern
+    ) -> Table:
+        del components, base, tokens
+        of_day = {name: Usage() for name, at, _ in self.asked if start <= at < end}
+        for name, at, count in self.asked:
+            if start <= at < end:
+                of_day[name].requests += count
+        return {day_of(start): of_day}
+
+    def costs(self, endpoint: str, prices: PriceList, start: float, end: float) -> dict[str, float]:
+        del endpoint, prices, end
+        return {day_of(start): self.cost}
+
+
+class FakeCursor:
+    def __init__(self) -> None:
+        self.counted: float | None = None
+        self.overtaken = False
+
+    def read(self) -> float | None:
+        return self.counted
+
+    def advance(self, before: float | None, after: float) -> bool:
+        if self.overtaken or before != self.counted:
+            return False
+        self.counted = after
+        return True
+
+
+class Counting:
+    """A counter with everything around it."""
+
+    def __init__(self, members: FleetMembers, **settings: Any) -> None:
+        self.source, self.cursor, self.samples = FakeSource(), FakeCursor(), list[Sample]()
+        self.members, self.settings = members, settings
+        self.clock = FakeClock()
+
+    def publish(self, sample: Sample) -> None:
+        self.samples.append(sample)
+
+    def run(self, at: float) -> float | None:
+        self.samples.clear()
+        return UsageCounter(
+            uid="fleet-1",
+            source=self.source,
+            cursor=self.cursor,
+            sink=self,
+            clock=self.clock,
+            settings=CountingSettings(**self.settings),
+        ).run(self.members, at)
+
+    def sums(self, metric: str) -> dict[tuple[str, ...], float]:
+        """Return the sum of a metric by its dimensions without the fleet's."""
+        found: dict[tuple[str, ...], float] = {}
+        for sample in self.samples:
+            key = tuple(f"{k}={v}" for k, v in sample.dimensions.items() if k != "Fleet")
+            if metric in sample.values:
+                found[key] = found.get(key, 0.0) + sample.values[metric]
+        return found
+
+
+@pytest.fixture
+def members() -> FleetMembers:
+    """Three adapters: two of tenant A, and one of tenant B."""
+    world = World()
+    tenants = {"acme": "A", "apex": "A", "beta": "B"}
+    world.deploy(*(replace(adapter(name), tags={"tenant": tenant}) for name, tenant in tenants.items()))
+    world.settle()
+    return FleetMembers.of(world.registry, world.newest())
+
+
+@pytest.fixture
+def counting(members: FleetMembers) -> Counting:
+    """Three minutes before noon: acme twice, beta once; the base and another fleet's adapter, too."""
+    made = Counting(members, by=("tenant",))
+    at = NOON - 3 * MINUTE
+    made.source.asked = [("p-acme", at, 2.0), ("p-beta", at, 1.0)]
+    made.source.told = [
+        CountedTokens(at=at + 1, component="p-acme", prompt=20, completion=10),
+        CountedTokens(at=at + 2, component="p-acme", prompt=20, completion=25),
+        CountedTokens(at=at + 3, component="p-beta", prompt=5, completion=5),
+        CountedTokens(at=at + 4, component="base", prompt=99, completion=99),
+    ]
+    return made
+
+
+AFTERWARDS = NOON + LATE_SECONDS
+
+
+def test_use_is_counted_for_the_fleet_and_for_each_value_of_a_tag(counting: Counting) -> None:
+    assert counting.run(AFTERWARDS) == NOON
+    assert counting.sums("Requests") == {(): 3, ("tenant=A",): 2, ("tenant=B",): 1}
+    assert counting.sums("PromptTokens") == {(): 45, ("tenant=A",): 40, ("tenant=B",): 5}
+    assert counting.sums("CompletionTokens") == {(): 40, ("tenant=A",): 35, ("tenant=B",): 5}
+
+
+def test_each_adapter_has_metrics_of_its_own_if_that_is_wanted(counting: Counting) -> None:
+    counting.settings = {"per_adapter": True}
+    counting.run(AFTERWARDS)
+    assert counting.sums("Requests") == {(): 3, ("Adapter=acme",): 2, ("Adapter=beta",): 1}
+
+
+def test_container_that_tells_no_tokens_has_no_metric_of_them(counting: Counting) -> None:
+    counting.source.told = []
+    counting.run(AFTERWARDS)
+    assert counting.sums("PromptTokens") == {}
+    assert counting.sums("Requests")[()] == 3
+
+
+def test_next_run_goes_on_where_the_last_one_ended(counting: Counting) -> None:
+    counting.run(AFTERWARDS)
+    counting.source.asked.append(("p-acme", NOON, 7.0))
+    counting.run(AFTERWARDS + 15 * MINUTE)
+    assert counting.sums("Requests")[()] == 7
+
+
+@pytest.mark.parametrize("later", [0.0, -900.0, 59.0])
+def test_event_that_comes_twice_or_late_counts_nothing(counting: Counting, later: float) -> None:
+    counting.run(AFTERWARDS)
+    assert counting.run(AFTERWARDS + later) is None
+    assert counting.samples == []
+
+
+def test_run_that_another_one_has_overtaken_publishes_nothing(counting: Counting) -> None:
+    counting.cursor.overtaken = True
+    assert counting.run(AFTERWARDS) is None
+    assert counting.samples == []
+
+
+def test_what_may_still_come_late_is_left_to_the_next_run(counting: Counting) -> None:
+    counting.run(NOON)
+    assert counting.sums("Requests") == {}
+    counting.run(AFTERWARDS)
+    assert counting.sums("Requests")[()] == 3
+
+
+def test_each_hour_has_its_own_values(counting: Counting) -> None:
+    counting.source.asked.append(("p-acme", NOON - 2 * HOUR, 4.0))
+    counting.run(AFTERWARDS)
+    values = [
+        (sample.at, sample.values["Requests"])
+        for sample in counting.samples
+        if sample.dimensions == FLEET and "Requests" in sample.values
+    ]
+    assert values == [(NOON - 2 * HOUR, 4), (NOON - HOUR, 3)]
+
+
+def test_function_that_was_down_for_days_goes_back_for_one(counting: Counting) -> None:
+    counting.cursor.counted = NOON - 5 * DAY
+    counting.source.asked.append(("p-acme", NOON - 4 * DAY, 100.0))
+    counting.run(AFTERWARDS)
+    assert counting.sums("Requests")[()] == 3
+
+
+def test_cost_of_a_day_is_shared_out_when_it_is_over(counting: Counting) -> None:
+    counting.settings["prices"] = PRICES
+    counting.source.asked.append(("base", NOON, 3.0))
+    counting.run(AFTERWARDS)
+    assert counting.sums("Cost") == {}
+    midnight = NOON + DAY / 2
+    counting.run(midnight + LATE_SECONDS)
+    assert counting.sums("EndpointCost") == {(): 24}
+    assert counting.sums("Cost") == {(): 12, ("tenant=A",): 8, ("tenant=B",): 4}
+    assert {sample.at for sample in counting.samples if "Cost" in sample.values} == {midnight - DAY}
+    counting.run(midnight + LATE_SECONDS + 15 * MINUTE)
+    assert counting.sums("Cost") == {}
+
+
+def test_adapters_that_are_asked_at_a_time_are_compared_with_the_room(counting: Counting) -> None:
+    counting.settings = {"max_loras": 1, "max_cpu_loras": 2}
+    counting.run(AFTERWARDS)
+    assert counting.sums("AdaptersAtATime") == {(): 2}
+    assert counting.sums("MaxLorasUse") == {(): 200}
+    assert counting.sums("MaxCpuLorasUse") == {(): 100}
+
+
+def test_room_for_all_adapters_is_enough_whatever_is_asked(counting: Counting) -> None:
+    counting.settings = {"max_loras": 3, "max_cpu_loras": 3}
+    counting.run(AFTERWARDS)
+    assert counting.sums("MaxLorasUse") == {(): 0}
+
+
+def test_hits_of_tiers_are_estimated_from_the_requests(counting: Counting) -> None:
+    counting.settings = {"max_loras": 1, "max_cpu_loras": 2}
+    at = NOON - 3 * MINUTE
+    counting.source.asked = [(f"p-{name}", at, 1.0) for name in ("acme", "apex", "beta")]
+    counting.run(AFTERWARDS)
+    assert counting.sums("GpuHits")[()] == pytest.approx(100 / 3)
+    assert counting.sums("CpuHits")[()] == pytest.approx(100 / 3)
+
+
+def test_fleet_that_nobody_asks_has_room(counting: Counting) -> None:
+    counting.settings = {"max_loras": 1, "max_cpu_loras": 2}
+    counting.source.asked = []
+    counting.run(AFTERWARDS)
+    assert counting.sums("MaxLorasUse") == {(): 0}
+    assert counting.sums("GpuHits") == {}
+
+
+def test_deleted_fleet_has_no_declared_adapters() -> None:
+    world = World()
+    world.deploy(adapter("acme"))
+    world.settle()
+    world.destroy()
+    members = FleetMembers.of(world.registry, world.newest())
+    assert members.declared == {}
+    assert members.names == {"p-acme": "acme"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"by": ("Cost",)}, "'by' should be keys of tags"),
+        ({"by": ("",)}, "'by' should be keys of tags"),
+        ({"by": ("größe",)}, "'by' should be keys of tags"),
+        ({"by": tuple("abcdef")}, "'by' should be at most 5 keys of tags, got 6"),
+    ],
+)
+def test_wrong_tags_are_an_error(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CountingSettings(**settings)
+
+
+def test_settings_are_the_same_after_json() -> None:
+    settings = CountingSettings(by=("tenant",), per_adapter=True, max_loras=4, max_cpu_loras=8, prices=PRICES)
+    assert CountingSettings.from_document(settings.document()) == settings
