@@ -1,33 +1,62 @@
-"""The dashboard shows what the endpoint and the fleet publish, and alarms ring for their faults."""
+"""The dashboard shows what the endpoint and the fleet publish, and every alarm rings for its fault."""
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
+import signal
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.fleet.requests.is_complete import STANDSTILL_PASSES
+from adapter_fleet.usage.usage_counter import LATE_SECONDS
+from adapter_fleet.usage.usage_table import DAY
 from local_sagemaker.server import LocalCloud
-from multi_adapter_inference import AdapterFleet, DriftCheck, FailurePolicy, IMultiAdapterEndpoint
+from multi_adapter_inference import (
+    AdapterFleet,
+    DeletionGuard,
+    DriftCheck,
+    FailurePolicy,
+    IMultiAdapterEndpoint,
+    PriceList,
+    UsageMetrics,
+)
 from tests.integration.by_hand import V1, changed_settings, client, prompts
-from tests.integration.fleet_stack import BROKEN, Deployment, Fleet
+from tests.integration.fleet_stack import BROKEN, Fleet
 from tests.integration.scaled_stack import ScaledStack
-from tests.nightly import scaled_time
+from tests.nightly import NIGHTLY, long, scaled_time
 
 pytestmark = pytest.mark.integration
 
 ADAPTERS = {"one": "triage", "two": "summary", "three": "shout"}
+TENANTS = {"one": "acme", "two": "acme", "three": "beta"}
 SETTINGS = {
     "failure_policy": FailurePolicy.share(1.0),
+    "deletion_guard": DeletionGuard.off(),
     "drift_check": DriftCheck.report(every=cdk.Duration.hours(1), probes=None),
 }
+USAGE = UsageMetrics(
+    by=["tenant"],
+    per_adapter=True,
+    every=cdk.Duration.minutes(1),
+    prices=PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.g5.2xlarge": 6.0}),
+)
 SCALE = 0.01
-NOT_SIMULATED = {"GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized"}
+MINUTE = 60.0
+LOOK_BACK = 3 * 3600.0
+REQUESTS = 500 if NIGHTLY else 60
+"""How many requests the dashboard has data of."""
 
 
 class WatchedStack(ScaledStack):
@@ -40,7 +69,9 @@ class WatchedStack(ScaledStack):
     ) -> AdapterFleet:
         made = super()._fleet(stack, id, fleet, endpoint, folder)
         monitoring = made.monitor(
-            max_model_latency=self.max_model_latency, max_convergence_age=cdk.Duration.seconds(20)
+            max_model_latency=self.max_model_latency,
+            max_convergence_age=cdk.Duration.seconds(20),
+            usage=USAGE,
         )
         cdk.CfnOutput(stack, "Dashboard", value=monitoring.dashboard.dashboard_name)
         names = {name: alarm.alarm_name for name, alarm in monitoring.alarms.items()}
@@ -66,22 +97,160 @@ def fleets(stack: WatchedStack, **more: str) -> dict[str, Fleet]:
         if entry["name"] in ADAPTERS:
             answer = prompt["answers"][ADAPTERS[entry["name"]]][:20]
             entry["probe"] = {"prompt": prompt["prompt"], "answer": answer}
+            entry["tags"] = {"tenant": TENANTS[entry["name"]]}
     return {"Tenants": Fleet(document=json.dumps(manifest), settings=SETTINGS)}
 
 
+@dataclass(frozen=True)
+class Watched:
+    """The deployed stack."""
+
+    cloud: LocalCloud
+    stack: WatchedStack
+    outputs: Mapping[str, str]
+
+    @property
+    def base(self) -> str:
+        return self.outputs["BaseComponentName"]
+
+    @property
+    def endpoint(self) -> str:
+        return self.outputs["EndpointName"]
+
+    def update(self, **more: str) -> None:
+        """Deploy the fleet with more adapters."""
+        assert self.stack.update(fleets(self.stack, **more)).status == "UPDATE_COMPLETE"
+
+    def resource(self, beginning: str) -> str:
+        """Return the physical id of the resource whose logical id begins so."""
+        resources = client(self.cloud, "cloudformation").describe_stack_resources(StackName=self.stack.name)
+        (found,) = [
+            resource["PhysicalResourceId"]
+            for resource in resources["StackResources"]
+            if resource["LogicalResourceId"].rstrip("0123456789ABCDEF") == beginning
+        ]
+        return str(found)
+
+    def alarms(self) -> dict[str, str]:
+        """Return the short names of the alarms by their own; a deployment may have replaced one."""
+        (stack,) = client(self.cloud, "cloudformation").describe_stacks(StackName=self.stack.name)["Stacks"]
+        outputs = {item["OutputKey"]: item["OutputValue"] for item in stack["Outputs"]}
+        return {alarm: name for name, alarm in json.loads(outputs["Alarms"]).items()}
+
+    def ringing(self) -> set[str]:
+        """Return the alarms that ring."""
+        names = self.alarms()
+        found = client(self.cloud, "cloudwatch").describe_alarms(AlarmNames=list(names))["MetricAlarms"]
+        assert len(found) == len(names)
+        return {names[alarm["AlarmName"]] for alarm in found if alarm["StateValue"] == "ALARM"}
+
+    def wait_for_one(self, name: str, *, seconds: float = 90) -> set[str]:
+        """Wait until an alarm rings; return all that do."""
+        deadline = time.monotonic() + seconds
+        while name not in (found := self.ringing()):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.2)
+        return found
+
+    def wait_for_silence(self, *, seconds: float = 60) -> None:
+        """Wait until no alarm rings."""
+        deadline = time.monotonic() + seconds
+        while found := self.ringing():
+            assert time.monotonic() < deadline, found
+            time.sleep(0.2)
+
+    def ask(self, names: Iterable[str], *, max_tokens: int = 1) -> None:
+        """Ask adapters, all at the same time; what fails is left."""
+        runtime = client(self.cloud, "sagemaker-runtime")
+
+        def call(name: str) -> None:
+            body = {"inputs": "Ticket:", "parameters": {"max_new_tokens": max_tokens, "temperature": 0}}
+            try:
+                runtime.invoke_endpoint(
+                    EndpointName=self.endpoint,
+                    InferenceComponentName=self.stack.component("Tenants", name),
+                    ContentType="application/json",
+                    Body=json.dumps(body),
+                )["Body"].read()
+            except (ClientError, BotoCoreError):
+                return
+
+        with ThreadPoolExecutor(16) as callers:
+            list(callers.map(call, names))
+
+    def check_for_drift(self) -> None:
+        machines: Any = client(self.cloud, "stepfunctions")
+        execution = machines.start_execution(
+            stateMachineArn=self.outputs["TenantsMachine"],
+            input=json.dumps({"trigger": "drift", "requested_at": "2026-01-01T00:00:00Z"}),
+        )["executionArn"]
+        deadline = time.monotonic() + 60
+        while machines.describe_execution(executionArn=execution)["status"] == "RUNNING":
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+    def count_usage(self, until: float) -> None:
+        """Let the function count the use up to a time, as its schedule does some minutes later."""
+        moment = datetime.datetime.fromtimestamp(until + LATE_SECONDS, datetime.UTC)
+        answer = client(self.cloud, "lambda").invoke(
+            FunctionName=self.resource("TenantsCountUsage"), Payload=json.dumps({"time": moment.isoformat()})
+        )
+        assert "FunctionError" not in answer, answer["Payload"].read()
+
+    def forget_count(self) -> None:
+        """Let the next count begin some hours before its end."""
+        client(self.cloud, "dynamodb").delete_item(
+            TableName=self.outputs["TenantsTable"], Key={"pk": {"S": "usage"}, "sk": {"S": "counted"}}
+        )
+
+    def scale(self, copies: int) -> None:
+        """Scale the base model by hand, between changes that its load makes."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return self.stack.scale(self.base, copies)
+            except ClientError as error:
+                if "_IN_PROGRESS" not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.2)
+
+    def change_least_copies(self, least: int) -> None:
+        client(self.cloud, "application-autoscaling").register_scalable_target(
+            ServiceNamespace="sagemaker",
+            ResourceId=f"inference-component/{self.base}",
+            ScalableDimension="sagemaker:inference-component:DesiredCopyCount",
+            MinCapacity=least,
+            MaxCapacity=2,
+        )
+
+
+def this_minute() -> float:
+    """Return the end of the current minute."""
+    return (time.time() // MINUTE + 1) * MINUTE
+
+
 @pytest.fixture(scope="module")
-def deployed(stack: WatchedStack) -> Deployment:
+def watched(cloud: LocalCloud, stack: WatchedStack) -> Watched:
+    """A fleet after a run of load, and after a request that found no copy; its use is counted."""
     created = stack.create(fleets(stack))
     assert created.status == "CREATE_COMPLETE", created.reason
-    with stack.load(created.outputs["EndpointName"], ADAPTERS, callers=2) as load:
-        time.sleep(3)
+    made = Watched(cloud, stack, created.outputs)
+    with stack.load(made.endpoint, ADAPTERS, callers=2) as load:
+        load.wait_for(REQUESTS, seconds=120)
+        time.sleep(MINUTE * SCALE)
     assert load.wrong == []
-    return created
+    made.change_least_copies(0)
+    made.scale(0)
+    made.ask(["one"])
+    made.scale(1)
+    made.change_least_copies(1)
+    made.count_usage(this_minute())
+    return made
 
 
-def dashboard(cloud: LocalCloud, deployed: Deployment) -> list[dict[str, Any]]:
+def dashboard(watched: Watched) -> list[dict[str, Any]]:
     """Return the widgets."""
-    found = client(cloud, "cloudwatch").get_dashboard(DashboardName=deployed.outputs["Dashboard"])
+    found = client(watched.cloud, "cloudwatch").get_dashboard(DashboardName=watched.outputs["Dashboard"])
     widgets: list[dict[str, Any]] = json.loads(found["DashboardBody"])["widgets"]
     return widgets
 
@@ -114,165 +283,288 @@ def without_data(cloud: LocalCloud, widget: Mapping[str, Any]) -> set[str]:
     now, missing = time.time(), set()
     for query in queries(widget):
         results = client(cloud, "cloudwatch").get_metric_data(
-            StartTime=now - 3600, EndTime=now + 60, MetricDataQueries=[query]
+            StartTime=now - 86400, EndTime=now + 60, MetricDataQueries=[query]
         )["MetricDataResults"]
         if not any(result["Values"] for result in results):
             missing.add(query.get("Expression") or query["MetricStat"]["Metric"]["MetricName"])
     return missing
 
 
-def test_every_query_of_the_dashboard_has_data_after_a_run_of_load(
-    cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
-) -> None:
-    # No request has failed for want of a copy yet.
-    none_yet = 'SELECT SUM(NoCapacityInvocationFailures) FROM SCHEMA("AWS/SageMaker", InferenceComponentName)'
-    graphs = [widget for widget in dashboard(cloud, deployed) if widget["type"] == "metric"]
-    assert len(graphs) == 15
-    missing = {widget["properties"]["title"]: without_data(cloud, widget) for widget in graphs}
-    unexpected = {title: names - NOT_SIMULATED - {none_yet} for title, names in missing.items()}
-    assert {title: names for title, names in unexpected.items() if names} == {}
+def test_use_that_is_counted_is_what_the_servers_counted(watched: Watched) -> None:
+    served = watched.cloud.admin.tokens()
+
+    def counted(metric: str, **dimensions: str) -> float:
+        query = {
+            "Namespace": "MultiAdapterInference",
+            "MetricName": metric,
+            "Dimensions": [
+                {"Name": name, "Value": value}
+                for name, value in {"Fleet": watched.outputs["TenantsUid"], **dimensions}.items()
+            ],
+            "StartTime": time.time() - DAY,
+            "EndTime": time.time() + DAY,
+            "Period": int(DAY),
+            "Statistics": ["Sum"],
+        }
+        points = client(watched.cloud, "cloudwatch").get_metric_statistics(**query)["Datapoints"]
+        return sum(point["Sum"] for point in points)
+
+    fields = {
+        "Requests": "requests",
+        "PromptTokens": "prompt_tokens",
+        "CompletionTokens": "completion_tokens",
+    }
+    of_adapter = {
+        name: {
+            metric: served[watched.stack.component("Tenants", name)][field]
+            for metric, field in fields.items()
+        }
+        for name in ADAPTERS
+    }
+    assert sum(one["Requests"] for one in of_adapter.values()) >= REQUESTS
+    for metric in fields:
+        for name in ADAPTERS:
+            assert counted(metric, Adapter=name) == of_adapter[name][metric]
+        for tenant in sorted(set(TENANTS.values())):
+            members = [name for name in ADAPTERS if TENANTS[name] == tenant]
+            assert counted(metric, tenant=tenant) == sum(of_adapter[name][metric] for name in members)
+        assert counted(metric) == sum(one[metric] for one in of_adapter.values())
 
 
-def ringing(cloud: LocalCloud, deployed: Deployment) -> set[str]:
-    """Return the alarms that ring."""
-    names = {alarm: name for name, alarm in json.loads(deployed.outputs["Alarms"]).items()}
-    found = client(cloud, "cloudwatch").describe_alarms(AlarmNames=list(names))["MetricAlarms"]
-    assert len(found) == len(names)
-    return {names[alarm["AlarmName"]] for alarm in found if alarm["StateValue"] == "ALARM"}
+def test_every_query_of_the_dashboard_has_data_after_a_run_of_load(watched: Watched) -> None:
+    # The cost of a day is shared out when it is over.
+    watched.count_usage((time.time() // DAY + 1) * DAY)
+    watched.forget_count()
+    graphs = [widget for widget in dashboard(watched) if widget["type"] == "metric"]
+    assert len(graphs) == 20
+    missing = {widget["properties"]["title"]: without_data(watched.cloud, widget) for widget in graphs}
+    assert {title: names for title, names in missing.items() if names} == {}
 
 
-def wait_for(cloud: LocalCloud, deployed: Deployment, expected: set[str], *, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while (found := ringing(cloud, deployed)) != expected:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.2)
-
-
-def wait_for_one(cloud: LocalCloud, deployed: Deployment, name: str, *, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while name not in (found := ringing(cloud, deployed)):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.2)
-
-
-def test_no_alarm_rings_without_a_fault(cloud: LocalCloud, deployed: Deployment) -> None:
+def test_no_alarm_rings_without_a_fault(watched: Watched) -> None:
     # As long as each alarm but UncheckedCopies looks back: 15 minutes.
     time.sleep(3600 * SCALE / 4)
-    assert ringing(cloud, deployed) == set()
+    assert watched.ringing() == set()
 
 
-def test_adapter_that_fails_rings_until_it_is_gone(
-    cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
-) -> None:
-    assert stack.update(fleets(stack, four=BROKEN)).status == "UPDATE_COMPLETE"
-    wait_for(cloud, deployed, {"Failed"})
-    assert stack.update(fleets(stack)).status == "UPDATE_COMPLETE"
-    wait_for(cloud, deployed, set())
-
-
-@scaled_time
-def test_swap_rings_until_the_adapter_itself_answers_again(
-    cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
-) -> None:
-    component = stack.component("Tenants", "one")
-    cloud.admin.swap(component, directory=V1 / "summary")
-    check_for_drift(cloud, deployed)
-    wait_for(cloud, deployed, {"Failed", "Misidentified"})
-    cloud.admin.swap(component, directory=V1 / "triage")
-    check_for_drift(cloud, deployed)
-    wait_for(cloud, deployed, set())
-
-
-@scaled_time
-def test_change_that_does_not_end_rings_until_it_does(
-    cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
-) -> None:
-    cloud.admin.hold(stack.component("Tenants", "four"))
-    stack.update(fleets(stack, four="triage"), wait=False)
-    wait_for(cloud, deployed, {"Behind"}, seconds=60)
-    cloud.admin.release(stack.component("Tenants", "four"))
-    assert stack.wait().status == "UPDATE_COMPLETE"
-    wait_for(cloud, deployed, set())
-    assert stack.update(fleets(stack)).status == "UPDATE_COMPLETE"
-
-
-def check_for_drift(cloud: LocalCloud, deployed: Deployment) -> None:
-    machines: Any = client(cloud, "stepfunctions")
-    execution = machines.start_execution(
-        stateMachineArn=deployed.outputs["TenantsMachine"],
-        input=json.dumps({"trigger": "drift", "requested_at": "2026-01-01T00:00:00Z"}),
-    )["executionArn"]
-    deadline = time.monotonic() + 60
-    while machines.describe_execution(executionArn=execution)["status"] == "RUNNING":
+@long
+def test_use_is_counted_on_a_schedule(watched: Watched) -> None:
+    watched.forget_count()
+    table = client(watched.cloud, "dynamodb")
+    deadline = time.monotonic() + 150
+    key = {"pk": {"S": "usage"}, "sk": {"S": "counted"}}
+    while "Item" not in table.get_item(TableName=watched.outputs["TenantsTable"], Key=key):
         assert time.monotonic() < deadline
-        time.sleep(0.2)
+        time.sleep(1)
 
 
-@scaled_time
-def test_slow_adapter_rings_until_it_is_not_asked(
-    cloud: LocalCloud, stack: WatchedStack, deployed: Deployment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stack, "max_model_latency", cdk.Duration.millis(1))
-    assert stack.update(fleets(stack)).status == "UPDATE_COMPLETE"
-    with stack.load(deployed.outputs["EndpointName"], ADAPTERS, callers=1):
-        wait_for(cloud, deployed, {"Slow"})
-    wait_for(cloud, deployed, set())
+# --- each alarm and its fault
 
 
-@scaled_time
-def test_passes_that_keep_failing_ring_until_one_succeeds(cloud: LocalCloud, deployed: Deployment) -> None:
-    cloud.admin.fail_calls("ListInferenceComponents", code="AccessDeniedException", times=None)
+@contextmanager
+def repeated(action: Callable[[], object], *, seconds: float = 0.3) -> Iterator[None]:
+    """Do something again and again as long as the context lasts."""
+    ended = threading.Event()
+
+    def act() -> None:
+        while not ended.is_set():
+            action()
+            ended.wait(seconds)
+
+    with ThreadPoolExecutor(1) as executor:
+        acting = executor.submit(act)
+        try:
+            yield
+        finally:
+            ended.set()
+    acting.result()
+
+
+@contextmanager
+def adapter_fails(watched: Watched) -> Iterator[None]:
+    watched.update(four=BROKEN)
+    yield
+    watched.update()
+
+
+@contextmanager
+def adapter_is_swapped(watched: Watched) -> Iterator[None]:
+    component = watched.stack.component("Tenants", "one")
+    watched.cloud.admin.swap(component, directory=V1 / "summary")
+    watched.check_for_drift()
+    yield
+    watched.cloud.admin.swap(component, directory=V1 / "triage")
+    watched.check_for_drift()
+
+
+@contextmanager
+def change_does_not_end(watched: Watched) -> Iterator[None]:
+    component = watched.stack.component("Tenants", "four")
+    watched.cloud.admin.hold(component)
+    watched.stack.update(fleets(watched.stack, four="triage"), wait=False)
+    yield
+    watched.cloud.admin.release(component)
+    assert watched.stack.wait().status == "UPDATE_COMPLETE"
+    watched.update()
+
+
+@contextmanager
+def adapter_is_slow(watched: Watched) -> Iterator[None]:
+    watched.stack.max_model_latency = cdk.Duration.millis(1)
+    watched.update()
+    with watched.stack.load(watched.endpoint, ADAPTERS, callers=1):
+        yield
+    watched.stack.max_model_latency = WatchedStack.max_model_latency
+    watched.update()
+
+
+@contextmanager
+def passes_fail(watched: Watched) -> Iterator[None]:
+    watched.cloud.admin.fail_calls("ListInferenceComponents", code="AccessDeniedException", times=None)
     for _ in range(STANDSTILL_PASSES):
-        check_for_drift(cloud, deployed)
-    wait_for_one(cloud, deployed, "Standstill")
-    cloud.admin.clear_faults()
-    check_for_drift(cloud, deployed)
-    wait_for(cloud, deployed, set())
+        watched.check_for_drift()
+    yield
+    watched.cloud.admin.clear_faults()
+    watched.check_for_drift()
 
 
-def change_least_copies(cloud: LocalCloud, base: str, least: int) -> None:
-    client(cloud, "application-autoscaling").register_scalable_target(
-        ServiceNamespace="sagemaker",
-        ResourceId=f"inference-component/{base}",
-        ScalableDimension="sagemaker:inference-component:DesiredCopyCount",
-        MinCapacity=least,
-        MaxCapacity=2,
-    )
-
-
-@scaled_time
-def test_new_copies_that_nobody_can_ask_ring_until_somebody_does(
-    cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
-) -> None:
-    base = deployed.outputs["BaseComponentName"]
-    cloud.admin.fail_calls("InvokeEndpoint", code="AccessDeniedException", times=None)
-    change_least_copies(cloud, base, 2)
-    stack.wait_for_copies(base, 2)
+@contextmanager
+def nobody_can_ask_new_copies(watched: Watched) -> Iterator[None]:
+    watched.cloud.admin.fail_calls("InvokeEndpoint", code="AccessDeniedException", times=None)
+    watched.change_least_copies(2)
+    watched.stack.wait_for_copies(watched.base, 2)
     # The alarm wants a value in each of three periods of 12 s.
-    deadline = time.monotonic() + 90
-    while "UncheckedCopies" not in (found := ringing(cloud, deployed)):
-        assert time.monotonic() < deadline, found
-        check_for_drift(cloud, deployed)
-        time.sleep(2)
-    cloud.admin.clear_faults()
+    with repeated(watched.check_for_drift, seconds=2):
+        yield
+    watched.cloud.admin.clear_faults()
     # A deployment tries again what failed for want of access.
-    assert stack.update(fleets(stack, four="triage")).status == "UPDATE_COMPLETE"
-    assert stack.update(fleets(stack)).status == "UPDATE_COMPLETE"
-    check_for_drift(cloud, deployed)
-    wait_for(cloud, deployed, set(), seconds=60)
+    watched.update(four="triage")
+    watched.update()
+    watched.check_for_drift()
+    watched.change_least_copies(1)
 
 
-@scaled_time
-def test_requests_without_a_copy_ring_until_there_is_one(
-    cloud: LocalCloud, stack: WatchedStack, deployed: Deployment
-) -> None:
-    base, endpoint = deployed.outputs["BaseComponentName"], deployed.outputs["EndpointName"]
-    change_least_copies(cloud, base, 0)
-    stack.scale(base, 0)
-    deadline = time.monotonic() + 40
-    while "NoCapacity" not in ringing(cloud, deployed):
+@contextmanager
+def there_is_no_copy(watched: Watched) -> Iterator[None]:
+    watched.change_least_copies(0)
+    watched.scale(0)
+    with repeated(lambda: watched.ask(["one"])):
+        yield
+    watched.scale(1)
+    watched.change_least_copies(1)
+
+
+@contextmanager
+def copies_die_while_they_answer(watched: Watched) -> Iterator[None]:
+    def let_them_die() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            asking = executor.submit(watched.ask, ["one"] * 16, max_tokens=400)
+            time.sleep(0.3)
+            for pid in model_servers(watched.cloud):
+                os.kill(pid, signal.SIGKILL)
+            asking.result()
+
+    with repeated(let_them_die, seconds=2):
+        yield
+    deadline = time.monotonic() + 30
+    while watched.stack.wrong("Tenants", watched.endpoint, ADAPTERS):
         assert time.monotonic() < deadline
-        assert stack.wrong("Tenants", endpoint, ADAPTERS) != {}
-        time.sleep(0.3)
-    stack.scale(base, 1)
-    wait_for(cloud, deployed, set())
+        time.sleep(0.5)
+
+
+@contextmanager
+def function_does_not_understand_an_event(watched: Watched) -> Iterator[None]:
+    client(watched.cloud, "lambda").invoke(
+        FunctionName=watched.resource("TenantsOnEvent"), InvocationType="Event", Payload="{}"
+    )
+    yield
+    # As a person does who has read it.
+    client(watched.cloud, "sqs").purge_queue(QueueUrl=watched.resource("TenantsDeadLetters"))
+
+
+def adapters_are_asked_at_a_time(count: int) -> Callable[[Watched], AbstractContextManager[None]]:
+    """Return the fault that so many of ten adapters are asked in the same minute."""
+
+    @contextmanager
+    def fault(watched: Watched) -> Iterator[None]:
+        more = {f"more-{number}": "triage" for number in range(10 - len(ADAPTERS))}
+        watched.update(**more)
+        # Not while the clock goes to the next minute.
+        if this_minute() - time.time() < 5:
+            time.sleep(6)
+        watched.ask([*ADAPTERS, *more][:count])
+        time.sleep(0.5)
+        watched.forget_count()
+        watched.count_usage(this_minute())
+        yield
+        watched.count_usage(this_minute() + LOOK_BACK)
+        watched.forget_count()
+        watched.update()
+
+    return fault
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What makes an alarm ring as long as the context lasts, and what else may ring of it."""
+
+    inject: Callable[[Watched], AbstractContextManager[None]]
+    others: frozenset[str] = frozenset()
+
+
+FAULTS = {
+    "Failed": Fault(adapter_fails),
+    "Behind": Fault(change_does_not_end),
+    "Misidentified": Fault(adapter_is_swapped, frozenset({"Failed"})),
+    "UncheckedCopies": Fault(nobody_can_ask_new_copies, frozenset({"Failed"})),
+    "NoCapacity": Fault(there_is_no_copy),
+    "ServerErrors": Fault(copies_die_while_they_answer, frozenset({"NoCapacity"})),
+    "Slow": Fault(adapter_is_slow),
+    "Standstill": Fault(passes_fail, frozenset({"LostEvents"})),
+    "LostEvents": Fault(function_does_not_understand_an_event),
+    # There is room for four adapters in GPU memory, and for eight in CPU memory.
+    "MaxLoras": Fault(adapters_are_asked_at_a_time(5)),
+    "MaxCpuLoras": Fault(adapters_are_asked_at_a_time(10), frozenset({"MaxLoras"})),
+}
+
+
+def test_every_alarm_of_the_template_has_a_fault(watched: Watched) -> None:
+    """An alarm that somebody adds needs a fault here, which it is seen to ring for."""
+    template = client(watched.cloud, "cloudformation").get_template(StackName=watched.stack.name)
+    body = template["TemplateBody"]
+    resources = (json.loads(body) if isinstance(body, str) else body)["Resources"]
+    declared = [one for one in resources.values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    assert set(watched.alarms().values()) == set(FAULTS)
+    assert len(declared) == len(FAULTS)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "Failed" else scaled_time) for name in FAULTS]
+)
+def test_each_alarm_rings_for_its_fault_and_ends_with_it(watched: Watched, name: str) -> None:
+    fault = FAULTS[name]
+    assert watched.ringing() == set()
+    with fault.inject(watched):
+        assert watched.wait_for_one(name) <= {name} | fault.others
+    watched.wait_for_silence()
+
+
+def model_servers(cloud: LocalCloud) -> list[int]:
+    """Return the processes that serve the copies of a cloud."""
+    parents, servers = {}, set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if b"local_sagemaker.model_server" in (entry / "cmdline").read_bytes():
+                servers.add(int(entry.name))
+        except OSError:
+            continue  # it has ended
+
+    def descends(pid: int) -> bool:
+        while pid in parents:
+            pid = parents[pid]
+            if pid == cloud.process.pid:
+                return True
+        return False
+
+    return [pid for pid in servers if descends(pid)]
