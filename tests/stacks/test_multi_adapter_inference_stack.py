@@ -234,6 +234,8 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """The template of an environment with a network, a key and logs of its own."""
     folder = tmp_path_factory.mktemp("closed")
     path = folder / "closed.toml"
+    prices = 'date = 2026-11-01\ncurrency = "EUR"\n[hourly]\n"ml.g5.2xlarge" = 6.0\n'
+    (folder / "prices.toml").write_text(prices)
     path.write_text(
         (ENVIRONMENTS / "dev.toml")
         .read_text()
@@ -289,6 +291,10 @@ wake_cooldown_seconds = 600
 topic_arn = "arn:aws:sns:us-east-1:111122223333:on-call"
 max_failed = 2
 max_model_latency_ms = 1500
+usage_by = ["team"]
+usage_per_adapter = true
+max_lora_use = 0.7
+prices = "prices.toml"
 
 [[scaling.schedules]]
 name = "Morning"
@@ -444,4 +450,19 @@ def test_alarms_of_each_fleet_are_sent_to_the_topic_of_the_file(closed: Template
     ]
     assert len(alarms) == 11
     assert all(alarm["AlarmActions"] == topic for alarm in alarms)
-    assert {alarm["Threshold"] for alarm in alarms} >= {2, 3600, 1_500_000}
+    assert {alarm["Threshold"] for alarm in alarms} >= {2, 3600, 1_500_000, 70}
+
+
+def test_use_is_counted_as_the_file_says(closed: Template) -> None:
+    (variables,) = [
+        function["Properties"]["Environment"]["Variables"]
+        for function in closed.find_resources("AWS::Lambda::Function").values()
+        if "usage" in str(function["Properties"]["Handler"])
+    ]
+    settings = json.loads(variables["USAGE"])
+    assert (settings["by"], settings["per_adapter"]) == (["team"], True)
+    assert settings["prices"] == {
+        "date": "2026-11-01",
+        "currency": "EUR",
+        "hourly": {"ml.g5.2xlarge": 6.0},
+    }

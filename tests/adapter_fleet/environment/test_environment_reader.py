@@ -495,6 +495,13 @@ def test_monitoring_has_the_defaults_of_the_library(write: Callable[[str], Path]
     assert read_environment(write(GOOD)).monitoring is None
 
 
+def test_list_of_prices_is_beside_the_file(write: Callable[[str], Path]) -> None:
+    path = write(f"{GOOD}\n[monitoring]\nusage_by = ['team']\nprices = 'prices.toml'\n")
+    monitoring = read_environment(path).monitoring
+    assert monitoring is not None
+    assert (monitoring.usage_by, monitoring.prices) == (["team"], path.parent / "prices.toml")
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -505,6 +512,7 @@ def test_monitoring_has_the_defaults_of_the_library(write: Callable[[str], Path]
         ),
         ("max_failed = -1", "'max_failed' should be at least 0, got -1"),
         ("max_server_errors = 0", "'max_server_errors' should be above 0, got 0"),
+        ("usage_every_minutes = 0", "'usage_every_minutes' should be above 0, got 0"),
     ],
 )
 def test_wrong_monitoring_is_an_error(write: Callable[[str], Path], setting: str, message: str) -> None:

@@ -453,6 +453,13 @@ def test_every_service_that_is_not_reached_has_its_command(account: AccountInOrd
     assert {command.partition("us-east-1.")[2].split()[0] for command in commands} == set(SERVICES)
 
 
+def test_function_that_counts_the_use_has_to_reach_cloudwatch(account: AccountInOrder) -> None:
+    no_way_out(account)
+    account.edit("[fleets.Tenants]", "[monitoring]\n\n[fleets.Tenants]")
+    (finding,) = [one for one in findings(account) if one["check"] == "network"]
+    assert "cloudformation, monitoring, logs" in finding["message"]
+
+
 def test_topic_with_a_subscriber_is_no_finding(account: AccountInOrder) -> None:
     sns, sqs = account.client("sns"), account.client("sqs")
     queue = sqs.create_queue(QueueName=f"alarms-{account.suffix}")["QueueUrl"]

@@ -12,6 +12,7 @@ _HTTPS = 443
 _EVERYWHERE = "0.0.0.0/0"
 _FUNCTIONS = ("s3", "states", "lambda")
 _SCALING = ("sagemaker.api",)
+_USAGE = ("monitoring", "logs")
 _FLEETS = ("dynamodb", "sagemaker.api", "sagemaker.runtime", "cloudformation")
 
 
@@ -132,9 +133,11 @@ def _leads_out(route: Mapping[str, Any]) -> bool:
 
 
 def _needed(deployment: Deployment) -> tuple[str, ...]:
-    if deployment.environment.fleets:
-        return _FUNCTIONS + _FLEETS
-    return _FUNCTIONS + _SCALING if deployment.environment.scaling is not None else _FUNCTIONS
+    environment = deployment.environment
+    if environment.fleets:
+        counts = environment.monitoring is not None and environment.monitoring.usage
+        return _FUNCTIONS + _FLEETS + (_USAGE if counts else ())
+    return _FUNCTIONS + _SCALING if environment.scaling is not None else _FUNCTIONS
 
 
 def _services(endpoints: Iterable[Mapping[str, Any]], table: str, region: str) -> set[str]:
