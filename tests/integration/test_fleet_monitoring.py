@@ -308,7 +308,7 @@ def test_use_that_is_counted_is_what_the_servers_counted(watched: Watched) -> No
             "Statistics": ["Sum"],
         }
         points = client(watched.cloud, "cloudwatch").get_metric_statistics(**query)["Datapoints"]
-        return sum(point["Sum"] for point in points)
+        return float(sum(point["Sum"] for point in points))
 
     fields = {
         "Requests": "requests",
