@@ -217,6 +217,12 @@ def test_function_counts_by_the_tags_that_are_given(make: MakeWatched, resources
     }
 
 
+def test_list_without_a_price_of_the_endpoint_s_instances_is_an_error(make: MakeWatched) -> None:
+    prices = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.p5.48xlarge": 1.0})
+    with pytest.raises(ValueError, match=r"'Stack/Fleet': the list of prices has none of 'ml\.g5\.12xlarge'"):
+        make().monitor(usage=UsageMetrics(prices=prices))
+
+
 def test_daily_table_has_a_row_for_each_tag_and_for_adapters(stack: cdk.Stack, make: MakeWatched) -> None:
     make().monitor(usage=UsageMetrics(by=["tenant", "team"], per_adapter=True))
     titles = [widget["properties"]["title"] for widget in body(stack)["widgets"]]

@@ -234,7 +234,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """The template of an environment with a network, a key and logs of its own."""
     folder = tmp_path_factory.mktemp("closed")
     path = folder / "closed.toml"
-    prices = 'date = 2026-11-01\ncurrency = "EUR"\n[hourly]\n"ml.g5.2xlarge" = 6.0\n'
+    prices = 'date = 2026-11-01\ncurrency = "EUR"\n[hourly]\n"ml.g6e.xlarge" = 6.0\n'
     (folder / "prices.toml").write_text(prices)
     path.write_text(
         (ENVIRONMENTS / "dev.toml")
@@ -464,5 +464,5 @@ def test_use_is_counted_as_the_file_says(closed: Template) -> None:
     assert settings["prices"] == {
         "date": "2026-11-01",
         "currency": "EUR",
-        "hourly": {"ml.g5.2xlarge": 6.0},
+        "hourly": {"ml.g6e.xlarge": 6.0},
     }
