@@ -539,7 +539,8 @@ def test_every_alarm_of_the_template_has_a_fault(watched: Watched) -> None:
 
 MAY_RING_TOO = {
     "Misidentified": {"Failed"},
-    "UncheckedCopies": {"Failed"},
+    # Its adapters stay failed for longer than a fleet may differ from its manifest here.
+    "UncheckedCopies": {"Failed", "Behind"},
     "ServerErrors": {"NoCapacity"},
     "MaxCpuLoras": {"MaxLoras"},
 }
@@ -549,7 +550,7 @@ MAY_RING_TOO = {
     "name", [pytest.param(name, marks=[] if name == "Failed" else scaled_time) for name in FAULTS]
 )
 def test_each_alarm_rings_for_its_fault_and_ends_with_it(watched: Watched, name: str) -> None:
-    assert watched.ringing() == set()
+    watched.wait_for_silence()
     with injected(FAULTS[name], watched):
         assert watched.wait_for_one(name) <= {name} | MAY_RING_TOO.get(name, set())
     watched.wait_for_silence()
