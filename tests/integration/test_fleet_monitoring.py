@@ -144,7 +144,7 @@ class Watched:
         assert len(found) == len(names)
         return {names[alarm["AlarmName"]] for alarm in found if alarm["StateValue"] == "ALARM"}
 
-    def wait_for_one(self, name: str, *, seconds: float = 90) -> set[str]:
+    def wait_for_one(self, name: str, *, seconds: float = 180) -> set[str]:
         """Wait until an alarm rings; return all that do."""
         deadline = time.monotonic() + seconds
         while name not in (found := self.ringing()):
