@@ -93,7 +93,8 @@ class UsageReader:
         )
         costs: dict[str, float] = defaultdict(float)
         for variant in config["ProductionVariants"]:
-            price = prices.of(variant["InstanceType"])
+            # With pools of several types, no metric tells how many instances there are of each.
+            price = prices.of(variant.get("InstanceType", "several types"))
             samples = self._metrics.instance_samples(
                 endpoint, variant["VariantName"], start, end, period=int(HOUR)
             )
