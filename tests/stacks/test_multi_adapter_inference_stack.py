@@ -234,8 +234,6 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """The template of an environment with a network, a key and logs of its own."""
     folder = tmp_path_factory.mktemp("closed")
     path = folder / "closed.toml"
-    prices = 'date = 2026-11-01\ncurrency = "EUR"\n[hourly]\n"ml.g6e.xlarge" = 6.0\n'
-    (folder / "prices.toml").write_text(prices)
     path.write_text(
         (ENVIRONMENTS / "dev.toml")
         .read_text()
@@ -294,7 +292,6 @@ max_model_latency_ms = 1500
 usage_by = ["team"]
 usage_per_adapter = true
 max_lora_use = 0.7
-prices = "prices.toml"
 
 [[scaling.schedules]]
 name = "Morning"
@@ -461,8 +458,3 @@ def test_use_is_counted_as_the_file_says(closed: Template) -> None:
     ]
     settings = json.loads(variables["USAGE"])
     assert (settings["by"], settings["per_adapter"]) == (["team"], True)
-    assert settings["prices"] == {
-        "date": "2026-11-01",
-        "currency": "EUR",
-        "hourly": {"ml.g6e.xlarge": 6.0},
-    }
