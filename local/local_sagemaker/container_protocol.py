@@ -52,9 +52,15 @@ class ContainerVariables:
             max_batch_size=_number(environment, "OPTION_MAX_ROLLING_BATCH_SIZE", "SM_VLLM_MAX_NUM_SEQS"),
             max_model_len=_number(environment, "OPTION_MAX_MODEL_LEN", "SM_VLLM_MAX_MODEL_LEN"),
             prefix_caching=_prefix_caching(environment),
-            # [V vLLM, envs.py] Anything but these means no.
-            runtime_lora=environment.get(RUNTIME_LORA, "").strip().lower() in ("1", "true"),
+            runtime_lora=_runtime_lora(environment),
         )
+
+
+def _runtime_lora(environment: Mapping[str, str]) -> bool | None:
+    if RUNTIME_LORA not in environment:
+        return None
+    # [V vLLM, envs.py] Anything but these means no.
+    return environment[RUNTIME_LORA].strip().lower() in ("1", "true")
 
 
 def _prefix_caching(environment: Mapping[str, str]) -> bool | None:
