@@ -171,7 +171,9 @@ class Deployments:
         places: list[Placement] = []
         directory = None
         try:
-            room = [] if spare else self._place(base, specification, copies, beside_own=False)
+            if not spare:
+                # [V docs] What runs beside it meanwhile is on newly provisioned capacity.
+                base.placements = places = self._place(base, specification, copies, beside_own=False)
             self._check_load(base)
             container, role = self._container(base, specification)
             environment = dict(container.get("Environment", {}))
@@ -179,18 +181,21 @@ class Deployments:
             end = self._end_of(update)
             while len(fresh) < copies:
                 count = min(update.batch, copies - len(fresh))
-                next_places = self._place(base, specification, count) if spare else room[len(fresh) :][:count]
-                places += next_places
-                base.placements = [*base.placements, *next_places]
+                if spare:
+                    places += self._place(base, specification, count)
+                    base.placements = [*base.placements, *places[-count:]]
                 fresh += await self._start(base, specification, directory, environment, count)
                 staying = old[len(fresh) :] if len(fresh) < copies else []
                 await self._install(base, [*staying, *fresh])
-                base.placements = [*reserved[len(old) - len(staying) :], *places]
+                if spare:
+                    base.placements = [*reserved[len(old) - len(staying) :], *places]
                 await self._bake(update, end)
             await self._install(base, fresh)
         except Exception:
             await self._roll_back(base, old, update)
-            base.placements = reserved
+            # If a copy did not come back, it is one of the first: they were replaced first.
+            kept = sum(copy in old for copy in base.copies)
+            base.placements = [*reserved[: len(base.copies) - kept], *reserved[len(old) - kept :]]
             self._discard(directory)
             raise
         self._discard(base.directory)

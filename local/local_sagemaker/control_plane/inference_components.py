@@ -361,17 +361,17 @@ def _check_adapter_specification(specification: dict[str, Any], allowed: set[str
 
 def _for_instance_type(specifications: list[dict[str, Any]], instance_type: str) -> dict[str, Any]:
     """The specification in force. [V] Each of several needs an instance type; [I] the words are ours."""
-    types = [specification.get("InstanceType") for specification in specifications]
-    if len(specifications) > 1 and (None in types or len(set(types)) < len(types)):
+    types = [one["InstanceType"] for one in specifications if "InstanceType" in one]
+    given = ", ".join(types) or "none"
+    if len(specifications) > 1 and len(set(types)) < len(specifications):
         raise validation_exception(
-            "Each of several Specifications should have an InstanceType of its own, got"
-            f" {', '.join(map(str, types))}."
+            f"Each of several Specifications should have an InstanceType of its own, got {given}."
         )
     for specification in specifications:
         if specification.get("InstanceType") in (None, instance_type):
             return specification
     raise validation_exception(
-        f"Specifications should have one for instance type {instance_type}, got {', '.join(map(str, types))}."
+        f"Specifications should have one for instance type {instance_type}, got {given}."
     )
 
 

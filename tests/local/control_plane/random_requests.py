@@ -43,7 +43,8 @@ NAMES: Mapping[str, Sequence[str]] = {
 """What a string of a member's name is, among other things."""
 
 NUMBERS: Mapping[str, Sequence[float]] = {
-    "CopyCount": (0, 1, 1, 2, 3),
+    "CopyCount": (0, 1, 1, 2, 3, 4),
+    "WaitIntervalInSeconds": (0, 1, 20, 200),
     "InitialInstanceCount": (1, 1, 2, 3),
     "MinInstanceCount": (0, 1),
     "MaxInstanceCount": (2, 3, 4),
@@ -101,6 +102,24 @@ _ADAPTER_UPDATE = {
     "Specification": {"Container": {"ArtifactUrl": ...}},
 }
 
+_ROLLING = {
+    "RollingUpdatePolicy": {"MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1}},
+    "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "alarm"}]},
+}
+_UPDATED = {"ModelName": ..., "ComputeResourceRequirements": ...}
+_POOLS = [
+    {"InstanceType": "ml.g5.12xlarge", "Priority": 1},
+    {"InstanceType": "ml.g5.48xlarge", "Priority": 2},
+]
+_SPECIFICATIONS = [
+    {
+        "InstanceType": pool["InstanceType"],
+        "ModelName": ...,
+        "ComputeResourceRequirements": {"MinMemoryRequiredInMb": ...},
+    }
+    for pool in _POOLS
+]
+
 SKELETONS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "CreateModel": [{"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": "image"}}],
     "CreateEndpointConfig": [
@@ -109,21 +128,22 @@ SKELETONS: Mapping[str, Sequence[Mapping[str, Any]]] = {
             "ProductionVariants": [
                 {
                     "VariantName": "AllTraffic",
-                    "InstanceType": ...,
                     "InitialInstanceCount": ...,
-                    **managed,
+                    **more,
                 }
             ],
         }
-        for managed in (
-            {},
-            {},
+        for more in (
+            {"InstanceType": ...},
+            {"InstanceType": ...},
+            {"InstancePools": _POOLS},
             {
+                "InstanceType": ...,
                 "ManagedInstanceScaling": {
                     "Status": "ENABLED",
                     "MinInstanceCount": ...,
                     "MaxInstanceCount": ...,
-                }
+                },
             },
         )
     ],
@@ -140,10 +160,13 @@ SKELETONS: Mapping[str, Sequence[Mapping[str, Any]]] = {
             "InferenceComponentName": ADAPTER,
             "Specification": {"BaseInferenceComponentName": ..., "Container": {"ArtifactUrl": ...}},
         },
+        {**_TO_BASE, "VariantName": "AllTraffic", "Specifications": _SPECIFICATIONS},
     ],
     "UpdateInferenceComponent": [
         {**_TO_BASE, "RuntimeConfig": ...},
-        {**_TO_BASE, "Specification": {"ModelName": ..., "ComputeResourceRequirements": ...}},
+        {**_TO_BASE, "Specification": _UPDATED},
+        {**_TO_BASE, "Specification": _UPDATED, "DeploymentConfig": _ROLLING},
+        {**_TO_BASE, "Specifications": _SPECIFICATIONS},
         {
             **_TO_BASE,
             "Specification": {"ModelName": ..., "ComputeResourceRequirements": ...},

@@ -33,6 +33,7 @@ def specification(instance_type: str, accelerators: int) -> dict[str, Any]:
 
 
 SPECIFICATIONS = [specification("ml.g5.12xlarge", 4), specification("ml.g5.48xlarge", 8)]
+OF_NO_TYPE = {key: value for key, value in SPECIFICATIONS[1].items() if key != "InstanceType"}
 
 
 @pytest.fixture
@@ -105,7 +106,11 @@ def test_adapters_run_on_it_and_an_update_replaces_all_specifications(pooled: Wo
         ),
         (
             [specification("ml.g5.12xlarge", 4), specification("ml.g5.12xlarge", 2)],
-            "should have an InstanceType of its own",
+            "should have an InstanceType of its own, got ml.g5.12xlarge, ml.g5.12xlarge.",
+        ),
+        (
+            [specification("ml.g5.12xlarge", 4), OF_NO_TYPE],
+            "should have an InstanceType of its own, got ml.g5.12xlarge.",
         ),
         ([specification("ml.g5.12xlarge", 4), specification("ml.g5.48xlarge", 9)], "more than the 8"),
     ],

@@ -216,6 +216,8 @@ class Calls(RuleBasedStateMachine):
             self.world.hosting.starts_that_fail.add(len(self.world.hosting.started))
         if seed % 5 == 3:
             self.ring(Random(seed))
+        if seed % 9 == 4:
+            self.world.telemetry.alarms["alarm"] = Random(seed).choice(("OK", "ALARM"))
         service, operation = self.possible(*drawn, present) if seed % 20 else drawn
         request = RequestMaker(Random(seed), self.world.clock.now(), present).request(operation, service)
         before = self.statuses()

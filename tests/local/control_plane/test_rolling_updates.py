@@ -190,3 +190,24 @@ def test_an_adapter_takes_no_deployment_config(serving: World) -> None:
         Specification={"Container": {"ArtifactUrl": "s3://bucket/two"}},
         DeploymentConfig=rolling(1),
     )
+
+
+def test_update_on_new_capacity_takes_no_room_twice(world: World) -> None:
+    world.serve(accelerators=1)
+    world.create_model("model-2", VERSION="2")
+    update_base(world)
+    world.create_base("second", accelerators=3)
+    world.pass_time(10)
+    assert (world.status("base"), world.status("second")) == ("InService", "InService")
+
+
+def test_copies_that_do_not_come_back_give_their_room_back(serving: World) -> None:
+    update_base(serving, watched(rolling(2)))
+    serving.pass_time(30)
+    serving.hosting.starts_that_fail = {len(serving.hosting.started)}
+    serving.telemetry.alarms["Errors"] = "ALARM"
+    serving.pass_time(100)
+    assert versions(serving) == "11"
+    serving.create_base("second", accelerators=2)
+    serving.pass_time(10)
+    assert serving.status("second") == "InService"
