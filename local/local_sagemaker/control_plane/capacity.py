@@ -125,6 +125,27 @@ def place(
     return placed
 
 
+def beyond(reserved: Iterable[Placement], wanted: Iterable[Placement]) -> list[Placement]:
+    """What `wanted` placements take of each instance beyond what the `reserved` ones take."""
+    own, more = _by_instance(reserved), _by_instance(wanted)
+    return [
+        (instance, Resources(*map(_above_zero, needed.without(own.get(instance, Resources())))))
+        for instance, needed in more.items()
+    ]
+
+
+def _by_instance(placements: Iterable[Placement]) -> dict[int, Resources]:
+    totals: dict[int, Resources] = {}
+    for instance, needed in placements:
+        sums = zip(totals.get(instance, Resources()), needed, strict=True)
+        totals[instance] = Resources(*map(sum, sums))
+    return totals
+
+
+def _above_zero(amount: float) -> float:
+    return max(amount, 0)
+
+
 def move(variant: dict[str, Any], placements: list[Placement], *, kept: float = 0.0) -> list[Placement]:
     """Place existing copies on another variant: on the same instance where there is room.
 

@@ -6,6 +6,7 @@ import pytest
 
 from local_sagemaker.control_plane.capacity import (
     Resources,
+    beyond,
     instance_count,
     instance_resources,
     move,
@@ -68,6 +69,12 @@ def test_memory_that_the_service_keeps_is_for_no_copy() -> None:
     assert len(place(VARIANT, half, copies=4, taken=[])) == 4
     with pytest.raises(HostingError, match="CapacityError"):
         place(VARIANT, half, copies=3, taken=[], kept=0.1)
+
+
+def test_what_another_placement_takes_beyond_the_present_one() -> None:
+    present = [(0, Resources(1, memory=10)), (0, Resources(1, memory=10)), (1, Resources(4))]
+    wanted = [(0, Resources(3, memory=5)), (2, Resources(1))]
+    assert beyond(present, wanted) == [(0, Resources(1)), (2, Resources(1))]
 
 
 def test_managed_scaling_has_room_up_to_its_maximum() -> None:

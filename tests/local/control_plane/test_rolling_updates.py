@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from local_sagemaker.control_plane.capacity import NO_ROOM
 from tests.local.world import World
 
 
@@ -24,8 +25,15 @@ def watched(deployment: dict[str, Any], alarm: str = "Errors") -> dict[str, Any]
     return {**deployment, "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]}}
 
 
-def update_base(world: World, deployment: dict[str, Any] | None = None, model: str = "model-2") -> None:
-    compute = {"MinMemoryRequiredInMb": 1024, "NumberOfAcceleratorDevicesRequired": 1}
+def update_base(
+    world: World,
+    deployment: dict[str, Any] | None = None,
+    model: str = "model-2",
+    accelerators: int | None = 1,
+) -> None:
+    compute = {"MinMemoryRequiredInMb": 1024}
+    if accelerators is not None:
+        compute["NumberOfAcceleratorDevicesRequired"] = accelerators
     world.call(
         "UpdateInferenceComponent",
         InferenceComponentName="base",
@@ -211,3 +219,14 @@ def test_copies_that_do_not_come_back_give_their_room_back(serving: World) -> No
     serving.create_base("second", accelerators=2)
     serving.pass_time(10)
     assert serving.status("second") == "InService"
+
+
+def test_room_of_the_old_copies_is_nobodys_while_they_may_come_back(serving: World) -> None:
+    update_base(serving, watched(rolling(2)), accelerators=None)
+    serving.pass_time(30)
+    serving.create_base("second", accelerators=1)
+    serving.pass_time(5)
+    assert serving.component("second")["FailureReason"] == NO_ROOM
+    serving.telemetry.alarms["Errors"] = "ALARM"
+    serving.pass_time(100)
+    assert versions(serving) == "1111"
