@@ -1,5 +1,6 @@
 """Endpoints: creation, change of the configuration, and deletion once no component is left."""
 
+import contextlib
 import logging
 import re
 from typing import Any
@@ -159,18 +160,27 @@ class Endpoints:
     async def _apply(self, endpoint: EndpointRecord, config: dict[str, Any]) -> None:
         """Put a configuration in force; HostingError if the copies find no room.
 
-        Copies whose instance type changes are replaced by new ones.
+        Copies whose instance type changes are replaced by new ones. Updates of components in progress end
+        first: they have chosen instances of the old configuration.
         """
         types = {variant["VariantName"]: variant["InstanceType"] for variant in config["ProductionVariants"]}
-        for component in self._placements_with(endpoint, config):
+        for component in self._bases(endpoint):
             before = endpoint.variant(component.variant)
             if before is None or before["InstanceType"] != types[component.variant]:
                 # [I] A copy does not outlive its instance.
                 await self._deployments.renew(component)
-        self.instances.forget(endpoint)
-        endpoint.config = config
-        for component, placements in self._placements_with(endpoint, config).items():
-            component.placements = placements
+        async with contextlib.AsyncExitStack() as stack:
+            for component in self._bases(endpoint):
+                await stack.enter_async_context(component.rollout)
+            placed = self._placements_with(endpoint, config)
+            self.instances.forget(endpoint)
+            endpoint.config = config
+            for component, placements in placed.items():
+                component.placements = placements
+
+    def _bases(self, endpoint: EndpointRecord) -> list[BaseComponent]:
+        components = self._components.on_endpoint(endpoint)
+        return [component for component in components if isinstance(component, BaseComponent)]
 
     def _placements_with(
         self, endpoint: EndpointRecord, config: dict[str, Any]

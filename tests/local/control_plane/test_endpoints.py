@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -176,6 +177,29 @@ def test_update_during_which_more_copies_come_than_would_fit_keeps_the_configura
     assert described["EndpointStatus"] == "InService"
     assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
     assert len(world.running) == 2
+
+
+def test_update_waits_for_an_update_of_a_base_that_has_chosen_its_instances(
+    world_with: Callable[..., World],
+) -> None:
+    world = world_with(base_update_room="spare")
+    world.serve(instances=2)
+    specification = world.component("base")["Specification"] | {"StartupParameters": {}}
+    batch = {"MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1}, "WaitIntervalInSeconds": 60}
+    world.call(
+        "UpdateInferenceComponent",
+        InferenceComponentName="base",
+        Specification=specification,
+        DeploymentConfig={"RollingUpdatePolicy": batch},
+    )
+    resize(world, instances=1)
+    world.pass_time(30)
+    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "Updating"
+    world.pass_time(60)
+    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
+    world.create_base("second", accelerators=1)
+    world.pass_time(10)
+    assert world.component("second")["FailureReason"] == NO_ROOM
 
 
 def test_update_cannot_drop_a_variant_that_has_components(world: World) -> None:
