@@ -54,6 +54,7 @@ _KINDS: Sequence[tuple[str, str, str]] = (
     ("provider.Complete", "ProviderCompleteRole", "Logs"),
     ("provider.Waiter", "[Pp]rovider/?waiter-?state-?machine", ""),
     *((f"fleet.{name}", f"{name}Role", "Fleet") for name in ("RunPass", "IsComplete", "ManifestObject")),
+    ("fleet.CountUsage", "CountUsageRole", "Usage"),
     ("fleet.OnEvent", "OnEventRole", "Fleet"),
     *(
         (f"hub.{name}", f"{name}Role", "Copy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from multi_adapter_inference import (
     LmiVersion,
     LoraServing,
     MultiAdapterEndpoint,
+    PriceList,
+    UsageMetrics,
 )
 from tests.iam.pieces import Piece, as_list, kind_of, pieces_of
 
@@ -202,6 +205,7 @@ def synthesize(folder: Path) -> dict[str, Any]:
         "Stored": AdapterManifest.from_bucket(manifests_bucket, "tenants.json"),
         "Written": AdapterManifest.from_file(_manifest(folder)),
     }
+    prices = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.m5.4xlarge": 1})
     caller = iam.Role(stack, "Caller", assumed_by=iam.AccountRootPrincipal())
     adapter.grant_invoke(caller, bearer_token=True)
     for name, manifest in manifests.items():
@@ -209,7 +213,10 @@ def synthesize(folder: Path) -> dict[str, Any]:
             stack, name, endpoint=endpoint, manifest=manifest, **hosting,
             drift_check=DriftCheck.report(every=cdk.Duration.hours(1)),
         )  # fmt: skip
-        fleet.monitor(sns.Topic.from_topic_arn(stack, f"{name}Topic", f"arn:aws:sns:{_HERE}:alarms"))
+        fleet.monitor(
+            sns.Topic.from_topic_arn(stack, f"{name}Topic", f"arn:aws:sns:{_HERE}:alarms"),
+            usage=UsageMetrics(prices=prices),
+        )
         fleet.grant_read(iam.Role(stack, f"{name}Reader", assumed_by=iam.AccountRootPrincipal()))
         fleet.grant_manage(iam.Role(stack, f"{name}Manager", assumed_by=iam.AccountRootPrincipal()))
         fleet.grant_invoke(iam.Role(stack, f"{name}Invoker", assumed_by=iam.AccountRootPrincipal()))
