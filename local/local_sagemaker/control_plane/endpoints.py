@@ -112,7 +112,7 @@ class Endpoints:
 
     def _update_capacities(self, request: dict[str, Any]) -> dict[str, Any]:
         """Change the instances of variants under the same configuration; a weight has no effect."""
-        endpoint = self._settled(request["EndpointName"], "update")
+        endpoint = self._settled(request["EndpointName"])
         counts: dict[str, int] = {}
         for wanted in request["DesiredWeightsAndCapacities"]:
             name = wanted["VariantName"]
