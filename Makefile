@@ -3,7 +3,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SDK := .venv-sagemaker-sdk
 CLIENTS := .venv-clients
 CHECKOV := .venv-checkov
 NEWEST := .venv-newest
@@ -15,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
 LOCAL_ENGINE ?= numpy
-UNIT := not integration and not evolutions and not upgrade and not vllm
+UNIT := not integration and not evolutions and not upgrade and not vllm and not clients
 FROM ?= HEAD^
 
 .DEFAULT_GOAL := help
@@ -37,16 +36,9 @@ node_modules/.installed: package.json package-lock.json .npmrc $(VENV)/.installe
 
 setup: $(VENV)/.installed node_modules/.installed  ## install everything into .venv and node_modules
 
-# The SageMaker Python SDK v2 pins half of PyPI, so the one test that uses it has an environment of its own.
-$(SDK)/.installed: tests/integration/sagemaker-sdk.txt $(VENV)/.installed
-	test -x $(SDK)/bin/python || $(PYTHON) -m venv $(SDK)
-	$(SDK)/bin/pip install --quiet --disable-pip-version-check -r tests/integration/sagemaker-sdk.txt
-	touch $@
-
-# The `openai` client needs none of the rest, and nothing else needs it.
-$(CLIENTS)/.installed: tests/integration/clients.txt $(VENV)/.installed
-	test -x $(CLIENTS)/bin/python || $(PYTHON) -m venv $(CLIENTS)
-	$(CLIENTS)/bin/pip install --quiet --disable-pip-version-check -r tests/integration/clients.txt
+# Clients that others wrote pin half of PyPI, so each has an environment of its own.
+$(CLIENTS)/%/installed.json: tests/clients/requirements/%.txt $(VENV)/.installed
+	python -m tests.clients.environments $*
 	touch $@
 
 # 300 MB, within some seconds.
@@ -54,7 +46,7 @@ $(VENV)/.evaluation: tests/cli/evaluation/packages.txt $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r tests/cli/evaluation/packages.txt
 	touch $@
 
-demo: setup $(CLIENTS)/.installed  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
+demo: setup $(CLIENTS)/openai/installed.json  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
 	python -m examples.demo
 
 local: setup $(if $(filter vllm,$(LOCAL_ENGINE)),vllm)  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind LOCAL_ENGINE=numpy)
@@ -74,10 +66,11 @@ coverage: setup  ## measure which lines the tests of `make unit` run; it judges 
 
 # A file at a time, as the tests of one share what they deploy. Four for two cores, as half of the time that
 # deployments take is waiting. tests/conftest.py puts the files that take longest first.
-test: setup $(SDK)/.installed $(CLIENTS)/.installed $(VENV)/.evaluation  ## the whole suite
+test: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the whole suite
 	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-test-clients: setup $(SDK)/.installed $(CLIENTS)/.installed  ## clients that others wrote, against the embedded cloud
+test-clients: setup  ## clients that others wrote, each in an environment of its own, and record in the guide what they can do
+	RECORD=1 python -m pytest tests/clients -m clients
 	python -m pytest tests/integration/test_openai_path.py tests/integration/test_sagemaker_sdk.py
 
 # The newest botocore and cfn-lint, which the lock cannot have: ministack pins an older botocore.
@@ -145,10 +138,10 @@ bench: setup $(INSPECT)/.installed  ## measure every claim; tables here, figures
 lock: setup  ## pin the newest versions that pyproject.toml and package.json allow
 	uv pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	    --no-header --no-emit-index-url -o requirements.txt
-	echo 'sagemaker<3' | uv pip compile --quiet --upgrade - --universal --python-version 3.11 \
-	    --no-header --no-annotate --no-emit-index-url -o tests/integration/sagemaker-sdk.txt
-	printf 'openai\nboto3\n' | uv pip compile --quiet --upgrade - --universal --python-version 3.11 \
-	    --no-header --no-annotate --no-emit-index-url -o tests/integration/clients.txt
+	for wanted in tests/clients/requirements/*.in; do \
+	    uv pip compile --quiet --upgrade $$wanted --universal --python-version 3.11 \
+	        --no-header --no-annotate --no-emit-index-url -o $${wanted%.in}.txt || exit 1; \
+	done
 	printf 'botocore\ncfn-lint\n' | uv pip compile --quiet --upgrade - --universal --python-version 3.11 \
 	    --no-header --no-annotate --no-emit-index-url -o tests/properties/newest.txt
 	npm install --package-lock-only
@@ -163,4 +156,4 @@ wheel: setup  ## build the wheel into dist/
 	python -m build --wheel --no-isolation
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(SDK) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) $(NEWEST) node_modules cdk.out dist
+	rm -rf $(VENV) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) $(NEWEST) node_modules cdk.out dist

@@ -88,8 +88,9 @@ def stream(endpoint: str, component: str) -> str:
         ContentType="application/json",
     )
     received = b"".join(event["PayloadPart"]["Bytes"] for event in response["Body"])
-    parts = [line[len("data: ") :] for line in received.decode().splitlines() if line.startswith("data: ")]
-    texts = [json.loads(part)["choices"][0]["text"] for part in parts if part != "[DONE]"]
+    # LMI streams lines of JSON and ends with an empty one.
+    parts = [json.loads(line) for line in received.decode().splitlines() if line]
+    texts = [part["choices"][0]["text"] for part in parts]
     print(f"{component} streamed {len(texts)} parts")
     return "".join(texts)
 

@@ -48,7 +48,7 @@ IN_CHECKOUT = "../examples/tickets"
 """Where the skills are, as the manifest of the tenants says it."""
 
 BROKEN, CHANGED, CHATTING = "tenant-050", "tenant-002", "tenant-001"
-CLIENTS_PYTHON = ROOT / ".venv-clients" / "bin" / "python"
+CLIENTS_PYTHON = ROOT / ".venv-clients" / "openai" / "bin" / "python"
 """The `openai` client has an environment of its own; `make demo` makes it."""
 MANIFEST_KEY = "fleets/customers.yaml"
 CUSTOMERS = "customers"

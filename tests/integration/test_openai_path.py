@@ -27,13 +27,14 @@ from botocore.awsrequest import AWSRequest
 from adapter_fleet.openai.bearer_auth import BearerAuth
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
+from tests.clients.environments import Environment
 from tests.integration.by_hand import client, prompts
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = Path(__file__).parent / "apps" / "chat.py"
-CLIENTS_PYTHON = ROOT / ".venv-clients" / "bin" / "python"
+CLIENTS_PYTHON = Environment("openai").python
 
 # Whom to ask, and whose answer it should be: a key of `answers` in prompts.json.
 ANSWERS = {"base": "base", "triage": "triage", "summary": "summary", "shout": "shout", "acme": "summary-v2"}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from local_sagemaker.server import LocalCloud
+from tests.clients.environments import Environment
 from tests.integration.by_hand import ByHand
 
 pytestmark = pytest.mark.integration
 
-SDK_PYTHON = Path(__file__).resolve().parents[2] / ".venv-sagemaker-sdk" / "bin" / "python"
+SDK_PYTHON = Environment("sagemaker-2").python
 DELETE = """
 import sys, time
 import sagemaker

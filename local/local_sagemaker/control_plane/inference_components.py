@@ -200,7 +200,10 @@ class InferenceComponents:
             raise validation_exception("One of Specification and Specifications should be given, got both.")
         if isinstance(component, AdapterComponent):
             specification = copy.deepcopy(request.get("Specification"))
-            if specification is None or request.keys() & _OF_BASES:
+            given = request.keys() & _OF_BASES
+            if self._context.settings.value.adapter_with_base_members == "ignored":
+                given -= {"RuntimeConfig"}
+            if specification is None or given:
                 raise validation_exception(
                     "Of an adapter only Specification.Container.ArtifactUrl can be updated."
                 )

@@ -1,4 +1,4 @@
-"""DescribeType of CloudFormation, which ministack lacks, for the types that the embedded cloud provisions."""
+"""CloudFormation's registry of types, which ministack lacks, for those that the embedded cloud provisions."""
 
 import json
 from collections.abc import Mapping
@@ -12,17 +12,19 @@ from local_sagemaker.cloudformation.resource_types import RESOURCE_TYPES
 from local_sagemaker.cloudformation.type_schema import type_schema
 from local_sagemaker.ministack_patches.internals import expect
 
-_OPERATION = "DescribeType"
+_DESCRIBE, _LIST = "DescribeType", "ListTypes"
+_MOST = 100
 _RESOURCE = "RESOURCE"
 _ARN_PART = ":type/resource/"
 
 
 def install() -> None:
-    """Register DescribeType with ministack; UnknownMinistackError if its internals differ."""
-    expect(_OPERATION not in handlers._ACTION_HANDLERS, f"ministack has no {_OPERATION} of its own")
+    """Register both operations with ministack; UnknownMinistackError if its internals differ."""
+    for operation in (_DESCRIBE, _LIST):
+        expect(operation not in handlers._ACTION_HANDLERS, f"ministack has no {operation} of its own")
     for name in ("_p", "_xml", "_error"):
         expect(hasattr(helpers, name), f"helpers.{name} exists")
-    handlers._ACTION_HANDLERS[_OPERATION] = _describe_type
+    handlers._ACTION_HANDLERS |= {_DESCRIBE: _describe_type, _LIST: _list_types}
 
 
 def _describe_type(parameters: Mapping[str, Any]) -> Any:
@@ -34,7 +36,7 @@ def _describe_type(parameters: Mapping[str, Any]) -> Any:
         # [T] The sentence as users quote it.
         return helpers._error("TypeNotFoundException", f"The type '{name}' cannot be found.", 404)
     described = {
-        "Arn": f"arn:aws:cloudformation:{get_region()}:{_ARN_PART}{name.replace('::', '-')}",
+        "Arn": _arn(name),
         "Type": _RESOURCE,
         "TypeName": name,
         "Visibility": "PUBLIC",
@@ -45,5 +47,30 @@ def _describe_type(parameters: Mapping[str, Any]) -> Any:
     if schema is not None:
         described["Schema"] = json.dumps(schema)
     members = "".join(f"<{key}>{escape(value)}</{key}>" for key, value in described.items())
-    result = f"<{_OPERATION}Result>{members}</{_OPERATION}Result>"
-    return helpers._xml(200, f"{_OPERATION}Response", result)
+    return _answer(_DESCRIBE, members)
+
+
+def _list_types(parameters: Mapping[str, Any]) -> Any:
+    """List the types of a kind, a visibility and a prefix, page by page."""
+    # [V] Without a visibility, private types are listed, and there are none.
+    public = helpers._p(parameters, "Visibility", "PRIVATE") == "PUBLIC"
+    kind = helpers._p(parameters, "Type", _RESOURCE)
+    prefix = helpers._p(parameters, "Filters.TypeNamePrefix")
+    after = helpers._p(parameters, "NextToken")
+    size = int(helpers._p(parameters, "MaxResults") or _MOST)
+    names = sorted(provisioners._RESOURCE_HANDLERS) if public and kind == _RESOURCE else []
+    found = [name for name in names if "::" in name and name.startswith(prefix) and name > after]
+    summaries = "".join(
+        f"<member><Type>{_RESOURCE}</Type><TypeName>{name}</TypeName><TypeArn>{_arn(name)}</TypeArn></member>"
+        for name in found[:size]
+    )
+    token = f"<NextToken>{found[size - 1]}</NextToken>" if len(found) > size else ""
+    return _answer(_LIST, f"<TypeSummaries>{summaries}</TypeSummaries>{token}")
+
+
+def _arn(name: str) -> str:
+    return f"arn:aws:cloudformation:{get_region()}:{_ARN_PART}{name.replace('::', '-')}"
+
+
+def _answer(operation: str, members: str) -> Any:
+    return helpers._xml(200, f"{operation}Response", f"<{operation}Result>{members}</{operation}Result>")

@@ -1,9 +1,10 @@
 """Change sets include the resources that conditions add or remove, and changes of outputs.
 
-Fault of ministack: it compares resources without their conditions, and refuses a change set that changes only
-outputs. [V Conditions section of the user guide] CloudFormation neither creates nor keeps a resource whose
-condition is false. [T, aws-cdk pull request 2029] If only outputs change, the change set can be executed and
-lists no resource.
+Faults of ministack: it compares resources without their conditions, refuses a change set that changes only
+outputs, and accepts one for a stack whose creation was rolled back. [V Conditions section of the user guide]
+CloudFormation neither creates nor keeps a resource whose condition is false. [T, aws-cdk pull request 2029]
+If only outputs change, the change set can be executed and lists no resource. [T, as users quote it] A stack
+in ROLLBACK_COMPLETE can only be deleted.
 """
 
 from typing import Any
@@ -15,6 +16,8 @@ from local_sagemaker.ministack_patches.internals import expect
 _ACTION = "CreateChangeSet"
 _EMPTY = "The submitted information didn't contain changes."
 _COMPARE = "_resolve_props_for_diff"
+
+_ONLY_DELETED = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
 
 Template = dict[str, Any]
 Parameters = dict[str, Any]
@@ -49,6 +52,9 @@ def install() -> None:
         return outputs
 
     def create_with_outputs(request: dict[str, Any]) -> Any:
+        refusal = _refusal(request)
+        if refusal is not None:
+            return refusal
         answer = create(request)
         name, stack_name = (handlers._p(request, key) for key in ("ChangeSetName", "StackName"))
         _, created = changesets._find_change_set(name, _name_of(stack_name))
@@ -65,6 +71,17 @@ def install() -> None:
 
     setattr(changesets, _COMPARE, resolve_active)
     handlers._ACTION_HANDLERS[_ACTION] = create_with_outputs
+
+
+def _refusal(request: dict[str, Any]) -> Any:
+    stack = _stacks.get(_name_of(handlers._p(request, "StackName")))
+    if stack is None or handlers._p(request, "ChangeSetType", "UPDATE") != "UPDATE":
+        return None
+    status = stack["StackStatus"]
+    if status not in _ONLY_DELETED:
+        return None
+    message = f"Stack:{stack['StackId']} is in {status} state and can not be updated."
+    return handlers._error("ValidationError", message)
 
 
 def _conditions(template: Template, parameters: Parameters) -> dict[Any, bool]:

@@ -1,5 +1,6 @@
 """The three forms of answers: OpenAI completions, OpenAI chat, and LMI's `generated_text`."""
 
+import dataclasses
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -12,6 +13,9 @@ from local_sagemaker.model_server.log_probabilities import (
 )
 from local_sagemaker.model_server.scheduler import GeneratedToken, GenerationRequest
 from local_sagemaker.model_server.text import TextCodec
+
+_EVENTS = "text/event-stream"
+_LINES = "application/jsonlines"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +51,29 @@ class Invocation(ABC):
     def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
         """Format an answer as a stream."""
 
+    def in_lines(self) -> "Invocation":
+        """Return the same with a stream of lines of JSON."""
+        return self
+
 
 @dataclass(frozen=True, kw_only=True)
 class OpenAiInvocation(Invocation):
-    """The common part of OpenAI's two forms; streams are server-sent events."""
+    """The common part of OpenAI's two forms; streams are server-sent events, or lines of JSON."""
 
     codec: TextCodec
     model: str
     id: str
     created: int
     include_usage: bool
-    media_type: str = "text/event-stream"
+    media_type: str = _EVENTS
+
+    def in_lines(self) -> Invocation:
+        """Return the same with a stream of lines of JSON."""
+        return dataclasses.replace(self, media_type=_LINES)
+
+    def _event(self, content: dict[str, Any]) -> str:
+        text = json.dumps(content, ensure_ascii=False)
+        return f"{text}\n" if self.media_type == _LINES else f"data: {text}\n\n"
 
     @abstractmethod
     def _log_probabilities(
@@ -102,15 +118,16 @@ class OpenAiInvocation(Invocation):
     async def _chunks(
         self, kind: str, steps: AsyncIterator[GeneratedToken], field: Callable[[str], dict[str, Any]]
     ) -> AsyncIterator[str]:
-        """Format each token, then the usage if requested, then OpenAI's end mark."""
+        """Format each token, then the usage if requested, then the end mark."""
         count = offset = 0
         async for step in steps:
-            yield event(self._envelope(kind, [self._choice(field(step.text), [step], offset=offset)]))
+            yield self._event(self._envelope(kind, [self._choice(field(step.text), [step], offset=offset)]))
             count += 1
             offset += len(step.text)
         if self.include_usage:
-            yield event(self._envelope(kind, []) | self._usage(count))
-        yield "data: [DONE]\n\n"
+            yield self._event(self._envelope(kind, []) | self._usage(count))
+        # [V djl-serving, vllm_stream_output_formatter] LMI makes an empty line of OpenAI's mark.
+        yield "\n" if self.media_type == _LINES else "data: [DONE]\n\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +166,7 @@ class ChatInvocation(OpenAiInvocation):
         """Format `chat.completion.chunk` chunks, the first of which names the role."""
         kind = "chat.completion.chunk"
         opening = {"delta": {"role": "assistant", "content": ""}}
-        yield event(self._envelope(kind, [self._choice(opening, [])]))
+        yield self._event(self._envelope(kind, [self._choice(opening, [])]))
         async for chunk in self._chunks(kind, steps, lambda text: {"delta": {"content": text}}):
             yield chunk
 
@@ -161,7 +178,7 @@ class LmiInvocation(Invocation):
     codec: TextCodec
     details: bool
     prepended: str
-    media_type: str = "application/jsonlines"
+    media_type: str = _LINES
 
     def whole(self, answer: WholeAnswer) -> dict[str, Any]:
         """Format `generated_text`, with details if requested."""
@@ -172,7 +189,7 @@ class LmiInvocation(Invocation):
         return content
 
     async def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
-        """Format a line for each token; the last one has the whole text."""
+        """Format a line for each token, the last of which has the whole text, then two empty lines."""
         so_far: list[GeneratedToken] = []
         async for step in steps:
             so_far.append(step)
@@ -187,6 +204,8 @@ class LmiInvocation(Invocation):
                 content["generated_text"] = self.prepended + answer.text
                 content["details"] = self._details(answer) if self.details else None
             yield json.dumps(content, ensure_ascii=False) + "\n"
+        # [V djl-serving, convert_completion_chunk_response_to_lmi_schema] Of vLLM's usage and end mark.
+        yield "\n\n"
 
     def _details(self, answer: WholeAnswer) -> dict[str, Any]:
         return {
@@ -198,8 +217,3 @@ class LmiInvocation(Invocation):
 
     def _token(self, step: GeneratedToken, text: str) -> dict[str, Any]:
         return {"id": step.token, "text": text, "logprob": step.log_probability}
-
-
-def event(content: dict[str, Any]) -> str:
-    """Format one server-sent event."""
-    return f"data: {json.dumps(content, ensure_ascii=False)}\n\n"

@@ -38,10 +38,14 @@ class LmiDialect(Dialect):
         )
 
     async def invocation(self, request: Request) -> Invocation:
-        """Read any of the three forms; the header, the query or the body names the adapter, in this order."""
-        return await self._parse(
+        """Read any of the three forms; the header, the query or the body names the adapter, in this order.
+
+        [V djl-serving, create_stream_chunk_output] Streams of all forms are lines of JSON.
+        """
+        invocation = await self._parse(
             request, request.query_params.get("adapter"), ("prompt", "inputs", "messages")
         )
+        return invocation.in_lines()
 
     async def chat(self, request: Request) -> Invocation:
         """Read OpenAI's chat form; the header or the body names the adapter."""

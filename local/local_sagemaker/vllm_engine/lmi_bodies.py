@@ -2,6 +2,7 @@
 
 - `{"inputs": …, "parameters": {…}}` is answered with `{"generated_text": …}`, or with a line of JSON for each
   token of a stream [V, LMI's input and output schema].
+- Streams of OpenAI's forms on `/invocations` are lines of JSON, too [V djl-serving, async_utils].
 - `?adapter=`, and `adapters` or `model` in any body, name the adapter, unless the header does [V, LMI's
   documentation]. [I] So they do on `/v1/chat/completions`, but for the query.
 - Any content type is JSON.
@@ -19,6 +20,8 @@ from local_sagemaker.http_guards.request_guard import Receive, Scope, Send
 Header = tuple[bytes, bytes]
 
 _INVOCATIONS = "/invocations"
+_LINES = b"application/jsonlines"
+_DONE = b"[DONE]"
 _GENERATING = (_INVOCATIONS, "/v1/chat/completions")
 _ADAPTER_HEADER = ADAPTER_HEADER.lower().encode()
 # [V LMI] The number of tokens if a body names none.
@@ -55,6 +58,8 @@ class LmiBodies:
         request = LmiRequest.of(content) if scope["path"] == _INVOCATIONS else None
         if request is not None:
             content, send = request.completion(), LmiAnswer(request, send).send
+        elif scope["path"] == _INVOCATIONS and content.get("stream"):
+            send = LinesAnswer(send).send
         body = _json(content) if content else body
         await self._app(_with_body(scope, body, headers), _replay(body, receive), send)
 
@@ -101,6 +106,27 @@ class LmiRequest:
 
 
 @dataclass
+class LinesAnswer:
+    """A stream of vLLM on its way to an LMI client as lines of JSON; errors pass as they are."""
+
+    to_client: Send
+    _status: int = 0
+    _unread: bytes = b""
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Take a message of vLLM and send what an LMI client receives for it."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            await self.to_client(message if self._status != 200 else _start(_LINES))
+        elif message["type"] != "http.response.body" or self._status != 200:
+            await self.to_client(message)
+        else:
+            *events, self._unread = (self._unread + message.get("body", b"")).split(b"\n\n")
+            lines = (event.removeprefix(b"data: ").replace(_DONE, b"") + b"\n" for event in events)
+            await self.to_client({**message, "body": b"".join(lines)})
+
+
+@dataclass
 class LmiAnswer:
     """An answer of vLLM's completions on its way to an LMI client; errors pass as they are."""
 
@@ -119,7 +145,7 @@ class LmiAnswer:
             if self._start["status"] != 200:
                 await self.to_client(message)
             elif self.request.stream:
-                await self.to_client(_start(b"application/jsonlines"))
+                await self.to_client(_start(_LINES))
         elif message["type"] != "http.response.body" or self._start["status"] != 200:
             await self.to_client(message)
         elif self.request.stream:
@@ -146,11 +172,14 @@ class LmiAnswer:
         *events, self._unread = (self._unread + part).split(b"\n\n")
         for event in events:
             data = event.removeprefix(b"data: ")
-            if data == b"[DONE]":
+            if data == _DONE:
+                yield b"\n"  # as LMI makes of it
                 continue
             content = json.loads(data)
             if "choices" not in content:
                 yield _json(content) + b"\n"  # an error in the middle of the stream
+            if content.get("choices") == []:
+                yield b"\n"  # the usage
             for choice in content.get("choices", ()):
                 self._add(choice)
                 if self._tokens:

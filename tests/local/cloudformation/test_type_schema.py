@@ -1,4 +1,4 @@
-"""The schemas of DescribeType, beside AWS's own, which cfn-lint has."""
+"""The registry of types: schemas, beside AWS's own, which cfn-lint has, and the listing."""
 
 from __future__ import annotations
 
@@ -39,6 +39,18 @@ def test_client_reads_a_type_by_its_name_or_its_arn(client: Callable[..., Any]) 
     described = cloudformation.describe_type(Type="RESOURCE", TypeName=name)
     assert json.loads(described["Schema"])["typeName"] == name
     assert cloudformation.describe_type(Arn=described["Arn"])["TypeName"] == name
+
+
+def test_types_are_listed_by_prefix_page_by_page(client: Callable[..., Any]) -> None:
+    pages = client("cloudformation").get_paginator("list_types")
+
+    def listed(**arguments: Any) -> list[str]:
+        found = pages.paginate(Filters={"TypeNamePrefix": "AWS::SageMaker::"}, **arguments)
+        return [summary["TypeName"] for page in found for summary in page["TypeSummaries"]]
+
+    ours = sorted(resource.cloudformation_type for resource in RESOURCE_TYPES)
+    assert listed(Visibility="PUBLIC", PaginationConfig={"PageSize": 1}) == ours
+    assert listed(Visibility="PUBLIC", Type="HOOK") == listed() == []
 
 
 def test_type_that_is_not_there_is_not_found(client: Callable[..., Any]) -> None:

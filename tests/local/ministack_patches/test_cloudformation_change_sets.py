@@ -3,6 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+from botocore.exceptions import ClientError
+
 from tests.local.stacks import Stack
 
 
@@ -33,6 +36,15 @@ def test_change_set_has_what_a_condition_removes_and_adds(stack: Stack, client: 
     adds = stack.change_set(*conditional())
     assert adds.changes() == {"Sometimes": "Add"}
     assert adds.execute() == "UPDATE_COMPLETE"
+
+
+def test_stack_whose_creation_was_rolled_back_has_no_change_set(stack: Stack) -> None:
+    endpoint = {"Type": "AWS::SageMaker::Endpoint", "Properties": {"EndpointConfigName": "nowhere"}}
+    broken = {"Resources": {"Broken": endpoint}}
+    assert stack.change_set(broken, {}, kind="CREATE").execute() == "ROLLBACK_COMPLETE"
+    words = "is in ROLLBACK_COMPLETE state and can not be updated"
+    with pytest.raises(ClientError, match=words):
+        stack.change_set(*conditional())
 
 
 def test_change_set_of_outputs_alone_can_be_executed(stack: Stack) -> None:

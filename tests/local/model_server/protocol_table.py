@@ -151,6 +151,13 @@ ROWS: list[Row] = [
     invocation("invoke the base by an empty header", COMPLETION, "", **both(200, text="base")),
     invocation("invoke an adapter", COMPLETION, "triage", **both(200, text="triage")),
     invocation("invoke an adapter by chat", CHAT, "triage", **both(200, text="triage")),
+    invocation(
+        "invoke an adapter by chat, streamed",
+        CHAT | {"stream": True},
+        "triage",
+        lmi=Answer(200, "}\n\n", "triage"),
+        vllm=Answer(200, "data: [DONE]", "triage"),
+    ),
     invocation("invoke an unknown adapter", COMPLETION, "nobody", **UNKNOWN),
     invocation(
         "invoke with model in the body",
@@ -322,14 +329,17 @@ def check(response: httpx.Response, answer: Answer) -> None:
 
 def generated(response: httpx.Response) -> str:
     """Return the text of an answer in any form."""
-    if response.headers["content-type"].startswith("text/event-stream"):
-        events = [
-            line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: {")
-        ]
-        deltas = [json.loads(event)["choices"][0]["delta"] for event in events]
+    if response.headers["content-type"].startswith(("text/event-stream", "application/jsonlines")):
+        deltas = [event["choices"][0]["delta"] for event in streamed(response)]
         return "".join(delta.get("content") or "" for delta in deltas)
     body = response.json()
     if "generated_text" in body:
         return str(body["generated_text"])
     (choice,) = body["choices"]
     return str(choice["message"]["content"] if "message" in choice else choice["text"])
+
+
+def streamed(response: httpx.Response) -> list[dict[str, Any]]:
+    """Return the objects of a stream: server-sent events, or LMI's lines of JSON."""
+    lines = [line.removeprefix("data: ") for line in response.text.splitlines()]
+    return [json.loads(line) for line in lines if line.startswith("{")]

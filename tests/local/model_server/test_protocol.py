@@ -25,6 +25,7 @@ from tests.local.model_server.protocol_table import (
     make_places,
     prepare,
     send,
+    streamed,
 )
 from tests.local.model_server.tickets import ADAPTERS, BASE, PROMPTS
 
@@ -180,12 +181,8 @@ def test_chat_has_the_log_probability_of_each_token(server: httpx.Client) -> Non
 def test_streamed_log_probabilities_are_those_of_the_whole_answer(server: httpx.Client) -> None:
     body = COMPLETION | {"logprobs": 1}
     whole = server.post("/invocations", json=body).json()["choices"][0]["logprobs"]
-    streamed = server.post("/invocations", json=body | {"stream": True})
-    chunks: list[dict[str, Any]] = [
-        json.loads(line.removeprefix("data: "))["choices"][0]["logprobs"]
-        for line in streamed.text.splitlines()
-        if line.startswith("data: {")
-    ]
+    found = streamed(server.post("/invocations", json=body | {"stream": True}))
+    chunks: list[dict[str, Any]] = [chunk["choices"][0]["logprobs"] for chunk in found]
     joined = {key: [entry for chunk in chunks for entry in chunk[key]] for key in whole}
     assert joined["tokens"] == whole["tokens"]
     assert joined["text_offset"] == whole["text_offset"]

@@ -44,11 +44,11 @@ def text(response: httpx.Response) -> str:
 
 
 def events(response: httpx.Response) -> list[dict[str, Any]]:
-    """Parse server-sent events up to OpenAI's end mark."""
-    assert response.headers["content-type"].startswith("text/event-stream")
-    *found, end, rest = response.text.split("\n\n")
-    assert (end, rest) == ("data: [DONE]", "")
-    return [json.loads(event.removeprefix("data: ")) for event in found]
+    """Parse LMI's lines of JSON up to the empty one that ends them."""
+    assert response.headers["content-type"].startswith("application/jsonlines")
+    *found, end, rest = response.text.split("\n")
+    assert (end, rest) == ("", "")
+    return [json.loads(line) for line in found]
 
 
 COMPLETION = {"prompt": PROMPT, "max_tokens": 60}
@@ -162,7 +162,9 @@ def test_streamed_lmi_is_lines_of_json(tickets_server: httpx.Client) -> None:
     response = invoke(tickets_server, body, header="summary")
 
     assert response.headers["content-type"].startswith("application/jsonlines")
-    lines = [json.loads(line) for line in response.text.splitlines()]
+    *found, usage, end, rest = response.text.split("\n")
+    assert (usage, end, rest) == ("", "", "")
+    lines = [json.loads(line) for line in found]
     assert "".join(line["token"]["text"] for line in lines) == ANSWERS["summary"]
     assert [line["generated_text"] for line in lines] == [None] * (len(lines) - 1) + [ANSWERS["summary"]]
     assert lines[-1]["details"]["generated_tokens"] == len(lines)

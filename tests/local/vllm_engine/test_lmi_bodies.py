@@ -130,13 +130,23 @@ def test_details_have_every_token() -> None:
 def test_stream_is_a_line_of_json_for_each_token_and_the_last_has_the_whole_text(details: bool) -> None:
     answer = asked(FakeVllm(), {"inputs": "Hi", "parameters": {"details": details}, "stream": True})
     assert answer.headers["content-type"] == "application/jsonlines"
-    lines = [json.loads(line) for line in answer.text.splitlines()]
+    lines = [json.loads(line) for line in answer.text.splitlines() if line]
+    assert answer.text.endswith("}\n\n\n")
     assert [line["token"] for line in lines] == [
         {"id": token, "text": text, "logprob": -0.5} for token, text in TOKENS
     ]
     assert [line["generated_text"] for line in lines] == [None, None, "Hello there"]
     last = {"finish_reason": "stop", "seed": None, "generated_tokens": 3, "input_length": 3}
     assert [line["details"] for line in lines] == [None, None, last if details else None]
+
+
+def test_stream_of_completions_is_lines_of_json_and_ends_with_an_empty_one() -> None:
+    answer = asked(FakeVllm(), {"prompt": "Hi", "stream": True})
+    assert answer.headers["content-type"] == "application/jsonlines"
+    *found, usage, end, rest = answer.text.split("\n")
+    assert (json.loads(usage)["choices"], end, rest) == ([], "", "")
+    assert "".join(json.loads(line)["choices"][0]["text"] for line in found) == "Hello there"
+    assert "data: " in asked(FakeVllm(), {"messages": [], "stream": True}, path="/v1/chat/completions").text
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -1,0 +1,39 @@
+"""What the tests of clients share: one cloud with one fleet, and the table of what each client did."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clients.clients import CLIENTS
+from tests.clients.record import Outcome, summary, write
+
+OUTCOMES = pytest.StashKey[dict[str, Outcome]]()
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A running cloud with a fleet."""
+    from tests.clients.world import deployed  # the CDK takes a second to import
+
+    with deployed(tmp_path_factory.mktemp("clients")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[str, Outcome]]:
+    """What each client did; written into the guide if `RECORD` is set and all went as is known."""
+    found = request.config.stash.setdefault(OUTCOMES, {})
+    yield found
+    if "RECORD" in os.environ and len(found) == len(CLIENTS) and not request.session.testsfailed:
+        write(found)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table of clients."""
+    found = config.stash.get(OUTCOMES, {})
+    if found:
+        terminalreporter.section("clients that others wrote")
+        terminalreporter.write_line(summary(found))

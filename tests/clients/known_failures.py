@@ -1,0 +1,117 @@
+"""The calls that are known to fail, by client, with the reason and whose fault it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Fault(StrEnum):
+    """Whose fault a failure is."""
+
+    CLIENT = "the client's"
+    EMULATOR = "the embedded cloud's"
+    NONE = "nobody's, as AWS refuses it, too"
+
+
+@dataclass(frozen=True)
+class KnownFailure:
+    """A call that fails.
+
+    words:
+        What its error contains.
+    why:
+        A sentence for the guide.
+    """
+
+    fault: Fault
+    words: str
+    why: str
+
+
+_ONLY_CHATS = KnownFailure(
+    Fault.NONE, "Error code: 404", "the OpenAI path of SageMaker has chat completions and nothing else"
+)
+_ENDPOINT_AS_MODEL = KnownFailure(
+    Fault.CLIENT,
+    "is not registered",
+    "the provider always sends the endpoint's name as `model`, and LMI has no model of that name. It works "
+    "for adapters, which the component chooses, and on AWS's vLLM container",
+)
+_STREAM_AS_DICTIONARY = KnownFailure(
+    Fault.CLIENT,
+    "'EventStream' object has no attribute 'get'",
+    "it reads the stream as a dictionary",
+)
+
+KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
+    "aws_cli": {
+        "sagemaker-runtime invoke-endpoint-with-response-stream": KnownFailure(
+            Fault.CLIENT, "argument operation: Invalid choice", "the AWS CLI has no calls that stream"
+        ),
+        "logs tail": KnownFailure(
+            Fault.CLIENT, "argument operation: Invalid choice", "version 1 does not have it; version 2 does"
+        ),
+        "service-quotas list-service-quotas": KnownFailure(
+            Fault.EMULATOR, "does not have the service 'servicequotas'", "there is no Service Quotas"
+        ),
+    },
+    "cloudformation_deploy": {
+        "deploy: over a stack in ROLLBACK_COMPLETE": KnownFailure(
+            Fault.NONE,
+            "is in ROLLBACK_COMPLETE state and can not be updated",
+            "a stack whose creation was rolled back can only be deleted",
+        ),
+    },
+    "boto3_waiters": {
+        "cloudformation paginator describe_events": KnownFailure(
+            Fault.EMULATOR,
+            "there should be at least 10 different entries",
+            "it has failed validations alone; `describe_stack_events` has all events",
+        ),
+    },
+    "sagemaker_2": {
+        "Session.update_inference_component (adapter)": KnownFailure(
+            Fault.CLIENT,
+            "Invalid type for parameter RuntimeConfig, value: None",
+            "without `runtime_config` it sends a null, which botocore refuses",
+        ),
+    },
+    "sagemaker_3": {
+        "Endpoint.invoke_with_response_stream (base)": _STREAM_AS_DICTIONARY,
+        "Endpoint.invoke_with_response_stream (triage)": _STREAM_AS_DICTIONARY,
+    },
+    "litellm": {
+        "sagemaker_chat/ (base)": _ENDPOINT_AS_MODEL,
+        "sagemaker_chat/ (base, streamed)": _ENDPOINT_AS_MODEL,
+        "sagemaker_chat/ (base, asynchronous)": _ENDPOINT_AS_MODEL,
+        "sagemaker_chat/ (base, asynchronous, streamed)": _ENDPOINT_AS_MODEL,
+        "sagemaker/ (AWS_ENDPOINT_URL alone)": KnownFailure(
+            Fault.CLIENT,
+            "Connection refused",
+            "it ignores the variable and calls AWS; `sagemaker_base_url` names the embedded cloud",
+        ),
+    },
+    "openai": {
+        "models.list": _ONLY_CHATS,
+        "completions.create": _ONLY_CHATS,
+        "responses.create": _ONLY_CHATS,
+    },
+}
+"""By script and call."""
+
+
+def surprises(lines: Sequence[Mapping[str, Any]], known: Mapping[str, KnownFailure]) -> list[str]:
+    """Return what is not as it is known: failures, successes, and calls that were not made."""
+    found = [f"{call}: was not made" for call in known if call not in {line["call"] for line in lines}]
+    for line in lines:
+        call, expected = line["call"], known.get(line["call"])
+        if expected is None and not line["ok"]:
+            found.append(f"{call}: {line['error']}")
+        elif expected is not None and line["ok"]:
+            found.append(f"{call}: works, though it is known to fail")
+        elif expected is not None and expected.words not in line["error"]:
+            found.append(f"{call}: fails in other words: {line['error']}")
+    return found

@@ -1,0 +1,197 @@
+"""The SageMaker Python SDK 3: the resource classes of `sagemaker-core`, which its other parts build on."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+from sagemaker.core.resources import Endpoint, EndpointConfig, InferenceComponent, Model
+from sagemaker.core.resources import Tag as Tags
+from sagemaker.core.shapes import (
+    ContainerDefinition,
+    DesiredWeightAndCapacity,
+    InferenceComponentComputeResourceRequirements,
+    InferenceComponentContainerSpecification,
+    InferenceComponentRuntimeConfig,
+    InferenceComponentSpecification,
+    ProductionVariant,
+    Tag,
+)
+from sagemaker.core.token_generator import generate_token
+
+from tests.clients.calls import Calls
+
+NAME, BASE, ADAPTER = "by-sdk-3", "by-sdk-3-base", "by-sdk-3-triage"
+
+
+class Script:
+    """The calls, in their order."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls, self.given = calls, calls.given
+
+    def run(self) -> None:
+        """Make all calls."""
+        self.read_fleet()
+        self.create()
+        self.adapter()
+        self.delete()
+
+    def ask(self, endpoint: Endpoint, component: str, adapter: str) -> None:
+        """Raise ValueError if a component says another thing than it should."""
+        answer = endpoint.invoke(
+            body=json.dumps(self.calls.body()).encode(),
+            content_type="application/json",
+            inference_component_name=component,
+        )
+        self.calls.check(adapter, json.loads(answer.body.read())["generated_text"])
+
+    def read_fleet(self) -> None:
+        """Ask and list what is deployed."""
+        calls, name = self.calls, self.given["endpoint"]
+        with calls.call("Endpoint.get"):
+            endpoint = Endpoint.get(name)
+        for adapter in ("base", "triage"):
+            with calls.call(f"Endpoint.invoke ({adapter})"):
+                self.ask(endpoint, calls.component(adapter), adapter)
+            with calls.call(f"Endpoint.invoke_with_response_stream ({adapter})"):
+                answer = endpoint.invoke_with_response_stream(
+                    body=json.dumps(calls.body(stream=True)).encode(),
+                    content_type="application/json",
+                    inference_component_name=calls.component(adapter),
+                )
+                parts = b"".join(event["PayloadPart"]["Bytes"] for event in answer.body)
+                calls.check(adapter, calls.text_of_lines(parts.splitlines()))
+        with calls.call("generate_token"):
+            self.chat("triage", generate_token(region="us-east-1"))
+        with calls.call("InferenceComponent.get_all"):
+            listed = InferenceComponent.get_all(endpoint_name_equals=name)
+            found = [one.inference_component_name for one in listed]
+            if len(found) != 1 + len(self.given["adapters"]):
+                raise ValueError(f"there should be the base and its adapters, got {found}")
+        with calls.call("InferenceComponent.get"):
+            InferenceComponent.get(calls.component("triage"))
+        with calls.call("Endpoint.get_all"):
+            list(Endpoint.get_all())
+        with calls.call("EndpointConfig.get_all"):
+            list(EndpointConfig.get_all())
+        with calls.call("Model.get_all"):
+            list(Model.get_all())
+
+    def chat(self, adapter: str, token: str) -> None:
+        """Chat on the OpenAI path with a token of the SDK."""
+        request = urllib.request.Request(  # noqa: S310
+            f"{self.calls.url(adapter)}/chat/completions",
+            json.dumps({"model": self.calls.component(adapter), **self.calls.chat()}).encode(),
+            {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as answer:  # noqa: S310
+            chat: dict[str, Any] = json.load(answer)
+        self.calls.check(adapter, chat["choices"][0]["message"]["content"])
+
+    def create(self) -> None:
+        """Create an endpoint with a base."""
+        calls, given = self.calls, self.given
+        with calls.call("Model.create"):
+            container = ContainerDefinition(image=given["image"], environment=given["environment"])
+            Model.create(NAME, primary_container=container, execution_role_arn=given["role"])
+        with calls.call("EndpointConfig.create"):
+            self.configure(NAME, 1)
+        with calls.call("Endpoint.create"):
+            Endpoint.create(NAME, NAME, tags=[Tag(key="team", value="blue")])
+        with calls.call("Endpoint.wait_for_status"):
+            Endpoint.get(NAME).wait_for_status("InService")
+        with calls.call("InferenceComponent.create (base)"):
+            InferenceComponent.create(
+                BASE,
+                NAME,
+                variant_name="AllTraffic",
+                specification=self.base_specification(),
+                runtime_config=InferenceComponentRuntimeConfig(copy_count=1),
+            )
+        with calls.call("InferenceComponent.wait_for_status"):
+            InferenceComponent.get(BASE).wait_for_status("InService")
+            self.ask(Endpoint.get(NAME), BASE, "base")
+        with calls.call("InferenceComponent.update (base)"):
+            InferenceComponent.get(BASE).update(specification=self.base_specification())
+            InferenceComponent.get(BASE).wait_for_status("InService")
+        with calls.call("InferenceComponent.update_runtime_configs"):
+            one = InferenceComponentRuntimeConfig(copy_count=1)
+            InferenceComponent.get(BASE).update_runtime_configs(one)
+            InferenceComponent.get(BASE).wait_for_status("InService")
+        with calls.call("Endpoint.update"):
+            self.configure(f"{NAME}-2", 2)
+            endpoint = Endpoint.get(NAME)
+            endpoint.endpoint_config_name = f"{NAME}-2"
+            endpoint.update()
+            Endpoint.get(NAME).wait_for_status("InService")
+        with calls.call("Endpoint.update_weights_and_capacities"):
+            one_instance = DesiredWeightAndCapacity(variant_name="AllTraffic", desired_instance_count=1)
+            Endpoint.get(NAME).update_weights_and_capacities([one_instance])
+            Endpoint.get(NAME).wait_for_status("InService")
+
+    def configure(self, name: str, instances: int) -> None:
+        """Create an endpoint configuration."""
+        variant = ProductionVariant(
+            variant_name="AllTraffic", instance_type="ml.g5.2xlarge", initial_instance_count=instances
+        )
+        EndpointConfig.create(name, [variant], execution_role_arn=self.given["role"])
+
+    @staticmethod
+    def base_specification() -> InferenceComponentSpecification:
+        """Return what the base is."""
+        compute = InferenceComponentComputeResourceRequirements(
+            min_memory_required_in_mb=1024, number_of_accelerator_devices_required=1
+        )
+        return InferenceComponentSpecification(model_name=NAME, compute_resource_requirements=compute)
+
+    def adapter(self) -> None:
+        """Create an adapter, update it and delete it."""
+        calls, archives = self.calls, self.given["archives"]
+        with calls.call("InferenceComponent.create (adapter)"):
+            triage = InferenceComponentContainerSpecification(artifact_url=archives["triage"])
+            InferenceComponent.create(
+                ADAPTER,
+                NAME,
+                specification=InferenceComponentSpecification(
+                    base_inference_component_name=BASE, container=triage
+                ),
+            )
+            InferenceComponent.get(ADAPTER).wait_for_status("InService")
+            self.ask(Endpoint.get(NAME), ADAPTER, "triage")
+        with calls.call("InferenceComponent.update (adapter)"):
+            shout = InferenceComponentContainerSpecification(artifact_url=archives["shout"])
+            InferenceComponent.get(ADAPTER).update(
+                specification=InferenceComponentSpecification(container=shout)
+            )
+            InferenceComponent.get(ADAPTER).wait_for_status("InService")
+            self.ask(Endpoint.get(NAME), ADAPTER, "shout")
+        with calls.call("Tag.add_tags and get_all"):
+            arn = InferenceComponent.get(ADAPTER).inference_component_arn
+            Tags.add_tags(arn, [Tag(key="tenant", value="acme")])
+            found = [tag.key for tag in Tags.get_all(arn)]
+            if found != ["tenant"]:
+                raise ValueError(f"there should be the tag, got {found}")
+
+    def delete(self) -> None:
+        """Delete what was created, the adapter first."""
+        calls = self.calls
+        for what, name in (("adapter", ADAPTER), ("base", BASE)):
+            with calls.call(f"InferenceComponent.delete ({what})"):
+                component = InferenceComponent.get(name)
+                component.delete()
+                component.wait_for_delete()
+        with calls.call("Endpoint.delete"):
+            endpoint = Endpoint.get(NAME)
+            endpoint.delete()
+            endpoint.wait_for_delete()
+        with calls.call("EndpointConfig.delete"):
+            for name in (NAME, f"{NAME}-2"):
+                EndpointConfig.get(name).delete()
+        with calls.call("Model.delete"):
+            Model.get(NAME).delete()
+
+
+if __name__ == "__main__":
+    Script(Calls()).run()
