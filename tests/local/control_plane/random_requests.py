@@ -181,6 +181,9 @@ SKELETONS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         _ADAPTER_UPDATE,
         {},
     ],
+    "UpdateEndpointWeightsAndCapacities": [
+        {"DesiredWeightsAndCapacities": [{"VariantName": "AllTraffic", "DesiredInstanceCount": ...}]}
+    ],
     "UpdateInferenceComponentRuntimeConfig": [_TO_BASE],
     "RegisterScalableTarget": [{"MinCapacity": ..., "MaxCapacity": ...}],
     "PutScalingPolicy": [

@@ -67,6 +67,7 @@ OPERATIONS = {
         "ListModels": 1,
         "ListTags": 1,
         "UpdateEndpoint": 3,
+        "UpdateEndpointWeightsAndCapacities": 2,
         "UpdateInferenceComponent": 6,
         "UpdateInferenceComponentRuntimeConfig": 3,
     },
@@ -124,6 +125,7 @@ ENDPOINTS_BY_TIME: set[Change] = {("Creating", "InService"), ("Updating", "InSer
 ENDPOINTS_BY_CALL: Mapping[str, set[Change]] = {
     "CreateEndpoint": {(None, "Creating")},
     "UpdateEndpoint": {("InService", "Updating")},
+    "UpdateEndpointWeightsAndCapacities": {("InService", "Updating")},
     "DeleteEndpoint": {("InService", "Deleting")},
 }
 
