@@ -250,7 +250,7 @@ def test_monitoring_without_usage_has_no_function(make: MakeWatched, resources: 
         ({"token_pattern": "("}, "'token_pattern' should be a regular expression, got '('"),
         ({"by": ["Fleet"]}, "'by' should be keys of tags"),
     ],
-    ids=str,
+    ids=["every", "max_use", "token_text", "token_pattern", "by"],
 )
 def test_wrong_usage_setting_is_an_error(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
