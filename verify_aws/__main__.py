@@ -143,6 +143,7 @@ def _on_the_account(options: argparse.Namespace) -> int:
         inference_ami=options.inference_ami,
     )
     left = Run(account, stage, transcript).carry_out(chosen)
+    note(f"it cost at most {budget.cost_of(time.time() - began):.2f}, if everything is gone")
     return _report(path, left=bool(left), asked=len(chosen))
 
 

@@ -58,8 +58,11 @@ class Budget:
     @property
     def highest_cost(self) -> float:
         """The cost if every instance runs from the first second to the last one that is allowed."""
-        minutes = self.time_limit_minutes + TEARDOWN_MINUTES
-        return self.price_per_hour * MOST_INSTANCES * minutes / 60
+        return self.cost_of((self.time_limit_minutes + TEARDOWN_MINUTES) * 60)
+
+    def cost_of(self, seconds: float) -> float:
+        """Return what every instance costs in some seconds."""
+        return self.price_per_hour * MOST_INSTANCES * seconds / 3600
 
     def _affordable_minutes(self) -> int:
         minutes = self.cost_cap * 60 / (self.price_per_hour * MOST_INSTANCES) - TEARDOWN_MINUTES

@@ -37,7 +37,9 @@ def interruptible(account: Account) -> Iterator[None]:
         note(f"{name}: everything is being removed; that takes minutes, and another signal does not end it")
         account.stop(f"interrupted by {name}")
 
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    # What is ignored stays so, such as SIGHUP under nohup.
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
     finally:

@@ -199,8 +199,10 @@ class TestInterruptedRun:
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=300)
-        assert process.returncode == 1, said
-        assert "interrupted by" in next(tmp_path.glob("*.jsonl")).read_text()
+        # On an idle machine, the latest points are in the removal.
+        if f"{len(EXPERIMENTS)} of {len(EXPERIMENTS)}" not in said:
+            assert process.returncode == 1, said
+            assert "interrupted by" in next(tmp_path.glob("*.jsonl")).read_text()
         # Long enough for the last lines of containers.
         time.sleep(3)
         assert inventory(running) == empty, said
@@ -277,7 +279,7 @@ def test_permissions_of_the_guide_are_enough(tmp_path: Path) -> None:
     record = Record.read(path)
     assert list(record.outcomes) == [one.name for one in EXPERIMENTS]
     text = path.read_text()
-    assert "AccessDenied" not in text
+    assert "is not authorized to perform" not in text
     # Not the keys either, though every call was signed with them.
     assert key["SecretAccessKey"] not in text
     assert key["AccessKeyId"] not in text
