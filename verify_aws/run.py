@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from verify_aws.account import Account, StoppedError
@@ -24,8 +24,9 @@ _SIGNALS = tuple(
 
 
 def note(text: str) -> None:
-    """Tell the person at the terminal."""
-    print(text, file=sys.stderr, flush=True)
+    """Tell the person at the terminal, if there still is one: its end is no reason to remove nothing."""
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
