@@ -22,11 +22,12 @@ from botocore.exceptions import BotoCoreError
 from verify_aws.account import Account, RefusedError
 from verify_aws.adapters import QWEN, BaseModel
 from verify_aws.budget import Budget
+from verify_aws.container import Container
 from verify_aws.experiments.catalog import EXPERIMENTS
 from verify_aws.redaction import Redactor
 from verify_aws.removal import Removal
 from verify_aws.run import Run, note, remove
-from verify_aws.stage import Container, Stage
+from verify_aws.stage import Stage
 from verify_aws.summary import summary
 from verify_aws.transcript import Record, Transcript, differences
 

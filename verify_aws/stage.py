@@ -3,83 +3,27 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
-from adapter_fleet.serving.lmi import LmiVersion
-from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
-from adapter_fleet.serving.vllm import VllmVersion
 from verify_aws import adapters
 from verify_aws.account import Account, RefusedError
-from verify_aws.adapters import RANK, BaseModel
+from verify_aws.adapters import BaseModel
 from verify_aws.budget import MOST_INSTANCES
+from verify_aws.container import Container
+from verify_aws.prompts import ASKED, ONE, OTHER, PROMPTS, chat_text, completion_body, error_label
 from verify_aws.removal import PREFIX, STAGE_BASE, TAG, name_of
+from verify_aws.watch import Watch
 
 VARIANT = "AllTraffic"
-BASE, ONE, TWO = "base", "one", "two"
-"""Who may answer: the base model, or one of two adapters."""
-OTHER = "another text"
-
-LORA = LoraServing(max_loras=8, max_cpu_loras=64, max_lora_rank=RANK)
 _START_SECONDS = 900
 _MEMORY_MIB = 4096
-_TOKENS = 12
 _ROLE_SECONDS = 120
-
-_SENTENCES = (
-    "The customer writes that the parcel was left with a neighbour who has moved away since then.",
-    "On Monday morning the printer in the hallway stopped, and nobody in the office could say why it did.",
-    "Please sum up in one line what was agreed on the telephone about the invoice of last month.",
-    "A ship of forty metres sails from the harbour at noon and meets another one that left at nine.",
-)
-PROMPTS = tuple(f"{first} {second}" for first in _SENTENCES for second in _SENTENCES if first != second)[:8]
-"""Each longer than a block of 16 tokens, which prefix caches keep."""
-ASKED = PROMPTS[:2]
-"""Those by which one tells who answers."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Container:
-    """A container that serves the base model and its adapters."""
-
-    name: str
-    release: LmiVersion | VllmVersion
-
-    @classmethod
-    def of(cls, name: str, version: str | None = None) -> Container:
-        """Return LMI or vLLM in a version; ValueError if it is not known.
-
-        The default version needs no newer AMI than SageMaker's own.
-        """
-        if name == "lmi":
-            number = version or "19"
-            if not number.isdigit():
-                raise ValueError(f"'version' should be a number as 19 with lmi, got {number!r}")
-            return cls(name=name, release=LmiVersion.numbered(int(number)))
-        if name == "vllm":
-            return cls(name=name, release=VllmVersion.numbered(version or "1.4"))
-        raise ValueError(f"'container' should be lmi or vllm, got {name!r}")
-
-    def image(self, region: str) -> str:
-        """Return the address of the image in a region."""
-        if region not in self.release.regions:
-            raise ValueError(f"AWS publishes no image of {self.release.title} in {region}")
-        suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        registry = f"{REGISTRY_ACCOUNTS[region]}.dkr.ecr.{region}.{suffix}"
-        return f"{registry}/{self.release.repository}:{self.release.tag}"
-
-    def environment(self, model: BaseModel) -> dict[str, str]:
-        """Return the variables for a model, with prefix caching as the container has it by default."""
-        hub = {"HF_MODEL_ID": model.hub_id} if model.hub_id else {}
-        return {**self.release.environment(LORA, prefix_caching=True), **hub}
 
 
 @dataclass
@@ -436,94 +380,19 @@ class Stage:
         """Ask a component often, so that every copy is among those that answer; return who did."""
         return sorted({self.who(component) for _ in range(times)})
 
+    def _first(self, component: str) -> str:
+        text = self.ask(component, PROMPTS[0])
+        return self._label(lambda name: self.texts[name][0] == text)
+
     @contextmanager
     def watched(self, component: str) -> Iterator[Watch]:
         """Ask a component over and over meanwhile."""
-        watch = Watch(self, component)
+        watch = Watch(lambda: self._first(component), self.account.shown)
         watch.start()
         try:
             yield watch
         finally:
             watch.stop()
-
-
-class Watch:
-    """Asks one component without a pause, on a thread of its own."""
-
-    def __init__(self, stage: Stage, component: str) -> None:
-        self._stage = stage
-        self._component = component
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._seen: list[tuple[float, str]] = []
-        self.errors: list[str] = []
-
-    def start(self) -> None:
-        """Begin to ask."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ask no more."""
-        self._ended.set()
-        self._thread.join(120)
-
-    def _run(self) -> None:
-        while not self._ended.is_set():
-            try:
-                text = self._stage.ask(self._component, PROMPTS[0])
-                label = next((name for name, texts in self._stage.texts.items() if texts[0] == text), OTHER)
-            except RefusedError as refused:
-                label = error_label(refused)
-                self.errors.append(self._stage.account.shown(str(refused)))
-            except Exception as error:
-                # Such as the end of the run, which the main thread meets as well.
-                self.errors.append(repr(error))
-                return
-            self._seen.append((time.monotonic(), label))
-            self._ended.wait(0.05)
-
-    @property
-    def sequence(self) -> list[str]:
-        """Who answered, one after the other."""
-        return [label for label, _ in groupby(label for _, label in self._seen)]
-
-    @property
-    def error_seconds(self) -> float:
-        """From the first error to the first answer after the last one."""
-        failed = [
-            index for index, (_, label) in enumerate(self._seen) if label not in (BASE, ONE, TWO, OTHER)
-        ]
-        if not failed:
-            return 0.0
-        after = min(failed[-1] + 1, len(self._seen) - 1)
-        return self._seen[after][0] - self._seen[failed[0]][0]
-
-
-def completion_body(prompt: str) -> dict[str, Any]:
-    """Return OpenAI's completions body, which both containers take."""
-    return {"prompt": prompt, "max_tokens": _TOKENS, "temperature": 0, "ignore_eos": True}
-
-
-def chat_body(**members: Any) -> dict[str, Any]:
-    """Return OpenAI's chat body."""
-    messages = [{"role": "user", "content": PROMPTS[0]}]
-    return {"messages": messages, "max_tokens": _TOKENS, "temperature": 0, "ignore_eos": True, **members}
-
-
-def chat_text(body: Any) -> str:
-    """Return the text of a chat's answer."""
-    return str(body["choices"][0]["message"]["content"])
-
-
-def error_label(refused: RefusedError) -> str:
-    """Return an error in a few words: its code, and the container's status if it was the container's."""
-    return f"error {refused.code}" + (f" {refused.original}" if refused.original else "")
-
-
-def distinct(texts: Iterable[Sequence[str] | str]) -> bool:
-    """Whether no two are equal."""
-    seen = [tuple(text) for text in texts]
-    return len(seen) == len(set(seen))
 
 
 def _policy(statements: Sequence[Mapping[str, object]]) -> str:

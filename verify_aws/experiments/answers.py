@@ -7,7 +7,8 @@ from typing import Any
 
 from verify_aws.account import HttpAnswer
 from verify_aws.experiment import experiment
-from verify_aws.stage import BASE, ONE, Stage, chat_body
+from verify_aws.prompts import BASE, ONE, chat_body
+from verify_aws.stage import Stage
 from verify_aws.transcript import Answer
 
 _LONGEST_BODY = 6_291_456

@@ -9,8 +9,9 @@ from typing import Any
 from verify_aws.account import RefusedError
 from verify_aws.experiment import experiment
 from verify_aws.experiments.observation import metric
+from verify_aws.prompts import ONE
 from verify_aws.removal import name_of
-from verify_aws.stage import ONE, VARIANT, Stage
+from verify_aws.stage import VARIANT, Stage
 from verify_aws.transcript import Answer
 
 _SCALE = "update_inference_component_runtime_config"

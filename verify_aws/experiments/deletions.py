@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from verify_aws.experiment import experiment
-from verify_aws.stage import ONE, Stage
+from verify_aws.prompts import ONE
+from verify_aws.stage import Stage
 from verify_aws.transcript import Answer
 
 

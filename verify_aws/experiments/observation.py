@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from verify_aws.experiment import experiment, number
-from verify_aws.stage import ONE, Stage
+from verify_aws.prompts import ONE
+from verify_aws.stage import Stage
 from verify_aws.transcript import Answer
 
 _PERIOD = 60

@@ -8,7 +8,8 @@ from typing import Any
 
 from verify_aws.account import RefusedError
 from verify_aws.experiment import experiment, number
-from verify_aws.stage import ONE, PROMPTS, TWO, Stage
+from verify_aws.prompts import ONE, PROMPTS, TWO
+from verify_aws.stage import Stage
 from verify_aws.transcript import Answer
 
 _UPDATE_REFUSED = "update operation is not supported"

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from verify_aws.experiment import experiment, number
-from verify_aws.stage import BASE, ONE, PROMPTS, TWO, VARIANT, Stage, chat_body, chat_text, distinct
+from verify_aws.prompts import BASE, ONE, PROMPTS, TWO, chat_body, chat_text, distinct
+from verify_aws.stage import VARIANT, Stage
 from verify_aws.transcript import Answer
 
 _CREATE, _UPDATE, _DELETE = (f"{verb}_inference_component" for verb in ("create", "update", "delete"))
