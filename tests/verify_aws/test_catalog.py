@@ -39,6 +39,11 @@ def test_every_setting_is_asked_about_or_left_out_for_a_reason() -> None:
     assert SETTINGS - ASKED - NOT_ASKED.keys() == set()
 
 
+def test_no_experiment_names_a_setting_that_is_none() -> None:
+    followed = {name for one in EXPERIMENTS for names in one.follows.values() for name in names}
+    assert (ASKED | followed | NOT_ASKED.keys()) - SETTINGS == set()
+
+
 def test_no_setting_is_both_asked_about_and_left_out() -> None:
     assert ASKED & NOT_ASKED.keys() == set()
 
