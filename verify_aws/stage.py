@@ -376,9 +376,16 @@ class Stage:
             raise RuntimeError("nothing is known of who answers how: the experiment `references` has failed")
         return next((name for name in self.texts if matches(name)), OTHER)
 
-    def many(self, component: str, times: int = 20) -> list[str]:
+    def many(self, component: str, times: int = 40) -> list[str]:
         """Ask a component often, so that every copy is among those that answer; return who did."""
-        return sorted({self.who(component) for _ in range(times)})
+        return sorted({self._first_or_error(component) for _ in range(times)})
+
+    def _first_or_error(self, component: str) -> str:
+        # One prompt at a time: two would meet the same copy only by chance.
+        try:
+            return self._first(component)
+        except RefusedError as refused:
+            return error_label(refused)
 
     def _first(self, component: str) -> str:
         text = self.ask(component, PROMPTS[0])
