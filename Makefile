@@ -18,7 +18,7 @@ UNIT := not integration and not evolutions and not upgrade and not vllm and not 
 FROM ?= HEAD^
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local vllm unit coverage test test-clients test-newest test-evolutions test-upgrade test-vllm nightly check lint types imports checkov bench lock properties snapshots wheel clean
+.PHONY: help setup demo local vllm unit coverage test test-clients test-newest test-evolutions test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties snapshots wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -88,6 +88,7 @@ nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not su
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
 	NEWEST=1 python -m pytest tests/properties
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py tests/integration/test_many_scaled_adapters.py
+	NIGHTLY=1 python -m pytest tests/integration/test_verify_aws.py
 	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
 
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
@@ -99,6 +100,10 @@ test-vllm: setup  ## the tests of the embedded cloud's engine `vllm`, and record
 test-upgrade: setup  ## deploy the app of an earlier commit and update it to this one (FROM=HEAD^)
 	FROM=$(FROM) python -m pytest tests/upgrade -m upgrade
 
+# It asks what it may cost before it makes anything; docs/guides/verify-aws.md has the arguments.
+verify-aws: setup  ## answer the open questions about SageMaker in an AWS account of yours, which costs money (ARGS=…)
+	python -m verify_aws $(ARGS)
+
 check: lint types imports test  ## what CI runs
 
 lint: setup
@@ -109,7 +114,7 @@ lint: setup
 types: setup
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
-	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench tests
+	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench verify_aws tests
 
 imports: setup
 	lint-imports

@@ -188,7 +188,7 @@ class ModelServer:
                 registration.name, registration.source, preload=registration.preload, pin=registration.pin
             )
         )
-        logger.info("adapter %s registered", registration.name)
+        logger.info("adapter %s registered from %s", registration.name, registration.source)
         return self._dialect.done(f"Adapter {registration.name} registered")
 
     async def unregister_adapter(self, request: Request) -> Response:
