@@ -77,7 +77,7 @@ class ByHand:
         self._sagemaker, self._s3 = client(cloud, "sagemaker"), client(cloud, "s3")
         self._runtime = client(cloud, "sagemaker-runtime")
         self._id = uuid.uuid4().hex[:8]
-        self._bucket = f"by-hand-{self._id}"
+        self.bucket = f"by-hand-{self._id}"
         self._archives = itertools.count()
         self.endpoint, self.base = f"by-hand-{self._id}", f"base-{self._id}"
 
@@ -91,15 +91,15 @@ class ByHand:
             RoleName=self.endpoint,
             AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
         )["Role"]["Arn"]
-        self._s3.create_bucket(Bucket=self._bucket)
+        self._s3.create_bucket(Bucket=self.bucket)
         for file in (TICKETS / "base").iterdir():
-            self._s3.upload_file(str(file), self._bucket, f"base/{file.name}")
+            self._s3.upload_file(str(file), self.bucket, f"base/{file.name}")
         self._sagemaker.create_model(
             ModelName=self.endpoint,
             ExecutionRoleArn=role,
             PrimaryContainer={
                 "Image": "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.36.0-lmi19.0.0-cu128",
-                "Environment": {"HF_MODEL_ID": f"s3://{self._bucket}/base/", **self._environment},
+                "Environment": {"HF_MODEL_ID": f"s3://{self.bucket}/base/", **self._environment},
             },
         )
         variant: dict[str, Any] = {
@@ -189,8 +189,8 @@ class ByHand:
             for file in sorted(directory.iterdir()):
                 tar.add(file, arcname=file.name)
         key = f"adapters/{directory.name}-{next(self._archives)}.tar.gz"
-        self._s3.put_object(Bucket=self._bucket, Key=key, Body=packed.getvalue())
-        return f"s3://{self._bucket}/{key}"
+        self._s3.put_object(Bucket=self.bucket, Key=key, Body=packed.getvalue())
+        return f"s3://{self.bucket}/{key}"
 
     def ask(self, component: str, prompt: str, *, tokens: int = 60) -> str:
         """Return what a component answers to OpenAI's completions body, which every container takes."""

@@ -60,11 +60,14 @@ class Endpoint:
 
     role:
         The ARN of its execution role, to be given access to the archives of local adapters.
+    archives:
+        A bucket with archives, beside the one of all tests.
     """
 
     name: str
     base: str
     role: str | None = None
+    archives: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,9 +265,13 @@ class FleetStack:
         """Add what else is in the stack."""
 
     def _endpoint(self, stack: cdk.Stack) -> IMultiAdapterEndpoint:
-        archives = ArtifactSource(
-            bucket=s3.Bucket.from_bucket_name(stack, "Archives", self.archives.bucket), prefix="adapters/"
-        )
+        buckets = {"Archives": self.archives.bucket}
+        if self.endpoint is not None and self.endpoint.archives is not None:
+            buckets["Others"] = self.endpoint.archives
+        archives = [
+            ArtifactSource(bucket=s3.Bucket.from_bucket_name(stack, id, name), prefix="adapters/")
+            for id, name in buckets.items()
+        ]
         if self.endpoint is not None:
             role = self.endpoint.role
             return MultiAdapterEndpoint.from_endpoint_attributes(
@@ -274,7 +281,7 @@ class FleetStack:
                 base_component_name=self.endpoint.base,
                 component_prefix=self.prefix,
                 lora=self.lora,
-                artifact_sources=[archives],
+                artifact_sources=archives,
                 role=None if role is None else iam.Role.from_role_arn(stack, "Role", role),
             )
         endpoint = MultiAdapterEndpoint(
@@ -287,7 +294,7 @@ class FleetStack:
             copy_count=self.copies,
             compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(1024)),
             component_prefix=self.prefix,
-            artifact_sources=[archives],
+            artifact_sources=archives,
         )
         cdk.CfnOutput(stack, "EndpointName", value=endpoint.endpoint_name)
         cdk.CfnOutput(stack, "BaseComponentName", value=endpoint.base_component_name)

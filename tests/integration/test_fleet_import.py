@@ -69,7 +69,8 @@ def imported(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with ByHand(cloud) as by_hand:
         made_by_hand(cloud, by_hand)
         created = creation_times(cloud, by_hand.endpoint)
-        stack = FleetStack(cloud, folder, endpoint=Endpoint(name=by_hand.endpoint, base=by_hand.base))
+        endpoint = Endpoint(name=by_hand.endpoint, base=by_hand.base, archives=by_hand.bucket)
+        stack = FleetStack(cloud, folder, endpoint=endpoint)
         cloud.admin.reset_calls()
         empty = stack.create({"Tenants": Fleet()})
         assert empty.status == "CREATE_COMPLETE", empty.reason
@@ -108,10 +109,10 @@ def test_component_of_a_stack_is_left_out_and_stays_its_stack_s(
     imported: Imported, cloud: LocalCloud
 ) -> None:
     stacks, endpoint = client(cloud, "cloudformation"), imported.by_hand.endpoint
-    native = f"{endpoint}-native"
+    native, uri = f"{endpoint}-native", imported.stack.archives.uri("summary-v2")
     specification = {
         "BaseInferenceComponentName": imported.by_hand.base,
-        "Container": {"ArtifactUrl": imported.stack.archives.uri("summary-v2")},
+        "Container": {"ArtifactUrl": uri},
     }
     properties = {
         "InferenceComponentName": native,
@@ -133,7 +134,6 @@ def test_component_of_a_stack_is_left_out_and_stays_its_stack_s(
     assert f"adapters: {native}: it belongs to stack 'Native' and is left out" in done.stderr
     assert native not in done.stdout
     named = {**imported.manifest, "adapters": [*imported.manifest["adapters"]]}
-    uri = imported.stack.archives.uri("summary-v2")
     named["adapters"].append({"name": "native", "artifact": uri, "component": native})
     changed = imported.stack.update({"Tenants": Fleet(document=json.dumps(named))})
     assert "belongs to stack 'Native'" in changed.reason
