@@ -269,8 +269,8 @@ class FleetStack:
         if self.endpoint is not None and self.endpoint.archives is not None:
             buckets["Others"] = self.endpoint.archives
         archives = [
-            ArtifactSource(bucket=s3.Bucket.from_bucket_name(stack, id, name), prefix="adapters/")
-            for id, name in buckets.items()
+            ArtifactSource(bucket=s3.Bucket.from_bucket_name(stack, called, name), prefix="adapters/")
+            for called, name in buckets.items()
         ]
         if self.endpoint is not None:
             role = self.endpoint.role
