@@ -245,6 +245,7 @@ def test_monitoring_without_usage_has_no_function(make: MakeWatched, resources: 
     ("settings", "message"),
     [
         ({"every": cdk.Duration.seconds(30)}, "'every' should be at least a minute"),
+        ({"every": cdk.Duration.hours(4)}, "'every' should be at most 3 hours, got 4 hours"),
         ({"max_use": 0.0}, "'max_use' should be above 0 and at most 1, got 0.0"),
         ({"token_text": "x"}, "'token_text' should be given with 'token_pattern' only"),
         ({"token_pattern": "("}, "'token_pattern' should be a regular expression, got '('"),
