@@ -139,6 +139,39 @@ class TestDeployment:
         assert requests(world) == 1
 
 
+class TestLastCopy:
+    """The last copy ends after a pass has seen it, and before the pass asks."""
+
+    @pytest.mark.parametrize("settings", [STRICT, REPORTS], ids=["repair", "report"])
+    def test_nobody_fails(self, settings: FleetSettings) -> None:
+        world = self._ended(settings)
+        assert world.newest().failed == 0
+        assert world.log.metrics[-1]["asleep"] == 2
+
+    def test_adapters_are_asked_as_soon_as_there_is_a_copy(self) -> None:
+        world = self._ended(STRICT)
+        world.service.around, world.service.copies = lambda _operation, _when: None, 1
+        # The lease of the execution that sleeps is free.
+        world.start_machine("scaling")
+        world.step()
+        assert world.newest().in_service == 2
+
+    def _ended(self, settings: FleetSettings) -> World:
+        world = in_service(adapter("a", smoke=SMOKE), adapter("b"), settings=settings)
+        world.service.copies = 0
+        drift(world)
+        world.service.copies = 1
+
+        def end(operation: str, _when: str) -> None:
+            if operation.startswith("InvokeEndpoint"):
+                world.service.copies = 0
+
+        world.service.around = end
+        world.start_machine("drift")
+        world.step()
+        return world
+
+
 class TestWake:
     def test_every_adapter_is_asked_again(self) -> None:
         world = in_service(adapter("a", smoke=SMOKE, probed=True), adapter("b", probed=True), adapter("c"))
