@@ -16,6 +16,8 @@ from multi_adapter_inference import (
     AdapterManifest,
     ArtifactSource,
     IMultiAdapterEndpoint,
+    InstancePool,
+    InstanceType,
     PriceList,
     UsageMetrics,
 )
@@ -223,6 +225,21 @@ def test_list_without_a_price_of_the_endpoint_s_instances_is_an_error(make: Make
         make().monitor(usage=UsageMetrics(prices=prices))
 
 
+def test_list_of_prices_for_pools_of_several_types_is_an_error(
+    stack: cdk.Stack, bucket: s3.IBucket, make_endpoint: MakeEndpoint, write_manifest: WriteManifest
+) -> None:
+    endpoint = make_endpoint(
+        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+        instance_pools=[InstancePool(instance_type=InstanceType.ML_G6_12XLARGE)],
+    )
+    manifest = AdapterManifest.from_file(write_manifest({"name": "acme"}))
+    fleet = AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest)
+    hourly = {"ml.g5.12xlarge": 1.0, "ml.g6.12xlarge": 1.0}
+    prices = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly=hourly)
+    with pytest.raises(ValueError, match="the list of prices has none of"):
+        fleet.monitor(usage=UsageMetrics(prices=prices))
+
+
 def test_daily_table_has_a_row_for_each_tag_and_for_adapters(stack: cdk.Stack, make: MakeWatched) -> None:
     make().monitor(usage=UsageMetrics(by=["tenant", "team"], per_adapter=True))
     titles = [widget["properties"]["title"] for widget in body(stack)["widgets"]]
@@ -251,7 +268,7 @@ def test_monitoring_without_usage_has_no_function(make: MakeWatched, resources: 
         ({"token_pattern": "("}, "'token_pattern' should be a regular expression, got '('"),
         ({"by": ["Fleet"]}, "'by' should be keys of tags"),
     ],
-    ids=["every", "max_use", "token_text", "token_pattern", "by"],
+    ids=["short", "long", "max_use", "token_text", "token_pattern", "by"],
 )
 def test_wrong_usage_setting_is_an_error(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
