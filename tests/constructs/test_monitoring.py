@@ -214,6 +214,14 @@ def test_function_counts_by_the_tags_that_are_given(make: MakeWatched, resources
     settings = json.loads(function["Environment"]["Variables"]["USAGE"])
     assert (settings["by"], settings["per_adapter"]) == (["tenant"], True)
     assert settings["prices"] == {"date": "2026-11-01", "currency": "EUR", "hourly": {"ml.g5.12xlarge": 1.0}}
+    (writes,) = [
+        statement
+        for role in resources("AWS::IAM::Role")
+        for policy in role["Properties"].get("Policies", [])
+        for statement in policy["PolicyDocument"]["Statement"]
+        if policy["PolicyName"] == "Usage" and statement["Action"] == "dynamodb:UpdateItem"
+    ]
+    assert writes["Condition"]["ForAllValues:StringEquals"] == {"dynamodb:LeadingKeys": ["usage"]}
     assert "rate(5 minutes)" in {
         rule["Properties"].get("ScheduleExpression") for rule in resources("AWS::Events::Rule")
     }

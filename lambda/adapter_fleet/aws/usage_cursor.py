@@ -3,13 +3,14 @@
 import uuid
 
 from adapter_fleet.aws.dynamodb_table import DynamoDbTable, key
+from adapter_fleet.common.naming import USAGE_PARTITION
 
 
 class UsageCursor:
     """`UsageCursor` of `usage.usage_counter` on DynamoDB, for one of the things that are counted."""
 
     def __init__(self, table: DynamoDbTable, of: str) -> None:
-        self._table, self._key = table, key("usage", of)
+        self._table, self._key = table, key(USAGE_PARTITION, of)
 
     def read(self) -> float | None:
         """Return the time; None before the first run."""
