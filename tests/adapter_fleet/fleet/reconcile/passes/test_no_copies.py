@@ -10,6 +10,7 @@ from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.probe_check import requests_for
 from adapter_fleet.fleet.state.records import FleetRecord, Recheck
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
@@ -487,3 +488,16 @@ class TestChangeByHandAtAScalingAlarm:
         self.scaled(world)
         assert world.record("a").drifted is None
         assert world.newest().in_service == 4
+
+    def test_rollback_is_carried_out_though_an_alarm_takes_over_from_its_passes(self) -> None:
+        world = self.fleet(None)
+        world.deploy(adapter("a", 2), *map(adapter, ("b", "c", "d")))
+        world.settle()
+        world.service.edit("p-a", "s3://bucket/hotfix.tar.gz")
+        self.scaled(world)
+        assert world.service.serving()["p-a"] == "s3://bucket/hotfix.tar.gz"
+        world.order(OrderKind.PIN, "a", artifact=artifact("a", 1), replaces=artifact("a", 2))
+        world.start_machine("scaling")
+        world.run_pass(world.executions[-1])
+        world.settle()
+        assert world.service.serving()["p-a"] == artifact("a", 1).uri
