@@ -12,6 +12,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 
 from adapter_fleet.common.naming import ORDERS_PARTITION
+from multi_adapter_inference._internal.statement import in_partition
 from multi_adapter_inference.artifact_source import ArtifactSource
 
 INVOKE_ACTIONS = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")
@@ -77,10 +78,7 @@ class OperatedFleet:
                 ["dynamodb:PutItem"],
                 self.registry.table_arn,
                 # Only orders: the fleet's functions write the state of adapters and generations.
-                conditions={
-                    "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [ORDERS_PARTITION]},
-                    "Null": {"dynamodb:LeadingKeys": "false"},
-                },
+                conditions=in_partition(ORDERS_PARTITION),
             )
         )
         granted = granted.combine(_grant(grantee, ["states:StartExecution"], state_machine.state_machine_arn))

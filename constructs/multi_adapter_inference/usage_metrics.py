@@ -11,7 +11,7 @@ from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.price_list import PriceList
 from adapter_fleet.usage.usage_table import ANSWERED, TokenPattern
-from adapter_fleet.usage.working_set import NEAR
+from adapter_fleet.usage.working_set import NEAR, SHORT_SECONDS
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.durations import check_minutes
 
@@ -30,7 +30,7 @@ class UsageMetrics:
     per_adapter:
         Whether each adapter has metrics of its own. Default: False.
     every:
-        How often the function runs, in whole minutes. Default: 15 minutes.
+        How often the function runs, in whole minutes, at most 3 hours. Default: 15 minutes.
     max_use:
         From which share of `max_loras` and of `max_cpu_loras` an alarm rings. Default: 0.8.
     token_pattern:
@@ -57,6 +57,9 @@ class UsageMetrics:
 
     def __post_init__(self) -> None:
         check_minutes("every", self.every)
+        # The function compares the adapters of the last three hours with the room for them.
+        if not self.every.is_unresolved() and self.every.to_seconds() > SHORT_SECONDS:
+            raise ValueError(f"'every' should be at most 3 hours, got {self.every.to_human_string()}")
         if not 0 < self.max_use <= 1:
             raise ValueError(f"'max_use' should be above 0 and at most 1, got {self.max_use}")
         if self.token_pattern is None and self.token_text:

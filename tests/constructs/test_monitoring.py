@@ -16,6 +16,8 @@ from multi_adapter_inference import (
     AdapterManifest,
     ArtifactSource,
     IMultiAdapterEndpoint,
+    InstancePool,
+    InstanceType,
     PriceList,
     UsageMetrics,
 )
@@ -212,6 +214,14 @@ def test_function_counts_by_the_tags_that_are_given(make: MakeWatched, resources
     settings = json.loads(function["Environment"]["Variables"]["USAGE"])
     assert (settings["by"], settings["per_adapter"]) == (["tenant"], True)
     assert settings["prices"] == {"date": "2026-11-01", "currency": "EUR", "hourly": {"ml.g5.12xlarge": 1.0}}
+    (writes,) = [
+        statement
+        for role in resources("AWS::IAM::Role")
+        for policy in role["Properties"].get("Policies", [])
+        for statement in policy["PolicyDocument"]["Statement"]
+        if policy["PolicyName"] == "Usage" and statement["Action"] == "dynamodb:UpdateItem"
+    ]
+    assert writes["Condition"]["ForAllValues:StringEquals"] == {"dynamodb:LeadingKeys": ["usage"]}
     assert "rate(5 minutes)" in {
         rule["Properties"].get("ScheduleExpression") for rule in resources("AWS::Events::Rule")
     }
@@ -221,6 +231,21 @@ def test_list_without_a_price_of_the_endpoint_s_instances_is_an_error(make: Make
     prices = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.p5.48xlarge": 1.0})
     with pytest.raises(ValueError, match=r"'Stack/Fleet': the list of prices has none of 'ml\.g5\.12xlarge'"):
         make().monitor(usage=UsageMetrics(prices=prices))
+
+
+def test_list_of_prices_for_pools_of_several_types_is_an_error(
+    stack: cdk.Stack, bucket: s3.IBucket, make_endpoint: MakeEndpoint, write_manifest: WriteManifest
+) -> None:
+    endpoint = make_endpoint(
+        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+        instance_pools=[InstancePool(instance_type=InstanceType.ML_G6_12XLARGE)],
+    )
+    manifest = AdapterManifest.from_file(write_manifest({"name": "acme"}))
+    fleet = AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest)
+    hourly = {"ml.g5.12xlarge": 1.0, "ml.g6.12xlarge": 1.0}
+    prices = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly=hourly)
+    with pytest.raises(ValueError, match="the list of prices has none of"):
+        fleet.monitor(usage=UsageMetrics(prices=prices))
 
 
 def test_daily_table_has_a_row_for_each_tag_and_for_adapters(stack: cdk.Stack, make: MakeWatched) -> None:
@@ -245,12 +270,13 @@ def test_monitoring_without_usage_has_no_function(make: MakeWatched, resources: 
     ("settings", "message"),
     [
         ({"every": cdk.Duration.seconds(30)}, "'every' should be at least a minute"),
+        ({"every": cdk.Duration.hours(4)}, "'every' should be at most 3 hours, got 4 hours"),
         ({"max_use": 0.0}, "'max_use' should be above 0 and at most 1, got 0.0"),
         ({"token_text": "x"}, "'token_text' should be given with 'token_pattern' only"),
         ({"token_pattern": "("}, "'token_pattern' should be a regular expression, got '('"),
         ({"by": ["Fleet"]}, "'by' should be keys of tags"),
     ],
-    ids=["every", "max_use", "token_text", "token_pattern", "by"],
+    ids=["short", "long", "max_use", "token_text", "token_pattern", "by"],
 )
 def test_wrong_usage_setting_is_an_error(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):

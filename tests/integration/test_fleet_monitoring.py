@@ -280,11 +280,11 @@ def queries(widget: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def without_data(cloud: LocalCloud, widget: Mapping[str, Any]) -> set[str]:
-    """Return the metrics and expressions of a widget that have no value."""
+    """Return the metrics and expressions of a widget that have no value, today's last hour included."""
     now, missing = time.time(), set()
     for query in queries(widget):
         results = client(cloud, "cloudwatch").get_metric_data(
-            StartTime=now - 86400, EndTime=now + 60, MetricDataQueries=[query]
+            StartTime=now - 86400, EndTime=now + 86400, MetricDataQueries=[query]
         )["MetricDataResults"]
         if not any(result["Values"] for result in results):
             missing.add(query.get("Expression") or query["MetricStat"]["Metric"]["MetricName"])

@@ -26,8 +26,8 @@ from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.text import few, folded, one_line, print_note, timestamp
 
 _READ_EVERY_SECONDS = 2.0
-_PLATFORM = re.compile(r"(START|END|REPORT) RequestId: |INIT_START ")
-"""What Lambda itself writes around the lines of a function."""
+_PLATFORM = re.compile(r'(START|END|REPORT) RequestId: |INIT_START |\{"_aws":')
+"""What Lambda itself writes around the lines of a function, and the metrics among them."""
 _SOURCE_WIDTH = 7
 _COLOURS = {"adapter": "green", "base": "blue", "fleet": "yellow"}
 # Fields that Powertools adds to each line. None of them is about an adapter.
@@ -81,7 +81,7 @@ def logs(
 
     These are the lines of the adapter's own log group, and those of the base model and of the fleet's
     functions that name its component: an adapter runs in its base's container, which logs for all of them.
-    What Lambda writes around each call is left out.
+    What Lambda writes around each call is left out, and so are metrics.
 
     Ends with 4 if none of the log groups is there.
     """

@@ -23,6 +23,14 @@ def allow(actions: Sequence[str], *resources: str, conditions: Mapping[str, Any]
     return Statement(actions=actions, resources=resources, conditions=conditions)
 
 
+def in_partition(name: str) -> dict[str, Any]:
+    """Return the conditions under which an action on a table is allowed on items of one partition only."""
+    return {
+        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [name]},
+        "Null": {"dynamodb:LeadingKeys": "false"},
+    }
+
+
 def policy_statement(statement: Statement) -> iam.PolicyStatement:
     """Return a statement as the CDK has it, for a policy that gets more of them later."""
     return iam.PolicyStatement(

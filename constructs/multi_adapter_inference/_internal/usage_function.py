@@ -9,12 +9,12 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
-from adapter_fleet.common.naming import component_log_group
+from adapter_fleet.common.naming import USAGE_PARTITION, component_log_group
 from adapter_fleet.usage.counting_settings import CountingSettings
 from multi_adapter_inference._internal.fleet_functions import METRICS_NAMESPACE, ControlPlane
 from multi_adapter_inference._internal.functions import Functions
 from multi_adapter_inference._internal.stack_location import stack_of
-from multi_adapter_inference._internal.statement import allow
+from multi_adapter_inference._internal.statement import allow, in_partition
 
 _SECONDS = 15 * 60
 # The requests of a thousand adapters in each minute of some hours.
@@ -60,7 +60,13 @@ def count_usage(
         "count_usage",
         "Counts what the adapters are used for",
         statements=[
-            allow(["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"], control.registry.table_arn),
+            allow(["dynamodb:GetItem", "dynamodb:Query"], control.registry.table_arn),
+            # The rest of the table decides what the fleet does.
+            allow(
+                ["dynamodb:UpdateItem"],
+                control.registry.table_arn,
+                conditions=in_partition(USAGE_PARTITION),
+            ),
             allow(["cloudwatch:GetMetricData"], "*"),
             allow(["logs:FilterLogEvents"], logs_arn),
             *(

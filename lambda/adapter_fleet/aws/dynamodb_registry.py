@@ -13,7 +13,7 @@ The attribute of the table's time to live is `expires`.
 | `orders` | component and kind | one order (JSON) |
 | `history#<component>` | time | one event (JSON), for 400 days |
 | `archives` | SHA-256 of the URI | the reading of one archive (JSON), for 400 days |
-| `usage` | `counted` | up to when the use of the adapters is counted; `usage_cursor.py` writes it |
+| `usage` | `counted`, `costs` | up to when use and costs are counted; `usage_cursor.py` writes it |
 
 Every write under a lease is a transaction that checks the lease's item. So a pass whose lease is lost changes
 nothing, however late its request arrives.

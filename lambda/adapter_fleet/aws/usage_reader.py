@@ -16,6 +16,7 @@ from adapter_fleet.usage.usage_table import DAY, HOUR, CountedTokens, Table, Tok
 if TYPE_CHECKING:
     from types_boto3_sagemaker import SageMakerClient
 
+_NUMBERS = ("prompt", "completion")
 _DEFAULT_FREQUENCY = 60.0
 """How often an instance sends metrics, in seconds, if the endpoint's configuration does not say it."""
 
@@ -55,12 +56,12 @@ class UsageReader:
     def tokens(self, base: str, start: float, end: float, tokens: TokenPattern) -> Iterator[CountedTokens]:
         """Yield the tokens that the base's containers tell; those of the base itself are under its name."""
         for at, line in self._lines(component_log_group(base), tokens.text, start, end):
-            if (told := tokens.pattern.search(line)) is not None:
+            told = tokens.pattern.search(line)
+            # Somebody's pattern may find words where numbers should be, or nothing.
+            if told is not None and all((told[group] or "").isdecimal() for group in _NUMBERS):
+                prompt, completion = (int(told[group]) for group in _NUMBERS)
                 yield CountedTokens(
-                    at=at,
-                    component=told["adapter"] or base,
-                    prompt=int(told["prompt"]),
-                    completion=int(told["completion"]),
+                    at=at, component=told["adapter"] or base, prompt=prompt, completion=completion
                 )
 
     def _lines(self, group: str, text: str, start: float, end: float) -> Iterator[tuple[float, str]]:

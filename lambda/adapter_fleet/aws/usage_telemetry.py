@@ -14,6 +14,9 @@ _UNITS = {
     "EndpointCost": "None",
 }
 
+_MOST_CHARACTERS = 1024
+"""The longest value of a dimension. A character beyond ASCII takes up to ten."""
+
 
 class UsageTelemetry:
     """Writes lines to the standard output, which Lambda sends to CloudWatch."""
@@ -30,7 +33,7 @@ class UsageTelemetry:
         }
         line = {
             "_aws": {"Timestamp": round(sample.at * 1000), "CloudWatchMetrics": [directive]},
-            # CloudWatch takes values of dimensions in ASCII only.
+            # CloudWatch takes values of dimensions in ASCII only, and none of spaces alone.
             **{name: _ascii(value) for name, value in sample.dimensions.items()},
             **sample.values,
         }
@@ -38,4 +41,5 @@ class UsageTelemetry:
 
 
 def _ascii(text: str) -> str:
-    return text.encode("ascii", "backslashreplace").decode() or "-"
+    found = text.encode("ascii", "backslashreplace").decode()[:_MOST_CHARACTERS]
+    return found if found.strip() else "-"

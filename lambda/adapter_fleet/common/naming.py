@@ -13,6 +13,8 @@ _STACK_NAME = f"{_OF_STACKS}stack-name"
 
 ORDERS_PARTITION = "orders"
 """The partition of a fleet's registry with the orders of people. Operators need to write no other."""
+USAGE_PARTITION = "usage"
+"""The partition with up to when use is counted. The function that counts it needs to write no other."""
 
 # InferenceComponentName in the botocore service model of SageMaker. `$` would also match before a newline.
 _COMPONENT_NAME = re.compile(r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")

@@ -31,6 +31,7 @@ def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
     log = Logger(service="adapter-usage")
     dynamodb, table = boto3.client("dynamodb", config=_CONFIG), os.environ["REGISTRY_TABLE"]
     registry = DynamoDbRegistry(table, dynamodb)
+    items = DynamoDbTable(table, dynamodb, sleep=time.sleep)
     fleet = registry.fleet()
     newest = None if fleet is None else registry.generation(fleet.generation)
     if newest is None:
@@ -43,7 +44,8 @@ def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
             boto3.client("logs", config=_CONFIG),
             boto3.client("sagemaker", config=_CONFIG),
         ),
-        cursor=UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep)),
+        cursor=UsageCursor(items, "counted"),
+        days=UsageCursor(items, "costs"),
         sink=UsageTelemetry(os.environ["METRICS_NAMESPACE"]),
         clock=WallClock(),
         settings=CountingSettings.from_document(json.loads(os.environ["USAGE"])),

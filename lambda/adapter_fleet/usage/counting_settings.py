@@ -1,5 +1,6 @@
 """The settings of the function that counts the use of a fleet's adapters."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ _NO_TAGS = frozenset(
         "MaxLorasUse",
         "PromptTokens",
         "Requests",
+        "_aws",
     }
 )
 """Names of dimensions and metrics. A line in the embedded metric format has each name once."""
@@ -58,11 +60,14 @@ class CountingSettings:
         if len(self.by) > _MOST_TAGS:
             raise ValueError(f"'by' should be at most {_MOST_TAGS} keys of tags, got {len(self.by)}")
         for key in self.by:
-            if not key or not key.isascii() or key in _NO_TAGS:
+            # CloudWatch takes no other names of dimensions.
+            if not key.strip() or not key.isascii() or key.startswith(":") or key in _NO_TAGS:
                 raise ValueError(
                     f"'by' should be keys of tags, in ASCII and none of {', '.join(sorted(_NO_TAGS))}, got"
                     f" {key!r}"
                 )
+        if twice := [key for key, count in Counter(self.by).items() if count > 1]:
+            raise ValueError(f"'by' should have each key once, got {twice[0]!r} twice")
 
     def document(self) -> dict[str, Any]:
         """Return what `from_document` takes, as JSON has it."""

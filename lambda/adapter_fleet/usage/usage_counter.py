@@ -1,7 +1,8 @@
 """Counts the use of a fleet's adapters up to a time, and publishes it as metrics.
 
 Each run goes on where the last one ended. The end is stored before anything is published, so a run that
-EventBridge delivers twice counts once.
+EventBridge delivers twice counts once. Costs have an end of their own: a day whose costs cannot be read stops
+no counting, and the next run tries it again.
 """
 
 from collections import Counter, defaultdict
@@ -67,7 +68,7 @@ class UsageSource(Protocol):
 
 
 class UsageCursor(Protocol):
-    """Stores up to when the use is counted; `aws.usage_cursor` implements it."""
+    """Stores up to when something is counted; `aws.usage_cursor` implements it."""
 
     def read(self) -> float | None:
         """Return the time; None before the first run."""
@@ -84,7 +85,11 @@ class UsageSink(Protocol):
 
 
 class UsageCounter:
-    """Counts the use of one fleet's adapters."""
+    """Counts the use of one fleet's adapters.
+
+    cursor, days:
+        Up to when requests and tokens are counted, and up to which midnight costs are.
+    """
 
     def __init__(
         self,
@@ -92,13 +97,14 @@ class UsageCounter:
         uid: str,
         source: UsageSource,
         cursor: UsageCursor,
+        days: UsageCursor,
         sink: UsageSink,
         clock: Clock,
         settings: CountingSettings,
     ) -> None:
         self._uid = uid
         self._source, self._cursor, self._sink, self._clock = source, cursor, sink, clock
-        self._settings = settings
+        self._days, self._settings = days, settings
 
     def run(self, members: FleetMembers, at: float) -> float | None:
         """Count what was used up to some minutes before a time; return the end of what is counted.
@@ -106,6 +112,12 @@ class UsageCounter:
         None if there is nothing to count yet, or another run has counted it.
         """
         end = (at - LATE_SECONDS) // _PERIOD * _PERIOD
+        counted = self._count(members, end)
+        if self._settings.prices is not None:
+            self._count_costs(members, self._settings.prices, end // DAY * DAY)
+        return counted
+
+    def _count(self, members: FleetMembers, end: float) -> float | None:
         before = self._cursor.read()
         begin = max(end - SHORT_SECONDS if before is None else before, end - _MOST_SECONDS)
         if end <= begin:
@@ -114,7 +126,6 @@ class UsageCounter:
         requests = list(self._source.requests(members.names, min(begin, recent), end, period=_PERIOD))
         samples = [
             *self._used(members, [one for one in requests if one[1] >= begin], begin, end),
-            *self._costs(members, begin, end),
             self._room(members, [one for one in requests if one[1] >= recent]),
         ]
         if not self._cursor.advance(before, end):
@@ -143,24 +154,31 @@ class UsageCounter:
                     }
                 yield Sample(at=max(hour, begin), dimensions=dimensions, values=values)
 
-    def _costs(self, members: FleetMembers, begin: float, end: float) -> Iterator[Sample]:
-        """Yield the costs of each day that has ended, shared out by the use of the whole day."""
-        prices, target = self._settings.prices, members.target
-        midnight = (begin // DAY + 1) * DAY
-        while prices is not None and midnight <= end:
-            start = midnight - DAY
-            table = self._source.table(
-                {*members.names, target.base}, target.base, start, midnight, self._settings.tokens
-            )
-            costs = self._source.costs(target.endpoint, prices, start, midnight)
-            share_cost(table, costs)
-            yield Sample(
-                at=start, dimensions={FLEET: self._uid}, values={"EndpointCost": sum(costs.values())}
-            )
-            for used in table.values():
-                for dimensions, usage in self._grouped(members, used):
-                    yield Sample(at=start, dimensions=dimensions, values={"Cost": usage.cost or 0.0})
-            midnight += DAY
+    def _count_costs(self, members: FleetMembers, prices: PriceList, midnight: float) -> None:
+        """Publish the costs of the day that ended at a midnight, unless a run has. The first run does not."""
+        before = self._days.read()
+        if before is None:
+            self._days.advance(None, midnight)
+        elif before < midnight:
+            samples = list(self._costs(members, prices, midnight))
+            if self._days.advance(before, midnight):
+                for sample in samples:
+                    self._sink.publish(sample)
+
+    def _costs(self, members: FleetMembers, prices: PriceList, midnight: float) -> Iterator[Sample]:
+        """Yield the costs of a day, shared out by the use of the whole day."""
+        target, start = members.target, midnight - DAY
+        table = self._source.table(
+            {*members.names, target.base}, target.base, start, midnight, self._settings.tokens
+        )
+        costs = self._source.costs(target.endpoint, prices, start, midnight)
+        share_cost(table, costs)
+        # CloudWatch shows values that are a day old two days later, and those of some hours much sooner.
+        at = midnight - HOUR
+        yield Sample(at=at, dimensions={FLEET: self._uid}, values={"EndpointCost": sum(costs.values())})
+        for used in table.values():
+            for dimensions, usage in self._grouped(members, used):
+                yield Sample(at=at, dimensions=dimensions, values={"Cost": usage.cost or 0.0})
 
     def _grouped(
         self, members: FleetMembers, used: Mapping[str, Usage]

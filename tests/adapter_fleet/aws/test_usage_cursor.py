@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from adapter_fleet.aws.dynamodb_table import DynamoDbTable
 from adapter_fleet.aws.usage_cursor import UsageCursor
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def test_one_of_two_runs_counts_a_time(dynamodb: DynamoDBClient, table: str) -> None:
-    cursor = UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep))
+    cursor = UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep), "counted")
     assert cursor.read() is None
     assert cursor.advance(None, 60.0)
     assert not cursor.advance(None, 60.0)
@@ -19,3 +21,19 @@ def test_one_of_two_runs_counts_a_time(dynamodb: DynamoDBClient, table: str) -> 
     assert cursor.advance(60.0, 120.0)
     assert not cursor.advance(60.0, 180.0)
     assert cursor.read() == 120.0
+
+
+def test_write_that_is_sent_again_as_its_answer_was_lost_counts(
+    dynamodb: DynamoDBClient, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = dynamodb.update_item
+
+    def twice(**request: Any) -> Any:
+        send(**request)
+        return send(**request)
+
+    monkeypatch.setattr(dynamodb, "update_item", twice)
+    cursor = UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep), "counted")
+    assert cursor.advance(None, 60.0)
+    assert cursor.advance(60.0, 120.0)
+    assert not cursor.advance(60.0, 180.0)

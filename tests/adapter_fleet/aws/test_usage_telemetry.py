@@ -28,3 +28,11 @@ def test_line_is_in_the_embedded_metric_format(capsys: pytest.CaptureFixture[str
         "Requests": 3,
         "Cost": 0.5,
     }
+
+
+@pytest.mark.parametrize(("tag", "value"), [(" ", "-"), ("", "-"), ("界" * 256, ("\\u754c" * 171)[:1024])])
+def test_values_of_dimensions_are_such_as_cloudwatch_takes(
+    capsys: pytest.CaptureFixture[str], tag: str, value: str
+) -> None:
+    UsageTelemetry("Space").publish(Sample(at=0.0, dimensions={"tenant": tag}, values={"Requests": 1}))
+    assert json.loads(capsys.readouterr().out)["tenant"] == value

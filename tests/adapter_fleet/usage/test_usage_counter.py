@@ -27,7 +27,7 @@ class FakeSource:
     def __init__(self) -> None:
         self.asked: list[tuple[str, float, float]] = []
         self.told: list[CountedTokens] = []
-        self.cost = 24.0
+        self.cost: float | None = 24.0
 
     def requests(
         self, components: Iterable[str], start: float, end: float, *, period: int
@@ -52,6 +52,8 @@ class FakeSource:
 
     def costs(self, endpoint: str, prices: PriceList, start: float, end: float) -> dict[str, float]:
         del endpoint, prices, end
+        if self.cost is None:
+            raise ConnectionError("no answer")
         return {day_of(start): self.cost}
 
 
@@ -74,7 +76,8 @@ class Counting:
     """A counter with everything around it."""
 
     def __init__(self, members: FleetMembers, **settings: Any) -> None:
-        self.source, self.cursor, self.samples = FakeSource(), FakeCursor(), list[Sample]()
+        self.source, self.samples = FakeSource(), list[Sample]()
+        self.cursor, self.days = FakeCursor(), FakeCursor()
         self.members, self.settings = members, settings
         self.clock = FakeClock()
 
@@ -87,6 +90,7 @@ class Counting:
             uid="fleet-1",
             source=self.source,
             cursor=self.cursor,
+            days=self.days,
             sink=self,
             clock=self.clock,
             settings=CountingSettings(**self.settings),
@@ -204,9 +208,32 @@ def test_cost_of_a_day_is_shared_out_when_it_is_over(counting: Counting) -> None
     counting.run(midnight + LATE_SECONDS)
     assert counting.sums("EndpointCost") == {(): 24}
     assert counting.sums("Cost") == {(): 12, ("tenant=A",): 8, ("tenant=B",): 4}
-    assert {sample.at for sample in counting.samples if "Cost" in sample.values} == {midnight - DAY}
+    # A value of the day's first hour would be a day old, and show two days later.
+    assert {sample.at for sample in counting.samples if "Cost" in sample.values} == {midnight - HOUR}
     counting.run(midnight + LATE_SECONDS + 15 * MINUTE)
     assert counting.sums("Cost") == {}
+
+
+def test_day_whose_costs_cannot_be_read_stops_no_counting_and_comes_later(counting: Counting) -> None:
+    counting.settings["prices"] = PRICES
+    counting.run(AFTERWARDS)
+    midnight, counting.source.cost = NOON + DAY / 2, None
+    counting.source.asked.append(("p-acme", midnight - MINUTE, 7.0))
+    with pytest.raises(ConnectionError):
+        counting.run(midnight + LATE_SECONDS)
+    assert counting.sums("Requests")[()] == 7
+    counting.source.cost = 24.0
+    counting.run(midnight + LATE_SECONDS + 15 * MINUTE)
+    assert counting.sums("Requests") == {}
+    assert counting.sums("EndpointCost") == {(): 24}
+
+
+def test_run_whose_costs_another_one_has_counted_publishes_none(counting: Counting) -> None:
+    counting.settings["prices"] = PRICES
+    counting.run(AFTERWARDS)
+    counting.days.overtaken = True
+    counting.run(NOON + DAY / 2 + LATE_SECONDS)
+    assert counting.sums("EndpointCost") == {}
 
 
 def test_adapters_that_are_asked_at_a_time_are_compared_with_the_room(counting: Counting) -> None:
@@ -256,6 +283,10 @@ def test_deleted_fleet_has_no_declared_adapters() -> None:
         ({"by": ("Cost",)}, "'by' should be keys of tags"),
         ({"by": ("",)}, "'by' should be keys of tags"),
         ({"by": ("größe",)}, "'by' should be keys of tags"),
+        ({"by": ("_aws",)}, "'by' should be keys of tags"),
+        ({"by": (":team",)}, "'by' should be keys of tags"),
+        ({"by": (" ",)}, "'by' should be keys of tags"),
+        ({"by": ("team", "team")}, "'by' should have each key once, got 'team' twice"),
         ({"by": tuple("abcdef")}, "'by' should be at most 5 keys of tags, got 6"),
     ],
 )

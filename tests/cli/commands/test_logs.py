@@ -207,6 +207,11 @@ def test_lines_of_lambda_itself_are_left_out(run: Run, stored: FakeLogs, world: 
     assert all("RequestId" not in text for _, text in lines(run("logs")))
 
 
+def test_metrics_are_left_out(run: Run, stored: FakeLogs, world: World) -> None:
+    stored.put(FUNCTIONS, world.clock.now() - 5, '{"_aws": {"CloudWatchMetrics": []}, "Failed": 0}')
+    assert all("CloudWatchMetrics" not in text for _, text in lines(run("logs")))
+
+
 def test_adapter_that_never_was_is_an_error(run: Run, stored: FakeLogs) -> None:
     result = run("logs", "acne")
     assert (result.exit_code, result.stdout) == (1, "")

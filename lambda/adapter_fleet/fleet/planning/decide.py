@@ -158,10 +158,13 @@ def decide(record: AdapterRecord, want: DesiredAdapter | None, context: PlanCont
 def _is_changed_by_hand(record: AdapterRecord, want: DesiredAdapter, decision: Decision) -> bool:
     """Return True if a write would take back what somebody did by hand.
 
-    It would not if the fleet's own artifact serves and is only sent again, or if an attempt is repeated.
+    It would not if the fleet's own artifact serves and is only sent again, or if an attempt is repeated. And
+    if it sends another version than the last good one, somebody ordered that since.
     """
     if decision.step is Step.RETAG:
         return record.failure is None
+    if decision.artifact is not None and not decision.artifact.same_as(record.last_good):
+        return False
     serving = record.serving
     own = serving is not None and (serving.same_as(want.artifact) or serving.same_as(record.last_good))
     return record.drifted is not None and not own

@@ -94,6 +94,13 @@ class BaseCheck:
         calm = session.clock.now() - session.fleet.copies_changed >= _CALM_SECONDS
         return _CALM_LOOK_SECONDS if scaling and not calm else None
 
+    def finds_copies(self) -> bool:
+        """Describe the base again; return False if it has no copy any more."""
+        observed = None if self._session.deleting else self._observation.describe_base()
+        if observed is not None:
+            self._note_copies(observed)
+        return self._session.fleet.base_copies > 0
+
     def run(self) -> None:
         """Describe the base, and mark the adapters that it may have lost.
 
@@ -172,7 +179,12 @@ class BaseCheck:
             if record.live is None and record.intent is None:
                 continue
             probed = None if record.probed is None else record.probed.begin_again()
-            self._records.put(replace(record, recheck=record.recheck or Recheck.ASK, probed=probed))
+            failure = record.failure
+            if failure is not None and failure.cause is Cause.CAPACITY:
+                failure = None  # there was no copy
+            self._records.put(
+                replace(record, recheck=record.recheck or Recheck.ASK, probed=probed, failure=failure)
+            )
         self._records.flush()
 
     def _recheck_all(self, recheck: Recheck) -> None:

@@ -10,6 +10,7 @@ from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.probe_check import requests_for
 from adapter_fleet.fleet.state.records import FleetRecord, Recheck
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
@@ -137,6 +138,39 @@ class TestDeployment:
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.newest().failed == 0
         assert requests(world) == 1
+
+
+class TestLastCopy:
+    """The last copy ends after a pass has seen it, and before the pass asks."""
+
+    @pytest.mark.parametrize("settings", [STRICT, REPORTS], ids=["repair", "report"])
+    def test_nobody_fails(self, settings: FleetSettings) -> None:
+        world = self._ended(settings)
+        assert world.newest().failed == 0
+        assert world.log.metrics[-1]["asleep"] == 2
+
+    def test_adapters_are_asked_as_soon_as_there_is_a_copy(self) -> None:
+        world = self._ended(STRICT)
+        world.service.around, world.service.copies = lambda _operation, _when: None, 1
+        # The lease of the execution that sleeps is free.
+        world.start_machine("scaling")
+        world.step()
+        assert world.newest().in_service == 2
+
+    def _ended(self, settings: FleetSettings) -> World:
+        world = in_service(adapter("a", smoke=SMOKE), adapter("b"), settings=settings)
+        world.service.copies = 0
+        drift(world)
+        world.service.copies = 1
+
+        def end(operation: str, _when: str) -> None:
+            if operation.startswith("InvokeEndpoint"):
+                world.service.copies = 0
+
+        world.service.around = end
+        world.start_machine("drift")
+        world.step()
+        return world
 
 
 class TestWake:
@@ -454,3 +488,16 @@ class TestChangeByHandAtAScalingAlarm:
         self.scaled(world)
         assert world.record("a").drifted is None
         assert world.newest().in_service == 4
+
+    def test_rollback_is_carried_out_though_an_alarm_takes_over_from_its_passes(self) -> None:
+        world = self.fleet(None)
+        world.deploy(adapter("a", 2), *map(adapter, ("b", "c", "d")))
+        world.settle()
+        world.service.edit("p-a", "s3://bucket/hotfix.tar.gz")
+        self.scaled(world)
+        assert world.service.serving()["p-a"] == "s3://bucket/hotfix.tar.gz"
+        world.order(OrderKind.PIN, "a", artifact=artifact("a", 1), replaces=artifact("a", 2))
+        world.start_machine("scaling")
+        world.run_pass(world.executions[-1])
+        world.settle()
+        assert world.service.serving()["p-a"] == artifact("a", 1).uri
