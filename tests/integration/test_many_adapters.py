@@ -91,6 +91,7 @@ def test_each_of_many_adapters_answers_as_itself_and_memory_follows_the_tiers(
         f"{prefix}_ENABLE_LORA": "true",
         f"{prefix}_MAX_LORAS": str(GPU_SLOTS),
         f"{prefix}_MAX_CPU_LORAS": str(CPU_SLOTS),
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true",  # LMI needs no such variable, and takes it
     }
     served = dict.fromkeys(made, 0)
     wrong: list[str] = []
