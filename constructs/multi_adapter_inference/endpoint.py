@@ -496,6 +496,8 @@ class MultiAdapterEndpoint(EndpointBase):
             )
         """
         with error_context(self):
+            if self._rolling_update is not None:
+                raise ValueError("'roll_updates' should be called once, got a second call")
             if max_server_errors is not None:
                 check_whole_number("max_server_errors", max_server_errors, at_least=0)
                 if wait.to_seconds() < _LEAST_WAIT.to_seconds():
@@ -504,8 +506,6 @@ class MultiAdapterEndpoint(EndpointBase):
                         f" minute, got {wait.to_human_string()}"
                     )
                 alarms = [self._server_errors(max_server_errors), *alarms]
-            if self._rolling_update is not None:
-                raise ValueError("'roll_updates' should be called once, got a second call")
             update = RollingUpdate(
                 batch_size=batch_size,
                 wait=wait,
