@@ -66,6 +66,10 @@ VARIANT_NAME = "AllTraffic"
 
 _NO_ROOM = "no-room-for-rolling-update"
 
+# Each takes about 340 characters of the 10,240 that the inline policies of a role have (IAM's quotas), with
+# names of buckets of 20 characters; all else takes up to 3,200.
+_MOST_SOURCES = 20
+
 _ALARM_PERIOD = Duration.minutes(1)
 _LEAST_WAIT = Duration.minutes(2)
 
@@ -275,6 +279,7 @@ class MultiAdapterEndpoint(EndpointBase):
         for (_, each), memory in zip(pools.pools, memories, strict=True):
             warn_of_idle_accelerators(self, container, each)
             warn_of_small_cache(self, memory, container)
+        _warn_of_long_policy(self, len(artifact_sources))
         if room is not None and copy_count in (room, 1):
             _warn_of_no_room(self, f"{copy_count} of the {room} that fit on {instance_count} x {pools.names}")
 
@@ -491,6 +496,8 @@ class MultiAdapterEndpoint(EndpointBase):
             )
         """
         with error_context(self):
+            if self._rolling_update is not None:
+                raise ValueError("'roll_updates' should be called once, got a second call")
             if max_server_errors is not None:
                 check_whole_number("max_server_errors", max_server_errors, at_least=0)
                 if wait.to_seconds() < _LEAST_WAIT.to_seconds():
@@ -499,8 +506,6 @@ class MultiAdapterEndpoint(EndpointBase):
                         f" minute, got {wait.to_human_string()}"
                     )
                 alarms = [self._server_errors(max_server_errors), *alarms]
-            if self._rolling_update is not None:
-                raise ValueError("'roll_updates' should be called once, got a second call")
             update = RollingUpdate(
                 batch_size=batch_size,
                 wait=wait,
@@ -753,6 +758,17 @@ def _check_reservation(arn: str | None, pools: InstancePools) -> None:
             "'capacity_reservation_arn' should be one such as"
             f" 'arn:aws:sagemaker:us-east-1:111122223333:training-plan/…', got {arn!r}"
         )
+
+
+def _warn_of_long_policy(scope: Construct, sources: int) -> None:
+    if sources <= _MOST_SOURCES:
+        return
+    Annotations.of(scope).add_warning_v2(
+        "multi-adapter-inference:long-policy",
+        f"'artifact_sources' are {sources}, and IAM may refuse the execution role's policy: the inline"
+        " policies of a role have at most 10,240 characters, and each source takes about 340; give one"
+        " bucket with a prefix for all adapters",
+    )
 
 
 def _warn_of_no_room(scope: Construct, used: str) -> None:

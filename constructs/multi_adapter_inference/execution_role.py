@@ -160,10 +160,14 @@ class ExecutionRole:
         self._allow(allow(["kms:CreateGrant"], key.key_arn, conditions=condition))
 
     def write_prefix(self, bucket: s3.IBucket, prefix: str, key: kms.IKey | None) -> None:
-        """Let the role write objects of `bucket` whose keys begin with `prefix`, encrypted with `key`."""
+        """Let the role write objects of `bucket` whose keys begin with `prefix`.
+
+        Without `key`, they are encrypted with the bucket's own.
+        """
         objects = bucket.arn_for_objects(f"{prefix}*")
         self._allow(allow(["s3:PutObject"], objects))
-        for used in filter(None, {key, bucket.encryption_key}):
+        used = key or bucket.encryption_key
+        if used is not None:
             used.grant(self.policy, "kms:Decrypt", "kms:GenerateDataKey")
         self._acknowledge_wildcard(objects, "SageMaker names each object by the time of a request")
 

@@ -93,10 +93,11 @@ class RollingUpdate:
     def _check_alarms(self) -> None:
         if len(self.alarms) > _MOST_ALARMS:
             raise ValueError(f"'alarms' should be at most {_MOST_ALARMS}, got {len(self.alarms)}")
-        paths = [alarm.node.path for alarm in self.alarms]
-        twice = next((path for path in paths if paths.count(path) > 1), None)
+        # The name is the property. One that the CDK makes is a token of its own.
+        names = [alarm.alarm_name for alarm in self.alarms]
+        twice = next((alarm for alarm in self.alarms if names.count(alarm.alarm_name) > 1), None)
         if twice is not None:
-            raise ValueError(f"'alarms' should each be another one, got '{twice}' twice")
+            raise ValueError(f"'alarms' should each be another one, got '{twice.node.path}' twice")
         if self.alarms and not self.wait_seconds:
             raise ValueError(
                 "'wait' should be above 0 with 'alarms', as SageMaker watches them for so long after each"

@@ -356,6 +356,14 @@ def test_routing_by_prefix_without_a_prefix_cache_is_warned_of(
     assert any("prefix-routing-without-prefix-cache" in warning for warning in warnings()) is warned
 
 
+@pytest.mark.parametrize(("sources", "warned"), [(20, False), (21, True)])
+def test_more_sources_than_a_roles_policies_have_room_for_are_warned_of(
+    make_endpoint: MakeEndpoint, warnings: Warnings, bucket: s3.IBucket, sources: int, *, warned: bool
+) -> None:
+    make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix=f"{n}/") for n in range(sources)])
+    assert any("multi-adapter-inference:long-policy" in warning for warning in warnings()) is warned
+
+
 @pytest.mark.parametrize("setting", ["instance_count", "copy_count"])
 def test_a_count_below_one_is_an_error(make_endpoint: MakeEndpoint, setting: str) -> None:
     with pytest.raises(ValueError, match=f"'Stack/Llm': '{setting}' should be at least 1, got 0"):

@@ -142,6 +142,9 @@ def test_alarms_need_a_wait_and_are_ten_at_most(make_endpoint: MakeEndpoint) -> 
         endpoint.roll_updates(batch_size=half, wait=cdk.Duration.seconds(0), alarms=[one])
     with pytest.raises(ValueError, match=r"'alarms' should each be another one, got 'Stack/Errors' twice"):
         endpoint.roll_updates(batch_size=half, wait=MINUTE, alarms=[one, one])
+    named = [cloudwatch.Alarm.from_alarm_name(endpoint, name, "one") for name in ("First", "Second")]
+    with pytest.raises(ValueError, match=r"'alarms' should each be another one, got 'Stack/Llm/First' twice"):
+        endpoint.roll_updates(batch_size=half, wait=MINUTE, alarms=named)
     with pytest.raises(ValueError, match="'alarms' should be at most 10, got 11"):
         endpoint.roll_updates(
             batch_size=half, wait=MINUTE, alarms=[errors(endpoint, f"Errors{n}") for n in range(11)]
@@ -150,9 +153,10 @@ def test_alarms_need_a_wait_and_are_ten_at_most(make_endpoint: MakeEndpoint) -> 
 
 def test_a_second_call_is_an_error(make_endpoint: MakeEndpoint) -> None:
     endpoint = make_endpoint()
-    endpoint.roll_updates(batch_size=BatchSize.copies(1), wait=MINUTE)
+    settings: dict[str, Any] = {"batch_size": BatchSize.copies(1), "wait": cdk.Duration.minutes(2)}
+    endpoint.roll_updates(**settings, max_server_errors=1)
     with pytest.raises(ValueError, match="'roll_updates' should be called once"):
-        endpoint.roll_updates(batch_size=BatchSize.copies(1), wait=MINUTE)
+        endpoint.roll_updates(**settings, max_server_errors=1)
 
 
 @pytest.mark.parametrize("scaled_first", [True, False])

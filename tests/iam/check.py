@@ -70,6 +70,7 @@ def refusals(roles: Roles, role: Role) -> list[str]:
 
 def statement_faults(statement: Mapping[str, Any], resources: Sequence[str]) -> Iterator[str]:
     """Yield what in a statement does not fit AWS's reference."""
+    yield from _open_faults(statement, resources)
     used: set[str] = set()
     for pattern in as_list(statement["Action"]):
         actions = reference.actions(pattern)
@@ -89,6 +90,22 @@ def statement_faults(statement: Mapping[str, Any], resources: Sequence[str]) -> 
     for resource in resources:
         if resource not in used:
             yield f"no action of {', '.join(as_list(statement['Action']))} takes {resource}"
+
+
+def _open_faults(statement: Mapping[str, Any], resources: Sequence[str]) -> Iterator[str]:
+    """Yield what makes a statement say more, or something else, than its pieces."""
+    if statement["Effect"] != "Allow":
+        yield f"it is a statement with {statement['Effect']}, which nothing here reads"
+    for of in (statement.get("Condition") or {}).values():
+        yield from (f"the condition on {key} holds for everything" for key in of if "*" in as_list(of[key]))
+    for resource in resources:
+        if resource != "*" and "*" in _owner(resource):
+            yield f"{resource} may be anybody's"
+
+
+def _owner(resource: str) -> str:
+    """Return the part of an ARN that says whose it is: up to the account, or the bucket in S3."""
+    return resource.partition("/")[0] if ":s3:" in resource else resource.rpartition(":")[0]
 
 
 def _may_be_wide(action: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -24,7 +25,9 @@ from multi_adapter_inference import (
     AdapterManifest,
     ArtifactSource,
     BaseModel,
+    BatchSize,
     ComputeRequirements,
+    DataCapture,
     DriftCheck,
     HubModel,
     InstanceType,
@@ -44,6 +47,7 @@ _PSEUDO = {"Partition": "aws", "Region": _REGION, "AccountId": _ACCOUNT, "URLSuf
 _HERE = f"{_REGION}:{_ACCOUNT}"
 
 _ARNS = {
+    "AWS::CloudWatch::Alarm": f"arn:aws:cloudwatch:{_HERE}:alarm:{{}}",
     "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{_HERE}:table/{{}}",
     "AWS::IAM::Role": f"arn:aws:iam::{_ACCOUNT}:role/{{}}",
     "AWS::KMS::Key": f"arn:aws:kms:{_HERE}:key/{{}}",
@@ -61,6 +65,8 @@ _ARN_BY_REF = {
     "AWS::StepFunctions::StateMachine": _ARNS["AWS::StepFunctions::StateMachine"],
 }
 """What `Ref` is, where it is an ARN."""
+_OTHER_POLICIES = ("AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy", "AWS::IAM::UserPolicy")
+"""Other ways to allow a role something. The library uses none, and nothing here reads them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +106,7 @@ class Roles:
         for policy in properties.get("Policies", []):
             yield policy["PolicyName"], policy["PolicyDocument"]
         for logical_id, resource in self._resources.items():
+            assert resource["Type"] not in _OTHER_POLICIES, logical_id
             if resource["Type"] == "AWS::IAM::Policy":
                 of = resource["Properties"]
                 if {"Ref": role} in (*of.get("Roles", []), *of.get("Users", [])):
@@ -121,6 +128,24 @@ class Roles:
             for statement in role.statements
             for piece in pieces_of(statement, self.resources_of(statement))
         }
+
+    def let_in(self) -> Iterator[tuple[str, str]]:
+        """Yield whom the policies of roles and other resources let in: a path, and a principal."""
+        for logical_id, resource in self._resources.items():
+            properties = resource["Properties"]
+            if resource["Type"] == "AWS::Lambda::Permission":
+                scope = "" if "SourceArn" in properties else ", whatever calls it"
+                yield self._path(logical_id), properties["Principal"] + scope
+            for name in ("AssumeRolePolicyDocument", "KeyPolicy", "PolicyDocument"):
+                for statement in properties.get(name, {}).get("Statement", []):
+                    if "Principal" in statement and statement["Effect"] == "Allow":
+                        yield self._path(logical_id), self._principal(statement["Principal"])
+
+    def _principal(self, principal: Any) -> str:
+        if isinstance(principal, str):
+            return principal
+        given = [one for of in principal.values() for one in (of if isinstance(of, list) else [of])]
+        return ", ".join(map(self._text, given))
 
     def _text(self, value: Any) -> str:
         """Resolve CloudFormation's functions, with logical ids for names."""
@@ -191,7 +216,18 @@ def synthesize(folder: Path) -> dict[str, Any]:
         instance_type=InstanceType.of("ml.m5.4xlarge", local_storage=False),
         compute=ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
         artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+        data_capture=DataCapture(
+            bucket=s3.Bucket(stack, "Captured", encryption_key=kms.Key(stack, "CapturedKey")),
+            sampling_percent=5,
+            encryption_key=kms.Key(stack, "CaptureKey"),
+        ),
         **hosting,
+    )
+    endpoint.roll_updates(
+        batch_size=BatchSize.copies(1),
+        wait=cdk.Duration.minutes(2),
+        max_server_errors=1,
+        alarms=[cloudwatch.Alarm.from_alarm_arn(stack, "Alarm", f"arn:aws:cloudwatch:{_HERE}:alarm:mine")],
     )
     endpoint.auto_scale_copies(min=0, max=2, max_instances=2, **hosting)
     HubModel(

@@ -17,10 +17,17 @@ from tests.iam.check import differences, refusals
 from tests.iam.pieces import as_list, kinds
 from tests.iam.roles import Role, Roles, synthesize
 
+_SERVICES = ("events", "lambda", "logs.us-east-1", "sagemaker", "states")
+
 
 @pytest.fixture(scope="module")
-def roles(tmp_path_factory: pytest.TempPathFactory) -> Roles:
-    return Roles(synthesize(tmp_path_factory.mktemp("everything")))
+def template(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+    return synthesize(tmp_path_factory.mktemp("everything"))
+
+
+@pytest.fixture(scope="module")
+def roles(template: Mapping[str, Any]) -> Roles:
+    return Roles(template)
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,44 @@ def test_every_kind_of_role_on_record_is_in_the_template(roles: Roles) -> None:
     made = {role.kind for role in roles.all()}
     assert {call.who for call in record.read() if call.part == "roles"} <= made
     assert made == set(kinds())
+
+
+def strangers(roles: Roles) -> list[str]:
+    """Return whom the policies let in beside the account, its roles and the services that the app uses."""
+    known = {f"{service}.amazonaws.com" for service in _SERVICES}
+    return [
+        f"{path}: {principal}"
+        for path, principal in roles.let_in()
+        if principal not in known and not principal.startswith("arn:aws:iam::111122223333:")
+    ]
+
+
+def test_policies_of_roles_keys_queues_and_functions_let_in_no_stranger(roles: Roles) -> None:
+    assert len(list(roles.let_in())) > 50
+    assert strangers(roles) == []
+
+
+@pytest.mark.parametrize(
+    ("type_", "of", "change"),
+    [
+        ("AWS::IAM::Role", "AssumeRolePolicyDocument", {"Principal": {"AWS": "*"}}),
+        ("AWS::KMS::Key", "KeyPolicy", {"Principal": "*"}),
+        ("AWS::SQS::QueuePolicy", "PolicyDocument", {"Principal": {"AWS": "arn:aws:iam::999988887777:root"}}),
+        ("AWS::Lambda::Permission", None, {"Principal": "*"}),
+        ("AWS::Lambda::Permission", None, {"SourceArn": None}),
+    ],
+    ids=["role", "key", "queue", "function", "function without a source"],
+)
+def test_stranger_is_noticed(
+    template: Mapping[str, Any], type_: str, of: str | None, change: Mapping[str, Any]
+) -> None:
+    changed: dict[str, Any] = copy.deepcopy(dict(template))
+    properties = next(one["Properties"] for one in changed["Resources"].values() if one["Type"] == type_)
+    target = properties if of is None else properties[of]["Statement"][0]
+    target.update(change, **({} if of is None else {"Effect": "Allow"}))
+    for name in [name for name, value in target.items() if value is None]:
+        del target[name]
+    assert len(strangers(Roles(changed))) == 1
 
 
 def test_an_action_that_is_taken_from_any_statement_of_any_role_is_noticed(
@@ -140,15 +185,27 @@ def test_a_wildcard_in_the_place_of_the_actions_is_noticed(roles: Roles, places:
             {"Action": "s3:GetObject", "Resource": ["arn:aws:s3:::b/c", "arn:aws:sqs:us-east-1:1:q"]},
             "no action of s3:GetObject takes arn:aws:sqs:us-east-1:1:q",
         ),
+        ({"Action": "s3:GetObject", "Resource": "arn:aws:s3:::*/key"}, "may be anybody's"),
+        (
+            {"Action": "sqs:SendMessage", "Resource": "arn:aws:sqs:us-east-1:*:q"},
+            "arn:aws:sqs:us-east-1:*:q may be anybody's",
+        ),
+        (
+            {"Action": "s3:ListBucket", "Condition": {"StringLike": {"s3:prefix": ["a", "*"]}}},
+            "the condition on s3:prefix holds for everything",
+        ),
+        ({"Action": "s3:GetObject", "Effect": "Deny"}, "it is a statement with Deny"),
     ],
-    ids=["unknown action", "wrong type", "no type", "wide", "unknown key", "unused resource"],
+    ids=[
+        *("unknown action", "wrong type", "no type", "wide", "unknown key", "unused resource"),
+        *("any bucket", "any account", "empty condition", "denial"),
+    ],
 )
 def test_what_does_not_fit_the_reference_is_named(
     roles: Roles, change: Mapping[str, Any], reason: str
 ) -> None:
     statement = {"Effect": "Allow", "Resource": "arn:aws:s3:::bucket/key", **change}
-    (fault, *_) = refusals(roles, Role(name="Bad", kind=None, statements=[statement]))
-    assert reason in fault
+    assert reason in "\n".join(refusals(roles, Role(name="Bad", kind=None, statements=[statement])))
 
 
 def test_nothing_is_said_by_hand_that_is_not_so(roles: Roles, places: Sequence[Place]) -> None:

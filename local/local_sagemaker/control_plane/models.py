@@ -8,6 +8,9 @@ from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.tags import Tags
 from local_sagemaker.errors import validation_exception
 
+# [V ContainerDefinition] The longest variables of all containers, in bytes: keys and values.
+_LONGEST_ENVIRONMENT = 32 * 1024
+
 
 class Models:
     """CreateModel, DescribeModel, ListModels and DeleteModel."""
@@ -51,6 +54,7 @@ class Models:
             raise validation_exception("Exactly one of PrimaryContainer and Containers should be given.")
         if "ExecutionRoleArn" not in request:
             raise validation_exception("ExecutionRoleArn should be given.")
+        _check_environment([*request.get("Containers", []), request.get("PrimaryContainer", {})])
         tags = request.pop("Tags", [])
         self._models[name] = {
             "EnableNetworkIsolation": False,
@@ -74,3 +78,13 @@ class Models:
         del self._models[request["ModelName"]]
         self._tags.drop(model["ModelArn"])
         return {}
+
+
+def _check_environment(containers: list[dict[str, Any]]) -> None:
+    """Refuse variables that are too long together. [I] No source has the words."""
+    variables = [text for one in containers for pair in one.get("Environment", {}).items() for text in pair]
+    length = sum(len(text.encode()) for text in variables)
+    if length > _LONGEST_ENVIRONMENT:
+        raise validation_exception(
+            f"Environment should have at most {_LONGEST_ENVIRONMENT} bytes in all containers, got {length}."
+        )

@@ -1,6 +1,7 @@
 """Checks requests against botocore's own model of the service, with AWS's messages."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,26 @@ def check_request(operation: str, request: dict[str, Any], *, service: str = "sa
         raise validation_exception(count + "; ".join(problems))
 
 
-def shape_problems(shape: Shape, value: Any) -> list[str]:
+def shape_problems(shape: Shape, value: Any, path: str = "") -> list[str]:
     """What is wrong with a value of a shape, in AWS's words; ApiError for a value of another type."""
-    return _problems(shape, value, "")
+    return _problems(shape, value, path)
+
+
+def header_problems(operation: str, headers: Mapping[str, str], *, service: str) -> list[str]:
+    """What is wrong with the headers of a request, whose names are in lower case."""
+    shape = operation_model(operation, service).input_shape
+    assert isinstance(shape, StructureShape)
+    names = {
+        member: of.serialization["name"].lower()
+        for member, of in shape.members.items()
+        if of.serialization.get("location") == "header"
+    }
+    return [
+        problem
+        for member, name in names.items()
+        if name in headers
+        for problem in shape_problems(shape.members[member], headers[name], _member(member))
+    ]
 
 
 def without_nulls(value: Any) -> Any:
@@ -184,6 +202,7 @@ def _text_problems(shape: StringShape, value: str, path: str) -> list[str]:
 @cache
 def _pattern(text: str) -> re.Pattern[str] | None:
     # Python does not know Java's \p{L}, \p{Z} and \p{N}, which the tag patterns use.
+    text = text.replace(r"[\p{Print}]", "[ -~]").replace(r"\p{ASCII}", r"[\x00-\x7f]").replace(r"\z", r"\Z")
     text = re.sub(r"\\p\{[LN]\}", r"\\w", text).replace(r"\p{Z}", r"\s").replace(r"\p{Print}", "[ -~]")
     # Nor Java's pairs of surrogates, which stand for the characters above U+FFFF.
     text = text.replace(r"\uD800\uDC00-\uDBFF\uDFFF", r"\U00010000-\U0010FFFF")

@@ -19,6 +19,7 @@ from local_sagemaker.control_plane.component import AdapterComponent, Component,
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.hosting_port import Copy
+from local_sagemaker.control_plane.request_validation import header_problems
 from local_sagemaker.errors import ApiError
 from local_sagemaker.runtime import event_stream
 from local_sagemaker.runtime.invocation_metrics import MeasuredCall, no_capacity
@@ -122,6 +123,7 @@ class Runtime:
         if len(body) > LONGEST_BODY:
             # [T] The sentence as users quote it, of a time when less was allowed. The status is its code.
             raise ApiError("413", f"HTTP content length exceeded {LONGEST_BODY} bytes.", status=413)
+        _check_headers(invocation, headers)
         endpoint = self._plane.endpoints.find(invocation.endpoint)
         serves = endpoint is not None and endpoint.status in ("InService", "Updating")
         # [V] The runtime does not ignore the case of an endpoint's name.
@@ -232,6 +234,16 @@ class Runtime:
                 f"/aws/sagemaker/InferenceComponents/{component.name}",
             },
         )
+
+
+def _check_headers(invocation: RuntimeRequest, headers: Mapping[str, str]) -> None:
+    """Refuse what does not fit the API model [V], which has no chats. [I] The words: the control plane's."""
+    if invocation.chat:
+        return
+    problems = header_problems(invocation.operation, headers, service="sagemaker-runtime")
+    if problems:
+        count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected: "
+        raise _validation_error(count + "; ".join(problems))
 
 
 async def _frames(

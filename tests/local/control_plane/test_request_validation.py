@@ -121,6 +121,19 @@ def test_model_has_one_container_or_several(world: World, containers: dict[str, 
     assert "Exactly one of PrimaryContainer and Containers" in message
 
 
+def test_variables_of_a_models_containers_have_32_kib_together(world: World) -> None:
+    def containers(last: int) -> list[dict[str, Any]]:
+        many = {f"A{index:03}": "x" * 1020 for index in range(15)}
+        rest = {"B": "x" * 1023, "C": "x" * (last - 1)}
+        return [{"Image": "i", "Environment": many}, {"Image": "i", "Environment": many | rest}]
+
+    request = {"ModelName": "model", "ExecutionRoleArn": ROLE}
+    assert "at most 32768 bytes" in world.refusal(
+        "CreateModel", **request, Containers=containers(2048 - 1023)
+    )
+    world.call("CreateModel", **request, Containers=containers(1023))
+
+
 def test_values_of_templates_take_the_type_of_the_api() -> None:
     coerced = coerce_request(
         "CreateEndpointConfig",

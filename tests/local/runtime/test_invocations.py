@@ -94,6 +94,12 @@ def test_many_requests_run_at_once_and_each_gets_its_own_adapter(endpoint: str, 
             "Endpoint Endpoint is not a multi-model endpoint and does not support target model header.",
         ),
         ({"TargetContainerHostname": "first"}, "Endpoint Endpoint is not a multi-container endpoint"),
+        (
+            {"InferenceId": "x" * 65},
+            f"1 validation error detected: Value '{'x' * 65}' at 'infer",
+        ),
+        ({"CustomAttributes": "x" * 1025}, f"1 validation error detected: Value '{'x' * 1025}' at 'customA"),
+        ({"SessionId": "a_b", "InferenceId": "x" * 65}, "2 validation errors detected: Value"),
     ],
 )
 def test_wrong_target_is_a_validation_error(
