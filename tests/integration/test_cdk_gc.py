@@ -15,7 +15,7 @@ from adapter_fleet.artifacts.packing import identity
 from adapters_cli.main import app
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import V2, client
+from tests.integration.by_hand import V2, client, write
 from tests.integration.fleet_stack import ACCOUNT, ASSETS, REGION, Endpoint, Fleet, FleetStack
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
@@ -57,12 +57,16 @@ class Garbage:
             client(self._cloud, "sagemaker"),
             self.stack.component("Tenants", adapter),
         )
-        sagemaker.delete_inference_component(InferenceComponentName=component)
+        machines = client(self._cloud, "stepfunctions")
+        running = {"stateMachineArn": outputs["TenantsMachine"], "statusFilter": "RUNNING"}
+        while machines.list_executions(**running)["executions"]:
+            time.sleep(0.1)  # a pass may still ask the component, and would be denied one that is gone
+        write(sagemaker.delete_inference_component, InferenceComponentName=component)
         deadline = time.monotonic() + 30
         while adapter in self.stack.live("Tenants", self.endpoint.name):
             assert time.monotonic() < deadline, f"{component} is still there"
             time.sleep(0.1)
-        client(self._cloud, "stepfunctions").start_execution(
+        machines.start_execution(
             stateMachineArn=outputs["TenantsMachine"],
             input=json.dumps({"trigger": "order", "requested_at": time.time()}),
         )

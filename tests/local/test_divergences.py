@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ from local_sagemaker.server import LocalCloud
 from local_sagemaker.settings import Settings
 from tests.local.stacks import Bucket
 
-GUIDE = Path(__file__).parents[2] / "docs/guides/divergences.md"
+ROOT = Path(__file__).parents[2]
+GUIDE = ROOT / "docs/guides/divergences.md"
+KIND_ONLY = "[kind only](divergences.md#only-under-kind)"
 TESTS = re.compile(r"`tests/\S+?\.py(::\w+)?`")
 
 KNOWN = {
@@ -73,8 +76,45 @@ def test_difference_is_held_by_a_snippet_or_by_tests_and_has_its_source(heading:
     assert re.search(r"\[[VTI][],/ ]", text)
 
 
+def tables(heading: str) -> list[list[tuple[str, ...]]]:
+    """The tables below a heading, each with its rows, without their heads."""
+    below = GUIDE.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return [
+        [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in table.splitlines()[2:]]
+        for table in re.findall(r"(?:^\|.*\n)+", below, flags=re.MULTILINE)
+    ]
+
+
 def test_every_setting_of_which_no_source_knows_the_right_one_is_listed_with_a_test() -> None:
-    table = GUIDE.read_text().partition("## What nobody knows")[2]
-    rows = [row for row in table.splitlines() if row.startswith("| `")]
-    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    [table] = tables("What nobody knows")
+    listed = [name for row in table for name in re.findall(r"`(\w+)`", row[0])]
     assert sorted(listed) == sorted({field.name for field in dataclasses.fields(Settings)} - KNOWN)
+
+
+def test_what_holds_under_kind_only_is_marked_in_the_guides_that_the_list_names() -> None:
+    promises, _ = tables("Only under `kind`")
+    named = {name for row in promises for name in re.findall(r"\(([\w-]+\.md)\)", row[2])}
+    guides = [guide for guide in GUIDE.parent.glob("*.md") if KIND_ONLY in guide.read_text()]
+    assert named == {guide.name for guide in guides}
+
+
+def marked() -> set[tuple[str, str]]:
+    """The tests and files of tests that need the profile `kind`, with their reasons."""
+    found = set()
+    for path in [*ROOT.glob("tests/integration/test_*.py"), *ROOT.glob("tests/cli/**/test_*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            marks: list[ast.expr] = []
+            where = f"`{path.relative_to(ROOT)}`"
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                marks, where = node.decorator_list, f"{where[:-1]}::{node.name}`"
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
+                marks = node.value.elts if isinstance(node.value, ast.List) else [node.value]
+            for mark in marks:
+                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "kind_only":
+                    found.add((where, ast.literal_eval(mark.args[0])))
+    return found
+
+
+def test_tests_that_need_the_profile_kind_are_listed_with_their_reasons() -> None:
+    _, listed = tables("Only under `kind`")
+    assert set(listed) == marked()
