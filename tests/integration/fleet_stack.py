@@ -181,7 +181,7 @@ class FleetStack:
         self._stacks.delete_stack(StackName=self.name)
         return self.wait(started)
 
-    def wait(self, started: float | None = None, seconds: float = 120) -> Deployment:
+    def wait(self, started: float | None = None, seconds: float = 240) -> Deployment:
         """Wait for the end of what the stack is doing."""
         started = time.monotonic() if started is None else started
         deadline = time.monotonic() + seconds

@@ -81,16 +81,6 @@ def test_each_copy_tells_its_utilisation_once_a_minute(serving: Serving) -> None
     assert world.telemetry.values("MemoryUtilizationNormalized", "base") == [50, 50]
 
 
-def test_nothing_is_published_about_gpus_but_their_reservation(serving: Serving) -> None:
-    world, metrics = serving()
-    metrics.tick()
-    world.pass_time(60)
-    metrics.tick()
-    names = {one[1] for one in world.telemetry.metrics}
-    assert "MemoryUtilizationNormalized" in names
-    assert {name for name in names if "GPU" in name} == {"GPUReservation"}
-
-
 def test_processor_time_is_that_since_the_last_publication(serving: Serving) -> None:
     world, metrics = serving()
     endpoint = world.plane.endpoints.get("endpoint")
