@@ -57,16 +57,12 @@ class Garbage:
             client(self._cloud, "sagemaker"),
             self.stack.component("Tenants", adapter),
         )
-        machines = client(self._cloud, "stepfunctions")
-        running = {"stateMachineArn": outputs["TenantsMachine"], "statusFilter": "RUNNING"}
-        while machines.list_executions(**running)["executions"]:
-            time.sleep(0.1)  # a pass may still ask the component, and would be denied one that is gone
         write(sagemaker.delete_inference_component, InferenceComponentName=component)
         deadline = time.monotonic() + 30
         while adapter in self.stack.live("Tenants", self.endpoint.name):
             assert time.monotonic() < deadline, f"{component} is still there"
             time.sleep(0.1)
-        machines.start_execution(
+        client(self._cloud, "stepfunctions").start_execution(
             stateMachineArn=outputs["TenantsMachine"],
             input=json.dumps({"trigger": "order", "requested_at": time.time()}),
         )
