@@ -14,9 +14,8 @@ import pytest
 import yaml
 
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import ByHand, client, write
+from tests.integration.by_hand import V1, ByHand, client, write
 from tests.integration.fleet_stack import (
-    Archives,
     Endpoint,
     Fleet,
     FleetStack,
@@ -46,7 +45,7 @@ class Imported:
 def made_by_hand(cloud: LocalCloud, on: ByHand) -> None:
     """Create the adapters, each as a notebook would."""
     sagemaker = client(cloud, "sagemaker")
-    archives = {label: Archives(cloud).uri(label) for label in set(FIFTY.values())}
+    archives = {label: on.archive(V1 / label) for label in set(FIFTY.values())}
     for name, label in FIFTY.items():
         write(
             sagemaker.create_inference_component,
@@ -151,7 +150,7 @@ def test_they_are_managed_from_then_on(imported: Imported, cloud: LocalCloud) ->
     adapters = {entry["component"]: entry for entry in imported.manifest["adapters"]}
     updated = adapters[f"{prefix}-{UPDATED}"]
     updated["artifact"] = imported.stack.archives.uri("summary-v2")
-    updated.pop("digest", None)
+    del updated["digest"]
     del adapters[f"{prefix}-{REMOVED}"]
     cloud.admin.reset_calls()
 
