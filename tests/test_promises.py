@@ -1,4 +1,4 @@
-"""The guide of promises and other documents name tests that exist."""
+"""The guides of promises and divergences, and other documents, name tests that exist."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-GUIDE = ROOT / "docs/guides/promises.md"
+PROMISES, DIVERGENCES = ROOT / "docs/guides/promises.md", ROOT / "docs/guides/divergences.md"
 
 
-def named() -> list[tuple[str, str | None]]:
-    """Return the files of tests that the guide names, each with the test or class where one is named."""
+def named(guide: Path) -> list[tuple[str, str | None]]:
+    """Return the files of tests that a guide names, each with the test or class where one is named."""
     found: list[tuple[str, str | None]] = []
     path = ""
-    for text in re.findall(r"`((?:tests/\S+?\.py)?(?:::\w+)?)`", GUIDE.read_text()):
+    for text in re.findall(r"`((?:tests/\S+?\.py)?(?:::\w+)?)`", guide.read_text()):
         file, _, name = text.partition("::")
         path = file or path
         if path and text:
@@ -24,7 +24,7 @@ def named() -> list[tuple[str, str | None]]:
     return found
 
 
-@pytest.mark.parametrize(("path", "name"), named())
+@pytest.mark.parametrize(("path", "name"), [*named(PROMISES), *named(DIVERGENCES)])
 def test_test_that_the_guide_names_exists(path: str, name: str | None) -> None:
     tree = ast.parse((ROOT / path).read_text())
     defined = {
@@ -44,5 +44,6 @@ def test_tests_that_other_documents_name_exist() -> None:
     assert sorted(path for path in paths if not (ROOT / path).is_file()) == []
 
 
-def test_guide_has_many() -> None:
-    assert len(named()) > 40
+@pytest.mark.parametrize(("guide", "least"), [(PROMISES, 40), (DIVERGENCES, 30)])
+def test_guide_names_many(guide: Path, least: int) -> None:
+    assert len(named(guide)) > least

@@ -18,6 +18,7 @@ from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.fleet_world import World, artifact
 from tests.cli.fleet_account import FakeAccount
 from tests.iam.recording import Recording, only_recorded_calls, recording
+from tests.profiles import PROFILE
 
 __all__ = ["only_recorded_calls", "recording"]
 
@@ -54,7 +55,7 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def cloud(recording: Recording) -> Iterator[LocalCloud]:
     """An embedded cloud, for what is tested as a person runs it."""
-    with LocalCloud(record_calls=recording.path) as running:
+    with LocalCloud(profile=PROFILE, record_calls=recording.path) as running:
         yield running
 
 

@@ -7,7 +7,7 @@ import json
 import tarfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
@@ -17,6 +17,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
 
@@ -49,6 +50,27 @@ def client(cloud: LocalCloud, service: str, **credentials: str) -> Any:
 def prompts() -> list[dict[str, Any]]:
     """Return the held-out prompts with the answer of the base and of each adapter."""
     return list(json.loads((TICKETS / "prompts.json").read_text()))
+
+
+def write(call: Callable[..., Any], **request: Any) -> Any:
+    """Make a write on a component, and make it again as long as it has to wait for others.
+
+    With the profile `hostile`, a base has one write at a time, keeps its adapters, and writes are throttled.
+    """
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            return call(**request)
+        except ClientError as error:
+            words = ("is in state", "Rate exceeded", "is a base inference component for")
+            if time.monotonic() > deadline or not any(word in str(error) for word in words):
+                raise
+        time.sleep(0.1)
+
+
+def wait_for_the_listing(cloud: LocalCloud) -> None:
+    """Wait until the listing of components shows what there is now; it may lag behind."""
+    time.sleep(cloud.admin.settings()["listing_lag_seconds"])
 
 
 @contextmanager
@@ -141,10 +163,10 @@ class ByHand:
     ) -> None:
         for name in self.components():
             if name != self.base:
-                self._sagemaker.delete_inference_component(InferenceComponentName=name)
+                write(self._sagemaker.delete_inference_component, InferenceComponentName=name)
         self._until(lambda: set(self.components()) <= {self.base}, "the adapters are gone")
         for name in self.components():
-            self._sagemaker.delete_inference_component(InferenceComponentName=name)
+            write(self._sagemaker.delete_inference_component, InferenceComponentName=name)
         self._until(lambda: not self.components(), "the base is gone")
         self._sagemaker.delete_endpoint(EndpointName=self.endpoint)
 
@@ -164,7 +186,8 @@ class ByHand:
 
     def _create(self, adapter: str, directory: Path) -> str:
         name = f"{adapter}-{self._id}"
-        self._sagemaker.create_inference_component(
+        write(
+            self._sagemaker.create_inference_component,
             InferenceComponentName=name,
             EndpointName=self.endpoint,
             Specification={
@@ -176,7 +199,8 @@ class ByHand:
 
     def update(self, component: str, directory: Path) -> None:
         """Update an adapter in place and wait until it is in service again."""
-        self._sagemaker.update_inference_component(
+        write(
+            self._sagemaker.update_inference_component,
             InferenceComponentName=component,
             Specification={"Container": {"ArtifactUrl": self.archive(directory)}},
         )

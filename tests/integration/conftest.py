@@ -10,6 +10,7 @@ import pytest
 
 from local_sagemaker.server import LocalCloud
 from tests.iam.recording import Recording, only_recorded_calls, recording
+from tests.profiles import PROFILE
 
 if TYPE_CHECKING:
     from tests.integration.fleet_stack import Endpoint
@@ -24,15 +25,15 @@ ENGINE = {"engine": "vllm", "engine_python": PYTHON_OF_VLLM} if PYTHON_OF_VLLM e
 
 @pytest.fixture(scope="session")
 def cloud(recording: Recording) -> Iterator[LocalCloud]:
-    """An embedded cloud in which everything goes well."""
-    with LocalCloud(profile="kind", settings=ENGINE, record_calls=recording.path) as running:
+    """An embedded cloud of the run's profile."""
+    with LocalCloud(profile=PROFILE, settings=ENGINE, record_calls=recording.path) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def guarded(recording: Recording) -> Iterator[LocalCloud]:
     """An embedded cloud that enforces IAM, over TLS."""
-    with LocalCloud(profile="kind", iam=True, record_calls=recording.path) as running:
+    with LocalCloud(profile=PROFILE, iam=True, record_calls=recording.path) as running:
         yield running
 
 

@@ -41,7 +41,7 @@ from multi_adapter_inference import (
     LoraServing,
     MultiAdapterEndpoint,
 )
-from tests.integration.by_hand import TICKETS, V1, V2, client, prompts
+from tests.integration.by_hand import TICKETS, V1, V2, client, prompts, wait_for_the_listing
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 ASSETS = "fleet-stacks-assets"
@@ -181,7 +181,7 @@ class FleetStack:
         self._stacks.delete_stack(StackName=self.name)
         return self.wait(started)
 
-    def wait(self, started: float | None = None, seconds: float = 120) -> Deployment:
+    def wait(self, started: float | None = None, seconds: float = 240) -> Deployment:
         """Wait for the end of what the stack is doing."""
         started = time.monotonic() if started is None else started
         deadline = time.monotonic() + seconds
@@ -421,6 +421,7 @@ def numbered(count: int, *, first: int = 0, shift: int = 0) -> dict[str, str]:
 
 def components(cloud: LocalCloud, endpoint: str) -> dict[str, dict[str, Any]]:
     """Return what the listing says of every component on an endpoint, by name."""
+    wait_for_the_listing(cloud)
     paginator = client(cloud, "sagemaker").get_paginator("list_inference_components")
     pages = paginator.paginate(EndpointNameEquals=endpoint, MaxResults=100)
     return {item["InferenceComponentName"]: item for page in pages for item in page["InferenceComponents"]}
@@ -491,6 +492,7 @@ def leftovers(cloud: LocalCloud, stack: str) -> list[str]:
 
     Log groups do not count: what a function of the embedded cloud logs at its end makes its group again.
     """
+    wait_for_the_listing(cloud)
     listed = [
         client(cloud, "dynamodb").list_tables()["TableNames"],
         client(cloud, "events").list_rules()["Rules"],

@@ -23,7 +23,7 @@ from multi_adapter_inference import (
     LmiVersion,
     MultiAdapterEndpoint,
 )
-from tests.integration.by_hand import client, prompts
+from tests.integration.by_hand import client, prompts, write
 from tests.integration.fleet_stack import FleetStack
 
 
@@ -53,10 +53,20 @@ class ScaledStack(FleetStack):
 
     def scale(self, base: str, copies: int) -> None:
         """Scale a component by hand, as Application Auto Scaling does."""
-        self._components.update_inference_component_runtime_config(
-            InferenceComponentName=base, DesiredRuntimeConfig={"CopyCount": copies}
+        write(
+            self._components.update_inference_component_runtime_config,
+            InferenceComponentName=base,
+            DesiredRuntimeConfig={"CopyCount": copies},
         )
         self.wait_for_copies(base, copies)
+        deadline = time.monotonic() + 30
+        while self._status_of(base) != "InService":
+            assert time.monotonic() < deadline, f"{base} is {self._status_of(base)}"
+            time.sleep(0.05)
+
+    def _status_of(self, base: str) -> str:
+        described = self._components.describe_inference_component(InferenceComponentName=base)
+        return str(described["InferenceComponentStatus"])
 
     def wait_until_steady(self, base: str, *, seconds: float = 60) -> None:
         """Wait until no change of a component is in progress."""

@@ -15,7 +15,7 @@ from adapter_fleet.artifacts.packing import identity
 from adapters_cli.main import app
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import V2, client
+from tests.integration.by_hand import V2, client, write
 from tests.integration.fleet_stack import ACCOUNT, ASSETS, REGION, Endpoint, Fleet, FleetStack
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
@@ -57,7 +57,7 @@ class Garbage:
             client(self._cloud, "sagemaker"),
             self.stack.component("Tenants", adapter),
         )
-        sagemaker.delete_inference_component(InferenceComponentName=component)
+        write(sagemaker.delete_inference_component, InferenceComponentName=component)
         deadline = time.monotonic() + 30
         while adapter in self.stack.live("Tenants", self.endpoint.name):
             assert time.monotonic() < deadline, f"{component} is still there"

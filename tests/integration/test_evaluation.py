@@ -25,7 +25,7 @@ from adapters_cli.evaluation.result_file import read_result
 from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
-from tests.integration.by_hand import V1, client
+from tests.integration.by_hand import V1, client, write
 from tests.integration.fleet_stack import Archives, Endpoint, components
 from tests.nightly import NIGHTLY
 
@@ -52,7 +52,8 @@ class Desk:
 
     def add(self, label: str, uri: str) -> None:
         """Create a component of this name, in service."""
-        self._sagemaker.create_inference_component(
+        write(
+            self._sagemaker.create_inference_component,
             InferenceComponentName=label,
             EndpointName=self.endpoint.name,
             Specification={
@@ -102,7 +103,7 @@ class Desk:
 
     def close(self) -> None:
         for component in self.components:
-            self._sagemaker.delete_inference_component(InferenceComponentName=component)
+            write(self._sagemaker.delete_inference_component, InferenceComponentName=component)
         _wait_for(lambda: not set(self.components) & set(components(self.cloud, self.endpoint.name)))
 
 

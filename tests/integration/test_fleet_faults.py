@@ -18,7 +18,7 @@ from adapter_fleet.fleet.reconcile.session import LEASE_SECONDS
 from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.registry import Lease
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import client
+from tests.integration.by_hand import client, write
 from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, components, metric, numbered, wrong
 
 pytestmark = pytest.mark.integration
@@ -145,7 +145,8 @@ def place(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     assert made.status == "CREATE_COMPLETE", made.reason
     endpoint = beside.attributes(made.outputs)
     by_hand = f"{beside.prefix}-by-hand"
-    client(cloud, "sagemaker").create_inference_component(
+    write(
+        client(cloud, "sagemaker").create_inference_component,
         InferenceComponentName=by_hand,
         EndpointName=endpoint.name,
         Specification={
@@ -175,7 +176,7 @@ def place(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     # Only the fleet's components go with it.
     assert wrong(cloud, endpoint.name, strangers) == {}
     assert set(components(cloud, endpoint.name)) == {endpoint.base, *strangers}
-    client(cloud, "sagemaker").delete_inference_component(InferenceComponentName=by_hand)
+    write(client(cloud, "sagemaker").delete_inference_component, InferenceComponentName=by_hand)
     assert beside.delete().status == "DELETE_COMPLETE"
     cloud.admin.scale_waits(1)
 

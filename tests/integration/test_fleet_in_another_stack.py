@@ -10,7 +10,7 @@ import pytest
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from local_sagemaker.server import LocalCloud
-from multi_adapter_inference import LmiContainer, LmiVersion
+from multi_adapter_inference import InstanceType, LmiContainer, LmiVersion
 from tests.integration.by_hand import client
 from tests.integration.fleet_stack import Fleet, FleetStack, cdk_stack, numbered
 
@@ -36,6 +36,7 @@ def test_container_of_the_base_is_changed_and_the_fleet_is_told_in_its_own_next_
 ) -> None:
     prefix = f"apart-{uuid.uuid4().hex[:8]}"
     first, second = (Part(cloud, tmp_path, prefix, part) for part in ("endpoint", "fleets"))
+    first.instance_type = second.instance_type = InstanceType.ML_G5_12XLARGE  # with room for the update
     created = first.create(FLEETS)
     assert created.status == "CREATE_COMPLETE", created.reason
     endpoint = created.outputs["EndpointName"]

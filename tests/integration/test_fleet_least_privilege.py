@@ -169,7 +169,13 @@ def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> I
     }
     before = guarded.admin.settings()
     guarded.admin.change_settings(
-        component_create_seconds=0, component_update_seconds=0, component_delete_seconds=0
+        component_create_seconds=0,
+        component_update_seconds=0,
+        component_delete_seconds=0,
+        # The code of the functions runs here, and is as fast as no function is.
+        listing_lag_seconds=0,
+        read_rate=0,
+        write_rate=0,
     )
     yield Deployed(
         cloud=guarded,

@@ -18,7 +18,7 @@ from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.records import FleetRecord
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
-from tests.integration.by_hand import client
+from tests.integration.by_hand import client, wait_for_the_listing, write
 from tests.integration.fleet_stack import BROKEN, Deployment, Endpoint, Fleet, FleetStack, metric, numbered
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
@@ -137,7 +137,8 @@ class Deployed:
         """Give an adapter another artifact, behind the fleet's back."""
         sagemaker = client(self.cloud, "sagemaker")
         component = self.stack.component("Tenants", adapter)
-        sagemaker.update_inference_component(
+        write(
+            sagemaker.update_inference_component,
             InferenceComponentName=component,
             Specification={"Container": {"ArtifactUrl": self.stack.archives.uri(label)}},
         )
@@ -150,6 +151,7 @@ class Deployed:
             ),
             "the edit is done",
         )
+        wait_for_the_listing(self.cloud)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.iam.recording import Recording
-from tests.integration.by_hand import client, prompts
+from tests.integration.by_hand import client, prompts, wait_for_the_listing, write
 from tests.integration.fleet_stack import Archives, Fleet, FleetStack
 
 pytestmark = pytest.mark.integration
@@ -181,7 +181,8 @@ def test_who_manages_imports_what_was_made_by_hand(
     deployed: Deployed, manager: Person, tmp_path: Path
 ) -> None:
     sagemaker, name = client(manager.cloud, "sagemaker"), f"{deployed.stack.prefix}-by-hand"
-    sagemaker.create_inference_component(
+    write(
+        sagemaker.create_inference_component,
         InferenceComponentName=name,
         EndpointName=deployed.outputs["EndpointName"],
         Specification={
@@ -189,6 +190,7 @@ def test_who_manages_imports_what_was_made_by_hand(
             "Container": {"ArtifactUrl": deployed.stack.archives.uri("triage")},
         },
     )
+    wait_for_the_listing(manager.cloud)
     try:
         manifest = tmp_path / "imported.yaml"
         imported = manager.run(
@@ -209,7 +211,7 @@ def test_who_manages_imports_what_was_made_by_hand(
         while sagemaker.list_inference_components(NameContains=name)["InferenceComponents"]:
             assert time.monotonic() < deadline
             try:
-                sagemaker.delete_inference_component(InferenceComponentName=name)
+                write(sagemaker.delete_inference_component, InferenceComponentName=name)
             except ClientError:  # what is under way ends first
                 time.sleep(0.1)
 

@@ -87,7 +87,11 @@ def mixed_answers(cloud: LocalCloud, answers_and_updates: tuple[int, int], **env
     "variables",
     [
         {"OPTION_ENABLE_PREFIX_CACHING": "--no-enable-prefix-caching"},
-        {"SM_VLLM_ENABLE_LORA": "true", "SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true"},
+        {
+            "SM_VLLM_ENABLE_LORA": "true",
+            "SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true",
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true",
+        },
     ],
     ids=["lmi", "vllm"],
 )

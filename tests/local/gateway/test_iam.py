@@ -269,3 +269,31 @@ def test_trust_for_actions_that_match_is_trust(
     resources["Model"]["Properties"]["ExecutionRoleArn"] = f"arn:aws:iam::000000000000:role/{role}"
     assert stack.create(resources) == "CREATE_COMPLETE"
     stack.delete()
+
+
+def test_role_is_passed_without_pass_role(deployed: Stack, user: Callable[..., Callable[[str], Any]]) -> None:
+    """AWS denies it; `docs/guides/divergences.md` says so."""
+    user(allow("sagemaker:CreateModel", "*"))("sagemaker").create_model(
+        ModelName="passed",
+        ExecutionRoleArn="arn:aws:iam::000000000000:role/Execution",
+        PrimaryContainer={"Image": "image"},
+    )
+
+
+def test_state_machine_calls_without_a_permission_of_its_role(guarded: LocalCloud) -> None:
+    """AWS denies it; `docs/guides/divergences.md` says so."""
+    trust = SERVICE_TRUST | {"Principal": {"Service": "states.amazonaws.com"}}
+    role = boto_client(guarded, "iam").create_role(
+        RoleName="Powerless", AssumeRolePolicyDocument=policy(trust)
+    )["Role"]["Arn"]
+    call = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:dynamodb:listTables", "End": True}
+    machines = boto_client(guarded, "stepfunctions")
+    machine = machines.create_state_machine(
+        name="powerless", definition=json.dumps({"StartAt": "Call", "States": {"Call": call}}), roleArn=role
+    )["stateMachineArn"]
+    execution = machines.start_execution(stateMachineArn=machine)["executionArn"]
+    deadline = time.monotonic() + 20
+    while (status := machines.describe_execution(executionArn=execution)["status"]) == "RUNNING":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert status == "SUCCEEDED"

@@ -1,0 +1,44 @@
+"""The profile of the embedded cloud that the integration tests run on.
+
+`make test-hostile` sets the variable. Tests that start a cloud of their own choose its profile themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import pytest
+
+from local_sagemaker.settings import PROFILES, Profile
+
+VARIABLE = "TEST_PROFILE"
+
+
+def _profile() -> Profile:
+    named = os.environ.get(VARIABLE, "kind")
+    for profile in PROFILES:
+        if profile == named:
+            return profile
+    raise ValueError(f"'{VARIABLE}' should be one of {', '.join(PROFILES)}, got {named!r}")
+
+
+PROFILE: Profile = _profile()
+
+
+def kind_only(reason: str) -> pytest.MarkDecorator:
+    """Skip a test under `hostile`, which does not give what the test assumes.
+
+    The guide to the embedded cloud lists these tests with their reasons.
+    """
+    return pytest.mark.skipif(PROFILE == "hostile", reason=reason)
+
+
+def only_writes(seen: Mapping[str, int], expected: Mapping[str, int]) -> bool:
+    """Tell whether these writes were made, and no others.
+
+    A write that is refused counts. Under `hostile` most have to wait for others, and so are made again.
+    """
+    if PROFILE == "kind":
+        return seen == expected
+    return seen.keys() == expected.keys() and all(seen[name] >= count for name, count in expected.items())
