@@ -158,6 +158,6 @@ def test_each_contract_breaks_when_a_forbidden_import_is_added(tmp_path: Path) -
 
 def test_every_path_in_contributing_exists() -> None:
     text = PICTURE.sub("", (ROOT / "CONTRIBUTING.md").read_text())
-    named = re.findall(r"`([\w.-]+/[\w./-]*)`", text) + re.findall(r"\]\((?!http)([^)]+)\)", text)
+    named = re.findall(r"`([\w.-]+/[\w./-]*)`", text) + re.findall(r"\]\((?!http)([^)#]+)", text)
     assert named
     assert [path for path in named if not (ROOT / path).exists()] == []
