@@ -34,6 +34,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 LABELS = ("triage", "summary", "shout", "summary-v2")
 ITEMS = 400 if NIGHTLY else 80
 METRICS = ("rouge1", "rouge2", "rougeL", "meteor", "exact_match", "bert_score")
+ROUGE = ("--metric", "rougeL")
+"""For what is not about metrics: all of them take seconds, BERTScore above all."""
 FOLDERS = ("answers.jsonl", "result.json", "report.md", "report.html", "junit.xml")
 
 
@@ -176,7 +178,7 @@ def test_second_version_is_worse_at_the_first_one_s_task(
     desk: Desk, all_beside_the_base: EvaluationResult
 ) -> None:
     done = desk.evaluate(
-        "summary-v2", column="summary", more=("--against", "summary", "--require", "rougeL >= base")
+        "summary-v2", column="summary", more=("--against", "summary", *ROUGE, "--require", "rougeL >= base")
     )
     assert done.returncode == 1
     assert "not met: rougeL of 'summary-v2' is" in done.stderr
@@ -188,7 +190,9 @@ def test_version_that_no_component_serves_gets_one_for_the_time(
 ) -> None:
     before = set(components(desk.cloud, desk.endpoint.name))
     uri = Archives(desk.cloud).uri("triage")
-    done = desk.evaluate("summary", column="summary", items=20, output="absent", more=("--against", uri))
+    done = desk.evaluate(
+        "summary", column="summary", items=20, output="absent", more=("--against", uri, *ROUGE)
+    )
     assert done.returncode == 0, done.stderr
     assert desk.result("absent").baseline.name.startswith("summary@")
     answers = {item.answers[desk.result("absent").baseline.name].text for item in desk.result("absent").items}
@@ -212,7 +216,7 @@ def test_broken_adapter_fails_the_gate(desk: Desk, all_beside_the_base: Evaluati
         column="summary",
         items=min(ITEMS, 100),
         output="broken-out",
-        more=("--require", "exact_match >= 0.9"),
+        more=("--metric", "exact_match", "--require", "exact_match >= 0.9"),
     )
     assert done.returncode == 1
     assert "not met: exact_match of 'broken' is" in done.stderr
@@ -238,7 +242,7 @@ class TestKilled:
     ) -> None:
         source = random.Random(7)
         log = desk.folder / "killed" / "answers.jsonl"
-        command = desk.command("summary", output="killed", column="summary", items=self.ITEMS)
+        command = desk.command("summary", output="killed", column="summary", items=self.ITEMS, more=ROUGE)
         for _ in range(self.KILLS):
             stop_at = _lines(log) + source.randrange(self.ITEMS // 20, self.ITEMS // 3)
             process = subprocess.Popen(command, env=desk.cloud.environment)
@@ -247,13 +251,13 @@ class TestKilled:
             assert process.wait() == -signal.SIGKILL
         killed = _lines(log)
         assert killed < 2 * self.ITEMS
-        done = desk.evaluate("summary", output="killed", column="summary", items=self.ITEMS)
+        done = desk.evaluate("summary", output="killed", column="summary", items=self.ITEMS, more=ROUGE)
         assert done.returncode == 0, done.stderr
         asked = Counter((call.component, call.body["prompt"]) for call in runtime.calls)
         assert len(asked) == 2 * self.ITEMS
         assert asked.total() <= 2 * self.ITEMS + self.KILLS * 8  # those in flight when it was killed
         runtime.calls.clear()
-        whole = desk.evaluate("summary", output="whole", column="summary", items=self.ITEMS)
+        whole = desk.evaluate("summary", output="whole", column="summary", items=self.ITEMS, more=ROUGE)
         assert whole.returncode == 0, whole.stderr
         assert len(runtime.calls) == 2 * self.ITEMS
         assert _figures(desk.result("killed")) == _figures(desk.result("whole"))

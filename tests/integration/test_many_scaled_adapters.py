@@ -151,6 +151,10 @@ def manifest(cloud: LocalCloud, stack: ScaledStack, directories: Mapping[str, Pa
     return json.dumps({"adapters": entries})
 
 
+BETWEEN_LOOKS = 15
+"""Seconds: two minutes, as passes wait a tenth of their time, and the time of a pass."""
+
+
 class Story:
     """One profile's endpoint with its fleet, which the callers watch."""
 
@@ -207,9 +211,13 @@ class Story:
         self.note("all right on three", self.callers.wait_for_answers(copies=3))
 
     def idle(self) -> None:
-        """Idleness takes the copies to none."""
+        """Idleness takes the copies to none, for longer than passes take to look again.
+
+        On AWS a copy takes minutes to start, so the pass that the failed request's alarm starts sees none.
+        """
         self.in_time(IDLE)
         self.note("no copy", self.stack.wait_for_copies(self._base, 0, seconds=120))
+        time.sleep(BETWEEN_LOOKS)
 
     def wake(self) -> None:
         """The next request fails, and starts a copy."""
