@@ -23,7 +23,7 @@ class Experiment:
     question:
         What is asked, in one sentence.
     fact:
-        What is known so far, and how surely: [V] verified, [T] told by one third party, [I] inferred.
+        What is known so far, and how surely: [V] verified, [T] said by one third party, [I] inferred.
     run:
         The steps; they return the answer. An exception is recorded as the experiment's error.
     follows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -88,7 +89,7 @@ def text() -> str:
     parts = [table(["command", "calls"], rows)]
     for name, of in POLICIES.items():
         parts += [
-            f"**A policy for: {name}.** For {_names(of)}:",
+            textwrap.fill(f"**A policy for: {name}.** For {_names(of)}:", width=110),
             f"```json\n{policy(of)}\n```",
         ]
     return "\n\n".join(parts)

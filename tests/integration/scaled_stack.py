@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import (
@@ -112,7 +113,10 @@ class ScaledStack(FleetStack):
 
     @contextmanager
     def load(self, endpoint: str, adapters: Mapping[str, str], *, callers: int = 6) -> Iterator[Load]:
-        """Keep asking a fleet's adapters, several at a time, as long as the context lasts."""
+        """Keep asking a fleet's adapters, several at a time, as long as the context lasts.
+
+        Callers go on while there is no copy: their refused requests are what starts one.
+        """
         load, ended = Load(), threading.Event()
         runtime = client(self.cloud, "sagemaker-runtime")
         prompt = prompts()[0]
@@ -123,12 +127,18 @@ class ScaledStack(FleetStack):
             names = itertools.islice(itertools.cycle(expected), number, None)
             while not ended.is_set():
                 name = next(names)
-                answer = runtime.invoke_endpoint(
-                    EndpointName=endpoint,
-                    InferenceComponentName=name,
-                    ContentType="application/json",
-                    Body=json.dumps(body),
-                )
+                try:
+                    answer = runtime.invoke_endpoint(
+                        EndpointName=endpoint,
+                        InferenceComponentName=name,
+                        ContentType="application/json",
+                        Body=json.dumps(body),
+                    )
+                except ClientError as error:
+                    if "no capacity" not in str(error):
+                        raise
+                    time.sleep(0.05)
+                    continue
                 text = json.loads(answer["Body"].read())["generated_text"]
                 load.answers += 1
                 if text != prompt["answers"][expected[name]]:

@@ -28,7 +28,7 @@ def references(stage: Stage) -> Answer:
     texts = {who: [stage.ask(name, prompt) for prompt in PROMPTS] for who, name in names.items()}
     chats = {who: chat_text(stage.invoke(name, chat_body())) for who, name in names.items()}
     stage.modified = stage.described(names[ONE])["LastModifiedTime"]
-    # Only now: who answers is told by all of them, or not at all.
+    # Only now: all of them together show who answers, or nothing does.
     stage.texts, stage.chats = texts, chats
     return Answer(
         fields={"texts_differ": distinct(texts.values()), "chats_differ": distinct(chats.values())},

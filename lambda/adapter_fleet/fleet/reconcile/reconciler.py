@@ -245,7 +245,7 @@ class Pass:
                     self._apply()
                     self._prune()
                 if self._progress.lacks_capacity and not self._base_check.finds_copies():
-                    self._planner.advance_all()  # whoever was asked meanwhile waits for the next copy
+                    self._planner.advance_all()  # those asked meanwhile wait for the next copy
         except PassHaltedError as halted:
             trouble = str(halted)
             self._reconciler.telemetry.trouble(trouble)
