@@ -37,3 +37,4 @@ def test_calls_work_but_for_those_that_are_known_to_fail(
         cost=cost,
     )
     assert surprises(lines, KNOWN.get(client.script, {})) == []
+    assert len(lines) == client.calls

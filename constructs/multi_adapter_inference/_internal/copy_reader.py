@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import jsii
-from aws_cdk import CustomResource, IStableAnyProducer, Lazy, Token
+from aws_cdk import CustomResource, Duration, IStableAnyProducer, Lazy, Token
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
@@ -53,6 +53,8 @@ class CopyReader(Construct):
                     ["sagemaker:DescribeInferenceComponent"], *component_arn_spellings(self, component_name)
                 )
             ],
+            # The framework's function that calls it has 15 minutes, which is also Lambda's limit.
+            timeout=Duration.minutes(14),
         )
         provider = prompt_provider(self, on_event=on_event, parts=parts)
         resource = CustomResource(

@@ -14,39 +14,68 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import message_of
+from adapter_fleet.common.clock import Clock, WallClock
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker import SageMakerClient
+    from types_boto3_sagemaker.type_defs import DescribeInferenceComponentOutputTypeDef
 
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 8})
+_INTERVAL_SECONDS = 5
+_SPARE_SECONDS = 30
+"""What the last read and the answer may take of the function's timeout."""
 
 
-def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
+def on_event(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Handle an event of CloudFormation: return the copies that the base model's component should have."""
     properties = event["ResourceProperties"]
     component = properties["ComponentName"]
     physical_id = event.get("PhysicalResourceId", component)
     if event["RequestType"] == "Delete":
         return {"PhysicalResourceId": physical_id}
-    copies = copy_count(_sagemaker(), component, start=int(properties["StartCopies"]))
+    copies = copy_count(
+        _sagemaker(),
+        component,
+        start=int(properties["StartCopies"]),
+        seconds=context.get_remaining_time_in_millis() / 1000 - _SPARE_SECONDS,
+        clock=_clock(),
+    )
     _log().info("read the copies", component=component, copies=copies)
     return {"PhysicalResourceId": physical_id, "Data": {"CopyCount": copies}}
 
 
-def copy_count(service: "SageMakerClient", component: str, *, start: int) -> int:
+def copy_count(
+    service: "SageMakerClient", component: str, *, start: int, seconds: float, clock: Clock
+) -> int:
     """Return the copies that a component runs, or is about to run; `start` if there is no such component.
+
+    Waits while scaling starts or ends copies: SageMaker refuses an update of a component in the meantime, and
+    a refusal during a rollback leaves the stack in UPDATE_ROLLBACK_FAILED. After `seconds`, CloudFormation
+    tries the update whatever the component does.
 
     At least 1: SageMaker refuses to create a component without a copy, and only a copy shows that a new
     version starts. Any other error is raised. The deployment then fails before it changes the component.
     """
+    deadline = clock.now() + seconds
+    while described := _describe(service, component):
+        if described["InferenceComponentStatus"] != "Updating" or clock.now() >= deadline:
+            return max(1, described["RuntimeConfig"]["DesiredCopyCount"])
+        clock.sleep(_INTERVAL_SECONDS)
+    return start
+
+
+def _describe(service: "SageMakerClient", component: str) -> "DescribeInferenceComponentOutputTypeDef | None":
     try:
-        described = service.describe_inference_component(InferenceComponentName=component)
+        return service.describe_inference_component(InferenceComponentName=component)
     except ClientError as error:
         # [V] The code is ValidationException, so the text has to tell.
         if "could not find" not in message_of(error).lower():
             raise
-        return start
-    return max(1, described["RuntimeConfig"]["DesiredCopyCount"])
+        return None
+
+
+def _clock() -> Clock:
+    return WallClock()
 
 
 @cache

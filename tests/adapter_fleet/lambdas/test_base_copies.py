@@ -6,6 +6,7 @@ import pytest
 from botocore.stub import Stubber
 
 from adapter_fleet.lambdas import base_copies
+from tests.adapter_fleet.fake_service import FakeClock
 
 
 @pytest.fixture
@@ -16,6 +17,18 @@ def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(base_copies, "_sagemaker", lambda: client)
     with Stubber(client) as stubber:
         yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock()
+    monkeypatch.setattr(base_copies, "_clock", lambda: clock)
+    return clock
+
+
+def context() -> Mock:
+    return Mock(get_remaining_time_in_millis=lambda: 60_000)
 
 
 def event(kind: str, **more: object) -> dict[str, Any]:
@@ -27,12 +40,13 @@ def event(kind: str, **more: object) -> dict[str, Any]:
     }
 
 
-def described(copies: int) -> dict[str, Any]:
+def described(copies: int, status: str = "InService") -> dict[str, Any]:
     return {
         "InferenceComponentName": "acme-base",
         "InferenceComponentArn": "arn:aws:sagemaker:us-east-1:111122223333:inference-component/acme-base",
         "EndpointName": "acme",
         "EndpointArn": "arn:aws:sagemaker:us-east-1:111122223333:endpoint/acme",
+        "InferenceComponentStatus": status,
         "CreationTime": 0,
         "LastModifiedTime": 0,
         "RuntimeConfig": {"DesiredCopyCount": copies, "CurrentCopyCount": 0},
@@ -45,7 +59,7 @@ def test_new_component_starts_with_the_copies_of_the_template(sagemaker: Stubber
         "ValidationException",
         'Could not find inference component "arn:aws:sagemaker:us-east-1:111122223333:inference-component/x"',
     )
-    assert base_copies.on_event(event("Create"), Mock()) == {
+    assert base_copies.on_event(event("Create"), context()) == {
         "PhysicalResourceId": "acme-base",
         "Data": {"CopyCount": 2},
     }
@@ -58,22 +72,38 @@ def test_component_keeps_the_copies_that_run_and_has_at_least_one(
     sagemaker.add_response(
         "describe_inference_component", described(running), {"InferenceComponentName": "acme-base"}
     )
-    answer = base_copies.on_event(event("Update", PhysicalResourceId="before"), Mock())
+    answer = base_copies.on_event(event("Update", PhysicalResourceId="before"), context())
     assert answer == {"PhysicalResourceId": "before", "Data": {"CopyCount": kept}}
 
 
 def test_component_that_exists_before_its_scaling_keeps_its_copies(sagemaker: Stubber) -> None:
     sagemaker.add_response("describe_inference_component", described(4))
-    assert base_copies.on_event(event("Create"), Mock())["Data"] == {"CopyCount": 4}
+    assert base_copies.on_event(event("Create"), context())["Data"] == {"CopyCount": 4}
+
+
+def test_copies_are_read_after_scaling_has_ended(sagemaker: Stubber, clock: FakeClock) -> None:
+    for copies, status in [(2, "Updating"), (3, "Updating"), (3, "InService")]:
+        sagemaker.add_response("describe_inference_component", described(copies, status))
+    answer = base_copies.on_event(event("Update", PhysicalResourceId="before"), context())
+    assert answer["Data"] == {"CopyCount": 3}
+
+
+def test_scaling_that_does_not_end_leaves_time_for_the_answer(sagemaker: Stubber, clock: FakeClock) -> None:
+    for _ in range(7):
+        sagemaker.add_response("describe_inference_component", described(2, "Updating"))
+    started = clock.now()
+    answer = base_copies.on_event(event("Update", PhysicalResourceId="before"), context())
+    assert answer["Data"] == {"CopyCount": 2}
+    assert clock.now() - started == 30
 
 
 def test_number_that_cannot_be_read_fails_the_deployment(sagemaker: Stubber) -> None:
     sagemaker.add_client_error("describe_inference_component", "AccessDeniedException", "not allowed")
     with pytest.raises(Exception, match="AccessDeniedException"):
-        base_copies.on_event(event("Update", PhysicalResourceId="before"), Mock())
+        base_copies.on_event(event("Update", PhysicalResourceId="before"), context())
 
 
 def test_deletion_asks_nobody() -> None:
-    assert base_copies.on_event(event("Delete", PhysicalResourceId="before"), Mock()) == {
+    assert base_copies.on_event(event("Delete", PhysicalResourceId="before"), context()) == {
         "PhysicalResourceId": "before"
     }
