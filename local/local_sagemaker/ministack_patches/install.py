@@ -13,7 +13,7 @@ from local_sagemaker.ministack_patches import (
     cloudformation_failed_updates,
     cloudformation_parallel_creation,
     cloudformation_table_properties,
-    cloudformation_unresolved_references,
+    cloudformation_template_checks,
     cloudformation_worker_threads,
     cloudwatch_log_pages,
     cloudwatch_metrics,
@@ -54,7 +54,7 @@ def install_patches(
     for patch in (
         cloudformation_bucket_tags,
         cloudformation_table_properties,
-        cloudformation_unresolved_references,
+        cloudformation_template_checks,
         cloudformation_dead_letter_queues,
         iam_missing_objects,
         iam_policy_sizes,

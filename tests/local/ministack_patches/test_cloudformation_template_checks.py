@@ -33,6 +33,52 @@ def test_reference_to_nothing_is_refused(
         client("cloudformation").create_stack(StackName="refers", TemplateBody=json.dumps(template))
 
 
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        ({}, "At least one Resources member must be defined."),
+        ({"A-B": HANDLE}, "Resource name A-B is non alphanumeric."),
+        ({"One": {}}, "[/Resources/One] Every Resources object must contain a Type member."),
+        (
+            {"One": {**HANDLE, "DependsOn": ["Nothing"]}},
+            "Unresolved resource dependencies [Nothing] in the Resources block of the template",
+        ),
+    ],
+    ids=["no resource", "name", "no type", "dependency"],
+)
+@pytest.mark.parametrize("call", ["create_stack", "create_change_set"])
+def test_malformed_template_is_refused(
+    client: Callable[..., Any], call: str, resources: dict[str, Any], message: str
+) -> None:
+    change_set = {"ChangeSetName": "first", "ChangeSetType": "CREATE"} if call == "create_change_set" else {}
+    with pytest.raises(ClientError) as refused:
+        getattr(client("cloudformation"), call)(
+            StackName="malformed", TemplateBody=json.dumps({"Resources": resources}), **change_set
+        )
+    assert refused.value.response["Error"] == {
+        "Type": "Sender",
+        "Code": "ValidationError",
+        "Message": f"Template format error: {message}",
+    }
+
+
+def test_parameter_that_the_template_does_not_have_is_refused(client: Callable[..., Any]) -> None:
+    with pytest.raises(ClientError, match=r"Parameters: \[Size\] do not exist in the template"):
+        client("cloudformation").create_stack(
+            StackName="parameters",
+            TemplateBody=json.dumps({"Resources": {"One": HANDLE}}),
+            Parameters=[{"ParameterKey": "Size", "ParameterValue": "1"}],
+        )
+
+
+def test_role_without_the_capability_is_refused(client: Callable[..., Any]) -> None:
+    role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {}}}
+    with pytest.raises(ClientError, match=r"Requires capabilities : \[CAPABILITY_IAM\]"):
+        client("cloudformation").create_stack(
+            StackName="capabilities", TemplateBody=json.dumps({"Resources": {"One": role}})
+        )
+
+
 def test_references_to_what_is_there_are_taken(client: Callable[..., Any]) -> None:
     template = {
         "Parameters": {"Given": {"Type": "String", "Default": "a"}},
