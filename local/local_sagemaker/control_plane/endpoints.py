@@ -77,6 +77,7 @@ class Endpoints:
         arn = self._context.arn("endpoint", name)
         if name in self._endpoints:
             raise validation_exception(f'Cannot create already existing endpoint "{arn}".')
+        _check_policies(request)
         config = in_force(self._configs.get(request["EndpointConfigName"]))
         now = self._context.clock.now()
         endpoint = EndpointRecord(
@@ -95,6 +96,7 @@ class Endpoints:
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self._settled(request["EndpointName"])
+        _check_policies(request)
         config = self._retaining(
             endpoint, in_force(self._configs.get(request["EndpointConfigName"])), request
         )
@@ -308,3 +310,11 @@ def _capture_summary(config: dict[str, Any]) -> dict[str, Any]:
         # The shape requires a key; without one, AWS shows an empty text [I].
         "KmsKeyId": config.get("KmsKeyId", ""),
     }
+
+
+def _check_policies(request: dict[str, Any]) -> None:
+    """Refuse two ways to update at once. [I] No source has the words."""
+    if {"BlueGreenUpdatePolicy", "RollingUpdatePolicy"} <= request.get("DeploymentConfig", {}).keys():
+        raise validation_exception(
+            "DeploymentConfig should have a BlueGreenUpdatePolicy or a RollingUpdatePolicy, and not both."
+        )

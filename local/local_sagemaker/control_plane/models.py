@@ -54,7 +54,11 @@ class Models:
             raise validation_exception("Exactly one of PrimaryContainer and Containers should be given.")
         if "ExecutionRoleArn" not in request:
             raise validation_exception("ExecutionRoleArn should be given.")
-        _check_environment([*request.get("Containers", []), request.get("PrimaryContainer", {})])
+        containers = request.get("Containers") or [request.get("PrimaryContainer", {})]
+        if not all("Image" in one or "ModelPackageName" in one for one in containers):
+            # [V ContainerDefinition] Either is needed. [I] No source has the words.
+            raise validation_exception("A container should have an Image or a ModelPackageName.")
+        _check_environment(containers)
         tags = request.pop("Tags", [])
         self._models[name] = {
             "EnableNetworkIsolation": False,

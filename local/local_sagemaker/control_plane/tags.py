@@ -51,12 +51,16 @@ class Tags:
         return {}
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        # All tags are on one page.
+        # All tags are on one page, so no token is one that an answer had.
+        if request.get("NextToken"):
+            raise validation_exception("The pagination token is invalid.")
         return {"Tags": _tag_list(self._existing(request["ResourceArn"]))}
 
 
-def refuse_reserved_keys(request: dict[str, Any]) -> None:
-    """Raise ApiError if a request sets or removes a tag reserved for AWS services [V, tagging guide].
+def check_keys(request: dict[str, Any]) -> None:
+    """Raise ApiError if a request sets or removes a tag reserved for AWS services, or sets a key twice.
+
+    [V, tagging guide] A resource has a key once. [I] No source has the words.
 
     CloudFormation's own requests do not pass here: their tags name the stack of the resource.
     """
@@ -66,6 +70,9 @@ def refuse_reserved_keys(request: dict[str, Any]) -> None:
             raise validation_exception(
                 f"The tag key '{key}' is not allowed: 'aws:' is reserved for the use of AWS services."
             )
+    twice = {key for key in given if isinstance(key, str) and given.count(key) > 1}
+    if twice:
+        raise validation_exception(f"Tag keys should be different, got '{min(twice)}' twice.")
 
 
 def _items(request: dict[str, Any], member: str) -> list[Any]:

@@ -19,7 +19,7 @@ from local_sagemaker.container_protocol import ENGINE_HEADER
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.faults import Faults
-from local_sagemaker.control_plane.tags import refuse_reserved_keys
+from local_sagemaker.control_plane.tags import check_keys
 from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
@@ -155,7 +155,7 @@ class Cloud:
             request = parse_request(body)
             if ministack.app.AUTH:
                 self._authorize(operation, headers, body, query)
-            refuse_reserved_keys(request)
+            check_keys(request)
             answer = self.plane().call(operation, request)
         except ApiError as error:
             return refusal(error, CONTENT_TYPE, "message")

@@ -6,7 +6,7 @@ from typing import Any
 from ministack.services import tagging
 
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
-from local_sagemaker.control_plane.tags import refuse_reserved_keys
+from local_sagemaker.control_plane.tags import check_keys
 from local_sagemaker.ministack_patches.internals import expect
 
 _SERVICE = "sagemaker"
@@ -26,7 +26,7 @@ def install(plane: Callable[[], SageMakerControlPlane]) -> None:
                 yield arn, [{"Key": key, "Value": value} for key, value in tags.items()]
 
     def call(operation: str, request: dict[str, Any]) -> None:
-        refuse_reserved_keys(request)
+        check_keys(request)
         if request["ResourceArn"] not in plane().tags.all():
             raise tagging._ResourceNotFound(request["ResourceArn"])
         plane().call(operation, request)

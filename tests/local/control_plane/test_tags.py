@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from local_sagemaker.control_plane.tags import check_keys
+from local_sagemaker.errors import ApiError
 from tests.local.world import ROLE, World
 
 
@@ -25,6 +29,13 @@ def test_tags_above_fifty_are_refused_and_change_nothing(world: World) -> None:
     assert world.call("ListTags", ResourceArn=arn)["Tags"] == tags(*range(50), value="new")
 
 
+def test_listing_has_one_page_and_takes_no_token(world: World) -> None:
+    arn = world.call(
+        "CreateModel", ModelName="model", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image"}
+    )["ModelArn"]
+    assert world.refusal("ListTags", ResourceArn=arn, NextToken="more") == "The pagination token is invalid."
+
+
 def test_resource_with_tags_above_fifty_is_not_created(world: World) -> None:
     refusal = world.refusal(
         "CreateModel",
@@ -35,3 +46,8 @@ def test_resource_with_tags_above_fifty_is_not_created(world: World) -> None:
     )
     assert "Member must have length less than or equal to 50" in refusal
     assert world.call("ListModels")["Models"] == []
+
+
+def test_request_with_a_key_twice_is_refused() -> None:
+    with pytest.raises(ApiError, match="Tag keys should be different, got 'key-1' twice"):
+        check_keys({"Tags": tags(1, 2, 1)})
