@@ -91,6 +91,21 @@ class LocalCloud:
         self.admin = AdminClient(self.url, self.token, exports.get("AWS_CA_BUNDLE"))
         return self
 
+    def client(self, service: str, **options: Any) -> Any:
+        """A boto3 client of this cloud; options are those of `boto3.client`, such as a `config`."""
+        import boto3  # tests that only deploy do not wait for its import
+
+        variables = self.environment
+        given = {
+            "endpoint_url": self.url,
+            "region_name": variables["AWS_DEFAULT_REGION"],
+            "aws_access_key_id": variables["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": variables["AWS_SECRET_ACCESS_KEY"],
+            "verify": variables.get("AWS_CA_BUNDLE"),
+        }
+        make: Any = boto3.client  # its types want each service by its name
+        return make(service, **given | options)
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
