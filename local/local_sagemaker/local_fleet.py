@@ -148,7 +148,7 @@ class LocalFleet:
         if artifact := container.get("ArtifactUrl"):
             state.append(f"artifact {artifact}")
         state.append(
-            f"FailureReason {found['FailureReason']!r}" if "FailureReason" in found else "no failure"
+            f"FailureReason {found['FailureReason']!r}" if "FailureReason" in found else "no FailureReason"
         )
         return ", ".join(state)
 
@@ -204,13 +204,16 @@ class LocalFleet:
                 f"the deployed stacks should have one endpoint, got {len(found)} in {names}; the 'stacks' of"
                 " a CdkApp choose which are deployed"
             )
-        return found[0]
+        region, endpoint = found[0]
+        # The id may be an ARN, which has the name in lower case.
+        described = self._client("sagemaker", region).describe_endpoint(EndpointName=endpoint)
+        return region, described["EndpointName"]
 
     @cached_property
     def _native(self) -> frozenset[str]:
-        """The names of components that are resources of the stacks."""
+        """The names, in lower case, of components that are resources of the stacks."""
         return frozenset(
-            physical_id.rpartition("/")[2]
+            physical_id.rpartition("/")[2].lower()
             for _, kind, physical_id in self._resources
             if kind == "AWS::SageMaker::InferenceComponent"
         )
@@ -227,7 +230,7 @@ class LocalFleet:
         return sorted((prefix for prefix in found if isinstance(prefix, str)), key=len, reverse=True)
 
     def _adapter_name(self, component: str) -> str:
-        if component in self._native:
+        if component.lower() in self._native:
             return self._native_name(component)
         for prefix in self._prefixes:
             if component.startswith(f"{prefix}-"):
@@ -251,7 +254,7 @@ class LocalFleet:
                 InferenceComponentName=component
             )
             if "BaseInferenceComponentName" not in described["Specification"]:
-                return component
+                return str(described["InferenceComponentName"])
         return ""
 
 

@@ -34,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--local-cloud-profile", choices=_PROFILES, default=None, help=text)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse an unknown profile in the configuration file; argparse refuses one of the command line."""
+    profile = config.getini(_PROFILE)
+    if profile not in _PROFILES:
+        raise pytest.UsageError(f"'{_PROFILE}' should be one of {', '.join(_PROFILES)}, got '{profile}'")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the tests that use the cloud into one group of pytest-xdist, for `--dist loadgroup`."""
@@ -55,7 +62,8 @@ def local_cloud(pytestconfig: pytest.Config, local_cloud_options: Mapping[str, A
     _require_extra()
     from local_sagemaker.server import LocalCloud
 
-    with LocalCloud(**{"profile": _profile(pytestconfig), **local_cloud_options}) as cloud:
+    profile = pytestconfig.getoption(_PROFILE) or pytestconfig.getini(_PROFILE)
+    with LocalCloud(**{"profile": profile, **local_cloud_options}) as cloud:
         yield cloud
 
 
@@ -97,13 +105,6 @@ def local_fleet(
         failure = str(error)
     # Outside of the handler, so that pytest shows the output of the command once.
     pytest.fail(failure, pytrace=False)
-
-
-def _profile(config: pytest.Config) -> str:
-    profile = str(config.getoption(_PROFILE) or config.getini(_PROFILE))
-    if profile not in _PROFILES:
-        raise pytest.UsageError(f"'{_PROFILE}' should be one of {', '.join(_PROFILES)}, got '{profile}'")
-    return profile
 
 
 def _require_extra() -> None:

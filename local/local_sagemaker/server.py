@@ -57,6 +57,10 @@ class LocalCloud:
 
     def __enter__(self) -> "LocalCloud":
         """Start the cloud; RuntimeError with its output if it does not start."""
+        return self.start()
+
+    def start(self) -> "LocalCloud":
+        """The same, where a `with` block does not fit, as in a notebook. It stops with this process."""
         self.process = subprocess.Popen(
             self._command,
             # The pipe closes with this process, however it ends, and the command stops then.
@@ -113,6 +117,10 @@ class LocalCloud:
         trace: TracebackType | None,
     ) -> None:
         """Stop the cloud and wait for its end."""
+        self.stop()
+
+    def stop(self) -> None:
+        """The same, after `start`."""
         assert self.process.stdin is not None  # it was opened as a pipe
         self.process.stdin.close()
         try:

@@ -2,7 +2,8 @@
 
 A test that deploys an app asks which adapter answers, not what a large model would say. A stand-in has
 the files of a real model or adapter: `config.json`, `tokenizer.json`, PEFT's `adapter_config.json`,
-safetensors. It is written in milliseconds, without training. An answer has at most 60 characters of printable ASCII.
+safetensors. It is written in milliseconds, without training. An answer has at most 60 characters of
+printable ASCII.
 
     python -m local_sagemaker.stand_ins FOLDER [NAME=ANSWER ...]
 
