@@ -18,10 +18,14 @@ NEEDED = (
 """The packages of the extra `local`. The wheel contains this package even without the extra."""
 
 
+def missing_packages() -> list[str]:
+    """Return the packages of the extra `local` that are not installed."""
+    return [name for name in NEEDED if find_spec(name) is None]
+
+
 def main() -> None:
     """Run the command, or name the missing packages."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
+    if missing := missing_packages():
         sys.exit(
             f"local-sagemaker: {', '.join(missing)} should be installed for this command:"
             " pip install 'cdk-multi-adapter-inference[local]'"

@@ -57,6 +57,10 @@ class LocalCloud:
 
     def __enter__(self) -> "LocalCloud":
         """Start the cloud; RuntimeError with its output if it does not start."""
+        return self.start()
+
+    def start(self) -> "LocalCloud":
+        """The same, where a `with` block does not fit, as in a notebook. It stops with this process."""
         self.process = subprocess.Popen(
             self._command,
             # The pipe closes with this process, however it ends, and the command stops then.
@@ -91,6 +95,21 @@ class LocalCloud:
         self.admin = AdminClient(self.url, self.token, exports.get("AWS_CA_BUNDLE"))
         return self
 
+    def client(self, service: str, **options: Any) -> Any:
+        """A boto3 client of this cloud; options are those of `boto3.client`, such as a `config`."""
+        import boto3  # tests that only deploy do not wait for its import
+
+        variables = self.environment
+        given = {
+            "endpoint_url": self.url,
+            "region_name": variables["AWS_DEFAULT_REGION"],
+            "aws_access_key_id": variables["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": variables["AWS_SECRET_ACCESS_KEY"],
+            "verify": variables.get("AWS_CA_BUNDLE"),
+        }
+        make: Any = boto3.client  # its types want each service by its name
+        return make(service, **given | options)
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -98,6 +117,10 @@ class LocalCloud:
         trace: TracebackType | None,
     ) -> None:
         """Stop the cloud and wait for its end."""
+        self.stop()
+
+    def stop(self) -> None:
+        """The same, after `start`."""
         assert self.process.stdin is not None  # it was opened as a pipe
         self.process.stdin.close()
         try:

@@ -1,0 +1,262 @@
+"""A deployed app on an embedded cloud: which adapters there are, what they answer, and assertions."""
+
+import difflib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local_sagemaker.cdk_app import CdkApp, Stack
+from local_sagemaker.server import LocalCloud
+
+BASE = "base"
+"""The name of the base model wherever an adapter's name is expected."""
+
+_HASHED = re.compile(r"-[0-9a-f]{8}\Z")
+
+
+class LocalFleet:
+    """The endpoint of a deployed app, with its base model and adapters.
+
+    cloud:
+        The embedded cloud that the app is deployed to.
+    app:
+        What was deployed.
+    stacks:
+        The deployed stacks with their outputs.
+    """
+
+    cloud: LocalCloud
+    app: CdkApp
+    stacks: Sequence[Stack]
+
+    def __init__(self, cloud: LocalCloud, app: CdkApp, stacks: Sequence[Stack]) -> None:
+        self.cloud, self.app = cloud, app
+        self._clients: dict[tuple[str, str], Any] = {}
+        self.stacks = [stack for stack in stacks if self._is_deployed(stack)]
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The outputs of all stacks."""
+        return {name: value for stack in self.stacks for name, value in stack.outputs.items()}
+
+    @property
+    def endpoint_name(self) -> str:
+        """The name of the endpoint; LookupError if the stacks have none, or several."""
+        return self._endpoint[1]
+
+    def components(self) -> dict[str, str]:
+        """The name of each component by the name of its adapter, and the base model's as `base`.
+
+        An adapter of a fleet has the name that its manifest gives it, a native one the id of its construct. A
+        component whose name tells neither, or whose adapter's name another component has too, has its own.
+        """
+        region, endpoint = self._endpoint
+        pages = self._client("sagemaker", region).get_paginator("list_inference_components")
+        listed = [
+            component["InferenceComponentName"]
+            for page in pages.paginate(EndpointNameEquals=endpoint)
+            for component in page["InferenceComponents"]
+        ]
+        short = {name: self._adapter_name(name) for name in listed}
+        counts = Counter(short.values())
+        return {name if counts[short[name]] > 1 else short[name]: name for name in listed}
+
+    def component(self, adapter: str) -> str:
+        """The component of an adapter, of `base`, or of a component's own name; LookupError for none."""
+        components = self.components()
+        if adapter in components:
+            return components[adapter]
+        if adapter in components.values():
+            return adapter
+        close = difflib.get_close_matches(adapter, components, n=1)
+        meant = f"; did you mean '{close[0]}'?" if close else ""
+        raise LookupError(
+            f"the endpoint '{self.endpoint_name}' should have an adapter '{adapter}', got"
+            f" {', '.join(sorted(components)) or 'no component'}{meant}"
+        )
+
+    def invoke(self, adapter: str, prompt: str, *, max_tokens: int = 128, **parameters: Any) -> str:
+        """Return what an adapter answers to a prompt.
+
+        The request has OpenAI's form of a completion, which every container takes, and temperature 0.
+
+        parameters:
+            Further members of the request's body.
+
+        Raises LookupError for an unknown adapter, and botocore's ClientError if the endpoint refuses.
+        """
+        return self._ask(self.component(adapter), prompt, {"max_tokens": max_tokens, **parameters})
+
+    def assert_serves(
+        self, adapter: str, prompt: str, expect: str | re.Pattern[str], *, max_tokens: int = 128
+    ) -> str:
+        """Assert that an adapter answers as expected; return its answer.
+
+        expect:
+            The whole answer, or a pattern of `re.compile` that is found in it.
+
+        A failure says what the adapter and the base model answered, and the state of the component.
+        """
+        __tracebackhide__ = True
+        try:
+            component = self.component(adapter)
+        except LookupError as error:
+            raise AssertionError(str(error)) from None
+        try:
+            answer = self._ask(component, prompt, {"max_tokens": max_tokens})
+        except ClientError as error:
+            raise AssertionError(self._report(adapter, component, prompt, expect, error)) from None
+        if not (expect == answer if isinstance(expect, str) else expect.search(answer)):
+            raise AssertionError(self._report(adapter, component, prompt, expect, answer))
+        return answer
+
+    def _report(
+        self,
+        adapter: str,
+        component: str,
+        prompt: str,
+        expect: str | re.Pattern[str],
+        got: str | ClientError,
+    ) -> str:
+        wanted = repr(expect) if isinstance(expect, str) else f"a match of {expect.pattern!r}"
+        lines = [f"'{adapter}' should answer {prompt!r} with {wanted}, got {_text(got)}"]
+        lines.append(f"  component {component}: {self._state(component)}")
+        components = self.components()
+        if adapter != BASE and BASE in components:
+            try:
+                base: str | ClientError = self._ask(components[BASE], prompt, {"max_tokens": 128})
+            except ClientError as error:
+                base = error
+            same = ", the same as the adapter" if isinstance(got, str) and base == got else ""
+            lines.append(f"  the base model answered {_text(base)}{same}")
+        return "\n".join(lines)
+
+    def _state(self, component: str) -> str:
+        try:
+            found = self._client("sagemaker", self._endpoint[0]).describe_inference_component(
+                InferenceComponentName=component
+            )
+        except ClientError as error:
+            return _text(error)
+        container = found.get("Specification", {}).get("Container", {})
+        state = [found["InferenceComponentStatus"]]
+        if artifact := container.get("ArtifactUrl"):
+            state.append(f"artifact {artifact}")
+        state.append(
+            f"FailureReason {found['FailureReason']!r}" if "FailureReason" in found else "no FailureReason"
+        )
+        return ", ".join(state)
+
+    def _ask(self, component: str, prompt: str, parameters: Mapping[str, Any]) -> str:
+        region, endpoint = self._endpoint
+        response = self._client("sagemaker-runtime", region).invoke_endpoint(
+            EndpointName=endpoint,
+            InferenceComponentName=component,
+            ContentType="application/json",
+            Body=json.dumps({"prompt": prompt, "temperature": 0, **parameters}),
+        )
+        return str(json.loads(response["Body"].read())["choices"][0]["text"])
+
+    def _client(self, service: str, region: str) -> Any:
+        key = service, region
+        if key not in self._clients:
+            self._clients[key] = self.cloud.client(service, region_name=region)
+        return self._clients[key]
+
+    def _is_deployed(self, stack: Stack) -> bool:
+        """Tell whether a stack is there: `stacks` of the app may have left it out."""
+        try:
+            self._client("cloudformation", stack.region).describe_stacks(StackName=stack.name)
+        except ClientError:
+            return False
+        return True
+
+    @cached_property
+    def _resources(self) -> list[tuple[str, str, str]]:
+        """The region, type and physical id of each resource of the stacks."""
+        return [found for stack in self.stacks for found in self._resources_of(stack.name, stack.region)]
+
+    def _resources_of(self, stack: str, region: str) -> Iterator[tuple[str, str, str]]:
+        pages = self._client("cloudformation", region).get_paginator("list_stack_resources")
+        for page in pages.paginate(StackName=stack):
+            for resource in page["StackResourceSummaries"]:
+                kind, physical_id = resource["ResourceType"], resource.get("PhysicalResourceId", "")
+                yield region, kind, physical_id
+                if kind == "AWS::CloudFormation::Stack":
+                    yield from self._resources_of(physical_id, region)
+
+    @cached_property
+    def _endpoint(self) -> tuple[str, str]:
+        """The region and the name of the endpoint."""
+        found = [
+            (region, physical_id.rpartition("/")[2])
+            for region, kind, physical_id in self._resources
+            if kind == "AWS::SageMaker::Endpoint"
+        ]
+        if len(found) != 1:
+            names = ", ".join(stack.name for stack in self.stacks)
+            raise LookupError(
+                f"the deployed stacks should have one endpoint, got {len(found)} in {names}; the 'stacks' of"
+                " a CdkApp choose which are deployed"
+            )
+        region, endpoint = found[0]
+        # The id may be an ARN, which has the name in lower case.
+        described = self._client("sagemaker", region).describe_endpoint(EndpointName=endpoint)
+        return region, described["EndpointName"]
+
+    @cached_property
+    def _native(self) -> frozenset[str]:
+        """The names, in lower case, of components that are resources of the stacks."""
+        return frozenset(
+            physical_id.rpartition("/")[2].lower()
+            for _, kind, physical_id in self._resources
+            if kind == "AWS::SageMaker::InferenceComponent"
+        )
+
+    @cached_property
+    def _prefixes(self) -> list[str]:
+        """The prefixes of component names that the stacks' fleets have, the longest first."""
+        found = set()
+        for stack in self.stacks:
+            template = self._client("cloudformation", stack.region).get_template(StackName=stack.name)
+            body = template["TemplateBody"]
+            resources = (json.loads(body) if isinstance(body, str) else body)["Resources"]
+            found |= {each.get("Properties", {}).get("ComponentPrefix") for each in resources.values()}
+        return sorted((prefix for prefix in found if isinstance(prefix, str)), key=len, reverse=True)
+
+    def _adapter_name(self, component: str) -> str:
+        if component.lower() in self._native:
+            return self._native_name(component)
+        for prefix in self._prefixes:
+            if component.startswith(f"{prefix}-"):
+                return component.removeprefix(f"{prefix}-")
+        return component
+
+    def _native_name(self, component: str) -> str:
+        """Return `base`, or the `<name>` of `<prefix>-<name>-<hash>`."""
+        if component == self._base:
+            return BASE
+        prefix = _HASHED.sub("", self._base).removesuffix(f"-{BASE}")
+        name = component.removeprefix(f"{prefix}-")
+        return _HASHED.sub("", name) if name != component else component
+
+    @cached_property
+    def _base(self) -> str:
+        """The component that is no adapter."""
+        region, _ = self._endpoint
+        for component in self._native:
+            described = self._client("sagemaker", region).describe_inference_component(
+                InferenceComponentName=component
+            )
+            if "BaseInferenceComponentName" not in described["Specification"]:
+                return str(described["InferenceComponentName"])
+        return ""
+
+
+def _text(answer: str | ClientError) -> str:
+    return repr(answer) if isinstance(answer, str) else f"the error {answer}"

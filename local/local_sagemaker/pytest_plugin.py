@@ -1,0 +1,118 @@
+"""The pytest plugin: an embedded cloud, and an app that is deployed to it, as fixtures of a session.
+
+pytest loads it in every project that has this package, so nothing but pytest is imported before a test uses a
+fixture. The extra `local` has what the fixtures need.
+
+Fixtures:
+    local_cloud: a running embedded cloud.
+    local_cloud_variables: the same, with its variables in `os.environ` during a test.
+    local_fleet: the app of `local_fleet_app`, deployed to `local_cloud`.
+    local_cloud_options, local_fleet_app: what a project overrides in its `conftest.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from local_sagemaker.cdk_app import CdkApp
+    from local_sagemaker.local_fleet import LocalFleet
+    from local_sagemaker.server import LocalCloud
+
+_PROFILE = "local_cloud_profile"
+_PROFILES = ("kind", "hostile")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the embedded cloud."""
+    text = "profile of the embedded cloud: kind (everything goes well) or hostile (everything goes wrong)"
+    parser.addini(_PROFILE, text, default=_PROFILES[0])
+    group = parser.getgroup("local_sagemaker", "embedded cloud of cdk-multi-adapter-inference")
+    group.addoption("--local-cloud-profile", choices=_PROFILES, default=None, help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse an unknown profile in the configuration file; argparse refuses one of the command line."""
+    profile = config.getini(_PROFILE)
+    if profile not in _PROFILES:
+        raise pytest.UsageError(f"'{_PROFILE}' should be one of {', '.join(_PROFILES)}, got '{profile}'")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the tests that use the cloud into one group of pytest-xdist, for `--dist loadgroup`."""
+    if config.pluginmanager.hasplugin("xdist"):
+        for item in items:
+            if "local_cloud" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group("local_cloud"))
+
+
+@pytest.fixture(scope="session")
+def local_cloud_options() -> Mapping[str, Any]:
+    """Arguments of `LocalCloud` for `local_cloud`, such as `{"account": "111122223333"}`. Override it."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def local_cloud(pytestconfig: pytest.Config, local_cloud_options: Mapping[str, Any]) -> Iterator[LocalCloud]:
+    """A running embedded cloud, on a free port; each process of pytest-xdist has its own."""
+    _require_extra()
+    from local_sagemaker.server import LocalCloud
+
+    profile = pytestconfig.getoption(_PROFILE) or pytestconfig.getini(_PROFILE)
+    with LocalCloud(**{"profile": profile, **local_cloud_options}) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def local_cloud_variables(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
+    """Let boto3 reach the embedded cloud without arguments: its variables are in `os.environ` meanwhile."""
+    import os
+
+    variables = {name: value for name, value in local_cloud.environment.items() if name.startswith("AWS_")}
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+@pytest.fixture(scope="session")
+def local_fleet_app(pytestconfig: pytest.Config) -> CdkApp:
+    """The app that `local_fleet` deploys: that of `cdk.json` in pytest's root folder. Override it."""
+    _require_extra()
+    from local_sagemaker.cdk_app import CdkApp
+
+    return CdkApp(folder=pytestconfig.rootpath)
+
+
+@pytest.fixture(scope="session")
+def local_fleet(
+    local_cloud: LocalCloud, local_fleet_app: CdkApp, tmp_path_factory: pytest.TempPathFactory
+) -> LocalFleet:
+    """The app of `local_fleet_app`, deployed by the CDK command line once in a session."""
+    from local_sagemaker.cdk_app import CdkError
+    from local_sagemaker.local_fleet import LocalFleet
+
+    failure = ""
+    try:
+        stacks = local_fleet_app.deploy(local_cloud.environment, tmp_path_factory.mktemp("local_fleet"))
+        return LocalFleet(local_cloud, local_fleet_app, stacks)
+    except CdkError as error:
+        failure = str(error)
+    # Outside of the handler, so that pytest shows the output of the command once.
+    pytest.fail(failure, pytrace=False)
+
+
+def _require_extra() -> None:
+    from local_sagemaker.__main__ import missing_packages
+
+    if missing := missing_packages():
+        pytest.fail(
+            f"{', '.join(missing)} should be installed for the embedded cloud:"
+            " pip install 'cdk-multi-adapter-inference[local]'",
+            pytrace=False,
+        )

@@ -1,0 +1,104 @@
+"""Deployments of an app: which commands run, with which variables, and what a failure says."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_sagemaker.cdk_app import CdkApp, CdkError, Stack
+
+ENVIRONMENT = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+COMMAND_LINE = f"""#!{sys.executable}
+import json, os, sys
+from pathlib import Path
+
+with Path("calls.jsonl").open("a") as calls:
+    variables = {{name: os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "HOME", "TENANT")}}
+    calls.write(json.dumps({{"arguments": sys.argv[1:], "variables": variables}}) + "\\n")
+if sys.argv[1] == Path("failing").read_text():
+    print("the role may not do that")
+    sys.exit(1)
+if sys.argv[1] == "synth":
+    Path(sys.argv[sys.argv.index("--output") + 1]).parent.mkdir(parents=True, exist_ok=True)
+    Path("assembly").rename(sys.argv[sys.argv.index("--output") + 1])
+if sys.argv[1] == "deploy":
+    outputs = {{"Inference": {{"EndpointName": "llm"}}}}
+    Path(sys.argv[sys.argv.index("--outputs-file") + 1]).write_text(json.dumps(outputs))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An app's folder whose `cdk` notes its calls and synthesizes a stack, and another one in a stage."""
+    app = tmp_path / "app"
+    command = app / "node_modules" / ".bin" / "cdk"
+    command.parent.mkdir(parents=True)
+    command.write_text(COMMAND_LINE)
+    command.chmod(0o755)
+    (app / "failing").write_text("nothing")
+    stage = {"type": "cdk:cloud-assembly", "properties": {"directoryName": "stage"}}
+    stack = {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region"}
+    elsewhere = {
+        "type": "aws:cloudformation:stack",
+        "environment": "aws://111122223333/eu-west-1",
+        "properties": {"stackName": "Prod-Inference"},
+    }
+    (app / "assembly" / "stage").mkdir(parents=True)
+    artifacts = {"Inference": stack, "Stage": stage, "Tree": {"type": "cdk:tree"}}
+    (app / "assembly" / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
+    nested = {"artifacts": {"StageInference1": elsewhere}}
+    (app / "assembly" / "stage" / "manifest.json").write_text(json.dumps(nested))
+    return app
+
+
+def calls(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "calls.jsonl").read_text().splitlines()]
+
+
+def test_app_is_synthesized_bootstrapped_and_deployed(folder: Path, tmp_path: Path) -> None:
+    CdkApp(folder=folder).deploy(ENVIRONMENT, tmp_path / "work")
+    assert [call["arguments"][0] for call in calls(folder)] == ["synth", "bootstrap", "deploy"]
+
+
+def test_every_stack_is_deployed_unless_some_are_chosen(folder: Path, tmp_path: Path) -> None:
+    CdkApp(folder=folder, stacks=["Inference"]).deploy(ENVIRONMENT, tmp_path / "work")
+    assert "Inference" in calls(folder)[-1]["arguments"]
+    assert "--all" not in calls(folder)[-1]["arguments"]
+
+
+def test_context_and_command_reach_the_synthesis(folder: Path, tmp_path: Path) -> None:
+    app = CdkApp(folder=folder, app="python other.py", context={"models": "/models"})
+    app.deploy(ENVIRONMENT, tmp_path / "work")
+    synth = " ".join(calls(folder)[0]["arguments"])
+    assert "--app python other.py --context models=/models" in synth
+
+
+def test_commands_have_the_variables_of_the_cloud_and_a_home_of_their_own(
+    folder: Path, tmp_path: Path
+) -> None:
+    CdkApp(folder=folder, variables={"TENANT": "acme"}).deploy(ENVIRONMENT, tmp_path / "work")
+    home = str(tmp_path / "work" / "home")
+    expected = {"AWS_ENDPOINT_URL": ENVIRONMENT["AWS_ENDPOINT_URL"], "HOME": home, "TENANT": "acme"}
+    assert [call["variables"] for call in calls(folder)] == [expected] * 3
+
+
+def test_stacks_of_stages_are_among_the_deployed(folder: Path, tmp_path: Path) -> None:
+    assert CdkApp(folder=folder).deploy(ENVIRONMENT, tmp_path / "work") == [
+        Stack(name="Inference", region="us-east-1", outputs={"EndpointName": "llm"}),
+        Stack(name="Prod-Inference", region="eu-west-1", outputs={}),
+    ]
+
+
+def test_command_that_fails_is_named_with_its_output(folder: Path, tmp_path: Path) -> None:
+    (folder / "failing").write_text("bootstrap")
+    with pytest.raises(CdkError, match=r"'cdk bootstrap .*' exited with 1:\nthe role may not do that"):
+        CdkApp(folder=folder).deploy(ENVIRONMENT, tmp_path / "work")
+
+
+def test_missing_command_line_is_named_with_how_to_install_it(tmp_path: Path) -> None:
+    with pytest.raises(CdkError, match="npm install aws-cdk"):
+        CdkApp(folder=tmp_path).deploy({**ENVIRONMENT, "PATH": ""}, tmp_path / "work")

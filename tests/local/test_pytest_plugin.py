@@ -1,0 +1,149 @@
+"""The pytest plugin, in a pytest of its own with a cloud that only notes how it was started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Known before pytester notes which modules there are: it forgets all others after each run.
+import local_sagemaker.__main__
+import local_sagemaker.cdk_app
+import local_sagemaker.local_fleet
+import local_sagemaker.server  # noqa: F401
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[2]
+
+
+class FakeCloud:
+    """Has a cloud's variables, and the arguments it was made with."""
+
+    environment: dict[str, str]
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        self.environment = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_DEFAULT_REGION": "us-east-1"}
+
+    def __enter__(self) -> FakeCloud:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.environment = {}
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A project whose only plugin is this one."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setattr("local_sagemaker.server.LocalCloud", FakeCloud)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    return pytester
+
+
+def outcomes(project: pytest.Pytester, *arguments: str) -> dict[str, int]:
+    return project.runpytest_inprocess("-p", "local_sagemaker.pytest_plugin", *arguments).parseoutcomes()
+
+
+def test_plugin_imports_nothing_but_pytest() -> None:
+    code = (
+        "import sys, pytest; before = set(sys.modules); import local_sagemaker.pytest_plugin;"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "local")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["local_sagemaker", "local_sagemaker.pytest_plugin"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ini", "expected"),
+    [
+        ([], "", "kind"),
+        ([], "local_cloud_profile = hostile", "hostile"),
+        (["--local-cloud-profile", "kind"], "local_cloud_profile = hostile", "kind"),
+    ],
+)
+def test_profile_is_that_of_the_command_line_or_of_the_configuration(
+    project: pytest.Pytester, arguments: list[str], ini: str, expected: str
+) -> None:
+    project.makeini(f"[pytest]\n{ini}")
+    project.makepyfile(f"def test(local_cloud): assert local_cloud.options == {{'profile': '{expected}'}}")
+    assert outcomes(project, *arguments) == {"passed": 1}
+
+
+def test_unknown_profile_in_the_configuration_is_refused(project: pytest.Pytester) -> None:
+    project.makeini("[pytest]\nlocal_cloud_profile = mild")
+    project.makepyfile("def test(): pass")
+    result = project.runpytest_inprocess("-p", "local_sagemaker.pytest_plugin")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines("*'local_cloud_profile' should be one of kind, hostile, got 'mild'")
+
+
+def test_options_of_the_project_reach_the_cloud(project: pytest.Pytester) -> None:
+    project.makeconftest(
+        "import pytest\n@pytest.fixture(scope='session')\n"
+        "def local_cloud_options(): return {'account': '111122223333'}"
+    )
+    project.makepyfile("def test(local_cloud): assert local_cloud.options['account'] == '111122223333'")
+    assert outcomes(project) == {"passed": 1}
+
+
+def test_one_cloud_serves_all_tests(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        "seen = set()\ndef test_one(local_cloud): seen.add(local_cloud)\n"
+        "def test_two(local_cloud): assert seen == {local_cloud}"
+    )
+    assert outcomes(project) == {"passed": 2}
+
+
+def test_variables_of_the_cloud_replace_those_of_aws_during_a_test(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        "import os\n"
+        "def aws(): return {name: value for name, value in os.environ.items() if name[:4] == 'AWS_'}\n"
+        "def test_one(local_cloud_variables): assert aws() == local_cloud_variables\n"
+        "def test_two(): assert aws() == {'AWS_PROFILE': 'mine'}"
+    )
+    assert outcomes(project) == {"passed": 2}
+
+
+def test_tests_with_the_cloud_are_one_group_of_xdist(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        "def group(request):\n"
+        "    marker = request.node.get_closest_marker('xdist_group')\n"
+        "    return marker and marker.args\n"
+        "def test_with(local_cloud, request): assert group(request) == ('local_cloud',)\n"
+        "def test_without(request): assert group(request) is None"
+    )
+    assert outcomes(project, "-p", "xdist", "--strict-markers") == {"passed": 2}
+
+
+def test_missing_extra_is_named(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local_sagemaker.__main__.NEEDED", ("no_such_package",))
+    project.makepyfile("def test(local_cloud): pass")
+    result = project.runpytest_inprocess("-p", "local_sagemaker.pytest_plugin")
+    result.stdout.fnmatch_lines(
+        "*no_such_package should be installed*'cdk-multi-adapter-inference[[]local[]]'"
+    )
+
+
+def test_deployment_that_fails_is_shown_without_a_traceback(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("local_sagemaker.cdk_app.sys.executable", str(project.path / "python"))
+    project.makepyfile("def test(local_fleet): pass")
+    result = project.runpytest_inprocess("-p", "local_sagemaker.pytest_plugin")
+    result.stdout.fnmatch_lines("the CDK command line should be on the PATH*npm install aws-cdk")
+    result.stdout.no_fnmatch_line("*Traceback*")
