@@ -24,16 +24,13 @@ help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/.installed: requirements.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version)'
+	@$(PYTHON) tools/setup.py python
 
 node_modules/.installed: package.json package-lock.json .npmrc $(VENV)/.installed
-	npm ci --silent
-	touch $@
+	@$(PYTHON) tools/setup.py node
 
+# tools/setup.py says what it does, and continues after an interruption.
 setup: $(VENV)/.installed node_modules/.installed  ## install everything into .venv and node_modules
 
 # Clients that others wrote pin half of PyPI, so each has an environment of its own.
@@ -118,7 +115,7 @@ lint: setup
 types: setup
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
-	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench verify_aws tests
+	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench tools verify_aws tests
 
 imports: setup
 	lint-imports
@@ -163,6 +160,11 @@ snapshots: setup  ## rewrite the template snapshots; read the diff before commit
 
 wheel: setup  ## build the wheel into dist/
 	python -m build --wheel --no-isolation
+
+# The wheel is built from the source distribution, so both hold the same code.
+dist: setup  ## build the source distribution and the wheel of a release into dist/
+	rm -rf dist
+	python -m build --no-isolation
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) $(NEWEST) node_modules cdk.out dist
