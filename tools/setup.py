@@ -60,7 +60,7 @@ class PythonSetup:
     def install(self) -> None:
         """Install what is missing, and everything if the last run did not reach its end."""
         complete = self._stamp.exists() and self._works()
-        self._write("Python packages into .venv: 400 MB to download the first time, 1 GB on disk.\n")
+        self._write("Python packages into .venv: 300 MB to download the first time, 900 MB on disk.\n")
         if not complete and self._folder.exists():
             self._write("  .venv is incomplete or does not work, so it is replaced.\n")
         steps = Steps(count=3 if complete else 4, write=self._write)
@@ -82,8 +82,9 @@ class PythonSetup:
         return True
 
     def _make_environment(self) -> None:
+        python = _base_python(self._folder)
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._run([sys.executable, "-m", "venv", str(self._folder)])
+        self._run([str(python), "-m", "venv", str(self._folder)])
 
     def _install_uv(self) -> None:
         try:
@@ -172,6 +173,12 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("interrupted; `make setup` continues from here\n")
         return 130
     return 0
+
+
+def _base_python(folder: Path) -> Path:
+    """Return the Python that runs this, but not by a path inside `folder`, where the search path leads first."""
+    python = Path(getattr(sys, "_base_executable", sys.executable))
+    return python.resolve() if folder in python.parents else python
 
 
 def _running_python() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -92,6 +93,16 @@ def test_environment_whose_python_is_gone_is_replaced(root: Path) -> None:
     commands = Commands(root, fails=lambda command: "import sys, pip" in command)
     assert "it is replaced" in install(root, commands)
     assert [command for command in commands.ran if "-m venv" in command]
+
+
+def test_environment_s_own_python_replaces_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half_made = root / ".venv" / "bin" / "python3"
+    half_made.parent.mkdir(parents=True)
+    half_made.symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "_base_executable", str(half_made), raising=False)
+    commands = Commands(root)
+    install(root, commands)
+    assert commands.ran[0].startswith(f"{Path(sys.executable).resolve()} -m venv")
 
 
 @pytest.mark.parametrize("fails", ["requirements.txt uv", "uv pip install"])
