@@ -63,12 +63,12 @@ class PythonSetup:
         self._write("Python packages into .venv: 300 MB to download the first time, 900 MB on disk.\n")
         if not complete and self._folder.exists():
             self._write("  .venv is incomplete or does not work, so it is replaced.\n")
-        steps = Steps(count=3 if complete else 4, write=self._write)
+        steps = Steps(count=3, write=self._write)
         if complete:
             self._stamp.unlink()
+            steps.step("uv, which installs the rest", self._install_uv)
         else:
-            steps.step(f"a virtual environment of Python {_running_python()}", self._make_environment)
-        steps.step("uv, which installs the rest", self._install_uv)
+            steps.step(f"an environment of Python {_running_python()} with uv", self._make_environment)
         steps.step(f"{self._package_count()} packages of requirements.txt", self._install_packages)
         steps.step("this checkout, editable", self._install_checkout)
         self._stamp.touch()
@@ -82,9 +82,16 @@ class PythonSetup:
         return True
 
     def _make_environment(self) -> None:
-        python = _base_python(self._folder)
+        base = str(_base_python(self._folder))
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._run([str(python), "-m", "venv", str(self._folder)])
+        self._run([base, "-m", "venv", "--without-pip", str(self._folder)])
+        pip = [base, "-m", "pip", "--python", str(self._python), "install", "--quiet"]
+        try:
+            # Python's own ensurepip takes longer than all the packages do.
+            self._run([*pip, "--disable-pip-version-check", "--constraint", str(self._lock), "uv", "pip"])
+        except SetupError:  # the running Python has no pip, or an old one
+            self._run([str(self._python), "-m", "ensurepip"])
+            self._install_uv()
 
     def _install_uv(self) -> None:
         try:
@@ -176,7 +183,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _base_python(folder: Path) -> Path:
-    """Return the Python that runs this, but not by a path inside `folder`, where the search path leads first."""
+    """Return the running Python, by a path outside of `folder`, which may be first on the search path."""
     python = Path(getattr(sys, "_base_executable", sys.executable))
     return python.resolve() if folder in python.parents else python
 

@@ -24,7 +24,7 @@ class Commands:
             raise SetupError(f"'{text}' ended with 1:\nno route to the index")
         if "-m venv" in text:
             self._bin.mkdir(parents=True)
-        if text.endswith("requirements.txt uv"):
+        if "requirements.txt uv" in text:
             (self._bin / "uv").touch()
         self.ran.append(text)
 
@@ -44,12 +44,14 @@ def install(root: Path, commands: Commands) -> str:
 def test_first_run_makes_the_environment_and_installs_by_uv(root: Path) -> None:
     commands = Commands(root)
     printed = install(root, commands)
-    assert [command.split()[:2] for command in commands.ran[1:]] == [
-        ["python", "-m"],
-        ["uv", "pip"],
-        ["uv", "pip"],
+    python = Path(sys.executable).resolve()
+    assert [" ".join(command.split()[:3]) for command in commands.ran] == [
+        f"{python} -m venv",
+        f"{python} -m pip",
+        "uv pip install",
+        "uv pip install",
     ]
-    assert "[3/4] 2 packages of requirements.txt … 0 s\n" in printed
+    assert "[2/3] 2 packages of requirements.txt … 0 s\n" in printed
     assert (root / ".venv" / ".installed").exists()
 
 
@@ -63,7 +65,7 @@ def test_run_after_a_change_of_the_lock_keeps_the_environment(root: Path) -> Non
     assert not [command for command in commands.ran if "-m venv" in command]
 
 
-@pytest.mark.parametrize("step", ["-m venv", "requirements.txt uv", "--requirement", "--editable"])
+@pytest.mark.parametrize("step", ["-m venv", "requirements.txt uv pip", "--requirement", "--editable"])
 def test_run_after_an_interrupted_one_starts_with_an_empty_environment(root: Path, step: str) -> None:
     def interrupt(command: str) -> bool:
         if step in command:
@@ -99,18 +101,23 @@ def test_environment_s_own_python_replaces_it(root: Path, monkeypatch: pytest.Mo
     half_made = root / ".venv" / "bin" / "python3"
     half_made.parent.mkdir(parents=True)
     half_made.symlink_to(sys.executable)
-    monkeypatch.setattr(sys, "_base_executable", str(half_made), raising=False)
+    monkeypatch.setattr(sys, "_base_executable", str(half_made))
     commands = Commands(root)
     install(root, commands)
     assert commands.ran[0].startswith(f"{Path(sys.executable).resolve()} -m venv")
 
 
+def test_python_without_pip_makes_one_in_the_environment(root: Path) -> None:
+    commands = Commands(root, fails=lambda command: "-m pip --python" in command)
+    install(root, commands)
+    assert commands.ran[1].startswith("python -m ensurepip")
+    assert commands.ran[2].endswith("requirements.txt uv")
+    assert commands.ran[3].startswith("uv pip install")
+
+
 @pytest.mark.parametrize("fails", ["requirements.txt uv", "uv pip install"])
 def test_pip_installs_what_uv_cannot(root: Path, fails: str) -> None:
-    def without_uv(command: str) -> bool:
-        return command.endswith(fails) or command.startswith(fails)
-
-    commands = Commands(root, fails=without_uv)
+    commands = Commands(root, fails=lambda command: fails in command)
     printed = install(root, commands)
     assert "no route to the index" in printed
     assert [command for command in commands.ran if command.startswith("python -m pip") and "--req" in command]
