@@ -1,6 +1,6 @@
 """Checks that a tag names the version and the changelog's newest release.
 
-    python -m tests.release.tag v0.2.0
+python -m tests.release.tag v0.2.0
 """
 
 from __future__ import annotations
