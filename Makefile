@@ -7,33 +7,33 @@ CLIENTS := .venv-clients
 CHECKOV := .venv-checkov
 NEWEST := .venv-newest
 VLLM := .venv-vllm
+PYTHONS ?=
 INSPECT := .venv-inspect
+RELEASE := .venv-release
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 # Some machines set it, and then every command, synth and function compiles the checkout's code anew.
 unexport PYTHONDONTWRITEBYTECODE
 LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
 LOCAL_ENGINE ?= numpy
-UNIT := not integration and not evolutions and not upgrade and not vllm and not clients
+UNIT := not integration and not evolutions and not upgrade and not vllm and not clients and not release
 FROM ?= HEAD^
+WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-evolutions test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties snapshots wheel clean
+.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-evolutions test-pythons test-release test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/.installed: requirements.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version)'
+	@$(PYTHON) tools/setup.py python
 
 node_modules/.installed: package.json package-lock.json .npmrc $(VENV)/.installed
-	npm ci --silent
-	touch $@
+	@$(PYTHON) tools/setup.py node
 
+# tools/setup.py says what it does, and continues after an interruption.
 setup: $(VENV)/.installed node_modules/.installed  ## install everything into .venv and node_modules
 
 # Clients that others wrote pin half of PyPI, so each has an environment of its own.
@@ -104,6 +104,18 @@ test-vllm: setup  ## the tests of the embedded cloud's engine `vllm`, and record
 test-upgrade: setup  ## deploy the app of an earlier commit and update it to this one (FROM=HEAD^)
 	FROM=$(FROM) python -m pytest tests/upgrade -m upgrade
 
+# uv finds each Python or downloads it; PYTHONS="3.12 3.13" chooses some.
+test-pythons: setup  ## the tests of `make unit` on every supported Python that is to be had, and record which those were
+	python -m tests.pythons '$(UNIT)' $(PYTHONS)
+
+$(RELEASE)/.installed: tests/release/tools.txt $(VENV)/.installed
+	test -x $(RELEASE)/bin/python || $(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/pip install --quiet --disable-pip-version-check -r tests/release/tools.txt
+	touch $@
+
+test-release: setup $(RELEASE)/.installed  ## build the distributions twice; check contents, metadata and types, as a consumer has them
+	python -m pytest tests/release -m release
+
 # It asks what it may cost before it makes anything; docs/guides/verify-aws.md has the arguments.
 verify-aws: setup  ## answer the open questions about SageMaker in an AWS account of yours, which costs money (ARGS=…)
 	python -m verify_aws $(ARGS)
@@ -113,12 +125,15 @@ check: lint types imports test  ## what CI runs
 lint: setup
 	ruff check .
 	ruff format --check .
+	check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	zizmor --quiet --offline $(WORKFLOWS)
 
 # The two source roots that ship in different places are checked each on its own, then the rest.
 types: setup
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
-	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench verify_aws tests
+	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench tools verify_aws tests
 
 imports: setup
 	lint-imports
@@ -151,6 +166,8 @@ lock: setup  ## pin the newest versions that pyproject.toml and package.json all
 	    uv pip compile --quiet --upgrade $$wanted --universal --python-version 3.11 \
 	        --no-header --no-annotate --no-emit-index-url -o $${wanted%.in}.txt || exit 1; \
 	done
+	printf 'check-wheel-contents\ntwine\n' | uv pip compile --quiet --upgrade - --universal --python-version 3.11 \
+	    --no-header --no-annotate --no-emit-index-url -o tests/release/tools.txt
 	printf 'botocore\ncfn-lint\n' | uv pip compile --quiet --upgrade - --universal --python-version 3.11 \
 	    --no-header --no-annotate --no-emit-index-url -o tests/properties/newest.txt
 	npm install --package-lock-only
@@ -164,5 +181,13 @@ snapshots: setup  ## rewrite the template snapshots; read the diff before commit
 wheel: setup  ## build the wheel into dist/
 	python -m build --wheel --no-isolation
 
+# The wheel is built from the source distribution, so both hold the same code.
+dist: setup  ## build the source distribution and the wheel of a release into dist/
+	rm -rf dist
+	python -m build --no-isolation
+
+release-tag: setup  ## check that TAG names the version, and the newest release of the changelog
+	python -m tests.release.tag $(TAG)
+
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) $(NEWEST) node_modules cdk.out dist
+	rm -rf $(VENV) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) $(NEWEST) $(RELEASE) .venv-pythons node_modules cdk.out dist

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from adapters_cli.command_group import MARKUP_MODE, CommandGroup, CommandModule
+from adapters_cli.product import product_version
 
 CommandGroup.modules = {
     "status": CommandModule(module="status", summary="Show the state of every adapter."),
@@ -119,10 +120,7 @@ app = typer.Typer(
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        # Imported here: it takes long, and no command needs it.
-        from importlib.metadata import version
-
-        typer.echo(f"adapters {version('cdk-multi-adapter-inference')}")
+        typer.echo(f"adapters {product_version()}")
         raise typer.Exit
 
 

@@ -28,6 +28,7 @@ from rich.text import Text
 
 from examples.demo.bucket import ADAPTERS, Bucket
 from examples.demo.cdk import Cdk, CdkError
+from examples.demo.chapters import INTRODUCTION, NEXT_STEPS, Chapter, play
 from examples.demo.command import Adapters
 from examples.demo.endpoint import Endpoint
 from examples.demo.inventory import leftovers
@@ -253,6 +254,10 @@ class Demo:
         wrong = [self._endpoint.wrong({f"{CUSTOMERS}-globex": "summary"}) for _ in range(10)]
         self._report.expect(not any(wrong), "globex answers as itself on every copy")
 
+    def set_profile(self, profile: str) -> None:
+        """Choose how the cloud behaves."""
+        self._cloud.admin.change_settings(profile=profile)
+
     def destroy(self) -> None:
         """Destroy the stack and look for anything that is left of it."""
         with self._report.step("cdk destroy"):
@@ -354,11 +359,94 @@ class Demo:
         return session.client(service, endpoint_url=self._cloud.url, config=config)
 
 
+def chapters_of(demo: Demo) -> Sequence[Chapter]:
+    """Return the chapters in their order, each of which goes on where the one before ended."""
+    v1, v2 = f"{IN_CHECKOUT}/adapters", f"{IN_CHECKOUT}/adapters-v2"
+
+    def deploy() -> None:
+        demo.deploy()
+        demo.compare()
+
+    def change() -> None:
+        demo.change(
+            "kind",
+            {
+                "tenant-101": f"{v1}/shout",
+                CHANGED: f"{v2}/summary",
+                BROKEN: f"{v1}/summary",
+                "tenant-099": None,
+            },
+        )
+
+    def change_under_faults() -> None:
+        demo.change(
+            "hostile",
+            {"tenant-102": f"{v1}/triage", CHANGED: f"{v1}/summary", "tenant-101": None},
+        )
+        demo.set_profile("kind")
+
+    return (
+        Chapter(
+            title="One deployment, one broken adapter",
+            why="`cdk deploy` creates a base model, three native adapters and a fleet of 100 tenants. One"
+            " tenant's archive is broken on purpose. A resource for each adapter would roll everything back."
+            " The fleet reports the tenant by name and reason, and the other 99 serve.",
+            seconds=25,
+            play=deploy,
+        ),
+        Chapter(
+            title="One of them, with the `openai` client",
+            why="Each adapter has an address. The unmodified `openai` client takes it as its `base_url`, so"
+            " a program that speaks OpenAI's API needs no code for SageMaker.",
+            seconds=3,
+            play=demo.chat,
+        ),
+        Chapter(
+            title="Add, change and remove, under load",
+            why="One deployment adds, changes, mends and removes a tenant while a client calls all of them."
+            " Look at 'failed' and 'answered by': the changed tenant goes from its old version to its new one"
+            " without a failed request.",
+            seconds=20,
+            play=change,
+        ),
+        Chapter(
+            title="The same where all goes wrong that may",
+            why="AWS does not document everything that an update does. Now the cloud throttles, lists stale"
+            " entries, and takes an archive away before the next one is there. Only the tenant that changes"
+            " may fail, and 'gap' says for how long.",
+            seconds=30,
+            play=change_under_faults,
+        ),
+        Chapter(
+            title="Customers, with no deployment",
+            why="This fleet's manifest is in S3. `adapters apply` uploads it, and a state machine does the"
+            " rest under the same guards. `adapters rollback` brings the last version back.",
+            seconds=20,
+            play=demo.onboard,
+        ),
+        Chapter(
+            title="Somebody else answers, on one copy of two",
+            why="The worst failure is silent: a right name with wrong weights. A probe is a prompt that only"
+            " the declared version answers as recorded. Here one copy answers with another customer's"
+            " adapter, and the drift check finds it, names it and sends the right one again.",
+            seconds=20,
+            play=demo.catch_swap,
+        ),
+        Chapter(
+            title="And away",
+            why="`cdk destroy` deletes everything. Then each service is asked what is left.",
+            seconds=10,
+            play=demo.destroy,
+        ),
+    )
+
+
 def main() -> int:
     """Run every chapter; return the exit code."""
     console = Console()
     report = Report(console)
     started = time.monotonic()
+    console.print(Text(INTRODUCTION), soft_wrap=True)
     folder = Path(tempfile.mkdtemp(prefix="demo-"))
     workspace = Workspace(folder / "app")
     try:
@@ -376,38 +464,7 @@ def main() -> int:
                 width=min(console.width, 110) - 2,
             )
             demo = Demo(report, cloud, workspace, cdk, adapters)
-            v1, v2 = f"{IN_CHECKOUT}/adapters", f"{IN_CHECKOUT}/adapters-v2"
-            report.chapter("One deployment, one broken adapter")
-            demo.deploy()
-            demo.compare()
-            report.chapter("One of them, with the `openai` client")
-            demo.chat()
-            report.chapter("Add, change and remove, under load")
-            demo.change(
-                "kind",
-                {
-                    "tenant-101": f"{v1}/shout",
-                    CHANGED: f"{v2}/summary",
-                    BROKEN: f"{v1}/summary",
-                    "tenant-099": None,
-                },
-            )
-            report.chapter("The same where all goes wrong that may")
-            demo.change(
-                "hostile",
-                {
-                    "tenant-102": f"{v1}/triage",
-                    CHANGED: f"{v1}/summary",
-                    "tenant-101": None,
-                },
-            )
-            cloud.admin.change_settings(profile="kind")
-            report.chapter("Customers, with no deployment")
-            demo.onboard()
-            report.chapter("Somebody else answers, on one copy of two")
-            demo.catch_swap()
-            report.chapter("And away")
-            demo.destroy()
+            play(chapters_of(demo), report)
     except (CdkError, ClientError) as error:
         console.print(f"[red]✗[/] {escape(str(error))}", highlight=False)
         return 1
@@ -417,6 +474,7 @@ def main() -> int:
         console.print(f"[red]{len(report.unexpected)} things were not as expected.[/]")
         return 1
     console.print(f"[bold green]Everything was as expected[/], in {time.monotonic() - started:.0f} s.")
+    console.print(Text(f"\n{NEXT_STEPS}"), soft_wrap=True)
     return 0
 
 

@@ -36,10 +36,12 @@ class Report:
             mark = "[green]✓[/]" if holds else "[red]✗[/]"
             self._line(f"{mark} {escape(what)}")
 
-    def chapter(self, title: str) -> None:
-        """Begin something new."""
+    def chapter(self, title: str, *, why: str, left: float) -> None:
+        """Begin something new: what it shows, and about how many seconds the demo still takes."""
         self._console.print()
         self._console.rule(f"[bold]{escape(title)}[/]", align="left", style="dim")
+        self._console.print(Text(why, style="italic"))
+        self._line(f"[dim]{about(left)} left[/]")
 
     def show(self, what: RenderableType) -> None:
         """Write a table or a text."""
@@ -64,6 +66,14 @@ class Report:
 
     def _line(self, markup: str) -> None:
         self._console.print(markup, highlight=False, soft_wrap=True)
+
+
+def about(seconds: float) -> str:
+    """Say a time roughly: in tens of seconds, then in half minutes."""
+    if seconds < 55:
+        return f"about {max(10, round(seconds / 10) * 10)} s"
+    minutes = round(seconds / 30) / 2
+    return f"about {minutes:g} {'minute' if minutes == 1 else 'minutes'}"
 
 
 def _cut(lines: Sequence[str], first: int) -> Sequence[str]:

@@ -6,14 +6,16 @@ import json
 import os
 import subprocess
 import sys
-import venv
+import tomllib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.release.distributions import ROOT, build, install
+
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 PACKAGES = {"multi_adapter_inference", "adapter_fleet", "adapters_cli", "local_sagemaker"}
 APP = """
 import sys
@@ -40,29 +42,14 @@ print(mai.__file__)
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    build(ROOT, folder, "--wheel")
     (built,) = folder.glob("*.whl")
     return built
 
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter that has the wheel and the locked dependencies, but not this checkout."""
-    folder = tmp_path_factory.mktemp("elsewhere") / "venv"
-    venv.create(folder)
-    (site,) = folder.glob("lib/python*/site-packages")
-    # With the pip that is there: to install one into the environment takes longer than all the rest.
-    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]
-    install = [*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run(install, check=True, capture_output=True)
-    # The dependencies come from the environment that runs the tests; its editable install of the checkout
-    # is a .pth file, which only counts in a folder that `site` itself adds.
-    import aws_cdk
-
-    dependencies = Path(next(iter(aws_cdk.__path__))).parent
-    (site / "dependencies.pth").write_text(f"{dependencies}\n")
-    return folder / "bin" / "python"
+    return install(wheel, tmp_path_factory.mktemp("elsewhere") / "venv")
 
 
 def synth(python: Path | str, out: Path, environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
@@ -87,6 +74,8 @@ def test_wheel_holds_the_four_packages_with_their_types_and_nothing_else(wheel: 
     assert top == PACKAGES
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     assert {"adapters_cli/reports/page.css", "adapters_cli/reports/page.js"} <= set(names)
+    assert "adapter_fleet/manifest/manifest.schema.json" in names
+    assert f"cdk_multi_adapter_inference-{VERSION}.dist-info/licenses/LICENSE" in names
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
 
 
@@ -112,3 +101,10 @@ def test_wheel_installs_its_commands(python: Path, command: str) -> None:
 def test_commands_of_the_wheel_start_without_the_cdk(python: Path) -> None:
     code = "import sys, adapters_cli.main; sys.exit('aws_cdk' in sys.modules or 'jsii' in sys.modules)"
     assert subprocess.run([str(python), "-c", code], check=False).returncode == 0
+
+
+def test_command_of_the_wheel_tells_the_version_of_the_project(python: Path) -> None:
+    done = subprocess.run(
+        [python.parent / "adapters", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"adapters {VERSION}\n"

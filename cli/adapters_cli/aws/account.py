@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
 from adapters_cli.output.errors import NoAnswerError
+from adapters_cli.product import PRODUCT, product_version
 
 if TYPE_CHECKING:
     import boto3
@@ -79,10 +80,11 @@ class Account:
         for name in sorted(os.environ):
             if name.startswith(_ENDPOINT_URL) and os.environ[name]:
                 _check_address(name, os.environ[name])
-        config = config or self._config
-        if not os.environ.get(_APPLICATION):
-            from botocore.config import Config
+        from botocore.config import Config
 
+        library = Config(user_agent_extra=f"lib/{PRODUCT}#{product_version()}")
+        config = (config or self._config).merge(library)
+        if not os.environ.get(_APPLICATION):
             config = config.merge(Config(user_agent_appid=self.command))  # type: ignore[call-arg]
         try:
             # A session is not thread-safe.

@@ -5,7 +5,6 @@ import math
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +20,7 @@ from adapters_cli.load.latency_requirement import LatencyRequirement
 from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
 from adapters_cli.output.text import one_line, print_error, print_note
+from adapters_cli.product import product_version
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -378,7 +378,7 @@ def _empty_result(
     }
     return BenchmarkResult(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        product_version=version("cdk-multi-adapter-inference"),
+        product_version=product_version(),
         endpoint=targets.endpoint,
         base=targets.container.component,
         engine=targets.container.engine,

@@ -28,8 +28,7 @@ from adapters_cli.evaluation.statistics import RESAMPLES, compare, holm, latency
 from adapters_cli.output.errors import NoAnswerError
 from adapters_cli.output.progress_bars import AnswerCounts
 from adapters_cli.output.text import counted
-
-PRODUCT = "cdk-multi-adapter-inference"
+from adapters_cli.product import product_version
 
 Answers = Mapping[str, Mapping[str, Answer]]
 """Answers by subject and item id."""
@@ -157,7 +156,7 @@ def evaluate(
     comparisons = compared(plan, scores)
     result = EvaluationResult(
         made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
-        product_version=version(PRODUCT),
+        product_version=product_version(),
         endpoint=plan.endpoint,
         engine=plan.engine,
         dataset=plan.dataset.facts,

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
+from adapters_cli.product import product_version
 
 
 @pytest.mark.parametrize("client", ["cloudformation", "s3", "machines"])
@@ -33,6 +34,12 @@ def test_the_environment_s_name_of_the_application_wins(monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_SDK_UA_APP_ID", "deployments")
     assert _application(Account()) == "deployments"
+
+
+def test_a_command_names_its_version_in_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    config: Any = Account().s3.meta.config
+    assert config.user_agent.endswith(f" lib/cdk-multi-adapter-inference#{product_version()}")
 
 
 @pytest.mark.parametrize("value", ["nonsense", "http://", "localhost:4566", "http://127.0.0.1:99999"])

@@ -1,0 +1,115 @@
+"""Runs the tests without deployments on every supported Python.
+
+    python -m tests.pythons MARKERS [VERSION …]
+
+Each Python has an environment of its own with the packages of the lock. uv finds a Python on this machine, or
+downloads one. A version that is not to be had is reported, and is an error only if it was asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.guides import last_run, table, write_below
+
+ROOT = Path(__file__).parents[1]
+GUIDE = ROOT / "docs" / "releasing.md"
+FOLDER = ROOT / ".venv-pythons"
+BEGINNING = "<!-- Below: written by `make test-pythons`. -->"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the tests said on one Python, or why they did not run."""
+
+    version: str
+    said: str
+    minutes: float = 0.0
+    ran: bool = False
+    passed: bool = False
+
+
+def supported_versions() -> list[str]:
+    """Return the minor versions that the package's metadata names."""
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    named = (re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", line) for line in classifiers)
+    return [match[1] for match in named if match]
+
+
+def find_python(version: str) -> Path | None:
+    """Return a Python of a minor version, downloaded if need be; None if there is none to be had."""
+    for command in (["find"], ["install", "--quiet"], ["find"]):
+        done = subprocess.run(
+            ["uv", "python", *command, version], capture_output=True, text=True, check=False
+        )
+        if command == ["find"] and done.returncode == 0:
+            return Path(done.stdout.strip())
+    found = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    return found[-1] if found else None
+
+
+def test_on(version: str, markers: str) -> Outcome:
+    """Install the locked packages for one Python, and run the tests on it."""
+    found = find_python(version)
+    if found is None:
+        return Outcome(version=version, said="not to be had on this machine")
+    folder = FOLDER / version
+    python = folder / "bin" / "python"
+    install = ["uv", "pip", "install", "--quiet", "--python", str(python)]
+    for command in (
+        ["uv", "venv", "--quiet", "--allow-existing", "--python", str(found), str(folder)],
+        [*install, "--requirement", "requirements.txt"],
+        [*install, "--no-deps", "--no-build-isolation", "--editable", "."],
+    ):
+        subprocess.run(command, cwd=ROOT, check=True)
+    started = time.monotonic()
+    _say(f"{version}: {found}")
+    done = subprocess.run(
+        [str(python), "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "-m", markers],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    _say(done.stdout)
+    summary = done.stdout.strip().rpartition("\n")[2]
+    full = subprocess.run([str(python), "--version"], capture_output=True, text=True, check=True).stdout
+    return Outcome(
+        version=full.split()[1],
+        said=re.sub(r" in [\d.]+s.*", "", summary.strip("= ")),
+        minutes=(time.monotonic() - started) / 60,
+        ran=True,
+        passed=done.returncode == 0,
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Test on every Python, print what ran, and record it in the guide if nothing was chosen."""
+    markers, *chosen = arguments
+    outcomes = [test_on(version, markers) for version in chosen or supported_versions()]
+    rows = [(each.version, each.said, f"{each.minutes:.0f}" if each.ran else "") for each in outcomes]
+    lines = table(("Python", "tests", "minutes"), rows)
+    _say(lines)
+    if not chosen:
+        ran = sum(each.ran for each in outcomes)
+        write_below(GUIDE, BEGINNING, [last_run(f"{ran} of {len(outcomes)} versions ran"), lines])
+    wrong = [each for each in outcomes if not each.passed and (each.ran or chosen)]
+    return 1 if wrong else 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

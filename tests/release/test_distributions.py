@@ -1,0 +1,190 @@
+"""The distributions of a release: contents, metadata, the same bytes again, and types for consumers."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.release.distributions import ROOT, build, install
+
+pytestmark = pytest.mark.release
+
+TOOLS = ROOT / ".venv-release" / "bin"
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+NAME = f"cdk_multi_adapter_inference-{VERSION}"
+PACKAGES = {"multi_adapter_inference", "adapter_fleet", "adapters_cli", "local_sagemaker"}
+CONSUMER = """
+from aws_cdk import App, Size, Stack
+from adapter_fleet.manifest.manifest import Manifest
+from adapters_cli.product import product_version
+from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import (
+    AdapterManifest,
+    BaseModel,
+    ComputeRequirements,
+    IAdapterFleet,
+    InstanceType,
+    LmiContainer,
+    LmiVersion,
+    LoraServing,
+    MultiAdapterEndpoint,
+)
+
+
+def fleet_of(stack: Stack) -> IAdapterFleet:
+    endpoint = MultiAdapterEndpoint(
+        stack,
+        "Llm",
+        base_model=BaseModel.from_directory("base"),
+        container=LmiContainer(version=LmiVersion.V19),
+        lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16),
+        instance_type=InstanceType.ML_G5_2XLARGE,
+        compute=ComputeRequirements(accelerators=1, min_memory=Size.mebibytes(1024)),
+    )
+    return endpoint.add_fleet("Tenants", manifest=AdapterManifest.from_file("adapters.yaml"))
+
+
+def url_of(cloud: LocalCloud) -> str:
+    return cloud.url
+
+
+def names_of(manifest: Manifest) -> list[str]:
+    return [adapter.name for adapter in manifest.adapters]
+
+
+version: str = product_version()
+fleet_of(Stack(App(), "Inference"))
+"""
+MISTAKES = {
+    'AdapterManifest.from_file("adapters.yaml")': '"adapters.yaml"',
+    "return cloud.url": "return cloud",
+    "adapter.name for": "adapter for",
+    "version: str": "version: int",
+}
+
+
+def checkout(folder: Path) -> Path:
+    """Copy the tracked files, as a clone has them: with other times than here, and without ignored ones."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, target)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    build(ROOT, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def python(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(dist / f"{NAME}-py3-none-any.whl", tmp_path_factory.mktemp("elsewhere") / "venv")
+
+
+def strict_mypy(python: Path, folder: Path) -> list[str]:
+    """Return the errors that mypy finds in a consumer's files."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--python-executable",
+            str(python),
+            "right.py",
+            "wrong.py",
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return [line for line in done.stdout.splitlines() if ": error: " in line]
+
+
+def test_two_checkouts_build_the_same_bytes(dist: Path, tmp_path: Path) -> None:
+    again = tmp_path / "dist"
+    again.mkdir()
+    build(checkout(tmp_path / "clone"), again)
+    for name in (f"{NAME}.tar.gz", f"{NAME}-py3-none-any.whl"):
+        assert (dist / name).read_bytes() == (again / name).read_bytes(), name
+
+
+def test_wheel_of_the_checkout_is_the_one_of_the_source_distribution(dist: Path, tmp_path: Path) -> None:
+    build(ROOT, tmp_path, "--wheel")
+    name = f"{NAME}-py3-none-any.whl"
+    assert (tmp_path / name).read_bytes() == (dist / name).read_bytes()
+
+
+def test_source_distribution_holds_the_packages_and_no_tests(dist: Path) -> None:
+    with tarfile.open(dist / f"{NAME}.tar.gz") as archive:
+        names = [Path(*Path(name).parts[1:]) for name in archive.getnames()]
+    assert {name.parts[0] for name in names} == {
+        *("constructs", "lambda", "cli", "local"),
+        *(".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"),
+    }
+    assert {name.parts[1] for name in names if len(name.parts) > 1} == PACKAGES
+    assert not [name for name in names if "tests" in name.parts or name.suffix == ".pyc"]
+
+
+def test_distributions_pass_the_checks_of_the_index(dist: Path) -> None:
+    files = sorted(map(str, dist.iterdir()))
+    done = subprocess.run(
+        [TOOLS / "twine", "check", "--strict", *files], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("PASSED") == 2
+
+
+def test_contents_of_the_wheel_pass_their_linter(dist: Path) -> None:
+    command = [TOOLS / "check-wheel-contents", "--toplevel", ",".join(sorted(PACKAGES)), str(dist)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_file_of_the_packages_is_in_the_wheel(dist: Path) -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "constructs", "lambda", "cli", "local"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    expected = {name.partition("/")[2] for name in tracked}
+    names = zipfile.ZipFile(dist / f"{NAME}-py3-none-any.whl").namelist()
+    assert {name for name in names if ".dist-info/" not in name} == expected
+
+
+# mypy reads all of aws-cdk-lib, which takes a minute, so one run judges both files.
+@pytest.mark.timeout(1200)
+def test_strict_mypy_of_a_consumer_sees_the_types_of_every_package(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "right.py").write_text(CONSUMER)
+    wrong = CONSUMER
+    for right, mistake in MISTAKES.items():
+        assert right in wrong
+        wrong = wrong.replace(right, mistake)
+    (tmp_path / "wrong.py").write_text(wrong)
+    found = strict_mypy(python, tmp_path)
+    assert [error for error in found if error.startswith("right.py")] == []
+    assert [re.sub(r".*\[(.*)\]$", r"\1", error) for error in found] == [
+        "arg-type",  # multi_adapter_inference
+        "return-value",  # local_sagemaker
+        "misc",  # adapter_fleet
+        "assignment",  # adapters_cli
+    ]

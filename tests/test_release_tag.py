@@ -1,0 +1,24 @@
+"""The version: `pyproject.toml` and the changelog agree, and a tag of another one is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.release.tag import newest_release, problems, project_version
+
+
+def test_newest_release_of_the_changelog_is_the_version() -> None:
+    assert problems(f"v{project_version()}", project_version(), newest_release()) == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "release", "problem"),
+    [
+        ("v0.3.0", "0.2.0", "the tag should be v0.2.0, got v0.3.0"),
+        ("0.2.0", "0.2.0", "the tag should be v0.2.0, got 0.2.0"),
+        ("", "0.2.0", "the tag should be v0.2.0, got none"),
+        ("v0.2.0", "0.1.0", "the newest release in CHANGELOG.md should be 0.2.0, got 0.1.0"),
+    ],
+)
+def test_tag_of_another_version_is_refused(tag: str, release: str, problem: str) -> None:
+    assert problems(tag, "0.2.0", release) == [problem]
