@@ -2,7 +2,7 @@
 
     python docs/pictures/record_terminal.py status.svg "adapters status" "adapters history acme"
 
-The commands run here and now, as `docs/start.md` leaves the shell. Colours are the terminal's own.
+The commands run here and now, as `docs/start.md` leaves the shell. The commands print to this terminal, too.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ def printed(command: str) -> str:
     chunks: list[bytes] = []
 
     def read(terminal: int) -> bytes:
-        chunk = os.read(terminal, 65536)
-        chunks.append(chunk)
-        return b""
+        chunks.append(os.read(terminal, 65536))
+        return chunks[-1]
 
     os.environ |= {"COLUMNS": str(_COLUMNS), "TERM": "xterm-256color"}
     pty.spawn(["bash", "-c", command], read)
