@@ -199,11 +199,19 @@ class _Reader:
 
     def _alternatives(self, node: ast.expr) -> Iterator[str]:
         """Yield the texts that an expression may have."""
-        if isinstance(node, ast.IfExp):
-            yield from self._alternatives(node.body)
-            yield from self._alternatives(node.orelse)
-        elif (text := self._text(node)) is not None:
-            yield text
+        match node:
+            case ast.IfExp(body=body, orelse=other):
+                parts = [body, other]
+            case ast.List(elts=parts):
+                pass
+            case ast.ListComp(elt=part):
+                parts = [part]
+            case _:
+                text = self._text(node)
+                yield from () if text is None else (text,)
+                return
+        for part in parts:
+            yield from self._alternatives(part)
 
     def _text(self, node: ast.expr) -> str | None:
         """Return the text of an expression that makes one, None for any other."""
