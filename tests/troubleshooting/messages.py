@@ -9,8 +9,9 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -54,8 +55,10 @@ _RETURNING = re.compile(
 _SKIPPED_MODULES = re.compile(
     r"ministack_patches/|adapters_cli/reports/|monitoring/|checks/requirements_and_"
 )
-_SKIPPED_CALLS = frozenset({"join", "get", "partition", "startswith", "Argument", "Option", "acknowledge"})
-_LOGS = re.compile(r"^_?(log|logger)(\(\))?$")
+_SKIPPED_CALLS = frozenset(
+    {"join", "get", "partition", "startswith", "Argument", "Option", "acknowledge", "stop_execution"}
+)
+_LOGS = re.compile(r"(^|\.)_?(log|logger)(\(\))?$")
 
 
 @dataclass(frozen=True, order=True, kw_only=True)
@@ -66,12 +69,15 @@ class Message:
         The class or function that it stands in.
     severity:
         `error` or `warning`: a synth, or a check, goes on after a warning.
+    command:
+        The command that a check prints with it, '' if there is none.
     """
 
     module: str
     text: str
     owner: str
     severity: str = "error"
+    command: str = ""
 
 
 @cache
@@ -119,9 +125,13 @@ class _Reader:
         self._names: dict[str, list[ast.expr]] = {}
         """What the names of the module, and of the present function, were assigned."""
 
+        self._commands: dict[str, str] = {}
+        """By the text, the command that a check prints with it."""
+
     def read(self, tree: ast.Module) -> Iterator[Message]:
         self._names = _names(tree)
-        yield from self._visit(tree, "", reported=False, severity="error")
+        for message in list(self._visit(tree, "", reported=False, severity="error")):
+            yield replace(message, command=self._commands.get(message.text, ""))
 
     def _visit(self, node: ast.AST, owner: str, *, reported: bool, severity: str) -> Iterator[Message]:
         if isinstance(node, ast.expr) and (text := self._text(node)) is not None:
@@ -129,7 +139,7 @@ class _Reader:
                 yield Message(module=self._module, text=text, owner=owner, severity=severity)
             return
         if isinstance(node, ast.Name):
-            texts = self._texts_of(node.id) if reported else ()
+            texts = self._said(node) if reported else ()
             yield from (
                 Message(module=self._module, text=text, owner=owner, severity=severity)
                 for text in texts
@@ -175,20 +185,34 @@ class _Reader:
 
     def _arguments(self, call: ast.Call, reported: bool) -> Iterator[tuple[ast.AST, bool]]:
         name, of = _name(call.func), _owner_of(call.func)
-        if name in _SKIPPED_CALLS or _LOGS.match(of):
+        if name in _SKIPPED_CALLS or _LOGS.search(of):
             if name == "join":
                 yield from ((argument, reported) for argument in call.args)
             return
         of_some = _REPORTERS_OF.get(name, set())
         reports = name in _REPORTERS or name.endswith("Error") or of.rpartition(".")[2] in of_some
         # A check's second argument is a command.
-        arguments = call.args[:1] if of.endswith("check") else call.args
+        arguments = call.args
+        if of.endswith(("check", "credentials")) or name == "fault":
+            arguments = call.args[:1]
+            if len(call.args) > 1:
+                self._keep_command(call.args[0], call.args[1])
         yield call.func, reported
         for argument in arguments:
             yield argument, reported or reports
         for keyword in call.keywords:
+            if keyword.arg == "style":
+                continue
             told = keyword.arg is not None and _VARIABLES.match(keyword.arg) is not None
             yield keyword.value, reported or reports or told
+
+    def _keep_command(self, text: ast.expr, command: ast.expr) -> None:
+        for of, line in product(self._said(text), self._said(command)):
+            self._commands.setdefault(of, line)
+
+    def _said(self, node: ast.expr) -> Iterator[str]:
+        """Yield the texts that an argument may have."""
+        return self._texts_of(node.id) if isinstance(node, ast.Name) else self._alternatives(node)
 
     def _texts_of(self, name: str) -> Iterator[str]:
         """Yield the texts that a name may stand for."""
@@ -267,4 +291,6 @@ def _is_message(text: str) -> bool:
     """Return True for three words or more, of which two are not variable parts."""
     if text.startswith(("aws ", "cdk ", "adapters ")) or text.endswith("that a policy could name"):
         return False  # a command, or why a wildcard is right
+    if re.fullmatch(r"a (list of names|whole number.*)|whole numbers .*|an object of .*", text):
+        return "should" in text  # else it is what a value should be, for another text
     return len(text.split()) >= 3 and len(re.findall(r"[A-Za-z][a-z']+", text)) >= 2

@@ -196,10 +196,13 @@ def _link(more: str) -> tuple[str, str]:
 
 def _group(group: Group, found: Sequence[Message]) -> Iterator[str]:
     yield from (f"## {group.title}", "", *_wrapped(group.do), "")
-    meanings = _docstrings() if group.arguments else {}
+    listed: dict[str, Message] = {}
     for message in sorted(found, key=lambda message: re.sub(r"\W", "", message.text).lower()):
+        if message.command or message.text not in listed:
+            listed[message.text] = message
+    for message in listed.values():
         lines = list(_code(message.text))
-        meaning = _meaning(message, meanings)
+        meaning = _meaning(message) if group.arguments else "".join(_code(message.command))
         yield f"- {lines[0]}" + (f"  \n  {meaning}" if meaning else "")
         yield from (f"- {line}" for line in lines[1:])
     yield ""
@@ -236,29 +239,49 @@ def _wrapped(text: str) -> list[str]:
 # --- docstrings of arguments
 
 
-def _meaning(message: Message, meanings: dict[tuple[str, str], str]) -> str:
-    """Return the first sentence about the argument with which a message begins."""
+def _meaning(message: Message) -> str:
+    """Return the first sentence about the argument with which a message begins, '' if it may be several."""
     argument = re.match(r"'(\w+)'", message.text)
-    names = message.owner.split(".")
-    for owner in reversed(names) if argument else ():
-        if meaning := meanings.get((owner, argument[1] if argument else "")):
-            return f"`{argument[1] if argument else ''}` of `{owner}`: {meaning}"
+    if argument is None:
+        return ""
+    meant = [one for one in _documented() if one.name == argument[1]]
+    of_owner = [one for one in meant if one.owner in message.owner.split(".")]
+    of_module = [one for one in meant if one.module == message.module]
+    for found in (of_owner[-1:], of_module, meant):
+        if len(found) == 1:
+            return f"`{found[0].name}` of `{found[0].owner}`: {found[0].sentence}"
     return ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Argument:
+    """An argument that a docstring explains."""
+
+    module: str
+    owner: str
+    name: str
+    sentence: str
+
+
 @cache
-def _docstrings() -> dict[tuple[str, str], str]:
-    """Return the first sentence about each argument, by the class or function and the argument."""
-    found = {}
+def _documented() -> Sequence[_Argument]:
+    """Return every argument that a docstring of the constructs, or of the rules, explains."""
+    found: list[_Argument] = []
     for package in PACKAGES[:2]:
-        for path in package.rglob("*.py"):
+        for path in sorted(package.rglob("*.py")):
+            module = f"{package.name}/{path.relative_to(package).as_posix()}"
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.ClassDef | ast.FunctionDef):
-                    docstring = ast.get_docstring(node) or ""
-                    for name, text in re.findall(r"^(\w+):\n((?:    .+\n?)+)", docstring, re.MULTILINE):
-                        sentence = re.split(r"(?<=\.)\s", " ".join(text.split()))[0]
-                        found[node.name, name] = sentence
+                    found += _explained(module, node)
     return found
+
+
+def _explained(module: str, node: ast.ClassDef | ast.FunctionDef) -> Iterator[_Argument]:
+    docstring = ast.get_docstring(node) or ""
+    for names, text in re.findall(r"^(\w+(?:, \w+)*):\n((?:    .+\n?)+)", docstring, re.MULTILINE):
+        sentence = re.split(r"(?<=\.)\s", " ".join(text.split()))[0]
+        for name in names.split(", "):
+            yield _Argument(module=module, owner=node.name, name=name, sentence=sentence)
 
 
 if __name__ == "__main__":
