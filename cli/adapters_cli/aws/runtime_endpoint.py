@@ -208,7 +208,7 @@ def invocation_error(error: ClientError | BotoCoreError) -> InvocationError:
         return InvocationError(_error_text(error), temporary=_is_temporary(error))
     if isinstance(error, HTTPClientError):
         return InvocationError(_error_text(error), temporary=True)
-    return UnaskedError(str(error), temporary=isinstance(error, NoConnectionError))
+    return UnaskedError(error_text(error), temporary=isinstance(error, NoConnectionError))
 
 
 def _is_temporary(error: ClientError) -> bool:

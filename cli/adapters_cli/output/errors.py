@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+)
 
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, WRONG_USAGE
@@ -72,6 +78,10 @@ def error_text(error: Exception) -> str:
     if isinstance(error, NoRegionError):
         unread = "; AWS_REGION is set, and boto3 does not read it" if os.environ.get("AWS_REGION") else ""
         return f"no region is given: set AWS_DEFAULT_REGION, or 'region' in the profile{unread}"
+    if isinstance(error, NoCredentialsError):
+        return f"{error}; log in with 'aws sso login', or set AWS_PROFILE"
+    if isinstance(error, EndpointConnectionError) and os.environ.get("AWS_ENDPOINT_URL"):
+        return f"{error}; AWS_ENDPOINT_URL is set: start the embedded cloud there, or unset it for AWS"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, KeyError) or not str(error):

@@ -285,7 +285,8 @@ class TestErrors:
         result = invoke("Hello", *ECTSUM)
         assert (result.exit_code, result.stderr) == (
             4,
-            "adapters: llm-ectsum: Unable to locate credentials\n",
+            "adapters: llm-ectsum: Unable to locate credentials; log in with 'aws sso login', or set"
+            " AWS_PROFILE\n",
         )
 
     @pytest.mark.parametrize(
