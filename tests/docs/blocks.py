@@ -91,11 +91,16 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A page of Markdown."""
+    """A page of Markdown.
+
+    lost:
+        Marks `not run` that are on no line before a block.
+    """
 
     path: Path
     blocks: tuple[Block, ...]
     marks: tuple[Mark, ...]
+    lost: tuple[Mark, ...]
 
     @property
     def name(self) -> str:
@@ -119,10 +124,10 @@ def read(path: Path) -> Page:
     own = marks.copy()
     blocks = list(_blocks(text, path, own))
     for mark in own.values():
-        if mark.kind == NOT_RUN:
-            raise ValueError(f"{path}: '<!-- not run: {mark.text} -->' should be on the line before a block")
-        blocks = [_with_mark(block, mark) for block in blocks]
-    return Page(path=path, blocks=tuple(blocks), marks=tuple(marks.values()))
+        if mark.kind == RUN_BY:
+            blocks = [_with_mark(block, mark) for block in blocks]
+    lost = tuple(mark for mark in own.values() if mark.kind == NOT_RUN)
+    return Page(path=path, blocks=tuple(blocks), marks=tuple(marks.values()), lost=lost)
 
 
 def blocks_of(path: Path, text: str) -> list[Block]:
@@ -146,12 +151,15 @@ def _blocks(text: str, path: Path, marks: dict[int, Mark]) -> Iterator[Block]:
 
 
 def _marks(text: str, path: Path) -> dict[int, Mark]:
-    """Return the marks by where they end."""
+    """Return the marks by where they end. What a block shows of them is none."""
+    document = Document(text, str(path))
+    blocks = [range(region.start, region.end) for region in _BLOCKS(document)]
     return {
         text.index("-->", region.start) + 3: Mark(
             kind=region.lexemes["directive"], text=region.lexemes["arguments"].strip()
         )
-        for region in _MARKS(Document(text, str(path)))
+        for region in _MARKS(document)
+        if not any(region.start in block for block in blocks)
     }
 
 

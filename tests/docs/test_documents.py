@@ -24,6 +24,7 @@ def test_every_block_is_run_or_says_why_not(it: Page) -> None:
 
 @named(PAGES)
 def test_every_mark_has_its_reason_or_its_test(it: Page) -> None:
+    assert not it.lost, "'not run' should be on the line before a block"
     for mark in it.marks:
         assert mark.text, f"{it.name}: a mark '{mark.kind}' without a reason"
         if mark.kind == RUN_BY:
