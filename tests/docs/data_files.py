@@ -1,17 +1,15 @@
 """Reads a block of TOML, YAML or JSON as the product reads the file.
 
-A first line such as `# prices.toml` names the file. Without one, TOML is part of an environment file, and
-YAML is a manifest.
+TOML is a part of an environment file and YAML is a manifest, but for what their keys say: price lists,
+`pyproject.toml` and workflows of CI.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -23,7 +21,6 @@ from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.usage.price_list import PriceList
 from tests.docs.blocks import ROOT, Block
 
-_NAMED = re.compile(r"# (?:In )?`?(\S+\.(?:toml|ya?ml))\b")
 _REST = tomllib.loads((ROOT / "environments/local.toml").read_text())
 """What a part of an environment file leaves out."""
 
@@ -45,21 +42,14 @@ def parse(block: Block, before: Sequence[Block] = ()) -> None:
         _parse_yaml(block.text)
 
 
-def _file_of(text: str) -> str:
-    named = _NAMED.match(text)
-    return Path(named[1]).name if named else ""
-
-
 def _parse_toml(text: str, before: Sequence[str]) -> None:
-    name = _file_of(text)
-    if name == "pyproject.toml":
-        tomllib.loads(text)
-    elif name == "prices.toml":
+    keys = tomllib.loads(text).keys()
+    if "hourly" in keys:
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
             file.write(text)
             file.flush()
             PriceList.from_file(file.name)
-    else:
+    elif not keys & {"tool", "project", "dependency-groups"}:
         _parse_environment(text, before)
 
 
@@ -90,7 +80,6 @@ def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parse_yaml(text: str) -> None:
-    if _file_of(text) and "adapters:" not in text:
-        yaml.safe_load(text)
-    else:
+    loaded = yaml.safe_load(text)
+    if not (isinstance(loaded, dict) and "jobs" in loaded):
         Manifest.parse(text.encode(), where="adapters.yaml", folder=ROOT)
