@@ -16,12 +16,12 @@ unexport PYTHONDONTWRITEBYTECODE
 LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
 LOCAL_ENGINE ?= numpy
-UNIT := not integration and not evolutions and not upgrade and not vllm and not clients and not release
+UNIT := not integration and not evolutions and not upgrade and not vllm and not clients and not release and not documents
 FROM ?= HEAD^
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-evolutions test-pythons test-release test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties snapshots wheel dist release-tag clean
+.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-pythons test-release test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -94,6 +94,10 @@ nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not su
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py tests/integration/test_many_scaled_adapters.py
 	NIGHTLY=1 python -m pytest tests/integration/test_verify_aws.py
 	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
+
+test-docs: setup  ## run the commands of README and docs on the embedded cloud, and say which blocks nothing runs
+	python -m pytest tests/docs -m documents
+	python -m tests.docs
 
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
 	RECORD=1 python -m pytest tests/evolutions -m evolutions

@@ -15,11 +15,12 @@ from aws_cdk.assertions import Match, Template
 
 import multi_adapter_inference
 from adapter_fleet.manifest.manifest import SCHEMA_FILE
+from tests.docs.blocks import read
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
-APP, FLEET = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-(MANIFEST,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+README = read(ROOT / "README.md")
+APP, FLEET = (block.text for block in README.blocks if block.language == "python")
+(MANIFEST,) = (block.text for block in README.blocks if block.language == "yaml")
 SCHEMA = re.compile(r"# yaml-language-server: \$schema=(\S+)\n")
 
 
@@ -81,13 +82,8 @@ def test_the_command_of_the_guide_copies_the_schema(tmp_path: Path) -> None:
 
 
 def test_example_of_routing_is_an_endpoint(stack: cdk.Stack, bucket: s3.IBucket) -> None:
-    (example,) = [
-        code
-        for code in re.findall(
-            r"```python\n(.*?)```", (ROOT / "docs/guides/containers.md").read_text(), re.DOTALL
-        )
-        if "routing_strategy" in code
-    ]
+    guide = read(ROOT / "docs/guides/containers.md")
+    (example,) = (block.text for block in guide.blocks if "routing_strategy" in block.text)
     exec(example, {**vars(multi_adapter_inference), "self": stack, "bucket": bucket, "Size": cdk.Size})  # noqa: S102
     variant = Match.object_like(
         {

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from local_sagemaker.server import LocalCloud
+from tests.docs.blocks import ROOT
+from tests.docs.page_run import PageRun
 from tests.integration.by_hand import changed_settings
 from tests.integration.conftest import PYTHON_OF_VLLM
-from tests.integration.guide_run import GuideRun
 from tests.nightly import long
 
 pytestmark = [
@@ -20,21 +21,26 @@ pytestmark = [
     pytest.mark.skipif(bool(PYTHON_OF_VLLM), reason="the guide slows down the loads of the NumPy server"),
 ]
 
+GUIDE = ROOT / "docs/guides/benchmarking.md"
+THIS = "tests/integration/test_benchmarking_guide.py"
+
 
 @pytest.fixture(scope="module")
-def guide(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuideRun]:
-    guide = GuideRun(cloud, tmp_path_factory.mktemp("guide"), "benchmarking.md")
+def guide(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageRun]:
+    guide = PageRun(
+        cloud, tmp_path_factory.mktemp("guide"), GUIDE, test="tests/integration/test_benchmarking_guide.py"
+    )
     with changed_settings(cloud):  # the guide changes some
         guide.run()
     yield guide
-    guide.delete_bucket()
+    guide.delete_bucket("onboarding")
 
 
-def results(guide: GuideRun, name: str) -> dict[str, Any]:
+def results(guide: PageRun, name: str) -> dict[str, Any]:
     return dict(json.loads((guide.folder / "results" / name / "benchmark.json").read_text()))
 
 
-def test_every_request_of_the_first_benchmark_is_answered(guide: GuideRun) -> None:
+def test_every_request_of_the_first_benchmark_is_answered(guide: PageRun) -> None:
     levels = results(guide, "speed")["levels"]
     assert [(level["concurrency"], level["adapters"]) for level in levels] == [(1, 1), (4, 1)]
     for level in levels:
@@ -42,7 +48,7 @@ def test_every_request_of_the_first_benchmark_is_answered(guide: GuideRun) -> No
         assert "request_latency.p50" in level["adapter_by_base"]
 
 
-def test_loads_that_take_long_tell_the_tiers_which_are_shown_beside_the_prediction(guide: GuideRun) -> None:
+def test_loads_that_take_long_tell_the_tiers_which_are_shown_beside_the_prediction(guide: PageRun) -> None:
     [level] = results(guide, "tiers")["levels"]
     tiers = level["tier_hits"]
     assert [each for joined in tiers for each in joined.split("+")] == ["gpu", "cpu", "disk"]

@@ -13,6 +13,7 @@ import pytest
 
 from local_sagemaker.server import LocalCloud
 from local_sagemaker.settings import Settings
+from tests.docs.blocks import blocks_of
 from tests.local.stacks import Bucket
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +43,7 @@ SECTIONS = {section.partition("\n")[0]: section.partition("\n## ")[0] for sectio
 
 def snippets(text: str) -> str:
     """The Python of a text."""
-    return "\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL))
+    return "\n".join(block.text for block in blocks_of(GUIDE, text) if block.language == "python")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,177 @@
+"""Checks a command without running it: its options, its targets and the files that it names."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+from typer._click.exceptions import UsageError
+from typer.main import get_command
+
+from adapters_cli.main import app
+from local_sagemaker import command as local_sagemaker_command
+from local_sagemaker.settings import Settings
+from stacks.environment import environment_file
+from tests.docs.blocks import ROOT
+
+OTHERS = frozenset(
+    {".", "admin", "aiperf", "cat", "cd", "cp", "curl", "done", "echo", "export", "false", "fi", "for", "git"}
+    | {"grep", "head", "jq", "ls", "mkdir", "mv", "node", "npm", "pip", "pytest", "rm", "sed", "sleep"}
+    | {"source", "tail", "test", "true", "uv", "wait"}
+)
+"""Programs that are not ours, and what a page defines itself. Only the files that they name are checked."""
+
+_VARIABLE = re.compile(r"\$\{?\w+\}?")
+_TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
+_MAKE_VARIABLE = re.compile(r"\b([A-Z_]+) \?=|\$\(([A-Z_]+)\)")
+_WRITTEN = ("--manifest", "--output")
+"""Options whose files a command writes."""
+_ROOMS = frozenset(
+    path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "node_modules"))
+)
+"""The folders of the repository. A path that begins with one should exist."""
+
+
+def problem_of(words: Sequence[str]) -> str | None:
+    """Return what is wrong with a command, or None."""
+    program, *arguments = words
+    check = _CHECKS.get(program)
+    if check is None and program not in OTHERS:
+        return f"{program}: no program that a page may use; tests/docs/command_lines.py has the list"
+    try:
+        if check is not None:
+            check([_VARIABLE.sub("word", argument) for argument in arguments])
+        _check_files(arguments)
+    except (ValueError, UsageError) as error:
+        return f"{' '.join(words)}: {getattr(error, 'message', error)}"
+    return None
+
+
+def _check_adapters(arguments: list[str]) -> None:
+    group: Any = get_command(app)
+    if any(argument in ("-h", "--help", "--version") for argument in arguments):
+        arguments = [argument for argument in arguments if argument not in ("-h", "--help", "--version")]
+        if len(arguments) <= 1:
+            _check_adapters_name(group, arguments)
+            return
+    name, *rest = arguments
+    _check_adapters_name(group, [name])
+    # Parses every option and argument, and raises UsageError for a wrong one. Nothing runs.
+    group.commands[name].make_context(name, rest)
+
+
+def _check_adapters_name(group: Any, names: list[str]) -> None:
+    for name in names:
+        if name not in group.commands:
+            raise ValueError(f"there is no command {name!r}")
+
+
+@cache
+def _cdk_options() -> Mapping[str, Mapping[str, Any]]:
+    """Return the options of each command of the CDK's command line, by name and alias."""
+    registry = json.loads((ROOT / "node_modules/aws-cdk/lib/cli/cli-type-registry.json").read_text())
+    commands = {}
+    for name, command in registry["commands"].items():
+        options = registry["globalOptions"] | command.get("options", {})
+        for option in list(options.values()):
+            alias = option.get("alias", [])
+            options |= dict.fromkeys([alias] if isinstance(alias, str) else alias, option)
+        for each in (name, *command.get("aliases", [])):
+            commands[each] = options
+    return commands
+
+
+def _check_cdk(arguments: list[str]) -> None:
+    if arguments == ["--version"]:
+        return
+    name, *rest = arguments
+    if name not in _cdk_options():
+        raise ValueError(f"cdk has no command {name!r}")
+    options = _cdk_options()[name]
+    words = iter(rest)
+    for word in words:
+        if not word.startswith("-"):
+            continue
+        option, equals, value = word.lstrip("-").partition("=")
+        settings = options.get(option) or options.get(option.removeprefix("no-"))
+        if settings is None:
+            raise ValueError(f"cdk {name} has no option {word!r}")
+        if settings["type"] != "boolean" and not equals:
+            value = next(words, "")
+        if option in ("c", "context"):
+            _check_context(value)
+
+
+def _check_context(assignment: str) -> None:
+    key, _, value = assignment.partition("=")
+    if key != "environment":
+        raise ValueError(f"'-c' should set 'environment', the only key that app.py reads, got {key!r}")
+    if not value.endswith(".toml"):
+        environment_file(value)
+
+
+@cache
+def _makefile() -> str:
+    return (ROOT / "Makefile").read_text()
+
+
+def _check_make(arguments: list[str]) -> None:
+    targets = set(_TARGET.findall(_makefile()))
+    variables = {name for pair in _MAKE_VARIABLE.findall(_makefile()) for name in pair}
+    for word in arguments:
+        name, equals, _ = word.partition("=")
+        if equals and name not in variables:
+            raise ValueError(f"the Makefile has no variable {name!r}")
+        if not equals and name not in targets:
+            raise ValueError(f"the Makefile has no target {name!r}")
+
+
+def _check_local_sagemaker(arguments: list[str]) -> None:
+    parser = local_sagemaker_command._parser()
+    try:
+        parsed = parser.parse_args(arguments)
+    except SystemExit:
+        raise ValueError("local-sagemaker does not accept these arguments") from None
+    Settings().changed(dict(map(local_sagemaker_command._assignment, parsed.set)))
+
+
+def _check_python(arguments: list[str]) -> None:
+    if arguments[:1] == ["-m"]:
+        if arguments[1] not in ("venv", "pip") and find_spec(arguments[1]) is None:
+            raise ValueError(f"there is no module {arguments[1]!r}")
+    elif arguments[:1] == ["-c"]:
+        compile(arguments[1], "-c", "exec")
+
+
+def _check_pip(arguments: list[str]) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for word in arguments:
+        for names in re.findall(r"cdk.multi.adapter.inference.*\[([\w,-]+)\]", word):
+            if unknown := set(names.split(",")) - extras.keys():
+                raise ValueError(f"the package has no extra {unknown.pop()!r}")
+
+
+def _check_files(arguments: Sequence[str]) -> None:
+    for option, word in zip(("", *arguments), arguments, strict=False):
+        if option in _WRITTEN:
+            continue
+        if word.partition("/")[0] in _ROOMS and "/" in word and not set(word) & set("$*…<{ "):
+            path = word.partition("::")[0]
+            if not (ROOT / path).exists():
+                raise ValueError(f"the repository has no {path!r}")
+
+
+_CHECKS: Mapping[str, Callable[[list[str]], None]] = {
+    "adapters": _check_adapters,
+    "cdk": _check_cdk,
+    "make": _check_make,
+    "local-sagemaker": _check_local_sagemaker,
+    "python": _check_python,
+    "python3": _check_python,
+    "pip": _check_pip,
+}

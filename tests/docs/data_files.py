@@ -1,0 +1,85 @@
+"""Reads a block of TOML, YAML or JSON as the product reads the file.
+
+TOML is a part of an environment file and YAML is a manifest, but for what their keys say: price lists,
+`pyproject.toml` and workflows of CI.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from adapter_fleet.documents.schema import structure
+from adapter_fleet.environment.environment_reader import _WORDS, EnvironmentFileError, _converter
+from adapter_fleet.environment.environment_schema import Environment
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.usage.price_list import PriceList
+from tests.docs.blocks import ROOT, Block
+
+_REST = tomllib.loads((ROOT / "environments/local.toml").read_text())
+"""What a part of an environment file leaves out."""
+
+
+def parse(block: Block, before: Sequence[Block] = ()) -> None:
+    """Raise ValueError if the product would refuse the block.
+
+    before:
+        The blocks of TOML above it on its page, which it may go on with.
+    """
+    if block.language == "json":
+        json.loads(block.text)
+    elif block.language == "jsonl":
+        for line in block.text.splitlines():
+            json.loads(line)
+    elif block.language == "toml":
+        _parse_toml(block.text, [each.text for each in before])
+    else:
+        _parse_yaml(block.text)
+
+
+def _parse_toml(text: str, before: Sequence[str]) -> None:
+    keys = tomllib.loads(text).keys()
+    if "hourly" in keys:
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(text)
+            file.flush()
+            PriceList.from_file(file.name)
+    elif not keys & {"tool", "project", "dependency-groups"}:
+        _parse_environment(text, before)
+
+
+def _parse_environment(text: str, before: Sequence[str]) -> None:
+    """Read a part of an environment file: in place of the tables of `local.toml`, then beside them."""
+    part = tomllib.loads(text)
+    candidates = [_REST | part, _merged(_REST, part)]
+    for above in before:
+        candidates.append(_merged(_merged(_REST, tomllib.loads(above)), part))
+    problems = []
+    for whole in candidates:
+        try:
+            structure(_converter(ROOT / "environments"), whole, Environment, words=_WORDS)
+        except ValueError as error:
+            problems.append(str(error))
+        else:
+            return
+    raise EnvironmentFileError(problems[0])
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return tables with those of `other` in them, at any depth."""
+    both = one | other
+    for name in one.keys() & other.keys():
+        if isinstance(one[name], dict) and isinstance(other[name], dict):
+            both[name] = _merged(one[name], other[name])
+    return both
+
+
+def _parse_yaml(text: str) -> None:
+    loaded = yaml.safe_load(text)
+    if not (isinstance(loaded, dict) and "jobs" in loaded):
+        Manifest.parse(text.encode(), where="adapters.yaml", folder=ROOT)

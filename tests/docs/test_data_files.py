@@ -1,0 +1,46 @@
+"""Blocks of data are read as the product reads its files."""
+
+import pytest
+
+from tests.docs.blocks import ROOT, Block
+from tests.docs.data_files import parse
+
+
+def block(language: str, text: str) -> Block:
+    return Block(path=ROOT / "README.md", line=1, language=language, text=text, mark=None)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("toml", "[scaling]\nmin_copies = 1\nmax_copies = 3\n"),
+        ("toml", "[copies.rolling_update]\nbatch_percent = 50\nwait_seconds = 600\nmax_server_errors = 10\n"),
+        ("toml", "[tool.pytest.ini_options]\nminversion = '8'\n"),
+        ("yaml", "on: push\njobs: {}\n"),
+        ("json", "[1]"),
+        ("jsonl", '{"a": 1}\n{"a": 2}\n'),
+    ],
+)
+def test_right_data_is_accepted(language: str, text: str) -> None:
+    parse(block(language, text))
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "problem"),
+    [
+        ("toml", "[scaling]\nmin_copy = 1\n", "unknown key"),
+        ("toml", 'date = 2026-11-01\ncurrency = "EUR"\nhourly = 1\n', "hourly"),
+        ("yaml", "adapters:\n  - {name: acme, rnak: 8}\n", "unknown key"),
+        ("json", "{a: 1}", "Expecting"),
+        ("jsonl", '{"a": 1}\n{"a"}\n', "Expecting"),
+    ],
+)
+def test_mistake_is_found(language: str, text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        parse(block(language, text))
+
+
+def test_table_may_go_on_with_one_above_it() -> None:
+    above = block("toml", "[scaling]\nmin_copies = 1\nmax_copies = 3\n")
+    text = '[[scaling.schedules]]\nname = "Night"\nschedule = "cron(0 20 * * ? *)"\nmin_copies = 1\n'
+    parse(block("toml", text), [above])
