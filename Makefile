@@ -18,7 +18,7 @@ UNIT := not integration and not evolutions and not upgrade and not vllm and not 
 FROM ?= HEAD^
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-evolutions test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties snapshots wheel clean
+.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-evolutions test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties docs reference snapshots wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -108,7 +108,7 @@ test-upgrade: setup  ## deploy the app of an earlier commit and update it to thi
 verify-aws: setup  ## answer the open questions about SageMaker in an AWS account of yours, which costs money (ARGS=…)
 	python -m verify_aws $(ARGS)
 
-check: lint types imports test  ## what CI runs
+check: lint types imports docs test  ## what CI runs
 
 lint: setup
 	ruff check .
@@ -118,7 +118,7 @@ lint: setup
 types: setup
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
-	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench verify_aws tests
+	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench docs_site verify_aws tests
 
 imports: setup
 	lint-imports
@@ -157,6 +157,12 @@ lock: setup  ## pin the newest versions that pyproject.toml and package.json all
 
 properties: setup $(NEWEST)/.installed  ## write docs/reference/properties.md, and what the newest botocore has, anew
 	python -m tests.properties
+
+docs: setup  ## build the site of the documents into build/docs/site; a dead link or anchor is an error
+	python -m docs_site
+
+reference: setup  ## write the generated pages of docs/reference anew: constructs, commands, files, metrics, events
+	python -m docs_site.reference
 
 snapshots: setup  ## rewrite the template snapshots; read the diff before committing it
 	python -m pytest tests/stacks --snapshot-update
