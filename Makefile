@@ -18,7 +18,7 @@ UNIT := not integration and not evolutions and not upgrade and not vllm and not 
 FROM ?= HEAD^
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-evolutions test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties docs reference snapshots wheel clean
+.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-evolutions test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties docs reference casts snapshots wheel clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -91,6 +91,7 @@ nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not su
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
 	NEWEST=1 python -m pytest tests/properties
+	NIGHTLY=1 python -m pytest tests/docs_site
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py tests/integration/test_many_scaled_adapters.py
 	NIGHTLY=1 python -m pytest tests/integration/test_verify_aws.py
 	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
@@ -163,6 +164,9 @@ docs: setup  ## build the site of the documents into build/docs/site; a dead lin
 
 reference: setup  ## write the generated pages of docs/reference anew: constructs, commands, files, metrics, events
 	python -m docs_site.reference
+
+casts: setup  ## record the pictures of terminals in docs/pictures/casts, from commands on a fleet of the embedded cloud
+	python -m docs_site.casts
 
 snapshots: setup  ## rewrite the template snapshots; read the diff before committing it
 	python -m pytest tests/stacks --snapshot-update

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -10,6 +11,9 @@ from adapters_cli.main import app
 from docs_site.markdown import anchor, block, escaped, table, wrapped
 
 FILE = "commands.md"
+
+_PICTURES = Path(__file__).parents[2] / "docs" / "pictures" / "casts"
+"""`make casts` records them."""
 
 _EXAMPLE = "an example of the help, with names of a fleet that is not there"
 _USAGE = "a usage line"
@@ -59,6 +63,8 @@ def _command(name: str, lazy: Any) -> Iterator[str]:
     usage = " ".join(["adapters", name, *command.collect_usage_pieces(context)])
     yield block(usage, "text", reason=_USAGE)
     yield _paragraphs(command.help)
+    if (_PICTURES / f"{name}.svg").is_file():
+        yield f"![What adapters {name} prints](../pictures/casts/{name}.svg)"
     examples = str(getattr(command, "examples", "")).strip()
     if examples:
         yield block(examples, "sh", reason=_EXAMPLE)
