@@ -21,7 +21,7 @@ FROM ?= HEAD^
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-pythons test-release test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties snapshots wheel dist release-tag clean
+.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-pythons test-release test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties docs reference casts snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -91,6 +91,7 @@ nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not su
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
 	NEWEST=1 python -m pytest tests/properties
+	NIGHTLY=1 python -m pytest tests/docs_site
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py tests/integration/test_many_scaled_adapters.py
 	NIGHTLY=1 python -m pytest tests/integration/test_verify_aws.py
 	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
@@ -124,7 +125,7 @@ test-release: setup $(RELEASE)/.installed  ## build the distributions twice; che
 verify-aws: setup  ## answer the open questions about SageMaker in an AWS account of yours, which costs money (ARGS=…)
 	python -m verify_aws $(ARGS)
 
-check: lint types imports test  ## what CI runs
+check: lint types imports docs test  ## what CI runs
 
 lint: setup
 	ruff check .
@@ -137,7 +138,7 @@ lint: setup
 types: setup
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
-	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench tools verify_aws tests
+	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench docs_site tools verify_aws tests
 
 imports: setup
 	lint-imports
@@ -178,6 +179,15 @@ lock: setup  ## pin the newest versions that pyproject.toml and package.json all
 
 properties: setup $(NEWEST)/.installed  ## write docs/reference/properties.md, and what the newest botocore has, anew
 	python -m tests.properties
+
+docs: setup  ## build the site of the documents into build/docs/site; a dead link or anchor is an error
+	python -m docs_site
+
+reference: setup  ## write the generated pages of docs/reference anew: constructs, commands, files, metrics, events
+	python -m docs_site.reference
+
+casts: setup  ## record the pictures of terminals in docs/pictures/casts, from commands on a fleet of the embedded cloud
+	python -m docs_site.casts
 
 snapshots: setup  ## rewrite the template snapshots; read the diff before committing it
 	python -m pytest tests/stacks --snapshot-update

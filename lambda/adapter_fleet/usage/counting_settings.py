@@ -11,23 +11,21 @@ from adapter_fleet.usage.usage_table import ANSWERED, TokenPattern
 FLEET, ADAPTER = "Fleet", "Adapter"
 """Dimensions of the metrics. The key of a tag is one, too."""
 
-_NO_TAGS = frozenset(
-    {
-        FLEET,
-        ADAPTER,
-        "AdaptersAtATime",
-        "CompletionTokens",
-        "Cost",
-        "CpuHits",
-        "EndpointCost",
-        "GpuHits",
-        "MaxCpuLorasUse",
-        "MaxLorasUse",
-        "PromptTokens",
-        "Requests",
-        "_aws",
-    }
+USAGE_METRICS = (
+    "AdaptersAtATime",
+    "CompletionTokens",
+    "Cost",
+    "CpuHits",
+    "EndpointCost",
+    "GpuHits",
+    "MaxCpuLorasUse",
+    "MaxLorasUse",
+    "PromptTokens",
+    "Requests",
 )
+"""Names of the metrics that the function publishes."""
+
+_NO_TAGS = frozenset({FLEET, ADAPTER, *USAGE_METRICS, "_aws"})
 """Names of dimensions and metrics. A line in the embedded metric format has each name once."""
 
 _MOST_TAGS = 5
