@@ -1,0 +1,86 @@
+"""The first hour of a new user: `start.md`, then the pages of `how-to` in the order of their index.
+
+Each page goes on in the folder, the shell and the embedded cloud of the page before. `make test-docs` runs
+them: `start.md`, `first-deployment.md`, `hundreds-of-tenants.md`, `onboard-without-deploying.md`,
+`import-what-is-there.md`, `publish-from-training.md`, `evaluate-in-ci.md`, `scale.md`, `watch.md`,
+`roll-back.md` and `move-between-endpoints.md`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import ROOT, read
+from tests.docs.page_run import runs
+
+pytestmark = [pytest.mark.documents, pytest.mark.timeout(1200)]
+
+TEST = "tests/docs/test_first_hour.py"
+HOW_TO = ROOT / "docs" / "how-to"
+NAMES = re.findall(r"\]\(([\w-]+\.md)\)", (HOW_TO / "index.md").read_text())
+PAGES = [
+    page
+    for page in (ROOT / "docs" / "start.md", *(HOW_TO / name for name in NAMES))
+    if page.exists() and any(runs(TEST, block) for block in read(page).blocks)
+]
+
+
+class Shell:
+    """A reader's shell, with a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._state, self._started = home / ".state", home / ".started"
+        self._state.touch()
+        self._started.touch()
+
+    def run(self, page: Path) -> None:
+        """Run the blocks of a page that are this test's. Every command should succeed."""
+        lines = [
+            f"set -e -o pipefail; . {self._state}",
+            *(block.text for block in read(page).blocks if runs(TEST, block)),
+            f"jobs -p >> {self._started}",
+            f"{{ printf 'cd %q\\n' \"$PWD\"; export -p; }} > {self._state}",
+        ]
+        path = [str(Path(sys.executable).parent), str(ROOT / "node_modules/.bin"), os.environ["PATH"]]
+        done = subprocess.run(
+            ["bash", "-x", "-c", "\n".join(lines)],
+            cwd=self._home,
+            env={
+                **os.environ,
+                "HOME": str(self._home),
+                "PATH": os.pathsep.join(path),
+                "CDK_DISABLE_VERSION_CHECK": "1",
+                "CDK_VALIDATION": "false",
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{page.name}\n{done.stdout}\n{done.stderr}"
+
+    def close(self) -> None:
+        """End the embedded cloud that the pages have started."""
+        for pid in self._started.read_text().split():
+            os.kill(int(pid), signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    shell = Shell(tmp_path_factory.mktemp("home"))
+    yield shell
+    shell.close()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_page_runs_after_the_pages_before_it(shell: Shell, page: Path) -> None:
+    shell.run(page)
