@@ -2391,6 +2391,40 @@
   ]
  ],
  [
+  "troubleshooting/embedded-cloud.html#a-tests-cdk-deploy-fails",
+  "A test's cdk deploy fails",
+  [
+   [
+    "'cdk",
+    "' exited with",
+    ":"
+   ],
+   [
+    "the CDK command line should be on the PATH or in node_modules of the app's folder, got none for '",
+    "': npm install aws-cdk"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/embedded-cloud.html#an-adapter-does-not-answer-as-a-test-expects",
+  "An adapter does not answer as a test expects",
+  [
+   [
+    "the base model answered"
+   ],
+   [
+    "the deployed stacks should have one endpoint, got",
+    "in",
+    "; the 'stacks' of a CdkApp choose which are deployed"
+   ],
+   [
+    "the endpoint '",
+    "' should have an adapter '",
+    "', got"
+   ]
+  ]
+ ],
+ [
   "troubleshooting/manifests.html#findings-in-archives-and-weights",
   "Findings in archives and weights",
   [
@@ -5131,6 +5165,35 @@
    ],
    [
     "--model-dir and --port are required"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/embedded-cloud.html#the-fixtures-and-stand-ins-for-tests",
+  "The fixtures and stand-ins for tests",
+  [
+   [
+    "'local_cloud_profile' should be one of",
+    ", got '",
+    "'"
+   ],
+   [
+    "profile of the embedded cloud: kind (everything goes well) or hostile (everything goes wrong)"
+   ],
+   [
+    "'answer' should be printable ASCII, got"
+   ],
+   [
+    "'answer' should have 1 to",
+    "characters, got"
+   ],
+   [
+    "'base' should be a folder that write_base_model wrote, got '",
+    "'"
+   ],
+   [
+    "an adapter should be NAME=ANSWER, got '",
+    "'"
    ]
   ]
  ],

@@ -251,7 +251,7 @@ def _rules_of_manifests() -> Iterator[str]:
 
 def _code(text: str) -> Iterator[str]:
     """Yield each line of a text as code in Markdown."""
-    for line in filter(None, map(str.strip, text.split("\n"))):
+    for line in filter(None, (line.strip(f" {GAP}") and line.strip() for line in text.split("\n"))):
         yield f"`` {line} ``" if "`" in line else f"`{line}`"
 
 
