@@ -201,7 +201,7 @@ class _Reader:
         for argument in arguments:
             yield argument, reported or reports
         for keyword in call.keywords:
-            if keyword.arg == "style":
+            if keyword.arg in ("style", "help"):
                 continue
             told = keyword.arg is not None and _VARIABLES.match(keyword.arg) is not None
             yield keyword.value, reported or reports or told

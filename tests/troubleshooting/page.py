@@ -9,6 +9,7 @@ and says itself what should be otherwise belongs to the one group of its module.
 from __future__ import annotations
 
 import ast
+import json
 import re
 import tomllib
 from collections import defaultdict
@@ -23,6 +24,8 @@ from tests.troubleshooting.messages import GAP, PACKAGES, ROOT, Message, message
 DOCS = ROOT / "docs"
 SOURCE = Path(__file__).parent / "entries.toml"
 INDEX = "troubleshooting.md"
+SCRIPT = "troubleshooting/find.js"
+FIELD = Path(__file__).parent / "find.js"
 MANIFEST_RULES = ROOT / "lambda" / "adapter_fleet" / "manifest" / "manifest.py"
 GENERATED = "<!-- Written by tests/troubleshooting/page.py, from the code and entries.toml beside it. -->"
 SAYS_IT_ITSELF = re.compile(r"\bshould\b")
@@ -143,7 +146,34 @@ def written() -> dict[str, str]:
     """Return the text of each page, by its path below docs/."""
     made = book()
     pages = {f"troubleshooting/{page.name}.md": _page(page, made) for page in made.pages}
-    return {INDEX: _index(made), **pages}
+    script = FIELD.read_text().replace("ENTRIES", json.dumps(places(), ensure_ascii=False, indent=1))
+    return {INDEX: _index(made), SCRIPT: script, **pages}
+
+
+def places() -> list[tuple[str, str, list[list[str]]]]:
+    """Return each entry and group: its address, its title, and the parts of each of its texts."""
+    made = book()
+    texts: dict[Entry | Group, list[str]] = {entry: list(entry.said) for entry in made.entries}
+    for entry, found in made.of_entry.items():
+        texts[entry] += [message.text for message in found]
+    for group, found in made.of_group.items():
+        texts[group] = [message.text for message in found]
+    return [
+        (
+            f"troubleshooting/{taker.page}.html#{_slug(taker.title)}",
+            taker.title,
+            [parts for text in dict.fromkeys(said) if (parts := _parts(text))],
+        )
+        for taker, said in texts.items()
+    ]
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in (" ".join(part.split()) for part in text.split(GAP)) if part]
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower())
 
 
 # --- pages
@@ -155,6 +185,7 @@ def _index(made: Book) -> str:
     lines = [f"# {made.index['title']}", "", GENERATED, ""]
     for paragraph in made.index["begin"]:
         lines += [*_wrapped(paragraph), ""]
+    lines += ['<div id="find-error"></div>', f'<script src="{SCRIPT}" defer></script>', ""]
     lines += ["| where you saw it | page |", "|---|---|", *places, ""]
     lines += ["## Where to look first", "", "| question | command |", "|---|---|", *questions, ""]
     return "\n".join([*lines, *_wrapped(made.index["end"]), ""])
@@ -220,7 +251,7 @@ def _rules_of_manifests() -> Iterator[str]:
 
 def _code(text: str) -> Iterator[str]:
     """Yield each line of a text as code in Markdown."""
-    for line in filter(None, map(str.strip, text.split("\n"))):
+    for line in filter(None, (line.strip(f" {GAP}") and line.strip() for line in text.split("\n"))):
         yield f"`` {line} ``" if "`" in line else f"`{line}`"
 
 

