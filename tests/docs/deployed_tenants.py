@@ -47,7 +47,7 @@ class DeployedTenants:
     def write_files(self, folder: Path) -> None:
         """Write the files that the commands of pages read."""
         _copy(_NEXT, folder / "adapters")
-        _copy({"acme": "summary"}, folder / "out")
+        _copy({"acme": "summary", "globex": "summary"}, folder / "out")
         (folder / "tenants.yaml").write_text(self._manifest)
         (folder / "adapters.yaml").write_text(self._manifest)
         (folder / "prices.toml").write_text(_PRICES)
