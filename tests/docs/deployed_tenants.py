@@ -39,6 +39,7 @@ class DeployedTenants:
         shell.run(f"adapters publish now {publish} {stored}")
         app = f"{shlex.quote(sys.executable)} {ROOT / 'tests/docs/tenants/app.py'}"
         shell.run(f"cdk deploy --app {shlex.quote(app)} --output cdk.out --require-approval never")
+        _create_stray(cloud)
         shell.run(f"adapters publish newer {publish} {stored}")
         shell.run("sleep 2; adapters status --wait --stack Tenants")
         shell.run(f"adapters publish next {publish} tenants.yaml")
@@ -47,7 +48,7 @@ class DeployedTenants:
     def write_files(self, folder: Path) -> None:
         """Write the files that the commands of pages read."""
         _copy(_NEXT, folder / "adapters")
-        _copy({"acme": "summary"}, folder / "out")
+        _copy({"acme": "summary", "globex": "summary"}, folder / "out")
         (folder / "tenants.yaml").write_text(self._manifest)
         (folder / "adapters.yaml").write_text(self._manifest)
         (folder / "prices.toml").write_text(_PRICES)
@@ -65,3 +66,18 @@ class DeployedTenants:
 def _copy(labels: dict[str, str], folder: Path) -> None:
     for name, label in labels.items():
         shutil.copytree(V1 / label, folder / name)
+
+
+def _create_stray(cloud: LocalCloud) -> None:
+    """Create `llm-trial`, an adapter of no fleet."""
+    sagemaker = client(cloud, "sagemaker")
+    acme = sagemaker.describe_inference_component(InferenceComponentName="llm-acme")
+    sagemaker.create_inference_component(
+        InferenceComponentName="llm-trial",
+        EndpointName=acme["EndpointName"],
+        VariantName=acme["VariantName"],
+        Specification={
+            "BaseInferenceComponentName": acme["Specification"]["BaseInferenceComponentName"],
+            "Container": {"ArtifactUrl": acme["Specification"]["Container"]["ArtifactUrl"]},
+        },
+    )

@@ -141,8 +141,9 @@ def run(block: Block, folder: Path, names: dict[str, Any]) -> None:
     """
     for name, text in _FILES.items():
         (folder / name).write_text(text)
-    if not (folder / "examples").exists():
-        (folder / "examples").symlink_to(ROOT / "examples")
+    for name in ("examples", "environments"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
     surroundings = Surroundings(folder)
     tree = ast.parse(block.text)
     visible = names.copy()

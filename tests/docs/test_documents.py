@@ -32,6 +32,11 @@ def test_every_mark_has_its_reason_or_its_test(it: Page) -> None:
             assert it.path.name in test.read_text(), f"{mark.text} should name {it.path.name}"
 
 
+@named([block for block in BLOCKS if block.language == "text"])
+def test_output_has_no_commands(it: Block) -> None:
+    assert "\n$ " not in f"\n{it.text}", "a block with commands after '$ ' should be 'console'"
+
+
 @named([block for block in BLOCKS if block.language in COMMANDS])
 def test_commands_have_options_targets_and_files_that_exist(it: Block) -> None:
     found = list(commands(script(it)))
