@@ -51,7 +51,7 @@ def main() -> int:
             for side, commands in SIDES.items():
                 clone = folder / f"{side} {caches}".replace(" ", "-")
                 subprocess.run(["git", "clone", "--quiet", "--shared", str(ROOT), str(clone)], check=True)
-                variables = _variables(folder / side.replace(" ", "-"))
+                variables = _variables(clone, caches=folder / side.replace(" ", "-"))
                 used = _processor_seconds()
                 installed = _seconds(commands(clone), clone, variables)
                 synth = _seconds([[str(clone / ".venv/bin/python"), "-c", SYNTH]], clone, variables)
@@ -73,9 +73,15 @@ def main() -> int:
     return publish("setup", claims, figures=figures)
 
 
-def _variables(caches: Path) -> Mapping[str, str]:
+def _variables(clone: Path, *, caches: Path) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PIP_CACHE_DIR": str(caches / "pip"), "UV_CACHE_DIR": str(caches / "uv")}
+    return {
+        **kept,
+        "PATH": f"{clone / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PIP_CACHE_DIR": str(caches / "pip"),
+        "UV_CACHE_DIR": str(caches / "uv"),
+        "CDK_VALIDATION": "false",
+    }
 
 
 def _seconds(commands: Sequence[Command], folder: Path, variables: Mapping[str, str]) -> float:

@@ -24,7 +24,7 @@ FOLDER = ROOT / ".venv-clients"
 
 
 class NotInstalledError(Exception):
-    """An environment that could not be installed, with what pip said."""
+    """An environment that could not be installed, with what the installer said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Environment:
         return str(version)
 
     def install(self) -> Cost:
-        """Install what is missing; NotInstalledError if pip cannot."""
+        """Install what is missing; NotInstalledError if that fails."""
         record = self._folder / "installed.json"
         installed = json.loads(record.read_text()) if record.exists() else {}
         if installed.pop("pins", None) != self._pins:
@@ -73,11 +73,14 @@ class Environment:
     def _renew(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
         venv.create(self._folder, symlinks=True)
+        wanted = ["install", "--quiet", "-r", str(REQUIREMENTS / f"{self.name}.txt")]
         pip = [sys.executable, "-m", "pip", "--python", str(self.python), "--disable-pip-version-check"]
-        install = [*pip, "install", "--quiet", "-r", str(REQUIREMENTS / f"{self.name}.txt")]
+        # `make setup` does without uv where uv cannot be had.
+        uv = shutil.which("uv")
+        install = [uv, "pip", *wanted, "--python", str(self.python)] if uv else [*pip, *wanted]
         done = subprocess.run(install, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise NotInstalledError(f"pip could not install {self.name}: {done.stderr[-2000:]}")
+            raise NotInstalledError(f"{self.name} could not be installed: {done.stderr[-2000:]}")
 
 
 def _megabytes(folder: Path) -> float:

@@ -32,5 +32,5 @@ def test_installation_that_fails_is_told_and_tried_again(
     monkeypatch.setattr(environments, "FOLDER", tmp_path)
     (tmp_path / "broken.txt").write_text("no requirement ==\n")
     for _ in range(2):
-        with pytest.raises(NotInstalledError, match="pip could not install broken: "):
+        with pytest.raises(NotInstalledError, match="broken could not be installed: "):
             Environment("broken").install()

@@ -146,14 +146,14 @@ def test_source_distribution_holds_the_packages_and_no_tests(dist: Path) -> None
 def test_distributions_pass_the_checks_of_the_index(dist: Path) -> None:
     files = sorted(map(str, dist.iterdir()))
     done = subprocess.run(
-        [TOOLS / "twine", "check", "--strict", *files], capture_output=True, text=True, check=False
+        [str(TOOLS / "twine"), "check", "--strict", *files], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("PASSED") == 2
 
 
 def test_contents_of_the_wheel_pass_their_linter(dist: Path) -> None:
-    command = [TOOLS / "check-wheel-contents", "--toplevel", ",".join(sorted(PACKAGES)), str(dist)]
+    command = [str(TOOLS / "check-wheel-contents"), "--toplevel", ",".join(sorted(PACKAGES)), str(dist)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
