@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_cdk import App, CfnOutput, RemovalPolicy, Size, Stack
+from aws_cdk import App, CfnOutput, Size, Stack
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -30,15 +30,8 @@ class Onboarding(Stack):
 
     def __init__(self, scope: Construct, id: str) -> None:
         super().__init__(scope, id)
-        bucket = s3.Bucket(
-            self,
-            "Adapters",
-            # The versions of the manifest are the history of who was a customer.
-            versioned=True,
-            # For an example that leaves nothing. Keep the bucket of a real fleet.
-            removal_policy=RemovalPolicy.DESTROY,
-            auto_delete_objects=True,
-        )
+        # The versions of the manifest are the history of who was a customer. The bucket outlives the stack.
+        bucket = s3.Bucket(self, "Adapters", versioned=True)
         endpoint = MultiAdapterEndpoint(
             self,
             "Llm",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aws_cdk import App, CfnOutput, Duration, RemovalPolicy, Size, Stack
+from aws_cdk import App, CfnOutput, Duration, Size, Stack
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -32,20 +32,11 @@ class Evaluated(Stack):
     def __init__(self, scope: Construct, id: str) -> None:
         super().__init__(scope, id)
         # Two buckets: whoever opens a pull request must not write where the fleet reads.
-        released = s3.Bucket(
-            self,
-            "Released",
-            versioned=True,
-            # For an example that leaves nothing. Keep the bucket of a real fleet.
-            removal_policy=RemovalPolicy.DESTROY,
-            auto_delete_objects=True,
-        )
+        released = s3.Bucket(self, "Released", versioned=True)
         previews = s3.Bucket(
             self,
             "Previews",
             lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(7))],
-            removal_policy=RemovalPolicy.DESTROY,
-            auto_delete_objects=True,
         )
         endpoint = MultiAdapterEndpoint(
             self,
