@@ -72,7 +72,7 @@ class Private(Stack):
             vpc=vpc,
             security_groups=[group],
         )
-        endpoint.add_fleet(
+        fleet = endpoint.add_fleet(
             "Tenants",
             manifest=AdapterManifest.from_file(HERE / "adapters.yaml"),
             vpc=vpc,
@@ -81,6 +81,7 @@ class Private(Stack):
             log_retention=logs.RetentionDays.ONE_YEAR,
         )
         CfnOutput(self, "EndpointName", value=endpoint.endpoint_name)
+        CfnOutput(self, "Summary", value=fleet.summary)
 
 
 if __name__ == "__main__":

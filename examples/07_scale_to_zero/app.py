@@ -52,8 +52,9 @@ class ScaleToZero(Stack):
             time_zone=TimeZone.EUROPE_BERLIN,
             min=0,
         )
-        endpoint.add_fleet("Tenants", manifest=AdapterManifest.from_file(HERE / "adapters.yaml"))
+        fleet = endpoint.add_fleet("Tenants", manifest=AdapterManifest.from_file(HERE / "adapters.yaml"))
         CfnOutput(self, "EndpointName", value=endpoint.endpoint_name)
+        CfnOutput(self, "Summary", value=fleet.summary)
         CfnOutput(self, "BaseComponentName", value=endpoint.base_component_name)
 
 

@@ -15,6 +15,7 @@ TICKET = "Ticket: Grace from Lima wants a refund for the keyboard. Thank you.\nA
 
 
 def test_adapters_serve(local_fleet: LocalFleet) -> None:
+    assert local_fleet.outputs["Summary"] == "2 of 2 adapters in service"
     local_fleet.assert_serves(
         "acme", TICKET, "Customer Grace from Lima has a billing problem with the keyboard."
     )
