@@ -44,9 +44,11 @@ class Chat(Stack):
         }
         service = iam.Role(self, "Service", assumed_by=iam.AccountRootPrincipal())
         adapters["Summary"].grant_invoke(service, bearer_token=True)
+        CfnOutput(self, "EndpointName", value=endpoint.endpoint_name)
         for name, adapter in adapters.items():
-            CfnOutput(self, f"{name}BaseUrl", value=adapter.openai_base_url)
             CfnOutput(self, f"{name}Model", value=adapter.component_name)
+            # AWS's address. `adapters url` knows that of the embedded cloud, too.
+            CfnOutput(self, f"{name}BaseUrl", value=adapter.openai_base_url)
         CfnOutput(self, "ServiceRole", value=service.role_arn)
 
 

@@ -58,6 +58,14 @@ def run(consumer: Consumer, example: Path) -> Result:
     )
 
 
+def run_and_say(consumer: Consumer, example: Path) -> Result:
+    """Run an example, and write its line of the table."""
+    result = run(consumer, example)
+    word = "" if result.is_good else "  failed"
+    say(f"{result.example:32} {f'{result.passed}/{result.tests}':>7} {result.seconds:8.0f}{word}")
+    return result
+
+
 def say(text: str) -> None:
     """Write a line at once."""
     sys.stdout.write(f"{text}\n")
@@ -72,15 +80,12 @@ def main(beginnings: list[str]) -> int:
         started = time.monotonic()
         consumer.install()
         say(f"wheel built and installed in {time.monotonic() - started:.0f} s")
+        say(f"{'example':32} {'tests':>7} {'seconds':>8}")
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
-            results = list(pool.map(lambda path: run(consumer, path), chosen))
+            results = list(pool.map(lambda path: run_and_say(consumer, path), chosen))
     for result in results:
         if not result.is_good:
             say(f"\n{result.example}\n{result.output[-6000:]}")
-    say(f"\n{'example':32} {'tests':>7} {'seconds':>8}")
-    for result in results:
-        word = "" if result.is_good else "  failed"
-        say(f"{result.example:32} {f'{result.passed}/{result.tests}':>7} {result.seconds:8.0f}{word}")
     return 0 if results and all(result.is_good for result in results) else 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -31,15 +32,16 @@ def service(local_fleet: LocalFleet) -> dict[str, str]:
 
 
 def ask(fleet: LocalFleet, name: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the client."""
-    arguments = [fleet.outputs[f"{name}BaseUrl"], fleet.outputs[f"{name}Model"], QUESTION]
-    return subprocess.run(
-        [sys.executable, str(CLIENT), *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Run the client with the address that `adapters url` shows."""
+    model = fleet.outputs[f"{name}Model"]
+    url = run(environment, "-m", "adapters_cli", "url", fleet.endpoint_name, "-c", model, "--json")
+    return run(environment, str(CLIENT), json.loads(url.stdout)["base_url"], model, QUESTION)
+
+
+def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_client_streams_the_answer_of_the_adapter(local_fleet: LocalFleet, service: dict[str, str]) -> None:
