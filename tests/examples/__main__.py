@@ -51,7 +51,7 @@ def run(consumer: Consumer, example: Path) -> Result:
         passed = tests - sum(int(suite.attrib[name]) for name in ("failures", "errors", "skipped"))
     return Result(
         example=example.name,
-        passed=passed if done.returncode == 0 else min(passed, tests - 1),
+        passed=passed if done.returncode == 0 else max(0, min(passed, tests - 1)),
         tests=tests,
         seconds=time.monotonic() - started,
         output=done.stdout,
