@@ -21,7 +21,7 @@ FROM ?= HEAD^
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-pythons test-release test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties docs reference casts snapshots wheel dist release-tag clean
+.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-pythons test-release test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties docs reference casts snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -103,6 +103,10 @@ test-docs: setup  ## run the commands of README and docs on the embedded cloud, 
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
 	RECORD=1 python -m pytest tests/evolutions -m evolutions
 
+# They deploy, and take some minutes. EXAMPLES="01 05" runs these.
+test-examples: setup  ## take each numbered example out of the checkout, with the wheel alone, and run its tests there
+	python -m tests.examples $(EXAMPLES)
+
 test-vllm: setup  ## the tests of the embedded cloud's engine `vllm`, and record their tables in the guide; skipped where vLLM cannot be installed
 	RECORD=1 python -m tests.vllm
 
@@ -134,11 +138,13 @@ lint: setup
 	check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	zizmor --quiet --offline $(WORKFLOWS)
 
-# The two source roots that ship in different places are checked each on its own, then the rest.
+# The two source roots that ship in different places are checked each on its own, then the rest. So are the
+# numbered examples: each has an `app`.
 types: setup
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
 	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench docs_site tools verify_aws tests
+	for example in examples/[0-9]*; do mypy $$(find $$example -name '*.py') || exit 1; done
 
 imports: setup
 	lint-imports

@@ -137,7 +137,7 @@ class Demo:
         prompt, address = self._endpoint.prompts[0], json.loads(told.lines[-1])
         arguments = [address["base_url"], address["model"], prompt["ticket"]]
         done = subprocess.run(
-            [CLIENTS_PYTHON, "-m", "examples.openai_client", *arguments],
+            [CLIENTS_PYTHON, "examples/04_openai_client/client.py", *arguments],
             cwd=ROOT,
             env={**self._cloud.environment, "PYTHONPATH": f"{ROOT / 'lambda'}"},
             capture_output=True,

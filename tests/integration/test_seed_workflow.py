@@ -14,7 +14,8 @@ from tests.integration.by_hand import client, prompts
 
 pytestmark = pytest.mark.integration
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "seed_workflow.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "09_from_notebook_or_terraform" / "notebook.py"
+ADAPTERS = ("base", "summary", "shout")
 
 
 @pytest.fixture(scope="module")
@@ -38,25 +39,25 @@ def answers(output: str) -> dict[str, str]:
 
 def test_base_and_adapter_answer_with_their_own_skill(answers: dict[str, str]) -> None:
     expected = prompts()[0]["answers"]
-    assert (answers["base"], answers["adapter"]) == (expected["base"], expected["summary"])
+    assert {name: answers[name] for name in ADAPTERS} == {name: expected[name] for name in ADAPTERS}
 
 
 def test_streamed_answers_come_in_many_parts_and_are_the_unstreamed_ones(
     output: str, answers: dict[str, str]
 ) -> None:
     assert answers["streamed base"] == answers["base"]
-    assert answers["streamed adapter"] == answers["adapter"]
+    assert answers["streamed summary"] == answers["summary"]
     parts = [int(line.split()[-2]) for line in output.splitlines() if line.endswith(" parts")]
     assert len(parts) == 2
     assert min(parts) > 5
 
 
 def test_updated_adapter_answers_as_its_second_version(answers: dict[str, str]) -> None:
-    assert answers["updated adapter"] == prompts()[0]["answers"]["summary-v2"]
+    assert answers["updated summary"] == prompts()[0]["answers"]["summary-v2"]
 
 
 def test_nothing_of_it_is_left(cloud: LocalCloud, output: str) -> None:
     sagemaker = client(cloud, "sagemaker")
-    assert sagemaker.list_models(NameContains="tickets-")["Models"] == []
-    assert sagemaker.list_endpoints(NameContains="tickets-")["Endpoints"] == []
-    assert sagemaker.list_inference_components(NameContains="tickets-")["InferenceComponents"] == []
+    assert sagemaker.list_models(NameContains="notebook")["Models"] == []
+    assert sagemaker.list_endpoints(NameContains="notebook")["Endpoints"] == []
+    assert sagemaker.list_inference_components(NameContains="notebook")["InferenceComponents"] == []

@@ -1,15 +1,17 @@
-"""The workflow of the AWS post on multi-adapter inference, by hand in boto3, with nothing of this library.
+"""An endpoint with adapters, made by hand in boto3: the workflow of AWS's post on multi-adapter inference.
 
-It is what the constructs replace, and it shows that the embedded cloud is SageMaker to any client: run it in
-a shell where `make local` printed its variables. It uploads the fixtures, creates model, endpoint
-configuration, endpoint, base and adapter component, invokes and streams from both, updates and deletes.
+Nothing of this library is in it. It is what the constructs replace, and it shows that the embedded cloud is
+SageMaker to any client.
 
-    python examples/seed_workflow.py
+    python notebook.py            make everything, ask, update an adapter, delete everything
+    python notebook.py create     make everything and ask, as app.py expects it
+    python notebook.py delete     delete what is left
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import tarfile
 import tempfile
 import time
@@ -19,9 +21,13 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-TICKETS = Path(__file__).parent / "tickets"
+TICKETS = Path(__file__).resolve().parents[1] / "tickets"
 PROMPT = json.loads((TICKETS / "prompts.json").read_text())[0]["prompt"]
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.36.0-lmi19.0.0-cu128"
+
+# Model, endpoint configuration, endpoint and role have this name; components begin with it.
+NAME = "notebook"
+BASE, SUMMARY, SHOUT = f"{NAME}-base", f"{NAME}-summary", f"{NAME}-shout"
 
 ROLE_TRUST = {
     "Version": "2012-10-17",
@@ -36,8 +42,14 @@ sm_client = boto3.client("sagemaker")
 sm_rt_client = boto3.client("sagemaker-runtime")
 
 
-def upload_adapter(bucket: str, directory: Path, key: str) -> str:
-    """Pack a directory's files at the root of a `.tar.gz` and put it into the bucket."""
+def bucket_name() -> str:
+    """Return the name of the bucket, which has the account's id in it."""
+    return f"{NAME}-{boto3.client('sts').get_caller_identity()['Account']}"
+
+
+def upload_adapter(directory: Path, key: str) -> str:
+    """Pack a directory's files at the root of a `.tar.gz`, put it into the bucket, and return its URI."""
+    bucket = bucket_name()
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "adapter.tar.gz")
         with tarfile.open(archive, "w:gz") as tar:
@@ -68,10 +80,10 @@ def wait_for_component(name: str, wanted: str | None, seconds: float = 600) -> N
         time.sleep(0.3)
 
 
-def invoke(endpoint: str, component: str) -> str:
+def invoke(component: str) -> str:
     """Ask one component for the whole answer, in the body format of the LMI container."""
     response = sm_rt_client.invoke_endpoint(
-        EndpointName=endpoint,
+        EndpointName=NAME,
         InferenceComponentName=component,
         Body=json.dumps({"inputs": PROMPT, "parameters": {"max_new_tokens": 60, "temperature": 0}}),
         ContentType="application/json",
@@ -79,10 +91,10 @@ def invoke(endpoint: str, component: str) -> str:
     return str(json.loads(response["Body"].read())["generated_text"])
 
 
-def stream(endpoint: str, component: str) -> str:
-    """Ask one component for a streamed answer, printing its parts as they arrive."""
+def stream(component: str) -> str:
+    """Ask one component for a streamed answer, and print how many parts it has."""
     response = sm_rt_client.invoke_endpoint_with_response_stream(
-        EndpointName=endpoint,
+        EndpointName=NAME,
         InferenceComponentName=component,
         Body=json.dumps({"prompt": PROMPT, "max_tokens": 60, "temperature": 0, "stream": True}),
         ContentType="application/json",
@@ -95,27 +107,10 @@ def stream(endpoint: str, component: str) -> str:
     return "".join(texts)
 
 
-def main() -> dict[str, Any]:
-    """Run every step; return the answers, so that a test can compare them."""
-    account = boto3.client("sts").get_caller_identity()["Account"]
-    bucket, suffix = f"seed-workflow-{account}", time.strftime("%Y%m%d%H%M%S")
-    model_name = endpoint_config_name = endpoint_name = f"tickets-{suffix}"
-    base_name, adapter_name = f"base-tickets-{suffix}", f"adapter-summary-{suffix}"
-
-    if (region := s3.meta.region_name) == "us-east-1":
-        s3.create_bucket(Bucket=bucket)
-    else:
-        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
-    for file in sorted((TICKETS / "base").iterdir()):
-        s3.upload_file(str(file), bucket, f"models/tickets/{file.name}")
-    adapter_s3_uri = upload_adapter(bucket, TICKETS / "adapters" / "summary", "adapters/summary-1.tar.gz")
-    new_adapter_s3_uri = upload_adapter(
-        bucket, TICKETS / "adapters-v2" / "summary", "adapters/summary-2.tar.gz"
-    )
-
-    role = iam.create_role(RoleName=f"tickets-{suffix}", AssumeRolePolicyDocument=json.dumps(ROLE_TRUST))[
-        "Role"
-    ]
+def create_role() -> str:
+    """Create the execution role, which may read the bucket, and return its ARN."""
+    role = iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=json.dumps(ROLE_TRUST))["Role"]
+    bucket = bucket_name()
     reads = {
         "Version": "2012-10-17",
         "Statement": [
@@ -126,11 +121,24 @@ def main() -> dict[str, Any]:
             }
         ],
     }
-    iam.put_role_policy(RoleName=role["RoleName"], PolicyName="read", PolicyDocument=json.dumps(reads))
+    iam.put_role_policy(RoleName=NAME, PolicyName="read", PolicyDocument=json.dumps(reads))
+    return str(role["Arn"])
 
+
+def create_endpoint() -> None:
+    """Upload the base model, and create the endpoint with the component of the base model."""
+    bucket = bucket_name()
+    if (region := s3.meta.region_name) == "us-east-1":
+        s3.create_bucket(Bucket=bucket)
+    else:
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
+    for file in sorted((TICKETS / "base").iterdir()):
+        s3.upload_file(str(file), bucket, f"models/tickets/{file.name}")
+
+    role_arn = create_role()
     sm_client.create_model(
-        ModelName=model_name,
-        ExecutionRoleArn=role["Arn"],
+        ModelName=NAME,
+        ExecutionRoleArn=role_arn,
         PrimaryContainer={
             "Image": IMAGE,
             "Environment": {
@@ -147,8 +155,8 @@ def main() -> dict[str, Any]:
         },
     )
     sm_client.create_endpoint_config(
-        EndpointConfigName=endpoint_config_name,
-        ExecutionRoleArn=role["Arn"],
+        EndpointConfigName=NAME,
+        ExecutionRoleArn=role_arn,
         ProductionVariants=[
             {
                 "VariantName": "AllTraffic",
@@ -160,15 +168,15 @@ def main() -> dict[str, Any]:
             }
         ],
     )
-    sm_client.create_endpoint(EndpointName=endpoint_name, EndpointConfigName=endpoint_config_name)
-    sm_client.get_waiter("endpoint_in_service").wait(EndpointName=endpoint_name, WaiterConfig={"Delay": 1})
+    sm_client.create_endpoint(EndpointName=NAME, EndpointConfigName=NAME)
+    sm_client.get_waiter("endpoint_in_service").wait(EndpointName=NAME, WaiterConfig={"Delay": 1})
 
     sm_client.create_inference_component(
-        InferenceComponentName=base_name,
-        EndpointName=endpoint_name,
+        InferenceComponentName=BASE,
+        EndpointName=NAME,
         VariantName="AllTraffic",
         Specification={
-            "ModelName": model_name,
+            "ModelName": NAME,
             "StartupParameters": {
                 "ModelDataDownloadTimeoutInSeconds": 900,
                 "ContainerStartupHealthCheckTimeoutInSeconds": 900,
@@ -180,46 +188,78 @@ def main() -> dict[str, Any]:
         },
         RuntimeConfig={"CopyCount": 1},
     )
-    wait_for_component(base_name, "InService")
+    wait_for_component(BASE, "InService")
+
+
+def create_adapter(name: str, directory: Path) -> None:
+    """Upload an adapter, and create its component."""
+    uri = upload_adapter(directory, f"adapters/{name}-1.tar.gz")
     sm_client.create_inference_component(
-        InferenceComponentName=adapter_name,
-        EndpointName=endpoint_name,
-        Specification={
-            "BaseInferenceComponentName": base_name,
-            "Container": {"ArtifactUrl": adapter_s3_uri},
-        },
+        InferenceComponentName=name,
+        EndpointName=NAME,
+        Specification={"BaseInferenceComponentName": BASE, "Container": {"ArtifactUrl": uri}},
     )
-    wait_for_component(adapter_name, "InService")
+    wait_for_component(name, "InService")
 
-    answers = {"base": invoke(endpoint_name, base_name), "adapter": invoke(endpoint_name, adapter_name)}
-    answers["streamed base"] = stream(endpoint_name, base_name)
-    answers["streamed adapter"] = stream(endpoint_name, adapter_name)
 
+def create() -> dict[str, str]:
+    """Create everything, and return what base and adapters answer."""
+    create_endpoint()
+    create_adapter(SUMMARY, TICKETS / "adapters" / "summary")
+    create_adapter(SHOUT, TICKETS / "adapters" / "shout")
+    return {
+        "base": invoke(BASE),
+        "summary": invoke(SUMMARY),
+        "shout": invoke(SHOUT),
+        "streamed base": stream(BASE),
+        "streamed summary": stream(SUMMARY),
+    }
+
+
+def update() -> dict[str, str]:
+    """Update an adapter to its second version, and return what it answers."""
+    uri = upload_adapter(TICKETS / "adapters-v2" / "summary", f"adapters/{SUMMARY}-2.tar.gz")
     sm_client.update_inference_component(
-        InferenceComponentName=adapter_name, Specification={"Container": {"ArtifactUrl": new_adapter_s3_uri}}
+        InferenceComponentName=SUMMARY, Specification={"Container": {"ArtifactUrl": uri}}
     )
-    wait_for_component(adapter_name, "InService")
+    wait_for_component(SUMMARY, "InService")
     # A failed update ends in service too, on the artifact before, so the status alone proves nothing.
-    updated = sm_client.describe_inference_component(InferenceComponentName=adapter_name)
-    if (deployed := updated["Specification"]["Container"].get("ArtifactUrl")) != new_adapter_s3_uri:
-        raise RuntimeError(f"{adapter_name} still has {deployed}: {updated.get('FailureReason')}")
-    answers["updated adapter"] = invoke(endpoint_name, adapter_name)
+    updated = sm_client.describe_inference_component(InferenceComponentName=SUMMARY)
+    if (deployed := updated["Specification"]["Container"].get("ArtifactUrl")) != uri:
+        raise RuntimeError(f"{SUMMARY} still has {deployed}: {updated.get('FailureReason')}")
+    return {"updated summary": invoke(SUMMARY)}
 
-    for name in (adapter_name, base_name):
-        sm_client.delete_inference_component(InferenceComponentName=name)
-        wait_for_component(name, None)
-    sm_client.delete_endpoint(EndpointName=endpoint_name)
-    sm_client.get_waiter("endpoint_deleted").wait(EndpointName=endpoint_name, WaiterConfig={"Delay": 1})
-    sm_client.delete_endpoint_config(EndpointConfigName=endpoint_config_name)
-    sm_client.delete_model(ModelName=model_name)
 
-    iam.delete_role_policy(RoleName=role["RoleName"], PolicyName="read")
-    iam.delete_role(RoleName=role["RoleName"])
+def delete() -> None:
+    """Delete the adapters that are left, and everything else."""
+    for name in (SUMMARY, SHOUT, BASE):
+        if component_status(name) is not None:
+            sm_client.delete_inference_component(InferenceComponentName=name)
+            wait_for_component(name, None)
+    sm_client.delete_endpoint(EndpointName=NAME)
+    sm_client.get_waiter("endpoint_deleted").wait(EndpointName=NAME, WaiterConfig={"Delay": 1})
+    sm_client.delete_endpoint_config(EndpointConfigName=NAME)
+    sm_client.delete_model(ModelName=NAME)
+
+    iam.delete_role_policy(RoleName=NAME, PolicyName="read")
+    iam.delete_role(RoleName=NAME)
+    bucket = bucket_name()
     for found in s3.list_objects_v2(Bucket=bucket).get("Contents", []):
         s3.delete_object(Bucket=bucket, Key=found["Key"])
     s3.delete_bucket(Bucket=bucket)
-    return answers
+
+
+def main(command: str = "all") -> None:
+    """Run the steps of a command, and print the answers."""
+    if command == "delete":
+        delete()
+        return
+    answers = create()
+    if command == "all":
+        answers |= update()
+        delete()
+    print(json.dumps(answers, indent=2))
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(), indent=2))
+    main(*sys.argv[1:])

@@ -2,7 +2,7 @@
 
 `adapters url` shows the base URL and the model:
 
-    python -m examples.openai_client BASE_URL MODEL "Where is my parcel?"
+    python client.py BASE_URL MODEL "Where is my parcel?"
 """
 
 import sys

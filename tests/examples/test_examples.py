@@ -1,0 +1,70 @@
+"""The numbered examples: each is complete, synthesizes, and its workflow is one that GitHub takes."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+
+from tests.examples.consumer import EXAMPLES, NUMBERED, ROOT
+
+OF_THIS_LIBRARY = ("AWS::SageMaker::InferenceComponent", "Custom::AdapterFleet")
+LIST = ROOT / "docs" / "how-to" / "examples.md"
+
+
+@pytest.mark.parametrize("example", NUMBERED, ids=lambda path: path.name)
+def test_example_is_complete(example: Path) -> None:
+    assert json.loads((example / "cdk.json").read_text()) == {"app": "python app.py"}
+    assert (example / "README.md").read_text().startswith("# ")
+    assert list((example / "tests").glob("test_*.py"))
+    # Without it pytest would take a folder above for the project.
+    assert (example / "pyproject.toml").exists()
+
+
+@pytest.mark.parametrize("example", NUMBERED, ids=lambda path: path.name)
+def test_example_synthesizes(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(example)
+    # In this process, which has the CDK already.
+    monkeypatch.setattr(cdk, "App", partial(cdk.App, outdir=str(tmp_path)))
+    runpy.run_path("app.py", run_name="__main__")
+    (template,) = tmp_path.glob("*.template.json")
+    kinds = {resource["Type"] for resource in json.loads(template.read_text())["Resources"].values()}
+    assert kinds.intersection(OF_THIS_LIBRARY)
+
+
+@pytest.mark.parametrize("example", NUMBERED, ids=lambda path: path.name)
+def test_example_is_listed(example: Path) -> None:
+    assert f"examples/{example.name}/README.md)" in LIST.read_text()
+    assert f"({example.name}/README.md)" in (EXAMPLES / "README.md").read_text()
+
+
+@pytest.mark.parametrize("example", NUMBERED, ids=lambda path: path.name)
+def test_example_reads_nothing_but_its_own_folder_and_the_model(example: Path) -> None:
+    """Who copies the two folders has all that it reads."""
+    for path in example.rglob("*"):
+        if path.suffix in {".py", ".yaml", ".yml", ".toml", ".json"} and "cdk.out" not in path.parts:
+            above = re.findall(r"\.\./[\w-]*", path.read_text())
+            assert set(above) <= {"../tickets"}, path
+            assert "from examples" not in path.read_text(), path
+
+
+def test_workflow_is_one_that_github_takes() -> None:
+    workflows = [str(path) for path in EXAMPLES.glob("*/.github/workflows/*.yml")]
+    assert workflows
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    done = subprocess.run([*command, *workflows], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_workflow_with_a_wrong_key_would_be_found(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text("on: push\njobs: {check: {runs-on: ubuntu-latest, step: []}}\n")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    assert subprocess.run([*command, str(wrong)], capture_output=True, check=False).returncode == 1
