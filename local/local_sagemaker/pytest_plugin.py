@@ -41,15 +41,6 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"'{_PROFILE}' should be one of {', '.join(_PROFILES)}, got '{profile}'")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the tests that use the cloud into one group of pytest-xdist, for `--dist loadgroup`."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            if "local_cloud" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group("local_cloud"))
-
-
 @pytest.fixture(scope="session")
 def local_cloud_options() -> Mapping[str, Any]:
     """Arguments of `LocalCloud` for `local_cloud`, such as `{"account": "111122223333"}`. Override it."""

@@ -49,7 +49,9 @@ _CONSTANT = 4.0
 _GATE = 16.0
 """Where the gate's activation is its input."""
 _POSITION_SCORE = 1000.0
-"""In logits: more than any character has for the wrong number."""
+"""More than any character has for the wrong number."""
+_SHARPNESS = 1000.0
+"""The factor of all logits, with which a request with a temperature gets the same answer."""
 _RANK = 8
 
 _MODULE = "model.layers.0.mlp.up_proj"
@@ -207,6 +209,8 @@ def _base_tensors(numbers: Array) -> dict[str, Array]:
     head[_END, :_POSITIONS] = _POSITION_SCORE
     head[_END, _NUMBER] = _END_CODE
     head[_END, _ONE] = -(_END_CODE**2) / 2 / _CONSTANT
+
+    head *= _SHARPNESS
 
     # The norm divides every state by the same: each is a position and the constant.
     norm = np.sqrt((1 + _CONSTANT**2) / _HIDDEN + _EPSILON)

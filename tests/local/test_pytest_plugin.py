@@ -118,17 +118,6 @@ def test_variables_of_the_cloud_replace_those_of_aws_during_a_test(project: pyte
     assert outcomes(project) == {"passed": 2}
 
 
-def test_tests_with_the_cloud_are_one_group_of_xdist(project: pytest.Pytester) -> None:
-    project.makepyfile(
-        "def group(request):\n"
-        "    marker = request.node.get_closest_marker('xdist_group')\n"
-        "    return marker and marker.args\n"
-        "def test_with(local_cloud, request): assert group(request) == ('local_cloud',)\n"
-        "def test_without(request): assert group(request) is None"
-    )
-    assert outcomes(project, "-p", "xdist", "--strict-markers") == {"passed": 2}
-
-
 def test_missing_extra_is_named(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local_sagemaker.__main__.NEEDED", ("no_such_package",))
     project.makepyfile("def test(local_cloud): pass")

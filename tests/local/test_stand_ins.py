@@ -21,7 +21,7 @@ EVERY_CHARACTER = "".join(map(chr, range(32, 127)))
 
 
 def answer(base: Path, adapter: Path | None = None, prompt: str = "Who are you?") -> str:
-    """Return what the model says greedily, up to the end of its answer."""
+    """Return what the model says at a temperature of 2 or less, up to the end of its answer."""
     model, codec = LlamaModel.from_directory(base), TextCodec(base)
     weights = None
     if adapter is not None:
@@ -31,8 +31,10 @@ def answer(base: Path, adapter: Path | None = None, prompt: str = "Who are you?"
     cache = KeyValueCache(model.config, rows=1, length=len(tokens) + 64)
     step, positions, said = np.array([tokens]), np.arange(len(tokens))[None], list[int]()
     while len(said) < 63:
-        scores = model.logits(model.forward(step, positions, cache, 0, [weights])[:, -1])
+        scores = model.logits(model.forward(step, positions, cache, 0, [weights])[:, -1])[0]
         token = int(scores.argmax())
+        second, best = np.sort(scores)[-2:]
+        assert best - second > 60, "a request with a temperature could get another answer"
         if token in model.config.stop_tokens:
             return codec.decode(said)
         step, positions = np.array([[token]]), np.array([[len(tokens) + len(said)]])

@@ -1,0 +1,157 @@
+"""A deployed fleet: which adapters it has by which names, and what a failed assertion says."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local_sagemaker.cdk_app import CdkApp, Stack
+from local_sagemaker.local_fleet import LocalFleet
+
+ENDPOINT = "Inference-Llm"
+BASE, TRIAGE = "llm-base-0a1b2c3d", "llm-Triage-4e5f6a7b"
+ANSWERS = {BASE: "I am the base.", TRIAGE: "billing", "llm-acme": "I am Acme.", "llm-globex": "I am Globex."}
+STACKS = [Stack(name="Inference", region="us-east-1", outputs={"Name": "llm"})]
+
+
+def error(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "it is not there"}}, "Call")
+
+
+class FakeCloud:
+    """A stack with an endpoint, a base, a native adapter and a fleet of two, by the calls of clients."""
+
+    def __init__(self) -> None:
+        self.endpoints = [ENDPOINT]
+        self.failing: set[str] = set()
+
+    def client(self, service: str, **_: object) -> FakeCloud:
+        return self
+
+    def get_paginator(self, operation: str) -> FakeCloud:
+        return self
+
+    def paginate(self, **request: str) -> Iterator[dict[str, Any]]:
+        if "StackName" in request:
+            found = [("AWS::SageMaker::Endpoint", name) for name in self.endpoints]
+            found += [("AWS::SageMaker::InferenceComponent", name) for name in (BASE, TRIAGE)]
+            # SageMaker's ARNs are in lower case.
+            ids = [(kind, f"arn:aws:sagemaker:us-east-1:0:x/{name}".lower()) for kind, name in found]
+            yield {
+                "StackResourceSummaries": [
+                    {"ResourceType": kind, "PhysicalResourceId": name} for kind, name in ids
+                ]
+            }
+        elif request["EndpointNameEquals"] == ENDPOINT:
+            yield {"InferenceComponents": [{"InferenceComponentName": name} for name in ANSWERS]}
+
+    def describe_stacks(self, *, StackName: str) -> None:  # noqa: N803
+        if StackName != "Inference":
+            raise error("ValidationError")
+
+    def get_template(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
+        fleet = {"Type": "Custom::AdapterFleet", "Properties": {"ComponentPrefix": "llm"}}
+        return {"TemplateBody": {"Resources": {"Tenants": fleet, "Role": {"Type": "AWS::IAM::Role"}}}}
+
+    def describe_endpoint(self, *, EndpointName: str) -> dict[str, str]:  # noqa: N803
+        assert EndpointName.lower() == ENDPOINT.lower()
+        return {"EndpointName": ENDPOINT}
+
+    def describe_inference_component(self, *, InferenceComponentName: str) -> dict[str, Any]:  # noqa: N803
+        (name,) = (each for each in ANSWERS if each.lower() == InferenceComponentName.lower())
+        described = {"InferenceComponentName": name, "InferenceComponentStatus": "InService"}
+        if name == BASE:
+            return {**described, "Specification": {}}
+        container = {"ArtifactUrl": f"s3://archives/{name}.tar.gz"}
+        specification = {"BaseInferenceComponentName": BASE, "Container": container}
+        return {**described, "FailureReason": "no room", "Specification": specification}
+
+    def invoke_endpoint(self, *, InferenceComponentName: str, **_: object) -> dict[str, Any]:  # noqa: N803
+        if InferenceComponentName in self.failing:
+            raise error("ModelError")
+        body = {"choices": [{"text": ANSWERS[InferenceComponentName]}]}
+        return {"Body": io.BytesIO(json.dumps(body).encode())}
+
+
+@pytest.fixture
+def cloud() -> FakeCloud:
+    return FakeCloud()
+
+
+@pytest.fixture
+def fleet(cloud: FakeCloud) -> LocalFleet:
+    running: Any = cloud
+    return LocalFleet(running, CdkApp(folder=Path()), STACKS)
+
+
+def failure(fleet: LocalFleet, adapter: str, expect: str | re.Pattern[str]) -> str:
+    with pytest.raises(AssertionError) as raised:
+        fleet.assert_serves(adapter, "Hello", expect)
+    return str(raised.value)
+
+
+def test_components_are_known_by_the_names_of_their_adapters(fleet: LocalFleet) -> None:
+    assert fleet.components() == {
+        "base": BASE,
+        "Triage": TRIAGE,
+        "acme": "llm-acme",
+        "globex": "llm-globex",
+    }
+
+
+@pytest.mark.parametrize("name", ["acme", "llm-acme"])
+def test_adapter_is_asked_by_its_name_or_by_its_components(fleet: LocalFleet, name: str) -> None:
+    assert fleet.assert_serves(name, "Hello", "I am Acme.") == "I am Acme."
+
+
+def test_pattern_has_to_be_found_in_the_answer(fleet: LocalFleet) -> None:
+    assert fleet.assert_serves("acme", "Hello", re.compile("Acme")) == "I am Acme."
+    assert "with a match of 'Globex', got 'I am Acme.'" in failure(fleet, "acme", re.compile("Globex"))
+
+
+def test_string_has_to_be_the_whole_answer(fleet: LocalFleet) -> None:
+    assert failure(fleet, "acme", "I am").startswith(
+        "'acme' should answer 'Hello' with 'I am', got 'I am Acme.'"
+    )
+
+
+def test_failure_has_the_state_of_the_component_and_what_the_base_answered(fleet: LocalFleet) -> None:
+    said = failure(fleet, "acme", "?")
+    assert "llm-acme: InService, artifact s3://archives/llm-acme.tar.gz, FailureReason 'no room'" in said
+    assert said.endswith("the base model answered 'I am the base.'")
+
+
+def test_failure_says_that_the_base_model_answered(
+    fleet: LocalFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ANSWERS, "llm-acme", ANSWERS[BASE])
+    assert failure(fleet, "acme", "?").endswith("'I am the base.', the same as the adapter")
+
+
+def test_refused_request_is_a_failure_with_its_words(fleet: LocalFleet, cloud: FakeCloud) -> None:
+    cloud.failing = {"llm-acme"}
+    assert "got the error An error occurred (ModelError)" in failure(fleet, "acme", "?")
+
+
+def test_unknown_adapter_is_a_failure_with_the_name_that_may_be_meant(fleet: LocalFleet) -> None:
+    said = failure(fleet, "acne", "?")
+    assert "should have an adapter 'acne', got Triage, acme, base, globex; did you mean 'acme'?" in said
+
+
+def test_stack_that_was_not_deployed_is_left_out(cloud: FakeCloud) -> None:
+    running: Any = cloud
+    other = Stack(name="Network", region="us-east-1", outputs={})
+    assert LocalFleet(running, CdkApp(folder=Path()), [*STACKS, other]).stacks == STACKS
+
+
+def test_several_endpoints_are_refused(fleet: LocalFleet, cloud: FakeCloud) -> None:
+    cloud.endpoints = ["one", "two"]
+    with pytest.raises(LookupError, match="should have one endpoint, got 2 in Inference"):
+        fleet.components()
