@@ -63,11 +63,11 @@ def _command(name: str, lazy: Any) -> Iterator[str]:
     usage = " ".join(["adapters", name, *command.collect_usage_pieces(context)])
     yield block(usage, "text", reason=_USAGE)
     yield _paragraphs(command.help)
-    if (_PICTURES / f"{name}.svg").is_file():
-        yield f"![What adapters {name} prints](../pictures/casts/{name}.svg)"
     examples = str(getattr(command, "examples", "")).strip()
     if examples:
         yield block(examples, "sh", reason=_EXAMPLE)
+    if (_PICTURES / f"{name}.svg").is_file():
+        yield f"![What adapters {name} prints](../pictures/casts/{name}.svg)"
     yield from _parameters(command, context)
     if command.epilog:
         yield _paragraphs(command.epilog)

@@ -30,6 +30,8 @@ needs_chromium = [
 
 OF_EACH_KIND = (
     "index.html",
+    "concepts.html",
+    "comparison.html",
     "guides/fleets.html",
     "guides/promises.html",
     "reference/commands.html",
@@ -38,6 +40,7 @@ OF_EACH_KIND = (
     "adr/0009-reconciler.html",
     "source/CONTRIBUTING.html",
     "source/examples/tickets/train.py.html",
+    "troubleshooting/synth.html",
 )
 """Long tables, wide code, deep headings, and files of the repository."""
 
