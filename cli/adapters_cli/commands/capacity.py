@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 
 from adapter_fleet.aws.metric_reader import MetricReader
-from adapter_fleet.documents.schema import known_or_meant
+from adapter_fleet.common.counts import counted
+from adapter_fleet.common.near_names import known_or_meant
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapter_fleet.serving.capacity import Workload
 from adapter_fleet.serving.engine_settings import (
@@ -46,9 +47,20 @@ from adapters_cli.models.environment_option import EnvironmentFile, EnvironmentO
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import counted, one_line, print_note
+from adapters_cli.output.text import one_line, print_note
 
 _MAX_LARGER = 6
+
+EXAMPLES = """
+# What does prod.toml leave of the memory?
+adapters capacity --environment prod
+
+# Count the adapters of a manifest, with more slots.
+adapters capacity --environment prod --manifest adapters.yaml --max-loras 60
+
+# How many adapters are asked at a time, and is there room for them?
+adapters capacity --from-usage --stack Tenants
+"""
 
 
 def capacity(
@@ -141,8 +153,8 @@ def capacity(
 
     The other options override the environment file. Ends with 1 if it does not fit.
 
-    `adapters capacity --from-usage --stack Tenants` shows how many adapters are asked at a time, beside the
-    room for them, and the setting to change. Ends with 1 if more are asked than there is room for.
+    --from-usage shows how many adapters of a live fleet are asked at a time, beside the room for them, and
+    the setting to change. It ends with 1 if more are asked than there is room for.
     """
     if from_usage:
         if (environment, manifest, adapters) != (None, None, None):

@@ -13,6 +13,17 @@ from adapters_cli.output.answers import ComponentAnswer
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import NO_ANSWER
 
+EXAMPLES = """
+# Ask two adapters of a fleet.
+adapters invoke acme globex 'Hello' --stack Tenants
+
+# Ask the base model as well, and read along.
+adapters invoke acme 'Hello' --base --stream --stack Tenants
+
+# Ask a component of an endpoint.
+adapters invoke my-endpoint 'Hello' -c llm-acme
+"""
+
 
 def invoke(
     context: typer.Context,
@@ -41,10 +52,6 @@ def invoke(
     as_json: Annotated[bool, typer.Option("--json", help="Write each answer as a line of JSON.")] = False,
 ) -> None:
     """Send a prompt to the base model and its adapters, and show the answers side by side.
-
-    `adapters invoke --stack Tenants acme globex "Hello"` asks two adapters of a fleet.
-
-    `adapters invoke my-endpoint "Hello" -c llm-acme` asks a component of an endpoint.
 
     Ends with 1 if one of them does not answer, and with 4 if none could be asked.
     """

@@ -47,17 +47,23 @@ def reported_errors() -> Iterator[None]:
 
     - A CommandError has its own code.
     - An error of AWS or of a registry: NO_ANSWER.
-    - A file that cannot be read or written: WRONG_USAGE.
     - A value that breaks a rule: FAILED.
+
+    A UsageError, and a file that cannot be read or written, go on as typer's own error of wrong usage. All
+    of these have one form.
     """
     try:
         yield
     except BrokenPipeError:
         raise  # the reader has gone, as with `| head`: there is no error to report
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
     except CommandError as error:
         print_error(str(error))
         raise typer.Exit(error.code) from None
     except (BotoCoreError, ClientError, ServiceError, OSError, LookupError, ValueError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise typer.BadParameter(error_text(error)) from None
         print_error(error_text(error))
         raise typer.Exit(_exit_code(error)) from None
 
@@ -95,6 +101,4 @@ def error_text(error: Exception) -> str:
 def _exit_code(error: Exception) -> int:
     if isinstance(error, BotoCoreError):
         return NO_ANSWER  # some are ValueErrors, such as that of a wrong region
-    if isinstance(error, OSError) and error.filename is not None:
-        return WRONG_USAGE
     return FAILED if isinstance(error, ValueError) else NO_ANSWER
