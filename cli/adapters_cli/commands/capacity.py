@@ -97,13 +97,11 @@ def capacity(
         int | None, typer.Option("--max-lora-rank", min=1, metavar="R", help="The rank of a slot.")
     ] = None,
     fully_sharded: Annotated[
-        bool | None,
-        typer.Option(
-            "--fully-sharded/--not-fully-sharded",
-            show_default=False,
-            help="Shard both LoRA matrices of a slot.",
-        ),
-    ] = None,
+        bool, typer.Option("--fully-sharded", help="Shard both LoRA matrices of a slot.")
+    ] = False,
+    not_fully_sharded: Annotated[
+        bool, typer.Option("--not-fully-sharded", help="Shard one of them, whatever the environment says.")
+    ] = False,
     options: Annotated[
         list[str] | None,
         typer.Option(
@@ -172,7 +170,10 @@ def capacity(
         file = None if environment is None else read_environment(environment)
         name, shape = _shape(account, file, base_model)
         names, variables = _variables(file, options or [])
-        settings = _settings(max_loras, max_cpu_loras, max_lora_rank, fully_sharded)
+        if fully_sharded and not_fully_sharded:
+            raise UsageError("--fully-sharded and --not-fully-sharded exclude each other; give one of them")
+        sharded = True if fully_sharded else False if not_fully_sharded else None
+        settings = _settings(max_loras, max_cpu_loras, max_lora_rank, sharded)
         with option_errors():
             workload = _workload(file, shape, names, variables, settings, other)
             instance = _instance(file, instance_type)

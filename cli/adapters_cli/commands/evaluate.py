@@ -60,7 +60,7 @@ def evaluate(
         typer.Option(
             "--dataset",
             metavar="FILE",
-            help="The items: JSONL, JSON, CSV or Parquet, or hf:OWNER/NAME[/CONFIG][:SPLIT].",
+            help="The items: JSONL, JSON, CSV or Parquet, or hf:OWNER/NAME, also with /CONFIG and :SPLIT.",
         ),
     ],
     component: ComponentOption = None,
@@ -125,9 +125,9 @@ def evaluate(
         str | None,
         typer.Option(
             "--judge",
-            metavar="bedrock:MODEL|URL#MODEL",
-            help="A model that compares each pair of answers in both orders. For an OpenAI-compatible URL the"
-            " key is in ADAPTERS_JUDGE_API_KEY.",
+            metavar="MODEL",
+            help="A model that compares each pair of answers in both orders: bedrock:MODEL, or URL#MODEL of"
+            " an OpenAI-compatible API, with its key in ADAPTERS_JUDGE_API_KEY.",
         ),
     ] = None,
     require: Annotated[

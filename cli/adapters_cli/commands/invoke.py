@@ -7,11 +7,14 @@ import typer
 
 from adapter_fleet.serving.completions import PromptRequest
 from adapters_cli.aws.account import account_of
+from adapters_cli.aws.components import endpoint_names
+from adapters_cli.aws.meant_names import meant_name
 from adapters_cli.fleets.adapter_lookup import ComponentOption, find_components
 from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption
 from adapters_cli.output.answers import ComponentAnswer
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import NO_ANSWER
+from adapters_cli.output.text import print_error
 
 EXAMPLES = """
 # Ask two adapters of a fleet.
@@ -73,6 +76,8 @@ def invoke(
     answers = [ComponentAnswer(component=component, name=name) for component, name in asked.names.items()]
     show_answers(connected, request, answers, stream=stream, as_json=as_json)
     if all(answer.unasked for answer in answers):
+        if meant := meant_name(asked.endpoint, lambda: endpoint_names(account)):
+            print_error(f"endpoint '{asked.endpoint}' gave no answer{meant}")
         raise typer.Exit(NO_ANSWER)
     if any(answer.error is not None for answer in answers):
         raise typer.Exit(1)

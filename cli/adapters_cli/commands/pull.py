@@ -39,7 +39,7 @@ EXAMPLES = """
 adapters pull Qwen/Qwen2.5-0.5B-Instruct s3://my-models/qwen2.5
 
 # Copy a branch, tag or commit.
-adapters pull Qwen/Qwen2.5-0.5B-Instruct s3://my-models/qwen2.5 --revision main
+adapters pull Qwen/Qwen2.5-0.5B-Instruct s3://my-models/qwen --revision main
 """
 
 

@@ -153,7 +153,7 @@ def _chosen(fleets: list[Fleet], name: str | None, stack: str) -> Fleet:
     if len(named) != 1:
         names = {fleet.record.name.rpartition("/")[2] for fleet in fleets}
         raise NoFleetError(
-            f"stack '{stack}' has no one fleet '{name}', but {known}{did_you_mean(name, names)}"
+            f"stack '{stack}' has no one fleet named '{name}': {known}{did_you_mean(name, names)}"
         )
     return named[0]
 

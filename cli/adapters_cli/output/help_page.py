@@ -37,7 +37,7 @@ class HelpfulCommand(TyperCommand):
 def print_block(title: str, lines: Sequence[str]) -> None:
     """Print lines below a title, as they are."""
     if lines:
-        typer.echo("\n".join([f" {title}:", *(f"   {line}".rstrip() for line in lines), ""]))
+        typer.echo("\n".join(["", f" {title}:", *(f"   {line}".rstrip() for line in lines)]))
 
 
 def readable(params: list[Any]) -> list[Any]:

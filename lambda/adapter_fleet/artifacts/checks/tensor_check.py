@@ -112,19 +112,6 @@ def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | N
     compared = len(modules) - len(others)
     of = f"{compared} of {len(modules)} {noun_of(len(modules), 'module')}" if compared else "no module"
     were = "was" if compared <= 1 else "were"
-    return CheckRule.BASE_COMPARED.finding(where, f"no module was compared with {whose}: {why}")
-    if base.dimensions.whole:
-        return None
-    modules = sorted(set(modules_of(tensors)))
-    others = [module for module in modules if not base.dimensions.knows(module)]
-    if not others:
-        return None
-    compared = len(modules) - len(others)
-    count = (
-        f"{compared} of {len(modules)} {noun_of(len(modules), 'module')} {'was' if compared == 1 else 'were'}"
-        if compared
-        else "no module was"
-    )
     return CheckRule.BASE_COMPARED.finding(
         where, f"{of} {were} compared with {whose}: not known are such as {others[0]!r:.200}"
     )
