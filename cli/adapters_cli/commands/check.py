@@ -24,6 +24,7 @@ from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, ONLY_WARNINGS
 from adapters_cli.output.tables import print_rows, table
+from adapters_cli.output.text import print_note
 
 _HEADINGS = ("ADAPTER", "RESULT", "RULE", "FINDING")
 _DIGEST = re.compile(r"(sha256-[0-9a-f]{12})[0-9a-f]{52}")
@@ -114,8 +115,11 @@ def check(
         if as_json:
             typer.echo(json.dumps(_document(checked, results), indent=2))
         else:
-            _show([one for one in checked if one.findings or not quiet])
-            if sys.stdout.isatty() and not quiet:
+            shown = [one for one in checked if one.findings or not quiet]
+            _show(shown)
+            if not shown:
+                print_note(_summary(checked, results))
+            elif sys.stdout.isatty() and not quiet:
                 typer.echo(_summary(checked, results))
         raise typer.Exit(_exit_code(checked, strict=strict))
 

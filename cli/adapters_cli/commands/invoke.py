@@ -4,11 +4,12 @@ import sys
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.serving.completions import PromptRequest
-from adapters_cli.aws.account import account_of
+from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import endpoint_names
-from adapters_cli.aws.meant_names import meant_name
 from adapters_cli.fleets.adapter_lookup import ComponentOption, find_components
 from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption
 from adapters_cli.output.answers import ComponentAnswer
@@ -75,9 +76,19 @@ def invoke(
     )
     answers = [ComponentAnswer(component=component, name=name) for component, name in asked.names.items()]
     show_answers(connected, request, answers, stream=stream, as_json=as_json)
+    if asked.base is None and all(answer.error is not None for answer in answers):
+        _tell_meant_endpoint(account, asked.endpoint)
     if all(answer.unasked for answer in answers):
-        if meant := meant_name(asked.endpoint, lambda: endpoint_names(account)):
-            print_error(f"endpoint '{asked.endpoint}' gave no answer{meant}")
         raise typer.Exit(NO_ANSWER)
     if any(answer.error is not None for answer in answers):
         raise typer.Exit(1)
+
+
+def _tell_meant_endpoint(account: Account, endpoint: str) -> None:
+    """Name the endpoint that may be meant, if this one does not exist."""
+    try:
+        names = endpoint_names(account)
+    except (BotoCoreError, ClientError):
+        return  # the caller may not list them
+    if endpoint not in names:
+        print_error(f"there is no endpoint '{endpoint}'{did_you_mean(endpoint, names)}")

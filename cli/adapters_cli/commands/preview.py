@@ -18,6 +18,7 @@ from adapter_fleet.serving.completions import PromptRequest
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.local_adapters import local_adapters, print_leftovers
 from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.components import EndpointComponents, no_endpoint
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.evaluation.gate_options import (
     BertModelOption,
@@ -347,6 +348,8 @@ def _clean_up(account: Account, endpoint: str, *, yes: bool) -> None:
 
     found = leftovers(account, endpoint)
     if not found:
+        if not EndpointComponents(account, endpoint).listed():
+            raise no_endpoint(account, endpoint)
         print_note("there are no previews that are more than an hour old")
         return
     listed = few([_with_age(one) for one in found])

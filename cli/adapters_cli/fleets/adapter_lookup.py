@@ -6,13 +6,14 @@ from functools import cached_property
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.naming import component_name
 from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.generations import Generation
+from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.aws.account import Account
-from adapters_cli.aws.components import EndpointComponents
-from adapters_cli.aws.meant_names import meant_name
+from adapters_cli.aws.components import EndpointComponents, no_endpoint
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation, registry_errors
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError, UsageError
@@ -103,8 +104,13 @@ class AdapterLookup:
 
 def no_component(account: Account, endpoint: str, name: str) -> CommandError:
     """Return the error of a component that an endpoint does not have, with the name that may be meant."""
-    meant = meant_name(name, EndpointComponents(account, endpoint).listed)
-    return CommandError(f"endpoint {endpoint} has no component '{name}'{meant}")
+    try:
+        listed = EndpointComponents(account, endpoint).listed()
+    except (BotoCoreError, ClientError, ServiceError):
+        return CommandError(f"endpoint {endpoint} has no component '{name}'")  # the caller may not list them
+    if not listed:
+        return no_endpoint(account, endpoint)
+    return CommandError(f"endpoint {endpoint} has no component '{name}'{did_you_mean(name, listed)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from itertools import accumulate
 from adapter_fleet.common.near_names import did_you_mean
 
 _FORMS = "one, uniform or zipf:S, such as zipf:1.1"
-_EXAMPLES = ("one", "uniform", "zipf:1.1")
+_EXAMPLES = ("one", "uniform", "zipf:S")
 
 
 @dataclass(frozen=True, kw_only=True)
