@@ -17,6 +17,9 @@ from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import NO_ANSWER
 from adapters_cli.output.text import print_error
 
+_NO_ENDPOINT = " not found. (ValidationError)"
+"""The end of SageMaker's answer for an endpoint that does not exist."""
+
 EXAMPLES = """
 # Ask two adapters of a fleet.
 adapters invoke acme globex 'Hello' --stack Tenants
@@ -76,7 +79,7 @@ def invoke(
     )
     answers = [ComponentAnswer(component=component, name=name) for component, name in asked.names.items()]
     show_answers(connected, request, answers, stream=stream, as_json=as_json)
-    if asked.base is None and all(answer.error is not None for answer in answers):
+    if asked.base is None and all(_NO_ENDPOINT in (answer.error or "") for answer in answers):
         _tell_meant_endpoint(account, asked.endpoint)
     if all(answer.unasked for answer in answers):
         raise typer.Exit(NO_ANSWER)

@@ -95,7 +95,7 @@ def list_(
             rows = [row for name in names for row in _of_endpoint(account, name)]
         if endpoint is not None and not rows:
             raise no_endpoint(account, endpoint)
-        _print(rows, account.now(), as_json=as_json)
+        _print(rows, account, as_json=as_json)
 
 
 def _of_endpoint(account: Account, endpoint: str) -> list[_Row]:
@@ -158,14 +158,15 @@ def _with_state(row: _Row | None, state: AdapterState, endpoint: str, fleet: str
     return replace(there, fleet=fleet, state=state.state, since=state.since, reason=state.reason)
 
 
-def _print(rows: list[_Row], now: float, *, as_json: bool) -> None:
+def _print(rows: list[_Row], account: Account, *, as_json: bool) -> None:
     if as_json:
         for row in rows:
             typer.echo(json.dumps(_document(row)))
         return
     if not rows:
-        print_note("no endpoint has a component")
+        print_note(f"no endpoint in {account.region} has a component")
         return
+    now = account.now()
     if not sys.stdout.isatty():
         print_rows((), [(row.endpoint, *_cells(row, now, short=False)) for row in rows], styled=None)
         return

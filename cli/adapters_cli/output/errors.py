@@ -11,8 +11,11 @@ from botocore.exceptions import (
     EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
+    ProfileNotFound,
 )
+from botocore.session import Session
 
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, WRONG_USAGE
 from adapters_cli.output.text import print_error
@@ -88,6 +91,9 @@ def error_text(error: Exception) -> str:
         return f"{error}; log in with 'aws sso login', or set AWS_PROFILE"
     if isinstance(error, EndpointConnectionError) and os.environ.get("AWS_ENDPOINT_URL"):
         return f"{error}; AWS_ENDPOINT_URL is set: start the embedded cloud there, or unset it for AWS"
+    if isinstance(error, ProfileNotFound):
+        profile = error.kwargs["profile"]
+        return f"{error}{did_you_mean(profile, Session().available_profiles)}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, KeyError) or not str(error):
