@@ -112,7 +112,7 @@ def test_unknown_component_is_an_error_with_the_name_that_may_be_meant(
 
 
 def test_endpoint_that_is_not_there_is_told_with_the_one_that_may_be_meant(account: FakeAccount) -> None:
-    with pytest.raises(NoAnswerError, match="'endpont' is not there, .*; did you mean 'endpoint'"):
+    with pytest.raises(NoAnswerError, match=r"'endpont' is not there, .*; did you mean 'endpoint'"):
         targets(account, "endpont", table=False)
 
 
