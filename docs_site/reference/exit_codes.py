@@ -1,20 +1,14 @@
 """The page of the exit codes of `adapters`."""
 
+from adapters_cli.output.exit_codes import MEANINGS
 from docs_site.markdown import table, wrapped
-from docs_site.reference.sources import load
 
 FILE = "exit-codes.md"
 
 
 def page() -> str:
     """Return the page."""
-    module = load("adapters_cli")["output.exit_codes"]
-    meanings = {"0": ["everything is as it should be, or the work is done"]}
-    for name, constant in module.attributes.items():
-        if name.isupper() and str(constant.value).isdigit():
-            said = constant.docstring.value if constant.docstring else name.replace("_", " ").capitalize()
-            meanings.setdefault(str(constant.value), []).append(said.rstrip("."))
-    rows = [(f"`{code}`", "; ".join(said)) for code, said in meanings.items()]
+    rows = [(f"`{code}`", meaning) for code, meaning in MEANINGS.items()]
     parts = [
         "# Exit codes",
         wrapped(
