@@ -105,7 +105,9 @@ class Completion:
             raise FleetError(f"{after} nothing is known of the fleet{trouble}")
         if settings.on_timeout is OnTimeout.SUCCEED and standstill is None:
             return _complete(generation)
-        raise FleetError(f"{after} {pending} {are} pending{trouble}")
+        if pending == 1:
+            raise FleetError(f"{after} one adapter is pending{trouble}")
+        raise FleetError(f"{after} {pending} adapters are pending{trouble}")
 
     def _standstill(self, generation: Generation, fleet: FleetRecord | None) -> str | None:
         """Return why the fleet makes no progress any more, None while passes go on."""
