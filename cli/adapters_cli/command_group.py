@@ -15,7 +15,9 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from adapters_cli.output.exit_codes import BROKEN_PIPE
+from adapters_cli.output.exit_codes import BROKEN_PIPE, MEANINGS
+from adapters_cli.output.help_page import HelpfulCommand, print_block, readable
+from adapters_cli.output.usage_errors import reported_usage_errors, unknown_command
 
 MARKUP_MODE: Literal["markdown"] = "markdown"
 """Docstrings of commands have paragraphs. Their line ends mean nothing."""
@@ -27,22 +29,28 @@ _PANEL = "AWS"
 class CommandModule:
     """Where a command is: a module of `adapters_cli.commands` with a function of the same name.
 
+    panel:
+        Its group in the list of commands.
     summary:
         The first sentence of the function's docstring, for the list of commands.
     """
 
     module: str
+    panel: str
     summary: str
 
 
 class CommandGroup(TyperGroup):
-    """The commands, which all end quietly on a broken pipe.
+    """The commands, which all end quietly on a broken pipe, and report wrong usage in one form.
 
     modules:
         The commands by name, in the order of the list of commands.
+    first_examples:
+        The command lines to try first, and what each one does.
     """
 
     modules: Mapping[str, CommandModule] = {}
+    first_examples: Mapping[str, str] = {}
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -54,12 +62,30 @@ class CommandGroup(TyperGroup):
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Parse the command line. `--help` prints already here."""
-        with _quiet_broken_pipe():
+        with _quiet_broken_pipe(), reported_usage_errors(lambda: "adapters"):
             return super().make_context(*arguments, **options)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options of all commands, with a word for what each one takes."""
+        return readable(super().get_params(ctx))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command of a command line."""
+        if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
+            ctx.fail(unknown_command(args[0], list(self.commands)))
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the list of commands, what to try first, and the exit codes."""
+        super().format_help(ctx, formatter)
+        width = max(map(len, self.first_examples), default=0)
+        examples = [f"{line:{width}}  # {purpose}" for line, purpose in self.first_examples.items()]
+        print_block("Try first", examples)
+        print_block("Exit codes", [f"{code:>3}  {meaning}" for code, meaning in MEANINGS.items()])
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
-        with _quiet_broken_pipe():
+        with _quiet_broken_pipe(), reported_usage_errors(lambda: _path(ctx)):
             return super().invoke(ctx)
 
 
@@ -67,7 +93,7 @@ class _LazyCommand(TyperCommand):
     """A command whose module is imported when its command line is parsed."""
 
     def __init__(self, name: str, at: CommandModule) -> None:
-        super().__init__(name, help=at.summary)
+        super().__init__(name, help=at.summary, rich_help_panel=at.panel)
         self._module = at.module
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
@@ -78,8 +104,14 @@ class _LazyCommand(TyperCommand):
     def _command(self) -> Any:
         module = importlib.import_module(f"adapters_cli.commands.{self._module}")
         command = _command_of(getattr(module, self._module), self.name)
+        command.examples = module.EXAMPLES
         command.params += _account_parameters()
         return command
+
+
+def _path(context: Any) -> str:
+    """Return the command that runs, as a person writes it."""
+    return " ".join(filter(None, (context.command_path, context.invoked_subcommand)))
 
 
 @contextmanager
@@ -98,7 +130,7 @@ def _quiet_broken_pipe() -> Iterator[None]:
 
 def _command_of(function: Any, name: str | None) -> Any:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=MARKUP_MODE)
-    app.command(name)(function)
+    app.command(name, cls=HelpfulCommand)(function)
     return typer.main.get_command(app)
 
 

@@ -37,10 +37,14 @@ class FakeStacks:
         self.stacks: dict[str, list[tuple[str, str]]] = {}
 
     def get_paginator(self, operation: str) -> FakeStacks:
-        assert operation == "list_stack_resources"
+        assert operation in ("list_stack_resources", "list_stacks")
         return self
 
-    def paginate(self, *, StackName: str) -> Iterator[dict[str, Any]]:
+    def paginate(self, *, StackName: str | None = None) -> Iterator[dict[str, Any]]:
+        if StackName is None:
+            names = [{"StackName": name, "StackStatus": "CREATE_COMPLETE"} for name in self.stacks]
+            yield {"StackSummaries": names}
+            return
         if StackName not in self.stacks:
             raise client_error("ValidationError", f"Stack with id {StackName} does not exist")
         for type_, made in self.stacks[StackName]:

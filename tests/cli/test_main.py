@@ -95,6 +95,10 @@ class TestAccountOptions:
         assert (result.exit_code, result.stdout) == (4, "")
         assert "The config profile (none) could not be found" in result.stderr
 
+    def test_profile_that_is_mistyped_is_told_with_the_one_that_may_be_meant(self) -> None:
+        result = CliRunner().invoke(app, ["--profile", "ther", "url", "endpoint", "-c", "acme"])
+        assert "did you mean 'there'?" in result.stderr
+
     @pytest.mark.parametrize("command", COMMANDS)
     def test_are_options_of_every_command(self, command: str) -> None:
         text = help_of(command)

@@ -1,12 +1,13 @@
 """The last stored result of an adapter: that of the version which a fleet or a manifest names now."""
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.artifacts.evaluation_store import EvaluationStore, StoredResult
 from adapters_cli.evaluation.result import DatasetFacts
 from adapters_cli.output.errors import CommandError
-from adapters_cli.output.text import counted, few
+from adapters_cli.output.text import few
 
 
 def last_evaluation(

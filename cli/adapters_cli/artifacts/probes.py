@@ -9,6 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.documents.strict_json import loads
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError
 from adapter_fleet.manifest.desired import Artifact, Probe, new_nonce
@@ -19,7 +20,7 @@ from adapters_cli.artifacts.local_adapters import PROBE_FILE
 from adapters_cli.artifacts.temporary_component import temporary_component
 from adapters_cli.aws.account import Account
 from adapters_cli.output.errors import CommandError
-from adapters_cli.output.text import counted, print_note
+from adapters_cli.output.text import print_note
 
 _NONCES = 100
 """How often a probe is asked before it is recorded. An answer that depends on the nonce is no probe.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation.requirement import Requirement
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.artifacts.temporary_component import temporary_component
@@ -19,7 +20,6 @@ from adapters_cli.evaluation.metrics.metric import Metric
 from adapters_cli.evaluation.result import Decoding, EvaluationResult, Subject, base_name
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.progress_bars import AnswerBar
-from adapters_cli.output.text import counted
 
 
 @dataclass(frozen=True, kw_only=True)

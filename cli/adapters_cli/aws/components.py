@@ -8,7 +8,9 @@ from adapter_fleet.fleet.state.sagemaker_port import MissingError, ServiceError
 from adapter_fleet.fleet.steps.archive_verification import known_problem
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
+from adapters_cli.aws.meant_names import meant_name
 from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.output.errors import NoAnswerError
 
 LARGE_PAGES = {"PageSize": 100}
 """SageMaker's listings have 10 on a page by default, and 100 at most."""
@@ -18,6 +20,12 @@ def endpoint_names(account: Account) -> list[str]:
     """Return the names of all endpoints."""
     pages = account.client("sagemaker").get_paginator("list_endpoints").paginate(PaginationConfig=LARGE_PAGES)
     return sorted(found["EndpointName"] for page in pages for found in page["Endpoints"])
+
+
+def no_endpoint(account: Account, name: str) -> NoAnswerError:
+    """Return the error of an endpoint that does not exist, with the name that may be meant."""
+    meant = meant_name(name, lambda: endpoint_names(account))
+    return NoAnswerError(f"endpoint '{name}' is not there, or has no component{meant}")
 
 
 class EndpointComponents:

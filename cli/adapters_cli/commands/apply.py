@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, Target
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
@@ -29,13 +30,21 @@ from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
 from adapters_cli.output.errors import CommandError, reported_errors
 from adapters_cli.output.exit_codes import INTERRUPTED, NOT_SETTLED
-from adapters_cli.output.text import capped, counted, one_line, print_error, print_note
+from adapters_cli.output.text import capped, one_line, print_error, print_note
 
 _READ_EVERY_SECONDS = 1.0
 _NOTICE_SECONDS = 120.0
 """How long an object's event may take. EventBridge delivers most events within a second."""
 
 _WRITTEN = "the manifest is written, and the fleet goes on with it; 'adapters status --wait' follows"
+
+EXAMPLES = """
+# Change the fleet, and wait until it is done.
+adapters apply adapters.yaml --stack Tenants
+
+# Wait ten minutes at most.
+adapters apply adapters.yaml --stack Tenants --timeout 600
+"""
 
 
 def apply(
@@ -235,7 +244,7 @@ def _wait_for(fleet: Fleet, stored: StoredManifest, number: int, timeout: float,
             if account.now() - started >= timeout:
                 if as_json:
                     _print_document(fleet, generation, stored)
-                print_error(f"generation {number} is not settled after {timeout:.0f} seconds")
+                print_error(f"generation {number} is not settled after {counted(round(timeout), 'second')}")
                 return _pending_exit(fleet)
             account.sleep(_READ_EVERY_SECONDS)
     finally:

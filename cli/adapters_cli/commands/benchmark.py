@@ -33,6 +33,17 @@ if TYPE_CHECKING:
 _PROMPT = "Ticket: Emma from Cairo says the phone arrived broken. Please help.\nAnswer:\n"
 _CONNECTIONS = 64
 
+EXAMPLES = """
+# All adapters of a fleet, at three levels.
+adapters benchmark --stack Tenants --concurrency 1,4,16
+
+# One component and its base model.
+adapters benchmark my-endpoint -c llm-acme --yes-load my-endpoint
+
+# Each tier of memory, with a report.
+adapters benchmark --cold --output report --stack Tenants
+"""
+
 
 def benchmark(
     context: typer.Context,
@@ -131,10 +142,6 @@ def benchmark(
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
     """Load adapters and their base model, and compare latency and throughput.
-
-    `adapters benchmark --stack Tenants --concurrency 1,4,16` measures all adapters of a fleet.
-
-    `adapters benchmark my-endpoint -c llm-acme --mix one` measures one component and its base.
 
     Ends with 1 if a requirement is not met or no adapter answered, and with 130 after Ctrl-C.
     """

@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 
 from adapter_fleet.aws.metric_reader import MetricReader
-from adapter_fleet.documents.schema import known_or_meant
+from adapter_fleet.common.counts import counted
+from adapter_fleet.common.near_names import known_or_meant
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapter_fleet.serving.capacity import Workload
 from adapter_fleet.serving.engine_settings import (
@@ -46,9 +47,20 @@ from adapters_cli.models.environment_option import EnvironmentFile, EnvironmentO
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import counted, one_line, print_note
+from adapters_cli.output.text import one_line, print_note
 
 _MAX_LARGER = 6
+
+EXAMPLES = """
+# What does prod.toml leave of the memory?
+adapters capacity --environment prod
+
+# Count the adapters of a manifest, with more slots.
+adapters capacity --environment prod --manifest adapters.yaml --max-loras 60
+
+# How many adapters are asked at a time, and is there room for them?
+adapters capacity --from-usage --stack Tenants
+"""
 
 
 def capacity(
@@ -85,13 +97,11 @@ def capacity(
         int | None, typer.Option("--max-lora-rank", min=1, metavar="R", help="The rank of a slot.")
     ] = None,
     fully_sharded: Annotated[
-        bool | None,
-        typer.Option(
-            "--fully-sharded/--not-fully-sharded",
-            show_default=False,
-            help="Shard both LoRA matrices of a slot.",
-        ),
-    ] = None,
+        bool, typer.Option("--fully-sharded", help="Shard both LoRA matrices of a slot.")
+    ] = False,
+    not_fully_sharded: Annotated[
+        bool, typer.Option("--not-fully-sharded", help="Shard one of them, whatever the environment says.")
+    ] = False,
     options: Annotated[
         list[str] | None,
         typer.Option(
@@ -141,8 +151,8 @@ def capacity(
 
     The other options override the environment file. Ends with 1 if it does not fit.
 
-    `adapters capacity --from-usage --stack Tenants` shows how many adapters are asked at a time, beside the
-    room for them, and the setting to change. Ends with 1 if more are asked than there is room for.
+    --from-usage shows how many adapters of a live fleet are asked at a time, beside the room for them, and
+    the setting to change. It ends with 1 if more are asked than there is room for.
     """
     if from_usage:
         if (environment, manifest, adapters) != (None, None, None):
@@ -160,7 +170,10 @@ def capacity(
         file = None if environment is None else read_environment(environment)
         name, shape = _shape(account, file, base_model)
         names, variables = _variables(file, options or [])
-        settings = _settings(max_loras, max_cpu_loras, max_lora_rank, fully_sharded)
+        if fully_sharded and not_fully_sharded:
+            raise UsageError("--fully-sharded and --not-fully-sharded exclude each other; give one of them")
+        sharded = True if fully_sharded else False if not_fully_sharded else None
+        settings = _settings(max_loras, max_cpu_loras, max_lora_rank, sharded)
         with option_errors():
             workload = _workload(file, shape, names, variables, settings, other)
             instance = _instance(file, instance_type)

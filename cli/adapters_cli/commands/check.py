@@ -14,6 +14,7 @@ from rich.console import Console
 
 from adapter_fleet.artifacts.checks.finite_weights import WeightReading
 from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP, CheckRule
+from adapter_fleet.common.counts import counted
 from adapter_fleet.common.findings import Severity
 from adapters_cli.artifacts.checking import CheckedAdapter, CheckResult, ReadOptions, check_all, subjects_at
 from adapters_cli.artifacts.local_adapters import print_leftovers
@@ -23,10 +24,21 @@ from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, ONLY_WARNINGS
 from adapters_cli.output.tables import print_rows, table
-from adapters_cli.output.text import counted
+from adapters_cli.output.text import print_note
 
 _HEADINGS = ("ADAPTER", "RESULT", "RULE", "FINDING")
 _DIGEST = re.compile(r"(sha256-[0-9a-f]{12})[0-9a-f]{52}")
+
+EXAMPLES = """
+# Would the endpoint of prod.toml serve this adapter?
+adapters check out/acme --environment prod
+
+# Check every adapter in a folder against a model and a container.
+adapters check out --base-model models/llama --container lmi19
+
+# Read published archives to their end.
+adapters check s3://my-adapters/prod --whole --json
+"""
 
 
 def check(
@@ -34,7 +46,7 @@ def check(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH…",
+            metavar="PATH",
             help="An adapter's directory or .tar.gz, s3://bucket/key.tar.gz, or a folder of such, here or in"
             " S3.",
         ),
@@ -43,7 +55,7 @@ def check(
         str | None, typer.Option(metavar="NAME", help="The container that will serve them: lmi19, vllm2.6.")
     ] = None,
     max_lora_rank: Annotated[
-        int | None, typer.Option(metavar="64", help="The engine's highest rank.")
+        int | None, typer.Option(metavar="N", help="The engine's highest rank, such as 64.")
     ] = None,
     environment: EnvironmentOption = None,
     base_model: Annotated[
@@ -103,8 +115,11 @@ def check(
         if as_json:
             typer.echo(json.dumps(_document(checked, results), indent=2))
         else:
-            _show([one for one in checked if one.findings or not quiet])
-            if sys.stdout.isatty() and not quiet:
+            shown = [one for one in checked if one.findings or not quiet]
+            _show(shown)
+            if not shown:
+                print_note(_summary(checked, results))
+            elif sys.stdout.isatty() and not quiet:
                 typer.echo(_summary(checked, results))
         raise typer.Exit(_exit_code(checked, strict=strict))
 

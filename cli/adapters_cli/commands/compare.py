@@ -24,6 +24,17 @@ if TYPE_CHECKING:
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
     from adapters_cli.fleets.subject_lookup import FoundSubjects
 
+EXAMPLES = """
+# The base model and two adapters.
+adapters compare acme globex 'Hello' --stack Tenants
+
+# A component and its base model.
+adapters compare my-endpoint 'Hello' -c llm-acme
+
+# As a page to send to someone.
+adapters compare acme --file prompt.txt --html answers.html --stack Tenants
+"""
+
 
 def compare(
     context: typer.Context,
@@ -60,9 +71,6 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
     """Show the answers of the base model and of adapters side by side, with their differences marked.
-
-    `adapters compare acme globex "Hello" --stack Tenants` asks the base model and two adapters at once.
-    `adapters compare my-endpoint "Hello" -c llm-acme` asks a component and its base.
 
     Ends with 1 if one of them does not answer, and with 4 if none could be asked.
     """

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
@@ -36,7 +37,7 @@ from adapters_cli.fleets.fleet_status import (
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, version_document
 from adapters_cli.output.errors import reported_errors
-from adapters_cli.output.text import counted, folded, latency, one_line, print_note, timestamp
+from adapters_cli.output.text import folded, latency, one_line, print_note, timestamp
 
 _PROOFS = {
     Proof.PROBE: "it answered its probe",
@@ -48,6 +49,14 @@ _EVENTS = 10
 _OWNER_TAGS = ("owner", "team")
 _HOUR = 3600.0
 _PERCENTILE = 99
+
+EXAMPLES = """
+# All about one adapter.
+adapters describe acme --stack Tenants
+
+# The same for a program.
+adapters describe acme --stack Tenants --json
+"""
 
 
 def describe(

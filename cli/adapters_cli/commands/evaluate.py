@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.evaluation.requirement import Requirement
 from adapter_fleet.manifest.desired import Artifact
@@ -23,13 +24,24 @@ from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import FAILED, INTERRUPTED
-from adapters_cli.output.text import counted, print_error, print_note
+from adapters_cli.output.text import print_error, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.evaluation.evaluation import Evaluated, EvaluationPlan
     from adapters_cli.fleets.subject_lookup import FoundSubjects
 
 _OUTPUT = Path("evaluation")
+
+EXAMPLES = """
+# An adapter and its base model.
+adapters evaluate acme --dataset test.jsonl --stack Tenants
+
+# As a gate in CI, with ADAPTERS_STACK set.
+adapters evaluate acme --dataset test.jsonl --require 'rougeL >= base + 20%'
+
+# A component of an endpoint.
+adapters evaluate my-endpoint -c llm-acme --dataset test.jsonl
+"""
 
 
 def evaluate(
@@ -48,7 +60,7 @@ def evaluate(
         typer.Option(
             "--dataset",
             metavar="FILE",
-            help="The items: JSONL, JSON, CSV or Parquet, or hf:OWNER/NAME[/CONFIG][:SPLIT].",
+            help="The items: JSONL, JSON, CSV or Parquet, or hf:OWNER/NAME, also with /CONFIG and :SPLIT.",
         ),
     ],
     component: ComponentOption = None,
@@ -113,9 +125,9 @@ def evaluate(
         str | None,
         typer.Option(
             "--judge",
-            metavar="bedrock:MODEL|URL#MODEL",
-            help="A model that compares each pair of answers in both orders. For an OpenAI-compatible URL the"
-            " key is in ADAPTERS_JUDGE_API_KEY.",
+            metavar="MODEL",
+            help="A model that compares each pair of answers in both orders: bedrock:MODEL, or URL#MODEL of"
+            " an OpenAI-compatible API, with its key in ADAPTERS_JUDGE_API_KEY.",
         ),
     ] = None,
     require: Annotated[
@@ -163,9 +175,6 @@ def evaluate(
     ] = False,
 ) -> None:
     """Ask adapters and their base model the same items, score the answers, and say what differs.
-
-    `adapters evaluate acme globex --stack Tenants --dataset test.jsonl` compares two adapters of a fleet with
-    their base model. `adapters evaluate my-endpoint -c llm-acme --dataset test.jsonl` compares a component.
 
     The answers and the reports (result.json, report.md, report.html, junit.xml) are in --output. After an
     interruption, the same command asks only what is not answered yet.

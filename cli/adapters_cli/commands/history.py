@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.generations import Generation, undone_number
 from adapter_fleet.fleet.state.records import Event
 from adapters_cli.aws.account import account_of
@@ -32,6 +33,14 @@ _HEADINGS = ("WHEN", "WHAT", "GENERATION", "FROM", "TO", "SECONDS", "WHY")
 _SPARE = ("SECONDS", "GENERATION", "FROM", "TO")
 _GENERATION_HEADINGS = ("GENERATION", "WHEN", "SOURCE", "OUTCOME", "CHANGES", "REASON")
 _GENERATION_SPARE = ("CHANGES", "SOURCE")
+
+EXAMPLES = """
+# What happened to one adapter.
+adapters history acme --stack Tenants
+
+# The last five changes of the manifest.
+adapters history --limit 5 --stack Tenants
+"""
 
 
 def history(
@@ -62,11 +71,12 @@ def history(
 
 
 def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None:
-    component = AdapterLookup(fleet, newest_generation(fleet)).component(name)
+    lookup = AdapterLookup(fleet, newest_generation(fleet))
+    component = lookup.component(name)
     events = AdapterHistory.read(fleet.registry, component, limit).with_reasons
     present = read_adapter_state(fleet, component)
     if not events and present is None:
-        raise CommandError(f"nothing is known of an adapter '{name}'")
+        raise CommandError(f"nothing is known of an adapter '{name}'{did_you_mean(name, lookup.known)}")
     if as_json:
         for event, why in events:
             typer.echo(json.dumps(event_document(event, why)))

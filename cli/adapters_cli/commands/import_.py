@@ -10,6 +10,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.common.counts import counted
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
@@ -32,16 +33,25 @@ from adapters_cli.fleets.fleet_status import FleetStatus, desired_by, find_statu
 from adapters_cli.manifests.entries import entries_of, entry_of, names_of, valid_entries
 from adapters_cli.output.confirmation import confirm
 from adapters_cli.output.errors import CommandError, NoAnswerError, error_text, reported_errors
-from adapters_cli.output.text import counted, print_error, print_note
+from adapters_cli.output.text import print_error, print_note
 
 _DOWNLOADS = 4
+
+EXAMPLES = """
+# Write a manifest of what is there.
+adapters import --endpoint my-endpoint -o adapters.yaml
+
+# Let a fleet take them over.
+adapters import --endpoint my-endpoint --stack Tenants --take-over
+"""
 
 
 def import_(
     context: typer.Context,
     endpoint: Annotated[str, typer.Option("--endpoint", metavar="NAME", help="The adapters' endpoint.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File of the manifest; else standard output.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="File of the manifest; else standard output."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
     take_over: Annotated[

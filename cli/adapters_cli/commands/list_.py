@@ -15,7 +15,7 @@ from rich.text import Text
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.aws.components import EndpointComponents, endpoint_names
+from adapters_cli.aws.components import EndpointComponents, endpoint_names, no_endpoint
 from adapters_cli.fleets.fleet_lookup import (
     FleetOption,
     StackOption,
@@ -24,7 +24,7 @@ from adapters_cli.fleets.fleet_lookup import (
     newest_generation,
 )
 from adapters_cli.fleets.fleet_status import AdapterState, read_status
-from adapters_cli.output.errors import NoAnswerError, UsageError, reported_errors
+from adapters_cli.output.errors import UsageError, reported_errors
 from adapters_cli.output.tables import print_rows, table
 from adapters_cli.output.text import duration, one_line, print_note, printable, timestamp
 
@@ -56,6 +56,15 @@ class _Row:
     reason: str | None = None
 
 
+EXAMPLES = """
+# Every endpoint of the region.
+adapters list
+
+# One endpoint.
+adapters list --endpoint my-endpoint
+"""
+
+
 def list_(
     context: typer.Context,
     endpoint: Annotated[
@@ -85,8 +94,8 @@ def list_(
             names = [endpoint] if endpoint is not None else endpoint_names(account)
             rows = [row for name in names for row in _of_endpoint(account, name)]
         if endpoint is not None and not rows:
-            raise NoAnswerError(f"endpoint '{endpoint}' is not there, or has no component")
-        _print(rows, account.now(), as_json=as_json)
+            raise no_endpoint(account, endpoint)
+        _print(rows, account, as_json=as_json)
 
 
 def _of_endpoint(account: Account, endpoint: str) -> list[_Row]:
@@ -149,14 +158,15 @@ def _with_state(row: _Row | None, state: AdapterState, endpoint: str, fleet: str
     return replace(there, fleet=fleet, state=state.state, since=state.since, reason=state.reason)
 
 
-def _print(rows: list[_Row], now: float, *, as_json: bool) -> None:
+def _print(rows: list[_Row], account: Account, *, as_json: bool) -> None:
     if as_json:
         for row in rows:
             typer.echo(json.dumps(_document(row)))
         return
     if not rows:
-        print_note("no endpoint has a component")
+        print_note(f"no endpoint in {account.region} has a component")
         return
+    now = account.now()
     if not sys.stdout.isatty():
         print_rows((), [(row.endpoint, *_cells(row, now, short=False)) for row in rows], styled=None)
         return

@@ -47,6 +47,17 @@ _PLUMBING = frozenset(
     }
 )
 
+EXAMPLES = """
+# What one adapter logged in the last hour.
+adapters logs acme --since 1h --stack Tenants
+
+# What the fleet logs, until Ctrl-C.
+adapters logs --follow --stack Tenants
+
+# Errors, with all lines of the base model.
+adapters logs acme --base --filter 'ERROR|WARN' --stack Tenants
+"""
+
 
 def logs(
     context: typer.Context,
@@ -106,6 +117,10 @@ def logs(
                 continue
             if wanted is None or wanted.search(event.message):
                 printer.print(event)
+        if not printer.printed:
+            print_note(
+                f"nothing was logged within {since}{'' if pattern is None else ' that matches --filter'}"
+            )
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:
@@ -172,9 +187,11 @@ class _Printer:
         self._sources, self._as_json = sources, as_json
         self._on_terminal = sys.stdout.isatty()
         self._day = ""
+        self.printed = 0
 
     def print(self, event: LogEvent) -> None:
         """Print one event."""
+        self.printed += 1
         at, source = timestamp(event.at) or "", self._sources[event.group]
         if self._as_json:
             document = {

@@ -25,11 +25,19 @@ from adapters_cli.manifests.manifest_file import ManifestFile, MistakesError
 from adapters_cli.output.errors import CommandError, reported_errors
 from adapters_cli.output.exit_codes import CHANGES, FAILED, NOT_SETTLED
 from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import capped, print_error
+from adapters_cli.output.text import capped, print_error, print_note
 
 _HEADINGS = ("ADAPTER", "ACTION", "FROM", "TO", "WHY")
 _SPARE = ("FROM", "TO")
 _UNCHANGED = (Action.KEEP, *FAILURES)
+
+EXAMPLES = """
+# What would this manifest change?
+adapters plan adapters.yaml --stack Tenants
+
+# As a gate: 5 if anything would change.
+adapters plan adapters.yaml --stack Tenants --detailed-exitcode
+"""
 
 
 def plan(
@@ -83,6 +91,8 @@ def _exit_code(preview: Preview, *, detailed: bool) -> int:
 def _print_preview(preview: Preview, *, everything: bool) -> None:
     shown = [change for change in preview.changes if everything or change.action is not Action.KEEP]
     print_rows(_HEADINGS, [_row(change) for change in shown], styled=1, spare=_SPARE)
+    if not sys.stdout.isatty() and not shown:
+        print_note("nothing would change")
     if sys.stdout.isatty():
         typer.echo(summary(Counter(change.action for change in preview.changes)))
     if preview.trouble:

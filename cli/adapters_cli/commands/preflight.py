@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.models.environment_option import (
     ContextOption,
@@ -20,7 +21,7 @@ from adapters_cli.models.environment_option import (
 from adapters_cli.output.errors import NoAnswerError, UsageError, error_text, reported_errors
 from adapters_cli.output.exit_codes import FAILED, ONLY_WARNINGS
 from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import counted, print_note, printable
+from adapters_cli.output.text import print_note, printable
 from adapters_cli.preflight.deployment import Deployment
 from adapters_cli.preflight.finding import Check, Finding, Verdict
 from adapters_cli.preflight.preflight import check_deployment
@@ -28,6 +29,14 @@ from adapters_cli.preflight.preflight import check_deployment
 _HEADINGS = ("CHECK", "RESULT", "WHAT")
 _NOUNS = (Verdict.ERROR, Verdict.WARNING)
 _PIPE_HEADINGS = ("CHECK", "RESULT", "REMEDY", "WHAT")
+
+EXAMPLES = """
+# Take the environment as cdk deploy does.
+adapters preflight -c environment=prod
+
+# As a gate: warnings count, too.
+adapters preflight --environment prod --strict
+"""
 
 
 def preflight(
@@ -49,8 +58,6 @@ def preflight(
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
     """Check an account before a deployment of an environment. Nothing is written.
-
-    `adapters preflight -c environment=prod` takes the environment as `cdk deploy` does.
 
     Each finding says what is wrong and what was got, with the command that mends it. A check that needs a
     permission which the caller lacks is not checked, and says so.

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, digest_in_key
+from adapter_fleet.common.counts import counted
 from adapter_fleet.common.naming import check_component_name
 from adapter_fleet.manifest.desired import Artifact
 from adapter_fleet.serving.completions import PromptRequest
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.local_adapters import local_adapters, print_leftovers
 from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.components import EndpointComponents, no_endpoint
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.evaluation.gate_options import (
     BertModelOption,
@@ -41,13 +43,24 @@ from adapters_cli.output.answers import ComponentAnswer
 from adapters_cli.output.confirmation import confirm
 from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import FAILED
-from adapters_cli.output.text import counted, duration, few, print_error, print_note
+from adapters_cli.output.text import duration, few, print_error, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.artifacts.temporary_component import Leftover
 
 _NOT_FOUND = 127
 """Exit code of a shell for a command that does not exist."""
+
+EXAMPLES = """
+# Ask it and the base model.
+adapters preview out/acme --on Tenants --to s3://my-adapters/prod -p 'Hello'
+
+# Run a command while it is there.
+adapters preview out/acme --on Tenants --to s3://my-adapters/prod -- pytest
+
+# Delete previews that killed commands left.
+adapters preview --clean-up --endpoint my-endpoint
+"""
 
 
 def preview(
@@ -60,7 +73,7 @@ def preview(
     ] = None,
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND…]", help="A command to run meanwhile.", show_default=False),
+        typer.Argument(metavar="[-- COMMAND...]", help="A command to run meanwhile.", show_default=False),
     ] = None,
     target: Annotated[
         str | None,
@@ -79,7 +92,7 @@ def preview(
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="Name of the adapter; else that of its path.")
+        str | None, typer.Option("--name", metavar="NAME", help="Name of the adapter; else that of its path.")
     ] = None,
     prompt: Annotated[
         list[str] | None,
@@ -121,15 +134,9 @@ def preview(
 ) -> None:
     """Bring an adapter up under a throw-away name on a real endpoint, try it there, and take it away.
 
-    `adapters preview out/acme --on Tenants --to s3://my-adapters/prod -p "Ticket: my parcel is late."`
-
-    `adapters preview out/acme --on Tenants --to s3://my-adapters/prod -- pytest tests/acme`
-
-    `adapters preview s3://my-adapters/prod/acme/… --on Tenants --evaluate test.jsonl --require "rougeL > 0"`
-
-    The command has ADAPTER_COMPONENT, BASE_COMPONENT and ENDPOINT_NAME in its environment. Without prompts, a
-    dataset and a command, the adapter is only loaded. It is taken away in any case, also after Ctrl-C and
-    SIGTERM. Its archive stays in S3, where `adapters publish` finds it.
+    A command after -- has ADAPTER_COMPONENT, BASE_COMPONENT and ENDPOINT_NAME in its environment. Without
+    prompts, a dataset and a command, the adapter is only loaded. It is taken away in any case, also after
+    Ctrl-C and SIGTERM. Its archive stays in S3, where `adapters publish` finds it.
 
     Ends with the code of the command; with 1 if the adapter breaks a rule, does not load or answer, or does
     not meet a requirement.
@@ -341,6 +348,8 @@ def _clean_up(account: Account, endpoint: str, *, yes: bool) -> None:
 
     found = leftovers(account, endpoint)
     if not found:
+        if not EndpointComponents(account, endpoint).listed():
+            raise no_endpoint(account, endpoint)
         print_note("there are no previews that are more than an hour old")
         return
     listed = few([_with_age(one) for one in found])

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from adapter_fleet.common.counts import counted
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.fleet_lookup import Fleet, FleetOption, StackOption, TableOption, find_fleet
@@ -15,7 +17,18 @@ from adapters_cli.fleets.versions import version_document
 from adapters_cli.output.confirmation import confirm
 from adapters_cli.output.errors import CommandError, reported_errors
 from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import counted, few, print_note, timestamp
+from adapters_cli.output.text import few, print_note, timestamp
+
+EXAMPLES = """
+# List the orphans.
+adapters prune --stack Tenants
+
+# Delete one of them.
+adapters prune tenants-acme --stack Tenants
+
+# Delete them all, and ask nothing.
+adapters prune --all --yes --stack Tenants
+"""
 
 
 def prune(
@@ -47,8 +60,10 @@ def prune(
             _print(found, orphans.values(), (), as_json=as_json)
             return
         if unknown := [name for name in names or () if name not in orphans]:
-            lines = [f"fleet '{found.record.name}' has no orphan '{name}'" for name in unknown]
-            raise CommandError("\n".join(lines))
+            no_orphan = f"fleet '{found.record.name}' has no orphan"
+            raise CommandError(
+                "\n".join(f"{no_orphan} '{name}'{did_you_mean(name, orphans)}" for name in unknown)
+            )
         chosen = [orphans[name] for name in dict.fromkeys(names or orphans)]
         if chosen:
             listed = few([state.component for state in chosen])

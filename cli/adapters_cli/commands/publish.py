@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.filesize import decimal
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.common.findings import shortened
 from adapter_fleet.evaluation.evaluation_record import Figure, problems_of_figures
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
@@ -53,7 +54,7 @@ from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, UsageError, error_text, reported_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
 from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import counted, few, one_line, print_error, print_note
+from adapters_cli.output.text import few, one_line, print_error, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.artifacts.archive_store import ArchiveStore
@@ -63,6 +64,17 @@ if TYPE_CHECKING:
     from adapters_cli.evaluation.result import EvaluationResult
 
 _HEADINGS = ("ADAPTER", "STATE", "IDENTITY", "RANK", "SIZE", "WHY")
+
+EXAMPLES = """
+# Check, upload and declare one adapter.
+adapters publish out/acme s3://my-adapters/prod --manifest adapters.yaml
+
+# Show which adapters of a folder are new.
+adapters publish out s3://my-adapters/prod --dry-run
+
+# Upload what the manifest names on this machine.
+adapters publish s3://my-adapters/prod --manifest adapters.yaml
+"""
 
 
 def publish(
@@ -93,7 +105,8 @@ def publish(
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="Name of a single adapter; else that of its directory.")
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Name of a single adapter; else that of its directory."),
     ] = None,
     jobs: Annotated[
         int, typer.Option("--jobs", metavar="N", min=1, max=16, help="Adapters at the same time.")

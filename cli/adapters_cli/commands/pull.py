@@ -19,13 +19,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.hub.files import Digest, ModelFile, ModelFilesError, wanted_files
 from adapter_fleet.hub.store import ModelLocation, ModelStore, Repository
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, reported_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
-from adapters_cli.output.text import counted, one_line, print_note
+from adapters_cli.output.text import one_line, print_note
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -33,10 +34,18 @@ if TYPE_CHECKING:
 
 _READ_BYTES = 4 * 1024 * 1024
 
+EXAMPLES = """
+# Copy a model.
+adapters pull Qwen/Qwen2.5-0.5B-Instruct s3://my-models/qwen2.5
+
+# Copy a branch, tag or commit.
+adapters pull Qwen/Qwen2.5-0.5B-Instruct s3://my-models/qwen --revision main
+"""
+
 
 def pull(
     context: typer.Context,
-    model_id: Annotated[str, typer.Argument(help="The model, as ORGANIZATION/MODEL.")],
+    model_id: Annotated[str, typer.Argument(help="The model, as ORGANIZATION/NAME.")],
     target: Annotated[str, typer.Argument(help="Where to copy it, s3://bucket/prefix.")],
     revision: Annotated[str, typer.Option("--revision", help="A commit, branch or tag.")] = "main",
 ) -> None:

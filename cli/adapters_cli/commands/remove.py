@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.manifest import ManifestError
 from adapters_cli.aws.account import account_of
@@ -24,7 +25,15 @@ from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.removal import without
 from adapters_cli.output.confirmation import confirm
 from adapters_cli.output.errors import CommandError, UsageError, reported_errors
-from adapters_cli.output.text import counted, few, print_error, print_note
+from adapters_cli.output.text import few, print_error, print_note
+
+EXAMPLES = """
+# Remove two adapters from a file.
+adapters remove acme globex --manifest adapters.yaml
+
+# Remove one from the fleet's manifest in S3.
+adapters remove acme --stack Tenants --yes
+"""
 
 
 def remove(

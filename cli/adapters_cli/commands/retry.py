@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
@@ -13,7 +14,14 @@ from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_statu
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.output.errors import CommandError, reported_errors
-from adapters_cli.output.text import counted
+
+EXAMPLES = """
+# Try one adapter again.
+adapters retry acme --stack Tenants
+
+# Try all that failed.
+adapters retry --failed --stack Tenants
+"""
 
 
 def retry(

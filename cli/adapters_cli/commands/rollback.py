@@ -25,6 +25,17 @@ from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.fleets.versions import is_named, version_document
 from adapters_cli.output.errors import CommandError, reported_errors
 
+EXAMPLES = """
+# Go back to the last good version.
+adapters rollback acme --stack Tenants
+
+# Go back to one of the earlier versions.
+adapters rollback acme --to sha256-3f9a --stack Tenants
+
+# Serve the manifest's version again.
+adapters rollback acme --undo --stack Tenants
+"""
+
 
 def rollback(
     context: typer.Context,

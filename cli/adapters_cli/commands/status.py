@@ -36,13 +36,24 @@ from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import FAILED, NOT_SETTLED
 from adapters_cli.output.fitted_screen import FittedScreen
 from adapters_cli.output.tables import print_rows, table
-from adapters_cli.output.text import duration, one_line, print_error, printable, timestamp
+from adapters_cli.output.text import duration, one_line, print_error, print_note, printable, timestamp
 
 _HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "PROOF", "REASON")
 _SPARE = ("PROOF", "AGE", "VERSION")
 _READ_EVERY_SECONDS = 2.0
 _SILENT_SECONDS = 20 * 60.0
 """A pass lasts 15 minutes at most, and so does the wait for the next one."""
+
+EXAMPLES = """
+# Every adapter of the fleet.
+adapters status --stack Tenants
+
+# Only those that failed, and why.
+adapters status --failed --stack Tenants
+
+# As a gate in CI, after a deployment.
+adapters status --wait --timeout 600 --stack Tenants
+"""
 
 
 def status(
@@ -81,6 +92,8 @@ def status(
             typer.echo(json.dumps(_document(seen, shown), indent=2))
         else:
             _print_status(seen, shown)
+            if failed and not shown:
+                print_note("no adapter has failed")
             for adapter in shown if names else ():
                 print_earlier_versions(adapter)
         raise typer.Exit(_exit_code(seen, selection))

@@ -8,10 +8,20 @@ import typer
 from adapters_cli.aws.account import account_of
 from adapters_cli.output.errors import reported_errors
 
+EXAMPLES = """
+# A token for 15 minutes.
+adapters token
+
+# For any client of OpenAI's API.
+export OPENAI_API_KEY="$(adapters token --minutes 60)"
+"""
+
 
 def token(
     context: typer.Context,
-    minutes: Annotated[int, typer.Option(min=1, max=720, help="How long the token is valid.")] = 15,
+    minutes: Annotated[
+        int, typer.Option(metavar="N", min=1, max=720, help="How long the token is valid.")
+    ] = 15,
 ) -> None:
     """Print a bearer token for the addresses that `adapters url` shows.
 

@@ -12,6 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.component_metrics import ComponentLoad, ComponentMetrics, LoadReading
 from adapters_cli.fleets.adapter_lookup import BASE
@@ -21,7 +22,7 @@ from adapters_cli.fleets.tiers import LoraLimits, Tier, estimated_tiers, lora_li
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.fitted_screen import FittedScreen
 from adapters_cli.output.tables import print_rows, table
-from adapters_cli.output.text import counted, duration, latency, printable, timestamp
+from adapters_cli.output.text import duration, latency, printable, timestamp
 
 _HEADINGS = ("ADAPTER", "STATE", "REQUESTS", "PER MIN", "ERRORS", "MEAN", "P99", "TIER", "LAST")
 _SPARE = ("PER MIN", "MEAN", "STATE", "TIER")
@@ -62,6 +63,15 @@ class TopView:
     reading: LoadReading
     rows: Sequence[TopRow]
     slowest: Mapping[str, float]
+
+
+EXAMPLES = """
+# Watch the load, until Ctrl-C.
+adapters top --stack Tenants
+
+# The last hour, once, most errors first.
+adapters top --sort errors --window 60 --once --stack Tenants
+"""
 
 
 def top(
@@ -207,8 +217,8 @@ def _totals(view: TopView) -> str:
     asked = sum(1 for row in view.rows if row.load.requests and row.name != BASE)
     parts = [
         f"{asked} of {counted(len(view.seen.adapters), 'adapter')} asked",
-        f"{requests:,.0f} requests",
-        f"{errors:,.0f} errors",
+        counted(round(requests), "request"),
+        counted(round(errors), "error"),
     ]
     if failed:
         parts.append(f"{counted(failed, 'adapter')} failed")

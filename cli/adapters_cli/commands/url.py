@@ -18,6 +18,14 @@ TOKEN_HINT = (
     "adapter_fleet.openai.bearer_auth signs one for each request: OpenAI(api_key=BearerAuth().token, …)"
 )
 
+EXAMPLES = """
+# Base URL and model of an adapter.
+adapters url acme --stack Tenants
+
+# Those of a component of an endpoint.
+adapters url my-endpoint -c llm-acme
+"""
+
 
 def url(
     context: typer.Context,
@@ -38,10 +46,8 @@ def url(
 ) -> None:
     """Show the base URL and the model with which a client of OpenAI's API talks to adapters.
 
-    `adapters url --stack Tenants acme` finds an adapter of a fleet.
-
-    `adapters url my-endpoint -c llm-acme` is for a component of an endpoint. Without a fleet, the command
-    cannot know which component is the base model. Leave that one's model empty.
+    For a component of an endpoint without a fleet, the command cannot know which component is the base
+    model. Leave that one's model empty.
     """
     with reported_errors():
         account = account_of(context)

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from adapter_fleet.aws.usage_reader import UsageReader
+from adapter_fleet.common.counts import counted
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.usage.fleet_members import FleetMembers, no_value
 from adapter_fleet.usage.price_list import PriceList
 from adapter_fleet.usage.usage_table import (
@@ -39,13 +41,21 @@ from adapters_cli.fleets.fleet_lookup import (
 from adapters_cli.output.errors import option_errors, reported_errors
 from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.tables import print_rows, table
-from adapters_cli.output.text import did_you_mean, print_note, printable
+from adapters_cli.output.text import print_note, printable
 
 _NUMBERS = ("REQUESTS", "TOKENS IN", "TOKENS OUT", "COST", "SHARE")
 _SPARE = ("TOKENS IN", "TOKENS OUT", "COST")
 _CSV = ("day", "who", "requests", "prompt_tokens", "completion_tokens", "cost", "currency", "prices_of")
 _BAR = 20
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+
+EXAMPLES = """
+# The last seven days.
+adapters usage --stack Tenants
+
+# What each customer costs, for a spreadsheet.
+adapters usage --since 30d --by customer --prices prices.toml --csv
+"""
 
 
 def usage(
@@ -176,9 +186,9 @@ def _cells(who: str, use: Usage) -> tuple[str, ...]:
 
 def _total_text(total: Usage, prices: PriceList | None) -> str:
     parts = [
-        f"{total.requests:,.0f} requests",
-        f"{total.prompt_tokens:,} tokens in",
-        f"{total.completion_tokens:,} tokens out",
+        counted(round(total.requests), "request"),
+        f"{counted(total.prompt_tokens, 'token')} in",
+        f"{counted(total.completion_tokens, 'token')} out",
     ]
     if prices is not None:
         parts.append(f"{total.cost or 0.0:,.2f} {prices.currency}")

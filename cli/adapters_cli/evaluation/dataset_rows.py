@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adapter_fleet.common.bounded_text import short_repr
+from adapter_fleet.common.counts import counted
 from adapters_cli.output.errors import NoAnswerError, UsageError
 
 _HUB = "hf:"
@@ -99,7 +100,9 @@ def _separated(path: Path, delimiter: str) -> list[Row]:
                 continue
             problem = None
             if len(cells) != len(columns):
-                problem = f"it should have {len(columns)} cells, as the first line has, got {len(cells)}"
+                problem = (
+                    f"it should have {counted(len(columns), 'cell')}, as the first line has, got {len(cells)}"
+                )
             values = dict(zip(columns, cells, strict=False))
             rows.append(Row(place=place, number=number, values=values, problem=problem))
     except csv.Error as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation.requirement import Requirement
 from adapters_cli.aws.generation import GenerationRequest
 from adapters_cli.evaluation.answer_log import AnswerLog, LoggedAnswer, Question
@@ -27,7 +28,6 @@ from adapters_cli.evaluation.runner import Ask, Runner, RunSummary, TooManyError
 from adapters_cli.evaluation.statistics import RESAMPLES, compare, holm, latency_of
 from adapters_cli.output.errors import NoAnswerError
 from adapters_cli.output.progress_bars import AnswerCounts
-from adapters_cli.output.text import counted
 from adapters_cli.product import product_version
 
 Answers = Mapping[str, Mapping[str, Answer]]
@@ -87,7 +87,9 @@ class EvaluationPlan:
             logged = {item.id: log.answer(self._question(subject, item)) for item in self.dataset.items}
             missing = [item for item, answer in logged.items() if answer is None]
             if missing:
-                raise LookupError(f"{subject.name} was not asked {len(missing)} items, such as {missing[0]}")
+                raise LookupError(
+                    f"{subject.name} was not asked {counted(len(missing), 'item')}, such as {missing[0]}"
+                )
             found[subject.name] = {item: answer for item, answer in logged.items() if answer is not None}
         return found
 
@@ -151,7 +153,7 @@ def evaluate(
     answers = {name: {item: found.answer for item, found in given.items()} for name, given in logged.items()}
     judgements, judging = _judged(plan, log, answers, jobs=jobs, watching=watching)
     if len(questions) >= _SLOW_TO_SCORE:
-        note(f"scoring {len(questions):,} answers by {counted(len(plan.metrics), 'metric')}")
+        note(f"scoring {counted(len(questions), 'answer')} by {counted(len(plan.metrics), 'metric')}")
     scores = scored(plan, answers)
     comparisons = compared(plan, scores)
     result = EvaluationResult(

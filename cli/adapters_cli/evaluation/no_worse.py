@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.result import (
     Comparison,
     DatasetFacts,
@@ -11,7 +12,6 @@ from adapters_cli.evaluation.result import (
 )
 from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
 from adapters_cli.output.errors import CommandError
-from adapters_cli.output.text import counted
 
 REQUIREMENT = "no worse than last"
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.aws.generation import Generation, GenerationRequest
 from adapters_cli.aws.runtime_endpoint import InvocationError, UnaskedError
 from adapters_cli.aws.worker_threads import WorkerThreads
@@ -181,7 +182,8 @@ class Runner:
             self._in_a_row = 0 if answer.error is None else self._in_a_row + 1
             many = self._asked >= _ERROR_SHARE_FROM and self._errors > _ERROR_SHARE * self._asked
             reason = answer.error if self._in_a_row >= _ERRORS_IN_A_ROW or many else None
-            counts = f"{self._errors} of {self._asked} answers are errors"
+            are = "is an error" if self._errors == 1 else "are errors"
+            counts = f"{self._errors} of {counted(self._asked, 'answer')} {are}"
         if reason is not None:
             self._finish(TooManyErrorsError(f"{counts}, so the rest is not asked; the last one is: {reason}"))
 

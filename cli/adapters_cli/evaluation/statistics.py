@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.extra import missing_library
 from adapters_cli.evaluation.result import Answer, Comparison, Interval, Latency
-from adapters_cli.output.text import counted
 
 try:
     import numpy as np

@@ -1,6 +1,6 @@
 """Finding the adapters that a person names."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated
@@ -9,14 +9,14 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.naming import component_name
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.aws.account import Account
-from adapters_cli.aws.components import EndpointComponents
+from adapters_cli.aws.components import EndpointComponents, no_endpoint
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation, registry_errors
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError, UsageError
-from adapters_cli.output.text import did_you_mean
 
 BASE = "base"
 """The name of a fleet's base model in the output of commands."""
@@ -52,8 +52,12 @@ class AdapterLookup:
 
     def unknown(self, name: str) -> CommandError:
         """Return the error of a name that no adapter has, with the name that may be meant."""
-        known = {*self._names.values(), *self._names}
-        return CommandError(f"the fleet has no adapter '{name}'{did_you_mean(name, known)}")
+        return CommandError(f"the fleet has no adapter '{name}'{did_you_mean(name, self.known)}")
+
+    @property
+    def known(self) -> Set[str]:
+        """The names of all adapters, and of their components."""
+        return {*self._names.values(), *self._names}
 
     def component_of_events(self, name: str) -> str:
         """Return the component of an adapter that the fleet has or had. Raises CommandError for none."""
@@ -101,10 +105,12 @@ class AdapterLookup:
 def no_component(account: Account, endpoint: str, name: str) -> CommandError:
     """Return the error of a component that an endpoint does not have, with the name that may be meant."""
     try:
-        meant = did_you_mean(name, EndpointComponents(account, endpoint).listed())
+        listed = EndpointComponents(account, endpoint).listed()
     except (BotoCoreError, ClientError, ServiceError):
-        meant = ""  # the caller may not list them
-    return CommandError(f"endpoint {endpoint} has no component '{name}'{meant}")
+        return CommandError(f"endpoint {endpoint} has no component '{name}'")  # the caller may not list them
+    if not listed:
+        return no_endpoint(account, endpoint)
+    return CommandError(f"endpoint {endpoint} has no component '{name}'{did_you_mean(name, listed)}")
 
 
 @dataclass(frozen=True, kw_only=True)

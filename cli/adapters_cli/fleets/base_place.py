@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from adapters_cli.aws.account import Account
-from adapters_cli.aws.components import EndpointComponents
+from adapters_cli.aws.components import EndpointComponents, no_endpoint
 from adapters_cli.fleets.fleet_lookup import fleets_of_stack, newest_generation
 from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
 from adapters_cli.output.text import few
@@ -66,7 +66,10 @@ def _place_of_stack(account: Account, stack: str, *, option: str) -> BasePlace:
 def base_of_endpoint(account: Account, endpoint: str) -> BasePlace:
     """Return the only base component of an endpoint. Raises CommandError if there are several or none."""
     components = EndpointComponents(account, endpoint)
-    described = components.described(components.listed())
+    listed = components.listed()
+    if not listed:
+        raise no_endpoint(account, endpoint)
+    described = components.described(listed)
     bases = [name for name, live in described.items() if live is not None and live.base is None]
     if len(bases) != 1:
         which = f"several: {few(bases)}" if bases else "none"

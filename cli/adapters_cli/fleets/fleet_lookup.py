@@ -11,11 +11,13 @@ import typer
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.generations import Generation, Source, Target
 from adapter_fleet.fleet.state.orders import Order
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
 from adapters_cli.aws.account import Account
+from adapters_cli.aws.meant_names import meant_name
 from adapters_cli.output.errors import CommandError, NoAnswerError, NoFleetError, UsageError, error_text
 
 StackOption = Annotated[
@@ -93,24 +95,22 @@ def stack_or_table(
 ) -> tuple[str | None, str | None]:
     """Return the stack or the table of a fleet, from the options or else from the environment.
 
-    Raises BadParameter for both of them, and for a fleet's name with a table: a table has one fleet.
+    Raises UsageError for both of them, and for a fleet's name with a table: a table has one fleet.
     """
     if stack is not None and table is not None:
-        raise typer.BadParameter("--stack and --table both say where the fleet is; give one of them")
+        raise UsageError("--stack and --table both say where the fleet is; give one of them")
     if name is not None and table is not None:
-        raise typer.BadParameter("--fleet chooses one of a stack's; with --table there is nothing to choose")
+        raise UsageError("--fleet chooses one of a stack's; with --table there is nothing to choose")
     if stack is not None or table is not None:
         return stack, table
     stack, table = os.environ.get("ADAPTERS_STACK") or None, os.environ.get("ADAPTERS_TABLE") or None
     if stack is not None and table is not None:
-        raise typer.BadParameter(
+        raise UsageError(
             "ADAPTERS_STACK and ADAPTERS_TABLE both say where the fleet is; set one of them, or give --stack"
             " or --table"
         )
     if name is not None and table is not None:
-        raise typer.BadParameter(
-            "--fleet chooses one of a stack's, and ADAPTERS_TABLE names a table; give --stack"
-        )
+        raise UsageError("--fleet chooses one of a stack's, and ADAPTERS_TABLE names a table; give --stack")
     return stack, table
 
 
@@ -151,7 +151,10 @@ def _chosen(fleets: list[Fleet], name: str | None, stack: str) -> Fleet:
         fleet for fleet in fleets if fleet.record.name.rpartition("/")[2] == name
     ]
     if len(named) != 1:
-        raise NoFleetError(f"stack '{stack}' has no one fleet named '{name}': {known}")
+        names = {fleet.record.name.rpartition("/")[2] for fleet in fleets}
+        raise NoFleetError(
+            f"stack '{stack}' has no one fleet named '{name}': {known}{did_you_mean(name, names)}"
+        )
     return named[0]
 
 
@@ -171,7 +174,16 @@ def _tables(account: Account, stack: str) -> Iterator[str]:
     except ClientError as error:
         if code_of(error) != _NO_STACK:
             raise
-        raise NoFleetError(f"no stack '{stack}' in {account.region}: {error_text(error)}") from None
+        meant = meant_name(stack, lambda: _stacks(account))
+        raise NoFleetError(f"there is no stack '{stack}' in {account.region}{meant}") from None
+
+
+def _stacks(account: Account) -> Iterator[str]:
+    pages = account.cloudformation.get_paginator("list_stacks").paginate()
+    for page in pages:
+        for found in page["StackSummaries"]:
+            if found["StackStatus"] != "DELETE_COMPLETE":
+                yield found["StackName"]
 
 
 def _fleets(account: Account, tables: Iterable[str]) -> list[Fleet]:

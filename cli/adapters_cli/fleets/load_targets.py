@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from adapter_fleet.fleet.state.components import Status
 from adapters_cli.aws.account import Account
-from adapters_cli.aws.components import EndpointComponents
+from adapters_cli.aws.components import EndpointComponents, no_endpoint
 from adapters_cli.aws.engine_name import BaseContainer
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, no_component
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation, stack_or_table
@@ -71,6 +71,8 @@ class LoadTargets:
                 )
             names = list(adapters)
         if not names:
+            if not EndpointComponents(account, endpoint).listed():
+                raise no_endpoint(account, endpoint)
             raise CommandError(f"{endpoint} has no adapter in service")
         container = BaseContainer.read(account, names[0])
         if container.endpoint != endpoint:

@@ -1,7 +1,7 @@
 """Completion of adapters' names in a shell."""
 
 from botocore.exceptions import BotoCoreError, ClientError
-from typer import BadParameter, Context
+from typer import Context
 
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.fleet_lookup import find_fleet
@@ -19,6 +19,6 @@ def complete_adapter(context: Context, incomplete: str) -> list[str]:
             table=given.get("table_name"),
         )
         names = {record.name for record in fleet.registry.records().values()}
-    except (CommandError, BotoCoreError, ClientError, ValueError, BadParameter):
+    except (CommandError, BotoCoreError, ClientError, ValueError):
         return []
     return sorted(name for name in names if name.startswith(incomplete))

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.usage.working_set import NEAR, Room, WorkingSet
 from adapters_cli.fleets.tiers import LoraLimits
-from adapters_cli.output.text import counted
 
 
 def advice(working: WorkingSet, limits: LoraLimits, adapters: int) -> Mapping[str, tuple[Room, str]]:

@@ -4,8 +4,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup
-from adapters_cli.output.text import counted, one_line, print_note, printable
+from adapters_cli.output.text import one_line, print_note, printable
 
 
 def totals(status: FleetStatus) -> str:

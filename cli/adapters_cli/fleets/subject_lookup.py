@@ -1,9 +1,10 @@
 """Finding what an evaluation compares: adapters by name beside their base model, or two versions of one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapter_fleet.common.archive_names import digest_in_key
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.manifest.desired import Artifact
@@ -170,8 +171,12 @@ class _SubjectLookup:
         known = ", ".join(artifact.version for artifact in self._known(subject))
         raise CommandError(
             f"'--against' should be a version of {subject.name}{known and f' ({known})'}, an archive in S3,"
-            f" an adapter or a component, got {against!r}"
+            f" an adapter or a component, got {against!r}{did_you_mean(against, self._names())}"
         )
+
+    def _names(self) -> Iterable[str]:
+        """Return the names of the fleet's adapters and of their components; none without a fleet."""
+        return () if self._fleet is None else AdapterLookup(self._fleet, newest_generation(self._fleet)).known
 
     def _of_fleet(self, name: str) -> tuple[str, str] | None:
         """Return the component and the name of an adapter of the fleet; None if it has none of this name."""

@@ -7,6 +7,7 @@ from itertools import cycle, islice
 from math import ceil
 from statistics import median
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.load.benchmark_result import INDISTINCT_TIERS, BenchmarkResult, Level, Series, TierTimes
 from adapters_cli.load.load_generator import Bounds, Clock, ClosedLoop, LoadGenerator, Loop
 from adapters_cli.load.measurement import Measurement, StreamingClient, StreamTimes
@@ -252,11 +253,13 @@ class Benchmark:
                 continue
             circle = (slots + 1) * spread
             if most is not None and circle > most:
-                result.not_measured.append(f"tier {tier}: CPU memory has no room for {circle} adapters")
+                result.not_measured.append(
+                    f"tier {tier}: CPU memory has no room for {counted(circle, 'adapter')}"
+                )
             elif circle > len(plan.adapters):
                 result.not_measured.append(
-                    f"tier {tier}: {circle} adapters would have to be asked in a circle, and there are"
-                    f" {len(plan.adapters)}"
+                    f"tier {tier}: {counted(circle, 'adapter')} would have to be asked in a circle, and there"
+                    f" are {len(plan.adapters)}"
                 )
             else:
                 found.append(TierTimes(tier=tier, circle=circle))
@@ -293,7 +296,8 @@ class Benchmark:
         for tier in tiers:
             asked = len(tier.series.measurements)
             if asked < self._plan.cold:
-                yield f"tier {tier.tier}: the time ended after {asked} of {self._plan.cold} requests"
+                requests = counted(self._plan.cold, "request")
+                yield f"tier {tier.tier}: the time ended after {asked} of {requests}"
 
     def _find_tier_hits(self, result: BenchmarkResult) -> None:
         """Estimate the tiers of the requests that were sent one at a time, as those of each tier were."""

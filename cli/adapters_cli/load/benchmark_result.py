@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.load.latency_requirement import LatencyOutcome, LatencyRequirement
 from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import Measurement, RequestError
@@ -136,7 +137,7 @@ class Level:
     @property
     def title(self) -> str:
         """The level in reports."""
-        return f"{self.loop.text}, {self.adapters} adapter{'' if self.adapters == 1 else 's'}"
+        return f"{self.loop.text}, {counted(self.adapters, 'adapter')}"
 
     @property
     def equal_lengths(self) -> bool:

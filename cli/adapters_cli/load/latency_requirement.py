@@ -1,9 +1,9 @@
 """What a benchmark is required to show, such as `request_latency.p50 <= base * 1.10`."""
 
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from operator import ge, gt, le, lt
 
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.evaluation.requirement import Requirement
 from adapters_cli.load.statistics import Ratio
 
@@ -122,6 +122,6 @@ def _form_error(text: str) -> ValueError:
 def _check(what: str, name: str, known: tuple[str, ...]) -> None:
     if name in known:
         return
-    near = get_close_matches(name, known, n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"a requirement's {what} should be one of {', '.join(known)}, got {name!r}{meant}")
+    raise ValueError(
+        f"a requirement's {what} should be one of {', '.join(known)}, got {name!r}{did_you_mean(name, known)}"
+    )

@@ -5,7 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from adapter_fleet.common.near_names import did_you_mean
+
 _FORMS = "one, uniform or zipf:S, such as zipf:1.1"
+_EXAMPLES = ("one", "uniform", "zipf:S")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +36,7 @@ class Mix:
                 return cls(text=text, exponent=value)
         elif text in ("one", "uniform"):
             return cls(text=text, alone=text == "one")
-        raise ValueError(f"'mix' should be {_FORMS}, got {text!r}")
+        raise ValueError(f"'mix' should be {_FORMS}, got {text!r}{did_you_mean(text, _EXAMPLES)}")
 
     def shares(self, adapters: int) -> tuple[float, ...]:
         """Return the share of each adapter's requests, by rank."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.documents.yaml_reader import YAML_LOADER
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapters_cli.output.errors import CommandError
@@ -27,7 +28,10 @@ def without(text: bytes, names: Collection[str], *, where: str, folder: Path | N
     wanted = {name.casefold() for name in names}
     known = {adapter.name.casefold() for adapter in before.adapters}
     if unknown := [name for name in names if name.casefold() not in known]:
-        raise CommandError("\n".join(f"{where}: there is no adapter '{name}'" for name in unknown))
+        there = [adapter.name for adapter in before.adapters]
+        raise CommandError(
+            "\n".join(f"{where}: there is no adapter '{name}'{did_you_mean(name, there)}" for name in unknown)
+        )
     indexes = [index for index, adapter in enumerate(before.adapters) if adapter.name.casefold() in wanted]
     source = text.decode("utf-8-sig")
     made = _json_without(source, indexes)

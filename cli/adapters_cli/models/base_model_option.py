@@ -6,6 +6,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.serving.base_model import MAX_CONFIG_BYTES, BaseModelFacts, parse_model_config
 from adapter_fleet.serving.model_shape import KNOWN_MODELS, ModelShape, base_named, known_shape
 from adapters_cli.aws.account import Account
@@ -46,7 +47,7 @@ class BaseModelOption:
         if shape is None:
             raise UsageError(
                 f"'--base-model' should be a directory, a config.json here or in S3, or one of"
-                f" {', '.join(KNOWN_MODELS)}, got {given!r}"
+                f" {', '.join(KNOWN_MODELS)}, got {given!r}{did_you_mean(given, KNOWN_MODELS)}"
             )
         return cls(facts=base_named(given), kind=None, shape=shape)
 

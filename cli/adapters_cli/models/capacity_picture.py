@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.serving.tier_counts import TierCounts
 from adapters_cli.models.capacity_report import (
     HIT_HEADINGS,
@@ -17,7 +18,7 @@ from adapters_cli.models.capacity_report import (
     size,
     tier_rows,
 )
-from adapters_cli.output.text import counted, one_line
+from adapters_cli.output.text import one_line
 
 _NARROW = 76
 """A terminal with fewer columns has no room for tables."""

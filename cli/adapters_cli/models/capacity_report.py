@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.serving.capacity import CopyOnInstance, Workload
 from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, lora_number_bytes
 from adapter_fleet.serving.tier_counts import TierCounts, cpu_bytes
-from adapters_cli.output.text import counted
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.container_release import ContainerRelease, check_rank
 from adapter_fleet.serving.lmi import LmiVersion
@@ -80,6 +81,6 @@ def _release(container: str) -> ContainerRelease:
         lmi, vllm = list(LmiVersion), list(VllmVersion)
         raise ValueError(
             f"the container should be lmi{lmi[0].number} to lmi{lmi[-1].number}, or vllm{vllm[0].number} to"
-            f" vllm{vllm[-1].number}, got {container!r:.50}"
+            f" vllm{vllm[-1].number}, got {container!r:.50}{did_you_mean(name, known)}"
         )
     return release

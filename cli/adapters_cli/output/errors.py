@@ -11,8 +11,11 @@ from botocore.exceptions import (
     EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
+    ProfileNotFound,
 )
+from botocore.session import Session
 
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, WRONG_USAGE
 from adapters_cli.output.text import print_error
@@ -47,17 +50,23 @@ def reported_errors() -> Iterator[None]:
 
     - A CommandError has its own code.
     - An error of AWS or of a registry: NO_ANSWER.
-    - A file that cannot be read or written: WRONG_USAGE.
     - A value that breaks a rule: FAILED.
+
+    A UsageError, and a file that cannot be read or written, go on as typer's own error of wrong usage. All
+    of these have one form.
     """
     try:
         yield
     except BrokenPipeError:
         raise  # the reader has gone, as with `| head`: there is no error to report
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
     except CommandError as error:
         print_error(str(error))
         raise typer.Exit(error.code) from None
     except (BotoCoreError, ClientError, ServiceError, OSError, LookupError, ValueError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise typer.BadParameter(error_text(error)) from None
         print_error(error_text(error))
         raise typer.Exit(_exit_code(error)) from None
 
@@ -82,6 +91,9 @@ def error_text(error: Exception) -> str:
         return f"{error}; log in with 'aws sso login', or set AWS_PROFILE"
     if isinstance(error, EndpointConnectionError) and os.environ.get("AWS_ENDPOINT_URL"):
         return f"{error}; AWS_ENDPOINT_URL is set: start the embedded cloud there, or unset it for AWS"
+    if isinstance(error, ProfileNotFound):
+        profile = error.kwargs["profile"]
+        return f"{error}{did_you_mean(profile, Session().available_profiles)}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, KeyError) or not str(error):
@@ -95,6 +107,4 @@ def error_text(error: Exception) -> str:
 def _exit_code(error: Exception) -> int:
     if isinstance(error, BotoCoreError):
         return NO_ANSWER  # some are ValueErrors, such as that of a wrong region
-    if isinstance(error, OSError) and error.filename is not None:
-        return WRONG_USAGE
     return FAILED if isinstance(error, ValueError) else NO_ANSWER

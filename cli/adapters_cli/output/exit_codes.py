@@ -1,4 +1,8 @@
-"""The exit codes of the `adapters` command, beside 0 for success."""
+"""The exit codes of the `adapters` command."""
+
+from collections.abc import Mapping
+
+SUCCEEDED = 0
 
 FAILED = 1
 """An adapter failed, or something was refused."""
@@ -22,3 +26,15 @@ INTERRUPTED = 130
 
 BROKEN_PIPE = 141
 """The reader of the command's output has gone: 128 + SIGPIPE, as in a shell."""
+
+MEANINGS: Mapping[int, str] = {
+    SUCCEEDED: "success",
+    FAILED: "an adapter failed, or something was refused",
+    WRONG_USAGE: "wrong usage: a command, an option, an argument or a file",
+    NOT_SETTLED: "something is pending; with check --strict: only warnings",
+    NO_ANSWER: "AWS gave no answer: no region, credentials, network, permission or fleet",
+    CHANGES: "plan --detailed-exitcode found changes",
+    INTERRUPTED: "Ctrl-C",
+    BROKEN_PIPE: "the reader of the output has gone, as with | head",
+}
+"""What each code means. `adapters --help` and the reference page are made of it."""

@@ -12,7 +12,8 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from adapters_cli.output.text import counted, one_line, print_note, printable
+from adapter_fleet.common.counts import counted
+from adapters_cli.output.text import one_line, print_note, printable
 
 _SECONDS_A_LINE = 30.0
 

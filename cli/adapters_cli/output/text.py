@@ -1,9 +1,8 @@
 """Text for people: messages on standard error, durations, and safe text from elsewhere."""
 
-import difflib
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import typer
@@ -46,12 +45,6 @@ def few(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint to add to the error of an unknown name; nothing if no known one is near."""
-    close = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
-
-
 def capped(lines: Sequence[str], what: str) -> list[str]:
     """Return the first ten lines. If there are more, the last one says how many of `what` there are."""
     if len(lines) <= _MAX_LINES:
@@ -90,8 +83,3 @@ def timestamp(at: float | None) -> str | None:
     if at is None:
         return None
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun: 1 adapter, 2 adapters, 1,000 adapters."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.load.benchmark_result import (
     INTER_TOKEN_LATENCY,
     LATENCIES,
@@ -13,7 +14,6 @@ from adapters_cli.load.benchmark_result import (
     Series,
 )
 from adapters_cli.load.statistics import WITH_INTERVALS, Distribution
-from adapters_cli.output.text import counted
 from adapters_cli.reports.markdown_text import code, plain, table
 
 LATENCY_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "FIRST TOKEN", "BETWEEN", "WHOLE")
@@ -155,8 +155,8 @@ def summary(result: BenchmarkResult) -> list[str]:
         f"{result.endpoint} on {engine}",
         f"mix {result.mix}; {counted(result.prompts, 'prompt')}; answers of"
         f" {counted(result.output_tokens, 'token')}; {result.form}",
-        f"{result.answered} answers in {result.seconds:.1f} s; at most {bounds['requests']} requests to each"
-        f" side of a level, and {bounds['seconds']:g} s",
+        f"{counted(result.answered, 'answer')} in {result.seconds:.1f} s; at most"
+        f" {counted(bounds['requests'], 'request')} to each side of a level, and {bounds['seconds']:g} s",
     ]
     if result.cost is not None:
         lines.append(

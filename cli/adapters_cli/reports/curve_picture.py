@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import log
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.load.benchmark_result import (
     REQUEST_LATENCY,
     TIME_TO_FIRST_TOKEN,
@@ -12,7 +13,6 @@ from adapters_cli.load.benchmark_result import (
     Series,
 )
 from adapters_cli.load.statistics import Distribution
-from adapters_cli.output.text import counted
 from adapters_cli.reports.markup import escaped
 from adapters_cli.reports.pictures import round_axis
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.result import EvaluatedItem, EvaluationResult, Subject
-from adapters_cli.output.text import counted
 from adapters_cli.reports import figures, pictures, verdict
 from adapters_cli.reports.figure_tables import latency_table, metric_table
 from adapters_cli.reports.item_browser import item_browser, mark_legend
@@ -92,8 +92,8 @@ def _choice(result: EvaluationResult) -> Markup:
 
 def _verdict(result: EvaluationResult) -> Markup:
     facts = (
-        f"{result.dataset.items:,} of {result.dataset.available:,} items of {result.dataset.source}, "
-        f"{result.made_at}, on {verdict.engine(result)}"
+        f"{result.dataset.items:,} of {counted(result.dataset.available, 'item')}"
+        f" of {result.dataset.source}, {result.made_at}, on {verdict.engine(result)}"
     )
     return element(
         "section",

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.result import EvaluationResult, Subject
-from adapters_cli.output.text import counted
 from adapters_cli.reports import figures
 from adapters_cli.reports.item_ranking import worst_first
 from adapters_cli.reports.item_view import has_texts, item_view

@@ -5,9 +5,9 @@ import json
 import zlib
 from collections.abc import Callable, Sequence
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.differences import differences
 from adapters_cli.evaluation.result import Answer, EvaluatedItem, EvaluationResult, MetricFacts
-from adapters_cli.output.text import counted
 from adapters_cli.reports import figures
 from adapters_cli.reports.item_ranking import changed_sides, gain, scale
 from adapters_cli.reports.markup import Markup, clean, element, joined

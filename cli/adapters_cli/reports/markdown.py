@@ -1,7 +1,7 @@
 """An evaluation as Markdown, for a pull request or a job's summary."""
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.result import EvaluatedItem, EvaluationResult, Subject
-from adapters_cli.output.text import counted
 from adapters_cli.reports import figures, verdict
 from adapters_cli.reports.item_ranking import gain, worst_first
 from adapters_cli.reports.markdown_text import code, fenced, folded, plain, table

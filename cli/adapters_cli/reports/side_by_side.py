@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.differences import differences
 from adapters_cli.evaluation.result import Answer
 from adapters_cli.output.text import print_error, printable
@@ -38,7 +39,7 @@ def print_answers(answers: Mapping[str, Answer]) -> None:
 def facts_of(answer: Answer) -> str:
     """Return an answer's seconds and tokens: 0.12 s, 7 tokens."""
     seconds = "" if answer.seconds is None else f"{answer.seconds:.2f} s"
-    tokens = "" if answer.completion_tokens is None else f"{answer.completion_tokens} tokens"
+    tokens = "" if answer.completion_tokens is None else counted(answer.completion_tokens, "token")
     return ", ".join(filter(None, (seconds, tokens)))
 
 

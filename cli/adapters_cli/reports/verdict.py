@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.result import (
     Comparison,
     EvaluationResult,
@@ -11,7 +12,6 @@ from adapters_cli.evaluation.result import (
     MetricFacts,
     Subject,
 )
-from adapters_cli.output.text import counted
 from adapters_cli.reports import figures
 
 _SIGNIFICANT = 0.05
@@ -135,7 +135,7 @@ def judgement(result: EvaluationResult, found: Judgement) -> str:
     notes += [f"{found.unclear} without a verdict"] if found.unclear else []
     between = f" ({', '.join(notes)})" if notes else ""
     return (
-        f"{found.judge} finds {found.better} answers of {found.subject} better than those of "
+        f"{found.judge} finds {counted(found.better, 'answer')} of {found.subject} better than those of "
         f"{result.baseline.name}, {found.worse} worse and {found.equal} equal"
         f"{between}, p {figures.p_value(found.p_value)}."
     )

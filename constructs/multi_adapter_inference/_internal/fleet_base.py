@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,14 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from adapter_fleet.common.counts import counted
 from adapter_fleet.common.naming import (
     FLEET_TAG,
     check_component_name,
     check_component_prefix,
     component_name,
 )
+from adapter_fleet.common.near_names import near_names
 from adapter_fleet.common.validators import TOKEN, check_names
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.arns import component_arn, component_arn_spellings
@@ -226,7 +227,7 @@ def stack_arn(scope: Construct, name: str) -> str:
 
 
 def _unknown(setting: str, name: object, known: Collection[str]) -> ValueError:
-    close = difflib.get_close_matches(str(name), known, n=1)
-    others = f"{len(known)} other{'' if len(known) == 1 else 's'}" if known else "none"
-    hint = f"did you mean {close[0]!r}?" if close else f"it has {others}"
+    near = near_names(str(name), known)
+    others = counted(len(known), "other") if known else "none"
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {others}"
     return ValueError(f"'{setting}' should be in the fleet's manifest ({hint}), got {name!r}")

@@ -5,8 +5,7 @@ declared one. It raises a tree of errors. This module makes a flat list of them,
 """
 
 import copy
-import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +23,7 @@ from cattrs.errors import (
 from cattrs.gen import make_dict_structure_fn
 
 from adapter_fleet.common.bounded_text import short_repr
+from adapter_fleet.common.near_names import known_or_meant
 
 T = TypeVar("T")
 
@@ -135,13 +135,6 @@ def structure_what_fits(
             rest = copy.deepcopy(rest)
             if not all(_removed(rest, problem.keys) for problem in error.problems):
                 return None, problems
-
-
-def known_or_meant(name: str, known: Iterable[str]) -> str:
-    """Return a hint for an unknown name: the closest known one, or all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known) or 'none'}"
 
 
 def _is_list(type_: Any) -> bool:

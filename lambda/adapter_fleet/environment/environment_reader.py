@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cattrs import Converter
 
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.documents.schema import StructureError, exactly, strict_converter, structure
 from adapter_fleet.environment.environment_schema import Environment
 from adapter_fleet.serving.lmi import LmiVersion
@@ -32,9 +33,10 @@ def find_environment(name: str, *, folder: Path, setting: str) -> Path:
     if not path.is_file():
         existing = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
         known = f"one of {existing}, or " if existing else ""
+        meant = did_you_mean(name.removesuffix(".toml"), (file.stem for file in folder.glob("*.toml")))
         nowhere = "" if existing else f"; there is no {folder / '*.toml'} in the present folder"
         raise EnvironmentFileError(
-            f"'{setting}' should be {known}the path of a .toml file, got {name!r}{nowhere}"
+            f"'{setting}' should be {known}the path of a .toml file, got {name!r}{nowhere}{meant}"
         )
     return path
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from adapter_fleet.common.near_names import known_or_meant
 from adapter_fleet.common.validators import check_whole_number
-from adapter_fleet.documents.schema import known_or_meant
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.serving.capture_mode import CaptureMode

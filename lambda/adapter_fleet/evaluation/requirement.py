@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from adapter_fleet.documents.schema import known_or_meant
+from adapter_fleet.common.near_names import known_or_meant
 
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 # The metric's name may have any of these signs, as a regular expression is a metric. The bar has none, so

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
+from adapter_fleet.common.counts import counted
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.hub.copy import CopyError, CopyRequest, is_denied, known_commit
 from adapter_fleet.hub.store import ModelStore, delete_keys
@@ -120,7 +121,8 @@ class HubRequestHandler:
         if number:
             self._stop(self._execution(f"{event['Delivery']}-{number}"))
         raise CopyError(
-            f"'{request.model_id}' is not copied after {seconds / 60:g} minutes, the timeout: {progress}"
+            f"'{request.model_id}' is not copied after {counted(seconds / 60, 'minute')}, the timeout:"
+            f" {progress}"
         )
 
     def _progress(self, request: CopyRequest) -> str:

@@ -25,6 +25,7 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.common.counts import noun_of
 from adapter_fleet.hub.files import ModelFile
 
 if TYPE_CHECKING:
@@ -157,8 +158,9 @@ class ModelStore:
         there = sum(file.size for file in files if file.path in verified) / 1e9
         total = sum(file.size for file in files) / 1e9
         return (
-            f"{len(verified)} of {len(files)} files ({there:.3g} of {total:.3g} GB)"
-            f" are in {self.location.uri} and stay there; the next deployment goes on from there"
+            f"{len(verified)} of {len(files)} {noun_of(len(files), 'file')} ({there:.3g} of {total:.3g} GB)"
+            f" {'is' if len(verified) == 1 else 'are'} in {self.location.uri} and"
+            f" {'stays' if len(verified) == 1 else 'stay'} there; the next deployment goes on from there"
         )
 
     def keep_verified(self, path: str, etag: str) -> None:

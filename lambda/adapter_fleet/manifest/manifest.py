@@ -48,6 +48,7 @@ from pathlib import Path
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
+from adapter_fleet.common.near_names import known_or_meant
 from adapter_fleet.documents.document import (
     MAX_DOCUMENT_BYTES,
     MAX_VALUES,
@@ -56,7 +57,7 @@ from adapter_fleet.documents.document import (
     count_values,
 )
 from adapter_fleet.documents.reader import read
-from adapter_fleet.documents.schema import dotted, known_or_meant
+from adapter_fleet.documents.schema import dotted
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.manifest.manifest_adapter import (

@@ -3,11 +3,11 @@
 The source is the EC2 page of each family (g4dn, g5, g6, g6e, p4, p5). SageMaker puts `ml.` before the name.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from adapter_fleet.common.near_names import near_names
 from adapter_fleet.common.validators import holds_token
 
 _MOST_SUGGESTIONS = 3
@@ -151,7 +151,7 @@ def check_instance_type(setting: str, name: str) -> None:
         return
     if name in (known := _hosting_instance_types()):
         return
-    similar = difflib.get_close_matches(name, known, n=_MOST_SUGGESTIONS)
+    similar = near_names(name, known, most=_MOST_SUGGESTIONS)
     hint = f"did you mean {', '.join(map(repr, similar))}?" if similar else "none is near"
     raise ValueError(
         f"'{setting}' should be a hosting instance type ({hint}), got {name!r}; of a type that is newer than"

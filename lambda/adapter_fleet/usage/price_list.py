@@ -49,7 +49,9 @@ class PriceList:
         """Return the list of a TOML file with `date`, `currency` and a table `hourly`. Raises ValueError."""
         try:
             return cls.from_document(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror}") from None
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ValueError(f"{path}: no list of prices: {error}") from None
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None

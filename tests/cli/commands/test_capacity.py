@@ -224,7 +224,8 @@ class TestAdapters:
         result = capacity(*ON_FOUR, "--manifest", place)
         assert (result.exit_code, result.stderr) == (
             2,
-            f"adapters: a manifest in S3 should be 's3://<bucket>/<key>', got {place!r}\n",
+            f"adapters: a manifest in S3 should be 's3://<bucket>/<key>', got {place!r}\n"
+            "Try 'adapters capacity --help'\n",
         )
 
     def test_of_a_live_fleet_are_counted(self, document: Any, world: World) -> None:
@@ -304,6 +305,7 @@ class TestBaseModel:
         assert result.stderr == (
             "adapters: the dimensions of the base model are not known, as it is in a bucket; give"
             " --base-model s3://amzn-s3-demo-bucket-llm-prod/models/meta-llama-Llama-3.1-8B-Instruct/config.json\n"
+            "Try 'adapters capacity --help'\n"
         )
 
     @pytest.mark.parametrize(

@@ -381,7 +381,7 @@ def test_manifest_that_is_not_there_is_told(run: Run, tmp_path: Path) -> None:
     result = run("plan", tmp_path / "none.yaml")
     assert (result.exit_code, result.stderr) == (
         2,
-        f"adapters: {tmp_path / 'none.yaml'}: No such file or directory\n",
+        f"adapters: {tmp_path / 'none.yaml'}: No such file or directory\nTry 'adapters plan --help'\n",
     )
 
 

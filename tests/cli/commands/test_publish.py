@@ -375,7 +375,8 @@ class TestSources:
     def test_one_name_for_several_adapters_is_refused(self, world: World) -> None:
         world.add("acme", "beta")
         result = world.publish("--name", "x")
-        assert (result.exit_code, result.stderr) == (2, "adapters: --name is for one adapter, got 2\n")
+        message = "adapters: --name is for one adapter, got 2\nTry 'adapters publish --help'\n"
+        assert (result.exit_code, result.stderr) == (2, message)
 
     def test_two_adapters_of_one_name_are_refused_whatever_the_case(self, world: World) -> None:
         world.add("acme")

@@ -78,7 +78,8 @@ def test_several_fleets_need_a_name(run: Run, account: FakeAccount) -> None:
     result = run("status", "--stack", "Tenants", fleet=False)
     assert (result.exit_code, result.stderr) == (
         2,
-        "adapters: stack 'Tenants' has several fleets, and --fleet says which: Llm/Others, fleet\n",
+        "adapters: stack 'Tenants' has several fleets, and --fleet says which: Llm/Others, fleet\n"
+        "Try 'adapters status --help'\n",
     )
 
 
@@ -144,9 +145,18 @@ def test_stack_that_is_not_there_is_told_with_the_region(run: Run) -> None:
     result = run("status", "--stack", "Nobody", fleet=False)
     assert (result.exit_code, result.stderr) == (
         4,
-        "adapters: no stack 'Nobody' in eu-central-1: Stack with id Nobody does not exist"
-        " (ValidationError)\n",
+        "adapters: there is no stack 'Nobody' in eu-central-1\n",
     )
+
+
+def test_stack_that_is_mistyped_is_told_with_the_one_that_may_be_meant(run: Run) -> None:
+    result = run("status", "--stack", "Tenatns", fleet=False)
+    assert result.stderr.endswith("no stack 'Tenatns' in eu-central-1; did you mean 'Tenants'?\n")
+
+
+def test_fleet_that_is_mistyped_is_told_with_the_one_that_may_be_meant(run: Run) -> None:
+    result = run("status", "--stack", "Tenants", "--fleet", "flet", fleet=False)
+    assert result.stderr.endswith("no one fleet named 'flet': fleet; did you mean 'fleet'?\n")
 
 
 def test_refusal_of_aws_is_shown_as_it_is(run: Run, account: FakeAccount) -> None:

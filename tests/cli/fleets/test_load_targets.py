@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters_cli.fleets.load_targets import LoadTargets
-from adapters_cli.output.errors import CommandError, UsageError
+from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
 
@@ -23,6 +23,13 @@ class FakeSageMaker:
         assert live is not None
         base = {} if live.base is None else {"BaseInferenceComponentName": live.base}
         return {"EndpointName": live.endpoint, "Specification": base, "ResponseMetadata": {}}
+
+    def get_paginator(self, operation: str) -> FakeSageMaker:
+        assert operation == "list_endpoints"
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [{"Endpoints": [{"EndpointName": "endpoint"}]}]
 
 
 class BenchmarkedAccount(FakeAccount):
@@ -104,9 +111,9 @@ def test_unknown_component_is_an_error_with_the_name_that_may_be_meant(
     assert error.value.code == 1
 
 
-def test_endpoint_without_adapters_is_an_error(account: FakeAccount) -> None:
-    with pytest.raises(CommandError, match="nowhere has no adapter in service"):
-        targets(account, "nowhere", table=False)
+def test_endpoint_that_is_not_there_is_told_with_the_one_that_may_be_meant(account: FakeAccount) -> None:
+    with pytest.raises(NoAnswerError, match=r"'endpont' is not there, .*; did you mean 'endpoint'"):
+        targets(account, "endpont", table=False)
 
 
 def test_two_endpoints_are_wrong_usage(account: FakeAccount) -> None:

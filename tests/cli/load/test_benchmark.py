@@ -305,7 +305,7 @@ def test_tier_that_the_time_cuts_short_is_reported() -> None:
     result, _ = run(plan(cold=1_000, requests=4, seconds=20))
     asked = [len(tier.series.measurements) for tier in result.tiers]
     assert 0 < asked[-1] < 1_000
-    assert f"tier disk: the time ended after {asked[-1]} of 1000 requests" in result.not_measured
+    assert f"tier disk: the time ended after {asked[-1]} of 1,000 requests" in result.not_measured
 
 
 def test_circles_are_longer_with_several_copies() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.common.counts import counted
 from adapter_fleet.serving.capacity import Workload
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.instance_types import INSTANCES
@@ -56,7 +57,7 @@ def check_model(deployment: Deployment) -> Iterator[Finding]:
         yield check.warning(f"{where} has no tokenizer that is known ({few(_TOKENIZERS, 5)})", remedy)
     elif not empty:
         total = sum(sizes[name] for name in weights)
-        yield check.ok(f"{where} has {len(weights)} files of weights, {total / 1e9:.1f} GB")
+        yield check.ok(f"{where} has {counted(len(weights), 'file')} of weights, {total / 1e9:.1f} GB")
 
 
 def check_secret(deployment: Deployment) -> Iterator[Finding]:

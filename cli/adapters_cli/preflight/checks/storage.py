@@ -7,11 +7,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.common.counts import counted
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapter_fleet.manifest.manifest_adapter import BucketArtifact, S3Artifact
 from adapters_cli.aws.parallel_reads import read_each
-from adapters_cli.output.text import counted, few
+from adapters_cli.output.text import few
 from adapters_cli.preflight.checks.encryption import edit_key_policy, lets_everyone_decrypt
 from adapters_cli.preflight.deployment import Deployment
 from adapters_cli.preflight.finding import Check, Finding, edit_policy

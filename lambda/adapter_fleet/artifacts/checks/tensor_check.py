@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from adapter_fleet.artifacts.checks.config_check import AdapterConfig
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.checks.safetensors_header import Tensor
+from adapter_fleet.common.counts import noun_of
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import VOCABULARY_MODULES, BaseModelFacts, Dimensions
 from adapter_fleet.serving.container_release import ContainerRelease
@@ -109,9 +110,10 @@ def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | N
     if not others:
         return None
     compared = len(modules) - len(others)
-    count = f"{compared} of {len(modules)} modules were" if compared else "no module was"
+    of = f"{compared} of {len(modules)} {noun_of(len(modules), 'module')}" if compared else "no module"
+    were = "was" if compared <= 1 else "were"
     return CheckRule.BASE_COMPARED.finding(
-        where, f"{count} compared with {whose}: not known are such as {others[0]!r:.200}"
+        where, f"{of} {were} compared with {whose}: not known are such as {others[0]!r:.200}"
     )
 
 

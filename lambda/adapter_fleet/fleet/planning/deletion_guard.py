@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from adapter_fleet.common.counts import noun_of
 from adapter_fleet.fleet.planning.context import is_elsewhere
 from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
 from adapter_fleet.fleet.state.generations import Target
@@ -36,7 +37,7 @@ def _too_many_deletions(deleted: int, present: int, limit: DeletionLimit) -> str
     if deleted <= limit.allowed(present):
         return None
     return (
-        f"{deleted} of {present} adapters would be deleted, and 'deletion_guard' allows"
+        f"{deleted} of {present} {noun_of(present, 'adapter')} would be deleted, and 'deletion_guard' allows"
         f" {100 * limit.share:g}%; a higher share there lets them be deleted"
     )
 

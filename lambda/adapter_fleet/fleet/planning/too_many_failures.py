@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from adapter_fleet.common.counts import noun_of
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 
 
@@ -16,10 +17,11 @@ def failure_reason(generation: Generation, failed: Iterable[tuple[str, str]]) ->
     """Return why a generation exceeds its failure limit; `failed` are names and reasons in order."""
     failed = list(failed)
     reasons = "; ".join(f"{name}: {reason}" for name, reason in failed[:5])
+    changed = f"{generation.changes} {noun_of(generation.changes or 0, 'adapter')}"
     more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
     return (
-        f"{len(failed)} of the {generation.changes} adapters that this changes failed, and 'failure_policy'"
-        f" allows {_allowed_failures(generation)}: {reasons}{more}"
+        f"{len(failed)} of the {changed} that this changes failed, and 'failure_policy' allows"
+        f" {_allowed_failures(generation)}: {reasons}{more}"
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
+from adapter_fleet.common.counts import counted, noun_of
 from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.fleet_settings import OnTimeout
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
@@ -92,17 +93,20 @@ class Completion:
     ) -> dict[str, Any]:
         """Return the response after the timeout; FleetError if the deployment or deletion fails by it."""
         settings, pending = requested.request.target.settings, generation.pending
-        after = f"after {settings.timeout_seconds / 60:g} minutes"
+        after = f"after {counted(settings.timeout_seconds / 60, 'minute')}"
         why = standstill or generation.reason
         trouble = f": {why}" if why else ""
+        are = "adapter is" if pending == 1 else "adapters are"
         if generation.request.source is Source.DELETION:
-            raise FleetError(f"{after} {pending} adapters are left{trouble}; delete again to go on")
+            raise FleetError(f"{after} {pending} {are} left{trouble}; delete again to go on")
         if requested.undo or generation.exempt:
             return _complete(generation, undo=requested.undo)
         if generation.changes is None:
             raise FleetError(f"{after} nothing is known of the fleet{trouble}")
         if settings.on_timeout is OnTimeout.SUCCEED and standstill is None:
             return _complete(generation)
+        if pending == 1:
+            raise FleetError(f"{after} one adapter is pending{trouble}")
         raise FleetError(f"{after} {pending} adapters are pending{trouble}")
 
     def _standstill(self, generation: Generation, fleet: FleetRecord | None) -> str | None:
@@ -133,7 +137,9 @@ def data_of(generation: Generation, *, undo: bool = False) -> dict[str, str]:
         "Pending": generation.pending,
         "Orphans": generation.orphans,
     }
-    words = [f"{generation.in_service} of {generation.desired} adapters in service"]
+    words = [
+        f"{generation.in_service} of {generation.desired} {noun_of(generation.desired, 'adapter')} in service"
+    ]
     if generation.failed:
         words.append(f"{generation.failed} failed")
     if generation.pending:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from adapter_fleet.common.bounded_text import short_repr
+from adapter_fleet.common.counts import noun_of
 from adapter_fleet.fleet.planning.settle import probe_of
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
@@ -195,7 +196,7 @@ def _culprit(task: StepTask, probe: Probe, series: _Series) -> str:
         text = f"{who}, as it should begin with {short_repr(probe.answer[:_SHOWN_CHARACTERS])}, got {got}"
     if series.check.right:
         text = f"not every copy of the base model has it: {text}"
-    return f"{text} ({series.check.wrong} of {series.check.asked} answers)"
+    return f"{text} ({series.check.wrong} of {series.check.asked} {noun_of(series.check.asked, 'answer')})"
 
 
 def _who(task: StepTask, probe: Probe, nonce: str, answer: Completion) -> str | None:

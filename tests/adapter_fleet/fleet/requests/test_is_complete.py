@@ -73,7 +73,7 @@ def test_deployment_fails_at_its_timeout_if_passes_keep_failing(
     deployment.save(1, desired=1, pending=1, changes=1)
     deployment.clock.time += 601
     deployment.end_a_pass(failed_passes=STANDSTILL_PASSES, trouble="a pass failed: KeyError: 'x'")
-    with pytest.raises(FleetError, match=r"1 adapters are pending: 3 passes in a row .*KeyError: 'x'"):
+    with pytest.raises(FleetError, match=r"one adapter is pending: 3 passes in a row .*KeyError: 'x'"):
         deployment.complete(event, answer)
 
 
@@ -122,7 +122,7 @@ def test_deployment_fails_at_its_timeout_if_the_setting_says_so(deployment: Depl
     deployment.save(1, desired=1, pending=1, changes=1)
     deployment.clock.time += 601
     deployment.end_a_pass()
-    with pytest.raises(FleetError, match="1 adapters are pending"):
+    with pytest.raises(FleetError, match="one adapter is pending"):
         deployment.complete(event, answer)
 
 

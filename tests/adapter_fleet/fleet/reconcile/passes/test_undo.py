@@ -67,7 +67,7 @@ def test_undo_succeeds_at_its_timeout_whatever_the_setting() -> None:
     world.run_newest(deadline=5.0)
     world.clock.time += 61
     assert world.response_to(undo)["IsComplete"]
-    assert world.response_to(undo)["Data"]["Summary"].startswith("degraded: 1 of 1 adapters in service")
+    assert world.response_to(undo)["Data"]["Summary"].startswith("degraded: 1 of 1 adapter in service")
 
 
 @pytest.mark.parametrize("mode", UpdateMode)

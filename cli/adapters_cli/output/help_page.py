@@ -1,0 +1,64 @@
+"""What the help page of a command has beside typer's own: examples, and no types of Python."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperOption
+
+_METAVARS = {int: "N", float: "NUMBER", Path: "FILE"}
+
+
+class HelpfulCommand(TyperCommand):
+    """A command whose help page ends with examples.
+
+    examples:
+        Whole command lines, each below a comment that says what it does.
+    """
+
+    examples: str = ""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, with a word for what each one takes."""
+        return readable(super().get_params(ctx))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the parts of the usage line: [OPTIONS], and the arguments as the manuals write them."""
+        arguments = [param for param in self.get_params(ctx) if isinstance(param, TyperArgument)]
+        return ["[OPTIONS]", *map(_usage, arguments)]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help page. The examples have no frame, so that they can be copied."""
+        super().format_help(ctx, formatter)
+        print_block("Examples", self.examples.strip().splitlines())
+
+
+def print_block(title: str, lines: Sequence[str]) -> None:
+    """Print lines below a title, as they are."""
+    if lines:
+        typer.echo("\n".join(["", f" {title}:", *(f"   {line}".rstrip() for line in lines)]))
+
+
+def readable(params: list[Any]) -> list[Any]:
+    """Give every parameter the word that its help shows, in place of a type of Python."""
+    for param in params:
+        argument, flag = isinstance(param, TyperArgument), isinstance(param, TyperOption) and param.is_flag
+        if argument:
+            param.metavar = param.metavar or param.name.upper().replace("_", "-")
+        elif not flag and param.metavar is None and not param.type_descriptor.is_choice:
+            param.metavar = _METAVARS.get(param.type_descriptor.annotation, "TEXT")
+        if argument or flag:
+            param.display_type_rich = _no_type
+    return params
+
+
+def _no_type(**_: Any) -> None:
+    """Return no type, in place of typer's method of a parameter."""
+
+
+def _usage(argument: TyperArgument) -> str:
+    name = argument.metavar or argument.name
+    if argument.nargs != 1 and not name.endswith(("…", "]")) and "..." not in name:
+        name = f"{name}..."
+    return name if argument.required or name.startswith("[") else f"[{name}]"

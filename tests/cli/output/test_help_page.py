@@ -1,0 +1,97 @@
+"""The help pages: examples that are right, words for what an option takes, and room for 80 columns."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shlex
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from adapters_cli.command_group import CommandGroup
+from adapters_cli.main import app
+from adapters_cli.output.exit_codes import MEANINGS
+
+PAGES = ("", *CommandGroup.modules)
+
+
+@functools.cache
+def page(command: str, columns: int) -> str:
+    result = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": str(columns)})
+    assert result.exit_code == 0
+    return result.stdout
+
+
+@functools.cache
+def group() -> CommandGroup:
+    made = get_command(app)
+    assert isinstance(made, CommandGroup)
+    return made
+
+
+def examples(command: str) -> list[str]:
+    _, _, block = page(command, 80).partition("\n Examples:\n")
+    lines = [line.strip() for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def parse(line: str) -> str:
+    """Parse a command line as the command itself does. Return the name of the command."""
+    inner = re.search(r"\$\((.*)\)", line)
+    program, name, *words = shlex.split(inner[1] if inner else line)
+    assert program == "adapters"
+    with group().make_context(program, [name, *words]) as context:
+        group().commands[name].make_context(name, words, parent=context)
+    return name
+
+
+@pytest.mark.parametrize("command", CommandGroup.modules)
+def test_examples_of_a_command_are_right(command: str) -> None:
+    lines = examples(command)
+    assert 1 <= len(lines) <= 3
+    assert {parse(line) for line in lines} == {command}
+
+
+def test_examples_to_try_first_are_right() -> None:
+    assert [parse(line) for line in CommandGroup.first_examples] == ["list", "status", "check"]
+
+
+def test_every_command_is_in_one_group_with_others() -> None:
+    text = page("", 80)
+    panels = dict.fromkeys(at.panel for at in CommandGroup.modules.values())
+    assert re.findall(r"╭─ ([^─]*) ─", text)[2:] == list(panels)
+    for name in CommandGroup.modules:
+        assert len(re.findall(rf"^│ {name} ", text, flags=re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("command", PAGES)
+@pytest.mark.parametrize("columns", [80, 120])
+def test_help_fits_the_terminal(command: str, columns: int) -> None:
+    assert max(map(len, page(command, columns).splitlines())) <= columns
+
+
+@pytest.mark.parametrize("command", PAGES)
+def test_help_breaks_no_word(command: str) -> None:
+    found = group().commands[command] if command else group()
+    context = found.make_context(command or "adapters", ["list"], resilient_parsing=True)
+    shown = set(page(command, 80).replace("│", " ").split())
+    for param in context.command.get_params(context):
+        words = [
+            *(getattr(param, "help", None) or "").replace("`", "").split(),
+            *(param.metavar or "").split(),
+            *param.opts,
+        ]
+        assert not [word for word in words if word not in shown and word != param.name]
+
+
+@pytest.mark.parametrize("command", PAGES)
+def test_help_names_no_type_of_python(command: str) -> None:
+    assert not re.search(r"<(bool|str|int|float|path|list)", page(command, 120))
+
+
+def test_help_tells_every_exit_code() -> None:
+    text = page("", 80)
+    for code, meaning in MEANINGS.items():
+        assert f"{code}  {meaning}" in text
