@@ -634,7 +634,7 @@ class TestTerminal:
         adapter = SyntheticAdapter(rank=64).save(tmp_path / "out" / "globex")
         lines = self.show(adapter, "--max-lora-rank", "8").splitlines()
         guide = (Path(__file__).parents[3] / "docs" / "guides" / "adapters.md").read_text()
-        assert "```\n" + "\n".join(line.rstrip() for line in lines) + "\n```" in guide
+        assert "```text\n" + "\n".join(line.rstrip() for line in lines) + "\n```" in guide
 
     def test_name_of_a_file_cannot_steer_the_terminal(self, fine: Path) -> None:
         (fine / "\x1b]0;owned\x07").touch()
