@@ -872,11 +872,6 @@
     "the probe:"
    ],
    [
-    "(",
-    "of",
-    "answers)"
-   ],
-   [
     "answers in its place"
    ],
    [

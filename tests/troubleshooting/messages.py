@@ -293,4 +293,6 @@ def _is_message(text: str) -> bool:
         return False  # a command, or why a wildcard is right
     if re.fullmatch(r"a (list of names|whole number.*)|whole numbers .*|an object of .*", text):
         return "should" in text  # else it is what a value should be, for another text
+    if text.startswith(f"{GAP} ({GAP} of {GAP}"):
+        return False  # a count behind another text
     return len(text.split()) >= 3 and len(re.findall(r"[A-Za-z][a-z']+", text)) >= 2
