@@ -34,7 +34,6 @@ def run(cloud: LocalCloud, folder: Path, *command: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=250,
         check=False,
     )
     assert done.returncode == 0, done.stdout
