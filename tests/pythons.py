@@ -65,7 +65,7 @@ def test_on(version: str, markers: str) -> Outcome:
     python = folder / "bin" / "python"
     install = ["uv", "pip", "install", "--quiet", "--python", str(python)]
     for command in (
-        ["uv", "venv", "--quiet", "--allow-existing", "--python", str(found), str(folder)],
+        ["uv", "venv", "--quiet", "--seed", "--allow-existing", "--python", str(found), str(folder)],
         [*install, "--requirement", "requirements.txt"],
         [*install, "--no-deps", "--no-build-isolation", "--editable", "."],
     ):

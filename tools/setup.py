@@ -60,7 +60,7 @@ class PythonSetup:
     def install(self) -> None:
         """Install what is missing, and everything if the last run did not reach its end."""
         complete = self._stamp.exists() and self._works()
-        self._write("Python packages into .venv: 300 MB to download the first time, 900 MB on disk.\n")
+        self._write("Python packages into .venv: 900 MB, which only the first time has to download.\n")
         if not complete and self._folder.exists():
             self._write("  .venv is incomplete or does not work, so it is replaced.\n")
         steps = Steps(count=3, write=self._write)
@@ -133,7 +133,7 @@ class NodeSetup:
 
     def install(self) -> None:
         """Install everything: `npm ci` deletes the folder first."""
-        self._write("The AWS CDK's command line into node_modules: 20 MB to download the first time.\n")
+        self._write("The AWS CDK command line into node_modules: 50 MB, likewise.\n")
         npm = self._root / ".venv" / "bin" / "npm"
         command = [str(npm), "ci", "--loglevel=error", "--prefix", str(self._root)]
         Steps(count=1, write=self._write).step("npm ci", lambda: self._run(command))
