@@ -57,9 +57,8 @@ class SiteFolder:
         """Return where a file of the repository is on the site."""
         if file.is_relative_to(self.documents):
             return PurePosixPath(file.relative_to(self.documents).as_posix())
-        # The generator takes no page whose name begins with a dot.
-        parts = (part.lstrip(".") for part in file.relative_to(self.repository).parts)
-        path = PurePosixPath(FOLDER, *parts)
+        # The generator leaves out what begins with a dot, such as .github.
+        path = PurePosixPath(FOLDER, *(part.lstrip(".") for part in file.relative_to(self.repository).parts))
         return path if path.suffix == ".md" else path.with_name(f"{path.name}.md")
 
     def source_page(self, file: Path) -> tuple[str, set[Path]]:

@@ -63,7 +63,7 @@ def _command(name: str, lazy: Any) -> Iterator[str]:
     usage = " ".join(["adapters", name, *command.collect_usage_pieces(context)])
     yield block(usage, "text", reason=_USAGE)
     yield _paragraphs(command.help)
-    examples = str(getattr(command, "examples", "")).strip()
+    examples = command.examples.strip()
     if examples:
         yield block(examples, "sh", reason=_EXAMPLE)
     if (_PICTURES / f"{name}.svg").is_file():

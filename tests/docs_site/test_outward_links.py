@@ -61,6 +61,12 @@ def test_link_with_code_in_its_text_is_rewritten(site: SiteFolder) -> None:
     )
 
 
+def test_page_of_a_hidden_file_is_not_hidden(site: SiteFolder) -> None:
+    workflow = site.repository / ".github" / "check.yml"
+
+    assert site.place(workflow).as_posix() == "source/github/check.yml.md"
+
+
 def test_page_beside_the_documents_links_back_to_them(site: SiteFolder) -> None:
     text, wanted = site.source_page(site.repository / "NOTES.md")
 

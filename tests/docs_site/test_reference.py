@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import multi_adapter_inference
 from adapters_cli.command_group import CommandGroup
 from docs_site.reference import commands, constructs, environment, events, exit_codes, manifest
 from docs_site.reference.docstrings import to_markdown
@@ -29,7 +28,9 @@ def test_every_public_name_has_a_section_on_one_page(wanted: Mapping[str, str]) 
         if line.startswith("## ")
     ]
 
-    assert sorted(sections) == sorted(multi_adapter_inference.__all__)
+    # griffe reads them from `__all__`: an import would load the CDK for seconds.
+    assert sorted(sections) == sorted(constructs.public_names())
+    assert len(sections) > 40
 
 
 def test_every_argument_of_a_construct_is_described(wanted: Mapping[str, str]) -> None:
