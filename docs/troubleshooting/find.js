@@ -23,7 +23,7 @@
   [
    [
     "of the",
-    "adapters that this changes failed, and 'failure_policy' allows",
+    "that this changes failed, and 'failure_policy' allows",
     ":"
    ]
   ]
@@ -44,7 +44,7 @@
   [
    [
     "of",
-    "adapters would be deleted, and 'deletion_guard' allows",
+    "would be deleted, and 'deletion_guard' allows",
     "%; a higher share there lets them be deleted"
    ]
   ]
@@ -92,6 +92,9 @@
     "nothing is known of the fleet"
    ],
    [
+    "one adapter is pending"
+   ],
+   [
     "adapters are pending"
    ]
   ]
@@ -101,7 +104,7 @@
   "The deletion's time is over, and adapters are left",
   [
    [
-    "adapters are left",
+    "left",
     "; delete again to go on"
    ]
   ]
@@ -346,8 +349,7 @@
   [
    [
     "generation",
-    "is not settled after",
-    "seconds"
+    "is not settled after"
    ]
   ]
  ],
@@ -1014,6 +1016,11 @@
     "'"
    ],
    [
+    "endpoint",
+    "has no component '",
+    "'"
+   ],
+   [
     "Could not find inference component \"",
     "\"."
    ],
@@ -1522,7 +1529,7 @@
    [
     "'",
     "' is not copied after",
-    "minutes, the timeout:"
+    ", the timeout:"
    ],
    [
     "its progress is not known:"
@@ -1540,10 +1547,12 @@
    ],
    [
     "of",
-    "files (",
+    "(",
     "of",
-    "GB) are in",
-    "and stay there; the next deployment goes on from there"
+    "GB)",
+    "in",
+    "and",
+    "there; the next deployment goes on from there"
    ]
   ]
  ],
@@ -1722,9 +1731,8 @@
     "' has no fleet"
    ],
    [
-    "no stack '",
-    "' in",
-    ":"
+    "there is no stack '",
+    "' in"
    ]
   ]
  ],
@@ -2010,7 +2018,7 @@
    ],
    [
     "was not asked",
-    "items, such as"
+    ", such as"
    ],
    [
     ", so the rest is not asked; the last one is:"
@@ -3364,7 +3372,7 @@
    ],
    [
     "it should have",
-    "cells, as the first line has, got"
+    ", as the first line has, got"
    ],
    [
     "cannot be read:",
@@ -3495,8 +3503,7 @@
    ],
    [
     "tier",
-    ": CPU memory has no room for",
-    "adapters"
+    ": CPU memory has no room for"
    ],
    [
     "tier",
@@ -3505,7 +3512,7 @@
    [
     "tier",
     ":",
-    "adapters would have to be asked in a circle, and there are"
+    "would have to be asked in a circle, and there are"
    ],
    [
     "tiers of the loads: first tokens do not tell the tiers apart"
@@ -4134,6 +4141,9 @@
     "--from-usage is about a live fleet; leave out --environment, --manifest and --adapters"
    ],
    [
+    "--fully-sharded and --not-fully-sharded exclude each other; give one of them"
+   ],
+   [
     "--manifest, --adapters and a live fleet all say how many; give one of them"
    ],
    [
@@ -4248,6 +4258,10 @@
   "Options of commands",
   [
    [
+    "endpoint '",
+    "' is not there, or has no component"
+   ],
+   [
     "a manifest in S3 should be 's3://<bucket>/<key>', got"
    ],
    [
@@ -4257,6 +4271,10 @@
    ],
    [
     ": it has no artifact"
+   ],
+   [
+    "there is no endpoint '",
+    "'"
    ],
    [
     "--endpoint and a fleet both say which endpoint; give one of them"
@@ -4290,11 +4308,6 @@
    ],
    [
     "which adapter? Give a directory, an archive, or one in S3"
-   ],
-   [
-    "fleet '",
-    "' has no orphan '",
-    "'"
    ],
    [
     "(and",
