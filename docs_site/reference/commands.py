@@ -32,6 +32,7 @@ def page() -> str:
             " has what each code means, and [Operating](../guides/operating.md) says what to do when."
         ),
         *_overview(group),
+        "![What adapters --help prints](../pictures/casts/help.svg)",
         "## Options of every command",
         *_parameters(group, context),
     ]
