@@ -10,6 +10,9 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+from botocore import xform_name
+from botocore.exceptions import UnknownServiceError
+from botocore.session import get_session
 from typer._click.exceptions import UsageError
 from typer.main import get_command
 
@@ -60,6 +63,7 @@ OTHERS = frozenset(
 _VARIABLE = re.compile(r"\$\{?\w+\}?")
 _TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 _MAKE_VARIABLE = re.compile(r"\b([A-Z_]+) \?=|\$\(([A-Z_]+)\)")
+_AWS_OPTIONS = {"cli-input-json", "endpoint-url", "output", "profile", "query", "region", "cli-pager"}
 _WRITTEN = ("--manifest", "--output")
 """Options whose files a command writes."""
 _ROOMS = frozenset(
@@ -70,7 +74,8 @@ _ROOMS = frozenset(
 
 def problem_of(words: Sequence[str]) -> str | None:
     """Return what is wrong with a command, or None."""
-    program, *arguments = words
+    path, *arguments = words
+    program = path.rpartition("/")[2]
     check = _CHECKS.get(program)
     if check is None and program not in OTHERS:
         return f"{program}: no program that a page may use; tests/docs/command_lines.py has the list"
@@ -187,6 +192,26 @@ def _check_pip(arguments: list[str]) -> None:
                 raise ValueError(f"the package has no extra {unknown.pop()!r}")
 
 
+def _check_aws(arguments: list[str]) -> None:
+    """Check service, operation and options by botocore's model, which the AWS CLI follows."""
+    name, operation, *rest = arguments
+    if name == "s3" or operation == "wait":
+        return
+    try:
+        model = get_session().get_service_model(name)
+    except UnknownServiceError:
+        raise ValueError(f"aws has no service {name!r}") from None
+    operations = {xform_name(each, "-"): each for each in model.operation_names}
+    if operation not in operations:
+        raise ValueError(f"aws {name} has no operation {operation!r}")
+    shape = model.operation_model(operations[operation]).input_shape
+    members = {xform_name(member, "-") for member in (shape.members if shape else ())}
+    for word in rest:
+        option = word.removeprefix("--").partition("=")[0].removeprefix("no-")
+        if word.startswith("--") and option not in members | _AWS_OPTIONS:
+            raise ValueError(f"aws {name} {operation} has no option {word!r}")
+
+
 def _check_files(arguments: Sequence[str]) -> None:
     for option, word in zip(("", *arguments), arguments, strict=False):
         if option in _WRITTEN:
@@ -199,6 +224,7 @@ def _check_files(arguments: Sequence[str]) -> None:
 
 _CHECKS: Mapping[str, Callable[[list[str]], None]] = {
     "adapters": _check_adapters,
+    "aws": _check_aws,
     "cdk": _check_cdk,
     "make": _check_make,
     "local-sagemaker": _check_local_sagemaker,

@@ -13,6 +13,8 @@ _SEPARATORS = frozenset({"&&", "||", "|", ";", "&", "(", ")", "|&"})
 _REDIRECTIONS = frozenset({">", ">>", "<", "2>", "&>", ">&", "<<"})
 _WORDS_AROUND_A_COMMAND = ("if", "then", "else", "while", "until", "do", "!", "{", "}", "time")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_DESCRIPTOR = re.compile(r"(?<=\s)[012](?=[<>])")
+"""The number before a redirection."""
 _HEREDOC = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?(.*?\n).*?^\1$\n?", re.DOTALL | re.MULTILINE)
 
 
@@ -33,7 +35,7 @@ def commands(text: str) -> Iterator[list[str]]:
     """Yield the words of each simple command, without assignments and redirections."""
     whole = re.sub(r" *\\\n *", " ", _HEREDOC.sub(r"\2", text))
     for line in _logical_lines(whole):
-        lexer = shlex.shlex(line, posix=True, punctuation_chars="();<>|&")
+        lexer = shlex.shlex(_DESCRIPTOR.sub("", line), posix=True, punctuation_chars="();<>|&")
         lexer.whitespace_split = True
         command: list[str] = []
         for word in lexer:
@@ -50,8 +52,6 @@ def _simple(words: list[str]) -> Iterator[list[str]]:
     rest = iter(words)
     for word in rest:
         if word in _REDIRECTIONS:
-            if kept and kept[-1].isdigit():
-                kept.pop()
             next(rest, None)
         elif kept or not (word in _WORDS_AROUND_A_COMMAND or _ASSIGNMENT.match(word)):
             kept.append(word)

@@ -29,6 +29,9 @@ def problems(text: str) -> list[str]:
         ("pip install 'cdk-multi-adapter-inference[lcoal]'", "no extra 'lcoal'"),
         ("cat environments/lcal.toml", "the repository has no 'environments/lcal.toml'"),
         ("adpaters status", "no program"),
+        ("aws sagemakr list-endpoints", "aws has no service 'sagemakr'"),
+        ("aws sagemaker list-endpoint", "aws sagemaker has no operation 'list-endpoint'"),
+        ("aws sagemaker list-endpoints --nam x", "aws sagemaker list-endpoints has no option '--nam'"),
     ],
 )
 def test_mistake_is_found(text: str, problem: str) -> None:
@@ -42,6 +45,9 @@ def test_right_commands_have_no_problem() -> None:
         "adapters status --wait && cdk deploy -c environment=local --require-approval never\n"
         "adapters invoke acme $'one\\ntwo' \\\n    --json > answers.json  # a comment\n"
         'for name in acme globex; do adapters describe "$name"; done\n'
+        "local-sagemaker --port 0 > cloud.env 2>&1 &\n"
+        "cloud/bin/pip install 'cdk-multi-adapter-inference[local]'\n"
+        "aws sagemaker list-endpoints --name-contains x --query Endpoints --output text\n"
         "AWS_REGION=eu-west-1 adapters list 2> errors.txt\n"
     )
 
