@@ -16,11 +16,13 @@ os.environ["CDK_VALIDATION"] = "false"
 # Parallel tests keep every processor busy: more threads for the small matrices of the model server only wait.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-# A shell starts the background jobs of a script with SIGINT ignored, and every process below inherits that. A
-# command has to respect it, so the tests that interrupt one would wait in vain. With a handler here, new
-# processes start with the default again.
+# A shell starts the background jobs of a script with SIGINT ignored, and nohup ignores SIGHUP; every process
+# below inherits that. A command has to respect it, so the tests that interrupt one would wait in vain. With a
+# handler here, new processes start with the default again.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 RUNNING_CLOUDS = {"cloud", "guarded"}
 """The fixtures that start an embedded cloud."""

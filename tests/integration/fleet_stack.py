@@ -247,6 +247,8 @@ class FleetStack:
         folder = self._folder / f"{self.name}-{next(self._synths)}"
         app = cdk.App(outdir=str(folder / "cdk.out"), analytics_reporting=False)
         around_endpoint, stack = self._cdk_stacks(app)
+        # AWS refuses a template without resources.
+        cdk.CfnWaitConditionHandle(stack, "Always")
         endpoint = self._endpoint(around_endpoint)
         for name, fleet in fleets.items():
             self._fleet(stack, name, fleet, endpoint, folder)

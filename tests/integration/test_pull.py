@@ -222,21 +222,26 @@ def test_what_the_hub_does_not_have_is_a_no(pull: Pull, arguments: tuple[str, ..
     assert pull(*arguments).returncode == 1
 
 
+HELP = "Try 'adapters pull --help'\n"
+
+
 def test_target_that_is_no_place_in_s3_is_told() -> None:
     failed = CliRunner().invoke(app, ["pull", MODEL, "models/base"])
     assert failed.exit_code == 2
-    assert failed.stderr == "adapters: 'TARGET' should be s3://bucket/prefix, got 'models/base'\n"
+    assert failed.stderr == "adapters: 'TARGET' should be s3://bucket/prefix, got 'models/base'\n" + HELP
 
 
 @pytest.mark.parametrize("revision", ["", " "])
 def test_revision_that_is_nothing_is_told(revision: str) -> None:
     failed = CliRunner().invoke(app, ["pull", MODEL, "s3://models/base", "--revision", revision])
     assert failed.exit_code == 2
-    assert failed.stderr == f"adapters: '--revision' should be a commit, branch or tag, got {revision!r}\n"
+    assert (
+        failed.stderr == f"adapters: '--revision' should be a commit, branch or tag, got {revision!r}\n{HELP}"
+    )
 
 
 def test_help_says_how_a_model_is_written() -> None:
-    assert "ORGANIZATION/MODEL" in CliRunner().invoke(app, ["pull", "--help"]).stdout
+    assert "ORGANIZATION/NAME" in CliRunner().invoke(app, ["pull", "--help"]).stdout
 
 
 def test_library_that_is_not_installed_is_told() -> None:

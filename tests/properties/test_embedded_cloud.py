@@ -138,12 +138,15 @@ def test_configurations_are_described_as_they_were_sent(world: World, answers: A
     assert check(request, described, properties) == properties - unsent
 
 
+@pytest.mark.parametrize("other", ["BlueGreenUpdatePolicy", "RollingUpdatePolicy"])
 def test_endpoints_describe_their_configuration_and_their_last_deployment(
-    world: World, answers: Answers
+    world: World, answers: Answers, other: str
 ) -> None:
     config = config_request(f"{VARIANT}.InstanceType")
     world.call("CreateEndpointConfig", **copy.deepcopy(config))
-    request = request_of("CreateEndpoint", EndpointName="endpoint", EndpointConfigName="config")
+    request = request_of(
+        "CreateEndpoint", f"DeploymentConfig.{other}", EndpointName="endpoint", EndpointConfigName="config"
+    )
     world.call("CreateEndpoint", **copy.deepcopy(request))
     world.pass_time(1)
     described = world.call("DescribeEndpoint", EndpointName="endpoint")
