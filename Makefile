@@ -96,8 +96,8 @@ nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not su
 	NIGHTLY=1 python -m pytest tests/integration/test_verify_aws.py
 	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
 
-test-docs: setup  ## run the commands of README and docs on the embedded cloud, and say which blocks nothing runs
-	python -m pytest tests/docs -m documents
+test-docs: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## run the commands of README and docs on the embedded cloud, and say which blocks nothing runs
+	python -m pytest tests/docs tests/integration -m documents
 	python -m tests.docs
 
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide

@@ -11,7 +11,7 @@ from tests.docs.blocks import ROOT
 from tests.docs.page_run import PageRun
 from tests.integration.by_hand import prompts
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.documents]
 
 GUIDE = ROOT / "docs/guides/adapters.md"
 THIS = "tests/integration/test_adapters_guide.py"

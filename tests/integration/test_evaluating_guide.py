@@ -12,7 +12,7 @@ from local_sagemaker.server import LocalCloud
 from tests.docs.blocks import ROOT
 from tests.docs.page_run import PageRun
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.documents]
 
 GUIDE = ROOT / "docs/guides/evaluating.md"
 THIS = "tests/integration/test_evaluating_guide.py"

@@ -12,7 +12,7 @@ from local_sagemaker.server import LocalCloud
 from tests.clients.environments import Environment
 from tests.docs.blocks import COMMANDS, ROOT, Block, Fate, read
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.documents]
 
 PAGE = ROOT / "docs" / "how-to" / "notebook-and-sdk.md"
 SDK_PYTHON = Environment("sagemaker-2").python
