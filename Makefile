@@ -206,8 +206,9 @@ dist: setup  ## build the source distribution and the wheel of a release into di
 	rm -rf dist
 	python -m build --no-isolation
 
+# A tag may have any characters, so the shell reads it as a variable.
 release-tag: setup  ## check that TAG names the version, and the newest release of the changelog
-	python -m tests.release.tag $(TAG)
+	python -m tests.release.tag "$$TAG"
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) $(NEWEST) $(RELEASE) .venv-pythons node_modules cdk.out dist
+	rm -rf $(VENV) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) $(NEWEST) $(RELEASE) .venv-pythons node_modules cdk.out build dist
