@@ -14,11 +14,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import ROOT, read
+from tests.docs.blocks import ROOT, pages, read
 from tests.docs.page_run import runs
 
 pytestmark = [pytest.mark.documents, pytest.mark.timeout(1200)]
@@ -45,9 +46,9 @@ class Shell:
     def run(self, page: Path) -> None:
         """Run the blocks of a page that are this test's. Every command should succeed."""
         lines = [
+            f"trap 'jobs -p >> {self._started}' EXIT",
             f"set -e -o pipefail; . {self._state}",
             *(block.text for block in read(page).blocks if runs(TEST, block)),
-            f"jobs -p >> {self._started}",
             f"{{ printf 'cd %q\\n' \"$PWD\"; export -p; }} > {self._state}",
         ]
         path = [str(Path(sys.executable).parent), str(ROOT / "node_modules/.bin"), os.environ["PATH"]]
@@ -71,7 +72,8 @@ class Shell:
     def close(self) -> None:
         """End the embedded cloud that the pages have started."""
         for pid in self._started.read_text().split():
-            os.kill(int(pid), signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +86,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page_runs_after_the_pages_before_it(shell: Shell, page: Path) -> None:
     shell.run(page)
+
+
+def test_every_page_that_names_this_test_is_run() -> None:
+    marked = [page.path for page in pages() if any(runs(TEST, block) for block in page.blocks)]
+    assert sorted(PAGES) == marked
