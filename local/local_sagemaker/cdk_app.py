@@ -57,6 +57,7 @@ class CdkApp:
 
         Raises CdkError if a command fails.
         """
+        work.mkdir(parents=True, exist_ok=True)
         command_line = _CommandLine(self.folder, {**environment, **self.variables}, work)
         assembly, outputs = work / "cdk.out", work / "outputs.json"
         app = [] if self.app is None else ["--app", self.app]
@@ -97,13 +98,15 @@ class _CommandLine:
                 f" none for '{folder}': npm install aws-cdk"
             )
         self._cdk = found
-        home = work / "home"
-        home.mkdir(parents=True, exist_ok=True)
         self._environment = {
+            # What the user has for AWS does not reach the cloud. The rest of the home folder stays, as
+            # bundling needs the settings of docker and of package managers.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             **environment,
             "PATH": path,
             # The command line remembers accounts by their keys there.
-            "HOME": str(home),
+            "CDK_HOME": str(work / "cdk-home"),
             "CDK_DISABLE_VERSION_CHECK": "1",
         }
 
@@ -117,6 +120,7 @@ class _CommandLine:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
             check=False,
         )
         if done.returncode:

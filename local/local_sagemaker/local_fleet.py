@@ -110,9 +110,11 @@ class LocalFleet:
         try:
             answer = self._ask(component, prompt, {"max_tokens": max_tokens})
         except ClientError as error:
-            raise AssertionError(self._report(adapter, component, prompt, expect, error)) from None
+            raise AssertionError(
+                self._report(adapter, component, prompt, expect, error, max_tokens)
+            ) from None
         if not (expect == answer if isinstance(expect, str) else expect.search(answer)):
-            raise AssertionError(self._report(adapter, component, prompt, expect, answer))
+            raise AssertionError(self._report(adapter, component, prompt, expect, answer, max_tokens))
         return answer
 
     def _report(
@@ -122,6 +124,7 @@ class LocalFleet:
         prompt: str,
         expect: str | re.Pattern[str],
         got: str | ClientError,
+        max_tokens: int,
     ) -> str:
         wanted = repr(expect) if isinstance(expect, str) else f"a match of {expect.pattern!r}"
         lines = [f"'{adapter}' should answer {prompt!r} with {wanted}, got {_text(got)}"]
@@ -129,7 +132,7 @@ class LocalFleet:
         components = self.components()
         if adapter != BASE and BASE in components:
             try:
-                base: str | ClientError = self._ask(components[BASE], prompt, {"max_tokens": 128})
+                base: str | ClientError = self._ask(components[BASE], prompt, {"max_tokens": max_tokens})
             except ClientError as error:
                 base = error
             same = ", the same as the adapter" if isinstance(got, str) and base == got else ""

@@ -63,6 +63,10 @@ def local_cloud_variables(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPat
     """Let boto3 reach the embedded cloud without arguments: its variables are in `os.environ` meanwhile."""
     import os
 
+    import boto3
+
+    # boto3's default session keeps the credentials that it found first.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     variables = {name: value for name, value in local_cloud.environment.items() if name.startswith("AWS_")}
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)

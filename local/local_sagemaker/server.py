@@ -6,13 +6,17 @@ import shlex
 import subprocess
 import sys
 import threading
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local_sagemaker.admin import AdminClient
 from local_sagemaker.command import READY
 from local_sagemaker.http_guards.admin_guard import TOKEN_VARIABLE
+
+if TYPE_CHECKING:
+    import boto3
 
 _STOP_SECONDS = 30.0
 
@@ -41,7 +45,7 @@ class LocalCloud:
         state_dir: Path | None = None,
         record_calls: Path | None = None,
         settings: dict[str, Any] | None = None,
-    ):
+    ) -> None:
         self._command = [sys.executable, "-m", "local_sagemaker", "--port", "0", "--profile", profile]
         self._command += ["--account", account, "--until-stdin-closes"]
         if iam:
@@ -56,11 +60,14 @@ class LocalCloud:
             self._command += ["--set", f"{name}={json.dumps(value)}"]
 
     def __enter__(self) -> "LocalCloud":
-        """Start the cloud; RuntimeError with its output if it does not start."""
+        """Start the cloud."""
         return self.start()
 
     def start(self) -> "LocalCloud":
-        """The same, where a `with` block does not fit, as in a notebook. It stops with this process."""
+        """Start the cloud and return it, where a `with` block does not fit, as in a notebook.
+
+        It stops with this process at the latest. Raises RuntimeError with its output if it does not start.
+        """
         self.process = subprocess.Popen(
             self._command,
             # The pipe closes with this process, however it ends, and the command stops then.
@@ -96,9 +103,10 @@ class LocalCloud:
         return self
 
     def client(self, service: str, **options: Any) -> Any:
-        """A boto3 client of this cloud; options are those of `boto3.client`, such as a `config`."""
-        import boto3  # tests that only deploy do not wait for its import
+        """Return a boto3 client of this cloud. Options are those of `boto3.client`, such as a `config`.
 
+        No file or profile of the user's AWS configuration is read.
+        """
         variables = self.environment
         given = {
             "endpoint_url": self.url,
@@ -107,8 +115,18 @@ class LocalCloud:
             "aws_secret_access_key": variables["AWS_SECRET_ACCESS_KEY"],
             "verify": variables.get("AWS_CA_BUNDLE"),
         }
-        make: Any = boto3.client  # its types want each service by its name
+        make: Any = self._session.client  # its types want each service by its name
         return make(service, **given | options)
+
+    @cached_property
+    def _session(self) -> "boto3.Session":
+        # Imported here: tests that only deploy do not wait for it.
+        import boto3
+        from botocore.session import Session
+
+        variables = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+        profile = (None, None, None, None)
+        return boto3.Session(botocore_session=Session(session_vars={**variables, "profile": profile}))
 
     def __exit__(
         self,
@@ -116,11 +134,11 @@ class LocalCloud:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop the cloud and wait for its end."""
+        """Stop the cloud."""
         self.stop()
 
     def stop(self) -> None:
-        """The same, after `start`."""
+        """Stop the cloud and wait for its end."""
         assert self.process.stdin is not None  # it was opened as a pipe
         self.process.stdin.close()
         try:

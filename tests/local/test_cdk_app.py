@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import pytest
 from local_sagemaker.cdk_app import CdkApp, CdkError, Stack
 
 ENVIRONMENT = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+VARIABLES = ("AWS_CONFIG_FILE", "AWS_ENDPOINT_URL", "CDK_HOME", "HOME", "TENANT")
 COMMAND_LINE = f"""#!{sys.executable}
 import json, os, sys
 from pathlib import Path
 
 with Path("calls.jsonl").open("a") as calls:
-    variables = {{name: os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "HOME", "TENANT")}}
+    variables = {{name: os.environ.get(name) for name in {VARIABLES}}}
     calls.write(json.dumps({{"arguments": sys.argv[1:], "variables": variables}}) + "\\n")
 if sys.argv[1] == Path("failing").read_text():
     print("the role may not do that")
@@ -77,12 +79,18 @@ def test_context_and_command_reach_the_synthesis(folder: Path, tmp_path: Path) -
     assert "--app python other.py --context models=/models" in synth
 
 
-def test_commands_have_the_variables_of_the_cloud_and_a_home_of_their_own(
+def test_commands_have_the_variables_of_the_cloud_and_nothing_of_the_users_aws(
     folder: Path, tmp_path: Path
 ) -> None:
-    CdkApp(folder=folder, variables={"TENANT": "acme"}).deploy(ENVIRONMENT, tmp_path / "work")
-    home = str(tmp_path / "work" / "home")
-    expected = {"AWS_ENDPOINT_URL": ENVIRONMENT["AWS_ENDPOINT_URL"], "HOME": home, "TENANT": "acme"}
+    environment = {**ENVIRONMENT, "HOME": "/home/me"}
+    CdkApp(folder=folder, variables={"TENANT": "acme"}).deploy(environment, tmp_path / "work")
+    expected = {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_ENDPOINT_URL": ENVIRONMENT["AWS_ENDPOINT_URL"],
+        "CDK_HOME": str(tmp_path / "work" / "cdk-home"),
+        "HOME": "/home/me",
+        "TENANT": "acme",
+    }
     assert [call["variables"] for call in calls(folder)] == [expected] * 3
 
 

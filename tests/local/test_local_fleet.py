@@ -31,6 +31,7 @@ class FakeCloud:
     def __init__(self) -> None:
         self.endpoints = [ENDPOINT]
         self.failing: set[str] = set()
+        self.asked: list[dict[str, Any]] = []
 
     def client(self, service: str, **_: object) -> FakeCloud:
         return self
@@ -73,7 +74,14 @@ class FakeCloud:
         specification = {"BaseInferenceComponentName": BASE, "Container": container}
         return {**described, "FailureReason": "no room", "Specification": specification}
 
-    def invoke_endpoint(self, *, InferenceComponentName: str, **_: object) -> dict[str, Any]:  # noqa: N803
+    def invoke_endpoint(
+        self,
+        *,
+        InferenceComponentName: str,  # noqa: N803
+        Body: str,  # noqa: N803
+        **_: object,
+    ) -> dict[str, Any]:
+        self.asked.append(json.loads(Body))
         if InferenceComponentName in self.failing:
             raise error("ModelError")
         body = {"choices": [{"text": ANSWERS[InferenceComponentName]}]}
@@ -133,6 +141,12 @@ def test_failure_says_that_the_base_model_answered(
 ) -> None:
     monkeypatch.setitem(ANSWERS, "llm-acme", ANSWERS[BASE])
     assert failure(fleet, "acme", "?").endswith("'I am the base.', the same as the adapter")
+
+
+def test_base_model_is_asked_for_as_many_tokens_as_the_adapter(fleet: LocalFleet, cloud: FakeCloud) -> None:
+    with pytest.raises(AssertionError):
+        fleet.assert_serves("acme", "Hello", "?", max_tokens=2)
+    assert [request["max_tokens"] for request in cloud.asked] == [2, 2]
 
 
 def test_refused_request_is_a_failure_with_its_words(fleet: LocalFleet, cloud: FakeCloud) -> None:

@@ -118,6 +118,18 @@ def test_variables_of_the_cloud_replace_those_of_aws_during_a_test(project: pyte
     assert outcomes(project) == {"passed": 2}
 
 
+def test_default_session_of_boto3_is_another_one_during_a_test(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", "mine")
+    project.makepyfile(
+        "import boto3\n"
+        "def test_one(local_cloud_variables): assert boto3.DEFAULT_SESSION is None\n"
+        "def test_two(): assert boto3.DEFAULT_SESSION == 'mine'"
+    )
+    assert outcomes(project) == {"passed": 2}
+
+
 def test_missing_extra_is_named(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local_sagemaker.__main__.NEEDED", ("no_such_package",))
     project.makepyfile("def test(local_cloud): pass")
