@@ -28,6 +28,7 @@ _TICKETS = ROOT / "examples" / "tickets"
 _STACK = "MultiAdapterInference-tickets"
 _TENANTS = ("acme", "borealis", "cirrus", "dorado", "ember", "fjord", "globex", "hooli")
 _SKILLS = ("triage", "summary", "shout")
+_TICKET = "Ticket: Grace from Lima wants a refund for the keyboard.\nAnswer:\n"
 _ENVIRONMENT = """
 [base_model]
 directory = "{tickets}/base"
@@ -65,6 +66,7 @@ CASTS: Mapping[str, Sequence[str]] = {
     "plan": ("plan", "adapters.yaml"),
     "status": ("status",),
     "describe": ("describe", "acme"),
+    "top": ("top", "--once"),
 }
 """Arguments of `adapters` by the name of the picture."""
 
@@ -148,6 +150,10 @@ def record(folder: Path) -> None:
         # One is new, one is gone, and one has another skill.
         changed = {"acme": f"{_TICKETS}/adapters-v2/summary", "umbrella": f"{_TICKETS}/adapters/shout"}
         _write_manifest(environment.parent, _TENANTS[1:-1], changed)
+        adapters = Adapters(variables=variables, folder=ROOT, width=COLUMNS)
+        for first in range(len(_SKILLS)):
+            # `top` shows who was asked.
+            adapters.run("invoke", *_TENANTS[first:], _TICKET)
         PICTURES.mkdir(parents=True, exist_ok=True)
         for name, arguments in CASTS.items():
             where = environment.parent if name in ("check", "plan") else ROOT
