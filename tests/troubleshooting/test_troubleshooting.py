@@ -13,24 +13,9 @@ from typer.main import get_command
 
 from adapters_cli.main import app
 from tests.troubleshooting.messages import Message, messages
-from tests.troubleshooting.page import DOCS, INDEX, Entry, book, fits, places, written
+from tests.troubleshooting.page import DOCS, INDEX, Entry, book, fits, written
 
 REWRITE = "python -m tests.troubleshooting.page writes the pages"
-
-
-def entries_for(line: str) -> list[str]:
-    """Return the titles of the entries with a text that a line has, the longest first, as `find.js` does."""
-    found = {title: max(map(functools.partial(_length, line), texts)) for _, title, texts in places()}
-    return [title for title, length in Counter(found).most_common() if length > 5]
-
-
-def _length(line: str, parts: list[str]) -> int:
-    at = 0
-    for part in parts:
-        at = line.find(part, at) + len(part)
-        if at < len(part):
-            return 0
-    return sum(map(len, parts))
 
 
 # --- the messages
@@ -143,14 +128,3 @@ def _command(commands: Any, name: str) -> Any:
     command = commands.get_command(context, name)
     # A command is loaded when its line is parsed.
     return command and command.make_context(name, [], parent=context, resilient_parsing=True).command
-
-
-# --- what a user pastes
-
-
-PASTED = [(pasted["line"], pasted["title"]) for pasted in book().pasted]
-
-
-@pytest.mark.parametrize(("line", "title"), PASTED)
-def test_pasted_line_leads_to_its_entry(line: str, title: str) -> None:
-    assert title in entries_for(line)[:2]
