@@ -18,6 +18,7 @@ LOCAL_PROFILE ?= kind
 LOCAL_ENGINE ?= numpy
 UNIT := not integration and not evolutions and not upgrade and not vllm and not clients and not release and not documents
 FROM ?= HEAD^
+TAG ?=
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
