@@ -15,12 +15,18 @@ Ask = Callable[[str, str], str]
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One request and what became of it; `version` is the one whose known answer came back."""
+    """One request and what became of it; `version` is the one whose known answer came back.
+
+    prompt, answer:
+        What a finding needs to be understood.
+    """
 
     started: float
     ended: float
     version: str | None
     failure: str | None
+    prompt: str
+    answer: str | None
 
     @property
     def wrong(self) -> bool:
@@ -124,7 +130,7 @@ class Traffic:
             if self._stop.wait(max(0.0, self._started + offset + tick / self._rate - time.monotonic())):
                 return
             prompt, started = prompts[tick % len(prompts)], time.monotonic()
-            version = failure = None
+            version = failure = answer = None
             try:
                 answer = self._ask(self._targets[label], prompt)
             except Exception as error:  # whatever went wrong is the finding
@@ -134,5 +140,12 @@ class Traffic:
                     (name for name, answers in versions.items() if answers[prompt] == answer), None
                 )
             self._calls[label].append(
-                Call(started=started, ended=time.monotonic(), version=version, failure=failure)
+                Call(
+                    started=started,
+                    ended=time.monotonic(),
+                    version=version,
+                    failure=failure,
+                    prompt=prompt,
+                    answer=answer,
+                )
             )
