@@ -15,6 +15,8 @@ pytestmark = pytest.mark.integration
 
 UPDATED = "summary"
 LABELS = ("base", "triage", UPDATED, "shout")
+# Under `hostile`, an updated adapter would answer from its predecessor's cache; the constructs switch it off.
+PREFIX_CACHING_OFF = {"OPTION_ENABLE_PREFIX_CACHING": "--no-enable-prefix-caching"}
 
 
 def update_under_load(cloud: LocalCloud, profile: str) -> dict[str, Record]:
@@ -23,7 +25,7 @@ def update_under_load(cloud: LocalCloud, profile: str) -> dict[str, Record]:
         version: {prompt["prompt"]: prompt["answers"][version] for prompt in prompts()}
         for version in (*LABELS, "summary-v2")
     }
-    with ByHand(cloud) as made, changed_settings(cloud, profile=profile):
+    with ByHand(cloud, **PREFIX_CACHING_OFF) as made, changed_settings(cloud, profile=profile):
         targets = {label: made.base if label == "base" else made.adapter(label) for label in LABELS}
         traffic = Traffic(
             made.ask,
