@@ -1,6 +1,7 @@
 """The page of the environment files, from the dataclasses that read them."""
 
 import dataclasses
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -70,23 +71,17 @@ def _table_of(hint: Any) -> tuple[type | None, type | None]:
 
 def _section(path: str, table_class: type) -> Iterator[str]:
     yield f"## `{path}`"
-    about = (table_class.__doc__ or "").strip()
+    about = inspect.getdoc(table_class) or ""
     # The docstring begins with the name of the table, which the heading has.
     about = about.removeprefix(f"`{path.replace(_NAME, '<name>')}`: ")
     about = about[:1].upper() + about[1:]
-    yield to_markdown(_dedented(about), links=lambda _: None, root="../")
+    yield to_markdown(about, links=lambda _: None, root="../")
     hints = get_type_hints(table_class)
     rows = [
         (f"`{each.name}`", _type(hints[each.name], path, each.name), _default(each))
         for each in dataclasses.fields(table_class)
     ]
     yield table(("key", "value", "default"), rows)
-
-
-def _dedented(docstring: str) -> str:
-    first, _, rest = docstring.partition("\n")
-    lines = [line.removeprefix("    ") for line in rest.splitlines()]
-    return "\n".join([first, *lines])
 
 
 def _type(hint: Any, path: str, name: str) -> str:

@@ -94,7 +94,12 @@ def optional_arguments() -> list[tuple[str, str, str]]:
         for name, doc in documented.items():
             member = getattr(cls, name)
             module = str(getattr(member, "__module__", ""))
-            if inspect.isroutine(member) and module.startswith("multi_adapter_inference"):
+            # Since Python 3.13, a cached property counts as a routine.
+            if (
+                inspect.isroutine(member)
+                and callable(member)
+                and module.startswith("multi_adapter_inference")
+            ):
                 found += [
                     (f"{cls.__name__}.{name}", doc or "", parameter.name)
                     for parameter in inspect.signature(member).parameters.values()

@@ -64,7 +64,9 @@ def public_callables() -> list[tuple[type, str]]:
         for cls in public_classes()
         for name in dir(cls)
         if (name == "__init__" or not name.startswith("_"))
+        # Since Python 3.13, a cached property counts as a routine.
         and inspect.isroutine(member := getattr(cls, name))
+        and callable(member)
         # Those who inherit from it are the library's own.
         and not getattr(member, "__isabstractmethod__", False)
         and str(getattr(member, "__module__", "")).startswith("multi_adapter_inference")
