@@ -123,7 +123,7 @@ def all_beside_the_base(desk: Desk) -> EvaluationResult:
     """All four over the references of one: later runs over other references ask nobody again."""
     done = desk.evaluate(*LABELS, column="summary")
     assert done.returncode == 0, done.stderr
-    assert f"{5 * ITEMS} answers in" in done.stderr
+    assert f"{5 * ITEMS:,} answers in" in done.stderr
     return desk.result()
 
 
