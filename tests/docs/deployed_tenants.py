@@ -37,7 +37,8 @@ class DeployedTenants:
         stored = f"s3://{BUCKET}/fleets/tenants.yaml"
         shell.run("cdk bootstrap")
         shell.run(f"adapters publish now {publish} {stored}")
-        app = f"{shlex.quote(sys.executable)} {ROOT / 'tests/docs/tenants/app.py'}"
+        # The reference stacks are not in the package.
+        app = f"env PYTHONPATH={ROOT} {shlex.quote(sys.executable)} {ROOT / 'tests/docs/tenants/app.py'}"
         shell.run(f"cdk deploy --app {shlex.quote(app)} --output cdk.out --require-approval never")
         _create_stray(cloud)
         shell.run(f"adapters publish newer {publish} {stored}")
