@@ -62,6 +62,11 @@ _ARNS = {
     "function": f"arn:aws:lambda:{_HERE}:function:*",
     "log-group": f"arn:aws:logs:{_HERE}:log-group:*",
     "foundation-model": "arn:aws:bedrock:REGION::foundation-model/*",
+    "key": f"arn:aws:kms:{_HERE}:key/KEY",
+    "parameter": f"arn:aws:ssm:{_HERE}:parameter/cdk-bootstrap/*",
+    "repository": "arn:aws:ecr:REGION:REGISTRY:repository/*",
+    "Secret": f"arn:aws:secretsmanager:{_HERE}:secret:SECRET",
+    "topic": f"arn:aws:sns:{_HERE}:TOPIC",
 }
 """The resources of a policy, by type."""
 _ORDERS_ONLY = {
@@ -126,6 +131,11 @@ def policy(of: Iterable[str]) -> str:
         }
         for (type_, orders), actions in sorted(types.items())
     ]
+    return as_json(statements)
+
+
+def as_json(statements: Sequence[Mapping[str, Any]]) -> str:
+    """Return a policy of statements, as it is written in the guide."""
     written = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
     return re.sub(r"\[\s+([^][{}]*?)\s+\]", _on_one_line, written)
 
