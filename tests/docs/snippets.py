@@ -31,8 +31,6 @@ _FILES = {
     "  - {name: acme, artifact: ./examples/tickets/adapters/summary, tags: {tenant: acme}}\n",
     "prices.toml": 'date = 2026-11-01\ncurrency = "EUR"\n[hourly]\n"ml.g5.12xlarge" = 10.0\n',
 }
-_FOLDERS = {"examples": "examples", "environments": "environments", "models": "examples/tickets"}
-"""Folders of a block's folder, as folders of the repository. Start makes `models`, which is like this one."""
 _FURTHER: Mapping[str, object] = {"Schedule": Schedule}
 
 
@@ -143,9 +141,9 @@ def run(block: Block, folder: Path, names: dict[str, Any]) -> None:
     """
     for name, text in _FILES.items():
         (folder / name).write_text(text)
-    for name, real in _FOLDERS.items():
+    for name in ("examples", "environments"):
         if not (folder / name).exists():
-            (folder / name).symlink_to(ROOT / real)
+            (folder / name).symlink_to(ROOT / name)
     surroundings = Surroundings(folder)
     tree = ast.parse(block.text)
     visible = names.copy()
