@@ -36,6 +36,7 @@ def page() -> str:
             " app deploys one file: `cdk deploy -c environment=<name>`. Relative paths are relative to the"
             " file. A key without a default may be left out. A wrong key or value is an error at synth,"
             " with the file, the key and what it got."
+            " [Preflight](../guides/preflight.md#a-file-for-your-own-app) has a whole file."
         ),
     ]
     for path, table_class in tables():
