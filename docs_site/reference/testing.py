@@ -37,9 +37,9 @@ def page() -> str:
         ),
         "## Fixtures",
         wrapped(
-            "pytest loads the plugin in every project that has the wheel. `local_cloud_variables` lives for one"
-            " test, and the others for a session. Override `local_cloud_options` and `local_fleet_app` in your"
-            " `conftest.py`."
+            "pytest loads the plugin in every project that has the wheel. `local_cloud_variables` lives for"
+            " one test, and the others for a session. Override `local_cloud_options` and `local_fleet_app`"
+            " in your `conftest.py`."
         ),
         table(("fixture", "type", "what it is"), _fixtures()),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -113,13 +114,10 @@ def test_command_that_fails_is_named_with_its_output(folder: Path, tmp_path: Pat
 
 
 def test_cause_in_a_traceback_comes_first(folder: Path, tmp_path: Path) -> None:
+    cause = "my.module.LocatedError: 'Inference': no:\n  - acme: truncated\n"
     (folder / "failing").write_text("synth")
-    (folder / "output").write_text(
-        "Traceback:\n  a line\nmy.module.LocatedError: 'Inference': no\nexited with 1"
-    )
-    with pytest.raises(
-        CdkError, match=r"exited with 1: my\.module\.LocatedError: 'Inference': no\nTraceback"
-    ):
+    (folder / "output").write_text(f"Traceback:\n  a line\n{cause}exited with 1")
+    with pytest.raises(CdkError, match=rf"exited with 1:\n{re.escape(cause)}\nTraceback:"):
         CdkApp(folder=folder).deploy(ENVIRONMENT, tmp_path / "work")
 
 
