@@ -24,8 +24,23 @@ from tests.docs.blocks import ROOT
 
 OTHERS = frozenset(
     {".", "admin", "aiperf", "cat", "cd", "cp", "curl", "done", "echo", "export", "false", "fi", "for", "git"}
-    | {"grep", "head", "jq", "kill", "ls", "mkdir", "mv", "node", "npm", "pip", "pytest", "rm", "sed", "sleep"}
-    | {"aws", "mypy", "source", "tail", "test", "true", "until", "uv", "wait"}
+    | {
+        "grep",
+        "head",
+        "jq",
+        "kill",
+        "ls",
+        "mkdir",
+        "mv",
+        "node",
+        "npm",
+        "pip",
+        "pytest",
+        "rm",
+        "sed",
+        "sleep",
+    }
+    | {"aws", "kill", "mypy", "source", "tail", "test", "true", "until", "uv", "wait"}
 )
 """Programs that are not ours, and what a page defines itself. Only the files that they name are checked."""
 
