@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from docs_site.example_archives import archive_of, write_archive
 from docs_site.outward_links import SiteFolder
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +42,10 @@ def build_site(folder: Path) -> Path:
 
 
 def write_sources(documents: Path, output: Path) -> None:
-    """Write the sources of the site: the documents, and a page for each other file that they link to."""
+    """Write the sources of the site: the documents, and a page for each other file that they link to.
+
+    A numbered example that they link to becomes a zip to download.
+    """
     site = SiteFolder(repository=ROOT, documents=documents)
     wanted: set[Path] = set()
     for file in sorted(path for path in documents.rglob("*") if path.is_file()):
@@ -55,6 +59,10 @@ def write_sources(documents: Path, output: Path) -> None:
     done: set[Path] = set()
     while missing := sorted(wanted - done):
         file = missing[0]
+        if archive_of(file, ROOT):
+            write_archive(file, _place(site, file, output))
+            done.add(file)
+            continue
         text, links = site.source_page(file)
         _place(site, file, output).write_text(text, "utf-8")
         done.add(file)

@@ -1,6 +1,7 @@
 """Links from the documents to files of the repository that are not documents.
 
 On a code host they lead to the file. The site has a page with the text of each such file in its place.
+The folder of a numbered example is a zip to download.
 """
 
 import posixpath
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from docs_site.example_archives import archive_of
 from docs_site.markdown import block
 
 FOLDER = "source"
@@ -57,6 +59,8 @@ class SiteFolder:
         """Return where a file of the repository is on the site."""
         if file.is_relative_to(self.documents):
             return PurePosixPath(file.relative_to(self.documents).as_posix())
+        if archive := archive_of(file, self.repository):
+            return archive
         # The generator leaves out what begins with a dot, such as .github.
         path = PurePosixPath(FOLDER, *(part.lstrip(".") for part in file.relative_to(self.repository).parts))
         return path if path.suffix == ".md" else path.with_name(f"{path.name}.md")

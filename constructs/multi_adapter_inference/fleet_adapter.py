@@ -20,6 +20,9 @@ class SmokeTest:
 
     The request reaches one copy of the base model, whichever SageMaker picks. Give either `prompt` or `body`.
 
+    A version that fails gives way to the last good one. A first version has none before it: it counts as
+    failed, and its component stays reachable for callers who name it.
+
     prompt:
         What to ask, at temperature 0.
     max_tokens:

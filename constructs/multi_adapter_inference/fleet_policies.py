@@ -25,7 +25,7 @@ class FailurePolicy:
     that it changed get their previous version again.
 
     limit:
-        Default: 5 % of the changed adapters, rounded down.
+        Default: 5 % of the changed adapters, rounded down. Below 20 changed adapters that is none.
 
     Example::
 

@@ -168,7 +168,7 @@ def _class_parts(name: str, found: griffe.Class) -> Iterator[str]:
     yield _markdown(first)
     initializer = found.all_members.get("__init__")
     if isinstance(initializer, griffe.Function) and not _is_enum(found) and not _is_interface(found):
-        yield _signature(name, initializer)
+        yield signature(name, initializer)
     if rest:
         yield _markdown(rest)
     if _is_enum(found):
@@ -202,13 +202,14 @@ def _members(owner: str, found: griffe.Class) -> Iterator[str]:
     for each in functions:
         if not each.name.startswith(_METRIC):
             yield f"### {owner}.{each.name}"
-            yield _signature(each.name, each)
+            yield signature(each.name, each)
             yield _markdown(_docstring(each))
     if metrics:
         yield wrapped(f"**Metrics**: {', '.join(metrics)}; [all of them](../metrics.md).")
 
 
-def _signature(name: str, function: griffe.Function) -> str:
+def signature(name: str, function: griffe.Function) -> str:
+    """Return the signature of a function, or of a class by its initializer, as a block."""
     parameters = [each for each in function.parameters if each.name not in ("self", "cls")]
     shown: list[str] = []
     for position, each in enumerate(parameters):

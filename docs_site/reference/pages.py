@@ -3,7 +3,16 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from docs_site.reference import commands, constructs, environment, events, exit_codes, manifest, metrics
+from docs_site.reference import (
+    commands,
+    constructs,
+    environment,
+    events,
+    exit_codes,
+    manifest,
+    metrics,
+    testing,
+)
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 MARK = "<!-- `make reference` writes this page. -->\n"
@@ -20,6 +29,7 @@ def pages() -> Mapping[str, str]:
         metrics.FILE: metrics.page(),
         events.FILE: events.page(),
         exit_codes.FILE: exit_codes.page(),
+        testing.FILE: testing.page(),
     }
     return {path: f"{text}\n{MARK}" for path, text in found.items()}
 

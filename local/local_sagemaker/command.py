@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a setting, see local_sagemaker/settings.py",
+        help="a setting, which docs/guides/embedded-cloud.md lists; its value is JSON or a text",
     )
     return parser
 

@@ -41,7 +41,16 @@ class LocalFleet:
 
     @property
     def outputs(self) -> dict[str, str]:
-        """The outputs of all stacks."""
+        """The outputs of all stacks; LookupError if two stacks have one of the same name."""
+        owners: dict[str, str] = {}
+        for stack in self.stacks:
+            for name in stack.outputs:
+                if name in owners:
+                    raise LookupError(
+                        f"an output '{name}' should be of one stack, got {owners[name]} and {stack.name};"
+                        " 'stacks' has the outputs of each"
+                    )
+                owners[name] = stack.name
         return {name: value for stack in self.stacks for name, value in stack.outputs.items()}
 
     @property

@@ -12,15 +12,15 @@ Fixtures:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from local_sagemaker.cdk_app import CdkApp
     from local_sagemaker.local_fleet import LocalFleet
-    from local_sagemaker.server import LocalCloud
+    from local_sagemaker.server import LocalCloud, LocalCloudOptions
 
 _PROFILE = "local_cloud_profile"
 _PROFILES = ("kind", "hostile")
@@ -42,19 +42,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def local_cloud_options() -> Mapping[str, Any]:
+def local_cloud_options() -> LocalCloudOptions:
     """Arguments of `LocalCloud` for `local_cloud`, such as `{"account": "111122223333"}`. Override it."""
     return {}
 
 
 @pytest.fixture(scope="session")
-def local_cloud(pytestconfig: pytest.Config, local_cloud_options: Mapping[str, Any]) -> Iterator[LocalCloud]:
+def local_cloud(pytestconfig: pytest.Config, local_cloud_options: LocalCloudOptions) -> Iterator[LocalCloud]:
     """A running embedded cloud, on a free port; each process of pytest-xdist has its own."""
     _require_extra()
     from local_sagemaker.server import LocalCloud
 
     profile = pytestconfig.getoption(_PROFILE) or pytestconfig.getini(_PROFILE)
-    with LocalCloud(**{"profile": profile, **local_cloud_options}) as cloud:
+    options: LocalCloudOptions = {"profile": profile, **local_cloud_options}
+    with LocalCloud(**options) as cloud:
         yield cloud
 
 
@@ -86,20 +87,40 @@ def local_fleet_app(pytestconfig: pytest.Config) -> CdkApp:
 
 @pytest.fixture(scope="session")
 def local_fleet(
-    local_cloud: LocalCloud, local_fleet_app: CdkApp, tmp_path_factory: pytest.TempPathFactory
+    pytestconfig: pytest.Config,
+    local_cloud: LocalCloud,
+    local_fleet_app: CdkApp,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> LocalFleet:
-    """The app of `local_fleet_app`, deployed by the CDK command line once in a session."""
+    """The app of `local_fleet_app`, deployed by the CDK command line once in a session.
+
+    Each command of the deployment is a line on the terminal, as a deployment takes a minute.
+    """
     from local_sagemaker.cdk_app import CdkError
     from local_sagemaker.local_fleet import LocalFleet
 
     failure = ""
     try:
-        stacks = local_fleet_app.deploy(local_cloud.environment, tmp_path_factory.mktemp("local_fleet"))
+        work = tmp_path_factory.mktemp("local_fleet")
+        stacks = local_fleet_app.deploy(local_cloud.environment, work, report=_reporter(pytestconfig))
         return LocalFleet(local_cloud, local_fleet_app, stacks)
     except CdkError as error:
         failure = str(error)
     # Outside of the handler, so that pytest shows the output of the command once.
     pytest.fail(failure, pytrace=False)
+
+
+def _reporter(config: pytest.Config) -> Callable[[str], None] | None:
+    """Return what writes a line to the terminal; None in a process of pytest-xdist, which has none."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None:
+        return None
+
+    def report(line: str) -> None:
+        terminal.ensure_newline()
+        terminal.write_line(f"local_fleet: {line}")
+
+    return report
 
 
 def _require_extra() -> None:

@@ -9,11 +9,12 @@ import threading
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from local_sagemaker.admin import AdminClient
 from local_sagemaker.command import READY
 from local_sagemaker.http_guards.admin_guard import TOKEN_VARIABLE
+from local_sagemaker.settings import Profile
 
 if TYPE_CHECKING:
     import boto3
@@ -21,12 +22,42 @@ if TYPE_CHECKING:
 _STOP_SECONDS = 30.0
 
 
-class LocalCloud:
-    """Starts `local-sagemaker` on a free port, waits until it is ready, and stops it.
+class LocalCloudOptions(TypedDict, total=False):
+    """Arguments of `LocalCloud`, as the fixture `local_cloud_options` returns them."""
 
-    url is the address of every API. environment is this process's environment with the variables that boto3
-    and the CDK CLI need. admin changes settings, counts calls and injects faults; token authorizes it.
-    process is the command. record_calls is the file of `--record-calls`.
+    profile: Profile
+    port: int
+    iam: bool
+    parallel_provisioning: bool
+    account: str
+    state_dir: Path | None
+    record_calls: Path | None
+    settings: dict[str, Any] | None
+
+
+class LocalCloud:
+    """Starts `local-sagemaker`, waits until it is ready, and stops it.
+
+    `url` is the address of every API. `environment` is this process's environment with the variables that
+    boto3 and the CDK command line need. `admin` changes settings, counts calls and injects faults; `token`
+    authorizes it. `process` is the command.
+
+    profile:
+        `kind`: everything goes well. `hostile`: everything goes wrong that may.
+    port:
+        The port on 127.0.0.1. Default: a free one.
+    iam:
+        Whether policies are enforced, over TLS with a CA of its own. Default: every key may do everything.
+    parallel_provisioning:
+        Whether CloudFormation creates independent resources together.
+    account:
+        The id of the account.
+    state_dir:
+        A folder that keeps archives and logs. Default: a temporary one.
+    record_calls:
+        A file that gets the permissions that the callers use, as lines of JSON.
+    settings:
+        Further settings by name, which docs/guides/embedded-cloud.md lists.
     """
 
     url: str
@@ -38,7 +69,8 @@ class LocalCloud:
     def __init__(
         self,
         *,
-        profile: str = "kind",
+        profile: Profile = "kind",
+        port: int = 0,
         iam: bool = False,
         parallel_provisioning: bool = False,
         account: str = "000000000000",
@@ -46,8 +78,9 @@ class LocalCloud:
         record_calls: Path | None = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
-        self._command = [sys.executable, "-m", "local_sagemaker", "--port", "0", "--profile", profile]
-        self._command += ["--account", account, "--until-stdin-closes"]
+        self._command = [sys.executable, "-m", "local_sagemaker", "--port", str(port)]
+        self._command += ["--profile", profile, "--account", account, "--until-stdin-closes"]
+        self._running = False
         if iam:
             self._command.append("--iam")
         if parallel_provisioning:
@@ -66,8 +99,11 @@ class LocalCloud:
     def start(self) -> "LocalCloud":
         """Start the cloud and return it, where a `with` block does not fit, as in a notebook.
 
-        It stops with this process at the latest. Raises RuntimeError with its output if it does not start.
+        It stops with this process at the latest. Raises RuntimeError if it runs already, and with its output
+        if it does not start.
         """
+        if self._running:
+            raise RuntimeError(f"the embedded cloud should be started once, got a second start at {self.url}")
         self.process = subprocess.Popen(
             self._command,
             # The pipe closes with this process, however it ends, and the command stops then.
@@ -100,6 +136,7 @@ class LocalCloud:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(replaced)}
         self.environment = kept | exports
         self.admin = AdminClient(self.url, self.token, exports.get("AWS_CA_BUNDLE"))
+        self._running = True
         return self
 
     def client(self, service: str, **options: Any) -> Any:
@@ -138,7 +175,10 @@ class LocalCloud:
         self.stop()
 
     def stop(self) -> None:
-        """Stop the cloud and wait for its end."""
+        """Stop the cloud and wait for its end. A cloud that does not run stays as it is."""
+        if not self._running:
+            return
+        self._running = False
         assert self.process.stdin is not None  # it was opened as a pipe
         self.process.stdin.close()
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters_cli.command_group import CommandGroup
-from docs_site.reference import commands, constructs, environment, events, exit_codes, manifest
+from docs_site.reference import commands, constructs, environment, events, exit_codes, manifest, testing
 from docs_site.reference.docstrings import to_markdown
 from docs_site.reference.pages import MARK, pages, stale
 
@@ -80,6 +80,19 @@ def test_every_kind_of_event_is_explained() -> None:
 def test_every_exit_code_is_explained(wanted: Mapping[str, str]) -> None:
     for code in (0, 1, 2, 3, 4, 5, 130, 141):
         assert f"| `{code}` |" in wanted[exit_codes.FILE]
+
+
+def test_every_fixture_of_the_plugin_is_on_the_page(wanted: Mapping[str, str]) -> None:
+    names = testing.fixture_names()
+
+    assert "local_fleet" in names
+    assert [name for name in names if f"| `{name}` |" not in wanted[testing.FILE]] == []
+
+
+def test_every_argument_of_a_class_for_tests_is_described(wanted: Mapping[str, str]) -> None:
+    for name, argument in (("CdkApp", "timeout"), ("LocalCloud", "port"), ("LocalFleet", "stacks")):
+        section = wanted[testing.FILE].partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        assert f"**`{argument}`**" in section
 
 
 def test_page_that_nothing_writes_any_more_is_stale(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from docs_site.build import ROOT, build_site
 from tests.cli.reports.chromium import Browser, chromium, find_chromium
+from tests.examples.consumer import NUMBERED
 from tests.nightly import NIGHTLY
 from tests.troubleshooting.page import book
 
@@ -116,6 +117,18 @@ def test_no_link_and_no_anchor_is_dead(texts: dict[Path, str]) -> None:
 
     assert dead == []
     assert len(ids) > 60
+
+
+def test_every_example_is_downloaded_from_its_own_page_and_from_the_list(
+    site: Path, texts: dict[Path, str]
+) -> None:
+    archives = {path.stem: path for path in (site / "downloads").glob("*.zip")}
+
+    assert sorted(archives) == sorted(path.name for path in NUMBERED)
+    for name, archive in archives.items():
+        for page in (site / "source" / "examples" / name / "index.html", site / "how-to" / "examples.html"):
+            linked = {(page.parent / address).resolve() for address in _LINK.findall(texts[page])}
+            assert archive.resolve() in linked, page
 
 
 def test_no_page_loads_anything_from_another_host(texts: dict[Path, str]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from local_sagemaker.server import LocalCloud
+from local_sagemaker.settings import Profile
 from tests.evolutions.evolutions import EVOLUTIONS
 from tests.evolutions.record import DONE, write
 from tests.evolutions.story import Outcome, Story
@@ -33,12 +34,13 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
 
 
 @pytest.fixture(scope="session", params=PROFILES)
-def profile(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def profile(request: pytest.FixtureRequest) -> Profile:
+    chosen: Profile = request.param
+    return chosen
 
 
 @pytest.fixture(scope="session")
-def deployed(profile: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def deployed(profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     with LocalCloud(profile=profile) as cloud:
         cloud.admin.scale_waits(0.1)
         yield Story(cloud, tmp_path_factory.mktemp(profile))

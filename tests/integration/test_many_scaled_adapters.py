@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.artifacts.packing import pack
 from local_sagemaker.server import LocalCloud
+from local_sagemaker.settings import Profile
 from multi_adapter_inference import LoraServing, ScalingTarget
 from tests.integration.by_hand import client
 from tests.integration.distinct_adapters import PROMPT, TOKENS, distinct_adapters
@@ -253,7 +254,7 @@ def directories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Pat
 
 @pytest.mark.parametrize("profile", ["kind", "hostile"])
 def test_hundred_adapters_answer_as_themselves_while_copies_follow_the_load(
-    profile: str, directories: dict[str, tuple[Path, str]], tmp_path: Path
+    profile: Profile, directories: dict[str, tuple[Path, str]], tmp_path: Path
 ) -> None:
     with LocalCloud(profile=profile, settings=QUICK) as cloud:
         cloud.admin.scale_waits(0.1)

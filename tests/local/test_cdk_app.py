@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,18 @@ from local_sagemaker.cdk_app import CdkApp, CdkError, Stack
 ENVIRONMENT = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
 VARIABLES = ("AWS_CONFIG_FILE", "AWS_ENDPOINT_URL", "CDK_HOME", "HOME", "TENANT")
 COMMAND_LINE = f"""#!{sys.executable}
-import json, os, sys
+import json, os, sys, time
 from pathlib import Path
 
 with Path("calls.jsonl").open("a") as calls:
     variables = {{name: os.environ.get(name) for name in {VARIABLES}}}
     calls.write(json.dumps({{"arguments": sys.argv[1:], "variables": variables}}) + "\\n")
 if sys.argv[1] == Path("failing").read_text():
-    print("the role may not do that")
+    print(Path("output").read_text())
     sys.exit(1)
+if sys.argv[1] == Path("hanging").read_text():
+    print("waiting", flush=True)
+    time.sleep(600)
 if sys.argv[1] == "synth":
     Path(sys.argv[sys.argv.index("--output") + 1]).parent.mkdir(parents=True, exist_ok=True)
     Path("assembly").rename(sys.argv[sys.argv.index("--output") + 1])
@@ -42,6 +46,8 @@ def folder(tmp_path: Path) -> Path:
     command.write_text(COMMAND_LINE)
     command.chmod(0o755)
     (app / "failing").write_text("nothing")
+    (app / "hanging").write_text("nothing")
+    (app / "output").write_text("the role may not do that")
     stage = {"type": "cdk:cloud-assembly", "properties": {"directoryName": "stage"}}
     stack = {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region"}
     elsewhere = {
@@ -105,6 +111,26 @@ def test_command_that_fails_is_named_with_its_output(folder: Path, tmp_path: Pat
     (folder / "failing").write_text("bootstrap")
     with pytest.raises(CdkError, match=r"'cdk bootstrap .*' exited with 1:\nthe role may not do that"):
         CdkApp(folder=folder).deploy(ENVIRONMENT, tmp_path / "work")
+
+
+def test_cause_in_a_traceback_comes_first(folder: Path, tmp_path: Path) -> None:
+    cause = "my.module.LocatedError: 'Inference': no:\n  - acme: truncated\n"
+    (folder / "failing").write_text("synth")
+    (folder / "output").write_text(f"Traceback:\n  a line\n{cause}exited with 1")
+    with pytest.raises(CdkError, match=rf"exited with 1:\n{re.escape(cause)}\nTraceback:"):
+        CdkApp(folder=folder).deploy(ENVIRONMENT, tmp_path / "work")
+
+
+def test_command_that_does_not_end_is_stopped(folder: Path, tmp_path: Path) -> None:
+    (folder / "hanging").write_text("bootstrap")
+    with pytest.raises(CdkError, match=r"'cdk bootstrap .*' should end within 2 s, got no end:"):
+        CdkApp(folder=folder, timeout=2).deploy(ENVIRONMENT, tmp_path / "work")
+
+
+def test_each_command_is_reported_before_it_runs(folder: Path, tmp_path: Path) -> None:
+    reported: list[str] = []
+    CdkApp(folder=folder).deploy(ENVIRONMENT, tmp_path / "work", report=reported.append)
+    assert reported == ["cdk synth", "cdk bootstrap", "cdk deploy"]
 
 
 def test_missing_command_line_is_named_with_how_to_install_it(tmp_path: Path) -> None:

@@ -165,6 +165,12 @@ def test_stack_that_was_not_deployed_is_left_out(cloud: FakeCloud) -> None:
     assert LocalFleet(running, CdkApp(folder=Path()), [*STACKS, other]).stacks == STACKS
 
 
+def test_output_of_two_stacks_is_refused(fleet: LocalFleet) -> None:
+    fleet.stacks = [*STACKS, Stack(name="Other", region="us-east-1", outputs={"Name": "other"})]
+    with pytest.raises(LookupError, match="output 'Name' should be of one stack, got Inference and Other"):
+        _ = fleet.outputs
+
+
 def test_several_endpoints_are_refused(fleet: LocalFleet, cloud: FakeCloud) -> None:
     cloud.endpoints = ["one", "two"]
     with pytest.raises(LookupError, match="should have one endpoint, got 2 in Inference"):

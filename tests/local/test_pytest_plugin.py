@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import local_sagemaker.__main__
 import local_sagemaker.cdk_app
 import local_sagemaker.local_fleet
 import local_sagemaker.server  # noqa: F401
+from local_sagemaker.cdk_app import Stack
 
 pytest_plugins = ["pytester"]
 
@@ -148,3 +150,16 @@ def test_deployment_that_fails_is_shown_without_a_traceback(
     result = project.runpytest_inprocess("-p", "local_sagemaker.pytest_plugin")
     result.stdout.fnmatch_lines("the CDK command line should be on the PATH*npm install aws-cdk")
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_commands_of_a_deployment_are_on_the_terminal(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deploy(*_: object, report: Callable[[str], None]) -> list[Stack]:
+        report("cdk synth")
+        return []
+
+    monkeypatch.setattr("local_sagemaker.cdk_app.CdkApp.deploy", deploy)
+    project.makepyfile("def test(local_fleet): pass")
+    result = project.runpytest_inprocess("-p", "local_sagemaker.pytest_plugin")
+    result.stdout.fnmatch_lines("local_fleet: cdk synth")

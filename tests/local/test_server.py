@@ -1,12 +1,14 @@
-"""Clients of a cloud: what they read of this machine's AWS configuration."""
+"""A cloud's start and stop, and its clients: what they read of this machine's AWS configuration."""
 
 from __future__ import annotations
 
+import inspect
+import socket
 from pathlib import Path
 
 import pytest
 
-from local_sagemaker.server import LocalCloud
+from local_sagemaker.server import LocalCloud, LocalCloudOptions
 
 
 @pytest.fixture
@@ -37,3 +39,25 @@ def test_client_reads_no_configuration_file(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     client = cloud.client("s3")
     assert "total_max_attempts" not in client.meta.config.retries
+
+
+def test_options_are_the_arguments() -> None:
+    arguments = set(inspect.signature(LocalCloud).parameters)
+    assert set(LocalCloudOptions.__annotations__) == arguments
+
+
+def test_cloud_that_was_not_started_can_be_stopped() -> None:
+    cloud = LocalCloud()
+    cloud.stop()
+    assert not hasattr(cloud, "process")
+
+
+def test_cloud_has_its_port_and_starts_once_at_a_time() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with LocalCloud(port=port) as cloud:
+        assert cloud.url == f"http://127.0.0.1:{port}"
+        with pytest.raises(RuntimeError, match="should be started once"):
+            cloud.start()
+    assert cloud.process.poll() is not None
