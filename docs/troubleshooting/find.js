@@ -147,6 +147,9 @@
     "' cannot be listed"
    ],
    [
+    "; no adapter answers"
+   ],
+   [
     ", and the fleet changes nothing before it is in service"
    ]
   ]
@@ -1894,6 +1897,24 @@
    [
     "local-sagemaker:",
     "should be installed for this command: pip install 'cdk-multi-adapter-inference[local]'"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#there-is-no-such-option-or-command",
+  "There is no such option or command",
+  [
+   [
+    "there is no option '",
+    "'"
+   ],
+   [
+    "there is no command '",
+    "'"
+   ],
+   [
+    "Try '",
+    "--help'"
    ]
   ]
  ],
@@ -4342,10 +4363,6 @@
    ],
    [
     "--watch never ends by itself; give it without --wait and --json"
-   ],
-   [
-    "(again in",
-    ")"
    ],
    [
     "'--containing' should be given with --tokens only"

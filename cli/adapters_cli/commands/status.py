@@ -215,9 +215,9 @@ def _screen(seen: FleetStatus, adapters: Sequence[AdapterState], *, hidden: int 
 
 
 def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
-    reason = adapter.reason or ""
+    shown = adapter.reason or ""
     if adapter.retry_at is not None:
-        reason = f"{reason} (again in {duration(adapter.retry_at - now)})"
+        shown = f"{shown} (again in {duration(adapter.retry_at - now)})"
     age = duration(now - adapter.since) if adapter.since is not None else ""
     return (
         adapter.name,
@@ -225,7 +225,7 @@ def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
         adapter.version or "-",
         age or "-",
         adapter.proof or "-",
-        one_line(reason),
+        one_line(shown),
     )
 
 

@@ -25,4 +25,5 @@ def base_outage(fleet: Fleet, active: Generation) -> str | None:
     if live is not None and live.status not in _OUTAGES:
         return None
     why = f": {live.failure_reason}" if live is not None and live.failure_reason else ""
-    return f"{base_trouble(base, live)}{why}; no adapter answers"
+    trouble = f"{base_trouble(base, live)}{why}; no adapter answers"
+    return trouble
