@@ -25,5 +25,4 @@ def base_outage(fleet: Fleet, active: Generation) -> str | None:
     if live is not None and live.status not in _OUTAGES:
         return None
     why = f": {live.failure_reason}" if live is not None and live.failure_reason else ""
-    trouble = f"{base_trouble(base, live)}{why}; no adapter answers"
-    return trouble
+    return f"{base_trouble(base, live)}{why}; no adapter answers"
