@@ -147,6 +147,9 @@
     "' cannot be listed"
    ],
    [
+    "; no adapter answers"
+   ],
+   [
     ", and the fleet changes nothing before it is in service"
    ]
   ]
@@ -1894,6 +1897,24 @@
    [
     "local-sagemaker:",
     "should be installed for this command: pip install 'cdk-multi-adapter-inference[local]'"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/commands.html#there-is-no-such-option-or-command",
+  "There is no such option or command",
+  [
+   [
+    "there is no option '",
+    "'"
+   ],
+   [
+    "there is no command '",
+    "'"
+   ],
+   [
+    "Try '",
+    "--help'"
    ]
   ]
  ],
@@ -4344,10 +4365,6 @@
     "--watch never ends by itself; give it without --wait and --json"
    ],
    [
-    "(again in",
-    ")"
-   ],
-   [
     "'--containing' should be given with --tokens only"
    ],
    [
@@ -5265,6 +5282,8 @@
       .map(([address, title, texts]) => [longest(line, texts), address, title])
       .filter(([length]) => length > 5)
       .sort((one, other) => other[0] - one[0])
+      // A text such as "… should be …, got …" is in most lines. Beside a much longer one it only misleads.
+      .filter(([length], _, all) => length * 3 > all[0][0])
       .slice(0, 5);
     list.replaceChildren(
       ...found.map(([, address, title]) => {

@@ -53,6 +53,8 @@ ORDERS = {
         "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
     },
 }
+NO_BASE = "the base component 'llm-base' is not there; no adapter answers"
+"""There is only the registry, which knows nothing of it."""
 ARTIFACT = Artifact(uri="s3://bucket/acme/v1.tar.gz", digest="a" * 64)
 
 
@@ -122,7 +124,7 @@ class Deployed:
         )
 
     def show(self, *arguments: str) -> str:
-        """Run on a terminal; return what it has written, without the styles."""
+        """Run on a terminal, to end with 1; return what it has written, without the styles."""
         terminal, child = pty.openpty()
         command = [sys.executable, "-m", "adapters_cli", *arguments, "--stack", self.stack]
         environment = self.cloud.environment | {"COLUMNS": "100", "TERM": "dumb"}
@@ -135,7 +137,7 @@ class Deployed:
         except OSError:  # how Linux says that the other side is closed
             pass
         os.close(terminal)
-        assert process.wait() == 0
+        assert process.wait() == 1
         return written.decode()
 
     def inputs(self) -> list[dict[str, Any]]:
@@ -162,9 +164,9 @@ def test_fleet_is_found_beside_another_table_of_its_stack(deployed: Deployed) ->
     deployed.converge(acme())
     result = deployed.run("status")
     assert (result.returncode, result.stdout, result.stderr) == (
-        0,
+        1,
         "acme\tin service\taaaaaaaaaaaa\t5m\t-\t\n",
-        "",
+        f"adapters: {NO_BASE}\n",
     )
 
 
@@ -175,7 +177,7 @@ def test_terminal_has_headings_and_totals(deployed: Deployed) -> None:
     assert lines[0] == ["Llm/Tenants", "on", "llm"]
     assert lines[1] == ["ADAPTER", "STATE", "VERSION", "AGE", "PROOF", "REASON"]
     assert lines[2] == ["acme", "in", "service", "aaaaaaaaaaaa", "5m", "-"]
-    assert "1 adapter: 1 in service, 0 pending, 0 failed" in " ".join(shown.split())
+    assert f"1 adapter: 1 in service, 0 pending, 0 failed {NO_BASE}" in " ".join(shown.split())
 
 
 def test_history_is_read_from_the_table(deployed: Deployed) -> None:

@@ -36,6 +36,8 @@
       .map(([address, title, texts]) => [longest(line, texts), address, title])
       .filter(([length]) => length > 5)
       .sort((one, other) => other[0] - one[0])
+      // A text such as "… should be …, got …" is in most lines. Beside a much longer one it only misleads.
+      .filter(([length], _, all) => length * 3 > all[0][0])
       .slice(0, 5);
     list.replaceChildren(
       ...found.map(([, address, title]) => {

@@ -94,7 +94,8 @@ def check(
     """Check adapters against every rule of archives, LoRA, the engine and the base model.
 
     An adapter that keeps all rules is 'not-compared' instead of 'ok' if some of its modules could not be
-    compared with the base model.
+    compared with the base model. Without a base model or a rank limit, a line says what was not compared, and
+    --strict does not count it.
 
     Ends with 1 if an adapter would not be served, and with 2 if an option is wrong. Ends with 4 if the only
     error is that S3 gave no answer.
@@ -113,10 +114,12 @@ def check(
         print_leftovers(subject for subject in subjects if isinstance(subject, Path))
         results = Counter(one.result for one in checked)
         if as_json:
-            typer.echo(json.dumps(_document(checked, results), indent=2))
+            typer.echo(json.dumps(_document(checked, results, limits), indent=2))
         else:
             shown = [one for one in checked if one.findings or not quiet]
             _show(shown)
+            if missing := _not_given(limits):
+                print_note(f"not compared: {', '.join(missing)}")
             if not shown:
                 print_note(_summary(checked, results))
             elif sys.stdout.isatty() and not quiet:
@@ -183,9 +186,22 @@ def _summary(checked: Sequence[CheckedAdapter], results: Counter[CheckResult]) -
     return text
 
 
-def _document(checked: Sequence[CheckedAdapter], results: Counter[CheckResult]) -> dict[str, Any]:
+def _not_given(limits: ServingLimits) -> list[str]:
+    """Return what the adapters were not compared with, as nobody gave it, with the option."""
+    missing = []
+    if limits.base is None:
+        missing.append("no base model given (--base-model)")
+    if limits.lora is None:
+        missing.append("no rank limit given (--max-lora-rank)")
+    return missing
+
+
+def _document(
+    checked: Sequence[CheckedAdapter], results: Counter[CheckResult], limits: ServingLimits
+) -> dict[str, Any]:
     return {
         "results": {result: results[result] for result in CheckResult},
+        "not_compared": _not_given(limits),
         "adapters": [
             {
                 "path": one.path,

@@ -19,6 +19,7 @@ from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.component_metrics import ComponentMetrics
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.base_outage import base_outage
 from adapters_cli.fleets.fleet_lookup import (
     Fleet,
     FleetOption,
@@ -37,7 +38,8 @@ from adapters_cli.fleets.fleet_status import (
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, version_document
 from adapters_cli.output.errors import reported_errors
-from adapters_cli.output.text import folded, latency, one_line, print_note, timestamp
+from adapters_cli.output.exit_codes import FAILED
+from adapters_cli.output.text import folded, latency, one_line, print_error, print_note, timestamp
 
 _PROOFS = {
     Proof.PROBE: "it answered its probe",
@@ -73,6 +75,8 @@ def describe(
 
     Shows its requests of the last hour as well, from CloudWatch. The owner is its tag `owner`, else `team`.
     The history has the newest ten events; `adapters history` shows all.
+
+    Ends with 1 if the base component is not there or failed: no adapter answers then.
     """
     with reported_errors():
         account = account_of(context)
@@ -86,11 +90,15 @@ def describe(
         active = in_force(found.registry, newest)
         declared = {adapter.component: adapter for adapter in desired_by(found.registry, active).adapters}
         document = _document(found, active.request.target, state, declared.get(component))
+        document["base_outage"] = base_outage(found, active)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
-        return
-    for label, value in _lines(document):
-        _print_line(label, one_line(value))
+    else:
+        for label, value in _lines(document):
+            _print_line(label, one_line(value))
+        if document["base_outage"] is not None:
+            print_error(one_line(document["base_outage"]))
+    raise typer.Exit(0 if document["base_outage"] is None else FAILED)
 
 
 def _print_line(label: str, text: str) -> None:

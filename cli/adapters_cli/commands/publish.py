@@ -48,6 +48,7 @@ from adapters_cli.evaluation.gate_options import (
     TemplateOption,
 )
 from adapters_cli.fleets.base_place import BasePlace, base_place
+from adapters_cli.fleets.rank_limit import rank_limit_of_manifest
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.serving_limits import ServingLimits
@@ -112,7 +113,14 @@ def publish(
         int, typer.Option("--jobs", metavar="N", min=1, max=16, help="Adapters at the same time.")
     ] = 8,
     max_lora_rank: Annotated[
-        int | None, typer.Option("--max-lora-rank", metavar="N", help="Refuse higher ranks.")
+        int | None,
+        typer.Option(
+            "--max-lora-rank",
+            metavar="N",
+            help="Refuse higher ranks; else above the limit of the fleet of ADAPTERS_STACK, if it reads the"
+            " manifest.",
+            show_default=False,
+        ),
     ] = None,
     container: Annotated[
         str | None,
@@ -207,6 +215,8 @@ def publish(
         elif require or no_worse_than or evaluate_on:
             raise UsageError("--require, --no-worse-than and --evaluate-on are for --evaluate DATASET")
         place = _evaluation_place(account, gate_options, evaluate_on or probe_on, manifest=manifest)
+        if max_lora_rank is None and manifest is not None:
+            max_lora_rank = rank_limit_of_manifest(account, manifest)
         limits = ServingLimits.of_options(account, container=container, max_lora_rank=max_lora_rank)
         store = ArchiveStore(account.s3, destination)
         declared = None if manifest is None else _Declared(manifest, account, base_model)

@@ -19,7 +19,7 @@ from adapters_cli.fleets.fleet_lookup import (
 )
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT
-from adapters_cli.fleets.preview import preview_manifest
+from adapters_cli.fleets.preview import Preview, preview_manifest
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.removal import without
@@ -77,8 +77,10 @@ def remove(
         except ManifestError as error:
             raise CommandError(str(error)) from None
         unique = list(dict.fromkeys(names))
+        absent: list[str] = []
         if found is not None and target is not None:
-            _check_guard(found, target, text, editable)
+            preview = _guarded_preview(found, target, text, editable)
+            absent = [] if preview.trouble is not None else _without_component(unique, preview)
         confirm(
             f"Remove {counted(len(unique), 'adapter')} ({few(unique)}) from {editable.where}?",
             "nothing is removed",
@@ -89,7 +91,10 @@ def remove(
             typer.echo(json.dumps({"manifest": editable.where, "removed": unique}, indent=2))
         else:
             typer.echo(f"{counted(len(unique), 'adapter')} removed from {editable.where}")
-        print_note(_next_step(editable, target))
+        if absent:
+            print_note(f"the fleet has no component of {few(absent)}, and deletes none")
+        if len(absent) < len(unique):
+            print_note(_next_step(editable, target))
 
 
 def _of_fleet(fleet: Fleet | None, target: Target | None) -> str:
@@ -103,8 +108,8 @@ def _of_fleet(fleet: Fleet | None, target: Target | None) -> str:
     return target.manifest
 
 
-def _check_guard(fleet: Fleet, target: Target, text: bytes, manifest: EditableManifest) -> None:
-    """Raise CommandError if the fleet would refuse the manifest."""
+def _guarded_preview(fleet: Fleet, target: Target, text: bytes, manifest: EditableManifest) -> Preview:
+    """Return what the manifest would change. Raises CommandError if the fleet would refuse it."""
     file = ManifestFile.of(text, target, fleet.registry, where=manifest.where, folder=manifest.folder)
     desired, _ = file.desired(target)
     preview = preview_manifest(fleet, target, desired)
@@ -112,6 +117,13 @@ def _check_guard(fleet: Fleet, target: Target, text: bytes, manifest: EditableMa
         raise CommandError(f"nothing is removed, as the fleet would refuse it: {preview.refused}")
     if preview.trouble is not None:
         print_error(preview.trouble)
+    return preview
+
+
+def _without_component(names: list[str], preview: Preview) -> list[str]:
+    """Return the removed adapters that the fleet never created, such as those of a refused manifest."""
+    there = {change.name.casefold() for change in preview.changes}
+    return [name for name in names if name.casefold() not in there]
 
 
 def _next_step(manifest: EditableManifest, target: Target | None) -> str:

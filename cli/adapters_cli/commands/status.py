@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +14,7 @@ from rich.text import Text
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.base_outage import base_outage
 from adapters_cli.fleets.fleet_lookup import (
     Fleet,
     FleetOption,
@@ -77,7 +78,7 @@ def status(
 
     Ends with 0 if all adapters are in service as the newest manifest declares them. Ends with 1 if one
     failed, or if the manifest failed or was refused, and with 3 while one is pending. With names, only those
-    adapters count.
+    adapters count. Ends with 1 as well if the base component is not there or failed: no adapter answers then.
     """
     if watch and (wait or as_json):
         raise typer.BadParameter("--watch never ends by itself; give it without --wait and --json")
@@ -86,7 +87,7 @@ def status(
         selection = _Selection.by_names(found, names or ())
         if watch:
             _watch(found, selection, failed=failed)
-        seen = _wait_until_settled(found, selection, timeout=timeout) if wait else read_status(found)
+        seen = _wait_until_settled(found, selection, timeout=timeout) if wait else _read(found)
         shown = selection.shown(seen, failed=failed)
         if as_json:
             typer.echo(json.dumps(_document(seen, shown), indent=2))
@@ -131,6 +132,12 @@ class _Selection:
         return all(adapter.settled for adapter in self.adapters(seen))
 
 
+def _read(fleet: Fleet) -> FleetStatus:
+    """Read the status of a fleet, and look at its base component."""
+    seen = read_status(fleet)
+    return replace(seen, base_outage=base_outage(fleet, seen.active))
+
+
 def _wait_until_settled(fleet: Fleet, selection: _Selection, *, timeout: float) -> FleetStatus:
     """Wait until the selected adapters are settled, for `timeout` seconds at most. Shows the totals."""
     account = fleet.account
@@ -138,7 +145,7 @@ def _wait_until_settled(fleet: Fleet, selection: _Selection, *, timeout: float) 
     line = StatusLine()
     try:
         while True:
-            seen = read_status(fleet)
+            seen = _read(fleet)
             line.show(seen)
             if selection.is_settled(seen) or account.now() - started >= timeout:
                 return seen
@@ -150,6 +157,8 @@ def _wait_until_settled(fleet: Fleet, selection: _Selection, *, timeout: float) 
 def _exit_code(seen: FleetStatus, selection: _Selection) -> int:
     if seen.converged:
         return 0
+    if seen.base_outage is not None:
+        return FAILED
     groups = {adapter.group for adapter in selection.adapters(seen)}
     failed = (
         StateGroup.FAILED in groups
@@ -176,12 +185,12 @@ def _watch(fleet: Fleet, selection: _Selection, *, failed: bool) -> None:
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         try:
             while True:
-                seen = read_status(fleet)
+                seen = _read(fleet)
                 adapters = selection.shown(seen, failed=failed)
                 live.update(_fitted(seen, adapters, console.height), refresh=True)
                 fleet.account.sleep(_READ_EVERY_SECONDS)
         except KeyboardInterrupt:
-            raise typer.Exit(_exit_code(read_status(fleet), selection)) from None
+            raise typer.Exit(_exit_code(_read(fleet), selection)) from None
 
 
 def _fitted(seen: FleetStatus, adapters: Sequence[AdapterState], height: int) -> FittedScreen:
@@ -206,9 +215,9 @@ def _screen(seen: FleetStatus, adapters: Sequence[AdapterState], *, hidden: int 
 
 
 def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
-    reason = adapter.reason or ""
+    shown = adapter.reason or ""
     if adapter.retry_at is not None:
-        reason = f"{reason} (again in {duration(adapter.retry_at - now)})"
+        shown = f"{shown} (again in {duration(adapter.retry_at - now)})"
     age = duration(now - adapter.since) if adapter.since is not None else ""
     return (
         adapter.name,
@@ -216,7 +225,7 @@ def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
         adapter.version or "-",
         age or "-",
         adapter.proof or "-",
-        one_line(reason),
+        one_line(shown),
     )
 
 
@@ -230,7 +239,7 @@ def _trouble(seen: FleetStatus) -> str | None:
             lines[0] += f"; generation {newest.number} takes it back"
     if seen.manifest_not_in_force is not None:
         lines.append(manifest_not_in_force_note(seen.manifest_not_in_force))
-    if seen.fleet.trouble is not None:
+    if seen.fleet.trouble is not None and not (seen.base_outage or "").startswith(seen.fleet.trouble):
         lines.append(one_line(seen.fleet.trouble))
     if seen.fleet.base_copies == 0:
         lines.append("the base model has no copy; the fleet asks its adapters once it has one")
@@ -244,6 +253,8 @@ def _trouble(seen: FleetStatus) -> str | None:
             f"the fleet has reported nothing for {duration(seen.at - seen.fleet.heartbeat)}; the executions"
             f" of {seen.fleet.machine} show why, and 'adapters retry' of a pending adapter starts a new one"
         )
+    if seen.base_outage is not None:
+        lines.append(one_line(seen.base_outage))
     return "\n".join(lines) or None
 
 
@@ -261,6 +272,7 @@ def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, 
         "failed": seen.counts[StateGroup.FAILED],
         "orphans": seen.counts[StateGroup.ORPHAN],
         "trouble": seen.fleet.trouble,
+        "base_outage": seen.base_outage,
         "copies": seen.fleet.base_copies,
         "unchecked_copies": seen.fleet.unchecked_copies,
         "settled": seen.settled,

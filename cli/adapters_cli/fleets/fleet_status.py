@@ -92,6 +92,8 @@ class FleetStatus:
         The newest generation, and the one in force. They differ after a refusal.
     rejected:
         The newest generation that failed or was refused. None if a later one did more than take it back.
+    base_outage:
+        Why no adapter answers, as SageMaker describes the base component. None too if nobody has looked.
     adapters:
         By group, failed ones first, then by name.
     """
@@ -100,6 +102,7 @@ class FleetStatus:
     newest: Generation
     active: Generation
     rejected: Generation | None
+    base_outage: str | None = None
     adapters: tuple[AdapterState, ...]
     orders: tuple[Order, ...]
     at: float
@@ -125,6 +128,7 @@ class FleetStatus:
         """True if every adapter is as the manifest declares it."""
         return (
             self.settled
+            and self.base_outage is None
             and self.newest.outcome is Outcome.CONVERGED
             and self.manifest_not_in_force is None
             and all(adapter.group in (StateGroup.IN_SERVICE, StateGroup.ORPHAN) for adapter in self.adapters)

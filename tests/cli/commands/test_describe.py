@@ -254,6 +254,19 @@ def test_adapter_is_described_without_permission_to_read_metrics(
     assert "the metrics of p-acme cannot be read" in result.stderr
 
 
+def test_adapter_of_a_lost_base_ends_with_1_and_says_that_it_does_not_answer(run: Run, world: World) -> None:
+    deploy(world, adapter("acme"))
+    del world.service.components["base"]
+    result = run("describe", "acme")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "adapters: the base component 'base' is not there; no adapter answers"
+    )
+    assert json.loads(run("describe", "acme", "--json").stdout)["base_outage"] == (
+        "the base component 'base' is not there; no adapter answers"
+    )
+
+
 def test_unknown_adapter_is_an_error(run: Run, world: World) -> None:
     deploy(world, adapter("acme"))
     result = run("describe", "nobody")

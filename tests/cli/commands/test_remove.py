@@ -75,6 +75,14 @@ class TestFleet:
         assert "name: a3," not in self.stored(account)
         assert self.stored(account).count("name:") == 9
 
+    def test_adapter_that_the_fleet_never_created_is_not_said_to_be_deleted(
+        self, run: Run, account: FakeAccount, manifest: Write
+    ) -> None:
+        names = {f"a{number}": 1 for number in range(10)} | {"refused": 1}
+        account.buckets.put(*OBJECT, manifest(**names).read_bytes())
+        result = run("remove", "refused", "--yes")
+        assert result.stderr == "the fleet has no component of refused, and deletes none\n"
+
     def test_guard_says_why_nothing_is_removed(self, run: Run, account: FakeAccount) -> None:
         before = self.stored(account)
         result = run("remove", *[f"a{number}" for number in range(10)], "--yes")

@@ -271,7 +271,10 @@ class TestLostBase:
 
     def test_it_is_told_though_the_manifest_was_in_force(self, run: Run) -> None:
         result = run("status")
-        assert (result.exit_code, result.stderr) == (3, "adapters: the base component 'base' is not there\n")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "adapters: the base component 'base' is not there; no adapter answers\n",
+        )
         assert rows(result)[0] == ["acme", "creating", "-", "-", "-", "someone deleted it"]
 
     def test_it_is_in_the_document(self, run: Run) -> None:
@@ -281,13 +284,57 @@ class TestLostBase:
 
     def test_it_is_told_while_it_is_waited_for(self, run: Run) -> None:
         result = run("status", "--wait", "--timeout", "60")
-        assert result.exit_code == 3
+        assert result.exit_code == 1
         assert "2 pending, 0 failed; the base component 'base' is not there" in result.stderr
 
     def test_it_is_not_told_any_more_once_it_is_back(self, run: Run, world: World) -> None:
         world.service.add_base()
         result = run("status", "--wait")
         assert (result.exit_code, run("status").stderr) == (0, "")
+
+
+class TestBaseOutage:
+    """The base component goes, and no pass has noticed."""
+
+    @pytest.fixture(autouse=True)
+    def settled(self, world: World) -> None:
+        world.deploy(adapter("acme"))
+        world.settle()
+
+    def test_base_that_is_gone_ends_with_1_though_the_registry_knows_nothing_of_it(
+        self, run: Run, world: World
+    ) -> None:
+        del world.service.components["base"]
+        result = run("status")
+        assert rows(result)[0][:2] == ["acme", "in service"]
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "adapters: the base component 'base' is not there; no adapter answers\n",
+        )
+
+    def test_base_that_failed_is_told_with_its_reason(self, run: Run, world: World) -> None:
+        base = world.service.components["base"]
+        base.status, base.failure_reason = Status.FAILED, "CUDA out of memory"
+        result = run("status")
+        assert (result.exit_code, result.stderr) == (
+            1,
+            "adapters: the base component 'base' is Failed: CUDA out of memory; no adapter answers\n",
+        )
+
+    def test_document_has_it_and_is_not_converged(self, run: Run, world: World) -> None:
+        del world.service.components["base"]
+        document = json.loads(run("status", "--json").stdout)
+        assert document["base_outage"] == "the base component 'base' is not there; no adapter answers"
+        assert document["converged"] is False
+
+    def test_nothing_is_said_without_the_permission_to_look(self, run: Run, world: World) -> None:
+        world.service.faults.denied = True
+        result = run("status")
+        assert (result.exit_code, result.stderr) == (0, "")
+
+    def test_base_that_is_updated_is_no_outage(self, run: Run, world: World) -> None:
+        world.service.components["base"].status = Status.UPDATING
+        assert run("status").exit_code == 0
 
 
 def test_fleet_that_was_never_asked_for_anything_is_told(run: Run, account: FakeAccount) -> None:
