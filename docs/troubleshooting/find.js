@@ -2151,7 +2151,7 @@
    [
     "the policy of the key",
     "does not let",
-    "use it (docs/guides/security.md has its statements)"
+    "use it (the guide 'Security' has its statements)"
    ],
    [
     "the key",
@@ -2247,15 +2247,15 @@
    ],
    [
     "prefix caching is off, so what prompts have in common is computed for each of them:",
-    "; prefix_caching=True keeps it on, which is safe if each version of an adapter has a component of its own (docs/guides/containers.md)"
+    "; prefix_caching=True keeps it on, which is safe if each version of an adapter has a component of its own (the guide 'Containers')"
    ],
    [
     "prefix caching is on and adapters are updated in place:",
-    ", with text that is neither version's and without an error; leave 'prefix_caching' off, or give each version of an adapter a component of its own (docs/guides/containers.md)"
+    ", with text that is neither version's and without an error; leave 'prefix_caching' off, or give each version of an adapter a component of its own (the guide 'Containers')"
    ],
    [
     "prefix caching is on:",
-    "; synth warns of adapters that this app updates in place, but not in an app that imports this endpoint (docs/guides/containers.md)"
+    "; synth warns of adapters that this app updates in place, but not in an app that imports this endpoint (the guide 'Containers')"
    ],
    [
     "is for LMCache, which finds prefixes by their text and not by the adapter (vllm #44250, LMCache #2961): adapters may answer with prefixes of one another"
@@ -3750,7 +3750,7 @@
     "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
    ],
    [
-    "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; docs/guides/security.md has the statements"
+    "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; the guide 'Security' has the statements"
    ],
    [
     "'hub_endpoint' should be",
@@ -4375,6 +4375,10 @@
    ],
    [
     "rolled back from"
+   ],
+   [
+    "the manifest in S3 (version",
+    ") is not taken up yet"
    ],
    [
     "the fleet has no adapter in service"

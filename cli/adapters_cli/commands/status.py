@@ -27,7 +27,9 @@ from adapters_cli.fleets.fleet_status import (
     FleetStatus,
     StateGroup,
     manifest_not_in_force_note,
+    manifest_to_come_note,
     read_status,
+    with_manifest_to_come,
 )
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.status_line import StatusLine, totals
@@ -77,7 +79,7 @@ def status(
 
     Ends with 0 if all adapters are in service as the newest manifest declares them. Ends with 1 if one
     failed, or if the manifest failed or was refused, and with 3 while one is pending. With names, only those
-    adapters count.
+    adapters count. A manifest in S3 that the fleet has not taken up yet is pending as well.
     """
     if watch and (wait or as_json):
         raise typer.BadParameter("--watch never ends by itself; give it without --wait and --json")
@@ -86,7 +88,7 @@ def status(
         selection = _Selection.by_names(found, names or ())
         if watch:
             _watch(found, selection, failed=failed)
-        seen = _wait_until_settled(found, selection, timeout=timeout) if wait else read_status(found)
+        seen = _wait_until_settled(found, selection, timeout=timeout) if wait else _read(found)
         shown = selection.shown(seen, failed=failed)
         if as_json:
             typer.echo(json.dumps(_document(seen, shown), indent=2))
@@ -126,9 +128,15 @@ class _Selection:
 
     def is_settled(self, seen: FleetStatus) -> bool:
         """Return True if the fleet changes nothing more of the selected adapters by itself."""
+        if seen.manifest_to_come is not None:
+            return False
         if self.components is None or seen.newest.outcome is Outcome.FAILED:
             return seen.settled
         return all(adapter.settled for adapter in self.adapters(seen))
+
+
+def _read(fleet: Fleet) -> FleetStatus:
+    return with_manifest_to_come(fleet, read_status(fleet))
 
 
 def _wait_until_settled(fleet: Fleet, selection: _Selection, *, timeout: float) -> FleetStatus:
@@ -138,7 +146,7 @@ def _wait_until_settled(fleet: Fleet, selection: _Selection, *, timeout: float) 
     line = StatusLine()
     try:
         while True:
-            seen = read_status(fleet)
+            seen = _read(fleet)
             line.show(seen)
             if selection.is_settled(seen) or account.now() - started >= timeout:
                 return seen
@@ -151,12 +159,11 @@ def _exit_code(seen: FleetStatus, selection: _Selection) -> int:
     if seen.converged:
         return 0
     groups = {adapter.group for adapter in selection.adapters(seen)}
-    failed = (
-        StateGroup.FAILED in groups
-        or seen.newest.outcome in (Outcome.FAILED, Outcome.REFUSED)
-        or seen.manifest_not_in_force is not None
-    )
-    if failed:
+    if StateGroup.FAILED in groups:
+        return FAILED
+    if seen.manifest_to_come is not None:
+        return NOT_SETTLED
+    if seen.newest.outcome in (Outcome.FAILED, Outcome.REFUSED) or seen.manifest_not_in_force is not None:
         return FAILED
     return 0 if selection.components is not None and StateGroup.PENDING not in groups else NOT_SETTLED
 
@@ -176,12 +183,12 @@ def _watch(fleet: Fleet, selection: _Selection, *, failed: bool) -> None:
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         try:
             while True:
-                seen = read_status(fleet)
+                seen = _read(fleet)
                 adapters = selection.shown(seen, failed=failed)
                 live.update(_fitted(seen, adapters, console.height), refresh=True)
                 fleet.account.sleep(_READ_EVERY_SECONDS)
         except KeyboardInterrupt:
-            raise typer.Exit(_exit_code(read_status(fleet), selection)) from None
+            raise typer.Exit(_exit_code(_read(fleet), selection)) from None
 
 
 def _fitted(seen: FleetStatus, adapters: Sequence[AdapterState], height: int) -> FittedScreen:
@@ -230,6 +237,8 @@ def _trouble(seen: FleetStatus) -> str | None:
             lines[0] += f"; generation {newest.number} takes it back"
     if seen.manifest_not_in_force is not None:
         lines.append(manifest_not_in_force_note(seen.manifest_not_in_force))
+    if seen.manifest_to_come is not None:
+        lines.append(manifest_to_come_note(seen.manifest_to_come))
     if seen.fleet.trouble is not None:
         lines.append(one_line(seen.fleet.trouble))
     if seen.fleet.base_copies == 0:
@@ -256,6 +265,7 @@ def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, 
         "in_force": seen.active.number,
         "rejected": None if seen.rejected is None else _generation_document(seen.rejected),
         "manifest_not_in_force": seen.manifest_not_in_force,
+        "manifest_to_come": seen.manifest_to_come,
         "in_service": seen.counts[StateGroup.IN_SERVICE],
         "pending": seen.counts[StateGroup.PENDING],
         "failed": seen.counts[StateGroup.FAILED],

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import count_deletions
@@ -16,6 +17,7 @@ from adapter_fleet.fleet.state.generations import (
     Outcome,
     Source,
     active_generation,
+    is_taken_up,
     undone_number,
 )
 from adapter_fleet.fleet.state.orders import Order, OrderKind
@@ -23,6 +25,7 @@ from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation, registry_errors
+from adapters_cli.manifests.stored_manifest import present_version
 from adapters_cli.output.errors import NoFleetError
 
 
@@ -94,6 +97,9 @@ class FleetStatus:
         The newest generation that failed or was refused. None if a later one did more than take it back.
     adapters:
         By group, failed ones first, then by name.
+    manifest_to_come:
+        The version of the manifest in S3 that the fleet has not taken up yet. None if there is none, or if
+        nobody has looked (`with_manifest_to_come`).
     """
 
     fleet: FleetRecord
@@ -103,6 +109,7 @@ class FleetStatus:
     adapters: tuple[AdapterState, ...]
     orders: tuple[Order, ...]
     at: float
+    manifest_to_come: str | None = None
 
     @property
     def counts(self) -> Mapping[StateGroup, int]:
@@ -112,6 +119,8 @@ class FleetStatus:
     @property
     def settled(self) -> bool:
         """True if the fleet changes nothing more by itself. It does not continue a failed generation."""
+        if self.manifest_to_come is not None:
+            return False
         if self.newest.outcome is Outcome.FAILED:
             return True
         return (
@@ -133,7 +142,7 @@ class FleetStatus:
     @property
     def manifest_not_in_force(self) -> str | None:
         """URI of a manifest in S3 that failed or was refused; None if S3 has the manifest in force."""
-        if self.rejected is None:
+        if self.rejected is None or self.manifest_to_come is not None:
             return None
         rejected, active = self.rejected.request, self.active.request
         if (
@@ -178,6 +187,22 @@ def read_status(fleet: Fleet) -> FleetStatus:
     if status is None:
         raise NoFleetError(f"fleet '{fleet.record.name}' has received no manifest yet")
     return status
+
+
+def with_manifest_to_come(fleet: Fleet, status: FleetStatus) -> FleetStatus:
+    """Return a status that also knows the version in S3 that the fleet has not taken up yet."""
+    newest, target = status.newest, status.active.request.target
+    if target.manifest is None or newest.request.source is Source.DELETION:
+        return status
+    version = present_version(fleet.account.s3, *bucket_and_key(target.manifest))
+    if version is None or is_taken_up(version, newest, fleet.registry.generation):
+        return status
+    return replace(status, manifest_to_come=version)
+
+
+def manifest_to_come_note(version: str) -> str:
+    """Return that the fleet has not taken up a version of its manifest."""
+    return f"the manifest in S3 (version {version}) is not taken up yet"
 
 
 def read_adapter_state(fleet: Fleet, component: str) -> AdapterState | None:
