@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
+from adapter_fleet.common.s3_uri import bucket_and_key
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, is_taken_up
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import (
@@ -29,11 +30,11 @@ from adapters_cli.fleets.fleet_status import (
     manifest_not_in_force_note,
     manifest_to_come_note,
     read_status,
-    with_manifest_to_come,
 )
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
+from adapters_cli.manifests.stored_manifest import present_version
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import FAILED, NOT_SETTLED
 from adapters_cli.output.fitted_screen import FittedScreen
@@ -136,7 +137,15 @@ class _Selection:
 
 
 def _read(fleet: Fleet) -> FleetStatus:
-    return with_manifest_to_come(fleet, read_status(fleet))
+    """Read the status, and the version of the manifest in S3 if the fleet has not taken it up yet."""
+    seen = read_status(fleet)
+    target = seen.active.request.target
+    if target.manifest is None or seen.newest.request.source is Source.DELETION:
+        return seen
+    version = present_version(fleet.account.s3, *bucket_and_key(target.manifest))
+    if version is None or is_taken_up(version, seen.newest, fleet.registry.generation):
+        return seen
+    return replace(seen, manifest_to_come=version)
 
 
 def _wait_until_settled(fleet: Fleet, selection: _Selection, *, timeout: float) -> FleetStatus:

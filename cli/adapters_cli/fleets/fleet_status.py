@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import count_deletions
@@ -17,7 +16,6 @@ from adapter_fleet.fleet.state.generations import (
     Outcome,
     Source,
     active_generation,
-    is_taken_up,
     undone_number,
 )
 from adapter_fleet.fleet.state.orders import Order, OrderKind
@@ -25,7 +23,6 @@ from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation, registry_errors
-from adapters_cli.manifests.stored_manifest import present_version
 from adapters_cli.output.errors import NoFleetError
 
 
@@ -99,7 +96,7 @@ class FleetStatus:
         By group, failed ones first, then by name.
     manifest_to_come:
         The version of the manifest in S3 that the fleet has not taken up yet. None if there is none, or if
-        nobody has looked (`with_manifest_to_come`).
+        nobody has looked: the registry alone does not tell it.
     """
 
     fleet: FleetRecord
@@ -187,17 +184,6 @@ def read_status(fleet: Fleet) -> FleetStatus:
     if status is None:
         raise NoFleetError(f"fleet '{fleet.record.name}' has received no manifest yet")
     return status
-
-
-def with_manifest_to_come(fleet: Fleet, status: FleetStatus) -> FleetStatus:
-    """Return a status that also knows the version in S3 that the fleet has not taken up yet."""
-    newest, target = status.newest, status.active.request.target
-    if target.manifest is None or newest.request.source is Source.DELETION:
-        return status
-    version = present_version(fleet.account.s3, *bucket_and_key(target.manifest))
-    if version is None or is_taken_up(version, newest, fleet.registry.generation):
-        return status
-    return replace(status, manifest_to_come=version)
 
 
 def manifest_to_come_note(version: str) -> str:
