@@ -2172,7 +2172,7 @@
    [
     "the policy of the key",
     "does not let",
-    "use it (docs/guides/security.md has its statements)"
+    "use it (the guide 'Security' has its statements)"
    ],
    [
     "the key",
@@ -2268,15 +2268,15 @@
    ],
    [
     "prefix caching is off, so what prompts have in common is computed for each of them:",
-    "; prefix_caching=True keeps it on, which is safe if each version of an adapter has a component of its own (docs/guides/containers.md)"
+    "; prefix_caching=True keeps it on, which is safe if each version of an adapter has a component of its own (the guide 'Containers')"
    ],
    [
     "prefix caching is on and adapters are updated in place:",
-    ", with text that is neither version's and without an error; leave 'prefix_caching' off, or give each version of an adapter a component of its own (docs/guides/containers.md)"
+    ", with text that is neither version's and without an error; leave 'prefix_caching' off, or give each version of an adapter a component of its own (the guide 'Containers')"
    ],
    [
     "prefix caching is on:",
-    "; synth warns of adapters that this app updates in place, but not in an app that imports this endpoint (docs/guides/containers.md)"
+    "; synth warns of adapters that this app updates in place, but not in an app that imports this endpoint (the guide 'Containers')"
    ],
    [
     "is for LMCache, which finds prefixes by their text and not by the adapter (vllm #44250, LMCache #2961): adapters may answer with prefixes of one another"
@@ -2418,11 +2418,6 @@
   "troubleshooting/embedded-cloud.html#a-tests-cdk-deploy-fails",
   "A test's cdk deploy fails",
   [
-   [
-    "'cdk",
-    "' exited with",
-    ":"
-   ],
    [
     "the CDK command line should be on the PATH or in node_modules of the app's folder, got none for '",
     "': npm install aws-cdk"
@@ -3771,7 +3766,7 @@
     "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
    ],
    [
-    "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; docs/guides/security.md has the statements"
+    "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; the guide 'Security' has the statements"
    ],
    [
     "'hub_endpoint' should be",
@@ -4394,6 +4389,10 @@
     "rolled back from"
    ],
    [
+    "the manifest in S3 (version",
+    ") is not taken up yet"
+   ],
+   [
     "the fleet has no adapter in service"
    ],
    [
@@ -4606,6 +4605,9 @@
     "'",
     "' should be true or false, got '",
     "'"
+   ],
+   [
+    "the embedded cloud should be started once, got a second start at"
    ],
    [
     "'time_scale' should be above 0, got 0"
@@ -5035,6 +5037,41 @@
   ]
  ],
  [
+  "troubleshooting/embedded-cloud.html#the-fixtures-and-stand-ins-for-tests",
+  "The fixtures and stand-ins for tests",
+  [
+   [
+    "an output '",
+    "' should be of one stack, got",
+    "and",
+    "; 'stacks' has the outputs of each"
+   ],
+   [
+    "'local_cloud_profile' should be one of",
+    ", got '",
+    "'"
+   ],
+   [
+    "profile of the embedded cloud: kind (everything goes well) or hostile (everything goes wrong)"
+   ],
+   [
+    "'answer' should be printable ASCII, got"
+   ],
+   [
+    "'answer' should have 1 to",
+    "characters, got"
+   ],
+   [
+    "'base' should be a folder that write_base_model wrote, got '",
+    "'"
+   ],
+   [
+    "an adapter should be NAME=ANSWER, got '",
+    "'"
+   ]
+  ]
+ ],
+ [
   "troubleshooting/embedded-cloud.html#requests-that-the-container-refuses-and-models-that-it-cannot-serve",
   "Requests that the container refuses, and models that it cannot serve",
   [
@@ -5190,35 +5227,6 @@
    ],
    [
     "--model-dir and --port are required"
-   ]
-  ]
- ],
- [
-  "troubleshooting/embedded-cloud.html#the-fixtures-and-stand-ins-for-tests",
-  "The fixtures and stand-ins for tests",
-  [
-   [
-    "'local_cloud_profile' should be one of",
-    ", got '",
-    "'"
-   ],
-   [
-    "profile of the embedded cloud: kind (everything goes well) or hostile (everything goes wrong)"
-   ],
-   [
-    "'answer' should be printable ASCII, got"
-   ],
-   [
-    "'answer' should have 1 to",
-    "characters, got"
-   ],
-   [
-    "'base' should be a folder that write_base_model wrote, got '",
-    "'"
-   ],
-   [
-    "an adapter should be NAME=ANSWER, got '",
-    "'"
    ]
   ]
  ],

@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a setting, which docs/guides/embedded-cloud.md lists; its value is JSON or a text",
+        help="a setting, such as time_scale=0.02; the guide 'The embedded cloud' says how to list them",
     )
     return parser
 

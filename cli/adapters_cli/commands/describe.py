@@ -218,8 +218,7 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if document["owner"]:
         yield "owner", document["owner"]
     since = f" since {_to_the_second(document['since'])}" if document["since"] else ""
-    pinned = ", rolled back by a person" if document["pinned"] else ""
-    yield "state", f"{document['state']}{since}{pinned}"
+    yield "state", f"{document['state']}{since}"
     if document["reason"]:
         yield "reason", document["reason"]
     elif document["last_reason"]:
@@ -277,9 +276,12 @@ def _versions(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "digest", serving["digest"]
     if declared is not None and (serving is None or declared["uri"] != serving["uri"]):
         yield "declared", declared["version"]
-        yield "archive", declared["uri"]
-    if document["earlier"]:
-        yield "earlier", ", ".join(version["version"] for version in document["earlier"])
+        yield "declared at", declared["uri"]
+    # Not the version that a rollback has restored: it serves already.
+    restored = serving["version"] if serving is not None and document["pinned"] else None
+    earlier = [version["version"] for version in document["earlier"] if version["version"] != restored]
+    if earlier:
+        yield "earlier", ", ".join(earlier)
 
 
 def _evaluation_lines(evaluation: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -30,7 +30,7 @@ EXAMPLES = """
 adapters rollback acme --stack Tenants
 
 # Go back to one of the earlier versions.
-adapters rollback acme --to sha256-3f9a --stack Tenants
+adapters rollback acme --to 3f9a --stack Tenants
 
 # Serve the manifest's version again.
 adapters rollback acme --undo --stack Tenants

@@ -11,7 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
+from adapter_fleet.common.s3_uri import bucket_and_key
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, is_taken_up
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.base_outage import base_outage
@@ -28,11 +29,13 @@ from adapters_cli.fleets.fleet_status import (
     FleetStatus,
     StateGroup,
     manifest_not_in_force_note,
+    manifest_to_come_note,
     read_status,
 )
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
+from adapters_cli.manifests.stored_manifest import present_version
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import FAILED, NOT_SETTLED
 from adapters_cli.output.fitted_screen import FittedScreen
@@ -78,7 +81,8 @@ def status(
 
     Ends with 0 if all adapters are in service as the newest manifest declares them. Ends with 1 if one
     failed, or if the manifest failed or was refused, and with 3 while one is pending. With names, only those
-    adapters count. Ends with 1 as well if the base component is not there or failed: no adapter answers then.
+    adapters count. A manifest in S3 that the fleet has not taken up yet is pending as well. Ends with 1 as well
+    if the base component is not there or failed: no adapter answers then.
     """
     if watch and (wait or as_json):
         raise typer.BadParameter("--watch never ends by itself; give it without --wait and --json")
@@ -127,15 +131,30 @@ class _Selection:
 
     def is_settled(self, seen: FleetStatus) -> bool:
         """Return True if the fleet changes nothing more of the selected adapters by itself."""
+        if seen.manifest_to_come is not None:
+            return False
         if self.components is None or seen.newest.outcome is Outcome.FAILED:
             return seen.settled
         return all(adapter.settled for adapter in self.adapters(seen))
 
 
 def _read(fleet: Fleet) -> FleetStatus:
-    """Read the status of a fleet, and look at its base component."""
+    """Read the status; look at the base component, and for a manifest in S3 that is not taken up yet."""
     seen = read_status(fleet)
-    return replace(seen, base_outage=base_outage(fleet, seen.active))
+    return replace(
+        seen, base_outage=base_outage(fleet, seen.active), manifest_to_come=_manifest_to_come(fleet, seen)
+    )
+
+
+def _manifest_to_come(fleet: Fleet, seen: FleetStatus) -> str | None:
+    """Return the version of the manifest in S3 if the fleet has not taken it up yet."""
+    target = seen.active.request.target
+    if target.manifest is None or seen.newest.request.source is Source.DELETION:
+        return None
+    version = present_version(fleet.account.s3, *bucket_and_key(target.manifest))
+    if version is None or is_taken_up(version, seen.newest, fleet.registry.generation):
+        return None
+    return version
 
 
 def _wait_until_settled(fleet: Fleet, selection: _Selection, *, timeout: float) -> FleetStatus:
@@ -160,12 +179,11 @@ def _exit_code(seen: FleetStatus, selection: _Selection) -> int:
     if seen.base_outage is not None:
         return FAILED
     groups = {adapter.group for adapter in selection.adapters(seen)}
-    failed = (
-        StateGroup.FAILED in groups
-        or seen.newest.outcome in (Outcome.FAILED, Outcome.REFUSED)
-        or seen.manifest_not_in_force is not None
-    )
-    if failed:
+    if StateGroup.FAILED in groups:
+        return FAILED
+    if seen.manifest_to_come is not None:
+        return NOT_SETTLED
+    if seen.newest.outcome in (Outcome.FAILED, Outcome.REFUSED) or seen.manifest_not_in_force is not None:
         return FAILED
     return 0 if selection.components is not None and StateGroup.PENDING not in groups else NOT_SETTLED
 
@@ -239,6 +257,8 @@ def _trouble(seen: FleetStatus) -> str | None:
             lines[0] += f"; generation {newest.number} takes it back"
     if seen.manifest_not_in_force is not None:
         lines.append(manifest_not_in_force_note(seen.manifest_not_in_force))
+    if seen.manifest_to_come is not None:
+        lines.append(manifest_to_come_note(seen.manifest_to_come))
     if seen.fleet.trouble is not None and not (seen.base_outage or "").startswith(seen.fleet.trouble):
         lines.append(one_line(seen.fleet.trouble))
     if seen.fleet.base_copies == 0:
@@ -267,6 +287,7 @@ def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, 
         "in_force": seen.active.number,
         "rejected": None if seen.rejected is None else _generation_document(seen.rejected),
         "manifest_not_in_force": seen.manifest_not_in_force,
+        "manifest_to_come": seen.manifest_to_come,
         "in_service": seen.counts[StateGroup.IN_SERVICE],
         "pending": seen.counts[StateGroup.PENDING],
         "failed": seen.counts[StateGroup.FAILED],

@@ -17,12 +17,14 @@ from rich.text import Text
 from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.near_names import did_you_mean
+from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.usage.fleet_members import FleetMembers, no_value
 from adapter_fleet.usage.price_list import PriceList
 from adapter_fleet.usage.usage_table import (
     ANSWERED,
     DAY,
     HOUR,
+    Table,
     TokenPattern,
     Usage,
     grouped,
@@ -117,6 +119,7 @@ def usage(
         start = _begin(end, length)
         reader = UsageReader(*map(account.client, ("cloudwatch", "logs", "sagemaker")))
         used = reader.table({*members.names, target.base}, target.base, start, end, pattern)
+        keys |= _keys_of_removed(used, keys, target, by)
         if price_list is not None:
             with option_errors():
                 share_cost(used, reader.costs(target.endpoint, price_list, start, end))
@@ -154,9 +157,26 @@ def _keys(members: FleetMembers, by: str | None) -> dict[str, str]:
     return keys
 
 
+def _keys_of_removed(used: Table, keys: Mapping[str, str], target: Target, by: str | None) -> dict[str, str]:
+    """Return the keys of the fleet's components that are not there any more, though the log has their use."""
+    begin = f"{target.prefix}-"
+    removed = {
+        component
+        for of_day in used.values()
+        for component in of_day
+        if component not in keys and component != target.base and component.startswith(begin)
+    }
+    return {
+        component: f"{component.removeprefix(begin)} (removed)" if by is None else no_value(by)
+        for component in removed
+    }
+
+
 def _print(total: Mapping[str, Usage], prices: PriceList | None, *, title: str, heading: str) -> None:
     weights = _weights(total)
     if not sys.stdout.isatty():
+        columns = ", ".join(column.lower() for column in (heading, *_NUMBERS))
+        print_note(f"{title}: {columns}")
         print_rows(
             (), [(*_cells(who, use), f"{weights[who]:.4f}") for who, use in total.items()], styled=None
         )

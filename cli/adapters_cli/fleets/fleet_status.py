@@ -96,6 +96,9 @@ class FleetStatus:
         Why no adapter answers, as SageMaker describes the base component. None too if nobody has looked.
     adapters:
         By group, failed ones first, then by name.
+    manifest_to_come:
+        The version of the manifest in S3 that the fleet has not taken up yet. None if there is none, or if
+        nobody has looked: the registry alone does not tell it.
     """
 
     fleet: FleetRecord
@@ -106,6 +109,7 @@ class FleetStatus:
     adapters: tuple[AdapterState, ...]
     orders: tuple[Order, ...]
     at: float
+    manifest_to_come: str | None = None
 
     @property
     def counts(self) -> Mapping[StateGroup, int]:
@@ -115,6 +119,8 @@ class FleetStatus:
     @property
     def settled(self) -> bool:
         """True if the fleet changes nothing more by itself. It does not continue a failed generation."""
+        if self.manifest_to_come is not None:
+            return False
         if self.newest.outcome is Outcome.FAILED:
             return True
         return (
@@ -137,7 +143,7 @@ class FleetStatus:
     @property
     def manifest_not_in_force(self) -> str | None:
         """URI of a manifest in S3 that failed or was refused; None if S3 has the manifest in force."""
-        if self.rejected is None:
+        if self.rejected is None or self.manifest_to_come is not None:
             return None
         rejected, active = self.rejected.request, self.active.request
         if (
@@ -182,6 +188,11 @@ def read_status(fleet: Fleet) -> FleetStatus:
     if status is None:
         raise NoFleetError(f"fleet '{fleet.record.name}' has received no manifest yet")
     return status
+
+
+def manifest_to_come_note(version: str) -> str:
+    """Return that the fleet has not taken up a version of its manifest."""
+    return f"the manifest in S3 (version {version}) is not taken up yet"
 
 
 def read_adapter_state(fleet: Fleet, component: str) -> AdapterState | None:

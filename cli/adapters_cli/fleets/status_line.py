@@ -5,7 +5,7 @@ from rich.live import Live
 from rich.text import Text
 
 from adapter_fleet.common.counts import counted
-from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup
+from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, manifest_to_come_note
 from adapters_cli.output.text import one_line, print_note, printable
 
 
@@ -37,6 +37,8 @@ class StatusLine:
     def show(self, status: FleetStatus) -> None:
         """Show the totals if they have changed."""
         line = totals(status)
+        if status.manifest_to_come is not None:
+            line = f"{line}; {manifest_to_come_note(status.manifest_to_come)}"
         if status.fleet.trouble is not None:
             line = f"{line}; {one_line(status.fleet.trouble)}"
         if line == self._last:

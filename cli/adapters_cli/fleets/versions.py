@@ -13,8 +13,11 @@ _MIN_DIGEST_LENGTH = 4
 
 
 def is_named(artifact: Artifact, version: str) -> bool:
-    """Return True if a person means this version: by its short name, its URI, or its digest's beginning."""
-    digest = version.removeprefix("sha256:").lower()
+    """Return True if a person means this version: by its short name, its URI, or its digest's beginning.
+
+    The digest may follow `sha256:`, as in a manifest, or `sha256-`, as in an archive's name.
+    """
+    digest = version.removeprefix("sha256:").removeprefix("sha256-").lower()
     if (
         artifact.digest is not None
         and len(digest) >= _MIN_DIGEST_LENGTH

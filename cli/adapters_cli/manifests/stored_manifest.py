@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 
+_NOT_SEEN = ("404", "NoSuchKey", "NoSuchBucket", "403", "AccessDenied")
+"""Codes of an object that is not there, or that the caller may not read. S3 gives a HEAD no other words."""
+
+
 class ChangedMeanwhileError(Exception):
     """Someone else has written the manifest since it was read."""
 
@@ -74,6 +78,16 @@ class StoredManifest:
                 raise
             raise ChangedMeanwhileError from None
         return _version_of(answer)
+
+
+def present_version(s3: "S3Client", bucket: str, key: str) -> str | None:
+    """Return the version by which a fleet knows the object; None if it is not there or may not be read."""
+    try:
+        return _version_of(s3.head_object(Bucket=bucket, Key=key))
+    except ClientError as error:
+        if code_of(error) not in _NOT_SEEN:
+            raise
+        return None
 
 
 def _content_type(key: str) -> str:

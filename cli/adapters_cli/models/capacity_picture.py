@@ -54,7 +54,7 @@ def screen(report: CapacityReport, width: int) -> RenderableType:
     ]
     if report.notes:
         parts += [Text(), *(Text(f"note: {one_line(note)}", style="yellow") for note in report.notes)]
-    parts += [Text(), Text("Formulas: docs/guides/capacity.md", style="dim")]
+    parts += [Text(), Text("Formulas: the guide 'How much fits'", style="dim")]
     return Group(*parts)
 
 

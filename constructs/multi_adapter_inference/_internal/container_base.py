@@ -25,7 +25,7 @@ MAX_ENVIRONMENT_ENTRIES = 100
 The container of an inference component may have 16, but the base's component has a model instead of one.
 """
 
-_GUIDE = "docs/guides/containers.md"
+_GUIDE = "the guide 'Containers'"
 
 _EXTERNAL_CACHES = ("KV_TRANSFER_CONFIG", "KV_OFFLOADING_SIZE", "LMCACHE_AUTO_CONFIG", "LMCACHE_CONFIG_FILE")
 """The settings that give vLLM a cache outside of the accelerators.

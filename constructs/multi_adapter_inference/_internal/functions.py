@@ -207,7 +207,7 @@ def _let_services_use(key: kms.IKey, scope: Construct) -> None:
     if not added.statement_added:
         Annotations.of(scope).add_info(
             "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and"
-            " EventBridge use it; docs/guides/security.md has the statements"
+            " EventBridge use it; the guide 'Security' has the statements"
         )
 
 

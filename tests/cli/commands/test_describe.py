@@ -290,7 +290,7 @@ def test_lines_fit_a_terminal_and_addresses_stay_whole(
     world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
     deploy(world, evaluated())
     lines = terminal("describe", "acme")
-    assert lines[lines.index("archive") + 1] == f"  {URI}"
+    assert lines[lines.index("declared at") + 1] == f"  {URI}"
     assert all(len(line) <= 80 for line in lines if "://" not in line)
     reason = next(number for number, line in enumerate(lines) if line.startswith("reason"))
     assert lines[reason + 1].startswith(f"{'':13}")

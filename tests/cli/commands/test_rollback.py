@@ -190,7 +190,7 @@ class TestRollbackOfPublishedAdapters:
         world.settle()
         assert world.serving()["acme"] == f"s3://bucket/a/acme/sha256-{'1a' * 32}.tar.gz"
 
-    @pytest.mark.parametrize("version", ["1a1a", "1a1a1a1a1a1a", f"sha256:{'1A' * 32}"])
+    @pytest.mark.parametrize("version", ["1a1a", "1a1a1a1a1a1a", f"sha256:{'1A' * 32}", "sha256-1a1a"])
     def test_version_is_named_by_the_beginning_of_its_digest(self, run: Run, version: str) -> None:
         assert run("rollback", "acme", "--to", version).stdout.startswith("acme goes back to 1a1a1a1a1a1a; ")
 

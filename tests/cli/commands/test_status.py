@@ -11,8 +11,9 @@ from typer.testing import Result
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.manifest.desired import Probe, SmokeRequest
+from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, Probe, SmokeRequest
 from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount
@@ -176,6 +177,85 @@ class TestManifestInS3:
     def test_json_has_nothing_where_all_is_well(self, run: Run) -> None:
         document = json.loads(run("status", "--json").stdout)
         assert (document["rejected"], document["manifest_not_in_force"]) == (None, None)
+
+    def come(self, account: FakeAccount, version: int = 7) -> None:
+        """Someone writes a version of the object, and its event has not reached the fleet."""
+        account.buckets.put("manifests", "fleet.yaml", b"adapters: []")
+        account.buckets.objects["manifests", "fleet.yaml"].version = version
+
+    def take_up(self, world: World, *adapters: DesiredAdapter, version: int = 7) -> None:
+        desired = DesiredFleet(adapters=adapters)
+        request = Request(
+            delivery=f"object-{version}",
+            source=Source.OBJECT,
+            target=world.target,
+            at=world.clock.now(),
+            source_digest=desired.digest,
+            manifest_version=f"v{version}",
+        )
+        world.open(request, desired)
+
+    def test_one_that_the_fleet_has_not_taken_up_is_pending(
+        self, run: Run, world: World, account: FakeAccount
+    ) -> None:
+        self.come(account)
+        result = run("status")
+        assert (result.exit_code, result.stderr) == (
+            3,
+            "adapters: the manifest in S3 (version v7) is not taken up yet\n",
+        )
+
+    def test_it_is_pending_for_named_adapters(self, run: Run, account: FakeAccount) -> None:
+        self.come(account)
+        assert run("status", "acme").exit_code == 3
+
+    def test_it_is_waited_for(
+        self, run: Run, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.come(account)
+        sleep = account.sleep
+
+        def notice(seconds: float) -> None:
+            if world.newest().request.manifest_version != "v7":
+                self.take_up(world, adapter("beta"))
+            sleep(seconds)
+
+        monkeypatch.setattr(account, "sleep", notice)
+        result = run("status", "--wait")
+        assert (result.exit_code, [row[:2] for row in rows(result)]) == (0, [["beta", "in service"]])
+        assert "; the manifest in S3 (version v7) is not taken up yet" in result.stderr
+
+    def test_waiting_for_one_that_never_comes_ends_with_3(self, run: Run, account: FakeAccount) -> None:
+        self.come(account)
+        assert run("status", "--wait", "--timeout", "60").exit_code == 3
+
+    def test_one_that_comes_after_one_that_failed_is_pending(
+        self, run: Run, world: World, account: FakeAccount
+    ) -> None:
+        self.fail(world)
+        self.come(account)
+        result = run("status")
+        assert result.exit_code == 3
+        assert self.STILL_THERE not in result.stderr
+
+    def test_one_that_was_taken_back_is_not_pending(
+        self, run: Run, world: World, account: FakeAccount
+    ) -> None:
+        self.come(account)
+        world.service.faults.broken[artifact("zeta").uri] = "no such tensor"
+        self.take_up(world, adapter("acme"), adapter("zeta"))
+        world.settle()
+        assert run("status", "--wait", "--timeout", "60").exit_code == 1
+
+    def test_one_that_the_caller_may_not_read_is_not_told(self, run: Run, account: FakeAccount) -> None:
+        self.come(account)
+        account.buckets.forbidden = ("manifests/",)
+        assert (run("status").exit_code, run("status").stderr) == (0, "")
+
+    def test_json_has_the_version_that_is_to_come(self, run: Run, account: FakeAccount) -> None:
+        self.come(account)
+        document = json.loads(run("status", "--json").stdout)
+        assert (document["manifest_to_come"], document["settled"]) == ("v7", False)
 
 
 def test_deployment_that_was_rolled_back_is_told(run: Run, world: World) -> None:

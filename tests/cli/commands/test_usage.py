@@ -148,6 +148,10 @@ def test_largest_user_is_first(run: Run) -> None:
     ]
 
 
+def test_columns_are_named_in_a_pipe_beside_the_rows(run: Run) -> None:
+    assert run("usage").stderr.strip().endswith(": adapter, requests, tokens in, tokens out, cost, share")
+
+
 def test_tag_sums_its_adapters(run: Run) -> None:
     assert [row[:4] for row in rows(run("usage", "--by", "tenant"))] == [
         ["A", "3", "40", "35"],
@@ -175,7 +179,7 @@ def test_terminal_shows_bars_from_one_place_and_the_sums(
 def test_adapters_without_the_tag_are_named_so(run: Run) -> None:
     result = run("usage", "--by", "tenent")
     assert [row[0] for row in rows(result)] == ["(no tenent)", "base"]
-    assert result.stderr == "no adapter has the tag 'tenent'; did you mean 'tenant'?\n"
+    assert result.stderr.splitlines()[0] == "no adapter has the tag 'tenent'; did you mean 'tenant'?"
 
 
 def test_cost_of_instances_is_shared_out_by_tokens(run: Run, prices: Path) -> None:
@@ -242,6 +246,13 @@ def test_tokens_of_an_adapter_of_no_fleet_are_not_the_base_s(
         ["acme", "3", "0", "0"],
         ["beta", "1", "0", "0"],
     ]
+
+
+def test_adapter_that_is_not_there_any_more_is_named_so(run: Run, account: FakeAccount, now: float) -> None:
+    line = "answered adapter=p-gone prompt_tokens=7 completion_tokens=9"
+    account.client("logs").lines = [(now - 5, line)]
+    assert rows(run("usage"))[0][:4] == ["gone (removed)", "0", "7", "9"]
+    assert rows(run("usage", "--by", "tenant"))[0][:4] == ["(no tenant)", "0", "7", "9"]
 
 
 @pytest.mark.parametrize(

@@ -195,8 +195,7 @@ def test_of_a_key_whose_policy_is_not_the_apps_synth_says_what_it_needs(
     assert [
         info.id
         for info in infos
-        if "should let CloudWatch Logs and EventBridge use it; docs/guides/security.md"
-        in str(info.entry.data)
+        if "should let CloudWatch Logs and EventBridge use it; the guide 'Security'" in str(info.entry.data)
     ]
 
 

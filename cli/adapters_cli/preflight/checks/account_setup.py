@@ -75,12 +75,12 @@ def check_deployment_role(deployment: Deployment) -> Iterator[Finding]:
         f"cdk bootstrap aws://{account}/{deployment.region} --cloudformation-execution-policies POLICY-ARN"
     )
     if denied := [result["EvalActionName"] for result in refused if _is_denied(result)]:
-        yield check.error(f"CloudFormation's role {name} is denied {few(denied, 5)}", remedy)
+        yield check.error(f"CloudFormation's role {name} is denied {', '.join(denied)}", remedy)
         return
     if refused:
         names = [result["EvalActionName"] for result in refused]
         yield check.warning(
-            f"CloudFormation's role {name} is not allowed {few(names, 5)} on every resource", remedy
+            f"CloudFormation's role {name} is not allowed {', '.join(names)} on every resource", remedy
         )
         return
     yield check.ok(f"{name} may create what the stack has")

@@ -75,7 +75,7 @@ def _policy_finding(check: Check, deployment: Deployment, key: str) -> Finding:
         return check.ok(f"{key} is enabled, and its policy lets the stack use it")
     return check.error(
         f"the policy of the key {key} does not let {' and '.join(lacking)} use it"
-        " (docs/guides/security.md has its statements)",
+        " (the guide 'Security' has its statements)",
         edit_key_policy(key, region),
     )
 

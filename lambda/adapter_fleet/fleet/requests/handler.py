@@ -12,7 +12,15 @@ from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.requests.is_complete import Completion
 from adapter_fleet.fleet.requests.requested_manifest import Manifests, RequestedManifest, location_of
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
-from adapter_fleet.fleet.state.generations import Generation, Request, Source, Target, newest_not_refused
+from adapter_fleet.fleet.state.generations import (
+    Generation,
+    Request,
+    Source,
+    Target,
+    is_taken_up,
+    newest_not_refused,
+    rejected_version,
+)
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import OvertakenError, Registry
 from adapter_fleet.manifest.desired import DesiredFleet
@@ -179,11 +187,9 @@ class RequestHandler:
         if target.manifest is None:
             return None
         found = self.manifests.look(*location_of(target))
-        if found is None or found[0] == newest.request.manifest_version:
+        if found is None or is_taken_up(found[0], newest, self.registry.generation):
             return None
-        version, written_at = found
-        if newest.undo and version == self._requested_manifest.rejected_version(newest):
-            return None
+        _, written_at = found
         # The time tells it from an earlier one of the same version: a bucket may have no versioning.
         return self.manifest_changed(f"seen-{written_at:.0f}")
 
@@ -197,7 +203,7 @@ class RequestHandler:
         if undo is None or not undo.undo or undo.request.target.manifest is None:
             return
         found = self.manifests.read(*location_of(undo.request.target))
-        if found is not None and found[1] != self._requested_manifest.rejected_version(undo):
+        if found is not None and found[1] != rejected_version(undo, self.registry.generation):
             self.manifest_changed(f"after-{number}")
 
     def _start_for(self, generation: Generation) -> None:

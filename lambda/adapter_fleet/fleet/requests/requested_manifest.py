@@ -8,7 +8,6 @@ from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.generations import (
     Generation,
-    Outcome,
     Request,
     Source,
     Target,
@@ -67,17 +66,6 @@ class RequestedManifest:
             if before is not None:
                 return self._reuse(request, before)
             return replace(request, refusal=str(error)), DesiredFleet()
-
-    def rejected_version(self, undo: Generation) -> str | None:
-        """Return the version of the last manifest in S3 before an undo, if it was refused or failed."""
-        latest: Generation | None = undo
-        while latest is not None and (
-            latest.exempt or latest.request.target.manifest != undo.request.target.manifest
-        ):
-            latest = self.registry.generation(latest.number - 1)
-        if latest is None or latest.outcome not in (Outcome.REFUSED, Outcome.FAILED):
-            return None
-        return latest.request.manifest_version
 
     # --- rollbacks
 

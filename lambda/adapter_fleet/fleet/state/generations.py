@@ -284,3 +284,25 @@ def active_generation(newest: Generation, find: FindGeneration) -> Generation | 
     """
     found = newest_not_refused(newest, find)
     return None if found is None or found.outcome is Outcome.FAILED else found
+
+
+def is_taken_up(version: str, newest: Generation, find: FindGeneration) -> bool:
+    """Return True if a fleet has taken up this version of its manifest in S3, or has rejected it.
+
+    The fleet takes a rejected version again only if a person writes it again.
+    """
+    if version == newest.request.manifest_version:
+        return True
+    return newest.undo and version == rejected_version(newest, find)
+
+
+def rejected_version(undo: Generation, find: FindGeneration) -> str | None:
+    """Return the version of the last manifest in S3 before an undo, if it was refused or failed."""
+    latest: Generation | None = undo
+    while latest is not None and (
+        latest.exempt or latest.request.target.manifest != undo.request.target.manifest
+    ):
+        latest = find(latest.number - 1)
+    if latest is None or latest.outcome not in (Outcome.REFUSED, Outcome.FAILED):
+        return None
+    return latest.request.manifest_version
