@@ -59,7 +59,12 @@ def temporary_component(
     with _signals(_ENDING_SIGNALS, _end_by):
         try:
             # A creation without an answer may have taken effect, so it is deleted like any other.
-            account.service.create(component, endpoint=endpoint, base=base, artifact=artifact, tags=tags)
+            _create_patiently(
+                account,
+                lambda: account.service.create(
+                    component, endpoint=endpoint, base=base, artifact=artifact, tags=tags
+                ),
+            )
             live = _ended(account, component)
             if live.status is not Status.IN_SERVICE:
                 why = f": {live.failure_reason}" if live.failure_reason else ""
@@ -118,6 +123,24 @@ def delete_component(account: Account, component: str) -> None:
             account.service.delete(component)
         except MissingError:
             return
+        except (ConflictError, ThrottledError):
+            if account.now() - began >= _MAX_WAIT_SECONDS:
+                raise
+            account.sleep(_WAIT_SECONDS)
+        else:
+            return
+
+
+def _create_patiently(account: Account, create: Callable[[], object]) -> None:
+    """Create a component, again while another one of its base is created, updated or deleted.
+
+    [T] SageMaker may refuse a second write meanwhile. A command that asks several adapters one after the
+    other meets its own deletions.
+    """
+    began = account.now()
+    while True:
+        try:
+            create()
         except (ConflictError, ThrottledError):
             if account.now() - began >= _MAX_WAIT_SECONDS:
                 raise

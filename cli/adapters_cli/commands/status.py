@@ -81,7 +81,7 @@ def status(
 
     Ends with 0 if all adapters are in service as the newest manifest declares them. Ends with 1 if one
     failed, or if the manifest failed or was refused, and with 3 while one is pending. With names, only those
-    adapters count. A manifest in S3 that the fleet has not taken up yet is pending as well. Ends with 1 as well
+    adapters count. A manifest in S3 that the fleet has not taken up yet is pending as well. Ends with 1, too,
     if the base component is not there or failed: no adapter answers then.
     """
     if watch and (wait or as_json):

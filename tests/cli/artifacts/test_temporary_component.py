@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+from typing import Any
 
 import pytest
 
 from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.sagemaker_port import ConflictError
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.artifacts.temporary_component import TAG, leftovers, temporary_component
 from adapters_cli.output.errors import CommandError
@@ -144,6 +146,28 @@ def test_second_signal_during_the_deletion_leaves_it_and_says_so(
     said = capsys.readouterr().err
     assert f"{component} is left; 'adapters preview --clean-up --endpoint endpoint' deletes it" in said
     assert list(service.serving()) == [component]
+
+
+class BusyBase(FakeService):
+    """Refuses a creation while the deletion of another adapter is in progress."""
+
+    refusals = 2
+
+    def create(self, component: str, **creation: Any) -> str:
+        if self.refusals:
+            self.refusals -= 1
+            raise ConflictError("Cannot create it while another one is in state DELETE_IN_PROGRESS")
+        return super().create(component, **creation)
+
+
+def test_creation_waits_for_the_deletion_of_another_component() -> None:
+    service = BusyBase(FakeClock())
+    service.add_base()
+    with temporary_component(
+        FakeAccount(FakeS3(BUCKET), service), "endpoint", "base", "acme", ARTIFACT
+    ) as component:
+        assert service.serving() == {component: ARTIFACT.uri}
+    assert gone(service)
 
 
 def test_creation_without_an_answer_is_deleted(service: FakeService, account: FakeAccount) -> None:
