@@ -19,7 +19,7 @@ from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
 from tests.adapter_fleet.fake_service import answer_of
-from tests.adapter_fleet.fleet_world import World, adapter
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount
 from tests.fakes.errors import client_error
 
@@ -294,3 +294,16 @@ def test_lines_fit_a_terminal_and_addresses_stay_whole(
     assert all(len(line) <= 80 for line in lines if "://" not in line)
     reason = next(number for number, line in enumerate(lines) if line.startswith("reason"))
     assert lines[reason + 1].startswith(f"{'':13}")
+
+
+def test_version_that_a_rollback_has_restored_is_no_earlier_one(run: Run, world: World) -> None:
+    for version in (1, 2):
+        world.deploy(adapter("acme", version))
+        world.settle()
+    run("rollback", "acme")
+    world.settle()
+    lines = run("describe", "acme").stdout.splitlines()
+    labels = [line.split("  ")[0] for line in lines]
+    assert (labels.count("archive"), labels.count("earlier")) == (1, 0)
+    assert f"declared at  {artifact('acme', 2).uri}" in lines
+    assert "reason       rolled back from v2.tar.gz" in lines
