@@ -2419,6 +2419,15 @@
   "A test's cdk deploy fails",
   [
    [
+    "'cdk",
+    "' exited with"
+   ],
+   [
+    "'cdk",
+    "' should end within",
+    "s, got no end"
+   ],
+   [
     "the CDK command line should be on the PATH or in node_modules of the app's folder, got none for '",
     "': npm install aws-cdk"
    ]
