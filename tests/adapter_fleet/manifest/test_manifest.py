@@ -902,7 +902,7 @@ class TestGuide:
         assert [item.name for item in parse(example_).adapters] == ["acme", "zeta", "local", "old"]
         assert schema_takes(example_)
         (schema,) = re.findall(r"\$schema=(\S+)", example_)
-        assert (GUIDE.parent / schema).resolve() == SCHEMA_FILE.resolve()
+        assert schema == SCHEMA_FILE.name
 
     def test_every_rule_is_in_the_table_of_the_module(self) -> None:
         table = set(re.findall(r"^([a-z]+-[a-z-]+) {2,}\S", manifest.__doc__, re.MULTILINE))
