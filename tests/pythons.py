@@ -60,7 +60,7 @@ def test_on(version: str, markers: str) -> Outcome:
     """Install the locked packages for one Python, and run the tests on it."""
     found = find_python(version)
     if found is None:
-        return Outcome(version=version, said="not to be had on this machine")
+        return Outcome(version=version, said="not available on this machine")
     folder = FOLDER / version
     python = folder / "bin" / "python"
     install = ["uv", "pip", "install", "--quiet", "--python", str(python)]

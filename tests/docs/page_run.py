@@ -30,6 +30,17 @@ def runs(test: str, block: Block) -> bool:
     return block.language in COMMANDS and test == ON_THE_CLOUD
 
 
+def reader_variables(home: Path) -> dict[str, str]:
+    """Return the environment of a reader: a home, the commands of the checkout, and a quiet CDK."""
+    path = [str(Path(sys.executable).parent), str(ROOT / "node_modules/.bin"), os.environ["PATH"]]
+    return {
+        "HOME": str(home),
+        "PATH": os.pathsep.join(path),
+        "CDK_DISABLE_VERSION_CHECK": "1",
+        "CDK_VALIDATION": "false",
+    }
+
+
 class Shell:
     """A shell in a folder with the files of the repository that pages name."""
 
@@ -48,13 +59,10 @@ class Shell:
     @property
     def variables(self) -> dict[str, str]:
         """The environment of every command."""
-        path = [str(Path(sys.executable).parent), str(ROOT / "node_modules/.bin"), os.environ["PATH"]]
-        return self._cloud.environment | {
+        return {
+            **self._cloud.environment,
             "LOCAL_SAGEMAKER_TOKEN": self._cloud.token,  # `make local` prints it as well
-            "HOME": str(self._folder / "home"),
-            "PATH": os.pathsep.join(path),
-            "CDK_DISABLE_VERSION_CHECK": "1",
-            "CDK_VALIDATION": "false",
+            **reader_variables(self._folder / "home"),
         }
 
     def run(self, command: str) -> str:

@@ -12,7 +12,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import ROOT, pages, read
-from tests.docs.page_run import runs
+from tests.docs.page_run import reader_variables, runs
 
 pytestmark = [pytest.mark.documents, pytest.mark.timeout(1200)]
 
@@ -51,17 +50,10 @@ class Shell:
             *(block.text for block in read(page).blocks if runs(TEST, block)),
             f"{{ printf 'cd %q\\n' \"$PWD\"; export -p; }} > {self._state}",
         ]
-        path = [str(Path(sys.executable).parent), str(ROOT / "node_modules/.bin"), os.environ["PATH"]]
         done = subprocess.run(
             ["bash", "-x", "-c", "\n".join(lines)],
             cwd=self._home,
-            env={
-                **os.environ,
-                "HOME": str(self._home),
-                "PATH": os.pathsep.join(path),
-                "CDK_DISABLE_VERSION_CHECK": "1",
-                "CDK_VALIDATION": "false",
-            },
+            env=os.environ | reader_variables(self._home),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -29,22 +28,8 @@ LMI = {"OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORAS": "4", "OPTION_MAX_CPU_LO
 
 def client(cloud: LocalCloud, service: str, **credentials: str) -> Any:
     """Return a boto3 client of the embedded cloud that never retries, so that a failure shows as one."""
-    variables = cloud.environment
-    make: Any = boto3.client  # whose stubs want each service by its name
-    return make(
-        service,
-        endpoint_url=cloud.url,
-        region_name=variables["AWS_DEFAULT_REGION"],
-        verify=variables.get("AWS_CA_BUNDLE"),
-        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=32),
-        **(
-            credentials
-            or {
-                "aws_access_key_id": variables["AWS_ACCESS_KEY_ID"],
-                "aws_secret_access_key": variables["AWS_SECRET_ACCESS_KEY"],
-            }
-        ),
-    )
+    config = Config(retries={"total_max_attempts": 1}, max_pool_connections=32)
+    return cloud.client(service, config=config, **credentials)
 
 
 def prompts() -> list[dict[str, Any]]:
