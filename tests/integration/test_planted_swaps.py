@@ -16,7 +16,7 @@ from aws_cdk import Duration
 from safetensors.numpy import load_file, save_file
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.records import AdapterRecord
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck, InstanceType
@@ -113,6 +113,9 @@ class Deployed:
         registry = DynamoDbRegistry(self.outputs["MainTable"], client(self.cloud, "dynamodb"))
         return {record.name: record for record in registry.records().values()}
 
+    def failures(self) -> dict[str, Failure]:
+        return {name: record.failure for name, record in self.records().items() if record.failure is not None}
+
 
 @pytest.fixture(scope="module")
 def deployed(
@@ -139,8 +142,13 @@ def test_drift_run_finds_ten_planted_swaps_and_nothing_else(deployed: Deployed, 
         )
     deployed.cloud.admin.reset_calls()
     deployed.drift_run()
-    records = deployed.records()
-    failures = {name: record.failure for name, record in records.items() if record.failure is not None}
+    on_every_copy = {name for name, swap in planted.items() if swap.copies is None}
+    assert on_every_copy <= deployed.failures().keys() <= planted.keys()
+    if deployed.failures().keys() != planted.keys():
+        # A run misses a swap on one of three copies with a chance of 0.6 % (docs/adr/0019-probes.md), so one
+        # test in fifty sees it. The next run misses the same one with 0.6 % again.
+        deployed.drift_run()
+    records, failures = deployed.records(), deployed.failures()
     assert failures.keys() == planted.keys()
     assert {failure.cause for failure in failures.values()} == {Cause.IDENTITY}
     assert {
