@@ -4,7 +4,6 @@ https://docs.djl.ai/master/docs/serving/serving/docs/lmi/user_guides/lmi_input_o
 """
 
 import json
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,15 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
-from adapter_fleet.common.aws_errors import code_of, container_message, message_of
+from adapter_fleet.common.aws_errors import (
+    PASSING,
+    code_of,
+    container_message,
+    meaning_of,
+    meaning_of_status,
+    message_of,
+    refuses_form,
+)
 from adapter_fleet.serving.completions import PromptForm, PromptRequest, completion_of
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.generation import Generation, GenerationRequest, generation_of
@@ -25,29 +32,6 @@ if TYPE_CHECKING:
 # SageMaker answers within 60 seconds, or 8 minutes for a stream. No retries: botocore would also repeat a
 # request whose answer is only slow.
 _CONFIG = Config(read_timeout=500, connect_timeout=10, retries={"total_max_attempts": 1})
-
-
-_STATUSES_OF_FORMS = (400, 415, 422, 424)
-_ADAPTER = re.compile("adapter|lora", re.IGNORECASE)
-
-# What passes by itself: throttling, a model that is not ready, a service or a container that is busy. No copy
-# to ask, which may be scaled out meanwhile, has the code of any wrong request (facts: [T]).
-_TEMPORARY_CODES = frozenset(
-    {
-        "ThrottlingException",
-        "Throttling",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "ModelNotReadyException",
-        "ServiceUnavailable",
-        "InternalFailure",
-        "InternalDependencyException",
-        "RequestTimeout",
-        "RequestTimeoutException",
-    }
-)
-_TEMPORARY_STATUSES = (408, 429, 502, 503, 504)
-_NO_CAPACITY = re.compile("has no (capacity|copies)|rate exceeded", re.IGNORECASE)
 
 
 class InvocationError(Exception):
@@ -199,7 +183,7 @@ def _refuses_form(error: ClientError) -> bool:
     """Return True if the container refuses the form of a request, as LMI did before its async service."""
     status = error.response.get("OriginalStatusCode")
     message = str(error.response.get("OriginalMessage") or container_message(message_of(error)))
-    return code_of(error) == "ModelError" and status in _STATUSES_OF_FORMS and not _ADAPTER.search(message)
+    return code_of(error) == "ModelError" and refuses_form(status, message)
 
 
 def invocation_error(error: ClientError | BotoCoreError) -> InvocationError:
@@ -212,10 +196,13 @@ def invocation_error(error: ClientError | BotoCoreError) -> InvocationError:
 
 
 def _is_temporary(error: ClientError) -> bool:
+    """Return True for what passes by itself, such as throttling or a container that is busy.
+
+    That no copy is there to ask, which may be scaled out meanwhile, has the code of any wrong request [T].
+    """
     if code_of(error) == "ModelError":
-        return error.response.get("OriginalStatusCode") in _TEMPORARY_STATUSES
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return code_of(error) in _TEMPORARY_CODES or status >= 500 or bool(_NO_CAPACITY.search(message_of(error)))
+        return meaning_of_status(error.response.get("OriginalStatusCode")) in PASSING
+    return meaning_of(error) in PASSING
 
 
 def _error_text(error: Exception) -> str:

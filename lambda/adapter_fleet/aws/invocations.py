@@ -1,12 +1,11 @@
 """Requests to inference components, each prompt in a form that the container takes."""
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from adapter_fleet.common.aws_errors import container_message
+from adapter_fleet.common.aws_errors import container_message, container_status, refuses_form
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     MissingError,
@@ -20,13 +19,6 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 _MAX_ANSWER_BYTES = 100_000
-
-_STATUS = re.compile(r"client error \((4\d\d)\)", re.IGNORECASE)
-_STATUSES_OF_FORMS = ("400", "415", "422")
-"""[I] How vLLM and LMI refuse a form."""
-_PARSING_FAILED = "input parsing failed"
-"""[V djl_python/input_parser.py] How a rolling batch refuses one, with 424, which it uses for any failure."""
-_ADAPTER = re.compile("adapter|lora", re.IGNORECASE)
 
 
 class Invocations:
@@ -92,7 +84,7 @@ class Invocations:
             try:
                 text = self._invoke(component, endpoint, prompt.body(form))
             except ModelFailedError as error:
-                if not _refuses_form(error):
+                if not refuses_form(container_status(str(error)), container_message(str(error))):
                     raise
                 refusal = refusal or error
                 continue
@@ -114,14 +106,6 @@ class Invocations:
         except (MissingError, ConflictError) as error:
             # Another part of SageMaker has reported it in service.
             raise UnansweredError(str(error)) from error
-
-
-def _refuses_form(error: ModelFailedError) -> bool:
-    """Return True if a container refuses the form of a request, and not its adapter."""
-    status, message = _STATUS.search(str(error)), container_message(str(error))
-    if status is None or _ADAPTER.search(message):
-        return False
-    return status[1] in _STATUSES_OF_FORMS or _PARSING_FAILED in message.lower()
 
 
 def _completion(text: str) -> Completion | None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.aws.invocations import Invocations
 from adapter_fleet.aws.s3_archives import S3Archives
-from adapter_fleet.common.aws_errors import code_of, message_of
+from adapter_fleet.common.aws_errors import Meaning, code_of, meaning_of, message_of
 from adapter_fleet.common.untrusted_pattern import matches
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent, Status
@@ -54,24 +53,13 @@ Both timeouts together are below `ASK_SECONDS` of `steps/smoke_requests.py`.
 _PAGE_COMPONENTS = 100
 """The most that one page of a listing may have (botocore's service model)."""
 
-_THROTTLES = frozenset(
-    {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
-)
-_UNAVAILABLE = frozenset(
-    {
-        "InternalFailure",
-        "ServiceUnavailable",
-        "ModelNotReadyException",
-        "RequestTimeout",
-        "RequestTimeoutException",
-    }
-)
-_CONFLICTS = frozenset({"ResourceInUse", "ConflictException"})
-# All of these come as ValidationException and differ only in their text. The sources of the texts: not found
-# [V Terraform, ACK], in transition [T], duplicate [I] as for endpoints.
-_MISSING = re.compile(r"could not find (inference component|endpoint|resource)", re.IGNORECASE)
-_EXISTS = re.compile(r"already exist", re.IGNORECASE)
-_CONFLICT = re.compile(r"while .* (is )?in (state|status)|in progress|_IN_PROGRESS", re.IGNORECASE)
+_ERRORS = {
+    Meaning.THROTTLED: ThrottledError,
+    Meaning.MISSING: MissingError,
+    Meaning.EXISTS: ExistsError,
+    Meaning.CONFLICT: ConflictError,
+    Meaning.UNAVAILABLE: UnansweredError,
+}
 
 
 class SageMakerService:
@@ -233,29 +221,9 @@ class SageMakerService:
 
 def _error_of(error: ClientError) -> ServiceError:
     """Return the error of the port that an error of AWS means."""
-    code = code_of(error)
-    message = message_of(error)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    text = f"{code}: {message}"
-    if code in _THROTTLES or "rate exceeded" in message.lower():
-        return ThrottledError(text)
-    if code in _CONFLICTS:
-        return ConflictError(text)
-    if code in ("404", "NoSuchKey", "NoSuchBucket"):
-        return MissingError(text)
-    if code == "ValidationException":
-        if _MISSING.search(message):
-            return MissingError(message)
-        if _EXISTS.search(message):
-            return ExistsError(message)
-        if _CONFLICT.search(message):
-            return ConflictError(message)
-        return RefusedError(message)
-    if code == "ModelError":
-        return ModelFailedError(text)
-    if status >= 500 or code in _UNAVAILABLE:
-        return UnansweredError(text)
-    return RefusedError(text)
+    code, message = code_of(error), message_of(error)
+    kind = ModelFailedError if code == "ModelError" else _ERRORS.get(meaning_of(error), RefusedError)
+    return kind(message if code == "ValidationException" else f"{code}: {message}")
 
 
 def _observed(found: Mapping[str, Any]) -> ObservedComponent:

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from adapter_fleet.common.aws_errors import message_of
+from adapter_fleet.common.aws_errors import Meaning, meaning_of
 from adapter_fleet.common.clock import Clock, WallClock
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def _describe(service: "SageMakerClient", component: str) -> "DescribeInferenceC
     try:
         return service.describe_inference_component(InferenceComponentName=component)
     except ClientError as error:
-        # [V] The code is ValidationException, so the text has to tell.
-        if "could not find" not in message_of(error).lower():
+        if meaning_of(error) is not Meaning.MISSING:
             raise
         return None
 

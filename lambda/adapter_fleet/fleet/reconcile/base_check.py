@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Literal
 
+from adapter_fleet.common.aws_errors import lacks_adapter
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.fleet.planning.settle import is_proven, probe_of
 from adapter_fleet.fleet.reconcile.call_pool import CallPool
@@ -23,7 +24,7 @@ from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.probe_check import requests_for
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import ModelFailedError, SageMakerPort
-from adapter_fleet.fleet.steps.smoke_requests import ANY_REQUEST, lacks_adapter, serving_of
+from adapter_fleet.fleet.steps.smoke_requests import ANY_REQUEST, serving_of
 from adapter_fleet.manifest.desired import Probe, new_nonce
 
 _SAMPLE_ADAPTERS = 3

@@ -1,10 +1,10 @@
 """Failures of adapters: their cause, and when the next attempt is due."""
 
-import re
 import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+from adapter_fleet.common.aws_errors import Meaning, meaning_of_text
 from adapter_fleet.common.bounded_text import bound_texts
 from adapter_fleet.manifest.desired import Artifact
 
@@ -93,35 +93,23 @@ class Failure:
         return not self.cause.retried or self.attempts >= DEPLOYMENT_ATTEMPTS
 
 
-# The first match wins. The texts are those of the services and containers, as users quote them. An unknown
-# text counts as a fault of the artifact: each retry would cost a write.
-_CAUSES = (
-    (Cause.UPDATE_REFUSED, re.compile(r"update operation is not supported", re.IGNORECASE)),
-    (
-        Cause.ACCESS,
-        re.compile(
-            r"access ?denied|not authorized|forbidden|\b403\b|could not assume role|no ?such ?key"
-            r"|no ?such ?bucket|could not (find|access) (model|artifact) data|s3:getobject|expired ?token"
-            r"|invalid ?signature|request ?(timeout|expired)",
-            re.IGNORECASE,
-        ),
-    ),
-    (Cause.QUOTA, re.compile(r"resource ?limit ?exceeded|service limit|quota", re.IGNORECASE)),
-    (
-        Cause.CAPACITY,
-        re.compile(
-            r"insufficient ?\w* ?capacity|no capacity|no free slot|\b507\b|out of memory|throttl"
-            r"|rate exceeded|not ready|unavailable|internal (server |service )?(error|failure)"
-            r"|request to service failed|unable to provision",
-            re.IGNORECASE,
-        ),
-    ),
-)
+_CAUSES = {
+    Meaning.UPDATE_REFUSED: Cause.UPDATE_REFUSED,
+    Meaning.ACCESS: Cause.ACCESS,
+    Meaning.MISSING: Cause.ACCESS,
+    Meaning.QUOTA: Cause.QUOTA,
+    Meaning.THROTTLED: Cause.CAPACITY,
+    Meaning.CAPACITY: Cause.CAPACITY,
+    Meaning.UNAVAILABLE: Cause.CAPACITY,
+}
 
 
 def cause_of(reason: str) -> Cause:
-    """Return the cause that a FailureReason or an error message names."""
-    return next((cause for cause, pattern in _CAUSES if pattern.search(reason)), Cause.ARTIFACT)
+    """Return the cause that a FailureReason or an error message names.
+
+    An unknown one counts as a fault of the artifact: each retry would cost a write.
+    """
+    return _CAUSES.get(meaning_of_text(reason), Cause.ARTIFACT)
 
 
 def next_failure(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from adapter_fleet.common.aws_errors import lacks_adapter
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.counts import noun_of
 from adapter_fleet.fleet.planning.settle import probe_of
@@ -22,7 +23,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
     UnansweredError,
 )
-from adapter_fleet.fleet.steps.smoke_requests import ASK_SECONDS, lacks_adapter, not_asked, serving_of
+from adapter_fleet.fleet.steps.smoke_requests import ASK_SECONDS, not_asked, serving_of
 from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import Artifact, Probe, new_nonce, with_nonce
 from adapter_fleet.serving.completions import Completion

@@ -1,9 +1,8 @@
 """Steps that send a request to an adapter: its smoke request, or any request after its base changed."""
 
-import re
 from dataclasses import replace
 
-from adapter_fleet.common.aws_errors import container_message
+from adapter_fleet.common.aws_errors import container_message, container_status, refuses_form
 from adapter_fleet.fleet.state.failures import Cause, cause_of
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
@@ -23,26 +22,6 @@ MAX_SMOKE_SECONDS = _SMOKE_SECONDS + _SMOKE_PAUSE_SECONDS + ASK_SECONDS
 
 ANY_REQUEST = SmokeRequest.from_prompt("Hello", max_tokens=1)
 """The request for an adapter without a smoke request."""
-
-_REFUSED = re.compile(r"client error \((400|415|422)\)", re.IGNORECASE)
-_OF_ADAPTERS = re.compile(r"adapter|lora", re.IGNORECASE)
-_UNKNOWN_ADAPTER = re.compile(
-    r"\b404\b|(adapter|lora)\b.*\b(not found|not registered|unknown)", re.IGNORECASE | re.DOTALL
-)
-
-
-def lacks_adapter(problem: str) -> bool:
-    """Return True if LMI or SageMaker answers so for an adapter that the container has lost.
-
-    Any other answer, even a wrong one, comes from an adapter that is loaded. Sending it again would not help.
-    The names in SageMaker's own sentence may have any words.
-    """
-    return "(404)" in problem or _UNKNOWN_ADAPTER.search(container_message(problem)) is not None
-
-
-def _refuses_body(problem: str) -> bool:
-    """Return True if a container that has the adapter refuses the body. [I] It may refuse any."""
-    return _REFUSED.search(problem) is not None and not _OF_ADAPTERS.search(container_message(problem))
 
 
 def smoke(task: StepTask) -> StepResult:
@@ -77,6 +56,11 @@ def ask(task: StepTask) -> StepResult:
     if not sent_before:
         return StepResult(record=task.record)
     return task.failure(serving_of(task.record), task.live.failure_reason or f"it does not answer: {problem}")
+
+
+def _refuses_body(problem: str) -> bool:
+    """Return True if a container that has the adapter refuses the body. [I] It may refuse any."""
+    return refuses_form(container_status(problem), container_message(problem))
 
 
 def _ask(task: StepTask, request: SmokeRequest) -> str | None:
