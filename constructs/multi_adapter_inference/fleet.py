@@ -252,8 +252,10 @@ class AdapterFleet(FleetBase):
                 claim_fleet_uid(self, fleet_uid, endpoint=endpoint)
             self.component_prefix = checked_prefix(endpoint, component_prefix)
             bound = manifest.bind(self, endpoint, self.component_prefix)
-            if evaluation is not None:
-                check_evaluations(bound, evaluation.bar)
+            named = settings.base_model is not None
+            bar = settings.bar_beside(endpoint.base_component_name) if named else settings.evaluation
+            if bar is not None:
+                check_evaluations(bound, bar)
         self.endpoint = endpoint
         if endpoint.container is not None:
             endpoint.container.warn_of_updates_in_place(endpoint)

@@ -1919,6 +1919,20 @@
   ]
  ],
  [
+  "troubleshooting/evaluating.html#an-evaluation-does-not-count",
+  "An evaluation does not count",
+  [
+   [
+    "should be recorded, with the decoding;",
+    ", got nothing"
+   ],
+   [
+    "should be",
+    "; evaluate this version beside it, got"
+   ]
+  ]
+ ],
+ [
   "troubleshooting/evaluating.html#the-gate-is-not-passed",
   "The gate is not passed",
   [

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from adapter_fleet.common.naming import is_same_model
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.artifacts.evaluation_store import EvaluationStore
@@ -68,12 +69,20 @@ class EvaluationGate:
         uri = self.store.write(artifact.uri, artifact.digest, stored).uri
         if missed := [outcome.reason for outcome in outcomes if not outcome.met]:
             raise CommandError("\n".join([*missed, f"its result is {uri}"]))
-        return stored.record(uri)
+        return stored.record(uri, base=self.evaluator.base_name)
 
     def _covers(self, recorded: EvaluationRecord) -> bool:
         """Return True if a record answers the question: then the version is not asked again."""
-        asked = {requirement.metric for requirement in self.evaluator.requirements}
-        return recorded.dataset == self.evaluator.dataset.facts.digest and asked <= recorded.figures.keys()
+        if recorded.base is None or recorded.decoding is None:
+            return False
+        evaluator = self.evaluator
+        asked = {requirement.metric for requirement in evaluator.requirements}
+        return (
+            is_same_model(recorded.base, evaluator.base_name)
+            and recorded.decoding == evaluator.decoding.text
+            and recorded.dataset == evaluator.dataset.facts.digest
+            and asked <= recorded.figures.keys()
+        )
 
     def _judge(self, name: str, recorded: EvaluationRecord) -> None:
         outcomes = [one.judge(recorded.means, subject=name) for one in self.evaluator.requirements]

@@ -26,6 +26,8 @@ from adapters_cli.output.progress_bars import AnswerBar
 class VersionEvaluator:
     """Evaluates versions over one dataset, one after the other, on one base component.
 
+    base_model:
+        The base model's name; None where it is unknown.
     log:
         Keeps every answer. The base model is asked once for all versions.
     """
@@ -33,6 +35,7 @@ class VersionEvaluator:
     account: Account
     endpoint: str
     base: str
+    base_model: str | None = None
     dataset: Dataset
     metrics: Sequence[Metric]
     decoding: Decoding
@@ -40,6 +43,11 @@ class VersionEvaluator:
     requirements: Sequence[Requirement] = ()
     seed: int = 0
     jobs: int = 8
+
+    @property
+    def base_name(self) -> str:
+        """The base model's name as records have it: its component's where its own is unknown."""
+        return self.base_model or self.base
 
     def evaluate(self, name: str, artifact: Artifact, *, served_by: str | None = None) -> EvaluationResult:
         """Ask a version and the base model, and return the result.

@@ -144,7 +144,7 @@ def _document(
         "tags": tags,
         "probe": None if wanted is None or wanted.probe is None else plain_probe(wanted.probe),
         "proof": state.proof,
-        "evaluation": _evaluation(account, target.settings.evaluation, state, wanted),
+        "evaluation": _evaluation(account, target.settings.bar_beside(target.base), state, wanted),
         "last_hour": _last_hour(account, state.component),
         "history": history,
         "last_reason": state.reason or next((why for _, why in events if why), None),

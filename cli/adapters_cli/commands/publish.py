@@ -395,6 +395,7 @@ def _gate(
             account=account,
             endpoint=place.endpoint,
             base=place.base,
+            base_model=place.base_model,
             dataset=options.dataset,
             metrics=options.metrics,
             decoding=options.decoding,

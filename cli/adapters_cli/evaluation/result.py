@@ -3,6 +3,7 @@
 Everything that a report shows is in it. Nothing here needs NumPy, so that every command can read a result.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +35,12 @@ class Decoding:
     max_tokens: int
     temperature: float = 0
     stop: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The settings on one line, as a manifest records them."""
+        stop = f", stop={json.dumps(self.stop)}" if self.stop else ""
+        return f"max_tokens={self.max_tokens}, temperature={self.temperature:g}{stop}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,8 +105,8 @@ class StoredEvaluation:
         """Whether every requirement was met; None if there was none."""
         return all(outcome.met for outcome in self.requirements) if self.requirements else None
 
-    def record(self, uri: str) -> EvaluationRecord:
-        """Return what a manifest records of this evaluation, which is stored at `uri`.
+    def record(self, uri: str, *, base: str) -> EvaluationRecord:
+        """Return what a manifest records of this evaluation beside a base model, which is stored at `uri`.
 
         Raises CommandError if a manifest cannot have it, as with too many metrics.
         """
@@ -120,6 +120,8 @@ class StoredEvaluation:
                 )
                 for found in self.comparisons
             },
+            base=base,
+            decoding=self.decoding.text,
         )
         problems = [f"evaluation.{key}: {problem}" for key, problem in problems_of_record(record)]
         if problems:

@@ -71,7 +71,7 @@ class ManifestFile:
             max_lora_rank=target.settings.max_lora_rank,
             base_model=target.settings.base_model,
             fleet_tags=target.tags,
-            evaluation=target.settings.evaluation,
+            evaluation=target.settings.bar_beside(target.base),
             is_known=KnownVersions(registry),
         )
         unknown = manifest.unknown_references(buckets=target.buckets, archives=target.archives)

@@ -84,3 +84,12 @@ def component_name(prefix: str, adapter: str) -> str:
 def component_log_group(component: str) -> str:
     """Return the name of a component's log group ([V] the name)."""
     return f"{_LOG_GROUPS}/{component}"
+
+
+def is_same_model(one: str, other: str) -> bool:
+    """Tell whether two names are of the same base model.
+
+    Only the last parts are compared, as the part before differs between the hub and local folders.
+    """
+    last, others = (name.rstrip("/").rsplit("/", 1)[-1].casefold() for name in (one, other))
+    return last == others

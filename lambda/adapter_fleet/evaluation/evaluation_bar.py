@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from adapter_fleet.common.archive_names import DIGEST
+from adapter_fleet.common.naming import is_same_model
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.evaluation.requirement import Requirement
 
@@ -19,11 +20,14 @@ class EvaluationBar:
         Digest of the items, in hexadecimal; None for any.
     exempt:
         Names of adapters that need no evaluation.
+    bases:
+        The names of the base model and of its component, one of which a record should have; empty for any.
     """
 
     requirements: tuple[str, ...]
     dataset: str | None = None
     exempt: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.requirements:
@@ -47,6 +51,12 @@ class EvaluationBar:
             asked = " and ".join(f"'{requirement}'" for requirement in self.parsed)
             yield "", f"should be recorded, as the fleet requires {asked}, got nothing"
             return
+        if record.base is None or record.decoding is None:
+            again = "evaluate this version again, as its record is of an earlier release"
+            yield "base", f"should be recorded, with the decoding; {again}, got nothing"
+        elif self.bases and not any(is_same_model(record.base, base) for base in self.bases):
+            known = " or ".join(map(repr, self.bases))
+            yield "base", f"should be {known}; evaluate this version beside it, got {record.base!r}"
         if self.dataset is not None and record.dataset != self.dataset:
             yield "dataset", f"should be sha256:{self.dataset}, got sha256:{record.dataset}"
         for requirement in self.parsed:

@@ -17,6 +17,7 @@ _MAX_FIGURES_BYTES = 4096
 
 _MAX_METRIC_CHARACTERS = 100
 _MAX_URI_CHARACTERS = 1024
+_MAX_TEXT_CHARACTERS = 256
 _RESULT = re.compile(rf".*/sha256-(?P<digest>{DIGEST.pattern})\.evaluations/[^/]+\.json")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -41,12 +42,20 @@ class EvaluationRecord:
         When the evaluation was made, as in `2026-03-01T09:30:00Z`.
     figures:
         Mean scores by metric.
+    base:
+        The base model that was asked: its name, or its component's where the name is unknown.
+    decoding:
+        How the answers were generated, such as `max_tokens=64, temperature=0`.
+
+    Records of earlier releases have neither base nor decoding. They stay readable, and reach no bar.
     """
 
     result: str
     dataset: str
     at: str
     figures: Mapping[str, Figure]
+    base: str | None = None
+    decoding: str | None = None
 
     @property
     def identity(self) -> str | None:
@@ -73,6 +82,10 @@ def problems_of_record(record: EvaluationRecord) -> Iterator[tuple[str, str]]:
         yield "dataset", f"should be 64 hexadecimal digits, got {short_repr(record.dataset)}"
     if not _is_moment(record.at):
         yield "at", f"should be a time such as '2026-03-01T09:30:00Z', got {short_repr(record.at)}"
+    for key, text in (("base", record.base), ("decoding", record.decoding)):
+        if text is not None and not (0 < len(text) <= _MAX_TEXT_CHARACTERS and text.isprintable()):
+            most = f"should have 1 to {_MAX_TEXT_CHARACTERS} printable characters"
+            yield key, f"{most}, got {short_repr(text)}"
     for problem in problems_of_figures(record.figures):
         yield "figures", problem
 

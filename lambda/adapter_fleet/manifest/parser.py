@@ -89,6 +89,8 @@ class EvaluationEntry:
     dataset: str | None = None
     at: str | None = None
     figures: dict[str, FigureEntry] | None = None
+    base: str | None = None
+    decoding: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,7 +352,12 @@ class ManifestParser:
             for metric, figure in (entry.figures or {}).items()
         }
         return EvaluationRecord(
-            result=entry.result or "", dataset=dataset or "", at=entry.at or "", figures=figures
+            result=entry.result or "",
+            dataset=dataset or "",
+            at=entry.at or "",
+            figures=figures,
+            base=entry.base,
+            decoding=entry.decoding,
         )
 
     def _artifact(self, value: _ArtifactValue, keys: Keys) -> ArtifactReference | None:

@@ -71,6 +71,7 @@ def plain_probe(probe: Probe) -> dict[str, str | int]:
 
 def plain_evaluation(record: EvaluationRecord) -> dict[str, Any]:
     """Return the record of an evaluation as an entry has it."""
+    made = {"base": record.base, "decoding": record.decoding}
     return {
         "result": record.result,
         "dataset": f"sha256:{record.dataset}",
@@ -79,6 +80,7 @@ def plain_evaluation(record: EvaluationRecord) -> dict[str, Any]:
             metric: {"base": figure.base, "adapter": figure.adapter}
             for metric, figure in record.figures.items()
         },
+        **{key: text for key, text in made.items() if text is not None},
     }
 
 

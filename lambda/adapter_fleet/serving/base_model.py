@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adapter_fleet.common.naming import is_same_model
 from adapter_fleet.documents import strict_json
 
 MAX_CONFIG_BYTES = 1024 * 1024
@@ -240,12 +241,5 @@ class BaseModelFacts:
         )
 
     def is_named(self, other: str) -> bool:
-        """Tell whether `other` names the same base model.
-
-        Only the last parts are compared, as the part before differs between the hub and local folders.
-        """
-        return self.name is None or _last_part(self.name) == _last_part(other)
-
-
-def _last_part(name: str) -> str:
-    return name.rstrip("/").rsplit("/", 1)[-1].casefold()
+        """Tell whether `other` names the same base model."""
+        return self.name is None or is_same_model(self.name, other)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
@@ -36,6 +38,30 @@ def test_record_of_another_dataset_is_told() -> None:
     bar = EvaluationBar(requirements=("rougeL >= 0.4",), dataset="c" * 64)
     ((key, problem),) = bar.problems(RECORD, adapter="acme")
     assert (key, problem) == ("dataset", f"should be sha256:{'c' * 64}, got sha256:{'b' * 64}")
+
+
+@pytest.mark.parametrize("unsaid", ["base", "decoding"])
+def test_record_that_does_not_say_how_it_was_made_has_to_be_made_again(unsaid: str) -> None:
+    ((key, problem),) = BAR.problems(replace(RECORD, **{unsaid: None}), adapter="acme")
+    assert (key, problem) == (
+        "base",
+        "should be recorded, with the decoding; evaluate this version again, as its record is of an earlier"
+        " release, got nothing",
+    )
+
+
+@pytest.mark.parametrize(
+    ("bases", "counts"),
+    [
+        (("meta-llama/Llama-3.1-8B-Instruct", "llm-base"), True),
+        (("llama-3.1-70b-instruct", "Llama-3.1-8B-Instruct"), True),
+        (("llama-3.1-70b-instruct", "llm-base"), False),
+        ((), True),
+    ],
+)
+def test_record_counts_beside_the_base_model_it_names_alone(bases: tuple[str, ...], *, counts: bool) -> None:
+    problems = list(replace(BAR, bases=bases).problems(RECORD, adapter="acme"))
+    assert [key for key, _ in problems] == ([] if counts else ["base"])
 
 
 def test_name_is_exempt_whatever_the_case() -> None:

@@ -21,6 +21,8 @@ RECORD = EvaluationRecord(
     dataset="b" * 64,
     at="2026-03-01T09:30:00Z",
     figures={"rougeL": Figure(base=0.2, adapter=0.5)},
+    base="llama-3.1-8b-instruct",
+    decoding="max_tokens=64, temperature=0",
 )
 
 
@@ -45,6 +47,8 @@ def test_record_has_no_problem_and_knows_its_version() -> None:
         ({"dataset": "b" * 63}, "dataset"),
         ({"at": "2026-03-01 09:30:00"}, "at"),
         ({"at": "2026-02-30T09:30:00Z"}, "at"),
+        ({"base": ""}, "base"),
+        ({"decoding": "x" * 257}, "decoding"),
         ({"figures": {}}, "figures"),
         ({"figures": {"\u20ac" * 99 + f"{n}": Figure(base=0, adapter=0) for n in range(10)}}, "figures"),
         ({"figures": {"": Figure(base=0, adapter=0)}}, "figures"),

@@ -31,6 +31,8 @@ RECORD = EvaluationRecord(
     dataset="d" * 64,
     at="2026-03-01T09:30:00Z",
     figures={"rougeL": Figure(base=0.2, adapter=0.5), "exact_match": Figure(base=0, adapter=0.9)},
+    base="base",
+    decoding="max_tokens=64, temperature=0",
 )
 
 

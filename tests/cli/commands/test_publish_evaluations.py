@@ -173,6 +173,30 @@ def test_version_that_is_evaluated_already_is_not_asked_again(
     assert "acme: exact_match of 'acme' is 1 and should be at least 1.1" in result.stderr
 
 
+def test_version_that_was_evaluated_with_another_decoding_is_asked_again(
+    world: World, publish: Publish, answers: Answers
+) -> None:
+    publish()
+    answers.asked.clear()
+    publish("--max-tokens", "7")
+    record = evaluations(world)["acme"]
+    assert record is not None
+    assert (record.decoding, len(answers.asked)) == ("max_tokens=7, temperature=0", 2 * ITEMS)
+
+
+@pytest.mark.parametrize("other", ["", ", base: another-base"])
+def test_version_that_was_evaluated_beside_another_base_is_asked_again(
+    world: World, publish: Publish, answers: Answers, other: str
+) -> None:
+    publish()
+    text = world.manifest.read_text()
+    world.manifest.write_text(text.replace(", base: base", other))
+    answers.asked.clear()
+    publish()
+    assert len(answers.asked) == 2 * ITEMS
+    assert world.manifest.read_text().count(" base: base") == 1
+
+
 def test_new_version_without_an_evaluation_loses_the_old_one_with_a_note(
     world: World, publish: Publish
 ) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from adapter_fleet.evaluation.evaluation_record import Figure, evaluations_folder
 from adapter_fleet.evaluation.requirement import Requirement
-from adapters_cli.evaluation.result import RequirementOutcome
+from adapters_cli.evaluation.result import Decoding, RequirementOutcome
 from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
 from adapters_cli.output.errors import CommandError
 from tests.cli.evaluation_results import DATASET, SECRET, result_of
@@ -51,9 +52,15 @@ def test_anything_else_is_refused(change: object) -> None:
 
 def test_record_has_the_figures_of_the_manifest() -> None:
     stored = StoredEvaluation.of(result_of([0.5, 0.25], made_at="2026-03-01T10:30:00.5+01:00"), "acme")
-    record = stored.record(URI)
+    record = stored.record(URI, base="llama")
     assert (record.result, record.dataset, record.at) == (URI, DATASET, "2026-03-01T09:30:00Z")
     assert record.figures == {"rougeL": Figure(base=0.2, adapter=0.375)}
+
+
+def test_record_names_the_base_model_and_the_decoding() -> None:
+    stored = StoredEvaluation.of(result_of([1]), "acme")
+    record = replace(stored, decoding=Decoding(max_tokens=64, stop=("\n",))).record(URI, base="llama")
+    assert (record.base, record.decoding) == ("llama", 'max_tokens=64, temperature=0, stop=["\\n"]')
 
 
 @pytest.mark.parametrize("factor", [2, 3, 10])
@@ -62,9 +69,9 @@ def test_fleet_judges_the_record_as_publish_judges_the_result(factor: int) -> No
     for right in range(1, 30):
         base, scores = right / 300, [1.0] * (factor * right) + [0.0] * (300 - factor * right)
         stored = StoredEvaluation.of(result_of(scores, base=base), "acme")
-        assert required.judge(stored.record(URI).means)[0], right
+        assert required.judge(stored.record(URI, base="llama").means)[0], right
 
 
 def test_metric_that_no_manifest_can_have_is_an_error() -> None:
     with pytest.raises(CommandError, match="a metric should have 1 to 100 characters"):
-        StoredEvaluation.of(result_of([1], metric=f"regex:{'x' * 100}"), "acme").record(URI)
+        StoredEvaluation.of(result_of([1], metric=f"regex:{'x' * 100}"), "acme").record(URI, base="llama")

@@ -166,6 +166,6 @@ def desired_of(
         max_lora_rank=settings.max_lora_rank,
         base_model=settings.base_model,
         fleet_tags=target.tags,
-        evaluation=settings.evaluation,
+        evaluation=settings.bar_beside(target.base),
         is_known=is_known,
     )

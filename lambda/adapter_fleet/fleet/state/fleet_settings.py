@@ -1,6 +1,6 @@
 """The settings of a fleet, as the construct passes them to the Lambda functions."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from adapter_fleet.common.validators import (
@@ -98,6 +98,11 @@ class FleetSettings:
     smoke: SmokeRequest | None = None
     probes_per_drift_run: int | None = DEFAULT_PROBES_PER_DRIFT_RUN
     evaluation: EvaluationBar | None = None
+
+    def bar_beside(self, base: str) -> EvaluationBar | None:
+        """Return the bar for evaluations beside a base component, which has the base model's name too."""
+        bases = tuple(filter(None, (self.base_model, base)))
+        return None if self.evaluation is None else replace(self.evaluation, bases=bases)
 
     def __post_init__(self) -> None:
         check_choice("update_mode", self.update_mode, UpdateMode)

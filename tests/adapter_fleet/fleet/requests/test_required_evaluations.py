@@ -29,6 +29,8 @@ def entry(name: str, version: int, figure: float | None) -> dict[str, Any]:
         "result": f"{folder}.evaluations/r.json",
         "dataset": f"sha256:{'d' * 64}",
         "at": "2026-03-01T09:30:00Z",
+        "base": "base",
+        "decoding": "max_tokens=64, temperature=0",
         "figures": {"rougeL": {"base": 0.5, "adapter": figure}},
     }
     made = {"name": name, "artifact": f"{folder}.tar.gz"}
