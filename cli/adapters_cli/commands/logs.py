@@ -26,8 +26,12 @@ from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.text import few, folded, one_line, print_note, timestamp
 
 _READ_EVERY_SECONDS = 2.0
-_PLATFORM = re.compile(r'(START|END|REPORT) RequestId: |INIT_START |\{"_aws":')
-"""What Lambda itself writes around the lines of a function, and the metrics among them."""
+_PLATFORM = re.compile(
+    r'(START|END|REPORT) RequestId: |INIT_START |\{"_aws":|\{"time":"[^"]*","type":"platform\.'
+)
+"""What Lambda itself writes around the lines of a function, as text or JSON, and the metrics among them."""
+_EXPECTED_ERROR = "FleetError"
+"""The exception that fails a deployment. Its message is the reason, and its stack says nothing of it."""
 _SOURCE_WIDTH = 7
 _COLOURS = {"adapter": "green", "base": "blue", "fleet": "yellow"}
 # Fields that Powertools adds to each line. None of them is about an adapter.
@@ -36,6 +40,8 @@ _PLUMBING = frozenset(
         "level",
         "location",
         "message",
+        "errorMessage",
+        "requestId",
         "timestamp",
         "service",
         "cold_start",
@@ -224,9 +230,12 @@ def _readable(message: str) -> str:
         document: Any = json.loads(message)
     except ValueError:
         return one_line(message)
-    if not isinstance(document, dict) or not {"level", "message"} <= document.keys():
+    if not isinstance(document, dict) or "level" not in document:
         return one_line(message)
-    fields = [
-        f"{key}={value}" for key, value in document.items() if key not in _PLUMBING and value is not None
-    ]
-    return one_line(" ".join([str(document["level"]), str(document["message"]), *fields]))
+    said = document.get("message", document.get("errorMessage"))
+    if said is None:
+        return one_line(message)
+    expected = document.get("errorType") == _EXPECTED_ERROR
+    hidden = _PLUMBING | {"errorType", "stackTrace"} if expected else _PLUMBING
+    fields = [f"{key}={value}" for key, value in document.items() if key not in hidden and value is not None]
+    return one_line(" ".join([str(document["level"]), str(said), *fields]))

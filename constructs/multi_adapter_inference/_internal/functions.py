@@ -279,6 +279,8 @@ class Functions:
             timeout=timeout,
             memory_size=memory_mib,
             log_group=self._logs,
+            # An exception is one line then, and no line for each frame of its stack.
+            logging_format=lambda_.LoggingFormat.JSON,
             **self._parts.network,
         )
         self._parts.keep_dead_letters(function)

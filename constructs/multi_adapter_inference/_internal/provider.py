@@ -61,9 +61,7 @@ def waiting_provider(
         disable_waiter_state_machine_logging=False,
         **parts.network,
     )
-    framework = [child for child in provider.node.find_all() if isinstance(child, lambda_.Function)]
-    for function in framework:
-        parts.keep_dead_letters(function)
+    framework = _framework_functions(provider, parts)
     _acknowledge_framework(provider, framework, roles, [on_event, is_complete])
     return provider
 
@@ -84,12 +82,22 @@ def prompt_provider(scope: Construct, *, on_event: lambda_.Function, parts: Func
         provider_function_env_encryption=parts.encryption_key,
         **parts.network,
     )
-    framework = [child for child in provider.node.find_all() if isinstance(child, lambda_.Function)]
-    for function in framework:
-        parts.keep_dead_letters(function)
+    _framework_functions(provider, parts)
     _acknowledge_versions(provider, [role], [on_event])
     acknowledge(provider, {"L1": _REASON_FOR_RUNTIME})
     return provider
+
+
+def _framework_functions(provider: cr.Provider, parts: FunctionParts) -> list[lambda_.Function]:
+    """Return the framework's functions, with the queue, and without stack traces in their reasons.
+
+    The framework gives CloudFormation the stack of its own JavaScript, which says nothing of the failure.
+    """
+    framework = [child for child in provider.node.find_all() if isinstance(child, lambda_.Function)]
+    for function in framework:
+        parts.keep_dead_letters(function)
+        function.add_environment("NODE_OPTIONS", "--stack-trace-limit=0")
+    return framework
 
 
 def answer_timeout(timeout: Duration) -> Duration:

@@ -186,6 +186,24 @@ def test_a_page_of_each_group_is_read_at_a_time(stored: FakeLogs, world: World, 
     assert len(first + rest) == 200
 
 
+@pytest.mark.parametrize(("kind", "shows"), [("FleetError", False), ("KeyError", True)])
+def test_expected_failure_has_no_traceback(
+    run: Run, stored: FakeLogs, world: World, kind: str, *, shows: bool
+) -> None:
+    error = {"level": "ERROR", "errorMessage": "one failed", "errorType": kind, "stackTrace": ["File x"]}
+    stored.put(FUNCTIONS, world.clock.now(), json.dumps(error))
+    shown = lines(run("logs"))[-1]
+    rest = " errorType=KeyError stackTrace=['File x']" if shows else ""
+    assert shown == ["fleet", f"ERROR one failed{rest}"]
+
+
+def test_lines_of_lambda_are_left_out_as_text_and_as_json(run: Run, stored: FakeLogs, world: World) -> None:
+    before = lines(run("logs"))
+    stored.put(FUNCTIONS, world.clock.now(), "START RequestId: 1 Version: $LATEST")
+    stored.put(FUNCTIONS, world.clock.now(), '{"time":"2026-01-01T00:00:00Z","type":"platform.start"}')
+    assert lines(run("logs")) == before
+
+
 def test_group_that_is_not_there_yet_is_noted(run: Run, stored: FakeLogs) -> None:
     del stored.groups[BASE]
     result = run("logs", "acme")

@@ -66,6 +66,17 @@ def statements_of(stack: cdk.Stack, function: dict[str, Any]) -> list[dict[str, 
     return [statement for policy in found for statement in policy["PolicyDocument"]["Statement"]]
 
 
+def test_failure_is_logged_on_one_line_and_reported_without_a_stack(
+    add: Callable[..., AdapterFleet | HubModel], functions: Callable[[], dict[str, Any]]
+) -> None:
+    add()
+    for function in functions().values():
+        assert function["LoggingConfig"]["LogFormat"] == "JSON"
+        if function["Handler"].startswith("framework."):
+            assert function["LoggingConfig"]["ApplicationLogLevel"] == "FATAL"  # payloads have a lower level
+            assert function["Environment"]["Variables"]["NODE_OPTIONS"] == "--stack-trace-limit=0"
+
+
 def test_every_function_keeps_the_events_that_it_failed_to_handle(
     stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel], functions: Callable[[], dict[str, Any]]
 ) -> None:

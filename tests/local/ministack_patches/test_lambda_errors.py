@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.ministack_patches.lambda_errors import raised_type
+from local_sagemaker.ministack_patches.lambda_errors import raised_type, shown_log
 
 
 def test_exception_of_a_python_handler_has_its_own_type(
@@ -39,3 +39,31 @@ def test_exception_without_a_message_has_a_type() -> None:
 
 def test_log_without_a_traceback_has_no_type() -> None:
     assert raised_type("so it is", "so it is") is None
+
+
+def messages(client: Callable[..., Any], arn: str) -> list[str]:
+    group = f"/aws/lambda/{arn.rpartition(':')[2]}"
+    events = client("logs").filter_log_events(logGroupName=group)["events"]
+    return [event["message"] for event in events if "RequestId: " not in event["message"]]
+
+
+def test_exception_of_a_function_that_logs_json_is_one_line(
+    function: Callable[[str], str], client: Callable[..., Any]
+) -> None:
+    arn = function("def handler(event, context):\n    print('before')\n    raise KeyError('so it is')\n")
+    lambda_ = client("lambda")
+    lambda_.update_function_configuration(FunctionName=arn, LoggingConfig={"LogFormat": "JSON"})
+    lambda_.invoke(FunctionName=arn)
+    before, error = messages(client, arn)
+    said = json.loads(error)
+    assert (before, said["level"], said["errorType"]) == ("before", "ERROR", "KeyError")
+    assert "raise KeyError" in "".join(said["stackTrace"])
+
+
+@pytest.mark.parametrize(
+    ("level", "runtime", "log"),
+    [("FATAL", "nodejs24.x", ""), ("INFO", "nodejs24.x", "said"), ("FATAL", "python3.13", "said")],
+)
+def test_lines_of_node_are_logged_from_their_level_on(level: str, runtime: str, log: str) -> None:
+    config = {"Runtime": runtime, "LoggingConfig": {"LogFormat": "JSON", "ApplicationLogLevel": level}}
+    assert shown_log(config, {"log": "said", "body": {}}, "id") == log
