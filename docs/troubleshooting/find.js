@@ -24,7 +24,8 @@
    [
     "of the",
     "that this changes failed, and 'failure_policy' allows",
-    ":"
+    ":",
+    "; mend or leave out what failed, and deploy again; or let more fail with 'failure_policy'"
    ]
   ]
  ],

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from tests.adapter_fleet.evaluation.test_evaluation_record import RECORD
 
 BAR = EvaluationBar(requirements=("rougeL >= base + 20%", "rougeL >= 0.4"))
@@ -40,9 +41,9 @@ def test_record_of_another_dataset_is_told() -> None:
     assert (key, problem) == ("dataset", f"should be sha256:{'c' * 64}, got sha256:{'b' * 64}")
 
 
-@pytest.mark.parametrize("unsaid", ["base", "decoding"])
-def test_record_that_does_not_say_how_it_was_made_has_to_be_made_again(unsaid: str) -> None:
-    ((key, problem),) = BAR.problems(replace(RECORD, **{unsaid: None}), adapter="acme")
+@pytest.mark.parametrize("record", [replace(RECORD, base=None), replace(RECORD, decoding=None)])
+def test_record_that_does_not_say_how_it_was_made_has_to_be_made_again(record: EvaluationRecord) -> None:
+    ((key, problem),) = BAR.problems(record, adapter="acme")
     assert (key, problem) == (
         "base",
         "should be recorded, with the decoding; evaluate this version again, as its record is of an earlier"
