@@ -4290,6 +4290,9 @@
     "a manifest in S3 should be 's3://<bucket>/<key>', got"
    ],
    [
+    "--name is for one adapter, got"
+   ],
+   [
     "the fleet is on endpoint '",
     "', got '",
     "'"
