@@ -560,6 +560,16 @@ class TestProof:
         world.settle()
         assert self.proofs(run) == {"acme": ("probe", ""), "beta": ("weaker", ""), "zeta": ("-", "")}
 
+    def test_proof_is_there_again_after_an_update_was_taken_back(self, run: Run, world: World) -> None:
+        good = world.deploy(adapter("beta", smoke=self.SMOKE))
+        world.settle()
+        world.service.faults.silent.add(artifact("beta", 2).uri)
+        failed = world.deploy(adapter("beta", 2, smoke=self.SMOKE), previous=good.request.source_digest)
+        world.settle_without_retries()
+        world.deploy(adapter("beta", smoke=self.SMOKE), previous=failed.request.source_digest)
+        world.settle()
+        assert self.proofs(run) == {"beta": ("weaker", "")}
+
     def test_answer_to_an_earlier_probe_is_no_proof(self, run: Run, world: World) -> None:
         answered = adapter("acme", probed=True)
         world.deploy(answered)
