@@ -57,12 +57,10 @@ def list_page(
     if by_creation is not None and sort_by == "CreationTime":
         ordered: Iterable[Summary] = by_creation(after, descending=descending)
     else:
-        behind = (operator.lt if descending else operator.gt) if after is not None else None
-        ordered = sorted(
-            (summary for summary in summaries if behind is None or behind(position(summary), after)),
-            key=position,
-            reverse=descending,
-        )
+        ordered = sorted(summaries, key=position, reverse=descending)
+        if after is not None:
+            behind = operator.lt if descending else operator.gt
+            ordered = [summary for summary in ordered if behind(position(summary), after)]
     size = request.get("MaxResults", _DEFAULT_PAGE)
     matches = _filter(request, name_key, equals or {})
     chosen = list(islice(filter(matches, ordered), size + 1))

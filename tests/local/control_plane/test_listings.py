@@ -85,7 +85,8 @@ def test_page_looks_at_no_more_components_than_it_has(
         return seen_at(component, moment)
 
     monkeypatch.setattr(Component, "seen_at", counted)
-    seen, token = [], None
+    seen: list[str] = []
+    token = None
     while token is not None or not seen:
         request = {"SortOrder": order, **({"NextToken": token} if token else {})}
         page = world.call("ListInferenceComponents", **request)
