@@ -67,9 +67,6 @@ adapters status --stack Tenants
 # Only those that failed, and why.
 adapters status --failed --stack Tenants
 
-# Those of one team that are not in service yet.
-adapters status --state pending --tag team=billing --stack Tenants
-
 # As a gate in CI, after a deployment.
 adapters status --wait --timeout 600 --stack Tenants
 """
@@ -83,7 +80,12 @@ def status(
     ] = None,
     failed: Annotated[bool, typer.Option("--failed", help="The same as --state failed.")] = False,
     state: Annotated[
-        list[State] | None, typer.Option("--state", help="Show only adapters in this state, or these.")
+        list[State] | None,
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help="Show only adapters in this state: failed, pending, in-service or orphan.",
+        ),
     ] = None,
     tag: Annotated[
         list[str] | None,
