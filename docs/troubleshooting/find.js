@@ -368,11 +368,11 @@
     "wait for a copy of the base model, which has none; the next one is asked whether it has them"
    ],
    [
-    "the base model has no copy; the fleet asks its adapters once it has one"
-   ],
-   [
     "of",
     "copies of the base model are new, and nobody has asked them yet whether they have the adapters"
+   ],
+   [
+    "the base model has no copy; no adapter answers before it has one, and the fleet asks its adapters then"
    ],
    [
     "Requests to some component find no copy; this starts one of"
@@ -4305,6 +4305,9 @@
     "a manifest in S3 should be 's3://<bucket>/<key>', got"
    ],
    [
+    "--name is for one adapter, got"
+   ],
+   [
     "the fleet is on endpoint '",
     "', got '",
     "'"
@@ -4379,6 +4382,9 @@
    ],
    [
     "which manifest? Give --manifest, or a fleet's --stack"
+   ],
+   [
+    "'--tag' should be KEY or KEY=VALUE, got"
    ],
    [
     "--watch never ends by itself; give it without --wait and --json"

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.fleet_world import World, artifact
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import CountedRegistry, FakeAccount
 from tests.iam.recording import Recording, only_recorded_calls, recording
 from tests.profiles import PROFILE
 
@@ -69,6 +69,14 @@ def account(world: World, monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
     for name in ("ADAPTERS_STACK", "ADAPTERS_TABLE"):
         monkeypatch.delenv(name, raising=False)
     return FakeAccount(world)
+
+
+@pytest.fixture
+def counted(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> CountedRegistry:
+    """The registry as commands read it, with the number of their calls."""
+    registry = CountedRegistry(world.registry)
+    monkeypatch.setattr(account, "registry", lambda table: registry)
+    return registry
 
 
 @pytest.fixture

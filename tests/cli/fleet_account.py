@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,6 +50,23 @@ class FakeStacks:
             raise client_error("ValidationError", f"Stack with id {StackName} does not exist")
         for type_, made in self.stacks[StackName]:
             yield {"StackResourceSummaries": [{"ResourceType": type_, "PhysicalResourceId": made}]}
+
+
+class CountedRegistry:
+    """A registry that counts how often each of its methods is called."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._registry, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            self.calls[name] += 1
+            return method(*arguments, **options)
+
+        return call
 
 
 class FakeAccount(Account):

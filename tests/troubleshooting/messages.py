@@ -47,7 +47,7 @@ _RETURNING = re.compile(
     r"|fleet/state/archive_version|fleet/steps/|aws/sagemaker_service|hub/|manifest/(expressions|value_rules)"
     r"|serving/gpu_memory)"
     r"|adapters_cli/(aws/components|output/errors|evaluation/(no_worse|statistics)|load/(latency|measured)"
-    r"|fleets/(base_outage|fleet_status|preview))"
+    r"|fleets/(base_state|fleet_status|preview))"
     r"|local_sagemaker/(http_guards/|control_plane/request_validation|vllm_engine/__main__)"
     r"|multi_adapter_inference/(fleet|scaling|_internal/component_tags|_internal/fleet_base)\.py"
 )

@@ -19,7 +19,7 @@ from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.remote_check import check_object
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Finding, Severity
-from adapters_cli.artifacts.local_adapters import adapters_at
+from adapters_cli.artifacts.local_adapters import LocalAdapter, adapter_name, adapters_at, name_problem
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.models.serving_limits import ServingLimits
@@ -68,8 +68,8 @@ class ReadOptions:
     weights: WeightReading | None
 
 
-Subject = Path | S3Location | CheckedAdapter
-"""What is checked: a path, an archive in S3, or what has failed already."""
+Subject = LocalAdapter | S3Location | CheckedAdapter
+"""What is checked: an adapter on this machine, an archive in S3, or what has failed already."""
 
 
 def check_all(
@@ -95,7 +95,8 @@ def subjects_at(account: Account, path: str) -> list[Subject]:
     if location is None:
         try:
             # An empty folder is checked as an adapter without files.
-            return list(adapters_at(Path(path)) or [Path(path)])
+            found = adapters_at(Path(path)) or [Path(path)]
+            return [LocalAdapter(name=adapter_name(adapter), path=adapter) for adapter in found]
         except OSError as error:
             return [_unreadable(path, error)]
         except ValueError as error:
@@ -106,12 +107,12 @@ def subjects_at(account: Account, path: str) -> list[Subject]:
     try:
         # Created here: several threads must not create clients.
         s3 = account.s3
-        found = [location] if location.is_archive else list(location.archives(s3))
+        archives = [location] if location.is_archive else list(location.archives(s3))
     except (ClientError, BotoCoreError) as error:
         return [_failed(path, CheckRule.OBJECT_READABLE, f"it cannot be reached: {error_text(error)}")]
-    if not found:
+    if not archives:
         return [_failed(path, CheckRule.PATH_HOLDS_ADAPTERS, f"no {ARCHIVE_SUFFIX} lies under it")]
-    return list(found)
+    return list(archives)
 
 
 def _unreadable(path: str | Path, error: OSError) -> CheckedAdapter:
@@ -139,7 +140,7 @@ def _check_one(
         return _check_stored(account, limits, reading, subject, until_stopped)
     try:
         check = examine(
-            subject,
+            subject.path,
             lora=limits.lora,
             base=limits.base,
             version=limits.version,
@@ -147,8 +148,10 @@ def _check_one(
             weights=reading.weights or WeightReading.SAMPLE,
         )
     except OSError as error:
-        return _unreadable(subject, error)
-    return CheckedAdapter(path=str(subject), findings=_all_of(check.findings, check.not_compared))
+        return _unreadable(subject.path, error)
+    path, problem = str(subject.path), name_problem(subject.name)
+    named = [] if problem is None else [CheckRule.ADAPTER_NAME.finding(path, problem)]
+    return CheckedAdapter(path=path, findings=[*named, *_all_of(check.findings, check.not_compared)])
 
 
 def _check_stored(

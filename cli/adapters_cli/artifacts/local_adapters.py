@@ -10,6 +10,7 @@ from adapter_fleet.artifacts.archive import REQUIRED_FILES
 from adapter_fleet.artifacts.checks.adapter_check import kind_of
 from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
+from adapter_fleet.common.naming import check_component_name
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.text import few, print_note
 
@@ -117,14 +118,27 @@ def _at(path: Path) -> Iterator[LocalAdapter]:
             f"{path}: it should be an adapter ({', '.join(REQUIRED_FILES)}) or a folder of adapters{hint}"
         )
     for adapter in found:
-        yield LocalAdapter(name=_name_of(adapter, given=adapter == path), path=adapter)
+        yield LocalAdapter(name=adapter_name(adapter), path=adapter)
 
 
-def _name_of(adapter: Path, *, given: bool) -> str:
-    if not adapter.is_dir():
-        return adapter.name.removesuffix(ARCHIVE_SUFFIX)
-    # Also `.` has a name.
-    return adapter.resolve().name if given else adapter.name
+def adapter_name(path: Path) -> str:
+    """Return the name of an adapter at a path: the one typed or listed, and not what a link points to."""
+    if not path.is_dir():
+        return path.name.removesuffix(ARCHIVE_SUFFIX)
+    if path.name in ("", ".."):
+        # `.` has a name, too: inside of a link, the one that the shell shows.
+        shown = Path(os.environ.get("PWD") or "/")
+        path = shown if shown.exists() and shown.samefile(path) else path.resolve()
+    return path.name
+
+
+def name_problem(name: str) -> str | None:
+    """Return why an adapter cannot be published under a name; None if it can."""
+    try:
+        check_component_name(name, what="name")
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _check_unique(adapters: Iterable[LocalAdapter]) -> None:

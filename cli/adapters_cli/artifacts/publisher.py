@@ -12,15 +12,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.artifacts.checks.config_check import AdapterConfig
+from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.packing import AdapterFiles
 from adapter_fleet.common.findings import Finding, Severity
-from adapter_fleet.common.naming import check_component_name
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.archive_store import ArchiveStore, Listing, StoredArchive
-from adapters_cli.artifacts.local_adapters import LocalAdapter
+from adapters_cli.artifacts.local_adapters import LocalAdapter, name_problem
 from adapters_cli.artifacts.publish_cache import PublishCache, Stamp, stamp_of
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, error_text
@@ -265,10 +265,8 @@ def check_adapter(
         adapter=adapter, config=None, stamp=stamp, warnings=_messages(check.findings, Severity.WARNING)
     )
     errors = _messages(check.findings, Severity.ERROR)
-    try:
-        check_component_name(adapter.name, what="name")
-    except ValueError as error:
-        errors = (f"{error}; rename it, or publish it alone with --name", *errors)
+    if problem := name_problem(adapter.name):
+        errors = (f"{problem}; {CheckRule.ADAPTER_NAME.help}", *errors)
     config = check.config
     if errors or config is None:
         return candidate.failed(*errors)

@@ -111,10 +111,15 @@ class Account:
     @cached_property
     def service(self) -> SageMakerPort:
         """SageMaker's endpoints and components."""
+        from botocore.config import Config
+
         from adapter_fleet.aws.sagemaker_service import SageMakerService
 
+        # A command may read the tags of thousands of components. After a throttle botocore sends no faster
+        # than the service allows.
+        paced = self._config.merge(Config(retries={"mode": "adaptive", "total_max_attempts": 10}))
         return SageMakerService(
-            sagemaker=self.client("sagemaker"),
+            sagemaker=self.client("sagemaker", paced),
             runtime=self.client("sagemaker-runtime"),
             s3=self.s3,
         )

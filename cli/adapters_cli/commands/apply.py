@@ -22,8 +22,9 @@ from adapters_cli.fleets.fleet_lookup import (
     TableOption,
     find_fleet,
     manifest_target,
+    newest_generation,
 )
-from adapters_cli.fleets.fleet_status import manifest_not_in_force_note, read_status
+from adapters_cli.fleets.fleet_status import in_force, manifest_not_in_force_note, read_changes, read_status
 from adapters_cli.fleets.preview import preview_manifest
 from adapters_cli.fleets.status_line import StatusLine
 from adapters_cli.manifests.manifest_file import ManifestFile
@@ -116,7 +117,7 @@ def _stored(fleet: Fleet, target: Target) -> StoredManifest:
 
 def _print_changes(fleet: Fleet, desired: DesiredFleet) -> None:
     """Print how many adapters the manifest adds, changes and removes."""
-    active = read_status(fleet).active
+    active = in_force(fleet.registry, newest_generation(fleet))
     before = {adapter.component: adapter for adapter in fleet.registry.desired(active.number).adapters}
     after = {adapter.component: adapter for adapter in desired.adapters}
     added = counted(len(after.keys() - before.keys()), "adapter")
@@ -231,9 +232,9 @@ def _wait_for(fleet: Fleet, stored: StoredManifest, number: int, timeout: float,
     account = fleet.account
     started = account.now()
     line = StatusLine()
+    seen = read_status(fleet)
     try:
         while True:
-            seen = read_status(fleet)
             generation = fleet.registry.generation(number)
             if generation is None:
                 raise CommandError(f"generation {number} is gone")
@@ -247,6 +248,7 @@ def _wait_for(fleet: Fleet, stored: StoredManifest, number: int, timeout: float,
                 print_error(f"generation {number} is not settled after {counted(round(timeout), 'second')}")
                 return _pending_exit(fleet)
             account.sleep(_READ_EVERY_SECONDS)
+            seen = read_changes(fleet, seen)
     finally:
         line.end()
     if as_json:

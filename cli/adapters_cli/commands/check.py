@@ -5,8 +5,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import typer
@@ -17,11 +16,11 @@ from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP, Check
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.findings import Severity
 from adapters_cli.artifacts.checking import CheckedAdapter, CheckResult, ReadOptions, check_all, subjects_at
-from adapters_cli.artifacts.local_adapters import print_leftovers
+from adapters_cli.artifacts.local_adapters import LocalAdapter, print_leftovers
 from adapters_cli.aws.account import account_of
 from adapters_cli.models.environment_option import EnvironmentOption
 from adapters_cli.models.serving_limits import ServingLimits
-from adapters_cli.output.errors import reported_errors
+from adapters_cli.output.errors import UsageError, reported_errors
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, ONLY_WARNINGS
 from adapters_cli.output.tables import print_rows, table
 from adapters_cli.output.text import print_note
@@ -51,6 +50,12 @@ def check(
             " S3.",
         ),
     ],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME", help="Name to publish a single adapter of this machine under."
+        ),
+    ] = None,
     container: Annotated[
         str | None, typer.Option(metavar="NAME", help="The container that will serve them: lmi19, vllm2.6.")
     ] = None,
@@ -110,8 +115,12 @@ def check(
             base_model=base_model,
         )
         subjects = [subject for path in dict.fromkeys(paths) for subject in subjects_at(account, path)]
+        if name is not None:
+            if len(subjects) != 1:
+                raise UsageError(f"--name is for one adapter, got {len(subjects)}")
+            subjects = [replace(one, name=name) if isinstance(one, LocalAdapter) else one for one in subjects]
         checked = check_all(account, subjects, limits, ReadOptions(whole=whole, weights=weights))
-        print_leftovers(subject for subject in subjects if isinstance(subject, Path))
+        print_leftovers(subject.path for subject in subjects if isinstance(subject, LocalAdapter))
         results = Counter(one.result for one in checked)
         if as_json:
             typer.echo(json.dumps(_document(checked, results, limits), indent=2))

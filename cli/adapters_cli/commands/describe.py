@@ -19,7 +19,7 @@ from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.component_metrics import ComponentMetrics
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
-from adapters_cli.fleets.base_outage import base_outage
+from adapters_cli.fleets.base_state import read_base
 from adapters_cli.fleets.fleet_lookup import (
     Fleet,
     FleetOption,
@@ -32,8 +32,7 @@ from adapters_cli.fleets.fleet_status import (
     AdapterState,
     Proof,
     desired_by,
-    in_force,
-    read_adapter_state,
+    read_status,
 )
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, version_document
@@ -84,21 +83,24 @@ def describe(
         newest = newest_generation(found)
         lookup = AdapterLookup(found, newest)
         component = lookup.component(name)
-        state = read_adapter_state(found, component)
-        if state is None:
+        seen = read_status(found, [component])
+        if not seen.adapters:
             raise lookup.unknown(name)
-        active = in_force(found.registry, newest)
-        declared = {adapter.component: adapter for adapter in desired_by(found.registry, active).adapters}
-        document = _document(found, active.request.target, state, declared.get(component))
-        document["base_outage"] = base_outage(found, active)
+        desired = desired_by(found.registry, seen.active).adapters
+        declared = next((adapter for adapter in desired if adapter.component == component), None)
+        document = _document(found, seen.active.request.target, seen.adapters[0], declared)
+        base = read_base(found, seen.active)
+        document |= {"base_outage": base.outage, "copies": base.copies}
+    if base.note is not None:
+        print_error(base.note)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
         for label, value in _lines(document):
             _print_line(label, one_line(value))
-        if document["base_outage"] is not None:
-            print_error(one_line(document["base_outage"]))
-    raise typer.Exit(0 if document["base_outage"] is None else FAILED)
+        if base.outage is not None:
+            print_error(one_line(base.outage))
+    raise typer.Exit(0 if base.outage is None else FAILED)
 
 
 def _print_line(label: str, text: str) -> None:
@@ -123,7 +125,7 @@ def _document(
 ) -> dict[str, Any]:
     account = fleet.account
     wanted = None if declared is None else declared.artifact
-    tags = {} if declared is None else {**target.tags, **declared.tags}
+    tags = {} if declared is None else state.tags
     events = AdapterHistory.read(fleet.registry, state.component, _EVENTS).with_reasons
     history = [event_document(event, why) for event, why in events]
     return {

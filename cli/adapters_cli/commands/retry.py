@@ -1,6 +1,7 @@
 """`adapters retry`: try failed adapters again without a change of the manifest."""
 
 import json
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -9,7 +10,14 @@ from adapter_fleet.common.counts import counted
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
-from adapters_cli.fleets.fleet_lookup import Fleet, FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.fleets.fleet_lookup import (
+    Fleet,
+    FleetOption,
+    StackOption,
+    TableOption,
+    find_fleet,
+    newest_generation,
+)
 from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
@@ -47,9 +55,11 @@ def retry(
     with reported_errors():
         account = account_of(context)
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
-        seen = read_status(found)
-        check_takes_orders(seen.newest)
-        components = _failed_or_pending(found, seen, names) if names else _failed(seen)
+        newest = newest_generation(found)
+        check_takes_orders(newest)
+        named = AdapterLookup(found, newest).find(names) if names else {}
+        seen = read_status(found, named or None)
+        components = _failed_or_pending(found, seen, named) if names else _failed(seen)
         now = account.now()
         if components:
             found.order(
@@ -72,12 +82,12 @@ def _failed(seen: FleetStatus) -> dict[str, str]:
     }
 
 
-def _failed_or_pending(fleet: Fleet, seen: FleetStatus, names: list[str]) -> dict[str, str]:
+def _failed_or_pending(fleet: Fleet, seen: FleetStatus, named: Mapping[str, str]) -> dict[str, str]:
     """Return failed or pending adapters' names by component. Raises CommandError with all others."""
     states = {adapter.component: adapter for adapter in seen.adapters}
     components: dict[str, str] = {}
     others = []
-    for component, name in AdapterLookup(fleet, seen.newest).find(names).items():
+    for component, name in named.items():
         state = states.get(component)
         # An adapter in service may have a failure, too: of an artifact that was taken back since.
         if (state is not None and state.group is not StateGroup.IN_SERVICE) or _has_failure(fleet, component):

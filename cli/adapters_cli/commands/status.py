@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, is_taken_up
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
-from adapters_cli.fleets.base_outage import base_outage
+from adapters_cli.fleets.base_state import read_base
 from adapters_cli.fleets.fleet_lookup import (
     Fleet,
     FleetOption,
@@ -30,15 +31,16 @@ from adapters_cli.fleets.fleet_status import (
     StateGroup,
     manifest_not_in_force_note,
     manifest_to_come_note,
+    read_changes,
     read_status,
 )
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
 from adapters_cli.manifests.stored_manifest import present_version
-from adapters_cli.output.errors import reported_errors
+from adapters_cli.output.errors import UsageError, reported_errors
 from adapters_cli.output.exit_codes import FAILED, NOT_SETTLED
-from adapters_cli.output.fitted_screen import FittedScreen
+from adapters_cli.output.fitted_screen import FittedScreen, hidden_rows
 from adapters_cli.output.tables import print_rows, table
 from adapters_cli.output.text import duration, one_line, print_error, print_note, printable, timestamp
 
@@ -47,6 +49,16 @@ _SPARE = ("PROOF", "AGE", "VERSION")
 _READ_EVERY_SECONDS = 2.0
 _SILENT_SECONDS = 20 * 60.0
 """A pass lasts 15 minutes at most, and so does the wait for the next one."""
+
+
+class State(StrEnum):
+    """The groups of states, as an option names them."""
+
+    FAILED = "failed"
+    PENDING = "pending"
+    IN_SERVICE = "in-service"
+    ORPHAN = "orphan"
+
 
 EXAMPLES = """
 # Every adapter of the fleet.
@@ -66,7 +78,19 @@ def status(
         list[str] | None,
         typer.Argument(metavar="NAME", help="Adapters to show; else all.", autocompletion=complete_adapter),
     ] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Show only adapters that failed.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="The same as --state failed.")] = False,
+    state: Annotated[
+        list[State] | None,
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help="Show only adapters in this state: failed, pending, in-service or orphan.",
+        ),
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="KEY[=VALUE]", help="Show only adapters with all of these tags."),
+    ] = None,
     stack: StackOption = None,
     fleet: FleetOption = None,
     table_name: TableOption = None,
@@ -83,51 +107,69 @@ def status(
     failed, or if the manifest failed or was refused, and with 3 while one is pending. With names, only those
     adapters count. A manifest in S3 that the fleet has not taken up yet is pending as well. Ends with 1, too,
     if the base component is not there or failed: no adapter answers then.
+
+    A terminal shows as many adapters as it has room for, failed and pending ones first. A pipe gets all.
     """
     if watch and (wait or as_json):
         raise typer.BadParameter("--watch never ends by itself; give it without --wait and --json")
     with reported_errors():
         found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
-        selection = _Selection.by_names(found, names or ())
+        states = {*(state or ()), *([State.FAILED] if failed else ())}
+        selection = _Selection.of(found, names or (), states, tag or ())
         if watch:
-            _watch(found, selection, failed=failed)
-        seen = _wait_until_settled(found, selection, timeout=timeout) if wait else _read(found)
-        shown = selection.shown(seen, failed=failed)
+            _watch(found, selection)
+        seen = _wait_until_settled(found, selection, timeout) if wait else selection.read(found)
+        shown = selection.shown(seen)
         if as_json:
             typer.echo(json.dumps(_document(seen, shown), indent=2))
         else:
             _print_status(seen, shown)
-            if failed and not shown:
-                print_note("no adapter has failed")
+            if not shown and (states or tag):
+                only_failed = states == {State.FAILED} and not tag
+                print_note("no adapter has failed" if only_failed else "no adapter matches")
             for adapter in shown if names else ():
                 print_earlier_versions(adapter)
-        raise typer.Exit(_exit_code(seen, selection))
+        raise typer.Exit(_exit_code(seen, named=selection.components is not None))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Selection:
-    """The adapters that the command is about, by their components; None for all."""
+    """The adapters that the command is about.
 
-    components: frozenset[str] | None = None
+    components:
+        Those that count, by their components; None for all.
+    groups, tags:
+        Which of them are shown; empty for all. A tag without a value may have any.
+    """
+
+    components: tuple[str, ...] | None = None
+    groups: frozenset[StateGroup] = frozenset()
+    tags: Mapping[str, str | None] = field(default_factory=dict)
 
     @classmethod
-    def by_names(cls, fleet: Fleet, names: Iterable[str]) -> "_Selection":
-        """Select adapters by names. Raises CommandError with the names that no adapter has."""
-        listed = list(names)
-        if not listed:
-            return cls()
-        return cls(frozenset(AdapterLookup(fleet, newest_generation(fleet)).find(listed)))
+    def of(
+        cls, fleet: Fleet, names: Sequence[str], states: Iterable[State], tags: Iterable[str]
+    ) -> "_Selection":
+        """Select adapters. Raises CommandError with the names that no adapter has, UsageError for no tag."""
+        components = None
+        if names:
+            components = tuple(AdapterLookup(fleet, newest_generation(fleet)).find(names))
+        return cls(
+            components=components,
+            groups=frozenset(StateGroup[state.name] for state in states),
+            tags=dict(map(_tag, tags)),
+        )
 
-    def adapters(self, seen: FleetStatus) -> tuple[AdapterState, ...]:
-        """Return the selected adapters of a fleet."""
-        if self.components is None:
-            return seen.adapters
-        return tuple(adapter for adapter in seen.adapters if adapter.component in self.components)
-
-    def shown(self, seen: FleetStatus, *, failed: bool) -> tuple[AdapterState, ...]:
-        """Return the selected adapters, or only those of them that failed."""
-        adapters = self.adapters(seen)
-        return tuple(adapter for adapter in adapters if not failed or adapter.group is StateGroup.FAILED)
+    def shown(self, seen: FleetStatus) -> tuple[AdapterState, ...]:
+        """Return the adapters to show."""
+        return tuple(
+            adapter
+            for adapter in seen.adapters
+            if (not self.groups or adapter.group in self.groups)
+            and all(
+                key in adapter.tags and value in (None, adapter.tags[key]) for key, value in self.tags.items()
+            )
+        )
 
     def is_settled(self, seen: FleetStatus) -> bool:
         """Return True if the fleet changes nothing more of the selected adapters by itself."""
@@ -135,15 +177,27 @@ class _Selection:
             return False
         if self.components is None or seen.newest.outcome is Outcome.FAILED:
             return seen.settled
-        return all(adapter.settled for adapter in self.adapters(seen))
+        return all(adapter.settled for adapter in seen.adapters)
+
+    def read(self, fleet: Fleet, before: FleetStatus | None = None) -> FleetStatus:
+        """Read the status of the selected adapters, or of all of them what has changed since `before`.
+
+        Looks at the base component, and for a manifest in S3 that is not taken up yet.
+        """
+        if before is None or self.components is not None:
+            seen = read_status(fleet, self.components)
+        else:
+            seen = read_changes(fleet, before)
+        return replace(
+            seen, base=read_base(fleet, seen.active), manifest_to_come=_manifest_to_come(fleet, seen)
+        )
 
 
-def _read(fleet: Fleet) -> FleetStatus:
-    """Read the status; look at the base component, and for a manifest in S3 that is not taken up yet."""
-    seen = read_status(fleet)
-    return replace(
-        seen, base_outage=base_outage(fleet, seen.active), manifest_to_come=_manifest_to_come(fleet, seen)
-    )
+def _tag(text: str) -> tuple[str, str | None]:
+    key, equals, value = text.partition("=")
+    if not key:
+        raise UsageError(f"'--tag' should be KEY or KEY=VALUE, got {text!r}")
+    return key, value if equals else None
 
 
 def _manifest_to_come(fleet: Fleet, seen: FleetStatus) -> str | None:
@@ -157,58 +211,65 @@ def _manifest_to_come(fleet: Fleet, seen: FleetStatus) -> str | None:
     return version
 
 
-def _wait_until_settled(fleet: Fleet, selection: _Selection, *, timeout: float) -> FleetStatus:
+def _wait_until_settled(fleet: Fleet, selection: _Selection, timeout: float) -> FleetStatus:
     """Wait until the selected adapters are settled, for `timeout` seconds at most. Shows the totals."""
     account = fleet.account
-    started = account.now()
+    end = account.now() + timeout
     line = StatusLine()
+    seen = selection.read(fleet)
     try:
-        while True:
-            seen = _read(fleet)
+        while not (selection.is_settled(seen) or account.now() >= end):
             line.show(seen)
-            if selection.is_settled(seen) or account.now() - started >= timeout:
-                return seen
             account.sleep(_READ_EVERY_SECONDS)
+            seen = selection.read(fleet, seen)
+            if selection.is_settled(seen) or account.now() >= end:
+                seen = selection.read(fleet)  # also what has settled before
+        line.show(seen)
+        return seen
     finally:
         line.end()
 
 
-def _exit_code(seen: FleetStatus, selection: _Selection) -> int:
+def _exit_code(seen: FleetStatus, *, named: bool) -> int:
+    """Return the exit code of a status of `named` adapters, or of all."""
     if seen.converged:
         return 0
-    if seen.base_outage is not None:
+    if seen.base.outage is not None:
         return FAILED
-    groups = {adapter.group for adapter in selection.adapters(seen)}
+    groups = {adapter.group for adapter in seen.adapters}
     if StateGroup.FAILED in groups:
         return FAILED
     if seen.manifest_to_come is not None:
         return NOT_SETTLED
     if seen.newest.outcome in (Outcome.FAILED, Outcome.REFUSED) or seen.manifest_not_in_force is not None:
         return FAILED
-    return 0 if selection.components is not None and StateGroup.PENDING not in groups else NOT_SETTLED
+    return 0 if named and StateGroup.PENDING not in groups else NOT_SETTLED
 
 
 def _print_status(seen: FleetStatus, adapters: Sequence[AdapterState]) -> None:
-    """Print a heading, adapters and totals on a terminal; else the adapters alone."""
+    """Print a page on a terminal; else the adapters alone."""
     if sys.stdout.isatty():
-        Console().print(_screen(seen, adapters))
+        console = Console()
+        # The prompt has a line, too.
+        console.print(_fitted(seen, adapters, console.height - 1))
         return
     if lines := _trouble(seen):
         print_error(lines)
     print_rows(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1)
 
 
-def _watch(fleet: Fleet, selection: _Selection, *, failed: bool) -> None:
+def _watch(fleet: Fleet, selection: _Selection) -> None:
     console = Console()
+    seen = selection.read(fleet)
     with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
         try:
             while True:
-                seen = _read(fleet)
-                adapters = selection.shown(seen, failed=failed)
-                live.update(_fitted(seen, adapters, console.height), refresh=True)
+                live.update(_fitted(seen, selection.shown(seen), console.height), refresh=True)
                 fleet.account.sleep(_READ_EVERY_SECONDS)
+                seen = selection.read(fleet, seen)
         except KeyboardInterrupt:
-            raise typer.Exit(_exit_code(_read(fleet), selection)) from None
+            code = _exit_code(selection.read(fleet), named=selection.components is not None)
+            raise typer.Exit(code) from None
 
 
 def _fitted(seen: FleetStatus, adapters: Sequence[AdapterState], height: int) -> FittedScreen:
@@ -218,17 +279,16 @@ def _fitted(seen: FleetStatus, adapters: Sequence[AdapterState], height: int) ->
     return FittedScreen(rows=len(adapters), draw=draw, height=height)
 
 
-def _screen(seen: FleetStatus, adapters: Sequence[AdapterState], *, hidden: int = 0) -> RenderableType:
+def _screen(seen: FleetStatus, adapters: Sequence[AdapterState], *, hidden: int) -> RenderableType:
     target = seen.newest.request.target
-    parts: list[RenderableType] = [
-        Text(printable(f"{seen.fleet.name} on {target.endpoint}"), style="bold"),
-        table(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1, spare=_SPARE),
-    ]
-    if hidden:
-        parts.append(Text(f"and {hidden} more", style="dim"))
-    parts.append(Text(printable(totals(seen)), style="bold"))
+    parts: list[RenderableType] = [Text(printable(f"{seen.fleet.name} on {target.endpoint}"), style="bold")]
     if lines := _trouble(seen):
         parts.append(Text(printable(lines), style="red"))
+    rows = [_row(adapter, seen.at) for adapter in adapters]
+    parts.append(table(_HEADINGS, rows, styled=1, spare=_SPARE))
+    if hidden:
+        parts.append(hidden_rows(hidden))
+    parts.append(Text(printable(totals(seen)), style="bold"))
     return Group(*parts)
 
 
@@ -250,20 +310,19 @@ def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
 def _trouble(seen: FleetStatus) -> str | None:
     """Return the trouble of the fleet itself, in lines; None if there is none."""
     newest, rejected, lines = seen.newest, seen.rejected, []
+    if seen.base.note is not None:
+        lines.append(seen.base.note)
     if rejected is not None:
         verb = "is refused" if rejected.outcome is Outcome.REFUSED else "failed"
-        lines.append(f"generation {rejected.number} {verb}: {one_line(rejected.reason or '')}")
-        if rejected.number != newest.number:
-            lines[0] += f"; generation {newest.number} takes it back"
+        taken = "" if rejected.number == newest.number else f"; generation {newest.number} takes it back"
+        lines.append(f"generation {rejected.number} {verb}: {one_line(rejected.reason or '')}{taken}")
     if seen.manifest_not_in_force is not None:
         lines.append(manifest_not_in_force_note(seen.manifest_not_in_force))
     if seen.manifest_to_come is not None:
         lines.append(manifest_to_come_note(seen.manifest_to_come))
-    if seen.fleet.trouble is not None and not (seen.base_outage or "").startswith(seen.fleet.trouble):
+    if seen.fleet.trouble is not None and not (seen.base.outage or "").startswith(seen.fleet.trouble):
         lines.append(one_line(seen.fleet.trouble))
-    if seen.fleet.base_copies == 0:
-        lines.append("the base model has no copy; the fleet asks its adapters once it has one")
-    elif seen.fleet.unchecked_copies:
+    if seen.fleet.unchecked_copies and seen.base.note is None:
         lines.append(
             f"{seen.fleet.unchecked_copies} of {seen.fleet.base_copies} copies of the base model are new, and"
             " nobody has asked them yet whether they have the adapters"
@@ -273,8 +332,8 @@ def _trouble(seen: FleetStatus) -> str | None:
             f"the fleet has reported nothing for {duration(seen.at - seen.fleet.heartbeat)}; the executions"
             f" of {seen.fleet.machine} show why, and 'adapters retry' of a pending adapter starts a new one"
         )
-    if seen.base_outage is not None:
-        lines.append(one_line(seen.base_outage))
+    if seen.base.outage is not None:
+        lines.append(one_line(seen.base.outage))
     return "\n".join(lines) or None
 
 
@@ -293,8 +352,8 @@ def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, 
         "failed": seen.counts[StateGroup.FAILED],
         "orphans": seen.counts[StateGroup.ORPHAN],
         "trouble": seen.fleet.trouble,
-        "base_outage": seen.base_outage,
-        "copies": seen.fleet.base_copies,
+        "base_outage": seen.base.outage,
+        "copies": seen.base.copies,
         "unchecked_copies": seen.fleet.unchecked_copies,
         "settled": seen.settled,
         "converged": seen.converged,

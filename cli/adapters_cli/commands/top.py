@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -16,13 +16,14 @@ from adapter_fleet.common.counts import counted
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.component_metrics import ComponentLoad, ComponentMetrics, LoadReading
 from adapters_cli.fleets.adapter_lookup import BASE
+from adapters_cli.fleets.base_state import read_base
 from adapters_cli.fleets.fleet_lookup import Fleet, FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
 from adapters_cli.fleets.tiers import LoraLimits, Tier, estimated_tiers, lora_limits
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.fitted_screen import FittedScreen
 from adapters_cli.output.tables import print_rows, table
-from adapters_cli.output.text import duration, latency, printable, timestamp
+from adapters_cli.output.text import duration, latency, print_error, printable, timestamp
 
 _HEADINGS = ("ADAPTER", "STATE", "REQUESTS", "PER MIN", "ERRORS", "MEAN", "P99", "TIER", "LAST")
 _SPARE = ("PER MIN", "MEAN", "STATE", "TIER")
@@ -102,7 +103,9 @@ def top(
         if as_json:
             typer.echo(json.dumps(_document(reader.read(None)), indent=2))
         elif once or not sys.stdout.isatty():
-            _print(reader.read(None))
+            # The prompt has a line, too.
+            height = Console().height - 1 if sys.stdout.isatty() else None
+            _print(reader.read(height), height)
         else:
             _watch(found, reader, interval)
 
@@ -119,6 +122,7 @@ class _Reader:
     def read(self, shown: int | None) -> TopView:
         """Read the load; the percentile of the first `shown` rows, or of all."""
         seen = read_status(self._fleet)
+        seen = replace(seen, base=read_base(self._fleet, seen.active))
         # Whole minutes, as CloudWatch stores them.
         end = (self._fleet.account.now() // _MINUTE + 1) * _MINUTE
         reading = self._metrics.load(end - (self._minutes + 1) * _MINUTE, end)
@@ -169,8 +173,10 @@ def screen(view: TopView, height: int | None = None) -> FittedScreen:
 
 def _drawn(view: TopView, shown: int) -> RenderableType:
     hidden = len(view.rows) - shown
-    parts: list[RenderableType] = [
-        Text(printable(_title(view)), style="bold"),
+    parts: list[RenderableType] = [Text(printable(_title(view)), style="bold")]
+    if view.seen.base.note is not None:
+        parts.append(Text(view.seen.base.note, style="red"))
+    parts.append(
         table(
             _HEADINGS,
             [_cells(row, view) for row in view.rows[:shown]],
@@ -178,8 +184,8 @@ def _drawn(view: TopView, shown: int) -> RenderableType:
             spare=_SPARE,
             numbers=_NUMBERS,
             text=False,
-        ),
-    ]
+        )
+    )
     if hidden > 0:
         parts.append(Text(f"and {hidden} more", style="dim"))
     parts.append(Text(printable(_totals(view)), style="bold"))
@@ -197,10 +203,12 @@ def _watch(fleet: Fleet, reader: _Reader, interval: float) -> None:
             raise typer.Exit from None
 
 
-def _print(view: TopView) -> None:
-    if sys.stdout.isatty():
-        Console().print(screen(view))
+def _print(view: TopView, height: int | None) -> None:
+    if height is not None:
+        Console().print(screen(view, height))
         return
+    if view.seen.base.note is not None:
+        print_error(view.seen.base.note)
     print_rows(_HEADINGS, [_cells(row, view) for row in view.rows], styled=1)
 
 
@@ -253,6 +261,7 @@ def _document(view: TopView) -> dict[str, Any]:
         "start": timestamp(view.reading.start),
         "end": timestamp(view.reading.end),
         "complete": view.reading.complete,
+        "copies": view.seen.base.copies,
         "adapters": [
             {
                 "name": row.name,

@@ -30,8 +30,8 @@ ComponentOption = Annotated[
 class AdapterLookup:
     """Finds components of a fleet by an adapter's name or by a component's own name.
 
-    Most components are named `<prefix>-<adapter>`, so that one record answers. Only for other names are all
-    records and the desired state read.
+    Most components are named `<prefix>-<adapter>`, so that one record answers. For other names the desired
+    state is read, and all records only for names that it does not have.
     """
 
     def __init__(self, fleet: Fleet, newest: Generation) -> None:
@@ -45,7 +45,7 @@ class AdapterLookup:
             if component is None:
                 unknown.append(str(self.unknown(name)))
             else:
-                found[component] = self._names[component] if component == name else name
+                found[component] = self._name_of(component) if component == name else name
         if unknown:
             raise CommandError("\n".join(unknown))
         return found
@@ -79,8 +79,10 @@ class AdapterLookup:
         # While the manifest moves an adapter to another component, the old one is counted for deletion.
         if record is not None and record.name == name and record.counted is None:
             return component
-        components = {adapter: component for component, adapter in self._names.items()}
-        return components.get(name) or (name if name in self._names else None)
+        return _component_in(self._desired, name) or _component_in(self._names, name)
+
+    def _name_of(self, component: str) -> str:
+        return self._desired.get(component) or self._names[component]
 
     def _default_component(self, name: str) -> str:
         prefix = self._newest.request.target.prefix
@@ -92,14 +94,23 @@ class AdapterLookup:
             return name
 
     @cached_property
-    def _names(self) -> dict[str, str]:
-        """The names of all adapters by component. Desired adapters come last: their names win."""
+    def _desired(self) -> dict[str, str]:
+        """The names of the adapters that the manifest in force declares, by component."""
         registry = self._fleet.registry
         desired = desired_by(registry, in_force(registry, self._newest)).adapters
-        names = {record.component: record.name for record in registry.records().values()}
-        for adapter in desired:
-            names.pop(adapter.component, None)
-        return names | {adapter.component: adapter.name for adapter in desired}
+        return {adapter.component: adapter.name for adapter in desired}
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """The names of all adapters by component. Those of the manifest win."""
+        records = self._fleet.registry.records().values()
+        return {record.component: record.name for record in records} | self._desired
+
+
+def _component_in(names: Mapping[str, str], name: str) -> str | None:
+    """Return the component of an adapter's name or of its own name; None if there is none."""
+    found = (component for component, adapter in names.items() if adapter == name)
+    return next(found, name if name in names else None)
 
 
 def no_component(account: Account, endpoint: str, name: str) -> CommandError:

@@ -1,8 +1,8 @@
 """The status of a fleet: the state of each adapter, from the registry alone."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from adapter_fleet.fleet.planning.context import PlanContext
@@ -22,8 +22,13 @@ from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
-from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation, registry_errors
+from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.fleets.base_state import BaseState
+from adapters_cli.fleets.fleet_lookup import Fleet, registry_errors
 from adapters_cli.output.errors import NoFleetError
+
+MOST_READ_BY_NAME = 100
+"""Records that are read one by one, again and again, while a command waits."""
 
 
 class Proof(StrEnum):
@@ -67,6 +72,8 @@ class AdapterState:
         The version that serves.
     earlier:
         Versions that served before and that the manifest does not declare, newest first.
+    tags:
+        As the manifest declares them; without a declaration, as they were last written.
     """
 
     name: str
@@ -82,6 +89,7 @@ class AdapterState:
     pinned: bool = False
     artifact: Artifact | None = None
     earlier: tuple[Artifact, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +100,14 @@ class FleetStatus:
         The newest generation, and the one in force. They differ after a refusal.
     rejected:
         The newest generation that failed or was refused. None if a later one did more than take it back.
-    base_outage:
-        Why no adapter answers, as SageMaker describes the base component. None too if nobody has looked.
+    base:
+        The base component, as SageMaker describes it. Nothing is known of it if nobody has looked.
     adapters:
-        By group, failed ones first, then by name.
+        By group, failed ones first, then by name. Only some if only these were asked for.
+    totals:
+        The number of adapters in each group, by the fleet's last pass; None if all adapters were read.
+    owned:
+        Creation times of the components that the fleet is known to own.
     manifest_to_come:
         The version of the manifest in S3 that the fleet has not taken up yet. None if there is none, or if
         nobody has looked: the registry alone does not tell it.
@@ -105,8 +117,10 @@ class FleetStatus:
     newest: Generation
     active: Generation
     rejected: Generation | None
-    base_outage: str | None = None
+    base: BaseState = field(default_factory=BaseState)
     adapters: tuple[AdapterState, ...]
+    totals: Mapping[StateGroup, int] | None = None
+    owned: Mapping[str, float]
     orders: tuple[Order, ...]
     at: float
     manifest_to_come: str | None = None
@@ -114,7 +128,7 @@ class FleetStatus:
     @property
     def counts(self) -> Mapping[StateGroup, int]:
         """Number of adapters in each group."""
-        return Counter(adapter.group for adapter in self.adapters)
+        return Counter(adapter.group for adapter in self.adapters) if self.totals is None else self.totals
 
     @property
     def settled(self) -> bool:
@@ -134,7 +148,7 @@ class FleetStatus:
         """True if every adapter is as the manifest declares it."""
         return (
             self.settled
-            and self.base_outage is None
+            and self.base.outage is None
             and self.newest.outcome is Outcome.CONVERGED
             and self.manifest_not_in_force is None
             and all(adapter.group in (StateGroup.IN_SERVICE, StateGroup.ORPHAN) for adapter in self.adapters)
@@ -158,36 +172,86 @@ class FleetStatus:
         return rejected.target.manifest
 
 
-def find_status(registry: Registry, now: float) -> FleetStatus | None:
-    """Read the status of a fleet; None before its first generation."""
+def find_status(registry: Registry, now: float, only: Collection[str] | None = None) -> FleetStatus | None:
+    """Read the status of a fleet, with all adapters or with `only` these components.
+
+    Returns None before the fleet's first generation.
+    """
     fleet = registry.fleet()
     newest = registry.generation(fleet.generation) if fleet is not None else None
     if fleet is None or newest is None:
         return None
     active = in_force(registry, newest)
-    records, orders = registry.records(), registry.orders()
+    desired, orders, totals = desired_by(registry, active), registry.orders(), None
+    if only is None:
+        records = registry.records()
+    else:
+        found = read_each(only, registry.record)
+        records = {component: record for component, record in found.items() if record is not None}
+        adapters = (adapter for adapter in desired.adapters if adapter.component in found)
+        desired = DesiredFleet(adapters=tuple(adapters))
+        totals = _totals(registry, fleet, active)
     return FleetStatus(
         fleet=fleet,
         newest=newest,
         active=active,
         rejected=_rejected(newest, registry),
-        adapters=_states(registry, records, desired_by(registry, active), orders, fleet, active, now),
+        adapters=_states(registry, records, desired, orders, fleet, active, now),
+        totals=totals,
+        owned={name: record.owned for name, record in records.items() if record.owned is not None},
         orders=tuple(orders),
         at=now,
     )
 
 
-def read_status(fleet: Fleet) -> FleetStatus:
-    """Read the status of a fleet.
+def _totals(registry: Registry, fleet: FleetRecord, active: Generation) -> Mapping[StateGroup, int]:
+    """Return the numbers that the last pass counted. A new generation has none before its first pass."""
+    before = registry.generation(fleet.converged) if active.changes is None else None
+    counted = before or active
+    return {
+        StateGroup.FAILED: counted.failed,
+        StateGroup.PENDING: counted.pending,
+        StateGroup.IN_SERVICE: counted.in_service,
+        StateGroup.ORPHAN: counted.orphans,
+    }
+
+
+@registry_errors()
+def read_status(fleet: Fleet, only: Collection[str] | None = None) -> FleetStatus:
+    """Read the status of a fleet, with all adapters or with `only` these components.
 
     Raises NoFleetError before its first generation, and NoAnswerError if this version does not understand
     the registry, as when a later one has written it.
     """
-    with registry_errors():
-        status = find_status(fleet.registry, fleet.account.now())
+    status = find_status(fleet.registry, fleet.account.now(), only)
     if status is None:
         raise NoFleetError(f"fleet '{fleet.record.name}' has received no manifest yet")
     return status
+
+
+def read_changes(fleet: Fleet, before: FleetStatus) -> FleetStatus:
+    """Read what has changed in the status of a whole fleet.
+
+    These are the fleet's own record, its newest generation and the first adapters that are not settled. All
+    adapters are read when a generation has begun or ended, and when a pass has ended after that.
+    """
+    unsettled = [adapter.component for adapter in before.adapters if not adapter.settled]
+    again = unsettled[:MOST_READ_BY_NAME]
+    seen = read_status(fleet, again)
+    if _stage(seen) != _stage(before):
+        return read_status(fleet)
+    others = (adapter for adapter in before.adapters if adapter.component not in again)
+    return replace(
+        seen,
+        adapters=_in_order([*others, *seen.adapters]),
+        totals=seen.totals if len(unsettled) > len(again) else None,
+        owned=before.owned,
+    )
+
+
+def _stage(seen: FleetStatus) -> tuple[object, ...]:
+    ended = seen.newest.outcome is not Outcome.OPEN
+    return seen.newest.number, seen.newest.outcome, seen.fleet.pass_ended if ended else None
 
 
 def manifest_to_come_note(version: str) -> str:
@@ -197,20 +261,7 @@ def manifest_to_come_note(version: str) -> str:
 
 def read_adapter_state(fleet: Fleet, component: str) -> AdapterState | None:
     """Read the state of one adapter; None if the fleet neither has nor wants it."""
-    registry = fleet.registry
-    active = in_force(registry, newest_generation(fleet))
-    record = registry.record(component)
-    desired = desired_by(registry, active).adapters
-    states = _states(
-        registry,
-        {} if record is None else {component: record},
-        DesiredFleet(adapters=tuple(adapter for adapter in desired if adapter.component == component)),
-        [order for order in registry.orders() if order.component == component],
-        fleet.record,
-        active,
-        fleet.account.now(),
-    )
-    return states[0] if states else None
+    return next(iter(read_status(fleet, [component]).adapters), None)
 
 
 def manifest_not_in_force_note(manifest: str) -> str:
@@ -292,12 +343,17 @@ def _states(
             artifact=record.serving,
             earlier=_earlier(record, declared.get(component)),
             proof=_proof(record, want),
+            tags=record.tags if want is None else {**generation.request.target.tags, **want.tags},
         )
         if want is not None and want != declared[component]:
             state = _as_pinned(state, declared[component])
         found.append(state)
+    return _in_order(found)
+
+
+def _in_order(states: Collection[AdapterState]) -> tuple[AdapterState, ...]:
     order = list(StateGroup)
-    return tuple(sorted(found, key=lambda state: (order.index(state.group), state.name)))
+    return tuple(sorted(states, key=lambda state: (order.index(state.group), state.name)))
 
 
 def _state(

@@ -15,7 +15,7 @@ def totals(status: FleetStatus) -> str:
     orphans = counts[StateGroup.ORPHAN]
     return (
         f"{status.fleet.name}: generation {status.newest.number} {status.newest.outcome},"
-        f" {counted(len(status.adapters) - orphans, 'adapter')}: {counts[StateGroup.IN_SERVICE]} in service,"
+        f" {counted(sum(counts.values()) - orphans, 'adapter')}: {counts[StateGroup.IN_SERVICE]} in service,"
         f" {counts[StateGroup.PENDING]} pending, {counts[StateGroup.FAILED]} failed"
         + (f", {counted(orphans, 'orphan')}" if orphans else "")
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.text import Text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,3 +37,8 @@ class FittedScreen:
                 yield drawn
                 return
             shown = max(1, shown - over)
+
+
+def hidden_rows(count: int) -> Text:
+    """Return the line below a page that leaves rows out."""
+    return Text(f"and {count:,} more; in a pipe and with --json, all are shown", style="dim")

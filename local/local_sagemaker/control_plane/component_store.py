@@ -1,11 +1,13 @@
 """All inference components of a control plane, and the look-ups that several operations share."""
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 
 from local_sagemaker.control_plane.case_insensitive_dict import CaseInsensitiveDict
 from local_sagemaker.control_plane.component import AdapterComponent, BaseComponent, Component
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
+from local_sagemaker.control_plane.listings import Position
 from local_sagemaker.control_plane.tags import Tags
 from local_sagemaker.errors import validation_exception
 
@@ -18,6 +20,8 @@ class ComponentStore:
         self._tags = tags
         self._components: CaseInsensitiveDict[Component] = CaseInsensitiveDict()
         self._deleted: list[Component] = []
+        # Those of both, sorted.
+        self._by_creation: list[Component] = []
 
     def find(self, name: str) -> Component | None:
         """A component, None if there is none of that name."""
@@ -34,6 +38,7 @@ class ComponentStore:
     def add(self, component: Component, tags: list[dict[str, str]]) -> None:
         """Add a new component."""
         self._components[component.name] = component
+        insort(self._by_creation, component, key=_position)
         self._tags.put(component.arn, tags)
 
     def remove(self, component: Component) -> None:
@@ -43,9 +48,14 @@ class ComponentStore:
         self._tags.drop(component.arn)
         component.vanish(now)
         lag = self._context.settings.value.listing_lag_seconds
-        self._deleted = [deleted for deleted in self._deleted if deleted.seen_at(now - lag) is not None]
-        if lag:
-            self._deleted.append(component)
+        self._deleted.append(component)
+        if not lag:
+            forgotten, self._deleted = self._deleted, []
+        else:
+            forgotten = [old for old in self._deleted[:-1] if old.seen_at(now - lag) is None]
+            self._deleted = [old for old in self._deleted if old not in forgotten]
+        for old in forgotten:
+            self._by_creation.remove(old)
 
     def on_endpoint(self, endpoint: EndpointRecord) -> list[Component]:
         """The components on an endpoint."""
@@ -67,10 +77,25 @@ class ComponentStore:
             if isinstance(component, AdapterComponent) and component.base is base
         ]
 
-    def listed_at(self, moment: float) -> Iterator[tuple[Component, str, float]]:
-        """Yield the components of a moment, each with its status and its last-modified time then."""
-        for component in (*self._components.values(), *self._deleted):
+    def listed_at(
+        self, moment: float, after: Position | None = None, *, descending: bool = False
+    ) -> Iterator[tuple[Component, str, float]]:
+        """Yield the components of a moment, each with its status and its last-modified time then.
+
+        They come in the order of their creation. after is the creation time and the name of the one before.
+        """
+        order = self._by_creation
+        if descending:
+            end = len(order) if after is None else bisect_left(order, after, key=_position)
+            places = range(end - 1, -1, -1)
+        else:
+            places = range(0 if after is None else bisect_right(order, after, key=_position), len(order))
+        for component in map(order.__getitem__, places):
             component.forget_before(moment)
             seen = component.seen_at(moment)
             if seen is not None:
                 yield component, *seen
+
+
+def _position(component: Component) -> Position:
+    return component.created, component.name

@@ -71,10 +71,12 @@ class Deployments:
         DeploymentConfig.
         """
         await self._take_time(base, self._context.settings.value.component_update_seconds)
+        # [I] As after a rollback: what is deployed already changes nothing, and explains no earlier failure.
+        changes_nothing = specification == base.specification and copies in (None, len(base.running_copies))
         reason = await _failure(self._change_base(base, specification, copies, deployment))
         if reason is None and specification is not None:
             base.specifications = specifications
-        self._finish_update(base, reason)
+        self._finish_update(base, base.failure_reason if changes_nothing and reason is None else reason)
 
     def _finish_update(self, component: Component, reason: str | None) -> None:
         if reason is not None or not self._context.settings.value.failure_reason_stays:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from local_sagemaker.control_plane.capacity import needed_resources, room_on
@@ -17,7 +18,7 @@ from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.deployments import Deployments
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.endpoints import Endpoints
-from local_sagemaker.control_plane.listings import list_page
+from local_sagemaker.control_plane.listings import Position, Summary, list_page
 from local_sagemaker.control_plane.models import Models
 from local_sagemaker.control_plane.rolling_update import check_batches
 from local_sagemaker.errors import resource_limit_exceeded, validation_exception
@@ -319,10 +320,20 @@ class InferenceComponents:
         return described
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+        equals = {
+            "StatusEquals": "InferenceComponentStatus",
+            "EndpointNameEquals": "EndpointName",
+            "VariantNameEquals": "VariantName",
+        }
+        return list_page(
+            request, self._summaries(), kind="InferenceComponent", equals=equals, by_creation=self._summaries
+        )
+
+    def _summaries(self, after: Position | None = None, *, descending: bool = False) -> Iterator[Summary]:
+        """Yield the components as listings show them. [V] Without specification, FailureReason and base."""
         moment = self._context.clock.now() - self._context.settings.value.listing_lag_seconds
-        # [V] A summary has no specification, no FailureReason and no base.
-        summaries = [
-            {
+        for component, status, modified in self._components.listed_at(moment, after, descending=descending):
+            yield {
                 "InferenceComponentName": component.name,
                 "InferenceComponentArn": component.arn,
                 "EndpointName": component.endpoint.name,
@@ -332,14 +343,6 @@ class InferenceComponents:
                 "CreationTime": component.created,
                 "LastModifiedTime": self._shown_modified(component.created, modified),
             }
-            for component, status, modified in self._components.listed_at(moment)
-        ]
-        equals = {
-            "StatusEquals": "InferenceComponentStatus",
-            "EndpointNameEquals": "EndpointName",
-            "VariantNameEquals": "VariantName",
-        }
-        return list_page(request, summaries, kind="InferenceComponent", equals=equals)
 
     def _shown_modified(self, created: float, modified: float) -> float:
         """The last-modified time in answers, which may move by itself."""

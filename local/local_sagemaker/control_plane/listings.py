@@ -2,8 +2,10 @@
 
 import base64
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, Protocol
 
 from local_sagemaker.errors import validation_exception
 
@@ -11,6 +13,8 @@ from local_sagemaker.errors import validation_exception
 _DEFAULT_PAGE = 10
 
 Summary = dict[str, Any]
+Position = tuple[Any, str]
+"""Where an entry is in a listing: the value that it is sorted by, and its name."""
 
 _BOUNDS: dict[str, Callable[[float, float], bool]] = {
     "Before": lambda moment, limit: moment < limit,
@@ -18,40 +22,51 @@ _BOUNDS: dict[str, Callable[[float, float], bool]] = {
 }
 
 
+class CreationOrder(Protocol):
+    """The summaries of a kind, in the order of their creation times and then of their names."""
+
+    def __call__(self, after: Position | None, *, descending: bool) -> Iterator[Summary]:
+        """Yield the summaries behind a position, or all, one by one."""
+
+
 def list_page(
     request: dict[str, Any],
-    summaries: Sequence[Summary],
+    summaries: Iterable[Summary],
     *,
     kind: str,
     equals: dict[str, str] | None = None,
+    by_creation: CreationOrder | None = None,
 ) -> dict[str, Any]:
     """The answer of a List operation: the page that a request asks for.
 
     kind is the prefix of the resource's members ("Endpoint"). equals maps the request's filters for equality
-    to the members that they compare. All listings share the filters for names and times.
+    to the members that they compare. All listings share the filters for names and times. by_creation yields
+    the summaries in the usual order, so that a page of many resources does not sort all of them.
     """
     name_key, answer_key = f"{kind}Name", f"{kind}s"
-    matches = _filter(request, name_key, equals or {})
-    chosen = [summary for summary in summaries if matches(summary)]
     sort_by = request.get("SortBy", "CreationTime")
     sort_key = {"Name": name_key, "Status": f"{kind}Status"}.get(sort_by, sort_by)
     descending = request.get("SortOrder", "Descending") == "Descending"
-    chosen.sort(key=lambda summary: str(summary[name_key]))
-    chosen.sort(key=lambda summary: summary[sort_key], reverse=descending)
+    after = None
     if request.get("NextToken"):
-        value, name = _decode(request["NextToken"], sorted_by_text=sort_by in ("Name", "Status"))
-        chosen = [
-            summary
-            for summary in chosen
-            if (summary[sort_key] < value if descending else summary[sort_key] > value)
-            or (summary[sort_key] == value and summary[name_key] > name)
-        ]
+        after = _decode(request["NextToken"], sorted_by_text=sort_by in ("Name", "Status"))
 
+    def position(summary: Summary) -> Position:
+        return summary[sort_key], summary[name_key]
+
+    if by_creation is not None and sort_by == "CreationTime":
+        ordered: Iterable[Summary] = by_creation(after, descending=descending)
+    else:
+        ordered = sorted(summaries, key=position, reverse=descending)
+        if after is not None:
+            behind = operator.lt if descending else operator.gt
+            ordered = [summary for summary in ordered if behind(position(summary), after)]
     size = request.get("MaxResults", _DEFAULT_PAGE)
+    matches = _filter(request, name_key, equals or {})
+    chosen = list(islice(filter(matches, ordered), size + 1))
     answer: dict[str, Any] = {answer_key: chosen[:size]}
     if size < len(chosen):
-        last = chosen[size - 1]
-        answer["NextToken"] = _encode(last[sort_key], last[name_key])
+        answer["NextToken"] = _encode(position(chosen[size - 1]))
     return answer
 
 
@@ -77,12 +92,12 @@ def _filter(request: dict[str, Any], name_key: str, equals: dict[str, str]) -> C
     return matches
 
 
-def _encode(value: float | str, name: str) -> str:
+def _encode(last: Position) -> str:
     """A token with the last entry of a page: entries that appear or vanish before it shift nothing."""
-    return base64.urlsafe_b64encode(json.dumps([value, name]).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps(last).encode()).decode()
 
 
-def _decode(token: str, *, sorted_by_text: bool) -> tuple[Any, str]:
+def _decode(token: str, *, sorted_by_text: bool) -> Position:
     try:
         value, name = json.loads(base64.urlsafe_b64decode(token))
     except (ValueError, TypeError):

@@ -17,6 +17,21 @@ def test_commands_try_again_where_a_service_throttles(client: str, monkeypatch: 
     assert (retries["mode"], retries["total_max_attempts"]) == ("standard", 6)
 
 
+def test_components_are_read_no_faster_than_the_service_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    clients: dict[str, Any] = {}
+    make = Account.client
+
+    def client(self: Account, service: str, config: Any = None) -> Any:
+        clients[service] = make(self, service, config)
+        return clients[service]
+
+    monkeypatch.setattr(Account, "client", client)
+    assert Account().service is not None
+    retries = clients["sagemaker"].meta.config.retries
+    assert (retries["mode"], retries["total_max_attempts"]) == ("adaptive", 10)
+
+
 def _application(account: Account) -> str:
     config: Any = account.s3.meta.config  # its types lack the member
     return str(config.user_agent_appid)

@@ -142,7 +142,30 @@ def test_folder_stands_for_the_adapters_in_it(check: Check, fine: Path, dora: Pa
 
 
 def test_folder_without_any_adapter_is_checked_as_one(check: Check, tmp_path: Path) -> None:
-    assert rules(check(tmp_path)) == ["config-present", "weights-present"]
+    (tmp_path / "empty").mkdir()
+    assert rules(check(tmp_path / "empty")) == ["config-present", "weights-present"]
+
+
+@pytest.mark.parametrize("name", ["my adapter", "Acme_Corp", "acme.v2", "kunde-müller"])
+def test_name_that_publish_refuses_is_refused(check: Check, fine: Path, name: str) -> None:
+    result = check(fine.rename(fine.with_name(name)))
+    assert (result.exit_code, rules(result)) == (1, ["adapter-name"])
+    assert f"letters, digits and hyphens and begin and end with no hyphen, got {name!r}" in result.stdout
+
+
+def test_link_is_checked_by_its_own_name(check: Check, fine: Path, tmp_path: Path) -> None:
+    target = fine.rename(tmp_path / "Acme_Corp")
+    fine.symlink_to(target)
+    assert rules(check(fine)) == [""]
+
+
+def test_adapter_is_checked_by_the_name_to_publish_it_under(check: Check, fine: Path, dora: Path) -> None:
+    assert rules(check(fine, "--name", "Acme_Corp")) == ["adapter-name"]
+    result = check(fine, dora, "--name", "acme")
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
+        2,
+        "adapters: --name is for one adapter, got 2",
+    )
 
 
 def test_one_bad_path_does_not_stop_the_others(check: Check, fine: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure,
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
+from adapters_cli.fleets.base_state import NO_COPY
 from tests.adapter_fleet.fake_service import answer_of
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount
@@ -216,6 +217,14 @@ def test_owner_is_that_of_the_tags_also_of_the_fleet_s(
     assert ("owner" in [line.split()[0] for line in run("describe", "acme").stdout.splitlines()]) is (
         owner is not None
     )
+
+
+def test_fleet_without_a_copy_says_so_first(run: Run, world: World) -> None:
+    deploy(world, evaluated())
+    world.service.copies = 0
+    result = run("describe", "acme")
+    assert (result.exit_code, result.output.splitlines()[0]) == (0, f"adapters: {NO_COPY}")
+    assert json.loads(run("describe", "acme", "--json").stdout)["copies"] == 0
 
 
 def test_probe_and_proof_are_told(run: Run, world: World) -> None:

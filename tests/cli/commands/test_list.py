@@ -8,7 +8,9 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.common.naming import FLEET_TAG
-from tests.adapter_fleet.fleet_world import UID, World, adapter
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount
 
 Run = Callable[..., Result]
@@ -103,3 +105,50 @@ def test_terminal_names_an_endpoint_once_and_shortens_the_uid_of_a_fleet(
     assert [line for line in lines if line in ("endpoint", "other")] == ["endpoint", "other"]
     (row,) = (line.split() for line in lines if line.startswith("p-other"))
     assert row[1:4] == ["adapter", "fleet", "c8437666"]
+
+
+@pytest.fixture(scope="module")
+def thousand() -> World:
+    """A thousand adapters of a fleet, of which the last has failed, beside one of a stack."""
+    world = World(settings=FleetSettings(failures=FailureLimit(count=1)))
+    names = [f"a{number:03}" for number in range(1000)]
+    world.service.faults.broken[artifact(names[-1]).uri] = "no such tensor"
+    world.deploy(*map(adapter, names))
+    world.settle()
+    world.service.make("native", "s3://bucket/n.tar.gz", tags={STACK_TAG: "Native"})
+    return world
+
+
+class TestThousand:
+    @pytest.fixture
+    def world(self, thousand: World) -> World:
+        return thousand
+
+    @pytest.fixture(autouse=True)
+    def components(self, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(account, "client", lambda service, config=None: FakeEndpoints(), raising=False)
+        world.service.calls.clear()
+
+    def test_owners_that_the_registry_knows_are_not_read_from_tags(self, run: Run, world: World) -> None:
+        listed = {row[1]: row for row in rows(run("list"))}
+        assert len(listed) == 1002
+        assert listed["p-a007"][2:5] == ["adapter", "fleet fleet", "in service"]
+        assert listed["native"][3] == "stack Native"
+        assert (world.service.calls["ListTags"], world.service.calls["DescribeInferenceComponent"]) == (2, 2)
+
+    def test_terminal_gets_a_page_with_failures_first_and_reads_no_other_tags(
+        self, terminal: Callable[..., list[str]], world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("LINES", "20")
+        lines = terminal("list", "--endpoint", "endpoint", fleet=False)
+        assert [line.split()[0] for line in lines[2:5]] == ["p-a999", "base", "native"]
+        assert lines[-1] == "and 985 more; in a pipe and with --json, all are shown"
+        assert world.service.calls["ListTags"] == 17
+
+    def test_owner_of_a_component_that_somebody_made_anew_is_read_from_its_tags(
+        self, run: Run, world: World
+    ) -> None:
+        world.service.remove("p-a008")
+        world.service.make("p-a008", "s3://bucket/x.tar.gz", tags={STACK_TAG: "Native"})
+        run("list")
+        assert world.service.calls["ListTags"] == 3

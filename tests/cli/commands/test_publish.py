@@ -404,6 +404,21 @@ class TestSources:
         assert f"{one} has it, got 'acme'; name the one that is meant, or remove the other" in result.stderr
         assert world.publish(one).exit_code == 0
 
+    @pytest.mark.parametrize("typed", ["customer-a", "customer-a/", "."])
+    def test_link_is_published_by_its_own_name(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, typed: str
+    ) -> None:
+        release = world.add("2025-11-01")
+        link = world.folder / "customers" / "customer-a"
+        link.parent.mkdir()
+        link.symlink_to(release)
+        inside = link if typed == "." else link.parent
+        monkeypatch.chdir(inside)
+        monkeypatch.setenv("PWD", str(inside))
+        result = world.publish(typed, "--manifest", world.manifest)
+        assert [row[:2] for row in fields(result)] == [["customer-a", "uploaded"]]
+        assert [adapter.name for adapter in world.parsed().adapters] == ["customer-a"]
+
     def test_name_that_no_component_may_have_fails_that_adapter(self, world: World) -> None:
         world.add("my_adapter", "beta")
         result = world.publish()

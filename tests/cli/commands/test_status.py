@@ -14,9 +14,10 @@ from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, Probe, SmokeRequest
+from adapters_cli.fleets.base_state import NO_COPY
 from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import CountedRegistry, FakeAccount
 
 Run = Callable[..., Result]
 
@@ -76,9 +77,45 @@ def test_adapter_that_waits_for_a_copy_is_asleep(run: Run, world: World) -> None
     assert result.exit_code == 3
     assert [row[:2] for row in rows(result)] == [["acme", "asleep"], ["beta", "in service"]]
     assert "the base model has no copy" in rows(result)[0][5]
-    assert "the base model has no copy; the fleet asks its adapters once it has one" in result.stderr
+    assert result.stderr.endswith(f"adapters: {NO_COPY}\n")
     document = json.loads(run("status", "--json").stdout)
     assert (document["copies"], document["pending"], document["settled"]) == (0, 1, True)
+
+
+class TestLastCopyThatEndedSinceTheLastPass:
+    @pytest.fixture(autouse=True)
+    def scaled_to_zero(self, world: World) -> None:
+        world.deploy(adapter("acme"))
+        world.settle()
+        world.service.copies = 0
+
+    def test_it_is_told_before_anything_else(self, run: Run, world: World) -> None:
+        world.put_invalid_manifest()
+        world.settle()
+        first, second = run("status").stderr.splitlines()
+        assert (first, second.startswith("adapters: generation 2 is refused")) == (
+            f"adapters: {NO_COPY}",
+            True,
+        )
+
+    def test_it_is_below_the_heading_on_a_terminal(self, terminal: Callable[..., list[str]]) -> None:
+        heading, first, second, *_ = terminal("status")
+        assert (heading, f"{first} {second}") == ("fleet on endpoint", NO_COPY)
+
+    def test_it_is_in_the_document(self, run: Run) -> None:
+        assert json.loads(run("status", "--json").stdout)["copies"] == 0
+
+
+def test_number_of_copies_is_that_of_the_registry_without_the_permission_to_look(
+    run: Run, world: World
+) -> None:
+    world.deploy(adapter("acme"))
+    world.settle()
+    world.service.copies = 0
+    world.start_machine("order")
+    world.settle()
+    world.service.faults.denied = True
+    assert run("status").stderr.startswith(f"adapters: {NO_COPY}\n")
 
 
 def test_copies_that_nobody_has_asked_are_told(run: Run, world: World) -> None:
@@ -472,6 +509,83 @@ class TestSomeOfThem:
         )
 
 
+THOUSAND = tuple(f"a{number:03}" for number in range(1000))
+
+
+@pytest.fixture(scope="module")
+def thousand() -> World:
+    """A thousand adapters, of which the last three have failed."""
+    world = World(settings=FleetSettings(failures=FailureLimit(count=3)))
+    for name in THOUSAND[-3:]:
+        world.service.faults.broken[artifact(name).uri] = "no such tensor"
+    world.deploy(*(adapter(name, tags={"team": f"t{int(name[1:]) % 100}"}) for name in THOUSAND))
+    world.settle()
+    return world
+
+
+class TestThousand:
+    @pytest.fixture
+    def world(self, thousand: World) -> World:
+        return thousand
+
+    @pytest.fixture
+    def page(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+        """Runs the command on a terminal of 24 lines, and returns what it shows."""
+        monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+        for name, value in {"COLUMNS": "100", "LINES": "24", "TERM": "dumb"}.items():
+            monkeypatch.setenv(name, value)
+        return lambda *arguments: run("status", *arguments).stdout.splitlines()
+
+    def test_terminal_gets_a_page_with_failures_first_and_the_counts_last(
+        self, page: Callable[..., list[str]]
+    ) -> None:
+        lines = page()
+        assert len(lines) == 23  # the prompt has a line, too
+        assert [line.split()[:2] for line in lines[2:6]] == [
+            ["a997", "failed"],
+            ["a998", "failed"],
+            ["a999", "failed"],
+            ["a000", "in"],
+        ]
+        assert lines[-2] == "and 981 more; in a pipe and with --json, all are shown"
+        assert lines[-1].endswith("1,000 adapters: 997 in service, 0 pending, 3 failed")
+
+    def test_pipe_gets_all(self, run: Run) -> None:
+        assert len(rows(run("status"))) == 1000
+
+    def test_adapters_are_shown_by_their_state(self, run: Run) -> None:
+        assert len(rows(run("status", "--state", "in-service"))) == 997
+        assert len(rows(run("status", "--state", "in-service", "--state", "failed"))) == 1000
+        result = run("status", "--state", "pending")
+        assert (rows(result), result.stderr.splitlines()[-1]) == ([], "no adapter matches")
+
+    def test_adapters_are_shown_by_their_tags(self, run: Run) -> None:
+        assert len(rows(run("status", "--tag", "team=t7"))) == 10
+        assert len(rows(run("status", "--tag", "team"))) == 1000
+        assert rows(run("status", "--tag", "team=t7", "--tag", "tier")) == []
+        assert run("status", "--tag", "=t7").exit_code == 2
+
+    def test_named_adapter_is_read_alone(self, run: Run, counted: CountedRegistry) -> None:
+        result = run("status", "a007", "p-a008")
+        assert [row[:2] for row in rows(result)] == [["a007", "in service"], ["a008", "in service"]]
+        assert counted.calls["records"] == 0
+        assert counted.calls["record"] == 4  # each to find it, and to read it
+
+    def test_waiting_reads_again_what_is_pending(
+        self, run: Run, world: World, counted: CountedRegistry
+    ) -> None:
+        world.service.components["p-a000"].stuck = True
+        changed = [adapter(name, 2 if name == "a000" else 1) for name in THOUSAND]
+        world.deploy(*changed)
+        started = world.clock.now()
+        result = run("status", "--wait", "--timeout", "1500")
+        assert world.clock.now() - started >= 1500
+        assert (len(rows(result)), rows(result)[3][:2]) == (1000, ["a000", "updating"])
+        assert counted.calls["fleet"] > 200
+        assert counted.calls["records"] <= 4
+        assert counted.calls["record"] < 10 * counted.calls["fleet"]
+
+
 class TestWait:
     def test_it_ends_with_0_when_all_are_in_service(self, run: Run, world: World) -> None:
         world.deploy(*(adapter(f"a{number}") for number in range(30)))
@@ -559,6 +673,16 @@ class TestProof:
         world.deploy(adapter("acme", probed=True), adapter("beta", smoke=self.SMOKE), adapter("zeta"))
         world.settle()
         assert self.proofs(run) == {"acme": ("probe", ""), "beta": ("weaker", ""), "zeta": ("-", "")}
+
+    def test_proof_is_there_again_after_an_update_was_taken_back(self, run: Run, world: World) -> None:
+        good = world.deploy(adapter("beta", smoke=self.SMOKE))
+        world.settle()
+        world.service.faults.silent.add(artifact("beta", 2).uri)
+        failed = world.deploy(adapter("beta", 2, smoke=self.SMOKE), previous=good.request.source_digest)
+        world.settle_without_retries()
+        world.deploy(adapter("beta", smoke=self.SMOKE), previous=failed.request.source_digest)
+        world.settle()
+        assert self.proofs(run) == {"beta": ("weaker", "")}
 
     def test_answer_to_an_earlier_probe_is_no_proof(self, run: Run, world: World) -> None:
         answered = adapter("acme", probed=True)

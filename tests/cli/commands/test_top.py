@@ -16,6 +16,7 @@ from typer.testing import Result
 
 from adapters_cli.aws.component_metrics import ComponentLoad, LoadReading
 from adapters_cli.commands.top import Order, TopView, screen, top_rows
+from adapters_cli.fleets.base_state import NO_COPY
 from adapters_cli.fleets.fleet_lookup import Fleet
 from adapters_cli.fleets.fleet_status import read_status
 from adapters_cli.fleets.tiers import LoraLimits
@@ -153,6 +154,28 @@ def test_json_has_every_figure(run: Run, metrics: FakeCloudWatch) -> None:
     assert (beta["requests"], beta["server_errors"], beta["client_errors"]) == (6, 2, 0)
     assert (beta["mean_seconds"], beta["p99_seconds"], beta["tier"]) == (2.5, 4.0, "GPU")
     assert document["complete"] is True
+
+
+def test_fleet_without_a_copy_says_so_first(run: Run, metrics: FakeCloudWatch, world: World) -> None:
+    world.service.copies = 0
+    result = run("top")
+    assert (rows(result)[0][0], result.stderr) == ("acme", f"adapters: {NO_COPY}\n")
+    assert json.loads(run("top", "--json").stdout)["copies"] == 0
+
+
+def test_fleet_without_a_copy_says_so_below_the_heading_on_a_terminal(
+    terminal: Callable[..., list[str]], metrics: FakeCloudWatch, world: World
+) -> None:
+    world.service.copies = 0
+    assert " ".join(terminal("top", "--once")[1:3]) == NO_COPY
+
+
+def test_one_look_has_no_more_rows_than_the_terminal(
+    terminal: Callable[..., list[str]], metrics: FakeCloudWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LINES", "7")
+    lines = terminal("top", "--once")
+    assert (len(lines), lines[2].split()[0], lines[-2]) == (6, "acme", "and 3 more")
 
 
 def test_tier_of_a_container_that_does_not_tell_its_limits_is_not_known(

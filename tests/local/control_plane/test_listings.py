@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from local_sagemaker.control_plane.component import Component
 from tests.local.world import World
 
 
@@ -66,6 +67,34 @@ def test_what_comes_and_goes_between_pages_moves_nothing_else(world: World, sort
         seen += names
         token = page.get("NextToken")
     assert sorted(seen) == [f"model-{number}" for number in range(1, 9)]
+
+
+@pytest.mark.parametrize("order", ["Ascending", "Descending"])
+def test_page_looks_at_no_more_components_than_it_has(
+    world: World, monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    world.serve()
+    for number in range(60):
+        world.create_adapter(f"adapter-{number}")
+    world.pass_time(60)
+    looked_at: list[str] = []
+    seen_at = Component.seen_at
+
+    def counted(component: Component, moment: float) -> tuple[str, float] | None:
+        looked_at.append(component.name)
+        return seen_at(component, moment)
+
+    monkeypatch.setattr(Component, "seen_at", counted)
+    seen: list[str] = []
+    token = None
+    while token is not None or not seen:
+        request = {"SortOrder": order, **({"NextToken": token} if token else {})}
+        page = world.call("ListInferenceComponents", **request)
+        assert len(looked_at) <= len(page["InferenceComponents"]) + 1
+        looked_at.clear()
+        seen += [summary["InferenceComponentName"] for summary in page["InferenceComponents"]]
+        token = page.get("NextToken")
+    assert len(seen) == len(set(seen)) == 61
 
 
 def test_token_of_another_order_is_refused(world: World) -> None:

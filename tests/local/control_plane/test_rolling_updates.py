@@ -97,6 +97,23 @@ def test_an_alarm_between_two_batches_brings_the_old_copies_back(serving: World)
     assert serving.loaded() == [["one"]] * 4
 
 
+def test_the_reason_of_a_rollback_outlives_an_update_to_what_serves(serving: World) -> None:
+    """CloudFormation sends it when it rolls the stack back."""
+    update_base(serving, watched(rolling(2)))
+    serving.telemetry.alarms["Errors"] = "ALARM"
+    serving.pass_time(60)
+    update_base(serving, watched(rolling(2)), model="model")
+    serving.pass_time(60)
+    described = serving.component("base")
+    assert (described["InferenceComponentStatus"], versions(serving)) == ("InService", "1111")
+    assert described["FailureReason"] == "The update was rolled back: alarms in ALARM: Errors"
+    serving.telemetry.alarms["Errors"] = "OK"
+    update_base(serving, watched(rolling(2)))
+    serving.pass_time(300)
+    assert versions(serving) == "2222"
+    assert "FailureReason" not in serving.component("base")
+
+
 def test_a_rollback_may_go_in_batches_too(serving: World) -> None:
     update_base(serving, watched(rolling(2, RollbackMaximumBatchSize={"Type": "COPY_COUNT", "Value": 1})))
     serving.pass_time(30)

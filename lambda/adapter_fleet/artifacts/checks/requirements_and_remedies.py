@@ -40,6 +40,12 @@ class CheckRule(Enum):
         "at least one archive under a prefix",
         "name an adapter's directory, its .tar.gz, or a prefix with such archives below it",
     )
+    ADAPTER_NAME = (
+        "adapter-name",
+        _ERROR,
+        "a directory or an archive on this machine whose name an adapter may have",
+        "rename it, or publish it alone with --name",
+    )
     FILE_READABLE = ("file-readable", _ERROR, "files that can be read", "check the file's permissions")
     CONFIG_PRESENT = (
         "config-present",

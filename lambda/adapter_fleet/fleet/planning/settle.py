@@ -245,7 +245,7 @@ def _succeeded(
         changed_at=live.modified,
         drifted=None,
         recheck=_recheck_after_success(record.recheck, intent, live),
-        probed=_probed_after_success(record),
+        probed=_probed_after_success(record, intent.artifact),
         unconfirmed=intent.archive,
     )
     return changed, [event]
@@ -267,12 +267,18 @@ def _recheck_after_success(
     return None if live.failure_reason is None else Recheck.SENT
 
 
-def _probed_after_success(record: AdapterRecord) -> ProbeCheck | None:
-    """Return what is left of a check of who answers, once an artifact was sent: nothing is proven."""
+def _probed_after_success(record: AdapterRecord, sent: Artifact | None) -> ProbeCheck | None:
+    """Return what is left of a check of who answers, once an artifact was sent: nothing is proven.
+
+    An artifact that has passed its smoke request before is not asked it again. So the weaker check, which
+    otherwise follows that request, is due.
+    """
     check = record.probed
-    if check is None or record.recheck is not Recheck.RESEND:
-        return None
-    return replace(check.begin_again(), resent=True)
+    if check is not None and record.recheck is Recheck.RESEND:
+        return replace(check.begin_again(), resent=True)
+    if sent is not None and sent.same_as(record.passed):
+        return ProbeCheck(artifact=sent)
+    return None
 
 
 # --- failures

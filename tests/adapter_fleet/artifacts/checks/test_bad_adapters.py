@@ -23,6 +23,7 @@ ELSEWHERE = {
     CheckRule.OBJECT_READABLE,  # these three are of S3: test_remote_check.py, cli/commands/test_check.py
     CheckRule.PATH_HOLDS_ADAPTERS,
     CheckRule.ARCHIVE_DIGEST,
+    CheckRule.ADAPTER_NAME,  # the name is the command's: cli/commands/test_check.py
     CheckRule.FILE_READABLE,  # root may read everything: test_adapter.py
 }
 

@@ -662,6 +662,16 @@ class TestWeakerCheck:
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.record("a").failure is None
 
+    def test_version_that_serves_again_is_compared_again(self) -> None:
+        world = fleet(adapter("a", smoke=SMOKE))
+        world.service.faults.silent.add(artifact("a", 2).uri)
+        world.deploy(adapter("a", 2, smoke=SMOKE))
+        world.settle()
+        assert world.record("a").serving == artifact("a", 1)
+        check = world.record("a").probed
+        assert check is not None
+        assert (check.artifact, check.like_base) == (artifact("a", 1), False)
+
     def test_probe_is_stronger_and_the_base_is_not_asked(self) -> None:
         world = fleet(adapter("a", smoke=SMOKE, probed=True))
         assert requests(world) == 2
