@@ -295,9 +295,13 @@ class MultiAdapterInferenceStack(Stack):
         if settings.hub is not None and settings.copy_to_bucket is not None:
             return self._copied_model(settings, settings.hub, settings.copy_to_bucket)
         if settings.hub is not None:
-            return BaseModel.from_hugging_face_hub(settings.hub, revision=settings.revision)
+            return BaseModel.from_hugging_face_hub(
+                settings.hub, revision=settings.revision, config=settings.config
+            )
         assert settings.bucket is not None  # one of the three is given
-        return BaseModel.from_bucket(self._bucket(settings.bucket), settings.prefix, name=settings.name)
+        return BaseModel.from_bucket(
+            self._bucket(settings.bucket), settings.prefix, name=settings.name, config=settings.config
+        )
 
     def _copied_model(self, settings: BaseModelTable, model_id: str, bucket: str) -> BaseModel:
         assert settings.revision is not None  # it is given with the bucket
@@ -397,13 +401,13 @@ def _gibibytes(amount: int | None) -> Size | None:
 
 
 def _instance_pool(settings: InstancePoolTable) -> InstancePool:
-    memory = settings.min_memory_mib
+    memory, accelerators = settings.min_memory_mib, settings.accelerators
     return InstancePool(
         instance_type=InstanceType.of(settings.instance_type),
         compute=None
-        if memory is None
+        if memory is None or accelerators is None  # one of the two is given with the other
         else ComputeRequirements(
-            accelerators=settings.accelerators,
+            accelerators=accelerators,
             cpu_cores=settings.cpu_cores,
             min_memory=Size.mebibytes(memory),
             max_memory=_mebibytes(settings.max_memory_mib),

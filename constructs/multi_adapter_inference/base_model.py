@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -34,7 +34,12 @@ class ModelDownload(Enum):
 
     Example::
 
-        BaseModel.from_bucket(bucket, "llama-3.1-8b-instruct/", download=ModelDownload.CONTAINER)
+        BaseModel.from_bucket(
+            bucket,
+            "llama-3.1-8b-instruct/",
+            name="meta-llama/Llama-3.1-8B-Instruct",
+            download=ModelDownload.CONTAINER,
+        )
     """
 
     SAGEMAKER = "sagemaker"
@@ -70,8 +75,12 @@ class BaseModel(ABC):
         Its name and dimensions, which adapters are compared with.
     needs_network:
         Whether the container downloads it.
+    config:
+        Its `config.json`. Default: that of the well-known model of its name.
+    folder:
+        Where its files are, which may say what it is. Default: not known.
     shape:
-        How large it is, if synth knows it. Default: the shape of a well-known model of that name.
+        How large it is, by its configuration. None if synth does not know it.
 
     Example::
 
@@ -81,11 +90,20 @@ class BaseModel(ABC):
     """
 
     def __init__(
-        self, *, facts: BaseModelFacts, needs_network: bool, shape: ModelShape | None = None
+        self,
+        *,
+        facts: BaseModelFacts,
+        needs_network: bool,
+        config: str | Path | None = None,
+        folder: str = "",
     ) -> None:
-        self.facts = facts
+        self.facts, self.shape = facts, known_shape(facts.name)
+        if config is not None:
+            read = read_model_config(Path(config))
+            self.facts = replace(BaseModelFacts.from_config(read, folder=""), name=facts.name)
+            self.shape = ModelShape.from_config(read)
         self.needs_network = needs_network
-        self.shape = shape or known_shape(facts.name)
+        self.folder = folder
 
     @staticmethod
     def from_bucket(
@@ -93,6 +111,7 @@ class BaseModel(ABC):
         prefix: str = "",
         *,
         name: str | None = None,
+        config: str | Path | None = None,
         download: ModelDownload = ModelDownload.SAGEMAKER,
     ) -> BaseModel:
         """Use the model whose files (`config.json`, `*.safetensors`, …) are under `prefix` in a bucket.
@@ -102,10 +121,13 @@ class BaseModel(ABC):
         name:
             The name that adapters have for it (`meta-llama/Llama-3.1-8B-Instruct`). With it, synth warns of
             an adapter that was trained for another model. Default: not compared.
+        config:
+            A copy of its `config.json` on this machine. Synth checks the memory of a copy with it, or with
+            the `name` of a well-known model, and else warns. Default: the well-known model's.
         download:
             Who downloads it. Default: SageMaker.
         """
-        return _BucketModel(bucket, prefix, name=name, download=download)
+        return _BucketModel(bucket, prefix, name=name, config=config, download=download)
 
     @staticmethod
     def from_directory(path: str | Path, *, name: str | None = None) -> BaseModel:
@@ -120,15 +142,19 @@ class BaseModel(ABC):
         return _DirectoryModel(Path(path), name=name)
 
     @staticmethod
-    def from_hugging_face_hub(model_id: str, *, revision: str | None = None) -> BaseModel:
+    def from_hugging_face_hub(
+        model_id: str, *, revision: str | None = None, config: str | Path | None = None
+    ) -> BaseModel:
         """Use a public model that the container downloads from the Hugging Face Hub when it starts.
 
         A gated model needs a token, which would be readable in the model's environment: use a `HubModel`.
 
         revision:
             A commit, branch or tag. Default: the hub's main branch.
+        config:
+            A copy of its `config.json` on this machine, as in `from_bucket`. Default: the well-known model's.
         """
-        return _StartupModel(model_id, revision=revision)
+        return _StartupModel(model_id, revision=revision, config=config)
 
     @abstractmethod
     def bind(self, role: ExecutionRole, /) -> BoundModel:
@@ -136,8 +162,21 @@ class BaseModel(ABC):
 
 
 class _BucketModel(BaseModel):
-    def __init__(self, bucket: s3.IBucket, prefix: str, *, name: str | None, download: ModelDownload) -> None:
-        super().__init__(facts=BaseModelFacts(name=name), needs_network=download is ModelDownload.CONTAINER)
+    def __init__(
+        self,
+        bucket: s3.IBucket,
+        prefix: str,
+        *,
+        name: str | None,
+        config: str | Path | None,
+        download: ModelDownload,
+    ) -> None:
+        super().__init__(
+            facts=BaseModelFacts(name=name),
+            needs_network=download is ModelDownload.CONTAINER,
+            config=config,
+            folder=prefix,
+        )
         self._bucket = bucket
         # SageMaker downloads every object whose key begins with it.
         self._prefix = as_folder(prefix)
@@ -171,11 +210,10 @@ class _DirectoryModel(BaseModel):
                 f"'path' should have no {LMI_SETTINGS_FILE}, which counts more than the settings of the"
                 f" container; give them as its 'environment', got {str(path / LMI_SETTINGS_FILE)!r}"
             )
-        facts = BaseModelFacts.from_directory(path)
         super().__init__(
-            facts=facts if name is None else BaseModelFacts(name=name, dimensions=facts.dimensions),
+            facts=BaseModelFacts(name=name or BaseModelFacts.from_directory(path).name),
             needs_network=False,
-            shape=ModelShape.from_config(read_model_config(path / "config.json")),
+            config=path / "config.json",
         )
         self._path = path
 
@@ -191,10 +229,10 @@ class _DirectoryModel(BaseModel):
 
 
 class _StartupModel(BaseModel):
-    def __init__(self, model_id: str, *, revision: str | None) -> None:
+    def __init__(self, model_id: str, *, revision: str | None, config: str | Path | None) -> None:
         if not holds_token(model_id) and model_id.count("/") != 1:
             raise ValueError(f"'model_id' should be '<organization>/<model>', got {model_id!r}")
-        super().__init__(facts=BaseModelFacts(name=model_id), needs_network=True)
+        super().__init__(facts=BaseModelFacts(name=model_id), needs_network=True, config=config)
         self._download = StartupDownload(model_id=model_id, revision=revision)
 
     def bind(self, _role: ExecutionRole, /) -> BoundModel:

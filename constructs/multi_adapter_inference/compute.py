@@ -24,12 +24,12 @@ _LONGEST_STARTUP_SECONDS = 3600
 class ComputeRequirements:
     """What each copy of the base model takes of its instance. The adapters share it.
 
+    accelerators:
+        The number of accelerators, at least 1: LMI and vLLM run on GPUs.
     min_memory:
         Memory of the host, not of the accelerators: at least 128 MiB.
     max_memory:
         The most memory of the host. Default: no limit.
-    accelerators:
-        The number of accelerators. Default: none.
     cpu_cores:
         vCPUs, at least 0.25. Default: no minimum.
 
@@ -38,13 +38,14 @@ class ComputeRequirements:
         ComputeRequirements(accelerators=4, min_memory=Size.mebibytes(32000))
     """
 
+    accelerators: int
     min_memory: Size
     max_memory: Size | None = None
-    accelerators: int | None = None
     cpu_cores: float | None = None
 
     def __post_init__(self) -> None:
-        _check_at_least_one("accelerators", self.accelerators)
+        if not holds_token(self.accelerators) and self.accelerators < 1:
+            raise ValueError(f"'accelerators' should be at least 1, got {self.accelerators}")
         if self.cpu_cores is not None and not holds_token(self.cpu_cores) and self.cpu_cores < 0.25:
             # NumberOfCpuCores in the botocore service model
             raise ValueError(f"'cpu_cores' should be at least 0.25, got {self.cpu_cores}")
@@ -140,11 +141,6 @@ class StartupTimeouts:
     def of_copies(self) -> bool:
         """Whether a limit for the start of a copy is given."""
         return self.model_download is not None or self.container_health_check is not None
-
-
-def _check_at_least_one(setting: str, value: int | None) -> None:
-    if value is not None and not holds_token(value) and value < 1:
-        raise ValueError(f"'{setting}' should be at least 1, got {value}")
 
 
 def _known_mib(size: Size) -> int | None:

@@ -40,7 +40,7 @@ from multi_adapter_inference.base_model import BaseModel, BoundModel
 from multi_adapter_inference.capacity import (
     memory_of_copy,
     warn_of_idle_accelerators,
-    warn_of_small_cache,
+    warn_of_memory,
 )
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import IContainer
@@ -143,7 +143,9 @@ class MultiAdapterEndpoint(EndpointBase):
         MultiAdapterEndpoint(
             stack,
             "Llm",
-            base_model=BaseModel.from_bucket(bucket, "llama-3.1-8b-instruct/"),
+            base_model=BaseModel.from_bucket(
+                bucket, "llama-3.1-8b-instruct/", name="meta-llama/Llama-3.1-8B-Instruct"
+            ),
             container=LmiContainer(version=LmiVersion.V19),
             lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
             instance_type=InstanceType.ML_G5_12XLARGE,
@@ -202,7 +204,7 @@ class MultiAdapterEndpoint(EndpointBase):
             check_prefix_routing(routing_strategy, prefix_routing)
             room = _room_for_copies(pools, instance_count, copy_count)
             memories = [
-                memory_of_copy(base_model.shape, lora, container, each, type_) for type_, each in pools.pools
+                memory_of_copy(base_model, lora, container, each, type_) for type_, each in pools.pools
             ]
 
         self.container = container
@@ -278,7 +280,7 @@ class MultiAdapterEndpoint(EndpointBase):
         )
         for (_, each), memory in zip(pools.pools, memories, strict=True):
             warn_of_idle_accelerators(self, container, each)
-            warn_of_small_cache(self, memory, container)
+            warn_of_memory(self, memory, container)
         _warn_of_long_policy(self, len(artifact_sources))
         if room is not None and copy_count in (room, 1):
             _warn_of_no_room(self, f"{copy_count} of the {room} that fit on {instance_count} x {pools.names}")

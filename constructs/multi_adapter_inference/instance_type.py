@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aws_cdk import Size, SizeRoundingBehavior
 
-from adapter_fleet.serving.instance_types import INSTANCES, check_instance_type
+from adapter_fleet.serving.instance_types import INSTANCES, check_instance_type, check_runs_vllm
 from multi_adapter_inference._internal.argument_types import checked
 
 
@@ -30,7 +30,7 @@ class _Known:
 @checked
 @dataclass(frozen=True, kw_only=True)
 class InstanceType:
-    """A hosting instance type and what one instance has. Synth does not check a fact that is None.
+    """A hosting instance type with GPUs, and what one instance has. Synth does not check a fact that is None.
 
     name:
         The name with `ml.`.
@@ -102,6 +102,7 @@ class InstanceType:
             raise ValueError(
                 f"'name' should be a hosting instance type such as 'ml.g5.xlarge', got {self.name!r}"
             )
+        check_runs_vllm("name", self.name)
 
     @classmethod
     def of(

@@ -1591,14 +1591,18 @@
    ],
    [
     "'max_loras' x 'max_lora_rank' should leave room on",
-    "x",
-    "GiB of",
     ", got",
     "x",
     ": on each accelerator, the base model's weights take",
     "and the slots",
     ", of",
     "at most that vLLM takes"
+   ],
+   [
+    "the base model's weights should fit on",
+    ", got",
+    "on each accelerator, of",
+    "at most that vLLM takes;"
    ],
    [
     "vLLM may not start: on each accelerator,",
@@ -1623,6 +1627,39 @@
     "adapters are on disk at any time, and a request for one of them waits until it is loaded: 'max_cpu_loras' is",
     ", which counts the",
     "in GPU memory, too; 'adapters capacity' shows what memory more of them take"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/base-models.html#synth-cannot-check-the-memory",
+  "Synth cannot check the memory",
+  [
+   [
+    "'accelerator_memory' of InstanceType.of(",
+    ",",
+    ") should be given, got None"
+   ],
+   [
+    "'accelerators' should be known at synth, got a token"
+   ],
+   [
+    "'config' of the base model should be given with weights in",
+    ", got None"
+   ],
+   [
+    "synth cannot check whether a copy fits on",
+    ":"
+   ],
+   [
+    "the base model's 'name' should be a known one (",
+    "), or give its config.json as 'config', got"
+   ],
+   [
+    "the memory is not known with"
+   ],
+   [
+    "the size of a model of the type",
+    "is not known"
    ]
   ]
  ],
@@ -3649,6 +3686,11 @@
     "; of a type that is newer than botocore, give what it has, such as 'accelerators'"
    ],
    [
+    "'",
+    "' should be an instance type with GPUs that vLLM runs on, such as ml.g5.xlarge, got",
+    ", which has"
+   ],
+   [
     "should be one of",
     ", got"
    ],
@@ -3862,6 +3904,9 @@
     "'path' should have no serving.properties, which counts more than the settings of the container; give them as its 'environment', got"
    ],
    [
+    "'accelerators' should be at least 1, got"
+   ],
+   [
     "'cpu_cores' should be at least 0.25, got"
    ],
    [
@@ -3872,10 +3917,6 @@
    [
     "'min_memory' should be at least 128 MiB, got",
     "MiB"
-   ],
-   [
-    "'",
-    "' should be at least 1, got"
    ],
    [
     "'",
@@ -3947,6 +3988,10 @@
    ],
    [
     "'wait' should be at least 2 minutes with 'max_server_errors', whose alarm counts a minute, got"
+   ],
+   [
+    "'",
+    "' should be at least 1, got"
    ],
    [
     "'",
@@ -4245,8 +4290,8 @@
     ") to"
    ],
    [
-    "'--base-model' should be a directory, a config.json here or in S3, or one of",
-    ", got"
+    "'--base-model' should be a directory, a config.json here or in S3, or one of the known models (",
+    "), got"
    ],
    [
     "'",
@@ -4289,7 +4334,7 @@
     ", got"
    ],
    [
-    ": base_model.directory:"
+    ": base_model:"
    ]
   ]
  ],

@@ -36,7 +36,9 @@ class Inference(Stack):
             "Llm",
             base_model=BaseModel.from_directory(f"{models}/base")
             if models
-            else BaseModel.from_bucket(bucket, "llama-3.1-8b-instruct/"),
+            else BaseModel.from_bucket(
+                bucket, "llama-3.1-8b-instruct/", name="meta-llama/Llama-3.1-8B-Instruct"
+            ),
             artifact_sources=[] if models else [ArtifactSource(bucket=bucket, prefix="adapters/")],
             container=LmiContainer(version=LmiVersion.V19),
             lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),

@@ -16,11 +16,14 @@ from multi_adapter_inference import (
     ArtifactSource,
     BaseModel,
     ComputeRequirements,
+    InstancePool,
     InstanceType,
     LmiContainer,
     LmiVersion,
     LoraServing,
     MultiAdapterEndpoint,
+    VllmContainer,
+    VllmVersion,
 )
 from tests.constructs.conftest import MakeEndpoint, MakeFleet, Warnings, WriteManifest
 
@@ -50,7 +53,7 @@ def make(make_endpoint: MakeEndpoint, bucket: s3.IBucket) -> MakeEndpoint:
 @pytest.fixture
 def told(warnings: Warnings) -> Warnings:
     """Return a function that returns the warnings about memory."""
-    return lambda: [w for w in warnings() if re.search("key-value-cache|adapters-on-disk", w)]
+    return lambda: [w for w in warnings() if re.search("key-value-cache|adapters-on-disk|memory-not", w)]
 
 
 def slots(count: int, **settings: Any) -> LoraServing:
@@ -137,30 +140,186 @@ def test_a_model_without_a_length_needs_a_share_of_the_memory(
     assert "it should have 1.2 GiB" in warning
 
 
+LLAMA_70B = "meta-llama/Llama-3.1-70B-Instruct"
+
+
 @pytest.mark.parametrize(
-    "settings",
+    ("name", "instance_type", "accelerators", "settings", "what_to_give"),
     [
-        {"base_model": "unknown"},
-        {"instance_type": InstanceType.of("ml.new.large", local_storage=True)},
-        {"compute": ComputeRequirements(min_memory=cdk.Size.gibibytes(1))},
-        {
-            "compute": ComputeRequirements(
-                accelerators=cast("int", cdk.Token.as_number({"Ref": "Number"})),
-                min_memory=cdk.Size.gibibytes(1),
-            )
-        },
-        {"environment": {"OPTION_MAX_MODEL_LEN": cdk.Token.as_string({"Ref": "Length"})}},
-        {"environment": {"OPTION_PIPELINE_PARALLEL_DEGREE": "2"}},
+        (
+            LLAMA_8B,
+            "ml.g5.12xlarge",
+            4,
+            {"lora": slots(2000, max_lora_rank=512)},
+            r"'max_loras' x 'max_lora_rank' should leave room on 4 x 24 GiB .*, got 2000 x 512",
+        ),
+        (
+            LLAMA_70B,
+            "ml.g5.xlarge",
+            1,
+            {},
+            r"the base model's weights should fit on 1 x 24 GiB of ml\.g5\.xlarge, got 131\.4 GiB on each"
+            r" accelerator, of 21\.6 GiB at most that vLLM takes; give a copy more accelerators, or larger"
+            " ones$",
+        ),
+        (
+            LLAMA_70B,
+            "ml.p5.48xlarge",
+            8,
+            {"container": VllmContainer(version=VllmVersion.V2_6)},
+            "weights should fit on 1 x 80 GiB .*; vLLM uses 1 of the 8 accelerators of a copy; set"
+            " SM_VLLM_TENSOR_PARALLEL_SIZE to '8' in the container's environment$",
+        ),
+        (
+            LLAMA_8B,
+            "ml.g5.12xlarge",
+            4,
+            {"instance_pools": [InstancePool(instance_type=InstanceType.ML_G5_XLARGE)]},
+            r"'accelerators' should be at most 1, as ml\.g5\.xlarge has 1 accelerators, got 4$",
+        ),
+        (
+            LLAMA_8B,
+            "ml.c5.4xlarge",
+            1,
+            {},
+            r"GPUs .* such as ml\.g5\.xlarge, got .*, which has no accelerators$",
+        ),
+        (LLAMA_8B, "ml.inf2.xlarge", 1, {}, "GPUs .*, which has Inferentia accelerators$"),
+        (LLAMA_8B, "ml.trn1.2xlarge", 1, {}, "GPUs .*, which has Trainium accelerators$"),
+        (LLAMA_8B, "ml.g5.12xlarge", None, {}, "'accelerators' should be a whole number, got None$"),
     ],
-    ids=["model", "instance", "no accelerators", "accelerators", "length", "pipeline"],
+    ids=[
+        "too many slots",
+        "a large model",
+        "accelerators that vLLM does not use",
+        "a pool that is too small",
+        "no accelerators",
+        "Inferentia",
+        "Trainium",
+        "none asked for",
+    ],
 )
-def test_what_is_not_known_is_not_judged(
-    make: MakeEndpoint, told: Warnings, bucket: s3.IBucket, settings: dict[str, Any]
+def test_an_app_that_cannot_run_is_an_error_with_what_to_give(
+    make: MakeEndpoint,
+    bucket: s3.IBucket,
+    name: str,
+    instance_type: str,
+    accelerators: Any,
+    settings: dict[str, Any],
+    what_to_give: str,
 ) -> None:
-    if "base_model" in settings:
-        settings = {"base_model": BaseModel.from_bucket(bucket, "llama/", name="acme/own-model")}
-    make(**{"lora": slots(3000), **settings})
+    model = BaseModel.from_bucket(bucket, "llama-3.1-8b-instruct/", name=name)
+    with pytest.raises(ValueError, match=what_to_give):
+        make(
+            **{
+                "base_model": model,
+                "lora": slots(4),
+                "instance_type": InstanceType.of(instance_type),
+                "compute": ComputeRequirements(accelerators=accelerators, min_memory=cdk.Size.gibibytes(1)),
+                **settings,
+            }
+        )
+
+
+def test_unchecked_memory_can_be_acknowledged(make: MakeEndpoint, told: Warnings, bucket: s3.IBucket) -> None:
+    endpoint = make(base_model=BaseModel.from_bucket(bucket, "own/"))
+    cdk.Annotations.of(endpoint).acknowledge_warning(
+        "multi-adapter-inference:memory-not-checked", "'adapters capacity' was read"
+    )
     assert told() == []
+
+
+@pytest.mark.parametrize("source", ["bucket", "hub"])
+def test_a_configuration_is_enough_to_count_a_model_of_any_name(
+    make: MakeEndpoint, bucket: s3.IBucket, base_directory: Path, source: str
+) -> None:
+    config = base_directory / "config.json"
+    model = (
+        BaseModel.from_bucket(bucket, "own/", config=config)
+        if source == "bucket"
+        else BaseModel.from_hugging_face_hub("acme/own-model", config=config)
+    )
+    with pytest.raises(ValueError, match=r"got 100000 x 512: .* the slots \d+\.\d GiB"):
+        make(base_model=model, lora=slots(100000, max_lora_rank=512))
+
+
+def test_a_configuration_of_a_type_that_is_not_known_is_warned_of(
+    make: MakeEndpoint, told: Warnings, bucket: s3.IBucket, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.json"
+    config.write_text('{"model_type": "mamba"}')
+    make(base_model=BaseModel.from_bucket(bucket, "own/", config=config))
+    (warning,) = told()
+    assert "the size of a model of the type 'mamba' is not known" in warning
+
+
+def new_card(**facts: Any) -> InstanceType:
+    return InstanceType.of("ml.g9.48xlarge", **{"accelerators": 8, **facts})
+
+
+A_NUMBER = cast("int", cdk.Token.as_number({"Ref": "Number"}))
+NAME_OF_8B = r"\(did you mean 'llama-3\.1-8b-instruct'\?\), or give its config\.json as 'config', got "
+
+
+@pytest.mark.parametrize(
+    ("settings", "what_to_give"),
+    [
+        (
+            {"model": ("llama-3.1-8b-instruct/", None), "lora": slots(2000, max_lora_rank=512)},
+            f"'name' should be a known one {NAME_OF_8B}None ",
+        ),
+        (
+            {"model": ("models/Llama-3.1-70B-Instruct/", None), "compute": ONE},
+            r"did you mean 'llama-3\.1-70b-instruct'\?",
+        ),
+        ({"model": ("base/", "meta-llama/Llama-3.1-8B-Instrct")}, f"{NAME_OF_8B}'meta-llama/.*Instrct' "),
+        (
+            {"model": ("base/", "acme/own-model")},
+            r"\(known are llama-3\.1-8b, .*\), or give its config\.json as 'config', got 'acme/own-model' ",
+        ),
+        (
+            {"instance_type": new_card()},
+            r"'accelerator_memory' of InstanceType\.of\('ml\.g9\.48xlarge', …\) should be given, got None ",
+        ),
+        (
+            {"compute": ComputeRequirements(accelerators=A_NUMBER, min_memory=cdk.Size.gibibytes(1))},
+            "'accelerators' should be known at synth, got a token ",
+        ),
+        (
+            {"environment": {"OPTION_MAX_MODEL_LEN": cdk.Token.as_string({"Ref": "Length"})}},
+            "the memory is not known with OPTION_MAX_MODEL_LEN=",
+        ),
+        (
+            {"environment": {"OPTION_PIPELINE_PARALLEL_DEGREE": "2"}},
+            "the memory is not known with OPTION_PIPELINE_PARALLEL_DEGREE=2 ",
+        ),
+        (
+            {
+                "environment": {"OPTION_QUANTIZE": "awq"},
+                "model": ("base/", "meta-llama/Llama-3.1-70B-Instruct"),
+            },
+            "'config' of the base model should be given with weights in 'awq', got None ",
+        ),
+    ],
+    ids=[
+        "no name",
+        "no name of a large model",
+        "a typo in the name",
+        "an own model",
+        "new accelerators",
+        "accelerators of a token",
+        "length of a token",
+        "pipeline",
+        "quantization",
+    ],
+)
+def test_what_synth_cannot_check_is_warned_of_with_what_to_give(
+    make: MakeEndpoint, told: Warnings, bucket: s3.IBucket, settings: dict[str, Any], what_to_give: str
+) -> None:
+    prefix, name = settings.pop("model", ("llama/", LLAMA_8B))
+    make(**{"lora": slots(3000), "base_model": BaseModel.from_bucket(bucket, prefix, name=name), **settings})
+    (warning,) = told()
+    assert re.search(f"{what_to_give}.*memory-not-checked", warning)
 
 
 def test_a_copy_that_cannot_be_split_over_its_accelerators_is_an_error(make: MakeEndpoint) -> None:

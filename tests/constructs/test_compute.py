@@ -27,7 +27,7 @@ def test_as_many_copies_fit_as_the_scarcest_thing_allows() -> None:
     ids=["accelerators", "cpu_cores", "min_memory"],
 )
 def test_more_than_the_instance_has_is_an_error(settings: dict[str, Any], message: str) -> None:
-    compute = ComputeRequirements(**{"min_memory": Size.gibibytes(1), **settings})
+    compute = ComputeRequirements(**{"accelerators": 1, "min_memory": Size.gibibytes(1), **settings})
     with pytest.raises(ValueError, match=message):
         compute.copies_on(InstanceType.ML_G5_12XLARGE)
 
@@ -51,7 +51,7 @@ def test_an_instance_type_of_which_nothing_is_known_is_not_checked() -> None:
 )
 def test_requirements_the_service_refuses_are_an_error(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        ComputeRequirements(**{"min_memory": Size.gibibytes(1), **settings})
+        ComputeRequirements(**{"accelerators": 1, "min_memory": Size.gibibytes(1), **settings})
 
 
 def test_requirements_known_at_deployment_only_are_not_checked() -> None:

@@ -145,7 +145,7 @@ def test_a_changed_environment_gives_the_base_component_another_model() -> None:
             ),
             lora=LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=8),
             instance_type=InstanceType.ML_G5_XLARGE,
-            compute=ComputeRequirements(min_memory=cdk.Size.gibibytes(8)),
+            compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.gibibytes(8)),
         )
         template = Template.from_stack(stack)
         (model,) = template.find_resources("AWS::SageMaker::Model").items()
@@ -293,7 +293,7 @@ def test_network_isolation_with_a_model_from_the_hub_is_an_error(make_endpoint: 
 
 def test_a_key_encrypts_the_storage_volumes(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     key = kms.Key(stack, "Key")
-    instance_type = InstanceType.of("ml.m9.large", local_storage=False)
+    instance_type = InstanceType.of("ml.new.large", local_storage=False)
     make_endpoint(instance_type=instance_type, encryption_key=key)
     Template.from_stack(stack).has_resource_properties(
         "AWS::SageMaker::EndpointConfig", {"KmsKeyId": stack.resolve(key.key_arn)}
@@ -389,7 +389,7 @@ def test_memory_that_is_not_whole_is_rounded_up(stack: cdk.Stack, make_endpoint:
 
 def test_memory_known_at_deployment_only_is_passed_on(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     number = cdk.CfnParameter(stack, "Memory", type="Number").value_as_number
-    make_endpoint(compute=ComputeRequirements(min_memory=cdk.Size.mebibytes(number)))
+    make_endpoint(compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(number)))
     Template.from_stack(stack).has_resource_properties(
         "AWS::SageMaker::InferenceComponent",
         {"Specification": {"ComputeResourceRequirements": {"MinMemoryRequiredInMb": {"Ref": "Memory"}}}},

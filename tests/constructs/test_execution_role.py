@@ -51,7 +51,7 @@ def test_a_user_of_cdk_nag_gets_no_finding_on_the_role(
     endpoint = make_endpoint(
         stack,
         base_model=BaseModel.from_directory(base_directory),
-        instance_type=InstanceType.of("ml.m9.large", local_storage=False),
+        instance_type=InstanceType.of("ml.new.large", local_storage=False),
         artifact_sources=[
             ArtifactSource(bucket=s3.Bucket(stack, "Encrypted", encryption_key=kms.Key(stack, "BucketKey"))),
             ArtifactSource(bucket=s3.Bucket(stack, "Plain"), prefix="adapters/"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.docs.blocks import COMMANDS, DATA, ROOT, RUN_BY, Block, Fate, Page, pages, read
@@ -47,3 +49,9 @@ def test_commands_have_options_targets_and_files_that_exist(it: Block) -> None:
 @named([block for block in BLOCKS if block.language in DATA and block.fate is Fate.PARSED])
 def test_data_is_what_the_product_accepts(it: Block) -> None:
     parse(it, [block for block in read(it.path).blocks if block.language == "toml" and block.line < it.line])
+
+
+@named([block for block in BLOCKS if "BaseModel.from_bucket(" in block.text])
+def test_base_model_in_a_bucket_is_one_that_synth_can_check(it: Block) -> None:
+    for arguments in re.findall(r"BaseModel\.from_bucket\(([^()]*)\)", it.text):
+        assert re.search(r"\b(name|config)=", arguments)

@@ -213,7 +213,7 @@ def synthesize(folder: Path) -> dict[str, Any]:
         base_model=BaseModel.from_bucket(bucket, "llama-3.1-8b-instruct/", name="meta/llama"),
         container=LmiContainer(version=LmiVersion.V19),
         lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=64),
-        instance_type=InstanceType.of("ml.m5.4xlarge", local_storage=False),
+        instance_type=InstanceType.of("ml.p3.8xlarge", local_storage=False),
         compute=ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
         artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
         data_capture=DataCapture(
@@ -241,7 +241,7 @@ def synthesize(folder: Path) -> dict[str, Any]:
         "Stored": AdapterManifest.from_bucket(manifests_bucket, "tenants.json"),
         "Written": AdapterManifest.from_file(_manifest(folder)),
     }
-    prices = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.m5.4xlarge": 1})
+    prices = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.p3.8xlarge": 1})
     caller = iam.Role(stack, "Caller", assumed_by=iam.AccountRootPrincipal())
     adapter.grant_invoke(caller, bearer_token=True)
     for name, manifest in manifests.items():

@@ -278,8 +278,8 @@ def _shape(account: Account, file: EnvironmentFile | None, given: str | None) ->
     declared = file.tables.base_model if file is not None else None
     if given is not None:
         return _shape_in(given, account, name=None)
-    if declared is not None and declared.directory is not None:
-        return _shape_in(str(declared.directory), account, name=declared.name)
+    if declared is not None and (local := declared.directory or declared.config) is not None:
+        return _shape_in(str(local), account, name=declared.name)
     if declared is None:
         raise UsageError("which base model? Give --base-model, or --environment")
     name = declared.name or declared.hub or ""
@@ -346,7 +346,7 @@ def _instance(file: EnvironmentFile | None, given: str | None) -> Instance:
 def _accelerators(file: EnvironmentFile | None, instance: Instance, given: int | None) -> int:
     if given is not None:
         return given
-    if file is None or file.tables.copies.accelerators is None:
+    if file is None:
         return instance.accelerators
     declared = INSTANCES.get(file.tables.endpoint.instance_type)
     if declared is None or declared.name == instance.name:

@@ -6,9 +6,8 @@ from pathlib import Path, PurePath, PurePosixPath
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.aws_errors import code_of
-from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.serving.base_model import MAX_CONFIG_BYTES, BaseModelFacts, parse_model_config
-from adapter_fleet.serving.model_shape import KNOWN_MODELS, ModelShape, base_named, known_shape
+from adapter_fleet.serving.model_shape import ModelShape, base_named, known_model_hint, known_shape
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.output.errors import NoAnswerError, UsageError, error_text
@@ -46,8 +45,8 @@ class BaseModelOption:
         shape = known_shape(given)
         if shape is None:
             raise UsageError(
-                f"'--base-model' should be a directory, a config.json here or in S3, or one of"
-                f" {', '.join(KNOWN_MODELS)}, got {given!r}{did_you_mean(given, KNOWN_MODELS)}"
+                "'--base-model' should be a directory, a config.json here or in S3, or one of the"
+                f" known models ({known_model_hint(given)}), got {given!r}"
             )
         return cls(facts=base_named(given), kind=None, shape=shape)
 
@@ -84,7 +83,7 @@ def _of(text: bytes, where: str, path: PurePath) -> BaseModelOption:
     folder = path.parent.name if path.name == _CONFIG_FILE else path.stem
     try:
         config = parse_model_config(text, where)
-        facts = BaseModelFacts.from_config(text, where=where, folder=folder)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    facts = BaseModelFacts.from_config(config, folder=folder)
     return BaseModelOption(facts=facts, kind=config.get("model_type"), shape=ModelShape.from_config(config))

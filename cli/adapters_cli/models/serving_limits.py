@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from adapter_fleet.common.near_names import did_you_mean
-from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
 from adapter_fleet.serving.container_release import ContainerRelease, check_rank
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
@@ -60,12 +60,13 @@ def _of_environment(name: str) -> ServingLimits:
 def _base_of(file: EnvironmentFile) -> BaseModelFacts | None:
     declared = file.tables.base_model
     name = declared.name or declared.hub
-    if declared.directory is None:
+    config = declared.config if declared.directory is None else declared.directory / "config.json"
+    if config is None:
         return None if name is None else base_named(name)
     try:
-        facts = BaseModelFacts.from_directory(declared.directory)
+        facts = BaseModelFacts.from_config(read_model_config(config), folder=config.resolve().parent.name)
     except ValueError as error:
-        raise ValueError(f"{file.path}: base_model.directory: {error}") from None
+        raise ValueError(f"{file.path}: base_model: {error}") from None
     return replace(facts, name=name or facts.name)
 
 

@@ -92,9 +92,10 @@ class Deployment:
         instance, copies = INSTANCES.get(self.environment.endpoint.instance_type), self.environment.copies
         if instance is None:
             return 1
-        fits = [instance.memory_gib * 1024 // copies.min_memory_mib]
-        if copies.accelerators is not None:
-            fits.append(instance.accelerators // copies.accelerators)
+        fits = [
+            instance.memory_gib * 1024 // copies.min_memory_mib,
+            instance.accelerators // copies.accelerators,
+        ]
         if copies.cpu_cores is not None:
             fits.append(int(instance.vcpus // copies.cpu_cores))
         return max(1, min(fits))

@@ -37,7 +37,7 @@ _EXAMPLES = {
     "AdapterManifest": "AdapterManifest.from_file('adapters.yaml')",
     "ArtifactSource": "ArtifactSource(bucket=bucket, prefix='adapters/')",
     "BatchSize": "BatchSize.percent(50)",
-    "BaseModel": "BaseModel.from_bucket(bucket, 'llama-3.1-8b-instruct/')",
+    "BaseModel": "BaseModel.from_bucket(bucket, 'llama/', name='meta-llama/Llama-3.1-8B-Instruct')",
     "ComputeRequirements": "ComputeRequirements(accelerators=1, min_memory=Size.gibibytes(16))",
     "CopyScheduling": "CopyScheduling(strategy=PlacementStrategy.SPREAD)",
     "DataCapture": "DataCapture(bucket=bucket, prefix='captured/', sampling_percent=5)",

@@ -80,7 +80,8 @@ class BaseModelTable:
     """`[base_model]`: the base model in a bucket, in a directory or on the Hugging Face Hub.
 
     The container downloads a model of the hub when it starts. With `copy_to_bucket`, the deployment copies
-    it to that bucket first. `token_secret` names a secret in Secrets Manager.
+    it to that bucket first. `token_secret` names a secret in Secrets Manager. `config` is a copy of the
+    model's `config.json`, by which the memory is checked.
     """
 
     bucket: str | None = None
@@ -93,9 +94,13 @@ class BaseModelTable:
     hub_endpoint: str | None = None
     copy_timeout_minutes: float | None = None
     name: str | None = None
+    config: Path | None = None
 
     def __post_init__(self) -> None:
         _check_one_of(bucket=self.bucket, directory=self.directory, hub=self.hub)
+        _check_goes_with("config", self.config, bucket=self.bucket, hub=self.hub)
+        if self.copy_to_bucket is not None:
+            _check_left_out(self, "config", "copy_to_bucket is given")
         _check_goes_with(
             "prefix", self.prefix or None, bucket=self.bucket, copy_to_bucket=self.copy_to_bucket
         )
@@ -174,6 +179,7 @@ class InstancePoolTable:
         check_instance_type("instance_type", self.instance_type)
         for setting in ("accelerators", "cpu_cores", "max_memory_mib"):
             _check_goes_with(setting, getattr(self, setting), min_memory_mib=self.min_memory_mib)
+        _check_goes_with("min_memory_mib", self.min_memory_mib, accelerators=self.accelerators)
         _check_positive(self, "accelerators", "cpu_cores", "min_memory_mib", "max_memory_mib")
 
 
@@ -255,7 +261,7 @@ class CopiesTable:
     """`[copies]`: how many copies of the base model run, what each takes and how long it may start."""
 
     count: int = 1
-    accelerators: int | None = None
+    accelerators: int
     cpu_cores: float | None = None
     min_memory_mib: int
     max_memory_mib: int | None = None

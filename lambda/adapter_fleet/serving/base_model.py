@@ -221,18 +221,11 @@ class BaseModelFacts:
         Raises ValueError if there is no readable `config.json`.
         """
         config = read_model_config(directory / "config.json")
-        return cls._from(config, folder=directory.resolve().name)
+        return cls.from_config(config, folder=directory.resolve().name)
 
     @classmethod
-    def from_config(cls, text: bytes, *, where: str, folder: str) -> "BaseModelFacts":
-        """Read the facts from the text of a `config.json` in `folder`.
-
-        Raises ValueError for any other text.
-        """
-        return cls._from(parse_model_config(text, where), folder=folder)
-
-    @classmethod
-    def _from(cls, config: dict[str, Any], *, folder: str) -> "BaseModelFacts":
+    def from_config(cls, config: dict[str, Any], *, folder: str) -> "BaseModelFacts":
+        """Read the facts from the `config.json` in `folder`."""
         name, kind = config.get("_name_or_path"), config.get("model_type")
         return cls(
             name=name if isinstance(name, str) and name else folder,

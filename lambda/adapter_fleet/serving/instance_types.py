@@ -3,6 +3,7 @@
 The source is the EC2 page of each family (g4dn, g5, g6, g6e, p4, p5). SageMaker puts `ml.` before the name.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,18 @@ from adapter_fleet.common.near_names import near_names
 from adapter_fleet.common.validators import holds_token
 
 _MOST_SUGGESTIONS = 3
+
+_WITHOUT_GPUS = {
+    **dict.fromkeys(("c", "m", "r", "t"), "no accelerators"),
+    "dl": "Gaudi accelerators",
+    "inf": "Inferentia accelerators",
+    "p2": "K80 GPUs",
+    "trn": "Trainium accelerators",
+}
+"""What the families have that vLLM's CUDA build does not run on, by their name or its first letters.
+
+vLLM needs a compute capability of 7.0 (its installation guide), and a K80 has 3.7.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,11 +155,23 @@ def larger(than: Instance) -> list[Instance]:
     )
 
 
+def check_runs_vllm(setting: str, name: str) -> None:
+    """Raise ValueError for an instance type without GPUs for the LMI and vLLM containers."""
+    family = name.removeprefix("ml.").partition(".")[0]
+    has = _WITHOUT_GPUS.get(family) or _WITHOUT_GPUS.get(re.split("[0-9]", family)[0])
+    if has is not None:
+        raise ValueError(
+            f"'{setting}' should be an instance type with GPUs that vLLM runs on, such as ml.g5.xlarge, got"
+            f" {name!r}, which has {has}"
+        )
+
+
 def check_instance_type(setting: str, name: str) -> None:
-    """Raise ValueError, with similar names, for an instance type that neither this module nor botocore knows.
+    """Raise ValueError for an instance type without GPUs for vLLM, or, with similar names, an unknown one.
 
     A name without `ml.` passes: `InstanceType` has a message of its own for it.
     """
+    check_runs_vllm(setting, name)
     if name in INSTANCES or not name.startswith("ml.") or holds_token(name):
         return
     if name in (known := _hosting_instance_types()):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapter_fleet.common.near_names import known_or_meant, near_names
 from adapter_fleet.serving.base_model import BaseModelFacts, Dimensions
 from adapter_fleet.serving.vllm_engine import VOCABULARY_MODEL_TYPES
 
@@ -254,9 +255,19 @@ def known_shape(name: str | None) -> ModelShape | None:
     A model is known by the last part of its name in any case, with or without `Meta-` and `-Instruct`:
     `meta-llama/Llama-3.1-8B-Instruct`.
     """
-    last = (name or "").rstrip("/").rpartition("/")[2].casefold()
-    config = _KNOWN.get(last.removeprefix("meta-").removesuffix("-instruct"))
+    config = _KNOWN.get(_last_part(name or "").removesuffix("-instruct"))
     return None if config is None else ModelShape.from_config(config)
+
+
+def known_model_hint(name: str) -> str:
+    """Return which well-known model a name or a folder may mean, or else which there are."""
+    last = _last_part(name)
+    near = near_names(last.removesuffix("-instruct"), KNOWN_MODELS)
+    return known_or_meant(last, [near[0], f"{near[0]}-instruct"] if near else KNOWN_MODELS)
+
+
+def _last_part(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2].casefold().removeprefix("meta-")
 
 
 def base_named(name: str) -> BaseModelFacts:

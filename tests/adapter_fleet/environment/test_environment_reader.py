@@ -28,6 +28,7 @@ max_lora_rank = 16
 instance_type = "ml.g5.xlarge"
 
 [copies]
+accelerators = 1
 min_memory_mib = 1024
 """
 
@@ -80,6 +81,17 @@ def test_limits_of_routing_by_prefix_are_a_table(write: Callable[[str], Path]) -
 def test_relative_paths_are_relative_to_the_file(write: Callable[[str], Path], tmp_path: Path) -> None:
     environment = read_environment(write(f'{GOOD}\n[adapters.triage]\ndirectory = "adapters/triage"'))
     assert environment.adapters["triage"].directory == tmp_path / "adapters" / "triage"
+
+
+def test_configuration_of_a_model_in_a_bucket_is_a_file(write: Callable[[str], Path], tmp_path: Path) -> None:
+    text = GOOD.replace('bucket = "models"', 'bucket = "models"\nconfig = "own/config.json"')
+    assert read_environment(write(text)).base_model.config == tmp_path / "own" / "config.json"
+
+
+def test_configuration_of_a_model_that_is_copied_is_an_error(write: Callable[[str], Path]) -> None:
+    copied = 'hub = "a/b"\nrevision = "c"\ncopy_to_bucket = "models"\nconfig = "config.json"'
+    (error,) = errors(write(GOOD.replace('bucket = "models"', copied)))
+    assert "'config' should be left out when copy_to_bucket is given" in error
 
 
 def test_a_fleet_is_typed_settings_with_the_defaults_of_the_library(
@@ -149,6 +161,16 @@ def test_an_unknown_key_like_no_other_is_an_error_with_those_known(write: Callab
             "[copies]",
             "[[endpoint.instance_pools]]\ninstance_type = 'ml.g6e.xlarge'\naccelerators = 1\n[copies]",
             "endpoint.instance_pools.0: 'accelerators' should be given with min_memory_mib only, got 1",
+        ),
+        (
+            "[copies]",
+            "[[endpoint.instance_pools]]\ninstance_type = 'ml.g6e.xlarge'\nmin_memory_mib = 1024\n[copies]",
+            "endpoint.instance_pools.0: 'min_memory_mib' should be given with accelerators only, got 1024",
+        ),
+        (
+            "accelerators = 1\n",
+            "",
+            "copies.accelerators: should be given, got nothing",
         ),
         (
             "[copies]",

@@ -495,6 +495,7 @@ max_lora_rank = 16
 [endpoint]
 instance_type = "ml.g5.12xlarge"
 [copies]
+accelerators = 1
 min_memory_mib = 1024
 """
 

@@ -37,6 +37,7 @@ max_lora_rank = 16
 instance_type = "ml.g5.xlarge"
 
 [copies]
+accelerators = 1
 min_memory_mib = 1024
 
 [adapters.triage]
@@ -83,7 +84,7 @@ def test_settings_are_typed_and_paths_are_relative_to_the_file(
             "max_cpu_loras = 3",
             "lora: 'max_cpu_loras' should be at least 4, as it includes those of 'max_loras', got 3",
         ),
-        ("[copies]\nmin_memory_mib = 1024\n", "", "copies: should be given, got nothing"),
+        ("[copies]\naccelerators = 1\nmin_memory_mib = 1024\n", "", "copies: should be given, got nothing"),
         ('"all.yaml"', "3", "fleets.Tenants.manifest: should be a string, got 3"),
         ('{OPTION_DTYPE = "bf16"}', "3", "container.environment: should be a table, got 3"),
         (

@@ -69,6 +69,7 @@ instance_count = 2
 component_prefix = "{prefix}"
 
 [copies]
+accelerators = 1
 min_memory_mib = 1024
 
 [[artifact_sources]]

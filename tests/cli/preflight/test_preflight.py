@@ -488,7 +488,6 @@ def test_instances_of_other_endpoints_count_against_the_quota(account: AccountIn
 def test_most_instances_of_scaling_count_against_the_quota(
     account: AccountInOrder, scaling: str, most: int
 ) -> None:
-    account.edit("[copies]\n", "[copies]\naccelerators = 1\n")
     account.file.write_text(f"{account.file.read_text()}\n[scaling]\n{scaling}\n")
     (finding,) = findings(account)
     assert finding["check"] == "quota"

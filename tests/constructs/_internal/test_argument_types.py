@@ -108,7 +108,7 @@ def call(app_stack: cdk.Stack) -> Callable[[type, str, str, object], object]:
         container=LmiContainer(version=LmiVersion.V19),
         lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16),
         instance_type=InstanceType.ML_G5_XLARGE,
-        compute=ComputeRequirements(min_memory=cdk.Size.gibibytes(4)),
+        compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.gibibytes(4)),
         artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
     )
     manifest = AdapterManifest.from_bucket(bucket, "tenants.yaml", enable_events=False)

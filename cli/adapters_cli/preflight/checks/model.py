@@ -112,7 +112,7 @@ def check_memory(deployment: Deployment) -> Iterator[Finding]:
         folder = _folder(environment.base_model.prefix)
         command += f" --base-model s3://{environment.base_model.bucket}/{folder}{_CONFIG}"
     try:
-        sizing = workload.on(instance, environment.copies.accelerators or instance.accelerators)
+        sizing = workload.on(instance, environment.copies.accelerators)
     except ValueError as error:
         yield check.error(str(error), command)
         return
@@ -130,11 +130,12 @@ def check_memory(deployment: Deployment) -> Iterator[Finding]:
 def _shape(deployment: Deployment) -> tuple[str, ModelShape | None]:
     """Return the base model's name, and its shape if it is known."""
     model = deployment.environment.base_model
-    where = str(model.directory) if model.directory is not None else None
+    local = model.directory or model.config
+    where = None if local is None else str(local)
     name = model.name or model.hub or where or ""
     if where is None and (shape := known_shape(name)) is not None:
         return name, shape
-    if model.bucket is not None:
+    if where is None and model.bucket is not None:
         where = f"s3://{model.bucket}/{_folder(model.prefix)}"
     if where is None:
         return name, None

@@ -33,7 +33,7 @@ from adapter_fleet.artifacts.checks.safetensors_header import (
 )
 from adapter_fleet.artifacts.checks.tensor_check import not_compared, tensor_findings
 from adapter_fleet.common.findings import Finding
-from adapter_fleet.serving.base_model import BaseModelFacts, Dimensions
+from adapter_fleet.serving.base_model import BaseModelFacts, Dimensions, parse_model_config
 from adapter_fleet.serving.gpu_memory import linear_slot_bytes, problem_of_split, splits
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
@@ -314,7 +314,7 @@ def test_no_base_model_makes_a_check_fail() -> None:
     def run(document: dict[str, Any], modules: list[str]) -> None:
         text = json.dumps(document).encode("utf-8", "surrogatepass")
         try:
-            base = BaseModelFacts.from_config(text, where="config.json", folder="base")
+            base = BaseModelFacts.from_config(parse_model_config(text, "config.json"), folder="base")
         except ValueError:
             return  # it is not JSON to every reader
         tensors = [

@@ -1,0 +1,24 @@
+import re
+
+import pytest
+from botocore.loaders import Loader
+
+from adapter_fleet.serving.instance_types import check_instance_type
+
+HOSTING_TYPES = Loader().load_service_model("sagemaker", "service-2")["shapes"][
+    "ProductionVariantInstanceType"
+]
+WITH_GPUS = re.compile(r"ml\.(g|p[3-9])")
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTING_TYPES["enum"] if WITH_GPUS.match(name)])
+def test_a_type_with_gpus_of_nvidia_is_accepted(name: str) -> None:
+    check_instance_type("instance_type", name)
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTING_TYPES["enum"] if not WITH_GPUS.match(name)])
+def test_any_other_type_is_an_error_that_says_what_it_has(name: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"^'instance_type' should be .* GPUs .*, got '{name}', which has \w"
+    ):
+        check_instance_type("instance_type", name)
