@@ -90,7 +90,8 @@ def test_the_cdks_own_validation_finds_an_instance_type_that_does_not_exist(
 ) -> None:
     # What the file says of it lets it pass the library's own check.
     path = copy_of_local(
-        'instance_type = "ml.g5.12xlarge"', 'instance_type = "ml.g5.13xlarge"\ninstance = {vcpus = 48}'
+        'instance_type = "ml.g5.12xlarge"',
+        'instance_type = "ml.g5.13xlarge"\ninstance = {accelerator_memory_gib = 24}',
     )
     done = run(path, CDK_VALIDATION="true")
     assert "'ml.g5.13xlarge' is not one of" in done.stderr
