@@ -104,7 +104,7 @@ def test_adapter_is_described_for_people(run: Run, world: World) -> None:
     assert (said["serving"], said["archive"]) == ("abababababab", URI)
     assert said["tags"] == "team = a"
     assert said["owner"] == "a"
-    assert said["evaluation"] == "rougeL 0.5 (base 0.2), exact_match 0.9 (base 0)"
+    assert said["evaluation"] == "exact_match 0.9 (base 0), rougeL 0.5 (base 0.2)"
     assert f"on 2026-03-01T09:30:00Z over sha256:{'d' * 12}\n" in result.stdout
     assert said["result"] == RECORD.result
     assert said["invocations"].endswith("/endpoints/endpoint/invocations")
@@ -277,7 +277,7 @@ def test_history_has_the_evaluation_of_each_version(run: Run, world: World) -> N
     deploy(world, adapter("acme"))
     deploy(world, evaluated())
     first, second = [line.split("\t")[-1] for line in run("history", "acme").stdout.splitlines()]
-    assert first == "evaluated: rougeL 0.5 (base 0.2), exact_match 0.9 (base 0)"
+    assert first == "evaluated: exact_match 0.9 (base 0), rougeL 0.5 (base 0.2)"
     assert second == ""
     events = [json.loads(line) for line in run("history", "acme", "--json").stdout.splitlines()]
     assert events[0]["after_artifact"]["evaluation"]["result"] == RECORD.result

@@ -9,7 +9,7 @@ The reconciler contains exceptions, assertions among them. So what is watched in
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -194,33 +194,34 @@ class Fleet(RuleBasedStateMachine):
 
     def _watch_write(self, operation: str) -> None:
         name = operation.partition(" ")[2]
-        lease = self.world.registry._lease
-        promise(lease.token == self.token, f"{operation} by a pass that has lost its lease")
-        intent = self.world.registry._records[name].intent
-        promise(intent is not None, f"{operation} without an intent")
-        assert intent is not None
+        registry = self.world.registry
+        promise(registry.lease_token == self.token, f"{operation} by a pass that has lost its lease")
+        record = registry.record(name)
+        promise(record is not None and record.intent is not None, f"{operation} without an intent")
+        assert record is not None
+        assert record.intent is not None
+        intent = record.intent
         promise(operation.lower().startswith(intent.write.value), f"{operation} with {intent}")
-        self._watch_artifact(name, intent)
+        self._watch_artifact(record, intent)
         if intent.write is Write.DELETE:
             self._watch_deletion(name, intent.generation)
 
-    def _watch_artifact(self, name: str, intent: Intent) -> None:
+    def _watch_artifact(self, record: AdapterRecord, intent: Intent) -> None:
         """Check that the artifact was declared for the adapter, or has served before."""
-        registry = self.world.registry
+        name = record.component
         declared = {
             adapter.artifact.uri
-            for adapter in registry._desired[intent.generation].adapters
+            for adapter in self.world.registry.desired(intent.generation).adapters
             if adapter.component == name
         }
-        record = registry._records[name]
         known = {version.uri for version in (*record.versions, record.serving, record.last_good) if version}
         sent = {intent.artifact.uri} if intent.artifact is not None else set()
         promise(sent <= declared | known, f"{name} gets {sent}, which nobody declared")
 
     def _watch_ends(self) -> None:
         """Check that the outcome of an ended generation never changes; its counts may."""
-        for generation in self.world.registry._generations.values():
-            if generation.number in self.ended or generation.outcome is Outcome.OPEN:
+        for generation in self._generations_except(self.ended):
+            if generation.outcome is Outcome.OPEN:
                 continue
             self.ended.add(generation.number)
             settings = generation.request.target.settings
@@ -234,37 +235,43 @@ class Fleet(RuleBasedStateMachine):
                 allowed = settings.failures.allowed(generation.changes)
                 promise(late or generation.failures <= allowed, generation)
 
+    def _generations_except(self, seen: Collection[int]) -> list[Generation]:
+        registry = self.world.registry
+        unseen = [number for number in registry.generations() if number not in seen]
+        return [made for number in unseen if (made := registry.generation(number))]
+
     def _watch_guards(self) -> None:
         """Note which components a generation may delete, at the moment when its guard lets it pass."""
         registry, service = self.world.registry, self.world.service
-        for number, generation in registry._generations.items():
-            if generation.changes is None or number in self.guarded:
+        for generation in self._generations_except(self.guarded):
+            if generation.changes is None:
                 continue
-            wanted = {adapter.component for adapter in registry._desired[number].adapters}
-            self.guarded[number] = {
+            wanted = {adapter.component for adapter in registry.desired(generation.number).adapters}
+            self.guarded[generation.number] = {
                 (name, there.created)
                 for name, there in service.components.items()
                 if there.base is not None and name not in wanted
-            } | {(name, 0.0) for name, record in registry._records.items() if record.intent is not None}
+            } | {(name, 0.0) for name, record in registry.records().items() if record.intent is not None}
 
     def _watch_count(self, name: str) -> None:
         """Check that a guard has counted the deletion of this very component."""
-        registry, there = self.world.registry, self.world.service.components.get(name)
+        there = self.world.service.components.get(name)
         if there is None or there.tags.get(FLEET_TAG) != UID:
             return  # it is gone, or the role's policy refuses the deletion
-        passed = [
-            self.guarded.get(number, set())
-            for number, generation in registry._generations.items()
-            if generation.outcome is not Outcome.REFUSED
-        ]
-        counted = {(name, there.created), (name, 0.0)} & set().union(*passed, self.pruned)
-        promise(bool(counted), f"{name} is deleted, and no guard has counted that")
+        deletion = {(name, there.created), (name, 0.0)}
+        counted = [number for number, seen in self.guarded.items() if seen & deletion]
+        passed = any(self._generation(number).outcome is not Outcome.REFUSED for number in counted)
+        promise(passed or bool(deletion & self.pruned), f"{name} is deleted, and no guard has counted that")
+
+    def _generation(self, number: int) -> Generation:
+        generation = self.world.registry.generation(number)
+        assert generation is not None
+        return generation
 
     def _watch_deletion(self, name: str, number: int) -> None:
-        registry, there = self.world.registry, self.world.service.components.get(name)
-        generation = registry._generations[number]
+        there, generation = self.world.service.components.get(name), self._generation(number)
         settings = generation.request.target.settings
-        wanted = {adapter.component for adapter in registry._desired[number].adapters}
+        wanted = {adapter.component for adapter in self.world.registry.desired(number).adapters}
         if name in wanted:
             # The policy of the fleet's role protects components of others.
             serves = (
@@ -366,9 +373,7 @@ class Fleet(RuleBasedStateMachine):
     @rule()
     def roll_back(self) -> None:
         """CloudFormation sends the manifest before the last one."""
-        registry = self.world.registry
-        last = registry.generation(self.world.newest().deployment)
-        assert last is not None  # the first one is a deployment
+        last = self._generation(self.world.newest().deployment)  # the first one is a deployment
         self._open(
             self.before, _adapters(self.before), Source.DEPLOYMENT, previous=last.request.source_digest
         )
