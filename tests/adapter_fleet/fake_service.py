@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
@@ -73,6 +74,33 @@ class RunningClock(FakeClock):
         time.sleep(max(0.0, seconds))
 
 
+class Components(dict[str, "FakeComponent"]):
+    """Components by name. SageMaker ignores the case of names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._spellings: dict[str, str] = {}
+
+    def __setitem__(self, name: str, component: FakeComponent) -> None:
+        super().__setitem__(self._spellings.setdefault(name.lower(), name), component)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(self._spellings.pop(name.lower()))
+
+    def __getitem__(self, name: str) -> FakeComponent:
+        return super().__getitem__(self._spellings[name.lower()])
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).lower() in self._spellings
+
+    def clear(self) -> None:
+        super().clear()
+        self._spellings.clear()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(self._spellings.get(name.lower(), name), default)
+
+
 @dataclass(kw_only=True)
 class FakeComponent:
     name: str
@@ -129,6 +157,8 @@ class Faults:
     modified_moves: bool = False
     failure_reason_stays: bool = False
     describe_lag: float = 0.0
+    tags_lag: float = 0.0
+    """How long after its creation a component seems to have no tags."""
 
 
 class FakeService:
@@ -141,7 +171,7 @@ class FakeService:
     def __init__(self, clock: FakeClock, *, seconds: float = 5.0) -> None:
         self.clock, self.seconds = clock, seconds
         self.calls: Counter[str] = Counter()
-        self.components: dict[str, FakeComponent] = {}
+        self.components = Components()
         self.faults = Faults()
         self.archives: dict[str, ArchiveVersion] = {}
         """Archives in S3 whose version matters. Every other archive exists, too, and never changes."""
@@ -234,25 +264,26 @@ class FakeService:
 
     def describe(self, component: str) -> ObservedComponent | None:
         self._begin("DescribeInferenceComponent", component, write=False)
-        there = self.components.get(component)
+        seen = self._described(component)
         self.around(f"DescribeInferenceComponent {component}", "after")
-        return None if there is None else self._live(there)
+        return seen
 
     def describe_base(self, base: str) -> ObservedBase:
         self._begin("DescribeInferenceComponent", base, write=False)
-        if base not in self.components:
+        seen = self._described(base)
+        if seen is None:
             raise MissingError(base)
-        there = self.components[base]
         running = self.copies if self.running is None else self.running
         return ObservedBase(
-            live=self._live(there), version=there.uri, copies=max(self.copies, running), running=running
+            live=seen, version=seen.artifact_uri or "", copies=max(self.copies, running), running=running
         )
 
     def tags(self, component: str, live: ObservedComponent) -> dict[str, str]:
         self._begin("ListTags", component, write=False)
         if component not in self.components:
             raise MissingError(component)
-        return dict(self.components[component].tags)
+        there = self.components[component]
+        return {} if self.clock.now() < there.created + self.faults.tags_lag else dict(there.tags)
 
     def create(
         self, component: str, *, endpoint: str, base: str, artifact: Artifact, tags: Mapping[str, str]
@@ -376,7 +407,7 @@ class FakeService:
     # --- how
 
     def _writable(self, component: str) -> FakeComponent:
-        there = self.components.get(component)
+        there: FakeComponent | None = self.components.get(component)
         if there is None:
             raise MissingError(component)
         if there.status.in_transition:
@@ -450,18 +481,21 @@ class FakeService:
         self.clock.time += 0.001
         return self.clock.time
 
-    def _live(self, there: FakeComponent) -> ObservedComponent:
+    def _described(self, component: str) -> ObservedComponent | None:
+        there, lag = self.components.get(component), self.faults.describe_lag
+        name = component if there is None else there.name
+        seen = self._at(name, self.clock.now() - lag) if lag else self._live(there)
+        return None if seen is None else replace(seen, modified=self._moved(seen.modified))
+
+    @staticmethod
+    def _live(there: FakeComponent | None) -> ObservedComponent | None:
+        if there is None:
+            return None
         return ObservedComponent(
-            status=there.status,
-            created=there.created,
-            modified=self._moved(there.modified),
-            arn=f"arn:{there.name}",
-            endpoint=there.endpoint,
-            base=there.base,
-            artifact_uri=there.uri,
-            failure_reason=there.failure_reason,
-            described=True,
-        )
+            status=there.status, created=there.created, modified=there.modified, arn=f"arn:{there.name}",
+            endpoint=there.endpoint, base=there.base, artifact_uri=there.uri,
+            failure_reason=there.failure_reason, described=True,
+        )  # fmt: skip
 
     def _moved(self, modified: float) -> float:
         if not self.faults.modified_moves:
@@ -470,16 +504,10 @@ class FakeService:
 
     def _note(self, name: str, at: float | None = None) -> None:
         there = self.components.get(name)
-        seen = None
-        if there is not None:
-            seen = ObservedComponent(
-                status=there.status, created=there.created, modified=there.modified, endpoint=there.endpoint
-            )
-        self._seen.setdefault(name, []).append((self.clock.now() if at is None else at, seen))
+        # A listing has the name as it was created.
+        name = name if there is None else there.name
+        self._seen.setdefault(name, []).append((self.clock.now() if at is None else at, self._live(there)))
 
     def _at(self, name: str, moment: float) -> ObservedComponent | None:
-        found = None
-        for at, live in self._seen[name]:
-            if at <= moment:
-                found = live
-        return found
+        seen = reversed(self._seen.get(name, ()))
+        return next((live for at, live in seen if at <= moment), None)
