@@ -33,6 +33,7 @@ class MemoryRegistry:
         self._events: dict[str, list[Event]] = {}
         self._archives: dict[str, ArchiveReading] = {}
         self._lease = Lease(owner="", token=0, expires=0.0)
+        self.bad_orders: dict[str, str] = {}
 
     def clone(self) -> "MemoryRegistry":
         """Return a copy."""
@@ -206,6 +207,13 @@ class MemoryRegistry:
     def orders(self) -> list[Order]:
         with self._lock:
             return sorted(self._orders.values(), key=lambda order: (order.at, order.component, order.kind))
+
+    def unreadable_orders(self) -> dict[str, str]:
+        return dict(self.bad_orders)
+
+    def withdraw_orders(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.bad_orders.pop(key, None)
 
     def take_orders(self, orders: Iterable[Order], lease: Lease) -> None:
         taken = list(orders)

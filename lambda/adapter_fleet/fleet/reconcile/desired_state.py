@@ -127,9 +127,9 @@ class DesiredState:
         self._session.registry.take_orders(void, self._session.lease)
 
     def _is_void(self, order: Order) -> bool:
-        declared = self.declared.get(order.component)
+        declared, record = self.declared.get(order.component), self._records.get(order.component)
+        readable = record is None or record.unreadable is None
         if order.kind is OrderKind.CLAIM:
-            record = self._records.get(order.component)
             live = None if record is None else record.live
             there = live is not None and live.created == order.created
             taken = record is not None and record.owned == order.created
@@ -139,7 +139,7 @@ class DesiredState:
         return order.kind is OrderKind.PIN and (
             declared is None
             or not declared.artifact.same_version_as(order.replaces)
-            or served_version(self._records.get(order.component), order.artifact) is None
+            or (readable and served_version(record, order.artifact) is None)
         )
 
     def _remove(self, orders: list[Order]) -> None:
