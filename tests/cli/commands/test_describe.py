@@ -17,6 +17,7 @@ from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure, evaluations_folder
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
 from tests.adapter_fleet.fake_service import answer_of
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
@@ -307,3 +308,12 @@ def test_version_that_a_rollback_has_restored_is_no_earlier_one(run: Run, world:
     assert (labels.count("archive"), labels.count("earlier")) == (1, 0)
     assert f"declared at  {artifact('acme', 2).uri}" in lines
     assert "reason       rolled back from v2.tar.gz" in lines
+
+
+def test_adapter_whose_row_cannot_be_read_says_why(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"))
+    world.settle()
+    why = "row 'p-acme' of 'records' in the registry cannot be read"
+    world.registry._records["p-acme"] = AdapterRecord(name="p-acme", component="p-acme", unreadable=why)
+    result = run("describe", "acme")
+    assert (result.exit_code, why in result.stdout) == (0, True)
