@@ -437,9 +437,10 @@ def _reading(item: Item) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        row = f"row '{item['sk']}' of '{item['pk']}' in the registry"
-        why = f"maybe because a later release wrote it: {text_of(error)}"
-        raise UnreadableError(f"{row} cannot be read, {why}") from error
+        raise UnreadableError(
+            f"row '{item['sk']}' of '{item['pk']}' in the registry cannot be read, maybe because a later"
+            f" release wrote it: {text_of(error)}"
+        ) from error
 
 
 def _record_of(item: Item) -> AdapterRecord:
