@@ -132,6 +132,23 @@
   ]
  ],
  [
+  "troubleshooting/deployments.html#the-registry-has-something-that-this-release-cannot-read",
+  "The registry has something that this release cannot read",
+  [
+   [
+    "it is the record of"
+   ],
+   [
+    "its document has another key or time"
+   ],
+   [
+    "row '",
+    "' of '",
+    "' in the registry cannot be read, maybe because a later release wrote it:"
+   ]
+  ]
+ ],
+ [
   "troubleshooting/deployments.html#the-base-component-is-not-in-service",
   "The base component is not in service",
   [
@@ -170,7 +187,7 @@
     "'; take it out of that stack, or give the adapter another 'component'"
    ],
    [
-    "no tag fleet-uid of this fleet; 'adapters import --take-over' makes it so"
+    "no tag fleet-uid of this fleet; 'adapters import --take-over' makes it so, for an adapter on the fleet's own endpoint and base model"
    ],
    [
     "the tag fleet-uid of another fleet,",
@@ -906,9 +923,6 @@
    ],
    [
     "somebody changed it by hand; a deployment or a drift check with 'repair' restores it"
-   ],
-   [
-    "the import is undone"
    ],
    [
     "could not be restored:"

@@ -37,6 +37,14 @@ class MemoryRegistry(DynamoDbRegistry):
         """Write any item, as a person or another release may."""
         self._client.put_item(**put_action(key(pk, sk) | attributes)["Put"])
 
+    def spoil(self, pk: str, sk: str) -> str:
+        """Write an item that nobody can read; return what is said of it."""
+        self.write(pk, sk, doc="x")
+        return (
+            f"row '{sk}' of '{pk}' in the registry cannot be read, maybe because a later release wrote it:"
+            " JSONDecodeError: Expecting value: line 1 column 1 (char 0)"
+        )
+
     def overwrite(self, record: AdapterRecord) -> None:
         """Write a record, whoever holds the lease."""
         self.put([record], Lease(owner="", token=self.lease_token, expires=0.0))

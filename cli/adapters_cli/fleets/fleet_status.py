@@ -16,13 +16,12 @@ from adapter_fleet.fleet.state.generations import (
     Outcome,
     Source,
     active_generation,
-    undone_number,
 )
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
-from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation, registry_errors
+from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
 from adapters_cli.output.errors import NoFleetError
 
 
@@ -99,6 +98,8 @@ class FleetStatus:
     manifest_to_come:
         The version of the manifest in S3 that the fleet has not taken up yet. None if there is none, or if
         nobody has looked: the registry alone does not tell it.
+    unreadable_orders:
+        Why orders cannot be read, by their keys.
     """
 
     fleet: FleetRecord
@@ -108,6 +109,7 @@ class FleetStatus:
     base_outage: str | None = None
     adapters: tuple[AdapterState, ...]
     orders: tuple[Order, ...]
+    unreadable_orders: Mapping[str, str]
     at: float
     manifest_to_come: str | None = None
 
@@ -171,20 +173,16 @@ def find_status(registry: Registry, now: float) -> FleetStatus | None:
         newest=newest,
         active=active,
         rejected=_rejected(newest, registry),
-        adapters=_states(registry, records, desired_by(registry, active), orders, fleet, active, now),
+        adapters=_states(records, desired_by(registry, active), orders, fleet, active, now),
         orders=tuple(orders),
+        unreadable_orders=registry.unreadable_orders(),
         at=now,
     )
 
 
 def read_status(fleet: Fleet) -> FleetStatus:
-    """Read the status of a fleet.
-
-    Raises NoFleetError before its first generation, and NoAnswerError if this version does not understand
-    the registry, as when a later one has written it.
-    """
-    with registry_errors():
-        status = find_status(fleet.registry, fleet.account.now())
+    """Read the status of a fleet. Raises NoFleetError before its first generation."""
+    status = find_status(fleet.registry, fleet.account.now())
     if status is None:
         raise NoFleetError(f"fleet '{fleet.record.name}' has received no manifest yet")
     return status
@@ -202,7 +200,6 @@ def read_adapter_state(fleet: Fleet, component: str) -> AdapterState | None:
     record = registry.record(component)
     desired = desired_by(registry, active).adapters
     states = _states(
-        registry,
         {} if record is None else {component: record},
         DesiredFleet(adapters=tuple(adapter for adapter in desired if adapter.component == component)),
         [order for order in registry.orders() if order.component == component],
@@ -250,7 +247,6 @@ def desired_by(registry: Registry, generation: Generation) -> DesiredFleet:
 
 
 def _states(
-    registry: Registry,
     records: Mapping[str, AdapterRecord],
     desired: DesiredFleet,
     orders: list[Order],
@@ -266,7 +262,6 @@ def _states(
         foreign=fleet.foreign,
         orders=orders,
         deletes=True,
-        undone=undone_number(generation, registry.generation),
         has_copies=fleet.base_copies > 0,
     )
     wants = apply_pins(desired.adapters, orders, records)
@@ -387,7 +382,6 @@ _STEP_WORDS = {
     Step.DELETE: "deleting",
     Step.HOLD: "deleting",
     Step.CLAIM: "claiming",
-    Step.RELEASE: "releasing",
     Step.RETAG: "tagging",
 }
 _WRITE_WORDS = {Write.CREATE: "creating", Write.UPDATE: "updating", Write.DELETE: "deleting"}

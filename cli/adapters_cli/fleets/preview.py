@@ -167,12 +167,14 @@ def _decisions(
     claimed: set[str] = set()
     for _ in range(_MAX_ROUNDS):
         made = plan(records, wanted, context)
-        # As in a pass: before the fleet adopts a component, its tags say whether it has an owner.
-        unread = [*made.components(Step.READ_TAGS), *(set(made.components(Step.CLAIM)) - claimed)]
-        claimed.update(made.components(Step.CLAIM))
-        if not made.unknown and not unread:
+        # As in a pass: a component is described, and its tags are read, before the fleet adopts it.
+        claims = set(made.components(Step.CLAIM)) - claimed
+        claimed |= claims
+        if not made.unknown and not claims:
             break
-        context = _observe(components, records, made.components(Step.LOOK), unread, uid, context)
+        undescribed = [*made.components(Step.LOOK), *claims]
+        unread = [*made.components(Step.READ_TAGS), *claims]
+        context = _observe(components, records, undescribed, unread, uid, context)
     records |= count_deletions(records, wanted, target, generation=context.generation)
     made = plan(records, wanted, context)
     # As in a pass: a component that the fleet did not create is described right before its deletion.

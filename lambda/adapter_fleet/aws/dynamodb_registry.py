@@ -24,9 +24,11 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, TypeVar
 
 from adapter_fleet.aws.dynamodb_table import (
     DynamoDbTable,
@@ -38,6 +40,7 @@ from adapter_fleet.aws.dynamodb_table import (
     put_action,
     update_action,
 )
+from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.naming import ORDERS_PARTITION
 from adapter_fleet.common.serialization import converter, unstructured
 from adapter_fleet.fleet.state.archive_version import ArchiveReading
@@ -51,7 +54,7 @@ from adapter_fleet.fleet.state.generations import (
 )
 from adapter_fleet.fleet.state.orders import Order
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
-from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, OvertakenError
+from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, OvertakenError, UnreadableError
 from adapter_fleet.manifest.desired import DesiredFleet
 
 if TYPE_CHECKING:
@@ -77,8 +80,6 @@ _LEASE = key("fleet", "lease")
 _NOT_LEARNED = ("uid", "name", "machine", "generation", "runner", "runner_at")
 """The fields of the fleet that passes do not save. Each is an attribute of its own."""
 
-_LEARNED = frozenset(field.name for field in fields(FleetRecord)) - frozenset(_NOT_LEARNED)
-
 
 class DynamoDbRegistry:
     """`Registry` on DynamoDB. Several threads may use it.
@@ -100,17 +101,9 @@ class DynamoDbRegistry:
         item = self._table.get(**_FLEET)
         if item is None:
             return None
-        learned = json.loads(gzip.decompress(item["learned"])) if "learned" in item else {}
-        return FleetRecord(
-            # A later release may have stored more fields: a rollback restores the functions first.
-            **{name: value for name, value in learned.items() if name in _LEARNED},
-            uid=item["uid"],
-            name=item["name"],
-            machine=item["machine"],
-            generation=int(item["generation"]),
-            runner=item.get("runner"),
-            runner_at=float(item["runner_at"]),
-        )
+        with _reading(item):
+            learned = json.loads(gzip.decompress(item["learned"])) if "learned" in item else {}
+            return converter.structure({**learned, **item}, FleetRecord)
 
     def register(self, fleet: FleetRecord) -> None:
         """Create the fleet, or set its name and its state machine if it exists."""
@@ -138,10 +131,10 @@ class DynamoDbRegistry:
             delivery = self._table.get("deliveries", request.delivery)
             if delivery is not None:
                 return self._known_generation(int(delivery["number"]))
-            fleet = self._table.get(**_FLEET)
+            fleet = self.fleet()
             if fleet is None:
                 raise LookupError("the fleet is not registered")
-            number = int(fleet["generation"])
+            number = fleet.generation
             if after is not None and number != after:
                 raise OvertakenError(f"generation {after} is not the newest any more")
             newest = self.generation(number)
@@ -162,8 +155,9 @@ class DynamoDbRegistry:
         item = self._table.get(**_generation_key(number))
         if item is None:
             return None
-        end = json.loads(item["end"])
-        return replace(_structured(item["doc"], Generation), outcome=Outcome(item["outcome"]), **end)
+        with _reading(item):
+            document = {**json.loads(item["doc"]), **json.loads(item["end"]), "outcome": item["outcome"]}
+            return converter.structure(document, Generation)
 
     def _known_generation(self, number: int) -> Generation:
         known = self.generation(number)
@@ -178,10 +172,12 @@ class DynamoDbRegistry:
             raise LookupError(f"there is no generation {number}")
         states, pk = self._desired_states, item["desired"]
         if pk not in states:
-            compressed = b"".join(chunk["bytes"] for chunk in self._table.query(pk))
+            chunks = self._table.query(pk)
             while len(states) >= _MAX_CACHED_STATES:
                 states.pop(next(iter(states)))
-            states[pk] = DesiredFleet.from_json(gzip.decompress(compressed))
+            with _reading(item):
+                compressed = b"".join(chunk["bytes"] for chunk in chunks)
+                states[pk] = DesiredFleet.from_json(gzip.decompress(compressed))
         return states[pk]
 
     def save_generation(self, generation: Generation, lease: Lease) -> None:
@@ -225,14 +221,14 @@ class DynamoDbRegistry:
     # The adapters.
 
     def records(self) -> dict[str, AdapterRecord]:
-        """Return the record of every adapter, by component name."""
-        records = map(_record_of, self._documents("records"))
+        """Return the record of every adapter, by component name; one with `unreadable` for a row without."""
+        records = map(_record_of, self._table.query("records"))
         return {record.component: record for record in records}
 
     def record(self, component: str) -> AdapterRecord | None:
         """Return the record of one adapter, None if there is none."""
         item = self._table.get("records", component)
-        return None if item is None else _record_of(json.loads(item["doc"]))
+        return None if item is None else _record_of(item)
 
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
         """Write records. After LeaseLostError some of them may be written."""
@@ -319,8 +315,9 @@ class DynamoDbRegistry:
 
     def history(self, component: str, limit: int) -> list[Event]:
         """Return the newest events of an adapter, newest first."""
-        documents = self._documents(f"history#{component}", newest=limit)
-        return [converter.structure(document, Event) for document in documents]
+        return [
+            _event_of(component, item) for item in self._table.query(f"history#{component}", newest=limit)
+        ]
 
     def order(self, orders: Iterable[Order]) -> None:
         """Leave orders for the next pass. The last order of a kind for a component counts.
@@ -336,9 +333,27 @@ class DynamoDbRegistry:
             self._table.transact(batch)
 
     def orders(self) -> list[Order]:
-        """Return all orders, oldest first."""
-        orders = [converter.structure(document, Order) for document in self._documents(ORDERS_PARTITION)]
-        return sorted(orders, key=lambda order: (order.at, order.component, order.kind))
+        """Return all orders that can be read, oldest first."""
+        return sorted(self._read_orders()[0], key=lambda order: (order.at, order.component, order.kind))
+
+    def unreadable_orders(self) -> dict[str, str]:
+        """Return the keys of all other orders, and why they cannot be read."""
+        return self._read_orders()[1]
+
+    def _read_orders(self) -> tuple[list[Order], dict[str, str]]:
+        orders: list[Order] = []
+        unreadable = {}
+        for item in self._table.query(ORDERS_PARTITION):
+            try:
+                orders.append(_order_of(item))
+            except UnreadableError as error:
+                unreadable[item["sk"]] = str(error)
+        return orders, unreadable
+
+    def withdraw_orders(self, keys: Iterable[str]) -> None:
+        """Remove orders by their keys, whatever they say."""
+        for batch in in_transactions([delete_action(key(ORDERS_PARTITION, sk)) for sk in keys]):
+            self._table.transact(batch)
 
     def take_orders(self, orders: Iterable[Order], lease: Lease) -> None:
         """Remove orders, unless others have replaced them."""
@@ -357,9 +372,12 @@ class DynamoDbRegistry:
     # Readings of archives. They need no lease: a reading of a version is true, whoever stores it.
 
     def known_archive(self, uri: str) -> ArchiveReading | None:
-        """Return the last reading of an archive, None if there is none or it has expired."""
+        """Return the last reading of an archive, None if there is none, or none that can be read."""
         item = self._table.get(**_archive_key(uri))
-        return None if item is None else _structured(item["doc"], ArchiveReading)
+        if item is not None:
+            with suppress(UnreadableError), _reading(item):
+                return _structured(item["doc"], ArchiveReading)
+        return None
 
     def remember_archive(self, archive: ArchiveReading) -> None:
         """Store the reading of an archive. It replaces the one before."""
@@ -376,12 +394,6 @@ class DynamoDbRegistry:
         if 0 in failed:
             raise _lost(lease)
         return [index - 1 for index in failed]
-
-    def _documents(self, pk: str, *, newest: int | None = None) -> list[Any]:
-        """Return the JSON documents with a partition key."""
-        docs = ",".join(item["doc"] for item in self._table.query(pk, newest=newest))
-        documents: list[Any] = json.loads(f"[{docs}]")
-        return documents
 
 
 def _opening(made: Generation, superseded: Generation | None, chunks: Sequence[Item]) -> list[Item]:
@@ -419,10 +431,51 @@ def _change_of_outcome(generation: Generation, *, before: Outcome) -> Item:
     )
 
 
-def _record_of(document: dict[str, Any]) -> AdapterRecord:
-    """Return the record of a stored document. Earlier releases stored two versions that served, by name."""
-    known = [document[name] for name in ("last_good", "previous") if document.get(name) is not None]
-    return converter.structure({"versions": known, **document}, AdapterRecord)
+@contextmanager
+def _reading(item: Item) -> Iterator[None]:
+    """Raise UnreadableError for any exception while an item is read: it may hold anything."""
+    try:
+        yield
+    except Exception as error:
+        raise UnreadableError(
+            f"row '{item['sk']}' of '{item['pk']}' in the registry cannot be read, maybe because a later"
+            f" release wrote it: {text_of(error)}"
+        ) from error
+
+
+def _record_of(item: Item) -> AdapterRecord:
+    """Return the record of an item. Earlier releases stored two versions that served, by name."""
+    component = item["sk"]
+    try:
+        with _reading(item):
+            document = json.loads(item["doc"])
+            known = [document[name] for name in ("last_good", "previous") if document.get(name) is not None]
+            record = converter.structure({"versions": known, **document}, AdapterRecord)
+            if record.component != component:
+                raise ValueError(f"it is the record of {record.component!r}")
+            return record
+    except UnreadableError as error:
+        return AdapterRecord(name=component, component=component, unreadable=str(error))
+
+
+def _event_of(component: str, item: Item) -> Event:
+    try:
+        with _reading(item):
+            return _structured(item["doc"], Event)
+    except UnreadableError as error:
+        at = float(item["sk"].partition("#")[0])
+        why = str(error)
+        return Event(component=component, name=component, at=at, what="unreadable", generation=0, cause=why)
+
+
+def _order_of(item: Item) -> Order:
+    """Return the order of an item. Raises UnreadableError, also if a pass could not remove the item."""
+    with _reading(item):
+        order = _structured(item["doc"], Order)
+        stored = key(item["pk"], item["sk"]) | {"at": item["at"]}
+        if stored != _order_key(order) | {"at": Decimal(repr(order.at))}:
+            raise ValueError("its document has another key or time")
+        return order
 
 
 def _lost(lease: Lease) -> LeaseLostError:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import Event
-from adapter_fleet.fleet.state.registry import Lease, LeaseLostError
+from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, UnreadableError
 from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.registry_examples import FLEET, at_once, record, request, take, wanting
 
@@ -64,6 +66,176 @@ def test_records_of_usual_size_fill_the_transactions() -> None:
     registry = DynamoDbRegistry("registry", client)  # type: ignore[arg-type]
     registry.put([record(f"a{number:03}") for number in range(200)], Lease(owner="p", token=1, expires=60.0))
     assert [len(transaction) for transaction in client.transactions] == [100, 100, 3]
+
+
+class Stored:
+    """A client that only reads the items that a test has stored."""
+
+    def __init__(self, *items: dict[str, Any]) -> None:
+        self.items = [
+            {name: TypeSerializer().serialize(value) for name, value in item.items()} for item in items
+        ]
+
+    def get_item(self, *, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        found = [item for item in self.items if item.items() >= Key.items()]
+        return {"Item": found[0]} if found else {}
+
+    def query(self, *, ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        return {"Items": [item for item in self.items if item["pk"] == ExpressionAttributeValues[":pk"]]}
+
+
+def reading(*items: dict[str, Any]) -> DynamoDbRegistry:
+    return DynamoDbRegistry("registry", Stored(*items))  # type: ignore[arg-type]
+
+
+FAILURE = {"cause": "artifact", "reason": "r", "artifact": {"uri": "s3://b/x"}, "at": 1.0}
+
+
+class TestRecordThatCannotBeRead:
+    @pytest.mark.parametrize(
+        "row",
+        [
+            {},
+            {"doc": 7},
+            {"doc": "no JSON"},
+            {"doc": "[" * 100_000},
+            {"doc": "null"},
+            {"doc": '{"name": "acme"}'},
+            {"doc": '{"name": "acme", "component": "llm-other"}'},
+            *(
+                {"doc": json.dumps({"name": "acme", "component": "llm-acme"} | change)}
+                for change in (
+                    {"recheck": "of the next release"},
+                    {"failure": FAILURE | {"cause": "of the next release"}},
+                    {"intent": {"write": "of the next release", "at": 1.0, "generation": 1}},
+                    {"versions": [{"digest": "0" * 64}]},
+                    {"tags": ["a"]},
+                    {"owned": "yesterday"},
+                )
+            ),
+        ],
+        ids=lambda row: row.get("doc", "nothing")[:60] if isinstance(row.get("doc"), str) else None,
+    )
+    def test_it_is_a_record_that_says_why_and_the_others_are_read(self, row: dict[str, Any]) -> None:
+        other = {"pk": "records", "sk": "llm-b", "doc": '{"name": "b", "component": "llm-b"}'}
+        registry = reading({"pk": "records", "sk": "llm-acme", **row}, other)
+        records = registry.records()
+        assert records["llm-b"] == record("b")
+        why = records["llm-acme"].unreadable
+        assert why is not None
+        assert why.startswith("row 'llm-acme' of 'records' in the registry cannot be read, maybe because a")
+        assert records["llm-acme"] == registry.record("llm-acme")
+
+    def test_a_field_of_a_later_release_is_left_out(self) -> None:
+        document = '{"name": "acme", "component": "llm-acme", "of_a_later_release": 1}'
+        registry = reading({"pk": "records", "sk": "llm-acme", "doc": document})
+        assert registry.records() == {"llm-acme": record("acme")}
+
+
+RETRY = {"kind": "retry", "component": "p-a", "at": 1.0}
+
+
+class TestOrderThatCannotBeRead:
+    @pytest.mark.parametrize(
+        "item",
+        [
+            {"sk": "x"},
+            {"sk": "x", "at": 1, "doc": "no JSON"},
+            {"sk": "p-a#pause", "at": 1, "doc": json.dumps(RETRY | {"kind": "pause"})},
+            {"sk": "p-a#retry", "at": 1, "doc": json.dumps({"kind": "retry", "at": 1.0})},
+            {"sk": "p-a#retry", "at": 1, "doc": json.dumps(RETRY | {"at": "soon"})},
+            {"sk": "p-a#retry", "at": 1, "doc": '{"kind": "retry", "component": "p-a", "at": NaN}'},
+        ],
+        ids=str,
+    )
+    def test_it_is_reported_by_its_key_and_the_others_are_read(self, item: dict[str, Any]) -> None:
+        other = {
+            "pk": "orders",
+            "sk": "p-b#retry",
+            "at": 2,
+            "doc": json.dumps(RETRY | {"component": "p-b", "at": 2.0}),
+        }
+        registry = reading({"pk": "orders", **item}, other)
+        assert registry.orders() == [Order(kind=OrderKind.RETRY, component="p-b", at=2.0)]
+        assert list(registry.unreadable_orders()) == [item["sk"]]
+        assert f"row '{item['sk']}' of 'orders' in the registry" in registry.unreadable_orders()[item["sk"]]
+
+    @pytest.mark.parametrize(
+        "item",
+        [
+            {"sk": "p-b#retry", "at": 1},
+            {"sk": "p-a#pin", "at": 1},
+            {"sk": "p-a#retry", "at": 2},
+            {"sk": "p-a#retry"},
+        ],
+        ids=str,
+    )
+    def test_an_order_that_no_pass_could_remove_is_one(self, item: dict[str, Any]) -> None:
+        registry = reading({"pk": "orders", "doc": json.dumps(RETRY), **item})
+        assert registry.orders() == []
+        assert list(registry.unreadable_orders()) == [item["sk"]]
+
+
+FLEET_ROW = {
+    "pk": "fleet",
+    "sk": "fleet",
+    "uid": "u",
+    "name": "n",
+    "machine": "m",
+    "generation": 1,
+    "runner_at": 0,
+}
+GENERATION_ROW = {
+    "pk": "generations",
+    "sk": "0000000001",
+    "desired": "desired#1",
+    "end": "{}",
+    "outcome": "open",
+}
+
+
+class TestRowOfTheFleetThatCannotBeRead:
+    @pytest.mark.parametrize("change", [{"learned": b"no gzip"}, {"generation": "two"}], ids=str)
+    def test_fleet(self, change: dict[str, Any]) -> None:
+        with pytest.raises(
+            UnreadableError, match=r"^row 'fleet' of 'fleet' in the registry cannot be read, "
+        ):
+            reading(FLEET_ROW | change).fleet()
+
+    @pytest.mark.parametrize("change", [{}, {"doc": "{}"}, {"doc": "{}", "outcome": "paused"}], ids=str)
+    def test_generation(self, change: dict[str, Any]) -> None:
+        with pytest.raises(UnreadableError, match=r"^row '0000000001' of 'generations' in the registry"):
+            reading(GENERATION_ROW | change).generation(1)
+
+    def test_desired_state(self) -> None:
+        chunk = {"pk": "desired#1", "sk": "0000", "bytes": b"no gzip"}
+        with pytest.raises(UnreadableError, match=r"^row '0000000001' of 'generations' in the registry"):
+            reading(GENERATION_ROW, chunk).desired(1)
+
+    def test_nothing_follows_a_fleet_that_cannot_be_read(self) -> None:
+        with pytest.raises(UnreadableError):
+            reading(FLEET_ROW | {"learned": b"no gzip"}).open_generation(request(), wanting("acme"))
+
+
+def test_event_that_cannot_be_read_is_an_event_that_says_so() -> None:
+    item = {"pk": "history#llm-acme", "sk": "00000000012.500000#00000#abc", "doc": "{}"}
+    (event,) = reading(item).history("llm-acme", 10)
+    assert (event.what, event.at, event.component) == ("unreadable", 12.5, "llm-acme")
+    assert "cannot be read" in str(event.cause)
+
+
+def test_archive_whose_reading_cannot_be_read_is_not_known() -> None:
+    sk = hashlib.sha256(b"s3://b/x").hexdigest()
+    assert reading({"pk": "archives", "sk": sk, "doc": "{}"}).known_archive("s3://b/x") is None
+
+
+@pytest.mark.integration
+def test_order_that_cannot_be_read_can_be_withdrawn(table: str, dynamodb: DynamoDBClient) -> None:
+    registry = DynamoDbRegistry(table, dynamodb)
+    for sk in ("x", "y"):
+        dynamodb.put_item(TableName=table, Item={"pk": {"S": "orders"}, "sk": {"S": sk}})
+    registry.withdraw_orders(["x"])
+    assert list(registry.unreadable_orders()) == ["y"]
 
 
 @pytest.mark.integration

@@ -307,3 +307,11 @@ def test_version_that_a_rollback_has_restored_is_no_earlier_one(run: Run, world:
     assert (labels.count("archive"), labels.count("earlier")) == (1, 0)
     assert f"declared at  {artifact('acme', 2).uri}" in lines
     assert "reason       rolled back from v2.tar.gz" in lines
+
+
+def test_adapter_whose_row_cannot_be_read_says_why(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"))
+    world.settle()
+    why = world.registry.spoil("records", "p-acme")
+    result = run("describe", "acme")
+    assert (result.exit_code, why in result.stdout) == (0, True)

@@ -67,8 +67,11 @@ def count_deletions(
 
 
 def _may_exist(record: AdapterRecord) -> bool:
-    """Return True if the fleet has the component, or a write for it is in flight and may not show yet."""
-    return record.owned is not None or record.intent is not None
+    """Return True if the fleet has the component, or may have it.
+
+    A write may be in flight, and a record that cannot be read tells nothing.
+    """
+    return record.owned is not None or record.intent is not None or record.unreadable is not None
 
 
 def is_orphan(record: AdapterRecord, want: DesiredAdapter | None) -> bool:

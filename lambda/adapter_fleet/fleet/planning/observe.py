@@ -7,6 +7,7 @@ from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.records import AdapterRecord, Write
 from adapter_fleet.manifest.desired import DesiredAdapter
 
@@ -116,8 +117,19 @@ def adopt(record: AdapterRecord, live: ObservedComponent, tags: Mapping[str, str
 
 
 def is_claimed(record: AdapterRecord, live: ObservedComponent, context: PlanContext) -> bool:
-    """Return True if the fleet is to take a component over: someone ordered it, and no stack owns it."""
-    return context.claims.get(record.component) == live.created and record.other_stack is None
+    """Return True if the fleet is to take a component over: someone ordered it, and it may."""
+    return context.claims.get(record.component) == live.created and may_be_claimed(record, live, context)
+
+
+def may_be_claimed(record: AdapterRecord, live: ObservedComponent, here: PlanContext | Target) -> bool:
+    """Return True if a fleet may take a component over, as far as its tags and its description are known.
+
+    It has to be an adapter on the fleet's own endpoint and base model, and to belong to nobody.
+    """
+    if record.other_fleet is not None or record.other_stack is not None:
+        return False
+    # A listing tells no base model.
+    return not live.described or (live.endpoint, live.base) == (here.endpoint, here.base)
 
 
 def known_foreign(
@@ -151,7 +163,10 @@ def why_foreign(record: AdapterRecord) -> str:
         )
     there = f"a component named {record.component} is there and has"
     if record.other_fleet is None:
-        return f"{there} no tag {FLEET_TAG} of this fleet; 'adapters import --take-over' makes it so"
+        return (
+            f"{there} no tag {FLEET_TAG} of this fleet; 'adapters import --take-over' makes it so, for an"
+            " adapter on the fleet's own endpoint and base model"
+        )
     return (
         f"{there} the tag {FLEET_TAG} of another fleet, {record.other_fleet}; give this fleet another"
         " 'component_prefix', or have the other one give it up first"

@@ -112,7 +112,10 @@ class Conclusion:
         self._progress.count()
         session.update_generation(passes=session.generation.passes + 1)
         if session.generation.outcome is Outcome.OPEN:
-            if settled:
+            incomplete = self._progress.reason_of_incomplete_deletion
+            if settled and incomplete is not None:
+                session.end_generation(Outcome.FAILED, incomplete)
+            elif settled:
                 outcome = session.end_generation(Outcome.CONVERGED, self._progress.reason_of_converged)
                 if outcome is Outcome.CONVERGED:
                     self._desired.remove_void_orders()

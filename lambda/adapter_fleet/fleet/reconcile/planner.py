@@ -16,7 +16,6 @@ from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
-from adapter_fleet.fleet.state.generations import undone_number
 from adapter_fleet.fleet.steps.task import StepResult
 from adapter_fleet.manifest.desired import Artifact
 
@@ -55,7 +54,6 @@ class Planner:
             generation=session.generation.number,
             foreign=observation.foreign,
             orders=desired.orders,
-            undone=undone_number(session.generation, session.registry.generation),
         )
 
     @property

@@ -60,7 +60,10 @@ class Progress:
     # --- failures
 
     def note_decision(self, component: str) -> None:
-        """Count a changed component that has failed for good, and check the failure policy."""
+        """Count a changed component that has failed for good, and check the failure policy.
+
+        A record that cannot be read does not count: to take this change back would not mend it.
+        """
         if component in self._desired.changed and self._has_failed(component):
             self._failing.add(component)
             self.check_limit()
@@ -70,7 +73,8 @@ class Progress:
     def _has_failed(self, component: str) -> bool:
         decision, record = self._queue.decisions.get(component), self._records.get(component)
         final = record is not None and (record.failure is None or record.failure.final)
-        return decision is not None and decision.step.fails and final
+        failed = decision is not None and decision.step.fails and final
+        return failed and not self._is_unreadable(component)
 
     def forget(self, component: str) -> None:
         """Stop counting a component."""
@@ -112,6 +116,16 @@ class Progress:
         return "; ".join(reasons) or None
 
     @property
+    def reason_of_incomplete_deletion(self) -> str | None:
+        """Why a deletion leaves components behind; None if it leaves none, or if this is no deletion."""
+        left = [
+            f"{component} is left: {record.unreadable}"
+            for component, record in self._records.items()
+            if record.unreadable is not None and record.live is not None
+        ]
+        return "; ".join(left[:_MAX_REASONS]) or None if self._session.deleting else None
+
+    @property
     def asleep(self) -> int:
         """The number of adapters that wait for a copy of the base model."""
         decisions = self._queue.decisions.values()
@@ -145,9 +159,10 @@ class Progress:
         """True if the generation waits for any component."""
         queue = self._queue
         if self._session.deleting and any(
-            decision.step is not Step.ORPHAN for decision in queue.decisions.values()
+            decision.step is not Step.ORPHAN and not self._is_unreadable(component)
+            for component, decision in queue.decisions.items()
         ):
-            return True  # a deletion is done when nothing of the fleet's own is left
+            return True  # a deletion is done when nothing is left that is known to be the fleet's own
         return bool(
             self._polling.in_flight
             or queue.has_steps
@@ -166,10 +181,14 @@ class Progress:
 
     def _is_final(self, component: str) -> bool:
         """Return True if the generation need not wait for another attempt at a component."""
-        if component in self._queue.unreadable:
+        if component in self._queue.unreadable or self._is_unreadable(component):
             return True
         record = self._records.get(component)
         return record is not None and record.failure is not None and record.failure.final
+
+    def _is_unreadable(self, component: str) -> bool:
+        record = self._records.get(component)
+        return record is not None and record.unreadable is not None
 
     @property
     def misidentified(self) -> int:

@@ -40,7 +40,13 @@ from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
 from adapter_fleet.fleet.state.fleet_settings import DriftAction
 from adapter_fleet.fleet.state.generations import Generation, Outcome, active_generation, newest_not_refused
 from adapter_fleet.fleet.state.records import FleetRecord
-from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Lease, LeaseLostError, Registry
+from adapter_fleet.fleet.state.registry import (
+    STALLED_SECONDS,
+    Lease,
+    LeaseLostError,
+    Registry,
+    UnreadableError,
+)
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
 from adapter_fleet.fleet.steps.executor import execute
 from adapter_fleet.fleet.steps.task import StepResult, StepTask
@@ -72,7 +78,14 @@ class Reconciler:
     workers: int = 8
 
     def run(self, pass_input: PassInput) -> PassResult:
-        """Run one pass."""
+        """Run one pass. None follows if the registry cannot be read: it could not read it either."""
+        try:
+            return self._run(pass_input)
+        except UnreadableError as error:
+            self.telemetry.failed_pass(error, in_a_row=1)
+            return PassResult(done=True)
+
+    def _run(self, pass_input: PassInput) -> PassResult:
         fleet = self.registry.fleet()
         newest = None if fleet is None else self.registry.generation(fleet.generation)
         if fleet is None or newest is None:
@@ -104,6 +117,7 @@ class Reconciler:
         return DriftAction.REPAIR if stalled else None
 
     def _run_with_lease(self, pass_input: PassInput, lease: Lease, *, reports: bool) -> PassResult:
+        session: Session | None = None
         current: Pass | None = None
         try:
             session = Session(self.registry, self.clock, pass_input, lease)
@@ -123,11 +137,23 @@ class Reconciler:
             if current is not None:
                 current.abandon()
             return PassResult(done=reports, wait_seconds=_LEASE_TAKEN_SECONDS)
+        except UnreadableError as error:
+            if current is not None:
+                current.abandon()
+            return self._stop(error, session, lease)
         except Exception as error:
             if current is not None:
                 current.abandon()
             self._note_failed_pass(error, lease)
             raise
+
+    def _stop(self, error: UnreadableError, session: Session | None, lease: Lease) -> PassResult:
+        """End the generation, as no pass can go on with it."""
+        with suppress(Exception):
+            if session is not None and session.generation.outcome is Outcome.OPEN:
+                session.end_generation(Outcome.FAILED, str(error))
+        self._note_failed_pass(error, lease)
+        return PassResult(done=True)
 
     def _note_failed_pass(self, error: Exception, lease: Lease) -> None:
         """Count the failed pass in the fleet's record, and release the lease.
@@ -174,6 +200,8 @@ class Pass:
         )
         self._progress = progress = Progress(session, service, records, desired, observation, queue, polling)
         desired.take_orders()
+        for why in session.registry.unreadable_orders().values():
+            telemetry.trouble(f"an order is left alone: {why}")
         self._planner = planner = Planner(
             session, telemetry, records, desired, observation, queue, polling, progress, in_use
         )

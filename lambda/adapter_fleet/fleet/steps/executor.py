@@ -68,7 +68,6 @@ _STEPS: dict[Step, Callable[[StepTask], StepResult]] = {
     Step.LOOK: _look,
     Step.READ_TAGS: tags.read_tags,
     Step.CLAIM: tags.claim,
-    Step.RELEASE: tags.release,
     Step.RETAG: tags.retag,
     Step.CREATE: writes.create,
     Step.UPDATE: writes.update,

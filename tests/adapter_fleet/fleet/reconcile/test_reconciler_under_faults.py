@@ -303,7 +303,10 @@ class Fleet(RuleBasedStateMachine):
             self.ended.add(generation.number)
             settings = generation.request.target.settings
             if generation.exempt:
-                promise(generation.outcome in (Outcome.CONVERGED, Outcome.SUPERSEDED), generation)
+                # A deletion fails where it leaves components behind.
+                incomplete = self.unreadable and generation.request.source is Source.DELETION
+                ends = generation.outcome in (Outcome.CONVERGED, Outcome.SUPERSEDED)
+                promise(ends or bool(incomplete), generation)
             elif generation.outcome is Outcome.CONVERGED:
                 promise(generation.changes is not None and generation.ended is not None, generation)
                 assert generation.changes is not None
@@ -814,9 +817,11 @@ class Fleet(RuleBasedStateMachine):
         self._settle()
         if converged:
             assert world.writes()[writes:] == []
-        world.destroy()
-        self._settle()
-        self._check_deletion(world.newest())
+        for _ in range(2):
+            world.destroy()
+            self._settle()
+            self._check_deletion(world.newest())
+            self._mend_rows()
 
     def _settle(self) -> None:
         for _ in range(300):
