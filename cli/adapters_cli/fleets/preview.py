@@ -6,7 +6,11 @@ from enum import StrEnum
 
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
-from adapter_fleet.fleet.planning.deletion_guard import count_deletions, refusal
+from adapter_fleet.fleet.planning.deletion_guard import (
+    components_an_hour_before,
+    count_deletions,
+    refusal,
+)
 from adapter_fleet.fleet.planning.observe import (
     base_trouble,
     known_foreign,
@@ -20,7 +24,7 @@ from adapter_fleet.fleet.planning.pins import apply_pins
 from adapter_fleet.fleet.planning.plan import plan
 from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
 from adapter_fleet.fleet.state.failures import Failure
-from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.generations import Target, newest_in_force
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
@@ -150,9 +154,16 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
     trouble = base_trouble(target.base, listing.get(target.base))
     return Preview(
         changes=changes,
-        refused=refusal(records, wanted, target),
+        refused=refusal(records, wanted, target, hour_ago=_hour_ago(fleet)),
         trouble=f"{trouble}, and the fleet changes nothing before it is in service" if trouble else None,
     )
+
+
+def _hour_ago(fleet: Fleet) -> frozenset[str]:
+    """Return the components of the manifest that was in force an hour ago."""
+    registry = fleet.registry
+    in_force = newest_in_force(registry.generation(fleet.record.generation), registry.generation)
+    return components_an_hour_before(fleet.account.now(), in_force, registry)
 
 
 def _decisions(

@@ -15,6 +15,8 @@ The attribute of the table's time to live is `expires`.
 | `archives` | SHA-256 of the URI | the reading of one archive (JSON), for 400 days |
 | `usage` | `counted`, `costs` | up to when use and costs are counted; `usage_cursor.py` writes it |
 
+A generation expires with its delivery and its desired state, 400 days after nothing can refer to it any more.
+
 Every write under a lease is a transaction that checks the lease's item. So a pass whose lease is lost changes
 nothing, however late its request arrives.
 """
@@ -28,7 +30,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
+
+from botocore.exceptions import ClientError
 
 from adapter_fleet.aws.dynamodb_table import (
     DynamoDbTable,
@@ -45,11 +50,13 @@ from adapter_fleet.common.naming import ORDERS_PARTITION
 from adapter_fleet.common.serialization import converter, unstructured
 from adapter_fleet.fleet.state.archive_version import ArchiveReading
 from adapter_fleet.fleet.state.generations import (
+    FindGeneration,
     Generation,
     Outcome,
     Request,
     accepts,
     new_generation,
+    referenced,
     superseded_by,
 )
 from adapter_fleet.fleet.state.orders import Order
@@ -63,10 +70,16 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 
 HISTORY_SECONDS = 400 * 24 * 3600
-"""How long an event is kept: a year, and some weeks to compare with the year before."""
+"""How long an event is kept: a year, and some weeks to compare with the year before.
+
+A generation that nothing refers to is kept as long, since `adapters history` explains events by it.
+"""
 
 _UNUSED_CHUNK_SECONDS = 24 * 3600
 """How long chunks are kept if their generation was never made."""
+
+_CHUNKS_OUTLIVE_SECONDS = 7 * 24 * 3600
+"""How much longer a desired state is kept than its generation, as DynamoDB deletes in any order."""
 
 _CHUNK_BYTES = 350_000
 """Bytes of a chunk. An item may have 400 KB (DynamoDB's service quotas)."""
@@ -134,21 +147,54 @@ class DynamoDbRegistry:
             fleet = self.fleet()
             if fleet is None:
                 raise LookupError("the fleet is not registered")
-            number = fleet.generation
-            if after is not None and number != after:
+            if after is not None and fleet.generation != after:
                 raise OvertakenError(f"generation {after} is not the newest any more")
-            newest = self.generation(number)
+            find = cache(self.generation)
+            newest = find(fleet.generation)
             if not accepts(newest, request):
                 raise ValueError("the fleet is being deleted and takes no other requests")
-            made = new_generation(request, newest, self.generation)
+            made = new_generation(request, newest, find)
             if not chunks:
                 # Nothing refers to the chunks before the generation exists.
                 chunks = _chunks(desired, expires=request.at + _UNUSED_CHUNK_SECONDS)
                 self._table.put_all(chunks)
-            superseded = superseded_by(made, newest, self.generation)
+            superseded = superseded_by(made, newest, find)
             if not self._table.transact(_opening(made, superseded, chunks)):
+                # The generation is made, even if another one is kept too long.
+                with suppress(ClientError, UnreadableError):
+                    self._let_expire(made, newest, fleet, find)
                 return made
         raise TimeoutError("the registry takes no new generation: others make them all the time")
+
+    def _let_expire(
+        self, made: Generation, newest: Generation | None, fleet: FleetRecord, find: FindGeneration
+    ) -> None:
+        """Let the generations expire that were needed until this one was made, and are not needed now."""
+        before = frozenset() if newest is None else referenced(newest, find)
+        needed = referenced(made, lambda number: made if number == made.number else find(number))
+        for number in before - needed - {fleet.converged}:
+            self._set_expiry(number, int(made.request.at) + HISTORY_SECONDS)
+        for number in needed - before:
+            self._set_expiry(number, None)
+
+    def _set_expiry(self, number: int, expires: int | None) -> None:
+        """Set when a generation expires, with its delivery and its desired state; None for never."""
+        item = self._table.get(**_generation_key(number))
+        if item is None or ("expires" in item) == (expires is not None):
+            return
+        with _reading(item):
+            delivery = _structured(item["doc"], Generation).request.delivery
+        self._expire(_generation_key(number), expires)
+        self._expire(key("deliveries", delivery), expires)
+        later = None if expires is None else expires + _CHUNKS_OUTLIVE_SECONDS
+        index = 0
+        while self._expire(_chunk_key(item["desired"], index), later):
+            index += 1
+
+    def _expire(self, item: Item, expires: int | None) -> bool:
+        """Set when an item expires; return False if there is none."""
+        change, values = ("REMOVE expires", {}) if expires is None else ("SET expires = :at", {"at": expires})
+        return self._table.update(item, change, condition="attribute_exists(pk)", **values) is not None
 
     def generation(self, number: int) -> Generation | None:
         """Return a generation, None if there is none of that number."""
@@ -208,6 +254,7 @@ class DynamoDbRegistry:
         """
         opened = replace(self._known_generation(number), outcome=Outcome.OPEN, ended=None)
         self._transact([_change_of_outcome(opened, before=Outcome.SUPERSEDED)], lease)
+        self._set_expiry(number, None)
         return self._known_generation(number)
 
     def save_fleet(self, fleet: FleetRecord, lease: Lease) -> None:
@@ -519,10 +566,14 @@ def _chunks(desired: DesiredFleet, *, expires: float) -> list[Item]:
     compressed = gzip.compress(desired.to_json(), mtime=0)
     pk = f"desired#{uuid.uuid4().hex}"
     return [
-        key(pk, f"{start // _CHUNK_BYTES:04}")
+        _chunk_key(pk, start // _CHUNK_BYTES)
         | {"bytes": compressed[start : start + _CHUNK_BYTES], "expires": int(expires)}
         for start in range(0, len(compressed), _CHUNK_BYTES)
     ]
+
+
+def _chunk_key(pk: str, index: int) -> Item:
+    return key(pk, f"{index:04}")
 
 
 def _text(value: object) -> str:

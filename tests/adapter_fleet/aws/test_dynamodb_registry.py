@@ -13,6 +13,7 @@ from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.fleet.state.generations import Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import Event
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, UnreadableError
@@ -272,6 +273,39 @@ class TestTable:
             item["pk"]["S"]: item["expires"]["N"] for item in self.items(dynamodb, table) if "expires" in item
         }
         assert expiring == {"history#llm-acme": str(1 + 400 * 24 * 3600)}
+
+    def test_generation_that_nothing_refers_to_expires_with_its_delivery_and_its_desired_state(
+        self, dynamodb: DynamoDBClient, table: str
+    ) -> None:
+        registry = DynamoDbRegistry(table, dynamodb)
+        registry.register(FLEET)
+        for day in range(5):
+            asked = request(f"day-{day}", source=Source.OBJECT, at=day * 86400.0)
+            registry.open_generation(asked, wanting(f"a{day}"))
+        expiring = sorted(
+            (item["pk"]["S"].partition("#")[0], item["sk"]["S"], int(item["expires"]["N"]) // 86400)
+            for item in self.items(dynamodb, table)
+            if "expires" in item
+        )
+        # The first one stands for the deployment; the fourth goes on if a guard refuses the fifth.
+        assert expiring == [
+            ("deliveries", "day-1", 403),
+            ("deliveries", "day-2", 404),
+            ("desired", "0000", 410),
+            ("desired", "0000", 411),
+            ("generations", "0000000002", 403),
+            ("generations", "0000000003", 404),
+        ]
+
+    def test_generation_that_goes_on_does_not_expire(self, dynamodb: DynamoDBClient, table: str) -> None:
+        registry = DynamoDbRegistry(table, dynamodb)
+        registry.register(FLEET)
+        lease = take(registry, "pass", now=0)
+        for delivery in ("first", "second", "third", "fourth"):
+            registry.open_generation(request(delivery, source=Source.OBJECT), wanting("acme"))
+        assert [item for item in self.items(dynamodb, table) if "expires" in item]
+        registry.reopen(2, lease)
+        assert not [item for item in self.items(dynamodb, table) if "expires" in item]
 
     def test_chunks_of_a_generation_that_was_not_made_expire(
         self, dynamodb: DynamoDBClient, table: str

@@ -6,7 +6,7 @@ from adapter_fleet.fleet.planning.observe import may_be_claimed
 from adapter_fleet.fleet.planning.pins import apply_pins, served_version
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
-from adapter_fleet.fleet.state.generations import Generation
+from adapter_fleet.fleet.state.generations import previous_in_force
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
@@ -40,7 +40,8 @@ class DesiredState:
         Other components may be written on, too: what failed is tried again, and what was changed by hand is
         repaired.
         """
-        before, generation = self._previous(), self._session.generation
+        generation = self._session.generation
+        before = previous_in_force(generation, self._session.registry.generation)
         target = generation.request.target
         if before is None or generation.rebased:
             return frozenset(self.declared)
@@ -56,17 +57,6 @@ class DesiredState:
             or _digest(adapter.smoke) != _digest(known[component].smoke)
             or adapter.artifact.probe != known[component].artifact.probe
         )
-
-    def _previous(self) -> Generation | None:
-        """Return the last generation that was reported to be in force.
-
-        The generations after it were superseded, refused or rolled back: this one repeats their changes.
-        """
-        registry = self._session.registry
-        before = registry.generation(self._session.generation.standing)
-        while before is not None and not before.reported_success:
-            before = registry.generation(before.standing)
-        return before
 
     # --- orders
 
