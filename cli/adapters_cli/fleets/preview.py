@@ -122,7 +122,7 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
         target,
         now=fleet.account.now(),
         generation=fleet.record.generation + 1,
-        foreign=known_foreign(fleet.record.foreign, records, wanted),
+        foreign=known_foreign(fleet.record.foreign, records.keys() | wanted.keys()),
         orders=orders,
         deletes=True,
     )
@@ -212,7 +212,7 @@ def _observe(
         if component not in tags:
             records[component] = with_description(records[component], None, now=context.now)
             continue
-        records[component] = with_tags(records[component], live, tags[component], uid=uid)
+        records[component] = with_tags(records[component], live, tags[component], uid=uid, now=context.now)
         if records[component].owned is None:
             foreign[component] = live.created
     return replace(context, foreign=foreign)
