@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
@@ -80,6 +81,33 @@ class AnyIdentity(tuple[str, ...]):
         return True
 
 
+class Components(dict[str, "FakeComponent"]):
+    """Components by name. SageMaker ignores the case of names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._spellings: dict[str, str] = {}
+
+    def __setitem__(self, name: str, component: FakeComponent) -> None:
+        super().__setitem__(self._spellings.setdefault(name.lower(), name), component)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(self._spellings.pop(name.lower()))
+
+    def __getitem__(self, name: str) -> FakeComponent:
+        return super().__getitem__(self._spellings[name.lower()])
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).lower() in self._spellings
+
+    def clear(self) -> None:
+        super().clear()
+        self._spellings.clear()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(self._spellings.get(name.lower(), name), default)
+
+
 @dataclass(kw_only=True)
 class FakeComponent:
     name: str
@@ -148,7 +176,7 @@ class FakeService:
     def __init__(self, clock: FakeClock, *, seconds: float = 5.0) -> None:
         self.clock, self.seconds = clock, seconds
         self.calls: Counter[str] = Counter()
-        self.components: dict[str, FakeComponent] = {}
+        self.components = Components()
         self.faults = Faults()
         self.archives: dict[str, ArchiveVersion] = {}
         """Archives in S3 whose version matters. Every other archive exists, too, and never changes."""
@@ -481,6 +509,7 @@ class FakeService:
         there = self.components.get(name)
         seen = None
         if there is not None:
+            name = there.name  # a listing has it as it was created
             seen = ObservedComponent(
                 status=there.status, created=there.created, modified=there.modified, endpoint=there.endpoint
             )

@@ -14,6 +14,7 @@ from adapter_fleet.fleet.planning.observe import (
     new_record,
     why_foreign,
     with_description,
+    with_known_spellings,
     with_tags,
 )
 from adapter_fleet.fleet.planning.pins import apply_pins
@@ -110,7 +111,7 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
     orders = registry.orders()
     stored = registry.records()
     wanted = apply_pins(desired.adapters, orders, stored)
-    listing = components.listed()
+    listing = with_known_spellings(components.listed(), stored.keys() | wanted.keys())
     seen = merge_listing(_after_retries(stored, orders), listing, base=target.base)
     # As in a pass: a generation does not count foreign components.
     records = {

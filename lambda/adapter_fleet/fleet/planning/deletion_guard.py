@@ -1,6 +1,6 @@
 """The deletion guard: what a generation may delete."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from adapter_fleet.common.counts import noun_of
@@ -24,6 +24,9 @@ def refusal(
                     f" '{record.base}', and would have to be deleted and created on '{target.endpoint}'"
                     f" and '{target.base}'; 'allow_base_replacement' lets that happen"
                 )
+    renamed = _renamed_in_case(present, wanted)
+    if renamed is not None:
+        return renamed
     limit = target.settings.deletions
     if present and not wanted and not limit.allow_empty:
         return (
@@ -31,6 +34,22 @@ def refusal(
             " 'allow_empty' lets all of them be deleted"
         )
     return _too_many_deletions(len(present.keys() - wanted.keys()), len(present), limit)
+
+
+def _renamed_in_case(present: Collection[str], wanted: Collection[str]) -> str | None:
+    """Return why a new spelling of a present component is refused; None if there is none.
+
+    SageMaker ignores the case of names: the deletion of one spelling would take the other one down.
+    """
+    spellings = {component.lower(): component for component in present}
+    for component in sorted(set(wanted) - set(present)):
+        before = spellings.get(component.lower())
+        if before is not None:
+            return (
+                f"{before} would become {component}, and SageMaker ignores the case of names; keep the former"
+                " spelling, or remove the adapter in one deployment and add it in the next"
+            )
+    return None
 
 
 def _too_many_deletions(deleted: int, present: int, limit: DeletionLimit) -> str | None:

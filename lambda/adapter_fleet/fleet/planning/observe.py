@@ -27,6 +27,19 @@ def new_record(component: str, want: DesiredAdapter | None) -> AdapterRecord:
 # --- listings
 
 
+def with_known_spellings(
+    listing: Mapping[str, ObservedComponent], known: Collection[str]
+) -> dict[str, ObservedComponent]:
+    """Return a listing with each component under the name that the fleet knows it by.
+
+    SageMaker ignores the case of names, and lists a component as its creator spelled it.
+    """
+    spellings = {component.lower(): component for component in known}
+    return {
+        name if name in known else spellings.get(name.lower(), name): live for name, live in listing.items()
+    }
+
+
 def merge_listing(
     records: Mapping[str, AdapterRecord], listing: Mapping[str, ObservedComponent], *, base: str
 ) -> dict[str, AdapterRecord]:

@@ -8,6 +8,7 @@ from adapter_fleet.fleet.planning.observe import (
     base_trouble,
     known_foreign,
     merge_listing,
+    with_known_spellings,
 )
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
@@ -73,7 +74,7 @@ class Observation:
             self._read_pages, f"the components of endpoint '{endpoint}' cannot be listed"
         )
         self._base = listing.get(self._session.target.base)
-        self._merge(listing)
+        self._merge(with_known_spellings(listing, self._known))
         self.listed = self.complete = True
 
     @property

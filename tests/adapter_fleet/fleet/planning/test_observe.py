@@ -12,6 +12,7 @@ from adapter_fleet.fleet.planning.observe import (
     merge_listing,
     next_tag_reading,
     with_description,
+    with_known_spellings,
     with_tags,
 )
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
@@ -87,6 +88,11 @@ def test_tags_of_a_foreign_component_are_read_again_after_as_long_as_it_is_old(
 @pytest.mark.parametrize("owner", [{"other_fleet": "another"}, {"other_stack": "Llm"}])
 def test_tags_that_name_another_owner_are_not_read_again(owner: dict[str, str]) -> None:
     assert next_tag_reading(replace(RECORD, **owner), LIVE, now=NOW) is None
+
+
+def test_listed_component_has_the_name_that_the_fleet_knows_it_by() -> None:
+    listing = {"p-ACME": LIVE, "p-b": LIVE, "Other": LIVE}
+    assert list(with_known_spellings(listing, {"p-acme", "p-b", "P-B"})) == ["p-acme", "p-b", "Other"]
 
 
 def test_component_that_is_known_to_be_the_fleets_keeps_its_record() -> None:
