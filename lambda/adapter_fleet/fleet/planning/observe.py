@@ -7,7 +7,7 @@ from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Write
 from adapter_fleet.manifest.desired import DesiredAdapter
 
 SETTLING_SECONDS = 30.0
@@ -132,7 +132,17 @@ def adopt(record: AdapterRecord, live: ObservedComponent, tags: Mapping[str, str
     )
     if may_have_made(record.intent, live):
         return record  # the fleet has created it
-    return replace(record, adopted=True, counted=None, serving=None, vouched=None, passed=None, intent=None)
+    # Nobody knows whether the base model has it: it is asked before it counts as in service.
+    return replace(
+        record,
+        adopted=True,
+        counted=None,
+        serving=None,
+        vouched=None,
+        passed=None,
+        intent=None,
+        recheck=Recheck.ASK,
+    )
 
 
 def may_have_made(intent: Intent | None, live: ObservedComponent) -> bool:

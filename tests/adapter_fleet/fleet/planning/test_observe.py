@@ -16,7 +16,7 @@ from adapter_fleet.fleet.planning.observe import (
     with_tags,
 )
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
-from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Write
 from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.fleet.planning.states import NAME, NOW, lives, records
 
@@ -46,10 +46,10 @@ def test_component_with_the_tag_that_a_stack_owns_is_foreign() -> None:
     assert with_tags(RECORD, LIVE, tags, uid="fleet", now=NOW) == replace(RECORD, other_stack="Llm")
 
 
-def test_component_with_the_tag_alone_is_adopted_with_its_other_tags() -> None:
+def test_component_with_the_tag_alone_is_adopted_with_its_other_tags_and_asked() -> None:
     tags = {FLEET_TAG: "fleet", "team": "x"}
     found = with_tags(replace(RECORD, other_stack="Llm"), LIVE, tags, uid="fleet", now=NOW)
-    assert found == replace(RECORD, owned=NOW, adopted=True, tags={"team": "x"})
+    assert found == replace(RECORD, owned=NOW, adopted=True, tags={"team": "x"}, recheck=Recheck.ASK)
 
 
 CREATION = Intent(write=Write.CREATE, at=NOW - 1, generation=1)
