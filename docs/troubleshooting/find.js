@@ -50,6 +50,25 @@
   ]
  ],
  [
+  "troubleshooting/deployments.html#a-name-would-change-only-its-case",
+  "A name would change only its case",
+  [
+   [
+    "would become",
+    ", and SageMaker ignores the case of names; keep the former spelling, or remove the adapter in one deployment and add it in the next"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#a-deletion-leaves-components-with-the-fleets-tag-behind",
+  "A deletion leaves components with the fleet's tag behind",
+  [
+   [
+    "left behind with the fleet's tag:"
+   ]
+  ]
+ ],
+ [
   "troubleshooting/deployments.html#the-fleet-would-move-to-another-endpoint-or-base-component",
   "The fleet would move to another endpoint or base component",
   [

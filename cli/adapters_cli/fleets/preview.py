@@ -18,6 +18,7 @@ from adapter_fleet.fleet.planning.observe import (
     new_record,
     why_foreign,
     with_description,
+    with_known_spellings,
     with_tags,
 )
 from adapter_fleet.fleet.planning.pins import apply_pins
@@ -114,7 +115,7 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
     orders = registry.orders()
     stored = registry.records()
     wanted = apply_pins(desired.adapters, orders, stored)
-    listing = components.listed()
+    listing = with_known_spellings(components.listed(), stored.keys() | wanted.keys())
     seen = merge_listing(_after_retries(stored, orders), listing, base=target.base)
     # As in a pass: a generation does not count foreign components.
     records = {
@@ -126,7 +127,7 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
         target,
         now=fleet.account.now(),
         generation=fleet.record.generation + 1,
-        foreign=known_foreign(fleet.record.foreign, records, wanted),
+        foreign=known_foreign(fleet.record.foreign, records.keys() | wanted.keys()),
         orders=orders,
         deletes=True,
     )
@@ -225,7 +226,7 @@ def _observe(
         if component not in tags:
             records[component] = with_description(records[component], None, now=context.now)
             continue
-        records[component] = with_tags(records[component], live, tags[component], uid=uid)
+        records[component] = with_tags(records[component], live, tags[component], uid=uid, now=context.now)
         if records[component].owned is None:
             foreign[component] = live.created
     return replace(context, foreign=foreign)

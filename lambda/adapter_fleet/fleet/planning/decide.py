@@ -127,7 +127,7 @@ class Decision:
     artifact:
         The artifact to create or update it with.
     until:
-        When a failed component is tried again.
+        When a failed component is tried again, or the tags of a foreign one are read again.
     restores:
         True if `artifact` is the last good one instead of the wanted one. For a deletion: True if the
         component is deleted to be re-created with the last good one.
@@ -220,9 +220,13 @@ def _decide_unowned(
             return Decision(step=Step.CLAIM)
         return _failed(failing, until=failing.retry_at)
     # A claim that was interrupted may have put the tag on it.
-    if context.foreign.get(record.component) == live.created and record.claimed is None:
-        return Decision(step=Step.FOREIGN, why="a component of that name is not this fleet's")
-    return Decision(step=Step.READ_TAGS)
+    if context.foreign.get(record.component) != live.created or record.claimed is not None:
+        return Decision(step=Step.READ_TAGS)
+    failure = record.failure
+    until = failure.retry_at if failure is not None and failure.cause is Cause.FOREIGN else None
+    if until is not None and until <= context.now:
+        return Decision(step=Step.READ_TAGS, why="its tags may have come late")
+    return Decision(step=Step.FOREIGN, until=until, why="a component of that name is not this fleet's")
 
 
 def _decide_in_transition(record: AdapterRecord, live: ObservedComponent, context: PlanContext) -> Decision:

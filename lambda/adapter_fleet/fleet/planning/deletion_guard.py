@@ -33,6 +33,9 @@ def refusal(
                     f" '{record.base}', and would have to be deleted and created on '{target.endpoint}'"
                     f" and '{target.base}'; 'allow_base_replacement' lets that happen"
                 )
+    renamed = _renamed_in_case(present, wanted)
+    if renamed is not None:
+        return renamed
     limit = target.settings.deletions
     if present and not wanted and not limit.allow_empty:
         return (
@@ -57,6 +60,22 @@ def components_an_hour_before(time: float, newest: Generation | None, registry: 
     found = in_force_at(time - REMEMBERED_SECONDS, newest, registry.generation)
     adapters = () if found is None else registry.desired(found.number).adapters
     return frozenset(adapter.component for adapter in adapters)
+
+
+def _renamed_in_case(present: Collection[str], wanted: Collection[str]) -> str | None:
+    """Return why a new spelling of a present component is refused; None if there is none.
+
+    SageMaker ignores the case of names: the deletion of one spelling would take the other one down.
+    """
+    spellings = {component.lower(): component for component in present}
+    for component in sorted(set(wanted) - set(present)):
+        before = spellings.get(component.lower())
+        if before is not None:
+            return (
+                f"{before} would become {component}, and SageMaker ignores the case of names; keep the former"
+                " spelling, or remove the adapter in one deployment and add it in the next"
+            )
+    return None
 
 
 def _too_many_deletions(deleted: int, present: int, limit: DeletionLimit, when: str = "") -> str | None:

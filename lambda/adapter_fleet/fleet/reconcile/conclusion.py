@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Callable
 
-from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
@@ -64,7 +63,8 @@ class Conclusion:
         """
         session = self._session
         ended = session.generation.outcome in (Outcome.FAILED, Outcome.REFUSED)
-        settled = trouble is None and not ended and self._progress.is_settled
+        unread = session.deleting and self._survey.strangers > 0
+        settled = trouble is None and not (ended or unread) and self._progress.is_settled
         nobody_waits = session.generation.outcome is Outcome.CONVERGED
         surveys = settled and not session.deleting
         if surveys and self._survey.strangers <= TAGS_BEFORE_THE_END:
@@ -172,9 +172,7 @@ class Conclusion:
         now = self._session.clock.now()
         times = self._next_times(now, trouble)
         retries = [
-            decision.until
-            for decision in self._queue.decisions.values()
-            if decision.step is Step.FAILED and decision.until is not None
+            decision.until for decision in self._queue.decisions.values() if decision.until is not None
         ]
         if retries and not times and nobody_waits:
             # One pass for the first retry and for those that come soon after it.

@@ -4,7 +4,12 @@ import math
 from collections.abc import Callable
 from typing import TypeVar
 
-from adapter_fleet.fleet.planning.observe import base_trouble, known_foreign, merge_listing
+from adapter_fleet.fleet.planning.observe import (
+    base_trouble,
+    known_foreign,
+    merge_listing,
+    with_known_spellings,
+)
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
@@ -53,7 +58,11 @@ class Observation:
         self._records, self._desired = records, desired
         self.listed = session.resumes
         self.complete = False
-        self.foreign = known_foreign(session.fleet.foreign, records, desired.wanted)
+        foreign = session.fleet.foreign
+        if not session.resumes:
+            # The tags of known components are read again, and before a deletion those of all.
+            foreign = {} if session.deleting else known_foreign(foreign, self._known)
+        self.foreign = dict(foreign)
         self.strangers: dict[str, AdapterRecord] = {}
         self.pages = math.ceil((len(records) + len(self.foreign) + 1) / PAGE)
         self._base: ObservedComponent | None = None
@@ -65,8 +74,13 @@ class Observation:
             self._read_pages, f"the components of endpoint '{endpoint}' cannot be listed"
         )
         self._base = listing.get(self._session.target.base)
-        self._merge(listing)
+        self._merge(with_known_spellings(listing, self._known))
         self.listed = self.complete = True
+
+    @property
+    def _known(self) -> set[str]:
+        """The components that are wanted or recorded."""
+        return self._records.keys() | self._desired.wanted.keys()
 
     def _read_pages(self) -> tuple[dict[str, ObservedComponent], int]:
         """Return all components on the endpoint, and how many pages that took."""
@@ -85,7 +99,7 @@ class Observation:
 
     def _merge(self, listing: dict[str, ObservedComponent]) -> None:
         self.strangers.clear()
-        known = self._records.keys() | self._desired.wanted.keys()
+        known = self._known
         merged = merge_listing(self._records, listing, base=self._session.target.base)
         for component, record in merged.items():
             created = None if record.live is None else record.live.created

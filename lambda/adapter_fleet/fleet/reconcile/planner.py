@@ -93,8 +93,8 @@ class Planner:
             return
         self._queue.put(component, decision)
         self._polling.track(self._records[component], decision.step)
-        strange = decision.step is Step.FOREIGN and component not in self._desired.wanted
-        if strange or decision.step is Step.FORGET:
+        foreign = decision.step is Step.FOREIGN and decision.until is None
+        if decision.step is Step.FORGET or (foreign and component not in self._desired.wanted):
             self.forget(component)
         self._progress.note_decision(component)
 

@@ -104,7 +104,7 @@ class Progress:
 
     @property
     def reason_of_converged(self) -> str | None:
-        """Why adapters of a generation that has converged are not in service; None if all are."""
+        """What a generation that has converged did not reach; None if it reached all."""
         decisions = self._queue.decisions
         failed = [component for component in self._desired.wanted if decisions[component].step.fails]
         reasons = [f"{self._name(name)}: {self._reason(name)}" for name in failed[:_MAX_REASONS]]
@@ -113,6 +113,8 @@ class Progress:
                 f"{self.asleep} wait for a copy of the base model, which has none; the next one is asked"
                 " whether it has them"
             )
+        if self._session.deleting and self.orphans:
+            reasons.append(f"left behind with the fleet's tag: {', '.join(sorted(self.orphans))}")
         return "; ".join(reasons) or None
 
     @property
@@ -169,7 +171,7 @@ class Progress:
             or queue.held
             or queue.blocked
             or any(
-                decision.step is Step.FAILED and not self._is_final(component)
+                decision.step in (Step.FAILED, Step.FOREIGN) and not self._is_final(component)
                 for component, decision in queue.decisions.items()
             )
         )

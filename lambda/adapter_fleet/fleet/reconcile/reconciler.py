@@ -34,7 +34,7 @@ from adapter_fleet.fleet.reconcile.session import (
     PassResult,
     Session,
 )
-from adapter_fleet.fleet.reconcile.tag_survey import TAGS_BEFORE_THE_END, TagSurvey
+from adapter_fleet.fleet.reconcile.tag_survey import TagSurvey
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
 from adapter_fleet.fleet.state.fleet_settings import DriftAction
@@ -358,14 +358,8 @@ class Pass:
             self._planner.advance(component)
 
     def _finds_more_to_delete(self) -> bool:
-        """Read the tags of strangers before a deletion ends; return whether any are to be deleted.
-
-        A registry that knows only the deletion was lost: then every stranger is worth a call.
-        """
-        lost = self._session.generation.number == 1
-        if not self._survey.strangers or self._admission.spares_adopted:
-            return False
-        if not lost and self._survey.strangers > TAGS_BEFORE_THE_END:
+        """Read the tags of strangers before a deletion ends; return whether any are to be deleted."""
+        if not self._survey.strangers:
             return False
         self._survey.read_strangers()
         self._admission.count_deletions()

@@ -85,7 +85,7 @@ def foreign_after_all(task: StepTask, record: AdapterRecord) -> StepResult | Non
 
 
 def _with_tags(task: StepTask, live: ObservedComponent, tags: Mapping[str, str]) -> StepResult:
-    record = with_tags(task.record, live, tags, uid=task.uid)
+    record = with_tags(task.record, live, tags, uid=task.uid, now=task.clock.now())
     if record.owned is None:
         return StepResult(record=record, foreign=live.created, idle=True)
     return StepResult(record=record)

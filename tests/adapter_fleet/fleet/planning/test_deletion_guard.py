@@ -83,3 +83,19 @@ class TestWithinAnHour:
         failed = {name: AdapterRecord(name=name, component=name) for name in named(range(50))}
         records = records_of(range(50, 100)) | failed
         assert refusal(records, wanting(named(range(51, 100))), TARGET, hour_ago=self.HOUR_AGO) is None
+
+
+def test_new_spelling_of_a_present_component_is_refused_with_both() -> None:
+    live = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW)
+    present = AdapterRecord(name="Acme", component="p-Acme", live=live, owned=NOW)
+    want = DesiredAdapter(name="acme", component="p-acme", artifact=Artifact(uri="s3://b/1.tar.gz"))
+    target = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
+    reason = refusal({"p-Acme": present}, {"p-acme": want}, target, hour_ago=())
+    assert str(reason).startswith("p-Acme would become p-acme, and SageMaker ignores the case of names")
+
+
+def test_name_whose_other_spelling_is_gone_is_not_refused() -> None:
+    gone = AdapterRecord(name="Acme", component="p-Acme")
+    want = DesiredAdapter(name="acme", component="p-acme", artifact=Artifact(uri="s3://b/1.tar.gz"))
+    target = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
+    assert refusal({"p-Acme": gone}, {"p-acme": want}, target, hour_ago=()) is None

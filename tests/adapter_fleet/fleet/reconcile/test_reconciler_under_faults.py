@@ -769,6 +769,41 @@ class Fleet(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         world = self.world
+        self._end_faults()
+        self._settle()
+        if world.newest().outcome in (Outcome.FAILED, Outcome.REFUSED):
+            self.roll_back()
+            self._settle()
+        world.with_settings(replace(world.target.settings, deletions=NO_GUARD))
+        # The next event finds changes by hand, once listings show them.
+        world.clock.time += 10.0
+        self.wanted = {name: version for name, version in self.wanted.items() if name not in UNTOUCHABLE}
+        self._open_again()
+        self.prune()
+        self._settle()
+        self._check_end(world.newest())
+        if self.mends:
+            self._mend_rows()
+            self._open_again()
+            self._check_end(world.newest())
+        converged = world.newest().outcome is Outcome.CONVERGED
+        # After that, nothing is left to do.
+        world.clock.time += 1000
+        writes = len(world.writes())
+        self._open_again()
+        assert not converged or world.writes()[writes:] == []
+        for _ in range(2):
+            world.destroy()
+            self._settle()
+            self._check_deletion(world.newest())
+            self._mend_rows()
+
+    def _open_again(self) -> None:
+        self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
+        self._settle()
+
+    def _end_faults(self) -> None:
+        world = self.world
         faults = world.service.faults
         faults.denied = faults.one_write_at_a_time = faults.update_refused = False
         faults.throttled = faults.lost_before = faults.lost_after = 0
@@ -791,37 +826,6 @@ class Fleet(RuleBasedStateMachine):
             if component.status == "Stopping":
                 component.status, component.modified = Status.IN_SERVICE, world.service._tick()
                 world.service._note(component.name)
-        self._settle()
-        if world.newest().outcome in (Outcome.FAILED, Outcome.REFUSED):
-            self.roll_back()
-            self._settle()
-        world.with_settings(replace(world.target.settings, deletions=NO_GUARD))
-        # The next event finds changes by hand, once listings show them.
-        world.clock.time += 10.0
-        self.wanted = {name: version for name, version in self.wanted.items() if name not in UNTOUCHABLE}
-        self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
-        self._settle()
-        self.prune()
-        self._settle()
-        self._check_end(world.newest())
-        if self.mends:
-            self._mend_rows()
-            self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
-            self._settle()
-            self._check_end(world.newest())
-        converged = world.newest().outcome is Outcome.CONVERGED
-        # After that, nothing is left to do.
-        world.clock.time += 1000
-        writes = len(world.writes())
-        self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
-        self._settle()
-        if converged:
-            assert world.writes()[writes:] == []
-        for _ in range(2):
-            world.destroy()
-            self._settle()
-            self._check_deletion(world.newest())
-            self._mend_rows()
 
     def _settle(self) -> None:
         for _ in range(300):
