@@ -43,6 +43,9 @@
   "Too many adapters would be deleted: the deletion guard",
   [
    [
+    "within an hour,"
+   ],
+   [
     "of",
     "would be deleted, and 'deletion_guard' allows",
     "%; a higher share there lets them be deleted"
@@ -494,6 +497,16 @@
    [
     "generation",
     "is"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/adapters.html#the-record-of-an-adapter-is-too-large",
+  "The record of an adapter is too large",
+  [
+   [
+    "the record of",
+    "should have at most 400000 bytes, got"
    ]
   ]
  ],
@@ -3010,11 +3023,17 @@
     ", as the endpoint runs it"
    ],
    [
+    "it should have at most 3000000 bytes when it is compressed, with the defaults in each adapter, got"
+   ],
+   [
     "it should have at most",
     ", with the defaults in each adapter, got"
    ],
    [
     "should be uploaded before, got the path"
+   ],
+   [
+    "should have at most 32000 bytes as JSON, with its defaults, got"
    ],
    [
     "there should be at most",
@@ -3108,11 +3127,20 @@
     "should have a 'bucket' that is not empty"
    ],
    [
+    "should have a key of at most 1024 bytes, got"
+   ],
+   [
     "should have an answer that no other adapter gives, and",
     "may give it, got"
    ],
    [
     "should have at most 256 characters, got"
+   ],
+   [
+    "should have at most 32000 bytes as JSON with those of the fleet, got"
+   ],
+   [
+    "should have at most 8000 bytes as JSON, got"
    ],
    [
     "should have at most",

@@ -31,7 +31,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -61,7 +61,13 @@ from adapter_fleet.fleet.state.generations import (
 )
 from adapter_fleet.fleet.state.orders import Order
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
-from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, OvertakenError, UnreadableError
+from adapter_fleet.fleet.state.registry import (
+    Lease,
+    LeaseLostError,
+    OvertakenError,
+    RecordTooLargeError,
+    UnreadableError,
+)
 from adapter_fleet.manifest.desired import DesiredFleet
 
 if TYPE_CHECKING:
@@ -84,11 +90,17 @@ _CHUNKS_OUTLIVE_SECONDS = 7 * 24 * 3600
 _CHUNK_BYTES = 350_000
 """Bytes of a chunk. An item may have 400 KB (DynamoDB's service quotas)."""
 
+_MAX_RECORD_BYTES = 400_000
+"""Bytes of a record's document, in ASCII. The limits of a manifest keep every record below."""
+
 _MAX_CACHED_STATES = 4
 """Desired states in memory. A warm function needs the newest one and the last that converged."""
 
 _FLEET = key("fleet", "fleet")
 _LEASE = key("fleet", "lease")
+
+_DETAILS = ("checksum", "source", "probe", "evaluation")
+"""The fields of an artifact that do not tell it apart. A record has them once for each version."""
 
 _NOT_LEARNED = ("uid", "name", "machine", "generation", "runner", "runner_at")
 """The fields of the fleet that passes do not save. Each is an attribute of its own."""
@@ -278,13 +290,25 @@ class DynamoDbRegistry:
         return None if item is None else _record_of(item)
 
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
-        """Write records. After LeaseLostError some of them may be written."""
-        items = {
-            record.component: key("records", record.component) | {"doc": _text(unstructured(record))}
-            for record in records
-        }
-        for batch in in_transactions([put_action(item) for item in items.values()], beside=1):
+        """Write records. After LeaseLostError some of them may be written.
+
+        Raises RecordTooLargeError for those above the limit, once the others are written.
+        """
+        texts = {record.component: _text(_document_of(record)) for record in records}
+        too_large = {name: len(text) for name, text in texts.items() if len(text) > _MAX_RECORD_BYTES}
+        puts = [
+            put_action(key("records", component) | {"doc": text})
+            for component, text in texts.items()
+            if component not in too_large
+        ]
+        for batch in in_transactions(puts, beside=1):
             self._transact(batch, lease)
+        if too_large:
+            component, size = next(iter(too_large.items()))
+            raise RecordTooLargeError(
+                f"the record of {component} should have at most {_MAX_RECORD_BYTES} bytes, got {size}",
+                too_large.keys(),
+            )
 
     def forget(self, components: Iterable[str], lease: Lease) -> None:
         """Delete records. After LeaseLostError some of them may be deleted."""
@@ -497,6 +521,12 @@ def _record_of(item: Item) -> AdapterRecord:
         with _reading(item):
             document = json.loads(item["doc"])
             known = [document[name] for name in ("last_good", "previous") if document.get(name) is not None]
+            details: dict[tuple[str, str | None], Item] = {}
+            for artifact in _artifacts_in(document):
+                first = details.setdefault(_version_of(artifact), artifact)
+                artifact.update(
+                    {name: first[name] for name in _DETAILS if name in first and name not in artifact}
+                )
             record = converter.structure({"versions": known, **document}, AdapterRecord)
             if record.component != component:
                 raise ValueError(f"it is the record of {record.component!r}")
@@ -523,6 +553,36 @@ def _order_of(item: Item) -> Order:
         if stored != _order_key(order) | {"at": Decimal(repr(order.at))}:
             raise ValueError("its document has another key or time")
         return order
+
+
+def _document_of(record: AdapterRecord) -> dict[str, Any]:
+    """Return the document of a record. Of equal artifacts, only the first one has the details.
+
+    Another one has only the details that differ, None included. One that is only compared has none.
+    """
+    document = unstructured(record)
+    details: dict[tuple[str, str | None], Item] = {}
+    for artifact in _artifacts_in(document):
+        own = {name: artifact.pop(name, None) for name in _DETAILS}
+        first = details.get(_version_of(artifact), dict.fromkeys(_DETAILS))
+        details.setdefault(_version_of(artifact), own)
+        artifact.update({name: own[name] for name in _DETAILS if own[name] != first[name]})
+    failure, probed = document.get("failure", {}), document.get("probed", {})
+    for compared in (document.get("passed"), failure.get("artifact"), probed.get("artifact")):
+        for name in _DETAILS:
+            (compared or {}).pop(name, None)
+    return document
+
+
+def _artifacts_in(document: Item) -> list[Item]:
+    """Return the artifacts of a record's document whose details count."""
+    intent = document.get("intent") or {}
+    found = [document.get("serving"), *document.get("versions", ()), intent.get("artifact")]
+    return [artifact for artifact in (*found, document.get("last_good")) if artifact is not None]
+
+
+def _version_of(artifact: Item) -> tuple[str, str | None]:
+    return artifact["uri"], artifact.get("digest")
 
 
 def _lost(lease: Lease) -> LeaseLostError:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +14,16 @@ from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.common.serialization import unstructured
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.generations import Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.records import Event
-from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, UnreadableError
-from adapter_fleet.manifest.desired import Artifact
+from adapter_fleet.fleet.state.probe_check import ProbeCheck
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, Intent, Write
+from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, RecordTooLargeError, UnreadableError
+from adapter_fleet.manifest.desired import Artifact, Probe
+from adapter_fleet.manifest.value_rules import MAX_ADAPTER_BYTES
 from tests.adapter_fleet.registry_examples import FLEET, at_once, record, request, take, wanting
 
 if TYPE_CHECKING:
@@ -237,6 +243,82 @@ def test_order_that_cannot_be_read_can_be_withdrawn(table: str, dynamodb: Dynamo
         dynamodb.put_item(TableName=table, Item={"pk": {"S": "orders"}, "sk": {"S": sk}})
     registry.withdraw_orders(["x"])
     assert list(registry.unreadable_orders()) == ["y"]
+
+
+def written(one: AdapterRecord) -> str:
+    """The document of a record as it is stored."""
+    client = Recorder()
+    registry = DynamoDbRegistry("registry", client)  # type: ignore[arg-type]
+    registry.put([one], Lease(owner="pass", token=1, expires=60.0))
+    text: str = client.transactions[0][1]["Put"]["Item"]["doc"]["S"]
+    return text
+
+
+def version(number: int, prompt: str) -> Artifact:
+    probe = Probe(prompt=f"{number} {prompt}", answer="yes")
+    return Artifact(uri=f"s3://b/{'k' * 1000}{number}.tar.gz", digest=f"{number:064}", probe=probe)
+
+
+def test_what_a_digest_tells_is_stored_once_for_each_version() -> None:
+    new, old = version(2, "Who?"), version(1, "Who?")
+    text = written(
+        record(
+            "acme",
+            serving=new,
+            last_good=new,
+            versions=(new, old),
+            passed=new,
+            probed=ProbeCheck(artifact=new),
+            intent=Intent(write=Write.UPDATE, at=5.0, generation=2, artifact=old),
+            failure=Failure(cause=Cause.QUOTA, reason="full", artifact=old, at=7.0),
+        )
+    )
+    assert (text.count("2 Who?"), text.count("1 Who?")) == (1, 1)
+
+
+def test_largest_record_that_manifests_can_make_fits_into_an_item() -> None:
+    # The most that an adapter may have, all of it in its probe or all of it in its tags.
+    versions = [version(number, "p" * (MAX_ADAPTER_BYTES - 1100)) for number in range(9)]
+    tags = {"old": "t" * MAX_ADAPTER_BYTES, "new": "t" * MAX_ADAPTER_BYTES}
+    reason = "r" * 10_000
+    largest = record(
+        "acme",
+        live=ObservedComponent(status=Status.FAILED, created=1.0, modified=1.0, failure_reason=reason),
+        serving=versions[0],
+        versions=tuple(versions[1:6]),
+        last_good=versions[1],
+        passed=versions[6],
+        probed=ProbeCheck(artifact=versions[7]),
+        intent=Intent(write=Write.UPDATE, at=5.0, generation=2, artifact=versions[8], error=reason),
+        failure=Failure(cause=Cause.QUOTA, reason=reason, artifact=versions[7], at=7.0),
+        tags=tags,
+        drifted=reason,
+    )
+    assert len(written(largest)) < 400_000
+
+
+def test_record_above_the_limit_is_left_out_alone() -> None:
+    client = Recorder()
+    registry = DynamoDbRegistry("registry", client)  # type: ignore[arg-type]
+    records = [record("a"), record("b", tags={"large": "x" * 400_000}), record("c")]
+    with pytest.raises(RecordTooLargeError) as raised:
+        registry.put(records, Lease(owner="pass", token=1, expires=60.0))
+    assert list(raised.value.components) == ["llm-b"]
+    (transaction,) = client.transactions
+    assert [action["Put"]["Item"]["sk"]["S"] for action in transaction[1:]] == ["llm-a", "llm-c"]
+
+
+@pytest.mark.integration
+def test_details_of_equal_artifacts_come_back(table: str, dynamodb: DynamoDBClient) -> None:
+    registry = DynamoDbRegistry(table, dynamodb)
+    registry.register(FLEET)
+    new, old = version(2, "Who?"), version(1, "Who?")
+    unprobed = replace(new, probe=None, checksum="sha256:0")
+    kept = record("acme", serving=unprobed, last_good=new, versions=(new, old))
+    registry.put([kept], take(registry, "pass", now=0))
+    read = registry.record("llm-acme")
+    assert read is not None
+    assert unstructured(read) == unstructured(kept)
 
 
 @pytest.mark.integration

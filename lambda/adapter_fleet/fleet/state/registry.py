@@ -1,6 +1,6 @@
 """The registry: the port to the store of a fleet's state. `aws/dynamodb_registry.py` implements it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,14 @@ class UnreadableError(Exception):
 
 class LeaseLostError(Exception):
     """Another pass may hold the lease. The pass must stop writing."""
+
+
+class RecordTooLargeError(Exception):
+    """The records of some `components` are too large to be stored; the others were stored."""
+
+    def __init__(self, message: str, components: Collection[str]) -> None:
+        super().__init__(message)
+        self.components = components
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +88,7 @@ class Registry(Protocol):
         """Return the record of one adapter, None if there is none."""
 
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
-        """Write records."""
+        """Write records. Raises RecordTooLargeError once all others are written."""
 
     def forget(self, components: Iterable[str], lease: Lease) -> None:
         """Delete records."""
