@@ -18,6 +18,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ComponentPage,
     ConflictError,
     ExistsError,
+    LimitReachedError,
     MissingError,
     ModelFailedError,
     RefusedError,
@@ -284,7 +285,7 @@ class FakeService:
         if base not in self.components:
             raise MissingError(base)
         if self.faults.limit is not None and len(self.components) >= self.faults.limit:
-            raise RefusedError("ResourceLimitExceeded: the account-level service limit is reached")
+            raise LimitReachedError("ResourceLimitExceeded: the account-level service limit is reached")
         now = self._tick()
         self.components[component] = FakeComponent(
             name=component, endpoint=endpoint, base=base, uri=artifact.uri, tags=dict(tags), created=now,

@@ -22,6 +22,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ComponentPage,
     ConflictError,
     ExistsError,
+    LimitReachedError,
     MissingError,
     ModelFailedError,
     RefusedError,
@@ -67,7 +68,15 @@ _UNAVAILABLE = frozenset(
         "RequestTimeoutException",
     }
 )
-_CONFLICTS = frozenset({"ResourceInUse", "ConflictException"})
+_ERRORS: Mapping[str, type[ServiceError]] = {
+    "ResourceInUse": ConflictError,
+    "ConflictException": ConflictError,
+    "ResourceLimitExceeded": LimitReachedError,
+    "404": MissingError,
+    "NoSuchKey": MissingError,
+    "NoSuchBucket": MissingError,
+    "ModelError": ModelFailedError,
+}
 # All of these come as ValidationException and differ only in their text. The sources of the texts: not found
 # [V Terraform, ACK], in transition [T], duplicate [I] as for endpoints.
 _MISSING = re.compile(r"could not find (inference component|endpoint|resource)", re.IGNORECASE)
@@ -241,10 +250,8 @@ def _error_of(error: ClientError) -> ServiceError:
     text = f"{code}: {message}"
     if code in _THROTTLES or "rate exceeded" in message.lower():
         return ThrottledError(text)
-    if code in _CONFLICTS:
-        return ConflictError(text)
-    if code in ("404", "NoSuchKey", "NoSuchBucket"):
-        return MissingError(text)
+    if code in _ERRORS:
+        return _ERRORS[code](text)
     if code == "ValidationException":
         if _MISSING.search(message):
             return MissingError(message)
@@ -253,8 +260,6 @@ def _error_of(error: ClientError) -> ServiceError:
         if _CONFLICT.search(message):
             return ConflictError(message)
         return RefusedError(message)
-    if code == "ModelError":
-        return ModelFailedError(text)
     if status >= 500 or code in _UNAVAILABLE:
         return UnansweredError(text)
     return RefusedError(text)

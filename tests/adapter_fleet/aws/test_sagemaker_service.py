@@ -23,6 +23,7 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     ExistsError,
+    LimitReachedError,
     MissingError,
     ModelFailedError,
     RefusedError,
@@ -208,7 +209,7 @@ def test_component_that_is_not_there_is_none(stubs: Stubs) -> None:
         ("ResourceInUse", "it is being updated", 400, ConflictError),
         ("ValidationException", "1 validation error detected", 400, RefusedError),
         ("AccessDeniedException", "not authorized", 400, RefusedError),
-        ("ResourceLimitExceeded", "the limit is 5", 400, RefusedError),
+        ("ResourceLimitExceeded", "the limit is 5", 400, LimitReachedError),
         ("InternalFailure", "", 500, UnansweredError),
         ("ServiceUnavailable", "", 503, UnansweredError),
     ],

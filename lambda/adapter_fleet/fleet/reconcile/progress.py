@@ -151,6 +151,7 @@ class Progress:
             self._polling.in_flight
             or queue.has_steps
             or queue.held
+            or queue.waiting
             or queue.blocked
             or any(
                 decision.step is Step.FAILED and not self._is_final(component)

@@ -22,6 +22,7 @@ from adapter_fleet.fleet.reconcile.work_queue import (
 from adapter_fleet.fleet.state.records import Write
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
+    LimitReachedError,
     MissingError,
     RefusedError,
     ThrottledError,
@@ -245,6 +246,8 @@ class Scheduler:
                     limits.back_off(result.error, limits.reads)
             case ConflictError():
                 self._note_conflict(component)
+            case LimitReachedError():
+                self._queue.stop_creating(str(result.error))
             case RefusedError() if step.reads:
                 self._planner.skip_unreadable(component, str(result.error))
                 return True

@@ -42,6 +42,10 @@ class RefusedError(ServiceError):
     """SageMaker refuses the call. The message is SageMaker's own."""
 
 
+class LimitReachedError(RefusedError):
+    """SageMaker refuses the call because a limit of the account is reached."""
+
+
 class ModelFailedError(ServiceError):
     """The container answered a request with an error."""
 
