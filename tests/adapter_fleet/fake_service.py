@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -14,8 +16,10 @@ from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
+    ComponentPage,
     ConflictError,
     ExistsError,
+    LimitReachedError,
     MissingError,
     ModelFailedError,
     RefusedError,
@@ -147,6 +151,10 @@ class Faults:
     one_write_at_a_time: bool = False
     throttled: int = 0
     """How many of the next calls are throttled."""
+    read_rate: float = 0.0
+    """Reads a second that the service takes, and a burst of one second's; 0 means no limit."""
+    read_seconds: float = 0.0
+    """How long each read takes."""
     lost_before: int = 0
     """How many of the next writes never reach the service."""
     lost_after: int = 0
@@ -189,6 +197,8 @@ class FakeService:
         self.prompts: set[tuple[str, str]] = set()
         """Every prompt that a component was asked with a nonce: none may come twice."""
         self._seen: dict[str, list[tuple[float, ObservedComponent | None]]] = {}
+        self._read_tokens = math.inf
+        self._filled_at = clock.now()
 
     # --- by hand
 
@@ -244,23 +254,28 @@ class FakeService:
 
     # --- the service
 
-    def pages(self, endpoint: str) -> Iterator[dict[str, ObservedComponent]]:
-        self._settle()
-        names = sorted(self._seen)
+    def list_page(
+        self, endpoint: str, *, token: str | None = None, created_after: float | None = None
+    ) -> ComponentPage:
+        self._begin("ListInferenceComponents", "", write=False)
         moment = self.clock.now() - self.faults.listing_lag
-        found = {}
-        for name in names:
+        names = sorted(self._seen)
+        found: dict[str, ObservedComponent] = {}
+        for name in names[bisect_right(names, token or "") :]:
             live = self._at(name, moment)
-            if live is not None and live.endpoint == endpoint:
-                found[name] = ObservedComponent(
-                    status=live.status, created=live.created, modified=self._moved(live.modified),
-                    arn=f"arn:{name}", endpoint=endpoint,
-                )  # fmt: skip
-        items = list(found.items())
-        for start in range(0, max(len(items), 1), PAGE):
-            self._begin("ListInferenceComponents", "", write=False)
-            yield dict(items[start : start + PAGE])
-            self.around("ListInferenceComponents", "after")
+            if live is None or live.endpoint != endpoint or live.created <= (created_after or 0.0):
+                continue
+            if len(found) == PAGE:
+                return self._page(found, next_token=list(found)[-1])
+            found[name] = ObservedComponent(
+                status=live.status, created=live.created, modified=self._moved(live.modified),
+                arn=f"arn:{name}", endpoint=endpoint,
+            )  # fmt: skip
+        return self._page(found, next_token=None)
+
+    def _page(self, found: dict[str, ObservedComponent], *, next_token: str | None) -> ComponentPage:
+        self.around("ListInferenceComponents", "after")
+        return ComponentPage(found, next_token)
 
     def describe(self, component: str) -> ObservedComponent | None:
         self._begin("DescribeInferenceComponent", component, write=False)
@@ -294,7 +309,7 @@ class FakeService:
         if base not in self.components:
             raise MissingError(base)
         if self.faults.limit is not None and len(self.components) >= self.faults.limit:
-            raise RefusedError("ResourceLimitExceeded: the account-level service limit is reached")
+            raise LimitReachedError("ResourceLimitExceeded: the account-level service limit is reached")
         now = self._tick()
         self.components[component] = FakeComponent(
             name=component, endpoint=endpoint, base=base, uri=artifact.uri, tags=dict(tags), created=now,
@@ -422,6 +437,8 @@ class FakeService:
         if faults.throttled > 0:
             faults.throttled -= 1
             raise ThrottledError("Rate exceeded")
+        if not write:
+            self._take_read_token()
         if faults.denied:
             raise RefusedError(f"AccessDeniedException: not authorized to perform {operation}")
         if not write:
@@ -439,6 +456,17 @@ class FakeService:
             # The policy of the fleet's role names its tag.
             self.foreign_writes.append(f"{operation} {component}")
             raise RefusedError(f"AccessDeniedException: not authorized to perform {operation}")
+
+    def _take_read_token(self) -> None:
+        rate, now = self.faults.read_rate, self.clock.now()
+        self.clock.sleep(self.faults.read_seconds)
+        if not rate:
+            return
+        self._read_tokens = min(max(rate, 1.0), self._read_tokens + (now - self._filled_at) * rate)
+        self._filled_at = now
+        if self._read_tokens < 1:
+            raise ThrottledError("Rate exceeded")
+        self._read_tokens -= 1
 
     def _end(self, operation: str, component: str) -> str:
         self.written.append(f"{operation} {component}")

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -19,8 +19,10 @@ from adapter_fleet.common.untrusted_pattern import matches
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
+    ComponentPage,
     ConflictError,
     ExistsError,
+    LimitReachedError,
     MissingError,
     ModelFailedError,
     RefusedError,
@@ -66,7 +68,15 @@ _UNAVAILABLE = frozenset(
         "RequestTimeoutException",
     }
 )
-_CONFLICTS = frozenset({"ResourceInUse", "ConflictException"})
+_ERRORS: Mapping[str, type[ServiceError]] = {
+    "ResourceInUse": ConflictError,
+    "ConflictException": ConflictError,
+    "ResourceLimitExceeded": LimitReachedError,
+    "404": MissingError,
+    "NoSuchKey": MissingError,
+    "NoSuchBucket": MissingError,
+    "ModelError": ModelFailedError,
+}
 # All of these come as ValidationException and differ only in their text. The sources of the texts: not found
 # [V Terraform, ACK], in transition [T], duplicate [I] as for endpoints.
 _MISSING = re.compile(r"could not find (inference component|endpoint|resource)", re.IGNORECASE)
@@ -89,32 +99,33 @@ class SageMakerService:
         self._archives = S3Archives(s3, self._call)
         self.calls: Counter[str] = Counter()
 
-    def pages(self, endpoint: str) -> Iterator[dict[str, ObservedComponent]]:
-        """List the components of an endpoint, with one call for every hundred."""
-        token: dict[str, Any] = {}
-        while True:
-            with self._call("ListInferenceComponents"):
-                # Sorted by a time that does not change, so that no component moves to another page meanwhile.
-                page = self._sagemaker.list_inference_components(
-                    EndpointNameEquals=endpoint,
-                    MaxResults=_PAGE_COMPONENTS,
-                    SortBy="CreationTime",
-                    SortOrder="Ascending",
-                    **token,
-                )
-            yield {
-                summary["InferenceComponentName"]: ObservedComponent(
-                    status=Status(summary["InferenceComponentStatus"]),
-                    created=_seconds(summary["CreationTime"]),
-                    modified=_seconds(summary["LastModifiedTime"]),
-                    arn=summary["InferenceComponentArn"],
-                    endpoint=summary["EndpointName"],
-                )
-                for summary in page["InferenceComponents"]
-            }
-            if "NextToken" not in page:
-                return
-            token = {"NextToken": page["NextToken"]}
+    def list_page(
+        self, endpoint: str, *, token: str | None = None, created_after: float | None = None
+    ) -> ComponentPage:
+        """List a hundred components of an endpoint, or only of those created after a moment."""
+        options: dict[str, Any] = {} if token is None else {"NextToken": token}
+        if created_after is not None:
+            options["CreationTimeAfter"] = datetime.fromtimestamp(created_after, UTC)
+        with self._call("ListInferenceComponents"):
+            # Sorted by a time that does not change, so that no component moves to another page meanwhile.
+            page = self._sagemaker.list_inference_components(
+                EndpointNameEquals=endpoint,
+                MaxResults=_PAGE_COMPONENTS,
+                SortBy="CreationTime",
+                SortOrder="Ascending",
+                **options,
+            )
+        components = {
+            summary["InferenceComponentName"]: ObservedComponent(
+                status=Status(summary["InferenceComponentStatus"]),
+                created=_seconds(summary["CreationTime"]),
+                modified=_seconds(summary["LastModifiedTime"]),
+                arn=summary["InferenceComponentArn"],
+                endpoint=summary["EndpointName"],
+            )
+            for summary in page["InferenceComponents"]
+        }
+        return ComponentPage(components, page.get("NextToken"))
 
     def describe(self, component: str) -> ObservedComponent | None:
         """Describe a component; None if it does not exist."""
@@ -239,10 +250,8 @@ def _error_of(error: ClientError) -> ServiceError:
     text = f"{code}: {message}"
     if code in _THROTTLES or "rate exceeded" in message.lower():
         return ThrottledError(text)
-    if code in _CONFLICTS:
-        return ConflictError(text)
-    if code in ("404", "NoSuchKey", "NoSuchBucket"):
-        return MissingError(text)
+    if code in _ERRORS:
+        return _ERRORS[code](text)
     if code == "ValidationException":
         if _MISSING.search(message):
             return MissingError(message)
@@ -251,8 +260,6 @@ def _error_of(error: ClientError) -> ServiceError:
         if _CONFLICT.search(message):
             return ConflictError(message)
         return RefusedError(message)
-    if code == "ModelError":
-        return ModelFailedError(text)
     if status >= 500 or code in _UNAVAILABLE:
         return UnansweredError(text)
     return RefusedError(text)

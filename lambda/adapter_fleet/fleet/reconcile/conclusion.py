@@ -69,7 +69,8 @@ class Conclusion:
         surveys = settled and not session.deleting
         if surveys and self._survey.strangers <= TAGS_BEFORE_THE_END:
             self._survey.read_strangers()
-        held_up = None if settled or ended else trouble or next(iter(self._queue.blocked.values()), None)
+        blocked = next(iter(self._queue.blocked.values()), None)
+        held_up = None if settled or ended else trouble or blocked or self._queue.limit
         self._save_generation(settled=settled, held_up=held_up)
         if surveys and self._survey.strangers:
             # The deployment has ended by now, and need not wait for this.
@@ -196,7 +197,7 @@ class Conclusion:
     def _next_times(self, now: float, trouble: str | None) -> list[float]:
         """Return when something other than a retry is due."""
         queue, times = self._queue, self._polling.next_times()
-        if trouble is not None or queue.blocked:
+        if trouble is not None or queue.blocked or queue.waiting:
             lasted = now - self._session.generation.request.at
             times.append(now + min(max(_TROUBLE_SECONDS, _TROUBLE_SHARE * lasted), _MAX_TROUBLE_SECONDS))
         # Steps that wait for a write to end come after the next poll.

@@ -27,7 +27,6 @@ WRITE_OPERATIONS = frozenset(
 READ_OPERATIONS = frozenset({"ListInferenceComponents", "DescribeInferenceComponent", "ListTags"})
 
 _SAVE_SECONDS = 5.0
-_HEARTBEAT_SECONDS = 60.0
 _TIMEOUT_MARGIN_SECONDS = 10.0
 _MAX_REASONS = 20
 
@@ -169,6 +168,7 @@ class Progress:
             self._polling.in_flight
             or queue.has_steps
             or queue.held
+            or queue.waiting
             or queue.blocked
             or any(
                 decision.step in (Step.FAILED, Step.FOREIGN) and not self._is_final(component)
@@ -253,10 +253,7 @@ class Progress:
     def save(self) -> None:
         """Save how far the generation is, every few seconds, and look for a newer one."""
         session, now = self._session, self._session.clock.now()
-        if now - session.fleet.heartbeat >= _HEARTBEAT_SECONDS:
-            # A pass may take many minutes, and `is_complete` starts another one where none seems to run.
-            session.update_fleet(heartbeat=now)
-            session.save_fleet()
+        session.beat()
         if now - self._saved_at >= _SAVE_SECONDS:
             self._saved_at = now
             self._records.flush()

@@ -289,7 +289,8 @@ class Pass:
     def _observe(self) -> None:
         """Find out what exists; no write."""
         if not self._observation.listed:
-            self._observation.list()
+            if not self._observation.list():
+                raise PassHaltedError("the pass ended before it had listed all components of the endpoint")
             self._base_check.run()
         self._planner.advance_all()
         if self._session.pass_input.starts_drift_check:
@@ -334,7 +335,8 @@ class Pass:
             elif progress.is_unsettled or self._session.is_late():
                 return
             elif not self._observation.complete:
-                self._observation.list()
+                if not self._observation.list():
+                    return
                 self._planner.advance_all()
             elif not (self._session.deleting and self._finds_more_to_delete()):
                 return
