@@ -194,6 +194,8 @@ class FakeService:
         self.running: int | None = None
         """How many copies there are while their number changes; None: `copies`."""
         self.random = Random(7)
+        self.page = PAGE
+        """Components in a page of a listing."""
         self.prompts: set[tuple[str, str]] = set()
         """Every prompt that a component was asked with a nonce: none may come twice."""
         self._seen: dict[str, list[tuple[float, ObservedComponent | None]]] = {}
@@ -265,7 +267,7 @@ class FakeService:
             live = self._at(name, moment)
             if live is None or live.endpoint != endpoint or live.created <= (created_after or 0.0):
                 continue
-            if len(found) == PAGE:
+            if len(found) == self.page:
                 return self._page(found, next_token=list(found)[-1])
             found[name] = ObservedComponent(
                 status=live.status, created=live.created, modified=self._moved(live.modified),

@@ -92,10 +92,11 @@ def adapter(
     smoke: SmokeRequest | None = None,
     tags: Mapping[str, str] = {},
     probed: bool = False,
+    prompt: str = "Who?",
 ) -> DesiredAdapter:
     made = artifact(name, version)
     if probed:
-        made = replace(made, probe=Probe(prompt="Who?", answer=answer_of(made.uri, "Who?")))
+        made = replace(made, probe=Probe(prompt=prompt, answer=answer_of(made.uri, prompt)))
     return DesiredAdapter(name=name, component=f"{PREFIX}-{name}", artifact=made, smoke=smoke, tags=tags)
 
 

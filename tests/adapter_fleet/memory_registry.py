@@ -37,6 +37,14 @@ class MemoryRegistry(DynamoDbRegistry):
         """Write any item, as a person or another release may."""
         self._client.put_item(**put_action(key(pk, sk) | attributes)["Put"])
 
+    def expire(self, now: float) -> None:
+        """Delete what has expired, as the table's time to live does."""
+        for items in self.items.values():
+            for sk in [
+                sk for sk, item in items.items() if float(item.get("expires", {"N": "inf"})["N"]) <= now
+            ]:
+                del items[sk]
+
     def spoil(self, pk: str, sk: str) -> str:
         """Write an item that nobody can read; return what is said of it."""
         self.write(pk, sk, doc="x")

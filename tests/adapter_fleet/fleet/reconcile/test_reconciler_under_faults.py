@@ -121,6 +121,9 @@ ROWS: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 """What may stand in the row of an adapter."""
 
+LARGE = 10
+"""Versions from here on have as many bytes as a manifest may have for an adapter."""
+
 manifests = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3), max_size=len(NAMES))
 
 
@@ -163,8 +166,10 @@ class Fleet(RuleBasedStateMachine):
         replaces=st.booleans(),
         failing=st.sampled_from([0.0, 0.5, 1.0]),
         lag=st.sampled_from([0.0, 3.0]),
-        tags_lag=st.sampled_from([0.0, 8.0][: 1 + ("TAGS" in os.environ)]),
-        describe_lag=st.sampled_from([0.0, 2.0][: 1 + ("DESCRIBES" in os.environ)]),
+        tags_lag=st.sampled_from([0.0, 8.0]),
+        describe_lag=st.sampled_from([0.0, 2.0]),
+        page=st.sampled_from([3, 100]),
+        moves_bases=st.booleans(),
         moves=st.booleans(),
         stays=st.booleans(),
         guarded=st.booleans(),
@@ -179,6 +184,8 @@ class Fleet(RuleBasedStateMachine):
         lag: float,
         tags_lag: float,
         describe_lag: float,
+        page: int,
+        moves_bases: bool,
         moves: bool,
         stays: bool,
         guarded: bool,
@@ -192,6 +199,7 @@ class Fleet(RuleBasedStateMachine):
                 failures=FailureLimit(share=failing),
                 deletions=GUARD if guarded else NO_GUARD,
                 drift=drift,
+                allow_base_replacement=moves_bases,
                 update_mode=UpdateMode.REPLACE if replaces else UpdateMode.IN_PLACE,
             ),
         )
@@ -199,6 +207,7 @@ class Fleet(RuleBasedStateMachine):
         faults.listing_lag, faults.modified_moves, faults.failure_reason_stays = lag, moves, stays
         faults.tags_lag, faults.describe_lag = tags_lag, describe_lag
         service = self.world.service
+        service.page = page
         service.add_base("elsewhere", "other-base")
         service.add_base("endpoint", "second-base")
         for name in sorted(OTHERS.keys() - service.components.keys()):
@@ -339,7 +348,8 @@ class Fleet(RuleBasedStateMachine):
         if there is None or there.tags.get(FLEET_TAG) != UID:
             return  # it is gone, or the role's policy refuses the deletion
         deletion = {(name, there.created), (name, 0.0)}
-        counted = [number for number, seen in self.guarded.items() if seen & deletion]
+        numbers = self.guarded.keys() & set(self.world.registry.generations())
+        counted = [number for number in numbers if self.guarded[number] & deletion]
         passed = any(self._generation(number).outcome is not Outcome.REFUSED for number in counted)
         promise(passed or bool(deletion & self.pruned), f"{name} is deleted, and no guard has counted that")
 
@@ -550,6 +560,17 @@ class Fleet(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.world.clock.time += seconds
 
+    @rule()
+    def let_items_expire(self) -> None:
+        """Let more than a year pass, and DynamoDB delete what expires."""
+        self.world.clock.time += 500 * 24 * 3600
+        self.world.registry.expire(self.world.clock.now())
+        self._forget_requests()
+
+    def _forget_requests(self) -> None:
+        deliveries = self.world.registry.items.get("deliveries", {})
+        self.requests = [made for made in self.requests if made[0].delivery in deliveries]
+
     @rule(count=st.integers(1, 10))
     def throttle(self, count: int) -> None:
         self.world.service.faults.throttled = count
@@ -580,7 +601,10 @@ class Fleet(RuleBasedStateMachine):
     @rule(name=st.sampled_from(STRAYS))
     def tag_new_component(self, name: str) -> None:
         """Let a stranger create a component with the fleet's tag."""
-        self.world.service.make(name, "s3://bucket/stray.tar.gz", tags={FLEET_TAG: UID})
+        made = self.world.service.make(name, "s3://bucket/stray.tar.gz", tags={FLEET_TAG: UID})
+        # Nobody reads the tags of strangers twice before a deletion: they are not late.
+        made.created -= self.world.service.faults.tags_lag
+        self.world.service._note(name)
 
     @rule(name=st.sampled_from(NAMES))
     def tag_foreign_component(self, name: str) -> None:
@@ -967,13 +991,18 @@ class FleetOfAnyItems(Fleet):
 
 
 class FleetOfAnyNames(Fleet):
-    """Names that differ in nothing but their case."""
+    """Names that differ in nothing but their case, and adapters as large as a manifest may have them."""
 
     @rule(name=st.sampled_from(NAMES), version=st.integers(1, 3), as_object=st.booleans())
     def spell_otherwise(self, name: str, version: int, as_object: bool) -> None:
-        spelled = next((one for one in self.wanted if one.lower() == name), None)
-        if spelled is not None:
-            self.put({**_without(self.wanted, spelled), spelled.swapcase(): version}, as_object)
+        spelled = next((one for one in self.wanted if one.lower() == name), name)
+        self.put({**_without(self.wanted, spelled), spelled.swapcase(): version}, as_object)
+
+    @rule(name=st.sampled_from(NAMES), version=st.integers(LARGE, LARGE + 7))
+    def put_large(self, name: str, version: int) -> None:
+        """Let the manifest of an adapter be as large as it may be, with a long probe or many tags."""
+        if name in self.wanted:
+            self.put({**self.wanted, name: version}, False)
 
     @rule(name=st.sampled_from(NAMES))
     def recreate_with_another_spelling(self, name: str) -> None:
@@ -988,6 +1017,8 @@ def _without(values: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _tags(name: str, version: int) -> dict[str, str]:
+    if version >= LARGE:
+        return {f"{index:02}": "漢" * 250 for index in range(20 * (version % 2))}
     return {"parity": str(version % 2)} if name.lower() in TAGGED and version > 1 else {}
 
 
@@ -999,6 +1030,7 @@ def _adapters(manifest: dict[str, int]) -> tuple[DesiredAdapter, ...]:
             smoke=SMOKE if name.lower() in SMOKED else None,
             tags=_tags(name, version),
             probed=name.lower() in PROBED,
+            prompt="漢" * 2400 if version >= LARGE and not version % 2 else "Who?",
         )
         for name, version in sorted(manifest.items())
     )
