@@ -413,7 +413,7 @@ class FakeService:
     # --- how
 
     def _writable(self, component: str) -> FakeComponent:
-        there = self.components.get(component)
+        there: FakeComponent | None = self.components.get(component)
         if there is None:
             raise MissingError(component)
         if there.status.in_transition:
