@@ -225,7 +225,7 @@ def _decide_unowned(
     failure = record.failure
     until = failure.retry_at if failure is not None and failure.cause is Cause.FOREIGN else None
     if until is not None and until <= context.now:
-        return Decision(step=Step.READ_TAGS, why="its tags may have come late")
+        return Decision(step=Step.READ_TAGS)
     return Decision(step=Step.FOREIGN, until=until, why="a component of that name is not this fleet's")
 
 

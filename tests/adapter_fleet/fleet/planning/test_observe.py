@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -86,9 +85,11 @@ def test_tags_of_a_foreign_component_are_read_again_after_as_long_as_it_is_old(
     assert again == (None if wait is None else NOW + age + wait)
 
 
-@pytest.mark.parametrize("owner", [{"other_fleet": "another"}, {"other_stack": "Llm"}])
-def test_tags_that_name_another_owner_are_not_read_again(owner: dict[str, Any]) -> None:
-    assert next_tag_reading(replace(RECORD, **owner), LIVE, now=NOW) is None
+@pytest.mark.parametrize(
+    "record", [replace(RECORD, other_fleet="another"), replace(RECORD, other_stack="Llm")]
+)
+def test_tags_that_name_another_owner_are_not_read_again(record: AdapterRecord) -> None:
+    assert next_tag_reading(record, LIVE, now=NOW) is None
 
 
 def test_listed_component_has_the_name_that_the_fleet_knows_it_by() -> None:
