@@ -8,7 +8,6 @@ from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.aws.components import endpoint_names
 from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.aws.service_quotas import SERVICE, find_quota, is_component_quota
-from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.preflight.deployment import Deployment
 from adapters_cli.preflight.finding import Check, Finding
 
@@ -108,9 +107,9 @@ def _sizes_of_fleets(deployment: Deployment) -> Iterator[int]:
             text, where, folder = fleet.manifest.read_bytes(), str(fleet.manifest), fleet.manifest.parent
             yield len(Manifest.parse(text, where=where, folder=folder).adapters)
         elif fleet.bucket is not None and fleet.key is not None:
-            stored = StoredManifest.read(deployment.account.s3, fleet.bucket, fleet.key)
-            if stored.etag is not None:
-                yield len(Manifest.parse(stored.text, where=stored.uri, folder=None).adapters)
+            text = deployment.account.s3.get_object(Bucket=fleet.bucket, Key=fleet.key)["Body"].read()
+            where = f"s3://{fleet.bucket}/{fleet.key}"
+            yield len(Manifest.parse(text, where=where, folder=None).adapters)
 
 
 def _request(deployment: Deployment, quota: Mapping[str, Any], value: int) -> str:
