@@ -186,6 +186,9 @@
     "' cannot be listed"
    ],
    [
+    "the pass ended before it had listed all components of the endpoint"
+   ],
+   [
     "; no adapter answers"
    ],
    [
@@ -682,6 +685,12 @@
     "Instances, with current utilization of",
     "Instances and a request delta of",
     "Instances."
+   ],
+   [
+    "the quota '",
+    "' is",
+    ", and",
+    "components would be on the endpoint: the fleet creates as many adapters as there is room for"
    ],
    [
     "the quota '",

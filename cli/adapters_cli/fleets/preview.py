@@ -1,8 +1,11 @@
 """The preview of a manifest: what it would change on the live endpoint."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
@@ -29,7 +32,9 @@ from adapter_fleet.fleet.state.generations import Target, newest_in_force
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
+from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import EndpointComponents
+from adapters_cli.aws.service_quotas import find_quota, is_component_quota
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 
@@ -93,7 +98,7 @@ class Preview:
     refused:
         Why a guard would refuse the manifest.
     trouble:
-        Why the fleet would change nothing for now.
+        Why the fleet would change nothing for now, or would not create all adapters.
     """
 
     changes: Sequence[AdapterChange] = ()
@@ -153,10 +158,30 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
     order = list(Action)
     changes.sort(key=lambda change: (order.index(change.action), change.name))
     trouble = base_trouble(target.base, listing.get(target.base))
+    if trouble is not None:
+        trouble = f"{trouble}, and the fleet changes nothing before it is in service"
     return Preview(
         changes=changes,
         refused=refusal(records, wanted, target, hour_ago=_hour_ago(fleet)),
-        trouble=f"{trouble}, and the fleet changes nothing before it is in service" if trouble else None,
+        trouble=trouble or _over_quota(fleet.account, changes, len(listing)),
+    )
+
+
+def _over_quota(account: Account, changes: Iterable[AdapterChange], there: int) -> str | None:
+    """Return what the quota of components has no room for; None if it has, or if nobody knows it."""
+    actions = Counter(change.action for change in changes)
+    needed = there + actions[Action.CREATE] - actions[Action.DELETE]
+    if not actions[Action.CREATE]:
+        return None
+    try:
+        quota = find_quota(account.client("service-quotas"), is_component_quota)
+    except (BotoCoreError, ClientError):
+        return None  # not everybody may read quotas
+    if quota is None or needed <= quota["Value"]:
+        return None
+    return (
+        f"the quota '{quota['QuotaName']}' is {quota['Value']:g}, and {needed} components would be on the"
+        " endpoint: the fleet creates as many adapters as there is room for"
     )
 
 

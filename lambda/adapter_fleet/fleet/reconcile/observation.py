@@ -115,7 +115,7 @@ class Observation:
         listing: dict[str, ObservedComponent] = {}
         while not self._session.is_late():
             try:
-                page = self._read(
+                page = self._retry(
                     partial(self._service.list_page, endpoint, token=token, created_after=created_after),
                     f"the components of endpoint '{endpoint}' cannot be listed",
                 )
@@ -150,7 +150,7 @@ class Observation:
     def describe_base(self) -> ObservedBase | None:
         """Describe the base component; None where it is missing or on another endpoint."""
         try:
-            observed = self._read(
+            observed = self._retry(
                 partial(self._service.describe_base, self._session.target.base),
                 "the base component cannot be described",
             )
@@ -169,7 +169,7 @@ class Observation:
         if trouble is not None:
             raise PassHaltedError(trouble)
 
-    def _read(self, call: Callable[[], Answer], failing: str) -> Answer:
+    def _retry(self, call: Callable[[], Answer], failing: str) -> Answer:
         """Make a read that the pass cannot go on without, when the rate allows it. Raises MissingError.
 
         A read that is throttled is repeated until the pass ends.
