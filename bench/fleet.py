@@ -7,6 +7,9 @@ response that it gets.
 
 Then the same fleet where one write may be in flight at a time, and the deployment's timeout passes; and the
 reconciler by itself with ten times as many (`bench/reconciler.py`).
+
+`python -m bench.fleet memory` and `python -m bench.fleet embedded` measure fleets of 3,000 and 10,000 where
+SageMaker allows few reads (`bench/fleet_scale.py`).
 """
 
 import json
@@ -104,7 +107,12 @@ class Measured:
 
 
 def app(
-    account: Account, versions: Versions | None, *, broken: bool = False, timeout: cdk.Duration = TIMEOUT
+    account: Account,
+    versions: Versions | None,
+    *,
+    broken: bool = False,
+    timeout: cdk.Duration = TIMEOUT,
+    rate: float = RATE,
 ) -> Synthesized:
     """Synthesize the endpoint, the fleet, and perhaps something that fails once the fleet is there."""
 
@@ -124,7 +132,7 @@ def app(
                     for name, version in versions.items()
                 ]
             ),
-            request_rate=RATE,
+            request_rate=rate,
             deletion_guard=DeletionGuard.off(),
             timeout=timeout,
         )
@@ -140,10 +148,14 @@ def app(
 class Bench:
     """One account with the endpoint in it."""
 
-    def __init__(self, cloud: LocalCloud) -> None:
-        self.cloud = cloud
+    def __init__(self, cloud: LocalCloud, *, rate: float = RATE) -> None:
+        self.cloud, self._rate = cloud, rate
         self.account = Account(cloud)
         self.account.deploy(app(self.account, None))
+
+    def deploy(self, versions: Versions | None) -> float:
+        """Deploy the fleet, or delete it; return the seconds."""
+        return self.account.deploy(app(self.account, versions, rate=self._rate))
 
     def measure(self, change: str, writes: int, versions: Versions) -> Measured:
         """Deploy, and measure."""
@@ -163,14 +175,18 @@ class Bench:
             raise RuntimeError("the fleet took the rollback for another deployment")
         return self._measured(change, writes, since)
 
-    def _measured(self, change: str, writes: int, since: float) -> Measured:
+    def custom_resource_seconds(self, since: float) -> float:
+        """Return the seconds from CloudFormation's event for the fleet to the response."""
         events = [
             (at, status)
             for at, kind, status, _ in self.account.events(since=since)
             if kind == "Custom::AdapterFleet"
         ]
         began = max(at for at, status in events if status.endswith("IN_PROGRESS"))
-        ended = max(at for at, status in events if status.endswith("COMPLETE"))
+        return max(at for at, status in events if status.endswith("COMPLETE")) - began
+
+    def _measured(self, change: str, writes: int, since: float) -> Measured:
+        seconds = self.custom_resource_seconds(since)
         calls = self.cloud.admin.calls()
         written = sum(calls.get(f"{kind}InferenceComponent", 0) for kind in ("Create", "Update", "Delete"))
         if written != writes:
@@ -179,7 +195,7 @@ class Bench:
         return Measured(
             change=change,
             writes=writes,
-            seconds=ended - began,
+            seconds=seconds,
             reconciled=(generation.ended or math.nan) - generation.request.at,
             bound=writes / RATE + DELAY_SECONDS,
             calls={kind: calls[kind] for kind in calls if kind.endswith(("Component", "Components", "Tags"))},
@@ -307,5 +323,9 @@ def _writes(calls: Mapping[str, int]) -> list[int]:
 if __name__ == "__main__":
     if sys.argv[1:] == ["one-at-a-time"]:
         print(json.dumps(asdict(measure_one_at_a_time())))
+    elif sys.argv[1:]:
+        from bench import fleet_scale  # it imports this module
+
+        sys.exit(fleet_scale.main(sys.argv[1:]))
     else:
         sys.exit(main())

@@ -57,7 +57,9 @@ class FailurePolicy:
 class DeletionGuard:
     """How much of a fleet one deployment, or one new manifest, may delete. Made by one of its methods.
 
-    It refuses a manifest that lost its second half. It never stops a rollback or the deletion of the stack.
+    It refuses a manifest that lost its second half. It also compares with the manifest that was in force an
+    hour before, so that many small manifests delete no more than one may. It never stops a rollback or the
+    deletion of the stack.
 
     limit:
         Default: 20 % of a fleet of more than 10 adapters; a manifest without adapters is refused.

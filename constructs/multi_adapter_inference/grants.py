@@ -70,12 +70,12 @@ class OperatedFleet:
         return granted.combine(self._read_archives(grantee)) if self.archives else granted
 
     def grant_manage(self, grantee: iam.IGrantable, state_machine: sfn.IStateMachine) -> iam.Grant:
-        """Let `grantee` also give orders, and write the manifest in S3."""
+        """Let `grantee` also give orders and remove them, and write the manifest in S3."""
         granted = self.grant_read(grantee)
         granted = granted.combine(
             _grant(
                 grantee,
-                ["dynamodb:PutItem"],
+                ["dynamodb:DeleteItem", "dynamodb:PutItem"],
                 self.registry.table_arn,
                 # Only orders: the fleet's functions write the state of adapters and generations.
                 conditions=in_partition(ORDERS_PARTITION),

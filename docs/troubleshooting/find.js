@@ -44,9 +44,31 @@
   "Too many adapters would be deleted: the deletion guard",
   [
    [
+    "within an hour,"
+   ],
+   [
     "of",
     "would be deleted, and 'deletion_guard' allows",
     "%; a higher share there lets them be deleted"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#a-name-would-change-only-its-case",
+  "A name would change only its case",
+  [
+   [
+    "would become",
+    ", and SageMaker ignores the case of names; keep the former spelling, or remove the adapter in one deployment and add it in the next"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/deployments.html#a-deletion-leaves-components-with-the-fleets-tag-behind",
+  "A deletion leaves components with the fleet's tag behind",
+  [
+   [
+    "left behind with the fleet's tag:"
    ]
   ]
  ],
@@ -133,6 +155,23 @@
   ]
  ],
  [
+  "troubleshooting/deployments.html#the-registry-has-something-that-this-release-cannot-read",
+  "The registry has something that this release cannot read",
+  [
+   [
+    "it is the record of"
+   ],
+   [
+    "its document has another key or time"
+   ],
+   [
+    "row '",
+    "' of '",
+    "' in the registry cannot be read, maybe because a later release wrote it:"
+   ]
+  ]
+ ],
+ [
   "troubleshooting/deployments.html#the-base-component-is-not-in-service",
   "The base component is not in service",
   [
@@ -146,6 +185,9 @@
    [
     "the components of endpoint '",
     "' cannot be listed"
+   ],
+   [
+    "the pass ended before it had listed all components of the endpoint"
    ],
    [
     "; no adapter answers"
@@ -171,7 +213,7 @@
     "'; take it out of that stack, or give the adapter another 'component'"
    ],
    [
-    "no tag fleet-uid of this fleet; 'adapters import --take-over' makes it so"
+    "no tag fleet-uid of this fleet; 'adapters import --take-over' makes it so, for an adapter on the fleet's own endpoint and base model"
    ],
    [
     "the tag fleet-uid of another fleet,",
@@ -463,6 +505,16 @@
   ]
  ],
  [
+  "troubleshooting/adapters.html#the-record-of-an-adapter-is-too-large",
+  "The record of an adapter is too large",
+  [
+   [
+    "the record of",
+    "should have at most 400000 bytes, got"
+   ]
+  ]
+ ],
+ [
   "troubleshooting/adapters.html#the-archive-does-not-exist",
   "The archive does not exist",
   [
@@ -634,6 +686,12 @@
     "Instances, with current utilization of",
     "Instances and a request delta of",
     "Instances."
+   ],
+   [
+    "the quota '",
+    "' is",
+    ", and",
+    "components would be on the endpoint: the fleet creates as many adapters as there is room for"
    ],
    [
     "the quota '",
@@ -907,9 +965,6 @@
    ],
    [
     "somebody changed it by hand; a deployment or a drift check with 'repair' restores it"
-   ],
-   [
-    "the import is undone"
    ],
    [
     "could not be restored:"
@@ -3029,11 +3084,17 @@
     ", as the endpoint runs it"
    ],
    [
+    "it should have at most 3000000 bytes when it is compressed, with the defaults in each adapter, got"
+   ],
+   [
     "it should have at most",
     ", with the defaults in each adapter, got"
    ],
    [
     "should be uploaded before, got the path"
+   ],
+   [
+    "should have at most 32000 bytes as JSON, with its defaults, got"
    ],
    [
     "there should be at most",
@@ -3127,11 +3188,20 @@
     "should have a 'bucket' that is not empty"
    ],
    [
+    "should have a key of at most 1024 bytes, got"
+   ],
+   [
     "should have an answer that no other adapter gives, and",
     "may give it, got"
    ],
    [
     "should have at most 256 characters, got"
+   ],
+   [
+    "should have at most 32000 bytes as JSON with those of the fleet, got"
+   ],
+   [
+    "should have at most 8000 bytes as JSON, got"
    ],
    [
     "should have at most",

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
+    ComponentPage,
     ConflictError,
     ExistsError,
+    LimitReachedError,
     MissingError,
     ModelFailedError,
     RefusedError,
@@ -73,11 +78,31 @@ class RunningClock(FakeClock):
         time.sleep(max(0.0, seconds))
 
 
-class AnyIdentity(tuple[str, ...]):
-    """The identities of an archive that no test has put into S3: every digest matches."""
+class Components(dict[str, "FakeComponent"]):
+    """Components by name. SageMaker ignores the case of names."""
 
-    def __contains__(self, _identity: object) -> bool:
-        return True
+    def __init__(self) -> None:
+        super().__init__()
+        self._spellings: dict[str, str] = {}
+
+    def __setitem__(self, name: str, component: FakeComponent) -> None:
+        super().__setitem__(self._spellings.setdefault(name.lower(), name), component)
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(self._spellings.pop(name.lower()))
+
+    def __getitem__(self, name: str) -> FakeComponent:
+        return super().__getitem__(self._spellings[name.lower()])
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).lower() in self._spellings
+
+    def clear(self) -> None:
+        super().clear()
+        self._spellings.clear()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(self._spellings.get(name.lower(), name), default)
 
 
 @dataclass(kw_only=True)
@@ -126,6 +151,10 @@ class Faults:
     one_write_at_a_time: bool = False
     throttled: int = 0
     """How many of the next calls are throttled."""
+    read_rate: float = 0.0
+    """Reads a second that the service takes, and a burst of one second's; 0 means no limit."""
+    read_seconds: float = 0.0
+    """How long each read takes."""
     lost_before: int = 0
     """How many of the next writes never reach the service."""
     lost_after: int = 0
@@ -136,6 +165,8 @@ class Faults:
     modified_moves: bool = False
     failure_reason_stays: bool = False
     describe_lag: float = 0.0
+    tags_lag: float = 0.0
+    """How long after its creation a component seems to have no tags."""
 
 
 class FakeService:
@@ -148,12 +179,12 @@ class FakeService:
     def __init__(self, clock: FakeClock, *, seconds: float = 5.0) -> None:
         self.clock, self.seconds = clock, seconds
         self.calls: Counter[str] = Counter()
-        self.components: dict[str, FakeComponent] = {}
+        self.components = Components()
         self.faults = Faults()
         self.archives: dict[str, ArchiveVersion] = {}
         """Archives in S3 whose version matters. Every other archive exists, too, and never changes."""
         self.identities: dict[str, str] = {}
-        """The content of archives, by entity tag."""
+        """The content of archives, by entity tag: the URI of those that no test has put into S3."""
         self.read_seconds = 1.0
         self.around: Callable[[str, str], None] = lambda _operation, _when: None
         self.foreign_writes: list[str] = []
@@ -163,9 +194,13 @@ class FakeService:
         self.running: int | None = None
         """How many copies there are while their number changes; None: `copies`."""
         self.random = Random(7)
+        self.page = PAGE
+        """Components in a page of a listing."""
         self.prompts: set[tuple[str, str]] = set()
         """Every prompt that a component was asked with a nonce: none may come twice."""
         self._seen: dict[str, list[tuple[float, ObservedComponent | None]]] = {}
+        self._read_tokens = math.inf
+        self._filled_at = clock.now()
 
     # --- by hand
 
@@ -221,45 +256,51 @@ class FakeService:
 
     # --- the service
 
-    def pages(self, endpoint: str) -> Iterator[dict[str, ObservedComponent]]:
-        self._settle()
-        names = sorted(self._seen)
+    def list_page(
+        self, endpoint: str, *, token: str | None = None, created_after: float | None = None
+    ) -> ComponentPage:
+        self._begin("ListInferenceComponents", "", write=False)
         moment = self.clock.now() - self.faults.listing_lag
-        found = {}
-        for name in names:
+        names = sorted(self._seen)
+        found: dict[str, ObservedComponent] = {}
+        for name in names[bisect_right(names, token or "") :]:
             live = self._at(name, moment)
-            if live is not None and live.endpoint == endpoint:
-                found[name] = ObservedComponent(
-                    status=live.status, created=live.created, modified=self._moved(live.modified),
-                    arn=f"arn:{name}", endpoint=endpoint,
-                )  # fmt: skip
-        items = list(found.items())
-        for start in range(0, max(len(items), 1), PAGE):
-            self._begin("ListInferenceComponents", "", write=False)
-            yield dict(items[start : start + PAGE])
-            self.around("ListInferenceComponents", "after")
+            if live is None or live.endpoint != endpoint or live.created <= (created_after or 0.0):
+                continue
+            if len(found) == self.page:
+                return self._page(found, next_token=list(found)[-1])
+            found[name] = ObservedComponent(
+                status=live.status, created=live.created, modified=self._moved(live.modified),
+                arn=f"arn:{name}", endpoint=endpoint,
+            )  # fmt: skip
+        return self._page(found, next_token=None)
+
+    def _page(self, found: dict[str, ObservedComponent], *, next_token: str | None) -> ComponentPage:
+        self.around("ListInferenceComponents", "after")
+        return ComponentPage(found, next_token)
 
     def describe(self, component: str) -> ObservedComponent | None:
         self._begin("DescribeInferenceComponent", component, write=False)
-        there = self.components.get(component)
+        seen = self._described(component)
         self.around(f"DescribeInferenceComponent {component}", "after")
-        return None if there is None else self._live(there)
+        return seen
 
     def describe_base(self, base: str) -> ObservedBase:
         self._begin("DescribeInferenceComponent", base, write=False)
-        if base not in self.components:
+        seen = self._described(base)
+        if seen is None:
             raise MissingError(base)
-        there = self.components[base]
         running = self.copies if self.running is None else self.running
         return ObservedBase(
-            live=self._live(there), version=there.uri, copies=max(self.copies, running), running=running
+            live=seen, version=seen.artifact_uri or "", copies=max(self.copies, running), running=running
         )
 
     def tags(self, component: str, live: ObservedComponent) -> dict[str, str]:
         self._begin("ListTags", component, write=False)
         if component not in self.components:
             raise MissingError(component)
-        return dict(self.components[component].tags)
+        there = self.components[component]
+        return {} if self.clock.now() < there.created + self.faults.tags_lag else dict(there.tags)
 
     def create(
         self, component: str, *, endpoint: str, base: str, artifact: Artifact, tags: Mapping[str, str]
@@ -270,7 +311,7 @@ class FakeService:
         if base not in self.components:
             raise MissingError(base)
         if self.faults.limit is not None and len(self.components) >= self.faults.limit:
-            raise RefusedError("ResourceLimitExceeded: the account-level service limit is reached")
+            raise LimitReachedError("ResourceLimitExceeded: the account-level service limit is reached")
         now = self._tick()
         self.components[component] = FakeComponent(
             name=component, endpoint=endpoint, base=base, uri=artifact.uri, tags=dict(tags), created=now,
@@ -335,8 +376,6 @@ class FakeService:
             raise UnansweredError(f"there was no time to read {version.uri} to its end")
         if self.find_archive(version.uri) != version:
             raise UnansweredError(f"{version.uri} was replaced while it was read")
-        if version.uri not in self.archives:
-            return ArchiveReading(version=version, identities=AnyIdentity())
         return ArchiveReading(version=version, identities=(self.identities.get(version.etag, "none"),))
 
     def copy_archive(self, source: str, uri: str) -> None:
@@ -385,7 +424,7 @@ class FakeService:
     # --- how
 
     def _writable(self, component: str) -> FakeComponent:
-        there = self.components.get(component)
+        there: FakeComponent | None = self.components.get(component)
         if there is None:
             raise MissingError(component)
         if there.status.in_transition:
@@ -400,6 +439,8 @@ class FakeService:
         if faults.throttled > 0:
             faults.throttled -= 1
             raise ThrottledError("Rate exceeded")
+        if not write:
+            self._take_read_token()
         if faults.denied:
             raise RefusedError(f"AccessDeniedException: not authorized to perform {operation}")
         if not write:
@@ -417,6 +458,17 @@ class FakeService:
             # The policy of the fleet's role names its tag.
             self.foreign_writes.append(f"{operation} {component}")
             raise RefusedError(f"AccessDeniedException: not authorized to perform {operation}")
+
+    def _take_read_token(self) -> None:
+        rate, now = self.faults.read_rate, self.clock.now()
+        self.clock.sleep(self.faults.read_seconds)
+        if not rate:
+            return
+        self._read_tokens = min(max(rate, 1.0), self._read_tokens + (now - self._filled_at) * rate)
+        self._filled_at = now
+        if self._read_tokens < 1:
+            raise ThrottledError("Rate exceeded")
+        self._read_tokens -= 1
 
     def _end(self, operation: str, component: str) -> str:
         self.written.append(f"{operation} {component}")
@@ -459,18 +511,21 @@ class FakeService:
         self.clock.time += 0.001
         return self.clock.time
 
-    def _live(self, there: FakeComponent) -> ObservedComponent:
+    def _described(self, component: str) -> ObservedComponent | None:
+        there, lag = self.components.get(component), self.faults.describe_lag
+        name = component if there is None else there.name
+        seen = self._at(name, self.clock.now() - lag) if lag else self._live(there)
+        return None if seen is None else replace(seen, modified=self._moved(seen.modified))
+
+    @staticmethod
+    def _live(there: FakeComponent | None) -> ObservedComponent | None:
+        if there is None:
+            return None
         return ObservedComponent(
-            status=there.status,
-            created=there.created,
-            modified=self._moved(there.modified),
-            arn=f"arn:{there.name}",
-            endpoint=there.endpoint,
-            base=there.base,
-            artifact_uri=there.uri,
-            failure_reason=there.failure_reason,
-            described=True,
-        )
+            status=there.status, created=there.created, modified=there.modified, arn=f"arn:{there.name}",
+            endpoint=there.endpoint, base=there.base, artifact_uri=there.uri,
+            failure_reason=there.failure_reason, described=True,
+        )  # fmt: skip
 
     def _moved(self, modified: float) -> float:
         if not self.faults.modified_moves:
@@ -479,16 +534,10 @@ class FakeService:
 
     def _note(self, name: str, at: float | None = None) -> None:
         there = self.components.get(name)
-        seen = None
-        if there is not None:
-            seen = ObservedComponent(
-                status=there.status, created=there.created, modified=there.modified, endpoint=there.endpoint
-            )
-        self._seen.setdefault(name, []).append((self.clock.now() if at is None else at, seen))
+        # A listing has the name as it was created.
+        name = name if there is None else there.name
+        self._seen.setdefault(name, []).append((self.clock.now() if at is None else at, self._live(there)))
 
     def _at(self, name: str, moment: float) -> ObservedComponent | None:
-        found = None
-        for at, live in self._seen[name]:
-            if at <= moment:
-                found = live
-        return found
+        seen = reversed(self._seen.get(name, ()))
+        return next((live for at, live in seen if at <= moment), None)

@@ -92,10 +92,11 @@ def adapter(
     smoke: SmokeRequest | None = None,
     tags: Mapping[str, str] = {},
     probed: bool = False,
+    prompt: str = "Who?",
 ) -> DesiredAdapter:
     made = artifact(name, version)
     if probed:
-        made = replace(made, probe=Probe(prompt="Who?", answer=answer_of(made.uri, "Who?")))
+        made = replace(made, probe=Probe(prompt=prompt, answer=answer_of(made.uri, prompt)))
     return DesiredAdapter(name=name, component=f"{PREFIX}-{name}", artifact=made, smoke=smoke, tags=tags)
 
 
@@ -209,6 +210,10 @@ class World:
 
     def open(self, request: Request, desired: DesiredFleet) -> Generation:
         self.events += 1
+        for artifact in (adapter.artifact for adapter in desired.adapters):
+            # An archive that no test puts into S3 is what the manifest says.
+            self.service.identities[artifact.uri] = artifact.digest or "none"
+            self.service.identities[artifact.source or artifact.uri] = artifact.digest or "none"
         self.registry.register(FleetRecord(uid=UID, name="fleet", machine="machine"))
         generation = self.registry.open_generation(request, desired)
         self.start_machine("deployment")

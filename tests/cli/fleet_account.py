@@ -16,6 +16,7 @@ from tests.adapter_fleet.fleet_world import World
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 from tests.fakes.errors import client_error
 from tests.fakes.s3 import FakeS3
+from tests.fakes.service_quotas import FakeQuotas
 
 
 class FakeMachines:
@@ -88,6 +89,7 @@ class FakeAccount(Account):
             ("AWS::S3::Bucket", "bucket"),
             ("AWS::DynamoDB::Table", "registry"),
         ]
+        self.quotas = FakeQuotas()
         self.others: dict[str, Registry] = {}
         self.refusals: dict[str, str] = {}
         fakes: dict[str, Any] = {
@@ -97,6 +99,9 @@ class FakeAccount(Account):
             "service": world.service,
         }
         vars(self).update(fakes)
+
+    def client(self, service: str, config: Any = None) -> Any:
+        return self.quotas if service == "service-quotas" else super().client(service, config)
 
     def registry(self, table: str) -> Registry:
         if table == "registry":

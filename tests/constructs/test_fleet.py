@@ -837,6 +837,7 @@ def test_the_pass_may_take_over_nothing_of_another_fleet(
     ]
     uid = plain_properties["FleetUid"]
     assert statement["Condition"]["StringEqualsIfExists"] == {"aws:ResourceTag/fleet-uid": uid}
+    assert statement["Condition"]["Null"] == {"aws:ResourceTag/aws:cloudformation:stack-name": "true"}
 
 
 def test_the_pass_can_tell_an_archive_that_is_missing(plain_resources: dict[str, Any]) -> None:
@@ -1199,6 +1200,7 @@ def test_who_manages_reads_gives_orders_and_changes_no_component(
     found = statements(template(), "Caller")
     assert actions(found) == {
         "cloudformation:ListStackResources",
+        "dynamodb:DeleteItem",
         "dynamodb:GetItem",
         "dynamodb:PutItem",
         "dynamodb:Query",
@@ -1210,6 +1212,7 @@ def test_who_manages_reads_gives_orders_and_changes_no_component(
         "states:StartExecution",
     }
     (writes,) = [statement for statement in found if "dynamodb:PutItem" in actions([statement])]
+    assert actions([writes]) == {"dynamodb:DeleteItem", "dynamodb:PutItem"}
     assert writes["Condition"]["ForAllValues:StringEquals"] == {"dynamodb:LeadingKeys": ["orders"]}
 
 

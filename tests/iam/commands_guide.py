@@ -74,6 +74,8 @@ _ORDERS_ONLY = {
     "Null": {"dynamodb:LeadingKeys": "false"},
 }
 
+_ORDER_ACTIONS = ("dynamodb:DeleteItem", "dynamodb:PutItem")
+
 
 def calls_of(command: str) -> set[Piece]:
     """Return what a command calls, with any of its options."""
@@ -121,7 +123,7 @@ def policy(of: Iterable[str]) -> str:
     types: dict[tuple[str, bool], set[str]] = defaultdict(set)
     for command in of:
         for piece in calls_of(command):
-            types[piece.on, piece.action == "dynamodb:PutItem"].add(piece.action)
+            types[piece.on, piece.action in _ORDER_ACTIONS].add(piece.action)
     statements = [
         {
             "Effect": "Allow",

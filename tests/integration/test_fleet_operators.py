@@ -124,6 +124,15 @@ def test_who_may_read_sees_how_the_fleet_is_and_what_a_manifest_would_change(
     assert changes == {"acme": "keep", "globex": "keep", "new": "create"}, plan.output
 
 
+def test_who_manages_removes_an_order_that_cannot_be_read(deployed: Deployed, manager: Person) -> None:
+    item = {"pk": {"S": "orders"}, "sk": {"S": "mine"}}
+    manager.client("dynamodb").put_item(TableName=deployed.outputs["TenantsTable"], Item=item)
+    status = json.loads(manager.run("status", "--json").stdout)
+    assert list(status["unreadable_orders"]) == ["mine"]
+    assert manager.run("prune", "mine").exit_code == 0
+    assert json.loads(manager.run("status", "--json").stdout)["unreadable_orders"] == {}
+
+
 @pytest.mark.parametrize("who", OPERATORS)
 def test_who_may_read_is_told_of_an_archive_that_is_missing(
     deployed: Deployed, who: str, tmp_path: Path
@@ -221,13 +230,13 @@ def test_who_manages_can_change_nothing_but_orders_and_the_manifest(
 ) -> None:
     table = manager.client("dynamodb")
     item = {"pk": {"S": "records"}, "sk": {"S": "acme"}, "doc": {"S": "{}"}}
-    order = {"pk": {"S": "orders"}, "sk": {"S": "acme#retry"}}
+    record = {"pk": {"S": "records"}, "sk": {"S": "acme"}}
     name = deployed.outputs["TenantsTable"]
     component = deployed.stack.component("Tenants", "acme")
     calls: list[Callable[[], object]] = [
         lambda: table.put_item(TableName=name, Item=item),
         lambda: table.transact_write_items(TransactItems=[{"Put": {"TableName": name, "Item": item}}]),
-        lambda: table.delete_item(TableName=name, Key=order),
+        lambda: table.delete_item(TableName=name, Key=record),
         lambda: table.scan(TableName=name),
         lambda: manager.client("s3").put_object(Bucket=Archives.bucket, Key="manifests/other.json", Body=b""),
         lambda: manager.client("sagemaker").delete_inference_component(InferenceComponentName=component),

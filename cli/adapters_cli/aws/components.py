@@ -37,7 +37,12 @@ class EndpointComponents:
 
     def listed(self) -> dict[str, ObservedComponent]:
         """List every component."""
-        return {name: live for page in self._service.pages(self.endpoint) for name, live in page.items()}
+        page = self._service.list_page(self.endpoint)
+        found = page.components
+        while page.next_token is not None:
+            page = self._service.list_page(self.endpoint, token=page.next_token)
+            found |= page.components
+        return found
 
     def described(self, names: Iterable[str]) -> dict[str, ObservedComponent | None]:
         """Describe components; None for one that is gone."""

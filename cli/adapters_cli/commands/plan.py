@@ -56,7 +56,8 @@ def plan(
 
     Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if an adapter is known to fail.
     An adapter fails if its component belongs to someone else, or if its archive is not in S3. Else ends with
-    3 if the base component is not in service, because the fleet would change nothing for now.
+    3 if the base component is not in service, because the fleet would change nothing for now, or if the quota
+    of components has no room for all adapters.
 
     Orders of retry and rollback that the fleet has not taken yet are counted in.
     """

@@ -47,6 +47,8 @@ def prune(
 
     The fleet does not delete them by itself: someone may have tagged them, or the registry may be older than
     they are. To keep an orphan, declare it in the manifest or remove its tag.
+
+    The key of an order that cannot be read, as `adapters status` shows it, removes that order.
     """
     if everything and names:
         raise typer.BadParameter("give components, or --all")
@@ -54,6 +56,13 @@ def prune(
         account = account_of(context)
         found = find_fleet(account, stack=stack, name=fleet, table=table_name)
         seen = read_status(found)
+        orders = seen.unreadable_orders.keys() & set(names or ())
+        if orders:
+            found.registry.withdraw_orders(orders)
+            print_note(f"{counted(len(orders), 'order')} removed")
+            names = [name for name in names or () if name not in orders]
+            if not names and not as_json:
+                return
         check_takes_orders(seen.newest)
         orphans = {state.component: state for state in seen.adapters if state.group is StateGroup.ORPHAN}
         if not names and not everything:

@@ -17,7 +17,6 @@ from adapters_cli.fleets.fleet_lookup import (
     TableOption,
     find_fleet,
     newest_generation,
-    registry_errors,
 )
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.name_completion import complete_adapter
@@ -112,7 +111,6 @@ def _print(fleet: Fleet, adapter: DesiredAdapter, artifact: Artifact, *, undo: b
     typer.echo(f"{adapter.name} goes back to {artifact.version}{as_declared}; {FOLLOW_HINT}")
 
 
-@registry_errors()
 def _declared(fleet: Fleet, name: str) -> DesiredAdapter:
     """Return the adapter as the manifest in force declares it."""
     newest = newest_generation(fleet)

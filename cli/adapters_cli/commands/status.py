@@ -320,6 +320,7 @@ def _trouble(seen: FleetStatus) -> str | None:
         lines.append(manifest_not_in_force_note(seen.manifest_not_in_force))
     if seen.manifest_to_come is not None:
         lines.append(manifest_to_come_note(seen.manifest_to_come))
+    lines += _unreadable_orders(seen)
     if seen.fleet.trouble is not None and not (seen.base.outage or "").startswith(seen.fleet.trouble):
         lines.append(one_line(seen.fleet.trouble))
     if seen.fleet.unchecked_copies and seen.base.note is None:
@@ -337,6 +338,13 @@ def _trouble(seen: FleetStatus) -> str | None:
     return "\n".join(lines) or None
 
 
+def _unreadable_orders(seen: FleetStatus) -> list[str]:
+    return [
+        f"{one_line(why)}; 'adapters prune {key}' removes this order"
+        for key, why in seen.unreadable_orders.items()
+    ]
+
+
 def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, Any]:
     """Return a fleet's status with these adapters, as `--json` writes it."""
     return {
@@ -352,6 +360,7 @@ def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, 
         "failed": seen.counts[StateGroup.FAILED],
         "orphans": seen.counts[StateGroup.ORPHAN],
         "trouble": seen.fleet.trouble,
+        "unreadable_orders": dict(seen.unreadable_orders),
         "base_outage": seen.base.outage,
         "copies": seen.base.copies,
         "unchecked_copies": seen.fleet.unchecked_copies,

@@ -14,7 +14,7 @@ from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import EndpointComponents, no_endpoint
-from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation, registry_errors
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError, UsageError
 
@@ -72,7 +72,6 @@ class AdapterLookup:
         """Return the component of a name, also of an adapter that is gone."""
         return self._find(name) or self._default_component(name)
 
-    @registry_errors()
     def _find(self, name: str) -> str | None:
         component = self._default_component(name)
         record = self._fleet.registry.record(component)

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -18,7 +17,7 @@ from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.meant_names import meant_name
-from adapters_cli.output.errors import CommandError, NoAnswerError, NoFleetError, UsageError, error_text
+from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
 
 StackOption = Annotated[
     str | None,
@@ -114,16 +113,6 @@ def stack_or_table(
     return stack, table
 
 
-@contextmanager
-def registry_errors() -> Iterator[None]:
-    """Turn a ValueError of a registry's content into a NoAnswerError: a later version may have written it."""
-    try:
-        yield
-    except ValueError as error:
-        raise NoAnswerError(error_text(error)) from None
-
-
-@registry_errors()
 def newest_generation(fleet: Fleet) -> Generation:
     """Return the newest generation of a fleet. Raises NoFleetError before the first one."""
     newest = fleet.registry.generation(fleet.record.generation)

@@ -16,7 +16,6 @@ from adapter_fleet.fleet.state.generations import (
     Outcome,
     Source,
     active_generation,
-    undone_number,
 )
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
@@ -24,7 +23,7 @@ from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.fleets.base_state import BaseState
-from adapters_cli.fleets.fleet_lookup import Fleet, registry_errors
+from adapters_cli.fleets.fleet_lookup import Fleet
 from adapters_cli.output.errors import NoFleetError
 
 MOST_READ_BY_NAME = 100
@@ -111,6 +110,8 @@ class FleetStatus:
     manifest_to_come:
         The version of the manifest in S3 that the fleet has not taken up yet. None if there is none, or if
         nobody has looked: the registry alone does not tell it.
+    unreadable_orders:
+        Why orders cannot be read, by their keys.
     """
 
     fleet: FleetRecord
@@ -122,6 +123,7 @@ class FleetStatus:
     totals: Mapping[StateGroup, int] | None = None
     owned: Mapping[str, float]
     orders: tuple[Order, ...]
+    unreadable_orders: Mapping[str, str]
     at: float
     manifest_to_come: str | None = None
 
@@ -196,10 +198,11 @@ def find_status(registry: Registry, now: float, only: Collection[str] | None = N
         newest=newest,
         active=active,
         rejected=_rejected(newest, registry),
-        adapters=_states(registry, records, desired, orders, fleet, active, now),
+        adapters=_states(records, desired, orders, fleet, active, now),
         totals=totals,
         owned={name: record.owned for name, record in records.items() if record.owned is not None},
         orders=tuple(orders),
+        unreadable_orders=registry.unreadable_orders(),
         at=now,
     )
 
@@ -216,12 +219,10 @@ def _totals(registry: Registry, fleet: FleetRecord, active: Generation) -> Mappi
     }
 
 
-@registry_errors()
 def read_status(fleet: Fleet, only: Collection[str] | None = None) -> FleetStatus:
     """Read the status of a fleet, with all adapters or with `only` these components.
 
-    Raises NoFleetError before its first generation, and NoAnswerError if this version does not understand
-    the registry, as when a later one has written it.
+    Raises NoFleetError before its first generation.
     """
     status = find_status(fleet.registry, fleet.account.now(), only)
     if status is None:
@@ -301,7 +302,6 @@ def desired_by(registry: Registry, generation: Generation) -> DesiredFleet:
 
 
 def _states(
-    registry: Registry,
     records: Mapping[str, AdapterRecord],
     desired: DesiredFleet,
     orders: list[Order],
@@ -317,7 +317,6 @@ def _states(
         foreign=fleet.foreign,
         orders=orders,
         deletes=True,
-        undone=undone_number(generation, registry.generation),
         has_copies=fleet.base_copies > 0,
     )
     wants = apply_pins(desired.adapters, orders, records)
@@ -443,7 +442,6 @@ _STEP_WORDS = {
     Step.DELETE: "deleting",
     Step.HOLD: "deleting",
     Step.CLAIM: "claiming",
-    Step.RELEASE: "releasing",
     Step.RETAG: "tagging",
 }
 _WRITE_WORDS = {Write.CREATE: "creating", Write.UPDATE: "updating", Write.DELETE: "deleting"}

@@ -3,6 +3,7 @@
 from botocore.exceptions import BotoCoreError, ClientError
 from typer import Context
 
+from adapter_fleet.fleet.state.registry import UnreadableError
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.fleet_lookup import find_fleet
 from adapters_cli.output.errors import CommandError
@@ -19,6 +20,6 @@ def complete_adapter(context: Context, incomplete: str) -> list[str]:
             table=given.get("table_name"),
         )
         names = {record.name for record in fleet.registry.records().values()}
-    except (CommandError, BotoCoreError, ClientError, ValueError):
+    except (CommandError, BotoCoreError, ClientError, UnreadableError):
         return []
     return sorted(name for name in names if name.startswith(incomplete))

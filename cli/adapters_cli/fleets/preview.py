@@ -1,12 +1,19 @@
 """The preview of a manifest: what it would change on the live endpoint."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
-from adapter_fleet.fleet.planning.deletion_guard import count_deletions, refusal
+from adapter_fleet.fleet.planning.deletion_guard import (
+    components_an_hour_before,
+    count_deletions,
+    refusal,
+)
 from adapter_fleet.fleet.planning.observe import (
     base_trouble,
     known_foreign,
@@ -14,17 +21,20 @@ from adapter_fleet.fleet.planning.observe import (
     new_record,
     why_foreign,
     with_description,
+    with_known_spellings,
     with_tags,
 )
 from adapter_fleet.fleet.planning.pins import apply_pins
 from adapter_fleet.fleet.planning.plan import plan
 from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
 from adapter_fleet.fleet.state.failures import Failure
-from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.generations import Target, newest_in_force
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
+from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import EndpointComponents
+from adapters_cli.aws.service_quotas import find_quota, is_component_quota
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 
@@ -88,7 +98,7 @@ class Preview:
     refused:
         Why a guard would refuse the manifest.
     trouble:
-        Why the fleet would change nothing for now.
+        Why the fleet would change nothing for now, or would not create all adapters.
     """
 
     changes: Sequence[AdapterChange] = ()
@@ -110,7 +120,7 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
     orders = registry.orders()
     stored = registry.records()
     wanted = apply_pins(desired.adapters, orders, stored)
-    listing = components.listed()
+    listing = with_known_spellings(components.listed(), stored.keys() | wanted.keys())
     seen = merge_listing(_after_retries(stored, orders), listing, base=target.base)
     # As in a pass: a generation does not count foreign components.
     records = {
@@ -122,7 +132,7 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
         target,
         now=fleet.account.now(),
         generation=fleet.record.generation + 1,
-        foreign=known_foreign(fleet.record.foreign, records, wanted),
+        foreign=known_foreign(fleet.record.foreign, records.keys() | wanted.keys()),
         orders=orders,
         deletes=True,
     )
@@ -148,11 +158,38 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
     order = list(Action)
     changes.sort(key=lambda change: (order.index(change.action), change.name))
     trouble = base_trouble(target.base, listing.get(target.base))
+    if trouble is not None:
+        trouble = f"{trouble}, and the fleet changes nothing before it is in service"
     return Preview(
         changes=changes,
-        refused=refusal(records, wanted, target),
-        trouble=f"{trouble}, and the fleet changes nothing before it is in service" if trouble else None,
+        refused=refusal(records, wanted, target, hour_ago=_hour_ago(fleet)),
+        trouble=trouble or _over_quota(fleet.account, changes, len(listing)),
     )
+
+
+def _over_quota(account: Account, changes: Iterable[AdapterChange], there: int) -> str | None:
+    """Return what the quota of components has no room for; None if it has, or if nobody knows it."""
+    actions = Counter(change.action for change in changes)
+    needed = there + actions[Action.CREATE] - actions[Action.DELETE]
+    if not actions[Action.CREATE]:
+        return None
+    try:
+        quota = find_quota(account.client("service-quotas"), is_component_quota)
+    except (BotoCoreError, ClientError):
+        return None  # not everybody may read quotas
+    if quota is None or needed <= quota["Value"]:
+        return None
+    return (
+        f"the quota '{quota['QuotaName']}' is {quota['Value']:g}, and {needed} components would be on the"
+        " endpoint: the fleet creates as many adapters as there is room for"
+    )
+
+
+def _hour_ago(fleet: Fleet) -> frozenset[str]:
+    """Return the components of the manifest that was in force an hour ago."""
+    registry = fleet.registry
+    in_force = newest_in_force(registry.generation(fleet.record.generation), registry.generation)
+    return components_an_hour_before(fleet.account.now(), in_force, registry)
 
 
 def _decisions(
@@ -167,12 +204,14 @@ def _decisions(
     claimed: set[str] = set()
     for _ in range(_MAX_ROUNDS):
         made = plan(records, wanted, context)
-        # As in a pass: before the fleet adopts a component, its tags say whether it has an owner.
-        unread = [*made.components(Step.READ_TAGS), *(set(made.components(Step.CLAIM)) - claimed)]
-        claimed.update(made.components(Step.CLAIM))
-        if not made.unknown and not unread:
+        # As in a pass: a component is described, and its tags are read, before the fleet adopts it.
+        claims = set(made.components(Step.CLAIM)) - claimed
+        claimed |= claims
+        if not made.unknown and not claims:
             break
-        context = _observe(components, records, made.components(Step.LOOK), unread, uid, context)
+        undescribed = [*made.components(Step.LOOK), *claims]
+        unread = [*made.components(Step.READ_TAGS), *claims]
+        context = _observe(components, records, undescribed, unread, uid, context)
     records |= count_deletions(records, wanted, target, generation=context.generation)
     made = plan(records, wanted, context)
     # As in a pass: a component that the fleet did not create is described right before its deletion.
@@ -212,7 +251,7 @@ def _observe(
         if component not in tags:
             records[component] = with_description(records[component], None, now=context.now)
             continue
-        records[component] = with_tags(records[component], live, tags[component], uid=uid)
+        records[component] = with_tags(records[component], live, tags[component], uid=uid, now=context.now)
         if records[component].owned is None:
             foreign[component] = live.created
     return replace(context, foreign=foreign)

@@ -12,7 +12,7 @@ from adapters_cli.aws.account import Account
 from adapters_cli.aws.archive_content import archive_content
 from adapters_cli.evaluation.result import Subject, base_name
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, find_components, no_component
-from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation, registry_errors
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.versions import is_named
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
 
@@ -146,7 +146,6 @@ class _SubjectLookup:
         name = f"{subject.name}@{artifact.version}"
         return Subject(name=name, component=name, artifact=artifact.uri, identity=artifact.digest), artifact
 
-    @registry_errors()
     def _version(self, subject: Subject, against: str) -> Artifact | None:
         """Return the version of an adapter that `against` names; None if it names none."""
         if against.startswith(SCHEME):
@@ -190,7 +189,6 @@ class _SubjectLookup:
             return None
         return next(iter(found.items()))
 
-    @registry_errors()
     def _identity(self, component: str, uri: str | None) -> str | None:
         if uri is None:
             return None

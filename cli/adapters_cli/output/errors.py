@@ -16,6 +16,7 @@ from botocore.exceptions import (
 from botocore.session import Session
 
 from adapter_fleet.common.near_names import did_you_mean
+from adapter_fleet.fleet.state.registry import UnreadableError
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, WRONG_USAGE
 from adapters_cli.output.text import print_error
@@ -64,7 +65,15 @@ def reported_errors() -> Iterator[None]:
     except CommandError as error:
         print_error(str(error))
         raise typer.Exit(error.code) from None
-    except (BotoCoreError, ClientError, ServiceError, OSError, LookupError, ValueError) as error:
+    except (
+        BotoCoreError,
+        ClientError,
+        ServiceError,
+        UnreadableError,
+        OSError,
+        LookupError,
+        ValueError,
+    ) as error:
         if isinstance(error, OSError) and error.filename is not None:
             raise typer.BadParameter(error_text(error)) from None
         print_error(error_text(error))

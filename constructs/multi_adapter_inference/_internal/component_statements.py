@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from constructs import Construct
 
-from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.common.naming import FLEET_TAG, STACK_TAG
 from multi_adapter_inference._internal.arns import component_arn
 from multi_adapter_inference._internal.statement import Statement, allow
 
@@ -24,10 +24,14 @@ def manages_components(
         allow(
             ["sagemaker:AddTags"],
             components,
-            # For a creation or an import. A component of another fleet is never tagged.
-            conditions={**requested, "StringEqualsIfExists": {f"aws:ResourceTag/{FLEET_TAG}": uid}},
+            # For a creation or an import. A component of another fleet or of a stack, as each base component
+            # of this library, is never tagged. IAM does not know on which endpoint the others are.
+            conditions={
+                **requested,
+                "StringEqualsIfExists": {f"aws:ResourceTag/{FLEET_TAG}": uid},
+                "Null": {f"aws:ResourceTag/{STACK_TAG}": "true"},
+            },
         ),
-        # An import that is undone removes the fleet's tag again.
         allow(["sagemaker:AddTags", "sagemaker:DeleteTags"], components, conditions=owned),
         allow(
             [

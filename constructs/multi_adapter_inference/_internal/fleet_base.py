@@ -137,8 +137,11 @@ class FleetBase(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     def grant_manage(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` use the whole `adapters` command: see the fleet, give orders, apply a manifest.
 
-        The grant allows no change of a component, a generation or the history itself. `adapters plan` and
-        `import` read archives under the endpoint's `artifact_sources`.
+        The grant allows no change of a component, a generation or the history itself. In the registry it
+        allows orders, and a pass carries out only what the command offers: to retry a failed adapter, to
+        serve a version that served, to take over an adapter of the fleet's own endpoint and base model that
+        belongs to nobody, and to delete an orphan. `adapters plan` and `import` read archives under the
+        endpoint's `artifact_sources`.
         """
         operated = self._operated("managed")
         if self.state_machine is None:

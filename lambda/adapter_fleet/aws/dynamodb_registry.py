@@ -15,6 +15,8 @@ The attribute of the table's time to live is `expires`.
 | `archives` | SHA-256 of the URI | the reading of one archive (JSON), for 400 days |
 | `usage` | `counted`, `costs` | up to when use and costs are counted; `usage_cursor.py` writes it |
 
+A generation expires with its delivery and its desired state, 400 days after nothing can refer to it any more.
+
 Every write under a lease is a transaction that checks the lease's item. So a pass whose lease is lost changes
 nothing, however late its request arrives.
 """
@@ -24,9 +26,14 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
 
 from adapter_fleet.aws.dynamodb_table import (
     DynamoDbTable,
@@ -38,20 +45,29 @@ from adapter_fleet.aws.dynamodb_table import (
     put_action,
     update_action,
 )
+from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.naming import ORDERS_PARTITION
 from adapter_fleet.common.serialization import converter, unstructured
 from adapter_fleet.fleet.state.archive_version import ArchiveReading
 from adapter_fleet.fleet.state.generations import (
+    FindGeneration,
     Generation,
     Outcome,
     Request,
     accepts,
     new_generation,
+    referenced,
     superseded_by,
 )
 from adapter_fleet.fleet.state.orders import Order
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
-from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, OvertakenError
+from adapter_fleet.fleet.state.registry import (
+    Lease,
+    LeaseLostError,
+    OvertakenError,
+    RecordTooLargeError,
+    UnreadableError,
+)
 from adapter_fleet.manifest.desired import DesiredFleet
 
 if TYPE_CHECKING:
@@ -60,13 +76,22 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 
 HISTORY_SECONDS = 400 * 24 * 3600
-"""How long an event is kept: a year, and some weeks to compare with the year before."""
+"""How long an event is kept: a year, and some weeks to compare with the year before.
+
+A generation that nothing refers to is kept as long, since `adapters history` explains events by it.
+"""
 
 _UNUSED_CHUNK_SECONDS = 24 * 3600
 """How long chunks are kept if their generation was never made."""
 
+_CHUNKS_OUTLIVE_SECONDS = 7 * 24 * 3600
+"""How much longer a desired state is kept than its generation, as DynamoDB deletes in any order."""
+
 _CHUNK_BYTES = 350_000
 """Bytes of a chunk. An item may have 400 KB (DynamoDB's service quotas)."""
+
+_MAX_RECORD_BYTES = 400_000
+"""Bytes of a record's document, in ASCII. The limits of a manifest keep every record below."""
 
 _MAX_CACHED_STATES = 4
 """Desired states in memory. A warm function needs the newest one and the last that converged."""
@@ -74,10 +99,11 @@ _MAX_CACHED_STATES = 4
 _FLEET = key("fleet", "fleet")
 _LEASE = key("fleet", "lease")
 
+_DETAILS = ("checksum", "source", "probe", "evaluation")
+"""The fields of an artifact that do not tell it apart. A record has them once for each version."""
+
 _NOT_LEARNED = ("uid", "name", "machine", "generation", "runner", "runner_at")
 """The fields of the fleet that passes do not save. Each is an attribute of its own."""
-
-_LEARNED = frozenset(field.name for field in fields(FleetRecord)) - frozenset(_NOT_LEARNED)
 
 
 class DynamoDbRegistry:
@@ -100,17 +126,9 @@ class DynamoDbRegistry:
         item = self._table.get(**_FLEET)
         if item is None:
             return None
-        learned = json.loads(gzip.decompress(item["learned"])) if "learned" in item else {}
-        return FleetRecord(
-            # A later release may have stored more fields: a rollback restores the functions first.
-            **{name: value for name, value in learned.items() if name in _LEARNED},
-            uid=item["uid"],
-            name=item["name"],
-            machine=item["machine"],
-            generation=int(item["generation"]),
-            runner=item.get("runner"),
-            runner_at=float(item["runner_at"]),
-        )
+        with _reading(item):
+            learned = json.loads(gzip.decompress(item["learned"])) if "learned" in item else {}
+            return converter.structure({**learned, **item}, FleetRecord)
 
     def register(self, fleet: FleetRecord) -> None:
         """Create the fleet, or set its name and its state machine if it exists."""
@@ -138,32 +156,66 @@ class DynamoDbRegistry:
             delivery = self._table.get("deliveries", request.delivery)
             if delivery is not None:
                 return self._known_generation(int(delivery["number"]))
-            fleet = self._table.get(**_FLEET)
+            fleet = self.fleet()
             if fleet is None:
                 raise LookupError("the fleet is not registered")
-            number = int(fleet["generation"])
-            if after is not None and number != after:
+            if after is not None and fleet.generation != after:
                 raise OvertakenError(f"generation {after} is not the newest any more")
-            newest = self.generation(number)
+            find = cache(self.generation)
+            newest = find(fleet.generation)
             if not accepts(newest, request):
                 raise ValueError("the fleet is being deleted and takes no other requests")
-            made = new_generation(request, newest, self.generation)
+            made = new_generation(request, newest, find)
             if not chunks:
                 # Nothing refers to the chunks before the generation exists.
                 chunks = _chunks(desired, expires=request.at + _UNUSED_CHUNK_SECONDS)
                 self._table.put_all(chunks)
-            superseded = superseded_by(made, newest, self.generation)
+            superseded = superseded_by(made, newest, find)
             if not self._table.transact(_opening(made, superseded, chunks)):
+                # The generation is made, even if another one is kept too long.
+                with suppress(ClientError, UnreadableError):
+                    self._let_expire(made, newest, fleet, find)
                 return made
         raise TimeoutError("the registry takes no new generation: others make them all the time")
+
+    def _let_expire(
+        self, made: Generation, newest: Generation | None, fleet: FleetRecord, find: FindGeneration
+    ) -> None:
+        """Let the generations expire that were needed until this one was made, and are not needed now."""
+        before = frozenset() if newest is None else referenced(newest, find)
+        needed = referenced(made, lambda number: made if number == made.number else find(number))
+        for number in before - needed - {fleet.converged}:
+            self._set_expiry(number, int(made.request.at) + HISTORY_SECONDS)
+        for number in needed - before:
+            self._set_expiry(number, None)
+
+    def _set_expiry(self, number: int, expires: int | None) -> None:
+        """Set when a generation expires, with its delivery and its desired state; None for never."""
+        item = self._table.get(**_generation_key(number))
+        if item is None or ("expires" in item) == (expires is not None):
+            return
+        with _reading(item):
+            delivery = _structured(item["doc"], Generation).request.delivery
+        self._expire(_generation_key(number), expires)
+        self._expire(key("deliveries", delivery), expires)
+        later = None if expires is None else expires + _CHUNKS_OUTLIVE_SECONDS
+        index = 0
+        while self._expire(_chunk_key(item["desired"], index), later):
+            index += 1
+
+    def _expire(self, item: Item, expires: int | None) -> bool:
+        """Set when an item expires; return False if there is none."""
+        change, values = ("REMOVE expires", {}) if expires is None else ("SET expires = :at", {"at": expires})
+        return self._table.update(item, change, condition="attribute_exists(pk)", **values) is not None
 
     def generation(self, number: int) -> Generation | None:
         """Return a generation, None if there is none of that number."""
         item = self._table.get(**_generation_key(number))
         if item is None:
             return None
-        end = json.loads(item["end"])
-        return replace(_structured(item["doc"], Generation), outcome=Outcome(item["outcome"]), **end)
+        with _reading(item):
+            document = {**json.loads(item["doc"]), **json.loads(item["end"]), "outcome": item["outcome"]}
+            return converter.structure(document, Generation)
 
     def _known_generation(self, number: int) -> Generation:
         known = self.generation(number)
@@ -178,10 +230,12 @@ class DynamoDbRegistry:
             raise LookupError(f"there is no generation {number}")
         states, pk = self._desired_states, item["desired"]
         if pk not in states:
-            compressed = b"".join(chunk["bytes"] for chunk in self._table.query(pk))
+            chunks = self._table.query(pk)
             while len(states) >= _MAX_CACHED_STATES:
                 states.pop(next(iter(states)))
-            states[pk] = DesiredFleet.from_json(gzip.decompress(compressed))
+            with _reading(item):
+                compressed = b"".join(chunk["bytes"] for chunk in chunks)
+                states[pk] = DesiredFleet.from_json(gzip.decompress(compressed))
         return states[pk]
 
     def save_generation(self, generation: Generation, lease: Lease) -> None:
@@ -212,6 +266,7 @@ class DynamoDbRegistry:
         """
         opened = replace(self._known_generation(number), outcome=Outcome.OPEN, ended=None)
         self._transact([_change_of_outcome(opened, before=Outcome.SUPERSEDED)], lease)
+        self._set_expiry(number, None)
         return self._known_generation(number)
 
     def save_fleet(self, fleet: FleetRecord, lease: Lease) -> None:
@@ -225,23 +280,35 @@ class DynamoDbRegistry:
     # The adapters.
 
     def records(self) -> dict[str, AdapterRecord]:
-        """Return the record of every adapter, by component name."""
-        records = map(_record_of, self._documents("records"))
+        """Return the record of every adapter, by component name; one with `unreadable` for a row without."""
+        records = map(_record_of, self._table.query("records"))
         return {record.component: record for record in records}
 
     def record(self, component: str) -> AdapterRecord | None:
         """Return the record of one adapter, None if there is none."""
         item = self._table.get("records", component)
-        return None if item is None else _record_of(json.loads(item["doc"]))
+        return None if item is None else _record_of(item)
 
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
-        """Write records. After LeaseLostError some of them may be written."""
-        items = {
-            record.component: key("records", record.component) | {"doc": _text(unstructured(record))}
-            for record in records
-        }
-        for batch in in_transactions([put_action(item) for item in items.values()], beside=1):
+        """Write records. After LeaseLostError some of them may be written.
+
+        Raises RecordTooLargeError for those above the limit, once the others are written.
+        """
+        texts = {record.component: _text(_document_of(record)) for record in records}
+        too_large = {name: len(text) for name, text in texts.items() if len(text) > _MAX_RECORD_BYTES}
+        puts = [
+            put_action(key("records", component) | {"doc": text})
+            for component, text in texts.items()
+            if component not in too_large
+        ]
+        for batch in in_transactions(puts, beside=1):
             self._transact(batch, lease)
+        if too_large:
+            component, size = next(iter(too_large.items()))
+            raise RecordTooLargeError(
+                f"the record of {component} should have at most {_MAX_RECORD_BYTES} bytes, got {size}",
+                too_large.keys(),
+            )
 
     def forget(self, components: Iterable[str], lease: Lease) -> None:
         """Delete records. After LeaseLostError some of them may be deleted."""
@@ -319,8 +386,9 @@ class DynamoDbRegistry:
 
     def history(self, component: str, limit: int) -> list[Event]:
         """Return the newest events of an adapter, newest first."""
-        documents = self._documents(f"history#{component}", newest=limit)
-        return [converter.structure(document, Event) for document in documents]
+        return [
+            _event_of(component, item) for item in self._table.query(f"history#{component}", newest=limit)
+        ]
 
     def order(self, orders: Iterable[Order]) -> None:
         """Leave orders for the next pass. The last order of a kind for a component counts.
@@ -336,9 +404,27 @@ class DynamoDbRegistry:
             self._table.transact(batch)
 
     def orders(self) -> list[Order]:
-        """Return all orders, oldest first."""
-        orders = [converter.structure(document, Order) for document in self._documents(ORDERS_PARTITION)]
-        return sorted(orders, key=lambda order: (order.at, order.component, order.kind))
+        """Return all orders that can be read, oldest first."""
+        return sorted(self._read_orders()[0], key=lambda order: (order.at, order.component, order.kind))
+
+    def unreadable_orders(self) -> dict[str, str]:
+        """Return the keys of all other orders, and why they cannot be read."""
+        return self._read_orders()[1]
+
+    def _read_orders(self) -> tuple[list[Order], dict[str, str]]:
+        orders: list[Order] = []
+        unreadable = {}
+        for item in self._table.query(ORDERS_PARTITION):
+            try:
+                orders.append(_order_of(item))
+            except UnreadableError as error:
+                unreadable[item["sk"]] = str(error)
+        return orders, unreadable
+
+    def withdraw_orders(self, keys: Iterable[str]) -> None:
+        """Remove orders by their keys, whatever they say."""
+        for batch in in_transactions([delete_action(key(ORDERS_PARTITION, sk)) for sk in keys]):
+            self._table.transact(batch)
 
     def take_orders(self, orders: Iterable[Order], lease: Lease) -> None:
         """Remove orders, unless others have replaced them."""
@@ -357,9 +443,12 @@ class DynamoDbRegistry:
     # Readings of archives. They need no lease: a reading of a version is true, whoever stores it.
 
     def known_archive(self, uri: str) -> ArchiveReading | None:
-        """Return the last reading of an archive, None if there is none or it has expired."""
+        """Return the last reading of an archive, None if there is none, or none that can be read."""
         item = self._table.get(**_archive_key(uri))
-        return None if item is None else _structured(item["doc"], ArchiveReading)
+        if item is not None:
+            with suppress(UnreadableError), _reading(item):
+                return _structured(item["doc"], ArchiveReading)
+        return None
 
     def remember_archive(self, archive: ArchiveReading) -> None:
         """Store the reading of an archive. It replaces the one before."""
@@ -376,12 +465,6 @@ class DynamoDbRegistry:
         if 0 in failed:
             raise _lost(lease)
         return [index - 1 for index in failed]
-
-    def _documents(self, pk: str, *, newest: int | None = None) -> list[Any]:
-        """Return the JSON documents with a partition key."""
-        docs = ",".join(item["doc"] for item in self._table.query(pk, newest=newest))
-        documents: list[Any] = json.loads(f"[{docs}]")
-        return documents
 
 
 def _opening(made: Generation, superseded: Generation | None, chunks: Sequence[Item]) -> list[Item]:
@@ -419,10 +502,87 @@ def _change_of_outcome(generation: Generation, *, before: Outcome) -> Item:
     )
 
 
-def _record_of(document: dict[str, Any]) -> AdapterRecord:
-    """Return the record of a stored document. Earlier releases stored two versions that served, by name."""
-    known = [document[name] for name in ("last_good", "previous") if document.get(name) is not None]
-    return converter.structure({"versions": known, **document}, AdapterRecord)
+@contextmanager
+def _reading(item: Item) -> Iterator[None]:
+    """Raise UnreadableError for any exception while an item is read: it may hold anything."""
+    try:
+        yield
+    except Exception as error:
+        raise UnreadableError(
+            f"row '{item['sk']}' of '{item['pk']}' in the registry cannot be read, maybe because a later"
+            f" release wrote it: {text_of(error)}"
+        ) from error
+
+
+def _record_of(item: Item) -> AdapterRecord:
+    """Return the record of an item. Earlier releases stored two versions that served, by name."""
+    component = item["sk"]
+    try:
+        with _reading(item):
+            document = json.loads(item["doc"])
+            known = [document[name] for name in ("last_good", "previous") if document.get(name) is not None]
+            details: dict[tuple[str, str | None], Item] = {}
+            for artifact in _artifacts_in(document):
+                first = details.setdefault(_version_of(artifact), artifact)
+                artifact.update(
+                    {name: first[name] for name in _DETAILS if name in first and name not in artifact}
+                )
+            record = converter.structure({"versions": known, **document}, AdapterRecord)
+            if record.component != component:
+                raise ValueError(f"it is the record of {record.component!r}")
+            return record
+    except UnreadableError as error:
+        return AdapterRecord(name=component, component=component, unreadable=str(error))
+
+
+def _event_of(component: str, item: Item) -> Event:
+    try:
+        with _reading(item):
+            return _structured(item["doc"], Event)
+    except UnreadableError as error:
+        at = float(item["sk"].partition("#")[0])
+        why = str(error)
+        return Event(component=component, name=component, at=at, what="unreadable", generation=0, cause=why)
+
+
+def _order_of(item: Item) -> Order:
+    """Return the order of an item. Raises UnreadableError, also if a pass could not remove the item."""
+    with _reading(item):
+        order = _structured(item["doc"], Order)
+        stored = key(item["pk"], item["sk"]) | {"at": item["at"]}
+        if stored != _order_key(order) | {"at": Decimal(repr(order.at))}:
+            raise ValueError("its document has another key or time")
+        return order
+
+
+def _document_of(record: AdapterRecord) -> dict[str, Any]:
+    """Return the document of a record. Of equal artifacts, only the first one has the details.
+
+    Another one has only the details that differ, None included. One that is only compared has none.
+    """
+    document = unstructured(record)
+    details: dict[tuple[str, str | None], Item] = {}
+    for artifact in _artifacts_in(document):
+        own = {name: artifact.pop(name, None) for name in _DETAILS}
+        first = details.get(_version_of(artifact), dict.fromkeys(_DETAILS))
+        details.setdefault(_version_of(artifact), own)
+        artifact.update({name: own[name] for name in _DETAILS if own[name] != first[name]})
+    failure, probed = document.get("failure", {}), document.get("probed", {})
+    for compared in (document.get("passed"), failure.get("artifact"), probed.get("artifact")):
+        for name in _DETAILS:
+            (compared or {}).pop(name, None)
+    return document
+
+
+def _artifacts_in(document: Item) -> list[Item]:
+    """Return the artifacts of a record's document whose details count."""
+    intent = document.get("intent") or {}
+    found = [document.get("serving"), *document.get("versions", ()), intent.get("artifact")]
+    return [artifact for artifact in (*found, document.get("last_good")) if artifact is not None]
+
+
+def _version_of(artifact: Item) -> tuple[str, str | None]:
+    return artifact["uri"], artifact.get("digest")
 
 
 def _lost(lease: Lease) -> LeaseLostError:
@@ -466,10 +626,14 @@ def _chunks(desired: DesiredFleet, *, expires: float) -> list[Item]:
     compressed = gzip.compress(desired.to_json(), mtime=0)
     pk = f"desired#{uuid.uuid4().hex}"
     return [
-        key(pk, f"{start // _CHUNK_BYTES:04}")
+        _chunk_key(pk, start // _CHUNK_BYTES)
         | {"bytes": compressed[start : start + _CHUNK_BYTES], "expires": int(expires)}
         for start in range(0, len(compressed), _CHUNK_BYTES)
     ]
+
+
+def _chunk_key(pk: str, index: int) -> Item:
+    return key(pk, f"{index:04}")
 
 
 def _text(value: object) -> str:

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -18,8 +18,10 @@ from adapter_fleet.common.untrusted_pattern import matches
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
+    ComponentPage,
     ConflictError,
     ExistsError,
+    LimitReachedError,
     MissingError,
     ModelFailedError,
     RefusedError,
@@ -58,6 +60,7 @@ _ERRORS = {
     Meaning.MISSING: MissingError,
     Meaning.EXISTS: ExistsError,
     Meaning.CONFLICT: ConflictError,
+    Meaning.QUOTA: LimitReachedError,
     Meaning.UNAVAILABLE: UnansweredError,
 }
 
@@ -77,32 +80,33 @@ class SageMakerService:
         self._archives = S3Archives(s3, self._call)
         self.calls: Counter[str] = Counter()
 
-    def pages(self, endpoint: str) -> Iterator[dict[str, ObservedComponent]]:
-        """List the components of an endpoint, with one call for every hundred."""
-        token: dict[str, Any] = {}
-        while True:
-            with self._call("ListInferenceComponents"):
-                # Sorted by a time that does not change, so that no component moves to another page meanwhile.
-                page = self._sagemaker.list_inference_components(
-                    EndpointNameEquals=endpoint,
-                    MaxResults=_PAGE_COMPONENTS,
-                    SortBy="CreationTime",
-                    SortOrder="Ascending",
-                    **token,
-                )
-            yield {
-                summary["InferenceComponentName"]: ObservedComponent(
-                    status=Status(summary["InferenceComponentStatus"]),
-                    created=_seconds(summary["CreationTime"]),
-                    modified=_seconds(summary["LastModifiedTime"]),
-                    arn=summary["InferenceComponentArn"],
-                    endpoint=summary["EndpointName"],
-                )
-                for summary in page["InferenceComponents"]
-            }
-            if "NextToken" not in page:
-                return
-            token = {"NextToken": page["NextToken"]}
+    def list_page(
+        self, endpoint: str, *, token: str | None = None, created_after: float | None = None
+    ) -> ComponentPage:
+        """List a hundred components of an endpoint, or only of those created after a moment."""
+        options: dict[str, Any] = {} if token is None else {"NextToken": token}
+        if created_after is not None:
+            options["CreationTimeAfter"] = datetime.fromtimestamp(created_after, UTC)
+        with self._call("ListInferenceComponents"):
+            # Sorted by a time that does not change, so that no component moves to another page meanwhile.
+            page = self._sagemaker.list_inference_components(
+                EndpointNameEquals=endpoint,
+                MaxResults=_PAGE_COMPONENTS,
+                SortBy="CreationTime",
+                SortOrder="Ascending",
+                **options,
+            )
+        components = {
+            summary["InferenceComponentName"]: ObservedComponent(
+                status=Status(summary["InferenceComponentStatus"]),
+                created=_seconds(summary["CreationTime"]),
+                modified=_seconds(summary["LastModifiedTime"]),
+                arn=summary["InferenceComponentArn"],
+                endpoint=summary["EndpointName"],
+            )
+            for summary in page["InferenceComponents"]
+        }
+        return ComponentPage(components, page.get("NextToken"))
 
     def describe(self, component: str) -> ObservedComponent | None:
         """Describe a component; None if it does not exist."""

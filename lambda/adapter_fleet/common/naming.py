@@ -9,7 +9,8 @@ FLEET_TAG = "fleet-uid"
 """The tag with the uid of the fleet that owns a component."""
 
 _OF_STACKS = "aws:cloudformation:"
-_STACK_NAME = f"{_OF_STACKS}stack-name"
+STACK_TAG = f"{_OF_STACKS}stack-name"
+"""The tag with the name of the CloudFormation stack that owns a component."""
 
 ORDERS_PARTITION = "orders"
 """The partition of a fleet's registry with the orders of people. Operators need to write no other."""
@@ -67,7 +68,7 @@ def stack_of(tags: Mapping[str, str]) -> str | None:
     Nobody else can set or remove a tag of `aws:` (user guide, "Resource tag"). A fleet must not own a stack's
     resource: the stack would not know of changes, and would delete the resource or fail at its next update.
     """
-    named = tags.get(_STACK_NAME)
+    named = tags.get(STACK_TAG)
     return named or next((tags[key] for key in sorted(tags) if key.startswith(_OF_STACKS)), None)
 
 

@@ -29,6 +29,7 @@ from adapter_fleet.fleet.reconcile.session import (
 )
 from adapter_fleet.fleet.requests.handler import RequestHandler
 from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.state.registry import UnreadableError
 from adapter_fleet.fleet.steps.executor import MAX_STEP_SECONDS
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ _WORKERS = 8
 
 _REREADING_TRIGGERS = (DRIFT_TRIGGER, ORDER_TRIGGER, CONTINUING_TRIGGER)
 """Triggers of executions that read the manifest in S3 first: its event may have been lost."""
+
+_NOT_TAKEN_UP = (ClientError, BotoCoreError, TimeoutError, UnreadableError)
+"""Errors after which a manifest in S3 waits: a deployment, or a pass, does not fail by them."""
 
 MAX_LOOK_SECONDS = 4.0
 """How long one call of `is_complete` looks for the end of a deployment. The framework calls it less often."""
@@ -69,7 +73,7 @@ def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any
     answer = handler.on_event(event)
     try:
         handler.catch_up(answer["Generation"])
-    except (ClientError, BotoCoreError, TimeoutError) as error:
+    except _NOT_TAKEN_UP as error:
         # The rollback has been requested. An exception of this function would fail it.
         _log().warning("the manifest in S3 waits for its next version", reason=str(error))
     return answer
@@ -163,7 +167,7 @@ def _reread_manifest(machine: str) -> None:
     """Request a manifest in S3 whose event was lost. The pass goes on if that fails."""
     try:
         _number_of(_request_handler(machine).reread())
-    except (ClientError, BotoCoreError, TimeoutError) as error:
+    except _NOT_TAKEN_UP as error:
         _log().warning("the manifest in S3 could not be looked at", reason=str(error))
 
 

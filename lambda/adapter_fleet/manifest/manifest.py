@@ -6,12 +6,14 @@ Every rule has an id, which the findings carry. Every finding is an error, but f
 rule                  requirement
 ====================  ==================================================================================
 manifest-readable     a document of plain data with one meaning (`adapter_fleet.documents.reader`)
-manifest-size         at most 500,000 keys and values, 1,000 keys a mapping, 10,000 items a list
+manifest-size         at most 500,000 keys and values, 1,000 keys a mapping, 10,000 items a list; at most
+                      3,000,000 bytes compressed, with the defaults in each adapter
 manifest-findings     at most 1,000 findings; the others are counted
 manifest-keys         no unknown key, and all required ones
 manifest-types        values of the right types
 manifest-base-model   the base model that the endpoint runs
 adapter-count         at most 10,000 adapters
+adapter-size          at most 32,000 bytes as JSON, and as many for tags with those of the fleet
 adapter-name          letters, digits and hyphens, as the component's name ends with it
 adapter-unique        no name twice, ignoring case
 artifact-form         `s3://<bucket>/<key>.tar.gz`, a bucket's alias and a key, `asset:<identity>` or a path
@@ -24,7 +26,7 @@ rank-positive         a rank above 0
 lora-rank             a rank within the endpoint's limit
 tag-form              a valid tag of AWS, other than the one that marks the fleet's components
 tag-count             at most 40 tags, and at most 50 with those of the fleet
-smoke-request         a prompt or a body, and a regular expression
+smoke-request         a prompt or a body of at most 8,000 bytes as JSON, and a regular expression
 probe-form            a prompt of at most 2,000 characters and an answer of at most 200
 probe-shared          a probe that no other version in the manifest may answer (a warning)
 evaluation-form       a result in S3, a dataset's digest, a time, and 1 to 20 metrics with finite figures
@@ -41,6 +43,7 @@ asset-known           an asset that was uploaded with the fleet
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -72,6 +75,7 @@ from adapter_fleet.manifest.manifest_adapter import (
 )
 from adapter_fleet.manifest.parser import MAX_ADAPTERS, SCHEMA_FILE, ManifestParser
 from adapter_fleet.manifest.value_rules import (
+    MAX_ADAPTER_BYTES,
     MAX_TAGS,
     Violation,
     duplicates,
@@ -80,7 +84,7 @@ from adapter_fleet.manifest.value_rules import (
     violations,
     violations_in_fleet,
 )
-from adapter_fleet.manifest.writer import plain_document
+from adapter_fleet.manifest.writer import plain_adapter, plain_document
 from adapter_fleet.serving.base_model import BaseModelFacts
 
 __all__ = [
@@ -96,6 +100,9 @@ __all__ = [
     "S3Artifact",
     "named_digest",
 ]
+
+MAX_COMPRESSED_BYTES = 3_000_000
+"""A transaction of the registry has the whole desired state, and 4 MB at most (DynamoDB's quotas)."""
 
 
 def nothing_known(_adapter: str, _digest: str) -> bool:
@@ -131,6 +138,7 @@ class Manifest:
             place = f"{where}:{error.line}"
             raise ManifestError([Finding.error("manifest-readable", place, str(error))]) from None
         base_model, place, adapters = ManifestParser(document, where, folder).parse()
+        _check_stored_size(adapters, where)
         return cls(base_model=base_model, adapters=adapters, where=place)
 
     @classmethod
@@ -149,6 +157,7 @@ class Manifest:
         findings += [violation.finding(adapter) for adapter, violation in duplicates(manifest.adapters)]
         if findings:
             raise ManifestError(findings)
+        _check_stored_size(manifest.adapters, where)
         return manifest
 
     def with_assets(self, identities: Mapping[str, str]) -> "Manifest":
@@ -305,6 +314,28 @@ class Manifest:
     def digest(self) -> str:
         """SHA-256 of the JSON, in hexadecimal."""
         return hashlib.sha256(self.to_json()).hexdigest()
+
+
+def _check_stored_size(adapters: Iterable[ManifestAdapter], where: str) -> None:
+    """Raise ManifestError if the registry could not store the adapters: one of them, or all together."""
+    findings, compressor, compressed = [], zlib.compressobj(), 0
+    for adapter in adapters:
+        text = json.dumps(plain_adapter(adapter)).encode()
+        if len(text) > MAX_ADAPTER_BYTES:
+            message = (
+                f"should have at most {MAX_ADAPTER_BYTES} bytes as JSON, with its defaults, got {len(text)}"
+            )
+            findings.append(Violation("adapter-size", (), message).finding(adapter))
+        compressed += len(compressor.compress(text))
+    compressed += len(compressor.flush())
+    if compressed > MAX_COMPRESSED_BYTES:
+        message = (
+            f"it should have at most {MAX_COMPRESSED_BYTES} bytes when it is compressed, with the defaults in"
+            f" each adapter, got {compressed}"
+        )
+        findings.append(Finding.error("manifest-size", where, message))
+    if findings:
+        raise ManifestError(findings)
 
 
 def _limit_finding(error: DocumentLimitError, where: str) -> Finding:

@@ -33,10 +33,15 @@ MAX_COMPONENT_TAGS = 50
 
 MAX_PROMPT_CHARACTERS = 2000
 MAX_ANSWER_CHARACTERS = 200
-"""A record keeps the probe of each version of its adapter, and has to fit into an item of the registry."""
+MAX_ADAPTER_BYTES = 32_000
+"""JSON bytes of an adapter with its defaults. A record has at most seven of its versions, in 400 KB."""
+MAX_SMOKE_BYTES = 8_000
+"""JSON bytes of a smoke request's body. A fleet's default one is stored for each adapter without one."""
 
 _MAX_URI_LENGTH = 1024
 """Url in the botocore service model of SageMaker."""
+_MAX_KEY_BYTES = 1024
+"""Keys of S3, in UTF-8."""
 _CHECKSUM = re.compile(rf"sha256:{DIGEST.pattern}(-[1-9][0-9]{{0,4}})?")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -111,6 +116,9 @@ def violations_in_fleet(
     """Apply the rules that need the fleet; `earlier` are the adapters before this one, by component."""
     if problem := problem_of_tag_count(adapter.tags, fleet_tags):
         yield Violation("tag-count", ("tags",), problem)
+    elif (size := len(json.dumps({**fleet_tags, **adapter.tags}))) > MAX_ADAPTER_BYTES:
+        message = f"should have at most {MAX_ADAPTER_BYTES} bytes as JSON with those of the fleet, got {size}"
+        yield Violation("adapter-size", ("tags",), message)
     if max_lora_rank is not None and adapter.rank is not None and adapter.rank > max_lora_rank:
         message = f"should be at most {max_lora_rank} ('max_lora_rank'), got {adapter.rank}"
         yield Violation("lora-rank", ("rank",), message)
@@ -227,6 +235,8 @@ def _problem_of_key(key: str) -> str | None:
         return f"should be the key of an archive, '….tar.gz', got {short_repr(key)}"
     if not key.isprintable():
         return f"should be a key of printable characters, got {short_repr(key)}"
+    if (size := len(key.encode())) > _MAX_KEY_BYTES:
+        return f"should have a key of at most {_MAX_KEY_BYTES} bytes, got {size}"
     return None
 
 
@@ -305,9 +315,13 @@ def problem_of_tag_count(tags: Mapping[str, str], fleet_tags: Mapping[str, str])
 def problems_of_smoke(smoke: SmokeRequest) -> Iterator[tuple[str, str]]:
     """Find what is wrong with a smoke request: the key, and the problem of its value."""
     try:
-        json.dumps(smoke.body, allow_nan=False)
+        size = len(json.dumps(smoke.body, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         yield "body", f"should be plain data: {error!s:.200}"
+    else:
+        if size > MAX_SMOKE_BYTES:
+            key = "prompt" if smoke.is_prompt else "body"
+            yield key, f"should have at most {MAX_SMOKE_BYTES} bytes as JSON, got {size}"
     if smoke.expect is not None and (problem := problem_of_expression(smoke.expect)):
         yield "expect", problem
 

@@ -35,10 +35,11 @@ def manifest_text(
 def plain_document(adapters: Iterable[ManifestAdapter], base_model: str | None) -> dict[str, Any]:
     """Return the document that `Manifest.parse` reads as the same adapters."""
     document: dict[str, Any] = {} if base_model is None else {"base_model": base_model}
-    return {**document, "adapters": [_plain_adapter(adapter) for adapter in adapters]}
+    return {**document, "adapters": [plain_adapter(adapter) for adapter in adapters]}
 
 
-def _plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
+def plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
+    """Return the entry of an adapter in such a document."""
     smoke = adapter.smoke
     entry = {
         "name": adapter.name,

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.common.serialization import unstructured
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.generations import Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.records import Event
-from adapter_fleet.fleet.state.registry import Lease, LeaseLostError
-from adapter_fleet.manifest.desired import Artifact
+from adapter_fleet.fleet.state.probe_check import ProbeCheck
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, Intent, Write
+from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, RecordTooLargeError, UnreadableError
+from adapter_fleet.manifest.desired import Artifact, Probe
+from adapter_fleet.manifest.value_rules import MAX_ADAPTER_BYTES
 from tests.adapter_fleet.registry_examples import FLEET, at_once, record, request, take, wanting
 
 if TYPE_CHECKING:
@@ -66,6 +75,252 @@ def test_records_of_usual_size_fill_the_transactions() -> None:
     assert [len(transaction) for transaction in client.transactions] == [100, 100, 3]
 
 
+class Stored:
+    """A client that only reads the items that a test has stored."""
+
+    def __init__(self, *items: dict[str, Any]) -> None:
+        self.items = [
+            {name: TypeSerializer().serialize(value) for name, value in item.items()} for item in items
+        ]
+
+    def get_item(self, *, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        found = [item for item in self.items if item.items() >= Key.items()]
+        return {"Item": found[0]} if found else {}
+
+    def query(self, *, ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        return {"Items": [item for item in self.items if item["pk"] == ExpressionAttributeValues[":pk"]]}
+
+
+def reading(*items: dict[str, Any]) -> DynamoDbRegistry:
+    return DynamoDbRegistry("registry", Stored(*items))  # type: ignore[arg-type]
+
+
+FAILURE = {"cause": "artifact", "reason": "r", "artifact": {"uri": "s3://b/x"}, "at": 1.0}
+
+
+class TestRecordThatCannotBeRead:
+    @pytest.mark.parametrize(
+        "row",
+        [
+            {},
+            {"doc": 7},
+            {"doc": "no JSON"},
+            {"doc": "[" * 100_000},
+            {"doc": "null"},
+            {"doc": '{"name": "acme"}'},
+            {"doc": '{"name": "acme", "component": "llm-other"}'},
+            *(
+                {"doc": json.dumps({"name": "acme", "component": "llm-acme"} | change)}
+                for change in (
+                    {"recheck": "of the next release"},
+                    {"failure": FAILURE | {"cause": "of the next release"}},
+                    {"intent": {"write": "of the next release", "at": 1.0, "generation": 1}},
+                    {"versions": [{"digest": "0" * 64}]},
+                    {"tags": ["a"]},
+                    {"owned": "yesterday"},
+                )
+            ),
+        ],
+        ids=lambda row: row.get("doc", "nothing")[:60] if isinstance(row.get("doc"), str) else None,
+    )
+    def test_it_is_a_record_that_says_why_and_the_others_are_read(self, row: dict[str, Any]) -> None:
+        other = {"pk": "records", "sk": "llm-b", "doc": '{"name": "b", "component": "llm-b"}'}
+        registry = reading({"pk": "records", "sk": "llm-acme", **row}, other)
+        records = registry.records()
+        assert records["llm-b"] == record("b")
+        why = records["llm-acme"].unreadable
+        assert why is not None
+        assert why.startswith("row 'llm-acme' of 'records' in the registry cannot be read, maybe because a")
+        assert records["llm-acme"] == registry.record("llm-acme")
+
+    def test_a_field_of_a_later_release_is_left_out(self) -> None:
+        document = '{"name": "acme", "component": "llm-acme", "of_a_later_release": 1}'
+        registry = reading({"pk": "records", "sk": "llm-acme", "doc": document})
+        assert registry.records() == {"llm-acme": record("acme")}
+
+
+RETRY = {"kind": "retry", "component": "p-a", "at": 1.0}
+
+
+class TestOrderThatCannotBeRead:
+    @pytest.mark.parametrize(
+        "item",
+        [
+            {"sk": "x"},
+            {"sk": "x", "at": 1, "doc": "no JSON"},
+            {"sk": "p-a#pause", "at": 1, "doc": json.dumps(RETRY | {"kind": "pause"})},
+            {"sk": "p-a#retry", "at": 1, "doc": json.dumps({"kind": "retry", "at": 1.0})},
+            {"sk": "p-a#retry", "at": 1, "doc": json.dumps(RETRY | {"at": "soon"})},
+            {"sk": "p-a#retry", "at": 1, "doc": '{"kind": "retry", "component": "p-a", "at": NaN}'},
+        ],
+        ids=str,
+    )
+    def test_it_is_reported_by_its_key_and_the_others_are_read(self, item: dict[str, Any]) -> None:
+        other = {
+            "pk": "orders",
+            "sk": "p-b#retry",
+            "at": 2,
+            "doc": json.dumps(RETRY | {"component": "p-b", "at": 2.0}),
+        }
+        registry = reading({"pk": "orders", **item}, other)
+        assert registry.orders() == [Order(kind=OrderKind.RETRY, component="p-b", at=2.0)]
+        assert list(registry.unreadable_orders()) == [item["sk"]]
+        assert f"row '{item['sk']}' of 'orders' in the registry" in registry.unreadable_orders()[item["sk"]]
+
+    @pytest.mark.parametrize(
+        "item",
+        [
+            {"sk": "p-b#retry", "at": 1},
+            {"sk": "p-a#pin", "at": 1},
+            {"sk": "p-a#retry", "at": 2},
+            {"sk": "p-a#retry"},
+        ],
+        ids=str,
+    )
+    def test_an_order_that_no_pass_could_remove_is_one(self, item: dict[str, Any]) -> None:
+        registry = reading({"pk": "orders", "doc": json.dumps(RETRY), **item})
+        assert registry.orders() == []
+        assert list(registry.unreadable_orders()) == [item["sk"]]
+
+
+FLEET_ROW = {
+    "pk": "fleet",
+    "sk": "fleet",
+    "uid": "u",
+    "name": "n",
+    "machine": "m",
+    "generation": 1,
+    "runner_at": 0,
+}
+GENERATION_ROW = {
+    "pk": "generations",
+    "sk": "0000000001",
+    "desired": "desired#1",
+    "end": "{}",
+    "outcome": "open",
+}
+
+
+class TestRowOfTheFleetThatCannotBeRead:
+    @pytest.mark.parametrize("change", [{"learned": b"no gzip"}, {"generation": "two"}], ids=str)
+    def test_fleet(self, change: dict[str, Any]) -> None:
+        with pytest.raises(
+            UnreadableError, match=r"^row 'fleet' of 'fleet' in the registry cannot be read, "
+        ):
+            reading(FLEET_ROW | change).fleet()
+
+    @pytest.mark.parametrize("change", [{}, {"doc": "{}"}, {"doc": "{}", "outcome": "paused"}], ids=str)
+    def test_generation(self, change: dict[str, Any]) -> None:
+        with pytest.raises(UnreadableError, match=r"^row '0000000001' of 'generations' in the registry"):
+            reading(GENERATION_ROW | change).generation(1)
+
+    def test_desired_state(self) -> None:
+        chunk = {"pk": "desired#1", "sk": "0000", "bytes": b"no gzip"}
+        with pytest.raises(UnreadableError, match=r"^row '0000000001' of 'generations' in the registry"):
+            reading(GENERATION_ROW, chunk).desired(1)
+
+    def test_nothing_follows_a_fleet_that_cannot_be_read(self) -> None:
+        with pytest.raises(UnreadableError):
+            reading(FLEET_ROW | {"learned": b"no gzip"}).open_generation(request(), wanting("acme"))
+
+
+def test_event_that_cannot_be_read_is_an_event_that_says_so() -> None:
+    item = {"pk": "history#llm-acme", "sk": "00000000012.500000#00000#abc", "doc": "{}"}
+    (event,) = reading(item).history("llm-acme", 10)
+    assert (event.what, event.at, event.component) == ("unreadable", 12.5, "llm-acme")
+    assert "cannot be read" in str(event.cause)
+
+
+def test_archive_whose_reading_cannot_be_read_is_not_known() -> None:
+    sk = hashlib.sha256(b"s3://b/x").hexdigest()
+    assert reading({"pk": "archives", "sk": sk, "doc": "{}"}).known_archive("s3://b/x") is None
+
+
+@pytest.mark.integration
+def test_order_that_cannot_be_read_can_be_withdrawn(table: str, dynamodb: DynamoDBClient) -> None:
+    registry = DynamoDbRegistry(table, dynamodb)
+    for sk in ("x", "y"):
+        dynamodb.put_item(TableName=table, Item={"pk": {"S": "orders"}, "sk": {"S": sk}})
+    registry.withdraw_orders(["x"])
+    assert list(registry.unreadable_orders()) == ["y"]
+
+
+def written(one: AdapterRecord) -> str:
+    """The document of a record as it is stored."""
+    client = Recorder()
+    registry = DynamoDbRegistry("registry", client)  # type: ignore[arg-type]
+    registry.put([one], Lease(owner="pass", token=1, expires=60.0))
+    text: str = client.transactions[0][1]["Put"]["Item"]["doc"]["S"]
+    return text
+
+
+def version(number: int, prompt: str) -> Artifact:
+    probe = Probe(prompt=f"{number} {prompt}", answer="yes")
+    return Artifact(uri=f"s3://b/{'k' * 1000}{number}.tar.gz", digest=f"{number:064}", probe=probe)
+
+
+def test_what_a_digest_tells_is_stored_once_for_each_version() -> None:
+    new, old = version(2, "Who?"), version(1, "Who?")
+    text = written(
+        record(
+            "acme",
+            serving=new,
+            last_good=new,
+            versions=(new, old),
+            passed=new,
+            probed=ProbeCheck(artifact=new),
+            intent=Intent(write=Write.UPDATE, at=5.0, generation=2, artifact=old),
+            failure=Failure(cause=Cause.QUOTA, reason="full", artifact=old, at=7.0),
+        )
+    )
+    assert (text.count("2 Who?"), text.count("1 Who?")) == (1, 1)
+
+
+def test_largest_record_that_manifests_can_make_fits_into_an_item() -> None:
+    # The most that an adapter may have, all of it in its probe or all of it in its tags.
+    versions = [version(number, "p" * (MAX_ADAPTER_BYTES - 1100)) for number in range(9)]
+    tags = {"old": "t" * MAX_ADAPTER_BYTES, "new": "t" * MAX_ADAPTER_BYTES}
+    reason = "r" * 10_000
+    largest = record(
+        "acme",
+        live=ObservedComponent(status=Status.FAILED, created=1.0, modified=1.0, failure_reason=reason),
+        serving=versions[0],
+        versions=tuple(versions[1:6]),
+        last_good=versions[1],
+        passed=versions[6],
+        probed=ProbeCheck(artifact=versions[7]),
+        intent=Intent(write=Write.UPDATE, at=5.0, generation=2, artifact=versions[8], error=reason),
+        failure=Failure(cause=Cause.QUOTA, reason=reason, artifact=versions[7], at=7.0),
+        tags=tags,
+        drifted=reason,
+    )
+    assert len(written(largest)) < 400_000
+
+
+def test_record_above_the_limit_is_left_out_alone() -> None:
+    client = Recorder()
+    registry = DynamoDbRegistry("registry", client)  # type: ignore[arg-type]
+    records = [record("a"), record("b", tags={"large": "x" * 400_000}), record("c")]
+    with pytest.raises(RecordTooLargeError) as raised:
+        registry.put(records, Lease(owner="pass", token=1, expires=60.0))
+    assert list(raised.value.components) == ["llm-b"]
+    (transaction,) = client.transactions
+    assert [action["Put"]["Item"]["sk"]["S"] for action in transaction[1:]] == ["llm-a", "llm-c"]
+
+
+@pytest.mark.integration
+def test_details_of_equal_artifacts_come_back(table: str, dynamodb: DynamoDBClient) -> None:
+    registry = DynamoDbRegistry(table, dynamodb)
+    registry.register(FLEET)
+    new, old = version(2, "Who?"), version(1, "Who?")
+    unprobed = replace(new, probe=None, checksum="sha256:0")
+    kept = record("acme", serving=unprobed, last_good=new, versions=(new, old))
+    registry.put([kept], take(registry, "pass", now=0))
+    read = registry.record("llm-acme")
+    assert read is not None
+    assert unstructured(read) == unstructured(kept)
+
+
 @pytest.mark.integration
 def test_record_of_an_earlier_release_has_the_two_versions_that_it_kept(
     table: str, dynamodb: DynamoDBClient
@@ -100,6 +355,39 @@ class TestTable:
             item["pk"]["S"]: item["expires"]["N"] for item in self.items(dynamodb, table) if "expires" in item
         }
         assert expiring == {"history#llm-acme": str(1 + 400 * 24 * 3600)}
+
+    def test_generation_that_nothing_refers_to_expires_with_its_delivery_and_its_desired_state(
+        self, dynamodb: DynamoDBClient, table: str
+    ) -> None:
+        registry = DynamoDbRegistry(table, dynamodb)
+        registry.register(FLEET)
+        for day in range(5):
+            asked = request(f"day-{day}", source=Source.OBJECT, at=day * 86400.0)
+            registry.open_generation(asked, wanting(f"a{day}"))
+        expiring = sorted(
+            (item["pk"]["S"].partition("#")[0], item["sk"]["S"], int(item["expires"]["N"]) // 86400)
+            for item in self.items(dynamodb, table)
+            if "expires" in item
+        )
+        # The first one stands for the deployment; the fourth goes on if a guard refuses the fifth.
+        assert expiring == [
+            ("deliveries", "day-1", 403),
+            ("deliveries", "day-2", 404),
+            ("desired", "0000", 410),
+            ("desired", "0000", 411),
+            ("generations", "0000000002", 403),
+            ("generations", "0000000003", 404),
+        ]
+
+    def test_generation_that_goes_on_does_not_expire(self, dynamodb: DynamoDBClient, table: str) -> None:
+        registry = DynamoDbRegistry(table, dynamodb)
+        registry.register(FLEET)
+        lease = take(registry, "pass", now=0)
+        for delivery in ("first", "second", "third", "fourth"):
+            registry.open_generation(request(delivery, source=Source.OBJECT), wanting("acme"))
+        assert [item for item in self.items(dynamodb, table) if "expires" in item]
+        registry.reopen(2, lease)
+        assert not [item for item in self.items(dynamodb, table) if "expires" in item]
 
     def test_chunks_of_a_generation_that_was_not_made_expire(
         self, dynamodb: DynamoDBClient, table: str

@@ -23,6 +23,7 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     ExistsError,
+    LimitReachedError,
     MissingError,
     ModelFailedError,
     RefusedError,
@@ -92,19 +93,31 @@ def summary(name: str) -> dict[str, Any]:
     }
 
 
+LISTING = {
+    "EndpointNameEquals": "endpoint",
+    "MaxResults": 100,
+    "SortBy": "CreationTime",
+    "SortOrder": "Ascending",
+}
+
+
 def test_listing_goes_on_to_the_last_page(stubs: Stubs) -> None:
-    listing = {
-        "EndpointNameEquals": "endpoint",
-        "MaxResults": 100,
-        "SortBy": "CreationTime",
-        "SortOrder": "Ascending",
-    }
     first = {"InferenceComponents": [summary("p-a")], "NextToken": "next"}
-    stubs.answers("sagemaker", "list_inference_components", first, **listing)
+    stubs.answers("sagemaker", "list_inference_components", first, **LISTING)
     second = {"InferenceComponents": [summary("p-b")]}
-    stubs.answers("sagemaker", "list_inference_components", second, **listing, NextToken="next")
-    assert [list(page) for page in stubs.service.pages("endpoint")] == [["p-a"], ["p-b"]]
+    stubs.answers("sagemaker", "list_inference_components", second, **LISTING, NextToken="next")
+    page = stubs.service.list_page("endpoint")
+    assert (list(page.components), page.next_token) == (["p-a"], "next")
+    page = stubs.service.list_page("endpoint", token="next")
+    assert (list(page.components), page.next_token) == (["p-b"], None)
     assert stubs.service.calls["ListInferenceComponents"] == 2
+
+
+def test_listing_of_new_components_asks_for_no_others(stubs: Stubs) -> None:
+    listing = {"InferenceComponents": [summary("p-a")]}
+    stubs.answers("sagemaker", "list_inference_components", listing, **LISTING, CreationTimeAfter=THEN)
+    page = stubs.service.list_page("endpoint", created_after=THEN.timestamp())
+    assert list(page.components) == ["p-a"]
 
 
 def test_adapter_is_created_with_its_base_and_artifact_alone(stubs: Stubs) -> None:
@@ -196,7 +209,7 @@ def test_component_that_is_not_there_is_none(stubs: Stubs) -> None:
         ("ResourceInUse", "it is being updated", 400, ConflictError),
         ("ValidationException", "1 validation error detected", 400, RefusedError),
         ("AccessDeniedException", "not authorized", 400, RefusedError),
-        ("ResourceLimitExceeded", "the limit is 5", 400, RefusedError),
+        ("ResourceLimitExceeded", "the limit is 5", 400, LimitReachedError),
         ("InternalFailure", "", 500, UnansweredError),
         ("ServiceUnavailable", "", 503, UnansweredError),
     ],

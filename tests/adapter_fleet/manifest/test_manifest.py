@@ -311,6 +311,14 @@ BROKEN = [
         {"probe": {"prompt": "x", "answer": "y" * 201}},
         "probe.answer: should have at most 200 characters, got",
     ),
+    (
+        {"smoke": {"prompt": "é" * 1400}},
+        "smoke.prompt: should have at most 8000 bytes as JSON, got 8450 [smoke-request]",
+    ),
+    (
+        {"artifact": f"s3://bucket/{'é' * 509}.tar.gz", "digest": D},
+        "artifact: should have a key of at most 1024 bytes, got 1025 [artifact-form]",
+    ),
     ({"probe": {"prompt": "x" * 2001, "answer": "y"}}, "probe.prompt: should have at most 2000 characters"),
     (
         {"probe": {"prompt": "x", "answer": "y", "max_tokens": 0}},
@@ -353,6 +361,8 @@ BROKEN = [
 
 # To a schema 8.0 is an integer; and it has no letters of all languages and no expressions of Python.
 UNSEEN = [
+    {"smoke": {"prompt": "é" * 1400}},
+    {"artifact": f"s3://bucket/{'é' * 509}.tar.gz", "digest": D},
     {"rank": 8.0},
     {"tags": {"k": "a;b"}},
     {"smoke": {"prompt": "a", "expect": "(a"}},
@@ -506,6 +516,39 @@ def test_tags_are_counted_with_those_of_the_defaults() -> None:
     ]
 
 
+SCRIPT_A = "\U0001d49c"
+"""A letter, and so allowed in tags: one character, and twelve bytes of JSON."""
+
+
+def test_adapter_that_would_outgrow_its_record_is_an_error() -> None:
+    tags = {f"{number:02}": SCRIPT_A * 256 for number in range(40)}
+    assert errors(entry(tags=tags)) == [
+        "1: adapter 'acme': should have at most 32000 bytes as JSON, with its defaults, got 123417"
+        " [adapter-size]"
+    ]
+
+
+def test_adapter_is_measured_with_its_defaults() -> None:
+    tags = [{f"{kind}{number}": SCRIPT_A * 200 for number in range(10)} for kind in "ab"]
+    parse(entry(tags=tags[0]))
+    good = json.loads(entry(tags=tags[0]))
+    (error,) = errors(json.dumps({"defaults": {"tags": tags[1]}, **good}))
+    assert "[adapter-size]" in error
+
+
+def test_adapter_in_ascii_may_have_all_that_the_other_rules_allow() -> None:
+    tags = {f"{number:0128}": "v" * 256 for number in range(40)}
+    probe = {"prompt": "p" * 2000, "answer": "a" * 200}
+    parse(entry(tags=tags, probe=probe, smoke={"prompt": "s" * 7900}))
+
+
+def test_manifest_that_would_outgrow_a_transaction_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "MAX_COMPRESSED_BYTES", 50)
+    (error,) = errors(entry())
+    assert "it should have at most 50 bytes when it is compressed, with the defaults in each adapter" in error
+    assert "[manifest-size]" in error
+
+
 def test_a_path_in_a_manifest_that_is_no_file_is_an_error() -> None:
     (error,) = errors(entry(artifact="./x"), folder=None)
     assert "should be in S3, as this manifest is no file of this machine, got './x' [artifact-place]" in error
@@ -603,6 +646,14 @@ class TestAtTheEndpoint:
         assert str(finding) == (
             "adapters.yaml:1: adapter 'acme': tags: should be at most 50 with the 11 of the fleet and"
             " 'fleet-uid', got 51 [tag-count]"
+        )
+
+    def test_tags_are_measured_with_those_of_the_fleet(self) -> None:
+        of_fleet = {f"fleet{number}": SCRIPT_A * 256 for number in range(11)}
+        (finding,) = parse(entry()).findings(prefix="p", fleet_tags=of_fleet)
+        assert str(finding) == (
+            "adapters.yaml:1: adapter 'acme': tags: should have at most 32000 bytes as JSON with those of"
+            " the fleet, got 33947 [adapter-size]"
         )
 
     def test_another_base_model_is_an_error_on_the_line_that_names_it(self) -> None:

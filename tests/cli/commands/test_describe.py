@@ -107,7 +107,7 @@ def test_adapter_is_described_for_people(run: Run, world: World) -> None:
     assert (said["serving"], said["archive"]) == ("abababababab", URI)
     assert said["tags"] == "team = a"
     assert said["owner"] == "a"
-    assert said["evaluation"] == "rougeL 0.5 (base 0.2), exact_match 0.9 (base 0)"
+    assert said["evaluation"] == "exact_match 0.9 (base 0), rougeL 0.5 (base 0.2)"
     assert f"on 2026-03-01T09:30:00Z over sha256:{'d' * 12}\n" in result.stdout
     assert said["result"] == RECORD.result
     assert said["invocations"].endswith("/endpoints/endpoint/invocations")
@@ -288,7 +288,7 @@ def test_history_has_the_evaluation_of_each_version(run: Run, world: World) -> N
     deploy(world, adapter("acme"))
     deploy(world, evaluated())
     first, second = [line.split("\t")[-1] for line in run("history", "acme").stdout.splitlines()]
-    assert first == "evaluated: rougeL 0.5 (base 0.2), exact_match 0.9 (base 0)"
+    assert first == "evaluated: exact_match 0.9 (base 0), rougeL 0.5 (base 0.2)"
     assert second == ""
     events = [json.loads(line) for line in run("history", "acme", "--json").stdout.splitlines()]
     assert events[0]["after_artifact"]["evaluation"]["result"] == RECORD.result
@@ -318,3 +318,11 @@ def test_version_that_a_rollback_has_restored_is_no_earlier_one(run: Run, world:
     assert (labels.count("archive"), labels.count("earlier")) == (1, 0)
     assert f"declared at  {artifact('acme', 2).uri}" in lines
     assert "reason       rolled back from v2.tar.gz" in lines
+
+
+def test_adapter_whose_row_cannot_be_read_says_why(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"))
+    world.settle()
+    why = world.registry.spoil("records", "p-acme")
+    result = run("describe", "acme")
+    assert (result.exit_code, why in result.stdout) == (0, True)

@@ -265,13 +265,13 @@ class TestTakeOver:
         assert {name: component.created for name, component in world.service.components.items()} == created
         assert run("status").stdout.count("in service") == 3
 
-    def test_status_tells_that_they_are_given_back_when_that_is_undone(self, run: Run, world: World) -> None:
+    def test_status_shows_them_as_orphans_when_that_is_undone(self, run: Run, world: World) -> None:
         desired = imported(self.take_over(run)).resolve(prefix=world.target.prefix, buckets={}, archives={})
         world.deploy(*desired.adapters, digest="after", previous="before")
         world.settle()
         world.deploy(ACME, digest="before", previous="after")
         states = [line.split("\t")[:2] for line in run("status").stdout.splitlines()]
-        assert states == [["one", "releasing"], ["two", "releasing"], ["acme", "in service"]]
+        assert states == [["acme", "in service"], ["one", "orphan"], ["two", "orphan"]]
         world.settle()
         assert {"p-one", "two"} <= world.service.components.keys()
 

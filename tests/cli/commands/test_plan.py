@@ -123,6 +123,15 @@ def test_wrong_usage_has_another_exit_code_than_changes(run: Run, manifest: Writ
     assert run("plan", path, "--detailed-exitcode", "--stack", "Tenants").exit_code == 2
 
 
+def test_adapters_that_the_quota_has_no_room_for_are_told(
+    run: Run, manifest: Write, account: FakeAccount
+) -> None:
+    account.quotas.values["Inference components per endpoint"] = 4.0
+    result = run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--table", "registry")
+    assert result.exit_code == 3
+    assert "is 4, and 5 components would be on the endpoint" in result.stderr
+
+
 def test_what_stays_is_shown_on_request(run: Run, manifest: Write) -> None:
     fields = rows(run("plan", manifest(acme=1, beta=1, zeta=1), "--all"))
     assert [row[:2] for row in fields] == [["acme", "keep"], ["beta", "keep"], ["zeta", "keep"]]

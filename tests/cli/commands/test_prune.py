@@ -64,6 +64,23 @@ class TestPrune:
         assert "has no orphan 'p-acme'" in result.stderr
         assert world.registry.orders() == []
 
+    def test_order_that_cannot_be_read_is_removed_by_its_key(
+        self, run: Run, world: World, orphans: list[str]
+    ) -> None:
+        for key in ("x", "y"):
+            world.registry.spoil("orders", key)
+        result = run("prune", "x", "stray-1", "--yes")
+        assert (result.exit_code, "1 order removed" in result.stderr) == (0, True)
+        assert list(world.registry.unreadable_orders()) == ["y"]
+        assert [order.component for order in world.registry.orders()] == ["stray-1"]
+
+    def test_only_an_order_is_removed_where_only_its_key_is_given(
+        self, run: Run, world: World, orphans: list[str]
+    ) -> None:
+        world.registry.spoil("orders", "x")
+        assert run("prune", "x").stdout == ""
+        assert (world.registry.unreadable_orders(), world.registry.orders()) == ({}, [])
+
     def test_status_shows_them_and_is_no_failure(self, run: Run, orphans: list[str]) -> None:
         result = run("status")
         assert result.exit_code == 0

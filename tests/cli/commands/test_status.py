@@ -13,6 +13,7 @@ from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.registry import UnreadableError
 from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, Probe, SmokeRequest
 from adapters_cli.fleets.base_state import NO_COPY
 from tests.adapter_fleet.fake_service import BASE
@@ -724,3 +725,52 @@ class TestProof:
         (row,) = rows(result)
         assert row[:2] == ["acme", "failed"]
         assert "the base model answers in its place" in row[5]
+
+
+class TestRowThatCannotBeRead:
+    @pytest.fixture
+    def fleet(self, world: World) -> World:
+        world.deploy(adapter("acme"), adapter("zeta"))
+        world.settle()
+        self.why = world.registry.spoil("records", "p-acme")
+        return world
+
+    def test_its_adapter_has_failed_and_says_why(self, run: Run, fleet: World) -> None:
+        result = run("status", "--wait")
+        assert result.exit_code == 1
+        assert rows(result)[0] == ["acme", "failed", "-", "-", "-", self.why]
+        assert rows(result)[1][:2] == ["zeta", "in service"]
+
+    def test_it_is_shown_though_no_manifest_declares_its_adapter(self, run: Run, fleet: World) -> None:
+        fleet.deploy(adapter("zeta"))
+        fleet.settle()
+        assert rows(run("status"))[0][:2] == ["p-acme", "failed"]
+
+    @pytest.mark.parametrize("command", ["history", "rollback", "retry"])
+    def test_other_commands_answer(self, run: Run, fleet: World, command: str) -> None:
+        result = run(command, "acme")
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        assert result.exit_code in (0, 1)
+
+
+def test_order_that_cannot_be_read_is_told_with_its_key(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"))
+    world.settle()
+    why = world.registry.spoil("orders", "p-acme#pause")
+    result = run("status")
+    assert (result.exit_code, len(rows(result))) == (0, 1)
+    assert result.stderr == f"adapters: {why}; 'adapters prune p-acme#pause' removes this order\n"
+    assert json.loads(run("status", "--json").stdout)["unreadable_orders"] == {"p-acme#pause": why}
+
+
+def test_fleet_that_cannot_be_read_is_no_answer(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"))
+    world.settle()
+
+    def fail(_: int) -> None:
+        raise UnreadableError("row '0000000001' of 'generations' in the registry cannot be read")
+
+    world.registry.generation = fail  # type: ignore[assignment, method-assign]
+    result = run("status")
+    assert result.exit_code == 4
+    assert result.stderr == "adapters: row '0000000001' of 'generations' in the registry cannot be read\n"

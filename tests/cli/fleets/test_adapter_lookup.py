@@ -25,8 +25,8 @@ def lookup(fleet: Fleet) -> AdapterLookup:
 def test_names_of_usual_components_take_no_reading_of_the_whole_fleet(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("tests.adapter_fleet.memory_registry.MemoryRegistry.records")
-    monkeypatch.delattr("tests.adapter_fleet.memory_registry.MemoryRegistry.desired")
+    monkeypatch.delattr("adapter_fleet.aws.dynamodb_registry.DynamoDbRegistry.records")
+    monkeypatch.delattr("adapter_fleet.aws.dynamodb_registry.DynamoDbRegistry.desired")
     assert lookup(fleet).find(["beta", "acme"]) == {"p-beta": "beta", "p-acme": "acme"}
     assert lookup(fleet).component("acme") == "p-acme"
 

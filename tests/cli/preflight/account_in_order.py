@@ -16,6 +16,7 @@ from adapter_fleet.environment.environment_reader import read_environment
 from adapters_cli.aws.account import Account
 from local_sagemaker.server import LocalCloud
 from tests.fakes.errors import client_error
+from tests.fakes.service_quotas import FakeQuotas
 from tests.integration.by_hand import client
 
 ROOT = Path(__file__).parents[3]
@@ -90,23 +91,6 @@ key_arn = "{key}"
 """
 
 
-class FakeQuotas:
-    """Service Quotas: one quota, whose value may be changed."""
-
-    def __init__(self) -> None:
-        self.values = {f"{INSTANCE} for endpoint usage": 4.0}
-
-    def get_paginator(self, operation: str) -> FakeQuotas:
-        assert operation in ("list_service_quotas", "list_aws_default_service_quotas")
-        return self
-
-    def paginate(self, *, ServiceCode: str) -> Iterator[dict[str, Any]]:
-        assert ServiceCode == "sagemaker"
-        for number, (name, value) in enumerate(self.values.items()):
-            quota = {"QuotaName": name, "QuotaCode": f"L-{number:08X}", "Value": value}
-            yield {"Quotas": [{"QuotaName": "Processing jobs", "QuotaCode": "L-1"}, quota]}
-
-
 class Ec2WithOfferings:
     """EC2 of the embedded cloud, and the zones in which it offers instances."""
 
@@ -173,7 +157,7 @@ class AccountInOrder(Account):
         self.suffix = suffix
         # Made before: the session that makes them is not thread-safe.
         self._clients = {name: client(cloud, name) for name in _CLIENTS}
-        self.quotas = FakeQuotas()
+        self.quotas = FakeQuotas(**{f"{INSTANCE} for endpoint usage": 4.0})
         self.ec2 = Ec2WithOfferings(self._clients["ec2"])
         self.types = StacksWithTypes(self._clients["cloudformation"])
         self.replaced: dict[str, Any] = {

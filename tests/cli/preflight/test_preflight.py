@@ -494,6 +494,17 @@ def test_most_instances_of_scaling_count_against_the_quota(
     assert f"{most} ml.g5.2xlarge of this endpoint" in finding["message"]
 
 
+def test_adapters_of_all_manifests_count_against_the_quota_of_components(account: AccountInOrder) -> None:
+    uri, digest = f"s3://{account.bucket}/adapters/a.tar.gz", f"sha256:{1:064x}"
+    manifest = f"adapters:\n  - {{name: a, artifact: {uri}, digest: '{digest}'}}\n"
+    account.s3.put_object(Bucket=account.bucket, Key="fleet.yaml", Body=manifest.encode())
+    account.quotas.values["Inference components per endpoint"] = 1.0
+    (finding,) = findings(account)
+    assert (finding["check"], finding["verdict"]) == ("quota", "error")
+    assert "the base model and its adapters are 2 components; the quota is 1" in finding["message"]
+    assert "--desired-value 2" in finding["remedy"]
+
+
 def test_further_instance_types_are_checked_too(account: AccountInOrder) -> None:
     pool = '[[endpoint.instance_pools]]\ninstance_type = "ml.g6e.xlarge"\n'
     account.file.write_text(f"{account.file.read_text()}\n{pool}")

@@ -1,15 +1,15 @@
-"""Checks that the instance type is offered, and that the quota suffices."""
+"""Checks that the instance type is offered, and that the quotas suffice."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Any
 
+from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.aws.components import endpoint_names
 from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.aws.service_quotas import SERVICE, find_quota, is_component_quota
 from adapters_cli.preflight.deployment import Deployment
 from adapters_cli.preflight.finding import Check, Finding
-
-_SERVICE = "sagemaker"
 
 
 def check_instance_type(deployment: Deployment) -> Iterator[Finding]:
@@ -53,26 +53,25 @@ def _offers(deployment: Deployment, name: str) -> Iterator[Finding]:
 
 
 def check_quota(deployment: Deployment) -> Iterator[Finding]:
-    """Compare the instances with the account's quotas and with those of its other endpoints.
+    """Compare the instances and the components with the account's quotas.
 
-    All of them may be of one further type (`instance_pools`), whose low quota is a warning.
+    The instances of other endpoints count. All instances may be of one further type (`instance_pools`), whose
+    low quota is a warning.
     """
     first, *further = deployment.instance_types
     yield from _quota_of(deployment, first, further=False)
     for instance_type in further:
         yield from _quota_of(deployment, instance_type, further=True)
+    yield from _quota_of_components(deployment)
 
 
 def _quota_of(deployment: Deployment, instance_type: str, *, further: bool) -> Iterator[Finding]:
     check, name = Check("quota"), f"{instance_type} for endpoint usage"
-    quotas = deployment.client("service-quotas")
-    quota = _quota(quotas, "list_service_quotas", name) or _quota(
-        quotas, "list_aws_default_service_quotas", name
-    )
+    quota = find_quota(deployment.client("service-quotas"), name.__eq__)
     if quota is None:
         yield check.warning(
             f"Service Quotas in {deployment.region} has no '{name}', so it may not be offered there",
-            f"aws service-quotas list-service-quotas --service-code {_SERVICE} --region {deployment.region}"
+            f"aws service-quotas list-service-quotas --service-code {SERVICE} --region {deployment.region}"
             f" --query \"Quotas[?QuotaName=='{name}']\"",
         )
         return
@@ -83,19 +82,42 @@ def _quota_of(deployment: Deployment, instance_type: str, *, further: bool) -> I
         yield check.ok(what)
         return
     fault = check.warning if further else check.error
-    yield fault(
-        f"the quota '{name}' is too low: {what}",
-        f"aws service-quotas request-service-quota-increase --service-code {_SERVICE}"
-        f" --quota-code {quota['QuotaCode']} --desired-value {used + most} --region {deployment.region}",
+    yield fault(f"the quota '{name}' is too low: {what}", _request(deployment, quota, used + most))
+
+
+def _quota_of_components(deployment: Deployment) -> Iterator[Finding]:
+    """Compare the base and all adapters with the quota of components on one endpoint, if there is one."""
+    check = Check("quota")
+    quota = find_quota(deployment.client("service-quotas"), is_component_quota)
+    if quota is None:
+        return
+    needed = 1 + len(deployment.environment.adapters) + sum(_sizes_of_fleets(deployment))
+    what = f"the base model and its adapters are {needed} components; the quota is {quota['Value']:g}"
+    if needed <= quota["Value"]:
+        yield check.ok(what)
+        return
+    name = quota["QuotaName"]
+    yield check.error(f"the quota '{name}' is too low: {what}", _request(deployment, quota, needed))
+
+
+def _sizes_of_fleets(deployment: Deployment) -> Iterator[int]:
+    """Yield how many adapters each manifest has."""
+    for fleet in deployment.environment.fleets.values():
+        if fleet.manifest is not None:
+            text, where, folder = fleet.manifest.read_bytes(), str(fleet.manifest), fleet.manifest.parent
+            yield len(Manifest.parse(text, where=where, folder=folder).adapters)
+        elif fleet.bucket is not None and fleet.key is not None:
+            text = deployment.account.s3.get_object(Bucket=fleet.bucket, Key=fleet.key)["Body"].read()
+            where = f"s3://{fleet.bucket}/{fleet.key}"
+            yield len(Manifest.parse(text, where=where, folder=None).adapters)
+
+
+def _request(deployment: Deployment, quota: Mapping[str, Any], value: int) -> str:
+    """Return the command that asks for a higher quota."""
+    return (
+        f"aws service-quotas request-service-quota-increase --service-code {SERVICE}"
+        f" --quota-code {quota['QuotaCode']} --desired-value {value} --region {deployment.region}"
     )
-
-
-def _quota(client: Any, operation: str, name: str) -> dict[str, Any] | None:
-    for page in client.get_paginator(operation).paginate(ServiceCode=_SERVICE):
-        for quota in page["Quotas"]:
-            if quota["QuotaName"] == name:
-                return dict(quota)
-    return None
 
 
 def _used_elsewhere(deployment: Deployment, instance_type: str) -> int:

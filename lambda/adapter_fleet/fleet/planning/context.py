@@ -19,8 +19,6 @@ class PlanContext:
         Tags of every component of the fleet, in addition to its own tags.
     deletes:
         True if unwanted components are deleted now. Before that, everything else is settled.
-    undone:
-        The first generation that is taken back, with all later ones; None if none is.
     foreign:
         Creation times of the components that are known to belong to someone else, by name.
     claims:
@@ -38,7 +36,6 @@ class PlanContext:
     tags: Mapping[str, str] = field(default_factory=dict)
     update_mode: UpdateMode = UpdateMode.IN_PLACE
     deletes: bool = False
-    undone: int | None = None
     foreign: Mapping[str, float] = field(default_factory=dict)
     claims: Mapping[str, float] = field(default_factory=dict)
     has_copies: bool = True
@@ -54,7 +51,6 @@ class PlanContext:
         foreign: Mapping[str, float],
         orders: Iterable[Order] = (),
         deletes: bool = False,
-        undone: int | None = None,
         has_copies: bool = True,
     ) -> "PlanContext":
         """Return the context of a generation with this target."""
@@ -71,7 +67,6 @@ class PlanContext:
             tags=target.tags,
             update_mode=target.settings.update_mode,
             deletes=deletes,
-            undone=undone,
             foreign=foreign,
             claims=claims,
             has_copies=has_copies,

@@ -35,8 +35,6 @@ class Step(StrEnum):
     """Read its tags to find out whose it is."""
     CLAIM = "claim"
     """Put the fleet's tag on it, as a person ordered."""
-    RELEASE = "release"
-    """Take the fleet's tag off it: an import is undone."""
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
@@ -75,7 +73,6 @@ class Step(StrEnum):
         """True if the step changes something in SageMaker."""
         return self in (
             Step.CLAIM,
-            Step.RELEASE,
             Step.CREATE,
             Step.UPDATE,
             Step.DELETE,
@@ -130,7 +127,7 @@ class Decision:
     artifact:
         The artifact to create or update it with.
     until:
-        When a failed component is tried again.
+        When a failed component is tried again, or the tags of a foreign one are read again.
     restores:
         True if `artifact` is the last good one instead of the wanted one. For a deletion: True if the
         component is deleted to be re-created with the last good one.
@@ -185,7 +182,7 @@ def _decide(record: AdapterRecord, want: DesiredAdapter | None, context: PlanCon
         return Decision(step=Step.LOOK, why="a listing left it out")
     if record.owned != live.created:
         return _decide_unowned(record, live, want, context)
-    if is_orphan(record, want) and not _is_released(record, context):
+    if is_orphan(record, want):
         return Decision(step=Step.ORPHAN, why="it has the fleet's tag, and no manifest wants it")
     if live.status.in_transition:
         return _decide_in_transition(record, live, context)
@@ -223,9 +220,13 @@ def _decide_unowned(
             return Decision(step=Step.CLAIM)
         return _failed(failing, until=failing.retry_at)
     # A claim that was interrupted may have put the tag on it.
-    if context.foreign.get(record.component) == live.created and record.claimed is None:
-        return Decision(step=Step.FOREIGN, why="a component of that name is not this fleet's")
-    return Decision(step=Step.READ_TAGS)
+    if context.foreign.get(record.component) != live.created or record.claimed is not None:
+        return Decision(step=Step.READ_TAGS)
+    failure = record.failure
+    until = failure.retry_at if failure is not None and failure.cause is Cause.FOREIGN else None
+    if until is not None and until <= context.now:
+        return Decision(step=Step.READ_TAGS)
+    return Decision(step=Step.FOREIGN, until=until, why="a component of that name is not this fleet's")
 
 
 def _decide_in_transition(record: AdapterRecord, live: ObservedComponent, context: PlanContext) -> Decision:
@@ -245,8 +246,6 @@ def _decide_unwanted(record: AdapterRecord, live: ObservedComponent, context: Pl
     failure = record.failure
     if failure is not None and failure.generation == context.generation and _is_due_later(failure, context):
         return _failed(failure, until=failure.retry_at)
-    if _is_released(record, context):
-        return Decision(step=Step.RELEASE, why="the import is undone")
     if not context.deletes:
         return Decision(step=Step.HOLD)
     # A deletion goes by the name, and a listing may show an earlier component of that name.
@@ -427,11 +426,3 @@ def _is_replaced(failing: Failure, context: PlanContext) -> bool:
 
 def _is_restored_by_replacement(record: AdapterRecord, context: PlanContext) -> bool:
     return record.not_in_place and context.update_mode is UpdateMode.REPLACE
-
-
-def _is_released(record: AdapterRecord, context: PlanContext) -> bool:
-    """Return True if an unwanted component loses the fleet's tag and stays."""
-    # A component that someone ordered to take over is not deleted before a manifest has wanted it.
-    claimed_now = context.claims.get(record.component) == record.owned
-    undone = record.claimed is not None and context.undone is not None and record.claimed >= context.undone
-    return claimed_now or undone

@@ -1,20 +1,29 @@
 """The deletion guard: what a generation may delete."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from adapter_fleet.common.counts import noun_of
 from adapter_fleet.fleet.planning.context import is_elsewhere
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.deletion_limit import REMEMBERED_SECONDS, DeletionLimit
+from adapter_fleet.fleet.state.generations import Generation, Target, in_force_at
 from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredAdapter
 
 
 def refusal(
-    records: Mapping[str, AdapterRecord], wanted: Mapping[str, DesiredAdapter], target: Target
+    records: Mapping[str, AdapterRecord],
+    wanted: Mapping[str, DesiredAdapter],
+    target: Target,
+    *,
+    hour_ago: Collection[str],
 ) -> str | None:
-    """Return why a guard refuses a generation, with the setting that allows it; None if no guard does."""
+    """Return why a guard refuses a generation, with the setting that allows it; None if no guard does.
+
+    hour_ago:
+        What `components_an_hour_before` returns.
+    """
     present = {component: record for component, record in records.items() if _may_exist(record)}
     if not target.settings.allow_base_replacement:
         for component, record in sorted(present.items()):
@@ -24,21 +33,57 @@ def refusal(
                     f" '{record.base}', and would have to be deleted and created on '{target.endpoint}'"
                     f" and '{target.base}'; 'allow_base_replacement' lets that happen"
                 )
+    renamed = _renamed_in_case(present, wanted)
+    if renamed is not None:
+        return renamed
     limit = target.settings.deletions
     if present and not wanted and not limit.allow_empty:
         return (
             f"the manifest has no adapters, and the fleet has {len(present)}; 'deletion_guard' with"
             " 'allow_empty' lets all of them be deleted"
         )
-    return _too_many_deletions(len(present.keys() - wanted.keys()), len(present), limit)
+    deleted = present.keys() - wanted.keys()
+    reason = _too_many_deletions(len(deleted), len(present), limit)
+    if reason is None and not deleted.isdisjoint(hour_ago):
+        # One that has a record and no component never existed, or someone deleted it by hand.
+        gone = [name for name in hour_ago if name not in wanted and (name in present or name not in records)]
+        reason = _too_many_deletions(len(gone), len(hour_ago), limit, when="within an hour, ")
+    return reason
 
 
-def _too_many_deletions(deleted: int, present: int, limit: DeletionLimit) -> str | None:
+def components_an_hour_before(time: float, newest: Generation | None, registry: Registry) -> frozenset[str]:
+    """Return the components of the manifest that was in force an hour before a time.
+
+    newest:
+        The newest generation in force.
+    """
+    found = in_force_at(time - REMEMBERED_SECONDS, newest, registry.generation)
+    adapters = () if found is None else registry.desired(found.number).adapters
+    return frozenset(adapter.component for adapter in adapters)
+
+
+def _renamed_in_case(present: Collection[str], wanted: Collection[str]) -> str | None:
+    """Return why a new spelling of a present component is refused; None if there is none.
+
+    SageMaker ignores the case of names: the deletion of one spelling would take the other one down.
+    """
+    spellings = {component.lower(): component for component in present}
+    for component in sorted(set(wanted) - set(present)):
+        before = spellings.get(component.lower())
+        if before is not None:
+            return (
+                f"{before} would become {component}, and SageMaker ignores the case of names; keep the former"
+                " spelling, or remove the adapter in one deployment and add it in the next"
+            )
+    return None
+
+
+def _too_many_deletions(deleted: int, present: int, limit: DeletionLimit, when: str = "") -> str | None:
     if deleted <= limit.allowed(present):
         return None
     return (
-        f"{deleted} of {present} {noun_of(present, 'adapter')} would be deleted, and 'deletion_guard' allows"
-        f" {100 * limit.share:g}%; a higher share there lets them be deleted"
+        f"{when}{deleted} of {present} {noun_of(present, 'adapter')} would be deleted, and 'deletion_guard'"
+        f" allows {100 * limit.share:g}%; a higher share there lets them be deleted"
     )
 
 
@@ -67,8 +112,11 @@ def count_deletions(
 
 
 def _may_exist(record: AdapterRecord) -> bool:
-    """Return True if the fleet has the component, or a write for it is in flight and may not show yet."""
-    return record.owned is not None or record.intent is not None
+    """Return True if the fleet has the component, or may have it.
+
+    A write may be in flight, and a record that cannot be read tells nothing.
+    """
+    return record.owned is not None or record.intent is not None or record.unreadable is not None
 
 
 def is_orphan(record: AdapterRecord, want: DesiredAdapter | None) -> bool:

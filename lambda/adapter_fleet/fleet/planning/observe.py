@@ -1,17 +1,23 @@
 """Observations: what a listing, a describe or a reading of tags means for the record of a component."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.records import AdapterRecord, Write
+from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Write
 from adapter_fleet.manifest.desired import DesiredAdapter
 
 SETTLING_SECONDS = 30.0
 """How long an acknowledged write may stay invisible. [I] A describe may lag behind; no case is known."""
+
+LATE_TAGS_SECONDS = 120.0
+"""How long after a creation an answer may lack its tags. [I] No source says how late tags may come."""
+
+_FIRST_TAGS_SECONDS = 10.0
 
 
 def new_record(component: str, want: DesiredAdapter | None) -> AdapterRecord:
@@ -20,6 +26,19 @@ def new_record(component: str, want: DesiredAdapter | None) -> AdapterRecord:
 
 
 # --- listings
+
+
+def with_known_spellings(
+    listing: Mapping[str, ObservedComponent], known: Collection[str]
+) -> dict[str, ObservedComponent]:
+    """Return a listing with each component under the name that the fleet knows it by.
+
+    SageMaker ignores the case of names, and lists a component as its creator spelled it.
+    """
+    spellings = {component.lower(): component for component in known}
+    return {
+        name if name in known else spellings.get(name.lower(), name): live for name, live in listing.items()
+    }
 
 
 def merge_listing(
@@ -71,19 +90,25 @@ def with_description(record: AdapterRecord, live: ObservedComponent | None, *, n
 
 
 def with_tags(
-    record: AdapterRecord, live: ObservedComponent, tags: Mapping[str, str], *, uid: str
+    record: AdapterRecord, live: ObservedComponent, tags: Mapping[str, str], *, uid: str, now: float
 ) -> AdapterRecord:
-    """Return the record after its tags were read. `owned` is None afterwards if it is not the fleet's."""
+    """Return the record after its tags were read. `owned` is None afterwards if it is not the fleet's.
+
+    A creation that may have made the component stays in flight: its tags may come late.
+    """
     if not is_own(tags, uid=uid):
-        fleet = tags.get(FLEET_TAG)
-        return replace(
+        fleet, failure = tags.get(FLEET_TAG), record.failure
+        record = replace(
             record,
             owned=None,
-            intent=None,
+            intent=record.intent if FLEET_TAG not in tags and may_have_made(record.intent, live) else None,
             claimed=None,
             other_fleet=None if fleet == uid else fleet,
             other_stack=stack_of(tags),
         )
+        if failure is None or failure.cause is not Cause.FOREIGN:
+            return record
+        return replace(record, failure=replace(failure, retry_at=next_tag_reading(record, live, now=now)))
     if record.owned == live.created:
         return record
     return adopt(record, live, {key: value for key, value in tags.items() if key != FLEET_TAG})
@@ -96,7 +121,7 @@ def is_own(tags: Mapping[str, str], *, uid: str) -> bool:
 
 def adopt(record: AdapterRecord, live: ObservedComponent, tags: Mapping[str, str]) -> AdapterRecord:
     """Return the record of a component that turned out to be the fleet's."""
-    failure, intent = record.failure, record.intent
+    failure = record.failure
     record = replace(
         record,
         owned=live.created,
@@ -106,40 +131,65 @@ def adopt(record: AdapterRecord, live: ObservedComponent, tags: Mapping[str, str
         other_stack=None,
         failure=None if failure is not None and failure.cause is Cause.FOREIGN else failure,
     )
-    creating = intent is not None and intent.write is Write.CREATE
-    if intent is not None and creating and live.created >= intent.at - SETTLING_SECONDS:
+    if may_have_made(record.intent, live):
         return record  # the fleet has created it
-    return replace(record, adopted=True, counted=None, serving=None, vouched=None, passed=None, intent=None)
+    # Nobody knows whether the base model has it: it is asked before it counts as in service.
+    return replace(
+        record,
+        adopted=True,
+        counted=None,
+        serving=None,
+        vouched=None,
+        passed=None,
+        intent=None,
+        recheck=Recheck.ASK,
+    )
+
+
+def may_have_made(intent: Intent | None, live: ObservedComponent) -> bool:
+    """Return True if a write in flight is a creation that may have made a component."""
+    return (
+        intent is not None and intent.write is Write.CREATE and live.created >= intent.at - SETTLING_SECONDS
+    )
 
 
 # --- components that are not the fleet's
 
 
 def is_claimed(record: AdapterRecord, live: ObservedComponent, context: PlanContext) -> bool:
-    """Return True if the fleet is to take a component over: someone ordered it, and no stack owns it."""
-    return context.claims.get(record.component) == live.created and record.other_stack is None
+    """Return True if the fleet is to take a component over: someone ordered it, and it may."""
+    return context.claims.get(record.component) == live.created and may_be_claimed(record, live, context)
 
 
-def known_foreign(
-    foreign: Mapping[str, float],
-    records: Mapping[str, AdapterRecord],
-    wanted: Mapping[str, DesiredAdapter],
-) -> dict[str, float]:
+def may_be_claimed(record: AdapterRecord, live: ObservedComponent, here: PlanContext | Target) -> bool:
+    """Return True if a fleet may take a component over, as far as its tags and its description are known.
+
+    It has to be an adapter on the fleet's own endpoint and base model, and to belong to nobody.
+    """
+    if record.other_fleet is not None or record.other_stack is not None:
+        return False
+    # A listing tells no base model.
+    return not live.described or (live.endpoint, live.base) == (here.endpoint, here.base)
+
+
+def known_foreign(foreign: Mapping[str, float], known: Collection[str]) -> dict[str, float]:
     """Return the foreign components on an endpoint, without those whose tags have to be read again.
 
-    The registry does not store whose a foreign component is. A failure has to name its owner once a manifest
-    wants a component of that name.
+    known:
+        The components that are wanted or recorded. Their tags may have come late, or have been put back.
     """
-    return {
-        component: created
-        for component, created in foreign.items()
-        if component not in wanted
-        or (
-            (record := records.get(component)) is not None
-            and record.failure is not None
-            and record.failure.cause is Cause.FOREIGN
-        )
-    }
+    return {component: created for component, created in foreign.items() if component not in known}
+
+
+def next_tag_reading(record: AdapterRecord, live: ObservedComponent, *, now: float) -> float | None:
+    """Return when to read the tags of a component that seems foreign again; None if they cannot come late.
+
+    Each wait is as long as the component is old.
+    """
+    age = now - live.created
+    if age >= LATE_TAGS_SECONDS or record.other_fleet is not None or record.other_stack is not None:
+        return None
+    return now + max(age, _FIRST_TAGS_SECONDS)
 
 
 def why_foreign(record: AdapterRecord) -> str:
@@ -151,7 +201,10 @@ def why_foreign(record: AdapterRecord) -> str:
         )
     there = f"a component named {record.component} is there and has"
     if record.other_fleet is None:
-        return f"{there} no tag {FLEET_TAG} of this fleet; 'adapters import --take-over' makes it so"
+        return (
+            f"{there} no tag {FLEET_TAG} of this fleet; 'adapters import --take-over' makes it so, for an"
+            " adapter on the fleet's own endpoint and base model"
+        )
     return (
         f"{there} the tag {FLEET_TAG} of another fleet, {record.other_fleet}; give this fleet another"
         " 'component_prefix', or have the other one give it up first"

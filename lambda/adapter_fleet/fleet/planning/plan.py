@@ -43,7 +43,12 @@ class NextStep(NamedTuple):
 def next_step(
     component: str, record: AdapterRecord | None, want: DesiredAdapter | None, context: PlanContext
 ) -> NextStep:
-    """Settle the record of a component, and decide what comes next. A component without one gets one."""
+    """Settle the record of a component, and decide what comes next. A component without one gets one.
+
+    A component whose record cannot be read fails, and is left alone.
+    """
+    if record is not None and record.unreadable is not None:
+        return NextStep(record, (), Decision(step=Step.FAILED, why=record.unreadable))
     settled, events = settle(record or new_record(component, want), want, context)
     if want is not None and settled.name != want.name:
         settled = replace(settled, name=want.name)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from adapter_fleet.fleet.planning.context import PlanContext, is_elsewhere
 from adapter_fleet.fleet.planning.deletion_guard import is_orphan
-from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed, why_foreign
+from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed, next_tag_reading, why_foreign
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, cause_of, next_failure
 from adapter_fleet.fleet.state.fleet_settings import UpdateMode
@@ -42,11 +42,9 @@ def settle(record: AdapterRecord, want: DesiredAdapter | None, context: PlanCont
             event = _event(record, context, "drifted", before=record.serving, cause=_DELETED_BY_HAND)
             gone, events = replace(gone, drifted=_DELETED_BY_HAND), [*events, event]
         record = gone
-    if want is not None:
-        record, foreign = _foreign(record, want, context)
-        events = [*events, *foreign]
+    record, foreign = _foreign(record, want, context)
     record, drifted = _drift(record, context)
-    return _with_last_good(record, want), events + drifted
+    return _with_last_good(record, want), [*events, *foreign, *drifted]
 
 
 def with_new_attempts(record: AdapterRecord) -> AdapterRecord:
@@ -367,11 +365,17 @@ def _with_failed_restore(
     return replace(record, restore_at=context.now + wait, restores=restores), [event]
 
 
-def _foreign(record: AdapterRecord, want: DesiredAdapter, context: PlanContext) -> Settled:
-    """Note the failure of a wanted component that turned out to belong to someone else."""
-    live, failure = record.live, record.failure
+def _foreign(record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext) -> Settled:
+    """Note the failure of a component that turned out to belong to someone else.
+
+    It is wanted, or a creation in flight may have made it and its tags come late.
+    """
+    live, failure, intent = record.live, record.failure, record.intent
+    tried = want or intent
     if (
         live is None
+        or tried is None
+        or tried.artifact is None
         or record.owned == live.created
         or context.foreign.get(record.component) != live.created
         or is_claimed(record, live, context)
@@ -379,7 +383,7 @@ def _foreign(record: AdapterRecord, want: DesiredAdapter, context: PlanContext) 
         return record, []
     reason = why_foreign(record)
     if failure is not None and (failure.artifact, failure.cause, failure.reason) == (
-        want.artifact,
+        tried.artifact,
         Cause.FOREIGN,
         reason,
     ):
@@ -387,7 +391,10 @@ def _foreign(record: AdapterRecord, want: DesiredAdapter, context: PlanContext) 
     record = replace(
         record, owned=None, intent=None, serving=None, vouched=None, last_good=None, failure=None
     )
-    return with_failure(record, want.artifact, reason, context, cause=Cause.FOREIGN)
+    record, events = with_failure(record, tried.artifact, reason, context, cause=Cause.FOREIGN)
+    assert record.failure is not None  # it was just noted
+    again = next_tag_reading(record, live, now=context.now)
+    return replace(record, intent=intent, failure=replace(record.failure, retry_at=again)), events
 
 
 # --- drift, and the last good artifact

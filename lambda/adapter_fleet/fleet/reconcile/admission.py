@@ -2,7 +2,11 @@
 
 from dataclasses import replace
 
-from adapter_fleet.fleet.planning.deletion_guard import count_deletions, refusal
+from adapter_fleet.fleet.planning.deletion_guard import (
+    components_an_hour_before,
+    count_deletions,
+    refusal,
+)
 from adapter_fleet.fleet.planning.settle import with_new_attempts
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.planner import Planner
@@ -10,7 +14,7 @@ from adapter_fleet.fleet.reconcile.progress import Progress
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import PassHaltedError, Session
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
-from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.generations import Outcome, previous_in_force
 
 
 class Admission:
@@ -46,7 +50,11 @@ class Admission:
         self._uncount(generation.number)
         reason = None
         if not generation.exempt:
-            reason = refusal(self._records, self._desired.wanted, generation.request.target)
+            before = previous_in_force(generation, self._session.registry.generation)
+            hour_ago = components_an_hour_before(generation.request.at, before, self._session.registry)
+            reason = refusal(
+                self._records, self._desired.wanted, generation.request.target, hour_ago=hour_ago
+            )
         if reason is not None:
             self._records.flush()
             self._session.end_generation(Outcome.REFUSED, reason)

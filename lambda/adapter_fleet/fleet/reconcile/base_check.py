@@ -115,10 +115,14 @@ class BaseCheck:
         if observed is None or observed.live.status is not Status.IN_SERVICE or not observed.copies:
             return  # nobody answers, or nobody knows which model does: the next run asks
         self.steady = self._session.fleet.base_version in (None, observed.version)
-        if self._session.fleet.base_version not in (None, observed.version):
+        if not self.steady:
             self._recheck_for_another_base()
         elif self._session.fleet.checked_copies == 0:
             self._recheck_for_first_copy()
+        elif self._session.fleet.base_version is None:
+            # Whatever exists came before the base was first described in service.
+            self._recheck_all(Recheck.ASK)
+            self._records.flush()
         elif self._may_have_new_copies(observed):
             self._recheck_under_way()
             needed = self._sample()

@@ -4,7 +4,6 @@ import itertools
 import math
 from collections.abc import Callable
 
-from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.observation import Observation
@@ -64,12 +63,14 @@ class Conclusion:
         """
         session = self._session
         ended = session.generation.outcome in (Outcome.FAILED, Outcome.REFUSED)
-        settled = trouble is None and not ended and self._progress.is_settled
+        unread = session.deleting and self._survey.strangers > 0
+        settled = trouble is None and not (ended or unread) and self._progress.is_settled
         nobody_waits = session.generation.outcome is Outcome.CONVERGED
         surveys = settled and not session.deleting
         if surveys and self._survey.strangers <= TAGS_BEFORE_THE_END:
             self._survey.read_strangers()
-        held_up = None if settled or ended else trouble or next(iter(self._queue.blocked.values()), None)
+        blocked = next(iter(self._queue.blocked.values()), None)
+        held_up = None if settled or ended else trouble or blocked or self._queue.limit
         self._save_generation(settled=settled, held_up=held_up)
         if surveys and self._survey.strangers:
             # The deployment has ended by now, and need not wait for this.
@@ -112,7 +113,10 @@ class Conclusion:
         self._progress.count()
         session.update_generation(passes=session.generation.passes + 1)
         if session.generation.outcome is Outcome.OPEN:
-            if settled:
+            incomplete = self._progress.reason_of_incomplete_deletion
+            if settled and incomplete is not None:
+                session.end_generation(Outcome.FAILED, incomplete)
+            elif settled:
                 outcome = session.end_generation(Outcome.CONVERGED, self._progress.reason_of_converged)
                 if outcome is Outcome.CONVERGED:
                     self._desired.remove_void_orders()
@@ -169,9 +173,7 @@ class Conclusion:
         now = self._session.clock.now()
         times = self._next_times(now, trouble)
         retries = [
-            decision.until
-            for decision in self._queue.decisions.values()
-            if decision.step is Step.FAILED and decision.until is not None
+            decision.until for decision in self._queue.decisions.values() if decision.until is not None
         ]
         if retries and not times and nobody_waits:
             # One pass for the first retry and for those that come soon after it.
@@ -195,7 +197,7 @@ class Conclusion:
     def _next_times(self, now: float, trouble: str | None) -> list[float]:
         """Return when something other than a retry is due."""
         queue, times = self._queue, self._polling.next_times()
-        if trouble is not None or queue.blocked:
+        if trouble is not None or queue.blocked or queue.waiting:
             lasted = now - self._session.generation.request.at
             times.append(now + min(max(_TROUBLE_SECONDS, _TROUBLE_SHARE * lasted), _MAX_TROUBLE_SECONDS))
         # Steps that wait for a write to end come after the next poll.

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+from adapter_fleet.fleet.planning.observe import may_be_claimed
 from adapter_fleet.fleet.planning.pins import apply_pins, served_version
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
-from adapter_fleet.fleet.state.generations import Generation
+from adapter_fleet.fleet.state.generations import previous_in_force
 from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
 
 
@@ -38,7 +40,8 @@ class DesiredState:
         Other components may be written on, too: what failed is tried again, and what was changed by hand is
         repaired.
         """
-        before, generation = self._previous(), self._session.generation
+        generation = self._session.generation
+        before = previous_in_force(generation, self._session.registry.generation)
         target = generation.request.target
         if before is None or generation.rebased:
             return frozenset(self.declared)
@@ -54,17 +57,6 @@ class DesiredState:
             or _digest(adapter.smoke) != _digest(known[component].smoke)
             or adapter.artifact.probe != known[component].artifact.probe
         )
-
-    def _previous(self) -> Generation | None:
-        """Return the last generation that was reported to be in force.
-
-        The generations after it were superseded, refused or rolled back: this one repeats their changes.
-        """
-        registry = self._session.registry
-        before = registry.generation(self._session.generation.standing)
-        while before is not None and not before.reported_success:
-            before = registry.generation(before.standing)
-        return before
 
     # --- orders
 
@@ -127,20 +119,23 @@ class DesiredState:
         self._session.registry.take_orders(void, self._session.lease)
 
     def _is_void(self, order: Order) -> bool:
-        declared = self.declared.get(order.component)
+        declared, record = self.declared.get(order.component), self._records.get(order.component)
+        readable = record is None or record.unreadable is None
         if order.kind is OrderKind.CLAIM:
-            record = self._records.get(order.component)
-            live = None if record is None else record.live
-            there = live is not None and live.created == order.created
-            taken = record is not None and record.owned == order.created
-            refused = record is not None and record.other_stack is not None
-            return declared is not None and (taken or refused or not there)
+            return declared is not None and readable and not self._may_be_taken(order, record)
         # The manifest no longer wants the version that a pin replaces, or the other one never served.
         return order.kind is OrderKind.PIN and (
             declared is None
             or not declared.artifact.same_version_as(order.replaces)
-            or served_version(self._records.get(order.component), order.artifact) is None
+            or (readable and served_version(record, order.artifact) is None)
         )
+
+    def _may_be_taken(self, order: Order, record: AdapterRecord | None) -> bool:
+        """Return True if the component that an order names is there, and still to be taken over."""
+        live = None if record is None else record.live
+        if record is None or live is None or live.created != order.created:
+            return False
+        return record.owned != order.created and may_be_claimed(record, live, self._session.target)
 
     def _remove(self, orders: list[Order]) -> None:
         if orders:

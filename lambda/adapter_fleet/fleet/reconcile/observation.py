@@ -1,10 +1,17 @@
 """What a pass observes at the service: the components on the endpoint, and the base component."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import TypeVar
 
-from adapter_fleet.fleet.planning.observe import base_trouble, known_foreign, merge_listing
+from adapter_fleet.fleet.planning.observe import (
+    SETTLING_SECONDS,
+    base_trouble,
+    known_foreign,
+    merge_listing,
+    with_known_spellings,
+)
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
@@ -22,7 +29,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
 PAGE = 100
 """Components that one call lists."""
 
-_MAX_ATTEMPTS = 8
+_MAX_UNANSWERED = 8
 _RETRY_SECONDS = 0.1
 
 Answer = TypeVar("Answer")
@@ -31,8 +38,6 @@ Answer = TypeVar("Answer")
 class Observation:
     """The components on the endpoint, as the last listing showed them.
 
-    pages:
-        Calls that a listing takes.
     complete:
         True if a listing has shown the endpoint since the last write.
     foreign:
@@ -53,39 +58,78 @@ class Observation:
         self._records, self._desired = records, desired
         self.listed = session.resumes
         self.complete = False
-        self.foreign = known_foreign(session.fleet.foreign, records, desired.wanted)
+        foreign = session.fleet.foreign
+        if not session.resumes:
+            # The tags of known components are read again, and before a deletion those of all.
+            foreign = {} if session.deleting else known_foreign(foreign, self._known)
+        self.foreign = dict(foreign)
         self.strangers: dict[str, AdapterRecord] = {}
-        self.pages = math.ceil((len(records) + len(self.foreign) + 1) / PAGE)
         self._base: ObservedComponent | None = None
 
-    def list(self) -> None:
-        """List the endpoint, and merge the listing into the records."""
-        endpoint = self._session.target.endpoint
-        listing, self.pages = self._retry(
-            self._read_pages, f"the components of endpoint '{endpoint}' cannot be listed"
-        )
-        self._base = listing.get(self._session.target.base)
-        self._merge(listing)
-        self.listed = self.complete = True
+    @property
+    def pages(self) -> int:
+        """Calls that a listing takes."""
+        return math.ceil((len(self._records) + len(self.foreign) + len(self.strangers) + 1) / PAGE)
 
-    def _read_pages(self) -> tuple[dict[str, ObservedComponent], int]:
-        """Return all components on the endpoint, and how many pages that took."""
+    def recent_pages(self, components: Collection[str]) -> int:
+        """Calls that a listing of these new components takes. It shows all that came after them, too."""
+        since = self._since(components)
+        return math.ceil(sum(_created(record) > since for record in self._records.values()) / PAGE)
+
+    def list(self) -> bool:
+        """List the endpoint, and merge the listing into the records; return False if the pass ends before."""
+        listing = self._read_pages()
+        if listing is None:
+            return False
+        self._base = listing.get(self._session.target.base)
+        self._merge(with_known_spellings(listing, self._known))
+        self.listed = self.complete = True
+        return True
+
+    @property
+    def _known(self) -> set[str]:
+        """The components that are wanted or recorded."""
+        return self._records.keys() | self._desired.wanted.keys()
+
+    def list_recent(self, components: Collection[str]) -> bool:
+        """List what was created since the first of these components, and merge what it shows of them.
+
+        Returns False if the pass ends before.
+        """
+        listing = self._read_pages(created_after=self._since(components))
+        if listing is None:
+            return False
+        records = {component: self._records[component] for component in components}
+        shown = {component: live for component, live in listing.items() if component in records}
+        for record in merge_listing(records, shown, base=self._session.target.base).values():
+            self._records.put(record)
+        return True
+
+    def _since(self, components: Collection[str]) -> float:
+        """Return a moment before the creation of these components: two clocks may differ."""
+        return min(_created(self._records[component]) for component in components) - SETTLING_SECONDS
+
+    def _read_pages(self, *, created_after: float | None = None) -> dict[str, ObservedComponent] | None:
+        """Return the components on the endpoint; None if the pass ends before the last page."""
+        endpoint, token = self._session.target.endpoint, None
         listing: dict[str, ObservedComponent] = {}
-        pages = 0
-        try:
-            for page in self._service.pages(self._session.target.endpoint):
-                self._limits.reads.begin(self._session.clock.now())
-                self._limits.reads.succeeded()
-                listing |= page
-                pages += 1
-                self._session.renew()
-        except MissingError:
-            listing.clear()  # the endpoint is gone, and all components with it
-        return listing, max(1, pages)
+        while not self._session.is_late():
+            try:
+                page = self._retry(
+                    partial(self._service.list_page, endpoint, token=token, created_after=created_after),
+                    f"the components of endpoint '{endpoint}' cannot be listed",
+                )
+            except MissingError:
+                return {}  # the endpoint is gone, and all components with it
+            listing |= page.components
+            token = page.next_token
+            if token is None:
+                return listing
+        return None
 
     def _merge(self, listing: dict[str, ObservedComponent]) -> None:
         self.strangers.clear()
-        known = self._records.keys() | self._desired.wanted.keys()
+        known = self._known
         merged = merge_listing(self._records, listing, base=self._session.target.base)
         for component, record in merged.items():
             created = None if record.live is None else record.live.created
@@ -107,13 +151,11 @@ class Observation:
         """Describe the base component; None where it is missing or on another endpoint."""
         try:
             observed = self._retry(
-                lambda: self._service.describe_base(self._session.target.base),
+                partial(self._service.describe_base, self._session.target.base),
                 "the base component cannot be described",
             )
         except MissingError:
             observed = None
-        else:
-            self._limits.reads.succeeded()
         if observed is not None and observed.live.endpoint != self._session.target.endpoint:
             observed = None
         self._base = None if observed is None else observed.live
@@ -128,19 +170,35 @@ class Observation:
             raise PassHaltedError(trouble)
 
     def _retry(self, call: Callable[[], Answer], failing: str) -> Answer:
-        """Make a read that the pass cannot go on without, and retry it with backoff. Raises MissingError."""
-        clock, attempts = self._session.clock, 0
+        """Make a read that the pass cannot go on without, when the rate allows it. Raises MissingError.
+
+        A read that is throttled is repeated until the pass ends.
+        """
+        session, reads, unanswered = self._session, self._limits.reads, 0
         while True:
+            session.clock.sleep(reads.delay(session.clock.now()))
+            session.renew()
+            session.beat()
+            reads.begin(session.clock.now())
             try:
-                return call()
+                answer = call()
             except MissingError:
                 raise
             except (ThrottledError, UnansweredError) as error:
-                attempts += 1
-                self._limits.back_off(error, self._limits.reads)
-                if attempts >= _MAX_ATTEMPTS or clock.now() >= self._session.pass_input.deadline:
+                unanswered += isinstance(error, UnansweredError)
+                self._limits.back_off(error, reads)
+                if unanswered >= _MAX_UNANSWERED or session.is_late():
                     raise PassHaltedError(f"{failing}: {error}") from None
-                clock.sleep(self._limits.reads.delay(clock.now()) + _RETRY_SECONDS)
-                self._session.renew()
+                session.clock.sleep(_RETRY_SECONDS)
             except ServiceError as error:
                 raise PassHaltedError(f"{failing}: {error}") from None
+            else:
+                reads.succeeded()
+                return answer
+
+
+def _created(record: AdapterRecord) -> float:
+    """Return when a component was created, or when its creation was sent; 0 if it does not exist."""
+    if record.live is not None:
+        return record.live.created
+    return 0.0 if record.intent is None else record.intent.at

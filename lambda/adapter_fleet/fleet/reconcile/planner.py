@@ -16,7 +16,6 @@ from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
-from adapter_fleet.fleet.state.generations import undone_number
 from adapter_fleet.fleet.steps.task import StepResult
 from adapter_fleet.manifest.desired import Artifact
 
@@ -55,7 +54,6 @@ class Planner:
             generation=session.generation.number,
             foreign=observation.foreign,
             orders=desired.orders,
-            undone=undone_number(session.generation, session.registry.generation),
         )
 
     @property
@@ -95,8 +93,8 @@ class Planner:
             return
         self._queue.put(component, decision)
         self._polling.track(self._records[component], decision.step)
-        strange = decision.step is Step.FOREIGN and component not in self._desired.wanted
-        if strange or decision.step is Step.FORGET:
+        foreign = decision.step is Step.FOREIGN and decision.until is None
+        if decision.step is Step.FORGET or (foreign and component not in self._desired.wanted):
             self.forget(component)
         self._progress.note_decision(component)
 

@@ -1,7 +1,7 @@
 """When to look again at components whose writes are under way."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
@@ -12,6 +12,9 @@ _FIRST_POLL_SECONDS = 1.0
 _MIN_POLL_SECONDS = 0.1
 _MAX_POLL_SECONDS = 15.0
 _BUSY_POLL_SECONDS = 10.0
+_BUSY_POLL_STRETCH = 20.0
+_DELETING_POLL_STRETCH = 100.0
+_DESCRIBING_POLL_STRETCH = 2.0
 _STUCK_POLL_SECONDS = 60.0
 _BACKOFF_FACTOR = 1.5
 _AFTERWARDS_SECONDS = 0.05
@@ -38,6 +41,7 @@ class Polling:
         self._stuck: set[str] = set()
         self._look_at: dict[str, float] = {}
         self._poll_at: float | None = None
+        self._rests_until = 0.0
         self._poll_seconds = _FIRST_POLL_SECONDS
         self._resumes = session.resumes
 
@@ -72,7 +76,8 @@ class Polling:
             if self._poll_at is None:
                 soon = now + self._poll_seconds
                 # The state machine has waited before a pass that resumes: it polls at once.
-                self._poll_at = soon if self._resumes else self._last_end(now) or soon
+                due = soon if self._resumes else self._last_end(now) or soon
+                self._poll_at = max(due, self._rests_until)
         if not self._polled:
             self._poll_at = None
 
@@ -105,42 +110,60 @@ class Polling:
         self._resumes = False
         return sorted(self._polled)
 
-    def take_polled(self) -> None:
-        """Take out the components to poll, as each of them is described."""
-        self._polled.clear()
-
-    def end_poll(self, now: float, *, before: int, only_stuck: bool, listed: bool, writing: bool) -> None:
+    def end_poll(
+        self,
+        now: float,
+        *,
+        seconds: float,
+        listed: Collection[str],
+        only_stuck: bool,
+        writing: bool,
+        deleting: bool,
+    ) -> None:
         """Plan the next poll.
 
         now:
             When this poll began.
-        before:
-            How many components were polled.
+        seconds:
+            How long its calls take.
+        listed:
+            The polled components that a listing showed rather than a describe.
         only_stuck:
             True if this poll was for stuck components only.
-        listed:
-            True if the components were listed rather than described.
         writing:
             True if more writes are about to begin.
+        deleting:
+            True if only deletions are left. No step waits for the end of one, so none is described.
         """
         if only_stuck:
             self._poll_seconds = _STUCK_POLL_SECONDS
         elif writing:
-            self._poll_seconds = _BUSY_POLL_SECONDS
-        elif listed and len(self._polled) != before:
+            # No write begins during a listing, so listings take a small share of the time.
+            stretch = _DELETING_POLL_STRETCH if deleting else _BUSY_POLL_STRETCH
+            stretch = stretch if listed else _DESCRIBING_POLL_STRETCH
+            self._poll_seconds = max(_BUSY_POLL_SECONDS, seconds * stretch)
+        elif not self._polled.issuperset(listed):
             self._poll_seconds = _FIRST_POLL_SECONDS
         else:
             self._poll_seconds = min(self._poll_seconds * _BACKOFF_FACTOR, _MAX_POLL_SECONDS)
+        due = now + seconds + self._poll_seconds
+        self._rests_until = due if writing else 0.0
         # Components that are described are tracked again once the answer is there.
         last_end = None if writing else self._last_end(now)
-        self._poll_at = (last_end or now + self._poll_seconds) if self._polled else None
+        self._poll_at = (last_end or due) if self._polled else None
 
-    def plan_after_write(self) -> None:
-        """Plan to poll when the last write under way should have ended."""
+    def plan_after_write(self, *, last: bool) -> None:
+        """Plan to poll when the last write under way should have ended.
+
+        last:
+            True if no more writes are about to begin.
+        """
+        if last:
+            self._rests_until = 0.0
         if self._polled:
             now = self._session.clock.now()
             self._poll_seconds = _FIRST_POLL_SECONDS
-            self._poll_at = self._last_end(now) or now + _FIRST_POLL_SECONDS
+            self._poll_at = max(self._last_end(now) or now + _FIRST_POLL_SECONDS, self._rests_until)
 
     # --- how long writes take
 

@@ -27,7 +27,6 @@ WRITE_OPERATIONS = frozenset(
 READ_OPERATIONS = frozenset({"ListInferenceComponents", "DescribeInferenceComponent", "ListTags"})
 
 _SAVE_SECONDS = 5.0
-_HEARTBEAT_SECONDS = 60.0
 _TIMEOUT_MARGIN_SECONDS = 10.0
 _MAX_REASONS = 20
 
@@ -60,7 +59,10 @@ class Progress:
     # --- failures
 
     def note_decision(self, component: str) -> None:
-        """Count a changed component that has failed for good, and check the failure policy."""
+        """Count a changed component that has failed for good, and check the failure policy.
+
+        A record that cannot be read does not count: to take this change back would not mend it.
+        """
         if component in self._desired.changed and self._has_failed(component):
             self._failing.add(component)
             self.check_limit()
@@ -70,7 +72,8 @@ class Progress:
     def _has_failed(self, component: str) -> bool:
         decision, record = self._queue.decisions.get(component), self._records.get(component)
         final = record is not None and (record.failure is None or record.failure.final)
-        return decision is not None and decision.step.fails and final
+        failed = decision is not None and decision.step.fails and final
+        return failed and not self._is_unreadable(component)
 
     def forget(self, component: str) -> None:
         """Stop counting a component."""
@@ -100,7 +103,7 @@ class Progress:
 
     @property
     def reason_of_converged(self) -> str | None:
-        """Why adapters of a generation that has converged are not in service; None if all are."""
+        """What a generation that has converged did not reach; None if it reached all."""
         decisions = self._queue.decisions
         failed = [component for component in self._desired.wanted if decisions[component].step.fails]
         reasons = [f"{self._name(name)}: {self._reason(name)}" for name in failed[:_MAX_REASONS]]
@@ -109,7 +112,19 @@ class Progress:
                 f"{self.asleep} wait for a copy of the base model, which has none; the next one is asked"
                 " whether it has them"
             )
+        if self._session.deleting and self.orphans:
+            reasons.append(f"left behind with the fleet's tag: {', '.join(sorted(self.orphans))}")
         return "; ".join(reasons) or None
+
+    @property
+    def reason_of_incomplete_deletion(self) -> str | None:
+        """Why a deletion leaves components behind; None if it leaves none, or if this is no deletion."""
+        left = [
+            f"{component} is left: {record.unreadable}"
+            for component, record in self._records.items()
+            if record.unreadable is not None and record.live is not None
+        ]
+        return "; ".join(left[:_MAX_REASONS]) or None if self._session.deleting else None
 
     @property
     def asleep(self) -> int:
@@ -145,16 +160,18 @@ class Progress:
         """True if the generation waits for any component."""
         queue = self._queue
         if self._session.deleting and any(
-            decision.step is not Step.ORPHAN for decision in queue.decisions.values()
+            decision.step is not Step.ORPHAN and not self._is_unreadable(component)
+            for component, decision in queue.decisions.items()
         ):
-            return True  # a deletion is done when nothing of the fleet's own is left
+            return True  # a deletion is done when nothing is left that is known to be the fleet's own
         return bool(
             self._polling.in_flight
             or queue.has_steps
             or queue.held
+            or queue.waiting
             or queue.blocked
             or any(
-                decision.step is Step.FAILED and not self._is_final(component)
+                decision.step in (Step.FAILED, Step.FOREIGN) and not self._is_final(component)
                 for component, decision in queue.decisions.items()
             )
         )
@@ -166,10 +183,14 @@ class Progress:
 
     def _is_final(self, component: str) -> bool:
         """Return True if the generation need not wait for another attempt at a component."""
-        if component in self._queue.unreadable:
+        if component in self._queue.unreadable or self._is_unreadable(component):
             return True
         record = self._records.get(component)
         return record is not None and record.failure is not None and record.failure.final
+
+    def _is_unreadable(self, component: str) -> bool:
+        record = self._records.get(component)
+        return record is not None and record.unreadable is not None
 
     @property
     def misidentified(self) -> int:
@@ -232,10 +253,7 @@ class Progress:
     def save(self) -> None:
         """Save how far the generation is, every few seconds, and look for a newer one."""
         session, now = self._session, self._session.clock.now()
-        if now - session.fleet.heartbeat >= _HEARTBEAT_SECONDS:
-            # A pass may take many minutes, and `is_complete` starts another one where none seems to run.
-            session.update_fleet(heartbeat=now)
-            session.save_fleet()
+        session.beat()
         if now - self._saved_at >= _SAVE_SECONDS:
             self._saved_at = now
             self._records.flush()

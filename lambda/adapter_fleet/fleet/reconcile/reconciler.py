@@ -34,13 +34,19 @@ from adapter_fleet.fleet.reconcile.session import (
     PassResult,
     Session,
 )
-from adapter_fleet.fleet.reconcile.tag_survey import TAGS_BEFORE_THE_END, TagSurvey
+from adapter_fleet.fleet.reconcile.tag_survey import TagSurvey
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
 from adapter_fleet.fleet.state.fleet_settings import DriftAction
 from adapter_fleet.fleet.state.generations import Generation, Outcome, active_generation, newest_not_refused
 from adapter_fleet.fleet.state.records import FleetRecord
-from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Lease, LeaseLostError, Registry
+from adapter_fleet.fleet.state.registry import (
+    STALLED_SECONDS,
+    Lease,
+    LeaseLostError,
+    Registry,
+    UnreadableError,
+)
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
 from adapter_fleet.fleet.steps.executor import execute
 from adapter_fleet.fleet.steps.task import StepResult, StepTask
@@ -72,7 +78,14 @@ class Reconciler:
     workers: int = 8
 
     def run(self, pass_input: PassInput) -> PassResult:
-        """Run one pass."""
+        """Run one pass. None follows if the registry cannot be read: it could not read it either."""
+        try:
+            return self._run(pass_input)
+        except UnreadableError as error:
+            self.telemetry.failed_pass(error, in_a_row=1)
+            return PassResult(done=True)
+
+    def _run(self, pass_input: PassInput) -> PassResult:
         fleet = self.registry.fleet()
         newest = None if fleet is None else self.registry.generation(fleet.generation)
         if fleet is None or newest is None:
@@ -104,6 +117,7 @@ class Reconciler:
         return DriftAction.REPAIR if stalled else None
 
     def _run_with_lease(self, pass_input: PassInput, lease: Lease, *, reports: bool) -> PassResult:
+        session: Session | None = None
         current: Pass | None = None
         try:
             session = Session(self.registry, self.clock, pass_input, lease)
@@ -123,11 +137,23 @@ class Reconciler:
             if current is not None:
                 current.abandon()
             return PassResult(done=reports, wait_seconds=_LEASE_TAKEN_SECONDS)
+        except UnreadableError as error:
+            if current is not None:
+                current.abandon()
+            return self._stop(error, session, lease)
         except Exception as error:
             if current is not None:
                 current.abandon()
             self._note_failed_pass(error, lease)
             raise
+
+    def _stop(self, error: UnreadableError, session: Session | None, lease: Lease) -> PassResult:
+        """End the generation, as no pass can go on with it."""
+        with suppress(Exception):
+            if session is not None and session.generation.outcome is Outcome.OPEN:
+                session.end_generation(Outcome.FAILED, str(error))
+        self._note_failed_pass(error, lease)
+        return PassResult(done=True)
 
     def _note_failed_pass(self, error: Exception, lease: Lease) -> None:
         """Count the failed pass in the fleet's record, and release the lease.
@@ -174,6 +200,8 @@ class Pass:
         )
         self._progress = progress = Progress(session, service, records, desired, observation, queue, polling)
         desired.take_orders()
+        for why in session.registry.unreadable_orders().values():
+            telemetry.trouble(f"an order is left alone: {why}")
         self._planner = planner = Planner(
             session, telemetry, records, desired, observation, queue, polling, progress, in_use
         )
@@ -261,7 +289,8 @@ class Pass:
     def _observe(self) -> None:
         """Find out what exists; no write."""
         if not self._observation.listed:
-            self._observation.list()
+            if not self._observation.list():
+                raise PassHaltedError("the pass ended before it had listed all components of the endpoint")
             self._base_check.run()
         self._planner.advance_all()
         if self._session.pass_input.starts_drift_check:
@@ -306,7 +335,8 @@ class Pass:
             elif progress.is_unsettled or self._session.is_late():
                 return
             elif not self._observation.complete:
-                self._observation.list()
+                if not self._observation.list():
+                    return
                 self._planner.advance_all()
             elif not (self._session.deleting and self._finds_more_to_delete()):
                 return
@@ -330,14 +360,8 @@ class Pass:
             self._planner.advance(component)
 
     def _finds_more_to_delete(self) -> bool:
-        """Read the tags of strangers before a deletion ends; return whether any are to be deleted.
-
-        A registry that knows only the deletion was lost: then every stranger is worth a call.
-        """
-        lost = self._session.generation.number == 1
-        if not self._survey.strangers or self._admission.spares_adopted:
-            return False
-        if not lost and self._survey.strangers > TAGS_BEFORE_THE_END:
+        """Read the tags of strangers before a deletion ends; return whether any are to be deleted."""
+        if not self._survey.strangers:
             return False
         self._survey.read_strangers()
         self._admission.count_deletions()

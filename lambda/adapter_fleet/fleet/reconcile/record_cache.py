@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.state.records import AdapterRecord, Event
+from adapter_fleet.fleet.state.registry import RecordTooLargeError
 
 _FULL_RECORDS = 25
 
@@ -45,11 +46,13 @@ class RecordCache(Mapping[str, AdapterRecord]):
         return len(self._records)
 
     def put(self, record: AdapterRecord) -> None:
-        """Keep a record. The record of a stranger never goes to the registry."""
+        """Keep a record. Those of strangers never go to the registry, nor those that cannot be read."""
         component = record.component
         self._records[component] = record
         stranger = record.owned is None and record.intent is None and component not in self._declared
-        if self._stored.get(component) != record and not (stranger and component not in self._stored):
+        if record.unreadable is not None or (stranger and component not in self._stored):
+            return
+        if self._stored.get(component) != record:
             self._changed.add(component)
 
     def add_unsaved(self, record: AdapterRecord) -> None:
@@ -61,9 +64,10 @@ class RecordCache(Mapping[str, AdapterRecord]):
         self._changed.add(component)
 
     def drop(self, component: str) -> None:
-        """Forget a component, in the registry as well."""
+        """Forget a component, in the registry as well if its record can be read."""
         self._records.pop(component, None)
-        if component in self._stored:
+        stored = self._stored.get(component)
+        if stored is not None and stored.unreadable is None:
             self._changed.add(component)
 
     # --- events
@@ -111,7 +115,13 @@ class RecordCache(Mapping[str, AdapterRecord]):
         gone = [name for name in written if name not in self._records]
         registry, lease = self._session.registry, self._session.lease
         if changed:
-            registry.put(changed, lease)
+            try:
+                registry.put(changed, lease)
+            except RecordTooLargeError as error:
+                # The stored ones stay as they are. The limits of a manifest rule this out for new records.
+                for component in error.components:
+                    self._telemetry.unexpected(component, error)
+                changed = [record for record in changed if record.component not in error.components]
         if gone:
             registry.forget(gone, lease)
         for record in changed:

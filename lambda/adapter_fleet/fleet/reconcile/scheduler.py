@@ -19,8 +19,10 @@ from adapter_fleet.fleet.reconcile.work_queue import (
     MAX_REQUESTS_AT_A_TIME,
     WorkQueue,
 )
+from adapter_fleet.fleet.state.records import Write
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
+    LimitReachedError,
     MissingError,
     RefusedError,
     ThrottledError,
@@ -30,6 +32,8 @@ from adapter_fleet.fleet.steps.task import StepResult
 
 _INLINE_WAIT_SECONDS = 10.0
 """A pass waits this long itself, as starting another one reads every record again."""
+_LAST_LISTING_SHARE = 0.25
+"""A run needs a last listing anyway. It comes at once where describes would take this share of its calls."""
 _SLICE_SECONDS = 3.0
 _FLUSH_SECONDS = 1.0
 
@@ -225,7 +229,7 @@ class Scheduler:
             self._limits.write_accepted()
             # Poll early: the first of many writes shows whether any succeeds.
             if first or self._session.fleet.serial or not self._queue.writes:
-                self._polling.plan_after_write()
+                self._polling.plan_after_write(last=not self._queue.writes)
 
     def _ends_here(self, component: str, step: Step, result: StepResult) -> bool:
         """Adapt the rates to the result of a call; return True if nothing more can be done in this pass."""
@@ -242,6 +246,8 @@ class Scheduler:
                     limits.back_off(result.error, limits.reads)
             case ConflictError():
                 self._note_conflict(component)
+            case LimitReachedError():
+                self._queue.stop_creating(str(result.error))
             case RefusedError() if step.reads:
                 self._planner.skip_unreadable(component, str(result.error))
                 return True
@@ -268,21 +274,46 @@ class Scheduler:
             self._poll()
 
     def _poll(self) -> None:
-        """Describe the components whose writes are under way, or list the endpoint if that is fewer calls."""
-        polled = self._polling.begin_poll()
-        only_stuck, now = not self._polling.in_flight, self._session.clock.now()
-        listed = len(polled) > self._observation.pages
-        if listed:
-            self._observation.list()
+        """Look at the components whose writes are under way, with as few calls as possible.
+
+        Components that are being created are described, or listed with all that came after them. Others are
+        described, or the whole endpoint is listed. With nothing left to write, that listing is the last one.
+        """
+        queue, observation = self._queue, self._observation
+        polled, now = self._polling.begin_poll(), self._session.clock.now()
+        only_stuck = not self._polling.in_flight
+        writing = bool(queue.writes) and not self._session.fleet.serial
+        deleting = writing and self._planner.deletes
+        last = not (observation.complete or queue.has_steps or queue.held)
+        created = [component for component in polled if self._is_created(component)]
+        recent_pages = observation.recent_pages(created) if created else 0
+        calls = len(polled) - len(created) + min(len(created), recent_pages)
+        listed: list[str] = []
+        if calls > observation.pages * (_LAST_LISTING_SHARE if last else 1):
+            listed, calls = polled, observation.pages
+            if not observation.list():
+                return
             self._planner.advance_all()
-        else:
-            self._polling.take_polled()
-            for component in polled:
+        elif len(created) > recent_pages:
+            listed = created
+            if not observation.list_recent(created):
+                return
+            for component in created:
+                self._planner.advance(component)
+        if not deleting:
+            for component in sorted(set(polled).difference(listed)):
+                self._polling.discard(component)
                 self._planner.look(component)
         self._polling.end_poll(
             now,
-            before=len(polled),
-            only_stuck=only_stuck,
+            seconds=max(calls / self._limits.reads.rate, self._session.clock.now() - now),
             listed=listed,
-            writing=bool(self._queue.writes) and not self._session.fleet.serial,
+            only_stuck=only_stuck,
+            writing=writing,
+            deleting=deleting,
         )
+
+    def _is_created(self, component: str) -> bool:
+        """Return True if a component is being created."""
+        intent = self._records[component].intent
+        return intent is not None and intent.write is Write.CREATE

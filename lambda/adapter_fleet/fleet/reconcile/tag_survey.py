@@ -10,6 +10,7 @@ from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.scheduler import Scheduler
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
+from adapter_fleet.fleet.state.records import AdapterRecord
 
 TAGS_A_DRIFT_CHECK = 100
 """Components whose tags one drift check reads: five seconds at the read rate, and a call for each."""
@@ -38,8 +39,21 @@ class TagSurvey:
 
     @property
     def strangers(self) -> int:
-        """How many strangers are on the endpoint."""
-        return len(self._observation.strangers)
+        """How many strangers' tags are to be read."""
+        return len(self._strangers())
+
+    def _strangers(self) -> dict[str, AdapterRecord]:
+        """Return the strangers whose tags are to be read.
+
+        A deletion beside many strangers reads only those with the fleet's prefix. A registry that knows only
+        the deletion was lost: then every stranger is worth a call.
+        """
+        strangers, generation = self._observation.strangers, self._session.generation
+        lost = generation.number == 1 and not generation.request.rolling_back
+        if not self._session.deleting or lost or len(strangers) <= TAGS_BEFORE_THE_END:
+            return strangers
+        start = f"{self._session.target.prefix}-"
+        return {name: record for name, record in strangers.items() if name.startswith(start)}
 
     def queue_some(self) -> None:
         """Read the tags of some known components again; the next drift checks read those of the others.
@@ -61,7 +75,7 @@ class TagSurvey:
 
         A stranger whose tags are not read in time stays one.
         """
-        strangers = self._observation.strangers
+        strangers = self._strangers()
         orphans = set() if self._orphans_read else set(self._progress.orphans[:TAGS_BEFORE_THE_END])
         self._orphans_read = True
         for component in sorted(strangers.keys() | orphans):

@@ -20,6 +20,10 @@ class WorkQueue:
         and to write on.
     held:
         Components to delete once everything else is done.
+    limit:
+        The account's limit because of which this pass creates nothing more; None if it is not reached.
+    waiting:
+        Components to create once there is room for them.
     blocked:
         Components for which nothing can be done in this pass: why.
     unreadable:
@@ -34,14 +38,19 @@ class WorkQueue:
         self.archives: deque[str] = deque()
         self.writes: deque[str] = deque()
         self.held: set[str] = set()
+        self.limit: str | None = None
+        self.waiting: set[str] = set()
         self.blocked: dict[str, str] = {}
         self.unreadable: set[str] = set()
 
     def put(self, component: str, decision: Decision) -> None:
         """Keep the decision for a component, and queue it if there is something to do now."""
         self.decisions[component] = decision
+        self.waiting.discard(component)
         step = decision.step
-        if step.reads:
+        if step is Step.CREATE and self.limit is not None:
+            self.waiting.add(component)
+        elif step.reads:
             self.reads.append(component)
         elif step is Step.PROBE:
             self.probes.append(component)
@@ -63,6 +72,13 @@ class WorkQueue:
             if component in queue:
                 queue.remove(component)
 
+    def stop_creating(self, limit: str) -> None:
+        """Create nothing more in this pass, as a limit of the account is reached."""
+        self.limit = limit
+        for component in [name for name in self.writes if self.decisions[name].step is Step.CREATE]:
+            self.writes.remove(component)
+            self.waiting.add(component)
+
     def block(self, component: str, reason: str) -> None:
         """Note that nothing can be done for a component in this pass."""
         self.blocked[component] = reason
@@ -71,12 +87,14 @@ class WorkQueue:
     def forget(self, component: str) -> None:
         """Forget the decision for a component."""
         self.decisions.pop(component, None)
+        self.waiting.discard(component)
 
     def clear(self) -> None:
         """Empty the queues; the decisions stay."""
         for queue in (self.reads, self.requests, self.probes, self.archives, self.writes):
             queue.clear()
         self.held.clear()
+        self.waiting.clear()
 
     @property
     def has_steps(self) -> bool:

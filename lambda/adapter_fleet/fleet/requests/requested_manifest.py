@@ -12,6 +12,7 @@ from adapter_fleet.fleet.state.generations import (
     Source,
     Target,
     is_undo,
+    previous_in_force,
     undone_number,
 )
 from adapter_fleet.fleet.state.known_versions import KnownVersions
@@ -104,7 +105,7 @@ class RequestedManifest:
         None if there is none since the last deletion of the fleet.
         """
         while newest is not None and not (newest.reported_success and counts(newest)):
-            newest = self.registry.generation(newest.standing)
+            newest = previous_in_force(newest, self.registry.generation)
             if newest is not None and newest.request.source is Source.DELETION:
                 return None
         return newest

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapter_fleet.common.bounded_text import bound_texts
 from adapter_fleet.manifest.desired import Artifact
 
 
@@ -74,6 +75,9 @@ class ArchiveReading:
     version: ArchiveVersion
     identities: tuple[str, ...] = ()
     problem: str | None = None
+
+    def __post_init__(self) -> None:
+        bound_texts(self, ("problem",))
 
     def mismatch(self, artifact: Artifact) -> str | None:
         """Return how the archive differs from the recorded artifact; None if it does not."""

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from adapter_fleet.common.validators import check_flag, check_share, check_whole_number, share_of
 
+REMEMBERED_SECONDS = 3600.0
+"""The limit also holds for all manifests of this time together."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeletionLimit:

@@ -31,7 +31,7 @@ class Cause(StrEnum):
     UPDATE_REFUSED = "update-refused"
     """The container refuses in-place updates. Retried when the artifact or the update mode changes."""
     FOREIGN = "foreign"
-    """The component belongs to someone else. Retried when it is gone or imported."""
+    """The component belongs to someone else. Retried when it is gone, imported, or its tags come late."""
     ACCESS = "access"
     """A permission or an object is missing. Retried with backoff."""
     CAPACITY = "capacity"
@@ -60,7 +60,7 @@ class Failure:
     """The newest failed attempt at an artifact, with SageMaker's reason.
 
     retry_at:
-        When the next attempt is due, None for a cause that is not retried.
+        When the next attempt or reading of tags is due, None if none is.
     endpoint, base:
         Where the attempt failed. It may succeed on another endpoint or base.
     smoke:
@@ -90,7 +90,7 @@ class Failure:
     @property
     def final(self) -> bool:
         """True if a deployment does not wait for another attempt."""
-        return not self.cause.retried or self.attempts >= DEPLOYMENT_ATTEMPTS
+        return self.retry_at is None or self.attempts >= DEPLOYMENT_ATTEMPTS
 
 
 _CAUSES = {

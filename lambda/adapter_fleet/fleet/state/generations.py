@@ -105,6 +105,9 @@ class Generation:
         Number of the newest generation up to this one that CloudFormation requested.
     standing:
         Number of the newest generation before this one that was not refused at that time; 0 for none.
+    in_force:
+        Number of the newest generation before this one that was reported to be in force; 0 for none. None in
+        generations of earlier releases.
     rebased:
         True if the base model changed, so that the generation changes every adapter.
     changes, failures:
@@ -120,6 +123,7 @@ class Generation:
     undo: bool = False
     deployment: int = 0
     standing: int = 0
+    in_force: int | None = None
     rebased: bool = False
     outcome: Outcome = Outcome.OPEN
     reason: str | None = None
@@ -209,12 +213,12 @@ def undone_number(generation: Generation, find: FindGeneration) -> int | None:
 
 def _undone_by_fleet(undo: Generation, find: FindGeneration) -> int | None:
     """Return the newest manifest from S3 that was not refused, or the newest deployment."""
-    number = undo.number - 1
-    while (before := find(number)) is not None:
+    before = find(undo.standing)
+    while before is not None:
         source, refused = before.request.source, before.outcome is Outcome.REFUSED
         if (source is Source.DEPLOYMENT and not before.undo) or (source is Source.OBJECT and not refused):
-            return number
-        number -= 1
+            return before.number
+        before = find(before.standing)
     return None
 
 
@@ -235,12 +239,14 @@ def new_generation(request: Request, newest: Generation | None, find: FindGenera
     from_cloudformation = request.source in (Source.DEPLOYMENT, Source.DELETION)
     refused = request.refusal is not None
     before = newest_not_refused(newest, find)
+    in_force = newest_in_force(None if before is None else _superseded(before, request.at), find)
     return Generation(
         number=number,
         request=request,
         undo=is_undo(request, newest, find),
         deployment=number if from_cloudformation or newest is None else newest.deployment,
         standing=0 if before is None else before.number,
+        in_force=0 if in_force is None else in_force.number,
         outcome=Outcome.REFUSED if refused else Outcome.OPEN,
         reason=request.refusal,
         ended=request.at if refused else None,
@@ -252,7 +258,14 @@ def superseded_by(made: Generation, newest: Generation | None, find: FindGenerat
     under_way = newest_not_refused(newest, find)
     if made.outcome is not Outcome.OPEN or under_way is None or under_way.outcome is not Outcome.OPEN:
         return None
-    return replace(under_way, outcome=Outcome.SUPERSEDED, ended=made.request.at)
+    return _superseded(under_way, made.request.at)
+
+
+def _superseded(generation: Generation, at: float) -> Generation:
+    """Return a generation once a newer one has come; one that has ended stays as it is."""
+    if generation.outcome is not Outcome.OPEN:
+        return generation
+    return replace(generation, outcome=Outcome.SUPERSEDED, ended=at)
 
 
 def accepts(newest: Generation | None, request: Request) -> bool:
@@ -275,6 +288,67 @@ def newest_not_refused(newest: Generation | None, find: FindGeneration) -> Gener
     while newest is not None and newest.outcome is Outcome.REFUSED:
         newest = find(newest.standing)
     return newest
+
+
+def previous_in_force(generation: Generation, find: FindGeneration) -> Generation | None:
+    """Return the newest generation before this one that was reported to be in force; None for none.
+
+    Those after it were superseded, refused or rolled back: this generation repeats their changes.
+    """
+    if generation.in_force is not None:
+        return find(generation.in_force)
+    before = find(generation.standing)
+    while before is not None and not before.reported_success:
+        before = find(before.standing)
+    return before
+
+
+def newest_in_force(newest: Generation | None, find: FindGeneration) -> Generation | None:
+    """Return the newest generation up to this one that was reported to be in force; None for none."""
+    standing = newest_not_refused(newest, find)
+    if standing is None or standing.reported_success:
+        return standing
+    return previous_in_force(standing, find)
+
+
+def in_force_at(time: float, newest: Generation | None, find: FindGeneration) -> Generation | None:
+    """Return the generation that was in force at a time; None if there was none.
+
+    newest:
+        The newest generation in force.
+
+    A fleet that is younger has its first one. What an undo took back does not count as having been in force:
+    no later generation than the undo can be blamed for it.
+    """
+    found = newest
+    while found is not None and not found.exempt and (found.ended or 0.0) > time:
+        earlier = previous_in_force(found, find)
+        if earlier is None or earlier.request.source is Source.DELETION:
+            break
+        found = earlier
+    return found
+
+
+def referenced(newest: Generation, find: FindGeneration) -> frozenset[int]:
+    """Return the numbers of the generations that a pass or a request may look up.
+
+    They are all that the other functions of this module find from the newest generation.
+    """
+    numbers = {newest.number}
+
+    def look_up(number: int) -> Generation | None:
+        numbers.add(number)
+        return find(number)
+
+    rejected_version(newest, look_up)
+    visited = [newest_not_refused(newest, look_up), look_up(newest.deployment)]
+    for generation in visited:
+        if generation is not None:
+            look_up(generation.standing)  # it goes on if a guard refuses this one
+            previous_in_force(generation, look_up)
+            undone = undone_number(generation, look_up)
+            visited += [] if undone is None else [look_up(undone)]
+    return frozenset(numbers)
 
 
 def active_generation(newest: Generation, find: FindGeneration) -> Generation | None:

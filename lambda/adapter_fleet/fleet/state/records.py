@@ -141,6 +141,9 @@ class AdapterRecord:
     unconfirmed:
         The version of the archive that was verified before the last write; None once the archive is
         confirmed to be unchanged after the write. SageMaker takes no version and may load a newer one.
+    unreadable:
+        Why the stored record cannot be read; None if it can. Such a record is never written: a later release
+        may be able to read what is stored.
     """
 
     name: str
@@ -174,6 +177,7 @@ class AdapterRecord:
     restores: int = 0
     not_in_place: bool = False
     unconfirmed: ArchiveVersion | None = None
+    unreadable: str | None = None
 
     @property
     def is_vouched(self) -> bool:

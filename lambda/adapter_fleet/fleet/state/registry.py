@@ -1,6 +1,6 @@
 """The registry: the port to the store of a fleet's state. `aws/dynamodb_registry.py` implements it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,8 +18,20 @@ class OvertakenError(Exception):
     """A newer generation exists than the one that a request is based on."""
 
 
+class UnreadableError(Exception):
+    """A row of the registry cannot be read. A later release may have written it."""
+
+
 class LeaseLostError(Exception):
     """Another pass may hold the lease. The pass must stop writing."""
+
+
+class RecordTooLargeError(Exception):
+    """The records of some `components` are too large to be stored; the others were stored."""
+
+    def __init__(self, message: str, components: Collection[str]) -> None:
+        super().__init__(message)
+        self.components = components
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +46,8 @@ class Lease:
 class Registry(Protocol):
     """The state of one fleet. Every method is one atomic step, and what it returns is consistent.
 
-    Methods that take a lease raise LeaseLostError if a later token exists.
+    Methods that take a lease raise LeaseLostError if a later token exists. Methods that return the fleet, a
+    generation or a desired state raise UnreadableError if this release cannot read it.
     """
 
     def fleet(self) -> FleetRecord | None:
@@ -69,13 +82,13 @@ class Registry(Protocol):
         """Save what passes learn: everything but the name, the machine, the generation and the runner."""
 
     def records(self) -> dict[str, AdapterRecord]:
-        """Return the record of every adapter, by component name."""
+        """Return the record of every adapter, by component name; one with `unreadable` for a row without."""
 
     def record(self, component: str) -> AdapterRecord | None:
         """Return the record of one adapter, None if there is none."""
 
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
-        """Write records."""
+        """Write records. Raises RecordTooLargeError once all others are written."""
 
     def forget(self, components: Iterable[str], lease: Lease) -> None:
         """Delete records."""
@@ -102,7 +115,13 @@ class Registry(Protocol):
         """Leave orders for the next pass. The last order of a kind for a component counts."""
 
     def orders(self) -> list[Order]:
-        """Return all orders."""
+        """Return all orders that can be read."""
+
+    def unreadable_orders(self) -> dict[str, str]:
+        """Return the keys of all other orders, and why they cannot be read."""
+
+    def withdraw_orders(self, keys: Iterable[str]) -> None:
+        """Remove orders by their keys, whatever they say."""
 
     def take_orders(self, orders: Iterable[Order], lease: Lease) -> None:
         """Remove orders, unless others have replaced them."""

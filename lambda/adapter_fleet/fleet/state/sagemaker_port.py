@@ -5,8 +5,8 @@ in the code of a public client, which may be named. [T] was reported by one thir
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
 
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent
@@ -42,8 +42,19 @@ class RefusedError(ServiceError):
     """SageMaker refuses the call. The message is SageMaker's own."""
 
 
+class LimitReachedError(RefusedError):
+    """SageMaker refuses the call because a limit of the account is reached."""
+
+
 class ModelFailedError(ServiceError):
     """The container answered a request with an error."""
+
+
+class ComponentPage(NamedTuple):
+    """One page of a listing, and the token of the next page; None after the last one."""
+
+    components: dict[str, ObservedComponent]
+    next_token: str | None
 
 
 class SageMakerPort(Protocol):
@@ -57,8 +68,10 @@ class SageMakerPort(Protocol):
 
     calls: Counter[str]
 
-    def pages(self, endpoint: str) -> Iterator[dict[str, ObservedComponent]]:
-        """List the components of an endpoint, with one call for every hundred."""
+    def list_page(
+        self, endpoint: str, *, token: str | None = None, created_after: float | None = None
+    ) -> ComponentPage:
+        """List a hundred components of an endpoint, or only of those created after a moment."""
 
     def describe(self, component: str) -> ObservedComponent | None:
         """Describe a component; None if it does not exist."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from adapter_fleet.common.naming import FLEET_TAG, stack_of
+from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.planning.context import tags_of
-from adapter_fleet.fleet.planning.observe import adopt, is_own, with_tags
+from adapter_fleet.fleet.planning.observe import adopt, is_own, may_be_claimed, with_tags
 from adapter_fleet.fleet.state.components import ObservedComponent
 from adapter_fleet.fleet.state.failures import Cause, cause_of
 from adapter_fleet.fleet.state.records import AdapterRecord
@@ -22,22 +22,24 @@ def read_tags(task: StepTask) -> StepResult:
 
 
 def claim(task: StepTask) -> StepResult:
-    """Put the fleet's tag on a component that someone made by hand and ordered to import."""
+    """Put the fleet's tag on an adapter that someone made by hand and ordered to import."""
+    assert task.want is not None  # a claim waits for a manifest that wants the adapter
     live = task.service.describe(task.record.component)
     if live is None or live.created != task.live.created:
         # The listing lagged behind: another component has that name now.
         record = replace(task.record, live=live, absent_at=task.clock.now())
         return StepResult(record=record, idle=True)
+    task.record = replace(task.record, live=live)
     try:
-        present = task.service.tags(task.record.component, live)
+        found = _with_tags(task, live, task.service.tags(task.record.component, live))
     except RefusedError as error:
         return _not_tagged(task, str(error))
-    # A stack may have taken the component over after the order.
-    if stack_of(present) is not None:
-        return _with_tags(task, live, present)
+    # An order may name anything, and a fleet or a stack may have taken the component over since.
+    if not may_be_claimed(found.record, live, task.context):
+        return found
     # Saved before the tag is written: whichever pass finds the tag has to know that it was an import.
     task.save(replace(task.record, claimed=task.context.generation))
-    tags = tags_of(task.want, task.context) if task.want is not None else dict(task.context.tags)
+    tags = tags_of(task.want, task.context)
     task.check_lease()
     try:
         task.service.tag(task.record.component, live, {**tags, FLEET_TAG: task.uid})
@@ -45,19 +47,6 @@ def claim(task: StepTask) -> StepResult:
         return _not_tagged(task, str(error))
     # Earlier intents and failures are about another component of that name.
     return StepResult(record=adopt(replace(task.record, intent=None, failure=None), live, tags))
-
-
-def release(task: StepTask) -> StepResult:
-    """Remove the fleet's tag from a component whose import is undone."""
-    record, live = task.record, task.live
-    task.check_lease()
-    try:
-        task.service.untag(record.component, live, [FLEET_TAG])
-    except RefusedError:
-        # The policy allows no write on a component without the tag, which an earlier attempt removed.
-        if task.service.tags(record.component, live).get(FLEET_TAG) == task.uid:
-            raise
-    return StepResult(record=replace(record, owned=None, claimed=None), foreign=live.created)
 
 
 def retag(task: StepTask) -> StepResult:
@@ -96,7 +85,7 @@ def foreign_after_all(task: StepTask, record: AdapterRecord) -> StepResult | Non
 
 
 def _with_tags(task: StepTask, live: ObservedComponent, tags: Mapping[str, str]) -> StepResult:
-    record = with_tags(task.record, live, tags, uid=task.uid)
+    record = with_tags(task.record, live, tags, uid=task.uid, now=task.clock.now())
     if record.owned is None:
         return StepResult(record=record, foreign=live.created, idle=True)
     return StepResult(record=record)

@@ -12,6 +12,7 @@ from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     ExistsError,
+    LimitReachedError,
     MissingError,
     RefusedError,
     ThrottledError,
@@ -136,6 +137,8 @@ def _after_error(task: StepTask, record: AdapterRecord, write: Write, error: Exc
             live = task.record.live
             doubtful = None if live is None else replace(live, doubtful=True)
             return StepResult(record=replace(task.record, live=doubtful), error=error)
+        case LimitReachedError() if write is Write.CREATE:
+            return StepResult(record=task.record, error=error)
         case MissingError() if write is Write.CREATE:
             return StepResult(record=task.record, error=error, blocks=True)
         case MissingError():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from adapter_fleet.fleet.planning.deletion_guard import refusal
@@ -11,6 +13,28 @@ from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet.planning.states import NOW
+
+TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
+LIVE = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW)
+
+
+def named(numbers: Iterable[int]) -> list[str]:
+    return [f"p-{number}" for number in numbers]
+
+
+def records_of(numbers: Iterable[int]) -> dict[str, AdapterRecord]:
+    """The records of adapters that serve."""
+    return {
+        name: AdapterRecord(name=name.removeprefix("p-"), component=name, live=LIVE, owned=NOW)
+        for name in named(numbers)
+    }
+
+
+def wanting(components: Iterable[str]) -> dict[str, DesiredAdapter]:
+    return {
+        name: DesiredAdapter(name=name, component=name, artifact=Artifact(uri="s3://b/1.tar.gz"))
+        for name in components
+    }
 
 
 @pytest.mark.parametrize(
@@ -24,18 +48,54 @@ from tests.adapter_fleet.fleet.planning.states import NOW
     ],
 )
 def test_deletions_above_the_share_are_refused(fleet: int, deleted: int, setting: str | None) -> None:
-    live = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW)
-    records = {
-        f"p-{number}": AdapterRecord(name=str(number), component=f"p-{number}", live=live, owned=NOW)
-        for number in range(fleet)
-    }
-    wanted = {
-        name: DesiredAdapter(name=name, component=name, artifact=Artifact(uri="s3://b/1.tar.gz"))
-        for name in list(records)[deleted:]
-    }
-    target = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
-    reason = refusal(records, wanted, target)
+    records = records_of(range(fleet))
+    reason = refusal(records, wanting(list(records)[deleted:]), TARGET, hour_ago=())
     assert (reason is None) == (setting is None)
     if setting is not None:
         assert reason is not None
         assert setting in reason
+
+
+class TestWithinAnHour:
+    """The manifest of an hour ago has the adapters 0 to 99; the fleet has lost 20 of them since."""
+
+    HOUR_AGO = named(range(100))
+
+    def test_deletions_count_together(self) -> None:
+        reason = refusal(
+            records_of(range(20, 100)), wanting(named(range(21, 100))), TARGET, hour_ago=self.HOUR_AGO
+        )
+        assert reason == (
+            "within an hour, 21 of 100 adapters would be deleted, and 'deletion_guard' allows 20%; a higher"
+            " share there lets them be deleted"
+        )
+
+    def test_what_came_and_went_does_not_count(self) -> None:
+        records = records_of(range(20, 110))
+        assert refusal(records, wanting(named(range(20, 100))), TARGET, hour_ago=self.HOUR_AGO) is None
+
+    def test_manifest_that_deletes_none_of_them_is_not_blamed_for_the_others(self) -> None:
+        # A person has allowed the deletion of half of them, and has taken the setting back.
+        left = range(50, 100)
+        assert refusal(records_of(left), wanting(named(left)), TARGET, hour_ago=self.HOUR_AGO) is None
+
+    def test_adapter_that_never_came_into_being_does_not_count(self) -> None:
+        failed = {name: AdapterRecord(name=name, component=name) for name in named(range(50))}
+        records = records_of(range(50, 100)) | failed
+        assert refusal(records, wanting(named(range(51, 100))), TARGET, hour_ago=self.HOUR_AGO) is None
+
+
+def test_new_spelling_of_a_present_component_is_refused_with_both() -> None:
+    live = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW)
+    present = AdapterRecord(name="Acme", component="p-Acme", live=live, owned=NOW)
+    want = DesiredAdapter(name="acme", component="p-acme", artifact=Artifact(uri="s3://b/1.tar.gz"))
+    target = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
+    reason = refusal({"p-Acme": present}, {"p-acme": want}, target, hour_ago=())
+    assert str(reason).startswith("p-Acme would become p-acme, and SageMaker ignores the case of names")
+
+
+def test_name_whose_other_spelling_is_gone_is_not_refused() -> None:
+    gone = AdapterRecord(name="Acme", component="p-Acme")
+    want = DesiredAdapter(name="acme", component="p-acme", artifact=Artifact(uri="s3://b/1.tar.gz"))
+    target = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
+    assert refusal({"p-Acme": gone}, {"p-acme": want}, target, hour_ago=()) is None

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.planning.observe import merge_listing, with_description, with_tags
+from adapter_fleet.fleet.planning.observe import (
+    merge_listing,
+    next_tag_reading,
+    with_description,
+    with_known_spellings,
+    with_tags,
+)
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
-from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Write
 from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.fleet.planning.states import NAME, NOW, lives, records
 
@@ -30,24 +37,69 @@ RECORD = AdapterRecord(name="a", component=NAME, live=LIVE)
 
 def test_component_without_the_tag_is_foreign_with_what_is_known_of_its_owner() -> None:
     tags = {FLEET_TAG: "another", "aws:cloudformation:stack-name": "Llm"}
-    found = with_tags(replace(RECORD, owned=NOW, claimed=3), LIVE, tags, uid="fleet")
+    found = with_tags(replace(RECORD, owned=NOW, claimed=3), LIVE, tags, uid="fleet", now=NOW)
     assert found == replace(RECORD, other_fleet="another", other_stack="Llm")
 
 
 def test_component_with_the_tag_that_a_stack_owns_is_foreign() -> None:
     tags = {FLEET_TAG: "fleet", "aws:cloudformation:stack-name": "Llm"}
-    assert with_tags(RECORD, LIVE, tags, uid="fleet") == replace(RECORD, other_stack="Llm")
+    assert with_tags(RECORD, LIVE, tags, uid="fleet", now=NOW) == replace(RECORD, other_stack="Llm")
 
 
-def test_component_with_the_tag_alone_is_adopted_with_its_other_tags() -> None:
+def test_component_with_the_tag_alone_is_adopted_with_its_other_tags_and_asked() -> None:
     tags = {FLEET_TAG: "fleet", "team": "x"}
-    found = with_tags(replace(RECORD, other_stack="Llm"), LIVE, tags, uid="fleet")
-    assert found == replace(RECORD, owned=NOW, adopted=True, tags={"team": "x"})
+    found = with_tags(replace(RECORD, other_stack="Llm"), LIVE, tags, uid="fleet", now=NOW)
+    assert found == replace(RECORD, owned=NOW, adopted=True, tags={"team": "x"}, recheck=Recheck.ASK)
+
+
+CREATION = Intent(write=Write.CREATE, at=NOW - 1, generation=1)
+
+
+def test_creation_is_not_adopted_though_its_tags_came_late() -> None:
+    early = with_tags(replace(RECORD, intent=CREATION), LIVE, {}, uid="fleet", now=NOW)
+    found = with_tags(early, LIVE, {FLEET_TAG: "fleet"}, uid="fleet", now=NOW + 10)
+    assert found == replace(RECORD, owned=NOW, intent=CREATION)
+
+
+@pytest.mark.parametrize(
+    ("intent", "tags"),
+    [
+        (CREATION, {FLEET_TAG: "another"}),
+        (replace(CREATION, at=NOW + 60), {}),
+        (replace(CREATION, write=Write.UPDATE), {}),
+    ],
+    ids=["another fleet's", "older than the creation", "an update"],
+)
+def test_write_in_flight_that_did_not_make_a_foreign_component_ends(
+    intent: Intent, tags: dict[str, str]
+) -> None:
+    found = with_tags(replace(RECORD, intent=intent), LIVE, tags, uid="fleet", now=NOW)
+    assert found.intent is None
+
+
+@pytest.mark.parametrize(("age", "wait"), [(0, 10), (15, 15), (119, 119), (120, None)])
+def test_tags_of_a_foreign_component_are_read_again_after_as_long_as_it_is_old(
+    age: int, wait: int | None
+) -> None:
+    again = next_tag_reading(RECORD, LIVE, now=NOW + age)
+    assert again == (None if wait is None else NOW + age + wait)
+
+
+@pytest.mark.parametrize(
+    "record", [replace(RECORD, other_fleet="another"), replace(RECORD, other_stack="Llm")]
+)
+def test_tags_that_name_another_owner_are_not_read_again(record: AdapterRecord) -> None:
+    assert next_tag_reading(record, LIVE, now=NOW) is None
+
+
+def test_listed_component_has_the_name_that_the_fleet_knows_it_by() -> None:
+    listing = {"p-ACME": LIVE, "p-b": LIVE, "Other": LIVE}
+    assert list(with_known_spellings(listing, {"p-acme", "p-b", "P-B"})) == ["p-acme", "p-b", "Other"]
 
 
 def test_component_that_is_known_to_be_the_fleets_keeps_its_record() -> None:
     record = replace(RECORD, owned=NOW, serving=Artifact(uri="s3://b/1.tar.gz"))
-    assert with_tags(record, LIVE, {FLEET_TAG: "fleet"}, uid="fleet") == record
+    assert with_tags(record, LIVE, {FLEET_TAG: "fleet"}, uid="fleet", now=NOW) == record
 
 
 def test_describe_that_finds_nothing_notes_when_the_component_was_absent() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
@@ -177,6 +178,37 @@ class TestAdaptersLostBeforeTheFleetKnewThem:
         world.deploy(adapter("a"))
         world.settle()
         assert world.serving() == {"a": artifact("a").uri}
+
+    def test_adapters_adopted_after_the_registry_was_lost_are_asked(self) -> None:
+        world = fleet()
+        world.clock.time += 60
+        world.service.replace_base("model-2", lost=True)
+        world.registry.__init__()  # type: ignore[misc]
+        world.deploy(*MANY)
+        world.settle()
+        assert answering(world) == 12
+
+    def test_adapter_whose_row_was_lost_is_asked_though_its_base_is_unchanged(self) -> None:
+        world = fleet()
+        world.service.components["p-a00"].serves = None
+        del world.registry.items["records"]["p-a00"]
+        world.deploy(*MANY)
+        world.settle()
+        assert answering(world) == 12
+        assert world.writes()[-1] == "UpdateInferenceComponent p-a00"
+
+    def test_adapters_that_came_before_the_first_describe_of_their_base_are_asked(self) -> None:
+        world = World(settings=STRICT)
+        base = world.service.components["base"]
+        base.status = Status.UPDATING
+        world.deploy(*MANY)
+        world.settle()
+        assert world.registry.fleet().base_version is None  # type: ignore[union-attr]
+        base.status = Status.IN_SERVICE
+        world.service.replace_base("model-2", lost=True)
+        world.deploy(*MANY)
+        world.settle()
+        assert answering(world) == 12
 
     def test_adapter_sent_again_without_an_answer_is_asked(self) -> None:
         # The last-modified time moves by itself, so that a lost write looks like one that arrived.

@@ -721,18 +721,6 @@ def test_stuck_creation_counts_as_failed_and_is_polled_again() -> None:
     assert world.serving() == uris("a", "b")
 
 
-def test_adapter_over_the_quota_is_retried() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
-    world.service.faults.limit = 4
-    world.deploy(*map(adapter, MANY[:5]))
-    for _ in range(6):
-        world.step()
-    assert len(world.serving()) == 3
-    world.service.faults.limit = None
-    world.settle()
-    assert world.serving() == uris(*MANY[:5])
-
-
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(share=0.0))
 
 

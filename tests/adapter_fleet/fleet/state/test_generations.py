@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
@@ -12,6 +15,9 @@ from adapter_fleet.fleet.state.generations import (
     Source,
     Target,
     active_generation,
+    new_generation,
+    previous_in_force,
+    referenced,
 )
 
 TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
@@ -22,6 +28,30 @@ def generation(number: int, outcome: Outcome, *, standing: int | None = None) ->
     request = Request(delivery=str(number), source=Source.OBJECT, target=TARGET, at=float(number))
     before = number - 1 if standing is None else standing
     return Generation(number=number, request=request, outcome=outcome, standing=before)
+
+
+class Table:
+    """Generations by number, made as a registry makes them, and how many were looked up."""
+
+    def __init__(self) -> None:
+        self.made: dict[int, Generation] = {}
+        self.looked_up = 0
+
+    @property
+    def newest(self) -> Generation:
+        return self.made[max(self.made)]
+
+    def find(self, number: int) -> Generation | None:
+        self.looked_up += 1
+        return self.made.get(number)
+
+    def open(self, outcome: Outcome, source: Source = Source.OBJECT, **fields: Any) -> Generation:
+        """Make a generation that ends like this as soon as it was made."""
+        number = len(self.made) + 1
+        request = Request(delivery=str(number), source=source, target=TARGET, at=float(number), **fields)
+        made = new_generation(request, self.made.get(number - 1), self.find)
+        self.made[number] = replace(made, outcome=outcome, ended=float(number))
+        return self.made[number]
 
 
 BEFORE = generation(1, Outcome.CONVERGED)
@@ -55,3 +85,75 @@ def test_what_was_under_way_goes_on_after_any_number_of_refused_ones() -> None:
 @pytest.mark.parametrize("before", [None, generation(1, Outcome.FAILED)])
 def test_first_manifest_that_is_refused_leaves_nothing_to_do(before: Generation | None) -> None:
     assert active_generation(generation(2, Outcome.REFUSED), {1: before}.get) is None
+
+
+class TestInForce:
+    def test_generation_before_thousands_of_superseded_ones_is_found_at_once(self) -> None:
+        table = Table()
+        first = table.open(Outcome.CONVERGED)
+        for _ in range(3000):
+            table.open(Outcome.SUPERSEDED)
+        table.looked_up = 0
+        assert previous_in_force(table.newest, table.find) == first
+        assert table.looked_up == 1
+
+    def test_generations_of_an_earlier_release_are_searched(self) -> None:
+        table = Table()
+        first = table.open(Outcome.CONVERGED)
+        for _ in range(3):
+            table.open(Outcome.SUPERSEDED)
+        table.made = {number: replace(made, in_force=None) for number, made in table.made.items()}
+        assert previous_in_force(table.newest, table.find) == replace(first, in_force=None)
+
+    def test_deployment_that_timed_out_was_in_force(self) -> None:
+        settings = FleetSettings(timeout_seconds=60)
+        target = replace(TARGET, settings=settings)
+        request = Request(delivery="1", source=Source.DEPLOYMENT, target=target, at=0.0)
+        open_ = Generation(number=1, request=request)
+        after = new_generation(replace(request, delivery="2", at=60.0), open_, {1: open_}.get)
+        assert after.in_force == 1
+
+
+class TestReferenced:
+    """What a later pass or request may look up; everything else may expire."""
+
+    def numbers(self, table: Table) -> set[int]:
+        return set(referenced(table.newest, table.find))
+
+    def test_superseded_generations_are_not_needed(self) -> None:
+        table = Table()
+        table.open(Outcome.CONVERGED, Source.DEPLOYMENT)
+        table.open(Outcome.CONVERGED)
+        for _ in range(5):
+            table.open(Outcome.SUPERSEDED)
+        table.open(Outcome.OPEN)
+        # 7 goes on if 8 is refused; 0 stands for no generation.
+        assert self.numbers(table) == {0, 1, 2, 7, 8}
+
+    def test_generation_that_goes_on_after_refused_ones_is_needed(self) -> None:
+        table = Table()
+        table.open(Outcome.CONVERGED, Source.DEPLOYMENT)
+        table.open(Outcome.OPEN)
+        for _ in range(3):
+            table.open(Outcome.REFUSED, refusal="wrong")
+        assert self.numbers(table) >= {1, 2, 5}
+        assert not self.numbers(table) & {3, 4}
+
+    def test_manifest_that_an_undo_took_back_is_needed_with_the_one_before_it(self) -> None:
+        table = Table()
+        table.open(Outcome.CONVERGED, Source.DEPLOYMENT)
+        table.open(Outcome.CONVERGED)
+        table.open(Outcome.FAILED)
+        for _ in range(3):
+            table.open(Outcome.REFUSED, refusal="wrong")
+        table.open(Outcome.CONVERGED, Source.UNDO)
+        assert self.numbers(table) >= {1, 2, 3, 6, 7}
+        assert not self.numbers(table) & {4, 5}
+
+    def test_what_a_rollback_goes_back_to_is_needed(self) -> None:
+        table = Table()
+        table.open(Outcome.CONVERGED, Source.DEPLOYMENT, source_digest="a")
+        table.open(Outcome.FAILED, Source.DEPLOYMENT, source_digest="b", previous_digest="a")
+        table.open(Outcome.OPEN, Source.DEPLOYMENT, source_digest="a", previous_digest="b")
+        assert table.newest.undo
+        assert self.numbers(table) >= {1, 2, 3}

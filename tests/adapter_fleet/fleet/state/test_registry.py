@@ -95,7 +95,7 @@ class TestGenerations:
     def test_generations_are_numbered_from_one(self, registry: Registry) -> None:
         asked = request()
         assert registry.open_generation(asked, wanting("acme")) == Generation(
-            number=1, request=asked, deployment=1
+            number=1, request=asked, deployment=1, in_force=0
         )
         assert registry.open_generation(request(), wanting()).number == 2
         fleet = registry.fleet()
@@ -127,7 +127,7 @@ class TestGenerations:
         )
         made = registry.open_generation(asked, desired)
         assert registry.generation(1) == made
-        assert registry.generation(1) == Generation(number=1, request=asked, deployment=1)
+        assert registry.generation(1) == Generation(number=1, request=asked, deployment=1, in_force=0)
         assert registry.desired(1) == desired
 
     def test_number_that_was_not_given_out_has_no_generation(self, registry: Registry) -> None:

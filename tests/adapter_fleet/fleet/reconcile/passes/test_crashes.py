@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -58,17 +57,10 @@ class Ticking:
         def call(*arguments: Any, **options: Any) -> Any:
             self._ticks.tick(name, "before")
             result = method(*arguments, **options)
-            if isinstance(result, Iterator):
-                return self._pages(result)
             self._ticks.tick(name, "after")
             return result
 
         return call
-
-    def _pages(self, pages: Iterator[Any]) -> Iterator[Any]:
-        for page in pages:
-            yield page
-            self._ticks.tick("pages", "after")
 
 
 class Story:
@@ -142,7 +134,7 @@ def test_deployment_ends_the_same_whichever_call_a_pass_dies_at(mode: UpdateMode
     writes = len(story.world.writes())
     called = {operation.partition(" ")[2] for operation in operations}
     assert called >= {"acquire", "put", "forget", "append", "save_generation", "save_fleet", "release"}
-    assert called >= {"pages", "describe", "find_archive", "create", "update", "delete", "tag", "ask"}
+    assert called >= {"list_page", "describe", "find_archive", "create", "update", "delete", "tag", "ask"}
     assert len(operations) > 100
     for number, operation in enumerate(operations):
         story = Story(mode)

@@ -1,18 +1,20 @@
-"""A rollback never deletes a component that was made by hand and imported."""
+"""An import takes over adapters of the fleet's own base model, and no rollback deletes what was imported."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.components import ObservedComponent
+from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
 from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
@@ -43,10 +45,8 @@ def go_back(world: World) -> None:
     assert world.newest().outcome is Outcome.CONVERGED
 
 
-def given_back(world: World) -> bool:
-    there = world.service.components.get("p-x")
-    assert there is not None, "it was deleted"
-    return FLEET_TAG not in there.tags and not any("p-x" in write for write in world.deletions())
+def stays(world: World) -> bool:
+    return "p-x" in world.service.components and not any("p-x" in write for write in world.deletions())
 
 
 def dies(operation: str, when: str) -> Callable[[str, str], None]:
@@ -58,16 +58,16 @@ def dies(operation: str, when: str) -> Callable[[str, str], None]:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_rollback_releases_an_import_during_which_the_pass_died(when: str) -> None:
+def test_rollback_keeps_an_import_during_which_the_pass_died(when: str) -> None:
     world = fleet()
     world.service.around = dies("AddTags p-x", when)
     import_x(world)
     world.run_newest(deadline=600.0)
     go_back(world)
-    assert given_back(world)
+    assert stays(world)
 
 
-def test_rollback_releases_a_component_tagged_without_an_answer() -> None:
+def test_rollback_keeps_a_component_tagged_without_an_answer() -> None:
     world = fleet(STRICT)
     world.service.faults.broken[artifact("bad").uri] = "bad tensors"
     tag = world.service.tag
@@ -83,34 +83,23 @@ def test_rollback_releases_a_component_tagged_without_an_answer() -> None:
     assert FLEET_TAG in world.service.components["p-x"].tags
     world.service.tag = tag  # type: ignore[method-assign]
     go_back(world)
-    assert given_back(world)
+    assert stays(world)
 
 
-def test_rollback_ends_though_the_answer_to_its_release_was_lost() -> None:
+def test_import_that_was_rolled_back_is_an_orphan() -> None:
     world = fleet(STRICT)
     import_x(world)
     world.settle()
-    untag, tried = world.service.untag, []
-
-    def unanswered(component: str, live: ObservedComponent, keys: list[str]) -> None:
-        tried.append(component)
-        untag(component, live, keys)
-        if len(tried) == 1:
-            raise UnansweredError("no answer in time")
-
-    world.service.untag = unanswered  # type: ignore[method-assign]
     go_back(world)
-    assert given_back(world)
-    assert tried == ["p-x"] * 2
-    assert set(world.registry.records()) == {"p-a"}
+    assert stays(world)
+    assert world.newest().orphans == 1
 
 
-def test_rollback_releases_an_import_that_was_updated_since() -> None:
+def test_rollback_keeps_an_import_that_was_updated_since() -> None:
     world = fleet(STRICT)
     import_x(world)
     world.settle()
     world.service.faults.broken[artifact("bad").uri] = "bad tensors"
-    # The next deployment fails. Its undo would release only its own imports.
     world.deploy(adapter("a"), adapter("x", 2), adapter("bad"), digest="three", previous="two")
     world.settle()
     assert world.newest().outcome is Outcome.FAILED
@@ -204,3 +193,51 @@ def test_tags_of_aws_are_not_removed() -> None:
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.record("a").failure is None
     assert world.service.components["p-a"].tags == {FLEET_TAG: UID, of_aws: "s"}
+
+
+class TestOrderForWhatTheCommandWouldNotOffer:
+    """Whoever may give orders, and writes the manifest, names a component of someone else."""
+
+    def world(self) -> World:
+        world = World(settings=replace(LENIENT, allow_base_replacement=True))
+        world.service.add_base("payments", "payments-base")
+        world.service.add_base("endpoint", "second-base")
+        world.service.make("payments-risk", "s3://payments/risk.tar.gz", base="payments-base")
+        world.service.make("of-second-base", "s3://second/x.tar.gz", base="second-base")
+        world.service.make("of-fleet-2", "s3://other/x.tar.gz", tags={FLEET_TAG: "fleet-2"})
+        world.service.make("of-stack", "s3://other/x.tar.gz", tags={"aws:cloudformation:stack-name": "Llm"})
+        world.deploy(adapter("a"))
+        world.settle()
+        return world
+
+    @pytest.mark.parametrize(
+        "component",
+        ["payments-risk", "payments-base", "of-second-base", "second-base", "of-fleet-2", "of-stack"],
+    )
+    def test_it_is_neither_tagged_nor_deleted(self, component: str) -> None:
+        world = self.world()
+        there = world.service.components[component]
+        tags, writes = dict(there.tags), len(world.writes())
+        claim = Order(kind=OrderKind.CLAIM, component=component, at=world.clock.now(), created=there.created)
+        world.registry.order([claim])
+        world.deploy(adapter("a"), replace(adapter("x"), component=component))
+        world.settle()
+        record = world.registry.records()[component]
+        assert record.failure is not None
+        assert record.failure.cause is Cause.FOREIGN
+        world.deploy(adapter("a"))
+        world.settle()
+        assert world.service.components[component].tags == tags
+        assert world.writes()[writes:] == []
+        assert world.registry.orders() == []
+
+    def test_an_order_for_the_fleet_s_own_component_takes_nothing_from_it(self) -> None:
+        world = self.world()
+        world.order(OrderKind.CLAIM, "a", created=world.service.components["p-a"].created)
+        world.deploy()
+        world.settle()
+        world.with_settings(replace(LENIENT, deletions=DeletionLimit(share=1.0, allow_empty=True)))
+        world.deploy()
+        world.settle()
+        assert world.deletions() == ["DeleteInferenceComponent p-a"]
+        assert "DeleteTags p-a" not in world.writes()

@@ -275,7 +275,7 @@ class TestScaleOut:
         assert check is not None
         # `b` answered later, on one copy alone.
         late = replace(check, copies=1, ended=world.clock.now())
-        world.registry._records["p-b"] = replace(world.record("b"), probed=late)
+        world.registry.overwrite(replace(world.record("b"), probed=late))
         drift(world)
         after = world.record("b").probed
         assert after is not None
@@ -439,7 +439,7 @@ class TestChangeByHandAtAScalingAlarm:
         )
         tags = world.service.components["p-a"].tags
         # The fleet reads the tags of what it does not know as its own.
-        world.registry._records["p-a"] = replace(world.record("a"), owned=None)
+        world.registry.overwrite(replace(world.record("a"), owned=None))
         tags["team"] = "by hand"
         self.scaled(world, lost="b")
         assert tags["team"] == ("red" if drift is DriftAction.REPAIR else "by hand")

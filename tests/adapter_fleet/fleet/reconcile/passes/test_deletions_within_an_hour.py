@@ -1,0 +1,83 @@
+"""The deletion guard counts what the manifests of an hour delete together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.manifest.desired import DesiredAdapter
+from tests.adapter_fleet.fleet_world import World, adapter
+
+FLEET = [adapter(f"a{number:03}") for number in range(100)]
+MORE = [adapter(f"b{number:03}") for number in range(15)]
+
+
+def fleet_of_a_hundred(*, seconds_ago: float = 7200.0) -> World:
+    world = World()
+    world.deploy(*FLEET)
+    world.settle()
+    world.clock.sleep(seconds_ago)
+    return world
+
+
+def put(world: World, adapters: Sequence[DesiredAdapter]) -> Outcome:
+    world.put_manifest(*adapters)
+    world.settle()
+    return world.newest().outcome
+
+
+def test_many_small_manifests_delete_no_more_than_one_may() -> None:
+    world = fleet_of_a_hundred()
+    left = 100
+    while left > 9:
+        left = int(left * 0.8) + 1
+        put(world, FLEET[:left])
+    assert len(world.serving()) == 81
+    third = world.registry.generation(3)
+    assert third is not None
+    assert "within an hour, " in str(third.reason)
+
+
+def test_first_manifest_counts_for_a_fleet_that_is_younger_than_an_hour() -> None:
+    world = fleet_of_a_hundred(seconds_ago=60.0)
+    assert [put(world, FLEET[:left]) for left in (81, 70)] == [Outcome.CONVERGED, Outcome.REFUSED]
+
+
+def test_deletions_go_on_after_an_hour() -> None:
+    world = fleet_of_a_hundred()
+    outcomes = []
+    for left in (81, 70):
+        outcomes.append(put(world, FLEET[:left]))
+        world.clock.sleep(3600.0)
+    assert outcomes == [Outcome.CONVERGED, Outcome.CONVERGED]
+
+
+def test_adapters_that_came_within_the_hour_may_go_again() -> None:
+    world = fleet_of_a_hundred()
+    manifests = ([*FLEET, *MORE], FLEET[5:], FLEET[20:])
+    assert [put(world, adapters) for adapters in manifests] == [Outcome.CONVERGED] * 3
+
+
+def test_what_a_person_allowed_to_delete_is_not_held_against_the_next_manifest() -> None:
+    world = fleet_of_a_hundred()
+    settings = world.target.settings
+    world.with_settings(replace(settings, deletions=DeletionLimit(share=1.0)))
+    put(world, FLEET[:50])
+    world.with_settings(settings)
+    assert put(world, FLEET[:50]) is Outcome.CONVERGED
+
+
+def test_what_an_undo_deleted_is_not_held_against_the_next_manifest() -> None:
+    world = World(settings=FleetSettings(request_rate=10))
+    world.deploy(*FLEET[:50], digest="before")
+    world.settle()
+    world.deploy(*FLEET, digest="after", previous="before")
+    world.settle()
+    world.clock.sleep(7200.0)
+    world.deploy(*FLEET[:50], digest="before", previous="after")
+    world.settle()
+    assert world.newest().undo
+    assert put(world, FLEET[1:50]) is Outcome.CONVERGED

@@ -1,0 +1,178 @@
+"""An answer of ListTags may lack the tags of a component that was just created."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.components import ObservedComponent
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.generations import Outcome, Request, Source
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.manifest.desired import DesiredFleet
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+
+MINUTES = 60.0
+LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(share=1.0), drift=DriftAction.REPORT)
+
+
+def delay_tags(world: World, seconds: float) -> None:
+    """Let ListTags answer without tags for some seconds after a creation."""
+    read = world.service.tags
+
+    def late(component: str, live: ObservedComponent) -> dict[str, str]:
+        tags = read(component, live)
+        return {} if world.clock.now() - live.created < seconds else tags
+
+    world.service.tags = late  # type: ignore[method-assign]
+
+
+def unanswered_creation(*, tags_after: float, settings: FleetSettings = LENIENT) -> World:
+    """A deployment of one adapter. The answer to its creation was lost, and its tags come late."""
+    world = World(settings=settings)
+    delay_tags(world, tags_after)
+    world.service.faults.lost_after = 1
+    world.deploy(adapter("a"))
+    return world
+
+
+def false_foreign() -> World:
+    """A fleet whose own adapter it took for someone else's, as its tags came after ten minutes."""
+    world = unanswered_creation(tags_after=10 * MINUTES)
+    world.settle()
+    failure = world.record("a").failure
+    assert failure is not None
+    assert failure.cause is Cause.FOREIGN
+    world.clock.time += 20 * MINUTES
+    return world
+
+
+def destroy(world: World, *, rolling_back: bool | None = False) -> None:
+    request = Request(
+        delivery="destroy",
+        source=Source.DELETION,
+        target=world.target,
+        at=world.clock.now(),
+        rolling_back=rolling_back,
+    )
+    world.open(request, DesiredFleet())
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+
+
+def test_deployment_waits_for_tags_that_come_late() -> None:
+    world = unanswered_creation(
+        tags_after=50.0, settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0))
+    )
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert (world.newest().in_service, world.record("a").failure) == (1, None)
+    assert world.writes() == ["CreateInferenceComponent p-a"]
+
+
+def deploy_again(world: World) -> None:
+    world.deploy(adapter("a"))
+
+
+def check_drift(world: World) -> None:
+    world.start_machine("drift")
+
+
+def retry(world: World) -> None:
+    world.order(OrderKind.RETRY, "a")
+
+
+@pytest.mark.parametrize("trigger", [deploy_again, check_drift, retry])
+def test_false_foreign_heals_with_the_next_execution(trigger: Callable[[World], None]) -> None:
+    world = false_foreign()
+    trigger(world)
+    world.settle()
+    assert (world.newest().in_service, world.record("a").failure) == (1, None)
+
+
+def test_false_foreign_that_is_dropped_is_deleted() -> None:
+    world = false_foreign()
+    world.deploy(adapter("b"))
+    world.settle()
+    assert set(world.serving()) == {"b"}
+
+
+def test_false_foreign_is_deleted_with_the_stack() -> None:
+    world = false_foreign()
+    destroy(world)
+    assert world.serving() == {}
+
+
+@pytest.mark.parametrize("rolling_back", [True, False, None])
+def test_deletion_waits_for_the_late_tags_of_a_creation(rolling_back: bool | None) -> None:
+    world = unanswered_creation(tags_after=50.0)
+    world.step()
+    destroy(world, rolling_back=rolling_back)
+    assert "p-a" not in world.service.components
+
+
+def test_deletion_does_not_wait_for_ever_for_tags() -> None:
+    world = unanswered_creation(tags_after=1e9)
+    world.step()
+    began = world.clock.now()
+    destroy(world)
+    assert world.clock.now() - began < 5 * MINUTES
+    assert world.deletions() == []
+
+
+@pytest.mark.parametrize(("age", "readings"), [(0.0, 6), (1000.0, 1)])
+def test_tags_of_a_foreign_component_are_read_few_times(age: float, readings: int) -> None:
+    world = World(settings=LENIENT)
+    world.service.make("p-a", "s3://another-team/x.tar.gz")
+    world.clock.time += age
+    world.deploy(adapter("a"))
+    world.settle()
+    assert world.service.calls["ListTags"] == readings
+    assert [event.what for event in world.registry.history("p-a", 10)] == ["failed"]
+    world.deploy(adapter("a", 2))
+    world.settle()
+    assert world.service.calls["ListTags"] == readings + 1
+
+
+class TestDeletionOfAFleetWithForgottenComponents:
+    """Components that seemed foreign, and that no manifest wants any more, have their tag by now."""
+
+    def world(self, *, strangers: int = 0) -> World:
+        world = World(settings=LENIENT)
+        for number in range(strangers):
+            world.service.make(f"other-{number}", "s3://another-team/x.tar.gz")
+        world.service.make("p-old", artifact("old").uri)
+        for names in (["a", "old"], ["a"]):
+            world.deploy(*map(adapter, names))
+            world.settle()
+        assert "p-old" not in world.registry.records()
+        world.service.components["p-old"].tags[FLEET_TAG] = UID
+        return world
+
+    @pytest.mark.parametrize("strangers", [0, 150])
+    def test_forgotten_component_is_deleted(self, strangers: int) -> None:
+        world = self.world(strangers=strangers)
+        world.service.calls.clear()
+        destroy(world)
+        assert not {"a", "old"} & world.serving().keys()
+        assert world.service.calls["ListTags"] == 1
+
+    def test_component_that_a_rollback_leaves_behind_is_reported(self) -> None:
+        world = self.world()
+        destroy(world, rolling_back=True)
+        assert set(world.serving()) == {"old"}
+        assert world.newest().orphans == 1
+        assert "p-old" in str(world.newest().reason)
+
+    def test_deletion_ends_only_after_the_tags_were_read(self) -> None:
+        world = self.world()
+        world.service.remove("p-a")
+        world.destroy()
+        world.run_newest(deadline=0.0)
+        assert world.newest().outcome is Outcome.OPEN
+        world.settle()
+        assert world.serving() == {}

@@ -1,0 +1,57 @@
+"""SageMaker ignores the case of names, and lists a component as its creator spelled it."""
+
+from __future__ import annotations
+
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Outcome
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+
+
+def fleet() -> World:
+    world = World()
+    world.deploy(adapter("Acme"), adapter("b"))
+    world.settle()
+    world.writes().clear()
+    return world
+
+
+def test_new_spelling_is_refused_before_the_first_write() -> None:
+    world = fleet()
+    world.deploy(adapter("acme"), adapter("b", 2))
+    world.settle()
+    assert world.newest().outcome is Outcome.REFUSED
+    assert "p-Acme would become p-acme" in str(world.newest().reason)
+    assert world.writes() == []
+    assert set(world.registry.records()) == {"p-Acme", "p-b"}
+
+
+def test_name_comes_back_in_another_spelling_after_a_deployment_without_it() -> None:
+    world = fleet()
+    for adapters in ([adapter("b")], [adapter("acme"), adapter("b")]):
+        world.deploy(*adapters)
+        world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == {"acme": artifact("acme").uri, "b": artifact("b").uri}
+
+
+def test_component_in_another_spelling_is_adopted_after_the_registry_was_lost() -> None:
+    world = World()
+    world.service.make("P-ACME", artifact("acme").uri, tags={FLEET_TAG: UID})
+    for digest in ("one", "two"):
+        world.deploy(adapter("acme"), digest=digest)
+        world.settle()
+    assert (world.newest().in_service, world.newest().orphans) == (1, 0)
+    assert world.writes() == []
+    assert set(world.registry.records()) == {"p-acme"}
+
+
+def test_foreign_component_in_another_spelling_is_left_alone_without_an_attempt_to_create() -> None:
+    world = World()
+    world.service.make("P-ACME", "s3://another-team/x.tar.gz")
+    world.deploy(adapter("acme"))
+    world.settle()
+    failure = world.record("acme").failure
+    assert failure is not None
+    assert failure.cause is Cause.FOREIGN
+    assert world.service.calls["CreateInferenceComponent"] == 0

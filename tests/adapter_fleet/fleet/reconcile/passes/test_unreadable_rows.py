@@ -1,0 +1,153 @@
+"""A row of the registry that this release cannot read harms its own adapter, and no other."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from adapter_fleet.fleet.requests.fleet_error import FleetError
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.registry import UnreadableError
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.memory_registry import MemoryRegistry
+
+WHY = MemoryRegistry().spoil("records", "p-a")
+
+
+@pytest.fixture
+def world() -> World:
+    """A fleet of two adapters; the record of one cannot be read."""
+    world = World(settings=FleetSettings(request_rate=10, drift=DriftAction.REPAIR))
+    world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    world.registry.spoil("records", "p-a")
+    return world
+
+
+class TestAdapter:
+    def test_it_fails_alone(self, world: World) -> None:
+        world.put_manifest(adapter("a", 2), adapter("b", 2))
+        world.settle()
+        assert world.serving() == {"a": artifact("a").uri, "b": artifact("b", 2).uri}
+        newest = world.newest()
+        assert (newest.outcome, newest.failed, newest.reason) == (Outcome.CONVERGED, 1, f"p-a: {WHY}")
+
+    @pytest.mark.parametrize("trigger", ["deployment", "drift", "retry", "new copies", "restored"])
+    def test_its_row_stays_as_it_is(self, world: World, trigger: str) -> None:
+        match trigger:
+            case "deployment":
+                world.deploy(adapter("b", 2))
+            case "retry":
+                world.order(OrderKind.RETRY, "a")
+            case "new copies":
+                world.service.replace_base("model-2", lost=True)
+                world.start_machine("drift")
+            case "restored":
+                world.service.remove("p-a")
+                world.start_machine("drift")
+            case _:
+                world.start_machine(trigger)
+        world.settle()
+        assert world.registry.items["records"]["p-a"]["doc"] == {"S": "x"}
+        assert world.record("a").unreadable == WHY
+        assert not any(write.endswith(" p-a") for write in world.writes()[2:])
+
+    def test_it_is_not_deleted(self, world: World) -> None:
+        world.deploy(adapter("b"))
+        world.settle()
+        assert set(world.serving()) == {"a", "b"}
+        assert world.newest().outcome is Outcome.CONVERGED
+
+    def test_no_pass_waits_for_it(self, world: World) -> None:
+        passes = len(world.results)
+        world.start_machine("order")
+        world.settle()
+        assert len(world.results) == passes + 1
+
+    def test_it_is_in_service_without_a_write_once_its_row_can_be_read(self, world: World) -> None:
+        readable = World(settings=world.settings)
+        readable.deploy(adapter("a"), adapter("b"))
+        readable.settle()
+        kept = readable.record("a")
+        readable.registry.spoil("records", "p-a")
+        readable.start_machine("drift")
+        readable.settle()
+        readable.registry.overwrite(kept)
+        readable.start_machine("drift")
+        readable.settle()
+        assert readable.newest().in_service == 2
+        assert len(readable.writes()) == 2
+
+    def test_its_rollback_is_kept(self, world: World) -> None:
+        world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
+        world.deploy(adapter("a", 2), adapter("b"))
+        world.settle()
+        assert [order.kind for order in world.registry.orders()] == [OrderKind.PIN]
+
+
+def test_adapters_whose_rows_cannot_be_read_are_present_to_the_guard() -> None:
+    many = [adapter(f"n{number:02}") for number in range(20)]
+    world = World(settings=FleetSettings(request_rate=10))
+    world.deploy(*many)
+    world.settle()
+    for one in many[:10]:
+        world.registry.spoil("records", one.component)
+    world.deploy(*many[10:])
+    world.settle()
+    assert world.newest().outcome is Outcome.REFUSED
+    assert str(world.newest().reason).startswith("10 of 20 adapters would be deleted")
+
+
+class TestDeletionOfTheFleet:
+    def test_it_deletes_the_others_and_names_what_is_left(self, world: World) -> None:
+        deletion = world.destroy()
+        world.settle()
+        assert set(world.serving()) == {"a"}
+        with pytest.raises(FleetError, match=re.escape(f"p-a is left: {WHY}") + "$"):
+            world.response_to(deletion)
+
+    def test_it_ends_once_somebody_has_deleted_what_was_left(self, world: World) -> None:
+        world.destroy()
+        world.settle()
+        world.service.remove("p-a")
+        world.destroy()
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+
+
+class TestOrder:
+    def test_it_is_logged_and_holds_nothing_up(self, world: World) -> None:
+        why = world.registry.spoil("orders", "p-b#pause")
+        world.deploy(adapter("a"), adapter("b", 2))
+        world.settle()
+        assert world.serving()["b"] == artifact("b", 2).uri
+        assert set(world.log.troubles) == {f"an order is left alone: {why}"}
+        assert set(world.registry.unreadable_orders()) == {"p-b#pause"}
+
+
+class TestGeneration:
+    def fail(self, *_: object) -> None:
+        raise UnreadableError("row '0000000002' of 'generations' in the registry cannot be read")
+
+    def test_a_deployment_fails_with_its_desired_state_that_cannot_be_read(self, world: World) -> None:
+        world.registry.desired = self.fail  # type: ignore[assignment, method-assign]
+        generation = world.deploy(adapter("a"), adapter("b"))
+        world.settle()
+        with pytest.raises(FleetError, match=r"^row '0000000002' of 'generations' in the registry cannot"):
+            world.response_to(generation)
+
+    @pytest.mark.parametrize("method", ["fleet", "generation"])
+    def test_a_row_of_the_fleet_that_cannot_be_read_ends_the_execution(
+        self, world: World, method: str
+    ) -> None:
+        generation = world.deploy(adapter("a"), adapter("b"))
+        setattr(world.registry, method, self.fail)
+        passes = len(world.results)
+        world.settle()
+        assert len(world.results) == passes + 1
+        assert world.log.failed_passes == [1]
+        with pytest.raises(UnreadableError):
+            world.response_to(generation)
