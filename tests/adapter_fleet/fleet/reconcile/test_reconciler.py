@@ -272,7 +272,8 @@ def test_foreign_component_of_a_wanted_name_is_reported_and_left_alone() -> None
     assert failure.cause is Cause.FOREIGN
     assert failure.reason == (
         "a component named p-a is there and has no tag fleet-uid of this fleet;"
-        " 'adapters import --take-over' makes it so, for an adapter on the fleet's own endpoint and base model"
+        " 'adapters import --take-over' makes it so, for an adapter on the fleet's own endpoint and base"
+        " model"
     )
     assert world.service.foreign_writes == []
 
