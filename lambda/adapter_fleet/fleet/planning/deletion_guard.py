@@ -24,7 +24,11 @@ def refusal(
     hour_ago:
         What `components_an_hour_before` returns.
     """
-    present = {component: record for component, record in records.items() if _may_exist(record)}
+    present = {
+        component: record
+        for component, record in records.items()
+        if _may_exist(record) and not _is_spared(record, wanted.get(component))
+    }
     if not target.settings.allow_base_replacement:
         for component, record in sorted(present.items()):
             if is_elsewhere(record, target):
@@ -95,20 +99,25 @@ def count_deletions(
     generation: int,
     spares_adopted: bool = False,
 ) -> dict[str, AdapterRecord]:
-    """Return the records that a generation counts for deletion, marked with its number.
+    """Return the records that a generation counts for deletion, or spares, marked with its number.
 
     Call it once the guard has let the generation pass. A generation counts the components that it does not
     want, and those that it wants on another endpoint or base.
 
     spares_adopted:
-        True if adopted components stay (`Generation.spares_adopted`).
+        True if adopted components stay (`Generation.spares_adopted`). They are marked as spared instead, so
+        that no later generation counts them either.
     """
-    return {
-        component: replace(record, counted=generation)
-        for component, record in records.items()
-        if _may_exist(record)
-        and (is_elsewhere(record, target) if component in wanted else not (spares_adopted and record.adopted))
-    }
+    marked = {}
+    for component, record in records.items():
+        want = wanted.get(component)
+        if not _may_exist(record) or _is_spared(record, want):
+            continue
+        if want is None and spares_adopted and record.adopted:
+            marked[component] = replace(record, claimed=generation)
+        elif want is None or is_elsewhere(record, target):
+            marked[component] = replace(record, counted=generation)
+    return marked
 
 
 def _may_exist(record: AdapterRecord) -> bool:
@@ -117,6 +126,14 @@ def _may_exist(record: AdapterRecord) -> bool:
     A write may be in flight, and a record that cannot be read tells nothing.
     """
     return record.owned is not None or record.intent is not None or record.unreadable is not None
+
+
+def _is_spared(record: AdapterRecord, want: DesiredAdapter | None) -> bool:
+    """Return True if no generation that wants a component has converged since the fleet took it over.
+
+    The change that took it over was taken back, and its maker may still use it. Only an order deletes it.
+    """
+    return want is None and record.claimed is not None
 
 
 def is_orphan(record: AdapterRecord, want: DesiredAdapter | None) -> bool:

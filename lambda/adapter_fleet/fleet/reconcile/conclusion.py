@@ -109,6 +109,8 @@ class Conclusion:
     def _save_generation(self, *, settled: bool, held_up: str | None) -> None:
         """Save how far the generation is; end it if nothing is left to do."""
         session = self._session
+        if settled:
+            self._desired.confirm_imports()
         self._records.flush()
         self._progress.count()
         session.update_generation(passes=session.generation.passes + 1)

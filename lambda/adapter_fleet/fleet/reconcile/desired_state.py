@@ -113,6 +113,13 @@ class DesiredState:
         cause = f"the version that it was rolled back to is gone: {missing}"
         self._records.note(self._records[component], "unpinned", cause=cause)
 
+    def confirm_imports(self) -> None:
+        """Note that this generation keeps what it imported. A later one that drops it may delete it."""
+        for component in self.wanted:
+            record = self._records.get(component)
+            if record is not None and record.owned is not None and record.claimed is not None:
+                self._records.put(replace(record, claimed=None))
+
     def remove_void_orders(self) -> None:
         """Remove the orders that have no effect once this generation is in force."""
         void = filter(self._is_void, self.orders)

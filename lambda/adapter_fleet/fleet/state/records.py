@@ -118,7 +118,8 @@ class AdapterRecord:
     other_stack:
         The CloudFormation stack that the component belonged to when its tags were last read.
     claimed:
-        The generation that took the component over from its maker.
+        The generation that took the component over from its maker, or that spared it when it took such a
+        change back; None once a generation that wants the component has converged.
     adopted:
         True if the component carried the fleet's tag before this registry knew it.
     counted:

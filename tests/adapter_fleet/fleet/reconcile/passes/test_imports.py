@@ -95,6 +95,29 @@ def test_import_that_was_rolled_back_is_an_orphan() -> None:
     assert world.newest().orphans == 1
 
 
+def test_import_that_was_rolled_back_outlives_later_deployments_without_it() -> None:
+    world = fleet(STRICT)
+    import_x(world)
+    world.settle()
+    go_back(world)
+    for version in (2, 3):
+        world.deploy(adapter("a", version))
+        world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.newest().orphans == 1
+    assert "x" in world.serving()
+
+
+def test_import_is_deleted_by_a_manifest_without_it_once_one_with_it_has_converged() -> None:
+    world = fleet()
+    import_x(world)
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    world.deploy(adapter("a"))
+    world.settle()
+    assert "x" not in world.serving()
+
+
 def test_rollback_keeps_an_import_that_was_updated_since() -> None:
     world = fleet(STRICT)
     import_x(world)
