@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from typer.testing import Result
 
+from adapter_fleet.fleet.state.registry import UnreadableError
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
 
@@ -125,7 +126,7 @@ def test_table_that_is_no_registry_is_told(run: Run) -> None:
         (TimeoutError("the table throttles writes, after 8 attempts"), "the table throttles writes, after 8"),
         (LookupError("the fleet is not registered"), "the fleet is not registered"),
         (KeyError("outcome"), "KeyError: 'outcome'"),
-        (ValueError("'x' is not a valid Outcome"), "'x' is not a valid Outcome"),
+        (UnreadableError("row 'fleet' cannot be read: 'x'"), "row 'fleet' cannot be read: 'x'"),
     ],
 )
 def test_trouble_with_the_registry_is_one_line(
