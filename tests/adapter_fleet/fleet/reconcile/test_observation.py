@@ -5,6 +5,7 @@ from __future__ import annotations
 from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
 
 LISTING = "ListInferenceComponents"
@@ -19,13 +20,13 @@ def fleet_of(size: int, *, rate: float = 1000.0) -> World:
     return world
 
 
-def adapters(size: int, changed: int = 0) -> list:
+def adapters(size: int, changed: int = 0) -> list[DesiredAdapter]:
     return [adapter(f"t{number:04}", 2 if number < changed else 1) for number in range(size)]
 
 
 def test_throttled_page_is_asked_again_and_not_those_before_it() -> None:
     world = fleet_of(950)
-    throttled = []
+    throttled: list[str] = []
 
     def throttle_fifth_page(operation: str, when: str) -> None:
         fifth = operation.startswith(LISTING) and world.service.calls[LISTING] == 5
