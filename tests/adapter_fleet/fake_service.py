@@ -213,7 +213,8 @@ class FakeService:
         self._note(base)
 
     def make(self, name: str, uri: str, *, tags: Mapping[str, str] = {}, base: str = "base") -> FakeComponent:
-        """Create a component by hand, in service at once."""
+        """Create a component by hand, in service at once, in the place of one with that name."""
+        self.remove(name)
         now = self._tick()
         self.components[name] = FakeComponent(
             name=name, endpoint=self.components[base].endpoint, base=base, uri=uri, serves=uri,
@@ -224,9 +225,10 @@ class FakeService:
 
     def remove(self, name: str) -> None:
         self._settle()
-        if name in self.components:
+        there = self.components.get(name)
+        if there is not None:
             del self.components[name]
-            self._note(name)
+            self._note(there.name)
 
     def edit(self, name: str, uri: str) -> None:
         self._settle()

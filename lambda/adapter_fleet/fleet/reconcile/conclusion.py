@@ -139,7 +139,7 @@ class Conclusion:
         session.update_fleet(
             rate=self._limits.writes.rate,
             write_seconds=self._polling.write_seconds,
-            foreign=dict(itertools.islice(self._observation.foreign.items(), _MAX_FOREIGN)),
+            foreign=dict(itertools.islice(self._observation.settled_foreign().items(), _MAX_FOREIGN)),
             heartbeat=now + (wait_seconds or 0),
             behind_since=behind_since,
             trouble=held_up,

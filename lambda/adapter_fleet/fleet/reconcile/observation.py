@@ -6,6 +6,7 @@ from functools import partial
 from typing import TypeVar
 
 from adapter_fleet.fleet.planning.observe import (
+    LATE_TAGS_SECONDS,
     SETTLING_SECONDS,
     base_trouble,
     known_foreign,
@@ -140,6 +141,11 @@ class Observation:
             elif component not in self.foreign:
                 self.strangers[component] = record
         self.foreign = {name: created for name, created in self.foreign.items() if name in listing}
+
+    def settled_foreign(self) -> dict[str, float]:
+        """Return the foreign components without the young strangers, whose tags may come late."""
+        known, latest = self._known, self._session.clock.now() - LATE_TAGS_SECONDS
+        return {name: created for name, created in self.foreign.items() if name in known or created <= latest}
 
     def note_write(self) -> None:
         """Note that a step wrote: only the next listing is complete again."""

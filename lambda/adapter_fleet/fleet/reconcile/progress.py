@@ -118,13 +118,15 @@ class Progress:
 
     @property
     def reason_of_incomplete_deletion(self) -> str | None:
-        """Why a deletion leaves components behind; None if it leaves none, or if this is no deletion."""
+        """Why a deletion fails; None if it leaves nothing that it should delete, or if this is no deletion."""
         left = [
             f"{component} is left: {record.unreadable}"
             for component, record in self._records.items()
             if record.unreadable is not None and record.live is not None
         ]
-        return "; ".join(left[:_MAX_REASONS]) or None if self._session.deleting else None
+        if not self._session.deleting or not left:
+            return None
+        return "; ".join(filter(None, [*left[:_MAX_REASONS], self.reason_of_converged]))
 
     @property
     def asleep(self) -> int:

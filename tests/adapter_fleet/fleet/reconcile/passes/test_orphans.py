@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.planning.observe import LATE_TAGS_SECONDS
 from adapter_fleet.fleet.requests.is_complete import data_of
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome, Request, Source
@@ -340,10 +341,21 @@ class TestStrangers:
         assert fleet is not None
         assert len(fleet.foreign) == 3000  # read afterwards, once
 
+    def test_tags_of_a_new_stranger_that_come_late_are_read_again(self) -> None:
+        world = world_with()
+        world.service.faults.tags_lag = 20.0
+        tag_strangers(world, 1)
+        trigger_by(world, "deployment")
+        assert world.newest().orphans == 0
+        world.clock.time += 20.0
+        trigger_by(world, "deployment")
+        assert world.newest().orphans == 1
+
     def test_tags_of_strangers_are_read_once(self) -> None:
         world = world_with()
         for number in range(150):
             world.service.make(f"other-{number}", "s3://x/y.tar.gz")
+        world.clock.time += LATE_TAGS_SECONDS
         trigger_by(world, "deployment")
         assert world.service.calls["ListTags"] == 150
         trigger_by(world, "deployment")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
-from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.generations import Outcome, Source
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.registry import UnreadableError
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from adapter_fleet.manifest.desired import DesiredFleet
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 
 WHY = MemoryRegistry().spoil("records", "p-a")
@@ -108,6 +111,13 @@ class TestDeletionOfTheFleet:
         assert set(world.serving()) == {"a"}
         with pytest.raises(FleetError, match=re.escape(f"p-a is left: {WHY}") + "$"):
             world.response_to(deletion)
+
+    def test_it_names_what_else_is_left(self, world: World) -> None:
+        world.service.make("p-stray", "s3://x/y.tar.gz", tags={FLEET_TAG: UID})
+        request = replace(world.newest().request, delivery="x", source=Source.DELETION, rolling_back=True)
+        world.open(request, DesiredFleet())
+        world.settle()
+        assert world.newest().reason == f"p-a is left: {WHY}; left behind with the fleet's tag: p-stray"
 
     def test_it_ends_once_somebody_has_deleted_what_was_left(self, world: World) -> None:
         world.destroy()
