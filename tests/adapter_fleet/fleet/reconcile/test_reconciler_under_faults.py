@@ -909,16 +909,17 @@ class Fleet(RuleBasedStateMachine):
     def _check_wanted(self, name: str, record: AdapterRecord) -> None:
         """An adapter serves what is wanted, or else the last good one; then its record says why."""
         component, wanted = f"p-{name}", artifact(name, self.wanted[name])
-        serving, present = self.world.service.serving(), self.world.service.components.get(component)
+        present = self.world.service.components.get(component)
+        serving = None if present is None else self.world.service.serving().get(present.name)
         assert record.intent is None
-        if serving.get(component) == wanted.uri:
+        if serving == wanted.uri:
             assert present is not None
             # Tags are never read for comparison, so that tags written after a backup are unknown.
             assert self.restored or present.tags == {FLEET_TAG: UID, **_tags(name, self.wanted[name])}
             if record.failure is None or record.failure.artifact != wanted:
                 return
         failure = record.failure
-        assert failure is not None, f"{component} serves {serving.get(component)}, and nothing failed"
+        assert failure is not None, f"{component} serves {serving}, and nothing failed"
         assert failure.artifact == wanted
         assert not failure.cause.retried
         good = record.last_good
@@ -928,7 +929,7 @@ class Fleet(RuleBasedStateMachine):
             return
         faulty = {*self.world.service.faults.broken, *self.world.service.faults.silent}
         if good is not None and good.uri not in faulty:
-            assert serving.get(component) == good.uri, f"{component} does not serve the last good one"
+            assert serving == good.uri, f"{component} does not serve the last good one"
 
 
 class FleetOfAnyItems(Fleet):
