@@ -1010,6 +1010,17 @@ class FleetOfAnyNames(Fleet):
         if name in self.wanted:
             self.put({**self.wanted, name: version}, False)
 
+    def _open_again(self) -> None:
+        super()._open_again()
+        if self.world.newest().outcome is Outcome.REFUSED:
+            # People keep the former spelling, as the refusal asks them to.
+            former = {name.lower(): name for name in self.world.registry.records()}
+            self.wanted = {
+                former.get(f"p-{name.lower()}", f"p-{name}").removeprefix("p-"): version
+                for name, version in self.wanted.items()
+            }
+            super()._open_again()
+
     @rule(name=st.sampled_from(NAMES))
     def recreate_with_another_spelling(self, name: str) -> None:
         self.delete_by_hand(name)
