@@ -283,13 +283,13 @@ class FakeService:
 
     def describe(self, component: str) -> ObservedComponent | None:
         self._begin("DescribeInferenceComponent", component, write=False)
-        seen = self._described(component)
+        seen = self.described(component)
         self.around(f"DescribeInferenceComponent {component}", "after")
         return seen
 
     def describe_base(self, base: str) -> ObservedBase:
         self._begin("DescribeInferenceComponent", base, write=False)
-        seen = self._described(base)
+        seen = self.described(base)
         if seen is None:
             raise MissingError(base)
         running = self.copies if self.running is None else self.running
@@ -513,7 +513,8 @@ class FakeService:
         self.clock.time += 0.001
         return self.clock.time
 
-    def _described(self, component: str) -> ObservedComponent | None:
+    def described(self, component: str) -> ObservedComponent | None:
+        """Return what a describe shows."""
         there, lag = self.components.get(component), self.faults.describe_lag
         name = component if there is None else there.name
         seen = self._at(name, self.clock.now() - lag) if lag else self._live(there)

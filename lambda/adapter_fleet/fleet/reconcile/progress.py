@@ -118,7 +118,7 @@ class Progress:
 
     @property
     def reason_of_incomplete_deletion(self) -> str | None:
-        """Why a deletion fails; None if it leaves nothing that it should delete, or if this is no deletion."""
+        """Why a deletion fails; None if it leaves nothing unread, or if this is no deletion."""
         left = [
             f"{component} is left: {record.unreadable}"
             for component, record in self._records.items()
