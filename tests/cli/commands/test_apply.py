@@ -148,7 +148,7 @@ def test_manifest_that_fails_ends_with_1_and_names_the_adapter(
     assert result.exit_code == 1
     failed, still_there = result.stderr.splitlines()[-2:]
     assert failed.startswith("adapters: generation 2 failed: ")
-    assert failed.endswith("acme: no such tensor")
+    assert "acme: no such tensor" in failed
     assert still_there == (
         "adapters: s3://manifests/fleets/tenants.yaml still has it, and it is not in force; apply another"
         " manifest before the next deployment, which would apply this one again"
