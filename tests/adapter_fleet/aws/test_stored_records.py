@@ -163,7 +163,9 @@ def test_fleet_that_has_converged_is_left_as_it_is(world: World) -> None:
     world.settle()
     assert world.results[-1].done
     assert world.writes() == []
-    assert world.registry.records() == before
+    # The release that stored them kept the number of an import after the import had converged.
+    imports = {name: replace(record, claimed=None) for name, record in before.items()}
+    assert world.registry.records() == imports
 
 
 def test_fleet_goes_on_from_what_is_stored(world: World) -> None:
