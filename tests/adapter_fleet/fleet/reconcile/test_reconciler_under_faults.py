@@ -810,14 +810,13 @@ class Fleet(RuleBasedStateMachine):
         # The next event finds changes by hand, once listings show them.
         world.clock.time += 10.0
         self.wanted = {name: version for name, version in self.wanted.items() if name not in UNTOUCHABLE}
-        self._open_again()
-        self.prune()
-        self._settle()
-        self._check_end(world.newest())
-        if self.mends:
-            self._mend_rows()
+        for _ in range(1 + self.mends):
             self._open_again()
+            self.prune()
+            self._settle()
             self._check_end(world.newest())
+            if self.mends:
+                self._mend_rows()
         converged = world.newest().outcome is Outcome.CONVERGED
         # After that, nothing is left to do.
         world.clock.time += 1000
