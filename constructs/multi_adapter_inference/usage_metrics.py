@@ -34,8 +34,8 @@ class UsageMetrics:
     max_use:
         From which share of `max_loras` and of `max_cpu_loras` an alarm rings. Default: 0.8.
     token_pattern:
-        A regular expression with the groups `adapter`, `prompt` and `completion`, for lines of the
-        container's log that tell the tokens of a request. Default: the line of the embedded cloud's engine.
+        A regular expression with the groups `adapter`, `prompt` and `completion`, for whole lines
+        of the container's log that tell tokens. Default: the line of the embedded cloud's engine.
     token_text:
         A text of each such line, which CloudWatch looks for. Default: none.
     prices:

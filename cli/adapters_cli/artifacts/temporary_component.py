@@ -18,6 +18,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ModelFailedError,
     ServiceError,
     ThrottledError,
+    UnansweredError,
 )
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
@@ -36,6 +37,9 @@ _NAME = re.compile("preview-[0-9a-f]{8}-.")
 _LONGEST_NAME = 63
 _WAIT_SECONDS = 2.0
 _MAX_WAIT_SECONDS = 900.0
+_LANDING_SECONDS = 10.0
+"""For how long a component may still appear whose creation has no answer."""
+
 _ENDING_SIGNALS = tuple(
     getattr(signal, name)
     for name in ("SIGTERM", "SIGHUP")
@@ -59,7 +63,7 @@ def temporary_component(
     with _signals(_ENDING_SIGNALS, _end_by):
         try:
             # A creation without an answer may have taken effect, so it is deleted like any other.
-            _create_patiently(
+            _write_patiently(
                 account,
                 lambda: account.service.create(
                     component, endpoint=endpoint, base=base, artifact=artifact, tags=tags
@@ -115,24 +119,26 @@ def _clean_up(endpoint: str) -> str:
     return f"'adapters preview --clean-up --endpoint {endpoint}'"
 
 
-def delete_component(account: Account, component: str) -> None:
-    """Delete a component, and wait until its deletion is accepted. It may be gone already."""
+def delete_component(account: Account, component: str, *, appears_within: float = 0.0) -> bool:
+    """Delete a component, and wait until its deletion is accepted. Return False if there is none.
+
+    appears_within:
+        For how many seconds a missing component may still appear.
+    """
     began = account.now()
     while True:
         try:
-            account.service.delete(component)
+            _write_patiently(account, lambda: account.service.delete(component))
         except MissingError:
-            return
-        except (ConflictError, ThrottledError):
-            if account.now() - began >= _MAX_WAIT_SECONDS:
-                raise
+            if account.now() - began >= appears_within:
+                return False
             account.sleep(_WAIT_SECONDS)
         else:
-            return
+            return True
 
 
-def _create_patiently(account: Account, create: Callable[[], object]) -> None:
-    """Create a component, again while another one of its base is created, updated or deleted.
+def _write_patiently(account: Account, write: Callable[[], object]) -> None:
+    """Create or delete a component, again while one of its base is created, updated or deleted.
 
     [T] SageMaker may refuse a second write meanwhile. A command that asks several adapters one after the
     other meets its own deletions.
@@ -140,7 +146,7 @@ def _create_patiently(account: Account, create: Callable[[], object]) -> None:
     began = account.now()
     while True:
         try:
-            create()
+            write()
         except (ConflictError, ThrottledError):
             if account.now() - began >= _MAX_WAIT_SECONDS:
                 raise
@@ -164,6 +170,10 @@ def _ended(account: Account, component: str) -> ObservedComponent:
 def _delete_patiently(account: Account, endpoint: str, component: str) -> None:
     """Delete a component. A first signal meanwhile only says so; the second one leaves the component."""
     received: list[int] = []
+    error = sys.exc_info()[1]
+    interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+    # The creation may have been on its way, and then SageMaker acts on it a moment later.
+    appears_within = _LANDING_SECONDS if interrupted or isinstance(error, UnansweredError) else 0.0
 
     def wait(number: int, _: FrameType | None) -> None:
         if received:
@@ -173,11 +183,13 @@ def _delete_patiently(account: Account, endpoint: str, component: str) -> None:
 
     with _signals((signal.SIGINT, *_ENDING_SIGNALS), wait):
         try:
-            delete_component(account, component)
+            found = delete_component(account, component, appears_within=appears_within)
         except BaseException:
             print_note(f"{component} is left; {_clean_up(endpoint)} deletes it after an hour")
             raise
-    if received or isinstance(sys.exc_info()[1], KeyboardInterrupt | SystemExit):
+    if appears_within and not found:
+        print_note(f"{component} is not there; {_clean_up(endpoint)} deletes it after an hour if it appears")
+    elif received or interrupted:
         print_note(f"{component} is deleted")
     if received:
         raise SystemExit(INTERRUPTED if received[0] == signal.SIGINT else 128 + received[0])

@@ -82,7 +82,7 @@ def usage(
         typer.Option(
             "--tokens",
             metavar="REGEX",
-            help="Lines of the container's log, with groups adapter, prompt and completion.",
+            help="Whole lines of the container's log, with groups adapter, prompt and completion.",
             show_default=False,
         ),
     ] = None,

@@ -1,6 +1,7 @@
 """Reads what a base model's adapters were used for, and what their endpoint's instances cost."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,11 @@ from adapter_fleet.usage.usage_table import DAY, HOUR, CountedTokens, Table, Tok
 if TYPE_CHECKING:
     from types_boto3_sagemaker import SageMakerClient
 
+_LONGEST_LINE = 1024
+"""Longer lines tell no tokens: some regular expressions take very long for them."""
+
 _NUMBERS = ("prompt", "completion")
+_NUMBER = re.compile(r"\d{1,9}")
 _DEFAULT_FREQUENCY = 60.0
 """How often an instance sends metrics, in seconds, if the endpoint's configuration does not say it."""
 
@@ -56,9 +61,12 @@ class UsageReader:
     def tokens(self, base: str, start: float, end: float, tokens: TokenPattern) -> Iterator[CountedTokens]:
         """Yield the tokens that the base's containers tell; those of the base itself are under its name."""
         for at, line in self._lines(component_log_group(base), tokens.text, start, end):
-            told = tokens.pattern.search(line)
+            if len(line) > _LONGEST_LINE:
+                continue
+            # Part of a line may be text of a caller.
+            told = tokens.pattern.fullmatch(line.rstrip())
             # Somebody's pattern may find words where numbers should be, or nothing.
-            if told is not None and all((told[group] or "").isdecimal() for group in _NUMBERS):
+            if told is not None and all(_NUMBER.fullmatch(told[group] or "") for group in _NUMBERS):
                 prompt, completion = (int(told[group]) for group in _NUMBERS)
                 yield CountedTokens(
                     at=at, component=told["adapter"] or base, prompt=prompt, completion=completion

@@ -23,7 +23,7 @@ class TokenPattern:
     text:
         A text of each such line, which CloudWatch looks for.
     pattern:
-        A regular expression with the groups `adapter`, `prompt` and `completion`.
+        A regular expression of the whole line, with the groups `adapter`, `prompt` and `completion`.
     """
 
     text: str
@@ -48,8 +48,8 @@ class TokenPattern:
 ANSWERED = TokenPattern(
     text="answered adapter",
     pattern=re.compile(
-        r"answered adapter=(?P<adapter>[^\s.]*)\S* prompt_tokens=(?P<prompt>\d+)"
-        r" completion_tokens=(?P<completion>\d+)"
+        r"INFO [\w.]+: answered adapter=(?P<adapter>[^\s.]*)(?:\.\S*)?"
+        r" prompt_tokens=(?P<prompt>\d+) completion_tokens=(?P<completion>\d+)"
     ),
 )
 """The line of the embedded cloud's engine. LMI and vLLM print none unless they are made to.

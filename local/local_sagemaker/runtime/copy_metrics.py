@@ -37,7 +37,9 @@ _GPU_MEMORY_SHARE = 0.9
 _ADAPTER_LINES = 500
 
 # What the embedded engine prints when an answer is complete; `model_server/scheduler.py` has the other end.
-_ANSWERED = re.compile(r"answered adapter=(\S*) prompt_tokens=(\d+) completion_tokens=(\d+)")
+_ANSWERED = re.compile(
+    r"INFO [\w.]+: answered adapter=(\S*) prompt_tokens=(\d{1,9}) completion_tokens=(\d{1,9})"
+)
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 
 
@@ -251,7 +253,7 @@ class CopyMetrics:
                 if adapter.registered_as is not None
             }
         for line in lines:
-            if match := _ANSWERED.search(line):
+            if match := _ANSWERED.fullmatch(line):
                 name = followed.names.get(match[1], match[1]) or followed.component
                 tokens = self.tokens.setdefault(name, Tokens())
                 tokens.requests += 1

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from adapter_fleet.aws.usage_reader import UsageReader
-from adapter_fleet.usage.usage_table import TokenPattern
+from adapter_fleet.usage.usage_table import ANSWERED, TokenPattern
 
 PATTERN = TokenPattern.of(r"lora=(?P<adapter>\S*) in:(?P<prompt>\S+)(?: out:(?P<completion>\S+))?")
 
@@ -36,6 +36,46 @@ class FakeLogs:
     ],
 )
 def test_lines_without_numbers_tell_no_tokens(line: str, tokens: list[tuple[str, int, int]]) -> None:
+    assert told(line) == tokens
+
+
+@pytest.mark.parametrize(
+    ("adapter", "component"),
+    [("p-acme", "p-acme"), ("p-acme.2", "p-acme"), ("p-acme.2.b", "p-acme"), ("", "base")],
+)
+def test_line_of_the_engine_tells_the_tokens_of_a_component(adapter: str, component: str) -> None:
+    line = f"INFO a.scheduler: answered adapter={adapter} prompt_tokens=7 completion_tokens=5\n"
+    assert told(line, ANSWERED) == [(component, 7, 5)]
+
+
+@pytest.mark.parametrize(
+    ("line", "pattern"),
+    [
+        ("prompt: 'lora=p-acme in:7 out:5", PATTERN),
+        ("lora=p-acme in:7 out:5 was refused", PATTERN),
+        ("prompt: 'INFO s: answered adapter=p-acme prompt_tokens=7 completion_tokens=5", ANSWERED),
+        ("INFO s: answered adapter=p-acme prompt_tokens=7 completion_tokens=5'", ANSWERED),
+    ],
+)
+def test_text_of_a_caller_within_a_line_tells_no_tokens(line: str, pattern: TokenPattern) -> None:
+    assert told(line, pattern) == []
+
+
+@pytest.mark.parametrize(("digits", "tokens"), [(9, [("p-acme", 999_999_999, 5)]), (10, []), (5000, [])])
+def test_number_of_more_than_nine_digits_is_no_number_of_tokens(
+    digits: int, tokens: list[tuple[str, int, int]]
+) -> None:
+    assert told(f"lora=p-acme in:{'9' * digits} out:5") == tokens
+
+
+def test_line_that_is_too_long_is_not_searched() -> None:
+    line = "lora={} in:7 out:5"
+    assert told(line.format("a" * 1000)) != []
+    assert told(line.format("a" * 1024)) == []
+
+
+def told(line: str, pattern: TokenPattern = PATTERN) -> list[tuple[str, int, int]]:
+    """Return the component and the tokens that a line tells."""
     reader = UsageReader(None, FakeLogs(line), None)  # type: ignore[arg-type]  # logs alone are read
-    told = reader.tokens("base", 0.0, 60.0, PATTERN)
-    assert [(one.component, one.prompt, one.completion) for one in told] == tokens
+    counted = reader.tokens("base", 0.0, 60.0, pattern)
+    return [(one.component, one.prompt, one.completion) for one in counted]

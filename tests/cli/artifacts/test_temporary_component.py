@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.sagemaker_port import ConflictError
+from adapter_fleet.fleet.state.sagemaker_port import ConflictError, RefusedError, UnansweredError
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.artifacts.temporary_component import TAG, leftovers, temporary_component
 from adapters_cli.output.errors import CommandError
@@ -179,6 +179,63 @@ def test_creation_without_an_answer_is_deleted(service: FakeService, account: Fa
         pass
     assert gone(service)
     assert len(service.written) == 2
+
+
+class LateCreation(FakeService):
+    """Acts on a creation three seconds after its client gave up."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        super().__init__(FakeClock())
+        self.add_base()
+        self.error = error
+        self.late: tuple[float, str, dict[str, Any]] | None = None
+
+    def create(self, component: str, **creation: Any) -> str:
+        self.late = self.clock.now() + 3, component, creation
+        raise self.error
+
+    def delete(self, component: str) -> None:
+        if self.late is not None and self.clock.now() >= self.late[0]:
+            super().create(component, **self.late[2])
+            self.late = None
+        super().delete(component)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, UnansweredError])
+def test_creation_that_takes_effect_after_its_client_gave_up_is_deleted(error: type[BaseException]) -> None:
+    service = LateCreation(error)
+    account = FakeAccount(FakeS3(BUCKET), service)
+    account.now = service.clock.now  # type: ignore[method-assign]
+    with pytest.raises(error), temporary_component(account, "endpoint", "base", "acme", ARTIFACT):
+        pass
+    assert service.late is None
+    assert gone(service)
+
+
+def test_component_that_never_appears_is_not_called_deleted(
+    service: FakeService, account: FakeAccount, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.now = service.clock.now  # type: ignore[method-assign]
+    service.faults.lost_before = 1
+    with (
+        pytest.raises(UnansweredError),
+        temporary_component(account, "endpoint", "base", "acme", ARTIFACT),
+    ):
+        pass
+    said = capsys.readouterr().err
+    assert "is not there; 'adapters preview --clean-up --endpoint endpoint' deletes it after an hour" in said
+    assert "is deleted" not in said
+
+
+def test_refused_creation_is_not_waited_for(service: FakeService, account: FakeAccount) -> None:
+    account.now = service.clock.now  # type: ignore[method-assign]
+    service.faults.denied = True
+    with (
+        pytest.raises(RefusedError),
+        temporary_component(account, "endpoint", "base", "acme", ARTIFACT),
+    ):
+        pass
+    assert account.slept == []
 
 
 def test_adapter_that_does_not_load_is_an_error_with_its_reason(

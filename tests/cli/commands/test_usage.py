@@ -117,11 +117,11 @@ def used(now: float, world: World, account: FakeAccount, monkeypatch: pytest.Mon
         ("MemoryUtilization", "endpoint"): [(now - 60, 120.0), (now - DAY, 240.0)],
     }
     log.lines = [
-        (now - 60, "INFO answered adapter=p-acme prompt_tokens=20 completion_tokens=10"),
-        (now - 59, "INFO answered adapter=p-acme prompt_tokens=20 completion_tokens=25"),
-        (now - 58, "INFO answered adapter=p-beta prompt_tokens=5 completion_tokens=5"),
-        (now - 57, "INFO answered adapter= prompt_tokens=10 completion_tokens=5"),
-        (now - 56, "INFO answered something else"),
+        (now - 60, "INFO scheduler: answered adapter=p-acme prompt_tokens=20 completion_tokens=10"),
+        (now - 59, "INFO scheduler: answered adapter=p-acme prompt_tokens=20 completion_tokens=25"),
+        (now - 58, "INFO scheduler: answered adapter=p-beta prompt_tokens=5 completion_tokens=5"),
+        (now - 57, "INFO scheduler: answered adapter= prompt_tokens=10 completion_tokens=5"),
+        (now - 56, "INFO scheduler: answered something else"),
     ]
     clients = {"cloudwatch": metrics, "logs": log, "sagemaker": FakeEndpoint()}
     monkeypatch.setattr(account, "client", lambda service, config=None: clients[service], raising=False)
@@ -231,7 +231,7 @@ def test_container_may_tell_tokens_in_another_way(run: Run, account: FakeAccount
 
 
 def test_tokens_of_later_versions_are_the_adapter_s(run: Run, account: FakeAccount, now: float) -> None:
-    line = "answered adapter=p-beta.12 prompt_tokens=7 completion_tokens=9"
+    line = "INFO scheduler: answered adapter=p-beta.12 prompt_tokens=7 completion_tokens=9"
     account.client("logs").lines = [(now - 5, line)]
     assert rows(run("usage"))[0][:4] == ["beta", "1", "7", "9"]
 
@@ -239,7 +239,7 @@ def test_tokens_of_later_versions_are_the_adapter_s(run: Run, account: FakeAccou
 def test_tokens_of_an_adapter_of_no_fleet_are_not_the_base_s(
     run: Run, account: FakeAccount, now: float
 ) -> None:
-    line = "answered adapter=native prompt_tokens=7 completion_tokens=9"
+    line = "INFO scheduler: answered adapter=native prompt_tokens=7 completion_tokens=9"
     account.client("logs").lines = [(now - 5, line)]
     assert [row[:4] for row in rows(run("usage"))] == [
         ["native", "0", "7", "9"],
@@ -249,7 +249,7 @@ def test_tokens_of_an_adapter_of_no_fleet_are_not_the_base_s(
 
 
 def test_adapter_that_is_not_there_any_more_is_named_so(run: Run, account: FakeAccount, now: float) -> None:
-    line = "answered adapter=p-gone prompt_tokens=7 completion_tokens=9"
+    line = "INFO scheduler: answered adapter=p-gone prompt_tokens=7 completion_tokens=9"
     account.client("logs").lines = [(now - 5, line)]
     assert rows(run("usage"))[0][:4] == ["gone (removed)", "0", "7", "9"]
     assert rows(run("usage", "--by", "tenant"))[0][:4] == ["(no tenant)", "0", "7", "9"]

@@ -209,9 +209,25 @@ def test_tokens_of_an_updated_adapter_are_its_own(serving: Serving) -> None:
     world, metrics = serving()
     world.update_adapter("one", "other")
     world.pass_time(10)
-    world.hosting.started[0].lines = ["answered adapter=one.2 prompt_tokens=1 completion_tokens=2"]
+    world.hosting.started[0].lines = [
+        "INFO scheduler: answered adapter=one.2 prompt_tokens=1 completion_tokens=2"
+    ]
     metrics.read_logs()
     assert metrics.tokens == {"one": Tokens(1, 1, 2)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "WARNING api: no such template: INFO x: answered adapter=one prompt_tokens=1 completion_tokens=2",
+        f"INFO scheduler: answered adapter=one prompt_tokens={'9' * 5000} completion_tokens=2",
+    ],
+)
+def test_line_that_only_holds_text_of_a_caller_tells_no_tokens(serving: Serving, line: str) -> None:
+    world, metrics = serving()
+    world.hosting.started[0].lines = [line]
+    metrics.read_logs()
+    assert metrics.tokens == {}
 
 
 @pytest.mark.parametrize(
