@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 BASE_PYTHON = str(Path(sys.executable).resolve())
 SYNTH = (
     "from aws_cdk import App, Stack; import multi_adapter_inference as mai; app = App(); "
-    "mai.HubModel; Stack(app, 'Empty'); app.synth()"
+    "mai.MultiAdapterEndpoint; Stack(app, 'Empty'); app.synth()"
 )
 Command = Sequence[str]
 

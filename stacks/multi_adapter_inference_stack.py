@@ -14,7 +14,6 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 from aws_cdk.aws_applicationautoscaling import Schedule
 from constructs import Construct
@@ -38,7 +37,6 @@ from adapter_fleet.environment.environment_schema import (
     SmokeTable,
 )
 from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.hub.client import HUB
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,
@@ -52,7 +50,6 @@ from multi_adapter_inference import (
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
-    HubModel,
     IContainer,
     InstancePool,
     InstanceType,
@@ -84,10 +81,6 @@ class _Hosting(_Network):
 
 class _Waking(TypedDict, total=False):
     wake_cooldown: Duration
-
-
-class _Waiting(TypedDict, total=False):
-    timeout: Duration
 
 
 class MultiAdapterInferenceStack(Stack):
@@ -292,8 +285,6 @@ class MultiAdapterInferenceStack(Stack):
     def _base_model(self, settings: BaseModelTable) -> BaseModel:
         if settings.directory is not None:
             return BaseModel.from_directory(settings.directory, name=settings.name)
-        if settings.hub is not None and settings.copy_to_bucket is not None:
-            return self._copied_model(settings, settings.hub, settings.copy_to_bucket)
         if settings.hub is not None:
             return BaseModel.from_hugging_face_hub(
                 settings.hub, revision=settings.revision, config=settings.config
@@ -302,25 +293,6 @@ class MultiAdapterInferenceStack(Stack):
         return BaseModel.from_bucket(
             self._bucket(settings.bucket), settings.prefix, name=settings.name, config=settings.config
         )
-
-    def _copied_model(self, settings: BaseModelTable, model_id: str, bucket: str) -> BaseModel:
-        assert settings.revision is not None  # it is given with the bucket
-        secret, minutes = settings.token_secret, settings.copy_timeout_minutes
-        return HubModel(
-            self,
-            "HubModel",
-            model_id=model_id,
-            revision=settings.revision,
-            bucket=self._bucket(bucket),
-            prefix=settings.prefix,
-            token=None
-            if secret is None
-            else secretsmanager.Secret.from_secret_name_v2(self, "HubToken", secret),
-            name=settings.name,
-            hub_endpoint=settings.hub_endpoint or HUB,
-            **({} if minutes is None else _Waiting(timeout=Duration.seconds(round(minutes * 60)))),
-            **self._hosting,
-        ).base_model
 
     def _bucket(self, name: str) -> s3.IBucket:
         """Return the bucket of that name. A file may name a bucket twice."""

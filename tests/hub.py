@@ -1,7 +1,7 @@
 """A stand-in for the Hugging Face Hub on loopback: its API on one port, what it redirects to on another.
 
-It serves what copying a model asks for, with the headers and error codes that `huggingface_hub` knows. What
-goes wrong, and how slowly, is set by file; what was sent is counted by range.
+It serves what `adapters pull` asks for, with the headers and error codes that `huggingface_hub` knows. What
+goes wrong, and how slowly, is set by file; what was sent is counted by file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -69,8 +69,6 @@ class File:
         Whether it is in Git LFS: redirected to the other port, and known by its SHA-256.
     fails:
         How many requests for its bytes are answered with 503.
-    cut_at:
-        At which byte of it a connection ends early, once each.
     seconds_each:
         How long each quarter of a megabyte takes.
     """
@@ -78,7 +76,6 @@ class File:
     content: Content
     lfs: bool = True
     fails: int = 0
-    cut_at: list[int] = field(default_factory=list)
     seconds_each: float = 0.0
     digest: str = ""
 
@@ -96,42 +93,22 @@ class HubStandIn:
         What a request has to bring; None for a public model.
     gated:
         Whether the token's account has not accepted the licence.
-    forbidden, reason:
-        Whether the token may not read, and what the hub says then.
-    busy:
-        How many requests to the API are answered with 429.
-    cut_listings:
-        How many listings are cut off within.
-    ranges:
-        How many bytes were sent, by path and the first byte that was asked for.
+    sent:
+        How many bytes were sent of each file.
     strangers:
         The Authorization headers that the other port was sent: there should be none.
     """
 
     def __init__(self, model_id: str, files: dict[str, File], *, token: str | None = None) -> None:
         self.model_id, self.files, self.token = model_id, files, token
-        self.branches = {"main": COMMIT}
         self.gated = False
-        self.forbidden = False
-        self.reason = "The token lacks the permission"
-        self.busy = 0
-        self.cut_listings = 0
-        self.requests: Counter[str] = Counter()
-        self.ranges: Counter[tuple[str, int]] = Counter()
+        self.sent: Counter[str] = Counter()
         self.strangers: list[str] = []
         self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._hub.server_port}"
-
-    @property
-    def sent(self) -> Counter[str]:
-        """How many bytes were sent of each file."""
-        total: Counter[str] = Counter()
-        for (path, _), number in self.ranges.items():
-            total[path] += number
-        return total
 
     def __enter__(self) -> HubStandIn:
         self._hub, self._cdn = self._server(_Hub), self._server(_Cdn)
@@ -147,10 +124,6 @@ class HubStandIn:
     def cdn_url(self, path: str) -> str:
         return f"http://127.0.0.1:{self._cdn.server_port}/{path}?X-Amz-Signature={_SIGNATURE}"
 
-    def count(self, what: str) -> None:
-        with self._lock:
-            self.requests[what] += 1
-
     def has_failed(self, file: File) -> bool:
         """Take one of a file's failures, if there is any left."""
         with self._lock:
@@ -158,15 +131,9 @@ class HubStandIn:
             file.fails -= failed
             return failed
 
-    def is_busy(self) -> bool:
+    def count_bytes(self, path: str, number: int) -> None:
         with self._lock:
-            busy = self.busy > 0
-            self.busy -= busy
-            return busy
-
-    def count_bytes(self, path: str, start: int, number: int) -> None:
-        with self._lock:
-            self.ranges[path, start] += number
+            self.sent[path] += number
 
     def _server(self, handler: type[_Handler]) -> ThreadingHTTPServer:
         server = _Server(("127.0.0.1", 0), type(handler.__name__, (handler,), {"hub": self}))
@@ -195,8 +162,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         raise NotImplementedError
 
-    def refuse(self, status: int, code: str = "", message: str = "", **headers: str) -> None:
-        further = {"X-Error-Code": code, "X-Error-Message": message, **headers}
+    def refuse(self, status: int, code: str = "", message: str = "") -> None:
+        further = {"X-Error-Code": code, "X-Error-Message": message}
         self.answer(status, json.dumps({"error": message}).encode(), further)
 
     def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
@@ -225,29 +192,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        cut = next((at for at in file.cut_at if start < at < end), None)
-        if cut is not None:
-            file.cut_at.remove(cut)
         try:
-            for piece in file.content.read(start, end if cut is None else cut):
+            for piece in file.content.read(start, end):
                 if file.seconds_each:
                     time.sleep(file.seconds_each)
                 # Before the client has it, as it may look right after.
-                self.hub.count_bytes(path, start, len(piece))
+                self.hub.count_bytes(path, len(piece))
                 self.wfile.write(piece)
         except OSError:
             pass  # the client has gone
-        if cut is not None:
-            self.close_connection = True
 
 
 class _Hub(_Handler):
     def do_GET(self) -> None:
         hub, path = self.hub, unquote(urlsplit(self.path).path)
-        hub.count(self.command)
-        if hub.is_busy():
-            self.refuse(HTTPStatus.TOO_MANY_REQUESTS, **{"Retry-After": "0.01"})
-            return
         if hub.token is not None and not self._is_allowed():
             return
         cached = f"/api/resolve-cache/models/{hub.model_id}/"
@@ -276,15 +234,12 @@ class _Hub(_Handler):
             # [V] The listing of a gated model is public; its files are not.
             said = f"Access to model {hub.model_id} is restricted and you are not in the authorized list"
             self.refuse(HTTPStatus.FORBIDDEN, "GatedRepo", said)
-        elif hub.forbidden:
-            self.refuse(HTTPStatus.FORBIDDEN, message=hub.reason)
         else:
             return True
         return False
 
     def _commit(self, revision: str) -> str | None:
-        commits = set(self.hub.branches.values())
-        return revision if revision in commits else self.hub.branches.get(revision)
+        return COMMIT if revision in ("main", COMMIT) else None
 
     def _list(self, revision: str) -> None:
         hub, commit = self.hub, self._commit(revision)
@@ -300,11 +255,7 @@ class _Hub(_Handler):
             siblings.append(entry)
         listing = {"id": hub.model_id, "sha": commit, "siblings": siblings, "gated": False, "private": False}
         body = json.dumps(listing).encode()
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        if hub.cut_listings:
-            hub.cut_listings -= 1
-            body, self.close_connection = body[: len(body) // 2], True
-        self.answer(HTTPStatus.OK, body, headers)
+        self.answer(HTTPStatus.OK, body, {"Content-Type": "application/json"})
 
     def _resolve(self, revision: str, path: str) -> None:
         hub, commit = self.hub, self._commit(revision)
@@ -337,7 +288,7 @@ class _Cdn(_Handler):
         self.send_file(unquote(parts.path).lstrip("/"), {})
 
 
-def small_model(**weights: File) -> dict[str, File]:
+def small_model(weights: File) -> dict[str, File]:
     """Return the files of a repository as they are: some that serving needs, and some that it does not."""
     texts = {
         "config.json": b'{"model_type": "llama"}',
@@ -353,8 +304,7 @@ def small_model(**weights: File) -> dict[str, File]:
     files = {path: File(Stored(text), lfs=False) for path, text in texts.items()}
     files["pytorch_model.bin"] = File(Stored(b"pickle"))
     files["original/consolidated.safetensors"] = File(Stored(b"again"))
-    named = {f"{name}.safetensors": file for name, file in weights.items()}
-    return files | (named or {"model.safetensors": File(Stored(b"weights" * 100))})
+    return files | {"model.safetensors": weights}
 
 
 CONFIGURATION = (

@@ -41,7 +41,7 @@ CommandGroup.modules = {
     "pull": CommandModule(
         module="pull",
         panel=_TRAIN,
-        summary="Copy a model from the hub to S3, to the place where a HubModel looks for it.",
+        summary="Copy a model from the hub to S3, for BaseModel.from_bucket.",
     ),
     "preflight": CommandModule(
         module="preflight",

@@ -26,7 +26,6 @@ from multi_adapter_inference.fleet_policies import (
     FailurePolicy,
     RequiredEvaluation,
 )
-from multi_adapter_inference.hub_model import HubModel
 from multi_adapter_inference.instance_pool import InstancePool
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.interfaces import (
@@ -66,7 +65,6 @@ __all__ = [
     "FleetAdapter",
     "FleetMember",
     "FleetOptions",
-    "HubModel",
     "IAdapterFleet",
     "IContainer",
     "IInferenceComponent",

@@ -6,7 +6,6 @@ import gzip
 import tarfile
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -14,7 +13,6 @@ from pathlib import Path
 from aws_cdk import FileSystem
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
-from constructs import IDependable
 
 from adapter_fleet.common.validators import holds_token
 from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
@@ -54,22 +52,16 @@ class BoundModel:
 
     download:
         What the container downloads, if SageMaker downloads nothing.
-    version:
-        A text that changes with the model, if the other fields change only when it is deployed.
-    depends_on:
-        What must be there before the model.
     """
 
     download: StartupDownload | None = None
     data_source: sagemaker.CfnModel.ModelDataSourceProperty | None = None
     data_url: str | None = None
-    version: str | None = None
-    depends_on: Sequence[IDependable] = ()
 
 
 @checked
 class BaseModel(ABC):
-    """The model that the adapters were trained for. Made by one of the `from_*`, or by a `HubModel`.
+    """The model that the adapters were trained for. Made by one of the `from_*`.
 
     facts:
         Its name and dimensions, which adapters are compared with.
@@ -147,7 +139,8 @@ class BaseModel(ABC):
     ) -> BaseModel:
         """Use a public model that the container downloads from the Hugging Face Hub when it starts.
 
-        A gated model needs a token, which would be readable in the model's environment: use a `HubModel`.
+        A gated model needs a token, which would be readable in the model's environment: copy the model to a
+        bucket with `adapters pull`.
 
         revision:
             A commit, branch or tag. Default: the hub's main branch.

@@ -265,8 +265,7 @@ class MultiAdapterEndpoint(EndpointBase):
         base = self._create_base(model, copy_count, startup, scheduling, data_caching)
         self.base_component_arn = base.attr_inference_component_arn
         for resource in (model, endpoint, base):
-            # Nobody pays for an instance while its model is still being copied.
-            resource.node.add_dependency(self.execution_role.policy, *bound.depends_on)
+            resource.node.add_dependency(self.execution_role.policy)
         if self._network is not None:
             for resource in (endpoint, base):
                 resource.node.add_dependency(self._network.routes)

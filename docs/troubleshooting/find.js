@@ -254,9 +254,6 @@
     "s, too soon for a write"
    ],
    [
-    "another deployment has taken over"
-   ],
-   [
     "generation",
     "was superseded before it was in force"
    ],
@@ -1439,179 +1436,22 @@
   ]
  ],
  [
-  "troubleshooting/base-models.html#the-hub-refuses-the-model-licence-token-name",
-  "The hub refuses the model: licence, token, name",
+  "troubleshooting/base-models.html#the-hub-refuses-the-model-or-is-not-reached",
+  "The hub refuses the model, or is not reached",
   [
-   [
-    "'",
-    "' is gated: accept its licence at",
-    ", and give a token"
-   ],
-   [
-    "the hub does not find"
-   ],
-   [
-    "the hub does not know the token, or no longer"
-   ],
-   [
-    "the hub forbids",
-    "to"
-   ],
-   [
-    "the hub has no model '",
-    "', or it is private:"
-   ],
-   [
-    "the hub has no"
-   ],
-   [
-    "the hub refuses"
-   ],
-   [
-    "the hub's token should be printable ASCII without spaces, and no JSON around it, got",
-    "characters with others among them, or none"
-   ],
-   [
-    "the licence of '",
-    "' is not accepted: do so at",
-    ", with the token's account"
-   ],
-   [
-    "the token may not read it"
-   ],
-   [
-    "there is no token"
-   ],
-   [
-    "the secret '",
-    "' of the hub's token is not there, or has no value"
-   ],
-   [
-    "the secret '",
-    "' should hold the hub's token as text, got bytes"
-   ],
-   [
-    "the hub at '",
-    "':"
-   ]
-  ]
- ],
- [
-  "troubleshooting/base-models.html#the-hub-is-not-reached-or-sends-something-wrong",
-  "The hub is not reached, or sends something wrong",
-  [
-   [
-    "'",
-    "' answered",
-    "for"
-   ],
-   [
-    "'",
-    "' cannot be reached for",
-    ":"
-   ],
-   [
-    "the connection for",
-    "broke:"
-   ],
-   [
-    "the hub answered",
-    "for"
-   ],
-   [
-    "the hub redirects",
-    "more than 5 times"
-   ],
-   [
-    "the hub redirects",
-    "to what is no URL"
-   ],
-   [
-    "the hub redirects",
-    "to where nothing is encrypted"
-   ],
-   [
-    "the hub sent more of",
-    "than was asked for"
-   ],
-   [
-    "the hub sent",
-    "of",
-    "bytes of"
-   ],
-   [
-    "the hub should send '",
-    "' of",
-    ", got",
-    "'",
-    "'"
-   ],
-   [
-    "the hub's listing of",
-    "is not as expected:"
-   ],
-   [
-    "the hub's listing of",
-    "should name a commit, got"
-   ],
-   [
-    "cannot be asked for:"
-   ],
-   [
-    "the bytes of '",
-    "' that the hub sent are not those of its"
-   ],
    [
     "the bytes of",
     "are not those that the hub has for '",
     "': delete it and pull again"
    ],
    [
+    "the hub at '",
+    "':"
+   ],
+   [
     "the hub should name the commit of '",
     "' at '",
     "', got nothing"
-   ]
-  ]
- ],
- [
-  "troubleshooting/base-models.html#the-copy-of-a-model-did-not-end",
-  "The copy of a model did not end",
-  [
-   [
-    "'",
-    "' could not be copied:",
-    ";"
-   ],
-   [
-    "a function ended before its work did; its log says why"
-   ],
-   [
-    "'",
-    "' is not copied after",
-    ", the timeout:"
-   ],
-   [
-    "its progress is not known:"
-   ],
-   [
-    "nothing is copied yet"
-   ],
-   [
-    "the state machine of the copy ended as",
-    ":"
-   ],
-   [
-    "the state machine of the copy was stopped",
-    "times"
-   ],
-   [
-    "of",
-    "(",
-    "of",
-    "GB)",
-    "in",
-    "and",
-    "there; the next deployment goes on from there"
    ]
   ]
  ],
@@ -3282,9 +3122,6 @@
     "), got"
    ],
    [
-    "'revision' should be given with copy_to_bucket, got nothing"
-   ],
-   [
     "'schedule' should be an expression such as 'cron(0 7 ? * MON-FRI *)', got"
    ],
    [
@@ -3905,25 +3742,6 @@
     "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; the guide 'Security' has the statements"
    ],
    [
-    "'hub_endpoint' should be",
-    ", got"
-   ],
-   [
-    "'model_id' should be",
-    ", got a token"
-   ],
-   [
-    "'model_id' should be",
-    ", got"
-   ],
-   [
-    "'prefix' should be the beginning of the keys, such as 'base', got"
-   ],
-   [
-    "'revision' should be",
-    ", got"
-   ],
-   [
     "'manifest_bucket' and 'manifest_key' should be given together, got '",
     "' alone"
    ],
@@ -4086,24 +3904,6 @@
     "one of 'prompt' and 'body' should be given, got"
    ],
    [
-    "'max_concurrency' should be at most 10000, as Step Functions has it, got"
-   ],
-   [
-    "'name' should be what adapters call the model, or None for its id, got"
-   ],
-   [
-    "'part_size' should be from",
-    "to",
-    "MiB, got"
-   ],
-   [
-    "'part_size' should be known at synth, got a token"
-   ],
-   [
-    "'timeout' should be from 1 second to",
-    ", as CloudFormation waits an hour for a custom resource, got"
-   ],
-   [
     "'instance_pools' should be at most",
     ", got"
    ],
@@ -4231,41 +4031,6 @@
    ],
    [
     "'token_text' should be given with 'token_pattern' only"
-   ]
-  ]
- ],
- [
-  "troubleshooting/base-models.html#a-folder-or-bucket-that-is-no-whole-model",
-  "A folder or bucket that is no whole model",
-  [
-   [
-    "'",
-    "' at revision '",
-    "'"
-   ],
-   [
-    "'",
-    "' should have a config.json, got"
-   ],
-   [
-    "'",
-    "' should have at most 500 files, got"
-   ],
-   [
-    "'",
-    "' should have files with a size and a path of at most 100 characters, got",
-    "of",
-    "bytes"
-   ],
-   [
-    "'",
-    "' should have its weights as safetensors at the root, got"
-   ],
-   [
-    "'--revision' should be a commit, branch or tag, got"
-   ],
-   [
-    "'TARGET' should be s3://bucket/prefix, got"
    ]
   ]
  ],
@@ -4666,16 +4431,8 @@
     "are not known"
    ],
    [
-    "the secret '",
-    "' is about to be deleted"
-   ],
-   [
     "there is no bucket '",
     "'"
-   ],
-   [
-    "there is no secret '",
-    "' in"
    ],
    [
     "has empty files:"
@@ -4731,6 +4488,26 @@
    ],
    [
     "there is no manifest"
+   ]
+  ]
+ ],
+ [
+  "troubleshooting/base-models.html#a-folder-or-bucket-that-is-no-whole-model",
+  "A folder or bucket that is no whole model",
+  [
+   [
+    "'--revision' should be a commit, branch or tag, got"
+   ],
+   [
+    "'TARGET' should be s3://bucket/prefix, got"
+   ],
+   [
+    "'",
+    "' should have a config.json, got"
+   ],
+   [
+    "'",
+    "' should have its weights as safetensors at the root, got"
    ]
   ]
  ],

@@ -58,7 +58,6 @@ GROUPS = (
         (
             "BaseModel",
             "ModelDownload",
-            "HubModel",
             "LoraServing",
             "LoraDtype",
             "LmiContainer",

@@ -36,7 +36,6 @@ from multi_adapter_inference import (
     FailurePolicy,
     FleetAdapter,
     FleetOptions,
-    HubModel,
     IAdapterFleet,
     InstanceType,
     LmiContainer,
@@ -307,19 +306,6 @@ def test_a_fleet_in_another_stack_is_told_of_another_base_model(
     before, _ = told_from_another_stack()
     assert told_from_another_stack()[0] == before
     assert told_from_another_stack(**another)[0] != before
-
-
-def test_a_fleet_in_another_stack_is_told_of_another_revision_of_a_copied_model(
-    told_from_another_stack: Callable[..., tuple[str, dict[str, Any]]],
-) -> None:
-    def revision(name: str) -> str:
-        def copied(models: s3.IBucket) -> BaseModel:
-            scope = cdk.Stack.of(models)
-            return HubModel(scope, "Model", model_id="acme/llama", revision=name, bucket=models).base_model
-
-        return told_from_another_stack(base_model=copied)[0]
-
-    assert revision("v1") != revision("v2")
 
 
 def test_the_name_for_people_has_no_stack_in_it(

@@ -56,12 +56,7 @@ _KINDS: Sequence[tuple[str, str, str]] = (
     *((f"fleet.{name}", f"{name}Role", "Fleet") for name in ("RunPass", "IsComplete", "ManifestObject")),
     ("fleet.CountUsage", "CountUsageRole", "Usage"),
     ("fleet.OnEvent", "OnEventRole", "Fleet"),
-    *(
-        (f"hub.{name}", f"{name}Role", "Copy")
-        for name in ("Plan", "Advance", "Copy", "OnEvent", "IsComplete")
-    ),
     ("copies.OnEvent", "OnEventRole", "Copies"),
-    ("hub.Machine", "MachineRole", "Maps"),
     ("fleet.Machine", "MachineRole", ""),
     ("fleet.Events", "EventsRole", ""),
     ("notifications", "BucketNotificationsHandler", ""),

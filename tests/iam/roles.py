@@ -15,7 +15,6 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Template
 
@@ -29,7 +28,6 @@ from multi_adapter_inference import (
     ComputeRequirements,
     DataCapture,
     DriftCheck,
-    HubModel,
     InstanceType,
     LmiContainer,
     LmiVersion,
@@ -61,7 +59,6 @@ _ARNS = {
 _ARN_BY_REF = {
     "AWS::SageMaker::Endpoint": f"arn:aws:sagemaker:{_HERE}:endpoint/{{}}",
     "AWS::SageMaker::InferenceComponent": f"arn:aws:sagemaker:{_HERE}:inference-component/{{}}",
-    "AWS::SecretsManager::Secret": f"arn:aws:secretsmanager:{_HERE}:secret:{{}}",
     "AWS::StepFunctions::StateMachine": _ARNS["AWS::StepFunctions::StateMachine"],
 }
 """What `Ref` is, where it is an ARN."""
@@ -206,7 +203,6 @@ def synthesize(folder: Path) -> dict[str, Any]:
     }
     bucket = s3.Bucket(stack, "Bucket", encryption_key=kms.Key(stack, "BucketKey"))
     manifests_bucket = s3.Bucket(stack, "Manifests", encryption_key=kms.Key(stack, "ManifestsKey"))
-    secret = secretsmanager.Secret(stack, "Token", encryption_key=kms.Key(stack, "TokenKey"))
     endpoint = MultiAdapterEndpoint(
         stack,
         "Llm",
@@ -230,10 +226,6 @@ def synthesize(folder: Path) -> dict[str, Any]:
         alarms=[cloudwatch.Alarm.from_alarm_arn(stack, "Alarm", f"arn:aws:cloudwatch:{_HERE}:alarm:mine")],
     )
     endpoint.auto_scale_copies(min=0, max=2, max_instances=2, **hosting)
-    HubModel(
-        stack, "Model", model_id="acme/tiny", revision="main", bucket=bucket, prefix="hub/", token=secret,
-        **hosting,
-    )  # fmt: skip
     adapter = endpoint.add_adapter(
         "Triage", artifact=AdapterArtifact.from_directory(TICKETS / "adapters" / "triage")
     )

@@ -11,7 +11,6 @@ from typing import Any
 
 import boto3
 import botocore.session
-from botocore.exceptions import ClientError
 from botocore.loaders import create_loader
 
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG
@@ -122,39 +121,16 @@ class User:
         event = {"timestamp": int(time.time() * 1000), "message": "START"}
         logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
 
-    def runs(self, definition: Mapping[str, Any], machine: str) -> None:
+    def runs(self, definition: Mapping[str, Any]) -> None:
         """What Step Functions does as the role of a state machine: all calls that its states can make.
 
-        The embedded cloud's state machines act as nobody: they call functions, and start the executions of
-        distributed maps, without asking IAM. So these calls are made here, of the definition that was
-        deployed; the functions do not really run.
+        The embedded cloud's state machines act as nobody: they call functions without asking IAM. So these
+        calls are made here, of the definition that was deployed; the functions do not really run.
         """
         for state in definition["States"].values():
             if state["Type"] == "Task":
                 function = state["Parameters"]["FunctionName"] if "Parameters" in state else state["Resource"]
                 self.client("lambda").invoke(FunctionName=function, InvocationType="DryRun")
-            elif state["Type"] == "Map":
-                self._runs_map(state, machine)
-
-    def _runs_map(self, state: Mapping[str, Any], machine: str) -> None:
-        # [V IAM policies for Distributed Map states] It starts executions of its own machine, describes and
-        # stops them. [I] So does a map within one, whose machine is, as the API reference of StartExecution
-        # has it, `<machine>/<label>`.
-        machines = self.client("stepfunctions")
-        _unless_missing(lambda: machines.start_execution(stateMachineArn=machine))
-        child = f"{machine.replace(':stateMachine:', ':execution:')}:{uuid.uuid4()}"
-        _unless_missing(lambda: machines.describe_execution(executionArn=child))
-        _unless_missing(lambda: machines.stop_execution(executionArn=child))
-        self.runs(state["ItemProcessor"], f"{machine}/{state['Label']}")
-
-
-def _unless_missing(call: Callable[[], object]) -> None:
-    """Make a call that is about nothing that is there: it is denied, or says so."""
-    try:
-        call()
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in ("StateMachineDoesNotExist", "ExecutionDoesNotExist"):
-            raise
 
 
 def document(statements: Sequence[Statement]) -> str:

@@ -552,7 +552,7 @@ def is_complete(exercise: Exercise) -> None:
 def machine(exercise: Exercise) -> None:
     machines = exercise.place.client("stepfunctions")
     deployed = machines.describe_state_machine(stateMachineArn=exercise.place.machine)
-    exercise.user.runs(json.loads(deployed["definition"]), exercise.machine)
+    exercise.user.runs(json.loads(deployed["definition"]))
 
 
 def schedule(exercise: Exercise) -> None:

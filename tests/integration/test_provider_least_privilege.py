@@ -248,7 +248,7 @@ def is_complete(exercise: Exercise) -> None:
 def waiter(exercise: Exercise) -> None:
     machine = exercise.place.resources["Providerwaiterstatemachine"]
     deployed = exercise.machines.describe_state_machine(stateMachineArn=machine)
-    exercise.user.runs(json.loads(deployed["definition"]), machine)
+    exercise.user.runs(json.loads(deployed["definition"]))
 
 
 EXERCISES: dict[str, Callable[[Exercise], None]] = {

@@ -22,7 +22,6 @@ from adapters_cli.output.exit_codes import NO_ANSWER
 from local_sagemaker.server import LocalCloud
 from tests.hub import COMMIT, CONFIGURATION, File, Generated, HubStandIn, small_model
 from tests.integration.by_hand import client
-from tests.integration.hub_stack import HubStack
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
@@ -35,7 +34,7 @@ Pull = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def hub() -> Iterator[HubStandIn]:
-    files = small_model(model=File(Generated(SIZE, 1)))
+    files = small_model(File(Generated(SIZE, 1)))
     with HubStandIn(MODEL, files, token=TOKEN) as running:
         yield running
 
@@ -69,27 +68,44 @@ def objects(cloud: LocalCloud, bucket: str) -> dict[str, bytes]:
     return {item["Key"]: s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read() for item in found}
 
 
-def test_model_is_pulled_to_where_a_deployment_finds_it(
-    pull: Pull, hub: HubStandIn, cloud: LocalCloud, bucket: str, tmp_path: Path
+def times(cloud: LocalCloud, bucket: str) -> dict[str, Any]:
+    found = client(cloud, "s3").list_objects_v2(Bucket=bucket).get("Contents", [])
+    return {item["Key"]: item["LastModified"] for item in found}
+
+
+def test_model_is_pulled_into_a_folder_of_its_own(
+    pull: Pull, hub: HubStandIn, cloud: LocalCloud, bucket: str
 ) -> None:
     pulled = pull()
     assert (pulled.returncode, pulled.stdout) == (0, f"s3://{bucket}/{FOLDER}\n"), pulled.stderr
     found = objects(cloud, bucket)
     paths = sorted(["model.safetensors", *CONFIGURATION])
-    assert sorted(found) == sorted([f"{FOLDER[:-1]}.complete.json", *(FOLDER + path for path in paths)])
+    assert sorted(found) == [FOLDER + path for path in paths]
     content = hub.files["model.safetensors"].content.read(0, SIZE)
     assert found[f"{FOLDER}model.safetensors"] == b"".join(content)
     assert hub.strangers == []
 
-    sent = hub.sent.copy()
-    again = pull()
+
+def test_second_pull_of_a_commit_sends_nothing(
+    pull: Pull, hub: HubStandIn, cloud: LocalCloud, bucket: str, tmp_path: Path
+) -> None:
+    pulled, sent = pull(), hub.sent.copy()
+    written = times(cloud, bucket)
+    again = pull(HF_HOME=str(tmp_path / "another cache"))
     assert (again.returncode, again.stdout) == (0, pulled.stdout)
     assert f"{MODEL} at {COMMIT} is there already" in again.stderr
-    stack = HubStack(cloud, tmp_path, hub, bucket=bucket)
-    deployed = stack.create()
-    assert deployed.status == "CREATE_COMPLETE", deployed.reason
-    assert hub.sent == sent
-    assert stack.delete().status == "DELETE_COMPLETE"
+    assert (hub.sent, times(cloud, bucket)) == (sent, written)
+
+
+@pytest.mark.parametrize("other", [b"others", b"weight" * 3_333_333 + b"123"])
+def test_object_with_other_bytes_is_copied_again(
+    pull: Pull, hub: HubStandIn, cloud: LocalCloud, bucket: str, other: bytes
+) -> None:
+    pull()
+    found = objects(cloud, bucket)
+    key = f"{FOLDER}model.safetensors"
+    client(cloud, "s3").put_object(Bucket=bucket, Key=key, Body=other)
+    assert pull().returncode == 0
     assert objects(cloud, bucket) == found
 
 
@@ -105,7 +121,7 @@ def test_pull_takes_up_what_is_verified_already(
     sent = hub.sent["model.safetensors"]
     assert pull(HF_HOME=str(tmp_path / "another cache")).returncode == 0
     assert hub.sent["model.safetensors"] == sent
-    assert f"{FOLDER[:-1]}.complete.json" in objects(cloud, bucket)
+    assert f"{FOLDER}tokenizer.json" in objects(cloud, bucket)
 
 
 def test_bytes_that_are_not_the_hubs_are_not_uploaded(

@@ -201,34 +201,6 @@ def test_every_acknowledgement_has_a_reason(stack: MultiAdapterInferenceStack) -
     assert all(len(reason.split()) > 5 for _, reason in acknowledged)
 
 
-def test_the_model_is_copied_from_the_hub_where_the_file_asks_for_it(tmp_path: Path) -> None:
-    text = (ENVIRONMENTS / "dev.toml").read_text()
-    path = tmp_path / "copied.toml"
-    path.write_text(
-        text.replace(
-            'bucket = "amzn-s3-demo-bucket-llm-dev"\nprefix',
-            'hub = "meta-llama/Llama-3.1-8B-Instruct"\nrevision = "main"\ntoken_secret = "hub-token"\n'
-            'copy_timeout_minutes = 30\ncopy_to_bucket = "amzn-s3-demo-bucket-llm-dev"\nprefix',
-            1,
-        )
-    )
-    app = cdk.App(outdir=str(tmp_path / "cdk.out"), context=CONTEXT)
-    template = Template.from_stack(
-        MultiAdapterInferenceStack(app, "Copied", environment=read_environment(path))
-    )
-    template.has_resource_properties(
-        "Custom::HubModel",
-        {
-            "ModelId": "meta-llama/Llama-3.1-8B-Instruct",
-            "Revision": "main",
-            "Bucket": "amzn-s3-demo-bucket-llm-dev",
-            "Prefix": "models/meta-llama-Llama-3.1-8B-Instruct/",
-            "TimeoutSeconds": 1800,
-        },
-    )
-    test_cfn_lint_has_nothing_to_say(template.to_json())
-
-
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """The template of an environment with a network, a key and logs of its own."""

@@ -44,7 +44,7 @@ _VARIABLES = re.compile(r"^_?(\w+_)?(message|problem|reason|trouble|why|text|ref
 # Modules whose functions return messages, or yield them.
 _RETURNING = re.compile(
     r"adapter_fleet/(artifacts/checks/(?!req)|evaluation/|fleet/planning/|fleet/requests/is_complete"
-    r"|fleet/state/archive_version|fleet/steps/|aws/sagemaker_service|hub/|manifest/(expressions|value_rules)"
+    r"|fleet/state/archive_version|fleet/steps/|aws/sagemaker_service|manifest/(expressions|value_rules)"
     r"|serving/gpu_memory)"
     r"|adapters_cli/(aws/components|output/errors|evaluation/(no_worse|statistics)|load/(latency|measured)"
     r"|fleets/(base_state|fleet_status|preview))"
@@ -55,9 +55,7 @@ _RETURNING = re.compile(
 _SKIPPED_MODULES = re.compile(
     r"ministack_patches/|adapters_cli/reports/|monitoring/|checks/requirements_and_"
 )
-_SKIPPED_CALLS = frozenset(
-    {"join", "get", "partition", "startswith", "Argument", "Option", "acknowledge", "stop_execution"}
-)
+_SKIPPED_CALLS = frozenset({"join", "get", "partition", "startswith", "Argument", "Option", "acknowledge"})
 _LOGS = re.compile(r"(^|\.)_?(log|logger)(\(\))?$")
 
 

@@ -61,7 +61,7 @@ def test_messages_of_all_packages_are_found() -> None:
             "adapters_cli/commands/apply.py",
             "publish them first: adapters publish s3://BUCKET/PREFIX --manifest …",
         ),
-        ("adapters_cli/preflight/checks/model.py", "there is no secret '…' in …"),
+        ("adapters_cli/preflight/checks/model.py", "there is no bucket '…'"),
     ],
 )
 def test_message_is_read_from_the_code(module: str, text: str) -> None:

@@ -104,7 +104,7 @@ class Deployment:
     def buckets(self) -> list[str]:
         """The buckets that the environment names."""
         model, environment = self.environment.base_model, self.environment
-        named = [model.bucket, model.copy_to_bucket]
+        named = [model.bucket]
         named += [source.bucket for source in environment.artifact_sources]
         for fleet in environment.fleets.values():
             named += [fleet.bucket, *fleet.buckets.values()]

@@ -17,7 +17,7 @@ from adapters_cli.preflight.checks.account_setup import (
 )
 from adapters_cli.preflight.checks.encryption import check_key
 from adapters_cli.preflight.checks.instances import check_instance_type, check_quota
-from adapters_cli.preflight.checks.model import check_memory, check_model, check_secret
+from adapters_cli.preflight.checks.model import check_memory, check_model
 from adapters_cli.preflight.checks.network import check_security_groups, check_subnets
 from adapters_cli.preflight.checks.region import check_image, check_resource_type, check_service
 from adapters_cli.preflight.checks.storage import check_buckets, check_objects
@@ -37,7 +37,6 @@ CHECKS: Sequence[tuple[str, Callable[[Deployment], Iterator[Finding]]]] = (
     ("bucket", check_buckets),
     ("object", check_objects),
     ("model", check_model),
-    ("secret", check_secret),
     ("memory", check_memory),
     ("execution-role", check_execution_role),
     ("key", check_key),

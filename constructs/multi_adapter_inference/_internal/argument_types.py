@@ -17,7 +17,6 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, is_typeddict
 
 import typing_extensions
-from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from adapter_fleet.common.validators import holds_token
@@ -51,7 +50,6 @@ _EXAMPLES = {
     "IKey": "Key.from_key_arn(…)",
     "IRepository": "Repository.from_repository_name(…)",
     "IRole": "Role.from_role_name(…)",
-    "ISecret": "Secret.from_secret_name_v2(…)",
     "ISecurityGroup": "SecurityGroup.from_security_group_id(…)",
     "IAdapterFleet": "AdapterFleet(…)",
     "IContainer": "LmiContainer(version=LmiVersion.V19)",
@@ -253,10 +251,7 @@ def _declares(cls: type, member: str) -> bool:
 
 def _message(name: str, hint: Any, misfit: _Misfit) -> str:
     value, where = misfit
-    # A user may pass the secret itself instead of its name.
-    secret = secretsmanager.ISecret in (hint, *get_args(hint))
-    got = f"one of type {type(value).__name__}" if secret else _shown(value)
-    return f"'{name}' should be {_in_words(hint)}, got {got}{where}"
+    return f"'{name}' should be {_in_words(hint)}, got {_shown(value)}{where}"
 
 
 def _shown(value: object) -> str:

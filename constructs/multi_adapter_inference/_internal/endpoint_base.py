@@ -30,7 +30,6 @@ _OWN_IDS = frozenset(
         "AlarmPolicy",
         "Base",
         "Config",
-        "HubModel",
         "Model",
         "Policy",
         "Resource",

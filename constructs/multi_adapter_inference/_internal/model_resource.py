@@ -40,7 +40,7 @@ class ModelResource:
             environment,
             bound.data_source,
             bound.data_url,
-            bound.version,
+            None,  # kept for the hash of deployed models: a model had a version here
             network_isolation,
             network,
         )

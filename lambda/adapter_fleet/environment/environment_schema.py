@@ -79,9 +79,8 @@ class AwsTable:
 class BaseModelTable:
     """`[base_model]`: the base model in a bucket, in a directory or on the Hugging Face Hub.
 
-    The container downloads a model of the hub when it starts. With `copy_to_bucket`, the deployment copies
-    it to that bucket first. `token_secret` names a secret in Secrets Manager. `config` is a copy of the
-    model's `config.json`, by which the memory is checked.
+    The container downloads a model of the hub when it starts. `config` is a copy of the model's
+    `config.json`, by which the memory is checked.
     """
 
     bucket: str | None = None
@@ -89,37 +88,17 @@ class BaseModelTable:
     directory: Path | None = None
     hub: str | None = None
     revision: str | None = None
-    copy_to_bucket: str | None = None
-    token_secret: str | None = None
-    hub_endpoint: str | None = None
-    copy_timeout_minutes: float | None = None
     name: str | None = None
     config: Path | None = None
 
     def __post_init__(self) -> None:
         _check_one_of(bucket=self.bucket, directory=self.directory, hub=self.hub)
         _check_goes_with("config", self.config, bucket=self.bucket, hub=self.hub)
-        if self.copy_to_bucket is not None:
-            _check_left_out(self, "config", "copy_to_bucket is given")
-        _check_goes_with(
-            "prefix", self.prefix or None, bucket=self.bucket, copy_to_bucket=self.copy_to_bucket
-        )
+        _check_goes_with("prefix", self.prefix or None, bucket=self.bucket)
         _check_goes_with("revision", self.revision, hub=self.hub)
-        _check_goes_with("copy_to_bucket", self.copy_to_bucket, hub=self.hub)
-        for setting in ("token_secret", "hub_endpoint", "copy_timeout_minutes"):
-            _check_goes_with(setting, getattr(self, setting), copy_to_bucket=self.copy_to_bucket)
-        if self.copy_to_bucket is not None and self.revision is None:
-            raise ValueError("'revision' should be given with copy_to_bucket, got nothing")
-        _check_goes_with(
-            "name",
-            self.name,
-            bucket=self.bucket,
-            directory=self.directory,
-            copy_to_bucket=self.copy_to_bucket,
-        )
-        _check_buckets(self, "bucket", "copy_to_bucket")
-        _check_filled(self, "hub", "revision", "token_secret", "name")
-        _check_positive(self, "copy_timeout_minutes")
+        _check_goes_with("name", self.name, bucket=self.bucket, directory=self.directory)
+        _check_buckets(self, "bucket")
+        _check_filled(self, "hub", "revision", "name")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,12 +88,6 @@ def test_configuration_of_a_model_in_a_bucket_is_a_file(write: Callable[[str], P
     assert read_environment(write(text)).base_model.config == tmp_path / "own" / "config.json"
 
 
-def test_configuration_of_a_model_that_is_copied_is_an_error(write: Callable[[str], Path]) -> None:
-    copied = 'hub = "a/b"\nrevision = "c"\ncopy_to_bucket = "models"\nconfig = "config.json"'
-    (error,) = errors(write(GOOD.replace('bucket = "models"', copied)))
-    assert "'config' should be left out when copy_to_bucket is given" in error
-
-
 def test_a_fleet_is_typed_settings_with_the_defaults_of_the_library(
     write: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -321,28 +315,8 @@ def test_a_value_of_another_type_is_an_error_with_file_key_and_value(
         ),
         (
             'bucket = "models"',
-            "hub = 'org/model'\ntoken_secret = 'hub'",
-            "base_model: 'token_secret' should be given with copy_to_bucket only, got 'hub'",
-        ),
-        (
-            'bucket = "models"',
-            "hub = 'org/model'\ncopy_to_bucket = 'models'",
-            "base_model: 'revision' should be given with copy_to_bucket, got nothing",
-        ),
-        (
-            "[base_model]",
-            "[base_model]\ncopy_to_bucket = 'others'",
-            "base_model: 'copy_to_bucket' should be given with hub only, got 'others'",
-        ),
-        (
-            'bucket = "models"',
-            "hub = 'org/model'\nrevision = 'v1'\ncopy_to_bucket = 'models'\ncopy_timeout_minutes = -1.5",
-            "base_model: 'copy_timeout_minutes' should be above 0, got -1.5",
-        ),
-        (
-            'bucket = "models"',
             "directory = 'base'\nprefix = 'models/'",
-            "base_model: 'prefix' should be given with bucket or copy_to_bucket only, got 'models/'",
+            "base_model: 'prefix' should be given with bucket only, got 'models/'",
         ),
         (
             "[copies]",

@@ -191,18 +191,6 @@ def empty_weights(account: AccountInOrder) -> None:
     account.client("s3").put_object(Bucket=account.bucket, Key="models/tickets/model.safetensors", Body=b"")
 
 
-def no_secret(account: AccountInOrder) -> None:
-    prefix = 'prefix = "models/tickets/"\n'
-    account.edit(f'name = "tickets"\nbucket = "{account.bucket}"\n{prefix}', HUB.format(account.bucket))
-
-
-HUB = """hub = "meta-llama/Llama-3.2-1B-Instruct"
-revision = "0123456789012345678901234567890123456789"
-copy_to_bucket = "{}"
-token_secret = "hub-token"
-"""
-
-
 def no_topic(account: AccountInOrder) -> None:
     monitor(account, "arn:aws:sns:us-east-1:000000000000:nobody-made-it")
 
@@ -313,7 +301,6 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
         "adapters pull tickets s3://",
     ),
     (empty_weights, "model", "error", "has empty files: model.safetensors", "adapters pull tickets s3://"),
-    (no_secret, "secret", "error", "there is no secret 'hub-token'", "aws secretsmanager create-secret"),
     (no_topic, "topic", "error", "there is no topic", "aws sns create-topic --name nobody-made-it"),
     (topic_elsewhere, "topic", "error", "got one in eu-west-1", "aws sns create-topic --name on-call"),
     (topic_of_aws_key, "topic", "error", "with which CloudWatch cannot publish", "set-topic-attributes"),

@@ -13,27 +13,23 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Annotations, Match, Template
 from cdk_nag import AwsSolutionsChecks
 
-from multi_adapter_inference import AdapterFleet, AdapterManifest, ArtifactSource, HubModel
+from multi_adapter_inference import AdapterFleet, AdapterManifest, ArtifactSource
 from tests.constructs.conftest import MakeEndpoint, WriteManifest
 
 HANDLERS = ("framework.", "adapter_fleet.")
 
 
-@pytest.fixture(params=["fleet of a file", "fleet of an object", "model of the hub"])
+@pytest.fixture(params=["fleet of a file", "fleet of an object"])
 def add(
     request: pytest.FixtureRequest,
     stack: cdk.Stack,
     bucket: s3.IBucket,
     make_endpoint: MakeEndpoint,
     write_manifest: WriteManifest,
-) -> Callable[..., AdapterFleet | HubModel]:
+) -> Callable[..., AdapterFleet]:
     """Return a function that adds a construct that has functions."""
 
-    def add_construct(**settings: Any) -> AdapterFleet | HubModel:
-        if request.param == "model of the hub":
-            return HubModel(
-                stack, "Copy", model_id="acme/llama", revision="0" * 40, bucket=bucket, **settings
-            )
+    def add_construct(**settings: Any) -> AdapterFleet:
         endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")])
         manifest = (
             AdapterManifest.from_file(write_manifest())
@@ -67,7 +63,7 @@ def statements_of(stack: cdk.Stack, function: dict[str, Any]) -> list[dict[str, 
 
 
 def test_failure_is_logged_on_one_line_and_reported_without_a_stack(
-    add: Callable[..., AdapterFleet | HubModel], functions: Callable[[], dict[str, Any]]
+    add: Callable[..., AdapterFleet], functions: Callable[[], dict[str, Any]]
 ) -> None:
     add()
     for function in functions().values():
@@ -78,7 +74,7 @@ def test_failure_is_logged_on_one_line_and_reported_without_a_stack(
 
 
 def test_every_function_keeps_the_events_that_it_failed_to_handle(
-    stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel], functions: Callable[[], dict[str, Any]]
+    stack: cdk.Stack, add: Callable[..., AdapterFleet], functions: Callable[[], dict[str, Any]]
 ) -> None:
     add()
     (queue,) = Template.from_stack(stack).find_resources("AWS::SQS::Queue")
@@ -92,7 +88,7 @@ def test_every_function_keeps_the_events_that_it_failed_to_handle(
 
 
 def test_the_queue_of_failed_events_keeps_them_as_long_as_sqs_can_and_is_encrypted(
-    stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel]
+    stack: cdk.Stack, add: Callable[..., AdapterFleet]
 ) -> None:
     add()
     (queue,) = Template.from_stack(stack).find_resources("AWS::SQS::Queue").values()
@@ -112,7 +108,7 @@ def vpc(stack: cdk.Stack) -> ec2.IVpc:
 
 def test_every_function_is_in_the_given_subnets_with_one_security_group(
     stack: cdk.Stack,
-    add: Callable[..., AdapterFleet | HubModel],
+    add: Callable[..., AdapterFleet],
     functions: Callable[[], dict[str, Any]],
     vpc: ec2.IVpc,
 ) -> None:
@@ -131,7 +127,7 @@ def test_every_function_is_in_the_given_subnets_with_one_security_group(
 
 def test_every_function_is_in_the_given_security_groups(
     stack: cdk.Stack,
-    add: Callable[..., AdapterFleet | HubModel],
+    add: Callable[..., AdapterFleet],
     functions: Callable[[], dict[str, Any]],
     vpc: ec2.IVpc,
 ) -> None:
@@ -145,13 +141,13 @@ def test_every_function_is_in_the_given_security_groups(
         assert function["VpcConfig"] == {"SubnetIds": ["subnet-c"], "SecurityGroupIds": ["sg-1"]}
 
 
-def test_subnets_without_a_vpc_are_an_error(add: Callable[..., AdapterFleet | HubModel]) -> None:
+def test_subnets_without_a_vpc_are_an_error(add: Callable[..., AdapterFleet]) -> None:
     with pytest.raises(ValueError, match=r"'Stack/\w+': 'vpc' should be given with 'vpc_subnets'"):
         add(vpc_subnets=ec2.SubnetSelection())
 
 
 def test_a_key_encrypts_what_functions_leave(
-    stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel], functions: Callable[[], dict[str, Any]]
+    stack: cdk.Stack, add: Callable[..., AdapterFleet], functions: Callable[[], dict[str, Any]]
 ) -> None:
     key = kms.Key(stack, "Key")
     add(encryption_key=key, log_retention=logs.RetentionDays.ONE_YEAR)
@@ -170,7 +166,7 @@ def test_a_key_encrypts_what_functions_leave(
 
 
 def test_the_key_lets_cloudwatch_logs_use_it_for_log_groups_of_this_account(
-    stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel]
+    stack: cdk.Stack, add: Callable[..., AdapterFleet]
 ) -> None:
     add(encryption_key=kms.Key(stack, "Key"))
     (key,) = Template.from_stack(stack).find_resources("AWS::KMS::Key").values()
@@ -185,7 +181,7 @@ def test_the_key_lets_cloudwatch_logs_use_it_for_log_groups_of_this_account(
 
 
 def test_the_key_lets_eventbridge_put_events_into_the_queue(
-    stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel]
+    stack: cdk.Stack, add: Callable[..., AdapterFleet]
 ) -> None:
     add(encryption_key=kms.Key(stack, "Key"))
     (key,) = Template.from_stack(stack).find_resources("AWS::KMS::Key").values()
@@ -198,7 +194,7 @@ def test_the_key_lets_eventbridge_put_events_into_the_queue(
 
 
 def test_of_a_key_whose_policy_is_not_the_apps_synth_says_what_it_needs(
-    stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel]
+    stack: cdk.Stack, add: Callable[..., AdapterFleet]
 ) -> None:
     key = kms.Key.from_key_arn(stack, "Key", "arn:aws:kms:us-east-1:111122223333:key/1")
     add(encryption_key=key)
@@ -211,7 +207,7 @@ def test_of_a_key_whose_policy_is_not_the_apps_synth_says_what_it_needs(
 
 
 def test_cdk_nag_finds_nothing_in_a_vpc_with_a_key(
-    app: cdk.App, stack: cdk.Stack, add: Callable[..., AdapterFleet | HubModel], vpc: ec2.IVpc, tmp_path: Path
+    app: cdk.App, stack: cdk.Stack, add: Callable[..., AdapterFleet], vpc: ec2.IVpc, tmp_path: Path
 ) -> None:
     add(encryption_key=kms.Key(stack, "Key", enable_key_rotation=True), vpc=vpc)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))

@@ -20,7 +20,7 @@ from multi_adapter_inference._internal.lambda_zip import lambda_zip
 
 ROOT = Path(__file__).parents[3]
 MODULE = ROOT / "constructs" / "multi_adapter_inference" / "_internal" / "lambda_zip.py"
-FLEET, HUB_COPY = ENTRIES = ("adapter_fleet.lambdas.fleet", "adapter_fleet.lambdas.hub_copy")
+FLEET, USAGE = ENTRIES = ("adapter_fleet.lambdas.fleet", "adapter_fleet.lambdas.usage")
 OF_THE_RUNTIME: tuple[Any, ...] = (boto3, botocore, dateutil, jmespath, s3transfer, six, urllib3)
 
 
@@ -91,8 +91,8 @@ def test_a_change_of_a_check_rule_does_not_change_the_reconciler(sources: Path, 
         "artifacts/checks/adapter_check.py",
         "artifacts/packing.py",
         "environment/environment_schema.py",
-        "hub/copy.py",
-        "lambdas/hub_copy.py",
+        "lambdas/usage.py",
+        "usage/usage_counter.py",
         "serving/lmi.py",
     ):
         file = sources / "adapter_fleet" / changed
@@ -104,7 +104,7 @@ def test_a_change_of_the_plan_changes_the_reconciler_alone(sources: Path, tmp_pa
     for file in (sources / "adapter_fleet" / "fleet" / "planning").glob("[!_]*.py"):
         file.write_text(file.read_text() + "\n# changed\n")
     assert zip_of(FLEET, sources, tmp_path / "fleet.zip") != lambda_zip(FLEET).path.read_bytes()
-    assert zip_of(HUB_COPY, sources, tmp_path / "hub.zip") == lambda_zip(HUB_COPY).path.read_bytes()
+    assert zip_of(USAGE, sources, tmp_path / "usage.zip") == lambda_zip(USAGE).path.read_bytes()
 
 
 def test_it_holds_python_files_and_licences_and_nothing_for_one_processor_or_one_version_of_python(
@@ -121,15 +121,14 @@ def test_it_holds_only_the_libraries_that_its_code_needs() -> None:
 
     common = {"attrs", "aws-lambda-powertools", "cattrs", "jmespath", "typing-extensions"}
     assert libraries(FLEET) == {*common, "PyYAML"}
-    assert libraries(HUB_COPY) == common
+    assert libraries(USAGE) == common
 
 
 def test_it_leaves_out_what_its_code_does_not_import() -> None:
-    fleet, hub_copy = names_in(FLEET), names_in(HUB_COPY)
+    fleet, usage = names_in(FLEET), names_in(USAGE)
     assert "adapter_fleet/artifacts/packing.py" not in fleet
-    assert [name for name in fleet if name.startswith("adapter_fleet/hub/")] == []
-    assert [name for name in [*fleet, *hub_copy] if name.startswith("adapter_fleet/openai/")] == []
-    assert [name for name in hub_copy if name.startswith("adapter_fleet/fleet/")] == []
+    assert [name for name in [*fleet, *usage] if name.startswith("adapter_fleet/openai/")] == []
+    assert [name for name in usage if name.startswith("adapter_fleet/fleet/planning/")] == []
 
 
 def test_a_library_that_a_zip_cannot_hold_is_an_error(sources: Path, tmp_path: Path) -> None:
@@ -157,7 +156,7 @@ def runtime(tmp_path: Path) -> Path:
     ("entry", "handlers"),
     [
         (FLEET, ["on_event", "is_complete", "run_pass", "manifest_object"]),
-        (HUB_COPY, ["on_event", "is_complete", "plan", "advance", "copy_range"]),
+        (USAGE, ["count_usage"]),
     ],
 )
 def test_the_handlers_can_be_imported_from_it_and_the_runtimes_own_libraries(

@@ -218,8 +218,7 @@ def _read(deployment: Deployment) -> list[tuple[str, str]]:
     """Return the buckets and prefixes that the execution role reads."""
     model, environment = deployment.environment.base_model, deployment.environment
     found = [(source.bucket, source.prefix) for source in environment.artifact_sources]
-    bucket = model.bucket or model.copy_to_bucket
-    return [(bucket, model.prefix), *found] if bucket is not None else found
+    return [(model.bucket, model.prefix), *found] if model.bucket is not None else found
 
 
 def _simulated(

@@ -60,32 +60,6 @@ def check_model(deployment: Deployment) -> Iterator[Finding]:
         yield check.ok(f"{where} has {counted(len(weights), 'file')} of weights, {total / 1e9:.1f} GB")
 
 
-def check_secret(deployment: Deployment) -> Iterator[Finding]:
-    """Look for the secret with the token for the hub."""
-    check, secret = Check("secret"), deployment.environment.base_model.token_secret
-    if secret is None:
-        yield check.ok("no token is used")
-        return
-    try:
-        found = deployment.client("secretsmanager").describe_secret(SecretId=secret)
-    except ClientError as error:
-        if code_of(error) != "ResourceNotFoundException":
-            raise
-        yield check.error(
-            f"there is no secret '{secret}' in {deployment.region}",
-            f"aws secretsmanager create-secret --name {secret} --secret-string file://token.txt"
-            f" --region {deployment.region}",
-        )
-        return
-    if found.get("DeletedDate") is not None:
-        yield check.error(
-            f"the secret '{secret}' is about to be deleted",
-            f"aws secretsmanager restore-secret --secret-id {secret} --region {deployment.region}",
-        )
-        return
-    yield check.ok(f"the secret '{secret}' exists")
-
-
 def check_memory(deployment: Deployment) -> Iterator[Finding]:
     """Count the memory of a copy, as `adapters capacity` does."""
     check, environment = Check("memory"), deployment.environment
