@@ -312,7 +312,7 @@ def newest_in_force(newest: Generation | None, find: FindGeneration) -> Generati
 
 
 def in_force_at(time: float, newest: Generation | None, find: FindGeneration) -> Generation | None:
-    """Return the generation that was in force at a time; None if there was none.
+    """Return the generation that had been requested last by a time, of those in force; None for none.
 
     newest:
         The newest generation in force.
@@ -321,8 +321,10 @@ def in_force_at(time: float, newest: Generation | None, find: FindGeneration) ->
     no later generation than the undo can be blamed for it.
     """
     found = newest
-    while found is not None and not found.exempt and (found.ended or 0.0) > time:
-        earlier = previous_in_force(found, find)
+    while found is not None and found.request.source is not Source.DELETION and found.request.at > time:
+        undone = undone_number(found, find)
+        taken_back = None if undone is None else find(undone)
+        earlier = previous_in_force(taken_back or found, find)
         if earlier is None or earlier.request.source is Source.DELETION:
             break
         found = earlier

@@ -41,6 +41,16 @@ def test_many_small_manifests_delete_no_more_than_one_may() -> None:
     assert "within an hour, " in str(third.reason)
 
 
+def test_manifests_that_are_undone_between_do_not_hide_deletions() -> None:
+    world = fleet_of_a_hundred()
+    broken = adapter("broken")
+    world.service.faults.broken[broken.artifact.uri] = "ValueError: not a tar"
+    outcomes = [put(world, FLEET[:81]), put(world, [*FLEET[:81], broken]), put(world, FLEET[:70])]
+    assert outcomes == [Outcome.CONVERGED, Outcome.CONVERGED, Outcome.REFUSED]
+    assert world.outcomes()[2] is Outcome.FAILED
+    assert len(world.serving()) == 81
+
+
 def test_first_manifest_counts_for_a_fleet_that_is_younger_than_an_hour() -> None:
     world = fleet_of_a_hundred(seconds_ago=60.0)
     assert [put(world, FLEET[:left]) for left in (81, 70)] == [Outcome.CONVERGED, Outcome.REFUSED]
@@ -53,6 +63,17 @@ def test_deletions_go_on_after_an_hour() -> None:
         outcomes.append(put(world, FLEET[:left]))
         world.clock.sleep(3600.0)
     assert outcomes == [Outcome.CONVERGED, Outcome.CONVERGED]
+
+
+def test_generation_that_was_open_for_hours_counts_from_its_request() -> None:
+    world = fleet_of_a_hundred()
+    world.service.faults.limit = 101
+    world.deploy(*FLEET[15:], *MORE, adapter("one-too-many"))
+    world.run_for(2 * 3600.0)
+    assert world.newest().outcome is Outcome.OPEN
+    world.deploy(*FLEET[25:], *MORE)
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
 
 
 def test_adapters_that_came_within_the_hour_may_go_again() -> None:
