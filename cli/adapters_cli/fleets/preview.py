@@ -28,7 +28,7 @@ from adapter_fleet.fleet.planning.pins import apply_pins
 from adapter_fleet.fleet.planning.plan import plan
 from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
 from adapter_fleet.fleet.state.failures import Failure
-from adapter_fleet.fleet.state.generations import Target, newest_in_force
+from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
@@ -186,10 +186,9 @@ def _over_quota(account: Account, changes: Iterable[AdapterChange], there: int) 
 
 
 def _hour_ago(fleet: Fleet) -> frozenset[str]:
-    """Return the components of the manifest that was in force an hour ago."""
-    registry = fleet.registry
-    in_force = newest_in_force(registry.generation(fleet.record.generation), registry.generation)
-    return components_an_hour_before(fleet.account.now(), in_force, registry)
+    """Return the components of the manifest that counted an hour ago."""
+    newest = fleet.registry.generation(fleet.record.generation)
+    return components_an_hour_before(fleet.account.now(), newest, fleet.registry)
 
 
 def _decisions(

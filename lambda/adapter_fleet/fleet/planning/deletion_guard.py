@@ -6,7 +6,7 @@ from dataclasses import replace
 from adapter_fleet.common.counts import noun_of
 from adapter_fleet.fleet.planning.context import is_elsewhere
 from adapter_fleet.fleet.state.deletion_limit import REMEMBERED_SECONDS, DeletionLimit
-from adapter_fleet.fleet.state.generations import Generation, Target, in_force_at
+from adapter_fleet.fleet.state.generations import Generation, Target, admitted_before
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredAdapter
@@ -56,12 +56,12 @@ def refusal(
 
 
 def components_an_hour_before(time: float, newest: Generation | None, registry: Registry) -> frozenset[str]:
-    """Return the components of the manifest that was in force an hour before a time.
+    """Return the components of the manifest that counted an hour before a time.
 
     newest:
-        The newest generation in force.
+        The newest generation to consider.
     """
-    found = in_force_at(time - REMEMBERED_SECONDS, newest, registry.generation)
+    found = admitted_before(time - REMEMBERED_SECONDS, newest, registry.generation)
     adapters = () if found is None else registry.desired(found.number).adapters
     return frozenset(adapter.component for adapter in adapters)
 

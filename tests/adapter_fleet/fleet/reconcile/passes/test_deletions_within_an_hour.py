@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
@@ -65,15 +67,18 @@ def test_deletions_go_on_after_an_hour() -> None:
     assert outcomes == [Outcome.CONVERGED, Outcome.CONVERGED]
 
 
-def test_generation_that_was_open_for_hours_counts_from_its_request() -> None:
+@pytest.mark.parametrize("source", ["a deployment", "S3"])
+def test_manifest_that_was_open_for_hours_is_no_manifest_of_the_last_hour(source: str) -> None:
     world = fleet_of_a_hundred()
     world.service.faults.limit = 101
-    world.deploy(*FLEET[15:], *MORE, adapter("one-too-many"))
+    over_the_limit = [*FLEET[15:], *MORE, adapter("one-too-many")]
+    if source == "S3":
+        world.put_manifest(*over_the_limit)
+    else:
+        world.deploy(*over_the_limit)
     world.run_for(2 * 3600.0)
     assert world.newest().outcome is Outcome.OPEN
-    world.deploy(*FLEET[25:], *MORE)
-    world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
+    assert [put(world, [*FLEET[left:], *MORE]) for left in (25, 40)] == [Outcome.CONVERGED, Outcome.REFUSED]
 
 
 def test_adapters_that_came_within_the_hour_may_go_again() -> None:
