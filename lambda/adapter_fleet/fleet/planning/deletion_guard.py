@@ -24,10 +24,11 @@ def refusal(
     hour_ago:
         What `components_an_hour_before` returns.
     """
+    existing = {component: record for component, record in records.items() if _may_exist(record)}
     present = {
         component: record
-        for component, record in records.items()
-        if _may_exist(record) and not _is_spared(record, wanted.get(component))
+        for component, record in existing.items()
+        if not _is_spared(record, wanted.get(component))
     }
     if not target.settings.allow_base_replacement:
         for component, record in sorted(present.items()):
@@ -37,7 +38,7 @@ def refusal(
                     f" '{record.base}', and would have to be deleted and created on '{target.endpoint}'"
                     f" and '{target.base}'; 'allow_base_replacement' lets that happen"
                 )
-    renamed = _renamed_in_case(present, wanted)
+    renamed = _renamed_in_case(existing, wanted)
     if renamed is not None:
         return renamed
     limit = target.settings.deletions
@@ -66,13 +67,13 @@ def components_an_hour_before(time: float, newest: Generation | None, registry: 
     return frozenset(adapter.component for adapter in adapters)
 
 
-def _renamed_in_case(present: Collection[str], wanted: Collection[str]) -> str | None:
-    """Return why a new spelling of a present component is refused; None if there is none.
+def _renamed_in_case(existing: Collection[str], wanted: Collection[str]) -> str | None:
+    """Return why a new spelling of an existing component is refused; None if there is none.
 
     SageMaker ignores the case of names: the deletion of one spelling would take the other one down.
     """
-    spellings = {component.lower(): component for component in present}
-    for component in sorted(set(wanted) - set(present)):
+    spellings = {component.lower(): component for component in existing}
+    for component in sorted(set(wanted) - set(existing)):
         before = spellings.get(component.lower())
         if before is not None:
             return (
