@@ -163,11 +163,11 @@ class Generation:
 
     @property
     def reported_success(self) -> bool:
-        """True if its requester got a success, though some adapters may have been pending."""
+        """True if it converged, or had the time that a deployment has, though some adapters were pending."""
         waited = (self.ended or 0.0) - self.request.at
         timed_out = (
             self.outcome is Outcome.SUPERSEDED
-            and self.request.source is Source.DEPLOYMENT
+            and self.request.source is not Source.DELETION
             and waited >= self.request.target.settings.timeout_seconds
         )
         return self.outcome is Outcome.CONVERGED or timed_out
@@ -303,6 +303,14 @@ def previous_in_force(generation: Generation, find: FindGeneration) -> Generatio
     while before is not None and not before.reported_success:
         before = find(before.standing)
     return before
+
+
+def restored_by_undo(failed: Generation, find: FindGeneration) -> Generation | None:
+    """Return the generation that the fleet goes back to after a manifest from S3 failed; None for none."""
+    if failed.request.source is not Source.OBJECT:
+        return None
+    before = previous_in_force(failed, find)
+    return None if before is None or before.request.source is Source.DELETION else before
 
 
 def admitted_before(time: float, newest: Generation | None, find: FindGeneration) -> Generation | None:
