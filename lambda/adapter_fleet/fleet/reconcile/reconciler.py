@@ -78,7 +78,7 @@ class Reconciler:
     workers: int = 8
 
     def run(self, pass_input: PassInput) -> PassResult:
-        """Run one pass. None follows if the registry cannot be read: it could not read it either."""
+        """Run one pass. No pass follows if this one cannot read the registry."""
         try:
             return self._run(pass_input)
         except UnreadableError as error:
