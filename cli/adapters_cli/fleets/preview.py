@@ -28,7 +28,7 @@ from adapter_fleet.fleet.planning.pins import apply_pins
 from adapter_fleet.fleet.planning.plan import plan
 from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
 from adapter_fleet.fleet.state.failures import Failure
-from adapter_fleet.fleet.state.generations import Target, newest_in_force
+from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
@@ -160,9 +160,11 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
     trouble = base_trouble(target.base, listing.get(target.base))
     if trouble is not None:
         trouble = f"{trouble}, and the fleet changes nothing before it is in service"
+    newest = registry.generation(fleet.record.generation)
+    hour_ago = components_an_hour_before(fleet.account.now(), newest, registry)
     return Preview(
         changes=changes,
-        refused=refusal(records, wanted, target, hour_ago=_hour_ago(fleet)),
+        refused=refusal(records, wanted, target, hour_ago=hour_ago),
         trouble=trouble or _over_quota(fleet.account, changes, len(listing)),
     )
 
@@ -183,13 +185,6 @@ def _over_quota(account: Account, changes: Iterable[AdapterChange], there: int) 
         f"the quota '{quota['QuotaName']}' is {quota['Value']:g}, and {needed} components would be on the"
         " endpoint: the fleet creates as many adapters as there is room for"
     )
-
-
-def _hour_ago(fleet: Fleet) -> frozenset[str]:
-    """Return the components of the manifest that was in force an hour ago."""
-    registry = fleet.registry
-    in_force = newest_in_force(registry.generation(fleet.record.generation), registry.generation)
-    return components_an_hour_before(fleet.account.now(), in_force, registry)
 
 
 def _decisions(

@@ -280,7 +280,7 @@ class DynamoDbRegistry:
     # The adapters.
 
     def records(self) -> dict[str, AdapterRecord]:
-        """Return the record of every adapter, by component name; one with `unreadable` for a row without."""
+        """Return the record of every adapter, by component name. Some rows cannot be read: `unreadable`."""
         records = map(_record_of, self._table.query("records"))
         return {record.component: record for record in records}
 
@@ -556,9 +556,10 @@ def _order_of(item: Item) -> Order:
 
 
 def _document_of(record: AdapterRecord) -> dict[str, Any]:
-    """Return the document of a record. Of equal artifacts, only the first one has the details.
+    """Return the document of a record. Of equal artifacts, only the first one has all details.
 
-    Another one has only the details that differ, None included. One that is only compared has none.
+    Each further one has only the details in which it differs from the first. An artifact that is only
+    compared with others has none.
     """
     document = unstructured(record)
     details: dict[tuple[str, str | None], Item] = {}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from adapter_fleet.common.counts import noun_of
 from adapter_fleet.fleet.planning.context import is_elsewhere
 from adapter_fleet.fleet.state.deletion_limit import REMEMBERED_SECONDS, DeletionLimit
-from adapter_fleet.fleet.state.generations import Generation, Target, in_force_at
+from adapter_fleet.fleet.state.generations import Generation, Target, admitted_before
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredAdapter
@@ -24,10 +24,11 @@ def refusal(
     hour_ago:
         What `components_an_hour_before` returns.
     """
+    existing = {component: record for component, record in records.items() if _may_exist(record)}
     present = {
         component: record
-        for component, record in records.items()
-        if _may_exist(record) and not _is_spared(record, wanted.get(component))
+        for component, record in existing.items()
+        if not _is_spared(record, wanted.get(component))
     }
     if not target.settings.allow_base_replacement:
         for component, record in sorted(present.items()):
@@ -37,7 +38,7 @@ def refusal(
                     f" '{record.base}', and would have to be deleted and created on '{target.endpoint}'"
                     f" and '{target.base}'; 'allow_base_replacement' lets that happen"
                 )
-    renamed = _renamed_in_case(present, wanted)
+    renamed = _renamed_in_case(existing, wanted)
     if renamed is not None:
         return renamed
     limit = target.settings.deletions
@@ -56,23 +57,23 @@ def refusal(
 
 
 def components_an_hour_before(time: float, newest: Generation | None, registry: Registry) -> frozenset[str]:
-    """Return the components of the manifest that was in force an hour before a time.
+    """Return the components of the manifest that counted an hour before a time.
 
     newest:
-        The newest generation in force.
+        The newest generation to consider.
     """
-    found = in_force_at(time - REMEMBERED_SECONDS, newest, registry.generation)
+    found = admitted_before(time - REMEMBERED_SECONDS, newest, registry.generation)
     adapters = () if found is None else registry.desired(found.number).adapters
     return frozenset(adapter.component for adapter in adapters)
 
 
-def _renamed_in_case(present: Collection[str], wanted: Collection[str]) -> str | None:
-    """Return why a new spelling of a present component is refused; None if there is none.
+def _renamed_in_case(existing: Collection[str], wanted: Collection[str]) -> str | None:
+    """Return why a new spelling of an existing component is refused; None if there is none.
 
     SageMaker ignores the case of names: the deletion of one spelling would take the other one down.
     """
-    spellings = {component.lower(): component for component in present}
-    for component in sorted(set(wanted) - set(present)):
+    spellings = {component.lower(): component for component in existing}
+    for component in sorted(set(wanted) - set(existing)):
         before = spellings.get(component.lower())
         if before is not None:
             return (

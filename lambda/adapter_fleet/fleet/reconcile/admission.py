@@ -14,7 +14,7 @@ from adapter_fleet.fleet.reconcile.progress import Progress
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import PassHaltedError, Session
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
-from adapter_fleet.fleet.state.generations import Outcome, previous_in_force
+from adapter_fleet.fleet.state.generations import Outcome
 
 
 class Admission:
@@ -50,8 +50,9 @@ class Admission:
         self._uncount(generation.number)
         reason = None
         if not generation.exempt:
-            before = previous_in_force(generation, self._session.registry.generation)
-            hour_ago = components_an_hour_before(generation.request.at, before, self._session.registry)
+            registry = self._session.registry
+            before = registry.generation(generation.standing)
+            hour_ago = components_an_hour_before(generation.request.at, before, registry)
             reason = refusal(
                 self._records, self._desired.wanted, generation.request.target, hour_ago=hour_ago
             )

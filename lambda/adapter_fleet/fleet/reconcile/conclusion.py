@@ -15,7 +15,14 @@ from adapter_fleet.fleet.reconcile.session import PassResult, Session
 from adapter_fleet.fleet.reconcile.tag_survey import TAGS_BEFORE_THE_END, TagSurvey
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
-from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, active_generation
+from adapter_fleet.fleet.state.generations import (
+    Generation,
+    Outcome,
+    Request,
+    Source,
+    active_generation,
+    restored_by_undo,
+)
 from adapter_fleet.fleet.state.registry import OvertakenError
 
 _TROUBLE_SECONDS = 15.0
@@ -216,9 +223,7 @@ def undo_failed_manifest(
     session: Session, generation: Generation, start_machine: Callable[[str, str], None]
 ) -> None:
     """Go back to the last manifest in force after one from S3 failed, which CloudFormation does not do."""
-    if generation.request.source is not Source.OBJECT or not session.fleet.converged:
-        return
-    before = session.registry.generation(session.fleet.converged)
+    before = restored_by_undo(generation, session.registry.generation)
     if before is None:
         return
     request = Request(

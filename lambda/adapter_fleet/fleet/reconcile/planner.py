@@ -71,13 +71,21 @@ class Planner:
     # --- deciding
 
     def advance_all(self) -> None:
-        """Decide anew for every component: the wanted ones in the order of the manifest, then the others."""
+        """Decide anew for every component: the wanted ones in the order of the manifest, then the others.
+
+        Those to create come first, as they show whether the account has room for more.
+        """
         self._queue.clear()
         self._polling.clear()
         in_use, wanted = set(self._in_use), self._desired.wanted
-        for component in [*wanted, *sorted(self._records.keys() - wanted.keys())]:
+        ordered = sorted(wanted, key=self._exists)
+        for component in [*ordered, *sorted(self._records.keys() - wanted.keys())]:
             if component not in in_use:
                 self.advance(component)
+
+    def _exists(self, component: str) -> bool:
+        record = self._records.get(component)
+        return record is not None and record.live is not None
 
     def advance(self, component: str) -> None:
         """Decide the next step of a component, and queue it."""
@@ -91,7 +99,7 @@ class Planner:
                 self._records.add_unsaved(new_record(component, self._desired.wanted.get(component)))
             self.skip_unreadable(component, text_of(error))
             return
-        self._queue.put(component, decision)
+        self._queue.put(component, decision, lacks_room=self._lacks_room(component, decision))
         self._polling.track(self._records[component], decision.step)
         foreign = decision.step is Step.FOREIGN and decision.until is None
         if decision.step is Step.FORGET or (foreign and component not in self._desired.wanted):
@@ -112,6 +120,24 @@ class Planner:
             # Someone has reverted the change by hand.
             self._records.put(replace(record, drifted=None))
         return decision
+
+    def stop_creating(self, limit: str) -> None:
+        """Create nothing more in this pass, as a limit of the account is reached."""
+        self._queue.limit = limit
+        writes = list(self._queue.writes)
+        self._queue.writes.clear()
+        for component in writes:
+            self.advance(component)
+
+    def _lacks_room(self, component: str, decision: Decision) -> bool:
+        """Return True if a step has to wait for room, as this pass has met a limit of the account.
+
+        What serves is not deleted to be created again either: another creation may take its place.
+        """
+        if self._queue.limit is None or component not in self._desired.wanted:
+            return False
+        replaces = decision.step is Step.DELETE and self._records[component].serving is not None
+        return replaces or decision.step is Step.CREATE
 
     # --- other next steps
 

@@ -15,6 +15,7 @@ _BUSY_POLL_SECONDS = 10.0
 _BUSY_POLL_STRETCH = 20.0
 _DELETING_POLL_STRETCH = 100.0
 _DESCRIBING_POLL_STRETCH = 2.0
+"""While more writes are about to begin, the wait after a poll is so many times the time of its calls."""
 _STUCK_POLL_SECONDS = 60.0
 _BACKOFF_FACTOR = 1.5
 _AFTERWARDS_SECONDS = 0.05

@@ -78,7 +78,7 @@ class Reconciler:
     workers: int = 8
 
     def run(self, pass_input: PassInput) -> PassResult:
-        """Run one pass. None follows if the registry cannot be read: it could not read it either."""
+        """Run one pass. No pass follows if this one cannot read the registry."""
         try:
             return self._run(pass_input)
         except UnreadableError as error:
@@ -360,9 +360,19 @@ class Pass:
             self._planner.advance(component)
 
     def _finds_more_to_delete(self) -> bool:
-        """Read the tags of strangers before a deletion ends; return whether any are to be deleted."""
-        if not self._survey.strangers:
+        """Read the tags of strangers before a deletion ends; return whether any are to be deleted.
+
+        A listing may have left out a component whose record cannot be read: it is described.
+        """
+        unseen = [
+            component
+            for component, record in self._records.items()
+            if record.unreadable is not None and record.live is None and record.absent_at is None
+        ]
+        if not (unseen or self._survey.strangers):
             return False
+        for component in unseen:
+            self._planner.look(component)
         self._survey.read_strangers()
         self._admission.count_deletions()
         self._planner.advance_all()

@@ -247,7 +247,7 @@ class Scheduler:
             case ConflictError():
                 self._note_conflict(component)
             case LimitReachedError():
-                self._queue.stop_creating(str(result.error))
+                self._planner.stop_creating(str(result.error))
             case RefusedError() if step.reads:
                 self._planner.skip_unreadable(component, str(result.error))
                 return True

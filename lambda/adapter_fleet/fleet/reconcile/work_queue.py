@@ -23,7 +23,7 @@ class WorkQueue:
     limit:
         The account's limit because of which this pass creates nothing more; None if it is not reached.
     waiting:
-        Components to create once there is room for them.
+        Components to create, or to replace, once there is room for them.
     blocked:
         Components for which nothing can be done in this pass: why.
     unreadable:
@@ -43,12 +43,12 @@ class WorkQueue:
         self.blocked: dict[str, str] = {}
         self.unreadable: set[str] = set()
 
-    def put(self, component: str, decision: Decision) -> None:
+    def put(self, component: str, decision: Decision, *, lacks_room: bool = False) -> None:
         """Keep the decision for a component, and queue it if there is something to do now."""
         self.decisions[component] = decision
         self.waiting.discard(component)
         step = decision.step
-        if step is Step.CREATE and self.limit is not None:
+        if lacks_room:
             self.waiting.add(component)
         elif step.reads:
             self.reads.append(component)
@@ -71,13 +71,6 @@ class WorkQueue:
         for queue in (self.reads, self.requests, self.probes, self.archives, self.writes):
             if component in queue:
                 queue.remove(component)
-
-    def stop_creating(self, limit: str) -> None:
-        """Create nothing more in this pass, as a limit of the account is reached."""
-        self.limit = limit
-        for component in [name for name in self.writes if self.decisions[name].step is Step.CREATE]:
-            self.writes.remove(component)
-            self.waiting.add(component)
 
     def block(self, component: str, reason: str) -> None:
         """Note that nothing can be done for a component in this pass."""

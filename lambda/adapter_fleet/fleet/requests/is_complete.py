@@ -9,7 +9,7 @@ from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.counts import counted, noun_of
 from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.fleet_settings import OnTimeout
-from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, restored_by_undo
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Registry
 
@@ -42,7 +42,7 @@ class Completion:
         generation, fleet = self._successor(requested), self.registry.fleet()
         if generation.outcome is Outcome.CONVERGED:
             return _complete(generation)
-        if generation.outcome is not Outcome.OPEN and not self._goes_on(generation, fleet):
+        if generation.outcome is not Outcome.OPEN and not self._goes_on(generation):
             if requested.undo:  # CloudFormation could not do anything about a failure
                 return _complete(generation, undo=True)
             raise FleetError(generation.reason or f"generation {number} is {generation.outcome}")
@@ -77,14 +77,16 @@ class Completion:
             following = self.registry.generation(following.number + 1)
         return following
 
-    def _goes_on(self, generation: Generation, fleet: FleetRecord | None) -> bool:
+    def _goes_on(self, generation: Generation) -> bool:
         """Return True if a generation that has ended is about to be opened again, or undone."""
         if self._following(generation) is not None:
             return False
         if generation.outcome is Outcome.SUPERSEDED:
             return True  # the generation that superseded it was refused
-        undone = generation.outcome is Outcome.FAILED and generation.request.source is Source.OBJECT
-        return undone and fleet is not None and fleet.converged > 0
+        return (
+            generation.outcome is Outcome.FAILED
+            and restored_by_undo(generation, self.registry.generation) is not None
+        )
 
     # --- after the timeout
 

@@ -163,11 +163,11 @@ class Generation:
 
     @property
     def reported_success(self) -> bool:
-        """True if its requester got a success, though some adapters may have been pending."""
+        """True if it converged, or had the time that a deployment has, though some adapters were pending."""
         waited = (self.ended or 0.0) - self.request.at
         timed_out = (
             self.outcome is Outcome.SUPERSEDED
-            and self.request.source is Source.DEPLOYMENT
+            and self.request.source is not Source.DELETION
             and waited >= self.request.target.settings.timeout_seconds
         )
         return self.outcome is Outcome.CONVERGED or timed_out
@@ -239,7 +239,9 @@ def new_generation(request: Request, newest: Generation | None, find: FindGenera
     from_cloudformation = request.source in (Source.DEPLOYMENT, Source.DELETION)
     refused = request.refusal is not None
     before = newest_not_refused(newest, find)
-    in_force = newest_in_force(None if before is None else _superseded(before, request.at), find)
+    in_force = None if before is None else _superseded(before, request.at)
+    if in_force is not None and not in_force.reported_success:
+        in_force = previous_in_force(in_force, find)
     return Generation(
         number=number,
         request=request,
@@ -303,30 +305,43 @@ def previous_in_force(generation: Generation, find: FindGeneration) -> Generatio
     return before
 
 
-def newest_in_force(newest: Generation | None, find: FindGeneration) -> Generation | None:
-    """Return the newest generation up to this one that was reported to be in force; None for none."""
-    standing = newest_not_refused(newest, find)
-    if standing is None or standing.reported_success:
-        return standing
-    return previous_in_force(standing, find)
+def restored_by_undo(failed: Generation, find: FindGeneration) -> Generation | None:
+    """Return the generation that the fleet goes back to after a manifest from S3 failed; None for none."""
+    if failed.request.source is not Source.OBJECT:
+        return None
+    before = previous_in_force(failed, find)
+    return None if before is None or before.request.source is Source.DELETION else before
 
 
-def in_force_at(time: float, newest: Generation | None, find: FindGeneration) -> Generation | None:
-    """Return the generation that was in force at a time; None if there was none.
+def admitted_before(time: float, newest: Generation | None, find: FindGeneration) -> Generation | None:
+    """Return the newest generation that passed its guard before a time; None for none.
 
     newest:
-        The newest generation in force.
+        The newest generation to consider.
 
-    A fleet that is younger has its first one. What an undo took back does not count as having been in force:
-    no later generation than the undo can be blamed for it.
+    A fleet that is younger has its first one. What an undo took back is skipped: no later generation than the
+    undo can be blamed for it.
     """
-    found = newest
-    while found is not None and not found.exempt and (found.ended or 0.0) > time:
-        earlier = previous_in_force(found, find)
-        if earlier is None or earlier.request.source is Source.DELETION:
-            break
-        found = earlier
+    found, before = None, newest
+    while before is not None and before.request.source is not Source.DELETION:
+        if before.changes is not None and before.outcome is not Outcome.FAILED:
+            found = before
+            if _applied_at(before) <= time:
+                break
+        undone = undone_number(before, find)
+        taken_back = None if undone is None else find(undone)
+        before = find((taken_back or before).standing)
     return found
+
+
+def _applied_at(generation: Generation) -> float:
+    """Return when a generation deleted what it does not want, as far as this is known.
+
+    Deletions come last. One that does not converge may be open for days after them.
+    """
+    if generation.outcome is Outcome.CONVERGED and generation.ended is not None:
+        return generation.ended
+    return generation.request.at
 
 
 def referenced(newest: Generation, find: FindGeneration) -> frozenset[int]:

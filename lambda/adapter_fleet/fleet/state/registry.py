@@ -82,7 +82,7 @@ class Registry(Protocol):
         """Save what passes learn: everything but the name, the machine, the generation and the runner."""
 
     def records(self) -> dict[str, AdapterRecord]:
-        """Return the record of every adapter, by component name; one with `unreadable` for a row without."""
+        """Return the record of every adapter, by component name. Some rows cannot be read: `unreadable`."""
 
     def record(self, component: str) -> AdapterRecord | None:
         """Return the record of one adapter, None if there is none."""

@@ -85,9 +85,10 @@ class TestWithinAnHour:
         assert refusal(records, wanting(named(range(51, 100))), TARGET, hour_ago=self.HOUR_AGO) is None
 
 
-def test_new_spelling_of_a_present_component_is_refused_with_both() -> None:
+@pytest.mark.parametrize("claimed", [None, 7], ids=["ordinary", "import that was taken back"])
+def test_new_spelling_of_a_present_component_is_refused_with_both(claimed: int | None) -> None:
     live = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW)
-    present = AdapterRecord(name="Acme", component="p-Acme", live=live, owned=NOW)
+    present = AdapterRecord(name="Acme", component="p-Acme", live=live, owned=NOW, claimed=claimed)
     want = DesiredAdapter(name="acme", component="p-acme", artifact=Artifact(uri="s3://b/1.tar.gz"))
     target = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
     reason = refusal({"p-Acme": present}, {"p-acme": want}, target, hour_ago=())

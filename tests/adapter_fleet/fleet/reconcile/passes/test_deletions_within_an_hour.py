@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
@@ -41,6 +43,16 @@ def test_many_small_manifests_delete_no_more_than_one_may() -> None:
     assert "within an hour, " in str(third.reason)
 
 
+def test_manifests_that_are_undone_between_do_not_hide_deletions() -> None:
+    world = fleet_of_a_hundred()
+    broken = adapter("broken")
+    world.service.faults.broken[broken.artifact.uri] = "ValueError: not a tar"
+    outcomes = [put(world, FLEET[:81]), put(world, [*FLEET[:81], broken]), put(world, FLEET[:70])]
+    assert outcomes == [Outcome.CONVERGED, Outcome.CONVERGED, Outcome.REFUSED]
+    assert world.outcomes()[2] is Outcome.FAILED
+    assert len(world.serving()) == 81
+
+
 def test_first_manifest_counts_for_a_fleet_that_is_younger_than_an_hour() -> None:
     world = fleet_of_a_hundred(seconds_ago=60.0)
     assert [put(world, FLEET[:left]) for left in (81, 70)] == [Outcome.CONVERGED, Outcome.REFUSED]
@@ -53,6 +65,20 @@ def test_deletions_go_on_after_an_hour() -> None:
         outcomes.append(put(world, FLEET[:left]))
         world.clock.sleep(3600.0)
     assert outcomes == [Outcome.CONVERGED, Outcome.CONVERGED]
+
+
+@pytest.mark.parametrize("source", ["a deployment", "S3"])
+def test_manifest_that_was_open_for_hours_is_no_manifest_of_the_last_hour(source: str) -> None:
+    world = fleet_of_a_hundred()
+    world.service.faults.limit = 101
+    over_the_limit = [*FLEET[15:], *MORE, adapter("one-too-many")]
+    if source == "S3":
+        world.put_manifest(*over_the_limit)
+    else:
+        world.deploy(*over_the_limit)
+    world.run_for(2 * 3600.0)
+    assert world.newest().outcome is Outcome.OPEN
+    assert [put(world, [*FLEET[left:], *MORE]) for left in (25, 40)] == [Outcome.CONVERGED, Outcome.REFUSED]
 
 
 def test_adapters_that_came_within_the_hour_may_go_again() -> None:

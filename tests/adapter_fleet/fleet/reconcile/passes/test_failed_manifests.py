@@ -35,6 +35,23 @@ def test_manifest_over_the_failure_limit_is_undone(world: World) -> None:
     assert taken_back(world)
 
 
+@pytest.mark.parametrize("source", ["a deployment", "S3"])
+def test_undo_keeps_what_came_with_a_manifest_that_the_quota_has_no_room_for(source: str) -> None:
+    world = World()
+    world.deploy(adapter("a"))
+    world.settle()
+    world.service.faults.limit = 3
+    before = world.deploy if source == "a deployment" else world.put_manifest
+    before(adapter("a"), adapter("b"), adapter("no-room"))
+    world.run_for(world.settings.timeout_seconds + 3600.0)
+    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    world.put_manifest(adapter("a", 2), adapter("b"), adapter("no-room"))
+    world.run_for(3600.0)
+    assert world.outcomes()[2] is Outcome.FAILED
+    assert world.newest().request.source is Source.UNDO
+    assert world.serving() == {"a": artifact("a").uri, "b": artifact("b").uri}
+
+
 class DyingAfter:
     """A registry that lets the pass die after one of its calls."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings, UpdateMode
 from adapter_fleet.fleet.state.generations import Outcome
 from tests.adapter_fleet.fleet_world import World, adapter
 
@@ -66,3 +68,21 @@ def test_adapters_that_serve_are_updated_though_the_limit_is_reached() -> None:
     world.deploy(adapter("a00", 2), *map(adapter, NAMES[1:]))
     world.run_for(60.0)
     assert world.serving()["a00"] == "s3://bucket/a00/v2.tar.gz"
+
+
+@pytest.mark.parametrize("first", ["new", "old"])
+def test_what_serves_is_not_deleted_to_be_replaced(first: str) -> None:
+    settings = FleetSettings(request_rate=10.0, update_mode=UpdateMode.REPLACE)
+    world = World(settings=settings)
+    old = NAMES[:20]
+    world.deploy(*map(adapter, old))
+    world.settle()
+    world.service.faults.update_refused = True
+    world.service.faults.limit = LIMIT
+    changed, new = [adapter(name, 2) for name in old], list(map(adapter, NAMES[20:]))
+    world.deploy(*new, *changed) if first == "new" else world.deploy(*changed, *new)
+    world.run_for(1800.0)
+    assert sorted(world.serving()) == old
+    world.service.faults.limit = None
+    world.settle()
+    assert world.serving() == {made.name: made.artifact.uri for made in (*changed, *new)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome, Source
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.registry import UnreadableError
+from adapter_fleet.fleet.state.sagemaker_port import ComponentPage
 from adapter_fleet.manifest.desired import DesiredFleet
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.memory_registry import MemoryRegistry
@@ -111,6 +113,20 @@ class TestDeletionOfTheFleet:
         assert set(world.serving()) == {"a"}
         with pytest.raises(FleetError, match=re.escape(f"p-a is left: {WHY}") + "$"):
             world.response_to(deletion)
+
+    def test_it_names_what_a_listing_leaves_out(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        list_page = world.service.list_page
+
+        def stale(*arguments: Any, **options: Any) -> ComponentPage:
+            page = list_page(*arguments, **options)
+            return page._replace(
+                components={key: page.components[key] for key in page.components.keys() - {"p-a"}}
+            )
+
+        monkeypatch.setattr(world.service, "list_page", stale)
+        world.destroy()
+        world.settle()
+        assert world.newest().reason == f"p-a is left: {WHY}"
 
     def test_it_names_what_else_is_left(self, world: World) -> None:
         world.service.make("p-stray", "s3://x/y.tar.gz", tags={FLEET_TAG: UID})
