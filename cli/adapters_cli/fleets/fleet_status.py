@@ -379,7 +379,7 @@ def _state(
             state="orphan",
             version=version,
             since=record.owned,
-            reason=f"{decision.why}; 'adapters prune {name}' deletes it",
+            reason=f"{decision.why}; 'adapters prune {record.component}' deletes it",
         )
     if decision.step.fails and not waits:
         return _failed_state(name, record, want, decision, version)
