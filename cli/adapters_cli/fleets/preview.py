@@ -10,11 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
-from adapter_fleet.fleet.planning.deletion_guard import (
-    components_an_hour_before,
-    count_deletions,
-    refusal,
-)
+from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
 from adapter_fleet.fleet.planning.observe import (
     base_trouble,
     known_foreign,
