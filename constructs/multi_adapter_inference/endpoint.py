@@ -37,11 +37,7 @@ from multi_adapter_inference._internal.model_resource import ModelResource
 from multi_adapter_inference._internal.stack_location import deployed_together
 from multi_adapter_inference.artifact_source import ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, BoundModel
-from multi_adapter_inference.capacity import (
-    memory_of_copy,
-    warn_of_idle_accelerators,
-    warn_of_memory,
-)
+from multi_adapter_inference.capacity import memory_of_copy, warn_of_idle_accelerators, warn_of_memory
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.data_capture import DataCapture

@@ -168,6 +168,9 @@
     "row '",
     "' of '",
     "' in the registry cannot be read, maybe because a later release wrote it:"
+   ],
+   [
+    "; remove it with: adapters prune"
    ]
   ]
  ],

@@ -77,6 +77,8 @@ class FakeAccount(Account):
         More registries, by the names of their tables.
     refusals:
         What tables that are no registries answer with.
+    configs:
+        How clients were asked for, by their services.
     """
 
     region = "eu-central-1"
@@ -90,6 +92,7 @@ class FakeAccount(Account):
             ("AWS::DynamoDB::Table", "registry"),
         ]
         self.quotas = FakeQuotas()
+        self.configs: dict[str, Any] = {}
         self.others: dict[str, Registry] = {}
         self.refusals: dict[str, str] = {}
         fakes: dict[str, Any] = {
@@ -101,6 +104,7 @@ class FakeAccount(Account):
         vars(self).update(fakes)
 
     def client(self, service: str, config: Any = None) -> Any:
+        self.configs[service] = config
         return self.quotas if service == "service-quotas" else super().client(service, config)
 
     def registry(self, table: str) -> Registry:

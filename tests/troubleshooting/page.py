@@ -241,11 +241,11 @@ def _group(group: Group, found: Sequence[Message]) -> Iterator[str]:
 
 def _rules_of_manifests() -> Iterator[str]:
     docstring = ast.get_docstring(ast.parse(MANIFEST_RULES.read_text())) or ""
-    rows = re.findall(r"^([a-z]+(?:-[a-z]+)+) +(.+)$", docstring, re.MULTILINE)
+    rows = re.findall(r"^([a-z]+(?:-[a-z]+)+) +(.+(?:\n +.+)*)$", docstring, re.MULTILINE)
     yield from ("## The rules of manifests", "")
     yield from _wrapped("A mistake in a manifest ends with the id of its rule, in brackets.")
     yield from ("", "| rule | what it asks for |", "|---|---|")
-    yield from (f"| `[{rule}]` | {asks} |" for rule, asks in rows)
+    yield from (f"| `[{rule}]` | {' '.join(asks.split())} |" for rule, asks in rows)
     yield ""
 
 

@@ -128,3 +128,8 @@ def _command(commands: Any, name: str) -> Any:
     command = commands.get_command(context, name)
     # A command is loaded when its line is parsed.
     return command and command.make_context(name, [], parent=context, resilient_parsing=True).command
+
+
+def test_rule_of_manifests_is_whole_on_its_page() -> None:
+    page = (DOCS / "troubleshooting" / "manifests.md").read_text()
+    assert "10,000 items a list; at most 3,000,000 bytes compressed, with the defaults" in page

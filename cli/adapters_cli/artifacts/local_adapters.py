@@ -126,8 +126,8 @@ def adapter_name(path: Path) -> str:
     if not path.is_dir():
         return path.name.removesuffix(ARCHIVE_SUFFIX)
     if path.name in ("", ".."):
-        # `.` has a name, too: inside of a link, the one that the shell shows.
-        shown = Path(os.environ.get("PWD") or "/")
+        # `.` and `..` have names, too: inside of a link, those that the shell shows.
+        shown = Path(os.path.normpath(Path(os.environ.get("PWD") or "/") / path))
         path = shown if shown.exists() and shown.samefile(path) else path.resolve()
     return path.name
 

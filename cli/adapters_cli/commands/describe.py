@@ -28,12 +28,7 @@ from adapters_cli.fleets.fleet_lookup import (
     find_fleet,
     newest_generation,
 )
-from adapters_cli.fleets.fleet_status import (
-    AdapterState,
-    Proof,
-    desired_by,
-    read_status,
-)
+from adapters_cli.fleets.fleet_status import AdapterState, Proof, desired_by, read_status
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, version_document
 from adapters_cli.output.errors import reported_errors

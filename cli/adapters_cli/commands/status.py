@@ -1,6 +1,7 @@
 """`adapters status`: show the state of every adapter of a fleet."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -320,7 +321,9 @@ def _trouble(seen: FleetStatus) -> str | None:
         lines.append(manifest_not_in_force_note(seen.manifest_not_in_force))
     if seen.manifest_to_come is not None:
         lines.append(manifest_to_come_note(seen.manifest_to_come))
-    lines += _unreadable_orders(seen)
+    for key, why in seen.unreadable_orders.items():
+        # Whoever may give orders chooses the key.
+        lines.append(one_line(f"{why}; remove it with: adapters prune {shlex.quote(key)}"))
     if seen.fleet.trouble is not None and not (seen.base.outage or "").startswith(seen.fleet.trouble):
         lines.append(one_line(seen.fleet.trouble))
     if seen.fleet.unchecked_copies and seen.base.note is None:
@@ -336,13 +339,6 @@ def _trouble(seen: FleetStatus) -> str | None:
     if seen.base.outage is not None:
         lines.append(one_line(seen.base.outage))
     return "\n".join(lines) or None
-
-
-def _unreadable_orders(seen: FleetStatus) -> list[str]:
-    return [
-        f"{one_line(why)}; 'adapters prune {key}' removes this order"
-        for key, why in seen.unreadable_orders.items()
-    ]
 
 
 def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, Any]:

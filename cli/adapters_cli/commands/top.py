@@ -21,7 +21,7 @@ from adapters_cli.fleets.fleet_lookup import Fleet, FleetOption, StackOption, Ta
 from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
 from adapters_cli.fleets.tiers import LoraLimits, Tier, estimated_tiers, lora_limits
 from adapters_cli.output.errors import reported_errors
-from adapters_cli.output.fitted_screen import FittedScreen
+from adapters_cli.output.fitted_screen import FittedScreen, hidden_rows
 from adapters_cli.output.tables import print_rows, table
 from adapters_cli.output.text import duration, latency, print_error, printable, timestamp
 
@@ -187,7 +187,7 @@ def _drawn(view: TopView, shown: int) -> RenderableType:
         )
     )
     if hidden > 0:
-        parts.append(Text(f"and {hidden} more", style="dim"))
+        parts.append(hidden_rows(hidden))
     parts.append(Text(printable(_totals(view)), style="bold"))
     return Group(*parts)
 

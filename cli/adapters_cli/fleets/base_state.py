@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from adapter_fleet.fleet.planning.observe import base_trouble
-from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent, Status
+from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.generations import Generation, Source
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, ServiceError
 from adapters_cli.fleets.fleet_lookup import Fleet
@@ -44,18 +44,13 @@ def read_base(fleet: Fleet, active: Generation) -> BaseState:
     base = active.request.target.base
     if active.request.source is Source.DELETION:
         return BaseState()
-    found: ObservedBase | None
     try:
         found = fleet.account.service.describe_base(base)
     except MissingError:
-        found = None
+        return BaseState(outage=f"{base_trouble(base, None)}; no adapter answers", copies=0)
     except ServiceError:
         return BaseState(copies=fleet.record.base_copies)
-    if found is not None and found.live.status not in _OUTAGES:
+    if found.live.status not in _OUTAGES:
         return BaseState(copies=found.running)
-    return BaseState(outage=_outage(base, None if found is None else found.live), copies=0)
-
-
-def _outage(base: str, live: ObservedComponent | None) -> str:
-    why = f": {live.failure_reason}" if live is not None and live.failure_reason else ""
-    return f"{base_trouble(base, live)}{why}; no adapter answers"
+    why = f": {found.live.failure_reason}" if found.live.failure_reason else ""
+    return BaseState(outage=f"{base_trouble(base, found.live)}{why}; no adapter answers", copies=0)

@@ -11,12 +11,7 @@ from adapter_fleet.fleet.planning.deletion_guard import count_deletions
 from adapter_fleet.fleet.planning.pins import apply_pins
 from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.planning.settle import is_proven
-from adapter_fleet.fleet.state.generations import (
-    Generation,
-    Outcome,
-    Source,
-    active_generation,
-)
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, active_generation
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
 from adapter_fleet.fleet.state.registry import Registry
@@ -379,7 +374,7 @@ def _state(
             state="orphan",
             version=version,
             since=record.owned,
-            reason=f"{decision.why}; 'adapters prune {name}' deletes it",
+            reason=f"{decision.why}; 'adapters prune {record.component}' deletes it",
         )
     if decision.step.fails and not waits:
         return _failed_state(name, record, want, decision, version)

@@ -5,15 +5,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
-from adapter_fleet.fleet.planning.deletion_guard import (
-    components_an_hour_before,
-    count_deletions,
-    refusal,
-)
+from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
 from adapter_fleet.fleet.planning.observe import (
     base_trouble,
     known_foreign,
@@ -40,6 +37,9 @@ from adapters_cli.fleets.fleet_status import desired_by, in_force
 
 _MAX_ROUNDS = 5
 """A component is listed, then its tags are read, then it is described."""
+
+_BRIEFLY = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
+"""For what a preview can do without, so that a network without a route there does not hold it up."""
 
 
 class Action(StrEnum):
@@ -176,9 +176,9 @@ def _over_quota(account: Account, changes: Iterable[AdapterChange], there: int) 
     if not actions[Action.CREATE]:
         return None
     try:
-        quota = find_quota(account.client("service-quotas"), is_component_quota)
+        quota = find_quota(account.client("service-quotas", _BRIEFLY), is_component_quota)
     except (BotoCoreError, ClientError):
-        return None  # not everybody may read quotas
+        return None  # not everybody may read quotas, or has a route to them
     if quota is None or needed <= quota["Value"]:
         return None
     return (

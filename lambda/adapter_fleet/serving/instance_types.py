@@ -157,13 +157,17 @@ def larger(than: Instance) -> list[Instance]:
 
 def check_runs_vllm(setting: str, name: str) -> None:
     """Raise ValueError for an instance type without GPUs for the LMI and vLLM containers."""
-    family = name.removeprefix("ml.").partition(".")[0]
-    has = _WITHOUT_GPUS.get(family) or _WITHOUT_GPUS.get(re.split("[0-9]", family)[0])
+    has = _instead_of_gpus(name)
     if has is not None:
         raise ValueError(
             f"'{setting}' should be an instance type with GPUs that vLLM runs on, such as ml.g5.xlarge, got"
             f" {name!r}, which has {has}"
         )
+
+
+def _instead_of_gpus(name: str) -> str | None:
+    family = name.removeprefix("ml.").partition(".")[0]
+    return _WITHOUT_GPUS.get(family) or _WITHOUT_GPUS.get(re.split("[0-9]", family)[0])
 
 
 def check_instance_type(setting: str, name: str) -> None:
@@ -186,9 +190,10 @@ def check_instance_type(setting: str, name: str) -> None:
 
 @cache
 def _hosting_instance_types() -> frozenset[str]:
-    """Return every hosting instance type in botocore's API model, also those without accelerators."""
+    """Return the hosting instance types in botocore's API model that may have GPUs for vLLM."""
     # Imported here: it takes long, and most of the command line does without.
     from botocore.loaders import Loader
 
     model = Loader().load_service_model("sagemaker", "service-2")
-    return frozenset(model["shapes"]["ProductionVariantInstanceType"]["enum"])
+    known = model["shapes"]["ProductionVariantInstanceType"]["enum"]
+    return frozenset(name for name in known if _instead_of_gpus(name) is None)

@@ -1,6 +1,7 @@
 """All inference components of a control plane, and the look-ups that several operations share."""
 
 from bisect import bisect_left, bisect_right, insort
+from collections import deque
 from collections.abc import Iterator
 
 from local_sagemaker.control_plane.case_insensitive_dict import CaseInsensitiveDict
@@ -19,7 +20,8 @@ class ComponentStore:
         self._context = context
         self._tags = tags
         self._components: CaseInsensitiveDict[Component] = CaseInsensitiveDict()
-        self._deleted: list[Component] = []
+        # With their ends, as long as listings that lag behind may show them.
+        self._deleted: deque[tuple[float, Component]] = deque()
         # Those of both, sorted.
         self._by_creation: list[Component] = []
 
@@ -48,14 +50,9 @@ class ComponentStore:
         self._tags.drop(component.arn)
         component.vanish(now)
         lag = self._context.settings.value.listing_lag_seconds
-        self._deleted.append(component)
-        if not lag:
-            forgotten, self._deleted = self._deleted, []
-        else:
-            forgotten = [old for old in self._deleted[:-1] if old.seen_at(now - lag) is None]
-            self._deleted = [old for old in self._deleted if old not in forgotten]
-        for old in forgotten:
-            self._by_creation.remove(old)
+        self._deleted.append((now, component))
+        while self._deleted and self._deleted[0][0] <= now - lag:
+            self._by_creation.remove(self._deleted.popleft()[1])
 
     def on_endpoint(self, endpoint: EndpointRecord) -> list[Component]:
         """The components on an endpoint."""

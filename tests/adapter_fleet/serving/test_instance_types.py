@@ -22,3 +22,11 @@ def test_any_other_type_is_an_error_that_says_what_it_has(name: str) -> None:
         ValueError, match=rf"^'instance_type' should be .* GPUs .*, got '{name}', which has \w"
     ):
         check_instance_type("instance_type", name)
+
+
+@pytest.mark.parametrize("name", ["ml.x2idn.16xlarge", "ml.f1.2xlarge"])
+def test_no_type_without_gpus_is_near_an_unknown_one(name: str) -> None:
+    with pytest.raises(ValueError, match="should be a hosting instance type") as raised:
+        check_instance_type("instance_type", name)
+    for near in re.findall(r"'(ml\.[^']+)'", str(raised.value).partition(", got ")[0]):
+        check_instance_type("instance_type", near)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -274,6 +275,16 @@ class TestTakeOver:
         assert states == [["acme", "in service"], ["one", "orphan"], ["two", "orphan"]]
         world.settle()
         assert {"p-one", "two"} <= world.service.components.keys()
+
+    def test_status_says_how_to_delete_what_an_undone_import_left(self, run: Run, world: World) -> None:
+        desired = imported(self.take_over(run)).resolve(prefix=world.target.prefix, buckets={}, archives={})
+        world.deploy(*desired.adapters, digest="after", previous="before")
+        world.settle()
+        world.deploy(ACME, digest="before", previous="after")
+        world.settle()
+        hint = re.search(r"'adapters (prune \S+)' deletes it", run("status").stdout)
+        assert hint is not None
+        assert run(*hint[1].split(), "--yes").exit_code == 0
 
     def test_adapters_are_managed_from_then_on(self, run: Run, world: World) -> None:
         self.deploy_imported(world, self.take_over(run))

@@ -132,6 +132,14 @@ def test_adapters_that_the_quota_has_no_room_for_are_told(
     assert "is 4, and 5 components would be on the endpoint" in result.stderr
 
 
+def test_quotas_that_nobody_can_reach_hold_the_plan_up_for_seconds(
+    run: Run, manifest: Write, account: FakeAccount
+) -> None:
+    run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--table", "registry")
+    config = account.configs["service-quotas"]
+    assert config.retries["total_max_attempts"] * config.connect_timeout < 10
+
+
 def test_what_stays_is_shown_on_request(run: Run, manifest: Write) -> None:
     fields = rows(run("plan", manifest(acme=1, beta=1, zeta=1), "--all"))
     assert [row[:2] for row in fields] == [["acme", "keep"], ["beta", "keep"], ["zeta", "keep"]]

@@ -404,7 +404,7 @@ class TestSources:
         assert f"{one} has it, got 'acme'; name the one that is meant, or remove the other" in result.stderr
         assert world.publish(one).exit_code == 0
 
-    @pytest.mark.parametrize("typed", ["customer-a", "customer-a/", "."])
+    @pytest.mark.parametrize("typed", ["customer-a", "customer-a/", ".", ".."])
     def test_link_is_published_by_its_own_name(
         self, world: World, monkeypatch: pytest.MonkeyPatch, typed: str
     ) -> None:
@@ -412,7 +412,8 @@ class TestSources:
         link = world.folder / "customers" / "customer-a"
         link.parent.mkdir()
         link.symlink_to(release)
-        inside = link if typed == "." else link.parent
+        inside = {".": link, "..": link / "checkpoint-10"}.get(typed, link.parent)
+        inside.mkdir(exist_ok=True)
         monkeypatch.chdir(inside)
         monkeypatch.setenv("PWD", str(inside))
         result = world.publish(typed, "--manifest", world.manifest)

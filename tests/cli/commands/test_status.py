@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -760,8 +761,16 @@ def test_order_that_cannot_be_read_is_told_with_its_key(run: Run, world: World) 
     why = world.registry.spoil("orders", "p-acme#pause")
     result = run("status")
     assert (result.exit_code, len(rows(result))) == (0, 1)
-    assert result.stderr == f"adapters: {why}; 'adapters prune p-acme#pause' removes this order\n"
+    assert result.stderr == f"adapters: {why}; remove it with: adapters prune 'p-acme#pause'\n"
     assert json.loads(run("status", "--json").stdout)["unreadable_orders"] == {"p-acme#pause": why}
+
+
+def test_key_of_an_order_is_one_word_for_a_shell(run: Run, world: World) -> None:
+    world.deploy(adapter("acme"))
+    world.settle()
+    key = "$(touch here) and 'there'"
+    world.registry.spoil("orders", key)
+    assert shlex.split(run("status").stderr)[-3:] == ["adapters", "prune", key]
 
 
 def test_fleet_that_cannot_be_read_is_no_answer(run: Run, world: World) -> None:

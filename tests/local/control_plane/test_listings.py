@@ -168,3 +168,20 @@ def test_listing_can_lag_behind(world_with: Callable[..., World]) -> None:
     assert names(world, NameContains="one") == ["one"]
     world.pass_time(6)
     assert names(world, NameContains="one") == []
+
+
+def test_lagging_listing_shows_components_that_were_there_for_less_than_its_lag(
+    world_with: Callable[..., World],
+) -> None:
+    world = world_with(listing_lag_seconds=5, component_create_seconds=1, component_delete_seconds=1)
+    world.serve()
+    for name in ("one", "two"):
+        world.create_adapter(name)
+        world.pass_time(1.5)
+        world.call("DeleteInferenceComponent", InferenceComponentName=name)
+    world.pass_time(1.5)
+    assert names(world) == ["base"]
+    world.pass_time(1)
+    assert "one" in names(world)
+    world.pass_time(6)
+    assert names(world) == ["base"]

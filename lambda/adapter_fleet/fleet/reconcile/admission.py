@@ -2,11 +2,7 @@
 
 from dataclasses import replace
 
-from adapter_fleet.fleet.planning.deletion_guard import (
-    components_an_hour_before,
-    count_deletions,
-    refusal,
-)
+from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
 from adapter_fleet.fleet.planning.settle import with_new_attempts
 from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.planner import Planner
