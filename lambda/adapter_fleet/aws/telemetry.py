@@ -85,8 +85,8 @@ class FleetTelemetry:
         self._logger.warning("manifest refused", generation=generation.number, reason=generation.reason)
 
     def trouble(self, text: str) -> None:
-        """Log why a pass cannot go on."""
-        self._logger.warning("pass held up", reason=bounded(text))
+        """Log what a pass could not do, whether or not it goes on."""
+        self._logger.warning("something could not be done", reason=bounded(text))
 
     def unexpected(self, component: str, error: Exception) -> None:
         """Log an unexpected exception, with where it came from; it is one component's failure."""

@@ -34,7 +34,7 @@ class Telemetry(Protocol):
         """
 
     def trouble(self, text: str) -> None:
-        """Log what holds a pass up."""
+        """Log what a pass could not do, whether or not it goes on."""
 
     def unexpected(self, component: str, error: Exception) -> None:
         """Log an unexpected exception with its traceback. It is the failure of one component."""
