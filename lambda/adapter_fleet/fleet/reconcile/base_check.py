@@ -114,6 +114,7 @@ class BaseCheck:
             self._note_copies(observed)
         if observed is None or observed.live.status is not Status.IN_SERVICE or not observed.copies:
             return  # nobody answers, or nobody knows which model does: the next run asks
+        self._recheck_unasked()
         self.steady = self._session.fleet.base_version in (None, observed.version)
         if not self.steady:
             self._recheck_for_another_base()
@@ -167,6 +168,23 @@ class BaseCheck:
 
     # --- which adapters are checked
 
+    def _recheck_unasked(self) -> None:
+        """Mark adapters whose records can be read again and could not when all were marked."""
+        unasked = self._session.fleet.unasked
+        known = {name: self._records[name] for name in unasked if name in self._records}
+        for record in known.values():
+            if record.unreadable is None:
+                self._records.put(replace(record, recheck=record.recheck or Recheck.ASK))
+        still = [name for name, record in known.items() if record.unreadable is not None]
+        if still != list(unasked):
+            self._records.flush()
+            self._session.update_fleet(unasked=still)
+
+    def _note_unasked(self) -> None:
+        """Note the adapters that are not marked, as their records cannot be read."""
+        unread = {name for name, record in self._records.items() if record.unreadable is not None}
+        self._session.update_fleet(unasked=sorted(unread.union(self._session.fleet.unasked)))
+
     def _recheck_for_another_base(self) -> None:
         self._recheck_all(Recheck.ASK)
         for record in list(self._records.values()):
@@ -190,6 +208,7 @@ class BaseCheck:
             self._records.put(
                 replace(record, recheck=record.recheck or Recheck.ASK, probed=probed, failure=failure)
             )
+        self._note_unasked()
         self._records.flush()
 
     def _recheck_all(self, recheck: Recheck) -> None:
@@ -200,6 +219,7 @@ class BaseCheck:
                 failure = None
             exists = record.live is not None or record.intent is not None
             self._records.put(replace(record, failure=failure, recheck=recheck if exists else record.recheck))
+        self._note_unasked()
 
     def _recheck_under_way(self) -> None:
         """Mark adapters with a write under way to be asked once they are in service.

@@ -1,6 +1,7 @@
 """The adapters' records during a pass: read once, and written back to the registry in batches."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.reconcile.telemetry import Telemetry
@@ -35,6 +36,25 @@ class RecordCache(Mapping[str, AdapterRecord]):
         self._changed: set[str] = set()
         self._events: list[Event] = []
         self._drifted: set[str] = set()
+        self._unite_spellings()
+
+    def _unite_spellings(self) -> None:
+        """Keep one record for each component, under the spelling that the manifest has.
+
+        SageMaker ignores the case of names: the deletion of one spelling would take the other one down. The
+        guard refuses new spellings, but a change that is taken back may bring an earlier one back.
+        """
+        spellings = {component.lower(): component for component in self._declared}
+        for component, record in list(self._records.items()):
+            spelling = spellings.get(component.lower(), component)
+            if spelling == component or record.unreadable is not None:
+                continue
+            known = self._records.get(spelling)
+            if known is None and self._session.generation.exempt:
+                self.drop(component)
+                self.put(replace(record, component=spelling))
+            elif known is not None and record.intent is None and record.owned in (None, known.owned):
+                self.drop(component)
 
     def __getitem__(self, component: str) -> AdapterRecord:
         return self._records[component]

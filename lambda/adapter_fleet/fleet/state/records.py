@@ -4,7 +4,7 @@ Each record is one item, and the names of its fields are those of the stored JSO
 running fleets have stored. All times are seconds since 1970.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -251,6 +251,8 @@ class FleetRecord:
         How many of them were asked whether they have the adapters; None before the first time.
     copies_changed:
         When a pass last saw another number of copies, or the base component being updated.
+    unasked:
+        Components whose records could not be read when all adapters were marked to be asked.
     heartbeat:
         When a pass last showed a sign of life. If another pass follows, when it is due.
     behind_since:
@@ -284,6 +286,7 @@ class FleetRecord:
     base_copies: int = 1
     checked_copies: int | None = None
     copies_changed: float = 0.0
+    unasked: Sequence[str] = ()
     heartbeat: float = 0.0
     behind_since: float | None = None
     trouble: str | None = None

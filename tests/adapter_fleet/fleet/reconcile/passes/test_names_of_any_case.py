@@ -46,6 +46,20 @@ def test_component_in_another_spelling_is_adopted_after_the_registry_was_lost() 
     assert set(world.registry.records()) == {"p-acme"}
 
 
+def test_rollback_to_another_spelling_takes_nothing_down() -> None:
+    world = World()
+    world.service.make("p-acme", artifact("acme").uri, tags={FLEET_TAG: UID})
+    world.service.faults.broken[artifact("bad").uri] = "bad tensors"
+    world.deploy(adapter("ACME"), adapter("bad"), digest="two", previous="one")
+    world.settle()
+    assert world.newest().outcome is Outcome.FAILED
+    assert world.deploy(adapter("acme"), digest="one", previous="two").undo
+    world.settle()
+    assert set(world.registry.records()) == {"p-acme"}
+    assert (world.newest().in_service, world.newest().orphans) == (1, 0)
+    assert world.deletions() == ["DeleteInferenceComponent p-bad"]
+
+
 def test_foreign_component_in_another_spelling_is_left_alone_without_an_attempt_to_create() -> None:
     world = World()
     world.service.make("P-ACME", "s3://another-team/x.tar.gz")

@@ -86,6 +86,20 @@ class TestAdapter:
         assert readable.newest().in_service == 2
         assert len(readable.writes()) == 2
 
+    def test_it_is_asked_about_a_change_of_its_base_once_its_row_can_be_read(self, world: World) -> None:
+        stored = World(settings=world.settings)
+        stored.deploy(adapter("a"), adapter("b"))
+        stored.settle()
+        kept = stored.record("a")
+        stored.registry.spoil("records", "p-a")
+        stored.service.replace_base("model-2", lost=True)
+        stored.start_machine("order")
+        stored.settle()
+        stored.registry.overwrite(kept)
+        stored.start_machine("order")
+        stored.settle()
+        assert stored.serving() == {"a": artifact("a").uri, "b": artifact("b").uri}
+
     def test_its_rollback_is_kept(self, world: World) -> None:
         world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
         world.deploy(adapter("a", 2), adapter("b"))
