@@ -29,7 +29,7 @@ _DIGEST = "hub-digest"  # in the metadata of an object: the hub's digest of its 
 
 EXAMPLES = """
 # Copy a branch, tag or commit of a model.
-adapters pull Qwen/Qwen2.5-0.5B-Instruct s3://my-models/qwen2.5 --revision main
+adapters pull Qwen/Qwen2.5-0.5B-Instruct s3://my-models/qwen --revision main
 """
 
 

@@ -153,7 +153,7 @@ def _own_acknowledged(record: AdapterRecord) -> AdapterRecord:
     intent, live = record.intent, record.live
     if live is None or intent is None or intent.write is not Write.CREATE or intent.acknowledged is None:
         return record
-    if record.owned is None and abs(live.created - intent.acknowledged) <= SETTLING_SECONDS:
+    if record.owned != live.created and abs(live.created - intent.acknowledged) <= SETTLING_SECONDS:
         return replace(record, owned=live.created)
     return record
 

@@ -101,7 +101,9 @@ class Planner:
             return
         self._queue.put(component, decision, lacks_room=self._lacks_room(component, decision))
         self._polling.track(self._records[component], decision.step)
-        foreign = decision.step is Step.FOREIGN and decision.until is None
+        # Only a component that the fleet may have made is waited for, as its tags may come late.
+        record = self._records[component]
+        foreign = decision.step is Step.FOREIGN and (decision.until is None or record.intent is None)
         if decision.step is Step.FORGET or (foreign and component not in self._desired.wanted):
             self.forget(component)
         self._progress.note_decision(component)
