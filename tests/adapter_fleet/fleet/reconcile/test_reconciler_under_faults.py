@@ -873,6 +873,7 @@ class Fleet(RuleBasedStateMachine):
         assert generation.outcome in (Outcome.CONVERGED, Outcome.FAILED), world.describe()
         components, records = world.service.components, world.registry.records()
         spelled = {name.lower(): name for name in self.wanted}
+        foreign = {name.lower() for name in self.foreign}
         for name, (uri, tags) in self.foreign.items():
             there = components[name]
             assert there.uri == uri, f"{name} of someone else was changed"
@@ -887,7 +888,7 @@ class Fleet(RuleBasedStateMachine):
             present = components.get(component)
             if (
                 component in self.unreadable
-                or f"p-{name.lower()}" in self.foreign
+                or component.lower() in foreign
                 or component in self.contested
                 or (component in self.claimed and present and FLEET_TAG not in present.tags)
             ):
