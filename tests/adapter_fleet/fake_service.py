@@ -213,7 +213,7 @@ class FakeService:
         self._note(base)
 
     def make(self, name: str, uri: str, *, tags: Mapping[str, str] = {}, base: str = "base") -> FakeComponent:
-        """Create a component by hand, in service at once, in the place of one with that name."""
+        """Create a component by hand, in service at once; it replaces one with that name."""
         self.remove(name)
         now = self._tick()
         self.components[name] = FakeComponent(

@@ -54,7 +54,7 @@ class MemoryRegistry(DynamoDbRegistry):
         )
 
     def overwrite(self, record: AdapterRecord) -> None:
-        """Write a record, whoever holds the lease."""
+        """Write a record without the lease."""
         self.put([record], Lease(owner="", token=self.lease_token, expires=0.0))
 
     @property

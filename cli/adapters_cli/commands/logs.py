@@ -31,7 +31,7 @@ _PLATFORM = re.compile(
 )
 """What Lambda itself writes around the lines of a function, as text or JSON, and the metrics among them."""
 _EXPECTED_ERROR = "FleetError"
-"""The exception that fails a deployment. Its message is the reason, and its stack says nothing of it."""
+"""The exception that fails a deployment. Its message is the reason; its stack does not help."""
 _SOURCE_WIDTH = 7
 _COLOURS = {"adapter": "green", "base": "blue", "fleet": "yellow"}
 # Fields that Powertools adds to each line. None of them is about an adapter.

@@ -109,7 +109,7 @@ def test_terminal_names_an_endpoint_once_and_shortens_the_uid_of_a_fleet(
 
 @pytest.fixture(scope="module")
 def thousand() -> World:
-    """A thousand adapters of a fleet, of which the last has failed, beside one of a stack."""
+    """A thousand adapters of a fleet, the last of them failed, beside one of a stack."""
     world = World(settings=FleetSettings(failures=FailureLimit(count=1)))
     names = [f"a{number:03}" for number in range(1000)]
     world.service.faults.broken[artifact(names[-1]).uri] = "no such tensor"

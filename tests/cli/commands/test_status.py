@@ -517,7 +517,7 @@ THOUSAND = tuple(f"a{number:03}" for number in range(1000))
 
 @pytest.fixture(scope="module")
 def thousand() -> World:
-    """A thousand adapters, of which the last three have failed."""
+    """A thousand adapters, the last three of them failed."""
     world = World(settings=FleetSettings(failures=FailureLimit(count=3)))
     for name in THOUSAND[-3:]:
         world.service.faults.broken[artifact(name).uri] = "no such tensor"
