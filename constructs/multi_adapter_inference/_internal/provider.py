@@ -91,7 +91,7 @@ def prompt_provider(scope: Construct, *, on_event: lambda_.Function, parts: Func
 def _framework_functions(provider: cr.Provider, parts: FunctionParts) -> list[lambda_.Function]:
     """Return the framework's functions, with the queue, and without stack traces in their reasons.
 
-    The framework gives CloudFormation the stack of its own JavaScript, which does not help to find the failure.
+    The framework gives CloudFormation the stack of its own JavaScript, which hides the failure.
     """
     framework = [child for child in provider.node.find_all() if isinstance(child, lambda_.Function)]
     for function in framework:
