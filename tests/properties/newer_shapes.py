@@ -44,8 +44,7 @@ def newest_model(data: Path) -> Model:
 
 def merged_model() -> Model:
     """The model of the embedded cloud."""
-    loader = Loader()
-    loader.search_paths.append(str(SHAPES.parents[2]))
+    loader = Loader(extra_search_paths=[str(SHAPES.parents[2])])
     return dict(loader.load_service_model("sagemaker", "service-2"))
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import botocore.session
+from botocore.loaders import Loader
 from botocore.model import (
     ListShape,
     MapShape,
@@ -26,9 +26,9 @@ _NEWER_MODELS = Path(__file__).parent / "newer_models"
 @cache
 def service_model(service: str = "sagemaker") -> ServiceModel:
     """Botocore's model of a service, with the newest members of SageMaker's hosting (docs/adr/0025)."""
-    session = botocore.session.get_session()
-    session.get_component("data_loader").search_paths.append(str(_NEWER_MODELS))
-    return session.get_service_model(service)
+    # A loader of its own: one that a session shares may have cached the model without the newest members.
+    loader = Loader(extra_search_paths=[str(_NEWER_MODELS)])
+    return ServiceModel(loader.load_service_model(service, "service-2"), service)
 
 
 def operation_model(operation: str, service: str = "sagemaker") -> OperationModel:

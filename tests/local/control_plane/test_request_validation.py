@@ -3,8 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.loaders import Loader
+from botocore.session import get_session
 
-from local_sagemaker.control_plane.request_validation import check_request, coerce_request
+from local_sagemaker.control_plane.request_validation import check_request, coerce_request, service_model
 from local_sagemaker.errors import ApiError
 from tests.local.world import ROLE, World
 
@@ -148,3 +150,14 @@ def test_values_of_templates_take_the_type_of_the_api() -> None:
         "EnableNetworkIsolation": True,
         "ProductionVariants": [{"InitialInstanceCount": 2, "InitialVariantWeight": 0.5, "VariantName": "1"}],
     }
+
+
+def test_model_has_the_newest_members_although_sessions_share_a_loader_that_read_the_older_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shared = Loader()
+    monkeypatch.setattr("botocore.session.create_loader", lambda *_: shared)
+    get_session().get_service_model("sagemaker")
+    newest = service_model.__wrapped__("sagemaker").operation_model("CreateEndpointConfig").input_shape
+    assert newest is not None
+    assert "CrossRegionTrafficConfig" in newest.members
