@@ -1,0 +1,133 @@
+"""Small faults, one at a time: which share of them the tests of the line notice, room by room.
+
+Run it in a worktree of its own, after `coverage` has seen which tests reach which line:
+
+    python -m pytest -n 2 --cov=lambda --cov=constructs --cov-context=test --cov-report= tests/adapter_fleet
+    python -m tests.mutants --count 300 --seed 25 --share 1/1 results.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coverage import CoverageData
+
+FLEET = "lambda/adapter_fleet"
+ROOMS = {
+    "planning": f"{FLEET}/fleet/planning",
+    "state": f"{FLEET}/fleet/state",
+    "reconcile": f"{FLEET}/fleet/reconcile",
+    "registry": f"{FLEET}/aws",
+    "checks": f"{FLEET}/artifacts",
+    "manifest": f"{FLEET}/manifest",
+    "constructs": "constructs",
+}
+TESTS_OF_A_LINE, SECONDS = 60, 240
+_PAIRS: list[tuple[Any, Any]] = [
+    (ast.Lt, ast.LtE),
+    (ast.Gt, ast.GtE),
+    (ast.Eq, ast.NotEq),
+    (ast.In, ast.NotIn),
+]
+_PAIRS += [(ast.Is, ast.IsNot), (ast.Add, ast.Sub), (ast.Mult, ast.FloorDiv), (ast.And, ast.Or)]
+_OTHER = dict(_PAIRS) | {after: before for before, after in _PAIRS}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault: the text that takes the place of an expression."""
+
+    room: str
+    path: str
+    line: int
+    start: int
+    end: int
+    text: str
+
+
+def changed(node: ast.AST) -> ast.AST | None:
+    """An expression with a fault in it, None for one that has none to plant."""
+    match node:
+        case ast.Compare(left, [operator], comparators) if type(operator) in _OTHER:
+            return ast.Compare(left, [_OTHER[type(operator)]()], comparators)
+        case ast.BoolOp(both, values):
+            return ast.BoolOp(_OTHER[type(both)](), values)
+        case ast.BinOp(left, sign, right) if type(sign) in _OTHER:
+            return ast.BinOp(left, _OTHER[type(sign)](), right)
+        case ast.UnaryOp(ast.Not(), operand):
+            return operand
+        case ast.Constant(bool() as value):
+            return ast.Constant(not value)
+        case ast.Constant(int() as value):
+            return ast.Constant(value + 1)
+        case ast.IfExp(test, body, orelse):
+            return ast.IfExp(test, orelse, body)
+    return None
+
+
+def mutants(room: str, file: Path) -> Iterator[Mutant]:
+    """Every fault that can be planted in a file, annotations apart."""
+    source = file.read_text()
+    starts = [0]
+    for line in source.encode().splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop(0)
+        hints = {id(getattr(node, name, None)) for name in ("annotation", "returns")}
+        waiting.extend(child for child in ast.iter_child_nodes(node) if id(child) not in hints)
+        other = changed(node)
+        if other is not None and isinstance(node, ast.expr) and node.end_lineno and node.end_col_offset:
+            start = starts[node.lineno - 1] + node.col_offset
+            end = starts[node.end_lineno - 1] + node.end_col_offset
+            yield Mutant(room, str(file), node.lineno, start, end, f"({ast.unparse(other)})")
+
+
+def noticed(mutant: Mutant, data: CoverageData) -> str:
+    """What the tests that reach the line say: killed, survived, slow or uncovered."""
+    contexts = data.contexts_by_lineno(str(Path(mutant.path).absolute())).get(mutant.line, [])
+    tests = sorted({context.split("|")[0] for context in contexts if "::" in context})
+    if not tests:
+        return "uncovered"
+    chosen = random.Random(mutant.start).sample(tests, min(len(tests), TESTS_OF_A_LINE))
+    file = Path(mutant.path)
+    source = file.read_bytes()
+    try:
+        file.write_bytes(source[: mutant.start] + mutant.text.encode() + source[mutant.end :])
+        command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *chosen]
+        code = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False).returncode
+    except subprocess.TimeoutExpired:
+        return "slow"
+    finally:
+        file.write_bytes(source)
+    return "survived" if code == 0 else "killed"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("results", type=Path, help="gets a line of JSON for each mutant")
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=25)
+    parser.add_argument("--share", default="1/1", help="the part that this run takes, such as 1/2")
+    given = parser.parse_args()
+    share, shares = map(int, given.share.split("/"))
+    data = CoverageData()
+    data.read()
+    files = [(room, file) for room, folder in ROOMS.items() for file in sorted(Path(folder).rglob("*.py"))]
+    sites = [mutant for room, file in files for mutant in mutants(room, file)]
+    for mutant in random.Random(given.seed).sample(sites, given.count)[share - 1 :: shares]:
+        with given.results.open("a") as results:
+            results.write(json.dumps({**vars(mutant), "outcome": noticed(mutant, data)}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
