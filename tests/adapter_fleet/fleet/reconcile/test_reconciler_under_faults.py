@@ -904,9 +904,10 @@ class Fleet(RuleBasedStateMachine):
         components = self.world.service.components
         for name, tags in OTHERS.items():
             assert components[name].tags == tags, f"{name} was tagged"
-        reason = generation.reason or ""
+        # SageMaker ignores the case of names: whoever reads one spelling finds the component.
+        reason = (generation.reason or "").lower()
         left = {name for name, there in components.items() if is_own(there.tags, uid=UID)}
-        unreported = {name for name in left if name not in reason}
+        unreported = {name for name in left if name.lower() not in reason}
         assert not unreported, f"{unreported} outlive the deletion: {generation}"
 
     def _check_wanted(self, name: str, record: AdapterRecord) -> None:
