@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
@@ -78,20 +78,23 @@ class RunningClock(FakeClock):
         time.sleep(max(0.0, seconds))
 
 
-class Components(dict[str, "FakeComponent"]):
-    """Components by name. SageMaker ignores the case of names."""
+V = TypeVar("V")
+
+
+class ByAnySpelling(dict[str, V]):
+    """Values by the names of components. SageMaker ignores the case of names."""
 
     def __init__(self) -> None:
         super().__init__()
         self._spellings: dict[str, str] = {}
 
-    def __setitem__(self, name: str, component: FakeComponent) -> None:
-        super().__setitem__(self._spellings.setdefault(name.lower(), name), component)
+    def __setitem__(self, name: str, value: V) -> None:
+        super().__setitem__(self._spellings.setdefault(name.lower(), name), value)
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(self._spellings.pop(name.lower()))
 
-    def __getitem__(self, name: str) -> FakeComponent:
+    def __getitem__(self, name: str) -> V:
         return super().__getitem__(self._spellings[name.lower()])
 
     def __contains__(self, name: object) -> bool:
@@ -179,7 +182,7 @@ class FakeService:
     def __init__(self, clock: FakeClock, *, seconds: float = 5.0) -> None:
         self.clock, self.seconds = clock, seconds
         self.calls: Counter[str] = Counter()
-        self.components = Components()
+        self.components = ByAnySpelling()
         self.faults = Faults()
         self.archives: dict[str, ArchiveVersion] = {}
         """Archives in S3 whose version matters. Every other archive exists, too, and never changes."""

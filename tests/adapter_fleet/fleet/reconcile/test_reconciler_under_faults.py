@@ -38,7 +38,7 @@ from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
 from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, SmokeRequest
-from tests.adapter_fleet.fake_service import BASE, Crash
+from tests.adapter_fleet.fake_service import BASE, ByAnySpelling, Crash
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.memory_dynamodb import Item
 from tests.adapter_fleet.memory_registry import MemoryRegistry
@@ -220,7 +220,7 @@ class Fleet(RuleBasedStateMachine):
         self.wanted: dict[str, int] = {}
         self.requests: list[tuple[Request, DesiredFleet, int]] = []
         self.opened = 0
-        self.foreign: dict[str, tuple[str, dict[str, str]]] = {}
+        self.foreign: ByAnySpelling[tuple[str, dict[str, str]]] = ByAnySpelling()
         self.claimed: set[str] = set()
         self.ended: set[int] = set()
         self.arrival: tuple[int, dict[str, int]] | None = None
@@ -688,7 +688,8 @@ class Fleet(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES))
     def delete_by_hand(self, name: str) -> None:
         self.world.service.remove(f"p-{name}")
-        self.foreign.pop(f"p-{name}", None)
+        if f"p-{name}" in self.foreign:
+            del self.foreign[f"p-{name}"]
 
     @rule(name=st.sampled_from(NAMES))
     def edit_by_hand(self, name: str) -> None:
@@ -873,7 +874,6 @@ class Fleet(RuleBasedStateMachine):
         assert generation.outcome in (Outcome.CONVERGED, Outcome.FAILED), world.describe()
         components, records = world.service.components, world.registry.records()
         spelled = {name.lower(): name for name in self.wanted}
-        foreign = {name.lower() for name in self.foreign}
         for name, (uri, tags) in self.foreign.items():
             there = components[name]
             assert there.uri == uri, f"{name} of someone else was changed"
@@ -888,7 +888,7 @@ class Fleet(RuleBasedStateMachine):
             present = components.get(component)
             if (
                 component in self.unreadable
-                or component.lower() in foreign
+                or component in self.foreign
                 or component in self.contested
                 or (component in self.claimed and present and FLEET_TAG not in present.tags)
             ):
