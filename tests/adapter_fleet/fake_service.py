@@ -182,7 +182,7 @@ class FakeService:
     def __init__(self, clock: FakeClock, *, seconds: float = 5.0) -> None:
         self.clock, self.seconds = clock, seconds
         self.calls: Counter[str] = Counter()
-        self.components = ByAnySpelling()
+        self.components: ByAnySpelling[FakeComponent] = ByAnySpelling()
         self.faults = Faults()
         self.archives: dict[str, ArchiveVersion] = {}
         """Archives in S3 whose version matters. Every other archive exists, too, and never changes."""
