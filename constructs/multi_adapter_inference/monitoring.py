@@ -38,6 +38,8 @@ _WIDTH, _HEIGHT = 8, 6
 _SHOWN = 10
 _VARIANT = "AllTraffic"
 _ACCOUNT_ALARMS = "AdapterAlarms"
+_CHOSEN = "CHOSEN-ADAPTER"
+"""Stands for the adapter that the reader of the dashboard chooses."""
 
 
 @checked
@@ -139,7 +141,9 @@ class AdapterFleetMonitoring(Construct):
                 self._shared.notify(alarm, topic)
         rows = self._rows()
         self.widgets = [widget for row in rows for widget in row]
-        self.dashboard = cloudwatch.Dashboard(self, "Dashboard", widgets=rows)
+        self.dashboard = cloudwatch.Dashboard(
+            self, "Dashboard", widgets=rows, variables=[_choice(fleet.endpoint.base_component_name)]
+        )
 
     def _above(
         self,
@@ -175,164 +179,100 @@ class AdapterFleetMonitoring(Construct):
     # --- the dashboard
 
     def _rows(self) -> list[list[cloudwatch.IWidget]]:
+        fleet, base = self._fleet, self._fleet.endpoint
         return [
             [
                 cloudwatch.AlarmStatusWidget(
                     title="Alarms", alarms=list(self.alarms.values()), width=3 * _WIDTH, height=3
                 )
             ],
-            self._fleet_row(),
-            self._adapter_row(),
-            self._error_row(),
-            self._copy_row(),
-            self._instance_row(),
-            *([] if self._usage is None else self._usage_rows(self._usage)),
-        ]
-
-    def _fleet_row(self) -> list[cloudwatch.IWidget]:
-        fleet = self._fleet
-        return [
-            _graph(
-                "Adapters",
-                fleet.metric_desired(),
-                fleet.metric_in_service(),
-                fleet.metric_pending(),
-                fleet.metric_failed(),
-                fleet.metric_asleep(),
-            ),
-            _graph("Seconds behind the manifest", fleet.metric_convergence_age()),
-            _graph(
-                "Reconciler",
-                fleet.metric_failed_passes(),
-                fleet.metric_throttles(),
-                fleet.metric_rejected(),
-                fleet.metric_drifted(),
-                fleet.metric_orphans(),
-                fleet.metric_misidentified(),
-            ),
-        ]
-
-    def _adapter_row(self) -> list[cloudwatch.IWidget]:
-        return [
-            _graph("Requests: the ten with most", _ranked("SUM", "Invocations")),
-            _graph("Requests: the ten with fewest", _ranked("SUM", "Invocations", direction="ASC")),
-            _graph("Model latency, p99: the ten slowest", _slowest("p99")),
-        ]
-
-    def _error_row(self) -> list[cloudwatch.IWidget]:
-        return [
-            _graph("5XX errors: the ten with most", _ranked("SUM", "Invocation5XXErrors")),
-            _graph("4XX errors: the ten with most", _ranked("SUM", "Invocation4XXErrors")),
-            _graph("Errors of the container: the ten with most", _ranked("SUM", "InvocationModelErrors")),
-        ]
-
-    def _copy_row(self) -> list[cloudwatch.IWidget]:
-        base, fleet = self._fleet.endpoint, self._fleet
-        return [
-            _graph(
-                "Copies of the base model",
-                # One value for each copy.
-                base.metric(
-                    "CPUUtilizationNormalized",
-                    namespace=_COPIES,
-                    statistic=cloudwatch.Stats.SAMPLE_COUNT,
-                    period=Duration.minutes(1),
-                    label="copies that run",
+            [
+                _graph(
+                    "Adapters",
+                    fleet.metric_desired(),
+                    fleet.metric_in_service(),
+                    fleet.metric_pending(),
+                    fleet.metric_failed(),
+                    fleet.metric_asleep(),
                 ),
-                fleet.metric_unchecked_copies(),
-            ),
-            _graph(
-                "Load of each copy",
-                base.metric("ConcurrentRequestsPerCopy"),
-                base.metric("InvocationsPerCopy", statistic=cloudwatch.Stats.SUM),
-            ),
-            _graph("Requests without a copy", _query("SUM", "NoCapacityInvocationFailures")),
-        ]
-
-    def _instance_row(self) -> list[cloudwatch.IWidget]:
-        of_variant = partial(
-            cloudwatch.Metric,
-            dimensions_map={"EndpointName": self._fleet.endpoint.endpoint_name, "VariantName": _VARIANT},
-        )
-        latency = partial(of_variant, namespace=INVOCATION_NAMESPACE, metric_name="ModelLatency")
-        on_instances = partial(of_variant, namespace=_INSTANCES)
-        return [
-            _graph(
-                "Model latency of the endpoint, in microseconds",
-                *(latency(statistic=statistic, label=statistic) for statistic in ("p50", "p90", "p99")),
-            ),
-            _graph(
-                "Instances",
-                on_instances(
-                    metric_name="CPUUtilizationNormalized",
-                    statistic=cloudwatch.Stats.SAMPLE_COUNT,
-                    period=Duration.minutes(1),
-                    label="instances that run",
+                _graph("Requests: the ten with most", _ranked("SUM", "Invocations")),
+                self._with_changes(
+                    "Errors: 5XX, the ten with most, and all others",
+                    _ranked("SUM", "Invocation5XXErrors"),
+                    _query("SUM", "Invocation4XXErrors", label="4XX"),
+                    _query("SUM", "InvocationModelErrors", label="of the container"),
                 ),
-            ),
-            _graph(
-                "Use of instances, in percent",
-                *(
-                    on_instances(metric_name=name)
-                    for name in (
+            ],
+            [
+                self._with_changes("Model latency, p99 in milliseconds: the ten slowest", _slowest("p99")),
+                _one_adapter(),
+                _graph("Requests without a copy", _query("SUM", "NoCapacityInvocationFailures")),
+            ],
+            [
+                _graph(
+                    "Copies of the base model",
+                    # One value for each copy.
+                    base.metric(
                         "CPUUtilizationNormalized",
-                        "MemoryUtilization",
-                        "GPUReservation",
-                        "GPUUtilizationNormalized",
-                        "GPUMemoryUtilizationNormalized",
-                    )
+                        namespace=_COPIES,
+                        statistic=cloudwatch.Stats.SAMPLE_COUNT,
+                        period=Duration.minutes(1),
+                        label="copies that run",
+                    ),
+                    fleet.metric_unchecked_copies(),
                 ),
-            ),
+                _graph(
+                    "Load of each copy",
+                    base.metric("ConcurrentRequestsPerCopy"),
+                    base.metric("InvocationsPerCopy", statistic=cloudwatch.Stats.SUM),
+                ),
+                self._accelerators(),
+            ],
+            *([] if self._usage is None else self._usage_tables(self._usage)),
         ]
 
-    def _usage_rows(self, usage: UsageMetrics) -> list[list[cloudwatch.IWidget]]:
-        metric = partial(self._fleet.metric, period=usage.every)
-        total = partial(metric, statistic=cloudwatch.Stats.SUM)
-        lora = self._fleet.endpoint.lora
-        limits = {} if lora is None else {"max_loras": lora.max_loras, "max_cpu_loras": lora.max_cpu_loras}
+    def _with_changes(self, title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.IWidget:
+        """Return a graph that shows when the fleet was changing, as a change may be the cause."""
+        changing = self._fleet.metric_pending(label="adapters that change")
+        return _graph(title, *metrics, right=[changing])
+
+    def _accelerators(self) -> cloudwatch.IWidget:
+        names = ("GPUReservation", "GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized")
+        endpoint = self._fleet.endpoint.endpoint_name
+        of_variant = {"EndpointName": endpoint, "VariantName": _VARIANT}
+        return _graph(
+            "Use of accelerators, in percent",
+            *(
+                cloudwatch.Metric(namespace=_INSTANCES, metric_name=name, dimensions_map=of_variant)
+                for name in names
+            ),
+        )
+
+    def _usage_tables(self, usage: UsageMetrics) -> list[list[cloudwatch.IWidget]]:
+        """Return the use by day: a table for each tag and for adapters, or one for the fleet."""
         days = ["Requests", "PromptTokens", "CompletionTokens", *([] if usage.prices is None else ["Cost"])]
         keys = [*usage.by, *([ADAPTER] if usage.per_adapter else [])]
-        tables: list[cloudwatch.IWidget] = [
-            cloudwatch.TableWidget(
-                title=f"Use by day and {key}: the ten with most",
-                metrics=[self._of_each(key, name, Duration.days(1)) for name in days],
-                layout=cloudwatch.TableLayout.VERTICAL,
-                width=3 * _WIDTH,
-                height=_HEIGHT,
-            )
+        tables: dict[str, list[cloudwatch.IMetric]] = {
+            f"Use by day and {key}: the ten with most": [
+                self._of_each(key, name, Duration.days(1)) for name in days
+            ]
             for key in keys
-        ]
-        if not keys:
-            tables.append(
+        }
+        if not tables:
+            day = partial(self._fleet.metric, period=Duration.days(1), statistic=cloudwatch.Stats.SUM)
+            tables = {"Use by day": [day(name) for name in days]}
+        return [
+            [
                 cloudwatch.TableWidget(
-                    title="Use by day",
-                    metrics=[total(name, period=Duration.days(1)) for name in days],
+                    title=title,
+                    metrics=metrics,
                     layout=cloudwatch.TableLayout.VERTICAL,
                     width=3 * _WIDTH,
                     height=_HEIGHT,
                 )
-            )
-        row: list[cloudwatch.IWidget] = [
-            _graph("Tokens", total("PromptTokens"), total("CompletionTokens")),
-            cloudwatch.GraphWidget(
-                title="Adapters asked at a time",
-                left=[metric("AdaptersAtATime", statistic=cloudwatch.Stats.MAXIMUM)],
-                left_annotations=[
-                    cloudwatch.HorizontalAnnotation(value=limit, label=name) for name, limit in limits.items()
-                ],
-                width=_WIDTH,
-                height=_HEIGHT,
-            ),
+            ]
+            for title, metrics in tables.items()
         ]
-        if limits:
-            row.append(
-                _graph(
-                    "Requests that find their adapter in memory, in percent (estimated)",
-                    metric("GpuHits", label="in GPU memory"),
-                    metric("CpuHits", label="in CPU memory"),
-                )
-            )
-        return [row, *([table] for table in tables)]
 
     def _of_each(self, key: str, metric: str, period: Duration) -> cloudwatch.MathExpression:
         """Return a metric of each value of a tag, or of each adapter: the ten with most."""
@@ -405,8 +345,53 @@ def _above(
     )
 
 
-def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.IWidget:
-    return cloudwatch.GraphWidget(title=title, left=list(metrics), width=_WIDTH, height=_HEIGHT)
+def _graph(
+    title: str, *metrics: cloudwatch.IMetric, right: Sequence[cloudwatch.IMetric] = ()
+) -> cloudwatch.IWidget:
+    return cloudwatch.GraphWidget(
+        title=title, left=list(metrics), right=list(right), width=_WIDTH, height=_HEIGHT
+    )
+
+
+def _one_adapter() -> cloudwatch.IWidget:
+    """Return a graph of the adapter that the reader of the dashboard chooses."""
+    of_adapter = partial(
+        cloudwatch.Metric,
+        namespace=INVOCATION_NAMESPACE,
+        dimensions_map={"InferenceComponentName": _CHOSEN},
+        period=PERIOD,
+    )
+    return _graph(
+        "One adapter",
+        of_adapter(metric_name="Invocations", statistic=cloudwatch.Stats.SUM, label="requests"),
+        of_adapter(metric_name="Invocation5XXErrors", statistic=cloudwatch.Stats.SUM, label="5XX"),
+        right=[
+            cloudwatch.MathExpression(
+                expression="latency / 1000",
+                using_metrics={"latency": of_adapter(metric_name="ModelLatency", statistic="p99")},
+                period=PERIOD,
+                label="p99 in milliseconds",
+            )
+        ],
+    )
+
+
+def _choice(first: str) -> cloudwatch.DashboardVariable:
+    """Return the choice of an adapter, or of the base model, which is `first`."""
+    return cloudwatch.DashboardVariable(
+        id="adapter",
+        type=cloudwatch.VariableType.PATTERN,
+        value=_CHOSEN,
+        label="Adapter",
+        input_type=cloudwatch.VariableInputType.SELECT,
+        default_value=cloudwatch.DefaultValue.value(first),
+        values=cloudwatch.Values.from_search_components(
+            namespace=INVOCATION_NAMESPACE,
+            dimensions=["InferenceComponentName"],
+            metric_name="Invocations",
+            populate_from="InferenceComponentName",
+        ),
+    )
 
 
 def _query(function: str, metric: str, *, end: str = "", label: str = "") -> cloudwatch.MathExpression:
@@ -419,14 +404,12 @@ def _query(function: str, metric: str, *, end: str = "", label: str = "") -> clo
     )
 
 
-def _ranked(
-    function: str, metric: str, *, direction: str = "DESC", count: int = _SHOWN
-) -> cloudwatch.MathExpression:
-    """Return the components with the most, or the fewest, in the window."""
+def _ranked(function: str, metric: str, *, count: int = _SHOWN) -> cloudwatch.MathExpression:
+    """Return the components with the most in the window."""
     return _query(
         function,
         metric,
-        end=f" GROUP BY InferenceComponentName ORDER BY {function}() {direction} LIMIT {count}",
+        end=f" GROUP BY InferenceComponentName ORDER BY {function}() DESC LIMIT {count}",
     )
 
 
@@ -436,11 +419,14 @@ def _worst(function: str, metric: str) -> cloudwatch.MathExpression:
 
 
 def _slowest(statistic: str) -> cloudwatch.MathExpression:
-    """Return the slowest components. Metrics Insights has no percentiles, and a search finds 500 series."""
+    """Return the slowest components, in milliseconds.
+
+    Metrics Insights has no percentiles, and a search finds 500 series.
+    """
     search = (
         f"SEARCH('{{{INVOCATION_NAMESPACE},InferenceComponentName}} MetricName=\"ModelLatency\"',"
         f" '{statistic}', {PERIOD.to_seconds():g})"
     )
     return cloudwatch.MathExpression(
-        expression=f"SORT({search}, MAX, DESC, {_SHOWN})", using_metrics={}, period=PERIOD, label=""
+        expression=f"SORT({search}, MAX, DESC, {_SHOWN}) / 1000", using_metrics={}, period=PERIOD, label=""
     )

@@ -261,7 +261,7 @@ def test_daily_table_has_a_row_for_each_tag_and_for_adapters(stack: cdk.Stack, m
 def test_monitoring_without_usage_has_no_function(make: MakeWatched, resources: Resources) -> None:
     monitoring = make().monitor(usage=None)
     assert "MaxLoras" not in monitoring.alarms
-    assert len(monitoring.widgets) == 16
+    assert len(monitoring.widgets) == 10
     handlers = [function["Properties"].get("Handler", "") for function in resources("AWS::Lambda::Function")]
     assert not [handler for handler in handlers if "usage" in handler]
 
@@ -299,7 +299,7 @@ def test_wrong_limit_is_an_error(make: MakeWatched, settings: dict[str, Any], me
 
 def test_widgets_are_there_for_another_dashboard(make: MakeWatched) -> None:
     monitoring = make().monitor()
-    assert len(monitoring.widgets) == 20
+    assert len(monitoring.widgets) == 11
 
 
 def test_no_metric_names_an_adapter(stack: cdk.Stack, make: MakeWatched) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import tempfile
 import tomllib
-from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -25,24 +24,20 @@ _REST = tomllib.loads((ROOT / "environments/local.toml").read_text())
 """What a part of an environment file leaves out."""
 
 
-def parse(block: Block, before: Sequence[Block] = ()) -> None:
-    """Raise ValueError if the product would refuse the block.
-
-    before:
-        The blocks of TOML above it on its page, which it may go on with.
-    """
+def parse(block: Block) -> None:
+    """Raise ValueError if the product would refuse the block."""
     if block.language == "json":
         json.loads(block.text)
     elif block.language == "jsonl":
         for line in block.text.splitlines():
             json.loads(line)
     elif block.language == "toml":
-        _parse_toml(block.text, [each.text for each in before])
+        _parse_toml(block.text)
     else:
         _parse_yaml(block.text)
 
 
-def _parse_toml(text: str, before: Sequence[str]) -> None:
+def _parse_toml(text: str) -> None:
     keys = tomllib.loads(text).keys()
     if "hourly" in keys:
         with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
@@ -50,17 +45,14 @@ def _parse_toml(text: str, before: Sequence[str]) -> None:
             file.flush()
             PriceList.from_file(file.name)
     elif not keys & {"tool", "project", "dependency-groups"}:
-        _parse_environment(text, before)
+        _parse_environment(text)
 
 
-def _parse_environment(text: str, before: Sequence[str]) -> None:
-    """Read a part of an environment file: in place of the tables of `local.toml`, then beside them."""
+def _parse_environment(text: str) -> None:
+    """Read a part of an environment file: in place of the tables of `local.toml`, or else beside them."""
     part = tomllib.loads(text)
-    candidates = [_REST | part, _merged(_REST, part)]
-    for above in before:
-        candidates.append(_merged(_merged(_REST, tomllib.loads(above)), part))
     problems = []
-    for whole in candidates:
+    for whole in (_REST | part, _merged(_REST, part)):
         try:
             structure(_converter(ROOT / "environments"), whole, Environment, words=_WORDS)
         except ValueError as error:

@@ -14,7 +14,7 @@ def block(language: str, text: str) -> Block:
     ("language", "text"),
     [
         ("toml", "[scaling]\nmin_copies = 1\nmax_copies = 3\n"),
-        ("toml", "[copies.rolling_update]\nbatch_percent = 50\nwait_seconds = 600\nmax_server_errors = 10\n"),
+        ("toml", "[fleets.Tenants.smoke]\nprompt = 'Hello'\n"),
         ("toml", "[tool.pytest.ini_options]\nminversion = '8'\n"),
         ("yaml", "on: push\njobs: {}\n"),
         ("json", "[1]"),
@@ -38,9 +38,3 @@ def test_right_data_is_accepted(language: str, text: str) -> None:
 def test_mistake_is_found(language: str, text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         parse(block(language, text))
-
-
-def test_table_may_go_on_with_one_above_it() -> None:
-    above = block("toml", "[scaling]\nmin_copies = 1\nmax_copies = 3\n")
-    text = '[[scaling.schedules]]\nname = "Night"\nschedule = "cron(0 20 * * ? *)"\nmin_copies = 1\n'
-    parse(block("toml", text), [above])

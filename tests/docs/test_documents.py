@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.docs.blocks import COMMANDS, DATA, ROOT, RUN_BY, Block, Fate, Page, pages, read
+from tests.docs.blocks import COMMANDS, DATA, ROOT, RUN_BY, Block, Fate, Page, pages
 from tests.docs.command_lines import problem_of
 from tests.docs.data_files import parse
 from tests.docs.shell import commands, script
@@ -48,7 +48,7 @@ def test_commands_have_options_targets_and_files_that_exist(it: Block) -> None:
 
 @named([block for block in BLOCKS if block.language in DATA and block.fate is Fate.PARSED])
 def test_data_is_what_the_product_accepts(it: Block) -> None:
-    parse(it, [block for block in read(it.path).blocks if block.language == "toml" and block.line < it.line])
+    parse(it)
 
 
 @named([block for block in BLOCKS if "BaseModel.from_bucket(" in block.text])

@@ -83,21 +83,6 @@ def test_the_cdks_own_validation_finds_nothing(
     assert plugin_reports(tmp_path) == []
 
 
-def test_the_cdks_own_validation_finds_an_instance_type_that_does_not_exist(
-    run: Callable[..., subprocess.CompletedProcess[str]],
-    copy_of_local: Callable[[str, str], Path],
-    tmp_path: Path,
-) -> None:
-    # What the file says of it lets it pass the library's own check.
-    path = copy_of_local(
-        'instance_type = "ml.g5.12xlarge"',
-        'instance_type = "ml.g5.13xlarge"\ninstance = {accelerator_memory_gib = 24}',
-    )
-    done = run(path, CDK_VALIDATION="true")
-    assert "'ml.g5.13xlarge' is not one of" in done.stderr
-    assert [report["pluginName"] for report in plugin_reports(tmp_path)] == ["CloudFormation Validate"]
-
-
 def test_what_cannot_be_deployed_is_told_without_a_traceback_and_nothing_is_made(
     run: Callable[..., subprocess.CompletedProcess[str]],
     copy_of_local: Callable[[str, str], Path],

@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from adapter_fleet.environment.environment_reader import EnvironmentFileError, read_environment
-from adapter_fleet.serving.routing import RoutingStrategy
 from stacks.environment import ENVIRONMENTS, environment_file
 
 
@@ -36,7 +35,6 @@ def test_production_is_the_set_up_of_the_announcement() -> None:
     prod = read_environment(ENVIRONMENTS / "prod.toml")
     assert prod.base_model.name == "meta-llama/Llama-3.1-8B-Instruct"
     assert (prod.endpoint.instance_type, prod.endpoint.instance_count) == ("ml.g5.12xlarge", 1)
-    assert prod.endpoint.routing_strategy is RoutingStrategy.LEAST_OUTSTANDING_REQUESTS
     assert (prod.copies.count, prod.copies.accelerators, prod.copies.min_memory_mib) == (1, 4, 32000)
     assert (prod.lora.max_loras, prod.lora.max_cpu_loras) == (30, 70)
     assert prod.copies.model_download_timeout_seconds == prod.copies.health_check_timeout_seconds == 900

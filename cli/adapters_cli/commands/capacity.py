@@ -282,11 +282,9 @@ def _shape(account: Account, file: EnvironmentFile | None, given: str | None) ->
         return _shape_in(str(local), account, name=declared.name)
     if declared is None:
         raise UsageError("which base model? Give --base-model, or --environment")
-    name = declared.name or declared.hub or ""
+    name = declared.name or ""
     if (shape := known_shape(name)) is not None:
         return name, shape
-    if declared.bucket is None:
-        raise UsageError(f"the dimensions of {name!r} are not known; give its config.json with --base-model")
     where = f"s3://{declared.bucket}/{declared.prefix.strip('/')}".rstrip("/")
     raise UsageError(
         f"the dimensions of the base model are not known, as it is in a bucket; give --base-model"

@@ -59,7 +59,7 @@ def _of_environment(name: str) -> ServingLimits:
 
 def _base_of(file: EnvironmentFile) -> BaseModelFacts | None:
     declared = file.tables.base_model
-    name = declared.name or declared.hub
+    name = declared.name
     config = declared.config if declared.directory is None else declared.directory / "config.json"
     if config is None:
         return None if name is None else base_named(name)

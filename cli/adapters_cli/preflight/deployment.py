@@ -71,12 +71,6 @@ class Deployment:
         )
 
     @property
-    def instance_types(self) -> list[str]:
-        """The instance types of the endpoint, the first choice first."""
-        endpoint = self.environment.endpoint
-        return [endpoint.instance_type, *(pool.instance_type for pool in endpoint.instance_pools)]
-
-    @property
     def most_instances(self) -> int:
         """The most instances that the endpoint may have, also after a scale-out."""
         endpoint, scaling = self.environment.endpoint, self.environment.scaling
@@ -96,8 +90,6 @@ class Deployment:
             instance.memory_gib * 1024 // copies.min_memory_mib,
             instance.accelerators // copies.accelerators,
         ]
-        if copies.cpu_cores is not None:
-            fits.append(int(instance.vcpus // copies.cpu_cores))
         return max(1, min(fits))
 
     @property

@@ -26,7 +26,6 @@ name = "meta-llama/Llama-3.1-8B"
 [container]
 lmi_version = 19
 environment = {OPTION_DTYPE = "bf16"}
-inference_ami_version = "al2023"
 
 [lora]
 max_loras = 4
@@ -73,34 +72,6 @@ def test_settings_are_typed_and_paths_are_relative_to_the_file(
     assert (base.bucket, base.name) == ("models", "meta-llama/Llama-3.1-8B")
     assert environment.adapters["triage"].directory == tmp_path / "triage"
     assert environment.fleets["Tenants"].manifest == tmp_path / "all.yaml"
-
-
-@pytest.mark.parametrize(
-    ("good", "bad", "message"),
-    [
-        ("max_loras = 4", "max_loras = '4'", "lora.max_loras: should be an integer, got '4'"),
-        (
-            "max_cpu_loras = 8",
-            "max_cpu_loras = 3",
-            "lora: 'max_cpu_loras' should be at least 4, as it includes those of 'max_loras', got 3",
-        ),
-        ("[copies]\naccelerators = 1\nmin_memory_mib = 1024\n", "", "copies: should be given, got nothing"),
-        ('"all.yaml"', "3", "fleets.Tenants.manifest: should be a string, got 3"),
-        ('{OPTION_DTYPE = "bf16"}', "3", "container.environment: should be a table, got 3"),
-        (
-            "lmi_version = 19",
-            "lmi_version = 12",
-            "container.lmi_version: should be one of 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,"
-            " 27, 28, 29, got 12",
-        ),
-    ],
-)
-def test_mistake_is_told_with_file_and_key(
-    read: Callable[[str], EnvironmentFile], tmp_path: Path, good: str, bad: str, message: str
-) -> None:
-    with pytest.raises(CommandError) as error:
-        read(GOOD.replace(good, bad))
-    assert str(error.value) == f"{tmp_path / 'test.toml'}: {message}"
 
 
 def test_every_mistake_is_told_at_once(read: Callable[[str], EnvironmentFile]) -> None:

@@ -492,15 +492,6 @@ def test_adapters_of_all_manifests_count_against_the_quota_of_components(account
     assert "--desired-value 2" in finding["remedy"]
 
 
-def test_further_instance_types_are_checked_too(account: AccountInOrder) -> None:
-    pool = '[[endpoint.instance_pools]]\ninstance_type = "ml.g6e.xlarge"\n'
-    account.file.write_text(f"{account.file.read_text()}\n{pool}")
-    account.quotas.values["ml.g6e.xlarge for endpoint usage"] = 1.0
-    (finding,) = findings(account)
-    assert (finding["check"], finding["verdict"]) == ("quota", "warning")
-    assert "2 ml.g6e.xlarge of this endpoint and 0 of others; the quota is 1" in finding["message"]
-
-
 class _OtherEndpoint:
     """SageMaker with an endpoint that has three instances of the type, and two of another."""
 

@@ -13,16 +13,12 @@ from adapters_cli.preflight.finding import Check, Finding
 
 
 def check_instance_type(deployment: Deployment) -> Iterator[Finding]:
-    """Look for the zones in which EC2 offers each instance type; those of the subnets, if there are some.
+    """Look for the zones in which EC2 offers the instance type; those of the subnets, if there are some.
 
     SageMaker does not list what it offers. Its types are those of EC2, so this is a warning.
     """
-    for name in deployment.instance_types:
-        yield from _offers(deployment, name)
-
-
-def _offers(deployment: Deployment, name: str) -> Iterator[Finding]:
     check, ec2 = Check("instance-type"), deployment.client("ec2")
+    name = deployment.environment.endpoint.instance_type
     plain = name.removeprefix("ml.")
     filters = [{"Name": "instance-type", "Values": [plain]}]
     pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
@@ -53,19 +49,13 @@ def _offers(deployment: Deployment, name: str) -> Iterator[Finding]:
 
 
 def check_quota(deployment: Deployment) -> Iterator[Finding]:
-    """Compare the instances and the components with the account's quotas.
-
-    The instances of other endpoints count. All instances may be of one further type (`instance_pools`), whose
-    low quota is a warning.
-    """
-    first, *further = deployment.instance_types
-    yield from _quota_of(deployment, first, further=False)
-    for instance_type in further:
-        yield from _quota_of(deployment, instance_type, further=True)
+    """Compare the instances and the components with the account's quotas. Those of other endpoints count."""
+    yield from _quota_of_instances(deployment)
     yield from _quota_of_components(deployment)
 
 
-def _quota_of(deployment: Deployment, instance_type: str, *, further: bool) -> Iterator[Finding]:
+def _quota_of_instances(deployment: Deployment) -> Iterator[Finding]:
+    instance_type = deployment.environment.endpoint.instance_type
     check, name = Check("quota"), f"{instance_type} for endpoint usage"
     quota = find_quota(deployment.client("service-quotas"), name.__eq__)
     if quota is None:
@@ -81,8 +71,7 @@ def _quota_of(deployment: Deployment, instance_type: str, *, further: bool) -> I
     if used + most <= value:
         yield check.ok(what)
         return
-    fault = check.warning if further else check.error
-    yield fault(f"the quota '{name}' is too low: {what}", _request(deployment, quota, used + most))
+    yield check.error(f"the quota '{name}' is too low: {what}", _request(deployment, quota, used + most))
 
 
 def _quota_of_components(deployment: Deployment) -> Iterator[Finding]:

@@ -30,8 +30,7 @@ def check_model(deployment: Deployment) -> Iterator[Finding]:
     """Look for configuration, weights and tokenizer in the bucket; for every shard that the index names."""
     check, model = Check("model"), deployment.environment.base_model
     if model.bucket is None:
-        where = "a directory, which synth checks" if model.directory is not None else f"the hub: {model.hub}"
-        yield check.ok(f"the base model comes from {where}")
+        yield check.ok("the base model comes from a directory, which synth checks")
         return
     prefix = _folder(model.prefix)
     where = f"s3://{model.bucket}/{prefix}"
@@ -106,7 +105,7 @@ def _shape(deployment: Deployment) -> tuple[str, ModelShape | None]:
     model = deployment.environment.base_model
     local = model.directory or model.config
     where = None if local is None else str(local)
-    name = model.name or model.hub or where or ""
+    name = model.name or where or ""
     if where is None and (shape := known_shape(name)) is not None:
         return name, shape
     if where is None and model.bucket is not None:

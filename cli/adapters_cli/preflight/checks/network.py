@@ -88,15 +88,6 @@ def _unreached(
         table_id = str(table.get("RouteTableId", "ROUTE-TABLE"))
         if any(_leads_out(route) for route in table.get("Routes", ())):
             continue
-        model = deployment.environment.base_model
-        if model.hub is not None:
-            yield check.error(
-                f"{subnet} has no route to the internet, where the model's hub is; a NAT gateway gives it"
-                " one",
-                f"aws ec2 create-route --route-table-id {table_id} --destination-cidr-block {_EVERYWHERE}"
-                f" --nat-gateway-id NAT-GATEWAY --region {region}",
-            )
-            continue
         present = _services(endpoints, table_id, region)
         if lacking := [name for name in _needed(deployment) if name not in present]:
             yield check.error(
@@ -135,8 +126,7 @@ def _leads_out(route: Mapping[str, Any]) -> bool:
 def _needed(deployment: Deployment) -> tuple[str, ...]:
     environment = deployment.environment
     if environment.fleets:
-        counts = environment.monitoring is not None and environment.monitoring.usage
-        return _FUNCTIONS + _FLEETS + (_USAGE if counts else ())
+        return _FUNCTIONS + _FLEETS + (() if environment.monitoring is None else _USAGE)
     return _FUNCTIONS + _SCALING if environment.scaling is not None else _FUNCTIONS
 
 
