@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
@@ -1016,12 +1017,15 @@ class FleetOfAnyNames(Fleet):
 
     def _open_again(self) -> None:
         super()._open_again()
-        if self.world.newest().outcome is Outcome.REFUSED:
+        for _ in NAMES:
+            newest = self.world.newest()
+            refused = re.match(r"p-(\w) would become p-(\w),", newest.reason or "")
+            if newest.outcome is not Outcome.REFUSED or refused is None:
+                return
             # People keep the former spelling, as the refusal asks them to.
-            former = {name.lower(): name for name in self.world.registry.records()}
+            former, latter = refused.groups()
             self.wanted = {
-                former.get(f"p-{name.lower()}", f"p-{name}").removeprefix("p-"): version
-                for name, version in self.wanted.items()
+                former if name == latter else name: version for name, version in self.wanted.items()
             }
             super()._open_again()
 
