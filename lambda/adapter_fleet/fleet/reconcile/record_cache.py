@@ -50,11 +50,13 @@ class RecordCache(Mapping[str, AdapterRecord]):
             if spelling == component or record.unreadable is not None:
                 continue
             known = self._records.get(spelling)
-            if known is None and self._session.generation.exempt:
+            # A generation that was refused leaves a record of a spelling that never had a component.
+            empty = known is None or (known.owned is None and known.intent is None)
+            if known is not None and record.intent is None and record.owned in (None, known.owned):
+                self.drop(component)
+            elif empty and self._session.generation.exempt:
                 self.drop(component)
                 self.put(replace(record, component=spelling))
-            elif known is not None and record.intent is None and record.owned in (None, known.owned):
-                self.drop(component)
 
     def __getitem__(self, component: str) -> AdapterRecord:
         return self._records[component]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.records import AdapterRecord
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 
@@ -69,3 +70,15 @@ def test_foreign_component_in_another_spelling_is_left_alone_without_an_attempt_
     assert failure is not None
     assert failure.cause is Cause.FOREIGN
     assert world.service.calls["CreateInferenceComponent"] == 0
+
+
+def test_rollback_to_a_spelling_with_an_empty_record_takes_nothing_down() -> None:
+    world = World()
+    world.service.make("p-acme", artifact("acme").uri, tags={FLEET_TAG: UID})
+    world.deploy(adapter("ACME"), digest="two", previous="one")
+    world.settle()
+    world.registry.overwrite(AdapterRecord(name="acme", component="p-acme"))
+    assert world.deploy(adapter("acme"), digest="one", previous="two").undo
+    world.settle()
+    assert set(world.registry.records()) == {"p-acme"}
+    assert (world.newest().in_service, world.deletions()) == (1, [])
