@@ -16,13 +16,13 @@ unexport PYTHONDONTWRITEBYTECODE
 LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
 LOCAL_ENGINE ?= numpy
-UNIT := not integration and not evolutions and not upgrade and not vllm and not clients and not release and not documents
+UNIT := not integration and not evolutions and not upgrade and not vllm and not clients and not release and not documents and not aws
 FROM ?= HEAD^
 TAG ?=
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-pythons test-release test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties docs reference casts snapshots wheel dist release-tag clean
+.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports checkov bench lock properties docs reference casts snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -94,7 +94,7 @@ nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not su
 	NEWEST=1 python -m pytest tests/properties
 	NIGHTLY=1 python -m pytest tests/docs_site
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py tests/integration/test_many_scaled_adapters.py
-	NIGHTLY=1 python -m pytest tests/integration/test_verify_aws.py
+	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws -m aws || exit 1; done
 	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
 
 test-docs: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## run the commands of README and docs on the embedded cloud, and say which blocks nothing runs
@@ -126,9 +126,9 @@ $(RELEASE)/.installed: tests/release/tools.txt $(VENV)/.installed
 test-release: setup $(RELEASE)/.installed  ## build the distributions twice; check contents, metadata and types, as a consumer has them
 	python -m pytest tests/release -m release
 
-# It asks what it may cost before it makes anything; docs/guides/verify-aws.md has the arguments.
-verify-aws: setup  ## answer the open questions about SageMaker in an AWS account of yours, which costs money (ARGS=…)
-	python -m verify_aws $(ARGS)
+# docs/proven.md says what it needs.
+test-aws: setup  ## answer the open questions about SageMaker in the account of the environment, which costs money
+	ACCOUNT=1 python -m pytest tests/aws -m aws
 
 check: lint types imports docs test  ## what CI runs
 
@@ -144,7 +144,7 @@ lint: setup
 types: setup
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
-	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench docs_site tools verify_aws tests
+	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench docs_site tools tests
 	for example in examples/[0-9]*; do mypy $$(find $$example -name '*.py') || exit 1; done
 
 imports: setup
