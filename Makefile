@@ -8,7 +8,6 @@ CHECKOV := .venv-checkov
 NEWEST := .venv-newest
 VLLM := .venv-vllm
 PYTHONS ?=
-INSPECT := .venv-inspect
 RELEASE := .venv-release
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 # Some machines set it, and then every command, synth and function compiles the checkout's code anew.
@@ -162,13 +161,7 @@ checkov: setup $(CHECKOV)/.installed  ## look for insecure settings in the templ
 	done
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --directory cdk.out/checkov
 
-# What `bench/evaluate.py` is compared with; 330 MB that nothing else needs.
-$(INSPECT)/.installed: bench/inspect-ai.txt
-	test -x $(INSPECT)/bin/python || $(PYTHON) -m venv $(INSPECT)
-	$(INSPECT)/bin/pip install --quiet --disable-pip-version-check -r bench/inspect-ai.txt
-	touch $@
-
-bench: setup $(INSPECT)/.installed  ## measure every claim; tables here, figures in bench/results
+bench: setup  ## measure every claim; tables here, figures in bench/results
 	python -m bench
 
 lock: setup  ## pin the newest versions that pyproject.toml and package.json allow
@@ -212,4 +205,4 @@ release-tag: setup  ## check that TAG names the version, and the newest release 
 	python -m tests.release.tag "$$TAG"
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) $(NEWEST) $(RELEASE) .venv-pythons node_modules cdk.out build dist
+	rm -rf $(VENV) $(CLIENTS) $(CHECKOV) $(VLLM) $(NEWEST) $(RELEASE) .venv-pythons node_modules cdk.out build dist
