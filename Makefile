@@ -46,7 +46,7 @@ $(VENV)/.evaluation: tests/cli/evaluation/packages.txt $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r tests/cli/evaluation/packages.txt
 	touch $@
 
-demo: setup $(CLIENTS)/openai/installed.json  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
+demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
 	python -m examples.demo
 
 local: setup $(if $(filter vllm,$(LOCAL_ENGINE)),vllm)  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind LOCAL_ENGINE=numpy)
