@@ -15,25 +15,34 @@ unexport PYTHONDONTWRITEBYTECODE
 LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
 LOCAL_ENGINE ?= numpy
+# uv does not read pip's settings.
+UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(PIP_INDEX_URL),--default-index $(PIP_INDEX_URL))
 UNIT := not integration and not evolutions and not upgrade and not vllm and not clients and not release and not documents and not aws
 FROM ?= HEAD^
 TAG ?=
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports checkov bench lock properties docs reference casts snapshots wheel dist release-tag clean
+.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports checkov bench lock properties docs reference snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
+# An environment that was not finished, or whose Python is gone, is made anew.
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version)'
-	@$(PYTHON) tools/setup.py python
+	@test -e $@ && $(BIN)/python -c pass || rm -rf $(VENV)
+	@rm -f $@
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.txt uv
+	$(UV_INSTALL) --requirement requirements.txt || $(BIN)/pip install --quiet --requirement requirements.txt
+	$(UV_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
 
 node_modules/.installed: package.json package-lock.json .npmrc $(VENV)/.installed
-	@$(PYTHON) tools/setup.py node
+	npm ci --loglevel=error
+	@touch $@
 
-# tools/setup.py says what it does, and continues after an interruption.
 setup: $(VENV)/.installed node_modules/.installed  ## install everything into .venv and node_modules
 
 # Clients that others wrote pin half of PyPI, so each has an environment of its own.
@@ -91,7 +100,7 @@ nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not su
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
 	NEWEST=1 python -m pytest tests/properties
-	NIGHTLY=1 python -m pytest tests/docs_site
+	NIGHTLY=1 python -m pytest tests/docs/site
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py tests/integration/test_many_scaled_adapters.py
 	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws -m aws || exit 1; done
 	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
@@ -143,7 +152,7 @@ lint: setup
 types: setup
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
-	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench docs_site tools tests
+	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench docs/site tests
 	for example in examples/[0-9]*; do mypy $$(find $$example -name '*.py') || exit 1; done
 
 imports: setup
@@ -181,13 +190,10 @@ properties: setup $(NEWEST)/.installed  ## write docs/reference/properties.md, a
 	python -m tests.properties
 
 docs: setup  ## build the site of the documents into build/docs/site; a dead link or anchor is an error
-	python -m docs_site
+	python -m docs.site
 
-reference: setup  ## write the generated pages of docs/reference anew: constructs, commands, files, metrics, events
-	python -m docs_site.reference
-
-casts: setup  ## record the pictures of terminals in docs/pictures/casts, from commands on a fleet of the embedded cloud
-	python -m docs_site.casts
+reference: setup  ## write the generated pages of docs/reference anew: constructs, commands, environment files, testing
+	python -m docs.site.reference
 
 snapshots: setup  ## rewrite the template snapshots; read the diff before committing it
 	python -m pytest tests/stacks --snapshot-update

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from docs_site.build import ROOT
-from docs_site.example_archives import archive_of, write_archive
+from docs.site.build import ROOT
+from docs.site.example_archives import archive_of, write_archive
 
 EXAMPLES = ROOT / "examples"
 WITH_MODEL, ALONE = EXAMPLES / "01_one_adapter", EXAMPLES / "08_consumer_app"

@@ -9,8 +9,8 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from adapter_fleet.environment.environment_schema import Environment
-from docs_site.markdown import anchor, table, wrapped
-from docs_site.reference.docstrings import to_markdown
+from docs.site.markdown import anchor, table, wrapped
+from docs.site.reference.docstrings import to_markdown
 
 FILE = "environment.md"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from docs_site.outward_links import SiteFolder
+from docs.site.outward_links import SiteFolder
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import griffe
 
-from docs_site.markdown import anchor, block, table, wrapped
-from docs_site.reference.constructs import signature
-from docs_site.reference.docstrings import linked, to_markdown
-from docs_site.reference.sources import load
+from docs.site.markdown import anchor, block, table, wrapped
+from docs.site.reference.constructs import signature
+from docs.site.reference.docstrings import linked, to_markdown
+from docs.site.reference.sources import load
 
 FILE = "testing.md"
 

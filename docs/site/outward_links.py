@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from docs_site.example_archives import archive_of
-from docs_site.markdown import block
+from docs.site.example_archives import archive_of
+from docs.site.markdown import block
 
 FOLDER = "source"
 """Where the pages of files are, below the root of the site."""

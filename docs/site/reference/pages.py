@@ -3,18 +3,9 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from docs_site.reference import (
-    commands,
-    constructs,
-    environment,
-    events,
-    exit_codes,
-    manifest,
-    metrics,
-    testing,
-)
+from docs.site.reference import commands, constructs, environment, testing
 
-FOLDER = Path(__file__).parents[2] / "docs" / "reference"
+FOLDER = Path(__file__).parents[2] / "reference"
 MARK = "<!-- `make reference` writes this page. -->\n"
 """The last line of each generated page."""
 
@@ -24,11 +15,7 @@ def pages() -> Mapping[str, str]:
     found = {
         **constructs.pages(),
         commands.FILE: commands.page(),
-        manifest.FILE: manifest.page(),
         environment.FILE: environment.page(),
-        metrics.FILE: metrics.page(),
-        events.FILE: events.page(),
-        exit_codes.FILE: exit_codes.page(),
         testing.FILE: testing.page(),
     }
     return {path: f"{text}\n{MARK}" for path, text in found.items()}

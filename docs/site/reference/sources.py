@@ -5,7 +5,7 @@ from pathlib import Path
 
 import griffe
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _PACKAGES = ("multi_adapter_inference", "adapter_fleet", "adapters_cli", "local_sagemaker")
 
 

@@ -2,18 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from adapters_cli.main import app
-from docs_site.markdown import anchor, block, escaped, table, wrapped
+from docs.site.markdown import anchor, block, escaped, table, wrapped
 
 FILE = "commands.md"
-
-_PICTURES = Path(__file__).parents[2] / "docs" / "pictures" / "casts"
-"""`make casts` records them."""
 
 _EXAMPLE = "an example of the help, with names of a fleet that is not there"
 _USAGE = "a usage line"
@@ -28,11 +24,10 @@ def page() -> str:
     parts = [
         "# Commands",
         wrapped(
-            "Every command of `adapters`, as `adapters COMMAND --help` prints it. [Exit codes](exit-codes.md)"
-            " has what each code means, and [Operating](../guides/operating.md) says what to do when."
+            "Every command of `adapters`, as `adapters COMMAND --help` prints it."
+            " [Operating](../guides/operating.md) says what to do when, and what each exit code means."
         ),
         *_overview(group),
-        "![What adapters --help prints](../pictures/casts/help.svg)",
         "## Options of every command",
         *_parameters(group, context),
     ]
@@ -67,8 +62,6 @@ def _command(name: str, lazy: Any) -> Iterator[str]:
     examples = command.examples.strip()
     if examples:
         yield block(examples, "sh", reason=_EXAMPLE)
-    if (_PICTURES / f"{name}.svg").is_file():
-        yield f"![What adapters {name} prints](../pictures/casts/{name}.svg)"
     yield from _parameters(command, context)
     if command.epilog:
         yield _paragraphs(command.epilog)

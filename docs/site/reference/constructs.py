@@ -7,9 +7,9 @@ from functools import cache
 
 import griffe
 
-from docs_site.markdown import anchor, block, table, wrapped
-from docs_site.reference.docstrings import linked, summary, to_markdown
-from docs_site.reference.sources import load
+from docs.site.markdown import anchor, block, table, wrapped
+from docs.site.reference.docstrings import linked, summary, to_markdown
+from docs.site.reference.sources import load
 
 FOLDER = "constructs"
 
@@ -197,14 +197,16 @@ def _members(owner: str, found: griffe.Class) -> Iterator[str]:
         rows = [(f"`{each.name}`", f"`{each.annotation}`", _one_paragraph(each)) for each in properties]
         yield table(("property", "type", "what it is"), rows)
     functions = [member for member in members if isinstance(member, griffe.Function) and member.docstring]
-    metrics = [f"`{each.name}`" for each in functions if each.name.startswith(_METRIC)]
+    metrics = [
+        (f"`{each.name}`", _one_paragraph(each)) for each in functions if each.name.startswith(_METRIC)
+    ]
     for each in functions:
         if not each.name.startswith(_METRIC):
             yield f"### {owner}.{each.name}"
             yield signature(each.name, each)
             yield _markdown(_docstring(each))
     if metrics:
-        yield wrapped(f"**Metrics**: {', '.join(metrics)}; [all of them](../metrics.md).")
+        yield table(("metric", "what it is"), metrics)
 
 
 def signature(name: str, function: griffe.Function) -> str:

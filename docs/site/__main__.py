@@ -1,8 +1,8 @@
-"""`python -m docs_site` builds the site of the documents, and fails on a dead link or anchor."""
+"""`python -m docs.site` builds the site of the documents, and fails on a dead link or anchor."""
 
 import sys
 
-from docs_site.build import ROOT, SiteError, build_site
+from docs.site.build import ROOT, SiteError, build_site
 
 _FOLDER = ROOT / "build" / "docs"
 

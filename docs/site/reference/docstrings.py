@@ -6,7 +6,7 @@ A docstring has paragraphs, entries (`name:` or `one, other:`, with an indented 
 import re
 from collections.abc import Callable, Iterator
 
-from docs_site.markdown import block, wrapped
+from docs.site.markdown import block, wrapped
 
 _ENTRY = re.compile(r"[a-z_]\w*(?:, [a-z_]\w*)*:")
 _DOCUMENT = re.compile(r"\bdocs/([\w/.-]+\.md)\b")

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 
-from docs_site.build import ROOT, build_site
+from docs.site.build import ROOT, build_site
 from tests.cli.reports.chromium import Browser, chromium, find_chromium
 from tests.examples.consumer import NUMBERED
 from tests.nightly import NIGHTLY

@@ -1,6 +1,6 @@
-"""`python -m docs_site.reference` writes the generated pages of the reference."""
+"""`python -m docs.site.reference` writes the generated pages of the reference."""
 
-from docs_site.reference.pages import FOLDER, pages, stale
+from docs.site.reference.pages import FOLDER, pages, stale
 
 wanted = pages()
 for path in list(stale(wanted)):

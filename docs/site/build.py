@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from docs_site.example_archives import archive_of, write_archive
-from docs_site.outward_links import SiteFolder
+from docs.site.example_archives import archive_of, write_archive
+from docs.site.outward_links import SiteFolder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _CONFIG = "zensical.toml"
 _SOURCES, _SITE = "sources", "site"
 """`docs_dir` and `site_dir` of zensical.toml."""
@@ -49,6 +49,8 @@ def write_sources(documents: Path, output: Path) -> None:
     site = SiteFolder(repository=ROOT, documents=documents)
     wanted: set[Path] = set()
     for file in sorted(path for path in documents.rglob("*") if path.is_file()):
+        if file.is_relative_to(documents / "site"):
+            continue
         place = _place(site, file, output)
         if file.suffix == ".md":
             text, links = site.rewrite(file.read_text("utf-8"), file)
