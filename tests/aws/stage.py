@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
@@ -95,7 +96,7 @@ class Stage:
             extra = [name for name in self.listed() if name not in self._kept]
             chosen = [name for name in extra if ("-base-" in name) == is_base]
             for name in chosen:
-                self.until(lambda name=name: self._delete(name), f"{name} is gone")
+                self.until(partial(self._delete, name), f"{name} is gone")
         s3 = self.client("s3")
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
             for item in page.get("Contents", []):

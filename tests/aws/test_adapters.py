@@ -94,7 +94,7 @@ def test_members_of_the_base(stage: Stage, tell: Callable[..., None]) -> None:
         if seen[what] == "accepted":
             stage.settled(request["InferenceComponentName"])
     accepted = {answer == "accepted" for answer in seen.values()}
-    outcome = {(True,): "ignored", (False,): "refused"}.get(tuple(accepted))
+    outcome = ("ignored" if accepted == {True} else "refused") if len(accepted) == 1 else None
     tell(**seen, settings={"adapter_with_base_members": outcome})
 
 

@@ -33,7 +33,9 @@ def chat(stage: Stage, component: str, *, signed: bool = False, **members: Any) 
     request = AWSRequest(method="POST", url=url, data=json.dumps(body).encode())
     request.headers["Content-Type"] = "application/json"
     if signed:
-        SigV4Auth(stage.session.get_credentials(), "sagemaker", stage.session.region_name).add_auth(request)
+        credentials = stage.session.get_credentials()
+        assert credentials is not None  # calls were signed with them before
+        SigV4Auth(credentials, "sagemaker", stage.session.region_name).add_auth(request)
     else:
         request.headers["Authorization"] = f"Bearer {BearerAuth(stage.session).token()}"
     answer = urllib3.request("POST", url, body=request.data, headers=dict(request.headers.items()))

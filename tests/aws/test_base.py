@@ -36,9 +36,11 @@ def test_update_by_cloudformation(stage: Stage, tell: Callable[..., None]) -> No
     try:
         stage.deploy(start_seconds=901)
     except subprocess.CalledProcessError as error:
-        failure, copies = str(error), None
+        failure: str | None = str(error)
+        copies = None
     else:
-        failure, copies = None, stage.copies()
+        failure = None
+        copies = stage.copies()
     outcome = {1: "always", 2: "changed"}.get(copies or 0)
     tell(
         failure=failure,
