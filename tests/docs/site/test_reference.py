@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from adapter_fleet.fleet.state.records import Event
 from adapters_cli.command_group import CommandGroup
 from docs.site.reference import commands, constructs, environment, testing
 from docs.site.reference.docstrings import to_markdown
-from docs.site.reference.pages import MARK, pages, stale
+from docs.site.reference.pages import FOLDER, MARK, pages, stale
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,15 @@ def test_every_table_of_an_environment_file_has_a_section(wanted: Mapping[str, s
 
     assert {"[endpoint]", "[[artifact_sources]]", "[fleets.NAME.smoke]"} <= set(paths)
     assert [path for path in paths if f"\n## `{path}`\n" not in wanted[environment.FILE]] == []
+
+
+def test_every_kind_of_event_is_explained() -> None:
+    _, _, entry = (Event.__doc__ or "").partition("what:\n")
+    whats = entry.strip().partition(".")[0].replace(" or ", ", ").split(", ")
+    page = (FOLDER / "events.md").read_text("utf-8")
+
+    assert "created" in whats
+    assert [what for what in whats if f"| `{what}` |" not in page] == []
 
 
 def test_every_fixture_of_the_plugin_is_on_the_page(wanted: Mapping[str, str]) -> None:
