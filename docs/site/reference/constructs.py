@@ -88,6 +88,7 @@ GROUPS = (
             "FailurePolicy",
             "DeletionGuard",
             "DriftCheck",
+            "FunctionHosting",
             "RequiredEvaluation",
             "UpdateMode",
             "OnTimeout",
