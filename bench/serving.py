@@ -189,7 +189,7 @@ def benchmark(load: Load) -> dict[str, Any]:
             "seconds": 900,
             "output": folder,
         }
-        command = [sys.executable, "-m", "adapters_cli", "benchmark", endpoint, "--cold"]
+        command = [sys.executable, "-m", "adapters_cli", "benchmark", endpoint]
         for name, value in options.items():
             command += [f"--{name}", str(value)]
         subprocess.run(command, env=cloud.environment, check=True, stdout=subprocess.DEVNULL)
@@ -198,7 +198,7 @@ def benchmark(load: Load) -> dict[str, Any]:
 
 
 def claims_of(load: Load, document: Mapping[str, Any]) -> Iterator[Claim]:
-    """What an adapter costs a caller: one in a slot beside the base, and one on disk beside one in a slot."""
+    """What an adapter in a slot costs a caller, beside the base."""
     warm = document["levels"][0]
     yield Claim.at_most(
         load.aim,
@@ -206,20 +206,10 @@ def claims_of(load: Load, document: Mapping[str, Any]) -> Iterator[Claim]:
         ours=warm["adapter_by_base"]["request_latency.p50"]["ratio"],
         other=1.0,
     )
-    first = {
-        tier["tier"]: tier["adapter_by_base"]["time_to_first_token.p50"]["ratio"]
-        for tier in document["tiers"]
-    }
-    yield Claim.at_most(
-        3,
-        f"adapters benchmark, {load.engine}, first token by base: an adapter on disk (other: in a slot)",
-        ours=first["disk"],
-        other=first["gpu"],
-    )
 
 
 def figures_of(load: Load, document: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """The curves over load and adapters, and the tiers."""
+    """The figures over load and adapters."""
     for level in document["levels"]:
         ratio = level["adapter_by_base"]["request_latency.p50"]
         adapter = level["adapter"]
@@ -228,14 +218,6 @@ def figures_of(load: Load, document: Mapping[str, Any]) -> Iterator[dict[str, st
             "first token, ms": f"{adapter['time_to_first_token']['p50']:.2f}",
             f"{TOKENS} tokens, ms": f"{adapter['request_latency']['p50']:.2f}",
             "÷ base": f"{ratio['ratio']:.2f} ({ratio['low']:.2f} to {ratio['high']:.2f})",
-        }
-    for tier in document["tiers"]:
-        first = tier["adapter_by_base"]["time_to_first_token.p50"]
-        yield {
-            "adapter": f"{load.engine}, {NAMES[tier['tier']]}",
-            "first token, ms": f"{tier['time_to_first_token']['p50']:.2f}",
-            f"{TOKENS} tokens, ms": f"{tier['request_latency']['p50']:.2f}",
-            "÷ base": f"first token {first['ratio']:.2f} ({first['low']:.2f} to {first['high']:.2f})",
         }
 
 

@@ -38,7 +38,6 @@ from adapters_cli.fleets.fleet_lookup import (
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.room_advice import advice
 from adapters_cli.fleets.tiers import lora_limits
-from adapters_cli.load.measured_hits import read_measured_hits
 from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.models.base_model_option import BaseModelOption
 from adapters_cli.models.capacity_picture import screen
@@ -127,14 +126,6 @@ def capacity(
     adapters: Annotated[
         int | None, typer.Option("--adapters", min=0, metavar="N", help="Number of adapters to count with.")
     ] = None,
-    measured: Annotated[
-        Path | None,
-        typer.Option(
-            "--measured",
-            metavar="FILE",
-            help="A benchmark.json of `adapters benchmark --cold`: tier hits predicted beside measured ones.",
-        ),
-    ] = None,
     from_usage: Annotated[
         bool,
         typer.Option("--from-usage", help="Show how many adapters of a live fleet are asked at a time."),
@@ -191,7 +182,6 @@ def capacity(
             larger=tuple(workload.on_larger(sizing))[:_MAX_LARGER],
             adapters=count,
             placement=_placement(file),
-            hits=() if measured is None else tuple(read_measured_hits(measured, workload.lora)),
         )
         _print_report(report, as_json=as_json)
         if not report.fits:

@@ -9,11 +9,9 @@ from rich.text import Text
 from adapter_fleet.common.counts import counted
 from adapter_fleet.serving.tier_counts import TierCounts
 from adapters_cli.models.capacity_report import (
-    HIT_HEADINGS,
     INSTANCE_HEADINGS,
     CapacityReport,
     accelerators_of,
-    hit_rows,
     instance_rows,
     size,
     tier_rows,
@@ -44,8 +42,6 @@ def screen(report: CapacityReport, width: int) -> RenderableType:
     ]
     if report.tiers is not None and report.adapters is not None:
         parts += [*_tier_picture(report, report.tiers, report.adapters.where, width), Text()]
-    if report.hits:
-        parts += [_hit_table(report), Text()]
     workers = counted(memory.tensor_parallel, "worker")
     parts += [
         Text(f"CPU memory of adapters: up to about {size(report.host_bytes)} in {workers} of a copy"),
@@ -131,16 +127,6 @@ def _tier_picture(report: CapacityReport, tiers: TierCounts, where: str, width: 
         legend.append(f"{glyph} ", style=style).append(f"{name} {number:,} ({share})  ")
     heading = f"{counted(tiers.adapters, 'adapter')}" + (f" ({where})" if where else "")
     return [Text(one_line(heading), style="bold"), Text(" " * _LABEL).append_text(bar), legend]
-
-
-def _hit_table(report: CapacityReport) -> Table:
-    """Return the table of predicted and measured tier hits."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in HIT_HEADINGS:
-        table.add_column(heading, justify="right" if heading in ("PREDICTED", "MEASURED") else "left")
-    for line in hit_rows(report):
-        table.add_row(*line, style="" if line[-1] == "agrees" else "yellow")
-    return table
 
 
 def _instance_table(report: CapacityReport, width: int) -> RenderableType:

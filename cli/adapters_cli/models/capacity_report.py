@@ -1,7 +1,7 @@
 """The report of `adapters capacity`: its values, its rows for a pipe, and its JSON document."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -39,30 +39,6 @@ class Placement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TierHit:
-    """The share of requests whose adapter was in one tier, predicted and measured.
-
-    tier:
-        `gpu+cpu` is both, where the measurement does not tell them apart.
-    low, high:
-        The 95 % interval of what was measured.
-    """
-
-    adapters: int
-    mix: str
-    tier: str
-    predicted: float
-    measured: float
-    low: float
-    high: float
-
-    @property
-    def agrees(self) -> bool:
-        """True if the prediction is in the interval, up to a percent."""
-        return self.low - 0.01 <= self.predicted <= self.high + 0.01
-
-
-@dataclass(frozen=True, kw_only=True)
 class Part:
     """One part of an accelerator's memory, drawn with `glyph` and `style`."""
 
@@ -82,8 +58,6 @@ class CapacityReport:
         The same copy on larger instance types.
     adapters:
         None if the number of adapters is unknown.
-    hits:
-        What a benchmark measured, beside the prediction.
     """
 
     model: str
@@ -92,7 +66,6 @@ class CapacityReport:
     larger: tuple[CopyOnInstance, ...]
     adapters: AdapterCount | None
     placement: Placement
-    hits: tuple[TierHit, ...] = ()
 
     @property
     def memory(self) -> GpuMemory:
@@ -260,7 +233,6 @@ def as_document(report: CapacityReport) -> dict[str, Any]:
         "adapters": None
         if tiers is None
         else {"count": tiers.adapters, "gpu": tiers.gpu, "cpu": tiers.cpu, "disk": tiers.disk},
-        "tier_hits": [asdict(hit) | {"agrees": hit.agrees} for hit in report.hits],
         "host_memory_bytes": report.host_bytes,
         "larger": [_instance_document(sizing) for sizing in report.larger],
         "notes": report.notes,
@@ -297,7 +269,6 @@ def rows(report: CapacityReport) -> list[tuple[str, ...]]:
         for part in report.parts
     ]
     found += [("tier", name, str(number), share) for name, number, share in tier_rows(report)]
-    found += [("hits", *row) for row in hit_rows(report)]
     found.append(("host", "adapters", size(report.host_bytes)))
     found += [("instance", *row) for row in instance_rows(report)]
     found += [("note", note) for note in report.notes]
@@ -314,26 +285,6 @@ def tier_rows(report: CapacityReport) -> list[tuple[str, int, str]]:
         for name, number in (("GPU", tiers.gpu), ("CPU", tiers.cpu), ("disk", tiers.disk))
     ]
 
-
-HIT_HEADINGS = ("REQUESTS TO", "TIER", "PREDICTED", "MEASURED", "95 % INTERVAL", "")
-
-
-def hit_rows(report: CapacityReport) -> list[tuple[str, ...]]:
-    """Return the predicted and measured hits of each tier, with `HIT_HEADINGS` as columns."""
-    return [
-        (
-            f"{counted(hit.adapters, 'adapter')}, {hit.mix}",
-            " or ".join(_TIER_NAMES[each] for each in hit.tier.split("+")),
-            f"{100 * hit.predicted:.0f} %",
-            f"{100 * hit.measured:.0f} %",
-            f"{100 * hit.low:.0f} to {100 * hit.high:.0f} %",
-            "agrees" if hit.agrees else "differs",
-        )
-        for hit in report.hits
-    ]
-
-
-_TIER_NAMES = {"gpu": "GPU", "cpu": "CPU", "disk": "disk"}
 
 INSTANCE_HEADINGS = ("INSTANCE", "COPY HAS", "KV TOKENS", "SEQUENCES", "MOST LORAS")
 
