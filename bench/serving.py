@@ -4,7 +4,7 @@ One model server runs as the embedded cloud starts it. Base and adapter are aske
 the same machine. An adapter is in its tier because of what was asked before, and the server confirms it.
 
 Then `adapters benchmark` measures what a caller of the embedded cloud sees, with up to 300 adapters and four
-slots: on the NumPy server, and on vLLM where `make vllm` has installed it.
+slots: on the NumPy server, and on vLLM where `python -m tests.vllm.environment` has installed it.
 """
 
 import contextlib
@@ -29,6 +29,7 @@ from bench.cloud import PREFIX, ROOT, Account, endpoint_in, synthesize  # isort:
 
 from bench.harness import Claim, publish
 from local_sagemaker.server import LocalCloud
+from tests.vllm.environment import engine_command
 
 TICKETS = Path(__file__).parents[1] / "examples" / "tickets"
 HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
@@ -60,11 +61,11 @@ class Load:
     aim: float
 
 
-NUMPY = Load(engine="NumPy", settings={"engine": "numpy"}, counts=(1, 4, 16, 64, 300), requests=200, aim=1.15)
+NUMPY = Load(engine="NumPy", settings={}, counts=(1, 4, 16, 64, 300), requests=200, aim=1.15)
 # A request takes ten times as long. The LoRA layers of vLLM's build for CPUs are not optimized.
 VLLM = Load(
     engine="vLLM CPU",
-    settings={"engine": "vllm", "engine_python": str(VLLM_PYTHON)},
+    settings={"engine_command": engine_command(str(VLLM_PYTHON))},
     counts=(1, 16, 300),
     requests=40,
     aim=2.5,

@@ -31,7 +31,6 @@ class LocalCloudOptions(TypedDict, total=False):
     parallel_provisioning: bool
     account: str
     state_dir: Path | None
-    record_calls: Path | None
     settings: dict[str, Any] | None
 
 
@@ -54,8 +53,6 @@ class LocalCloud:
         The id of the account.
     state_dir:
         A folder that keeps archives and logs. Default: a temporary one.
-    record_calls:
-        A file that gets the permissions that the callers use, as lines of JSON.
     settings:
         Further settings by name, which docs/guides/embedded-cloud.md lists.
     """
@@ -75,7 +72,6 @@ class LocalCloud:
         parallel_provisioning: bool = False,
         account: str = "000000000000",
         state_dir: Path | None = None,
-        record_calls: Path | None = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
         self._command = [sys.executable, "-m", "local_sagemaker", "--port", str(port)]
@@ -87,8 +83,6 @@ class LocalCloud:
             self._command.append("--parallel-provisioning")
         if state_dir is not None:
             self._command += ["--state-dir", str(state_dir)]
-        if record_calls is not None:
-            self._command += ["--record-calls", str(record_calls)]
         for name, value in (settings or {}).items():
             self._command += ["--set", f"{name}={json.dumps(value)}"]
 

@@ -15,11 +15,15 @@ import pytest
 from local_sagemaker.server import LocalCloud
 from tests.guides import table
 from tests.integration.by_hand import TICKETS, V1, ByHand
+from tests.vllm.environment import engine_command
 from tests.vllm.record import BENCHMARK
 
 pytestmark = pytest.mark.vllm
 
-ENGINES = {"NumPy server of the embedded cloud": "numpy", "vLLM CPU in the embedded cloud": "vllm"}
+ENGINES = {
+    "NumPy server of the embedded cloud": "numpy",
+    "a command of the user in the embedded cloud": "vllm",
+}
 ADAPTERS, GPU_SLOTS, CPU_SLOTS = 12, 4, 8
 SKILLS = ("triage", "summary", "shout")
 TOKENS = 20
@@ -32,7 +36,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, A
 
 
 def benchmark(engine: str, folder: Path) -> dict[str, Any]:
-    python = {"engine_python": os.environ["VLLM_PYTHON"]} if engine == "vllm" else {}
+    settings = {"engine_command": engine_command(os.environ["VLLM_PYTHON"])} if engine == "vllm" else {}
     slots = {"OPTION_MAX_LORAS": str(GPU_SLOTS), "OPTION_MAX_CPU_LORAS": str(CPU_SLOTS)}
     options = {
         "adapters": f"1,{ADAPTERS}",
@@ -43,7 +47,7 @@ def benchmark(engine: str, folder: Path) -> dict[str, Any]:
         "seconds": "400",
         "output": str(folder),
     }
-    with LocalCloud(settings={"engine": engine, **python}) as cloud, ByHand(cloud, **slots) as endpoint:
+    with LocalCloud(settings=settings) as cloud, ByHand(cloud, **slots) as endpoint:
         endpoint.adapters(
             {f"adapter-{number}": V1 / SKILLS[number % len(SKILLS)] for number in range(ADAPTERS)}
         )
