@@ -133,7 +133,7 @@ def _write_manifest(folder: Path, tenants: Sequence[str], others: Mapping[str, s
 
 def record(folder: Path) -> None:
     """Deploy, run each command, and write its picture."""
-    with LocalCloud(parallel_provisioning=True) as cloud:
+    with LocalCloud() as cloud:
         variables = {**cloud.environment, "ADAPTERS_STACK": _STACK}
         session = boto3.Session(
             region_name=variables["AWS_DEFAULT_REGION"],

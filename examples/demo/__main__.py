@@ -450,7 +450,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="demo-"))
     workspace = Workspace(folder / "app")
     try:
-        with LocalCloud(profile="kind", parallel_provisioning=True) as cloud:
+        with LocalCloud(profile="kind") as cloud:
             console.print(f"[green]✓[/] embedded cloud on {cloud.url}", highlight=False)
             cdk = Cdk(
                 options=("-c", f"environment={workspace.environment}"),

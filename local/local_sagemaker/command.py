@@ -49,7 +49,6 @@ class Options:
     port: int
     account: str
     iam: bool
-    parallel: bool
     until_stdin_closes: bool
     state: Path
     settings: Settings
@@ -75,7 +74,6 @@ def main() -> None:
             port=_port(arguments.port),
             account=arguments.account,
             iam=arguments.iam,
-            parallel=arguments.parallel_provisioning,
             until_stdin_closes=arguments.until_stdin_closes,
             state=state,
             settings=settings,
@@ -96,11 +94,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--account", default="000000000000", help="account id (default: 000000000000)")
     parser.add_argument("--iam", action="store_true", help="enforce IAM, over TLS with a local CA")
-    parser.add_argument(
-        "--parallel-provisioning",
-        action="store_true",
-        help="let CloudFormation create independent resources together",
-    )
     parser.add_argument(
         "--state-dir", type=Path, help="folder that keeps artifacts and logs, in a folder for each run"
     )
@@ -232,7 +225,6 @@ def _configuration(options: Options) -> str:
             "state": str(options.sagemaker_state),
             "settings": dataclasses.asdict(options.settings),
             "tls": options.iam,
-            "parallel": options.parallel,
         }
     )
 

@@ -28,7 +28,6 @@ class LocalCloudOptions(TypedDict, total=False):
     profile: Profile
     port: int
     iam: bool
-    parallel_provisioning: bool
     account: str
     state_dir: Path | None
     settings: dict[str, Any] | None
@@ -47,8 +46,6 @@ class LocalCloud:
         The port on 127.0.0.1. Default: a free one.
     iam:
         Whether policies are enforced, over TLS with a CA of its own. Default: every key may do everything.
-    parallel_provisioning:
-        Whether CloudFormation creates independent resources together.
     account:
         The id of the account.
     state_dir:
@@ -69,7 +66,6 @@ class LocalCloud:
         profile: Profile = "kind",
         port: int = 0,
         iam: bool = False,
-        parallel_provisioning: bool = False,
         account: str = "000000000000",
         state_dir: Path | None = None,
         settings: dict[str, Any] | None = None,
@@ -79,8 +75,6 @@ class LocalCloud:
         self._running = False
         if iam:
             self._command.append("--iam")
-        if parallel_provisioning:
-            self._command.append("--parallel-provisioning")
         if state_dir is not None:
             self._command += ["--state-dir", str(state_dir)]
         for name, value in (settings or {}).items():

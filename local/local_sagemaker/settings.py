@@ -109,8 +109,6 @@ class Settings:
     # [V similar calls] ThrottlingException "Rate exceeded"; calls a second, 0 means no limit.
     read_rate: float = 0.0
     write_rate: float = 0.0
-    # [I] ResourceLimitExceeded: components on one endpoint, 0 means no limit; no quota is published.
-    components_per_endpoint: int = 0
 
     # [V container code] LMI and the AWS vLLM image answer the container protocol differently. `container`: as
     # the vLLM image if the container's environment has SM_VLLM_* variables, else as LMI.

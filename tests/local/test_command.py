@@ -151,8 +151,8 @@ def test_port_in_use_is_an_error_that_names_it() -> None:
 
 
 def test_settings_change_while_it_runs(cloud: LocalCloud, settings: Callable[..., None]) -> None:
-    settings(components_per_endpoint=7)
-    assert cloud.admin.settings()["components_per_endpoint"] == 7
+    settings(write_rate=7.0)
+    assert cloud.admin.settings()["write_rate"] == 7
     with pytest.raises(ValueError, match="unknown setting 'colour'"):
         cloud.admin.change_settings(colour="red")
     with pytest.raises(ValueError, match="not a fault"):

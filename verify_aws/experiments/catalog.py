@@ -47,7 +47,6 @@ NOT_ASKED = {
     ),
     **dict.fromkeys(("profile", "dialect", "engine_command", "time_scale"), _OWN),
     **dict.fromkeys(("load_from_cpu_seconds", "load_from_disk_seconds"), _OWN),
-    "components_per_endpoint": "it would take as many components as the quota, which is not published",
     "instance_memory_kept": "it would take copies of different sizes, each on an instance of its own",
     "managed_scale_in_seconds": "it would take two instances for a quarter of an hour",
 }

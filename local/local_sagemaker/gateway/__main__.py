@@ -109,7 +109,6 @@ def main() -> None:
         alarms,
         native_types=TYPE_PREFIX,
         runtime_header=VARIANT_HEADER,
-        parallel_creation=configuration["parallel"],
     )
     loop = asyncio.new_event_loop()
     loop.run_until_complete(

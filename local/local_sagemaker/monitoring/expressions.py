@@ -1,4 +1,4 @@
-"""CloudWatch's metric math, with SEARCH: a part of it that dashboards of endpoints use.
+"""CloudWatch's metric math, with SEARCH: what alarms and dashboards of endpoints use.
 
 [V user guide, "Using metric math" and "search expression syntax"] An expression is a number, a series or
 several series. Arithmetic on two series keeps the moments that both have. Its syntax is close enough to
@@ -6,7 +6,6 @@ Python's that Python parses it.
 """
 
 import ast
-import math
 import operator
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -24,13 +23,6 @@ _ARITHMETIC: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
-    ast.Pow: operator.pow,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
 }
 _AGGREGATES: Mapping[str, Callable[[Sequence[float]], float]] = {
     "SUM": sum,
@@ -38,7 +30,6 @@ _AGGREGATES: Mapping[str, Callable[[Sequence[float]], float]] = {
     "MAX": max,
     "MIN": min,
 }
-_ROUNDING: Mapping[str, Callable[[float], float]] = {"ABS": abs, "CEIL": math.ceil, "FLOOR": math.floor}
 
 
 class Expressions:
@@ -49,18 +40,15 @@ class Expressions:
         metrics: Metrics,
         span: Span,
         results: Mapping[str, list[Series]],
-        plain: Sequence[str] = (),
     ):
-        """`plain` are the queries that METRICS() stands for: those that are no expressions."""
         self._metrics = metrics
         self._span = span
         self._results = results
-        self._plain = plain
 
     def value(self, text: str) -> list[Series]:
         """The series of an expression; ValueError if it is not one that this module knows."""
         try:
-            tree = ast.parse(text.strip().replace("^", "**"), mode="eval")
+            tree = ast.parse(text.strip(), mode="eval")
         except SyntaxError as error:
             raise ValueError(f"not an expression: {text!r}") from error
         value = self._of(tree.body)
@@ -76,17 +64,11 @@ class Expressions:
                 return value if isinstance(value, str) else float(value)
             case ast.Name(id=name) if name in self._results:
                 return self._results[name]
-            case ast.Name(id="PERIOD"):
-                return self._span.period
             case ast.Name(id=word):
                 return word
             case ast.List(elts=elements):
                 return [one for element in elements for one in self._series(element)]
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return _combined(operator.mul, -1.0, self._of(operand))
             case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _ARITHMETIC:
-                return _combined(_ARITHMETIC[type(sign)], self._of(left), self._of(right))
-            case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in _ARITHMETIC:
                 return _combined(_ARITHMETIC[type(sign)], self._of(left), self._of(right))
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return self._call(name.upper(), arguments)
@@ -102,24 +84,12 @@ class Expressions:
         match name, arguments:
             case "SEARCH", [what, statistic, *period]:
                 return self._search(str(self._of(what)), str(self._of(statistic)), period)
-            case "METRICS", [*part]:
-                wanted = str(self._of(part[0])) if part else ""
-                return [one for name in self._plain if wanted in name for one in self._results[name]]
             case (("SUM" | "AVG" | "MAX" | "MIN"), [argument]):
                 return _aggregated(_AGGREGATES[name], self._series(argument), name)
             case "FILL", [argument, filling]:
                 return [self._filled(one, self._of(filling)) for one in self._series(argument)]
-            case "IF", [condition, yes, *no]:
-                otherwise = self._of(no[0]) if no else None
-                return _chosen(self._of(condition), self._of(yes), otherwise)
             case "SORT", [argument, by, *rest]:
                 return self._sorted(argument, by, rest)
-            case "RUNNING_SUM", [argument]:
-                return [_running_sum(one) for one in self._series(argument)]
-            case (("ABS" | "CEIL" | "FLOOR"), [argument]):
-                return [one.over(_ROUNDING[name]) for one in self._series(argument)]
-            case "PERIOD", _:
-                return self._span.period
         raise ValueError(f"not supported in an expression: {name}")
 
     def _search(self, what: str, statistic: str, period: Sequence[ast.expr]) -> list[Series]:
@@ -209,31 +179,3 @@ def _safe(function: Callable[[Any, Any], Any], left: float, right: float) -> flo
         return float(function(left, right))
     except (ZeroDivisionError, OverflowError):
         return None
-
-
-def _chosen(condition: Value, yes: Value, no: Value | None) -> Value:
-    if not isinstance(condition, list):
-        return yes if condition else (0.0 if no is None else no)
-    chosen = []
-    for one in condition:
-        values = {}
-        for moment, holds in one.values.items():
-            value = _at(yes if holds else no, moment)
-            if value is not None:
-                values[moment] = value
-        chosen.append(Series(one.label, values))
-    return chosen
-
-
-def _at(value: Value | None, moment: float) -> float | None:
-    if isinstance(value, list):
-        return value[0].values.get(moment) if value else None
-    return value if isinstance(value, float) else None
-
-
-def _running_sum(series: Series) -> Series:
-    total, values = 0.0, {}
-    for moment in sorted(series.values):
-        total += series.values[moment]
-        values[moment] = total
-    return Series(series.label, values)
