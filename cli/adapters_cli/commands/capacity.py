@@ -40,8 +40,14 @@ from adapters_cli.fleets.room_advice import advice
 from adapters_cli.fleets.tiers import lora_limits
 from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.models.base_model_option import BaseModelOption
-from adapters_cli.models.capacity_picture import screen
-from adapters_cli.models.capacity_report import AdapterCount, CapacityReport, Placement, as_document, rows
+from adapters_cli.models.capacity_report import (
+    AdapterCount,
+    CapacityReport,
+    Placement,
+    as_document,
+    rows,
+    screen,
+)
 from adapters_cli.models.environment_option import EnvironmentFile, EnvironmentOption, read_environment
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import FAILED
@@ -234,8 +240,7 @@ def _print_report(report: CapacityReport, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(as_document(report), indent=2))
     elif sys.stdout.isatty():
-        console = Console()
-        console.print(screen(report, console.width))
+        Console().print(screen(report))
     else:
         for row in rows(report):
             typer.echo("\t".join(map(one_line, row)))

@@ -67,14 +67,6 @@ def _tracked_metric(configuration: Mapping[str, Any], resource: str) -> tuple[di
     predefined = configuration.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
     if predefined is None:
         custom = configuration["CustomizedMetricSpecification"]
-        if "Metrics" in custom:
-            queries = [
-                {**query, "MetricStat": {"Period": 60, **query["MetricStat"]}}
-                if "MetricStat" in query
-                else query
-                for query in custom["Metrics"]
-            ]
-            return {"Metrics": queries}, False
         members = ("MetricName", "Namespace", "Dimensions", "Statistic", "Unit")
         return {member: custom[member] for member in members if member in custom} | {"Period": 60}, False
     name, statistic, seconds = PREDEFINED[predefined]

@@ -395,6 +395,8 @@ def _configuration(request: Mapping[str, Any], kind: str) -> dict[str, Any]:
     specifications = ("PredefinedMetricSpecification", "CustomizedMetricSpecification")
     if sum(one in configuration for one in specifications) != 1:
         raise validation_exception(f"Exactly one of {' and '.join(specifications)} should be given.")
+    if "Metrics" in configuration.get("CustomizedMetricSpecification", {}):
+        raise validation_exception("The embedded cloud tracks one metric, and no metric math.")
     if configuration["TargetValue"] <= 0:
         raise validation_exception("TargetValue should be above 0.")
     predefined = configuration.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")

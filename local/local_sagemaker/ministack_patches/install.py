@@ -9,8 +9,7 @@ from local_sagemaker.ministack_patches import (
     cloudformation_deletion_during_creation,
     cloudformation_failed_custom_resources,
     cloudformation_failed_deletions,
-    cloudformation_failed_updates,
-    cloudformation_worker_threads,
+    cloudformation_native_types,
     cloudwatch_log_pages,
     cloudwatch_metrics,
     http_compressed_bodies,
@@ -69,8 +68,7 @@ def install_patches(
     ):
         patch.install()
     alarms.install()
-    cloudformation_worker_threads.install(native_types)
-    cloudformation_failed_updates.install(native_types)
+    cloudformation_native_types.install(native_types)
     # After the other patches of deployments and deletions: it wraps them.
     cloudformation_deletion_during_creation.install()
     http_content_type.install(runtime_header)

@@ -1,15 +1,12 @@
-"""CloudWatch's metric math, with SEARCH: what alarms and dashboards of endpoints use.
+"""CloudWatch's metric math, with SEARCH: the functions that alarms and dashboards of endpoints use.
 
 [V user guide, "Using metric math" and "search expression syntax"] An expression is a number, a series or
-several series. Arithmetic on two series keeps the moments that both have. Its syntax is close enough to
-Python's that Python parses it.
+several series. Its syntax is close enough to Python's that Python parses it. Arithmetic is not known here.
 """
 
 import ast
-import operator
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from local_sagemaker.monitoring.metric_reader import Metrics, Series, Span, read
 from local_sagemaker.monitoring.search import Search
@@ -18,12 +15,6 @@ Value = float | str | list[Series]
 
 _MOST_SERIES = 500
 
-_ARITHMETIC: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-}
 _AGGREGATES: Mapping[str, Callable[[Sequence[float]], float]] = {
     "SUM": sum,
     "AVG": statistics.fmean,
@@ -68,8 +59,6 @@ class Expressions:
                 return word
             case ast.List(elts=elements):
                 return [one for element in elements for one in self._series(element)]
-            case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _ARITHMETIC:
-                return _combined(_ARITHMETIC[type(sign)], self._of(left), self._of(right))
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return self._call(name.upper(), arguments)
         raise ValueError(f"not supported in an expression: {ast.unparse(node)!r}")
@@ -137,45 +126,3 @@ def _aggregated(
         for moment, value in one.values.items():
             moments.setdefault(moment, []).append(value)
     return [Series(label, {moment: function(values) for moment, values in sorted(moments.items())})]
-
-
-def _combined(function: Callable[[Any, Any], Any], left: Value, right: Value) -> Value:
-    if isinstance(left, str) or isinstance(right, str):
-        raise ValueError(f"not a number or a series: {left if isinstance(left, str) else right!r}")
-    if not isinstance(left, list) and not isinstance(right, list):
-        return _safe(function, left, right) or 0.0
-    if isinstance(left, list) and isinstance(right, list):
-        if len(left) > 1 and len(right) > 1:
-            raise ValueError("an operation takes at most one side of several series")
-        many, one_first = (left, False) if len(left) > 1 or len(right) == 1 else (right, True)
-        single = (left if one_first else right)[:1]
-        return [
-            _pairwise(function, *((single[0], one) if one_first else (one, single[0])))
-            for one in many
-            if single
-        ]
-    if isinstance(left, list):
-        assert not isinstance(right, list)  # both sides were above
-        return [_kept(one, {m: _safe(function, v, right) for m, v in one.values.items()}) for one in left]
-    assert isinstance(right, list)
-    return [_kept(one, {m: _safe(function, left, v) for m, v in one.values.items()}) for one in right]
-
-
-def _pairwise(function: Callable[[Any, Any], Any], left: Series, right: Series) -> Series:
-    values = {
-        moment: _safe(function, value, right.values[moment])
-        for moment, value in left.values.items()
-        if moment in right.values
-    }
-    return _kept(left, values)
-
-
-def _kept(series: Series, values: Mapping[float, float | None]) -> Series:
-    return Series(series.label, {moment: value for moment, value in values.items() if value is not None})
-
-
-def _safe(function: Callable[[Any, Any], Any], left: float, right: float) -> float | None:
-    try:
-        return float(function(left, right))
-    except (ZeroDivisionError, OverflowError):
-        return None

@@ -25,13 +25,9 @@ def evaluate() -> Evaluate:
 @pytest.mark.parametrize(
     ("text", "values"),
     [
-        ("m1 / m2", {0: 2}),
-        ("m1 * 2 + 1", {0: 9, 60: 17}),
-        ("100 - m1", {0: 96, 60: 92}),
-        ("m1 / (m1 - m1)", {}),
         ("FILL(m2, 0)", {0: 2, 60: 0, 120: 5}),
         ("FILL(m2, REPEAT)", {0: 2, 60: 2, 120: 5}),
-        ("FILL(m1, 0) / FILL(m2, 1)", {0: 2, 60: 8, 120: 0}),
+        ("MAX([FILL(m1, 0), FILL(m2, 1)])", {0: 4, 60: 8, 120: 5}),
         ("MAX([m1, m2])", {0: 4, 60: 8, 120: 5}),
     ],
 )
@@ -56,8 +52,8 @@ def test_search_keeps_the_metrics_of_a_dimensions_value(evaluate: Evaluate) -> N
 
 
 def test_sum_of_a_search_is_one_series(evaluate: Evaluate) -> None:
-    assert evaluate("SUM(SEARCH('{n,InferenceComponentName} MetricName=\"Calls\"', 'Sum', 60)) * 2") == {
-        "SUM": {0: 10, 60: 16}
+    assert evaluate("SUM(SEARCH('{n,InferenceComponentName} MetricName=\"Calls\"', 'Sum', 60))") == {
+        "SUM": {0: 5, 60: 8}
     }
 
 
@@ -66,7 +62,8 @@ def test_sort_takes_the_largest_first(evaluate: Evaluate) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["m1 +", "m3 * 2", "RUNNING_SUM(m1)", "ANOMALY_DETECTION_BAND(m1)", "__import__('os')", "m1.x"]
+    "text",
+    ["m1 +", "m3", "m1 * 2", "RUNNING_SUM(m1)", "ANOMALY_DETECTION_BAND(m1)", "__import__('os')", "m1.x"],
 )
 def test_what_is_no_expression_is_refused(evaluate: Evaluate, text: str) -> None:
     with pytest.raises(ValueError, match="not"):

@@ -25,13 +25,13 @@ def metrics() -> FakeMetrics:
 
 def test_expression_is_computed_after_what_it_refers_to(metrics: FakeMetrics) -> None:
     queries = [
-        {"Id": "percent", "Expression": "share * 100"},
-        {"Id": "share", "Expression": "errors / calls"},
+        {"Id": "most", "Expression": "MAX([both])"},
+        {"Id": "both", "Expression": "SUM([errors, calls])"},
         stat("Errors", "errors", Component="a"),
         stat("Calls", "calls", Component="a"),
     ]
-    (series,) = answers(metrics, queries, 0, 120)["percent"]
-    assert series.values == {0: 10, 60: 20}
+    (series,) = answers(metrics, queries, 0, 120)["most"]
+    assert series.values == {0: 11, 60: 12}
 
 
 def test_metric_of_other_dimensions_is_another_metric(metrics: FakeMetrics) -> None:
