@@ -43,7 +43,7 @@ def serve() -> None:
     from local_sagemaker.gateway import __main__ as gateway
     from tests.iam.call_recording import record_calls
 
-    install: Any = gateway.install_patches
+    install: Any = vars(gateway)["install_patches"]
 
     def install_and_record(*arguments: Any, **options: Any) -> None:
         install(*arguments, **options)
