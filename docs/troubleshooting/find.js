@@ -681,6 +681,9 @@
     "ResourceLimitExceeded"
    ],
    [
+    "The account-level service limit 'Inference components per endpoint' is"
+   ],
+   [
     "The account-level service limit '",
     "for endpoint usage' is",
     "Instances, with current utilization of",
@@ -3628,9 +3631,6 @@
     ", got"
    ],
    [
-    "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
-   ],
-   [
     "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; the guide 'Security' has the statements"
    ],
    [
@@ -3765,6 +3765,9 @@
    ],
    [
     "'roll_updates' should be called once, got a second call"
+   ],
+   [
+    "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
    ],
    [
     "'wait' should be at least 2 minutes with 'max_server_errors', whose alarm counts a minute, got"

@@ -1,7 +1,8 @@
 """CloudWatch's metric math, with SEARCH: the functions that alarms and dashboards of endpoints use.
 
 [V user guide, "Using metric math" and "search expression syntax"] An expression is a number, a series or
-several series. Its syntax is close enough to Python's that Python parses it. Arithmetic is not known here.
+several series. Its syntax is close enough to Python's that Python parses it. Of arithmetic, only the
+division by a number is known here.
 """
 
 import ast
@@ -59,6 +60,8 @@ class Expressions:
                 return word
             case ast.List(elts=elements):
                 return [one for element in elements for one in self._series(element)]
+            case ast.BinOp(left=left, op=ast.Div(), right=ast.Constant(value=int() | float() as number)):
+                return [one.over(lambda value: value / number) for one in self._series(left)]
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return self._call(name.upper(), arguments)
         raise ValueError(f"not supported in an expression: {ast.unparse(node)!r}")

@@ -25,6 +25,7 @@ def evaluate() -> Evaluate:
 @pytest.mark.parametrize(
     ("text", "values"),
     [
+        ("m1 / 4", {0: 1, 60: 2}),
         ("FILL(m2, 0)", {0: 2, 60: 0, 120: 5}),
         ("FILL(m2, REPEAT)", {0: 2, 60: 2, 120: 5}),
         ("MAX([FILL(m1, 0), FILL(m2, 1)])", {0: 4, 60: 8, 120: 5}),
