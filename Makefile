@@ -6,7 +6,6 @@ BIN := $(VENV)/bin
 CLIENTS := .venv-clients
 CHECKOV := .venv-checkov
 NEWEST := .venv-newest
-VLLM := .venv-vllm
 PYTHONS ?=
 RELEASE := .venv-release
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
@@ -14,7 +13,6 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 unexport PYTHONDONTWRITEBYTECODE
 LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
-LOCAL_ENGINE ?= numpy
 # uv does not read pip's settings.
 UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(PIP_INDEX_URL),--default-index $(PIP_INDEX_URL))
 UNIT := not integration and not evolutions and not upgrade and not vllm and not clients and not release and not documents and not aws
@@ -23,7 +21,7 @@ TAG ?=
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports checkov bench lock properties docs reference snapshots wheel dist release-tag clean
+.PHONY: help setup demo local unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports checkov bench lock properties docs reference snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -58,13 +56,8 @@ $(VENV)/.evaluation: tests/cli/evaluation/packages.txt $(VENV)/.installed
 demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
 	python -m examples.demo
 
-local: setup $(if $(filter vllm,$(LOCAL_ENGINE)),vllm)  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind LOCAL_ENGINE=numpy)
-	local-sagemaker --port $(LOCAL_PORT) --profile $(LOCAL_PROFILE) --engine $(LOCAL_ENGINE) \
-	    $(if $(filter vllm,$(LOCAL_ENGINE)),--set engine_python=$(VLLM)/bin/python)
-
-# The newest vLLM and its PyTorch pin packages that the lock has in other versions, and take 3.4 GB.
-vllm: setup  ## install vLLM for the embedded cloud's engine `vllm` into .venv-vllm
-	python -m tests.vllm.environment $(VLLM)
+local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind)
+	local-sagemaker --port $(LOCAL_PORT) --profile $(LOCAL_PROFILE)
 
 # Two for two cores: nothing waits, and a third would only import the tests and the CDK once more.
 unit: setup  ## the tests that need no embedded cloud

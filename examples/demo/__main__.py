@@ -223,7 +223,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="demo-"))
     workspace = Workspace(folder / "app")
     try:
-        with LocalCloud(profile="kind", parallel_provisioning=True) as cloud:
+        with LocalCloud(profile="kind") as cloud:
             cdk = Cdk(
                 options=("-c", f"environment={workspace.environment}"),
                 out=workspace.cdk_out,

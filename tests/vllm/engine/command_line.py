@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from local_sagemaker.container_protocol import NO_PREFIX_CACHING, SERVED_NAME, ContainerVariables
-from local_sagemaker.vllm_engine.base_rows import PLUGIN
+from tests.vllm.engine.base_rows import PLUGIN
 
 Dialect = Literal["lmi", "vllm"]
 
 _MIDDLEWARES = {
     "RequestGuard": "local_sagemaker.http_guards.request_guard.RequestGuard",
-    "WarmUp": "local_sagemaker.vllm_engine.warm_up.WarmUp",
-    "LmiBodies": "local_sagemaker.vllm_engine.lmi_bodies.LmiBodies",
+    "WarmUp": "tests.vllm.engine.warm_up.WarmUp",
+    "LmiBodies": "tests.vllm.engine.lmi_bodies.LmiBodies",
 }
 # [V] The longest path of a Unix socket is 107 characters; vLLM adds 37 to the folder.
 _LONGEST_SOCKET_FOLDER = 70

@@ -1,4 +1,4 @@
-"""What a cloud with `--record-calls` writes down."""
+"""What a recorded cloud writes down."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
+from tests.iam.recorded_cloud import RecordedCloud
 from tests.local.conftest import boto_client
 from tests.local.iam_users import allow, make_user
 
@@ -27,7 +28,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def recorded(path: Path) -> Iterator[LocalCloud]:
-    with LocalCloud(iam=True, record_calls=path) as running:
+    with RecordedCloud(path, iam=True) as running:
         boto_client(running, "s3").create_bucket(Bucket="recorded")
         yield running
 

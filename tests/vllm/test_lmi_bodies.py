@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local_sagemaker.vllm_engine.lmi_bodies import LmiBodies
+from tests.vllm.engine.lmi_bodies import LmiBodies
 
 ADAPTER = "X-Amzn-SageMaker-Adapter-Identifier"
 TOKENS = [(7, "Hello"), (8, " there"), (2, "")]

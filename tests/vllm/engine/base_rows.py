@@ -5,8 +5,8 @@ vLLM's CPU operators index the stacked weights with -1 for a row without an adap
 adapters, the base is then answered with another adapter's weights. The plugin sets what such rows put into
 the second half of the adapter to zero, so that they change nothing.
 
-vLLM loads plugins in each of its processes, by the entry point of this package's metadata. Without the name
-in VLLM_PLUGINS, the plugin does nothing, so a vLLM that this package did not start stays as it is.
+vLLM loads plugins in each of its processes, by an entry point that `tests.vllm.environment` writes. Without
+the name in VLLM_PLUGINS, the plugin does nothing.
 """
 
 import os

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from local_sagemaker.vllm_engine.warm_up import WarmUp
+from tests.vllm.engine.warm_up import WarmUp
 
 
 class Engine:

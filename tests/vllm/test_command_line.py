@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local_sagemaker.vllm_engine.command_line import Dialect, Launch, launch
+from tests.vllm.engine.command_line import Dialect, Launch, launch
 
 CAPACITY = [
     {
