@@ -2011,31 +2011,6 @@
   ]
  ],
  [
-  "troubleshooting/evaluating.html#the-judge-does-not-answer",
-  "The judge does not answer",
-  [
-   [
-    "'--judge' should be 'bedrock:MODEL', or the URL and model of an OpenAI-compatible API such as 'https://api.example.com/v1#model', got"
-   ],
-   [
-    "'--judge' should be a URL without user, password and '?'; give a key in ADAPTERS_JUDGE_API_KEY"
-   ],
-   [
-    "'--judge' should be an 'https' address, as it gets ADAPTERS_JUDGE_API_KEY, got"
-   ],
-   [
-    "the judge answered",
-    ":"
-   ],
-   [
-    "the judge cannot be reached:"
-   ],
-   [
-    "the judge does not answer:"
-   ]
-  ]
- ],
- [
   "troubleshooting/evaluating.html#a-benchmark-would-load-an-endpoint-that-others-use",
   "A benchmark would load an endpoint that others use",
   [
@@ -3319,9 +3294,6 @@
    ],
    [
     "'--no-worse-than' should be 'last', got"
-   ],
-   [
-    "the judge's answer is no chat completion:"
    ],
    [
     "'--bert-model' should be a BERT, got",

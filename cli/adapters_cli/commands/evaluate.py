@@ -121,15 +121,6 @@ def evaluate(
         Path | None,
         typer.Option("--bert-model", metavar="DIR", help="The model of bert_score, as a directory."),
     ] = None,
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            "--judge",
-            metavar="MODEL",
-            help="A model that compares each pair of answers in both orders: bedrock:MODEL, or URL#MODEL of"
-            " an OpenAI-compatible API, with its key in ADAPTERS_JUDGE_API_KEY.",
-        ),
-    ] = None,
     require: Annotated[
         list[str] | None,
         typer.Option(
@@ -179,12 +170,11 @@ def evaluate(
     The answers and the reports (result.json, report.md, report.html, junit.xml) are in --output. After an
     interruption, the same command asks only what is not answered yet.
 
-    Ends with 1 if a requirement is not met, if answers are errors, or if the judge fails.
+    Ends with 1 if a requirement is not met, or if answers are errors.
     """
     with reported_errors():
         # Imported here: NumPy and botocore take long, and `--help` does without.
         from adapters_cli.evaluation.evaluation import EvaluationPlan
-        from adapters_cli.evaluation.judge import judge_of
         from adapters_cli.evaluation.metrics.choose import metrics_of
         from adapters_cli.evaluation.no_worse import check_same_questions
         from adapters_cli.fleets.subject_lookup import find_subjects
@@ -205,7 +195,6 @@ def evaluate(
             )
             requirements = [Requirement.parse(text) for text in require or ()]
             metrics = metrics_of(metric or (), bert_model=bert_model)
-            chosen_judge = None if judge is None else judge_of(judge, account)
             items = read_dataset(dataset, options)
         found = find_subjects(
             account, names, component or (), against=against, stack=stack, fleet=fleet, table=table_name
@@ -219,7 +208,6 @@ def evaluate(
             decoding=Decoding(max_tokens=max_tokens, temperature=temperature, stop=tuple(stop or ())),
             metrics=metrics,
             requirements=requirements,
-            judge=chosen_judge,
             seed=seed,
         )
         with option_errors():

@@ -174,41 +174,6 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """What a language model says about one subject's answers beside the baseline's, asked in both orders.
-
-    judge:
-        The model, as the user named it.
-    better, worse, equal:
-        Items by whose answer is better. If the two orders disagree, the item is equal.
-    disagreements:
-        How many of the equal items are so because the orders disagree.
-    unclear:
-        Items about which the judge gave no verdict.
-    failed:
-        True if the judge gave no verdict at all, or if so much failed that it was not asked the rest.
-    reasons:
-        The first reasons why items have no verdict.
-    p_value:
-        Two-sided, of the sign test over the better and worse items.
-    verdicts:
-        `better`, `worse` or `equal`, by item id.
-    """
-
-    judge: str
-    subject: str
-    better: int
-    worse: int
-    equal: int
-    disagreements: int
-    unclear: int
-    p_value: float
-    verdicts: Mapping[str, str] = field(default_factory=dict)
-    failed: bool = False
-    reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class RequirementOutcome:
     """A requirement, the subject that it was held against, and why it is met or not."""
 
@@ -244,14 +209,8 @@ class EvaluationResult:
     items: Sequence[EvaluatedItem]
     requirements: Sequence[RequirementOutcome] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
-    judgements: Sequence[Judgement] = ()
 
     @property
     def passed(self) -> bool:
-        """Return True if every requirement is met, and no judge failed."""
-        return all(outcome.met for outcome in self.requirements) and not self.failed_judgements
-
-    @property
-    def failed_judgements(self) -> list[Judgement]:
-        """The judgements that say nothing, as the judge failed."""
-        return [judgement for judgement in self.judgements if judgement.failed]
+        """Return True if every requirement is met."""
+        return all(outcome.met for outcome in self.requirements)
