@@ -1894,7 +1894,13 @@
     ", as the archive is named, got sha256:"
    ],
    [
-    "its result is"
+    "'--evaluation' should have a result of this version, sha256:",
+    ", got"
+   ],
+   [
+    "it was compared with",
+    ", and the manifest names sha256:",
+    "by now; run 'adapters evaluate' again"
    ],
    [
     "no adapter answered a request"
@@ -1905,21 +1911,21 @@
    ],
    [
     "of",
-    "cannot be compared: the last version answered no item"
+    "cannot be compared: the",
+    "version answered no item"
    ],
    [
     "of",
     "is",
     "over",
-    ", and was",
-    "on",
+    ", and",
     "; the difference's 95 % interval,",
     "to",
     ", should not be wholly",
     "0"
    ],
    [
-    ": no worse than last"
+    ": no worse than"
    ]
   ]
  ],
@@ -1980,9 +1986,6 @@
   "troubleshooting/evaluating.html#too-many-answers-are-errors",
   "Too many answers are errors",
   [
-   [
-    "of its evaluation failed, such as:"
-   ],
    [
     "failed, and",
     "may (--allow-errors); the same command asks them again"
@@ -3126,7 +3129,7 @@
     ", got"
    ],
    [
-    "should have a digest, by which its results are found"
+    "of its evaluation failed; run 'adapters evaluate' again"
    ],
    [
     "a stored result should be 's3://<bucket>/<key>', got"
@@ -3134,7 +3137,7 @@
    [
     "the result should have at most",
     "bytes to be stored, got",
-    "; ask fewer items with --limit or --sample"
+    "; ask fewer items with --sample"
    ],
    [
     ": should have at most",
@@ -3187,6 +3190,12 @@
    [
     "'--no-worse-than' should be 'last' or 's3://",
     "', got"
+   ],
+   [
+    "--on, --to and --base-model are for the path of an adapter"
+   ],
+   [
+    "an adapter that is not published is evaluated alone, or with --against"
    ],
    [
     "a line's text should be a string"
@@ -3293,9 +3302,6 @@
     ":"
    ],
    [
-    "'--no-worse-than' should be 'last', got"
-   ],
-   [
     "'--bert-model' should be a BERT, got",
     ":"
    ],
@@ -3361,6 +3367,10 @@
     "), got"
    ],
    [
+    "that of",
+    "is"
+   ],
+   [
     "'--template' should have a column's name in braces, such as '{text}', got"
    ],
    [
@@ -3371,7 +3381,7 @@
     "), got"
    ],
    [
-    ": 'version' should be 1, got"
+    ": 'version' should be 2, got"
    ],
    [
     ": it is no JSON:"
@@ -4133,24 +4143,10 @@
     "--component takes the place of the adapter's name; give one of them"
    ],
    [
-    "'",
-    "' should be one adapter, got",
-    ":"
-   ],
-   [
     "--clean-up takes no adapter"
    ],
    [
-    "--require is for --evaluate DATASET"
-   ],
-   [
-    "an adapter in S3 should be 's3://<bucket>/<key>.tar.gz', got"
-   ],
-   [
     "on which base model? Give --on, or --endpoint"
-   ],
-   [
-    "where to upload the adapter? Give --to, which the endpoint's role can read"
    ],
    [
     "which adapter? Give a directory, an archive, or one in S3"
@@ -4166,22 +4162,13 @@
     "--name is for a path that is given"
    ],
    [
-    "--require, --no-worse-than and --evaluate-on are for --evaluate DATASET"
-   ],
-   [
     "an evaluation is recorded in a manifest; give one with --manifest"
-   ],
-   [
-    "the manifest's record of '--metric':"
    ],
    [
     "there is nothing to publish: the manifest has no adapter on this machine"
    ],
    [
     "there is nothing to publish; give paths, or a manifest that has some"
-   ],
-   [
-    "where to evaluate? Give --evaluate-on with a base component or a fleet's stack"
    ],
    [
     "which manifest? Give --manifest, or a fleet's --stack"
@@ -4258,6 +4245,9 @@
    ],
    [
     "'--against' should be another version or component, got"
+   ],
+   [
+    "'--against' should be no base model: it is asked in any case"
    ],
    [
     "--against is for one adapter, got"

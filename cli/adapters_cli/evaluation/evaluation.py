@@ -1,10 +1,8 @@
 """One evaluation: the same items for baseline and subjects, scores of their answers, and comparisons."""
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation.requirement import Requirement
@@ -40,6 +38,8 @@ class EvaluationPlan:
 
     versions:
         What each component serves, by component: identities, or what else changes with them.
+    against:
+        Name of the subject that the requirements are not about: the other ones are compared with it.
     """
 
     endpoint: str
@@ -50,6 +50,8 @@ class EvaluationPlan:
     decoding: Decoding
     metrics: Sequence[Metric]
     requirements: Sequence[Requirement] = ()
+    against: str | None = None
+    base_model: str | None = None
     engine: str | None = None
     seed: int = 0
     resamples: int = RESAMPLES
@@ -166,7 +168,7 @@ def evaluate(
         latency=tuple(_latency(plan, logged)),
         items=tuple(_item(plan, item, answers, scores) for item in plan.dataset.items),
         requirements=tuple(judged_requirements(plan, comparisons)),
-        versions={"python": platform.python_version(), "boto3": version("boto3"), "numpy": version("numpy")},
+        base_model=plan.base_model,
     )
     return Evaluated(result=result, asking=asking)
 
@@ -220,9 +222,11 @@ def compared(plan: EvaluationPlan, scores: Scores) -> list[Comparison]:
 
 
 def judged_requirements(plan: EvaluationPlan, comparisons: Sequence[Comparison]) -> list[RequirementOutcome]:
-    """Hold every subject against every requirement."""
+    """Hold every subject, but the one of `against`, against every requirement."""
     outcomes = []
     for subject in plan.subjects:
+        if subject.name == plan.against:
+            continue
         figures = {
             comparison.metric: (comparison.baseline_mean, comparison.mean)
             for comparison in comparisons

@@ -5,7 +5,7 @@ Everything that a report shows is in it. Nothing here needs NumPy, so that every
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,12 +175,17 @@ class Latency:
 
 @dataclass(frozen=True, kw_only=True)
 class RequirementOutcome:
-    """A requirement, the subject that it was held against, and why it is met or not."""
+    """A requirement, the subject that it was held against, and why it is met or not.
+
+    than:
+        Identity of the version that the subject may not be worse than; None for a bar, or if it is unknown.
+    """
 
     requirement: str
     subject: str
     met: bool
     reason: str
+    than: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +194,8 @@ class EvaluationResult:
 
     engine:
         What generated the answers, as the container names itself; None if it does not.
+    base_model:
+        The name of the base model; None where it is unknown.
     seed, resamples:
         Of sampling, bootstrap and permutation test. The same run with the same seed gives the same figures.
     """
@@ -208,7 +215,7 @@ class EvaluationResult:
     latency: Sequence[Latency]
     items: Sequence[EvaluatedItem]
     requirements: Sequence[RequirementOutcome] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
+    base_model: str | None = None
 
     @property
     def passed(self) -> bool:

@@ -26,9 +26,7 @@ def gain(item: EvaluatedItem, subject: str, baseline: str, metrics: Sequence[Met
     return sum(gains) / len(gains) if gains else None
 
 
-def lowest_gain(
-    result: EvaluationResult, item: EvaluatedItem, subjects: Sequence[Subject]
-) -> float | None:
+def lowest_gain(result: EvaluationResult, item: EvaluatedItem, subjects: Sequence[Subject]) -> float | None:
     """Return the gain of the subject that lost most on an item; None if no subject has one."""
     baseline = result.baseline.name
     gains = [gain(item, subject.name, baseline, result.metrics) for subject in subjects]

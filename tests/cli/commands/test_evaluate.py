@@ -97,9 +97,9 @@ def test_adapters_are_compared_with_their_base_model(
 
 
 def test_result_has_what_reports_need(evaluate: Run, tmp_path: Path) -> None:
-    evaluate("acme", "--max-tokens", "9", "--seed", "5")
+    evaluate("acme", "--max-tokens", "9")
     result = read_result(tmp_path / "out" / "result.json")
-    assert (result.endpoint, result.engine, result.seed) == ("endpoint", "a fake", 5)
+    assert (result.endpoint, result.engine) == ("endpoint", "a fake")
     assert result.baseline.component == "base"
     assert [(subject.name, subject.component) for subject in result.subjects] == [("acme", "p-acme")]
     assert (result.dataset.items, result.decoding.max_tokens) == (ITEMS, 9)
@@ -195,7 +195,7 @@ class TestErrors:
             return refusal if first else answered(call)
 
         runtime.reply = reply
-        result = evaluate("acme", "--limit", "20")
+        result = evaluate("acme", "--sample", "20")
         assert result.exit_code == 0
         assert "40 answers" in result.stderr
         assert "40 asked again" in result.stderr
@@ -217,7 +217,7 @@ class TestErrors:
             return answered(call)
 
         runtime.reply = reply
-        result = evaluate("acme", "--limit", "3")
+        result = evaluate("acme", "--sample", "3")
         assert result.exit_code == 1
         assert "acme changed meanwhile" in result.stderr
 
@@ -240,9 +240,13 @@ class TestTwoVersions:
         runtime.reply = reply
         result = evaluate("acme", "--against", "v1.tar.gz")
         assert result.exit_code == 0, result.stderr
-        assert result.stdout.split("\t")[:4] == ["acme", "exact_match", "0", "1"]
-        temporary, live = sorted(asked(runtime), key=lambda name: not name.startswith("preview-"))
-        assert (temporary.split("-")[0], live) == ("preview", "p-acme")
+        assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["acme", "acme@v1.tar.gz"]
+        assert (
+            "met: exact_match of 'acme' is 1 over 40 items, and that of 'acme@v1.tar.gz' is 0"
+            in result.stderr
+        )
+        (temporary,) = (name for name in asked(runtime) if name.startswith("preview-"))
+        assert set(asked(runtime)) == {"base", "p-acme", temporary}
         assert world.service.components.pop(temporary).status is Status.DELETING
         assert set(world.service.components) == before
         runtime.calls.clear()
@@ -260,10 +264,11 @@ class TestTwoVersions:
         evaluate("acme", "--against", uri)
         assert list(asked(runtime).values()) == [ITEMS]
 
-    def test_another_adapter_is_the_baseline(self, evaluate: Run, runtime: FakeRuntime) -> None:
-        result = evaluate("acme", "--against", "beta")
-        assert result.stdout.split("\t")[:4] == ["acme", "exact_match", "0", "1"]
-        assert set(asked(runtime)) == {"p-acme", "p-beta"}
+    def test_adapter_that_is_worse_than_another_one_ends_with_1(self, evaluate: Run) -> None:
+        assert evaluate("acme", "--against", "beta", "--require", "exact_match >= 0.9").exit_code == 0
+        result = evaluate("beta", "--against", "acme")
+        assert result.exit_code == 1
+        assert "not met: exact_match of 'beta' is 0 over 40 items, and that of 'acme' is 1" in result.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "code", "problem"),
@@ -272,6 +277,7 @@ class TestTwoVersions:
             (["acme", "--against", "acme"], 2, "'--against' should be another version or component"),
             (["acme", "--against", "s3://bucket/acme/v1.tar.gz"], 1, "acme serves version v1.tar.gz itself"),
             (["acme", "--against", "v7"], 1, "'--against' should be a version of acme"),
+            (["acme", "--against", "base"], 2, "'--against' should be no base model"),
         ],
     )
     def test_wrong_baseline_is_refused(
@@ -287,7 +293,7 @@ def test_adapter_may_have_the_name_of_the_base(
 ) -> None:
     world.deploy(adapter("acme"), adapter("beta"), adapter("base"))
     world.settle()
-    evaluate("base", "--limit", "8")
+    evaluate("base", "--sample", "8")
     result = read_result(tmp_path / "out" / "result.json")
     names = [(subject.name, subject.component) for subject in (result.baseline, *result.subjects)]
     assert names == [("base model", "base"), ("base", "p-base")]
@@ -300,8 +306,9 @@ def test_component_of_an_endpoint_is_compared_with_its_base(evaluate: Run, runti
 
 
 def test_prompt_with_a_system_message_is_a_chat(evaluate: Run, runtime: FakeRuntime) -> None:
-    assert evaluate("acme", "--limit", "1", "--system", "be brief", "--stop", "\n").exit_code == 0
-    [body] = [call.body for call in runtime.calls if call.component == "p-acme"]
+    assert evaluate("acme", "--system", "be brief", "--stop", "\n").exit_code == 0
+    bodies = [call.body for call in runtime.calls if call.component == "p-acme"]
+    [body] = [body for body in bodies if body["messages"][-1]["content"].startswith("0:")]
     assert body == {
         "messages": [
             {"role": "system", "content": "be brief"},
@@ -332,6 +339,7 @@ def test_json_is_the_result_without_its_items(evaluate: Run, tmp_path: Path) -> 
         (["nobody"], 1, "the fleet has no adapter 'nobody'"),
         ([], 2, "which adapter? Give adapters of the fleet\n"),
         (["-c", "base"], 1, "base is no adapter"),
+        (["acme", "--to", "s3://my-adapters/prod"], 2, "--on, --to and --base-model are for the path"),
     ],
 )
 def test_mistake_is_reported_before_anything_is_asked(
@@ -369,7 +377,7 @@ def test_template_whose_line_ends_the_shell_did_not_read_is_noted(
     evaluate: Run, runtime: FakeRuntime, template: str, noted: bool
 ) -> None:
     runtime.reply = lambda call: Reply.text("red and red")
-    result = evaluate("acme", "--template", template, "--limit", "1")
+    result = evaluate("acme", "--template", template, "--sample", "1")
     assert (result.exit_code, "a backslash and an n" in result.stderr) == (0, noted)
 
 
