@@ -1818,12 +1818,6 @@
     "the huggingface_hub library should be installed for this command: pip install 'cdk-multi-adapter-inference[hub]'"
    ],
    [
-    "pyarrow should be installed to read Parquet: pip install pyarrow"
-   ],
-   [
-    "the datasets library should be installed to read from the Hugging Face hub: pip install datasets"
-   ],
-   [
     "the library",
     "should be installed for evaluations: pip install 'cdk-multi-adapter-inference[evaluate]'"
    ],
@@ -3204,6 +3198,9 @@
     "'--dataset' should have a row or more, got none in"
    ],
    [
+    "'--sample' should be at least 1, got"
+   ],
+   [
     "'--template' and '--messages-column' should not be given together"
    ],
    [
@@ -3213,10 +3210,6 @@
    [
     "'",
     "' should be a list of messages, got"
-   ],
-   [
-    "'",
-    "' should be at least 1, got"
    ],
    [
     "'",
@@ -3268,10 +3261,6 @@
     "; lines of JSON belong in a .jsonl file), got"
    ],
    [
-    "'--dataset' should be Parquet, got",
-    ":"
-   ],
-   [
     "'--dataset' should be UTF-8 text, got",
     ":"
    ],
@@ -3281,10 +3270,7 @@
    ],
    [
     "'--dataset' should be a file that ends in",
-    ", or 'hf:' and a dataset of the Hugging Face hub, got"
-   ],
-   [
-    "'--dataset' should be hf:OWNER/NAME[/CONFIG][:SPLIT], got"
+    ", got"
    ],
    [
     "it should be JSON (",
@@ -3296,10 +3282,6 @@
    [
     "it should have",
     ", as the first line has, got"
-   ],
-   [
-    "cannot be read:",
-    ":"
    ],
    [
     "'--bert-model' should be a BERT, got",

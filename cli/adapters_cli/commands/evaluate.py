@@ -64,7 +64,7 @@ def evaluate(
         typer.Option(
             "--dataset",
             metavar="FILE",
-            help="The items: JSONL, JSON, CSV or Parquet, or hf:OWNER/NAME, also with /CONFIG and :SPLIT.",
+            help="The items: JSONL, JSON or CSV.",
         ),
     ],
     component: ComponentOption = None,
