@@ -1981,6 +1981,9 @@
   "Too many answers are errors",
   [
    [
+    "of its evaluation failed; run 'adapters evaluate' again"
+   ],
+   [
     "failed, and",
     "may (--allow-errors); the same command asks them again"
    ],
@@ -3123,9 +3126,6 @@
     ", got"
    ],
    [
-    "of its evaluation failed; run 'adapters evaluate' again"
-   ],
-   [
     "a stored result should be 's3://<bucket>/<key>', got"
    ],
    [
@@ -4092,6 +4092,17 @@
   "troubleshooting/commands.html#options-of-commands",
   "Options of commands",
   [
+   [
+    "'",
+    "' should be one adapter, got",
+    ":"
+   ],
+   [
+    "an adapter in S3 should be 's3://<bucket>/<key>.tar.gz', got"
+   ],
+   [
+    "where to upload the adapter? Give --to, which the endpoint's role can read"
+   ],
    [
     "endpoint '",
     "' is not there, or has no component"
