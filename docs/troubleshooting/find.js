@@ -3655,9 +3655,6 @@
     ", got"
    ],
    [
-    "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
-   ],
-   [
     "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; the guide 'Security' has the statements"
    ],
    [
@@ -3792,6 +3789,9 @@
    ],
    [
     "'roll_updates' should be called once, got a second call"
+   ],
+   [
+    "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
    ],
    [
     "'wait' should be at least 2 minutes with 'max_server_errors', whose alarm counts a minute, got"
