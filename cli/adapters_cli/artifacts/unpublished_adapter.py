@@ -9,7 +9,6 @@ from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.local_adapters import local_adapters, print_leftovers
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
-from adapters_cli.fleets.base_place import BasePlace
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.text import few
@@ -18,20 +17,22 @@ from adapters_cli.output.text import few
 def unpublished_adapter(
     account: Account,
     adapter: str,
-    place: BasePlace,
     *,
     name: str | None = None,
     destination: str | None,
     base_model: str | None,
+    served_model: str | None,
+    max_lora_rank: int | None,
 ) -> tuple[str, Artifact]:
     """Check an adapter, and upload it unless it is in S3. Return its name and its archive.
 
+    `served_model` is the model of the base component, if known. `base_model` overrides the adapter's own.
     Raises UsageError for a path that is no single adapter, and CommandError if it breaks a rule.
     """
-    limits = ServingLimits.of_options(account, container=None, max_lora_rank=place.max_lora_rank)
+    limits = ServingLimits.of_options(account, container=None, max_lora_rank=max_lora_rank)
     location = S3Location.parse(adapter)
     if location is not None:
-        _check_stored(account, location, limits, base_model or place.base_model)
+        _check_stored(account, location, limits, base_model or served_model)
         default = location.key.rpartition("/")[0].rpartition("/")[2] or "adapter"
         digest = digest_in_key(location.key)
         if digest is None:
@@ -50,7 +51,7 @@ def unpublished_adapter(
         names = [one.name for one in found]
         raise UsageError(f"'{adapter}' should be one adapter, got {len(found)}: {few(names)}")
     result = publish_one(
-        ArchiveStore(account.s3, destination), found[0], limits, base_model or place.base_model, base_model
+        ArchiveStore(account.s3, destination), found[0], limits, base_model or served_model, base_model
     )
     print_leftovers([found[0].path])
     return found[0].name, Artifact(uri=result.uri or "", digest=result.identity, checksum=result.checksum)

@@ -326,7 +326,14 @@ def _unpublished(
         found = None
     if on is not None:
         place = base_place(account, on, option="--on")
-    name, artifact = unpublished_adapter(account, path, place, destination=destination, base_model=base_model)
+    name, artifact = unpublished_adapter(
+        account,
+        path,
+        destination=destination,
+        base_model=base_model,
+        served_model=place.base_model,
+        max_lora_rank=place.max_lora_rank,
+    )
     return find_unpublished(account, name, artifact, place, against=against, fleet=found)
 
 

@@ -108,7 +108,13 @@ def preview(
         if adapter is None:
             raise UsageError("which adapter? Give a directory, an archive, or one in S3")
         name, artifact = unpublished_adapter(
-            account, adapter, place, name=name, destination=destination, base_model=base_model
+            account,
+            adapter,
+            name=name,
+            destination=destination,
+            base_model=base_model,
+            served_model=place.base_model,
+            max_lora_rank=place.max_lora_rank,
         )
         from adapters_cli.artifacts.temporary_component import print_leftovers_of, temporary_component
 
