@@ -38,7 +38,7 @@ def commands() -> list[list[str]]:
             match = re.match(r"\s*adapters (.*)", line)
             if match:
                 text = re.sub(r"\$(\w+)", lambda name: str(variables.get(name[1], "word")), match[1])
-                found.append(shlex.split(re.split(r" (?:\|\||>>|#) ?", text)[0]))
+                found.append(shlex.split(re.split(r" (?:\|\||&&|>>|#) ?", text)[0]))
     return found
 
 
@@ -58,15 +58,15 @@ def test_word_that_is_no_option_would_be_found() -> None:
 
 def test_workflow_goes_from_check_to_status() -> None:
     names = [arguments[0] for arguments in commands()]
-    assert names == ["check", "preview", "publish", "plan", "apply", "status"]
+    assert names == ["check", "evaluate", "evaluate", "publish", "plan", "apply", "status"]
 
 
 def test_pull_request_writes_nowhere_that_the_fleet_reads() -> None:
     variables = workflow()["env"]
-    (preview, publish) = (
-        next(found for found in commands() if found[0] == name) for name in ("preview", "publish")
+    (evaluate, publish) = (
+        next(found for found in commands() if found[0] == name) for name in ("evaluate", "publish")
     )
-    assert preview[preview.index("--to") + 1] == variables["PREVIEWS"]
+    assert evaluate[evaluate.index("--to") + 1] == variables["PREVIEWS"]
     assert publish[2] == variables["DESTINATION"]
     # The example's own test shows that its app has two buckets for them.
     assert variables["PREVIEWS"] != variables["DESTINATION"]

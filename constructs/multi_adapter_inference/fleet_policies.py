@@ -152,9 +152,9 @@ class DriftCheck:
 class RequiredEvaluation:
     """What an adapter's evaluation should reach before the fleet takes a new version.
 
-    `adapters publish --evaluate` asks each version and the base model the same questions, and records in the
-    manifest how both did. Synth refuses a manifest with a version that has no such record or is below the
-    bar. So does the fleet, for a manifest in S3, before its first write.
+    `adapters evaluate` asks a version and the base model the same questions, and `adapters publish
+    --evaluation` records in the manifest how both did. Synth refuses a manifest with a version that has no
+    such record or is below the bar. So does the fleet, for a manifest in S3, before its first write.
 
     The fleet holds only versions that it never served, so that a bar that is set or raised stops no other
     change. Synth does not know what the fleet has, and holds all versions but those of `exempt`. No rollback

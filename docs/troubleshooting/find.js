@@ -1816,12 +1816,6 @@
     "the huggingface_hub library should be installed for this command: pip install 'cdk-multi-adapter-inference[hub]'"
    ],
    [
-    "pyarrow should be installed to read Parquet: pip install pyarrow"
-   ],
-   [
-    "the datasets library should be installed to read from the Hugging Face hub: pip install datasets"
-   ],
-   [
     "the library",
     "should be installed for evaluations: pip install 'cdk-multi-adapter-inference[evaluate]'"
    ],
@@ -1892,7 +1886,13 @@
     ", as the archive is named, got sha256:"
    ],
    [
-    "its result is"
+    "'--evaluation' should have a result of this version, sha256:",
+    ", got"
+   ],
+   [
+    "it was compared with",
+    ", and the manifest names sha256:",
+    "by now; run 'adapters evaluate' again"
    ],
    [
     "no adapter answered a request"
@@ -1903,21 +1903,21 @@
    ],
    [
     "of",
-    "cannot be compared: the last version answered no item"
+    "cannot be compared: the",
+    "version answered no item"
    ],
    [
     "of",
     "is",
     "over",
-    ", and was",
-    "on",
+    ", and",
     "; the difference's 95 % interval,",
     "to",
     ", should not be wholly",
     "0"
    ],
    [
-    ": no worse than last"
+    ": no worse than"
    ]
   ]
  ],
@@ -1979,7 +1979,7 @@
   "Too many answers are errors",
   [
    [
-    "of its evaluation failed, such as:"
+    "of its evaluation failed; run 'adapters evaluate' again"
    ],
    [
     "failed, and",
@@ -2005,31 +2005,6 @@
    [
     "another command evaluates into",
     "; wait for its end, or give another --output"
-   ]
-  ]
- ],
- [
-  "troubleshooting/evaluating.html#the-judge-does-not-answer",
-  "The judge does not answer",
-  [
-   [
-    "'--judge' should be 'bedrock:MODEL', or the URL and model of an OpenAI-compatible API such as 'https://api.example.com/v1#model', got"
-   ],
-   [
-    "'--judge' should be a URL without user, password and '?'; give a key in ADAPTERS_JUDGE_API_KEY"
-   ],
-   [
-    "'--judge' should be an 'https' address, as it gets ADAPTERS_JUDGE_API_KEY, got"
-   ],
-   [
-    "the judge answered",
-    ":"
-   ],
-   [
-    "the judge cannot be reached:"
-   ],
-   [
-    "the judge does not answer:"
    ]
   ]
  ],
@@ -3135,15 +3110,12 @@
     ", got"
    ],
    [
-    "should have a digest, by which its results are found"
-   ],
-   [
     "a stored result should be 's3://<bucket>/<key>', got"
    ],
    [
     "the result should have at most",
     "bytes to be stored, got",
-    "; ask fewer items with --limit or --sample"
+    "; ask fewer items with --sample"
    ],
    [
     ": should have at most",
@@ -3191,10 +3163,19 @@
     "', got"
    ],
    [
+    "--on, --to and --base-model are for the path of an adapter"
+   ],
+   [
+    "an adapter that is not published is evaluated alone, or with --against"
+   ],
+   [
     "a line's text should be a string"
    ],
    [
     "'--dataset' should have a row or more, got none in"
+   ],
+   [
+    "'--sample' should be at least 1, got"
    ],
    [
     "'--template' and '--messages-column' should not be given together"
@@ -3206,10 +3187,6 @@
    [
     "'",
     "' should be a list of messages, got"
-   ],
-   [
-    "'",
-    "' should be at least 1, got"
    ],
    [
     "'",
@@ -3261,10 +3238,6 @@
     "; lines of JSON belong in a .jsonl file), got"
    ],
    [
-    "'--dataset' should be Parquet, got",
-    ":"
-   ],
-   [
     "'--dataset' should be UTF-8 text, got",
     ":"
    ],
@@ -3274,10 +3247,7 @@
    ],
    [
     "'--dataset' should be a file that ends in",
-    ", or 'hf:' and a dataset of the Hugging Face hub, got"
-   ],
-   [
-    "'--dataset' should be hf:OWNER/NAME[/CONFIG][:SPLIT], got"
+    ", got"
    ],
    [
     "it should be JSON (",
@@ -3289,16 +3259,6 @@
    [
     "it should have",
     ", as the first line has, got"
-   ],
-   [
-    "cannot be read:",
-    ":"
-   ],
-   [
-    "'--no-worse-than' should be 'last', got"
-   ],
-   [
-    "the judge's answer is no chat completion:"
    ],
    [
     "'--bert-model' should be a BERT, got",
@@ -3366,6 +3326,10 @@
     "), got"
    ],
    [
+    "that of",
+    "is"
+   ],
+   [
     "'--template' should have a column's name in braces, such as '{text}', got"
    ],
    [
@@ -3376,7 +3340,7 @@
     "), got"
    ],
    [
-    ": 'version' should be 1, got"
+    ": 'version' should be 2, got"
    ],
    [
     ": it is no JSON:"
@@ -4069,6 +4033,17 @@
   "Options of commands",
   [
    [
+    "'",
+    "' should be one adapter, got",
+    ":"
+   ],
+   [
+    "an adapter in S3 should be 's3://<bucket>/<key>.tar.gz', got"
+   ],
+   [
+    "where to upload the adapter? Give --to, which the endpoint's role can read"
+   ],
+   [
     "endpoint '",
     "' is not there, or has no component"
    ],
@@ -4101,24 +4076,10 @@
     "--component takes the place of the adapter's name; give one of them"
    ],
    [
-    "'",
-    "' should be one adapter, got",
-    ":"
-   ],
-   [
     "--clean-up takes no adapter"
    ],
    [
-    "--require is for --evaluate DATASET"
-   ],
-   [
-    "an adapter in S3 should be 's3://<bucket>/<key>.tar.gz', got"
-   ],
-   [
     "on which base model? Give --on, or --endpoint"
-   ],
-   [
-    "where to upload the adapter? Give --to, which the endpoint's role can read"
    ],
    [
     "which adapter? Give a directory, an archive, or one in S3"
@@ -4134,22 +4095,13 @@
     "--name is for a path that is given"
    ],
    [
-    "--require, --no-worse-than and --evaluate-on are for --evaluate DATASET"
-   ],
-   [
     "an evaluation is recorded in a manifest; give one with --manifest"
-   ],
-   [
-    "the manifest's record of '--metric':"
    ],
    [
     "there is nothing to publish: the manifest has no adapter on this machine"
    ],
    [
     "there is nothing to publish; give paths, or a manifest that has some"
-   ],
-   [
-    "where to evaluate? Give --evaluate-on with a base component or a fleet's stack"
    ],
    [
     "which manifest? Give --manifest, or a fleet's --stack"
@@ -4226,6 +4178,9 @@
    ],
    [
     "'--against' should be another version or component, got"
+   ],
+   [
+    "'--against' should be no base model: it is asked in any case"
    ],
    [
     "--against is for one adapter, got"

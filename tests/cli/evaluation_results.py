@@ -85,5 +85,4 @@ def result_of(
             for number, score in enumerate(scores)
         ],
         requirements=requirements,
-        versions={"numpy": "2"},
     )

@@ -1,90 +1,78 @@
 """The gate of `adapters publish`: whether a version may be named in a manifest, by its evaluation."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from adapter_fleet.common.naming import is_same_model
+from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
-from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.artifacts.evaluation_store import EvaluationStore
-from adapters_cli.artifacts.last_evaluation import last_evaluation
-from adapters_cli.artifacts.version_evaluation import VersionEvaluator
-from adapters_cli.evaluation.no_worse import check_same_questions, no_worse_than
 from adapters_cli.evaluation.result import EvaluationResult
-from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
+from adapters_cli.evaluation.result_file import read_result
+from adapters_cli.evaluation.stored_evaluation import record_of, recorded_time
 from adapters_cli.output.errors import CommandError
-from adapters_cli.output.text import print_note
+from adapters_cli.output.text import few
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationGate:
-    """Evaluates versions, stores the results, and holds them against requirements and the last version.
+    """Results of `adapters evaluate`, by the identity of the version that they are about.
 
-    no_worse_than_last:
-        True if a version may not be worse than the one before it.
-    report:
-        Called with each adapter's name and result.
+    results:
+        A result and the name that the version has in it.
     """
 
-    evaluator: VersionEvaluator
     store: EvaluationStore
-    no_worse_than_last: bool = False
-    report: Callable[[str, EvaluationResult], None] = lambda _name, _result: None
+    results: Mapping[str, tuple[EvaluationResult, str]]
+
+    @classmethod
+    def of(cls, files: Sequence[Path], store: EvaluationStore) -> "EvaluationGate":
+        """Read results. Raises OSError, and ValueError for a file that is none."""
+        results = [read_result(path) for path in files]
+        by_identity = {
+            subject.identity: (result, subject.name)
+            for result in results
+            for subject in result.subjects
+            if subject.identity is not None
+        }
+        return cls(store=store, results=by_identity)
 
     def admit(
         self,
-        name: str,
-        artifact: Artifact,
-        last: Artifact | None = None,
+        identity: str,
+        archive: str,
+        last: str | None = None,
         recorded: EvaluationRecord | None = None,
     ) -> EvaluationRecord:
-        """Evaluate a version and return the record for a manifest.
+        """Store the result of a version beside its archive, and return the record for a manifest.
 
-        `last` is the version that the manifest names now, and `recorded` its evaluation there. Raises
-        CommandError with the figures if the version does not pass: its result is stored all the same.
+        `last` is the identity of the version that the manifest names, and `recorded` its record. Raises
+        CommandError if no result is about the version, if it missed a requirement or has answers that are
+        errors, or if it was compared with another version than the last one.
         """
-        if artifact.digest is None:
-            raise CommandError(f"{artifact.uri} should have a digest, by which its results are found")
-        is_new = not artifact.same_version_as(last)
-        if not is_new and recorded is not None and self._covers(recorded):
-            self._judge(name, recorded)
+        if identity not in self.results:
+            others = few([f"sha256:{other[:12]}" for other in self.results]) if self.results else "none"
+            raise CommandError(
+                f"'--evaluation' should have a result of this version, sha256:{identity[:12]}, got {others}"
+            )
+        result, name = self.results[identity]
+        own = [outcome for outcome in result.requirements if outcome.subject == name]
+        missed = [outcome.reason for outcome in own if not outcome.met]
+        if missed:
+            raise CommandError("\n".join(missed))
+        errors = sum(one.errors for one in result.latency if one.subject in (name, result.baseline.name))
+        if errors:
+            raise CommandError(
+                f"{counted(errors, 'answer')} of its evaluation failed; run 'adapters evaluate' again"
+            )
+        compared = {outcome.than for outcome in own if outcome.than is not None}
+        if compared and last is not None and last not in (identity, *compared):
+            others = few([f"sha256:{other[:12]}" for other in compared])
+            raise CommandError(
+                f"it was compared with {others}, and the manifest names sha256:{last[:12]} by now;"
+                " run 'adapters evaluate' again"
+            )
+        this = (identity, recorded_time(result), result.dataset.digest)
+        if recorded is not None and (recorded.identity, recorded.at, recorded.dataset) == this:
             return recorded
-        before = None
-        if self.no_worse_than_last and last is not None and is_new:
-            # Before the questions are asked, as it may be missing.
-            dataset = self.evaluator.dataset.facts
-            before = last_evaluation(self.store, name, last, dataset, recorded).evaluation
-            metrics = [metric.facts for metric in self.evaluator.metrics]
-            check_same_questions(before, dataset, self.evaluator.decoding, metrics)
-        result = self.evaluator.evaluate(name, artifact)
-        outcomes = list(result.requirements)
-        stored = StoredEvaluation.of(result, name)
-        if before is not None:
-            outcomes += no_worse_than(before, stored, subject=name)
-        elif self.no_worse_than_last and last is None:
-            print_note(f"{name}: there is no version before this one, so it is no worse than any")
-        result = replace(result, requirements=tuple(outcomes))
-        stored = replace(stored, requirements=tuple(outcomes))
-        self.report(name, result)
-        uri = self.store.write(artifact.uri, artifact.digest, stored).uri
-        if missed := [outcome.reason for outcome in outcomes if not outcome.met]:
-            raise CommandError("\n".join([*missed, f"its result is {uri}"]))
-        return stored.record(uri, base=self.evaluator.base_name)
-
-    def _covers(self, recorded: EvaluationRecord) -> bool:
-        """Return True if a record answers the question: then the version is not asked again."""
-        if recorded.base is None or recorded.decoding is None:
-            return False
-        evaluator = self.evaluator
-        asked = {requirement.metric for requirement in evaluator.requirements}
-        return (
-            is_same_model(recorded.base, evaluator.base_name)
-            and recorded.decoding == evaluator.decoding.text
-            and recorded.dataset == evaluator.dataset.facts.digest
-            and asked <= recorded.figures.keys()
-        )
-
-    def _judge(self, name: str, recorded: EvaluationRecord) -> None:
-        outcomes = [one.judge(recorded.means, subject=name) for one in self.evaluator.requirements]
-        if missed := [reason for met, reason in outcomes if not met]:
-            raise CommandError("\n".join([*missed, f"its result is {recorded.result}"]))
+        return record_of(result, name, self.store.write(archive, identity, result, name))

@@ -1,6 +1,5 @@
 """Stored results of evaluations in S3, beside the archive of the version that they are about."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,8 @@ from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.evaluation.evaluation_record import evaluations_folder
 from adapters_cli.aws.s3_location import CONDITION_FAILED, S3Location
-from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
+from adapters_cli.evaluation.result import EvaluationResult
+from adapters_cli.evaluation.stored_evaluation import from_stored, to_stored
 from adapters_cli.output.errors import CommandError
 
 if TYPE_CHECKING:
@@ -23,14 +23,6 @@ _SHORT_DIGEST = 12
 _MAX_SAME_SECOND = 9
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredResult:
-    """A stored result and its URI."""
-
-    uri: str
-    evaluation: StoredEvaluation
-
-
 class EvaluationStore:
     """Results by version: `<folder of the archive>/sha256-<identity>.evaluations/<time>-<dataset>.json`.
 
@@ -40,16 +32,19 @@ class EvaluationStore:
     def __init__(self, s3: "S3Client") -> None:
         self._s3 = s3
 
-    def write(self, archive: str, identity: str, evaluation: StoredEvaluation) -> StoredResult:
-        """Store the result of the version in an archive. Raises CommandError if it is too large."""
-        text = evaluation.to_json()
+    def write(self, archive: str, identity: str, result: EvaluationResult, subject: str) -> str:
+        """Store what a result says of the version in an archive; return the URI.
+
+        Raises CommandError if it is too large.
+        """
+        text = to_stored(result, subject)
         if len(text) > MAX_BYTES:
             raise CommandError(
                 f"the result should have at most {MAX_BYTES} bytes to be stored, got {len(text)}; ask fewer"
-                " items with --limit or --sample"
+                " items with --sample"
             )
         bucket, prefix = bucket_and_key(evaluations_folder(archive, identity))
-        stem = f"{_compact(evaluation.made_at)}-{evaluation.dataset.digest[:_SHORT_DIGEST]}"
+        stem = f"{_compact(result.made_at)}-{result.dataset.digest[:_SHORT_DIGEST]}"
         for number in range(1, _MAX_SAME_SECOND + 1):
             key = f"{prefix}{stem}{'' if number == 1 else f'-{number}'}.json"
             try:
@@ -60,7 +55,7 @@ class EvaluationStore:
                 if code_of(error) not in CONDITION_FAILED:
                     raise
                 continue  # another result of this second
-            return StoredResult(uri=f"s3://{bucket}/{key}", evaluation=evaluation)
+            return f"s3://{bucket}/{key}"
         raise CommandError(f"s3://{bucket}/{prefix}{stem}.json is there already, and {number - 1} more")
 
     def uris(self, archive: str, identity: str, *, dataset: str | None = None) -> list[str]:
@@ -76,7 +71,7 @@ class EvaluationStore:
             if key.endswith(".json") and (short is None or short in key.rpartition("/")[2])
         ]
 
-    def read(self, uri: str) -> StoredResult:
+    def read(self, uri: str) -> EvaluationResult:
         """Read a result. Raises CommandError if it is none, or if there is none."""
         location = S3Location.parse(uri)
         if location is None:
@@ -91,11 +86,11 @@ class EvaluationStore:
         if len(text) > MAX_BYTES:
             raise CommandError(f"{uri}: should have at most {MAX_BYTES} bytes")
         try:
-            return StoredResult(uri=uri, evaluation=StoredEvaluation.from_json(text))
+            return from_stored(text)
         except ValueError as error:
             raise CommandError(f"{uri}: {error}") from None
 
-    def newest(self, archive: str, identity: str, *, dataset: str | None = None) -> StoredResult | None:
+    def newest(self, archive: str, identity: str, *, dataset: str | None = None) -> EvaluationResult | None:
         """Return the newest result of a version; None if there is none, or none over this dataset."""
         uris = self.uris(archive, identity, dataset=dataset)
         return self.read(uris[0]) if uris else None

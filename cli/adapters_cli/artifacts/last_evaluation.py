@@ -1,31 +1,22 @@
-"""The last stored result of an adapter: that of the version which a fleet or a manifest names now."""
+"""The last stored result of an adapter: that of the version which a fleet has now."""
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.s3_uri import SCHEME
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Artifact
-from adapters_cli.artifacts.evaluation_store import EvaluationStore, StoredResult
-from adapters_cli.evaluation.result import DatasetFacts
+from adapters_cli.artifacts.evaluation_store import EvaluationStore
+from adapters_cli.evaluation.result import DatasetFacts, EvaluationResult
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.text import few
 
 
 def last_evaluation(
-    store: EvaluationStore,
-    name: str,
-    artifact: Artifact,
-    dataset: DatasetFacts,
-    recorded: EvaluationRecord | None = None,
-) -> StoredResult:
+    store: EvaluationStore, name: str, artifact: Artifact, dataset: DatasetFacts
+) -> EvaluationResult:
     """Return the newest stored result of a version over a dataset.
 
-    `recorded` is what the manifest has of the version: the only way to the results of an archive whose
-    bucket or digest is unknown. Raises CommandError if there is none: it says over which datasets there are
-    results, and how to make one.
+    Raises CommandError if there is none: it says over which datasets there are results, and how to make one.
     """
     if artifact.digest is None or not artifact.uri.startswith(SCHEME):
-        if recorded is not None and recorded.dataset == dataset.digest:
-            return store.read(recorded.result)
         unknown = "digest" if artifact.digest is None else "bucket"
         raise CommandError(
             f"{name}: the {unknown} of its last version, {artifact.uri}, is not known here, and so no result"

@@ -1,6 +1,7 @@
 """`adapters evaluate`: score adapters beside their base model over a dataset, as a gate if asked to."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.evaluation.requirement import Requirement
@@ -19,8 +21,8 @@ from adapters_cli.evaluation.answer_log import LOG_FILE, AnswerLog, open_log
 from adapters_cli.evaluation.dataset import DatasetOptions, read_dataset
 from adapters_cli.evaluation.result import DatasetFacts, Decoding, EvaluationResult
 from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
-from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
 from adapters_cli.fleets.adapter_lookup import ComponentOption
+from adapters_cli.fleets.base_place import base_place, place_of_fleet
 from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption, find_fleet
 from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import FAILED, INTERRUPTED
@@ -36,8 +38,9 @@ EXAMPLES = """
 # An adapter and its base model.
 adapters evaluate acme --dataset test.jsonl --stack Tenants
 
-# As a gate in CI, with ADAPTERS_STACK set.
-adapters evaluate acme --dataset test.jsonl --require 'rougeL >= base + 20%'
+# As a gate in CI, with ADAPTERS_STACK set: a new version beside the base model and the one that serves.
+adapters evaluate out/acme --to s3://my-adapters/prod --against acme --dataset test.jsonl \\
+    --require 'rougeL >= base + 20%'
 
 # A component of an endpoint.
 adapters evaluate my-endpoint -c llm-acme --dataset test.jsonl
@@ -49,10 +52,11 @@ def evaluate(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME",
+            metavar="NAME|PATH",
             default_factory=list,
             show_default=False,
-            help="Adapters of the fleet; with --component alone, the endpoint.",
+            help="Adapters of the fleet; or one that is not published, by a path with a slash or in S3; with"
+            " --component alone, the endpoint.",
         ),
     ],
     dataset: Annotated[
@@ -60,7 +64,7 @@ def evaluate(
         typer.Option(
             "--dataset",
             metavar="FILE",
-            help="The items: JSONL, JSON, CSV or Parquet, or hf:OWNER/NAME, also with /CONFIG and :SPLIT.",
+            help="The items: JSONL, JSON or CSV.",
         ),
     ],
     component: ComponentOption = None,
@@ -69,9 +73,29 @@ def evaluate(
         typer.Option(
             "--against",
             metavar="VERSION|COMPONENT",
-            help="Compare with this, not with the base model: an earlier version, an archive in S3, an"
-            " adapter or a component.",
+            help="Ask this one, too, and end with 1 if the adapter is worse: an adapter, an earlier"
+            " version, an archive in S3 or a component.",
         ),
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="BASE|STACK",
+            help="Where to run an adapter that is not published; else on the fleet's base component.",
+        ),
+    ] = None,
+    destination: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="S3://BUCKET/PREFIX",
+            help="Where to upload an adapter of this machine: that of 'adapters publish'.",
+        ),
+    ] = None,
+    base_model: Annotated[
+        str | None,
+        typer.Option("--base-model", metavar="NAME", help="Its base model; overrides its own configuration."),
     ] = None,
     stack: StackOption = None,
     fleet: FleetOption = None,
@@ -82,10 +106,6 @@ def evaluate(
     reference_column: Annotated[
         str, typer.Option("--reference-column", metavar="COLUMN", help="The right answer.")
     ] = "reference",
-    id_column: Annotated[
-        str | None,
-        typer.Option("--id-column", metavar="COLUMN", help="Names items; else 'id', or the row's number."),
-    ] = None,
     template: Annotated[
         str | None,
         typer.Option("--template", metavar="TEXT", help="The prompt, with columns in braces: '{text}'."),
@@ -99,15 +119,9 @@ def evaluate(
     system: Annotated[
         str | None, typer.Option("--system", metavar="TEXT", help="System message before each prompt.")
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first rows.")
-    ] = None,
     sample: Annotated[
         int | None, typer.Option("--sample", metavar="N", min=1, help="So many rows, at random.")
     ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", min=0, help="Of sample, intervals and tests.")
-    ] = 0,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -120,15 +134,6 @@ def evaluate(
     bert_model: Annotated[
         Path | None,
         typer.Option("--bert-model", metavar="DIR", help="The model of bert_score, as a directory."),
-    ] = None,
-    judge: Annotated[
-        str | None,
-        typer.Option(
-            "--judge",
-            metavar="MODEL",
-            help="A model that compares each pair of answers in both orders: bedrock:MODEL, or URL#MODEL of"
-            " an OpenAI-compatible API, with its key in ADAPTERS_JUDGE_API_KEY.",
-        ),
     ] = None,
     require: Annotated[
         list[str] | None,
@@ -176,15 +181,17 @@ def evaluate(
 ) -> None:
     """Ask adapters and their base model the same items, score the answers, and say what differs.
 
+    An adapter that is not published is checked, uploaded, and runs under a throw-away name for the time.
+    `adapters publish --evaluation` takes result.json.
+
     The answers and the reports (result.json, report.md, report.html, junit.xml) are in --output. After an
     interruption, the same command asks only what is not answered yet.
 
-    Ends with 1 if a requirement is not met, if answers are errors, or if the judge fails.
+    Ends with 1 if a requirement is not met, or if answers are errors.
     """
     with reported_errors():
         # Imported here: NumPy and botocore take long, and `--help` does without.
         from adapters_cli.evaluation.evaluation import EvaluationPlan
-        from adapters_cli.evaluation.judge import judge_of
         from adapters_cli.evaluation.metrics.choose import metrics_of
         from adapters_cli.evaluation.no_worse import check_same_questions
         from adapters_cli.fleets.subject_lookup import find_subjects
@@ -195,21 +202,27 @@ def evaluate(
             options = DatasetOptions(
                 prompt_column=prompt_column,
                 reference_column=reference_column,
-                id_column=id_column,
                 template=template,
                 messages_column=messages_column,
                 system=system,
-                limit=limit,
                 sample=sample,
-                seed=seed,
             )
             requirements = [Requirement.parse(text) for text in require or ()]
             metrics = metrics_of(metric or (), bert_model=bert_model)
-            chosen_judge = None if judge is None else judge_of(judge, account)
             items = read_dataset(dataset, options)
-        found = find_subjects(
-            account, names, component or (), against=against, stack=stack, fleet=fleet, table=table_name
-        )
+        if names and _is_path(names[0]):
+            if len(names) > 1 or component:
+                raise UsageError("an adapter that is not published is evaluated alone, or with --against")
+            found = _unpublished(
+                account, names[0], destination, base_model, on,
+                against=against, stack=stack, fleet=fleet, table=table_name,
+            )  # fmt: skip
+        else:
+            if on or destination or base_model:
+                raise UsageError("--on, --to and --base-model are for the path of an adapter")
+            found = find_subjects(
+                account, names, component or (), against=against, stack=stack, fleet=fleet, table=table_name
+            )
         plan = EvaluationPlan(
             endpoint=found.endpoint,
             baseline=found.baseline,
@@ -219,17 +232,17 @@ def evaluate(
             decoding=Decoding(max_tokens=max_tokens, temperature=temperature, stop=tuple(stop or ())),
             metrics=metrics,
             requirements=requirements,
-            judge=chosen_judge,
-            seed=seed,
+            against=found.against,
+            base_model=found.base_model,
         )
         with option_errors():
             plan.check()
-        last = _last_results(account, found, items.facts, no_worse_than, stack, fleet, table_name)
+        last = _last_results(account, found, items.facts, no_worse_than)
         for before in last.values():
             check_same_questions(before, plan.dataset.facts, plan.decoding, [one.facts for one in metrics])
         try:
             with open_log(output) as log:
-                evaluated = _held(_evaluated(account, found, plan, log, jobs=jobs), last)
+                evaluated = _held(_evaluated(account, found, plan, log, jobs=jobs), last, found)
                 _note_replaced(output, evaluated.result.dataset)
                 write_reports(evaluated.result, output)
         except KeyboardInterrupt:
@@ -250,7 +263,7 @@ def evaluate(
 def _evaluated(
     account: Account, found: "FoundSubjects", plan: "EvaluationPlan", log: AnswerLog, *, jobs: int
 ) -> "Evaluated":
-    """Ask, with the baseline on a temporary component if no other one serves it."""
+    """Ask, with temporary components for what no other one serves."""
     from adapters_cli.artifacts.temporary_component import print_leftovers_of, temporary_component
     from adapters_cli.aws.engine_name import engine_name
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
@@ -263,13 +276,13 @@ def _evaluated(
     endpoint = RuntimeEndpoint.connect(found.endpoint, account, connections=jobs)
     with ExitStack() as stack:
         routes: dict[str, str] = {}
-        if found.absent is not None and log.unanswered(plan.questions()):
+        if found.absent and log.unanswered(plan.questions()):
             print_leftovers_of(account, found.endpoint)
-            name = found.subjects[0].name
-            component = stack.enter_context(
-                temporary_component(account, found.endpoint, found.base, name, found.absent)
-            )
-            routes[found.baseline.component] = component
+            for named, artifact in found.absent.items():
+                name = named.partition("@")[0]
+                routes[named] = stack.enter_context(
+                    temporary_component(account, found.endpoint, found.base, name, artifact)
+                )
 
         def ask(component: str, request: GenerationRequest) -> Generation:
             return endpoint.generate(routes.get(component, component), request)
@@ -285,15 +298,48 @@ def _evaluated(
     return result
 
 
-def _last_results(
+def _is_path(name: str) -> bool:
+    """Return True for the path or the URI of an adapter: an adapter's name has no slash."""
+    return "/" in name or os.sep in name or name.endswith(ARCHIVE_SUFFIX)
+
+
+def _unpublished(
     account: Account,
-    found: "FoundSubjects",
-    dataset: DatasetFacts,
-    no_worse_than: str | None,
+    path: str,
+    destination: str | None,
+    base_model: str | None,
+    on: str | None,
+    *,
+    against: str | None,
     stack: str | None,
     fleet: str | None,
     table: str | None,
-) -> dict[str, StoredEvaluation]:
+) -> "FoundSubjects":
+    """Return an adapter that is not published, after its check and upload."""
+    from adapters_cli.artifacts.unpublished_adapter import unpublished_adapter
+    from adapters_cli.fleets.subject_lookup import find_unpublished
+
+    if on is None or stack is not None or table is not None:
+        found = find_fleet(account, stack=stack, name=fleet, table=table)
+        place = place_of_fleet(found)
+    else:
+        found = None
+    if on is not None:
+        place = base_place(account, on, option="--on")
+    name, artifact = unpublished_adapter(
+        account,
+        path,
+        destination=destination,
+        base_model=base_model,
+        served_model=place.base_model,
+        max_lora_rank=place.max_lora_rank,
+    )
+    return find_unpublished(account, name, artifact, place, against=against, fleet=found)
+
+
+def _last_results(
+    account: Account, found: "FoundSubjects", dataset: DatasetFacts, no_worse_than: str | None
+) -> dict[str, EvaluationResult]:
     """Return what each subject may not be worse than, by its name. Raises CommandError if there is none."""
     if no_worse_than is None:
         return {}
@@ -302,36 +348,41 @@ def _last_results(
     from adapters_cli.fleets.fleet_status import desired_in_force
 
     results = EvaluationStore(account.s3)
+    subjects = [subject for subject in found.subjects if subject.name != found.against]
     if no_worse_than != "last":
         if not no_worse_than.startswith(SCHEME):
             raise UsageError(f"'--no-worse-than' should be 'last' or 's3://…', got {no_worse_than!r}")
-        given = results.read(no_worse_than).evaluation
-        return {subject.name: given for subject in found.subjects}
+        given = results.read(no_worse_than)
+        return {subject.name: given for subject in subjects}
     known: dict[str, Artifact] = {}
-    if found.of_fleet:
-        fleet_found = find_fleet(account, stack=stack, name=fleet, table=table)
-        known = {adapter.name: adapter.artifact for adapter in desired_in_force(fleet_found).adapters}
-    return {
-        subject.name: last_evaluation(
-            results,
-            subject.name,
-            known.get(subject.name) or Artifact(uri=subject.artifact or "", digest=subject.identity),
-            dataset,
-        ).evaluation
-        for subject in found.subjects
-    }
+    if found.fleet is not None:
+        known = {adapter.name: adapter.artifact for adapter in desired_in_force(found.fleet).adapters}
+    last: dict[str, EvaluationResult] = {}
+    for subject in subjects:
+        name = subject.name.partition("@")[0]
+        artifact = known.get(name)
+        if artifact is None and subject.component in found.absent:
+            print_note(f"{name}: there is no version before this one, so it is no worse than any")
+            continue
+        artifact = artifact or Artifact(uri=subject.artifact or "", digest=subject.identity)
+        last[subject.name] = last_evaluation(results, name, artifact, dataset)
+    return last
 
 
-def _held(evaluated: "Evaluated", last: Mapping[str, StoredEvaluation]) -> "Evaluated":
-    """Return the evaluation with the outcomes beside the last results, as further requirements."""
-    from adapters_cli.evaluation.no_worse import no_worse_than
+def _held(
+    evaluated: "Evaluated", last: Mapping[str, EvaluationResult], found: "FoundSubjects"
+) -> "Evaluated":
+    """Return the evaluation with the outcomes beside other versions, as further requirements."""
+    from adapters_cli.evaluation.no_worse import no_worse_than_last, no_worse_than_other
 
     result = evaluated.result
     outcomes = [
         outcome
         for name, before in last.items()
-        for outcome in no_worse_than(before, StoredEvaluation.of(result, name), subject=name)
+        for outcome in no_worse_than_last(before, result, subject=name)
     ]
+    if found.against is not None:
+        outcomes += no_worse_than_other(result, subject=found.subjects[0].name, other=found.against)
     result = replace(result, requirements=(*result.requirements, *outcomes))
     return replace(evaluated, result=result)
 
@@ -357,8 +408,7 @@ def _store(account: Account, result: EvaluationResult) -> None:
         if subject.artifact is None or subject.identity is None:
             print_error(f"{subject.name}: the identity of its version is not known, so nothing is stored")
             continue
-        stored = StoredEvaluation.of(result, subject.name)
-        uri = EvaluationStore(account.s3).write(subject.artifact, subject.identity, stored).uri
+        uri = EvaluationStore(account.s3).write(subject.artifact, subject.identity, result, subject.name)
         print_note(f"{subject.name}: its result is {uri}")
 
 

@@ -2,10 +2,8 @@
 
 import json
 import sys
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -16,11 +14,9 @@ from rich.filesize import decimal
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.findings import shortened
-from adapter_fleet.evaluation.evaluation_record import Figure, problems_of_figures
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapter_fleet.manifest.desired import Artifact
 from adapter_fleet.manifest.manifest import (
-    BucketArtifact,
     LocalArtifact,
     Manifest,
     ManifestAdapter,
@@ -30,39 +26,21 @@ from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters, print_leftovers
 from adapters_cli.artifacts.publish_cache import PublishCache
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.evaluation.gate_options import (
-    BertModelOption,
-    EvaluateOption,
-    GateOptions,
-    MaxTokensOption,
-    MessagesColumnOption,
-    MetricOption,
-    NoWorseThanOption,
-    OutputOption,
-    PromptColumnOption,
-    ReferenceColumnOption,
-    RequireOption,
-    SampleOption,
-    SeedOption,
-    StopOption,
-    TemplateOption,
-)
-from adapters_cli.fleets.base_place import BasePlace, base_place
+from adapters_cli.fleets.base_place import base_place
 from adapters_cli.fleets.rank_limit import rank_limit_of_manifest
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.serving_limits import ServingLimits
-from adapters_cli.output.errors import CommandError, UsageError, error_text, reported_errors
+from adapters_cli.output.errors import CommandError, UsageError, error_text, option_errors, reported_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
 from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import few, one_line, print_error, print_note
+from adapters_cli.output.text import few, print_error, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.artifacts.archive_store import ArchiveStore
     from adapters_cli.artifacts.evaluation_gate import EvaluationGate
     from adapters_cli.artifacts.probes import ProbeOptions
     from adapters_cli.artifacts.publisher import Candidate, PublishResult
-    from adapters_cli.evaluation.result import EvaluationResult
 
 _HEADINGS = ("ADAPTER", "STATE", "IDENTITY", "RANK", "SIZE", "WHY")
 
@@ -144,29 +122,14 @@ def publish(
             help="Base component, or a fleet's stack: find or verify the probes there.",
         ),
     ] = None,
-    evaluate: EvaluateOption = None,
-    evaluate_on: Annotated[
-        str | None,
+    evaluation: Annotated[
+        list[Path] | None,
         typer.Option(
-            "--evaluate-on",
-            metavar="BASE|STACK",
-            help="Base component, or a fleet's stack, to evaluate on; else that of --probe-on.",
-            rich_help_panel="Evaluation",
+            "--evaluation",
+            metavar="FILE",
+            help="result.json of 'adapters evaluate', for the manifest to record; several for more.",
         ),
     ] = None,
-    require: RequireOption = None,
-    no_worse_than: NoWorseThanOption = None,
-    metric: MetricOption = None,
-    bert_model: BertModelOption = None,
-    prompt_column: PromptColumnOption = "prompt",
-    reference_column: ReferenceColumnOption = "reference",
-    template: TemplateOption = None,
-    messages_column: MessagesColumnOption = None,
-    sample: SampleOption = None,
-    seed: SeedOption = 0,
-    max_tokens: MaxTokensOption = 256,
-    stop: StopOption = None,
-    evaluation_output: OutputOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what is new.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
 ) -> None:
@@ -179,9 +142,8 @@ def publish(
     knows that nobody else answers in the adapter's place. It is given, or in the file `probe.json` beside the
     weights, or found with --probe-on, which runs each adapter there for a moment.
 
-    With --evaluate, each version and the base model are asked a dataset, on a component that is there for a
-    moment. The result is stored beside the archive, and the manifest records it. A version that does not
-    reach what --require asks is not named in the manifest.
+    With --evaluation, the result of each version is stored beside its archive, and the manifest records it. A
+    version that missed a requirement, or that no result is about, is not named in the manifest.
 
     Ends with 1 if an adapter failed. The others are published, and the manifest keeps its entry of the failed
     one.
@@ -189,32 +151,20 @@ def publish(
     with reported_errors():
         # Imported here: the compressor takes long to import, and other commands do without.
         from adapters_cli.artifacts.archive_store import ArchiveStore
+        from adapters_cli.artifacts.evaluation_gate import EvaluationGate
+        from adapters_cli.artifacts.evaluation_store import EvaluationStore
         from adapters_cli.artifacts.publisher import PublishState
 
         if base_model is not None and not base_model.strip():
             raise UsageError(f"'--base-model' should be a name, got {base_model!r}")
         account = account_of(context)
         probes = _probe_options(account, probe_prompt or [], probe_answer, probe_on, manifest=manifest)
-        gate_options = None
-        if evaluate is not None:
-            gate_options = GateOptions.of(
-                evaluate,
-                require=require or (),
-                no_worse_than=no_worse_than,
-                metric=metric or (),
-                bert_model=bert_model,
-                prompt_column=prompt_column,
-                reference_column=reference_column,
-                template=template,
-                messages_column=messages_column,
-                sample=sample,
-                seed=seed,
-                max_tokens=max_tokens,
-                stop=stop or (),
-            )
-        elif require or no_worse_than or evaluate_on:
-            raise UsageError("--require, --no-worse-than and --evaluate-on are for --evaluate DATASET")
-        place = _evaluation_place(account, gate_options, evaluate_on or probe_on, manifest=manifest)
+        gate = None
+        if evaluation:
+            if manifest is None:
+                raise UsageError("an evaluation is recorded in a manifest; give one with --manifest")
+            with option_errors():
+                gate = EvaluationGate.of(evaluation, EvaluationStore(account.s3))
         if max_lora_rank is None and manifest is not None:
             max_lora_rank = rank_limit_of_manifest(account, manifest)
         limits = ServingLimits.of_options(account, container=container, max_lora_rank=max_lora_rank)
@@ -225,42 +175,24 @@ def publish(
             raise UsageError(f"--probe-answer is for one adapter, got {len(adapters)}")
         if declared is not None and not dry_run:
             declared.manifest.try_to_write()
-        with ExitStack() as stack:
-            gate = None
-            if gate_options is not None and place is not None and not dry_run:
-                # Before the upload: what is wrong with it ends the command while nothing is written.
-                gate = stack.enter_context(_gate(account, place, gate_options, evaluation_output))
-            results, sent = _upload(
-                adapters, store, declared, limits, base_model=base_model, jobs=jobs, dry_run=dry_run
-            )
-            code = None
-            if declared is not None and not dry_run:
-                results, code = _asked(results, probes, gate, declared)
+        results, sent = _upload(
+            adapters, store, declared, limits, base_model=base_model, jobs=jobs, dry_run=dry_run
+        )
+        code = None
+        if declared is not None and not dry_run:
+            results, code = _each(results, partial(_with_probe, options=probes, declared=declared))
+            if gate is not None:
+                results = [_with_evaluation(result, gate, declared) for result in results]
+            _note_lost_evaluations(results, declared)
         _print_results(results, as_json=as_json)
         changed = False
         try:
             if declared is not None and not dry_run:
-                changed = declared.update(results, compared=no_worse_than is not None)
+                changed = declared.update(results)
         finally:
             # Also if the manifest cannot be written: the archives are in S3 by now.
             _print_end(results, declared, sent, changed=changed, as_json=as_json)
         raise typer.Exit(code or int(any(result.state is PublishState.FAILED for result in results)))
-
-
-def _asked(
-    results: Sequence["PublishResult"],
-    probes: "ProbeOptions",
-    gate: "EvaluationGate | None",
-    declared: "_Declared",
-) -> tuple[list["PublishResult"], int | None]:
-    """Return the results with probes and evaluations, and the exit code of a signal that ended it."""
-    found, code = _each(results, partial(_with_probe, options=probes, declared=declared))
-    if gate is not None and code is None:
-        found, code = _each(found, partial(_with_evaluation, gate=gate, declared=declared))
-    elif gate is not None:
-        found = [_interrupted(result) for result in found]
-    _note_lost_evaluations(found, declared)
-    return found, code
 
 
 def _each(
@@ -360,95 +292,22 @@ def _with_probe(result: "PublishResult", options: "ProbeOptions", declared: "_De
     return replace(result, probe=probe)
 
 
-def _evaluation_place(
-    account: Account, options: GateOptions | None, target: str | None, *, manifest: str | None
-) -> BasePlace | None:
-    if options is None:
-        return None
-    if manifest is None:
-        raise UsageError("an evaluation is recorded in a manifest; give one with --manifest")
-    if target is None:
-        raise UsageError("where to evaluate? Give --evaluate-on with a base component or a fleet's stack")
-    return base_place(account, target, option="--evaluate-on")
-
-
-@contextmanager
-def _gate(
-    account: Account, place: BasePlace, options: GateOptions, output: Path | None
-) -> "Iterator[EvaluationGate]":
-    """Yield the gate. Without an output, the answers are forgotten in the end.
-
-    Raises UsageError if a manifest cannot record the metrics.
-    """
-    from adapters_cli.artifacts.evaluation_gate import EvaluationGate
-    from adapters_cli.artifacts.evaluation_store import EvaluationStore
-    from adapters_cli.artifacts.version_evaluation import VersionEvaluator
-    from adapters_cli.evaluation.answer_log import open_log
-
-    figures = {metric.facts.name: Figure(base=0.123456, adapter=0.123456) for metric in options.metrics}
-    if problems := list(problems_of_figures(figures)):
-        raise UsageError("\n".join(f"the manifest's record of '--metric': {one}" for one in problems))
-    with ExitStack() as stack:
-        folder = output or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="evaluation-")))
-        log = stack.enter_context(open_log(folder))
-        evaluator = VersionEvaluator(
-            account=account,
-            endpoint=place.endpoint,
-            base=place.base,
-            base_model=place.base_model,
-            dataset=options.dataset,
-            metrics=options.metrics,
-            decoding=options.decoding,
-            log=log,
-            requirements=options.requirements,
-            seed=options.seed,
-        )
-        yield EvaluationGate(
-            evaluator=evaluator,
-            store=EvaluationStore(account.s3),
-            no_worse_than_last=options.no_worse_than_last,
-            report=partial(_report, output),
-        )
-
-
-def _report(output: Path | None, name: str, result: "EvaluationResult") -> None:
-    from adapters_cli.reports.verdict import headline
-
-    print_note(f"{name}: {one_line(headline(result))}")
-    if output is not None:
-        from adapters_cli.reports.report_files import write_reports
-
-        write_reports(result, output / name)
-
-
 def _with_evaluation(
     result: "PublishResult", gate: "EvaluationGate", declared: "_Declared"
 ) -> "PublishResult":
-    """Return the result with the adapter's evaluation, or as failed if it does not pass."""
+    """Return the result with the adapter's evaluation, or as failed if it did not pass."""
     from adapters_cli.artifacts.publisher import FAILURES, PublishState
 
-    if result.uri is None or result.state is PublishState.FAILED:
+    if result.uri is None or result.identity is None or result.state is PublishState.FAILED:
         return result
     entry = declared.entry(result.name)
-    artifact = Artifact(uri=result.uri, digest=result.identity, checksum=result.checksum)
-    last = None if entry is None else _version_of(entry)
     try:
-        record = gate.admit(result.name, artifact, last, None if entry is None else entry.evaluation)
-    except (*FAILURES, ServiceError) as error:
+        last, recorded = (None, None) if entry is None else (entry.known_digest, entry.evaluation)
+        record = gate.admit(result.identity, result.uri, last, recorded)
+    except FAILURES as error:
         reasons = tuple(error_text(error).splitlines())
         return replace(result, state=PublishState.FAILED, reasons=reasons)
     return replace(result, evaluation=record)
-
-
-def _version_of(entry: ManifestAdapter) -> Artifact | None:
-    """Return the version of an entry; None if it has only been on this machine."""
-    match entry.artifact:
-        case S3Artifact(uri=uri):
-            return Artifact(uri=uri, digest=entry.known_digest)
-        case BucketArtifact(key=key):
-            # A key alone: only the deployment knows the bucket.
-            return Artifact(uri=key, digest=entry.known_digest)
-    return None
 
 
 def _note_lost_evaluations(results: Sequence["PublishResult"], declared: "_Declared") -> None:
@@ -538,11 +397,11 @@ class _Declared:
             new = [adapter for adapter in adapters if adapter.uri.rpartition("/")[0] not in known]
             self._edited(self.manifest.read(), new)
 
-    def update(self, results: Sequence["PublishResult"], *, compared: bool) -> bool:
+    def update(self, results: Sequence["PublishResult"]) -> bool:
         """Declare what is in S3 by now; return True if that changes the manifest. Prints its warnings.
 
-        Raises CommandError if an adapter was `compared` with a version that the manifest does not name any
-        more.
+        Raises CommandError if the manifest names another version by now than the one that the evaluation of
+        an adapter was compared with.
         """
         adapters = [
             PublishedAdapter(
@@ -562,8 +421,7 @@ class _Declared:
         ]
 
         def change(text: bytes) -> bytes:
-            if compared:
-                self._check_unchanged(text, [adapter.name for adapter in adapters])
+            self._check_unchanged(text, [adapter.name for adapter in adapters if adapter.evaluation])
             return self._edited(text, adapters)
 
         if not adapters or not self.manifest.update(change):
@@ -574,8 +432,8 @@ class _Declared:
 
     def _check_unchanged(self, text: bytes, names: Sequence[str]) -> None:
         manifest = Manifest.parse(text, where=self.manifest.where, folder=self.manifest.folder)
-        now = {entry.name.casefold(): _version_of(entry) for entry in manifest.adapters}
-        before = {entry.name.casefold(): _version_of(entry) for entry in self.before.adapters}
+        now = {entry.name.casefold(): entry.known_digest for entry in manifest.adapters}
+        before = {entry.name.casefold(): entry.known_digest for entry in self.before.adapters}
         changed = [name for name in names if now.get(name.casefold()) != before.get(name.casefold())]
         if changed:
             raise CommandError(

@@ -31,7 +31,7 @@ class Question:
     """What one answer is the answer to.
 
     place:
-        The endpoint, or the judge's address.
+        The endpoint.
     version:
         What the component serves: identities where they are known, else what changes with them.
     item:

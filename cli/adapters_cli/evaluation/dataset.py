@@ -16,6 +16,7 @@ from adapters_cli.output.text import print_note
 
 _ROLES = ("system", "developer", "user", "assistant")
 _MOST_PROBLEMS = 20
+_SEED = 0
 
 Message = Mapping[str, str]
 
@@ -31,37 +32,31 @@ class DatasetOptions:
         no reference column, the last message of the assistant is the reference.
     system:
         The system message in front of each prompt or conversation.
-    id_column:
-        If it is None, the column `id`, and without one the row's number.
-    limit:
-        Take the first rows only.
     sample:
-        Take so many rows at random, of those that `limit` leaves. They stay in the dataset's order.
+        Take so many rows at random, the same ones each time. They stay in the dataset's order.
     """
 
     prompt_column: str = "prompt"
     reference_column: str = "reference"
-    id_column: str | None = None
     template: str | None = None
     messages_column: str | None = None
     system: str | None = None
-    limit: int | None = None
     sample: int | None = None
-    seed: int = 0
 
     def __post_init__(self) -> None:
         """Refuse two ways to a prompt."""
         if self.template is not None and self.messages_column is not None:
             raise ValueError("'--template' and '--messages-column' should not be given together")
-        for option, most in (("--limit", self.limit), ("--sample", self.sample)):
-            if most is not None and most < 1:
-                raise ValueError(f"'{option}' should be at least 1, got {most}")
+        if self.sample is not None and self.sample < 1:
+            raise ValueError(f"'--sample' should be at least 1, got {self.sample}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
     """What is asked, and what the right answer is.
 
+    id:
+        From the column `id`; without one, the row's number.
     prompt:
         What reports show. Without `messages` it is what is sent.
     messages:
@@ -83,7 +78,7 @@ class Dataset:
 
 
 def read_dataset(source: str, options: DatasetOptions) -> Dataset:
-    """Read the items of a file, or of `hf:OWNER/NAME[/CONFIG][:SPLIT]`.
+    """Read the items of a file.
 
     Raises one ValueError for all rows that are wrong. Rows that are not asked are not looked at.
     """
@@ -102,10 +97,9 @@ def read_dataset(source: str, options: DatasetOptions) -> Dataset:
 
 
 def _chosen(rows: Sequence[Row], options: DatasetOptions) -> Sequence[Row]:
-    rows = rows[: options.limit]
     if options.sample is None or options.sample >= len(rows):
         return rows
-    places = random.Random(options.seed).sample(range(len(rows)), options.sample)
+    places = random.Random(_SEED).sample(range(len(rows)), options.sample)
     return [rows[place] for place in sorted(places)]
 
 
@@ -131,7 +125,7 @@ class _ItemReader:
         self._source = source
         self._options = options
         self._template = PromptTemplate(options.template) if options.template is not None else None
-        self._id_column = options.id_column or ("id" if "id" in columns else None)
+        self._id_column = "id" if "id" in columns else None
         # A conversation of a tuning file ends with the right answer.
         self._has_reference = options.messages_column is None or options.reference_column in columns
         whole = (self._asked, self._reference) if self._has_reference else (self._tuning_example,)
@@ -161,7 +155,6 @@ class _ItemReader:
     def _check_columns(self, columns: Sequence[str]) -> None:
         """Refuse names that no row has: that is one mistake, not one of each row."""
         named = {
-            "--id-column": (self._id_column,),
             "--messages-column": (self._options.messages_column,),
             "--reference-column": (self._options.reference_column if self._has_reference else None,),
             "--template": self._template.columns if self._template else (),

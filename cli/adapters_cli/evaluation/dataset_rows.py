@@ -10,10 +10,6 @@ from typing import Any
 
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.counts import counted
-from adapters_cli.output.errors import NoAnswerError, UsageError
-
-_HUB = "hf:"
-_HUB_PARTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +29,11 @@ class Row:
 
 
 def rows_of(source: str) -> list[Row]:
-    """Return all rows of a file, or of a dataset on the Hugging Face hub (`hf:`)."""
-    if source.startswith(_HUB):
-        return _hub_rows(source)
+    """Return all rows of a file."""
     path = Path(source)
     read = _READERS.get(path.suffix.lower())
     if read is None:
-        raise ValueError(
-            f"'--dataset' should be a file that ends in {', '.join(_READERS)}, or 'hf:' and a dataset of the"
-            f" Hugging Face hub, got {source!r}"
-        )
+        raise ValueError(f"'--dataset' should be a file that ends in {', '.join(_READERS)}, got {source!r}")
     return read(path)
 
 
@@ -110,42 +101,12 @@ def _separated(path: Path, delimiter: str) -> list[Row]:
     return rows
 
 
-def _parquet(path: Path) -> list[Row]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError:
-        raise UsageError("pyarrow should be installed to read Parquet: pip install pyarrow") from None
-    path.stat()  # pyarrow's error for no file is not one of the system's
-    try:
-        return _rows(parquet.read_table(path).to_pylist())
-    except (ArrowException, OSError) as error:
-        raise ValueError(f"'--dataset' should be Parquet, got {path}: {error}") from None
-
-
-def _hub_rows(source: str) -> list[Row]:
-    name, _, split = source.removeprefix(_HUB).partition(":")
-    parts = name.split("/", _HUB_PARTS - 1)
-    if len(parts) == 1 or not all(parts):
-        raise ValueError(f"'--dataset' should be hf:OWNER/NAME[/CONFIG][:SPLIT], got {source!r}")
-    try:
-        import datasets
-    except ImportError:
-        raise UsageError(
-            "the datasets library should be installed to read from the Hugging Face hub: pip install datasets"
-        ) from None
-    try:
-        return _rows(datasets.load_dataset("/".join(parts[:2]), *parts[2:], split=split or "test"))
-    except Exception as error:  # the library has dozens, of its own and of its HTTP clients
-        raise NoAnswerError(f"{source} cannot be read: {type(error).__name__}: {error}") from None
-
-
 _READERS: dict[str, Callable[[Path], list[Row]]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json,
     ".csv": _csv,
     ".tsv": _tsv,
-    ".parquet": _parquet,
 }
 
 

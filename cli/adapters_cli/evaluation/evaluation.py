@@ -1,17 +1,14 @@
 """One evaluation: the same items for baseline and subjects, scores of their answers, and comparisons."""
 
-import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation.requirement import Requirement
 from adapters_cli.aws.generation import GenerationRequest
 from adapters_cli.evaluation.answer_log import AnswerLog, LoggedAnswer, Question
 from adapters_cli.evaluation.dataset import Dataset, Item
-from adapters_cli.evaluation.judge import Judge
 from adapters_cli.evaluation.metrics.metric import Metric
 from adapters_cli.evaluation.result import (
     Answer,
@@ -19,14 +16,12 @@ from adapters_cli.evaluation.result import (
     Decoding,
     EvaluatedItem,
     EvaluationResult,
-    Judgement,
     Latency,
     RequirementOutcome,
     Subject,
 )
-from adapters_cli.evaluation.runner import Ask, Runner, RunSummary, TooManyErrorsError
+from adapters_cli.evaluation.runner import Ask, Runner, RunSummary
 from adapters_cli.evaluation.statistics import RESAMPLES, compare, holm, latency_of
-from adapters_cli.output.errors import NoAnswerError
 from adapters_cli.output.progress_bars import AnswerCounts
 from adapters_cli.product import product_version
 
@@ -43,6 +38,8 @@ class EvaluationPlan:
 
     versions:
         What each component serves, by component: identities, or what else changes with them.
+    against:
+        Name of the subject that the requirements are not about: the other ones are compared with it.
     """
 
     endpoint: str
@@ -53,7 +50,8 @@ class EvaluationPlan:
     decoding: Decoding
     metrics: Sequence[Metric]
     requirements: Sequence[Requirement] = ()
-    judge: Judge | None = None
+    against: str | None = None
+    base_model: str | None = None
     engine: str | None = None
     seed: int = 0
     resamples: int = RESAMPLES
@@ -111,11 +109,10 @@ class EvaluationPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """A result, and what the run cost: `judging` is None without a judge, and if the judge failed."""
+    """A result, and what the run cost."""
 
     result: EvaluationResult
     asking: RunSummary
-    judging: RunSummary | None = None
 
     @property
     def errors(self) -> int:
@@ -151,7 +148,6 @@ def evaluate(
     asking = Runner(ask, log, jobs=jobs, watch=watching("answers", rest)).run(questions)
     logged = plan.answers(log)
     answers = {name: {item: found.answer for item, found in given.items()} for name, given in logged.items()}
-    judgements, judging = _judged(plan, log, answers, jobs=jobs, watching=watching)
     if len(questions) >= _SLOW_TO_SCORE:
         note(f"scoring {counted(len(questions), 'answer')} by {counted(len(plan.metrics), 'metric')}")
     scores = scored(plan, answers)
@@ -172,10 +168,9 @@ def evaluate(
         latency=tuple(_latency(plan, logged)),
         items=tuple(_item(plan, item, answers, scores) for item in plan.dataset.items),
         requirements=tuple(judged_requirements(plan, comparisons)),
-        versions={"python": platform.python_version(), "boto3": version("boto3"), "numpy": version("numpy")},
-        judgements=tuple(judgements),
+        base_model=plan.base_model,
     )
-    return Evaluated(result=result, asking=asking, judging=judging)
+    return Evaluated(result=result, asking=asking)
 
 
 def scored(plan: EvaluationPlan, answers: Answers) -> dict[str, dict[str, dict[str, float]]]:
@@ -227,9 +222,11 @@ def compared(plan: EvaluationPlan, scores: Scores) -> list[Comparison]:
 
 
 def judged_requirements(plan: EvaluationPlan, comparisons: Sequence[Comparison]) -> list[RequirementOutcome]:
-    """Hold every subject against every requirement."""
+    """Hold every subject, but the one of `against`, against every requirement."""
     outcomes = []
     for subject in plan.subjects:
+        if subject.name == plan.against:
+            continue
         figures = {
             comparison.metric: (comparison.baseline_mean, comparison.mean)
             for comparison in comparisons
@@ -241,31 +238,6 @@ def judged_requirements(plan: EvaluationPlan, comparisons: Sequence[Comparison])
                 RequirementOutcome(requirement=str(requirement), subject=subject.name, met=met, reason=reason)
             )
     return outcomes
-
-
-def _judged(
-    plan: EvaluationPlan, log: AnswerLog, answers: Answers, *, jobs: int, watching: Watching
-) -> tuple[list[Judgement], RunSummary | None]:
-    judge, items = plan.judge, plan.dataset.items
-    if judge is None:
-        return [], None
-    baseline = answers[plan.baseline.name]
-    questions = [
-        question
-        for subject in plan.subjects
-        for question in judge.questions(items, baseline, answers[subject.name])
-    ]
-    rest = len(log.unanswered(questions))
-    judging, end = None, None
-    try:
-        judging = Runner(judge.ask, log, jobs=jobs, watch=watching("verdicts", rest)).run(questions)
-    except (TooManyErrorsError, NoAnswerError) as error:
-        end = str(error)  # the answers and their scores are worth a report without a judge, too
-    judgements = [
-        judge.judgement(subject.name, items, baseline, answers[subject.name], log, end=end)
-        for subject in plan.subjects
-    ]
-    return judgements, judging
 
 
 def _latency(plan: EvaluationPlan, logged: Mapping[str, Mapping[str, LoggedAnswer]]) -> list[Latency]:

@@ -5,7 +5,7 @@ Everything that a report shows is in it. Nothing here needs NumPy, so that every
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,48 +174,18 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """What a language model says about one subject's answers beside the baseline's, asked in both orders.
-
-    judge:
-        The model, as the user named it.
-    better, worse, equal:
-        Items by whose answer is better. If the two orders disagree, the item is equal.
-    disagreements:
-        How many of the equal items are so because the orders disagree.
-    unclear:
-        Items about which the judge gave no verdict.
-    failed:
-        True if the judge gave no verdict at all, or if so much failed that it was not asked the rest.
-    reasons:
-        The first reasons why items have no verdict.
-    p_value:
-        Two-sided, of the sign test over the better and worse items.
-    verdicts:
-        `better`, `worse` or `equal`, by item id.
-    """
-
-    judge: str
-    subject: str
-    better: int
-    worse: int
-    equal: int
-    disagreements: int
-    unclear: int
-    p_value: float
-    verdicts: Mapping[str, str] = field(default_factory=dict)
-    failed: bool = False
-    reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class RequirementOutcome:
-    """A requirement, the subject that it was held against, and why it is met or not."""
+    """A requirement, the subject that it was held against, and why it is met or not.
+
+    than:
+        Identity of the version that the subject may not be worse than; None for a bar, or if it is unknown.
+    """
 
     requirement: str
     subject: str
     met: bool
     reason: str
+    than: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +194,8 @@ class EvaluationResult:
 
     engine:
         What generated the answers, as the container names itself; None if it does not.
+    base_model:
+        The name of the base model; None where it is unknown.
     seed, resamples:
         Of sampling, bootstrap and permutation test. The same run with the same seed gives the same figures.
     """
@@ -243,15 +215,9 @@ class EvaluationResult:
     latency: Sequence[Latency]
     items: Sequence[EvaluatedItem]
     requirements: Sequence[RequirementOutcome] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
-    judgements: Sequence[Judgement] = ()
+    base_model: str | None = None
 
     @property
     def passed(self) -> bool:
-        """Return True if every requirement is met, and no judge failed."""
-        return all(outcome.met for outcome in self.requirements) and not self.failed_judgements
-
-    @property
-    def failed_judgements(self) -> list[Judgement]:
-        """The judgements that say nothing, as the judge failed."""
-        return [judgement for judgement in self.judgements if judgement.failed]
+        """Return True if every requirement is met."""
+        return all(outcome.met for outcome in self.requirements)

@@ -9,7 +9,7 @@ from cattrs.errors import ForbiddenExtraKeysError
 from adapters_cli.evaluation.result import EvaluationResult
 
 FORMAT = "adapters-evaluation"
-VERSION = 1
+VERSION = 2
 """Changes whenever a reader of the one before would misread the file."""
 
 RESULT_FILE = "result.json"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import EndpointComponents, no_endpoint
-from adapters_cli.fleets.fleet_lookup import fleets_of_stack, newest_generation
+from adapters_cli.fleets.fleet_lookup import Fleet, fleets_of_stack, newest_generation
 from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
 from adapters_cli.output.text import few
 
@@ -37,22 +37,28 @@ def base_place(account: Account, target: str, *, option: str) -> BasePlace:
     return BasePlace(endpoint=live.endpoint, base=target)
 
 
+def place_of_fleet(fleet: Fleet) -> BasePlace:
+    """Return the place of a fleet. Raises NoFleetError if it has no manifest yet."""
+    target = newest_generation(fleet).request.target
+    return BasePlace(
+        endpoint=target.endpoint,
+        base=target.base,
+        base_model=target.settings.base_model,
+        max_lora_rank=target.settings.max_lora_rank,
+    )
+
+
 def _place_of_stack(account: Account, stack: str, *, option: str) -> BasePlace:
     """Return the place that all fleets of a stack have, but those without a manifest yet."""
     places: dict[str, BasePlace] = {}
     missing: NoFleetError | None = None
     for fleet in fleets_of_stack(account, stack):
         try:
-            target = newest_generation(fleet).request.target
+            place = place_of_fleet(fleet)
         except NoFleetError as error:
             missing = error
             continue
-        places[target.base] = BasePlace(
-            endpoint=target.endpoint,
-            base=target.base,
-            base_model=target.settings.base_model,
-            max_lora_rank=target.settings.max_lora_rank,
-        )
+        places[place.base] = place
     if len(places) > 1:
         raise UsageError(
             f"the fleets of stack '{stack}' have several base components; '{option}' should be one of them:"

@@ -1,7 +1,7 @@
 """Finding what an evaluation compares: adapters by name beside their base model, or two versions of one."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.near_names import did_you_mean
@@ -12,6 +12,7 @@ from adapters_cli.aws.account import Account
 from adapters_cli.aws.archive_content import archive_content
 from adapters_cli.evaluation.result import Subject, base_name
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, find_components, no_component
+from adapters_cli.fleets.base_place import BasePlace, place_of_fleet
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.versions import is_named
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
@@ -25,11 +26,15 @@ class FoundSubjects:
         The component of their base model.
     versions:
         What each component serves, by component: identities, or what else changes with them.
+    against:
+        Name of the subject that the other one is compared with.
     absent:
-        The baseline's artifact, if no component serves it. It needs a temporary component, in whose place
-        the baseline's `component` stands: a name that is the same in each run.
-    of_fleet:
-        True if a fleet has the subjects, and False for components of an endpoint.
+        Artifacts that no component serves, by component. They need temporary components, in whose place
+        these names stand: they are the same in each run.
+    fleet:
+        The fleet that has the subjects; None for components of an endpoint.
+    base_model:
+        The name of the base model; None where it is unknown.
     """
 
     endpoint: str
@@ -37,19 +42,19 @@ class FoundSubjects:
     baseline: Subject
     subjects: Sequence[Subject]
     versions: Mapping[str, str]
-    absent: Artifact | None = None
-    of_fleet: bool = False
+    against: str | None = None
+    absent: Mapping[str, Artifact] = field(default_factory=dict)
+    fleet: Fleet | None = None
+    base_model: str | None = None
 
     def changed(self, account: Account) -> list[str]:
         """Describe the components once more; return the names of those that serve something else by now."""
-        live = [subject for subject in (self.baseline, *self.subjects) if self._is_live(subject)]
+        everyone = (self.baseline, *self.subjects)
+        live = [subject for subject in everyone if subject.component not in self.absent]
         now = _versions(account, self.base, live)
         return [
             subject.name for subject in live if now[subject.component] != self.versions[subject.component]
         ]
-
-    def _is_live(self, subject: Subject) -> bool:
-        return self.absent is None or subject is not self.baseline
 
 
 def find_subjects(
@@ -62,7 +67,7 @@ def find_subjects(
     fleet: str | None,
     table: str | None,
 ) -> FoundSubjects:
-    """Return adapters and components beside their base model, or beside another version of the only one.
+    """Return adapters and components beside their base model, and with the only one what it is compared with.
 
     `against` is a version, an archive in S3, an adapter or a component. Raises CommandError for names that do
     not exist, or that cannot be compared, and UsageError if nothing is named.
@@ -81,29 +86,70 @@ def find_subjects(
     [base] = bases
     if len({subject.name for subject in subjects}) < len(subjects):
         raise UsageError("the adapters should have different names: reports tell them apart by these")
-    baseline, absent = Subject(name=base_name(asked.names.values()), component=base), None
+    place = BasePlace(endpoint=asked.endpoint, base=base)
+    if found is not None:
+        place = replace(place, base_model=place_of_fleet(found).base_model)
+    return _found(account, place, subjects, {}, lookup, against=against)
+
+
+def find_unpublished(
+    account: Account,
+    name: str,
+    artifact: Artifact,
+    place: BasePlace,
+    *,
+    against: str | None,
+    fleet: Fleet | None,
+) -> FoundSubjects:
+    """Return an adapter that no component serves beside a base model, and what it is compared with."""
+    subject, absent = _unserved(name, artifact)
+    return _found(account, place, [subject], absent, _SubjectLookup(account, fleet), against=against)
+
+
+def _found(
+    account: Account,
+    place: BasePlace,
+    subjects: Sequence[Subject],
+    absent: Mapping[str, Artifact],
+    lookup: "_SubjectLookup",
+    *,
+    against: str | None,
+) -> FoundSubjects:
+    """Return subjects with the base model and `against`, and with the versions of all."""
+    baseline = Subject(name=base_name([subject.name for subject in subjects]), component=place.base)
+    other = None
     if against is not None:
-        baseline, absent = lookup.other(subjects[0], against, base, asked.endpoint)
-    live = [*subjects] if absent is not None else [baseline, *subjects]
-    versions = _versions(account, base, live)
-    if absent is not None:
-        versions[baseline.component] = f"{archive_content(account, absent)} on {versions[base]}"
+        other, more = lookup.other(subjects[0], against, place.base, place.endpoint)
+        subjects, absent = [*subjects, other], {**absent, **more}
+    live = [subject for subject in (baseline, *subjects) if subject.component not in absent]
+    versions = _versions(account, place.base, live)
+    for component, artifact in absent.items():
+        versions[component] = f"{archive_content(account, artifact)} on {versions[place.base]}"
     return FoundSubjects(
-        endpoint=asked.endpoint,
-        base=base,
+        endpoint=place.endpoint,
+        base=place.base,
         baseline=baseline,
         subjects=subjects,
         versions=versions,
+        against=None if other is None else other.name,
         absent=absent,
-        of_fleet=found is not None,
+        fleet=lookup.fleet,
+        base_model=place.base_model,
     )
+
+
+def _unserved(name: str, artifact: Artifact) -> tuple[Subject, dict[str, Artifact]]:
+    """Return the subject of a version that no component serves, and its artifact by component."""
+    named = f"{name}@{artifact.version}"
+    subject = Subject(name=named, component=named, artifact=artifact.uri, identity=artifact.digest)
+    return subject, {named: artifact}
 
 
 class _SubjectLookup:
     """Describes components, and finds what a fleet knows of them."""
 
     def __init__(self, account: Account, fleet: Fleet | None) -> None:
-        self._account, self._service, self._fleet = account, account.service, fleet
+        self._account, self._service, self.fleet = account, account.service, fleet
         self._lives: dict[str, ObservedComponent] = {}
 
     def subject(self, component: str, name: str, endpoint: str) -> Subject:
@@ -130,21 +176,20 @@ class _SubjectLookup:
 
     def other(
         self, subject: Subject, against: str, base: str, endpoint: str
-    ) -> tuple[Subject, Artifact | None]:
-        """Return the baseline that `against` means, and its artifact if no component serves it."""
+    ) -> tuple[Subject, dict[str, Artifact]]:
+        """Return the subject that `against` means, and its artifact by component if none serves it."""
         artifact = self._version(subject, against)
         if artifact is None:
             component, name = self._component(subject, against)
             if component == base:
-                return Subject(name=base_name([subject.name]), component=base), None
+                raise UsageError("'--against' should be no base model: it is asked in any case")
             other = self.subject(component, name, endpoint)
             if (their_base := self.base_of(other)) != base:
                 raise CommandError(f"{name} should be on the base component {base}, got {their_base}")
-            return other, None
+            return other, {}
         if artifact.same_version_as(Artifact(uri=subject.artifact or "", digest=subject.identity)):
             raise CommandError(f"{subject.name} serves version {artifact.version} itself")
-        name = f"{subject.name}@{artifact.version}"
-        return Subject(name=name, component=name, artifact=artifact.uri, identity=artifact.digest), artifact
+        return _unserved(subject.name.partition("@")[0], artifact)
 
     def _version(self, subject: Subject, against: str) -> Artifact | None:
         """Return the version of an adapter that `against` names; None if it names none."""
@@ -157,7 +202,7 @@ class _SubjectLookup:
 
     def _known(self, subject: Subject) -> Sequence[Artifact]:
         """Return the versions that a fleet knows of an adapter."""
-        record = self._fleet.registry.record(subject.component) if self._fleet is not None else None
+        record = self.fleet.registry.record(subject.component) if self.fleet is not None else None
         return () if record is None else record.versions
 
     def _component(self, subject: Subject, against: str) -> tuple[str, str]:
@@ -175,14 +220,14 @@ class _SubjectLookup:
 
     def _names(self) -> Iterable[str]:
         """Return the names of the fleet's adapters and of their components; none without a fleet."""
-        return () if self._fleet is None else AdapterLookup(self._fleet, newest_generation(self._fleet)).known
+        return () if self.fleet is None else AdapterLookup(self.fleet, newest_generation(self.fleet)).known
 
     def _of_fleet(self, name: str) -> tuple[str, str] | None:
         """Return the component and the name of an adapter of the fleet; None if it has none of this name."""
-        if self._fleet is None:
+        if self.fleet is None:
             return None
         try:
-            found = AdapterLookup(self._fleet, newest_generation(self._fleet)).find([name])
+            found = AdapterLookup(self.fleet, newest_generation(self.fleet)).find([name])
         except NoAnswerError:
             raise
         except CommandError:
@@ -192,7 +237,7 @@ class _SubjectLookup:
     def _identity(self, component: str, uri: str | None) -> str | None:
         if uri is None:
             return None
-        record = self._fleet.registry.record(component) if self._fleet is not None else None
+        record = self.fleet.registry.record(component) if self.fleet is not None else None
         serving = record.serving if record is not None else None
         known = serving.digest if serving is not None and serving.uri == uri else None
         return known or digest_in_key(uri)

@@ -62,3 +62,9 @@ def seconds(value: float | None) -> str:
 def short_title(metric: MetricFacts) -> str:
     """Return a metric's title without what the figure rests on."""
     return metric.title.split(" (")[0]
+
+
+def tick(value: float) -> str:
+    """Return a number of an axis: as short as it can be."""
+    text = f"{abs(value):g}" if abs(value) < 1e5 else f"{abs(value):.1e}"
+    return _MINUS + text if value < 0 else text

@@ -26,32 +26,21 @@ def gain(item: EvaluatedItem, subject: str, baseline: str, metrics: Sequence[Met
     return sum(gains) / len(gains) if gains else None
 
 
-def changed_sides(
-    item: EvaluatedItem, subject: str, baseline: str, metrics: Sequence[MetricFacts]
-) -> list[int]:
-    """Return the positions of the metrics in which an item changed sides.
-
-    One of the two answers is in the upper half of the scale, and the other is not.
-    """
-    changed = []
-    for position, metric in enumerate(metrics):
-        middle = (metric.lowest + metric.highest) / 2
-        mine = item.scores.get(subject, {}).get(metric.name)
-        theirs = item.scores.get(baseline, {}).get(metric.name)
-        if mine is not None and theirs is not None and (mine >= middle) != (theirs >= middle):
-            changed.append(position)
-    return changed
-
-
-def worst_first(result: EvaluationResult, subject: Subject) -> list[EvaluatedItem]:
-    """Return the items by gain: failed answers first, and items without a gain last."""
+def lowest_gain(result: EvaluationResult, item: EvaluatedItem, subjects: Sequence[Subject]) -> float | None:
+    """Return the gain of the subject that lost most on an item; None if no subject has one."""
     baseline = result.baseline.name
+    gains = [gain(item, subject.name, baseline, result.metrics) for subject in subjects]
+    return min((found for found in gains if found is not None), default=None)
+
+
+def worst_first(result: EvaluationResult, subjects: Sequence[Subject]) -> list[EvaluatedItem]:
+    """Return the items by their lowest gain: failed answers first, and items without a gain last."""
 
     def key(item: EvaluatedItem) -> tuple[int, float]:
-        answer = item.answers.get(subject.name)
-        if answer is not None and answer.error is not None:
+        answers = [item.answers.get(subject.name) for subject in subjects]
+        if any(answer is not None and answer.error is not None for answer in answers):
             return 0, 0
-        found = gain(item, subject.name, baseline, result.metrics)
+        found = lowest_gain(result, item, subjects)
         return (2, 0) if found is None else (1, found)
 
     return sorted(result.items, key=key)

@@ -27,7 +27,6 @@ def markdown(result: EvaluationResult) -> str:
         ]
         parts.append(table(("", "Requirement", "Adapter", "Reason"), rows, left=4, raw=(0, 1)))
     findings = [verdict.sentence(result, subject) for subject in result.subjects]
-    findings += [verdict.judgement(result, found) for found in result.judgements]
     parts.append("\n".join(f"- {plain(line)}" for line in findings))
     warnings = verdict.warnings(result)
     if warnings:
@@ -37,12 +36,10 @@ def markdown(result: EvaluationResult) -> str:
     if result.latency:
         parts += ["## Latency", f"On {plain(verdict.engine(result))}.", _latency_table(result)]
     for subject in result.subjects:
-        items = [item for item in worst_first(result, subject)[:_WORST] if item.prompt or item.reference]
+        items = [item for item in worst_first(result, [subject])[:_WORST] if item.prompt or item.reference]
         if items:
             title = f"The {counted(len(items), 'item')} that {subject.name} answered worst"
             parts.append(folded(title, "\n\n".join(_item(result, subject, item) for item in items)))
-    provenance = table(("", ""), verdict.provenance(result), left=2)
-    parts.append(folded("Provenance", provenance))
     return "\n\n".join(parts) + "\n"
 
 

@@ -47,8 +47,6 @@ def print_result(result: EvaluationResult) -> None:
     for latency in result.latency:
         if latency.ratio is not None:
             print_note(_latency_line(latency, result))
-    for judgement in result.judgements:
-        (print_error if judgement.failed else print_note)(verdict.judgement(result, judgement))
     for line in verdict.warnings(result):
         print_note(f"warning: {line}")
     for outcome in result.requirements:

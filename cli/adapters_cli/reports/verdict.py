@@ -7,7 +7,6 @@ from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.result import (
     Comparison,
     EvaluationResult,
-    Judgement,
     Latency,
     MetricFacts,
     Subject,
@@ -36,8 +35,6 @@ def headline(result: EvaluationResult) -> str:
         return "Failed: the requirement is not met"
     if failed:
         return f"Failed: {failed} of {counted(total, 'requirement')} {_is(failed)} not met"
-    if result.failed_judgements:
-        return "Failed: the judge gave no verdicts"
     if total:
         return f"Passed: {_ALL.get(total, f'all {total} requirements are')} met"
     if len(result.subjects) == 1:
@@ -127,20 +124,6 @@ def by_how_much(comparison: Comparison) -> str:
     return figures.percent(comparison.relative)
 
 
-def judgement(result: EvaluationResult, found: Judgement) -> str:
-    """Return what a judge says of a subject, in one sentence."""
-    if found.failed:
-        return f"{found.judge} failed, and gave no verdict on {found.subject}: {'; '.join(found.reasons)}."
-    notes = [f"{found.disagreements} because the two orders disagree"] if found.disagreements else []
-    notes += [f"{found.unclear} without a verdict"] if found.unclear else []
-    between = f" ({', '.join(notes)})" if notes else ""
-    return (
-        f"{found.judge} finds {counted(found.better, 'answer')} of {found.subject} better than those of "
-        f"{result.baseline.name}, {found.worse} worse and {found.equal} equal"
-        f"{between}, p {figures.p_value(found.p_value)}."
-    )
-
-
 def warnings(result: EvaluationResult) -> list[str]:
     """Return each warning once, after the subjects and metrics that it is about."""
     metrics = metrics_by_name(result)
@@ -165,12 +148,6 @@ def warnings(result: EvaluationResult) -> list[str]:
         f"and {'has' if latency.errors == 1 else 'have'} no score"
         for latency in result.latency
         if latency.errors
-    ]
-    lines += [
-        f"{found.subject}: {counted(found.unclear, 'item')} {'has' if found.unclear == 1 else 'have'} no"
-        f" verdict of the judge, for example: {found.reasons[0]}"
-        for found in result.judgements
-        if found.reasons and not found.failed
     ]
     return lines
 
@@ -200,45 +177,3 @@ def latency_of(result: EvaluationResult, name: str) -> Latency | None:
 def engine(result: EvaluationResult) -> str:
     """Return what generated the answers."""
     return result.engine or "an engine that does not name itself"
-
-
-def provenance(result: EvaluationResult) -> list[tuple[str, str]]:
-    """Return what one needs to do the evaluation again, as names and values."""
-    dataset, decoding = result.dataset, result.decoding
-    stop = f", stops at {', '.join(map(repr, decoding.stop))}" if decoding.stop else ""
-    return [
-        ("Made at", result.made_at),
-        ("Endpoint", result.endpoint),
-        ("Engine", result.engine or "not named by the container"),
-        ("Dataset", dataset.source),
-        ("Items", f"{dataset.items:,} of {dataset.available:,}"),
-        ("Dataset digest", f"sha256:{dataset.digest}"),
-        (
-            "Decoding",
-            f"at most {counted(decoding.max_tokens, 'token')}, temperature {decoding.temperature:g}{stop}",
-        ),
-        ("Seed", str(result.seed)),
-        ("Resamples", f"{result.resamples:,} of bootstrap and permutation test"),
-        *(row for subject in everyone(result) for row in _subject(subject)),
-        *((f"Metric {metric.name}", _title(metric)) for metric in result.metrics),
-        ("adapters", result.product_version),
-        *((name, version) for name, version in sorted(result.versions.items())),
-    ]
-
-
-def _subject(subject: Subject) -> list[tuple[str, str]]:
-    rows = [(f"Component of {subject.name}", subject.component)]
-    if subject.artifact:
-        rows.append((f"Artifact of {subject.name}", subject.artifact))
-    if subject.identity:
-        rows.append((f"Identity of {subject.name}", f"sha256:{subject.identity}"))
-    return rows
-
-
-def _title(metric: MetricFacts) -> str:
-    return metric.title if metric.higher_is_better else f"{metric.title}, lower is better"
-
-
-def everyone(result: EvaluationResult) -> list[Subject]:
-    """Return the baseline and the subjects."""
-    return [result.baseline, *result.subjects]

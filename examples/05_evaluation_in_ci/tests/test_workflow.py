@@ -45,6 +45,7 @@ class Repository:
             **self.fleet.cloud.environment,
             **given,
             "GITHUB_BASE_REF": "main",
+            "BEFORE": "origin/main",
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
             # `adapters` is beside the Python of the tests.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -113,13 +114,13 @@ def merged(repository: Repository, pull_request: dict[str, int]) -> dict[str, in
 def test_pull_request_fails_and_its_summary_has_both_reports(
     repository: Repository, pull_request: dict[str, int]
 ) -> None:
-    assert pull_request == {"check": 0, "preview": 1}
+    assert pull_request == {"check": 0, "evaluate": 1}
     summary = (repository.folder / "summary.md").read_text()
     assert {"## acme beside base", "## globex beside base"} <= set(summary.splitlines())
 
 
 def test_main_applies_the_good_adapter_and_remembers_the_failure(merged: dict[str, int]) -> None:
-    assert merged == {"publish": 1, "plan": 0, "apply": 0, "status": 0}
+    assert merged == {"evaluate": 1, "plan": 0, "apply": 0, "status": 0}
 
 
 def test_manifest_names_the_good_adapter_alone(repository: Repository, merged: dict[str, int]) -> None:

@@ -64,7 +64,7 @@ class ManifestAdapter:
     probe:
         What this version of the adapter answers, and the base model does not.
     evaluation:
-        How this version did beside the base model, as `adapters publish --evaluate` writes it.
+        How this version did beside the base model, as `adapters publish --evaluation` writes it.
     component:
         The component's name if it is not `<prefix>-<name>`, such as that of a component made by hand.
     where:

@@ -1,11 +1,9 @@
 import json
 import re
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +96,9 @@ def test_adapters_are_compared_with_their_base_model(
 
 
 def test_result_has_what_reports_need(evaluate: Run, tmp_path: Path) -> None:
-    evaluate("acme", "--max-tokens", "9", "--seed", "5")
+    evaluate("acme", "--max-tokens", "9")
     result = read_result(tmp_path / "out" / "result.json")
-    assert (result.endpoint, result.engine, result.seed) == ("endpoint", "a fake", 5)
+    assert (result.endpoint, result.engine) == ("endpoint", "a fake")
     assert result.baseline.component == "base"
     assert [(subject.name, subject.component) for subject in result.subjects] == [("acme", "p-acme")]
     assert (result.dataset.items, result.decoding.max_tokens) == (ITEMS, 9)
@@ -196,7 +194,7 @@ class TestErrors:
             return refusal if first else answered(call)
 
         runtime.reply = reply
-        result = evaluate("acme", "--limit", "20")
+        result = evaluate("acme", "--sample", "20")
         assert result.exit_code == 0
         assert "40 answers" in result.stderr
         assert "40 asked again" in result.stderr
@@ -218,7 +216,7 @@ class TestErrors:
             return answered(call)
 
         runtime.reply = reply
-        result = evaluate("acme", "--limit", "3")
+        result = evaluate("acme", "--sample", "3")
         assert result.exit_code == 1
         assert "acme changed meanwhile" in result.stderr
 
@@ -241,9 +239,13 @@ class TestTwoVersions:
         runtime.reply = reply
         result = evaluate("acme", "--against", "v1.tar.gz")
         assert result.exit_code == 0, result.stderr
-        assert result.stdout.split("\t")[:4] == ["acme", "exact_match", "0", "1"]
-        temporary, live = sorted(asked(runtime), key=lambda name: not name.startswith("preview-"))
-        assert (temporary.split("-")[0], live) == ("preview", "p-acme")
+        assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["acme", "acme@v1.tar.gz"]
+        assert (
+            "met: exact_match of 'acme' is 1 over 40 items, and that of 'acme@v1.tar.gz' is 0"
+            in result.stderr
+        )
+        (temporary,) = (name for name in asked(runtime) if name.startswith("preview-"))
+        assert set(asked(runtime)) == {"base", "p-acme", temporary}
         assert world.service.components.pop(temporary).status is Status.DELETING
         assert set(world.service.components) == before
         runtime.calls.clear()
@@ -261,10 +263,11 @@ class TestTwoVersions:
         evaluate("acme", "--against", uri)
         assert list(asked(runtime).values()) == [ITEMS]
 
-    def test_another_adapter_is_the_baseline(self, evaluate: Run, runtime: FakeRuntime) -> None:
-        result = evaluate("acme", "--against", "beta")
-        assert result.stdout.split("\t")[:4] == ["acme", "exact_match", "0", "1"]
-        assert set(asked(runtime)) == {"p-acme", "p-beta"}
+    def test_adapter_that_is_worse_than_another_one_ends_with_1(self, evaluate: Run) -> None:
+        assert evaluate("acme", "--against", "beta", "--require", "exact_match >= 0.9").exit_code == 0
+        result = evaluate("beta", "--against", "acme")
+        assert result.exit_code == 1
+        assert "not met: exact_match of 'beta' is 0 over 40 items, and that of 'acme' is 1" in result.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "code", "problem"),
@@ -273,6 +276,7 @@ class TestTwoVersions:
             (["acme", "--against", "acme"], 2, "'--against' should be another version or component"),
             (["acme", "--against", "s3://bucket/acme/v1.tar.gz"], 1, "acme serves version v1.tar.gz itself"),
             (["acme", "--against", "v7"], 1, "'--against' should be a version of acme"),
+            (["acme", "--against", "base"], 2, "'--against' should be no base model"),
         ],
     )
     def test_wrong_baseline_is_refused(
@@ -288,7 +292,7 @@ def test_adapter_may_have_the_name_of_the_base(
 ) -> None:
     world.deploy(adapter("acme"), adapter("beta"), adapter("base"))
     world.settle()
-    evaluate("base", "--limit", "8")
+    evaluate("base", "--sample", "8")
     result = read_result(tmp_path / "out" / "result.json")
     names = [(subject.name, subject.component) for subject in (result.baseline, *result.subjects)]
     assert names == [("base model", "base"), ("base", "p-base")]
@@ -301,8 +305,9 @@ def test_component_of_an_endpoint_is_compared_with_its_base(evaluate: Run, runti
 
 
 def test_prompt_with_a_system_message_is_a_chat(evaluate: Run, runtime: FakeRuntime) -> None:
-    assert evaluate("acme", "--limit", "1", "--system", "be brief", "--stop", "\n").exit_code == 0
-    [body] = [call.body for call in runtime.calls if call.component == "p-acme"]
+    assert evaluate("acme", "--system", "be brief", "--stop", "\n").exit_code == 0
+    bodies = [call.body for call in runtime.calls if call.component == "p-acme"]
+    [body] = [body for body in bodies if body["messages"][-1]["content"].startswith("0:")]
     assert body == {
         "messages": [
             {"role": "system", "content": "be brief"},
@@ -330,10 +335,10 @@ def test_json_is_the_result_without_its_items(evaluate: Run, tmp_path: Path) -> 
         (["acme", "--template", "{promt}"], 2, "did you mean 'prompt'?"),
         (["acmee"], 1, "the fleet has no adapter 'acmee'; did you mean 'acme'?"),
         (["-c", "p-acmee"], 1, "endpoint endpoint has no component 'p-acmee'; did you mean 'p-acme'?"),
-        (["acme", "--judge", "gpt"], 2, "'--judge' should be"),
         (["nobody"], 1, "the fleet has no adapter 'nobody'"),
         ([], 2, "which adapter? Give adapters of the fleet\n"),
         (["-c", "base"], 1, "base is no adapter"),
+        (["acme", "--to", "s3://my-adapters/prod"], 2, "--on, --to and --base-model are for the path"),
     ],
 )
 def test_mistake_is_reported_before_anything_is_asked(
@@ -351,13 +356,11 @@ def test_mistake_is_reported_before_anything_is_asked(
         ("items.jsonl", b"", "'--dataset' should have a row or more"),
         ("items.jsonl", b"\xff\xfe", "'--dataset' should be UTF-8 text"),
         ("items.jsonl", b'{"prompt": "a"}', "'--reference-column' should name columns"),
-        ("items.parquet", b"PAR1", "pip install pyarrow"),
     ],
 )
 def test_dataset_that_cannot_be_used_is_wrong_usage(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, problem: str
+    run: Run, tmp_path: Path, name: str, content: bytes, problem: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
     path = tmp_path / name
     path.write_bytes(content)
     result = run("evaluate", "acme", "--dataset", str(path), "--output", str(tmp_path / "out"))
@@ -371,165 +374,8 @@ def test_template_whose_line_ends_the_shell_did_not_read_is_noted(
     evaluate: Run, runtime: FakeRuntime, template: str, noted: bool
 ) -> None:
     runtime.reply = lambda call: Reply.text("red and red")
-    result = evaluate("acme", "--template", template, "--limit", "1")
+    result = evaluate("acme", "--template", template, "--sample", "1")
     assert (result.exit_code, "a backslash and an n" in result.stderr) == (0, noted)
-
-
-class FakeJudge:
-    """An OpenAI-compatible API that prefers the answer equal to the reference, or the first one."""
-
-    def __init__(self) -> None:
-        self.bodies: list[dict[str, Any]] = []
-        self.headers: list[str | None] = []
-        self.biased = False
-        self.answers: Callable[[], str | int | None] = lambda: None
-        judge = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                judge.bodies.append(body)
-                judge.headers.append(self.headers["Authorization"])
-                answer = judge.answers()
-                content = answer if isinstance(answer, str) else judge.verdict(body)
-                text = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
-                status = 200 if self.path == "/v1/chat/completions" else 404
-                self.send_response(answer if isinstance(answer, int) else status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
-
-    def verdict(self, body: dict[str, Any]) -> str:
-        if self.biased:
-            return "The first one.\n[[A]]"
-        parts = dict(re.findall(r"<(.*?)>\n(.*?)\n</\1>", body["messages"][-1]["content"], re.DOTALL))
-        right = [letter for letter in "AB" if parts[f"answer {letter}"] == parts["reference"]]
-        return f"Because.\n[[{right[0] if len(right) == 1 else 'TIE'}]]"
-
-    def __enter__(self) -> "FakeJudge":
-        threading.Thread(target=self._server.serve_forever, args=[0.01], daemon=True).start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class TestJudge:
-    @pytest.fixture
-    def judge(self) -> Iterator[FakeJudge]:
-        with FakeJudge() as judge:
-            yield judge
-
-    def test_pairs_are_judged_in_both_orders(
-        self, evaluate: Run, judge: FakeJudge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("ADAPTERS_JUDGE_API_KEY", "key-1")
-        result = evaluate("acme", "--judge", f"{judge.url}#gpt")
-        assert result.exit_code == 0, result.stderr
-        [found] = read_result(tmp_path / "out" / "result.json").judgements
-        assert (found.better, found.worse, found.equal, found.disagreements) == (30, 0, 10, 0)
-        assert found.p_value < 1e-8
-        assert (found.verdicts["i0"], found.verdicts["i1"]) == ("equal", "better")
-        assert len(judge.bodies) == 60  # same answers are equal, and are not judged
-        assert {body["model"] for body in judge.bodies} == {"gpt"}
-        assert set(judge.headers) == {"Bearer key-1"}
-        assert "finds 30 answers of acme better than those of base, 0 worse and 10 equal" in result.stderr
-
-    def test_second_run_asks_the_judge_nothing(self, evaluate: Run, judge: FakeJudge) -> None:
-        evaluate("acme", "--judge", f"{judge.url}#gpt")
-        judge.bodies.clear()
-        evaluate("acme", "--judge", f"{judge.url}#gpt")
-        assert judge.bodies == []
-
-    def test_orders_that_disagree_make_a_tie(self, evaluate: Run, judge: FakeJudge, tmp_path: Path) -> None:
-        judge.biased = True
-        evaluate("acme", "--judge", f"{judge.url}#gpt")
-        [found] = read_result(tmp_path / "out" / "result.json").judgements
-        assert (found.better, found.worse, found.equal, found.disagreements) == (0, 0, ITEMS, 30)
-        assert found.p_value == 1
-
-    @pytest.mark.parametrize(
-        ("answer", "reason"),
-        [
-            (401, "the judge answered 401"),
-            ("They are fine.", "its answer in answers.jsonl has no verdict such as [[A]]"),
-        ],
-    )
-    def test_judge_without_any_verdict_ends_with_1(
-        self, evaluate: Run, judge: FakeJudge, tmp_path: Path, answer: str | int, reason: str
-    ) -> None:
-        judge.answers = lambda: answer
-        result = evaluate("acme", "--judge", f"{judge.url}#gpt", "--require", "exact_match >= 0.9")
-        assert result.exit_code == 1
-        assert f"#gpt failed, and gave no verdict on acme: {reason}" in result.stderr
-        [found] = read_result(tmp_path / "out" / "result.json").judgements
-        assert (found.failed, found.unclear, reason in found.reasons[0]) == (True, 30, True)
-        assert reason in (tmp_path / "out" / "report.html").read_text()
-        report = (tmp_path / "out" / "report.md").read_text()
-        assert report.startswith("# ❌ Failed: the judge gave no verdicts")
-
-    def test_judge_that_nobody_reaches_ends_soon_and_keeps_the_answers(
-        self, evaluate: Run, runtime: FakeRuntime
-    ) -> None:
-        with FakeJudge() as gone:
-            pass
-        result = evaluate("acme", "--judge", f"{gone.url}#gpt")
-        assert result.exit_code == 1
-        assert "failed, and gave no verdict on acme: the judge cannot be reached: " in result.stderr
-        runtime.calls.clear()
-        with FakeJudge() as judge:
-            assert evaluate("acme", "--judge", f"{judge.url}#gpt").exit_code == 0
-        assert runtime.calls == []
-
-    def test_some_items_without_a_verdict_are_a_warning(self, evaluate: Run, judge: FakeJudge) -> None:
-        answers = iter([401])
-        judge.answers = lambda: next(answers, None)
-        result = evaluate("acme", "--judge", f"{judge.url}#gpt")
-        assert result.exit_code == 0
-        warning = "warning: acme: 1 item has no verdict of the judge, for example: the judge answered 401"
-        assert warning in result.stderr
-
-    def test_key_is_not_sent_in_plain_text(
-        self, evaluate: Run, monkeypatch: pytest.MonkeyPatch, runtime: FakeRuntime
-    ) -> None:
-        monkeypatch.setenv("ADAPTERS_JUDGE_API_KEY", "key-1")
-        result = evaluate("acme", "--judge", "http://example.com/v1#gpt")
-        assert (result.exit_code, "should be an 'https' address" in result.stderr) == (2, True)
-        assert runtime.calls == []
-
-    def test_bedrock_is_asked_by_its_converse_api(
-        self, evaluate: Run, account: FakeAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        asked: list[dict[str, Any]] = []
-
-        class Bedrock:
-            def converse(self, **request: Any) -> dict[str, Any]:
-                asked.append(request)
-                content = [{"text": "[[TIE]]"}]
-                return {
-                    "output": {"message": {"role": "assistant", "content": content}},
-                    "usage": {"inputTokens": 9, "outputTokens": 3},
-                }
-
-        real = account.client
-        monkeypatch.setattr(
-            FakeAccount,
-            "client",
-            lambda self, name, config=None: Bedrock() if name == "bedrock-runtime" else real(name, config),
-        )
-        result = evaluate("acme", "--judge", "bedrock:model-7", "--limit", "3")
-        assert result.exit_code == 0, result.stderr
-        [found] = read_result(tmp_path / "out" / "result.json").judgements
-        assert (found.judge, found.equal) == ("bedrock:model-7", 3)
-        assert asked[0]["modelId"] == "model-7"
-        assert asked[0]["inferenceConfig"] == {"maxTokens": 1024, "temperature": 0}
 
 
 class TestStoredResults:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -178,51 +178,6 @@ def test_endpoint_with_two_bases_needs_the_name_of_one(world: World, service: Fa
     service.add_base(base="other")
     result = preview(world, str(world.adapters / "acme"), "--endpoint", "endpoint", "--to", DESTINATION)
     assert (result.exit_code, "got several: base, other; name it with --on" in result.stderr) == (1, True)
-
-
-class TestEvaluation:
-    """The adapter knows the right answers, and the base model does not."""
-
-    @pytest.fixture
-    def evaluate(self, world: World, runtime: FakeRuntime, tmp_path: Path) -> Callable[..., Result]:
-        dataset = tmp_path / "test.csv"
-        dataset.write_text("prompt,reference\n" + "".join(f"{n},right {n}\n" for n in range(10)))
-
-        def reply(call: Call) -> Reply:
-            if call.component is None:
-                return Reply.error(400, "AccessDeniedException", Message="no")
-            return Reply.text("wrong" if call.component == "base" else f"right {call.body['prompt']}")
-
-        runtime.reply = reply
-        return lambda *options: acme(world, "--evaluate", str(dataset), "--metric", "exact_match", *options)
-
-    def test_result_is_shown_and_nothing_is_stored(
-        self, evaluate: Callable[..., Result], world: World, service: FakeService
-    ) -> None:
-        result = evaluate("--require", "exact_match >= base + 0.5")
-        assert result.exit_code == 0, result.output
-        assert result.stdout.split("\t")[:4] == ["acme", "exact_match", "0", "1"]
-        assert list(world.s3.bodies(BUCKET)) == [world.key("acme")]
-        assert len(service.written) == 2
-        assert previews(service) == []
-
-    def test_requirement_that_is_not_met_ends_with_1(
-        self, evaluate: Callable[..., Result], service: FakeService
-    ) -> None:
-        result = evaluate("--require", "exact_match >= 1.5")
-        assert result.exit_code == 1
-        assert "not met: exact_match of 'acme' is 1 and should be at least 1.5" in result.stderr
-        assert previews(service) == []
-
-    def test_reports_are_kept_where_they_are_asked_for(
-        self, evaluate: Callable[..., Result], tmp_path: Path
-    ) -> None:
-        evaluate("--evaluation-output", str(tmp_path / "out"))
-        assert (tmp_path / "out" / "report.html").exists()
-
-    def test_require_is_for_an_evaluation(self, world: World) -> None:
-        result = acme(world, "--require", "exact_match > 0")
-        assert (result.exit_code, "--require is for --evaluate" in result.stderr) == (2, True)
 
 
 class TestLeftovers:

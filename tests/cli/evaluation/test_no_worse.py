@@ -1,14 +1,15 @@
-"""The gate `--no-worse-than last`."""
+"""The gates `--no-worse-than` and `--against`."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from adapters_cli.evaluation.no_worse import no_worse_than
-from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
+from adapters_cli.evaluation.no_worse import no_worse_than_last, no_worse_than_other
+from adapters_cli.evaluation.result import EvaluationResult
 from adapters_cli.output.errors import CommandError
 from tests.cli.evaluation_results import result_of
 
@@ -16,12 +17,12 @@ random.seed(7)
 SCORES = [random.random() for _ in range(200)]
 
 
-def stored(scores: list[float | None] | list[float], **more: Any) -> StoredEvaluation:
-    return StoredEvaluation.of(result_of(scores, **more), "acme")
+def stored(scores: list[float | None] | list[float], **more: Any) -> EvaluationResult:
+    return result_of(scores, **more)
 
 
-def judged(last: StoredEvaluation, new: StoredEvaluation) -> tuple[bool, str]:
-    (outcome,) = no_worse_than(last, new, subject="acme")
+def judged(last: EvaluationResult, new: EvaluationResult) -> tuple[bool, str]:
+    (outcome,) = no_worse_than_last(last, new, subject="acme")
     assert outcome.requirement == "rougeL: no worse than last"
     return outcome.met, outcome.reason
 
@@ -57,17 +58,20 @@ def test_errors_of_the_new_version_count_as_the_lowest_score() -> None:
 
 
 def test_items_are_paired_by_id_and_not_by_place() -> None:
-    last, new = stored(SCORES), stored(SCORES)
-    reversed_ = {
-        "items": tuple(reversed(new.items)),
-        "scores": {
-            "rougeL": type(new.scores["rougeL"])(
-                baseline=new.scores["rougeL"].baseline, subject=new.scores["rougeL"].subject[::-1]
-            )
-        },
-    }
-    _, reason = judged(last, type(new)(**{**vars(new), **reversed_}))
+    new = stored(SCORES)
+    _, reason = judged(stored(SCORES), replace(new, items=new.items[::-1]))
     assert "interval, +0 to +0," in reason
+
+
+def test_two_subjects_of_a_result_compare() -> None:
+    result, live = stored([score - 0.1 for score in SCORES]), stored(SCORES, subject="live")
+    items = [
+        replace(item, scores={**item.scores, **other.scores})
+        for item, other in zip(result.items, live.items, strict=True)
+    ]
+    (outcome,) = no_worse_than_other(replace(result, items=items), subject="acme", other="live")
+    assert (outcome.requirement, outcome.met) == ("rougeL: no worse than live", False)
+    assert "and that of 'live' is 0." in outcome.reason
 
 
 @pytest.mark.parametrize(
@@ -80,4 +84,4 @@ def test_items_are_paired_by_id_and_not_by_place() -> None:
 )
 def test_what_does_not_compare_is_an_error_that_says_why(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(CommandError, match=message):
-        no_worse_than(stored(SCORES), stored(SCORES, **changed), subject="acme")
+        no_worse_than_last(stored(SCORES), stored(SCORES, **changed), subject="acme")

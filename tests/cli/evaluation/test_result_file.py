@@ -47,7 +47,6 @@ RESULT = EvaluationResult(
         )
     ],
     requirements=[RequirementOutcome(requirement="rougeL >= 0.5", subject="acme", met=True, reason="0.75")],
-    versions={"numpy": "2.2"},
 )  # fmt: skip
 
 
@@ -69,8 +68,8 @@ def edited(**changes: Any) -> str:
     [
         ("no json", "it is no JSON"),
         ("[]", "it is no result of 'adapters evaluate'"),
-        ('{"format": "other", "version": 1}', "it is no result"),
-        (edited(version=2), "'version' should be 1, got 2"),
+        ('{"format": "other", "version": 2}', "it is no result"),
+        (edited(version=1), "'version' should be 2, got 1"),
         (edited(more=1), "more"),
         (edited(seed="7"), "a value has the wrong type"),
         (edited(items=[{"id": "1"}]), "prompt"),

@@ -64,8 +64,8 @@ def test_answers_and_errors_are_counted(terminal: io.StringIO) -> None:
         watch(AnswerCounts(answered=1, retries=4))
         watch(AnswerCounts(answered=3, errors=1, retries=4))
         bar.note("scoring \x07answers")
-        judged = bar.watching("verdicts", 1)
-        judged(AnswerCounts(answered=1))
+        others = bar.watching("answers", 1)
+        others(AnswerCounts(answered=1))
     shown = terminal.getvalue()
     assert "3 of 3, 1 error, 4 asked again" in shown
     assert "scoring \N{REPLACEMENT CHARACTER}answers" in shown

@@ -26,11 +26,12 @@ def pages() -> dict[str, str]:
     several = example_result(
         items=20, skills={"triage": 0.95, "summary": 0.8, "summary-with-a-long-name-v2": 0.6}
     )
-    special = example_result(special=True, requirements=passed)
+    special = example_result(items=120, special=True, requirements=passed)
     return {
-        "passed": html_page(example_result(requirements=passed)),
+        "passed": html_page(example_result(items=120, requirements=passed)),
         "three": html_page(
             example_result(
+                items=150,
                 skills={"triage": 0.95, "summary-with-a-long-name-v2": 0.6, "shuffled": 0.04},
                 requirements=failed,
                 errors=12,

@@ -2,9 +2,8 @@
 
 import base64
 import hashlib
-import json
 import re
-import zlib
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
@@ -12,8 +11,8 @@ from statistics import fmean
 
 import pytest
 
-from adapters_cli.evaluation.differences import differences
 from adapters_cli.evaluation.result import Answer, EvaluationResult, MetricFacts
+from adapters_cli.output.errors import UsageError
 from adapters_cli.reports.html_page import comparison_page, html_page
 from tests.cli.reports.example_result import HOSTILE, example_result, outcome
 
@@ -37,31 +36,12 @@ class Page(HTMLParser):
             self.text += data
 
 
-def unpacked(page: str) -> dict[str, object]:
-    (data,) = re.findall(r'<script type="text/plain" id="data">(.*?)</script>', page)
-    loaded: dict[str, object] = json.loads(zlib.decompress(base64.b64decode(data)))
-    return loaded
-
-
-def test_page_opens_on_the_first_adapter_that_missed_the_bar() -> None:
-    result = example_result(
-        items=40,
-        skills={"triage": 0.9, "summary": 0.5, "shout": 0.4},
-        requirements=[
-            outcome(name, "rougeL >= 0.6", "so", met=name == "triage")
-            for name in ("triage", "summary", "shout")
-        ],
-    )
-    options = [attributes for tag, attributes in Page(html_page(result)).tags if tag == "option"]
-    assert [option["value"] for option in options if "selected" in option][:1] == ["1"]
-
-
-def test_a_thousand_items_with_five_metrics_take_less_than_a_megabyte() -> None:
+def test_a_thousand_items_with_five_metrics_take_two_megabytes_at_most() -> None:
     result = example_result(items=1_000)
     lengths = [len(text) for item in result.items for text in (item.prompt, item.reference)]
     assert fmean(lengths) > 150
 
-    assert len(html_page(result).encode()) < 1_000_000
+    assert len(html_page(result).encode()) < 2_000_000
 
 
 def test_the_same_result_gives_the_same_page() -> None:
@@ -109,7 +89,7 @@ def test_names_of_adapters_and_data_sets_are_never_markup() -> None:
 
     assert HOSTILE not in page
     assert not [tag for tag, _ in Page(page).tags if tag == "img"]
-    assert [tag for tag, _ in Page(page).tags if tag == "script"] == ["script", "script"]
+    assert [tag for tag, _ in Page(page).tags if tag == "script"] == ["script"]
 
 
 def test_every_text_can_be_written_as_utf_8() -> None:
@@ -117,25 +97,6 @@ def test_every_text_can_be_written_as_utf_8() -> None:
 
     page.encode("utf-8")
     assert "\x00" not in page
-
-
-def test_marks_cut_the_answer_where_it_differs() -> None:
-    result = example_result(items=30, special=True)
-    items = unpacked(html_page(result))["items"]
-    assert isinstance(items, list)
-    for identity, _, reference, answers in items:
-        text, _, _, _, _, _, _, marks, _, _ = answers[1]
-        added, here = [], 0
-        encoded = text.encode("utf-16-le")
-        for place, length in enumerate(marks):
-            if place % 3 != 1:
-                part = encoded[2 * here : 2 * (here + length)].decode("utf-16-le")
-                here += length
-                if place % 3 == 2 and part:
-                    added.append(part)
-        expected = [piece.text for piece in differences(reference, text) if piece.kind == "added"]
-        assert added == expected, identity
-        assert 2 * here == len(encoded)
 
 
 def test_verdict_says_what_failed_and_whether_to_believe_it() -> None:
@@ -153,16 +114,6 @@ def test_verdict_says_what_failed_and_whether_to_believe_it() -> None:
     assert "60 items are few" in text
     assert "summary: 1 request failed, and has no score" in text
     assert re.search(r"summary is better than base in ROUGE-1 \(\+\d+\s%\)", text)
-
-
-def test_provenance_has_what_one_needs_to_do_it_again() -> None:
-    result = example_result(items=20)
-    text = Page(html_page(result)).text
-
-    for fact in (result.dataset.digest, "at most 128 tokens, temperature 0", "vllm 0.24.0 (CPU)", "2.4.6"):
-        assert fact in text
-    for metric in result.metrics:
-        assert metric.title in text
 
 
 def emptied(result: EvaluationResult) -> EvaluationResult:
@@ -215,13 +166,28 @@ def test_comparison_marks_against_the_first_answer_where_there_is_no_reference()
     )
     page = comparison_page([item], ["base", "v2", "v3"], made_at="now", endpoint="prod", engine=None)
 
-    assert "<nav" not in page
     assert "a <del>red</del><ins>blue</ins> car" in page
     assert ">a red car<" in page
-    assert 'not in <span class="against">the answer of base</span>' in page
+    assert "not in the answer of base" in page
     assert "gone" in page
 
 
+def test_page_has_the_items_that_lose_most_and_says_how_many_there_are() -> None:
+    result = example_result(items=600)
+    page = Page(html_page(result))
+
+    gains = [float(tags["data-gain"] or 0) for _, tags in page.tags if "data-gain" in tags]
+    assert len(gains) == 500
+    assert gains == sorted(gains)
+    assert "500 items of 600; result.json has all" in page.text
+
+
+def test_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(UsageError, match=r"'jinja2' should be installed .*\[evaluate\]"):
+        html_page(example_result(items=2))
+
+
 def test_style_and_script_are_part_of_the_package() -> None:
-    for name in ("page.css", "page.js"):
+    for name in ("page.css", "page.js", "page.html.j2", "evaluation.html.j2", "comparison.html.j2"):
         assert resources.files("adapters_cli.reports").joinpath(name).is_file()

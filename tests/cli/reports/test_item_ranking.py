@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from adapters_cli.evaluation.result import Answer, EvaluatedItem, MetricFacts
-from adapters_cli.reports.item_ranking import changed_sides, gain, worst_first
+from adapters_cli.reports.item_ranking import gain, worst_first
 from tests.cli.reports.example_result import example_result
 
 METRICS = (
@@ -27,12 +27,6 @@ def test_gain_is_the_mean_of_all_metrics_in_shares_of_their_scales() -> None:
     assert gain(item("a", {"exact": 0}, {}), "v2", "base", METRICS) is None
 
 
-def test_an_item_changes_sides_at_the_middle_of_the_scale() -> None:
-    found = item("a", {"exact": 0, "stars": 3.1, "errors": 0.2}, {"exact": 1, "stars": 4, "errors": 0.7})
-
-    assert changed_sides(found, "v2", "base", METRICS) == [0, 2]
-
-
 def test_failed_answers_are_first_and_items_without_a_gain_last() -> None:
     items = [
         item("unscored", {}, {"exact": 1}),
@@ -42,6 +36,6 @@ def test_failed_answers_are_first_and_items_without_a_gain_last() -> None:
     ]
     result = replace(example_result(items=20, skills={"v2": 0.5}), items=items, metrics=METRICS)
 
-    ordered = [found.id for found in worst_first(result, result.subjects[0])]
+    ordered = [found.id for found in worst_first(result, result.subjects)]
 
     assert ordered == ["failed", "worse", "better", "unscored"]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from adapters_cli.evaluation.result import Comparison, Interval, Judgement
+from adapters_cli.evaluation.result import Comparison, Interval
 from adapters_cli.reports import verdict
 from tests.cli.reports.example_result import example_result, outcome
 
@@ -65,17 +65,6 @@ def test_less_is_better_where_the_metric_says_so() -> None:
     assert verdict.side(changed(comparison, -0.2, -0.3, -0.1, 0.01), errors) == "better"
     assert verdict.side(changed(comparison, 0.2, 0.1, 0.3, 0.01), errors) == "worse"
     assert verdict.side(changed(comparison, 0.2, 0.1, 0.3, 0.9), errors) == "unclear"
-
-
-def test_a_judge_is_quoted_with_what_it_did_not_decide() -> None:
-    found = Judgement(
-        judge="gpt-x", subject="v2", better=30, worse=10, equal=20, disagreements=7, unclear=1, p_value=0.002
-    )
-
-    assert verdict.judgement(RESULT, found) == (
-        "gpt-x finds 30 answers of v2 better than those of base, 10 worse and 20 equal "
-        "(7 because the two orders disagree, 1 without a verdict), p 0.002."
-    )
 
 
 def test_a_warning_about_everything_is_said_once() -> None:

@@ -1,0 +1,73 @@
+"""An adapter that no component serves yet: on this machine or in S3."""
+
+from pathlib import Path
+
+from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, digest_in_key
+from adapter_fleet.common.naming import check_component_name
+from adapter_fleet.manifest.desired import Artifact
+from adapter_fleet.serving.model_shape import base_named
+from adapters_cli.artifacts.local_adapters import local_adapters, print_leftovers
+from adapters_cli.aws.account import Account
+from adapters_cli.aws.s3_location import S3Location
+from adapters_cli.models.serving_limits import ServingLimits
+from adapters_cli.output.errors import CommandError, UsageError, option_errors
+from adapters_cli.output.text import few
+
+
+def unpublished_adapter(
+    account: Account,
+    adapter: str,
+    *,
+    name: str | None = None,
+    destination: str | None,
+    base_model: str | None,
+    served_model: str | None,
+    max_lora_rank: int | None,
+) -> tuple[str, Artifact]:
+    """Check an adapter, and upload it unless it is in S3. Return its name and its archive.
+
+    `served_model` is the model of the base component, if known. `base_model` overrides the adapter's own.
+    Raises UsageError for a path that is no single adapter, and CommandError if it breaks a rule.
+    """
+    limits = ServingLimits.of_options(account, container=None, max_lora_rank=max_lora_rank)
+    location = S3Location.parse(adapter)
+    if location is not None:
+        _check_stored(account, location, limits, base_model or served_model)
+        default = location.key.rpartition("/")[0].rpartition("/")[2] or "adapter"
+        digest = digest_in_key(location.key)
+        if digest is None:
+            default = location.key.rpartition("/")[2].removesuffix(ARCHIVE_SUFFIX)
+        with option_errors():
+            check_component_name(name or default, what="--name")
+        return name or default, Artifact(uri=location.uri, digest=digest)
+    if destination is None:
+        raise UsageError("where to upload the adapter? Give --to, which the endpoint's role can read")
+    # Imported here: the compressor takes long to import, and other commands do without.
+    from adapters_cli.artifacts.archive_store import ArchiveStore
+    from adapters_cli.artifacts.publisher import publish_one
+
+    found = local_adapters([Path(adapter)], name=name)
+    if len(found) != 1:
+        names = [one.name for one in found]
+        raise UsageError(f"'{adapter}' should be one adapter, got {len(found)}: {few(names)}")
+    result = publish_one(
+        ArchiveStore(account.s3, destination), found[0], limits, base_model or served_model, base_model
+    )
+    print_leftovers([found[0].path])
+    return found[0].name, Artifact(uri=result.uri or "", digest=result.identity, checksum=result.checksum)
+
+
+def _check_stored(
+    account: Account, location: S3Location, limits: ServingLimits, base_model: str | None
+) -> None:
+    from adapters_cli.artifacts.checking import CheckResult, ReadOptions, check_all
+
+    if not location.is_archive:
+        raise UsageError(
+            f"an adapter in S3 should be 's3://<bucket>/<key>{ARCHIVE_SUFFIX}', got {location.uri}"
+        )
+    base = None if base_model is None else base_named(base_model)
+    known = ServingLimits(version=limits.version, lora=limits.lora, base=base)
+    (checked,) = check_all(account, [location], known, ReadOptions(whole=False, weights=None))
+    if checked.result is CheckResult.ERROR:
+        raise CommandError("\n".join(map(str, checked.findings)))

@@ -1,0 +1,96 @@
+"""Whether a version may be named in a manifest, by its evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapter_fleet.evaluation.evaluation_record import Figure
+from adapters_cli.artifacts.evaluation_gate import EvaluationGate
+from adapters_cli.artifacts.evaluation_store import EvaluationStore
+from adapters_cli.evaluation.result import EvaluationResult, RequirementOutcome
+from adapters_cli.evaluation.result_file import to_json
+from adapters_cli.output.errors import CommandError
+from tests.cli.evaluation_results import DATASET, SECRET, result_of
+from tests.fakes.s3 import FakeS3
+
+IDENTITY = "a" * 64
+ARCHIVE = f"s3://my-adapters/prod/acme/sha256-{IDENTITY}.tar.gz"
+
+
+@pytest.fixture
+def s3() -> FakeS3:
+    return FakeS3("my-adapters")
+
+
+def gate(s3: FakeS3, folder: Path, *results: EvaluationResult) -> EvaluationGate:
+    files = [folder / f"{number}.json" for number in range(len(results))]
+    for file, result in zip(files, results, strict=True):
+        file.write_text(to_json(result))
+    return EvaluationGate.of(files, EvaluationStore(s3))  # type: ignore[arg-type]
+
+
+def test_result_is_stored_without_texts_and_becomes_the_record(s3: FakeS3, tmp_path: Path) -> None:
+    result = replace(result_of([0.5, 0.25]), base_model="llama")
+    record = gate(s3, tmp_path, result).admit(IDENTITY, ARCHIVE)
+    assert (record.identity, record.dataset, record.base) == (IDENTITY, DATASET, "llama")
+    assert record.figures == {"rougeL": Figure(base=0.2, adapter=0.375)}
+    (body,) = s3.bodies("my-adapters").values()
+    assert SECRET.encode() not in body
+
+
+def test_result_is_found_by_the_identity_of_the_version(s3: FakeS3, tmp_path: Path) -> None:
+    both = gate(s3, tmp_path, result_of([0.5]), result_of([0.7], subject="beta", identity="b" * 64))
+    assert both.admit("b" * 64, ARCHIVE.replace("a" * 64, "b" * 64)).figures["rougeL"].adapter == 0.7
+
+
+def test_version_that_no_result_is_about_is_refused(s3: FakeS3, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="this version, sha256:cccccccccccc, got sha256:aaaaaaaaaaaa"):
+        gate(s3, tmp_path, result_of([0.5])).admit("c" * 64, ARCHIVE)
+    assert s3.objects == {}
+
+
+def test_version_that_missed_its_bar_is_refused_with_the_figures(s3: FakeS3, tmp_path: Path) -> None:
+    missed = RequirementOutcome(requirement="rougeL >= 0.4", subject="acme", met=False, reason="it is 0.3")
+    with pytest.raises(CommandError, match=r"it is 0\.3"):
+        gate(s3, tmp_path, result_of([0.3], requirements=[missed])).admit(IDENTITY, ARCHIVE)
+    assert s3.objects == {}
+
+
+def test_bar_that_another_version_missed_refuses_nothing(s3: FakeS3, tmp_path: Path) -> None:
+    missed = RequirementOutcome(requirement="rougeL >= 0.4", subject="beta", met=False, reason="it is 0.3")
+    gate(s3, tmp_path, result_of([0.3], requirements=[missed])).admit(IDENTITY, ARCHIVE)
+
+
+def test_answers_that_are_errors_are_refused(s3: FakeS3, tmp_path: Path) -> None:
+    result = result_of([0.3])
+    failed = replace(result, latency=[replace(found, errors=1) for found in result.latency])
+    with pytest.raises(CommandError, match="1 answer of its evaluation failed"):
+        gate(s3, tmp_path, failed).admit(IDENTITY, ARCHIVE)
+
+
+@pytest.mark.parametrize(("last", "admitted"), [(None, True), ("b", True), ("a", True), ("c", False)])
+def test_version_that_was_compared_with_another_one_than_the_last_is_refused(
+    s3: FakeS3, tmp_path: Path, last: str | None, admitted: bool
+) -> None:
+    met = RequirementOutcome(
+        requirement="rougeL: no worse than last", subject="acme", met=True, reason="it is", than="b" * 64
+    )
+    compared = gate(s3, tmp_path, result_of([0.5], requirements=[met]))
+    named = None if last is None else last * 64
+    if admitted:
+        compared.admit(IDENTITY, ARCHIVE, named)
+        return
+    with pytest.raises(CommandError, match="compared with sha256:bbbbbbbbbbbb, and the manifest names"):
+        compared.admit(IDENTITY, ARCHIVE, named)
+
+
+def test_result_that_the_manifest_records_already_is_not_stored_again(s3: FakeS3, tmp_path: Path) -> None:
+    once = gate(s3, tmp_path, result_of([0.5]))
+    record = once.admit(IDENTITY, ARCHIVE)
+    assert once.admit(IDENTITY, ARCHIVE, IDENTITY, record) is record
+    assert len(s3.objects) == 1
+    later = gate(s3, tmp_path, result_of([0.5], made_at="2026-03-02T09:30:00Z"))
+    assert later.admit(IDENTITY, ARCHIVE, IDENTITY, record).at == "2026-03-02T09:30:00Z"

@@ -1,0 +1,161 @@
+"""`adapters evaluate PATH`: an adapter that no component serves yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from adapters_cli.evaluation.result import EvaluationResult
+from adapters_cli.evaluation.result_file import read_result
+from adapters_cli.main import app
+from tests.adapter_fleet.fake_service import FakeClock, FakeService
+from tests.cli.fake_runtime import Call, FakeRuntime, Reply
+from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
+from tests.fakes.s3 import FakeS3
+
+ITEMS = 20
+LIVE = "llm-acme"
+
+
+@pytest.fixture
+def service() -> FakeService:
+    service = FakeService(FakeClock())
+    service.add_base()
+    service.make(LIVE, f"s3://{BUCKET}/prod/acme/live.tar.gz")
+    service.clock.sleep(60)
+    return service
+
+
+@pytest.fixture
+def world(tmp_path: Path, service: FakeService) -> World:
+    world = World(folder=tmp_path, s3=FakeS3(BUCKET), service=service)
+    world.add("acme")
+    return world
+
+
+@pytest.fixture
+def known(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
+    """How many of the items each component knows, by the beginning of its name."""
+    known = {"base": 5, "preview-": ITEMS, LIVE: 15}
+
+    def reply(call: Call) -> Reply:
+        if call.component is None:  # the base's container, for the engine's name
+            return Reply.error(400, "AccessDeniedException", Message="no")
+        number = int(call.body["prompt"])
+        knows = next(count for name, count in known.items() if call.component.startswith(name))
+        return Reply.text(f"right {number}" if number < knows else "wrong")
+
+    with FakeRuntime() as runtime:
+        runtime.reply = reply
+        monkeypatch.setenv("AWS_ENDPOINT_URL", runtime.url)
+        yield known
+
+
+@pytest.fixture
+def evaluate(world: World, service: FakeService, tmp_path: Path) -> Callable[..., Result]:
+    dataset = tmp_path / "test.jsonl"
+    rows = [{"id": f"i{n}", "prompt": f"{n}", "reference": f"right {n}"} for n in range(ITEMS)]
+    dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def evaluate(*options: str, to: str | None = DESTINATION) -> Result:
+        account = FakeAccount(world.s3, service)
+        account.now = service.clock.now  # type: ignore[method-assign]
+        where = ["--on", "base", *(["--to", to] if to is not None else [])]
+        what = ["--dataset", str(dataset), "--metric", "exact_match", "--output", str(tmp_path / "out")]
+        command = ["evaluate", str(world.adapters / "acme"), *where, *what, *options]
+        return CliRunner().invoke(app, command, obj=account, catch_exceptions=False)
+
+    return evaluate
+
+
+Evaluate = Callable[..., Result]
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Callable[[], EvaluationResult]:
+    return lambda: read_result(tmp_path / "out" / "result.json")
+
+
+def test_adapter_runs_beside_its_base_for_the_time(
+    evaluate: Evaluate,
+    known: dict[str, int],
+    world: World,
+    service: FakeService,
+    result: Callable[[], EvaluationResult],
+) -> None:
+    done = evaluate("--require", "exact_match >= base + 0.5")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.split("\t")[1:4] == ["exact_match", "0.25", "1"]
+    assert list(world.s3.bodies(BUCKET)) == [world.key("acme")]
+    (subject,) = result().subjects
+    assert (subject.name, subject.artifact) == (f"acme@{subject.identity[:12]}", world.uri("acme"))  # type: ignore[index]
+    service.clock.sleep(60)
+    assert list(service.serving()) == [LIVE]
+
+
+def test_second_run_asks_nothing_and_brings_nothing_up(
+    evaluate: Evaluate, known: dict[str, int], service: FakeService
+) -> None:
+    evaluate()
+    writes = list(service.written)
+    done = evaluate()
+    assert (done.exit_code, service.written) == (0, writes)
+    assert "40 answers of an earlier run" in done.stderr
+
+
+def test_requirement_that_is_not_met_ends_with_1(evaluate: Evaluate, known: dict[str, int]) -> None:
+    done = evaluate("--require", "exact_match >= 1.5")
+    assert (done.exit_code, "not met: exact_match of 'acme@" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(("knows", "code"), [(ITEMS, 0), (14, 0), (2, 1)])
+def test_version_that_is_worse_than_the_live_one_ends_with_1(
+    evaluate: Evaluate,
+    known: dict[str, int],
+    result: Callable[[], EvaluationResult],
+    knows: int,
+    code: int,
+) -> None:
+    known["preview-"] = knows
+    done = evaluate("--against", LIVE)
+    assert done.exit_code == code, done.output
+    assert "and that of 'llm-acme' is 0.75; the difference's 95 % interval" in done.stderr
+    (outcome,) = result().requirements
+    assert (outcome.requirement, outcome.met) == ("exact_match: no worse than llm-acme", code == 0)
+    assert [comparison.baseline_mean for comparison in result().comparisons] == [0.25, 0.25]
+
+
+def test_live_version_is_held_against_no_requirement(evaluate: Evaluate, known: dict[str, int]) -> None:
+    assert evaluate("--against", LIVE, "--require", "exact_match >= 0.9").exit_code == 0
+
+
+def test_adapter_that_breaks_a_rule_never_reaches_s3(
+    evaluate: Evaluate, world: World, service: FakeService
+) -> None:
+    (world.adapters / "acme" / "adapter_config.json").write_text("{}")
+    done = evaluate()
+    assert (done.exit_code, "adapter_config.json" in done.stderr) == (1, True)
+    assert (world.s3.writes, service.written) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["beta"], "an adapter that is not published is evaluated alone"),
+        (["-c", LIVE], "an adapter that is not published is evaluated alone"),
+    ],
+)
+def test_options_that_do_not_fit_are_wrong_usage(
+    evaluate: Evaluate, options: list[str], message: str
+) -> None:
+    done = evaluate(*options)
+    assert (done.exit_code, message in done.stderr) == (2, True), done.output
+
+
+def test_adapter_of_this_machine_needs_a_place_in_s3(evaluate: Evaluate) -> None:
+    done = evaluate(to=None)
+    assert (done.exit_code, "where to upload the adapter? Give --to" in done.stderr) == (2, True)
