@@ -1,7 +1,8 @@
-"""What a drift check looks at, though no decision asks for it: tags and probes of some components."""
+"""What a drift check looks at, though no decision asks for it, and what it reports."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, probe_of
@@ -55,6 +56,27 @@ def adapters_to_probe(
             record.component,
         ),
     )
+
+
+def drifted_records(
+    decisions: Mapping[str, Decision], records: Mapping[str, AdapterRecord]
+) -> list[AdapterRecord]:
+    """Return the records of components that are not as the manifest says, with a note of it.
+
+    One that is noted already stays as it is.
+    """
+    drifted = []
+    for component, decision in decisions.items():
+        record = records.get(component)
+        if record is None or record.drifted is not None:
+            continue
+        if decision.step is Step.ASK:
+            drifted.append(replace(record, drifted="its base model may have lost it"))
+        elif decision.step.writes and (record.failure is None or record.recheck is not None):
+            # Whoever repeats a failed attempt takes nothing back that people changed.
+            text = f"needs {decision.step}: {decision.why or 'it is not as the manifest says'}"
+            drifted.append(replace(record, drifted=text))
+    return drifted
 
 
 def _is_due(

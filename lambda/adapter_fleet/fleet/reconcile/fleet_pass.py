@@ -16,11 +16,17 @@ from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
 from adapter_fleet.fleet.planning.desired_state import DesiredState, find_changed
+from adapter_fleet.fleet.planning.next_pass import (
+    seconds_after_trouble,
+    seconds_until_copies,
+    time_of_retries,
+    wait_seconds,
+)
 from adapter_fleet.fleet.planning.observe import new_record
 from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.planning.progress import Progress
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_new_attempts
-from adapter_fleet.fleet.planning.surveys import adapters_to_probe, tags_to_read
+from adapter_fleet.fleet.planning.surveys import adapters_to_probe, drifted_records, tags_to_read
 from adapter_fleet.fleet.planning.too_many_failures import exceeds_failure_limit
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
 from adapter_fleet.fleet.reconcile.observation import TAGS_BEFORE_THE_END, Observation
@@ -56,14 +62,6 @@ _SAVE_SECONDS = 5.0
 _TIMEOUT_MARGIN_SECONDS = 10.0
 _UNREADABLE_SECONDS = 60.0
 
-_TROUBLE_SECONDS = 15.0
-_MAX_TROUBLE_SECONDS = 300.0
-_TROUBLE_SHARE = 0.1
-"""The longer a trouble lasts, the less often passes come: after a tenth of the time so far."""
-_RETRY_STRETCH = 2.0
-_LOOK_FOR_COPIES_SECONDS = 60.0
-"""How often a pass looks for a copy at first, if adapters wait for one."""
-_MAX_WAIT_SECONDS = 900.0
 _MAX_FOREIGN = 5000
 """More would not fit into an item of the registry; the tags of the others are read again."""
 
@@ -132,7 +130,8 @@ class Pass:
             if self._reports:
                 self._take_steps(writes=False, asks=self._base_check.steady)
                 self._forget_unasked_probes()
-                self._report()
+                for record in drifted_records(self._queue.decisions, self._records):
+                    self._records.put(record)
             if session.generation.outcome in (Outcome.OPEN, Outcome.CONVERGED):
                 self._observation.check_base()
                 if not self._reports:
@@ -352,19 +351,6 @@ class Pass:
         self._records.put(record)
         self._queue.withdraw(record.component)
         self._advance(record.component)
-
-    def _report(self) -> None:
-        """Note what is not as the manifest says, and repair nothing."""
-        for component, decision in self._queue.decisions.items():
-            record = self._records.get(component)
-            if record is None or record.drifted is not None:
-                continue
-            if decision.step is Step.ASK:
-                self._records.put(replace(record, drifted="its base model may have lost it"))
-            elif decision.step.writes and (record.failure is None or record.recheck is not None):
-                # Whoever repeats a failed attempt takes nothing back that people changed.
-                text = f"needs {decision.step}: {decision.why or 'it is not as the manifest says'}"
-                self._records.put(replace(record, drifted=text))
 
     # --- admission
 
@@ -858,16 +844,17 @@ class Pass:
             self._records.flush()
             self._count()
             session.save_generation()
-        wait_seconds = self._wait_seconds(trouble, nobody_waits=nobody_waits)
+        now = session.clock.now()
+        wait = wait_seconds(self._next_times(now, trouble, nobody_waits=nobody_waits), now)
         if surveys and observation.unread_strangers:
-            wait_seconds = 1  # their tags are still to be read
-        self._save_fleet(wait_seconds, trouble, held_up, settled=settled)
+            wait = 1  # their tags are still to be read
+        self._save_fleet(wait, trouble, held_up, settled=settled)
         session.release()
         generation = session.generation
         # The generation that a refused one had superseded goes on.
         refused = generation.outcome is Outcome.REFUSED
         goes_on = refused and active_generation(generation, session.registry.generation) is not None
-        done = (ended and not goes_on) or self._reports or (settled and wait_seconds is None)
+        done = (ended and not goes_on) or self._reports or (settled and wait is None)
         # After trouble, too little may be known for the guards. The base is looked at again where it may have
         # no copy left, or new ones.
         keeps_listing = (
@@ -877,9 +864,7 @@ class Pass:
             and not self._progress.lacks_capacity
             and self._base_check.next_look is None
         )
-        return PassResult(
-            done=done, wait_seconds=wait_seconds or 1, listed=generation.number if keeps_listing else 0
-        )
+        return PassResult(done=done, wait_seconds=wait or 1, listed=generation.number if keeps_listing else 0)
 
     def _save_generation(self, *, settled: bool, held_up: str | None) -> None:
         """Save how far the generation is; end it if nothing is left to do."""
@@ -910,7 +895,7 @@ class Pass:
                 self._records.put(replace(record, claimed=None))
 
     def _save_fleet(
-        self, wait_seconds: int | None, trouble: str | None, held_up: str | None, *, settled: bool
+        self, wait: int | None, trouble: str | None, held_up: str | None, *, settled: bool
     ) -> None:
         """Save what this pass learned, and emit the metrics."""
         session, now = self._session, self._session.clock.now()
@@ -923,7 +908,7 @@ class Pass:
             rate=self._limits.writes.rate,
             write_seconds=self._polling.write_seconds,
             foreign=dict(itertools.islice(self._observation.settled_foreign().items(), _MAX_FOREIGN)),
-            heartbeat=now + (wait_seconds or 0),
+            heartbeat=now + (wait or 0),
             behind_since=behind_since,
             trouble=held_up,
             failed_passes=0 if trouble is None else fleet.failed_passes + 1,
@@ -953,38 +938,27 @@ class Pass:
 
     # --- the next pass
 
-    def _wait_seconds(self, trouble: str | None, *, nobody_waits: bool) -> int | None:
-        """Return the seconds until the next pass, None if no pass is needed."""
-        now = self._session.clock.now()
-        times = self._next_times(now, trouble)
-        retries = [
-            decision.until for decision in self._queue.decisions.values() if decision.until is not None
-        ]
-        if retries and not times and nobody_waits:
-            # One pass for the first retry and for those that come soon after it.
-            first = min(retries)
-            latest = now + _RETRY_STRETCH * (first - now)
-            times.append(max(retry for retry in retries if retry <= latest or retry == first))
+    def _next_times(self, now: float, trouble: str | None, *, nobody_waits: bool) -> list[float]:
+        """Return when something is due after this pass."""
+        lasted = now - self._session.generation.request.at
+        times = self._times_of_steps(now, trouble)
+        if trouble is not None or self._queue.blocked or self._queue.waiting:
+            times.append(now + seconds_after_trouble(lasted))
+        decisions = self._queue.decisions.values()
+        retries = [decision.until for decision in decisions if decision.until is not None]
         if retries and (not times or self._is_unsettled):
-            times.append(min(retries))
+            together = nobody_waits and not times and not self._is_unsettled
+            times.append(time_of_retries(retries, now, together=together))
         look = self._base_check.next_look
         if look is not None:
             times.append(now + look)
         elif self._progress.asleep:
-            lasted = now - self._session.generation.request.at
-            rarely = min(_TROUBLE_SHARE * lasted, _MAX_WAIT_SECONDS)
-            times.append(now + max(_LOOK_FOR_COPIES_SECONDS, rarely))
-        if not times:
-            return None
-        # The state machine waits whole seconds; the pass waits for the rest of one.
-        return max(1, min(math.floor(min(times) - now), int(_MAX_WAIT_SECONDS)))
+            times.append(now + seconds_until_copies(lasted))
+        return times
 
-    def _next_times(self, now: float, trouble: str | None) -> list[float]:
-        """Return when something other than a retry is due."""
+    def _times_of_steps(self, now: float, trouble: str | None) -> list[float]:
+        """Return when queued steps may begin, and when to look at the writes under way."""
         queue, times = self._queue, self._polling.next_times()
-        if trouble is not None or queue.blocked or queue.waiting:
-            lasted = now - self._session.generation.request.at
-            times.append(now + min(max(_TROUBLE_SECONDS, _TROUBLE_SHARE * lasted), _MAX_TROUBLE_SECONDS))
         # Steps that wait for a write to end come after the next poll.
         writes = queue.writes and not self._waits_for_write
         deletes = queue.held and not self._polling.in_flight
