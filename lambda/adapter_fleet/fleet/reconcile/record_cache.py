@@ -62,7 +62,7 @@ class RecordCache(Mapping[str, AdapterRecord]):
     @property
     def known(self) -> set[str]:
         """The components that are recorded or declared."""
-        return self._records.keys() | set(self._declared)
+        return self._records.keys() | self._declared
 
     def put(self, record: AdapterRecord) -> None:
         """Keep a record. Those of strangers never go to the registry, nor those that cannot be read."""
