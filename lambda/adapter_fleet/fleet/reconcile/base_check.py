@@ -4,7 +4,8 @@ SageMaker does not document whether new copies of a base have the adapters of th
 asked after every change that may bring new copies, and sent again if they are missing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
@@ -12,10 +13,8 @@ from typing import Literal
 
 from adapter_fleet.common.aws_errors import lacks_adapter
 from adapter_fleet.common.bounded_text import text_of
+from adapter_fleet.common.call_pool import CallPool
 from adapter_fleet.fleet.planning.settle import is_proven, probe_of
-from adapter_fleet.fleet.reconcile.call_pool import CallPool
-from adapter_fleet.fleet.reconcile.desired_state import DesiredState
-from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, SCALING_TRIGGER, Session
 from adapter_fleet.fleet.state.components import ObservedBase, Status
@@ -23,9 +22,9 @@ from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.probe_check import requests_for
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
-from adapter_fleet.fleet.state.sagemaker_port import ModelFailedError, SageMakerPort
+from adapter_fleet.fleet.state.sagemaker_port import ModelFailedError
 from adapter_fleet.fleet.steps.smoke_requests import ANY_REQUEST, serving_of
-from adapter_fleet.manifest.desired import Probe, new_nonce
+from adapter_fleet.manifest.desired import DesiredAdapter, Probe, new_nonce
 
 _SAMPLE_ADAPTERS = 3
 _LEAST_SAMPLE_REQUESTS = 4
@@ -65,19 +64,9 @@ class BaseCheck:
         checked on. Only then does a drift check ask for probes.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        service: SageMakerPort,
-        report_trouble: Callable[[str], None],
-        pool: CallPool[set[Answer]],
-        observation: Observation,
-        records: RecordCache,
-        desired: DesiredState,
-    ) -> None:
-        self._session, self._service, self._report_trouble = session, service, report_trouble
-        self._pool, self._observation = pool, observation
-        self._records, self._desired = records, desired
+    def __init__(self, session: Session, records: RecordCache, executor: Executor) -> None:
+        self._session, self._records = session, records
+        self._pool: CallPool[set[Answer]] = CallPool(executor)
         self.steady = False
         self._updating = self._doubtful = False
 
@@ -95,24 +84,10 @@ class BaseCheck:
         calm = session.clock.now() - session.fleet.copies_changed >= _CALM_SECONDS
         return _CALM_LOOK_SECONDS if scaling and not calm else None
 
-    def finds_copies(self) -> bool:
-        """Describe the base again; return False if it has no copy any more."""
-        observed = None if self._session.deleting else self._observation.describe_base()
-        if observed is not None:
-            self._note_copies(observed)
-        return self._session.fleet.base_copies > 0
-
-    def run(self) -> None:
-        """Describe the base, and mark the adapters that it may have lost.
-
-        A listing may still show the base as it was before its update.
-        """
-        if self._session.deleting:
-            return
-        observed = self._observation.describe_base()
-        if observed is not None:
-            self._note_copies(observed)
-        if observed is None or observed.live.status is not Status.IN_SERVICE or not observed.copies:
+    def run(self, observed: ObservedBase, wanted: Mapping[str, DesiredAdapter]) -> None:
+        """Mark the adapters that the base may have lost, by a description of it."""
+        self.note_copies(observed)
+        if observed.live.status is not Status.IN_SERVICE or not observed.copies:
             return  # nobody answers, or nobody knows which model does: the next run asks
         self._recheck_unasked()
         self.steady = self._session.fleet.base_version in (None, observed.version)
@@ -126,7 +101,7 @@ class BaseCheck:
             self._records.flush()
         elif self._may_have_new_copies(observed):
             self._recheck_under_way()
-            needed = self._sample()
+            needed = self._sample(wanted)
             if needed is None:
                 return  # none could be asked; the next run asks again
             if needed:
@@ -139,7 +114,11 @@ class BaseCheck:
             hosting=self._session.target.hosting,
         )
 
-    def _note_copies(self, base: ObservedBase) -> None:
+    def join(self) -> None:
+        """Wait until no adapter is asked any more."""
+        self._pool.join()
+
+    def note_copies(self, base: ObservedBase) -> None:
         """Note how many copies there are. Those that come beyond the fewest that a pass saw are new."""
         fleet = self._session.fleet
         self._updating = base.live.status is Status.UPDATING
@@ -193,7 +172,6 @@ class BaseCheck:
         generation = self._session.generation
         if generation.outcome is Outcome.OPEN and generation.changes is None:
             self._session.update_generation(rebased=True)
-            self._desired.count_all_as_changed()
         self._records.flush()
 
     def _recheck_for_first_copy(self) -> None:
@@ -233,21 +211,27 @@ class BaseCheck:
 
     # --- the sample
 
-    def _sample(self) -> Literal[Recheck.ASK, Recheck.SEND, False] | None:
+    def _sample(
+        self, wanted: Mapping[str, DesiredAdapter]
+    ) -> Literal[Recheck.ASK, Recheck.SEND, False] | None:
         """Ask a few adapters a few times each, and return what all adapters need.
 
         ASK: some are lost. SEND: some copies have them and others do not, so that an answer proves nothing.
         False: all answer as themselves. None: no adapter could be asked, or another answered a probe. In that
         case the pass asks the probes in full, and the next look takes a sample again.
         """
-        askable = [record for record in self._records.values() if self._is_askable(record)]
+        askable = [
+            record
+            for component, record in self._records.items()
+            if component in wanted and _is_askable(record)
+        ]
         if not askable:
             # The adapters that exist have failed or have a write under way: the next run asks them.
             return None if any(record.live is not None for record in self._records.values()) else False
         # New copies lose what was loaded before them, so whatever is lost is among the oldest.
         askable.sort(key=lambda record: (record.changed_at or 0.0, record.component))
         sample = [record.component for record in askable[:_SAMPLE_ADAPTERS]]
-        answers = self._ask_all(sample)
+        answers = self._ask_all(wanted[component] for component in sample)
         lost = [component for component in sample if Answer.NOBODY in answers[component]]
         if len(lost) >= min(2, len(sample)):
             known = any(answers[component] - {Answer.NOBODY} for component in lost)
@@ -270,61 +254,55 @@ class BaseCheck:
                 self._records.put(replace(record, probed=record.probed.begin_again()))
         self._records.flush()
 
-    def _is_askable(self, record: AdapterRecord) -> bool:
-        """Return True if an adapter should answer: it is wanted, in service and without a failure."""
-        return (
-            record.component in self._desired.wanted
-            and record.live is not None
-            and record.live.status is Status.IN_SERVICE
-            and record.owned == record.live.created
-            and record.serving is not None
-            and (record.intent, record.recheck) == (None, None)
-            and (record.failure is None or not record.failure.artifact.same_as(record.serving))
-        )
-
-    def _ask_all(self, components: list[str]) -> dict[str, set[Answer]]:
+    def _ask_all(self, wanted: Iterable[DesiredAdapter]) -> dict[str, set[Answer]]:
         """Ask adapters side by side, and renew the lease meanwhile: answers may take longer than it lasts."""
-        for component in components:
-            self._pool.begin(component, partial(self._ask, self._records[component]))
+        for want in wanted:
+            self._pool.begin(want.component, partial(self._ask, self._records[want.component], want))
         answers: dict[str, set[Answer]] = {}
         while self._pool:
             answers |= self._pool.take_ended(seconds=1.0)
             self._session.renew()
         return answers
 
-    def _ask(self, record: AdapterRecord) -> set[Answer]:
+    def _ask(self, record: AdapterRecord, want: DesiredAdapter) -> set[Answer]:
         """Ask one adapter as often as the copies need it; return who answered."""
         clock, began, answers = self._session.clock, self._session.clock.now(), set()
-        probe = self._proven_probe(record)
+        # Only a probe that the adapter has answered rightly before shows who answers.
+        probe = probe_of(serving_of(record), want) if is_proven(record, want) else None
         requests = max(_LEAST_SAMPLE_REQUESTS, requests_for(self._session.fleet.base_copies))
         for request in range(requests):
             if request and clock.now() - began > _SAMPLE_SECONDS:
                 break
             try:
-                answers.add(self._answer(record.component, probe))
+                answers.add(self._answer(want, probe))
             except Exception as error:  # An error with one adapter is no sign of new copies.
-                self._report_trouble(f"{record.component} could not be asked: {text_of(error)}")
+                self._session.telemetry.trouble(f"{record.component} could not be asked: {text_of(error)}")
                 break
         return answers
 
-    def _proven_probe(self, record: AdapterRecord) -> Probe | None:
-        """Return the probe that the adapter has answered rightly before; None where there is none."""
-        want = self._desired.wanted[record.component]
-        return probe_of(serving_of(record), want) if is_proven(record, want) else None
-
-    def _answer(self, component: str, probe: Probe | None) -> Answer:
+    def _answer(self, want: DesiredAdapter, probe: Probe | None) -> Answer:
         """Ask one copy: for the adapter's probe, or for anything where it has none."""
-        endpoint = self._session.target.endpoint
+        service, endpoint = self._session.service, self._session.target.endpoint
         if probe is None:
-            problem = self._service.ask(
-                component, endpoint, self._desired.wanted[component].smoke or ANY_REQUEST
-            )
+            problem = service.ask(want.component, endpoint, want.smoke or ANY_REQUEST)
             lacks = problem is not None and lacks_adapter(problem)
             return Answer.NOBODY if lacks else Answer.ITSELF
         try:
-            answer = self._service.complete(component, endpoint, probe.request(new_nonce()))
+            answer = service.complete(want.component, endpoint, probe.request(new_nonce()))
         except ModelFailedError as error:
             if lacks_adapter(str(error)):
                 return Answer.NOBODY
             raise
         return Answer.ITSELF if answer.begins_with(probe.answer) else Answer.ANOTHER
+
+
+def _is_askable(record: AdapterRecord) -> bool:
+    """Return True if a wanted adapter should answer: it is in service and without a failure."""
+    return (
+        record.live is not None
+        and record.live.status is Status.IN_SERVICE
+        and record.owned == record.live.created
+        and record.serving is not None
+        and (record.intent, record.recheck) == (None, None)
+        and (record.failure is None or not record.failure.artifact.same_as(record.serving))
+    )

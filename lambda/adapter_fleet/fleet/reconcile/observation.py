@@ -13,7 +13,6 @@ from adapter_fleet.fleet.planning.observe import (
     merge_listing,
     with_known_spellings,
 )
-from adapter_fleet.fleet.reconcile.desired_state import DesiredState
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import PassHaltedError, Session
@@ -21,7 +20,6 @@ from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.sagemaker_port import (
     MissingError,
-    SageMakerPort,
     ServiceError,
     ThrottledError,
     UnansweredError,
@@ -29,6 +27,9 @@ from adapter_fleet.fleet.state.sagemaker_port import (
 
 PAGE = 100
 """Components that one call lists."""
+
+TAGS_BEFORE_THE_END = 100
+"""A generation ends only after so many strangers' tags are read; the others are read after its end."""
 
 _MAX_UNANSWERED = 8
 _RETRY_SECONDS = 0.1
@@ -47,22 +48,14 @@ class Observation:
         Components that neither the registry nor the manifest knows, and whose tags nobody has read.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        service: SageMakerPort,
-        limits: CallLimits,
-        records: RecordCache,
-        desired: DesiredState,
-    ) -> None:
-        self._session, self._service, self._limits = session, service, limits
-        self._records, self._desired = records, desired
+    def __init__(self, session: Session, limits: CallLimits, records: RecordCache) -> None:
+        self._session, self._limits, self._records = session, limits, records
         self.listed = session.resumes
         self.complete = False
         foreign = session.fleet.foreign
         if not session.resumes:
             # The tags of known components are read again, and before a deletion those of all.
-            foreign = {} if session.deleting else known_foreign(foreign, self._known)
+            foreign = {} if session.deleting else known_foreign(foreign, self._records.known)
         self.foreign = dict(foreign)
         self.strangers: dict[str, AdapterRecord] = {}
         self._base: ObservedComponent | None = None
@@ -83,14 +76,14 @@ class Observation:
         if listing is None:
             return False
         self._base = listing.get(self._session.target.base)
-        self._merge(with_known_spellings(listing, self._known))
+        self._merge(with_known_spellings(listing, self._records.known))
         self.listed = self.complete = True
         return True
 
-    @property
-    def _known(self) -> set[str]:
-        """The components that are wanted or recorded."""
-        return self._records.keys() | self._desired.wanted.keys()
+    def list_or_halt(self) -> None:
+        """List the endpoint. Raises PassHaltedError if the pass ends before."""
+        if not self.list():
+            raise PassHaltedError("the pass ended before it had listed all components of the endpoint")
 
     def list_recent(self, components: Collection[str]) -> bool:
         """List what was created since the first of these components, and merge what it shows of them.
@@ -112,12 +105,12 @@ class Observation:
 
     def _read_pages(self, *, created_after: float | None = None) -> dict[str, ObservedComponent] | None:
         """Return the components on the endpoint; None if the pass ends before the last page."""
-        endpoint, token = self._session.target.endpoint, None
+        service, endpoint, token = self._session.service, self._session.target.endpoint, None
         listing: dict[str, ObservedComponent] = {}
         while not self._session.is_late():
             try:
                 page = self._retry(
-                    partial(self._service.list_page, endpoint, token=token, created_after=created_after),
+                    partial(service.list_page, endpoint, token=token, created_after=created_after),
                     f"the components of endpoint '{endpoint}' cannot be listed",
                 )
             except MissingError:
@@ -130,7 +123,7 @@ class Observation:
 
     def _merge(self, listing: dict[str, ObservedComponent]) -> None:
         self.strangers.clear()
-        known = self._known
+        known = self._records.known
         merged = merge_listing(self._records, listing, base=self._session.target.base)
         for component, record in merged.items():
             created = None if record.live is None else record.live.created
@@ -144,8 +137,30 @@ class Observation:
 
     def settled_foreign(self) -> dict[str, float]:
         """Return the foreign components without the young strangers, whose tags may come late."""
-        known, latest = self._known, self._session.clock.now() - LATE_TAGS_SECONDS
+        known, latest = self._records.known, self._session.clock.now() - LATE_TAGS_SECONDS
         return {name: created for name, created in self.foreign.items() if name in known or created <= latest}
+
+    @property
+    def unread_strangers(self) -> dict[str, AdapterRecord]:
+        """The strangers whose tags are to be read.
+
+        A deletion beside many strangers reads only those with the fleet's prefix. A registry that knows only
+        the deletion was lost: then every stranger is worth a call.
+        """
+        generation = self._session.generation
+        lost = generation.number == 1 and not generation.request.rolling_back
+        if not self._session.deleting or lost or len(self.strangers) <= TAGS_BEFORE_THE_END:
+            return self.strangers
+        start = f"{self._session.target.prefix}-"
+        return {name: record for name, record in self.strangers.items() if name.startswith(start)}
+
+    def keep_strangers(self, components: Collection[str]) -> None:
+        """Keep only these strangers: the tags of the others are read."""
+        self.strangers = {name: self.strangers[name] for name in components}
+
+    def note_foreign(self, component: str, created: float) -> None:
+        """Note that a component is not the fleet's."""
+        self.foreign[component] = created
 
     def note_write(self) -> None:
         """Note that a step wrote: only the next listing is complete again."""
@@ -157,7 +172,7 @@ class Observation:
         """Describe the base component; None where it is missing or on another endpoint."""
         try:
             observed = self._retry(
-                partial(self._service.describe_base, self._session.target.base),
+                partial(self._session.service.describe_base, self._session.target.base),
                 "the base component cannot be described",
             )
         except MissingError:

@@ -1,12 +1,11 @@
 """When to look again at components whose writes are under way."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
+from adapter_fleet.common.clock import Clock
 from adapter_fleet.fleet.planning.decide import Step
-from adapter_fleet.fleet.reconcile.record_cache import RecordCache
-from adapter_fleet.fleet.reconcile.session import Session
-from adapter_fleet.fleet.state.records import AdapterRecord, Event, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, Intent, Write
 
 _FIRST_POLL_SECONDS = 1.0
 _MIN_POLL_SECONDS = 0.1
@@ -33,25 +32,27 @@ class Polling:
 
     write_seconds:
         How long the last writes took, by kind. The registry keeps it from pass to pass.
+    resumes:
+        True if the state machine has waited before this pass: then it polls at once.
     """
 
-    def __init__(self, session: Session, records: RecordCache) -> None:
-        self._session, self._records = session, records
-        self.write_seconds = dict(session.fleet.write_seconds)
-        self._polled: set[str] = set()
+    def __init__(self, clock: Clock, *, write_seconds: Mapping[str, float], resumes: bool) -> None:
+        self._clock = clock
+        self.write_seconds = dict(write_seconds)
+        self._polled: dict[str, Intent | None] = {}
         self._stuck: set[str] = set()
         self._look_at: dict[str, float] = {}
         self._poll_at: float | None = None
         self._rests_until = 0.0
         self._poll_seconds = _FIRST_POLL_SECONDS
-        self._resumes = session.resumes
+        self._resumes = resumes
 
     # --- which components
 
     @property
     def in_flight(self) -> set[str]:
         """The components whose writes should end by themselves."""
-        return self._polled - self._stuck | self._look_at.keys()
+        return (self._polled.keys() - self._stuck) | self._look_at.keys()
 
     def clear(self) -> None:
         """Look at nothing."""
@@ -61,22 +62,22 @@ class Polling:
 
     def discard(self, component: str) -> None:
         """Do not look at a component."""
-        self._polled.discard(component)
+        self._polled.pop(component, None)
         self._stuck.discard(component)
         self._look_at.pop(component, None)
 
     def track(self, record: AdapterRecord, step: Step) -> None:
         """Look again at a component if its next step is to wait for a write."""
-        component, now = record.component, self._session.clock.now()
+        component, now = record.component, self._clock.now()
+        self.discard(component)
         if step is Step.WAIT and (end := self._end_of_update(record, now)) is not None:
             self._look_at[component] = end
         elif step in (Step.WAIT, Step.STUCK):
-            self._polled.add(component)
+            self._polled[component] = record.intent
             if step is Step.STUCK:
                 self._stuck.add(component)
             if self._poll_at is None:
                 soon = now + self._poll_seconds
-                # The state machine has waited before a pass that resumes: it polls at once.
                 due = soon if self._resumes else self._last_end(now) or soon
                 self._poll_at = max(due, self._rests_until)
         if not self._polled:
@@ -143,7 +144,7 @@ class Polling:
             stretch = _DELETING_POLL_STRETCH if deleting else _BUSY_POLL_STRETCH
             stretch = stretch if listed else _DESCRIBING_POLL_STRETCH
             self._poll_seconds = max(_BUSY_POLL_SECONDS, seconds * stretch)
-        elif not self._polled.issuperset(listed):
+        elif not self._polled.keys() >= set(listed):
             self._poll_seconds = _FIRST_POLL_SECONDS
         else:
             self._poll_seconds = min(self._poll_seconds * _BACKOFF_FACTOR, _MAX_POLL_SECONDS)
@@ -162,7 +163,7 @@ class Polling:
         if last:
             self._rests_until = 0.0
         if self._polled:
-            now = self._session.clock.now()
+            now = self._clock.now()
             self._poll_seconds = _FIRST_POLL_SECONDS
             self._poll_at = max(self._last_end(now) or now + _FIRST_POLL_SECONDS, self._rests_until)
 
@@ -182,8 +183,8 @@ class Polling:
         """Return when the last write under way should end; None where that is past or unknown."""
         ends = [
             (intent.acknowledged or intent.at) + self._expected_seconds(intent.write)
-            for component in self._polled - self._stuck
-            if (intent := self._records[component].intent) is not None
+            for component, intent in self._polled.items()
+            if intent is not None and component not in self._stuck
         ]
         last = max(ends, default=0.0) + _AFTERWARDS_SECONDS
         if not self.write_seconds or last <= now:

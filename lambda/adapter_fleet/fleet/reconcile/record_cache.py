@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from adapter_fleet.fleet.reconcile.session import Session
-from adapter_fleet.fleet.reconcile.telemetry import Telemetry
 from adapter_fleet.fleet.state.records import AdapterRecord, Event
 from adapter_fleet.fleet.state.registry import RecordTooLargeError
 
@@ -21,15 +20,8 @@ class RecordCache(Mapping[str, AdapterRecord]):
         an older one must not overwrite that.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        telemetry: Telemetry,
-        *,
-        declared: Collection[str],
-        in_use: Collection[str],
-    ) -> None:
-        self._session, self._telemetry = session, telemetry
+    def __init__(self, session: Session, *, declared: Collection[str], in_use: Collection[str]) -> None:
+        self._session = session
         self._declared, self._in_use = declared, in_use
         self._stored = session.registry.records()
         self._records = dict(self._stored)
@@ -66,6 +58,11 @@ class RecordCache(Mapping[str, AdapterRecord]):
 
     def __len__(self) -> int:
         return len(self._records)
+
+    @property
+    def known(self) -> set[str]:
+        """The components that are recorded or declared."""
+        return self._records.keys() | self._declared
 
     def put(self, record: AdapterRecord) -> None:
         """Keep a record. Those of strangers never go to the registry, nor those that cannot be read."""
@@ -114,7 +111,7 @@ class RecordCache(Mapping[str, AdapterRecord]):
         self._events.append(event)
         if event.what == "drifted":
             self._drifted.add(event.component)
-        self._telemetry.changed(event)
+        self._session.telemetry.changed(event)
 
     @property
     def drifted(self) -> int:
@@ -142,7 +139,7 @@ class RecordCache(Mapping[str, AdapterRecord]):
             except RecordTooLargeError as error:
                 # The stored ones stay as they are. The limits of a manifest rule this out for new records.
                 for component in error.components:
-                    self._telemetry.unexpected(component, error)
+                    self._session.telemetry.unexpected(component, error)
                 changed = [record for record in changed if record.component not in error.components]
         if gone:
             registry.forget(gone, lease)

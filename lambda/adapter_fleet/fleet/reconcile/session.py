@@ -7,6 +7,8 @@ from adapter_fleet.common.clock import Clock
 from adapter_fleet.fleet.state.fleet_settings import DriftAction
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, Target
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
+from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
+from adapter_fleet.fleet.state.telemetry import Telemetry
 
 LEASE_SECONDS = 40.0
 _HEARTBEAT_SECONDS = 60.0
@@ -65,15 +67,30 @@ class PassResult:
 
 
 class Session:
-    """The lease of a pass, its time limit, and the fleet and generation as this pass will save them."""
+    """The lease of a pass, its time limit, and the fleet and generation as this pass will save them.
 
-    def __init__(self, registry: Registry, clock: Clock, pass_input: PassInput, lease: Lease) -> None:
+    uid:
+        The value of the fleet's tag.
+    """
+
+    def __init__(
+        self,
+        *,
+        uid: str,
+        registry: Registry,
+        service: SageMakerPort,
+        telemetry: Telemetry,
+        clock: Clock,
+        pass_input: PassInput,
+        lease: Lease,
+    ) -> None:
         # Read again under the lease: a generation may have come before it was acquired.
         fleet = registry.fleet()
         newest = None if fleet is None else registry.generation(fleet.generation)
         if fleet is None or newest is None:
             raise LeaseLostError("the registry is gone")
-        self.registry, self.clock, self.pass_input = registry, clock, pass_input
+        self.uid, self.registry, self.service, self.telemetry = uid, registry, service, telemetry
+        self.clock, self.pass_input = clock, pass_input
         self.fleet, self.newest = fleet, newest
         self.generation = newest
         self._lease = lease

@@ -1,9 +1,13 @@
-"""The next step of each component, and the steps that wait for their turn."""
+"""The next step of each component, the steps that wait for their turn, and those under way."""
 
 from collections import deque
+from concurrent.futures import Executor
 from dataclasses import replace
 
+from adapter_fleet.common.call_pool import CallPool
 from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
+from adapter_fleet.fleet.steps.task import StepResult
 
 MAX_REQUESTS_AT_A_TIME = 4
 """Smoke requests compete with the requests of the adapters' own callers."""
@@ -15,6 +19,10 @@ MAX_ARCHIVES_AT_A_TIME = 2
 class WorkQueue:
     """The decision for each component, and queues of components by the kind of their next step.
 
+    workers:
+        How many calls run at the same time.
+    under_way:
+        The steps that are being taken.
     reads, requests, probes, archives, writes:
         Components to read at SageMaker, to send a request to, to send a probe to, whose archive to look at,
         and to write on.
@@ -30,7 +38,9 @@ class WorkQueue:
         Components that may not be read. The pass leaves them alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, executor: Executor, workers: int, limits: CallLimits) -> None:
+        self.under_way: CallPool[StepResult] = CallPool(executor)
+        self._workers, self._limits = workers, limits
         self.decisions: dict[str, Decision] = {}
         self.reads: deque[str] = deque()
         self.requests: deque[str] = deque()
@@ -47,6 +57,7 @@ class WorkQueue:
         """Keep the decision for a component, and queue it if there is something to do now."""
         self.decisions[component] = decision
         self.waiting.discard(component)
+        self.held.discard(component)
         step = decision.step
         if lacks_room:
             self.waiting.add(component)
@@ -77,10 +88,24 @@ class WorkQueue:
         self.blocked[component] = reason
         self.decisions[component] = replace(self.decisions[component], why=reason)
 
+    def leave_alone(self, component: str, decision: Decision) -> None:
+        """Leave a component that may not be read alone in this pass."""
+        self.unreadable.add(component)
+        self.held.discard(component)
+        self.decisions[component] = decision
+
+    def stop_creating(self, limit: str) -> list[str]:
+        """Create nothing more, as a limit is reached; return the components to decide anew."""
+        self.limit = limit
+        writes = list(self.writes)
+        self.writes.clear()
+        return writes
+
     def forget(self, component: str) -> None:
         """Forget the decision for a component."""
         self.decisions.pop(component, None)
         self.waiting.discard(component)
+        self.held.discard(component)
 
     def clear(self) -> None:
         """Empty the queues; the decisions stay."""
@@ -93,3 +118,85 @@ class WorkQueue:
     def has_steps(self) -> bool:
         """True if a step waits for its turn."""
         return bool(self.reads or self.requests or self.probes or self.archives or self.writes)
+
+    # --- what may begin
+
+    @property
+    def is_full(self) -> bool:
+        """True if no other call may run beside those under way."""
+        return len(self.under_way) >= self._workers
+
+    @property
+    def is_writing(self) -> bool:
+        """True if a write is being sent."""
+        return any(step.writes for step in self._steps_under_way)
+
+    @property
+    def _steps_under_way(self) -> list[Step]:
+        return [self.decisions[component].step for component in self.under_way.components]
+
+    def take_due(self, now: float, *, asks: bool, writes: bool, waits: bool) -> str | None:
+        """Take out the component whose step may begin now; None if none may.
+
+        asks:
+            True if requests are sent to adapters.
+        writes:
+            True if all steps are taken.
+        waits:
+            True if the next write waits for one under way.
+        """
+        if self.is_full:
+            return None
+        reads = self._due_reads(now, asks=asks)
+        if reads:
+            self._limits.reads.begin(now)
+            return reads.popleft()
+        if writes and self._may_look_at_archive:
+            return self.archives.popleft()
+        if writes and self.writes and not waits and self._limits.next_write(now) <= now:
+            self._limits.writes.begin(now)
+            return self.writes.popleft()
+        return None
+
+    def next_due(self, now: float, *, asks: bool, writes: bool, waits: bool) -> float | None:
+        """Return when the next queued step is due; None if there is none. See `take_due`."""
+        times = []
+        if self.waits_for_rates(asks=asks, writes=False, waits=waits):
+            times.append(self._limits.next_read(now))
+        if writes and self._may_look_at_archive:
+            times.append(now)
+        if writes and self.writes and not waits:
+            times.append(self._limits.next_write(now))
+        return min(times, default=None)
+
+    def waits_for_rates(self, *, asks: bool, writes: bool, waits: bool) -> bool:
+        """Return True if steps wait only for the rates."""
+        return bool(
+            self.reads or (asks and (self.requests or self.probes)) or (writes and self.writes and not waits)
+        )
+
+    def _due_reads(self, now: float, *, asks: bool) -> deque[str] | None:
+        """Return the queue of reads or requests whose first step may begin now; None if none may."""
+        if self._limits.next_read(now) > now:
+            return None
+        if self.reads or not asks:
+            return self.reads
+        due = self.requests or self.probes
+        return due if due and self._may_ask(due) else None
+
+    def _may_ask(self, queue: deque[str]) -> bool:
+        """Return True if a request to an adapter may begin now.
+
+        A probe is alone. SageMaker sends a request to the copy with the fewest under way: requests beside the
+        probe would keep it away from their copies.
+        """
+        asking = [step for step in self._steps_under_way if step.asks]
+        if queue is self.probes:
+            return not asking
+        return len(asking) < MAX_REQUESTS_AT_A_TIME and Step.PROBE not in asking
+
+    @property
+    def _may_look_at_archive(self) -> bool:
+        """True if an archive may be copied, read or compared now."""
+        under_way = sum(step.reads_archive for step in self._steps_under_way)
+        return bool(self.archives) and under_way < MAX_ARCHIVES_AT_A_TIME

@@ -57,6 +57,18 @@ class ComponentPage(NamedTuple):
     next_token: str | None
 
 
+WRITE_OPERATIONS = frozenset(
+    {
+        "CreateInferenceComponent",
+        "UpdateInferenceComponent",
+        "DeleteInferenceComponent",
+        "AddTags",
+        "DeleteTags",
+    }
+)
+READ_OPERATIONS = frozenset({"ListInferenceComponents", "DescribeInferenceComponent", "ListTags"})
+
+
 class SageMakerPort(Protocol):
     """SageMaker and S3 in one account and region. Every method is one call, unless it says otherwise.
 

@@ -1,0 +1,148 @@
+"""What a generation wants: the adapters that it declares, and what people ordered beside the manifest."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from adapter_fleet.fleet.planning.observe import may_be_claimed
+from adapter_fleet.fleet.planning.pins import apply_pins, served_version
+from adapter_fleet.fleet.state.generations import Generation, Target, previous_in_force
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesiredState:
+    """The adapters that are wanted, and the orders.
+
+    declared:
+        The adapters of the manifest, by component.
+    wanted:
+        The same, with the pinned versions in place of the manifest's.
+    """
+
+    declared: Mapping[str, DesiredAdapter]
+    orders: Collection[Order]
+    wanted: Mapping[str, DesiredAdapter]
+
+    @classmethod
+    def of(
+        cls,
+        declared: Mapping[str, DesiredAdapter],
+        orders: Iterable[Order],
+        records: Mapping[str, AdapterRecord],
+    ) -> "DesiredState":
+        """Return the desired state of a manifest and the orders."""
+        orders = list(orders)
+        wanted = apply_pins(declared.values(), orders, records)
+        return cls(declared=declared, orders=orders, wanted=wanted)
+
+    def without(self, orders: Collection[Order]) -> "DesiredState":
+        """Return the same without these orders. What is wanted stays."""
+        return replace(self, orders=[order for order in self.orders if order not in orders])
+
+    def with_pins_of(self, component: str, records: Mapping[str, AdapterRecord]) -> "DesiredState":
+        """Return the same with the version of a component that its orders say now."""
+        return replace(
+            self, wanted={**self.wanted, **apply_pins([self.declared[component]], self.orders, records)}
+        )
+
+    # --- orders
+
+    @property
+    def retries(self) -> list[Order]:
+        """The orders to retry a failed adapter."""
+        return [order for order in self.orders if order.kind is OrderKind.RETRY]
+
+    @property
+    def unpinned(self) -> list[Order]:
+        """The orders that remove a pin, and the pins that they remove."""
+        unpinned = {order.component for order in self.orders if order.kind is OrderKind.UNPIN}
+        return [
+            order
+            for order in self.orders
+            if order.component in unpinned and order.kind in (OrderKind.PIN, OrderKind.UNPIN)
+        ]
+
+    def prunes(self, records: Mapping[str, AdapterRecord]) -> tuple[list[Order], list[str]]:
+        """Return the prunes that are done, and the orphans of the others that are not counted yet.
+
+        An order stays until its orphan is gone, or wanted.
+        """
+        done, uncounted = [], []
+        for order in [order for order in self.orders if order.kind is OrderKind.PRUNE]:
+            record = records.get(order.component)
+            if record is None or record.owned != order.created or order.component in self.wanted:
+                done.append(order)
+            elif record.counted is None:
+                uncounted.append(order.component)
+        return done, uncounted
+
+    def pins_to(self, component: str, artifact: Artifact | None) -> list[Order]:
+        """Return the pins of a declared component to an artifact."""
+        return [
+            order
+            for order in self.orders
+            if order.component == component
+            and component in self.declared
+            and order.kind is OrderKind.PIN
+            and order.artifact is not None
+            and order.artifact.same_as(artifact)
+        ]
+
+    def void_orders(self, records: Mapping[str, AdapterRecord], target: Target) -> list[Order]:
+        """Return the orders that have no effect once this generation is in force."""
+        return [order for order in self.orders if self._is_void(order, records.get(order.component), target)]
+
+    def _is_void(self, order: Order, record: AdapterRecord | None, target: Target) -> bool:
+        declared = self.declared.get(order.component)
+        readable = record is None or record.unreadable is None
+        if order.kind is OrderKind.CLAIM:
+            return declared is not None and readable and not _may_be_taken(order, record, target)
+        # The manifest no longer wants the version that a pin replaces, or the other one never served.
+        return order.kind is OrderKind.PIN and (
+            declared is None
+            or not declared.artifact.same_version_as(order.replaces)
+            or (readable and served_version(record, order.artifact) is None)
+        )
+
+
+def find_changed(
+    declared: Mapping[str, DesiredAdapter],
+    generation: Generation,
+    read_generation: Callable[[int], Generation | None],
+    read_desired: Callable[[int], DesiredFleet],
+) -> frozenset[str]:
+    """Return the components whose desired state differs from the previous generation's.
+
+    Other components may be written on, too: what failed is tried again, and what was changed by hand is
+    repaired.
+    """
+    before = previous_in_force(generation, read_generation)
+    target = generation.request.target
+    if before is None or generation.rebased:
+        return frozenset(declared)
+    if (before.request.target.endpoint, before.request.target.base) != (target.endpoint, target.base):
+        return frozenset(declared)
+    known = {adapter.component: adapter for adapter in read_desired(before.number).adapters}
+    return frozenset(
+        component
+        for component, adapter in declared.items()
+        if component not in known
+        or not adapter.artifact.same_as(known[component].artifact)
+        or _digest(adapter.smoke) != _digest(known[component].smoke)
+        or adapter.artifact.probe != known[component].artifact.probe
+    )
+
+
+def _may_be_taken(order: Order, record: AdapterRecord | None, target: Target) -> bool:
+    """Return True if the component that an order names is there, and still to be taken over."""
+    live = None if record is None else record.live
+    if record is None or live is None or live.created != order.created:
+        return False
+    return record.owned != order.created and may_be_claimed(record, live, target)
+
+
+def _digest(smoke: SmokeRequest | None) -> str | None:
+    """Return the digest of a smoke request, which is the same in each form of its prompt."""
+    return None if smoke is None else smoke.digest

@@ -1,0 +1,163 @@
+"""How far a generation is: its counts, its failures, and whether anything is left to do."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.planning.too_many_failures import failure_reason
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.generations import Generation
+from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.manifest.desired import DesiredAdapter
+
+_MAX_REASONS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a generation is, by the decision and the record of each component.
+
+    skipped:
+        Components that may not be read. The pass leaves them alone.
+    deleting:
+        True if the whole fleet is being deleted.
+    """
+
+    decisions: Mapping[str, Decision]
+    records: Mapping[str, AdapterRecord]
+    wanted: Mapping[str, DesiredAdapter]
+    skipped: Collection[str] = ()
+    deleting: bool = False
+
+    # --- failures
+
+    def has_failed(self, component: str) -> bool:
+        """Return True if a component has failed for good.
+
+        A record that cannot be read does not count: to take this change back would not mend it.
+        """
+        decision, record = self.decisions.get(component), self.records.get(component)
+        final = record is not None and (record.failure is None or record.failure.final)
+        failed = decision is not None and decision.step.fails and final
+        return failed and not self._is_unreadable(component)
+
+    def failure_reason(self, generation: Generation, failing: Iterable[str]) -> str:
+        """Return why a generation fails, for the user."""
+        failed = [(self._name(component), self._reason(component)) for component in sorted(failing)]
+        return failure_reason(generation, failed)
+
+    @property
+    def reason_of_converged(self) -> str | None:
+        """What a generation that has converged did not reach; None if it reached all."""
+        failed = [component for component in self.wanted if self.decisions[component].step.fails]
+        reasons = [f"{self._name(name)}: {self._reason(name)}" for name in failed[:_MAX_REASONS]]
+        if self.asleep:
+            reasons.append(
+                f"{self.asleep} wait for a copy of the base model, which has none; the next one is asked"
+                " whether it has them"
+            )
+        if self.deleting and self.orphans:
+            reasons.append(f"left behind with the fleet's tag: {', '.join(sorted(self.orphans))}")
+        return "; ".join(reasons) or None
+
+    @property
+    def reason_of_incomplete_deletion(self) -> str | None:
+        """Why a deletion fails; None if it leaves nothing unread, or if this is no deletion."""
+        left = [
+            f"{component} is left: {record.unreadable}"
+            for component, record in self.records.items()
+            if record.unreadable is not None and record.live is not None
+        ]
+        if not self.deleting or not left:
+            return None
+        return "; ".join(filter(None, [*left[:_MAX_REASONS], self.reason_of_converged]))
+
+    def _name(self, component: str) -> str:
+        record = self.records.get(component)
+        return record.name if record is not None and record.name else component
+
+    def _reason(self, component: str) -> str:
+        record = self.records.get(component)
+        if record is not None and record.failure is not None:
+            return record.failure.reason
+        return self.decisions[component].why
+
+    # --- whether anything is left to do
+
+    @property
+    def waits_for_components(self) -> bool:
+        """True if the generation waits for components that have no step now."""
+        if self.deleting and any(
+            decision.step is not Step.ORPHAN and not self._is_unreadable(component)
+            for component, decision in self.decisions.items()
+        ):
+            return True  # a deletion is done when nothing is left that is known to be the fleet's own
+        return any(
+            decision.step in (Step.FAILED, Step.FOREIGN) and not self._is_final(component)
+            for component, decision in self.decisions.items()
+        )
+
+    def _is_final(self, component: str) -> bool:
+        """Return True if the generation need not wait for another attempt at a component."""
+        if component in self.skipped or self._is_unreadable(component):
+            return True
+        record = self.records.get(component)
+        return record is not None and record.failure is not None and record.failure.final
+
+    def _is_unreadable(self, component: str) -> bool:
+        record = self.records.get(component)
+        return record is not None and record.unreadable is not None
+
+    # --- counts
+
+    @property
+    def asleep(self) -> int:
+        """The number of adapters that wait for a copy of the base model."""
+        return sum(decision.step is Step.ASLEEP for decision in self.decisions.values())
+
+    @property
+    def misidentified(self) -> int:
+        """The number of adapters in whose place another answers."""
+        return sum(1 for _ in self._failed_by(Cause.IDENTITY))
+
+    @property
+    def lacks_capacity(self) -> bool:
+        """True if an adapter failed for want of room, or of a copy that answers."""
+        return any(True for _ in self._failed_by(Cause.CAPACITY))
+
+    def _failed_by(self, cause: Cause) -> Iterator[str]:
+        for component, decision in self.decisions.items():
+            record = self.records.get(component)
+            failure = None if record is None else record.failure
+            if decision.step is Step.FAILED and failure is not None and failure.cause is cause:
+                yield component
+
+    @property
+    def orphans(self) -> list[str]:
+        """The components that carry the fleet's tag and that no manifest wants."""
+        return [
+            name
+            for name, decision in self.decisions.items()
+            if decision.step is Step.ORPHAN and name not in self.wanted and self.records[name].adopted
+        ]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counts of the generation, by the name of its field."""
+        wanted = [self.decisions[name] for name in self.wanted if name in self.decisions]
+        kept = sum(decision.step is Step.KEEP for decision in wanted)
+        failed = sum(
+            decision.step.fails for decision in self.decisions.values() if not decision.step.left_alone
+        ) + sum(decision.step.left_alone for decision in wanted)
+        leaving = sum(
+            1
+            for name, decision in self.decisions.items()
+            if name not in self.wanted and not decision.step.settled
+        )
+        return {
+            "desired": len(self.wanted),
+            "in_service": kept,
+            "failed": failed,
+            "pending": len(self.wanted) - kept - sum(decision.step.fails for decision in wanted) + leaving,
+            "orphans": len(self.orphans),
+        }

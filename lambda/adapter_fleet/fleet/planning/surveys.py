@@ -1,0 +1,112 @@
+"""What a drift check looks at, though no decision asks for it, and what it reports."""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import replace
+
+from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.planning.settle import may_be_asked_again, probe_of
+from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
+from adapter_fleet.manifest.desired import DesiredAdapter
+
+TAGS_A_DRIFT_CHECK = 100
+"""Components whose tags one drift check reads: five seconds at the read rate, and a call for each."""
+
+
+def tags_to_read(decisions: Mapping[str, Decision], *, after: str) -> list[str]:
+    """Return known components whose tags are read again; the next drift checks read those of the others.
+
+    A listing does not show whether someone removed the fleet's tag, or put it back.
+
+    after:
+        The last component that the check before has read.
+    """
+    readable = (Step.KEEP, Step.FOREIGN, Step.ORPHAN)
+    names = sorted(name for name, decision in decisions.items() if decision.step in readable)
+    start = bisect_right(names, after)
+    return [*names[start:], *names[:start]][:TAGS_A_DRIFT_CHECK]
+
+
+def adapters_to_probe(
+    records: Mapping[str, AdapterRecord],
+    wanted: Mapping[str, DesiredAdapter],
+    decisions: Mapping[str, Decision],
+    *,
+    copies: int,
+    reports: bool,
+) -> list[AdapterRecord]:
+    """Return the adapters whose probe may be asked again, as another may answer in their place since.
+
+    First come those that answered when there were fewer copies, then those that were not asked for longest.
+
+    reports:
+        True if the pass sends nothing again. Then those come first that the base may have lost.
+    """
+    found = [
+        record
+        for component, record in records.items()
+        if _is_due(record, wanted.get(component), decisions.get(component), reports=reports)
+    ]
+    return sorted(
+        found,
+        key=lambda record: (
+            record.recheck is None,
+            record.probed is None or record.probed.copies >= copies,
+            _asked_at(record),
+            record.component,
+        ),
+    )
+
+
+def drifted_records(
+    decisions: Mapping[str, Decision], records: Mapping[str, AdapterRecord]
+) -> list[AdapterRecord]:
+    """Return the records of components that are not as the manifest says, with a note of it.
+
+    One that is noted already stays as it is.
+    """
+    drifted = []
+    for component, decision in decisions.items():
+        record = records.get(component)
+        if record is None or record.drifted is not None:
+            continue
+        if decision.step is Step.ASK:
+            drifted.append(replace(record, drifted="its base model may have lost it"))
+        elif decision.step.writes and (record.failure is None or record.recheck is not None):
+            # Whoever repeats a failed attempt takes nothing back that people changed.
+            text = f"needs {decision.step}: {decision.why or 'it is not as the manifest says'}"
+            drifted.append(replace(record, drifted=text))
+    return drifted
+
+
+def _is_due(
+    record: AdapterRecord, want: DesiredAdapter | None, decision: Decision | None, *, reports: bool
+) -> bool:
+    serving = record.serving
+    if want is None or serving is None or record.probed is None or decision is None:
+        return False
+    if probe_of(serving, want) is None or record.probed.probe is None:
+        return False
+    failed = decision.step is Step.FAILED and (may_be_asked_again(record) or _is_restored(record))
+    lost = reports and decision.step is Step.ASK and record.recheck is Recheck.ASK
+    return decision.step is Step.KEEP or failed or lost
+
+
+def _is_restored(record: AdapterRecord) -> bool:
+    """Return True if the last good artifact serves, and another one failed."""
+    failure, serving = record.failure, record.serving
+    return (
+        serving is not None
+        and serving.same_as(record.last_good)
+        and failure is not None
+        and not failure.artifact.same_as(serving)
+        and record.recheck is None
+    )
+
+
+def _asked_at(record: AdapterRecord) -> float:
+    """Return when an adapter was last found right; one that failed goes by its failure."""
+    check, failure = record.probed, record.failure
+    if failure is not None and failure.artifact.same_as(record.serving):
+        return failure.at
+    return 0.0 if check is None or check.ended is None else check.ended
