@@ -66,7 +66,6 @@ CASTS: Mapping[str, Sequence[str]] = {
     "plan": ("plan", "adapters.yaml"),
     "status": ("status",),
     "describe": ("describe", "acme"),
-    "top": ("top", "--once"),
 }
 """Arguments of `adapters` by the name of the picture."""
 

@@ -18,7 +18,7 @@ WHATS = {
     "failed": "A write failed, or the adapter did not answer as it should. `cause` says why.",
     "adopted": "The fleet took over a component that carried its tag, and that it did not know.",
     "drifted": "Someone changed or deleted the component by hand.",
-    "retried": "`adapters retry` ordered another attempt.",
+    "retried": "`adapters apply --retry` ordered another attempt.",
     "unpinned": "The manifest named another version, which ended a rollback.",
 }
 """What the events of an adapter are called."""

@@ -131,10 +131,10 @@ class Demo:
         self._check_tenants()
 
     def chat(self) -> None:
-        """Ask a tenant's adapter with the unmodified `openai` client, as `adapters url` says."""
-        self._report.ran(self._adapters.run("url", CHATTING, "--fleet", "Tenants"))
-        told = self._adapters.run("url", CHATTING, "--fleet", "Tenants", "--json")
-        prompt, address = self._endpoint.prompts[0], json.loads(told.lines[-1])
+        """Ask a tenant's adapter with the unmodified `openai` client, as `adapters describe` says."""
+        self._report.ran(self._adapters.run("describe", CHATTING, "--fleet", "Tenants"))
+        told = self._adapters.run("describe", CHATTING, "--fleet", "Tenants", "--json")
+        prompt, address = self._endpoint.prompts[0], json.loads("\n".join(told.lines))
         arguments = [address["base_url"], address["model"], prompt["ticket"]]
         done = subprocess.run(
             [CLIENTS_PYTHON, "examples/04_openai_client/client.py", *arguments],

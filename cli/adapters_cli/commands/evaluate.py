@@ -21,9 +21,10 @@ from adapters_cli.evaluation.result import DatasetFacts, Decoding, EvaluationRes
 from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
 from adapters_cli.evaluation.stored_evaluation import StoredEvaluation
 from adapters_cli.fleets.adapter_lookup import ComponentOption
-from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.fleets.fleet_lookup import find_fleet
 from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import FAILED, INTERRUPTED
+from adapters_cli.output.results import JsonOption
 from adapters_cli.output.text import print_error, print_note
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ adapters evaluate acme --dataset test.jsonl --stack Tenants
 adapters evaluate acme --dataset test.jsonl --require 'rougeL >= base + 20%'
 
 # A component of an endpoint.
-adapters evaluate my-endpoint -c llm-acme --dataset test.jsonl
+adapters evaluate --endpoint my-endpoint -c llm-acme --dataset test.jsonl
 """
 
 
@@ -52,7 +53,7 @@ def evaluate(
             metavar="NAME",
             default_factory=list,
             show_default=False,
-            help="Adapters of the fleet; with --component alone, the endpoint.",
+            help="Adapters of the fleet.",
         ),
     ],
     dataset: Annotated[
@@ -73,9 +74,6 @@ def evaluate(
             " adapter or a component.",
         ),
     ] = None,
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
     prompt_column: Annotated[
         str, typer.Option("--prompt-column", metavar="COLUMN", help="What is asked.")
     ] = "prompt",
@@ -170,9 +168,7 @@ def evaluate(
     output: Annotated[
         Path, typer.Option("--output", metavar="DIR", help="For answers and reports.")
     ] = _OUTPUT,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Write the result without its items as one JSON document.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Ask adapters and their base model the same items, score the answers, and say what differs.
 
@@ -207,9 +203,7 @@ def evaluate(
             metrics = metrics_of(metric or (), bert_model=bert_model)
             chosen_judge = None if judge is None else judge_of(judge, account)
             items = read_dataset(dataset, options)
-        found = find_subjects(
-            account, names, component or (), against=against, stack=stack, fleet=fleet, table=table_name
-        )
+        found = find_subjects(account, names, component or (), against=against)
         plan = EvaluationPlan(
             endpoint=found.endpoint,
             baseline=found.baseline,
@@ -224,7 +218,7 @@ def evaluate(
         )
         with option_errors():
             plan.check()
-        last = _last_results(account, found, items.facts, no_worse_than, stack, fleet, table_name)
+        last = _last_results(account, found, items.facts, no_worse_than)
         for before in last.values():
             check_same_questions(before, plan.dataset.facts, plan.decoding, [one.facts for one in metrics])
         try:
@@ -290,9 +284,6 @@ def _last_results(
     found: "FoundSubjects",
     dataset: DatasetFacts,
     no_worse_than: str | None,
-    stack: str | None,
-    fleet: str | None,
-    table: str | None,
 ) -> dict[str, StoredEvaluation]:
     """Return what each subject may not be worse than, by its name. Raises CommandError if there is none."""
     if no_worse_than is None:
@@ -309,7 +300,7 @@ def _last_results(
         return {subject.name: given for subject in found.subjects}
     known: dict[str, Artifact] = {}
     if found.of_fleet:
-        fleet_found = find_fleet(account, stack=stack, name=fleet, table=table)
+        fleet_found = find_fleet(account)
         known = {adapter.name: adapter.artifact for adapter in desired_in_force(fleet_found).adapters}
     return {
         subject.name: last_evaluation(
