@@ -150,7 +150,7 @@
    [
     "the fleet has reported nothing for",
     "; the executions of",
-    "show why, and 'adapters retry' of a pending adapter starts a new one"
+    "show why, and 'adapters apply --retry' of a pending adapter starts a new one"
    ]
   ]
  ],
@@ -289,10 +289,6 @@
    [
     "generation",
     "is gone"
-   ],
-   [
-    "table '",
-    "' is no registry of a fleet"
    ]
   ]
  ],
@@ -1333,17 +1329,14 @@
     ": there is no such object"
    ],
    [
-    ": exists already; --force overwrites it"
+    ": is a folder"
    ],
    [
-    ": is a folder"
+    ": it cannot be written:"
    ],
    [
     ": there is no folder '",
     "'"
-   ],
-   [
-    ": it cannot be written:"
    ]
   ]
  ],
@@ -1633,18 +1626,6 @@
   "Which fleet is meant?",
   [
    [
-    "--fleet chooses one of a stack's, and ADAPTERS_TABLE names a table; give --stack"
-   ],
-   [
-    "--fleet chooses one of a stack's; with --table there is nothing to choose"
-   ],
-   [
-    "--stack and --table both say where the fleet is; give one of them"
-   ],
-   [
-    "ADAPTERS_STACK and ADAPTERS_TABLE both say where the fleet is; set one of them, or give --stack or --table"
-   ],
-   [
     "stack '",
     "' has no one fleet named '",
     "':"
@@ -1654,7 +1635,7 @@
     "' has several fleets, and --fleet says which:"
    ],
    [
-    "which fleet? Give --stack or --table, or set ADAPTERS_STACK or ADAPTERS_TABLE"
+    "which fleet? Give --stack, or set ADAPTERS_STACK"
    ]
   ]
  ],
@@ -1680,16 +1661,16 @@
   "No adapter of that name",
   [
    [
+    "there is no component '",
+    "'"
+   ],
+   [
     "nothing is known of an adapter '",
     "'"
    ],
    [
     "endpoint '",
     "' is not there, or has no component"
-   ],
-   [
-    "there is no component '",
-    "'"
    ],
    [
     "the fleet has no adapter '",
@@ -1704,9 +1685,6 @@
    [
     "adapter '",
     "' has not failed; it is"
-   ],
-   [
-    "give names, or --failed"
    ]
   ]
  ],
@@ -3204,12 +3182,6 @@
     ": should have a list of prompts"
    ],
    [
-    "give adapters of the fleet and then the prompt, got only"
-   ],
-   [
-    "there is nothing to compare with; name two adapters, or leave out --without-base"
-   ],
-   [
     "'--no-worse-than' should be 'last' or 's3://",
     "', got"
    ],
@@ -4107,12 +4079,6 @@
     ": not counted; give --manifest, --adapters or --stack"
    ],
    [
-    "'-c' should be 'environment=NAME', got"
-   ],
-   [
-    "which environment? Give one with -c environment=NAME or --environment, got"
-   ],
-   [
     "the container should be lmi",
     "to lmi",
     ", or vllm",
@@ -4136,12 +4102,28 @@
     "a manifest in S3 should be 's3://<bucket>/<key>', got"
    ],
    [
-    "--name is for one adapter, got"
+    "give one manifest, or --retry"
+   ],
+   [
+    "no adapter has failed"
+   ],
+   [
+    "no adapter has failed;",
+    "pending"
+   ],
+   [
+    "will be tried again;"
+   ],
+   [
+    "give the adapter's name, or --component"
    ],
    [
     "the fleet is on endpoint '",
     "', got '",
     "'"
+   ],
+   [
+    "which endpoint? Give --endpoint"
    ],
    [
     ": it has no artifact"
@@ -4151,22 +4133,15 @@
     "'"
    ],
    [
-    "--endpoint and a fleet both say which endpoint; give one of them"
-   ],
-   [
-    "'--filter' should be a regular expression, got",
-    ":"
-   ],
-   [
     "--component takes the place of the adapter's name; give one of them"
+   ],
+   [
+    "--follow never ends by itself; give it without --json"
    ],
    [
     "'",
     "' should be one adapter, got",
     ":"
-   ],
-   [
-    "--clean-up takes no adapter"
    ],
    [
     "--require is for --evaluate DATASET"
@@ -4179,9 +4154,6 @@
    ],
    [
     "where to upload the adapter? Give --to, which the endpoint's role can read"
-   ],
-   [
-    "which adapter? Give a directory, an archive, or one in S3"
    ],
    [
     "(and",
@@ -4215,6 +4187,10 @@
     "which manifest? Give --manifest, or a fleet's --stack"
    ],
    [
+    "goes back to",
+    "; 'adapters status --wait' follows"
+   ],
+   [
     "'--tag' should be KEY or KEY=VALUE, got"
    ],
    [
@@ -4224,10 +4200,7 @@
     "'--containing' should be given with --tokens only"
    ],
    [
-    "--csv and --json are both for programs; give one of them"
-   ],
-   [
-    "--component takes the endpoint's name before it, or the fleet's --stack"
+    "--endpoint takes the --component names, and no adapter or base of a fleet"
    ],
    [
     "which adapter? Give adapters of the fleet"
@@ -4254,10 +4227,10 @@
     ") is not taken up yet"
    ],
    [
-    "the fleet has no adapter in service"
+    "--endpoint takes --component, and no adapters of a fleet"
    ],
    [
-    "which endpoint? Give its name, or the fleet's --stack"
+    "the fleet has no adapter in service"
    ],
    [
     "has no adapter in service"
@@ -4321,6 +4294,9 @@
     "--region should be that of",
     ",",
     ", got"
+   ],
+   [
+    "which environment? Give --environment"
    ],
    [
     "nobody has a confirmed subscription to",
