@@ -24,7 +24,7 @@ from adapter_fleet.serving.engine_settings import (
 from adapter_fleet.serving.gpu_memory import GIB, OTHER_BYTES
 from adapter_fleet.serving.instance_types import INSTANCES, Instance
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.model_shape import ModelShape, known_shape
+from adapter_fleet.serving.model_shape import ModelShape
 from adapter_fleet.usage.working_set import Room, WorkingSet, period_of
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.s3_location import S3Location
@@ -33,7 +33,7 @@ from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.room_advice import advice, lora_limits
 from adapters_cli.load.measured_hits import read_measured_hits
 from adapters_cli.manifests.stored_manifest import StoredManifest
-from adapters_cli.models.base_model_option import BaseModelOption
+from adapters_cli.models.base_model_option import declared_shape, shape_at
 from adapters_cli.models.capacity_picture import screen
 from adapters_cli.models.capacity_report import AdapterCount, CapacityReport, Placement, as_document, rows
 from adapters_cli.models.environment_option import EnvironmentFile, EnvironmentOption, read_environment
@@ -264,31 +264,11 @@ def _workload(
 
 def _shape(account: Account, file: EnvironmentFile | None, given: str | None) -> tuple[str, ModelShape]:
     """Return the base model's name and shape. Raises UsageError if its dimensions are unknown."""
-    declared = file.tables.base_model if file is not None else None
     if given is not None:
-        return _shape_in(given, account, name=None)
-    if declared is not None and (local := declared.directory or declared.config) is not None:
-        return _shape_in(str(local), account, name=declared.name)
-    if declared is None:
+        return shape_at(account, given)
+    if file is None:
         raise UsageError("which base model? Give --base-model, or --environment")
-    name = declared.name or ""
-    if (shape := known_shape(name)) is not None:
-        return name, shape
-    where = f"s3://{declared.bucket}/{declared.prefix.strip('/')}".rstrip("/")
-    raise UsageError(
-        f"the dimensions of the base model are not known, as it is in a bucket; give --base-model"
-        f" {where}/config.json"
-    )
-
-
-def _shape_in(where: str, account: Account, *, name: str | None) -> tuple[str, ModelShape]:
-    model = BaseModelOption.read(where, account)
-    if model.shape is None:
-        raise UsageError(
-            f"{where}: the dimensions of a model of the type {model.kind!r} are not known: it is no dense"
-            " decoder like Llama, or they are not all there"
-        )
-    return name or model.facts.name or where, model.shape
+    return declared_shape(account, file.tables.base_model)
 
 
 def _settings(

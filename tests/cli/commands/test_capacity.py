@@ -296,16 +296,15 @@ class TestBaseModel:
         found = document("--environment", "prod", "--base-model", "llama-3.1-8b")
         assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
 
-    def test_in_a_bucket_that_nobody_knows_has_to_be_given(self, capacity: Run, tmp_path: Path) -> None:
+    def test_in_a_bucket_of_an_environment_is_read(
+        self, document: Any, account: FakeAccount, tmp_path: Path
+    ) -> None:
         text = (ROOT / "environments" / "prod.toml").read_text()
         (tmp_path / "own.toml").write_text(text.replace("meta-llama/Llama-3.1-8B-Instruct", "acme/own"))
-        result = capacity("--environment", tmp_path / "own.toml")
-        assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr == (
-            "adapters: the dimensions of the base model are not known, as it is in a bucket; give"
-            " --base-model s3://amzn-s3-demo-bucket-llm-prod/models/meta-llama-Llama-3.1-8B-Instruct/config.json\n"
-            "Try 'adapters capacity --help'\n"
-        )
+        bucket, key = "amzn-s3-demo-bucket-llm-prod", "models/meta-llama-Llama-3.1-8B-Instruct/config.json"
+        account.buckets.put(bucket, key, (TICKETS / "base" / "config.json").read_bytes())
+        found = document("--environment", tmp_path / "own.toml")
+        assert (found["parameters"], found["base_model"]) == (844_928, "acme/own")
 
     @pytest.mark.parametrize(
         ("config", "message"),
