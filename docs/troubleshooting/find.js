@@ -4023,18 +4023,10 @@
     "the container of the base model does not tell how many adapters it has room for"
    ],
    [
-    "the dimensions of the base model are not known, as it is in a bucket; give --base-model",
-    "/config.json"
-   ],
-   [
     "which base model? Give --base-model, or --environment"
    ],
    [
     ": --option says it as well; give one of them"
-   ],
-   [
-    ": the dimensions of a model of the type",
-    "are not known: it is no dense decoder like Llama, or they are not all there"
    ],
    [
     "are enough for",
@@ -4054,6 +4046,10 @@
    [
     "'",
     "' cannot be read:"
+   ],
+   [
+    ": the dimensions of a model of the type",
+    "are not known: it is no dense decoder like Llama, or they are not all there"
    ],
    [
     "a copy reserves",
@@ -4352,10 +4348,6 @@
     "s3://",
     "/",
     "model.safetensors.index.json is no index of weights"
-   ],
-   [
-    "the dimensions of",
-    "are not known"
    ],
    [
     "there is no bucket '",
