@@ -6,35 +6,41 @@ BIN := $(VENV)/bin
 CLIENTS := .venv-clients
 CHECKOV := .venv-checkov
 NEWEST := .venv-newest
-VLLM := .venv-vllm
 PYTHONS ?=
-INSPECT := .venv-inspect
 RELEASE := .venv-release
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 # Some machines set it, and then every command, synth and function compiles the checkout's code anew.
 unexport PYTHONDONTWRITEBYTECODE
 LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
-LOCAL_ENGINE ?= numpy
-UNIT := not integration and not evolutions and not upgrade and not vllm and not clients and not release and not documents
+# uv does not read pip's settings.
+UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(PIP_INDEX_URL),--default-index $(PIP_INDEX_URL))
+UNIT := not integration and not evolutions and not upgrade and not vllm and not clients and not release and not documents and not aws
 FROM ?= HEAD^
 TAG ?=
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local vllm unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-pythons test-release test-upgrade test-vllm verify-aws nightly check lint types imports checkov bench lock properties docs reference casts snapshots wheel dist release-tag clean
+.PHONY: help setup demo local unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports checkov bench lock properties docs reference snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
+# An environment that was not finished, or whose Python is gone, is made anew.
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version)'
-	@$(PYTHON) tools/setup.py python
+	@test -e $@ && $(BIN)/python -c pass || rm -rf $(VENV)
+	@rm -f $@
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.txt uv
+	$(UV_INSTALL) --requirement requirements.txt || $(BIN)/pip install --quiet --requirement requirements.txt
+	$(UV_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
 
 node_modules/.installed: package.json package-lock.json .npmrc $(VENV)/.installed
-	@$(PYTHON) tools/setup.py node
+	npm ci --loglevel=error
+	@touch $@
 
-# tools/setup.py says what it does, and continues after an interruption.
 setup: $(VENV)/.installed node_modules/.installed  ## install everything into .venv and node_modules
 
 # Clients that others wrote pin half of PyPI, so each has an environment of its own.
@@ -47,16 +53,11 @@ $(VENV)/.evaluation: tests/cli/evaluation/packages.txt $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r tests/cli/evaluation/packages.txt
 	touch $@
 
-demo: setup $(CLIENTS)/openai/installed.json  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
+demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
 	python -m examples.demo
 
-local: setup $(if $(filter vllm,$(LOCAL_ENGINE)),vllm)  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind LOCAL_ENGINE=numpy)
-	local-sagemaker --port $(LOCAL_PORT) --profile $(LOCAL_PROFILE) --engine $(LOCAL_ENGINE) \
-	    $(if $(filter vllm,$(LOCAL_ENGINE)),--set engine_python=$(VLLM)/bin/python)
-
-# The newest vLLM and its PyTorch pin packages that the lock has in other versions, and take 3.4 GB.
-vllm: setup  ## install vLLM for the embedded cloud's engine `vllm` into .venv-vllm
-	python -m tests.vllm.environment $(VLLM)
+local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL_PROFILE=kind)
+	local-sagemaker --port $(LOCAL_PORT) --profile $(LOCAL_PROFILE)
 
 # Two for two cores: nothing waits, and a third would only import the tests and the CDK once more.
 unit: setup  ## the tests that need no embedded cloud
@@ -92,9 +93,9 @@ nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not su
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
 	NEWEST=1 python -m pytest tests/properties
-	NIGHTLY=1 python -m pytest tests/docs_site
+	NIGHTLY=1 python -m pytest tests/docs/site
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py tests/integration/test_many_scaled_adapters.py
-	NIGHTLY=1 python -m pytest tests/integration/test_verify_aws.py
+	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws -m aws || exit 1; done
 	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
 
 test-docs: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## run the commands of README and docs on the embedded cloud, and say which blocks nothing runs
@@ -126,9 +127,9 @@ $(RELEASE)/.installed: tests/release/tools.txt $(VENV)/.installed
 test-release: setup $(RELEASE)/.installed  ## build the distributions twice; check contents, metadata and types, as a consumer has them
 	python -m pytest tests/release -m release
 
-# It asks what it may cost before it makes anything; docs/guides/verify-aws.md has the arguments.
-verify-aws: setup  ## answer the open questions about SageMaker in an AWS account of yours, which costs money (ARGS=…)
-	python -m verify_aws $(ARGS)
+# docs/proven.md says what it needs.
+test-aws: setup  ## answer the open questions about SageMaker in the account of the environment, which costs money
+	ACCOUNT=1 python -m pytest tests/aws -m aws
 
 check: lint types imports docs test  ## what CI runs
 
@@ -144,7 +145,7 @@ lint: setup
 types: setup
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
-	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench docs_site tools verify_aws tests
+	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench docs/site tests
 	for example in examples/[0-9]*; do mypy $$(find $$example -name '*.py') || exit 1; done
 
 imports: setup
@@ -162,13 +163,7 @@ checkov: setup $(CHECKOV)/.installed  ## look for insecure settings in the templ
 	done
 	$(CHECKOV)/bin/checkov --config-file .checkov.yaml --directory cdk.out/checkov
 
-# What `bench/evaluate.py` is compared with; 330 MB that nothing else needs.
-$(INSPECT)/.installed: bench/inspect-ai.txt
-	test -x $(INSPECT)/bin/python || $(PYTHON) -m venv $(INSPECT)
-	$(INSPECT)/bin/pip install --quiet --disable-pip-version-check -r bench/inspect-ai.txt
-	touch $@
-
-bench: setup $(INSPECT)/.installed  ## measure every claim; tables here, figures in bench/results
+bench: setup  ## measure every claim; tables here, figures in bench/results
 	python -m bench
 
 lock: setup  ## pin the newest versions that pyproject.toml and package.json allow
@@ -188,13 +183,10 @@ properties: setup $(NEWEST)/.installed  ## write docs/reference/properties.md, a
 	python -m tests.properties
 
 docs: setup  ## build the site of the documents into build/docs/site; a dead link or anchor is an error
-	python -m docs_site
+	python -m docs.site
 
-reference: setup  ## write the generated pages of docs/reference anew: constructs, commands, files, metrics, events
-	python -m docs_site.reference
-
-casts: setup  ## record the pictures of terminals in docs/pictures/casts, from commands on a fleet of the embedded cloud
-	python -m docs_site.casts
+reference: setup  ## write the generated pages of docs/reference anew: constructs, commands, environment files, testing
+	python -m docs.site.reference
 
 snapshots: setup  ## rewrite the template snapshots; read the diff before committing it
 	python -m pytest tests/stacks --snapshot-update
@@ -212,4 +204,4 @@ release-tag: setup  ## check that TAG names the version, and the newest release 
 	python -m tests.release.tag "$$TAG"
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(CLIENTS) $(CHECKOV) $(VLLM) $(INSPECT) $(NEWEST) $(RELEASE) .venv-pythons node_modules cdk.out build dist
+	rm -rf $(VENV) $(CLIENTS) $(CHECKOV) $(VLLM) $(NEWEST) $(RELEASE) .venv-pythons node_modules cdk.out build dist

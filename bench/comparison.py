@@ -198,7 +198,7 @@ def build(way: Builder | None, uris: Uris) -> Callable[[cdk.Stack], None]:
 
 def cloud() -> LocalCloud:
     """Make a cloud of these limits."""
-    return LocalCloud(parallel_provisioning=True, settings=LIMITS)
+    return LocalCloud(settings=LIMITS)
 
 
 def uris_in(account: Account, *, broken: bool) -> dict[str, str]:

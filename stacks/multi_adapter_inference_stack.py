@@ -39,6 +39,7 @@ from multi_adapter_inference import (
     ComputeRequirements,
     DeletionGuard,
     DriftCheck,
+    FunctionHosting,
     IContainer,
     InstanceType,
     LmiContainer,
@@ -75,6 +76,7 @@ class MultiAdapterInferenceStack(Stack):
         self._network = self._own_network(environment.network)
         encryption = environment.encryption
         self._key = None if encryption is None else kms.Key.from_key_arn(self, "Key", encryption.key_arn)
+        self._functions = FunctionHosting(encryption_key=self._key, **self._network)
         self.endpoint = self._endpoint(environment)
         if environment.scaling is not None:
             with _table("scaling"):
@@ -130,8 +132,7 @@ class MultiAdapterInferenceStack(Stack):
             target=ScalingTarget(metric=ScalingMetric.CONCURRENT_REQUESTS, value=settings.target),
             scale_in_cooldown=Duration.minutes(10),
             max_instances=settings.max_instances,
-            encryption_key=self._key,
-            **self._network,
+            functions=self._functions,
         )
         self.endpoint.roll_updates(
             batch_size=BatchSize.percent(50), wait=Duration.minutes(10), max_server_errors=10
@@ -170,9 +171,8 @@ class MultiAdapterInferenceStack(Stack):
                 drift_check=None if drift is None else DriftCheck(every=Duration.minutes(15), action=drift),
                 allow_base_replacement=settings.allow_base_replacement,
                 component_prefix=settings.component_prefix,
-                encryption_key=self._key,
+                functions=self._functions,
                 registry_removal_policy=RemovalPolicy.DESTROY,
-                **self._network,
             )
 
     def _manifest(self, settings: FleetTable) -> AdapterManifest:

@@ -26,6 +26,7 @@ from multi_adapter_inference.fleet_policies import (
     FailurePolicy,
     RequiredEvaluation,
 )
+from multi_adapter_inference.function_hosting import FunctionHosting
 from multi_adapter_inference.instance_pool import InstancePool
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.interfaces import (
@@ -65,6 +66,7 @@ __all__ = [
     "FleetAdapter",
     "FleetMember",
     "FleetOptions",
+    "FunctionHosting",
     "IAdapterFleet",
     "IContainer",
     "IInferenceComponent",

@@ -12,7 +12,6 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct, IConstruct
 
@@ -31,7 +30,6 @@ from multi_adapter_inference._internal.copy_reader import CopyReader
 from multi_adapter_inference._internal.durations import whole_seconds
 from multi_adapter_inference._internal.endpoint_base import EndpointBase
 from multi_adapter_inference._internal.errors import error_context
-from multi_adapter_inference._internal.functions import LOGS_KEPT, FunctionSettings
 from multi_adapter_inference._internal.imported_endpoint import ImportedEndpoint
 from multi_adapter_inference._internal.model_resource import ModelResource
 from multi_adapter_inference._internal.stack_location import deployed_together
@@ -42,6 +40,7 @@ from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.data_capture import DataCapture
 from multi_adapter_inference.execution_role import ExecutionRole
+from multi_adapter_inference.function_hosting import DEFAULT_HOSTING, FunctionHosting
 from multi_adapter_inference.instance_pool import InstancePool, InstancePools
 from multi_adapter_inference.instance_type import InstanceType
 from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
@@ -242,8 +241,7 @@ class MultiAdapterEndpoint(EndpointBase):
 
         bound = base_model.bind(self.execution_role)
         self._model = self._create_model(bound, container, network_isolation)
-        model = self._model.resource
-        endpoint = self._create_endpoint(
+        self._config = self._create_config(
             self._variant(
                 instance_count,
                 capacity_reservation_arn,
@@ -256,11 +254,16 @@ class MultiAdapterEndpoint(EndpointBase):
             metrics_config,
             data_capture,
         )
+        self._endpoint = endpoint = sagemaker.CfnEndpoint(
+            self, "Resource", endpoint_config_name=self._config.attr_endpoint_config_name
+        )
         self.endpoint_name = endpoint.attr_endpoint_name
         self.endpoint_arn = endpoint.ref
-        base = self._create_base(model, copy_count, startup, scheduling, data_caching)
+        self._base = base = self._create_base(
+            self._model.resource, copy_count, startup, scheduling, data_caching
+        )
         self.base_component_arn = base.attr_inference_component_arn
-        for resource in (model, endpoint, base):
+        for resource in (self._model.resource, endpoint, base):
             resource.node.add_dependency(self.execution_role.policy)
         if self._network is not None:
             for resource in (endpoint, base):
@@ -333,11 +336,7 @@ class MultiAdapterEndpoint(EndpointBase):
         max_instances: int | None = None,
         wake_cooldown: Duration = DEFAULT_WAKE_COOLDOWN,
         wake_for_adapters: bool = True,
-        encryption_key: kms.IKey | None = None,
-        log_retention: logs.RetentionDays = LOGS_KEPT,
-        vpc: ec2.IVpc | None = None,
-        vpc_subnets: ec2.SubnetSelection | None = None,
-        security_groups: Sequence[ec2.ISecurityGroup] = (),
+        functions: FunctionHosting = DEFAULT_HOSTING,
     ) -> CopyScaling:
         """Let the copies of the base model follow the load, and the instances follow the copies.
 
@@ -363,26 +362,15 @@ class MultiAdapterEndpoint(EndpointBase):
             adapters from others, so a failed request to any component without a copy in the account and
             region starts one, and one more after each `wake_cooldown` while they keep failing. False: only
             requests to the base model do. Default: True.
-        encryption_key, log_retention, vpc, vpc_subnets, security_groups:
-            The settings of the function that reads the copies in a deployment, as of `AdapterFleet`.
+        functions:
+            Where the function runs that reads the copies in a deployment. Default: as of `AdapterFleet`.
         """
         with error_context(self):
             if self._scaling is not None:
                 raise ValueError("'auto_scale_copies' should be called once, got a second call")
             instances = self._check_scaling(min, max, max_instances)
             wake_seconds = whole_seconds("wake_cooldown", wake_cooldown)
-            functions = FunctionSettings(
-                encryption_key=encryption_key,
-                log_retention=log_retention,
-                vpc=vpc,
-                vpc_subnets=vpc_subnets,
-                security_groups=security_groups,
-            )
-        base = self.node.find_child("Base")
-        config, endpoint = self.node.find_child("Config"), self.node.find_child("Resource")
-        assert isinstance(base, sagemaker.CfnInferenceComponent)
-        assert isinstance(config, sagemaker.CfnEndpointConfig)
-        assert isinstance(endpoint, sagemaker.CfnEndpoint)
+        base = self._base
         self._scaling = scaling = CopyScaling(
             self,
             "Scaling",
@@ -408,7 +396,7 @@ class MultiAdapterEndpoint(EndpointBase):
         base.runtime_config = sagemaker.CfnInferenceComponent.InferenceComponentRuntimeConfigProperty(
             copy_count=reader.copy_count
         )
-        config.add_property_override(
+        self._config.add_property_override(
             "ProductionVariants.0.ManagedInstanceScaling",
             {
                 "Status": "ENABLED",
@@ -417,7 +405,7 @@ class MultiAdapterEndpoint(EndpointBase):
             },
         )
         # Another configuration would bring the number of instances back to the one at the start.
-        endpoint.retain_all_variant_properties = True
+        self._endpoint.retain_all_variant_properties = True
         if instances.copies is None or instances.copies > max:
             Annotations.of(self).acknowledge_warning(
                 f"multi-adapter-inference:{_NO_ROOM}", "managed instance scaling adds instances"
@@ -513,8 +501,7 @@ class MultiAdapterEndpoint(EndpointBase):
             if self._copies is not None:
                 update.check_copies(*self._copies)
         self._rolling_update = update
-        base = self.node.find_child("Base")
-        assert isinstance(base, sagemaker.CfnInferenceComponent)
+        base = self._base
         base.deployment_config = update.resource
         if alarms:
             base.node.add_dependency(self.execution_role.watch_alarms(self, "AlarmPolicy", alarms))
@@ -563,7 +550,7 @@ class MultiAdapterEndpoint(EndpointBase):
     @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:
         """The base model's component and the endpoint. They cannot be deleted before the adapters."""
-        return [self.node.find_child("Base"), self.node.find_child("Resource")]
+        return [self._base, self._endpoint]
 
     @property
     def connections(self) -> ec2.Connections:
@@ -629,16 +616,16 @@ class MultiAdapterEndpoint(EndpointBase):
             ),
         )
 
-    def _create_endpoint(
+    def _create_config(
         self,
         variant: sagemaker.CfnEndpointConfig.ProductionVariantProperty,
         encryption_key: kms.IKey | None,
         network_isolation: bool,
         metrics_config: MetricsConfig | None,
         data_capture: DataCapture | None,
-    ) -> sagemaker.CfnEndpoint:
+    ) -> sagemaker.CfnEndpointConfig:
         network = None if self._network is None else self._network.settings
-        config = sagemaker.CfnEndpointConfig(
+        return sagemaker.CfnEndpointConfig(
             self,
             # Never a physical name: a change of nearly any property creates another configuration.
             "Config",
@@ -650,7 +637,6 @@ class MultiAdapterEndpoint(EndpointBase):
             metrics_config=None if metrics_config is None else metrics_config.resource,
             data_capture_config=None if data_capture is None else data_capture.resource,
         )
-        return sagemaker.CfnEndpoint(self, "Resource", endpoint_config_name=config.attr_endpoint_config_name)
 
     def _create_base(
         self,

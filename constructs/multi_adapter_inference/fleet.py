@@ -21,9 +21,6 @@ from aws_cdk import (
 )
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_stepfunctions as sfn
@@ -53,7 +50,6 @@ from multi_adapter_inference._internal.fleet_triggers import (
     read_new_manifests,
     reread_manifest,
 )
-from multi_adapter_inference._internal.functions import LOGS_KEPT, FunctionSettings
 from multi_adapter_inference._internal.imported_fleet import ImportedFleet
 from multi_adapter_inference._internal.provider import answer_timeout
 from multi_adapter_inference._internal.s3_statements import (
@@ -77,6 +73,7 @@ from multi_adapter_inference.fleet_policies import (
     FailurePolicy,
     RequiredEvaluation,
 )
+from multi_adapter_inference.function_hosting import DEFAULT_HOSTING, FunctionHosting
 from multi_adapter_inference.interfaces import IAdapterFleet, IMultiAdapterEndpoint
 from multi_adapter_inference.manifest import AdapterManifest, check_evaluations
 from multi_adapter_inference.metrics import MetricOptions
@@ -113,11 +110,7 @@ class FleetOptions(TypedDict, total=False):
     allow_base_replacement: bool
     component_prefix: str | None
     registry_removal_policy: RemovalPolicy
-    encryption_key: kms.IKey | None
-    log_retention: logs.RetentionDays
-    vpc: ec2.IVpc | None
-    vpc_subnets: ec2.SubnetSelection | None
-    security_groups: Sequence[ec2.ISecurityGroup]
+    functions: FunctionHosting
     fleet_uid: str | None
 
 
@@ -165,14 +158,9 @@ class AdapterFleet(FleetBase):
     registry_removal_policy:
         What happens to the fleet's table, and the histories in it, when the fleet is deleted. Default: it is
         deleted.
-    encryption_key:
-        The KMS key for the table, the logs, the functions' environment variables and the dead-letter queue.
-        Default: keys of AWS.
-    log_retention:
-        How long the logs of the functions and the state machines are kept. Default: three months.
-    vpc, vpc_subnets, security_groups:
-        The network of the functions. docs/guides/security.md lists the services that they must reach.
-        Default: AWS's own network.
+    functions:
+        The network of the functions, and the key and retention of what they write; the table has the key,
+        too. Default: AWS's own network and keys, and three months.
     fleet_uid:
         The identifier that the fleet had, for a construct that was moved or renamed while its resources kept
         their logical ids; see docs/guides/fleets.md. Default: made of the construct's path and the stack, so
@@ -212,11 +200,7 @@ class AdapterFleet(FleetBase):
         allow_base_replacement: bool = False,
         component_prefix: str | None = None,
         registry_removal_policy: RemovalPolicy = RemovalPolicy.DESTROY,
-        encryption_key: kms.IKey | None = None,
-        log_retention: logs.RetentionDays = LOGS_KEPT,
-        vpc: ec2.IVpc | None = None,
-        vpc_subnets: ec2.SubnetSelection | None = None,
-        security_groups: Sequence[ec2.ISecurityGroup] = (),
+        functions: FunctionHosting = DEFAULT_HOSTING,
         fleet_uid: str | None = None,
     ) -> None:
         super().__init__(scope, id)
@@ -239,13 +223,6 @@ class AdapterFleet(FleetBase):
                 base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
                 smoke=None if smoke_test is None else smoke_test.request(),
                 evaluation=None if evaluation is None else evaluation.bar,
-            )
-            functions = FunctionSettings(
-                encryption_key=encryption_key,
-                log_retention=log_retention,
-                vpc=vpc,
-                vpc_subnets=vpc_subnets,
-                security_groups=security_groups,
             )
             if fleet_uid is not None and not holds_token(fleet_uid):
                 check_fleet_uid(fleet_uid)

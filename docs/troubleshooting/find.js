@@ -677,6 +677,9 @@
     "ResourceLimitExceeded"
    ],
    [
+    "The account-level service limit 'Inference components per endpoint' is"
+   ],
+   [
     "The account-level service limit '",
     "for endpoint usage' is",
     "Instances, with current utilization of",
@@ -692,11 +695,6 @@
    [
     "the quota '",
     "' is too low:"
-   ],
-   [
-    "The account-level service limit 'Inference components per endpoint' is",
-    ", with current utilization of",
-    "and a request delta of 1. Please request an increase."
    ]
   ]
  ],
@@ -2291,6 +2289,9 @@
     "."
    ],
    [
+    "The embedded cloud tracks one metric, and no metric math."
+   ],
+   [
     "Production variant",
     "has a ModelName; the embedded cloud serves inference components only."
    ],
@@ -2309,13 +2310,9 @@
   ]
  ],
  [
-  "troubleshooting/embedded-cloud.html#the-engine-vllm-is-not-there",
-  "The engine vLLM is not there",
+  "troubleshooting/embedded-cloud.html#the-command-of-an-engine-is-refused",
+  "The command of an engine is refused",
   [
-   [
-    "'engine' should not be 'vllm' without vLLM:",
-    "; in a checkout, `make vllm` installs it, and --set engine_python=.venv-vllm/bin/python uses it"
-   ],
    [
     "'engine_command' should be a command with no placeholders but",
     ", other braces doubled, got",
@@ -2323,19 +2320,6 @@
    ],
    [
     "'engine_command' should be a command, got"
-   ],
-   [
-    "the package cdk-multi-adapter-inference should be installed for",
-    ", since its plugin corrects the base's answers of vLLM on a CPU"
-   ],
-   [
-    "vLLM is not installed for"
-   ],
-   [
-    "vLLM should have 'bgmv_shrink' in vllm/lora/ops/torch_ops/lora_ops.py"
-   ],
-   [
-    "vLLM should leave rows without an adapter alone once it is corrected"
    ]
   ]
  ],
@@ -3149,18 +3133,11 @@
    ],
    [
     "'",
-    "' should be a finite number, got"
-   ],
-   [
-    "'",
     "' should be",
     "above 0, separated by commas, got"
    ],
    [
     "--concurrency is a closed loop, and --rate an open one; give one of them"
-   ],
-   [
-    "--max-cost needs --price-per-hour, what all instances of the endpoint cost"
    ],
    [
     "--prompt and --prompts both say what to ask; give one of them"
@@ -3413,25 +3390,6 @@
     "should have the format 1, got"
    ],
    [
-    "tier",
-    ": CPU memory has no room for"
-   ],
-   [
-    "tier",
-    ": the slots are not known; give --gpu-slots"
-   ],
-   [
-    "tier",
-    ":",
-    "would have to be asked in a circle, and there are"
-   ],
-   [
-    "tiers of the loads: first tokens do not tell the tiers apart"
-   ],
-   [
-    "tiers of the loads: they are estimated beside the base alone"
-   ],
-   [
     "does not answer:"
    ],
    [
@@ -3456,24 +3414,6 @@
    ],
    [
     "it still waited for a connection at the end"
-   ],
-   [
-    "first tokens took as long in each tier, so that nothing tells which one was hit. This works where a load takes longer than first tokens vary, as it is expected on a GPU. The embedded cloud's NumPy server loads in a millisecond, unless load_from_cpu_seconds and load_from_disk_seconds add to it"
-   ],
-   [
-    "it was made without --cold"
-   ],
-   [
-    "no load had one request at a time; add --concurrency 1"
-   ],
-   [
-    "there were too few answers; give more --requests"
-   ],
-   [
-    ": has no tier hits:"
-   ],
-   [
-    ": should be a benchmark.json of `adapters benchmark`"
    ],
    [
     "error in the stream"
@@ -3663,9 +3603,6 @@
     ", got"
    ],
    [
-    "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
-   ],
-   [
     "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; the guide 'Security' has the statements"
    ],
    [
@@ -3800,6 +3737,9 @@
    ],
    [
     "'roll_updates' should be called once, got a second call"
+   ],
+   [
+    "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
    ],
    [
     "'wait' should be at least 2 minutes with 'max_server_errors', whose alarm counts a minute, got"
@@ -4484,7 +4424,7 @@
     "Invalid timezone:"
    ],
    [
-    "AdjustmentType should be given."
+    "AdjustmentType should be ChangeInCapacity or ExactCapacity."
    ],
    [
     "Exactly one of",
@@ -4509,10 +4449,6 @@
     "No scheduled action found for service namespace:",
     ", resource ID:",
     ", scheduled action name:"
-   ],
-   [
-    "Resource",
-    "does not exist."
    ],
    [
     "ScalableTargetAction should have MinCapacity or MaxCapacity."
@@ -4560,6 +4496,10 @@
     "with message: [",
     ": extraneous key [",
     "] is not permitted]"
+   ],
+   [
+    "Resource",
+    "does not exist."
    ],
    [
     "(Service: SageMaker, Status Code:",
@@ -5065,9 +5005,6 @@
    [
     "The lora adapter '",
     "' has the name of a base model."
-   ],
-   [
-    "--model-dir and --port are required"
    ]
   ]
  ],

@@ -14,6 +14,7 @@ from multi_adapter_inference import (
     AdapterManifest,
     BaseModel,
     ComputeRequirements,
+    FunctionHosting,
     InstanceType,
     LmiContainer,
     LmiVersion,
@@ -75,10 +76,12 @@ class Private(Stack):
         fleet = endpoint.add_fleet(
             "Tenants",
             manifest=AdapterManifest.from_file(HERE / "adapters.yaml"),
-            vpc=vpc,
-            security_groups=[group],
-            encryption_key=key,
-            log_retention=logs.RetentionDays.ONE_YEAR,
+            functions=FunctionHosting(
+                vpc=vpc,
+                security_groups=[group],
+                encryption_key=key,
+                log_retention=logs.RetentionDays.ONE_YEAR,
+            ),
         )
         CfnOutput(self, "EndpointName", value=endpoint.endpoint_name)
         CfnOutput(self, "Summary", value=fleet.summary)

@@ -21,19 +21,19 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import httpx
 import trustme
 
 from local_sagemaker.admin import AdminClient
-from local_sagemaker.engines import check_engine
 from local_sagemaker.http_guards.admin_guard import TOKEN_VARIABLE
 from local_sagemaker.process_groups import ProcessGroups
-from local_sagemaker.settings import PROFILES, Engine, Settings
+from local_sagemaker.settings import PROFILES, Settings
 
 READY = "ready"
 REGION = "us-east-1"
+GATEWAY = "local_sagemaker.gateway"
+"""The module that the serving process runs."""
 
 _HIGHEST_PORT = 65535
 _START_SECONDS = 60.0
@@ -49,10 +49,8 @@ class Options:
     port: int
     account: str
     iam: bool
-    parallel: bool
     until_stdin_closes: bool
     state: Path
-    recording: Path | None
     settings: Settings
 
     @property
@@ -65,10 +63,8 @@ def main() -> None:
     """Run the embedded cloud in the foreground until SIGINT or SIGTERM."""
     arguments = _parser().parse_args()
     try:
-        engine = {"engine": arguments.engine} if arguments.engine else {}
-        changes = {"profile": arguments.profile} | engine | dict(map(_assignment, arguments.set))
+        changes = {"profile": arguments.profile} | dict(map(_assignment, arguments.set))
         settings = Settings().changed(changes)
-        check_engine(settings)
     except ValueError as error:
         sys.exit(f"local-sagemaker: {error}")
     if not (len(arguments.account) == 12 and arguments.account.isdigit()):
@@ -78,10 +74,8 @@ def main() -> None:
             port=_port(arguments.port),
             account=arguments.account,
             iam=arguments.iam,
-            parallel=arguments.parallel_provisioning,
             until_stdin_closes=arguments.until_stdin_closes,
             state=state,
-            recording=arguments.record_calls,
             settings=settings,
         )
         sys.exit(_run(options))
@@ -98,22 +92,10 @@ def _parser() -> argparse.ArgumentParser:
         default="kind",
         help="`kind`: everything goes well; `hostile`: everything goes wrong",
     )
-    parser.add_argument("--engine", choices=get_args(Engine), help="what serves the models (default: numpy)")
     parser.add_argument("--account", default="000000000000", help="account id (default: 000000000000)")
     parser.add_argument("--iam", action="store_true", help="enforce IAM, over TLS with a local CA")
     parser.add_argument(
-        "--parallel-provisioning",
-        action="store_true",
-        help="let CloudFormation create independent resources together",
-    )
-    parser.add_argument(
         "--state-dir", type=Path, help="folder that keeps artifacts and logs, in a folder for each run"
-    )
-    parser.add_argument(
-        "--record-calls",
-        type=Path,
-        metavar="FILE",
-        help="record the permissions that functions, applications and other roles use, as lines of JSON",
     )
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="stop when the standard input closes"
@@ -178,7 +160,7 @@ def _run(options: Options) -> int:
     stop = _stop_condition(until_stdin_closes=options.until_stdin_closes)
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", "local_sagemaker.gateway", _configuration(options)],
+            [sys.executable, "-m", GATEWAY, _configuration(options)],
             env=_server_environment(options, client),
             stdin=subprocess.PIPE,
             stdout=output,
@@ -243,8 +225,6 @@ def _configuration(options: Options) -> str:
             "state": str(options.sagemaker_state),
             "settings": dataclasses.asdict(options.settings),
             "tls": options.iam,
-            "parallel": options.parallel,
-            "recording": None if options.recording is None else str(options.recording.resolve()),
         }
     )
 

@@ -1,4 +1,4 @@
-"""What the runtime and both engines know about containers. It runs in vLLM's own environment as well."""
+"""What the runtime and the engine know about containers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

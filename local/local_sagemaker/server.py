@@ -28,10 +28,8 @@ class LocalCloudOptions(TypedDict, total=False):
     profile: Profile
     port: int
     iam: bool
-    parallel_provisioning: bool
     account: str
     state_dir: Path | None
-    record_calls: Path | None
     settings: dict[str, Any] | None
 
 
@@ -48,14 +46,10 @@ class LocalCloud:
         The port on 127.0.0.1. Default: a free one.
     iam:
         Whether policies are enforced, over TLS with a CA of its own. Default: every key may do everything.
-    parallel_provisioning:
-        Whether CloudFormation creates independent resources together.
     account:
         The id of the account.
     state_dir:
         A folder that keeps archives and logs. Default: a temporary one.
-    record_calls:
-        A file that gets the permissions that the callers use, as lines of JSON.
     settings:
         Further settings by name, which docs/guides/embedded-cloud.md lists.
     """
@@ -72,10 +66,8 @@ class LocalCloud:
         profile: Profile = "kind",
         port: int = 0,
         iam: bool = False,
-        parallel_provisioning: bool = False,
         account: str = "000000000000",
         state_dir: Path | None = None,
-        record_calls: Path | None = None,
         settings: dict[str, Any] | None = None,
     ) -> None:
         self._command = [sys.executable, "-m", "local_sagemaker", "--port", str(port)]
@@ -83,12 +75,8 @@ class LocalCloud:
         self._running = False
         if iam:
             self._command.append("--iam")
-        if parallel_provisioning:
-            self._command.append("--parallel-provisioning")
         if state_dir is not None:
             self._command += ["--state-dir", str(state_dir)]
-        if record_calls is not None:
-            self._command += ["--record-calls", str(record_calls)]
         for name, value in (settings or {}).items():
             self._command += ["--set", f"{name}={json.dumps(value)}"]
 

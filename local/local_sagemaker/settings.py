@@ -13,23 +13,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Profile = Literal["kind", "hostile"]
-Engine = Literal["numpy", "vllm"]
 
-_SERVE = "--model-dir {model_dir} --port {port} --dialect {dialect}"
-ENGINE_COMMANDS: dict[Engine, str] = {
-    "numpy": f"{{python}} -m local_sagemaker.model_server {_SERVE} --prefix-cache {{prefix_cache}}"
-    " --load-from-cpu-seconds {load_from_cpu_seconds} --load-from-disk-seconds {load_from_disk_seconds}",
-    "vllm": f"{{python}} -m local_sagemaker.vllm_engine {_SERVE}",
-}
-
-_ENGINE_NAMES: dict[Engine, str] = {
-    "numpy": "NumPy server of the embedded cloud",
-    "vllm": "vLLM CPU in the embedded cloud",
-}
-_OTHER_ENGINE = "a command of the user in the embedded cloud"
+NUMPY_SERVER = (
+    "{python} -m local_sagemaker.model_server --model-dir {model_dir} --port {port} --dialect {dialect}"
+    " --prefix-cache {prefix_cache}"
+    " --load-from-cpu-seconds {load_from_cpu_seconds} --load-from-disk-seconds {load_from_disk_seconds}"
+)
+"""The command that serves one copy unless `engine_command` is another one."""
 
 # What stays when the profile changes.
-_KEPT_BY_PROFILES = ("engine", "engine_python", "engine_command", "dialect", "time_scale")
+_KEPT_BY_PROFILES = ("engine_command", "dialect", "time_scale")
 
 # What `engine_command` may refer to.
 PLACEHOLDERS = (
@@ -116,8 +109,6 @@ class Settings:
     # [V similar calls] ThrottlingException "Rate exceeded"; calls a second, 0 means no limit.
     read_rate: float = 0.0
     write_rate: float = 0.0
-    # [I] ResourceLimitExceeded: components on one endpoint, 0 means no limit; no quota is published.
-    components_per_endpoint: int = 0
 
     # [V container code] LMI and the AWS vLLM image answer the container protocol differently. `container`: as
     # the vLLM image if the container's environment has SM_VLLM_* variables, else as LMI.
@@ -132,13 +123,9 @@ class Settings:
     # to CPU memory. Its own loads take a millisecond, so that no caller can tell the tiers apart.
     load_from_cpu_seconds: float = 0.0
     load_from_disk_seconds: float = 0.0
-    # What serves each copy: the embedded NumPy server, or vLLM on the CPU.
-    engine: Engine = "numpy"
-    # The Python that runs the engine; empty means the one that runs the cloud.
-    engine_python: str = ""
-    # The command that serves one copy; empty means the engine's own. PLACEHOLDERS names its placeholders;
-    # other braces are doubled. Any server of the container protocol works. The model's environment variables
-    # are in its environment.
+    # The command that serves one copy; empty means the embedded NumPy server. PLACEHOLDERS names its
+    # placeholders; other braces are doubled. Any server of the container protocol works. The model's
+    # environment variables are in its environment.
     engine_command: str = ""
 
     def __post_init__(self) -> None:
@@ -151,12 +138,14 @@ class Settings:
     @property
     def copy_command(self) -> str:
         """The command that serves one copy."""
-        return self.engine_command or ENGINE_COMMANDS[self.engine]
+        return self.engine_command or NUMPY_SERVER
 
     @property
     def engine_name(self) -> str:
         """What serves one copy, in words for reports."""
-        return _OTHER_ENGINE if self.engine_command else _ENGINE_NAMES[self.engine]
+        if self.engine_command:
+            return "a command of the user in the embedded cloud"
+        return "NumPy server of the embedded cloud"
 
     def container_dialect(self, environment: Mapping[str, str]) -> Literal["lmi", "vllm"]:
         """The dialect of a container with these environment variables."""

@@ -17,6 +17,7 @@ from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.fleet_world import World, artifact
 from tests.cli.fleet_account import CountedRegistry, FakeAccount
+from tests.iam.recorded_cloud import RecordedCloud
 from tests.iam.recording import Recording, only_recorded_calls, recording
 from tests.profiles import PROFILE
 
@@ -55,7 +56,7 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def cloud(recording: Recording) -> Iterator[LocalCloud]:
     """An embedded cloud, for what is tested as a person runs it."""
-    with LocalCloud(profile=PROFILE, record_calls=recording.path) as running:
+    with RecordedCloud(recording.path, profile=PROFILE) as running:
         yield running
 
 

@@ -36,6 +36,7 @@ from multi_adapter_inference import (
     FailurePolicy,
     FleetAdapter,
     FleetOptions,
+    FunctionHosting,
     IAdapterFleet,
     InstanceType,
     LmiContainer,
@@ -419,7 +420,7 @@ def test_no_guard_allows_to_delete_everything() -> None:
         ({"endpoint": None}, "'endpoint' should be a MultiAdapterEndpoint, .* got None"),
         ({"allow_base_replacement": "no"}, "'allow_base_replacement' should be True or False, got 'no'"),
         ({"registry_removal_policy": "retain"}, "'registry_removal_policy' should be one of .* got 'retain'"),
-        ({"log_retention": 90}, "'log_retention' should be a member of RetentionDays, .* got 90"),
+        ({"functions": 90}, "'functions' should be a FunctionHosting, .* got 90"),
         ({"component_prefix": ""}, "'component_prefix' should not be empty, got ''"),
         ({"component_prefix": "bad_prefix!"}, "'component_prefix' should be letters, .* got 'bad_prefix!'"),
         ({"component_prefix": "p" * 80}, "'component_prefix' should have at most 61 characters, .* got 80"),
@@ -1265,7 +1266,7 @@ def test_a_registry_may_be_encrypted_with_a_key_and_its_users_may_use_it(
     stack: cdk.Stack, make: MakeFleet, caller: iam.Role, template: Callable[[], dict[str, Any]]
 ) -> None:
     key = kms.Key(stack, "Key")
-    make(encryption_key=key).grant_read(caller)
+    make(functions=FunctionHosting(encryption_key=key)).grant_read(caller)
     resources = template()
     table = resources[logical_id(resources, "AWS::DynamoDB::Table")]["Properties"]
     assert table["SSESpecification"] == {
@@ -1283,7 +1284,7 @@ def test_a_registry_may_be_encrypted_with_a_key_and_its_users_may_use_it(
 def test_who_manages_may_use_the_registrys_key_to_write(
     stack: cdk.Stack, make: MakeFleet, caller: iam.Role, template: Callable[[], dict[str, Any]]
 ) -> None:
-    make(encryption_key=kms.Key(stack, "Key")).grant_manage(caller)
+    make(functions=FunctionHosting(encryption_key=kms.Key(stack, "Key"))).grant_manage(caller)
     assert "kms:Encrypt" in actions(statements(template(), "Caller"))
 
 
@@ -1299,14 +1300,14 @@ def test_cdk_nag_finds_nothing_in_a_fleet_whose_registry_has_a_key(
         "Tenants",
         endpoint=endpoint,
         manifest=manifest,
-        encryption_key=kms.Key(stack, "Key", enable_key_rotation=True),
+        functions=FunctionHosting(encryption_key=kms.Key(stack, "Key", enable_key_rotation=True)),
     )
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()  # raises for what is found
 
 
 def test_logs_are_kept_as_long_as_is_said(make: MakeFleet, resources: Resources) -> None:
-    make(log_retention=logs.RetentionDays.ONE_WEEK)
+    make(functions=FunctionHosting(log_retention=logs.RetentionDays.ONE_WEEK))
     assert {group["Properties"]["RetentionInDays"] for group in resources("AWS::Logs::LogGroup")} == {7}
 
 

@@ -14,6 +14,7 @@ from multi_adapter_inference import (
     AdapterManifest,
     ArtifactSource,
     ComputeRequirements,
+    FunctionHosting,
     InstanceType,
     ScalingTarget,
 )
@@ -336,14 +337,14 @@ def test_everything_that_cdk_nag_finds_is_acknowledged(
     app: cdk.App, stack: cdk.Stack, make_endpoint: MakeEndpoint
 ) -> None:
     key = kms.Key.from_key_arn(stack, "Key", "arn:aws:kms:us-east-1:111122223333:key/abcd")
-    make_endpoint().auto_scale_copies(min=0, max=2, encryption_key=key)
+    make_endpoint().auto_scale_copies(min=0, max=2, functions=FunctionHosting(encryption_key=key))
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()  # raises an error for each finding
 
 
 def test_key_and_network_reach_the_function(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     key = kms.Key.from_key_arn(stack, "Key", "arn:aws:kms:us-east-1:111122223333:key/abcd")
-    make_endpoint().auto_scale_copies(min=1, max=2, encryption_key=key)
+    make_endpoint().auto_scale_copies(min=1, max=2, functions=FunctionHosting(encryption_key=key))
     Template.from_stack(stack).has_resource_properties(
         "AWS::Lambda::Function",
         {"Handler": "adapter_fleet.lambdas.base_copies.on_event", "KmsKeyArn": Match.any_value()},

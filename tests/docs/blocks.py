@@ -111,7 +111,7 @@ class Page:
 def pages() -> list[Page]:
     """Return every page of the project that has blocks."""
     paths = [*ROOT.glob("*.md")]
-    for folder in ("docs", "bench", "examples", "verify_aws"):
+    for folder in ("docs", "bench", "examples"):
         paths += (ROOT / folder).rglob("*.md")
     return [page for page in map(read, sorted(paths)) if page.blocks]
 

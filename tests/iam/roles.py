@@ -28,6 +28,7 @@ from multi_adapter_inference import (
     ComputeRequirements,
     DataCapture,
     DriftCheck,
+    FunctionHosting,
     InstanceType,
     LmiContainer,
     LmiVersion,
@@ -225,7 +226,8 @@ def synthesize(folder: Path) -> dict[str, Any]:
         max_server_errors=1,
         alarms=[cloudwatch.Alarm.from_alarm_arn(stack, "Alarm", f"arn:aws:cloudwatch:{_HERE}:alarm:mine")],
     )
-    endpoint.auto_scale_copies(min=0, max=2, max_instances=2, **hosting)
+    functions = FunctionHosting(**hosting)
+    endpoint.auto_scale_copies(min=0, max=2, max_instances=2, functions=functions)
     adapter = endpoint.add_adapter(
         "Triage", artifact=AdapterArtifact.from_directory(TICKETS / "adapters" / "triage")
     )
@@ -238,7 +240,7 @@ def synthesize(folder: Path) -> dict[str, Any]:
     adapter.grant_invoke(caller, bearer_token=True)
     for name, manifest in manifests.items():
         fleet = AdapterFleet(
-            stack, name, endpoint=endpoint, manifest=manifest, **hosting,
+            stack, name, endpoint=endpoint, manifest=manifest, functions=functions,
             drift_check=DriftCheck.report(every=cdk.Duration.hours(1)),
         )  # fmt: skip
         fleet.monitor(

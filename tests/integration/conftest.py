@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_sagemaker.server import LocalCloud
+from tests.iam.recorded_cloud import RecordedCloud
 from tests.iam.recording import Recording, only_recorded_calls, recording
 from tests.profiles import PROFILE
+from tests.vllm.environment import engine_command
 
 if TYPE_CHECKING:
     from tests.integration.fleet_stack import Endpoint
@@ -20,20 +22,20 @@ __all__ = ["only_recorded_calls", "recording"]
 
 # `make test-vllm` sets the variable, and runs some of these tests on vLLM.
 PYTHON_OF_VLLM = os.environ.get("VLLM_PYTHON")
-ENGINE = {"engine": "vllm", "engine_python": PYTHON_OF_VLLM} if PYTHON_OF_VLLM else {}
+ENGINE = {"engine_command": engine_command(PYTHON_OF_VLLM)} if PYTHON_OF_VLLM else {}
 
 
 @pytest.fixture(scope="session")
 def cloud(recording: Recording) -> Iterator[LocalCloud]:
     """An embedded cloud of the run's profile."""
-    with LocalCloud(profile=PROFILE, settings=ENGINE, record_calls=recording.path) as running:
+    with RecordedCloud(recording.path, profile=PROFILE, settings=ENGINE) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def guarded(recording: Recording) -> Iterator[LocalCloud]:
     """An embedded cloud that enforces IAM, over TLS."""
-    with LocalCloud(profile=PROFILE, iam=True, record_calls=recording.path) as running:
+    with RecordedCloud(recording.path, profile=PROFILE, iam=True) as running:
         yield running
 
 

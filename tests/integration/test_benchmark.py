@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from adapters_cli.load.benchmark_result import INDISTINCT_TIERS
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import TICKETS, V1, ByHand, client
 
@@ -47,10 +46,9 @@ def document(cloud: LocalCloud, endpoint: ByHand, tmp_path_factory: pytest.TempP
     options = [
         *("--adapters", "1,6", "--concurrency", "1,3", "--mix", "zipf:1.1", "--requests", "24"),
         *("--output-tokens", str(TOKENS), "--prompts", str(TICKETS / "prompts.json")),
-        *("--seconds", "240", "--cold", "--output", str(folder)),
+        *("--seconds", "240", "--output", str(folder)),
     ]
     benchmark(cloud, endpoint.endpoint, *options)
-    assert (folder / "curve.svg").read_text().startswith("<svg")
     assert endpoint.endpoint in (folder / "report.md").read_text()
     return dict(json.loads((folder / "benchmark.json").read_text()))
 
@@ -59,8 +57,8 @@ def test_report_names_the_engine_that_really_ran(
     cloud: LocalCloud, endpoint: ByHand, document: dict[str, Any]
 ) -> None:
     settings = cloud.admin.settings()
-    name = {"numpy": "NumPy server of the embedded cloud", "vllm": "vLLM CPU in the embedded cloud"}
-    assert document["engine"] == name[settings["engine"]]
+    served_by = "a command of the user" if settings["engine_command"] else "NumPy server of"
+    assert document["engine"].startswith(served_by)
     assert document["base"] == endpoint.base
     described = client(cloud, "sagemaker").describe_inference_component(InferenceComponentName=endpoint.base)
     assert described["ResponseMetadata"]["HTTPHeaders"]["x-local-sagemaker-engine"] == document["engine"]
@@ -87,26 +85,6 @@ def test_ratio_of_adapters_and_base_has_an_interval(document: dict[str, Any]) ->
             assert 0 < ratio["low"] <= ratio["ratio"] <= ratio["high"]
         # A busy machine may hold answers up.
         assert len(level["adapter_by_base"]) == (2 if level["in_bursts"] else 3)
-
-
-def test_slots_of_the_container_decide_the_circles_of_each_tier(document: dict[str, Any]) -> None:
-    assert [(tier["tier"], tier["circle"]) for tier in document["tiers"]] == [
-        ("gpu", 1),
-        ("cpu", 2),
-        ("disk", 3),
-    ]
-    for tier in document["tiers"]:
-        assert tier["request_count"]["avg"] > 0
-        assert tier["error_summary"] == []
-
-
-def test_tiers_are_estimated_for_the_loads_of_one_request_at_a_time(document: dict[str, Any]) -> None:
-    """If the first tokens tell them apart, which a busy machine may prevent."""
-    told = INDISTINCT_TIERS not in document["not_measured"]
-    for level in document["levels"]:
-        assert bool(level["tier_hits"]) is (told and level["concurrency"] == 1), document["not_measured"]
-        for share in level["tier_hits"].values():
-            assert 0 <= share["low"] <= share["high"] <= 1
 
 
 def test_open_loop_arrives_at_its_rate(cloud: LocalCloud, endpoint: ByHand) -> None:

@@ -20,7 +20,8 @@ from aws_cdk import aws_lambda as lambda_
 from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
-from multi_adapter_inference._internal.functions import FunctionParts, FunctionSettings
+from multi_adapter_inference import FunctionHosting
+from multi_adapter_inference._internal.functions import FunctionParts
 from multi_adapter_inference._internal.provider import waiting_provider
 from tests.integration.by_hand import client
 from tests.integration.fleet_stack import FleetStack
@@ -102,7 +103,7 @@ class ProviderStack(FleetStack):
             is_complete=functions["IsComplete"],
             timeout=cdk.Duration.minutes(1),
             query_interval=cdk.Duration.seconds(1),
-            parts=FunctionParts(stack, FunctionSettings()),
+            parts=FunctionParts(stack, FunctionHosting()),
         )
         # The CDK lets the framework log nothing; these tests read what it says of each call.
         for child in provider.node.find_all():

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from examples.demo.traffic import Record, Traffic
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import V2, ByHand, changed_settings, prompts
+from tests.integration.traffic import Record, Traffic
 
 pytestmark = pytest.mark.integration
 

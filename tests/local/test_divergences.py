@@ -25,8 +25,6 @@ KNOWN = {
     "profile",
     "time_scale",
     "dialect",
-    "engine",
-    "engine_python",
     "engine_command",
     "load_from_cpu_seconds",
     "load_from_disk_seconds",

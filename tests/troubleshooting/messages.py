@@ -46,9 +46,9 @@ _RETURNING = re.compile(
     r"adapter_fleet/(artifacts/checks/(?!req)|evaluation/|fleet/planning/|fleet/requests/is_complete"
     r"|fleet/state/archive_version|fleet/steps/|aws/sagemaker_service|manifest/(expressions|value_rules)"
     r"|serving/gpu_memory)"
-    r"|adapters_cli/(aws/components|output/errors|evaluation/(no_worse|statistics)|load/(latency|measured)"
+    r"|adapters_cli/(aws/components|output/errors|evaluation/(no_worse|statistics)|load/latency"
     r"|fleets/(base_state|fleet_status|preview))"
-    r"|local_sagemaker/(http_guards/|control_plane/request_validation|vllm_engine/__main__)"
+    r"|local_sagemaker/(http_guards/|control_plane/request_validation)"
     r"|multi_adapter_inference/(capacity|fleet|scaling|_internal/component_tags|_internal/fleet_base)\.py"
 )
 # Logs, or texts for programs.

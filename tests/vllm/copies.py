@@ -6,21 +6,21 @@ import asyncio
 import itertools
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
 from local_sagemaker.container_protocol import ADAPTER_HEADER
 from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.containers import ContainerProcess
-from local_sagemaker.settings import ENGINE_COMMANDS, Engine
+from local_sagemaker.settings import NUMPY_SERVER
 from multi_adapter_inference import LoraServing
+from tests.vllm.environment import engine_command
 
 TICKETS = Path(__file__).parents[2] / "examples" / "tickets"
 ADAPTERS = {
@@ -74,21 +74,20 @@ class RunningCopy:
 
 @contextmanager
 def running(
-    engine: Engine, folder: Path, environment: Mapping[str, str], *, dialect: str = "lmi"
+    engine: Literal["numpy", "vllm"], folder: Path, environment: Mapping[str, str], *, dialect: str = "lmi"
 ) -> Iterator[RunningCopy]:
     """Run a copy as the embedded cloud does."""
-    python = os.environ["VLLM_PYTHON"] if engine == "vllm" else sys.executable
+    command = engine_command(os.environ["VLLM_PYTHON"]) if engine == "vllm" else NUMPY_SERVER
     log = folder / f"{engine}-{next(_numbers)}.log"
     with asyncio.Runner() as loop:
         process = loop.run(
             ContainerProcess.start(
-                ENGINE_COMMANDS[engine],
+                command,
                 TICKETS / "base",
                 environment,
                 log,
                 _START_SECONDS,
                 groups=ProcessGroups(folder),
-                python=python,
                 dialect=dialect,
                 prefix_cache="off",
                 load_from_cpu_seconds="0",

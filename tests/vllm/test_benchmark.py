@@ -15,15 +15,18 @@ import pytest
 from local_sagemaker.server import LocalCloud
 from tests.guides import table
 from tests.integration.by_hand import TICKETS, V1, ByHand
+from tests.vllm.environment import engine_command
 from tests.vllm.record import BENCHMARK
 
 pytestmark = pytest.mark.vllm
 
-ENGINES = {"NumPy server of the embedded cloud": "numpy", "vLLM CPU in the embedded cloud": "vllm"}
+ENGINES = {
+    "NumPy server of the embedded cloud": "numpy",
+    "a command of the user in the embedded cloud": "vllm",
+}
 ADAPTERS, GPU_SLOTS, CPU_SLOTS = 12, 4, 8
 SKILLS = ("triage", "summary", "shout")
 TOKENS = 20
-TIERS = {"gpu": "one in a GPU slot", "cpu": "one in CPU memory", "disk": "one on disk"}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +36,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, A
 
 
 def benchmark(engine: str, folder: Path) -> dict[str, Any]:
-    python = {"engine_python": os.environ["VLLM_PYTHON"]} if engine == "vllm" else {}
+    settings = {"engine_command": engine_command(os.environ["VLLM_PYTHON"])} if engine == "vllm" else {}
     slots = {"OPTION_MAX_LORAS": str(GPU_SLOTS), "OPTION_MAX_CPU_LORAS": str(CPU_SLOTS)}
     options = {
         "adapters": f"1,{ADAPTERS}",
@@ -44,11 +47,11 @@ def benchmark(engine: str, folder: Path) -> dict[str, Any]:
         "seconds": "400",
         "output": str(folder),
     }
-    with LocalCloud(settings={"engine": engine, **python}) as cloud, ByHand(cloud, **slots) as endpoint:
+    with LocalCloud(settings=settings) as cloud, ByHand(cloud, **slots) as endpoint:
         endpoint.adapters(
             {f"adapter-{number}": V1 / SKILLS[number % len(SKILLS)] for number in range(ADAPTERS)}
         )
-        command = [sys.executable, "-m", "adapters_cli", "benchmark", endpoint.endpoint, "--cold"]
+        command = [sys.executable, "-m", "adapters_cli", "benchmark", endpoint.endpoint]
         for name, value in options.items():
             command += [f"--{name}", value]
         done = subprocess.run(
@@ -82,7 +85,7 @@ def test_figures_of_both_engines_are_recorded(
     rows = [row for name, document in documents.items() for row in rows_of(name, document)]
     head = ["engine", "adapters", "first token, p50", f"{TOKENS} tokens, p50", "÷ base, 95 % interval"]
     tables[BENCHMARK] = table(head, rows)
-    assert len(rows) == len(ENGINES) * (4 + len(TIERS))
+    assert len(rows) == len(ENGINES) * 4
 
 
 def rows_of(engine: str, document: dict[str, Any]) -> Iterator[list[str]]:
@@ -96,10 +99,6 @@ def rows_of(engine: str, document: dict[str, Any]) -> Iterator[list[str]]:
             *times_of(level["adapter"]),
             f"{ratio['ratio']:.2f}, {ratio['low']:.2f} to {ratio['high']:.2f}",
         ]
-    for tier in document["tiers"]:
-        first = tier["adapter_by_base"]["time_to_first_token.p50"]
-        ratio = f"first token {first['ratio']:.2f}, {first['low']:.2f} to {first['high']:.2f}"
-        yield [short, TIERS[tier["tier"]], *times_of(tier), ratio]
 
 
 def times_of(metrics: dict[str, Any]) -> tuple[str, str]:

@@ -61,7 +61,7 @@ def test_killed_server_leaves_no_process(copy: RunningCopy, then: str) -> None:
 
 CHECK = """
 from vllm.lora.ops.torch_ops import lora_ops
-from local_sagemaker.vllm_engine import base_rows
+from tests.vllm.engine import base_rows
 assert not base_rows.leaves_base_rows_alone(lora_ops.bgmv_shrink, lora_ops.sgmv_shrink), "not needed"
 {change}
 base_rows.register()

@@ -1,7 +1,6 @@
 """`adapters benchmark`: measure the latency of adapters beside their base model under load."""
 
 import json
-import math
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from adapters_cli.load.mix import Mix
 
 _PROMPT = "Ticket: Emma from Cairo says the phone arrived broken. Please help.\nAnswer:\n"
-_CONNECTIONS = 64
 
 EXAMPLES = """
 # All adapters of a fleet, at three levels.
@@ -40,8 +38,8 @@ adapters benchmark --stack Tenants --concurrency 1,4,16
 # One component and its base model.
 adapters benchmark --endpoint my-endpoint -c llm-acme --yes-load my-endpoint
 
-# Each tier of memory, with a report.
-adapters benchmark --cold --output report --stack Tenants
+# A gate, and a report.
+adapters benchmark --require 'request_latency.p50 <= base * 1.10' --output report --stack Tenants
 """
 
 
@@ -79,9 +77,6 @@ def benchmark(
         str | None,
         typer.Option("--rate", metavar="R,…", help="Open loop instead: requests that arrive a second."),
     ] = None,
-    connections: Annotated[
-        int, typer.Option("--connections", min=1, help="Open loop: the most requests in progress.")
-    ] = _CONNECTIONS,
     prompt: Annotated[str | None, typer.Option("--prompt", metavar="TEXT", help="The prompt.")] = None,
     prompts: Annotated[
         Path | None,
@@ -100,28 +95,9 @@ def benchmark(
     seconds: Annotated[
         float, typer.Option("--seconds", min=1, help="The most seconds of the whole benchmark.")
     ] = 300,
-    max_cost: Annotated[
-        float | None,
-        typer.Option("--max-cost", min=0, help="The most that the endpoint may cost meanwhile."),
-    ] = None,
-    price_per_hour: Annotated[
-        float | None,
-        typer.Option("--price-per-hour", min=0, help="What the endpoint costs an hour, for --max-cost."),
-    ] = None,
     warm_up: Annotated[
         int | None,
         typer.Option("--warm-up", min=0, help="Requests before each level that do not count."),
-    ] = None,
-    cold: Annotated[
-        bool, typer.Option("--cold", help="Measure each memory tier, and estimate which ones were hit.")
-    ] = False,
-    gpu_slots: Annotated[
-        int | None,
-        typer.Option("--gpu-slots", min=1, help="For --cold: adapters in GPU memory; else the container's."),
-    ] = None,
-    cpu_slots: Annotated[
-        int | None,
-        typer.Option("--cpu-slots", min=1, help="For --cold: adapters in CPU memory; else the container's."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of draws, arrivals and intervals.")] = 0,
     require: Annotated[
@@ -134,7 +110,7 @@ def benchmark(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", help="Write benchmark.json, report.md and curve.svg."),
+        typer.Option("--output", metavar="DIR", help="Write benchmark.json and report.md."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -152,10 +128,8 @@ def benchmark(
         with option_errors():
             rules = [LatencyRequirement.parse(text) for text in require or []]
             spread = Mix.parse(mix)
-            loops = _loops(concurrency, rate, connections)
+            loops = _loops(concurrency, rate)
         _check_base(rules, base=base)
-        if max_cost is not None:
-            seconds = min(seconds, _affordable(max_cost, price_per_hour))
         texts = _prompts(prompt, prompts)
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)  # fails before the load, not after it
@@ -177,12 +151,9 @@ def benchmark(
             requests=requests,
             seconds=seconds,
             warm_up=warm_up,
-            cold=requests if cold else 0,
-            gpu_slots=gpu_slots,
-            cpu_slots=cpu_slots,
             seed=seed,
         )
-        result = _empty_result(targets, plan, max_cost=max_cost, price_per_hour=price_per_hour)
+        result = _empty_result(targets, plan)
         clock = SystemClock()
         running: list[Benchmark] = []
         client = StreamingClient(
@@ -222,14 +193,14 @@ def _end(result: "BenchmarkResult") -> None:
         raise typer.Exit(1)
 
 
-def _loops(concurrency: str | None, rate: str | None, connections: int) -> "list[Loop]":
+def _loops(concurrency: str | None, rate: str | None) -> "list[Loop]":
     from adapters_cli.load.load_generator import ClosedLoop, OpenLoop
 
     if rate is None:
         return [ClosedLoop(clients=int(each)) for each in _numbers("concurrency", concurrency or "1,8")]
     if concurrency is not None:
         raise UsageError("--concurrency is a closed loop, and --rate an open one; give one of them")
-    return [OpenLoop(rate=each, connections=connections) for each in _numbers("rate", rate, whole=False)]
+    return [OpenLoop(rate=each) for each in _numbers("rate", rate, whole=False)]
 
 
 def _numbers(name: str, text: str, *, whole: bool = True) -> list[float]:
@@ -256,16 +227,6 @@ def _counts(text: str | None, adapters: int, *, alone: bool) -> list[int]:
 def _check_base(rules: Sequence[LatencyRequirement], *, base: bool) -> None:
     if not base and any(rule.of_base for rule in rules):
         raise UsageError("--require has the base in it, and --no-base leaves it out")
-
-
-def _affordable(max_cost: float, price_per_hour: float | None) -> float:
-    """Return the seconds that a cost pays for."""
-    if not price_per_hour:
-        raise UsageError("--max-cost needs --price-per-hour, what all instances of the endpoint cost")
-    for option, number in (("--max-cost", max_cost), ("--price-per-hour", price_per_hour)):
-        if not math.isfinite(number):
-            raise UsageError(f"'{option}' should be a finite number, got {number}")
-    return 3600 * max_cost / price_per_hour
 
 
 def _prompts(prompt: str | None, file: Path | None) -> list[str]:
@@ -339,9 +300,6 @@ def _plan(
     requests: int,
     seconds: float,
     warm_up: int | None,
-    cold: int,
-    gpu_slots: int | None,
-    cpu_slots: int | None,
     seed: int,
 ) -> "BenchmarkPlan":
     from adapters_cli.load.benchmark import BenchmarkPlan
@@ -358,25 +316,14 @@ def _plan(
         requests=requests,
         seconds=seconds,
         warm_up=warm_up,
-        cold=cold,
-        max_loras=gpu_slots or container.max_loras,
-        max_cpu_loras=cpu_slots or container.max_cpu_loras,
-        copies=max(1, container.copies),
+        max_loras=container.max_loras,
         seed=seed,
     )
 
 
-def _empty_result(
-    targets: LoadTargets, plan: "BenchmarkPlan", *, max_cost: float | None, price_per_hour: float | None
-) -> "BenchmarkResult":
+def _empty_result(targets: LoadTargets, plan: "BenchmarkPlan") -> "BenchmarkResult":
     from adapters_cli.load.benchmark_result import BenchmarkResult
 
-    bounds = {
-        "requests": plan.requests,
-        "seconds": plan.seconds,
-        "max_cost": max_cost,
-        "price_per_hour": price_per_hour,
-    }
     return BenchmarkResult(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         product_version=product_version(),
@@ -388,7 +335,7 @@ def _empty_result(
         prompts=len(plan.prompts),
         output_tokens=plan.output_tokens,
         seed=plan.seed,
-        bounds=bounds,
+        bounds={"requests": plan.requests, "seconds": plan.seconds},
     )
 
 
@@ -441,11 +388,6 @@ def _print(result: "BenchmarkResult", *, as_json: bool) -> None:
 
 def _write(result: "BenchmarkResult", folder: Path) -> None:
     from adapters_cli.reports.benchmark_report import markdown
-    from adapters_cli.reports.curve_picture import curve_picture
 
     (folder / "benchmark.json").write_text(json.dumps(result.document(), indent=2) + "\n", encoding="utf-8")
-    picture = curve_picture(result)
-    if picture is not None:
-        (folder / "curve.svg").write_text(picture, encoding="utf-8")
-    report = markdown(result, picture="curve.svg" if picture is not None else None)
-    (folder / "report.md").write_text(report, encoding="utf-8")
+    (folder / "report.md").write_text(markdown(result), encoding="utf-8")

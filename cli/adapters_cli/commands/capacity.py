@@ -31,11 +31,16 @@ from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.room_advice import advice, lora_limits
-from adapters_cli.load.measured_hits import read_measured_hits
 from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.models.base_model_option import declared_shape, shape_at
-from adapters_cli.models.capacity_picture import screen
-from adapters_cli.models.capacity_report import AdapterCount, CapacityReport, Placement, as_document, rows
+from adapters_cli.models.capacity_report import (
+    AdapterCount,
+    CapacityReport,
+    Placement,
+    as_document,
+    rows,
+    screen,
+)
 from adapters_cli.models.environment_option import EnvironmentFile, EnvironmentOption, read_environment
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import FAILED
@@ -121,14 +126,6 @@ def capacity(
     adapters: Annotated[
         int | None, typer.Option("--adapters", min=0, metavar="N", help="Number of adapters to count with.")
     ] = None,
-    measured: Annotated[
-        Path | None,
-        typer.Option(
-            "--measured",
-            metavar="FILE",
-            help="A benchmark.json of `adapters benchmark --cold`: tier hits predicted beside measured ones.",
-        ),
-    ] = None,
     from_usage: Annotated[
         bool,
         typer.Option("--from-usage", help="Show how many adapters of a live fleet are asked at a time."),
@@ -182,7 +179,6 @@ def capacity(
             larger=tuple(workload.on_larger(sizing))[:_MAX_LARGER],
             adapters=count,
             placement=_placement(file),
-            hits=() if measured is None else tuple(read_measured_hits(measured, workload.lora)),
         )
         _print_report(report, as_json=as_json)
         if not report.fits:
@@ -233,8 +229,7 @@ def _print_report(report: CapacityReport, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(as_document(report), indent=2))
     elif sys.stdout.isatty():
-        console = Console()
-        console.print(screen(report, console.width))
+        Console().print(screen(report))
     else:
         for row in rows(report):
             typer.echo("\t".join(map(one_line, row)))

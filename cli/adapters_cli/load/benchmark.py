@@ -1,18 +1,15 @@
-"""Runs a benchmark: each load on the base and on adapters in turn, then each memory tier by itself."""
+"""Runs a benchmark: each load on the base and on adapters in turn."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from math import ceil
-from statistics import median
 
-from adapter_fleet.common.counts import counted
-from adapters_cli.load.benchmark_result import INDISTINCT_TIERS, BenchmarkResult, Level, Series, TierTimes
+from adapters_cli.load.benchmark_result import BenchmarkResult, Level, Series
 from adapters_cli.load.load_generator import Bounds, Clock, ClosedLoop, LoadGenerator, Loop
 from adapters_cli.load.measurement import Measurement, StreamingClient, StreamTimes
 from adapters_cli.load.mix import Mix
-from adapters_cli.load.statistics import separable_tiers, tier_shares
 
 GRACE = 60.0
 """Seconds that answers may still come after the last bound. SageMaker gives a container as long to answer."""
@@ -27,11 +24,6 @@ _SECONDS_OF_A_BLOCK = 10
 """The least seconds of a block of an open loop, where the requests suffice. A queue needs time to grow."""
 _ROUNDS_OF_AN_OPEN_LOOP = 2
 """The least: base, adapters, adapters, base. So a steady drift of the machine's speed cancels out."""
-_TIER_ROUNDS = (5, 20)
-"""The least and the most rounds of tiers: each begins with a whole circle that does not count."""
-_REQUESTS_TO_ENTER_A_TIER = 4
-"""Of each copy, the least requests that do not count: every copy should get one."""
-_LEAST_FOR_TIERS = 20
 _WARM_UP = 5
 _LONGEST_WARM_UP = 100
 _CLIENTS_OF_A_WARM_UP = 8
@@ -54,13 +46,11 @@ class BenchmarkPlan:
     requests:
         The most requests to base and adapters each, at each level.
     seconds:
-        The most seconds of all levels and tiers together.
+        The most seconds of all levels together.
     warm_up:
         Requests before each level that do not count; None for twice the slots, and one for each client.
-    cold:
-        Requests to measure each memory tier with; 0 measures none.
-    max_loras, max_cpu_loras:
-        Adapters in GPU memory and in CPU memory of a copy, if known.
+    max_loras:
+        Adapters in GPU memory of a copy, if known.
     """
 
     base: str | None
@@ -73,10 +63,7 @@ class BenchmarkPlan:
     requests: int
     seconds: float
     warm_up: int | None = None
-    cold: int = 0
     max_loras: int | None = None
-    max_cpu_loras: int | None = None
-    copies: int = 1
     seed: int = 0
 
 
@@ -95,10 +82,9 @@ class Benchmark:
     ) -> None:
         self._plan, self._client, self._clock, self._progress = plan, client, clock, progress
         self.generator = LoadGenerator(self._ask, clock)
-        self._tokens = plan.output_tokens
         self._prompt = 0  # number of the first prompt that nobody was asked yet
         self._end = 0.0
-        self._parts = 0
+        self._levels_left = 0
 
     @property
     def cut_off(self) -> bool:
@@ -118,29 +104,21 @@ class Benchmark:
             raise LoadError(f"{first} does not answer: {error.message or error.kind}")
         result.form = self._client.form.title
         levels = [Level(loop=loop, adapters=count) for count in plan.counts for loop in plan.loops]
-        circles = self._circles(result) if plan.cold else []
-        self._parts = len(levels) + (1 if circles else 0)
+        self._levels_left = len(levels)
         try:
             for level in levels:
                 result.levels.append(level)
                 self._measure_level(level)
-            if circles:
-                result.tiers = circles
-                self._measure_tiers(circles)
-                result.not_measured += self._cut_short(circles)
-                self._find_tier_hits(result)
         except KeyboardInterrupt:
             result.interrupted = True
-            if result.levels and not result.tiers:
+            if result.levels:
                 result.levels[-1].ended_by = "interrupt"
         result.seconds = self._clock.now() - began
         for level in result.levels:
             level.compare(seed=plan.seed)
-        for tier in result.tiers:
-            tier.compare(seed=plan.seed)
 
     def _ask(self, component: str, prompt: str) -> StreamTimes:
-        return self._client.ask(component, prompt, self._tokens)
+        return self._client.ask(component, prompt, self._plan.output_tokens)
 
     def _measure_level(self, level: Level) -> None:
         plan = self._plan
@@ -173,7 +151,6 @@ class Benchmark:
                     level.ended_by = "seconds"
             self._prompt += requests
             blocks_of = [series.measurements[start:] for (series, *_), start in zip(who, begun, strict=True)]
-            level.subject.relative += _relative(blocks_of[-1], blocks_of[0])
             if level.base is not None:
                 level.rounds.append((blocks_of[-1], blocks_of[0]))
 
@@ -195,10 +172,10 @@ class Benchmark:
         return max(_WARM_UP, clients, min(_LONGEST_WARM_UP, 2 * slots))
 
     def _next_deadline(self) -> float:
-        """Return when the next part has to end, so that each of the rest has as long."""
+        """Return when the next level has to end, so that each of the rest has as long."""
         now = self._clock.now()
-        deadline = now + max(0.0, self._end - now) / max(1, self._parts)
-        self._parts -= 1
+        deadline = now + max(0.0, self._end - now) / max(1, self._levels_left)
+        self._levels_left -= 1
         return deadline
 
     def _load(
@@ -233,96 +210,3 @@ class Benchmark:
                     began = min(each.intended for each in measured)
                     series.seconds += max(each.times.ended for each in measured) - began
         return len(measured)
-
-    # --- memory tiers
-
-    def _circles(self, result: BenchmarkResult) -> list[TierTimes]:
-        """Return the tiers that can be measured, and note why others cannot.
-
-        An engine drops the least recently used adapter. So of one more adapter than fit into a tier, asked in
-        a circle, the next one has always just left it. With several copies, each gets some of the requests,
-        and a circle is that much longer.
-        """
-        plan = self._plan
-        found = [TierTimes(tier="gpu", circle=1)]
-        spread = 1 if plan.copies == 1 else 2 * plan.copies
-        cpu_slots = plan.max_cpu_loras or plan.max_loras
-        for tier, slots, most in (("cpu", plan.max_loras, cpu_slots), ("disk", cpu_slots, None)):
-            if slots is None:
-                result.not_measured.append(f"tier {tier}: the slots are not known; give --gpu-slots")
-                continue
-            circle = (slots + 1) * spread
-            if most is not None and circle > most:
-                result.not_measured.append(
-                    f"tier {tier}: CPU memory has no room for {counted(circle, 'adapter')}"
-                )
-            elif circle > len(plan.adapters):
-                result.not_measured.append(
-                    f"tier {tier}: {counted(circle, 'adapter')} would have to be asked in a circle, and there"
-                    f" are {len(plan.adapters)}"
-                )
-            else:
-                found.append(TierTimes(tier=tier, circle=circle))
-        return found
-
-    def _measure_tiers(self, tiers: Sequence[TierTimes]) -> None:
-        """Measure the tiers in turn, several times, each time beside the base."""
-        self._progress("memory tiers")
-        plan, until, alone = self._plan, self._next_deadline(), ClosedLoop(clients=1)
-        least, most = _TIER_ROUNDS
-        rounds = max(least, min(most, plan.cold // max(tier.circle for tier in tiers)))
-        for number in range(rounds):
-            requests = plan.cold * (number + 1) // rounds - plan.cold * number // rounds
-            base = Series()
-            if plan.base is not None:
-                self._load(alone, cycle([plan.base]), requests, until, base, first=self._prompt)
-            for tier in tiers:
-                circle = cycle(plan.adapters[: tier.circle])
-                self._tokens = 1
-                try:
-                    self._load(
-                        alone, circle, max(_REQUESTS_TO_ENTER_A_TIER * plan.copies, tier.circle), until, None
-                    )
-                finally:
-                    self._tokens = plan.output_tokens
-                begun = len(tier.series.measurements)
-                self._load(alone, circle, requests, until, tier.series, first=self._prompt)
-                block = tier.series.measurements[begun:]
-                tier.series.relative += _relative(block, base.measurements)
-                tier.rounds.append((block, base.measurements))
-            self._prompt += requests
-
-    def _cut_short(self, tiers: Sequence[TierTimes]) -> Iterator[str]:
-        for tier in tiers:
-            asked = len(tier.series.measurements)
-            if asked < self._plan.cold:
-                requests = counted(self._plan.cold, "request")
-                yield f"tier {tier.tier}: the time ended after {asked} of {requests}"
-
-    def _find_tier_hits(self, result: BenchmarkResult) -> None:
-        """Estimate the tiers of the requests that were sent one at a time, as those of each tier were."""
-        if self._plan.base is None:
-            result.not_measured.append("tiers of the loads: they are estimated beside the base alone")
-            return
-        measured = {each.tier: each.series.relative for each in result.tiers}
-        by_tier = separable_tiers(
-            {tier: values for tier, values in measured.items() if len(values) >= _LEAST_FOR_TIERS}
-        )
-        if len(by_tier) < 2:
-            result.not_measured.append(INDISTINCT_TIERS)
-            return
-        for level in result.levels:
-            observed = level.subject.relative
-            if level.loop == ClosedLoop(clients=1) and len(observed) >= _LEAST_FOR_TIERS:
-                level.tier_hits = tier_shares(observed, by_tier, seed=self._plan.seed)
-
-
-def _relative(block: Sequence[Measurement], base: Sequence[Measurement]) -> list[float]:
-    """Return the first-token times of a block as multiples of the base's median beside it.
-
-    So a machine that becomes slower for a while does not look like another tier.
-    """
-    own, others = ([each.first_token for each in some if each.times.error is None] for some in (block, base))
-    of_base = [each for each in others if each is not None]
-    unit = median(of_base) if of_base else 0.0
-    return [each / unit for each in own if each is not None] if unit else []

@@ -9,7 +9,7 @@ from adapter_fleet.common.counts import counted
 from adapters_cli.load.latency_requirement import LatencyOutcome, LatencyRequirement
 from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import Measurement, RequestError
-from adapters_cli.load.statistics import Distribution, Ratio, Share, percentile
+from adapters_cli.load.statistics import Distribution, Ratio, percentile
 
 FORMAT = "adapters-benchmark/1"
 
@@ -19,8 +19,6 @@ REQUEST_LATENCY = "request_latency"
 LATENCIES = (TIME_TO_FIRST_TOKEN, INTER_TOKEN_LATENCY, REQUEST_LATENCY)
 INPUT_LENGTH = "input_sequence_length"
 OUTPUT_LENGTH = "output_sequence_length"
-
-INDISTINCT_TIERS = "tiers of the loads: first tokens do not tell the tiers apart"
 
 _EQUAL_LENGTHS = 0.01
 """How much the mean lengths of answers may differ, as a share, to count as equal."""
@@ -38,13 +36,10 @@ class Series:
 
     seconds:
         How long the load lasted, over all its blocks.
-    relative:
-        The time to the first token of answers, as a multiple of the base's median at about the same time.
     """
 
     measurements: list[Measurement] = field(default_factory=list)
     seconds: float = 0.0
-    relative: list[float] = field(default_factory=list)
 
     @property
     def answered(self) -> list[Measurement]:
@@ -130,7 +125,6 @@ class Level:
     subject: Series = field(default_factory=Series)
     base: Series | None = None
     ended_by: str = "requests"
-    tier_hits: Mapping[str, Share] = field(default_factory=dict)
     rounds: list[tuple[Sequence[Measurement], Sequence[Measurement]]] = field(default_factory=list)
     ratios: dict[str, Ratio] = field(default_factory=dict)
 
@@ -186,46 +180,11 @@ class Level:
 
 
 @dataclass(kw_only=True)
-class TierTimes:
-    """First tokens of adapters in one memory tier, one request at a time.
-
-    circle:
-        How many adapters were asked in a circle, so that the next one was in this tier.
-    rounds:
-        The requests to adapters and to the base, by the round in which both were asked.
-    ratio:
-        The time to the first token, divided by the base's. `compare` fills it.
-    """
-
-    tier: str
-    circle: int
-    series: Series = field(default_factory=Series)
-    rounds: list[tuple[Sequence[Measurement], Sequence[Measurement]]] = field(default_factory=list)
-    ratio: Ratio | None = None
-
-    def compare(self, *, seed: int) -> None:
-        """Divide the medians of the first tokens by those of the base."""
-        self.ratio = _ratio(self.rounds, TIME_TO_FIRST_TOKEN, seed=seed)
-
-    def document(self) -> dict[str, Any]:
-        """Return the tier as JSON."""
-        ratio = {} if self.ratio is None else {f"{TIME_TO_FIRST_TOKEN}.p50": _ratio_document(self.ratio)}
-        return {
-            "tier": self.tier,
-            "circle": self.circle,
-            "adapter_by_base": ratio,
-            **self.series.document(),
-        }
-
-
-@dataclass(kw_only=True)
 class BenchmarkResult:
     """A benchmark.
 
     engine:
         What served the requests; None if nothing tells it.
-    not_measured:
-        What was asked for and is missing, with the reason.
     interrupted:
         True if Ctrl-C ended it.
     """
@@ -243,17 +202,9 @@ class BenchmarkResult:
     bounds: Mapping[str, Any]
     form: str = ""
     levels: list[Level] = field(default_factory=list)
-    tiers: list[TierTimes] = field(default_factory=list)
-    not_measured: list[str] = field(default_factory=list)
     requirements: Sequence[LatencyOutcome] = ()
     seconds: float = 0.0
     interrupted: bool = False
-
-    @property
-    def cost(self) -> float | None:
-        """What the endpoint cost during the benchmark; None without its price."""
-        price = self.bounds.get("price_per_hour")
-        return None if price is None else price * self.seconds / 3600
 
     @property
     def answered(self) -> int:
@@ -278,11 +229,8 @@ class BenchmarkResult:
             "seed": self.seed,
             "bounds": dict(self.bounds),
             "benchmark_duration": {"unit": "sec", "avg": self.seconds},
-            "cost": self.cost,
             "interrupted": self.interrupted,
             "levels": [self._level(level) for level in self.levels],
-            "tiers": [each.document() for each in self.tiers],
-            "not_measured": list(self.not_measured),
             "requirements": [
                 {"requirement": each.requirement, "level": each.level, "met": each.met, "reason": each.reason}
                 for each in self.requirements
@@ -302,10 +250,6 @@ class BenchmarkResult:
             "in_bursts": level.in_bursts,
             "adapter_by_base": {
                 f"{metric}.p50": _ratio_document(ratio) for metric, ratio in level.ratios.items()
-            },
-            "tier_hits": {
-                tier: {"share": share.value, "low": share.low, "high": share.high}
-                for tier, share in level.tier_hits.items()
             },
         }
 

@@ -1,11 +1,9 @@
-"""Statistics of latencies: percentiles, their intervals, ratios of medians, and shares of tiers."""
+"""Statistics of latencies: percentiles, their intervals, and ratios of medians."""
 
 import math
 import random
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import NormalDist, fmean, pstdev, stdev
 
 PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
@@ -15,12 +13,7 @@ _OUTSIDE = 0.025
 """The probability on each side of an interval."""
 _RESAMPLES = 1_999
 _T_OF_FEW = {1: 12.706, 2: 4.303, 3: 3.182}
-_TIER_RESAMPLES = 400
-_TIER_BINS = 10
-_TIER_STEPS = 60
 _EXACT_UP_TO = 5_000
-_LEAST_CHANCE_OF_ORDER = 0.75
-"""How often a slower tier has to be slower, so that its times tell it. Noise alone gives 0.5."""
 
 Interval = tuple[float | None, float | None]
 """A 95 % confidence interval. None is an end that so few values do not give."""
@@ -154,90 +147,3 @@ def _resampled_median(ordered: Sequence[float], source: random.Random) -> float:
     rank = (count + source.getrandbits(1)) // 2 if count % 2 == 0 else (count + 1) // 2
     rank = max(1, rank)
     return ordered[min(count - 1, int(source.betavariate(rank, count - rank + 1) * count))]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Share:
-    """A share with a 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def tier_shares(
-    observed: Sequence[float], by_tier: Mapping[str, Sequence[float]], *, seed: int
-) -> dict[str, Share]:
-    """Return the shares of tiers that explain first-token times best as a mixture of each tier's own times.
-
-    The intervals contain how few values there are of either kind. They are wide if the tiers' times overlap.
-    """
-    every = sorted(value for values in (observed, *by_tier.values()) for value in values)
-    limits = sorted({percentile(every, number / _TIER_BINS) for number in range(1, _TIER_BINS)})
-    seen = _histogram(observed, limits)
-    of_tiers = {tier: _histogram(values, limits) for tier, values in by_tier.items()}
-    best = _mixture(seen, [_normalized([count + 0.5 for count in counts]) for counts in of_tiers.values()])
-    source = random.Random(seed)
-    drawn = [
-        _mixture(
-            _drawn(seen, source, smoothing=0.01),
-            [_drawn(counts, source, smoothing=0.5) for counts in of_tiers.values()],
-        )
-        for _ in range(_TIER_RESAMPLES)
-    ]
-    found = {}
-    for index, tier in enumerate(by_tier):
-        values = sorted(shares[index] for shares in drawn)
-        found[tier] = Share(
-            value=best[index], low=percentile(values, _OUTSIDE), high=percentile(values, 1 - _OUTSIDE)
-        )
-    return found
-
-
-def separable_tiers(by_tier: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-    """Return the times of tiers, with neighbours that a time cannot tell apart as one: `gpu+cpu`."""
-    found: dict[str, list[float]] = {}
-    for tier, times in by_tier.items():
-        last = next(reversed(found), None)
-        if last is not None and _chance_of_order(found[last], times) < _LEAST_CHANCE_OF_ORDER:
-            found[f"{last}+{tier}"] = [*found.pop(last), *times]
-        else:
-            found[tier] = list(times)
-    return found
-
-
-def _chance_of_order(values: Sequence[float], later: Sequence[float]) -> float:
-    """Return how likely one of the values is below one of the later ones."""
-    ordered = sorted(values)
-    return sum(bisect_right(ordered, each) for each in later) / (len(values) * len(later))
-
-
-def _histogram(values: Sequence[float], limits: Sequence[float]) -> list[float]:
-    ordered = sorted(values)
-    ends = [0, *(bisect_right(ordered, limit) for limit in limits), len(ordered)]
-    return [float(after - before) for before, after in pairwise(ends)]
-
-
-def _normalized(counts: Sequence[float]) -> list[float]:
-    total = sum(counts)
-    return [count / total for count in counts]
-
-
-def _drawn(counts: Sequence[float], source: random.Random, *, smoothing: float) -> list[float]:
-    """Draw the shares of bins from what their counts leave possible, a Dirichlet distribution."""
-    return _normalized([source.gammavariate(count + smoothing, 1) or 1e-300 for count in counts])
-
-
-def _mixture(seen: Sequence[float], of_tiers: Sequence[Sequence[float]]) -> list[float]:
-    """Return the most likely shares of tiers by expectation and maximization."""
-    shares = [1 / len(of_tiers)] * len(of_tiers)
-    total = sum(seen)
-    for _ in range(_TIER_STEPS):
-        sums = [0.0] * len(shares)
-        for number, count in enumerate(seen):
-            parts = [share * bins[number] for share, bins in zip(shares, of_tiers, strict=True)]
-            whole = sum(parts)
-            for index, part in enumerate(parts):
-                sums[index] += count * part / whole if whole else 0.0
-        shares = [each / total for each in sums]
-    return shares

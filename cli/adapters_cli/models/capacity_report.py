@@ -1,14 +1,19 @@
-"""The report of `adapters capacity`: its values, its rows for a pipe, and its JSON document."""
+"""The report of `adapters capacity`: its values, its tables, its rows for a pipe, and its JSON document."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.serving.capacity import CopyOnInstance, Workload
 from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, lora_number_bytes
 from adapter_fleet.serving.tier_counts import TierCounts, cpu_bytes
+from adapters_cli.output.tables import RowTable
+from adapters_cli.output.text import one_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,39 +44,13 @@ class Placement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TierHit:
-    """The share of requests whose adapter was in one tier, predicted and measured.
-
-    tier:
-        `gpu+cpu` is both, where the measurement does not tell them apart.
-    low, high:
-        The 95 % interval of what was measured.
-    """
-
-    adapters: int
-    mix: str
-    tier: str
-    predicted: float
-    measured: float
-    low: float
-    high: float
-
-    @property
-    def agrees(self) -> bool:
-        """True if the prediction is in the interval, up to a percent."""
-        return self.low - 0.01 <= self.predicted <= self.high + 0.01
-
-
-@dataclass(frozen=True, kw_only=True)
 class Part:
-    """One part of an accelerator's memory, drawn with `glyph` and `style`."""
+    """One part of an accelerator's memory."""
 
     name: str
     size: int
     how: str
     source: str
-    glyph: str
-    style: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +61,6 @@ class CapacityReport:
         The same copy on larger instance types.
     adapters:
         None if the number of adapters is unknown.
-    hits:
-        What a benchmark measured, beside the prediction.
     """
 
     model: str
@@ -92,7 +69,6 @@ class CapacityReport:
     larger: tuple[CopyOnInstance, ...]
     adapters: AdapterCount | None
     placement: Placement
-    hits: tuple[TierHit, ...] = ()
 
     @property
     def memory(self) -> GpuMemory:
@@ -140,8 +116,6 @@ class CapacityReport:
                 how=f"{_parameters(shape.parameters)} parameters, "
                 + (f"{plain} bits" if bits is None else f"linear {bits:.3g} bits, others {plain}"),
                 source="config.json: the widths of its modules, tied embeddings, quantization",
-                glyph="█",
-                style="blue",
             ),
             Part(
                 name="LoRA slots",
@@ -149,24 +123,18 @@ class CapacityReport:
                 how=f"{memory.max_loras} x {size(memory.slot)}, for A and B of rank"
                 f" {self.workload.lora.max_lora_rank}{vocabulary}",
                 source="create_lora_weights in vllm/lora/layers/*_linear.py",
-                glyph="▓",
-                style="magenta",
             ),
             Part(
                 name="KV cache",
                 size=memory.cache,
                 how=f"{_cache(memory)}; {size(memory.token)} a token on each",
                 source="2 x layers x key-value heads x head width x bytes for a token",
-                glyph="▒",
-                style="green",
             ),
             Part(
                 name="other",
                 size=memory.other,
                 how="an estimate: activations, sampling, CUDA, NCCL",
                 source="vLLM's log has the real one: --other-gib",
-                glyph="░",
-                style="yellow",
             ),
             Part(
                 name="reserved",
@@ -174,8 +142,6 @@ class CapacityReport:
                 how=f"vLLM takes {engine.utilization:g} of the {memory.accelerator.visible_gib:g} GiB that it"
                 " sees",
                 source="gpu_memory_utilization; the driver and error correction",
-                glyph="·",
-                style="dim",
             ),
         )
 
@@ -260,7 +226,6 @@ def as_document(report: CapacityReport) -> dict[str, Any]:
         "adapters": None
         if tiers is None
         else {"count": tiers.adapters, "gpu": tiers.gpu, "cpu": tiers.cpu, "disk": tiers.disk},
-        "tier_hits": [asdict(hit) | {"agrees": hit.agrees} for hit in report.hits],
         "host_memory_bytes": report.host_bytes,
         "larger": [_instance_document(sizing) for sizing in report.larger],
         "notes": report.notes,
@@ -297,7 +262,6 @@ def rows(report: CapacityReport) -> list[tuple[str, ...]]:
         for part in report.parts
     ]
     found += [("tier", name, str(number), share) for name, number, share in tier_rows(report)]
-    found += [("hits", *row) for row in hit_rows(report)]
     found.append(("host", "adapters", size(report.host_bytes)))
     found += [("instance", *row) for row in instance_rows(report)]
     found += [("note", note) for note in report.notes]
@@ -314,26 +278,6 @@ def tier_rows(report: CapacityReport) -> list[tuple[str, int, str]]:
         for name, number in (("GPU", tiers.gpu), ("CPU", tiers.cpu), ("disk", tiers.disk))
     ]
 
-
-HIT_HEADINGS = ("REQUESTS TO", "TIER", "PREDICTED", "MEASURED", "95 % INTERVAL", "")
-
-
-def hit_rows(report: CapacityReport) -> list[tuple[str, ...]]:
-    """Return the predicted and measured hits of each tier, with `HIT_HEADINGS` as columns."""
-    return [
-        (
-            f"{counted(hit.adapters, 'adapter')}, {hit.mix}",
-            " or ".join(_TIER_NAMES[each] for each in hit.tier.split("+")),
-            f"{100 * hit.predicted:.0f} %",
-            f"{100 * hit.measured:.0f} %",
-            f"{100 * hit.low:.0f} to {100 * hit.high:.0f} %",
-            "agrees" if hit.agrees else "differs",
-        )
-        for hit in report.hits
-    ]
-
-
-_TIER_NAMES = {"gpu": "GPU", "cpu": "CPU", "disk": "disk"}
 
 INSTANCE_HEADINGS = ("INSTANCE", "COPY HAS", "KV TOKENS", "SEQUENCES", "MOST LORAS")
 
@@ -376,3 +320,40 @@ def accelerators_of(sizing: CopyOnInstance) -> str:
     """Return the accelerators of a copy as text: 4 x A10G 24 GiB."""
     accelerator = sizing.instance.accelerator
     return f"{sizing.accelerators} x {accelerator.name} {accelerator.memory_gib} GiB"
+
+
+def screen(report: CapacityReport) -> RenderableType:
+    """Return a report as tables for a terminal."""
+    parallel = report.memory.tensor_parallel
+    workers = counted(parallel, "worker")
+    memory = [
+        (part.name, size(part.size), size(part.size * parallel), f"{part.how} [{part.source}]")
+        for part in report.parts
+    ]
+    where = f"{report.model} on {report.sizing.instance.name}: {accelerators_of(report.sizing)} a copy"
+    lines: list[RenderableType] = [
+        Text(one_line(where), style="bold"),
+        Text(report.verdict, style="green" if report.fits else "red"),
+        Text(),
+        RowTable(
+            headings=("MEMORY", "EACH", "COPY", "HOW"), rows=memory, styled=None, numbers=("EACH", "COPY")
+        ),
+        Text(),
+    ]
+    if report.tiers is not None and report.adapters is not None:
+        tiers = ", ".join(f"{name} {number:,} ({share})" for name, number, share in tier_rows(report))
+        counted_in = f" ({report.adapters.where})" if report.adapters.where else ""
+        lines.append(Text(one_line(f"{counted(report.tiers.adapters, 'adapter')}{counted_in}: {tiers}")))
+    lines += [
+        Text(f"CPU memory of adapters: up to about {size(report.host_bytes)} in {workers} of a copy"),
+        Text(),
+        RowTable(
+            headings=INSTANCE_HEADINGS,
+            rows=list(instance_rows(report)),
+            styled=None,
+            numbers=INSTANCE_HEADINGS[2:],
+            text=False,
+        ),
+        *(Text(f"note: {one_line(note)}", style="yellow") for note in report.notes),
+    ]
+    return Group(*lines)

@@ -19,10 +19,7 @@ from adapters_cli.reports.markdown_text import code, plain, table
 LATENCY_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "FIRST TOKEN", "BETWEEN", "WHOLE")
 WORK_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "ANSWERS", "ERRORS", "TOKENS", "REQUESTS/s", "TOKENS/s")
 RATIO_HEADINGS = ("LOAD", "ADAPTERS", "ADAPTER ÷ BASE, p50", "RATIO", "95 % INTERVAL")
-TIER_HEADINGS = ("ADAPTER IN", "CIRCLE", "ANSWERS", "FIRST TOKEN", "WHOLE", "FIRST TOKEN ÷ BASE")
-HIT_HEADINGS = ("ADAPTERS", "ADAPTER IN", "REQUESTS", "95 % INTERVAL")
 
-TIER_NAMES = {"gpu": "a GPU slot (warm)", "cpu": "CPU memory", "disk": "disk (cold)"}
 _SHORT_NAMES = {
     TIME_TO_FIRST_TOKEN: "first token",
     INTER_TOKEN_LATENCY: "between tokens",
@@ -98,50 +95,12 @@ def ratio_rows(result: BenchmarkResult) -> Rows:
     return found
 
 
-def tier_rows(result: BenchmarkResult) -> Rows:
-    """Return what an adapter in each tier takes."""
-    found: Rows = []
-    for tier in result.tiers:
-        metrics, ratio = tier.series.distributions(), tier.ratio
-        found.append(
-            (
-                TIER_NAMES[tier.tier],
-                str(tier.circle),
-                str(len(tier.series.answered)),
-                _percentiles(metrics.get(TIME_TO_FIRST_TOKEN), 50, 90),
-                _percentiles(metrics.get(REQUEST_LATENCY), 50, 90),
-                "-" if ratio is None else f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})",
-            )
-        )
-    return found
-
-
-def hit_rows(result: BenchmarkResult) -> Rows:
-    """Return the estimated tiers of the requests at each level that has them."""
-    return [
-        (
-            str(level.adapters),
-            " or ".join(TIER_NAMES[each] for each in tier.split("+")),
-            f"{100 * share.value:.0f} %",
-            f"{100 * share.low:.0f} to {100 * share.high:.0f} %",
-        )
-        for level in result.levels
-        for tier, share in level.tier_hits.items()
-    ]
-
-
 def tables(result: BenchmarkResult) -> Iterator[tuple[str, Sequence[str], Rows]]:
     """Yield the tables that have rows: title, headings, rows."""
     for title, headings, rows in (
         ("Latency in ms: p50 / p90 / p99", LATENCY_HEADINGS, latency_rows(result)),
         ("Throughput", WORK_HEADINGS, work_rows(result)),
         ("Adapters beside the base", RATIO_HEADINGS, ratio_rows(result)),
-        ("Memory tiers, one request at a time, ms: p50 / p90", TIER_HEADINGS, tier_rows(result)),
-        (
-            "Requests by the tier of their adapter, estimated from first tokens",
-            HIT_HEADINGS,
-            hit_rows(result),
-        ),
     ):
         if rows:
             yield title, headings, rows
@@ -158,10 +117,6 @@ def summary(result: BenchmarkResult) -> list[str]:
         f"{counted(result.answered, 'answer')} in {result.seconds:.1f} s; at most"
         f" {counted(bounds['requests'], 'request')} to each side of a level, and {bounds['seconds']:g} s",
     ]
-    if result.cost is not None:
-        lines.append(
-            f"the endpoint cost {result.cost:.4f} meanwhile, at {bounds['price_per_hour']:g} an hour"
-        )
     if result.interrupted:
         lines.append("interrupted: the figures are of what was measured until then")
     return lines
@@ -169,9 +124,7 @@ def summary(result: BenchmarkResult) -> list[str]:
 
 def notes(result: BenchmarkResult) -> list[str]:
     """Return what limits the figures."""
-    found = list(result.not_measured)
-    for level in result.levels:
-        found += _notes_of_level(level)
+    found = [note for level in result.levels for note in _notes_of_level(level)]
     counts = [len(level.subject.answered) for level in result.levels]
     if any(0 < count < _LEAST_FOR_ALL_PERCENTILES for count in counts):
         found.append(
@@ -212,14 +165,12 @@ def _notes_of_level(level: Level) -> Iterator[str]:
             yield f"{level.title}: {count} x {who}: {error.kind}: {error.message}"
 
 
-def markdown(result: BenchmarkResult, *, picture: str | None = None) -> str:
-    """Return the report for people, with the name of the picture beside it."""
+def markdown(result: BenchmarkResult) -> str:
+    """Return the report for people."""
     parts = [f"# Benchmark of {plain(result.endpoint)}", _list(summary(result))]
     for outcome in result.requirements:
         met = "met" if outcome.met else "**not met**"
         parts.append(f"{code(outcome.requirement)} at {outcome.level}: {met}: {plain(outcome.reason)}")
-    if picture is not None:
-        parts.append(f"![Latency of adapters and base]({picture})")
     for title, headings, rows in tables(result):
         parts += [f"## {title}", table(headings, rows, left=len(headings))]
     if intervals := _interval_rows(result):
@@ -239,8 +190,6 @@ _METHOD = """## How it was measured
   geometric mean of the rounds' ratios of medians, with Student's interval over the rounds.
 - In an open loop, a latency begins when the request should have been sent. `send_delay` is how late
   it was sent.
-- A tier is measured with adapters in a circle: one more than fit, so that the next one has just left
-  the tier.
 - Made by `adapters benchmark`; its guide says what each figure means."""
 
 

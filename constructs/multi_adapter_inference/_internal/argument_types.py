@@ -45,6 +45,7 @@ _EXAMPLES = {
     "Duration": "Duration.minutes(50)",
     "FailurePolicy": "FailurePolicy.share(0.05)",
     "FleetAdapter": "FleetAdapter(name='ectsum', artifact=…)",
+    "FunctionHosting": "FunctionHosting(encryption_key=key)",
     "IAlarm": "Alarm(…)",
     "IBucket": "Bucket.from_bucket_name(…)",
     "IKey": "Key.from_key_arn(…)",

@@ -8,9 +8,10 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from multi_adapter_inference._internal.arns import component_arn_spellings
-from multi_adapter_inference._internal.functions import FunctionParts, Functions, FunctionSettings
+from multi_adapter_inference._internal.functions import FunctionParts, Functions
 from multi_adapter_inference._internal.provider import prompt_provider
 from multi_adapter_inference._internal.statement import allow
+from multi_adapter_inference.function_hosting import FunctionHosting
 
 
 class CopyReader(Construct):
@@ -32,7 +33,7 @@ class CopyReader(Construct):
         component_name: str,
         base: sagemaker.CfnInferenceComponent,
         start: int,
-        functions: FunctionSettings,
+        functions: FunctionHosting,
     ) -> None:
         super().__init__(scope, id)
         parts = FunctionParts(self, functions)

@@ -14,10 +14,11 @@ from constructs import Construct
 
 from multi_adapter_inference._internal.acknowledgement import ACKNOWLEDGED_OF_MACHINES, acknowledge
 from multi_adapter_inference._internal.component_statements import manages_components
-from multi_adapter_inference._internal.functions import FunctionParts, Functions, FunctionSettings
+from multi_adapter_inference._internal.functions import FunctionParts, Functions
 from multi_adapter_inference._internal.provider import waiting_provider
 from multi_adapter_inference._internal.stack_location import stack_of
 from multi_adapter_inference._internal.statement import Statement, allow, policy_document
+from multi_adapter_inference.function_hosting import FunctionHosting
 
 METRICS_NAMESPACE = "MultiAdapterInference"
 
@@ -66,7 +67,7 @@ class ControlPlane:
     """The resources that reconcile a fleet, as children of `scope`. Each function has a role of its own.
 
     functions:
-        The settings of the functions. Their key also encrypts the table.
+        Where the functions run. Their key also encrypts the table.
     reads_manifest:
         Statements for the functions that read the manifest.
     reads_artifacts:
@@ -87,7 +88,7 @@ class ControlPlane:
         base_component_name: str,
         timeout_seconds: int,
         registry_removal_policy: RemovalPolicy,
-        functions: FunctionSettings,
+        functions: FunctionHosting,
         reads_manifest: Sequence[Statement],
         reads_artifacts: Sequence[Statement],
         watches_object: bool,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypedDict
 
 from aws_cdk import Annotations, ArnFormat, Duration, RemovalPolicy, Stack
@@ -18,9 +17,7 @@ from constructs import Construct
 from multi_adapter_inference._internal.acknowledgement import acknowledge, wildcards
 from multi_adapter_inference._internal.lambda_zip import lambda_zip
 from multi_adapter_inference._internal.statement import Statement, allow, policy_document
-
-LOGS_KEPT = logs.RetentionDays.THREE_MONTHS
-"""How long logs are kept by default."""
+from multi_adapter_inference.function_hosting import FunctionHosting
 
 _RUNTIME = lambda_.Runtime.PYTHON_3_13
 _SHORT = Duration.minutes(2)
@@ -40,30 +37,6 @@ _ATTACHES_INTERFACES = (
 _REASON_FOR_KEY_ACTIONS = "the CDK grants the use of a key so: data keys with and without their plain text"
 
 
-@dataclass(frozen=True, kw_only=True)
-class FunctionSettings:
-    """The network of functions, and the key and retention of what they write.
-
-    encryption_key:
-        The key of the environment variables, the logs and the dead-letter queue. Default: AWS's own keys.
-    log_retention:
-        How long logs are kept. Default: three months.
-    vpc, vpc_subnets, security_groups:
-        The network of the functions. Default: AWS's own. Without groups, the functions of a construct get a
-        security group that allows every outgoing call.
-    """
-
-    encryption_key: kms.IKey | None = None
-    log_retention: logs.RetentionDays = LOGS_KEPT
-    vpc: ec2.IVpc | None = None
-    vpc_subnets: ec2.SubnetSelection | None = None
-    security_groups: Sequence[ec2.ISecurityGroup] = ()
-
-    def __post_init__(self) -> None:
-        if self.vpc is None and (self.vpc_subnets is not None or self.security_groups):
-            raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
-
-
 class _FunctionNetwork(TypedDict, total=False):
     vpc: ec2.IVpc
     vpc_subnets: ec2.SubnetSelection | None
@@ -79,15 +52,15 @@ class FunctionParts:
         The queue of the events that the functions failed to handle.
     """
 
-    def __init__(self, scope: Construct, settings: FunctionSettings) -> None:
-        self._scope, self._settings = scope, settings
-        self.encryption_key = key = settings.encryption_key
+    def __init__(self, scope: Construct, hosting: FunctionHosting) -> None:
+        self._scope, self._hosting = scope, hosting
+        self.encryption_key = key = hosting.encryption_key
         self.network: _FunctionNetwork = {}
-        if settings.vpc is not None:
+        if hosting.vpc is not None:
             self.network = {
-                "vpc": settings.vpc,
-                "vpc_subnets": settings.vpc_subnets,
-                "security_groups": list(settings.security_groups) or [self._security_group(settings.vpc)],
+                "vpc": hosting.vpc,
+                "vpc_subnets": hosting.vpc_subnets,
+                "security_groups": list(hosting.security_groups) or [self._security_group(hosting.vpc)],
             }
         if key is not None:
             _let_services_use(key, scope)
@@ -108,7 +81,7 @@ class FunctionParts:
         return logs.LogGroup(
             self._scope,
             id,
-            retention=self._settings.log_retention,
+            retention=self._hosting.log_retention,
             encryption_key=self.encryption_key,
             removal_policy=RemovalPolicy.DESTROY,
         )

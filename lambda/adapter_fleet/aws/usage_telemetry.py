@@ -6,8 +6,6 @@ import sys
 from adapter_fleet.usage.usage_counter import Sample
 
 _UNITS = {
-    "CpuHits": "Percent",
-    "GpuHits": "Percent",
     "MaxCpuLorasUse": "Percent",
     "MaxLorasUse": "Percent",
     "Cost": "None",

@@ -5,13 +5,12 @@ EventBridge delivers twice counts once. Costs have an end of their own: a day wh
 no counting, and the next run tries it again.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from adapter_fleet.common.clock import Clock
-from adapter_fleet.serving.tier_hits import TierHits
 from adapter_fleet.usage.counting_settings import ADAPTER, FLEET, CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
 from adapter_fleet.usage.price_list import PriceList
@@ -204,13 +203,6 @@ class UsageCounter:
                 "MaxLorasUse": 100 * working.use(slots, count),
                 "MaxCpuLorasUse": 100 * working.use(in_memory, count),
             }
-            by_adapter = Counter[str]()
-            for component, _, asked in requests:
-                by_adapter[component] += asked  # type: ignore[assignment]  # a count may be a float
-            if total := by_adapter.total():
-                shares = [asked / total for asked in by_adapter.values()]
-                hits = TierHits.of(shares, max_loras=slots, max_cpu_loras=in_memory)
-                values |= {"GpuHits": 100 * hits.gpu, "CpuHits": 100 * hits.cpu}
         return Sample(at=self._clock.now(), dimensions={FLEET: self._uid}, values=values)
 
 

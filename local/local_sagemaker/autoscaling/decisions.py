@@ -18,25 +18,14 @@ def step_capacity(
     if step is None:
         return None
     adjustment = int(step["ScalingAdjustment"])
-    kind = configuration.get("AdjustmentType")
-    if kind == "ExactCapacity":
-        return adjustment
-    if kind == "PercentChangeInCapacity":
-        return current + _percent(adjustment, current, int(configuration.get("MinAdjustmentMagnitude") or 1))
-    return current + adjustment
+    kind = configuration["AdjustmentType"]
+    return adjustment if kind == "ExactCapacity" else current + adjustment
 
 
 def _covers(step: Mapping[str, Any], difference: float) -> bool:
     lower = float(step.get("MetricIntervalLowerBound", -math.inf))
     upper = float(step.get("MetricIntervalUpperBound", math.inf))
     return lower <= difference < upper if difference >= 0 else lower < difference <= upper
-
-
-def _percent(adjustment: int, current: int, least: int) -> int:
-    """[V API reference] A change above 1 is rounded down, one below 1 is 1; none is less than `least`."""
-    change = current * adjustment / 100
-    size = math.floor(abs(change)) if abs(change) >= 1 else 1
-    return math.copysign(max(size, least), adjustment).__trunc__() if adjustment else 0
 
 
 def tracked_capacity(current: int, value: float, target: float) -> int:
@@ -78,14 +67,6 @@ def _tracked_metric(configuration: Mapping[str, Any], resource: str) -> tuple[di
     predefined = configuration.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
     if predefined is None:
         custom = configuration["CustomizedMetricSpecification"]
-        if "Metrics" in custom:
-            queries = [
-                {**query, "MetricStat": {"Period": 60, **query["MetricStat"]}}
-                if "MetricStat" in query
-                else query
-                for query in custom["Metrics"]
-            ]
-            return {"Metrics": queries}, False
         members = ("MetricName", "Namespace", "Dimensions", "Statistic", "Unit")
         return {member: custom[member] for member in members if member in custom} | {"Period": 60}, False
     name, statistic, seconds = PREDEFINED[predefined]

@@ -52,8 +52,6 @@ class Target:
     minimum: int
     maximum: int
     created: float
-    suspended: dict[str, bool] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -110,5 +108,4 @@ class Activity:
     status: str = "InProgress"
     message: str | None = None
     ended: float | None = None
-    not_scaled: list[dict[str, Any]] = field(default_factory=list)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))

@@ -94,13 +94,11 @@ class Scaler:
     ) -> None:
         bounded = target.bounded(wanted)
         outward = bounded > capacity.desired
-        kind = "DynamicScalingOutSuspended" if outward else "DynamicScalingInSuspended"
-        if target.suspended.get(kind):
-            return
-        if bounded == capacity.desired:
-            self._not_scaled(target, capacity, wanted, cause)
-            return
-        if self._busy(target) or not self._may(target, bounded, outward=outward):
+        if (
+            bounded == capacity.desired
+            or self._busy(target)
+            or not self._may(target, bounded, outward=outward)
+        ):
             return
         if self._change(target, bounded, cause):
             cooldown = self._cooldowns.setdefault(target.resource, _Cooldown())
@@ -142,27 +140,6 @@ class Scaler:
             activity.message = f"Failed to set desired copy count to {wanted}. Reason: {error.message}"
         self._keep(activity)
         return activity.ended is None
-
-    def _not_scaled(self, target: Target, capacity: Capacity, wanted: int, cause: str) -> None:
-        """Record that a bound kept a policy from scaling [V API reference, NotScaledReason]."""
-        if wanted == capacity.desired:
-            return
-        code = "AlreadyAtMaxCapacity" if wanted > capacity.desired else "AlreadyAtMinCapacity"
-        reason = {"Code": code, "CurrentCapacity": capacity.desired}
-        bound = "MaxCapacity" if wanted > capacity.desired else "MinCapacity"
-        reason[bound] = target.maximum if wanted > capacity.desired else target.minimum
-        activity = Activity(
-            resource=target.resource,
-            wanted=capacity.desired,
-            cause=cause,
-            started=self._clock(),
-            status="Unfulfilled",
-            ended=self._clock(),
-            not_scaled=[reason],
-        )
-        latest = next((one for one in self.activities if one.resource == target.resource), None)
-        if latest is None or not latest.not_scaled:
-            self._keep(activity)
 
     def _keep(self, activity: Activity) -> None:
         self.activities.insert(0, activity)

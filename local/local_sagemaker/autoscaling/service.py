@@ -70,9 +70,6 @@ class AutoScaling:
             "PutScheduledAction": self._put_schedule,
             "DescribeScheduledActions": self._describe_schedules,
             "DeleteScheduledAction": self._delete_schedule,
-            "ListTagsForResource": self._list_tags,
-            "TagResource": self._tag,
-            "UntagResource": self._untag,
         }
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -136,8 +133,6 @@ class AutoScaling:
         return next_due(schedule.expression, after, zone=schedule.timezone, start=begin)
 
     def _fire(self, target: Target, schedule: Schedule) -> None:
-        if target.suspended.get("ScheduledScalingSuspended"):
-            return
         target.minimum = schedule.action.get("MinCapacity", target.minimum)
         target.maximum = schedule.action.get("MaxCapacity", target.maximum)
         self._scaler.bring_in_bounds(target, f"scheduled action name {schedule.name} was triggered")
@@ -161,7 +156,6 @@ class AutoScaling:
                 minimum=request["MinCapacity"],
                 maximum=request["MaxCapacity"],
                 created=self._clock(),
-                tags=dict(request.get("Tags", {})),
             )
         minimum, maximum = (
             request.get("MinCapacity", target.minimum),
@@ -172,7 +166,6 @@ class AutoScaling:
                 f"Maximum capacity cannot be less than minimum capacity, got {maximum} and {minimum}."
             )
         target.minimum, target.maximum = minimum, maximum
-        target.suspended |= request.get("SuspendedState", {})
         self._targets[resource] = target
         return {"ScalableTargetARN": target.arn}
 
@@ -211,14 +204,6 @@ class AutoScaling:
                 "MaxCapacity": target.maximum,
                 "RoleARN": self._scalable.service_role(),
                 "CreationTime": target.created,
-                "SuspendedState": {
-                    name: target.suspended.get(name, False)
-                    for name in (
-                        "DynamicScalingInSuspended",
-                        "DynamicScalingOutSuspended",
-                        "ScheduledScalingSuspended",
-                    )
-                },
                 "ScalableTargetARN": target.arn,
             }
             for target in self._targets.values()
@@ -315,7 +300,6 @@ class AutoScaling:
             _described(activity)
             for activity in self._scaler.activities
             if activity.resource == request.get("ResourceId", activity.resource)
-            and (not activity.not_scaled or request.get("IncludeNotScaledActivities"))
         ]
         return _page(request, "ScalingActivities", described)
 
@@ -379,27 +363,6 @@ class AutoScaling:
         del self._schedules[key]
         return {}
 
-    # --- tags
-
-    def _tagged(self, request: Mapping[str, Any]) -> dict[str, str]:
-        for target in self._targets.values():
-            if target.arn == request["ResourceARN"]:
-                return target.tags
-        raise ApiError("ResourceNotFoundException", f"Resource {request['ResourceARN']} does not exist.")
-
-    def _list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
-        return {"Tags": self._tagged(request)}
-
-    def _tag(self, request: dict[str, Any]) -> dict[str, Any]:
-        self._tagged(request).update(request["Tags"])
-        return {}
-
-    def _untag(self, request: dict[str, Any]) -> dict[str, Any]:
-        tags = self._tagged(request)
-        for key in request["TagKeys"]:
-            tags.pop(key, None)
-        return {}
-
     # --- names
 
     def _policy_arn(self, resource: str, name: str) -> str:
@@ -426,12 +389,14 @@ def _configuration(request: Mapping[str, Any], kind: str) -> dict[str, Any]:
     if kind == "StepScaling":
         if not configuration.get("StepAdjustments"):
             raise validation_exception("StepAdjustments should be given.")
-        if "AdjustmentType" not in configuration:
-            raise validation_exception("AdjustmentType should be given.")
+        if configuration.get("AdjustmentType") not in ("ChangeInCapacity", "ExactCapacity"):
+            raise validation_exception("AdjustmentType should be ChangeInCapacity or ExactCapacity.")
         return configuration
     specifications = ("PredefinedMetricSpecification", "CustomizedMetricSpecification")
     if sum(one in configuration for one in specifications) != 1:
         raise validation_exception(f"Exactly one of {' and '.join(specifications)} should be given.")
+    if "Metrics" in configuration.get("CustomizedMetricSpecification", {}):
+        raise validation_exception("The embedded cloud tracks one metric, and no metric math.")
     if configuration["TargetValue"] <= 0:
         raise validation_exception("TargetValue should be above 0.")
     predefined = configuration.get("PredefinedMetricSpecification", {}).get("PredefinedMetricType")
@@ -449,9 +414,6 @@ def _described(activity: Activity) -> dict[str, Any]:
         "StartTime": activity.started,
         "StatusCode": activity.status,
     }
-    if activity.not_scaled:
-        described["Description"] = "Attempting to scale due to alarm triggered"
-        described["NotScaledReasons"] = activity.not_scaled
     if activity.ended is not None:
         described["EndTime"] = activity.ended
     if activity.message is not None:

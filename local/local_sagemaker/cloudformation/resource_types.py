@@ -16,7 +16,6 @@ class ResourceType:
     arn_kind is the part of the ARN before the name. A change of a create_only property replaces the resource.
     A change of a not_updatable property fails: the schema of inference components has no create-only
     properties, and their API cannot change these. only_on_update properties are parameters of updates only.
-    read_only properties are attributes beside the name and the ARN.
     api_only are paths of parameters that the schema does not have.
     """
 
@@ -26,7 +25,6 @@ class ResourceType:
     has_status: bool = False
     only_on_update: tuple[str, ...] = ()
     not_updatable: tuple[str, ...] = ()
-    read_only: tuple[str, ...] = ()
     api_only: tuple[str, ...] = ()
 
     @property
@@ -109,13 +107,6 @@ INFERENCE_COMPONENT = ResourceType(
     has_status=True,
     only_on_update=("DeploymentConfig",),
     not_updatable=("InferenceComponentName", "EndpointName", "VariantName"),
-    read_only=(
-        "CreationTime",
-        "EndpointArn",
-        "FailureReason",
-        "InferenceComponentStatus",
-        "LastModifiedTime",
-    ),
     api_only=(
         "Specification.ComputeResourceRequirements.AcceleratorPartitionType",
         "Specification.InstanceType",

@@ -9,7 +9,7 @@ from typing import Any
 from local_sagemaker.clock import Clock
 from local_sagemaker.control_plane.faults import Faults
 from local_sagemaker.control_plane.hosting_port import Hosting
-from local_sagemaker.control_plane.telemetry_port import Silence, Telemetry
+from local_sagemaker.control_plane.telemetry_port import Telemetry
 from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.settings import CurrentSettings
 
@@ -31,7 +31,7 @@ class Context:
     faults: Faults
     clock: Clock
     hosting: Hosting
-    telemetry: Telemetry = field(default_factory=Silence)
+    telemetry: Telemetry
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def arn(self, kind: str, name: str) -> str:

@@ -21,7 +21,7 @@ from local_sagemaker.control_plane.endpoints import Endpoints
 from local_sagemaker.control_plane.listings import Position, Summary, list_page
 from local_sagemaker.control_plane.models import Models
 from local_sagemaker.control_plane.rolling_update import check_batches
-from local_sagemaker.errors import resource_limit_exceeded, validation_exception
+from local_sagemaker.errors import validation_exception
 
 # What an update of an adapter may not have.
 _OF_BASES = frozenset({"DeploymentConfig", "RuntimeConfig", "Specifications"})
@@ -71,12 +71,6 @@ class InferenceComponents:
             raise validation_exception(
                 f'Cannot create inference component "{arn}" while endpoint "{endpoint.arn}" is in status '
                 f'"{endpoint.status}".'
-            )
-        limit = self._context.settings.value.components_per_endpoint
-        if limit and len(self._components.on_endpoint(endpoint)) >= limit:
-            raise resource_limit_exceeded(
-                f"The account-level service limit 'Inference components per endpoint' is {limit}, with "
-                f"current utilization of {limit} and a request delta of 1. Please request an increase."
             )
         if ("Specification" in request) == ("Specifications" in request):
             raise validation_exception("Exactly one of Specification and Specifications should be given.")

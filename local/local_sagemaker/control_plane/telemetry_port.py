@@ -22,21 +22,3 @@ class Telemetry(Protocol):
 
     def alarm_state(self, name: str) -> str | None:
         """The state of an alarm, such as ALARM; None if there is none of that name."""
-
-
-class Silence:
-    """Publishes nothing."""
-
-    def metric(
-        self, namespace: str, name: str, dimensions: Mapping[str, str], value: float, unit: str = "None"
-    ) -> None:
-        """Forget a value."""
-
-    def log(self, group: str, stream: str, lines: Sequence[str], *, most: int = STREAM_LINES) -> None:
-        """Forget lines."""
-
-    def event(self, detail_type: str, detail: Mapping[str, Any], resource: str) -> None:
-        """Forget an event."""
-
-    def alarm_state(self, name: str) -> str | None:
-        """Know no alarm."""

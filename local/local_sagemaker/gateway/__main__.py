@@ -23,7 +23,6 @@ from ministack.core import router
 from local_sagemaker.cloudformation.resource_types import TYPE_PREFIX
 from local_sagemaker.gateway import autoscaling_service, queue_metrics, sagemaker_service, telemetry
 from local_sagemaker.gateway.admin_paths import admin_application
-from local_sagemaker.gateway.call_recording import record_calls
 from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.monitor import Monitor
 from local_sagemaker.gateway.openai_path import OpenAIPath
@@ -110,10 +109,7 @@ def main() -> None:
         alarms,
         native_types=TYPE_PREFIX,
         runtime_header=VARIANT_HEADER,
-        parallel_creation=configuration["parallel"],
     )
-    if configuration["recording"]:
-        record_calls(Path(configuration["recording"]))
     loop = asyncio.new_event_loop()
     loop.run_until_complete(
         _serve(configuration["port"], cloud, Monitor(cloud, alarms), token, tls=configuration["tls"])

@@ -31,7 +31,6 @@ Every request needs the header `Authorization: Bearer TOKEN`, with the token tha
 its start. `http_guards/admin_guard.py` checks it.
 """
 
-import asyncio
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -44,7 +43,6 @@ from starlette.routing import Route
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.faults import CallFault, Faults
 from local_sagemaker.control_plane.throttling import Throttling
-from local_sagemaker.engines import check_engine
 from local_sagemaker.gateway.swaps import swap
 from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX
 from local_sagemaker.runtime.copy_metrics import Tokens
@@ -95,7 +93,6 @@ class _AdminPaths:
     async def change_settings(self, request: Request) -> JSONResponse:
         try:
             changes = await _object(request)
-            await asyncio.to_thread(check_engine, self._settings.value.changed(changes))
             return JSONResponse(dataclasses.asdict(self._settings.change(changes)))
         except ValueError as error:
             return JSONResponse({"error": str(error)}, status_code=400)

@@ -1,5 +1,7 @@
 """Answers SageMaker requests: a control plane and a runtime for each account and region in use."""
 
+import asyncio
+import contextlib
 import functools
 import json
 import os
@@ -25,8 +27,8 @@ from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
 from local_sagemaker.gateway.s3_access import S3Access
 from local_sagemaker.gateway.scaled_components import ScaledComponents, TrackingAlarms
-from local_sagemaker.gateway.streaming import send_parts
 from local_sagemaker.gateway.telemetry import MinistackTelemetry
+from local_sagemaker.http_guards.request_guard import Receive, Send
 from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.artifacts import Artifacts
 from local_sagemaker.runtime.copy_metrics import CopyMetrics, Tokens
@@ -224,6 +226,24 @@ def _lost_answer() -> Any:
         """Send nothing: the server closes the connection of an answer that has begun and never ends."""
 
     return StreamingResponse(run)
+
+
+async def send_parts(parts: AsyncGenerator[bytes, None], send: Send, receive: Receive) -> None:
+    """Send the parts of a body as they come, until the client disconnects.
+
+    The request's own body should have been read.
+    """
+    # So the next message says that the client has disconnected.
+    gone = asyncio.ensure_future(receive())
+    try:
+        async with contextlib.aclosing(parts):
+            async for part in parts:
+                if gone.done():
+                    return
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        gone.cancel()
 
 
 def _streaming(frames: AsyncGenerator[bytes, None]) -> Any:

@@ -22,8 +22,7 @@ from starlette.responses import Response
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
 from local_sagemaker.gateway.bearer_token import BearerToken
-from local_sagemaker.gateway.cloud import Cloud
-from local_sagemaker.gateway.streaming import send_parts
+from local_sagemaker.gateway.cloud import Cloud, send_parts
 from local_sagemaker.http_guards.request_guard import Receive, Scope, Send
 from local_sagemaker.runtime.invocations import Runtime, RuntimeAnswer, RuntimeRequest
 

@@ -1,6 +1,5 @@
 """CloudFormation's registry of types, which ministack lacks, for those that the embedded cloud provisions."""
 
-import json
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -8,8 +7,6 @@ from typing import Any
 from ministack.core.responses import get_region
 from ministack.services.cloudformation import handlers, helpers, provisioners
 
-from local_sagemaker.cloudformation.resource_types import RESOURCE_TYPES
-from local_sagemaker.cloudformation.type_schema import type_schema
 from local_sagemaker.ministack_patches.internals import expect
 
 _DESCRIBE, _LIST = "DescribeType", "ListTypes"
@@ -43,9 +40,6 @@ def _describe_type(parameters: Mapping[str, Any]) -> Any:
         "ProvisioningType": "FULLY_MUTABLE",
         "DeprecatedStatus": "LIVE",
     }
-    schema = next((type_schema(known) for known in RESOURCE_TYPES if known.cloudformation_type == name), None)
-    if schema is not None:
-        described["Schema"] = json.dumps(schema)
     members = "".join(f"<{key}>{escape(value)}</{key}>" for key, value in described.items())
     return _answer(_DESCRIBE, members)
 

@@ -7,14 +7,9 @@ from local_sagemaker.ministack_patches import (
     cloudformation_change_sets,
     cloudformation_dead_letter_queues,
     cloudformation_deletion_during_creation,
-    cloudformation_exports_in_use,
     cloudformation_failed_custom_resources,
     cloudformation_failed_deletions,
-    cloudformation_failed_updates,
-    cloudformation_parallel_creation,
-    cloudformation_table_properties,
-    cloudformation_template_checks,
-    cloudformation_worker_threads,
+    cloudformation_native_types,
     cloudwatch_log_pages,
     cloudwatch_metrics,
     http_compressed_bodies,
@@ -23,7 +18,6 @@ from local_sagemaker.ministack_patches import (
     iam_leading_keys,
     iam_log_groups,
     iam_missing_objects,
-    iam_policy_sizes,
     lambda_download_urls,
     lambda_embedded_metrics,
     lambda_errors,
@@ -44,7 +38,6 @@ def install_patches(
     *,
     native_types: str,
     runtime_header: str,
-    parallel_creation: bool,
 ) -> None:
     """Install the patches; UnknownMinistackError if ministack's internals differ from the pinned version.
 
@@ -53,11 +46,8 @@ def install_patches(
     """
     for patch in (
         cloudformation_bucket_tags,
-        cloudformation_table_properties,
-        cloudformation_template_checks,
         cloudformation_dead_letter_queues,
         iam_missing_objects,
-        iam_policy_sizes,
         iam_leading_keys,
         iam_log_groups,
         http_unsupported_services,
@@ -74,15 +64,11 @@ def install_patches(
         stepfunctions_stopped_executions,
         cloudformation_failed_custom_resources,
         cloudformation_failed_deletions,
-        cloudformation_exports_in_use,
         cloudformation_change_sets,
     ):
         patch.install()
     alarms.install()
-    cloudformation_worker_threads.install(native_types)
-    cloudformation_failed_updates.install(native_types)
-    if parallel_creation:
-        cloudformation_parallel_creation.install()
+    cloudformation_native_types.install(native_types)
     # After the other patches of deployments and deletions: it wraps them.
     cloudformation_deletion_during_creation.install()
     http_content_type.install(runtime_header)

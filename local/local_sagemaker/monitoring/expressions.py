@@ -1,16 +1,13 @@
-"""CloudWatch's metric math, with SEARCH: a part of it that dashboards of endpoints use.
+"""CloudWatch's metric math, with SEARCH: the functions that alarms and dashboards of endpoints use.
 
 [V user guide, "Using metric math" and "search expression syntax"] An expression is a number, a series or
-several series. Arithmetic on two series keeps the moments that both have. Its syntax is close enough to
-Python's that Python parses it.
+several series. Its syntax is close enough to Python's that Python parses it. Of arithmetic, only the
+division by a number is known here.
 """
 
 import ast
-import math
-import operator
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from local_sagemaker.monitoring.metric_reader import Metrics, Series, Span, read
 from local_sagemaker.monitoring.search import Search
@@ -19,26 +16,12 @@ Value = float | str | list[Series]
 
 _MOST_SERIES = 500
 
-_ARITHMETIC: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.Pow: operator.pow,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-}
 _AGGREGATES: Mapping[str, Callable[[Sequence[float]], float]] = {
     "SUM": sum,
     "AVG": statistics.fmean,
     "MAX": max,
     "MIN": min,
 }
-_ROUNDING: Mapping[str, Callable[[float], float]] = {"ABS": abs, "CEIL": math.ceil, "FLOOR": math.floor}
 
 
 class Expressions:
@@ -49,18 +32,15 @@ class Expressions:
         metrics: Metrics,
         span: Span,
         results: Mapping[str, list[Series]],
-        plain: Sequence[str] = (),
     ):
-        """`plain` are the queries that METRICS() stands for: those that are no expressions."""
         self._metrics = metrics
         self._span = span
         self._results = results
-        self._plain = plain
 
     def value(self, text: str) -> list[Series]:
         """The series of an expression; ValueError if it is not one that this module knows."""
         try:
-            tree = ast.parse(text.strip().replace("^", "**"), mode="eval")
+            tree = ast.parse(text.strip(), mode="eval")
         except SyntaxError as error:
             raise ValueError(f"not an expression: {text!r}") from error
         value = self._of(tree.body)
@@ -76,18 +56,12 @@ class Expressions:
                 return value if isinstance(value, str) else float(value)
             case ast.Name(id=name) if name in self._results:
                 return self._results[name]
-            case ast.Name(id="PERIOD"):
-                return self._span.period
             case ast.Name(id=word):
                 return word
             case ast.List(elts=elements):
                 return [one for element in elements for one in self._series(element)]
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return _combined(operator.mul, -1.0, self._of(operand))
-            case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _ARITHMETIC:
-                return _combined(_ARITHMETIC[type(sign)], self._of(left), self._of(right))
-            case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in _ARITHMETIC:
-                return _combined(_ARITHMETIC[type(sign)], self._of(left), self._of(right))
+            case ast.BinOp(left=left, op=ast.Div(), right=ast.Constant(value=int() | float() as number)):
+                return [one.over(lambda value: value / number) for one in self._series(left)]
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return self._call(name.upper(), arguments)
         raise ValueError(f"not supported in an expression: {ast.unparse(node)!r}")
@@ -102,24 +76,12 @@ class Expressions:
         match name, arguments:
             case "SEARCH", [what, statistic, *period]:
                 return self._search(str(self._of(what)), str(self._of(statistic)), period)
-            case "METRICS", [*part]:
-                wanted = str(self._of(part[0])) if part else ""
-                return [one for name in self._plain if wanted in name for one in self._results[name]]
             case (("SUM" | "AVG" | "MAX" | "MIN"), [argument]):
                 return _aggregated(_AGGREGATES[name], self._series(argument), name)
             case "FILL", [argument, filling]:
                 return [self._filled(one, self._of(filling)) for one in self._series(argument)]
-            case "IF", [condition, yes, *no]:
-                otherwise = self._of(no[0]) if no else None
-                return _chosen(self._of(condition), self._of(yes), otherwise)
             case "SORT", [argument, by, *rest]:
                 return self._sorted(argument, by, rest)
-            case "RUNNING_SUM", [argument]:
-                return [_running_sum(one) for one in self._series(argument)]
-            case (("ABS" | "CEIL" | "FLOOR"), [argument]):
-                return [one.over(_ROUNDING[name]) for one in self._series(argument)]
-            case "PERIOD", _:
-                return self._span.period
         raise ValueError(f"not supported in an expression: {name}")
 
     def _search(self, what: str, statistic: str, period: Sequence[ast.expr]) -> list[Series]:
@@ -167,73 +129,3 @@ def _aggregated(
         for moment, value in one.values.items():
             moments.setdefault(moment, []).append(value)
     return [Series(label, {moment: function(values) for moment, values in sorted(moments.items())})]
-
-
-def _combined(function: Callable[[Any, Any], Any], left: Value, right: Value) -> Value:
-    if isinstance(left, str) or isinstance(right, str):
-        raise ValueError(f"not a number or a series: {left if isinstance(left, str) else right!r}")
-    if not isinstance(left, list) and not isinstance(right, list):
-        return _safe(function, left, right) or 0.0
-    if isinstance(left, list) and isinstance(right, list):
-        if len(left) > 1 and len(right) > 1:
-            raise ValueError("an operation takes at most one side of several series")
-        many, one_first = (left, False) if len(left) > 1 or len(right) == 1 else (right, True)
-        single = (left if one_first else right)[:1]
-        return [
-            _pairwise(function, *((single[0], one) if one_first else (one, single[0])))
-            for one in many
-            if single
-        ]
-    if isinstance(left, list):
-        assert not isinstance(right, list)  # both sides were above
-        return [_kept(one, {m: _safe(function, v, right) for m, v in one.values.items()}) for one in left]
-    assert isinstance(right, list)
-    return [_kept(one, {m: _safe(function, left, v) for m, v in one.values.items()}) for one in right]
-
-
-def _pairwise(function: Callable[[Any, Any], Any], left: Series, right: Series) -> Series:
-    values = {
-        moment: _safe(function, value, right.values[moment])
-        for moment, value in left.values.items()
-        if moment in right.values
-    }
-    return _kept(left, values)
-
-
-def _kept(series: Series, values: Mapping[float, float | None]) -> Series:
-    return Series(series.label, {moment: value for moment, value in values.items() if value is not None})
-
-
-def _safe(function: Callable[[Any, Any], Any], left: float, right: float) -> float | None:
-    try:
-        return float(function(left, right))
-    except (ZeroDivisionError, OverflowError):
-        return None
-
-
-def _chosen(condition: Value, yes: Value, no: Value | None) -> Value:
-    if not isinstance(condition, list):
-        return yes if condition else (0.0 if no is None else no)
-    chosen = []
-    for one in condition:
-        values = {}
-        for moment, holds in one.values.items():
-            value = _at(yes if holds else no, moment)
-            if value is not None:
-                values[moment] = value
-        chosen.append(Series(one.label, values))
-    return chosen
-
-
-def _at(value: Value | None, moment: float) -> float | None:
-    if isinstance(value, list):
-        return value[0].values.get(moment) if value else None
-    return value if isinstance(value, float) else None
-
-
-def _running_sum(series: Series) -> Series:
-    total, values = 0.0, {}
-    for moment in sorted(series.values):
-        total += series.values[moment]
-        values[moment] = total
-    return Series(series.label, values)

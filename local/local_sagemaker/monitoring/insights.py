@@ -1,8 +1,7 @@
-"""CloudWatch's Metrics Insights: `SELECT SUM(m) FROM SCHEMA("ns", d) WHERE … GROUP BY d ORDER BY SUM() DESC`.
+"""CloudWatch's Metrics Insights: `SELECT SUM(m) FROM SCHEMA("ns", d) GROUP BY d ORDER BY SUM() DESC LIMIT 9`.
 
 [V user guide, "Metrics Insights query components and syntax"] SCHEMA takes the metrics with exactly its
-dimensions, a bare namespace every metric of it. Conditions are = and != joined by AND. There are at most 500
-series in an answer.
+dimensions. There are at most 500 series in an answer. WHERE is not known here.
 """
 
 import re
@@ -16,14 +15,12 @@ _STATISTICS = {"AVG": "Average", "SUM": "Sum", "MIN": "Minimum", "MAX": "Maximum
 _NAME = r'(?:"[^"]+"|[A-Za-z_][\w.-]*)'
 _QUERY = re.compile(
     rf"\s*SELECT\s+(?P<function>AVG|SUM|MIN|MAX|COUNT)\s*\(\s*(?P<metric>{_NAME})\s*\)"
-    rf'\s+FROM\s+(?:SCHEMA\s*\(\s*(?P<schema>{_NAME}(?:\s*,\s*{_NAME})*)\s*\)|(?P<namespace>"[^"]+"))'
-    r"(?:\s+WHERE\s+(?P<where>.+?))?"
+    rf"\s+FROM\s+SCHEMA\s*\(\s*(?P<schema>{_NAME}(?:\s*,\s*{_NAME})*)\s*\)"
     rf"(?:\s+GROUP\s+BY\s+(?P<group>{_NAME}(?:\s*,\s*{_NAME})*))?"
     r"(?:\s+ORDER\s+BY\s+(?P<order>AVG|SUM|MIN|MAX|COUNT)\s*\(\s*\)(?:\s+(?P<direction>ASC|DESC))?)?"
     r"(?:\s+LIMIT\s+(?P<limit>\d+))?\s*",
     re.IGNORECASE | re.DOTALL,
 )
-_CONDITION = re.compile(rf"\s*({_NAME})\s*(=|!=)\s*(?:'([^']*)'|\"([^\"]*)\")\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,7 @@ class Query:
     statistic: str
     metric: str
     namespace: str
-    dimensions: frozenset[str] | None
-    conditions: Sequence[tuple[str, bool, str]]
+    dimensions: frozenset[str]
     groups: Sequence[str]
     order: str | None
     descending: bool
@@ -46,13 +42,12 @@ class Query:
         match = _QUERY.fullmatch(text)
         if match is None:
             raise ValueError(f"not a Metrics Insights query: {text!r}")
-        namespace, *schema = _names(match["schema"]) if match["schema"] else [_name(match["namespace"])]
+        namespace, *schema = _names(match["schema"])
         return cls(
             statistic=_STATISTICS[match["function"].upper()],
             metric=_name(match["metric"]),
             namespace=namespace,
-            dimensions=frozenset(schema) if match["schema"] else None,
-            conditions=_conditions(match["where"] or ""),
+            dimensions=frozenset(schema),
             groups=_names(match["group"] or ""),
             order=_STATISTICS[match["order"].upper()] if match["order"] else None,
             descending=(match["direction"] or "ASC").upper() == "DESC",
@@ -60,14 +55,7 @@ class Query:
         )
 
     def _takes(self, metric: Metric) -> bool:
-        if metric.name != self.metric:
-            return False
-        if self.dimensions is not None and metric.dimensions.keys() != self.dimensions:
-            return False
-        return all(
-            name in metric.dimensions and (metric.dimensions[name] == value) == equal
-            for name, equal, value in self.conditions
-        )
+        return metric.name == self.metric and metric.dimensions.keys() == self.dimensions
 
     def answer(self, metrics: Metrics, span: Span) -> list[Series]:
         """The series of the query in a span; those without a value are left out."""
@@ -104,14 +92,3 @@ def _name(text: str) -> str:
 
 def _names(text: str) -> list[str]:
     return [_name(name) for name in re.findall(_NAME, text)]
-
-
-def _conditions(text: str) -> list[tuple[str, bool, str]]:
-    conditions = []
-    for part in re.split(r"\s+AND\s+", text, flags=re.IGNORECASE) if text.strip() else []:
-        match = _CONDITION.fullmatch(part)
-        if match is None:
-            raise ValueError(f"not a condition of a Metrics Insights query: {part!r}")
-        value = match[3] if match[3] is not None else match[4]
-        conditions.append((_name(match[1]), match[2] == "=", value))
-    return conditions

@@ -34,7 +34,7 @@ def answers(
             if is_select(query["Expression"]):
                 results[query["Id"]] = Query.parse(query["Expression"]).answer(metrics, span)
             else:
-                expressions = Expressions(metrics, span, results, list(plain))
+                expressions = Expressions(metrics, span, results)
                 results[query["Id"]] = expressions.value(query["Expression"])
         if len(left) == len(waiting):
             raise ValueError("the expressions refer to each other in a circle")

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import shutil
-import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -64,7 +63,6 @@ class LocalHosting:
             start_seconds,
             groups=self._groups,
             number=number,
-            python=settings.engine_python or sys.executable,
             links=self._root / f"adapters-{number}" if settings.update_path == "same" else None,
             engine=settings.engine_name,
             dialect=settings.container_dialect(environment),

@@ -250,21 +250,11 @@ def test_room_for_all_adapters_is_enough_whatever_is_asked(counting: Counting) -
     assert counting.sums("MaxLorasUse") == {(): 0}
 
 
-def test_hits_of_tiers_are_estimated_from_the_requests(counting: Counting) -> None:
-    counting.settings = {"max_loras": 1, "max_cpu_loras": 2}
-    at = NOON - 3 * MINUTE
-    counting.source.asked = [(f"p-{name}", at, 1.0) for name in ("acme", "apex", "beta")]
-    counting.run(AFTERWARDS)
-    assert counting.sums("GpuHits")[()] == pytest.approx(100 / 3)
-    assert counting.sums("CpuHits")[()] == pytest.approx(100 / 3)
-
-
 def test_fleet_that_nobody_asks_has_room(counting: Counting) -> None:
     counting.settings = {"max_loras": 1, "max_cpu_loras": 2}
     counting.source.asked = []
     counting.run(AFTERWARDS)
     assert counting.sums("MaxLorasUse") == {(): 0}
-    assert counting.sums("GpuHits") == {}
 
 
 def test_deleted_fleet_has_no_declared_adapters() -> None:

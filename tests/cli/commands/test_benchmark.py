@@ -126,12 +126,12 @@ def test_rows_in_a_pipe_are_fields_between_tabs(run: Callable[..., Result]) -> N
     assert rows[-1][0] == "note"
 
 
-def test_output_has_the_document_the_report_and_the_curve(run: Callable[..., Result], tmp_path: Path) -> None:
+def test_output_has_the_document_and_the_report(run: Callable[..., Result], tmp_path: Path) -> None:
     folder = tmp_path / "made" / "results"
     assert run(*SHORT, "--concurrency", "1", "--adapters", "1,2", "--output", folder).exit_code == 0
-    assert {file.name for file in folder.iterdir()} == {"benchmark.json", "report.md", "curve.svg"}
+    assert {file.name for file in folder.iterdir()} == {"benchmark.json", "report.md"}
     assert json.loads((folder / "benchmark.json").read_text())["format"] == "adapters-benchmark/1"
-    assert "![Latency of adapters and base](curve.svg)" in (folder / "report.md").read_text()
+    assert "# Benchmark of llm" in (folder / "report.md").read_text()
 
 
 def test_requirement_that_is_not_met_ends_with_1_and_the_reason(run: Callable[..., Result]) -> None:
@@ -255,12 +255,6 @@ def test_folder_that_cannot_be_made_is_an_error_before_anything_is_sent(
     assert runtime.calls == []
 
 
-def test_cost_bounds_the_time(run: Callable[..., Result]) -> None:
-    result = run(*SHORT, "--concurrency", "1", "--max-cost", "0.01", "--price-per-hour", "6", "--json")
-    bounds = json.loads(result.stdout)["bounds"]
-    assert bounds == {"requests": 4, "seconds": pytest.approx(6.0), "max_cost": 0.01, "price_per_hour": 6}
-
-
 def test_base_is_left_out_on_request(run: Callable[..., Result], runtime: FakeRuntime) -> None:
     result = run(*SHORT, "--concurrency", "1", "--no-base", "--json")
     assert json.loads(result.stdout)["levels"][0]["base"] is None
@@ -324,7 +318,6 @@ def test_file_without_prompts_is_refused(
         (["--rate", "-1"], "'rate' should be numbers above 0"),
         (["--rate", "1", "--concurrency", "1"], "--concurrency is a closed loop, and --rate an open one"),
         (["--adapters", "3"], "'adapters' should be at most 2, as there are no more, got 3"),
-        (["--max-cost", "1"], "--max-cost needs --price-per-hour"),
         (["--require", "fast"], "a requirement should be like"),
         (["--no-base", "--require", "request_latency.p50 <= base"], "--no-base leaves it out"),
         (["--prompt", "a", "--prompts", "b"], "give one of them"),

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import random
-from collections import OrderedDict
 from itertools import groupby, pairwise
 from typing import Any
 
 import pytest
 
-from adapter_fleet.serving.tier_hits import TierHits
 from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, LoadError
 from adapters_cli.load.benchmark_result import BenchmarkResult
 from adapters_cli.load.latency_requirement import LatencyRequirement
@@ -22,35 +19,14 @@ from tests.cli.load.test_load_generator import FakeClock
 
 FAKE: Any = None
 ADAPTERS = [f"llm-{number}" for number in range(12)]
-FIRST_TOKEN = {"gpu": 0.010, "cpu": 0.030, "disk": 0.090}
-
-
-class Tiers:
-    """An engine's tiers: least recently used."""
-
-    def __init__(self, gpu: int, cpu: int) -> None:
-        self._sizes = {"gpu": gpu, "cpu": cpu}
-        self._tiers = {tier: OrderedDict[str, None]() for tier in self._sizes}
-
-    def take(self, adapter: str) -> str:
-        found = next((tier for tier, kept in self._tiers.items() if adapter in kept), "disk")
-        for tier, kept in self._tiers.items():
-            kept[adapter] = None
-            kept.move_to_end(adapter)
-            if len(kept) > self._sizes[tier]:
-                kept.popitem(last=False)
-        return found
+FIRST_TOKEN = 0.010
 
 
 class FakeClient:
-    """Answers as an engine with 2 slots and 4 places in CPU memory would; `base` is always ready."""
+    """Answers as an engine would, with a first token after the same time for all."""
 
-    def __init__(
-        self, clock: FakeClock, *, base_tokens: int | None = None, slow_until: int = 0, jitter: bool = False
-    ) -> None:
-        self._clock, self._tiers, self._base_tokens = clock, Tiers(2, 4), base_tokens
-        self._slow_until = slow_until
-        self._noise = random.Random(1).random if jitter else lambda: 0.0
+    def __init__(self, clock: FakeClock, *, base_tokens: int | None = None) -> None:
+        self._clock, self._base_tokens = clock, base_tokens
         self.form = BodyForm.COMPLETION_OF_FIXED_LENGTH
         self.asked: list[str] = []
         self.prompts: list[str] = []
@@ -66,9 +42,7 @@ class FakeClient:
         if len(self.asked) == self.interrupt_at:
             raise KeyboardInterrupt
         sent = self._clock.now()
-        tier = "gpu" if component == "base" else self._tiers.take(component)
-        slowness = 2 if len(self.asked) < self._slow_until else 1
-        self._clock.sleep(FIRST_TOKEN[tier] * slowness * (1 + self._noise()))
+        self._clock.sleep(FIRST_TOKEN)
         first = self._clock.now()
         if component == "base" and self._base_tokens is not None:
             tokens = self._base_tokens
@@ -90,7 +64,6 @@ def plan(**changes: Any) -> BenchmarkPlan:
         "requests": 40,
         "seconds": 1e6,
         "max_loras": 2,
-        "max_cpu_loras": 4,
         "warm_up": 0,
     }
     return BenchmarkPlan(**{**usual, **changes})
@@ -115,12 +88,12 @@ def result_of(asked: BenchmarkPlan) -> BenchmarkResult:
         endpoint="llm",
         base=asked.base,
         engine="an engine",
-        copies=asked.copies,
+        copies=1,
         mix=asked.mix.text,
         prompts=len(asked.prompts),
         output_tokens=asked.output_tokens,
         seed=asked.seed,
-        bounds={"requests": asked.requests, "seconds": asked.seconds, "price_per_hour": 3.6},
+        bounds={"requests": asked.requests, "seconds": asked.seconds},
     )
 
 
@@ -241,79 +214,6 @@ def test_throughput_is_of_answers_and_their_time() -> None:
     assert level.base.output_token_throughput == pytest.approx(11 / 0.020)
 
 
-def test_tiers_are_measured_with_adapters_in_a_circle() -> None:
-    result, _ = run(plan(cold=30))
-    assert [(tier.tier, tier.circle) for tier in result.tiers] == [("gpu", 1), ("cpu", 3), ("disk", 5)]
-    for tier in result.tiers:
-        assert tier.series.values("time_to_first_token") == pytest.approx([1e3 * FIRST_TOKEN[tier.tier]] * 30)
-        assert tier.ratio is not None
-        assert tier.ratio.value == pytest.approx(FIRST_TOKEN[tier.tier] / FIRST_TOKEN["gpu"])
-
-
-@pytest.mark.parametrize("slow", [False, True], ids=["steady", "slower for a while"])
-def test_tiers_of_a_mix_are_estimated_from_first_tokens(slow: bool) -> None:
-    asked = plan(cold=60, requests=600)
-    clock = FakeClock()
-    # Twice as slow during half of the loads: so is the base, beside which the tiers are told.
-    client: Any = FakeClient(clock, slow_until=600 if slow else 0, jitter=True)
-    result = result_of(asked)
-    Benchmark(asked, client, clock, lambda line: None).run(result)
-    hits = result.levels[0].tier_hits
-    expected = TierHits.of([1 / 12] * 12, max_loras=2, max_cpu_loras=4)
-    assert {tier: share.value for tier, share in hits.items()} == {
-        "gpu": pytest.approx(expected.gpu, abs=0.06),
-        "cpu": pytest.approx(expected.cpu, abs=0.06),
-        "disk": pytest.approx(expected.disk, abs=0.06),
-    }
-    for share in hits.values():
-        assert share.low <= share.value <= share.high
-
-
-def test_tiers_that_take_the_same_time_are_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FIRST_TOKEN, "cpu", FIRST_TOKEN["gpu"])
-    clock = FakeClock()
-    client: Any = FakeClient(clock, jitter=True)
-    asked = plan(cold=60, requests=300)
-    result = result_of(asked)
-    Benchmark(asked, client, clock, lambda line: None).run(result)
-    hits = result.levels[0].tier_hits
-    assert hits.keys() == {"gpu+cpu", "disk"}
-    assert hits["gpu+cpu"].value == pytest.approx(1 / 3, abs=0.08)
-
-
-def test_tiers_are_not_estimated_without_the_base_beside() -> None:
-    result, _ = run(plan(cold=60, requests=60, base=None))
-    assert result.levels[0].tier_hits == {}
-    assert result.not_measured == ["tiers of the loads: they are estimated beside the base alone"]
-
-
-def test_tier_that_cannot_be_measured_is_reported_with_the_reason() -> None:
-    result, _ = run(plan(cold=5, adapters=ADAPTERS[:4], counts=[4]))
-    assert [tier.tier for tier in result.tiers] == ["gpu", "cpu"]
-    assert result.not_measured[0] == (
-        "tier disk: 5 adapters would have to be asked in a circle, and there are 4"
-    )
-
-
-def test_tiers_of_unknown_slots_are_reported() -> None:
-    result, _ = run(plan(cold=5, max_loras=None, max_cpu_loras=None))
-    assert [tier.tier for tier in result.tiers] == ["gpu"]
-    assert "tier cpu: the slots are not known; give --gpu-slots" in result.not_measured
-
-
-def test_tier_that_the_time_cuts_short_is_reported() -> None:
-    result, _ = run(plan(cold=1_000, requests=4, seconds=20))
-    asked = [len(tier.series.measurements) for tier in result.tiers]
-    assert 0 < asked[-1] < 1_000
-    assert f"tier disk: the time ended after {asked[-1]} of 1,000 requests" in result.not_measured
-
-
-def test_circles_are_longer_with_several_copies() -> None:
-    result, _ = run(plan(cold=5, copies=2, max_loras=1, max_cpu_loras=2, adapters=ADAPTERS))
-    assert [(tier.tier, tier.circle) for tier in result.tiers] == [("gpu", 1), ("disk", 12)]
-    assert result.not_measured[0] == "tier cpu: CPU memory has no room for 8 adapters"
-
-
 def test_interrupted_benchmark_has_what_was_measured_until_then() -> None:
     result, _ = run(plan(), interrupt_at=33)
     assert result.interrupted
@@ -335,9 +235,9 @@ def test_endpoint_that_does_not_answer_is_an_error_at_once() -> None:
 
 
 def test_same_seed_gives_the_same_document() -> None:
-    documents = [json.dumps(run(plan(cold=30, requests=60))[0].document()) for _ in range(2)]
+    documents = [json.dumps(run(plan(requests=60))[0].document()) for _ in range(2)]
     assert documents[0] == documents[1]
-    assert json.dumps(run(plan(cold=30, requests=60, seed=5))[0].document()) != documents[0]
+    assert json.dumps(run(plan(requests=60, seed=5))[0].document()) != documents[0]
 
 
 def test_document_has_aiperf_s_names_and_its_statistics() -> None:
@@ -356,7 +256,6 @@ def test_document_has_aiperf_s_names_and_its_statistics() -> None:
     for name in ("request_throughput", "output_token_throughput", "request_count", "request_error_rate"):
         assert metrics[name].keys() == {"unit", "avg"}
     assert metrics["error_summary"] == []
-    assert document["cost"] == pytest.approx(document["benchmark_duration"]["avg"] / 1000)
 
 
 def test_open_loop_has_its_rate_in_the_document() -> None:

@@ -6,13 +6,7 @@ from statistics import median
 import numpy as np
 import pytest
 
-from adapters_cli.load.statistics import (
-    Distribution,
-    Ratio,
-    percentile_interval,
-    separable_tiers,
-    tier_shares,
-)
+from adapters_cli.load.statistics import Distribution, Ratio, percentile_interval
 
 
 def lognormal(count: int, seed: int, scale: float = 1.0) -> list[float]:
@@ -116,43 +110,3 @@ def test_ratio_with_the_same_seed_is_the_same() -> None:
 @pytest.mark.parametrize(("values", "others"), [([], [1.0]), ([1.0], []), ([1.0], [0.0])])
 def test_ratio_of_nothing_or_by_nothing_is_none(values: list[float], others: list[float]) -> None:
     assert Ratio.of([(values, others)], seed=1) is None
-
-
-def mixed(shares: dict[str, float], times: dict[str, list[float]], count: int) -> list[float]:
-    source = random.Random(7)
-    tiers = source.choices(list(shares), weights=list(shares.values()), k=count)
-    return [source.choice(times[tier]) for tier in tiers]
-
-
-def test_shares_of_tiers_are_found_from_times_that_differ() -> None:
-    times = {
-        tier: lognormal(200, seed, scale) for seed, (tier, scale) in enumerate((("gpu", 1), ("disk", 9)))
-    }
-    found = tier_shares(mixed({"gpu": 0.3, "disk": 0.7}, times, 400), times, seed=1)
-    assert found["gpu"].value == pytest.approx(0.3, abs=0.06)
-    assert found["gpu"].low <= 0.3 <= found["gpu"].high
-    assert found["gpu"].high - found["gpu"].low < 0.2
-    assert found["gpu"].value + found["disk"].value == pytest.approx(1)
-
-
-def test_shares_of_tiers_whose_times_are_alike_have_wide_intervals() -> None:
-    times = {"gpu": lognormal(100, 1), "disk": lognormal(100, 2, scale=1.02)}
-    found = tier_shares(mixed({"gpu": 0.5, "disk": 0.5}, times, 100), times, seed=1)
-    assert found["gpu"].high - found["gpu"].low > 0.5
-
-
-def test_tiers_whose_times_do_not_tell_them_apart_are_one() -> None:
-    times = {
-        "gpu": lognormal(100, 1),
-        "cpu": lognormal(100, 2, scale=1.1),
-        "disk": lognormal(100, 3, scale=5),
-    }
-    assert {tier: len(values) for tier, values in separable_tiers(times).items()} == {
-        "gpu+cpu": 200,
-        "disk": 100,
-    }
-
-
-def test_tiers_are_kept_if_their_times_tell_them_apart() -> None:
-    times = {"gpu": lognormal(100, 1), "cpu": lognormal(100, 2, scale=4), "disk": lognormal(100, 3, scale=16)}
-    assert separable_tiers(times) == times

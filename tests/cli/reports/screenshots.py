@@ -1,4 +1,4 @@
-"""Pictures of the HTML reports and of a benchmark's curves, to be looked at; a maintainers' step:
+"""Pictures of the HTML reports, to be looked at; a maintainers' step:
 
 python -m tests.cli.reports.screenshots build/screenshots
 """
@@ -7,10 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from adapters_cli.load.load_generator import ClosedLoop
-from adapters_cli.reports.curve_picture import curve_picture
 from adapters_cli.reports.html_page import comparison_page, html_page
-from tests.cli.load.test_benchmark import plan, run
 from tests.cli.reports.chromium import chromium, find_chromium, open_report
 from tests.cli.reports.example_result import example_result, outcome
 
@@ -58,15 +55,6 @@ def pages() -> dict[str, str]:
     }
 
 
-def curve() -> str:
-    """Return the curves of a benchmark with up to 12 adapters, of which two have a slot."""
-    loops = [ClosedLoop(clients=1)]
-    result, _ = run(plan(counts=[1, 2, 4, 12], loops=loops, requests=80, warm_up=None))
-    picture = curve_picture(result)
-    assert picture is not None
-    return picture
-
-
 def main(folder: Path) -> None:
     """Write the pages and their pictures into a folder."""
     program = find_chromium()
@@ -87,11 +75,6 @@ def main(folder: Path) -> None:
             open_report(browser, path, width=794)
             browser.call("Emulation.setEmulatedMedia", media="print")
             browser.screenshot(folder / f"{name}-paper.png", whole=True)
-        path = folder / "curve.svg"
-        path.write_text(curve(), encoding="utf-8")
-        for dark in (False, True):
-            browser.open(path.resolve().as_uri(), width=760, height=300, dark=dark)
-            browser.screenshot(folder / f"curve-{'dark' if dark else 'light'}.png")
 
 
 if __name__ == "__main__":

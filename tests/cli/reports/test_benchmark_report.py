@@ -1,20 +1,12 @@
-"""The report of a benchmark, and its curves."""
+"""The report of a benchmark."""
 
-import math
 from dataclasses import replace
-from xml.etree import ElementTree as ET
-
-import pytest
 
 from adapters_cli.load.benchmark_result import BenchmarkResult
 from adapters_cli.load.latency_requirement import LatencyRequirement
-from adapters_cli.load.load_generator import ClosedLoop
 from adapters_cli.load.measurement import RequestError
 from adapters_cli.reports.benchmark_report import markdown, tables
-from adapters_cli.reports.curve_picture import curve_picture
 from tests.cli.load.test_benchmark import plan, run
-
-SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_one_round_is_noted() -> None:
@@ -55,39 +47,6 @@ def test_few_answers_are_noted() -> None:
     assert "fewer than 30" not in markdown(run(plan(requests=30))[0])
 
 
-def test_curve_is_one_picture_without_links_and_its_text_is_escaped() -> None:
-    result, _ = run(plan(counts=[1, 4, 12], loops=[ClosedLoop(clients=1)]))
-    result.engine = "<engine & co>"
-    picture = curve_picture(result)
-    assert picture is not None
-    root = ET.fromstring(picture)
-    assert root.findtext(f"{SVG}title") == "llm on <engine & co>, mix uniform"
-    assert picture.count("<polyline") == 2 * 2 * 2
-    assert "href" not in picture
-    assert len(picture) < 20_000
-
-
-def test_curve_rises_from_left_to_right_on_a_logarithmic_axis() -> None:
-    picture = curve_picture(run(plan(counts=[12, 1, 4], loops=[ClosedLoop(clients=1)]))[0])
-    assert picture is not None
-    texts = [(text.text, text.attrib) for text in ET.fromstring(picture).iter(f"{SVG}text")]
-    labels = [(text, float(at["x"])) for text, at in texts if at.get("y") == "222"][:3]
-    assert [text for text, _ in labels] == ["1", "4", "12"]
-    left, middle, right = (x for _, x in labels)
-    assert (middle - left) / (right - left) == pytest.approx(math.log(4) / math.log(12), abs=0.01)
-
-
-def test_lines_of_a_curve_have_no_area_in_the_dark_either() -> None:
-    picture = curve_picture(run(plan(counts=[1, 4]))[0])
-    assert picture is not None
-    colours, lines = picture.index("@media(prefers-color-scheme:dark)"), picture.index(".line{fill:none")
-    assert colours < lines  # of rules that are as specific, the last one counts
-
-
-def test_levels_that_are_the_same_have_no_curve() -> None:
-    assert curve_picture(run(plan(loops=[ClosedLoop(clients=1), ClosedLoop(clients=1)]))[0]) is None
-
-
 def test_error_of_a_container_is_text_in_the_report() -> None:
     result, _ = run(plan(requests=4))
     error = RequestError(kind="ModelError 400", message="a | b\n\n# <b>[here](https://example.com)")
@@ -97,14 +56,10 @@ def test_error_of_a_container_is_text_in_the_report() -> None:
     assert line.endswith(r"ModelError 400: a \| b  \# &lt;b&gt;\[here\](https://example.com)")
 
 
-def test_one_level_has_no_curve() -> None:
-    assert curve_picture(run(plan())[0]) is None
-
-
 def test_report_has_every_table_with_as_many_cells_as_headings() -> None:
-    result, _ = run(plan(cold=30, counts=[1, 12]))
+    result, _ = run(plan(counts=[1, 12]))
     found = list(tables(result))
-    assert len(found) == 5
+    assert len(found) == 3
     for _, headings, rows in found:
         assert {len(row) for row in rows} == {len(headings)}
     assert "an engine" in markdown(result)

@@ -13,7 +13,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Annotations, Match, Template
 from cdk_nag import AwsSolutionsChecks
 
-from multi_adapter_inference import AdapterFleet, AdapterManifest, ArtifactSource
+from multi_adapter_inference import AdapterFleet, AdapterManifest, ArtifactSource, FunctionHosting
 from tests.constructs.conftest import MakeEndpoint, WriteManifest
 
 HANDLERS = ("framework.", "adapter_fleet.")
@@ -36,7 +36,9 @@ def add(
             if request.param == "fleet of a file"
             else AdapterManifest.from_bucket(bucket, "fleets/tenants.yaml", enable_events=False)
         )
-        return AdapterFleet(stack, "Tenants", endpoint=endpoint, manifest=manifest, **settings)
+        return AdapterFleet(
+            stack, "Tenants", endpoint=endpoint, manifest=manifest, functions=FunctionHosting(**settings)
+        )
 
     return add_construct
 
@@ -142,7 +144,7 @@ def test_every_function_is_in_the_given_security_groups(
 
 
 def test_subnets_without_a_vpc_are_an_error(add: Callable[..., AdapterFleet]) -> None:
-    with pytest.raises(ValueError, match=r"'Stack/\w+': 'vpc' should be given with 'vpc_subnets'"):
+    with pytest.raises(ValueError, match=r"FunctionHosting: 'vpc' should be given with 'vpc_subnets'"):
         add(vpc_subnets=ec2.SubnetSelection())
 
 

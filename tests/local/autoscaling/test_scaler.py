@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.local.autoscaling.scaled import BASE, PER_MINUTE, Scaled, unknown_policy
 
 
@@ -180,17 +178,6 @@ def test_failed_change_tells_the_components_reason() -> None:
     )
 
 
-def test_bound_that_keeps_from_scaling_is_an_activity_on_request() -> None:
-    world = Scaled(copies=4)
-    world.register()
-    world.ring(world.track()["PolicyARN"], 100)
-    assert world.activities() == []
-    (activity,) = world.activities(IncludeNotScaledActivities=True)
-    assert activity["NotScaledReasons"] == [
-        {"Code": "AlreadyAtMaxCapacity", "CurrentCapacity": 4, "MaxCapacity": 4}
-    ]
-
-
 def test_copies_are_removed_only_if_every_tracking_policy_agrees() -> None:
     world = Scaled(copies=3)
     world.register()
@@ -200,21 +187,6 @@ def test_copies_are_removed_only_if_every_tracking_policy_agrees() -> None:
     world.alarms.ringing.add(other["Alarms"][1]["AlarmName"])
     world.ring(policy, 0)
     assert world.copies == 0
-
-
-@pytest.mark.parametrize(
-    ("suspended", "value", "copies"),
-    [
-        ("DynamicScalingInSuspended", 0, 2),
-        ("DynamicScalingOutSuspended", 9, 2),
-        ("ScheduledScalingSuspended", 0, 0),
-    ],
-)
-def test_suspended_scaling_rests(suspended: str, value: float, copies: int) -> None:
-    world = Scaled(copies=2)
-    world.register(SuspendedState={suspended: True})
-    world.ring(world.track()["PolicyARN"], value)
-    assert world.copies == copies
 
 
 def test_alarm_of_a_deleted_policy_does_nothing() -> None:

@@ -178,11 +178,3 @@ def test_wrong_schedule_is_refused(world: Scaled) -> None:
         "ScalableTargetAction": {"MinCapacity": 1},
     }
     assert "Invalid schedule expression: daily" in refusal(world, "PutScheduledAction", **request)[1]
-
-
-def test_target_has_tags() -> None:
-    world = Scaled()
-    arn = world.register(Tags={"team": "a"})
-    world.call("TagResource", ResourceARN=arn, Tags={"stage": "prod"})
-    world.call("UntagResource", ResourceARN=arn, TagKeys=["team"])
-    assert world.call("ListTagsForResource", ResourceARN=arn) == {"Tags": {"stage": "prod"}}

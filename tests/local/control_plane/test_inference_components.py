@@ -435,14 +435,6 @@ def test_writes_below_one_base_can_refuse_each_other(world_with: Callable[..., W
     world.update_adapter("two", "two-v2")
 
 
-def test_components_on_an_endpoint_can_be_limited(world_with: Callable[..., World]) -> None:
-    world = world_with(components_per_endpoint=2)
-    world.serve("one")
-    with pytest.raises(ApiError) as refused:
-        world.create_adapter("two")
-    assert refused.value.code == "ResourceLimitExceeded"
-
-
 def test_last_modified_time_can_move_by_itself(world_with: Callable[..., World]) -> None:
     world = world_with(last_modified_moves_every_seconds=60)
     world.serve("one")

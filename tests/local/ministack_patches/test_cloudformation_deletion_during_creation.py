@@ -18,11 +18,10 @@ from tests.local.stacks import Bucket, Stack, serving
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["one by one", "parallel"])
-def slow(request: pytest.FixtureRequest) -> Iterator[LocalCloud]:
+@pytest.fixture(scope="module")
+def slow() -> Iterator[LocalCloud]:
     """A cloud whose endpoints take a second."""
-    settings = QUICK | {"endpoint_seconds": 1}
-    with LocalCloud(parallel_provisioning=request.param, settings=settings) as running:
+    with LocalCloud(settings=QUICK | {"endpoint_seconds": 1}) as running:
         yield running
 
 

@@ -131,14 +131,14 @@ def test_alarm_of_metric_math_rings(cloudwatch: Any, alarm: str) -> None:
         cloudwatch,
         alarm,
         Metrics=[
-            {"Id": "e", "Expression": "FILL(m, 0) * 2"},
+            {"Id": "e", "Expression": "FILL(m, 0)"},
             {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}, "ReturnData": False},
         ],
     )
     put(cloudwatch, alarm, value=3)
     assert becomes(cloudwatch, alarm, "ALARM")
     (described,) = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
-    assert described["Metrics"][0]["Expression"] == "FILL(m, 0) * 2"
+    assert described["Metrics"][0]["Expression"] == "FILL(m, 0)"
 
 
 def test_topic_is_told(cloudwatch: Any, client: Callable[..., Any], alarm: str) -> None:

@@ -18,29 +18,18 @@ def evaluate() -> Evaluate:
     metrics.put("Calls", {0: 1}, InferenceComponentName="b")
     metrics.put("Calls", {0: 50}, EndpointName="e", VariantName="v")
     series = {"m1": [Series("one", {0: 4, 60: 8})], "m2": [Series("two", {0: 2, 120: 5})]}
-    expressions = Expressions(metrics, Span(0, 180, 60), series, list(series))
+    expressions = Expressions(metrics, Span(0, 180, 60), series)
     return lambda text: {one.label: one.values for one in expressions.value(text)}
 
 
 @pytest.mark.parametrize(
     ("text", "values"),
     [
-        ("m1 / m2", {0: 2}),
-        ("m1 * 2 + 1", {0: 9, 60: 17}),
-        ("100 - m1", {0: 96, 60: 92}),
-        ("-m1", {0: -4, 60: -8}),
-        ("m1 / (m1 - m1)", {}),
-        ("IF(m1 > 5, m1, 0)", {0: 0, 60: 8}),
-        ("IF(m1 > 5 , 1)", {60: 1}),
+        ("m1 / 4", {0: 1, 60: 2}),
         ("FILL(m2, 0)", {0: 2, 60: 0, 120: 5}),
         ("FILL(m2, REPEAT)", {0: 2, 60: 2, 120: 5}),
-        ("FILL(m1, 0) / FILL(m2, 1)", {0: 2, 60: 8, 120: 0}),
-        ("SUM(METRICS())", {0: 6, 60: 8, 120: 5}),
-        ("SUM(METRICS('2'))", {0: 2, 120: 5}),
+        ("MAX([FILL(m1, 0), FILL(m2, 1)])", {0: 4, 60: 8, 120: 5}),
         ("MAX([m1, m2])", {0: 4, 60: 8, 120: 5}),
-        ("RUNNING_SUM(m1)", {0: 4, 60: 12}),
-        ("m1 / PERIOD(m1)", {0: 4 / 60, 60: 8 / 60}),
-        ("CEIL(m1 / 3)", {0: 2, 60: 3}),
     ],
 )
 def test_metric_math(evaluate: Evaluate, text: str, values: dict[float, float]) -> None:
@@ -64,16 +53,19 @@ def test_search_keeps_the_metrics_of_a_dimensions_value(evaluate: Evaluate) -> N
 
 
 def test_sum_of_a_search_is_one_series(evaluate: Evaluate) -> None:
-    assert evaluate(
-        "SUM(SEARCH('{n,InferenceComponentName} Calls MetricName=\"Calls\"', 'Sum', 60)) * 2"
-    ) == {"SUM": {0: 10, 60: 16}}
+    assert evaluate("SUM(SEARCH('{n,InferenceComponentName} MetricName=\"Calls\"', 'Sum', 60))") == {
+        "SUM": {0: 5, 60: 8}
+    }
 
 
 def test_sort_takes_the_largest_first(evaluate: Evaluate) -> None:
-    assert list(evaluate("SORT(METRICS(), SUM, DESC, 1)")) == ["one"]
+    assert list(evaluate("SORT([m1, m2], SUM, DESC, 1)")) == ["one"]
 
 
-@pytest.mark.parametrize("text", ["m1 +", "m3 * 2", "ANOMALY_DETECTION_BAND(m1)", "__import__('os')", "m1.x"])
+@pytest.mark.parametrize(
+    "text",
+    ["m1 +", "m3", "m1 * 2", "RUNNING_SUM(m1)", "ANOMALY_DETECTION_BAND(m1)", "__import__('os')", "m1.x"],
+)
 def test_what_is_no_expression_is_refused(evaluate: Evaluate, text: str) -> None:
     with pytest.raises(ValueError, match="not"):
         evaluate(text)
@@ -84,4 +76,4 @@ def test_search_has_500_series_at_most() -> None:
     for number in range(501):
         metrics.put("Calls", {0: 1}, InferenceComponentName=f"c{number}")
     expressions = Expressions(metrics, Span(0, 60, 60), {})
-    assert len(expressions.value("SEARCH('{n,InferenceComponentName} Calls', 'Sum', 60)")) == 500
+    assert len(expressions.value("SEARCH('{n,InferenceComponentName}', 'Sum', 60)")) == 500

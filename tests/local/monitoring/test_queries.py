@@ -25,13 +25,13 @@ def metrics() -> FakeMetrics:
 
 def test_expression_is_computed_after_what_it_refers_to(metrics: FakeMetrics) -> None:
     queries = [
-        {"Id": "percent", "Expression": "share * 100"},
-        {"Id": "share", "Expression": "errors / calls"},
+        {"Id": "most", "Expression": "MAX([both])"},
+        {"Id": "both", "Expression": "SUM([errors, calls])"},
         stat("Errors", "errors", Component="a"),
         stat("Calls", "calls", Component="a"),
     ]
-    (series,) = answers(metrics, queries, 0, 120)["percent"]
-    assert series.values == {0: 10, 60: 20}
+    (series,) = answers(metrics, queries, 0, 120)["most"]
+    assert series.values == {0: 11, 60: 12}
 
 
 def test_metric_of_other_dimensions_is_another_metric(metrics: FakeMetrics) -> None:
@@ -41,7 +41,7 @@ def test_metric_of_other_dimensions_is_another_metric(metrics: FakeMetrics) -> N
 
 def test_word_in_a_search_is_no_reference(metrics: FakeMetrics) -> None:
     queries = [
-        {"Id": "found", "Expression": "SEARCH('{n,Component} errors', 'Sum', 60)"},
+        {"Id": "found", "Expression": "SEARCH('{n,Component} MetricName=\"Errors\"', 'Sum', 60)"},
         {"Id": "errors", "Expression": "SUM(found)"},
     ]
     (series,) = answers(metrics, queries, 0, 120)["errors"]
@@ -66,7 +66,10 @@ def test_circle_is_refused(metrics: FakeMetrics) -> None:
 
 
 def test_second_query_of_metrics_insights_is_refused(metrics: FakeMetrics) -> None:
-    queries = [{"Id": name, "Expression": f'SELECT SUM({name}) FROM "n"'} for name in ("Errors", "Calls")]  # noqa: S608 - no SQL
+    queries = [
+        {"Id": name, "Expression": f'SELECT SUM({name}) FROM SCHEMA("n", Component)'}  # noqa: S608 - no SQL
+        for name in ("Errors", "Calls")
+    ]
     assert answers(metrics, queries[:1], 0, 120)["Errors"]
     with pytest.raises(ValueError, match="only one Metrics Insights query"):
         answers(metrics, queries, 0, 120)

@@ -84,11 +84,7 @@ def test_update_under_the_old_name_keeps_the_path_only_where_the_setting_says_so
     ("settings", "name"),
     [
         (Settings(), "NumPy server of the embedded cloud"),
-        (Settings(engine="vllm"), "vLLM CPU in the embedded cloud"),
-        (
-            Settings(engine="vllm", engine_command="serve {port}"),
-            "a command of the user in the embedded cloud",
-        ),
+        (Settings(engine_command="serve {port}"), "a command of the user in the embedded cloud"),
     ],
 )
 def test_engine_is_named_as_what_really_runs(settings: Settings, name: str) -> None:

@@ -544,7 +544,7 @@ class Fleet(RuleBasedStateMachine):
         uri, tags = self.foreign.get(component, ("", {}))
         if uri and not tags:
             del self.foreign[component]
-            self.claimed.add(component)
+            self.claimed.add(component.lower())
             created = self.world.service.components[component].created
             self.world.order(OrderKind.CLAIM, name, created=created)
 
@@ -624,7 +624,7 @@ class Fleet(RuleBasedStateMachine):
         if component is not None and component.name in self.foreign:
             component.tags[FLEET_TAG] = UID
             del self.foreign[component.name]
-            self.contested.add(component.name)
+            self.contested.add(component.name.lower())
 
     @rule(name=st.sampled_from(STRAYS))
     def untag_stray(self, name: str) -> None:
@@ -732,7 +732,7 @@ class Fleet(RuleBasedStateMachine):
         component = self.world.service.components.get(f"p-{name}")
         if component is None or component.status.in_transition or component.tags.get(FLEET_TAG) != UID:
             return
-        if component.name in self.claimed:
+        if component.name.lower() in self.claimed:
             return  # as long as a claim is open, the fleet tags it again
         del component.tags[FLEET_TAG]
         self.foreign[component.name] = (component.uri, dict(component.tags))
@@ -890,8 +890,8 @@ class Fleet(RuleBasedStateMachine):
             if (
                 component in self.unreadable
                 or component in self.foreign
-                or component in self.contested
-                or (component in self.claimed and present and FLEET_TAG not in present.tags)
+                or component.lower() in self.contested
+                or (component.lower() in self.claimed and present and FLEET_TAG not in present.tags)
             ):
                 continue
             if name in self.wanted:

@@ -1,0 +1,13 @@
+"""`python -m docs.site.reference` writes the generated pages of the reference."""
+
+from docs.site.reference.pages import FOLDER, pages, stale
+
+wanted = pages()
+for path in list(stale(wanted)):
+    file = FOLDER / path
+    if path in wanted:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(wanted[path], "utf-8")
+    else:
+        file.unlink()
+    print(f"docs/reference/{path}")

@@ -1,0 +1,89 @@
+"""Docstrings of this project as Markdown.
+
+A docstring has paragraphs, entries (`name:` or `one, other:`, with an indented text) and `Example::` blocks.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+
+from docs.site.markdown import block, wrapped
+
+_ENTRY = re.compile(r"[a-z_]\w*(?:, [a-z_]\w*)*:")
+_DOCUMENT = re.compile(r"\bdocs/([\w/.-]+\.md)\b")
+_NAME = re.compile(r"(?<![\[`])`([A-Za-z]\w*)`(?!`)")
+_EXAMPLE = "an example of a docstring, which a test of its own runs"
+
+Links = Callable[[str], str | None]
+"""The address of a public name, if it has one."""
+
+
+def to_markdown(docstring: str, *, links: Links, root: str) -> str:
+    """Return a docstring as Markdown.
+
+    links:
+        The addresses of names that stand alone in code.
+    root:
+        The way from the page to the folder of the documents, such as `../../`.
+    """
+    return "\n\n".join(_parts(docstring.splitlines(), links, root))
+
+
+def summary(docstring: str) -> str:
+    """Return the first paragraph of a docstring."""
+    return " ".join(docstring.partition("\n\n")[0].split())
+
+
+def linked(text: str, *, links: Links, root: str) -> str:
+    """Return a text with links to the names and documents that it mentions."""
+
+    def to_name(match: re.Match[str]) -> str:
+        address = links(match[1])
+        return match[0] if address is None else f"[{match[0]}]({address})"
+
+    text = _NAME.sub(to_name, text)
+    return _DOCUMENT.sub(lambda match: f"[{match[0]}]({root}{match[1]})", text)
+
+
+def _parts(lines: list[str], links: Links, root: str) -> Iterator[str]:
+    entries: list[str] = []
+    while lines:
+        line = lines.pop(0)
+        if not line.strip():
+            continue
+        if line.endswith("::"):
+            if entries:
+                yield "\n".join(entries)
+                entries = []
+            yield block("\n".join(_indented(lines)), "python", reason=_EXAMPLE)
+        elif _ENTRY.fullmatch(line):
+            names = ", ".join(f"**`{name}`**" for name in line[:-1].split(", "))
+            text = linked(" ".join(" ".join(_indented(lines)).split()), links=links, root=root)
+            entries.append(wrapped(f"- {names}: {text}", indent="  "))
+        else:
+            if entries:
+                yield "\n".join(entries)
+                entries = []
+            paragraph = [line]
+            while lines and lines[0].strip():
+                paragraph.append(lines.pop(0))
+            yield _paragraph(paragraph, links, root)
+    if entries:
+        yield "\n".join(entries)
+
+
+def _paragraph(lines: list[str], links: Links, root: str) -> str:
+    if lines[0].startswith(("- ", "* ")):
+        return "\n".join(linked(line, links=links, root=root) for line in lines)
+    return wrapped(linked(" ".join(lines), links=links, root=root))
+
+
+def _indented(lines: list[str]) -> list[str]:
+    """Take the indented lines at the beginning, and return them without the indentation."""
+    taken: list[str] = []
+    while lines and (not lines[0].strip() or lines[0].startswith("    ")):
+        taken.append(lines.pop(0)[4:])
+    while taken and not taken[-1].strip():
+        taken.pop()
+    while taken and not taken[0].strip():
+        taken.pop(0)
+    return taken

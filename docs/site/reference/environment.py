@@ -1,0 +1,128 @@
+"""The page of the environment files, from the dataclasses that read them."""
+
+import dataclasses
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from adapter_fleet.environment.environment_schema import Environment
+from docs.site.markdown import anchor, table, wrapped
+from docs.site.reference.docstrings import to_markdown
+
+FILE = "environment.md"
+
+_NAME = "NAME"
+"""Stands for a name that the user chooses. Tags as `<name>` have other anchors on a code host."""
+
+_WORDS: Mapping[Any, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    Any: "anything",
+}
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [
+        "# Environment files",
+        wrapped(
+            "Every key of `environments/<name>.toml`, from the classes that read these files. The reference"
+            " app deploys one file: `cdk deploy -c environment=<name>`. Relative paths are relative to the"
+            " file. A key without a default may be left out. A wrong key or value is an error at synth,"
+            " with the file, the key and what it got."
+            " [Preflight](../guides/preflight.md#a-file-for-your-own-app) has a whole file."
+        ),
+    ]
+    for path, table_class in tables():
+        parts += _section(path, table_class)
+    return "\n\n".join(parts) + "\n"
+
+
+def tables() -> Iterator[tuple[str, type]]:
+    """Yield each table of a file with its path, such as `[[endpoint.instance_pools]]`."""
+    yield from _below("", Environment)
+
+
+def _below(path: str, owner: type) -> Iterator[tuple[str, type]]:
+    for name, hint in get_type_hints(owner).items():
+        inner, shape = _table_of(hint)
+        if inner is None:
+            continue
+        at = f"{path}.{name}" if path else name
+        if shape is dict:
+            at = f"{at}.{_NAME}"
+        yield (f"[[{at}]]" if shape is list else f"[{at}]"), inner
+        yield from _below(at, inner)
+
+
+def _table_of(hint: Any) -> tuple[type | None, type | None]:
+    """Return the dataclass of a table, and whether it stands in a list or in a dictionary."""
+    shape = get_origin(hint) if get_origin(hint) in (list, dict) else None
+    for each in (hint, *get_args(hint)):
+        if isinstance(each, type) and dataclasses.is_dataclass(each):
+            return each, shape
+    return None, shape
+
+
+def _section(path: str, table_class: type) -> Iterator[str]:
+    yield f"## `{path}`"
+    about = inspect.getdoc(table_class) or ""
+    # The docstring begins with the name of the table, which the heading has.
+    about = about.removeprefix(f"`{path.replace(_NAME, '<name>')}`: ")
+    about = about[:1].upper() + about[1:]
+    yield to_markdown(about, links=lambda _: None, root="../")
+    hints = get_type_hints(table_class)
+    rows = [
+        (f"`{each.name}`", _type(hints[each.name], path, each.name), _default(each))
+        for each in dataclasses.fields(table_class)
+    ]
+    yield table(("key", "value", "default"), rows)
+
+
+def _type(hint: Any, path: str, name: str) -> str:
+    inner, shape = _table_of(hint)
+    if inner is not None:
+        at = f"{path.strip('[]')}.{name}"
+        at = f"{at}.{_NAME}" if shape is dict else at
+        word = "tables" if shape is list else "table"
+        return f"[{word}](#{anchor(at)})"
+    return _word(hint)
+
+
+def _word(hint: Any) -> str:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return " or ".join(_word(each) for each in arguments if each is not NoneType)
+    if origin is list:
+        return f"list of {_word(arguments[0])}"
+    if origin is dict:
+        return f"table of {_word(arguments[1])}"
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _choices(list(hint))
+    return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def _choices(members: Sequence[Enum]) -> str:
+    if all(isinstance(each.value, str) for each in members):
+        return ", ".join(f"`{each.value}`" for each in members)
+    # A release of a container is written as its number, `19` or `2.6`.
+    return "a release, " + ", ".join(f"`{each.name.removeprefix('V').replace('_', '.')}`" for each in members)
+
+
+def _default(field: "dataclasses.Field[Any]") -> str:
+    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+        return "*needed*"
+    value = field.default
+    if value is None or value is dataclasses.MISSING or dataclasses.is_dataclass(value):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, Enum):
+        return f"`{value.value}`"
+    return f"`{value}`" if value != "" else ""

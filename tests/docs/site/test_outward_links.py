@@ -1,0 +1,89 @@
+"""Links of a document to files that are not documents."""
+
+from pathlib import Path
+
+import pytest
+
+from docs.site.outward_links import SiteFolder
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> SiteFolder:
+    """A repository with a guide, a module, a folder, and a page beside the documents."""
+    for name, text in {
+        "docs/guides/fleets.md": "",
+        "docs/guides/scaling.md": "",
+        "examples/client.py": 'print("```")\n',
+        "NOTES.md": "See [fleets](docs/guides/fleets.md#settings) and [a client](examples/client.py).\n",
+    }.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    return SiteFolder(repository=tmp_path, documents=tmp_path / "docs")
+
+
+def rewritten(site: SiteFolder, text: str) -> str:
+    return site.rewrite(text, site.documents / "guides" / "fleets.md")[0]
+
+
+def test_link_to_a_file_leads_to_the_page_with_its_text(site: SiteFolder) -> None:
+    text, wanted = site.rewrite(
+        "[a client](../../examples/client.py)", site.documents / "guides" / "fleets.md"
+    )
+
+    assert text == "[a client](../source/examples/client.py.md)"
+    assert wanted == {site.repository / "examples" / "client.py"}
+
+
+def test_link_to_a_line_of_a_file_leads_to_the_page(site: SiteFolder) -> None:
+    assert rewritten(site, "[a](../../examples/client.py#L1)") == "[a](../source/examples/client.py.md)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[scaling](scaling.md#fleets)",
+        "[here](#settings)",
+        "[AWS](https://docs.aws.amazon.com/)",
+        "[nothing](../../examples/missing.py)",
+        "```sh\n[a client](../../examples/client.py)\n```\n",
+        "1. step\n\n    ~~~\n    [a client](../../examples/client.py)\n    ~~~\n",
+    ],
+    ids=["document", "anchor", "host", "dead", "code", "code in a list"],
+)
+def test_everything_else_stays_as_it_is(site: SiteFolder, text: str) -> None:
+    assert rewritten(site, text) == text
+
+
+def test_link_with_code_in_its_text_is_rewritten(site: SiteFolder) -> None:
+    assert rewritten(site, "[`client.py`](../../examples/client.py)") == (
+        "[`client.py`](../source/examples/client.py.md)"
+    )
+
+
+def test_page_of_a_hidden_file_is_not_hidden(site: SiteFolder) -> None:
+    workflow = site.repository / ".github" / "check.yml"
+
+    assert site.place(workflow).as_posix() == "source/github/check.yml.md"
+
+
+def test_page_beside_the_documents_links_back_to_them(site: SiteFolder) -> None:
+    text, wanted = site.source_page(site.repository / "NOTES.md")
+
+    assert "[fleets](../guides/fleets.md#settings)" in text
+    assert "[a client](examples/client.py.md)" in text
+    assert wanted == {site.repository / "examples" / "client.py"}
+
+
+def test_page_of_a_file_has_its_text_as_it_is(site: SiteFolder) -> None:
+    text, _ = site.source_page(site.repository / "examples" / "client.py")
+
+    assert text.endswith(
+        '# examples/client.py\n\nA file of the repository:\n\n````python\nprint("```")\n````\n'
+    )
+
+
+def test_page_of_a_folder_names_its_files(site: SiteFolder) -> None:
+    text, _ = site.source_page(site.repository / "examples")
+
+    assert text.endswith("```\nclient.py\n```\n")

@@ -1,0 +1,114 @@
+"""The generated pages of the reference: complete, and as the code is."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from adapter_fleet.fleet.state.records import Event
+from adapters_cli.command_group import CommandGroup
+from docs.site.reference import commands, constructs, environment, testing
+from docs.site.reference.docstrings import to_markdown
+from docs.site.reference.pages import FOLDER, MARK, pages, stale
+
+
+@pytest.fixture(scope="module")
+def wanted() -> Mapping[str, str]:
+    return pages()
+
+
+def test_pages_are_as_the_code_is(wanted: Mapping[str, str]) -> None:
+    assert list(stale(wanted)) == [], "run: make reference"
+
+
+def test_every_public_name_has_a_section_on_one_page(wanted: Mapping[str, str]) -> None:
+    sections = [
+        line.removeprefix("## ")
+        for group in constructs.GROUPS
+        for line in wanted[f"{constructs.FOLDER}/{group.file}"].splitlines()
+        if line.startswith("## ")
+    ]
+
+    # griffe reads them from `__all__`: an import would load the CDK for seconds.
+    assert sorted(sections) == sorted(constructs.public_names())
+    assert len(sections) > 40
+
+
+def test_every_argument_of_a_construct_is_described(wanted: Mapping[str, str]) -> None:
+    page = wanted[f"{constructs.FOLDER}/endpoint.md"]
+    section = page.partition("## MultiAdapterEndpoint\n")[2].partition("\n## ")[0]
+
+    # The signature of the class is the first block.
+    signature = section.partition("```python\n")[2].partition("```")[0]
+    names = [line.strip().partition(":")[0] for line in signature.splitlines() if line.startswith("    ")]
+    described = [name for name in names if name not in ("scope", "id", "*,")]
+    assert len(described) > 20
+    assert [name for name in described if f"**`{name}`**" not in section] == []
+
+
+def test_every_command_has_a_section(wanted: Mapping[str, str]) -> None:
+    assert set(CommandGroup.modules) <= set(commands.command_names())
+    for name in CommandGroup.modules:
+        assert f"\n## adapters {name}\n" in wanted[commands.FILE]
+
+
+def test_every_option_of_a_command_is_on_the_page(wanted: Mapping[str, str]) -> None:
+    section = wanted[commands.FILE].partition("## adapters plan\n")[2].partition("\n## ")[0]
+
+    for option in ("--stack", "--fleet", "--all", "--detailed-exitcode", "--json"):
+        assert f"`{option}" in section
+
+
+def test_every_table_of_an_environment_file_has_a_section(wanted: Mapping[str, str]) -> None:
+    paths = [path for path, _ in environment.tables()]
+
+    assert {"[endpoint]", "[[artifact_sources]]", "[fleets.NAME.smoke]"} <= set(paths)
+    assert [path for path in paths if f"\n## `{path}`\n" not in wanted[environment.FILE]] == []
+
+
+def test_every_kind_of_event_is_explained() -> None:
+    _, _, entry = (Event.__doc__ or "").partition("what:\n")
+    whats = entry.strip().partition(".")[0].replace(" or ", ", ").split(", ")
+    page = (FOLDER / "events.md").read_text("utf-8")
+
+    assert "created" in whats
+    assert [what for what in whats if f"| `{what}` |" not in page] == []
+
+
+def test_every_fixture_of_the_plugin_is_on_the_page(wanted: Mapping[str, str]) -> None:
+    names = testing.fixture_names()
+
+    assert "local_fleet" in names
+    assert [name for name in names if f"| `{name}` |" not in wanted[testing.FILE]] == []
+
+
+def test_every_argument_of_a_class_for_tests_is_described(wanted: Mapping[str, str]) -> None:
+    for name, argument in (("CdkApp", "timeout"), ("LocalCloud", "port"), ("LocalFleet", "stacks")):
+        section = wanted[testing.FILE].partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        assert f"**`{argument}`**" in section
+
+
+def test_page_that_nothing_writes_any_more_is_stale(tmp_path: Path) -> None:
+    for path, text in {"old.md": f"# Old\n\n{MARK}", "by-hand.md": "# By hand\n"}.items():
+        (tmp_path / path).write_text(text)
+
+    assert set(stale({}, tmp_path)) == {"old.md"}
+
+
+def test_docstring_becomes_paragraphs_entries_and_code() -> None:
+    text = to_markdown(
+        "Do it.\n\n"
+        "one, other:\n    Both of `Thing`. Default: none.\n\n"
+        "docs/guides/fleets.md has more.\n\n"
+        "Example::\n\n    do(\n        1\n    )\n",
+        links={"Thing": "things.md#thing"}.get,
+        root="../",
+    )
+
+    assert text == (
+        "Do it.\n\n"
+        "- **`one`**, **`other`**: Both of [`Thing`](things.md#thing). Default: none.\n\n"
+        "[docs/guides/fleets.md](../guides/fleets.md) has more.\n\n"
+        "<!-- not run: an example of a docstring, which a test of its own runs -->\n"
+        "```python\ndo(\n    1\n)\n```"
+    )

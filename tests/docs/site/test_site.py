@@ -1,0 +1,225 @@
+"""The site of the documents: one strict build, and Chromium on its pages.
+
+`make test` opens a page of each kind in Chromium; `make nightly` opens all of them. Without Chromium
+(variable CHROMIUM, or on PATH) the tests that need it are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urldefrag
+
+import pytest
+
+from docs.site.build import ROOT, build_site
+from tests.cli.reports.chromium import Browser, chromium, find_chromium
+from tests.examples.consumer import NUMBERED
+from tests.nightly import NIGHTLY
+from tests.troubleshooting.page import book
+
+PROGRAM = find_chromium()
+
+needs_chromium = [
+    pytest.mark.skipif(PROGRAM is None, reason="no Chromium: neither the variable CHROMIUM nor PATH has one"),
+    pytest.mark.skipif(os.name == "nt", reason="Chromium is driven through inherited pipes"),
+]
+
+OF_EACH_KIND = (
+    "index.html",
+    "concepts.html",
+    "comparison.html",
+    "guides/promises.html",
+    "reference/commands.html",
+    "reference/properties.html",
+    "source/examples/tickets/train.py.html",
+)
+"""Long tables, wide code, deep headings, and files of the repository."""
+
+WIDTHS = (1280, 390)
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+FOCUS = """(() => {
+  const at = document.activeElement;
+  const box = (at.type === "radio" ? at.closest("form") : at).getBoundingClientRect();
+  const style = getComputedStyle(at.type === "radio" ? at.closest("form") : at);
+  return {
+    name: at.className.split(" ")[0], page: at.href || "", outlined: style.outlineStyle !== "none",
+    visible: box.width > 0 && box.right <= innerWidth + 1 && box.bottom > 0 && box.top < innerHeight,
+  };
+})()"""
+# The dialog of the search is in a shadow root.
+DIALOG = "[...document.querySelectorAll('div')].find((each) => each.shadowRoot)?.shadowRoot"
+
+PASTE = """(() => {
+  const field = document.getElementById("error-line");
+  field.value = %s;
+  field.dispatchEvent(new Event("input"));
+  return [...document.querySelectorAll("#find-error li a")].map((link) => [link.textContent, link.href]);
+})()"""
+
+_LINK = re.compile(r"<a\b[^>]*?\shref=\"?([^\"\s>]*)", re.DOTALL)
+_LOADED = re.compile(
+    r"<(?:script|img|iframe|source|object|link)\b[^>]*?\s(?:src|data|href)=\"?([^\"\s>]*)", re.DOTALL
+)
+_ID = re.compile(r"\sid=\"?([^\"\s>]*)")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_site(tmp_path_factory.mktemp("docs"))
+
+
+@pytest.fixture(scope="module")
+def texts(site: Path) -> dict[Path, str]:
+    return {page: page.read_text("utf-8") for page in site.rglob("*.html")}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    assert PROGRAM is not None
+    with chromium(PROGRAM, tmp_path_factory.mktemp("profile")) as running:
+        yield running
+
+
+def pages_of(nav: list[Any]) -> Iterator[str]:
+    for entry in nav:
+        if isinstance(entry, str):
+            yield entry
+        else:
+            for below in entry.values():
+                yield from pages_of(below if isinstance(below, list) else [below])
+
+
+def test_every_document_has_one_place_in_the_navigation() -> None:
+    config = tomllib.loads((ROOT / "zensical.toml").read_text("utf-8"))
+    documents = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+
+    assert sorted(pages_of(config["project"]["nav"])) == sorted(documents)
+
+
+def test_no_link_and_no_anchor_is_dead(texts: dict[Path, str]) -> None:
+    ids = {page: set(map(unescape, _ID.findall(text))) for page, text in texts.items()}
+    dead = []
+    for page, text in texts.items():
+        for address in map(unescape, {*_LINK.findall(text), *_LOADED.findall(text)}):
+            if not address or re.match(r"[a-z]+:", address):
+                continue
+            path, fragment = urldefrag(address)
+            target = page if not path else (page.parent / unquote(path)).resolve()
+            if not target.is_file() or (fragment and unquote(fragment) not in ids.get(target, {fragment})):
+                dead.append(f"{page.name}: {address}")
+
+    assert dead == []
+    assert len(ids) > 60
+
+
+def test_every_example_is_downloaded_from_its_own_page_and_from_the_list(
+    site: Path, texts: dict[Path, str]
+) -> None:
+    archives = {path.stem: path for path in (site / "downloads").glob("*.zip")}
+
+    assert sorted(archives) == sorted(path.name for path in NUMBERED)
+    for name, archive in archives.items():
+        for page in (site / "source" / "examples" / name / "index.html", site / "how-to" / "examples.html"):
+            linked = {(page.parent / address).resolve() for address in _LINK.findall(texts[page])}
+            assert archive.resolve() in linked, page
+
+
+def test_no_page_loads_anything_from_another_host(texts: dict[Path, str]) -> None:
+    loaded = {address for text in texts.values() for address in _LOADED.findall(text)}
+
+    assert sorted(address for address in loaded if re.match(r"(?:https?:)?//", address)) == []
+
+
+def test_no_document_has_a_diagram_that_a_script_draws(texts: dict[Path, str]) -> None:
+    """Such a script would come from another host, or weigh more than all pages together."""
+    drawn = [path for path in (ROOT / "docs").rglob("*.md") if "```mermaid" in path.read_text("utf-8")]
+
+    assert drawn == []
+    assert [page for page, text in texts.items() if 'class="mermaid"' in text] == []
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("site")
+class TestInChromium:
+    pytestmark = needs_chromium
+
+    def test_pages_fit_and_report_no_error(self, browser: Browser, site: Path) -> None:
+        pages = sorted(site.rglob("*.html")) if NIGHTLY else [site / page for page in OF_EACH_KIND]
+        for page in pages:
+            browser.open(page.as_uri(), width=WIDTHS[0])
+            # The page stays: only the window changes.
+            for width in WIDTHS:
+                browser.call(
+                    "Emulation.setDeviceMetricsOverride",
+                    width=width,
+                    height=900,
+                    deviceScaleFactor=1,
+                    mobile=width < 500,
+                )
+                assert browser.value(OVERFLOW) <= 0, f"{page} at {width}"
+            assert browser.problems == [], page
+            assert [url for url in browser.requests if not url.startswith(("file:", "data:"))] == [], page
+
+    def test_keyboard_reaches_content_search_and_every_section(self, browser: Browser, site: Path) -> None:
+        browser.open((site / "guides/fleets.html").as_uri(), width=1280)
+        stops = []
+        for _ in range(40):
+            browser.press("Tab", code=9)
+            stops.append(browser.value(FOCUS))
+
+        names = [stop["name"] for stop in stops]
+        assert names[0] == "md-skip"
+        assert "md-search__button" in names
+        assert len([name for name in names if name == "md-tabs__link"]) >= 6
+        assert any(stop["page"].endswith("guides/scaling.html") for stop in stops)
+        assert [stop for stop in stops if not stop["outlined"] or not stop["visible"]] == []
+
+    def test_skip_link_leads_to_the_content(self, browser: Browser, site: Path) -> None:
+        browser.open((site / "guides/fleets.html").as_uri(), width=1280)
+        browser.press("Tab", code=9)
+        browser.press("Enter", text="\r", code=13)
+        browser.press("Tab", code=9)
+
+        assert browser.value("document.activeElement.closest('article') !== null")
+
+    def test_search_finds_a_word_without_a_server(self, browser: Browser, site: Path) -> None:
+        browser.open((site / "index.html").as_uri(), width=1280)
+        browser.value("document.querySelector('.md-search__button').focus()")
+        browser.press("Enter", text="\r", code=13)
+        browser.wait_for(f"{DIALOG}?.activeElement?.localName === 'input'")
+        browser.call("Input.insertText", text="orphans")
+        browser.wait_for(f"{DIALOG}.querySelectorAll('a').length > 3")
+
+        found = browser.value(f"[...{DIALOG}.querySelectorAll('a')].map((link) => link.href)")
+        assert any("guides/fleets.html" in address for address in found)
+        assert browser.problems == []
+
+    def test_pasted_error_leads_to_its_entry(self, browser: Browser, site: Path) -> None:
+        browser.open((site / "troubleshooting.html").as_uri(), width=1280)
+        browser.wait_for("document.getElementById('error-line') !== null")
+        lost = []
+        for pasted in book().pasted:
+            found = browser.value(PASTE % json.dumps(pasted["line"]))
+            if pasted["title"] not in [title for title, _ in found][:2]:
+                lost.append(pasted["title"])
+            for _, address in found:
+                assert Path(unquote(urldefrag(address)[0].removeprefix("file://"))).is_file(), address
+
+        assert lost == []
+        assert browser.problems == []
+
+    def test_colours_follow_the_reader(self, browser: Browser, site: Path) -> None:
+        background = "getComputedStyle(document.body).backgroundColor"
+        page = (site / "index.html").as_uri()
+        browser.open(page, width=1280)
+        light = browser.value(background)
+        browser.open(page, width=1280, dark=True)
+
+        assert browser.value(background) != light

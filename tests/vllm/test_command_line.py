@@ -1,0 +1,115 @@
+"""A container's environment variables as vLLM's command line."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.vllm.engine.command_line import Dialect, Launch, launch
+
+CAPACITY = [
+    {
+        "OPTION_ENABLE_LORA": "true",
+        "OPTION_MAX_LORAS": "30",
+        "OPTION_MAX_CPU_LORAS": "70",
+        "OPTION_MAX_LORA_RANK": "64",
+        "OPTION_MAX_ROLLING_BATCH_SIZE": "8",
+    },
+    {
+        "SM_VLLM_ENABLE_LORA": "true",
+        "SM_VLLM_MAX_LORAS": "30",
+        "SM_VLLM_MAX_CPU_LORAS": "70",
+        "SM_VLLM_MAX_LORA_RANK": "64",
+        "SM_VLLM_MAX_NUM_SEQS": "8",
+    },
+]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    config = {"max_position_embeddings": 512, "_name_or_path": "tickets"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return tmp_path
+
+
+def started(model: Path, environment: dict[str, str], dialect: Dialect = "lmi") -> Launch:
+    return launch(environment, model=model, port=8080, dialect=dialect)
+
+
+def value(start: Launch, flag: str) -> str:
+    return start.arguments[start.arguments.index(flag) + 1]
+
+
+@pytest.mark.parametrize("environment", CAPACITY, ids=["lmi", "vllm"])
+def test_settings_of_either_container_become_flags(model: Path, environment: dict[str, str]) -> None:
+    start = started(model, environment)
+    assert "--enable-lora" in start.arguments
+    flags = ("--max-loras", "--max-cpu-loras", "--max-lora-rank", "--max-num-seqs")
+    assert [value(start, flag) for flag in flags] == ["30", "70", "64", "8"]
+
+
+def test_no_limit_of_adapters_is_given_without_adapters(model: Path) -> None:
+    start = started(model, {"OPTION_MAX_LORAS": "30", "OPTION_MAX_ROLLING_BATCH_SIZE": "8"})
+    assert not [argument for argument in start.arguments if "lora" in argument.rpartition(".")[2]]
+    assert value(start, "--max-num-seqs") == "8"
+
+
+@pytest.mark.parametrize(("wanted", "given"), [("128", "128"), ("6000", "512")])
+def test_context_is_at_most_the_models_own(model: Path, wanted: str, given: str) -> None:
+    assert value(started(model, {"OPTION_MAX_MODEL_LEN": wanted}), "--max-model-len") == given
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags"),
+    [
+        ({}, []),
+        ({"OPTION_ENABLE_PREFIX_CACHING": "false"}, ["--no-enable-prefix-caching"]),
+        ({"OPTION_ENABLE_PREFIX_CACHING": "true"}, ["--enable-prefix-caching"]),
+    ],
+)
+def test_prefix_caching_is_vllms_default_unless_a_variable_decides(
+    model: Path, environment: dict[str, str], flags: list[str]
+) -> None:
+    arguments = started(model, environment).arguments
+    found = [argument for argument in arguments if argument.endswith("-prefix-caching")]
+    assert found == flags
+
+
+def test_vllm_dialect_has_no_middleware_for_lmis_bodies(model: Path) -> None:
+    assert any("LmiBodies" in argument for argument in started(model, {}, "lmi").arguments)
+    assert not any("LmiBodies" in argument for argument in started(model, {}, "vllm").arguments)
+
+
+def test_lmi_loads_adapters_and_the_vllm_image_only_if_its_environment_says_so(model: Path) -> None:
+    loading = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+    lora = {"SM_VLLM_ENABLE_LORA": "true"}
+    assert started(model, lora, "lmi").variables[loading] == "true"
+    assert loading not in started(model, lora, "vllm").variables
+    assert loading not in started(model, {}, "lmi").variables
+
+
+def test_base_is_served_under_the_configured_name_and_those_that_mean_it(model: Path) -> None:
+    arguments = started(model, {"SM_VLLM_SERVED_MODEL_NAME": "mine"}).arguments
+    first = arguments.index("--served-model-name") + 1
+    assert arguments[first : first + 3] == ["mine", "lmi", "tickets"]
+
+
+def test_threads_of_the_environment_are_kept(model: Path) -> None:
+    assert started(model, {}).variables["OMP_NUM_THREADS"] == "1"
+    assert "OMP_NUM_THREADS" not in started(model, {"OMP_NUM_THREADS": "4"}).variables
+
+
+def test_only_the_plugin_for_base_rows_is_loaded(model: Path) -> None:
+    assert started(model, {"VLLM_PLUGINS": "other"}).variables["VLLM_PLUGINS"] == "local_sagemaker_base_rows"
+
+
+def test_sockets_are_elsewhere_if_the_temporary_folder_has_too_long_a_name(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/short")
+    assert "VLLM_RPC_BASE_PATH" not in started(model, {}).variables
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: f"/{'long' * 20}")
+    assert started(model, {}).variables["VLLM_RPC_BASE_PATH"] == "/tmp"  # noqa: S108
