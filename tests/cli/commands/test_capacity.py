@@ -302,6 +302,7 @@ class TestBaseModel:
         (tmp_path / "own.toml").write_text(text.replace("meta-llama/Llama-3.1-8B-Instruct", "acme/own"))
         bucket, key = "amzn-s3-demo-bucket-llm-prod", "models/meta-llama-Llama-3.1-8B-Instruct/config.json"
         account.buckets.put(bucket, key, (TICKETS / "base" / "config.json").read_bytes())
+        (tmp_path / "prod.adapters.yaml").write_text("adapters: []\n")
         found = document("--environment", tmp_path / "own.toml")
         assert (found["parameters"], found["base_model"]) == (844_928, "acme/own")
 
