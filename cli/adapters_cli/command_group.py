@@ -1,4 +1,4 @@
-"""The group of all commands: each one is imported when it runs, and has the options of the AWS account.
+"""The group of all commands: each one is imported when it runs, and has the options of account and fleet.
 
 `adapters --help` and shell completion import no command, so that they start fast.
 """
@@ -22,7 +22,8 @@ from adapters_cli.output.usage_errors import reported_usage_errors, unknown_comm
 MARKUP_MODE: Literal["markdown"] = "markdown"
 """Docstrings of commands have paragraphs. Their line ends mean nothing."""
 
-_PANEL = "AWS"
+_AWS_PANEL = "AWS"
+_PLACE_PANEL = "Fleet and endpoint"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +34,15 @@ class CommandModule:
         Its group in the list of commands.
     summary:
         The first sentence of the function's docstring, for the list of commands.
+    of_fleet, of_endpoint:
+        True if it has the options that name a fleet, or the one that names an endpoint.
     """
 
     module: str
     panel: str
     summary: str
+    of_fleet: bool = False
+    of_endpoint: bool = False
 
 
 class CommandGroup(TyperGroup):
@@ -55,10 +60,10 @@ class CommandGroup(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         for command in self.commands.values():
-            command.params += _account_parameters()
+            command.params += _parameters(_account_options)
         lazy = {name: _LazyCommand(name, at) for name, at in self.modules.items()}
         self.commands = {**lazy, **self.commands}
-        self.params += _account_parameters()
+        self.params += _parameters(_account_options)
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Parse the command line. `--help` prints already here."""
@@ -94,7 +99,7 @@ class _LazyCommand(TyperCommand):
 
     def __init__(self, name: str, at: CommandModule) -> None:
         super().__init__(name, help=at.summary, rich_help_panel=at.panel)
-        self._module = at.module
+        self._at = at
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Parse the command line of the real command, which is the one that runs."""
@@ -102,10 +107,14 @@ class _LazyCommand(TyperCommand):
 
     @cached_property
     def _command(self) -> Any:
-        module = importlib.import_module(f"adapters_cli.commands.{self._module}")
-        command = _command_of(getattr(module, self._module), self.name)
+        module = importlib.import_module(f"adapters_cli.commands.{self._at.module}")
+        command = _command_of(getattr(module, self._at.module), self.name)
         command.examples = module.EXAMPLES
-        command.params += _account_parameters()
+        if self._at.of_fleet:
+            command.params += _parameters(_fleet_options)
+        if self._at.of_endpoint:
+            command.params += _parameters(_endpoint_option)
+        command.params += _parameters(_account_options)
         return command
 
 
@@ -135,25 +144,37 @@ def _command_of(function: Any, name: str | None) -> Any:
 
 
 @cache
-def _account_parameters() -> tuple[Any, ...]:
-    return tuple(_command_of(_account_options, None).params)
+def _parameters(options: Any) -> tuple[Any, ...]:
+    return tuple(_command_of(options, None).params)
 
 
 def _choose_region(context: typer.Context, value: str | None) -> None:
-    if value is not None:
-        _choose(context, region=value)
+    _choose(context, region=value)
 
 
 def _choose_profile(context: typer.Context, value: str | None) -> None:
-    if value is not None:
-        _choose(context, profile=value)
+    _choose(context, profile=value)
 
 
-def _choose(context: typer.Context, **settings: str) -> None:
-    # Imported here: `--help` does without.
-    from adapters_cli.aws.account import account_of
+def _choose_stack(context: typer.Context, value: str | None) -> None:
+    _choose(context, stack=value)
 
-    account_of(context).choose(**settings)
+
+def _choose_fleet(context: typer.Context, value: str | None) -> None:
+    _choose(context, fleet=value)
+
+
+def _choose_endpoint(context: typer.Context, value: str | None) -> None:
+    _choose(context, endpoint=value)
+
+
+def _choose(context: typer.Context, **settings: str | None) -> None:
+    given = {name: value for name, value in settings.items() if value is not None}
+    if given:
+        # Imported here: `--help` does without.
+        from adapters_cli.aws.account import account_of
+
+        account_of(context).choose(**given)
 
 
 def _account_options(
@@ -165,7 +186,7 @@ def _account_options(
             help="AWS region; else that of the environment or of the profile.",
             callback=_choose_region,
             expose_value=False,
-            rich_help_panel=_PANEL,
+            rich_help_panel=_AWS_PANEL,
             show_default=False,
         ),
     ] = None,
@@ -177,9 +198,55 @@ def _account_options(
             help="Profile of the AWS configuration; else AWS_PROFILE.",
             callback=_choose_profile,
             expose_value=False,
-            rich_help_panel=_PANEL,
+            rich_help_panel=_AWS_PANEL,
             show_default=False,
         ),
     ] = None,
 ) -> None:
     """The options that every command has."""
+
+
+def _fleet_options(
+    _stack: Annotated[
+        str | None,
+        typer.Option(
+            "--stack",
+            metavar="NAME",
+            help="Stack of the fleet; else ADAPTERS_STACK.",
+            callback=_choose_stack,
+            expose_value=False,
+            rich_help_panel=_PLACE_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+    _fleet: Annotated[
+        str | None,
+        typer.Option(
+            "--fleet",
+            metavar="NAME",
+            help="One of the stack's fleets, if it has several.",
+            callback=_choose_fleet,
+            expose_value=False,
+            rich_help_panel=_PLACE_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """The options that every command on a fleet has."""
+
+
+def _endpoint_option(
+    _endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint",
+            metavar="NAME",
+            help="Endpoint, for components of no fleet.",
+            callback=_choose_endpoint,
+            expose_value=False,
+            rich_help_panel=_PLACE_PANEL,
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """The option of commands that look at an endpoint, whoever owns its components."""

@@ -25,6 +25,7 @@ CommandGroup.modules = {
         module="capacity",
         panel=_TRAIN,
         summary="Show what fits into the accelerators' memory, and which adapters are in which tier.",
+        of_fleet=True,
     ),
     "publish": CommandModule(
         module="publish",
@@ -52,104 +53,103 @@ CommandGroup.modules = {
         module="plan",
         panel=_DEPLOY,
         summary="Show what a manifest would change on the live endpoint. Nothing is written.",
+        of_fleet=True,
     ),
     "apply": CommandModule(
         module="apply",
         panel=_DEPLOY,
-        summary="Write the fleet's manifest in S3 and wait until it is in force.",
+        summary="Write the fleet's manifest in S3 and wait until it is in force; or try adapters again.",
+        of_fleet=True,
     ),
     "remove": CommandModule(
         module="remove",
         panel=_DEPLOY,
         summary="Remove adapters from a manifest.",
+        of_fleet=True,
     ),
     "rollback": CommandModule(
         module="rollback",
         panel=_DEPLOY,
         summary="Serve the last good version of an adapter, until the manifest names another than the present"
         " one.",
-    ),
-    "retry": CommandModule(
-        module="retry",
-        panel=_DEPLOY,
-        summary="Try failed adapters again, without changing the manifest. Give names, or --failed.",
+        of_fleet=True,
     ),
     "prune": CommandModule(
         module="prune",
         panel=_DEPLOY,
         summary="List or delete orphans: components with the fleet's tag that no manifest declares.",
+        of_fleet=True,
+        of_endpoint=True,
     ),
     "import": CommandModule(
         module="import_",
         panel=_DEPLOY,
         summary="Write a manifest of the adapters on an endpoint that belong to no fleet.",
+        of_fleet=True,
+        of_endpoint=True,
     ),
     "status": CommandModule(
         module="status",
         panel=_LOOK,
         summary="Show the state of every adapter.",
+        of_fleet=True,
     ),
     "describe": CommandModule(
         module="describe",
         panel=_LOOK,
         summary="Show an adapter: its version, state, owner, evaluation, history, and the address that"
         " clients call.",
+        of_fleet=True,
     ),
     "list": CommandModule(
         module="list_",
         panel=_LOOK,
         summary="List the components of every endpoint: those of fleets, of stacks, and foreign ones.",
-    ),
-    "top": CommandModule(
-        module="top",
-        panel=_LOOK,
-        summary="Show the load of every adapter, live: requests, errors, latency and tier of memory.",
+        of_endpoint=True,
     ),
     "usage": CommandModule(
         module="usage",
         panel=_LOOK,
         summary="Show the requests, tokens and cost of every adapter of a fleet.",
+        of_fleet=True,
     ),
     "history": CommandModule(
         module="history",
         panel=_LOOK,
         summary="Show the events of an adapter, or every change of the manifest; newest first.",
+        of_fleet=True,
     ),
     "logs": CommandModule(
         module="logs",
         panel=_LOOK,
         summary="Show what an adapter, its base model and its fleet log.",
-    ),
-    "compare": CommandModule(
-        module="compare",
-        panel=_EVALUATE,
-        summary="Show the answers of the base model and of adapters side by side, with their differences"
-        " marked.",
+        of_fleet=True,
     ),
     "evaluate": CommandModule(
         module="evaluate",
         panel=_EVALUATE,
         summary="Ask adapters and their base model the same items, score the answers, and say what differs.",
+        of_fleet=True,
+        of_endpoint=True,
     ),
     "benchmark": CommandModule(
         module="benchmark",
         panel=_EVALUATE,
         summary="Load adapters and their base model, and compare latency and throughput.",
+        of_fleet=True,
+        of_endpoint=True,
     ),
     "invoke": CommandModule(
         module="invoke",
         panel=_CLIENTS,
         summary="Send a prompt to the base model and its adapters, and show the answers side by side.",
-    ),
-    "url": CommandModule(
-        module="url",
-        panel=_CLIENTS,
-        summary="Show the base URL and the model with which a client of OpenAI's API talks to adapters.",
+        of_fleet=True,
+        of_endpoint=True,
     ),
     "token": CommandModule(
         module="token",
         panel=_CLIENTS,
-        summary="Print a bearer token for the addresses that `adapters url` shows.",
+        summary="Print a bearer token for the addresses that `adapters describe` shows.",
     ),
 }
 """Summaries repeat the docstrings, whose modules `--help` does not import; a test compares them."""

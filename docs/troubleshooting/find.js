@@ -150,7 +150,7 @@
    [
     "the fleet has reported nothing for",
     "; the executions of",
-    "show why, and 'adapters retry' of a pending adapter starts a new one"
+    "show why, and 'adapters apply --retry' of a pending adapter starts a new one"
    ]
   ]
  ],
@@ -289,10 +289,6 @@
    [
     "generation",
     "is gone"
-   ],
-   [
-    "table '",
-    "' is no registry of a fleet"
    ]
   ]
  ],
@@ -613,9 +609,6 @@
    [
     "the service gave no answer to 5 requests to",
     "it"
-   ],
-   [
-    "could not be asked:"
    ],
    [
     "the copy at",
@@ -978,10 +971,10 @@
     "someone deleted it"
    ],
    [
-    "the version that it was rolled back to is gone:"
+    "its base model may have lost it"
    ],
    [
-    "its base model may have lost it"
+    "the version that it was rolled back to is gone:"
    ]
   ]
  ],
@@ -1331,17 +1324,14 @@
     ": there is no such object"
    ],
    [
-    ": exists already; --force overwrites it"
+    ": is a folder"
    ],
    [
-    ": is a folder"
+    ": it cannot be written:"
    ],
    [
     ": there is no folder '",
     "'"
-   ],
-   [
-    ": it cannot be written:"
    ]
   ]
  ],
@@ -1631,18 +1621,6 @@
   "Which fleet is meant?",
   [
    [
-    "--fleet chooses one of a stack's, and ADAPTERS_TABLE names a table; give --stack"
-   ],
-   [
-    "--fleet chooses one of a stack's; with --table there is nothing to choose"
-   ],
-   [
-    "--stack and --table both say where the fleet is; give one of them"
-   ],
-   [
-    "ADAPTERS_STACK and ADAPTERS_TABLE both say where the fleet is; set one of them, or give --stack or --table"
-   ],
-   [
     "stack '",
     "' has no one fleet named '",
     "':"
@@ -1652,7 +1630,7 @@
     "' has several fleets, and --fleet says which:"
    ],
    [
-    "which fleet? Give --stack or --table, or set ADAPTERS_STACK or ADAPTERS_TABLE"
+    "which fleet? Give --stack, or set ADAPTERS_STACK"
    ]
   ]
  ],
@@ -1678,16 +1656,16 @@
   "No adapter of that name",
   [
    [
+    "there is no component '",
+    "'"
+   ],
+   [
     "nothing is known of an adapter '",
     "'"
    ],
    [
     "endpoint '",
     "' is not there, or has no component"
-   ],
-   [
-    "there is no component '",
-    "'"
    ],
    [
     "the fleet has no adapter '",
@@ -1702,9 +1680,6 @@
    [
     "adapter '",
     "' has not failed; it is"
-   ],
-   [
-    "give names, or --failed"
    ]
   ]
  ],
@@ -3153,12 +3128,6 @@
     ": should have a list of prompts"
    ],
    [
-    "give adapters of the fleet and then the prompt, got only"
-   ],
-   [
-    "there is nothing to compare with; name two adapters, or leave out --without-base"
-   ],
-   [
     "'--no-worse-than' should be 'last' or 's3://",
     "', got"
    ],
@@ -3955,18 +3924,10 @@
     "the container of the base model does not tell how many adapters it has room for"
    ],
    [
-    "the dimensions of the base model are not known, as it is in a bucket; give --base-model",
-    "/config.json"
-   ],
-   [
     "which base model? Give --base-model, or --environment"
    ],
    [
     ": --option says it as well; give one of them"
-   ],
-   [
-    ": the dimensions of a model of the type",
-    "are not known: it is no dense decoder like Llama, or they are not all there"
    ],
    [
     "are enough for",
@@ -3986,6 +3947,10 @@
    [
     "'",
     "' cannot be read:"
+   ],
+   [
+    ": the dimensions of a model of the type",
+    "are not known: it is no dense decoder like Llama, or they are not all there"
    ],
    [
     "a copy reserves",
@@ -4009,12 +3974,6 @@
    ],
    [
     ": not counted; give --manifest, --adapters or --stack"
-   ],
-   [
-    "'-c' should be 'environment=NAME', got"
-   ],
-   [
-    "which environment? Give one with -c environment=NAME or --environment, got"
    ],
    [
     "the container should be lmi",
@@ -4051,12 +4010,28 @@
     "a manifest in S3 should be 's3://<bucket>/<key>', got"
    ],
    [
-    "--name is for one adapter, got"
+    "give one manifest, or --retry"
+   ],
+   [
+    "no adapter has failed"
+   ],
+   [
+    "no adapter has failed;",
+    "pending"
+   ],
+   [
+    "will be tried again;"
+   ],
+   [
+    "give the adapter's name, or --component"
    ],
    [
     "the fleet is on endpoint '",
     "', got '",
     "'"
+   ],
+   [
+    "which endpoint? Give --endpoint"
    ],
    [
     ": it has no artifact"
@@ -4066,23 +4041,13 @@
     "'"
    ],
    [
-    "--endpoint and a fleet both say which endpoint; give one of them"
-   ],
-   [
-    "'--filter' should be a regular expression, got",
-    ":"
-   ],
-   [
     "--component takes the place of the adapter's name; give one of them"
    ],
    [
-    "--clean-up takes no adapter"
+    "--follow never ends by itself; give it without --json"
    ],
    [
     "on which base model? Give --on, or --endpoint"
-   ],
-   [
-    "which adapter? Give a directory, an archive, or one in S3"
    ],
    [
     "(and",
@@ -4107,6 +4072,10 @@
     "which manifest? Give --manifest, or a fleet's --stack"
    ],
    [
+    "goes back to",
+    "; 'adapters status --wait' follows"
+   ],
+   [
     "'--tag' should be KEY or KEY=VALUE, got"
    ],
    [
@@ -4116,10 +4085,7 @@
     "'--containing' should be given with --tokens only"
    ],
    [
-    "--csv and --json are both for programs; give one of them"
-   ],
-   [
-    "--component takes the endpoint's name before it, or the fleet's --stack"
+    "--endpoint takes the --component names, and no adapter or base of a fleet"
    ],
    [
     "which adapter? Give adapters of the fleet"
@@ -4146,10 +4112,10 @@
     ") is not taken up yet"
    ],
    [
-    "the fleet has no adapter in service"
+    "--endpoint takes --component, and no adapters of a fleet"
    ],
    [
-    "which endpoint? Give its name, or the fleet's --stack"
+    "the fleet has no adapter in service"
    ],
    [
     "has no adapter in service"
@@ -4218,6 +4184,9 @@
     ", got"
    ],
    [
+    "which environment? Give --environment"
+   ],
+   [
     "nobody has a confirmed subscription to",
     ", so nobody gets an alarm"
    ],
@@ -4271,10 +4240,6 @@
     "s3://",
     "/",
     "model.safetensors.index.json is no index of weights"
-   ],
-   [
-    "the dimensions of",
-    "are not known"
    ],
    [
     "there is no bucket '",

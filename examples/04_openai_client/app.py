@@ -47,7 +47,7 @@ class Chat(Stack):
         CfnOutput(self, "EndpointName", value=endpoint.endpoint_name)
         for name, adapter in adapters.items():
             CfnOutput(self, f"{name}Model", value=adapter.component_name)
-            # AWS's address. `adapters url` knows that of the embedded cloud, too.
+            # AWS's address. `adapters describe` knows that of the embedded cloud, too.
             CfnOutput(self, f"{name}BaseUrl", value=adapter.openai_base_url)
         CfnOutput(self, "ServiceRole", value=service.role_arn)
 

@@ -1,6 +1,6 @@
 """Ask an adapter with the `openai` client, which signs a bearer token for each request.
 
-`adapters url` shows the base URL and the model:
+`adapters describe` shows the base URL and the model:
 
     python client.py BASE_URL MODEL "Where is my parcel?"
 """

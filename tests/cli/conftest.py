@@ -67,8 +67,7 @@ def world() -> World:
 
 @pytest.fixture
 def account(world: World, monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
-    for name in ("ADAPTERS_STACK", "ADAPTERS_TABLE"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("ADAPTERS_STACK", raising=False)
     return FakeAccount(world)
 
 
@@ -85,7 +84,8 @@ def run(account: FakeAccount) -> Callable[..., Result]:
     """Runs a command on the fleet of the world, in a pipe."""
 
     def run(*arguments: str | Path, fleet: bool = True, stdin: str | None = None) -> Result:
-        command = [*map(str, arguments), *(["--table", "registry"] if fleet else [])]
+        command = [*map(str, arguments), *(["--stack", "Tenants"] if fleet else [])]
+        account.stack = account.fleet = account.endpoint = None
         return CliRunner().invoke(app, command, input=stdin, obj=account, catch_exceptions=False)
 
     return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from adapters_cli.aws.account import Account
 from adapters_cli.command_group import CommandGroup
 from adapters_cli.main import app
 
@@ -65,15 +65,11 @@ class TestAccountOptions:
     @pytest.fixture(autouse=True)
     def two_profiles(self, aws_environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         config = tmp_path / "config"
-        config.write_text("[profile here]\nregion = eu-west-1\n[profile there]\nregion = sa-east-1\n")
+        keys = "aws_access_key_id = key\naws_secret_access_key = secret\n"
+        here, there = f"region = eu-west-1\n{keys}", f"region = sa-east-1\n{keys}"
+        config.write_text(f"[profile here]\n{here}[profile there]\n{there}")
         monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
         monkeypatch.delenv("AWS_DEFAULT_REGION")
-
-    def base_url(self, *arguments: str) -> str:
-        result = CliRunner().invoke(app, [*arguments, "--json"])
-        assert result.exit_code == 0, result.output
-        url: str = json.loads(result.stdout)["base_url"]
-        return url
 
     @pytest.mark.parametrize(
         ("before", "behind", "region"),
@@ -87,16 +83,17 @@ class TestAccountOptions:
         ],
     )
     def test_choose_the_region(self, before: tuple[str, ...], behind: tuple[str, ...], region: str) -> None:
-        url = self.base_url(*before, "url", "endpoint", "--component", "acme", *behind)
-        assert url.startswith(f"https://runtime.sagemaker.{region}.amazonaws.com/")
+        account = Account()
+        result = CliRunner().invoke(app, [*before, "token", *behind], obj=account)
+        assert (result.exit_code, account.region) == (0, region), result.output
 
     def test_profile_that_is_not_there_is_an_error(self) -> None:
-        result = CliRunner().invoke(app, ["--profile", "none", "url", "endpoint", "-c", "acme"])
+        result = CliRunner().invoke(app, ["--profile", "none", "token"])
         assert (result.exit_code, result.stdout) == (4, "")
         assert "The config profile (none) could not be found" in result.stderr
 
     def test_profile_that_is_mistyped_is_told_with_the_one_that_may_be_meant(self) -> None:
-        result = CliRunner().invoke(app, ["--profile", "ther", "url", "endpoint", "-c", "acme"])
+        result = CliRunner().invoke(app, ["--profile", "ther", "token"])
         assert "did you mean 'there'?" in result.stderr
 
     @pytest.mark.parametrize("command", COMMANDS)

@@ -16,7 +16,7 @@ def problems(text: str) -> list[str]:
     [
         ("adapters statsu", "there is no command 'statsu'"),
         ("adapters status --wiat", "No such option: --wiat"),
-        ("adapters retry --failed | adapters statsu", "there is no command 'statsu'"),
+        ("adapters apply --retry | adapters statsu", "there is no command 'statsu'"),
         ("cdk deplo", "cdk has no command 'deplo'"),
         ("cdk deploy --fast", "cdk deploy has no option '--fast'"),
         ("cdk deploy -c env=prod", "'-c' should set 'environment'"),

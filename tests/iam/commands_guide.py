@@ -31,12 +31,11 @@ _FLEET = frozenset(
 """What every command calls that looks for a fleet by its stack."""
 
 _READERS = (
-    "status", "describe", "list", "top", "usage", "logs", "plan", "history", "capacity", "check", "url",
+    "status", "describe", "list", "usage", "logs", "plan", "history", "capacity", "check",
 )  # fmt: skip
 _PUBLISHERS = ("check", "plan", "publish", "pull", "status")
 _OPERATORS = (
-    *_READERS, "apply", "compare", "evaluate", "import", "invoke", "preview", "prune", "remove", "retry",
-    "rollback",
+    *_READERS, "apply", "evaluate", "import", "invoke", "preview", "prune", "remove", "rollback",
 )  # fmt: skip
 POLICIES: Mapping[str, Sequence[str]] = {
     "read only": _READERS,

@@ -12,8 +12,8 @@ from tests.iam.check import statement_faults
 from tests.iam.commands_guide import POLICIES, calls_of, commands, in_guide, statements, text, write
 from tests.iam.pieces import pieces_of
 
-WITHOUT_CALLS = {"token", "url"}
-"""`token` signs, and `url` writes an address. Both call nothing with `--endpoint`."""
+WITHOUT_CALLS = {"token"}
+"""It signs a token, and calls nothing."""
 
 
 def test_the_guide_has_the_calls_of_every_command() -> None:

@@ -29,7 +29,7 @@ def guide(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_answers_are_side_by_side(guide: PageRun) -> None:
-    said = guide.output("adapters compare")
+    said = guide.output("adapters invoke")
     shown = [line for line in guide.text.splitlines() if line.startswith(("Dear Grace", "Customer Grace"))]
     assert len(shown) == 2
     assert all(line in said for line in shown)

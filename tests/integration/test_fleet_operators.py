@@ -249,17 +249,14 @@ def test_who_manages_can_change_nothing_but_orders_and_the_manifest(
 COMMANDS = {
     "describe": ["acme"],
     "list": [],
-    "top": ["--once"],
     "usage": ["--prices", "PRICES"],
     "logs": ["acme", "--base"],
-    "retry": ["acme"],
+    "apply": ["--retry", "acme"],
     "prune": [],
-    "invoke": ["acme", "Hello", "--base", "--max-new-tokens", "2"],
-    "compare": ["acme", "Hello", "--max-tokens", "2"],
+    "invoke": ["acme", "Hello", "--base", "--max-tokens", "2", "--html", "PAGE"],
     "evaluate": ["acme", "--dataset", "DATASET", "--max-tokens", "2", "--output", "REPORTS"],
-    "url": ["acme"],
     "capacity": ["--from-usage"],
-    "preflight": ["-c", "environment=dev"],
+    "preflight": ["--environment", "dev"],
     "remove": ["acme", "--yes"],
 }
 """What no other file runs on a whole fleet. `tests/iam` has what the commands call."""

@@ -207,9 +207,7 @@ def test_command_names_the_same_address_and_its_token_is_taken(deployed: Deploye
         command = [sys.executable, "-m", "adapters_cli", *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
-    line = json.loads(
-        adapters("url", deployed.outputs["EndpointName"], "-c", deployed.model("triage"), "--json")
-    )
+    line = json.loads(adapters("describe", "-c", deployed.model("triage"), "--json"))
     assert (line["base_url"], line["model"]) == (deployed.url("triage"), deployed.model("triage"))
     answer = post(deployed, "triage", auth=_Fixed(adapters("token").strip()))
     assert answer.json()["choices"][0]["message"]["content"] == PROMPT["answers"]["triage"]

@@ -116,7 +116,7 @@ def print_leftovers_of(account: Account, endpoint: str) -> None:
 
 
 def _clean_up(endpoint: str) -> str:
-    return f"'adapters preview --clean-up --endpoint {endpoint}'"
+    return f"'adapters prune --endpoint {endpoint}'"
 
 
 def delete_component(account: Account, component: str, *, appears_within: float = 0.0) -> bool:

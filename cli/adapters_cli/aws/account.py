@@ -1,4 +1,4 @@
-"""The AWS account that commands work with, and the clock."""
+"""The AWS account that commands work with, the fleet or endpoint that its options name, and the clock."""
 
 import os
 import threading
@@ -43,13 +43,36 @@ class Account:
     command = "adapters"
     """What the clients call themselves in their requests, as CloudTrail shows it: `adapters-status`."""
 
+    stack: str | None = None
+    """The stack that `--stack` names."""
+
+    fleet: str | None = None
+    """The fleet of the stack that `--fleet` names."""
+
+    endpoint: str | None = None
+    """The endpoint that `--endpoint` names."""
+
     _region: str | None = None
     _profile: str | None = None
 
-    def choose(self, *, region: str | None = None, profile: str | None = None) -> None:
-        """Use another region or profile than the environment's. Call it before anything is read."""
-        self._region = region or self._region
-        self._profile = profile or self._profile
+    def choose(
+        self,
+        *,
+        region: str | None = None,
+        profile: str | None = None,
+        stack: str | None = None,
+        fleet: str | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        """Use what the options of a command name. Call it before anything is read."""
+        self._region, self._profile = region or self._region, profile or self._profile
+        self.stack, self.fleet = stack or self.stack, fleet or self.fleet
+        self.endpoint = endpoint or self.endpoint
+
+    @property
+    def names_fleet(self) -> bool:
+        """True if the options of a command name a fleet."""
+        return (self.stack, self.fleet) != (None, None)
 
     @property
     def chosen_region(self) -> str | None:

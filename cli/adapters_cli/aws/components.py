@@ -28,6 +28,14 @@ def no_endpoint(account: Account, name: str) -> NoAnswerError:
     return NoAnswerError(f"endpoint '{name}' is not there, or has no component{meant}")
 
 
+def described_component(account: Account, name: str) -> ObservedComponent:
+    """Describe a component of any endpoint. Raises NoAnswerError if it does not exist."""
+    live = account.service.describe(name)
+    if live is None:
+        raise NoAnswerError(f"there is no component '{name}'")
+    return live
+
+
 class EndpointComponents:
     """The components of one endpoint. Only reads."""
 

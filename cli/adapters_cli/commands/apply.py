@@ -1,7 +1,6 @@
-"""`adapters apply`: write a fleet's manifest in S3, without a deployment, and wait until it is in force."""
+"""`adapters apply`: write a fleet's manifest in S3 and wait until it is in force, or try adapters again."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -15,15 +14,8 @@ from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, T
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet_lookup import (
-    Fleet,
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    manifest_target,
-    newest_generation,
-)
+from adapters_cli.fleets import orders
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, manifest_target, newest_generation
 from adapters_cli.fleets.fleet_status import in_force, manifest_not_in_force_note, read_changes, read_status
 from adapters_cli.fleets.preview import preview_manifest
 from adapters_cli.fleets.status_line import StatusLine
@@ -31,6 +23,7 @@ from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
 from adapters_cli.output.errors import CommandError, reported_errors
 from adapters_cli.output.exit_codes import INTERRUPTED, NOT_SETTLED
+from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import capped, one_line, print_error, print_note
 
 _READ_EVERY_SECONDS = 1.0
@@ -45,15 +38,23 @@ adapters apply adapters.yaml --stack Tenants
 
 # Wait ten minutes at most.
 adapters apply adapters.yaml --stack Tenants --timeout 600
+
+# Try one adapter again; without a name, all that failed.
+adapters apply --retry acme --stack Tenants
 """
 
 
 def apply(
     context: typer.Context,
-    manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON; - for standard input.")],
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MANIFEST|NAME",
+            help="The manifest, in YAML or JSON; - for standard input. With --retry, adapters; else all that"
+            " failed.",
+        ),
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try adapters again; the manifest stays.")] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Longest time to wait.")
     ] = 3600,
@@ -61,9 +62,9 @@ def apply(
         bool,
         typer.Option("--allow-failing", help="Write it although adapters are known to fail."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write how it ended as one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write the fleet's manifest in S3 and wait until it is in force.
+    """Write the fleet's manifest in S3 and wait until it is in force; or try adapters again.
 
     Only for fleets whose manifest is in S3 (`AdapterManifest.from_bucket`). Other fleets change with a
     deployment. Nothing is written if someone else has written the manifest meanwhile, or if `adapters plan`
@@ -71,9 +72,19 @@ def apply(
 
     Ends with 1 if the manifest is refused or fails. Ends with 3 if the time is over before it is in force,
     or if something is pending then. Ctrl-C ends the waiting; what is written stays.
+
+    --retry is for every fleet, and does not wait. The name of a pending adapter starts the fleet's state
+    machine again, in case it has stopped. It ends with 1 and orders nothing if one of the named adapters has
+    neither failed nor is pending.
     """
+    if not retry and len(words or ()) != 1:
+        raise typer.BadParameter("give one manifest, or --retry")
     with reported_errors():
-        found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
+        found = find_fleet(account_of(context))
+        if retry:
+            _retry(found, words or (), as_json=as_json)
+            return
+        manifest = Path(*words or ())
         target = manifest_target(found)
         stored = _stored(found, target)
         file = ManifestFile.read(manifest, target, found.registry)
@@ -92,6 +103,16 @@ def apply(
         with _note_that_it_is_written():
             number = _generation_of_version(found, stored, record.generation, version, desired.digest)
             raise typer.Exit(_wait_for(found, stored, number, timeout, as_json=as_json))
+
+
+def _retry(fleet: Fleet, names: Sequence[str], *, as_json: bool) -> None:
+    components, pending = orders.retry(fleet, names)
+    retried = [{"name": name, "component": component} for component, name in components.items()]
+    if components:
+        text = f"{counted(len(components), 'adapter')} will be tried again; {orders.FOLLOW_HINT}"
+    else:
+        text = f"no adapter has failed; {pending} pending" if pending else "no adapter has failed"
+    print_result({"fleet": fleet.record.name, "retried": retried}, text, as_json=as_json)
 
 
 @contextmanager
@@ -268,7 +289,7 @@ def _print_document(fleet: Fleet, generation: Generation, stored: StoredManifest
         "pending": generation.pending,
         "failed": generation.failed,
     }
-    typer.echo(json.dumps(document, indent=2))
+    print_result(document, "", as_json=True)
 
 
 def _pending_exit(fleet: Fleet) -> int:

@@ -13,11 +13,11 @@ import typer
 
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.adapter_lookup import ComponentOption
-from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption
-from adapters_cli.fleets.load_targets import LoadTargets, named_endpoint
+from adapters_cli.fleets.load_targets import LoadTargets
 from adapters_cli.load.latency_requirement import LatencyRequirement
 from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
+from adapters_cli.output.results import JsonOption
 from adapters_cli.output.text import one_line, print_error, print_note
 from adapters_cli.product import product_version
 
@@ -36,7 +36,7 @@ EXAMPLES = """
 adapters benchmark --stack Tenants --concurrency 1,4,16
 
 # One component and its base model.
-adapters benchmark my-endpoint -c llm-acme --yes-load my-endpoint
+adapters benchmark --endpoint my-endpoint -c llm-acme --yes-load my-endpoint
 
 # A gate, and a report.
 adapters benchmark --require 'request_latency.p50 <= base * 1.10' --output report --stack Tenants
@@ -51,13 +51,10 @@ def benchmark(
             metavar="NAME",
             default_factory=list,
             show_default=False,
-            help="Adapters of the fleet, the most popular one first; without a fleet, the endpoint.",
+            help="Adapters of the fleet, the most popular one first; else all.",
         ),
     ],
     component: ComponentOption = None,
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
     yes_load: Annotated[
         str | None,
         typer.Option(
@@ -115,7 +112,7 @@ def benchmark(
         Path | None,
         typer.Option("--output", metavar="DIR", help="Write benchmark.json and report.md."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Load adapters and their base model, and compare latency and throughput.
 
@@ -137,11 +134,8 @@ def benchmark(
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)  # fails before the load, not after it
         account = account_of(context)
-        named = named_endpoint(names, component or [], stack=stack, fleet=fleet, table=table_name)
-        _check_machine(account, named, yes_load)
-        targets = LoadTargets.find(
-            account, names, component or [], stack=stack, fleet=fleet, table=table_name
-        )
+        _check_machine(account, account.endpoint, yes_load)
+        targets = LoadTargets.find(account, names, component or [])
         if yes_load not in (None, targets.endpoint):
             raise UsageError(
                 f"--yes-load should be the endpoint's name, {targets.endpoint!r}, got {yes_load!r}"

@@ -24,22 +24,15 @@ from adapter_fleet.serving.engine_settings import (
 from adapter_fleet.serving.gpu_memory import GIB, OTHER_BYTES
 from adapter_fleet.serving.instance_types import INSTANCES, Instance
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.model_shape import ModelShape, known_shape
+from adapter_fleet.serving.model_shape import ModelShape
 from adapter_fleet.usage.working_set import Room, WorkingSet, period_of
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.s3_location import S3Location
-from adapters_cli.fleets.fleet_lookup import (
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    newest_generation,
-)
+from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
-from adapters_cli.fleets.room_advice import advice
-from adapters_cli.fleets.tiers import lora_limits
+from adapters_cli.fleets.room_advice import advice, lora_limits
 from adapters_cli.manifests.stored_manifest import StoredManifest
-from adapters_cli.models.base_model_option import BaseModelOption
+from adapters_cli.models.base_model_option import declared_shape, shape_at
 from adapters_cli.models.capacity_report import (
     AdapterCount,
     CapacityReport,
@@ -51,7 +44,8 @@ from adapters_cli.models.capacity_report import (
 from adapters_cli.models.environment_option import EnvironmentFile, EnvironmentOption, read_environment
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import FAILED
-from adapters_cli.output.tables import print_rows
+from adapters_cli.output.results import JsonOption, print_result
+from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import one_line, print_note
 
 _MAX_LARGER = 6
@@ -139,10 +133,7 @@ def capacity(
     since: Annotated[
         int, typer.Option("--hours", min=1, max=360, metavar="N", help="How far --from-usage looks back.")
     ] = 3,
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what fits into the accelerators' memory, and which adapters are in which tier.
 
@@ -158,8 +149,8 @@ def capacity(
             )
         with reported_errors():
             account = account_of(context)
-            raise typer.Exit(_show_usage(account, stack, fleet, table_name, hours=since, as_json=as_json))
-    live = stack is not None or table_name is not None or fleet is not None
+            raise typer.Exit(_show_usage(account, hours=since, as_json=as_json))
+    live = account_of(context).names_fleet
     if sum((manifest is not None, adapters is not None, live)) > 1:
         raise typer.BadParameter("--manifest, --adapters and a live fleet all say how many; give one of them")
     with reported_errors():
@@ -176,7 +167,7 @@ def capacity(
             instance = _instance(file, instance_type)
             sizing = workload.on(instance, _accelerators(file, instance, accelerators))
         if live:
-            count: AdapterCount | None = _count_of_fleet(account, stack, fleet, table_name)
+            count: AdapterCount | None = _count_of_fleet(account)
         elif adapters is not None:
             count = AdapterCount(ranks=(None,) * adapters, where="--adapters")
         else:
@@ -194,11 +185,9 @@ def capacity(
             raise CommandError(report.verdict)
 
 
-def _show_usage(
-    account: Account, stack: str | None, fleet: str | None, table: str | None, *, hours: int, as_json: bool
-) -> int:
+def _show_usage(account: Account, *, hours: int, as_json: bool) -> int:
     """Print how many adapters are asked at a time; return the exit code."""
-    found = find_fleet(account, stack=stack, name=fleet, table=table)
+    found = find_fleet(account)
     newest = newest_generation(found)
     limits = lora_limits(account, newest.request.target.base)
     if limits is None:
@@ -211,28 +200,28 @@ def _show_usage(
     requests = MetricReader(account.client("cloudwatch")).requests(components, begin, end, period=period)
     working = WorkingSet.of(requests, period=period)
     given = advice(working, limits, len(components))
-    if as_json:
-        document = {
-            "adapters": len(components),
-            "asked": working.asked,
-            "period_seconds": working.period,
-            "at_a_time": {
-                "median": working.percentile(50),
-                "p95": working.usual,
-                "most": working.percentile(100),
-            },
-            "max_loras": limits.max_loras,
-            "max_cpu_loras": limits.max_cpu_loras,
-            "advice": {setting: {"room": room, "text": text} for setting, (room, text) in given.items()},
-        }
-        typer.echo(json.dumps(document, indent=2))
-    else:
+    document = {
+        "adapters": len(components),
+        "asked": working.asked,
+        "period_seconds": working.period,
+        "at_a_time": {
+            "median": working.percentile(50),
+            "p95": working.usual,
+            "most": working.percentile(100),
+        },
+        "max_loras": limits.max_loras,
+        "max_cpu_loras": limits.max_cpu_loras,
+        "advice": {setting: {"room": room, "text": text} for setting, (room, text) in given.items()},
+    }
+    if not as_json:
         print_note(
             f"{working.asked} of {counted(len(components), 'adapter')} asked within {hours} h\n"
             f"in {working.period} s at a time: {working.percentile(50)} usually, {working.usual} in 95 % of"
             f" the time, {working.percentile(100)} at most"
         )
-        print_rows(("SETTING", "ROOM", "WHY"), [(key, *why) for key, why in given.items()], styled=1)
+    rows = [(key, *why) for key, why in given.items()]
+    table = RowTable(headings=("SETTING", "ROOM", "WHY"), rows=rows, styled=1)
+    print_result(document, table, as_json=as_json)
     return FAILED if any(room is Room.OUTGROWN for room, _ in given.values()) else 0
 
 
@@ -270,31 +259,11 @@ def _workload(
 
 def _shape(account: Account, file: EnvironmentFile | None, given: str | None) -> tuple[str, ModelShape]:
     """Return the base model's name and shape. Raises UsageError if its dimensions are unknown."""
-    declared = file.tables.base_model if file is not None else None
     if given is not None:
-        return _shape_in(given, account, name=None)
-    if declared is not None and (local := declared.directory or declared.config) is not None:
-        return _shape_in(str(local), account, name=declared.name)
-    if declared is None:
+        return shape_at(account, given)
+    if file is None:
         raise UsageError("which base model? Give --base-model, or --environment")
-    name = declared.name or ""
-    if (shape := known_shape(name)) is not None:
-        return name, shape
-    where = f"s3://{declared.bucket}/{declared.prefix.strip('/')}".rstrip("/")
-    raise UsageError(
-        f"the dimensions of the base model are not known, as it is in a bucket; give --base-model"
-        f" {where}/config.json"
-    )
-
-
-def _shape_in(where: str, account: Account, *, name: str | None) -> tuple[str, ModelShape]:
-    model = BaseModelOption.read(where, account)
-    if model.shape is None:
-        raise UsageError(
-            f"{where}: the dimensions of a model of the type {model.kind!r} are not known: it is no dense"
-            " decoder like Llama, or they are not all there"
-        )
-    return name or model.facts.name or where, model.shape
+    return declared_shape(account, file.tables.base_model)
 
 
 def _settings(
@@ -395,8 +364,8 @@ def _count_of_manifest(account: Account, where: str) -> AdapterCount:
     return AdapterCount(ranks=tuple(adapter.rank for adapter in read.adapters), where=where)
 
 
-def _count_of_fleet(account: Account, stack: str | None, name: str | None, table: str | None) -> AdapterCount:
-    fleet = find_fleet(account, stack=stack, name=name, table=table)
+def _count_of_fleet(account: Account) -> AdapterCount:
+    fleet = find_fleet(account)
     active = in_force(fleet.registry, newest_generation(fleet))
     adapters = desired_by(fleet.registry, active).adapters
     return AdapterCount(ranks=tuple(adapter.rank for adapter in adapters), where=f"fleet {fleet.record.name}")

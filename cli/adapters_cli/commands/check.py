@@ -1,15 +1,13 @@
 """`adapters check`: check adapters before anything is created."""
 
-import json
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from adapter_fleet.artifacts.checks.finite_weights import WeightReading
 from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP, CheckRule
@@ -20,9 +18,10 @@ from adapters_cli.artifacts.local_adapters import LocalAdapter, print_leftovers
 from adapters_cli.aws.account import account_of
 from adapters_cli.models.environment_option import EnvironmentOption
 from adapters_cli.models.serving_limits import ServingLimits
-from adapters_cli.output.errors import UsageError, reported_errors
-from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, ONLY_WARNINGS
-from adapters_cli.output.tables import print_rows, table
+from adapters_cli.output.errors import reported_errors
+from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
+from adapters_cli.output.results import JsonOption, print_result, print_table
+from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import print_note
 
 _HEADINGS = ("ADAPTER", "RESULT", "RULE", "FINDING")
@@ -50,12 +49,6 @@ def check(
             " S3.",
         ),
     ],
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--name", metavar="NAME", help="Name to publish a single adapter of this machine under."
-        ),
-    ] = None,
     container: Annotated[
         str | None, typer.Option(metavar="NAME", help="The container that will serve them: lmi19, vllm2.6.")
     ] = None,
@@ -74,27 +67,18 @@ def check(
     whole: Annotated[
         bool,
         typer.Option(
-            "--whole", help="Read published archives to their end, and compare their digests with their keys."
+            "--whole", help="Read all weights, and archives in S3 to their end, with their digests."
         ),
     ] = False,
-    weights: Annotated[
-        WeightReading | None,
-        typer.Option(
-            help="Look for NaN and infinity in all weights, a sample or none; by default a sample, none of"
-            " published archives in S3.",
-            show_default=False,
-        ),
-    ] = None,
     strict: Annotated[
         bool,
         typer.Option(
             "--strict",
-            help=f"End with {ONLY_WARNINGS} if there are no errors, but warnings or modules that could not be"
-            " compared with the base model.",
+            help=f"End with {FAILED} for warnings, too, and for modules that could not be compared with the"
+            " base model.",
         ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Leave out adapters that are ok.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write a JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check adapters against every rule of archives, LoRA, the engine and the base model.
 
@@ -115,23 +99,16 @@ def check(
             base_model=base_model,
         )
         subjects = [subject for path in dict.fromkeys(paths) for subject in subjects_at(account, path)]
-        if name is not None:
-            if len(subjects) != 1:
-                raise UsageError(f"--name is for one adapter, got {len(subjects)}")
-            subjects = [replace(one, name=name) if isinstance(one, LocalAdapter) else one for one in subjects]
+        weights = WeightReading.ALL if whole else None
         checked = check_all(account, subjects, limits, ReadOptions(whole=whole, weights=weights))
         print_leftovers(subject.path for subject in subjects if isinstance(subject, LocalAdapter))
         results = Counter(one.result for one in checked)
-        if as_json:
-            typer.echo(json.dumps(_document(checked, results, limits), indent=2))
-        else:
-            shown = [one for one in checked if one.findings or not quiet]
-            _show(shown)
+        print_result(_document(checked, results, limits), _table(checked), as_json=as_json)
+        if not as_json:
+            _print_remedies(checked)
             if missing := _not_given(limits):
                 print_note(f"not compared: {', '.join(missing)}")
-            if not shown:
-                print_note(_summary(checked, results))
-            elif sys.stdout.isatty() and not quiet:
+            if sys.stdout.isatty():
                 typer.echo(_summary(checked, results))
         raise typer.Exit(_exit_code(checked, strict=strict))
 
@@ -143,20 +120,21 @@ def _exit_code(checked: Sequence[CheckedAdapter], *, strict: bool) -> int:
         return NO_ANSWER
     if broken:
         return FAILED
-    return ONLY_WARNINGS if strict and findings else 0
+    return FAILED if strict and findings else 0
 
 
-def _show(checked: Sequence[CheckedAdapter]) -> None:
-    if not sys.stdout.isatty():
-        print_rows(_HEADINGS, (row for one in checked for row in _pipe_rows(one)), styled=1)
-        return
-    if not checked:
-        return
-    print_rows(_HEADINGS, (row for one in checked for row in _terminal_rows(one)), styled=1)
+def _table(checked: Sequence[CheckedAdapter]) -> RowTable:
+    of_one = _terminal_rows if sys.stdout.isatty() else _pipe_rows
+    return RowTable(headings=_HEADINGS, rows=[row for one in checked for row in of_one(one)], styled=1)
+
+
+def _print_remedies(checked: Sequence[CheckedAdapter]) -> None:
+    """Print below the table of a terminal what to do. The rows of a pipe have it."""
     broken = dict.fromkeys(finding.rule for one in checked for finding in one.findings)
-    if broken:
+    if broken and sys.stdout.isatty():
         typer.echo()
-        Console().print(table(("RULE", "WHAT TO DO"), ((rule, HELP[rule]) for rule in broken), styled=0))
+        rows = [(rule, HELP[rule]) for rule in broken]
+        print_table(RowTable(headings=("RULE", "WHAT TO DO"), rows=rows, styled=0))
         typer.echo()
 
 

@@ -1,8 +1,8 @@
-"""`adapters describe`: show all that is known of one adapter."""
+"""`adapters describe`: show all that is known of one adapter, or of any component."""
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from shutil import get_terminal_size
 from typing import Annotated, Any
 
@@ -16,23 +16,18 @@ from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapter_fleet.manifest.writer import plain_evaluation, plain_probe
 from adapter_fleet.openai.urls import base_url
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.aws.component_metrics import ComponentMetrics
+from adapters_cli.aws.component_metrics import read_load
+from adapters_cli.aws.components import described_component
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.base_state import read_base
-from adapters_cli.fleets.fleet_lookup import (
-    Fleet,
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    newest_generation,
-)
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import AdapterState, Proof, desired_by, read_status
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, version_document
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import FAILED
+from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import folded, latency, one_line, print_error, print_note, timestamp
 
 _PROOFS = {
@@ -44,62 +39,71 @@ _WIDTH = 13
 _EVENTS = 10
 _OWNER_TAGS = ("owner", "team")
 _HOUR = 3600.0
-_PERCENTILE = 99
 
 EXAMPLES = """
 # All about one adapter.
 adapters describe acme --stack Tenants
 
-# The same for a program.
-adapters describe acme --stack Tenants --json
+# Any component, with the address for clients of OpenAI's API.
+adapters describe -c llm-base
 """
 
 
 def describe(
     context: typer.Context,
     name: Annotated[
-        str, typer.Argument(help="The adapter's name, or its component's.", autocompletion=complete_adapter)
-    ],
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+        str | None,
+        typer.Argument(help="The adapter's name, or its component's.", autocompletion=complete_adapter),
+    ] = None,
+    component: Annotated[
+        str | None,
+        typer.Option("--component", "-c", metavar="NAME", help="A component, also of no fleet."),
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show an adapter: its version, state, owner, evaluation, history, and the address that clients call.
 
     Shows its requests of the last hour as well, from CloudWatch. The owner is its tag `owner`, else `team`.
     The history has the newest ten events; `adapters history` shows all.
 
+    For a component of no fleet, shows what SageMaker knows, and the address. A client of OpenAI's API
+    leaves the model of a base component empty.
+
     Ends with 1 if the base component is not there or failed: no adapter answers then.
     """
+    if (name is None) == (component is None):
+        raise typer.BadParameter("give the adapter's name, or --component")
+    outage = None
     with reported_errors():
         account = account_of(context)
-        found = find_fleet(account, stack=stack, name=fleet, table=table_name)
-        newest = newest_generation(found)
-        lookup = AdapterLookup(found, newest)
-        component = lookup.component(name)
-        seen = read_status(found, [component])
-        if not seen.adapters:
-            raise lookup.unknown(name)
-        desired = desired_by(found.registry, seen.active).adapters
-        declared = next((adapter for adapter in desired if adapter.component == component), None)
-        document = _document(found, seen.active.request.target, seen.adapters[0], declared)
-        base = read_base(found, seen.active)
-        document |= {"base_outage": base.outage, "copies": base.copies}
-    if base.note is not None:
-        print_error(base.note)
-    if as_json:
-        typer.echo(json.dumps(document, indent=2))
-    else:
-        for label, value in _lines(document):
-            _print_line(label, one_line(value))
-        if base.outage is not None:
-            print_error(one_line(base.outage))
-    raise typer.Exit(0 if base.outage is None else FAILED)
+        if component is not None:
+            document = _component_document(account, component)
+        else:
+            found = find_fleet(account)
+            newest = newest_generation(found)
+            lookup = AdapterLookup(found, newest)
+            own = lookup.component(name or "")
+            seen = read_status(found, [own])
+            if not seen.adapters:
+                raise lookup.unknown(name or "")
+            desired = desired_by(found.registry, seen.active).adapters
+            declared = next((adapter for adapter in desired if adapter.component == own), None)
+            document = _document(found, seen.active.request.target, seen.adapters[0], declared)
+            base = read_base(found, seen.active)
+            outage = base.outage
+            document |= {"base_outage": outage, "copies": base.copies}
+            if base.note is not None:
+                print_error(base.note)
+    lines = [line for label, value in _lines(document) for line in _folded(label, one_line(value))]
+    print_result(document, "\n".join(lines), as_json=as_json)
+    if outage is not None:
+        if not as_json:
+            print_error(one_line(outage))
+        raise typer.Exit(FAILED)
 
 
-def _print_line(label: str, text: str) -> None:
-    """Print a line; on a terminal, the words that have no room go below it.
+def _folded(label: str, text: str) -> list[str]:
+    """Return the lines of a value. On a terminal, the words that have no room go below it.
 
     An address or a digest without room has a line of its own. It is not folded, so that it can be copied.
     """
@@ -109,10 +113,33 @@ def _print_line(label: str, text: str) -> None:
         if " " in text:
             lines = folded(text, room)
         elif len(text) > room:
-            typer.echo(f"{label}\n  {text}")
-            return
-    for number, line in enumerate(lines):
-        typer.echo(f"{'' if number else label:<{_WIDTH}}{line}")
+            return [f"{label}\n  {text}"]
+    return [f"{'' if number else label:<{_WIDTH}}{line}" for number, line in enumerate(lines)]
+
+
+def _component_document(account: Account, component: str) -> dict[str, Any]:
+    live = described_component(account, component)
+    endpoint = live.endpoint or ""
+    return {
+        "name": component,
+        "component": component,
+        "endpoint": endpoint,
+        "base": live.base,
+        "state": live.status,
+        "since": timestamp(live.created),
+        "reason": live.failure_reason,
+        "last_hour": _last_hour(account, component),
+        # A container knows an adapter by its component's name. It knows its base model by another name.
+        **_addresses(account, endpoint, component, model="" if live.base is None else component),
+    }
+
+
+def _addresses(account: Account, endpoint: str, component: str, *, model: str) -> dict[str, str]:
+    return {
+        "base_url": base_url(account.runtime_url, endpoint=endpoint, component=component),
+        "model": model,
+        "invocations_url": f"{account.runtime_url}/endpoints/{endpoint}/invocations",
+    }
 
 
 def _document(
@@ -145,9 +172,7 @@ def _document(
         "last_hour": _last_hour(account, state.component),
         "history": history,
         "last_reason": state.reason or next((why for _, why in events if why), None),
-        "base_url": base_url(account.runtime_url, endpoint=target.endpoint, component=state.component),
-        "model": state.component,
-        "invocations_url": f"{account.runtime_url}/endpoints/{target.endpoint}/invocations",
+        **_addresses(account, target.endpoint, state.component, model=state.component),
     }
 
 
@@ -180,19 +205,10 @@ def _last_hour(account: Account, component: str) -> dict[str, Any] | None:
     """Return the requests of the last hour, errors and times; None without permission to read them."""
     end = account.now()
     try:
-        metrics = ComponentMetrics(account)
-        load = metrics.load_of(component, end - _HOUR, end)
-        slowest = metrics.slowest([component], end - _HOUR, end, percentile=_PERCENTILE)
+        return asdict(read_load(account, component, end - _HOUR, end))
     except (ClientError, BotoCoreError) as error:
         print_note(f"the metrics of {component} cannot be read: {error}")
         return None
-    return {
-        "requests": load.requests,
-        "client_errors": load.client_errors,
-        "server_errors": load.server_errors,
-        "mean_seconds": load.mean_seconds,
-        "p99_seconds": slowest.get(component),
-    }
 
 
 def _stored(account: Account, artifact: Artifact | None) -> list[str]:
@@ -209,27 +225,31 @@ def _stored(account: Account, artifact: Artifact | None) -> list[str]:
 
 
 def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "adapter", document["name"]
-    for label in ("component", "endpoint", "base", "fleet"):
-        yield label, document[label]
-    if document["owner"]:
-        yield "owner", document["owner"]
+    yield "adapter" if document["base"] else "base model", document["name"]
+    for label in ("component", "endpoint", "base", "fleet", "owner"):
+        if document.get(label):
+            yield label, document[label]
     since = f" since {_to_the_second(document['since'])}" if document["since"] else ""
     yield "state", f"{document['state']}{since}"
     if document["reason"]:
         yield "reason", document["reason"]
-    elif document["last_reason"]:
+    if "fleet" in document:
+        yield from _fleet_lines(document)
+    if document["last_hour"] is not None:
+        yield "last hour", _hour_text(document["last_hour"])
+    yield "base_url", document["base_url"]
+    yield "model", document["model"] or '""'
+    yield "invocations", document["invocations_url"]
+    for number, event in enumerate(document.get("history", ())):
+        yield "" if number else "history", _event_text(event)
+
+
+def _fleet_lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if document["last_reason"] and not document["reason"]:
         yield "last reason", document["last_reason"]
     yield from _versions(document)
     yield from _declared_lines(document)
     yield from _evaluation_lines(document["evaluation"])
-    if document["last_hour"] is not None:
-        yield "last hour", _hour_text(document["last_hour"])
-    yield "base_url", document["base_url"]
-    yield "model", document["model"]
-    yield "invocations", document["invocations_url"]
-    for number, event in enumerate(document["history"]):
-        yield "" if number else "history", _event_text(event)
 
 
 def _declared_lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -23,9 +23,10 @@ from adapters_cli.evaluation.result import DatasetFacts, Decoding, EvaluationRes
 from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
 from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.base_place import base_place, place_of_fleet
-from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption, find_fleet
+from adapters_cli.fleets.fleet_lookup import find_fleet
 from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import FAILED, INTERRUPTED
+from adapters_cli.output.results import JsonOption
 from adapters_cli.output.text import print_error, print_note
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ adapters evaluate out/acme --to s3://my-adapters/prod --against acme --dataset t
     --require 'rougeL >= base + 20%'
 
 # A component of an endpoint.
-adapters evaluate my-endpoint -c llm-acme --dataset test.jsonl
+adapters evaluate --endpoint my-endpoint -c llm-acme --dataset test.jsonl
 """
 
 
@@ -97,9 +98,6 @@ def evaluate(
         str | None,
         typer.Option("--base-model", metavar="NAME", help="Its base model; overrides its own configuration."),
     ] = None,
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
     prompt_column: Annotated[
         str, typer.Option("--prompt-column", metavar="COLUMN", help="What is asked.")
     ] = "prompt",
@@ -175,9 +173,7 @@ def evaluate(
     output: Annotated[
         Path, typer.Option("--output", metavar="DIR", help="For answers and reports.")
     ] = _OUTPUT,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Write the result without its items as one JSON document.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Ask adapters and their base model the same items, score the answers, and say what differs.
 
@@ -213,16 +209,11 @@ def evaluate(
         if names and _is_path(names[0]):
             if len(names) > 1 or component:
                 raise UsageError("an adapter that is not published is evaluated alone, or with --against")
-            found = _unpublished(
-                account, names[0], destination, base_model, on,
-                against=against, stack=stack, fleet=fleet, table=table_name,
-            )  # fmt: skip
+            found = _unpublished(account, names[0], destination, base_model, on, against=against)
         else:
             if on or destination or base_model:
                 raise UsageError("--on, --to and --base-model are for the path of an adapter")
-            found = find_subjects(
-                account, names, component or (), against=against, stack=stack, fleet=fleet, table=table_name
-            )
+            found = find_subjects(account, names, component or (), against=against)
         plan = EvaluationPlan(
             endpoint=found.endpoint,
             baseline=found.baseline,
@@ -311,16 +302,13 @@ def _unpublished(
     on: str | None,
     *,
     against: str | None,
-    stack: str | None,
-    fleet: str | None,
-    table: str | None,
 ) -> "FoundSubjects":
     """Return an adapter that is not published, after its check and upload."""
     from adapters_cli.artifacts.unpublished_adapter import unpublished_adapter
     from adapters_cli.fleets.subject_lookup import find_unpublished
 
-    if on is None or stack is not None or table is not None:
-        found = find_fleet(account, stack=stack, name=fleet, table=table)
+    if on is None or account.stack is not None:
+        found = find_fleet(account)
         place = place_of_fleet(found)
     else:
         found = None

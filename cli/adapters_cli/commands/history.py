@@ -1,6 +1,5 @@
 """`adapters history`: show the events of one adapter, or the generations of a fleet."""
 
-import json
 import time
 from collections.abc import Sequence
 from typing import Annotated
@@ -14,19 +13,13 @@ from adapters_cli.aws.account import account_of
 from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
-from adapters_cli.fleets.fleet_lookup import (
-    Fleet,
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    newest_generation,
-)
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import read_adapter_state
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, print_earlier_versions
 from adapters_cli.output.errors import CommandError, reported_errors
-from adapters_cli.output.tables import print_rows
+from adapters_cli.output.results import JsonOption, print_result
+from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import print_note, timestamp
 
 _HEADINGS = ("WHEN", "WHAT", "GENERATION", "FROM", "TO", "SECONDS", "WHY")
@@ -52,18 +45,15 @@ def history(
             autocompletion=complete_adapter,
         ),
     ] = None,
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of lines.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Write each one as a line of JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the events of an adapter, or every change of the manifest; newest first.
 
     Events are kept for 400 days.
     """
     with reported_errors():
-        found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
+        found = find_fleet(account_of(context))
         if name is None:
             _show_generations(found, limit, as_json=as_json)
         else:
@@ -77,27 +67,29 @@ def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None
     present = read_adapter_state(fleet, component)
     if not events and present is None:
         raise CommandError(f"nothing is known of an adapter '{name}'{did_you_mean(name, lookup.known)}")
-    if as_json:
-        for event, why in events:
-            typer.echo(json.dumps(event_document(event, why)))
-    elif not events:
+    document = {
+        "name": name,
+        "component": component,
+        "events": [event_document(event, why) for event, why in events],
+    }
+    rows = [
+        (
+            _second(event.at),
+            event.what,
+            str(event.generation),
+            event.before or "-",
+            event.after or "-",
+            "-" if event.seconds is None else f"{event.seconds:.1f}",
+            _why(event, why),
+        )
+        for event, why in events
+    ]
+    table = RowTable(headings=_HEADINGS, rows=rows, styled=1, spare=_SPARE)
+    print_result(document, table, as_json=as_json)
+    if not as_json and not events:
         print_note(f"adapter '{name}' has no events so far")
-    else:
-        rows = [
-            (
-                _second(event.at),
-                event.what,
-                str(event.generation),
-                event.before or "-",
-                event.after or "-",
-                "-" if event.seconds is None else f"{event.seconds:.1f}",
-                _why(event, why),
-            )
-            for event, why in events
-        ]
-        print_rows(_HEADINGS, rows, styled=1, spare=_SPARE)
-        if present is not None:
-            print_earlier_versions(present)
+    elif not as_json and present is not None:
+        print_earlier_versions(present)
 
 
 def _why(event: Event, why: str | None) -> str:
@@ -112,17 +104,20 @@ def _show_generations(fleet: Fleet, limit: int, *, as_json: bool) -> None:
     read = read_each(range(newest, max(0, newest - limit), -1), fleet.registry.generation)
     generations = [generation for generation in read.values() if generation is not None]
     reasons = [_reason(fleet, generation) for generation in generations]
-    if as_json:
-        for generation, reason in zip(generations, reasons, strict=True):
-            typer.echo(json.dumps(_generation_document(generation, reason)))
-    elif not generations:
-        print_note(f"fleet '{fleet.record.name}' has received no manifest yet")
-    else:
-        rows = [
-            _generation_row(generation, reason)
+    document = {
+        "fleet": fleet.record.name,
+        "generations": [
+            _generation_document(generation, reason)
             for generation, reason in zip(generations, reasons, strict=True)
-        ]
-        print_rows(_GENERATION_HEADINGS, rows, styled=3, spare=_GENERATION_SPARE)
+        ],
+    }
+    rows = [
+        _generation_row(generation, reason) for generation, reason in zip(generations, reasons, strict=True)
+    ]
+    table = RowTable(headings=_GENERATION_HEADINGS, rows=rows, styled=3, spare=_GENERATION_SPARE)
+    print_result(document, table, as_json=as_json)
+    if not as_json and not generations:
+        print_note(f"fleet '{fleet.record.name}' has received no manifest yet")
 
 
 def _reason(fleet: Fleet, generation: Generation) -> str | None:

@@ -21,25 +21,19 @@ from adapter_fleet.manifest.writer import manifest_text
 from adapters_cli.artifacts.temporary_component import TAG
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import EndpointComponents
-from adapters_cli.fleets.fleet_lookup import (
-    Fleet,
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    stack_or_table,
-)
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, stack_of_environment
 from adapters_cli.fleets.fleet_status import FleetStatus, desired_by, find_status
 from adapters_cli.manifests.entries import entries_of, entry_of, names_of, valid_entries
 from adapters_cli.output.confirmation import confirm
-from adapters_cli.output.errors import CommandError, NoAnswerError, error_text, reported_errors
+from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, error_text, reported_errors
+from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.text import print_error, print_note
 
 _DOWNLOADS = 4
 
 EXAMPLES = """
 # Write a manifest of what is there.
-adapters import --endpoint my-endpoint -o adapters.yaml
+adapters import --endpoint my-endpoint
 
 # Let a fleet take them over.
 adapters import --endpoint my-endpoint --stack Tenants --take-over
@@ -48,20 +42,11 @@ adapters import --endpoint my-endpoint --stack Tenants --take-over
 
 def import_(
     context: typer.Context,
-    endpoint: Annotated[str, typer.Option("--endpoint", metavar="NAME", help="The adapters' endpoint.")],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="File of the manifest; else standard output."),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
     take_over: Annotated[
         bool,
         typer.Option("--take-over", help="Allow the fleet to take them over, once its manifest has them."),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
 ) -> None:
     """Write a manifest of the adapters on an endpoint that belong to no fleet.
 
@@ -74,9 +59,11 @@ def import_(
     if yes and not take_over:
         raise typer.BadParameter("--yes confirms --take-over")
     with reported_errors():
-        _check_output(output, force=force)
         account = account_of(context)
-        given = _fleet(account, stack, fleet, table_name, endpoint=endpoint, takes_over=take_over)
+        endpoint = account.endpoint
+        if endpoint is None:
+            raise UsageError("which endpoint? Give --endpoint")
+        given = _fleet(account, endpoint=endpoint, takes_over=take_over)
         target = given.status.newest.request.target if given is not None else None
         present, lost = valid_entries(given.entries) if given is not None else ([], [])
         components = EndpointComponents(account, endpoint)
@@ -93,11 +80,7 @@ def import_(
         problems += [_of_stack(component, stack) for component, stack in stacks.items()]
         for problem in [*problems, *(f"{problem}; the fleet would delete it" for problem in lost)]:
             print_error(problem)
-        text = _text([*adapters, *present])
-        if output is not None:
-            output.write_text(text, encoding="utf-8")
-        else:
-            typer.echo(text, nl=False)
+        typer.echo(_text([*adapters, *present]), nl=False)
         free = len(adapters) + len(known)
         print_note(
             f"{counted(free, 'adapter')} on '{endpoint}' {'belongs' if free == 1 else 'belong'} to no fleet"
@@ -113,7 +96,7 @@ def import_(
             confirm(question, "nothing is taken over", yes=yes)
             _hand_over(given, {component: alone[component][0] for component in sorted(claimed)})
         if problems or lost:
-            raise typer.Exit(1)
+            raise typer.Exit(FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,36 +113,15 @@ class _GivenFleet:
         return entries_of(desired, self.status.newest.request.target)
 
 
-def _check_output(output: Path | None, *, force: bool) -> None:
-    """Raise CommandError, before any download, if the file cannot be written."""
-    if output is None:
-        return
-    if output.is_dir():
-        raise CommandError(f"{output}: is a folder")
-    if not output.parent.is_dir():
-        raise CommandError(f"{output}: there is no folder '{output.parent}'")
-    if output.is_file() and not force:
-        raise CommandError(f"{output}: exists already; --force overwrites it")
-
-
 def _component(adapter: ManifestAdapter, target: Target | None) -> str:
     return adapter.component or adapter.component_name(target.prefix if target is not None else "")
 
 
-def _fleet(
-    account: Account,
-    stack: str | None,
-    name: str | None,
-    table: str | None,
-    *,
-    endpoint: str,
-    takes_over: bool,
-) -> _GivenFleet | None:
+def _fleet(account: Account, *, endpoint: str, takes_over: bool) -> _GivenFleet | None:
     """Return the fleet of the options; None if there is none and none is needed."""
-    location = stack_or_table(stack=stack, name=name, table=table)
-    if not takes_over and name is None and location == (None, None):
+    if not (takes_over or account.names_fleet or stack_of_environment()):
         return None
-    found = find_fleet(account, stack=stack, name=name, table=table)
+    found = find_fleet(account)
     status = find_status(found.registry, account.now())
     if takes_over and (status is None or status.newest.request.source is Source.DELETION):
         raise CommandError("there is no fleet to take them over; deploy it first, without them")

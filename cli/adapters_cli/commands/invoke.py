@@ -1,7 +1,9 @@
 """`adapters invoke`: send one prompt to adapters of a fleet, or to components of an endpoint."""
 
 import sys
-from typing import Annotated
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -11,24 +13,26 @@ from adapter_fleet.serving.completions import PromptRequest
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import endpoint_names
 from adapters_cli.fleets.adapter_lookup import ComponentOption, find_components
-from adapters_cli.fleets.fleet_lookup import FleetOption, StackOption, TableOption
-from adapters_cli.output.answers import ComponentAnswer
 from adapters_cli.output.errors import reported_errors
-from adapters_cli.output.exit_codes import NO_ANSWER
-from adapters_cli.output.text import print_error
+from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
+from adapters_cli.output.results import JsonOption, print_result
+from adapters_cli.output.text import print_error, print_note
+
+if TYPE_CHECKING:
+    from adapters_cli.reports.answers import ComponentAnswer
 
 _NO_ENDPOINT = " not found. (ValidationError)"
 """The end of SageMaker's answer for an endpoint that does not exist."""
 
 EXAMPLES = """
-# Ask two adapters of a fleet.
-adapters invoke acme globex 'Hello' --stack Tenants
-
-# Ask the base model as well, and read along.
-adapters invoke acme 'Hello' --base --stream --stack Tenants
+# Ask two adapters of a fleet, and their base model.
+adapters invoke acme globex 'Hello' --base --stack Tenants
 
 # Ask a component of an endpoint.
-adapters invoke my-endpoint 'Hello' -c llm-acme
+adapters invoke 'Hello' --endpoint my-endpoint -c llm-acme
+
+# A page to send to someone.
+adapters invoke acme 'Hello' --base --html answers.html --stack Tenants
 """
 
 
@@ -37,10 +41,7 @@ def invoke(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME",
-            default_factory=list,
-            show_default=False,
-            help="Adapters of the fleet; with --component alone, the endpoint.",
+            metavar="NAME", default_factory=list, show_default=False, help="Adapters of the fleet."
         ),
     ],
     prompt: Annotated[
@@ -48,43 +49,79 @@ def invoke(
     ],
     component: ComponentOption = None,
     base: Annotated[bool, typer.Option("--base", help="Ask the fleet's base model, too.")] = False,
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
     stream: Annotated[bool, typer.Option("--stream", help="Show the answers as they are written.")] = False,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 100,
+    max_tokens: Annotated[
+        int, typer.Option("--max-tokens", metavar="N", min=1, help="Longest answer, in tokens.")
+    ] = 100,
     temperature: Annotated[
         float, typer.Option(min=0, help="0 gives the most likely answer, the same each time.")
     ] = 0.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Write each answer as a line of JSON.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the answers, too.")
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Send a prompt to the base model and its adapters, and show the answers side by side.
+
+    A terminal marks what differs from the first answer.
 
     Ends with 1 if one of them does not answer, and with 4 if none could be asked.
     """
     # Imported here: botocore takes long, and `--help` does without.
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
-    from adapters_cli.aws.shown_answers import show_answers
+    from adapters_cli.reports.answers import ComponentAnswer, ask_all, show_answers
 
     with reported_errors():
         account = account_of(context)
-        asked = find_components(
-            account, names, component or [], base=base, stack=stack, fleet=fleet, table=table_name
-        )
+        asked = find_components(account, names, component or [], base=base)
         connected = RuntimeEndpoint.connect(asked.endpoint, account)
     request = PromptRequest(
         prompt=sys.stdin.read() if prompt == "-" else prompt,
-        max_tokens=max_new_tokens,
+        max_tokens=max_tokens,
         temperature=temperature,
     )
     answers = [ComponentAnswer(component=component, name=name) for component, name in asked.names.items()]
-    show_answers(connected, request, answers, stream=stream, as_json=as_json)
+    pieces = ask_all(connected, request, answers, stream=stream)
+    if as_json:
+        for _ in pieces:
+            pass  # what is shown are the whole answers
+        documents = [answer.document for answer in answers]
+        print_result({"prompt": request.prompt, "answers": documents}, "", as_json=True)
+    else:
+        show_answers(pieces, answers)
+    if html is not None:
+        with reported_errors():
+            _write_page(html, account, asked.endpoint, request.prompt, answers)
     if asked.base is None and all(_NO_ENDPOINT in (answer.error or "") for answer in answers):
         _tell_meant_endpoint(account, asked.endpoint)
     if all(answer.unasked for answer in answers):
         raise typer.Exit(NO_ANSWER)
     if any(answer.error is not None for answer in answers):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
+
+
+def _write_page(
+    file: Path, account: Account, endpoint: str, prompt: str, answers: list["ComponentAnswer"]
+) -> None:
+    from adapters_cli.aws.engine_name import engine_name
+    from adapters_cli.evaluation.result import Answer, EvaluatedItem
+    from adapters_cli.reports.html_page import comparison_page
+
+    by_name = {
+        answer.name: Answer(
+            text="" if answer.error is not None else answer.text, error=answer.error, seconds=answer.seconds
+        )
+        for answer in answers
+    }
+    page = comparison_page(
+        [EvaluatedItem(id="1", prompt=prompt, reference="", answers=by_name, scores={})],
+        list(by_name),
+        made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(account.now())),
+        endpoint=endpoint,
+        engine=engine_name(account, endpoint, answers[0].component),
+    )
+    file.write_text(page, encoding="utf-8", errors="backslashreplace")
+    print_note(f"the page is {file}")
 
 
 def _tell_meant_endpoint(account: Account, endpoint: str) -> None:

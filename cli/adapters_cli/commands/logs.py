@@ -10,19 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.components import described_component
 from adapters_cli.aws.log_events import LogEvent, LogReader
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
-from adapters_cli.fleets.fleet_lookup import (
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    newest_generation,
-)
+from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.fleets.log_groups import LogGroup, component_group, fleet_groups
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.output.errors import NoAnswerError, UsageError, option_errors, reported_errors
 from adapters_cli.output.look_back import look_back_seconds
+from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import few, folded, one_line, print_note, timestamp
 
 _READ_EVERY_SECONDS = 2.0
@@ -60,8 +56,8 @@ adapters logs acme --since 1h --stack Tenants
 # What the fleet logs, until Ctrl-C.
 adapters logs --follow --stack Tenants
 
-# Errors, with all lines of the base model.
-adapters logs acme --base --filter 'ERROR|WARN' --stack Tenants
+# With all lines of the base model.
+adapters logs acme --base --stack Tenants
 """
 
 
@@ -82,17 +78,8 @@ def logs(
     since: Annotated[
         str, typer.Option("--since", metavar="TIME", help="How far to look back: 30s, 15m, 1h, 7d.")
     ] = "1h",
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            "--filter", metavar="REGEX", help="Only lines in which this is found.", show_default=False
-        ),
-    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write each one as a line of JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what an adapter, its base model and its fleet log.
 
@@ -102,64 +89,59 @@ def logs(
 
     Ends with 4 if none of the log groups is there.
     """
+    if follow and as_json:
+        raise typer.BadParameter("--follow never ends by itself; give it without --json")
     with reported_errors():
         account = account_of(context)
         with option_errors():
             seconds = look_back_seconds(since, units="smhd", such_as="30s, 15m, 1h or 7d")
-            wanted = _compiled(pattern)
         if name is not None and component is not None:
             raise UsageError("--component takes the place of the adapter's name; give one of them")
         if component is not None:
             groups = _of_component(account, component, base=base)
         else:
-            groups = _of_fleet(account, name, stack=stack, fleet=fleet, table=table_name, base=base)
+            groups = _of_fleet(account, name, base=base)
         sources = {group.name: group.source for group in groups}
         reader = LogReader(
             account, [(group.name, group.about) for group in groups], since=account.now() - seconds
         )
-        printer = _Printer(sources, as_json=as_json)
+        printer, documents, printed = _Printer(), [], 0
         for event in _events(account, reader, sources, follow=follow):
             if _PLATFORM.match(event.message):
                 continue
-            if wanted is None or wanted.search(event.message):
-                printer.print(event)
-        if not printer.printed:
-            print_note(
-                f"nothing was logged within {since}{'' if pattern is None else ' that matches --filter'}"
-            )
+            if as_json:
+                documents.append(_document(event, sources[event.group]))
+            else:
+                printer.print(event, sources[event.group])
+                printed += 1
+        if as_json:
+            print_result(documents, "", as_json=True)
+        elif not printed:
+            print_note(f"nothing was logged within {since}")
 
 
-def _compiled(pattern: str | None) -> re.Pattern[str] | None:
-    if pattern is None:
-        return None
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"'--filter' should be a regular expression, got {pattern!r}: {error}") from None
+def _document(event: LogEvent, source: str) -> dict[str, Any]:
+    return {
+        "at": timestamp(event.at),
+        "source": source,
+        "group": event.group,
+        "stream": event.stream,
+        "message": event.message,
+    }
 
 
 def _of_component(account: Account, component: str, *, base: bool) -> list[LogGroup]:
     """Return the groups of a component, and of its base if it is an adapter."""
-    live = account.service.describe(component)
-    if live is None:
-        raise NoAnswerError(f"there is no component '{component}'")
+    live = described_component(account, component)
     groups = [component_group(component, "base" if live.base is None else "adapter")]
     if live.base is not None:
         groups.append(component_group(live.base, "base", None if base else component))
     return groups
 
 
-def _of_fleet(
-    account: Account,
-    name: str | None,
-    *,
-    stack: str | None,
-    fleet: str | None,
-    table: str | None,
-    base: bool,
-) -> list[LogGroup]:
+def _of_fleet(account: Account, name: str | None, *, base: bool) -> list[LogGroup]:
     """Return the groups of an adapter of a fleet, or else those of the fleet itself."""
-    found = find_fleet(account, stack=stack, name=fleet, table=table)
+    found = find_fleet(account)
     newest = newest_generation(found)
     component = None if name is None else AdapterLookup(found, newest).component_of_events(name)
     groups = [] if component is None else [component_group(component, "adapter")]
@@ -189,26 +171,14 @@ def _events(
 class _Printer:
     """Prints events: on a terminal with the day above its first line, in a pipe with tabs between fields."""
 
-    def __init__(self, sources: dict[str, str], *, as_json: bool) -> None:
-        self._sources, self._as_json = sources, as_json
+    def __init__(self) -> None:
         self._on_terminal = sys.stdout.isatty()
         self._day = ""
-        self.printed = 0
 
-    def print(self, event: LogEvent) -> None:
+    def print(self, event: LogEvent, source: str) -> None:
         """Print one event."""
-        self.printed += 1
-        at, source = timestamp(event.at) or "", self._sources[event.group]
-        if self._as_json:
-            document = {
-                "at": at,
-                "source": source,
-                "group": event.group,
-                "stream": event.stream,
-                "message": event.message,
-            }
-            typer.echo(json.dumps(document))
-        elif not self._on_terminal:
+        at = timestamp(event.at) or ""
+        if not self._on_terminal:
             typer.echo("\t".join([at, source, _readable(event.message)]))
         else:
             day, _, clock = at.rstrip("Z").partition("T")

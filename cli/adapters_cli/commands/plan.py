@@ -1,6 +1,5 @@
 """`adapters plan`: show what a manifest would change on the live endpoint."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -12,19 +11,14 @@ import typer
 
 from adapter_fleet.common.findings import Finding
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet_lookup import (
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    manifest_target,
-)
+from adapters_cli.fleets.fleet_lookup import find_fleet, manifest_target
 from adapters_cli.fleets.preview import FAILURES, Action, AdapterChange, Preview, preview_manifest
 from adapters_cli.fleets.versions import version_document
 from adapters_cli.manifests.manifest_file import ManifestFile, MistakesError
-from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import CHANGES, FAILED, NOT_SETTLED
-from adapters_cli.output.tables import print_rows
+from adapters_cli.output.results import JsonOption, print_result
+from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import capped, print_error, print_note
 
 _HEADINGS = ("ADAPTER", "ACTION", "FROM", "TO", "WHY")
@@ -43,14 +37,11 @@ adapters plan adapters.yaml --stack Tenants --detailed-exitcode
 def plan(
     context: typer.Context,
     manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON; - for standard input.")],
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Show unchanged adapters, too.")] = False,
     detailed: Annotated[
         bool, typer.Option("--detailed-exitcode", help=f"End with {CHANGES} if something would change.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what a manifest would change on the live endpoint. Nothing is written.
 
@@ -62,21 +53,30 @@ def plan(
     Orders of retry and rollback that the fleet has not taken yet are counted in.
     """
     with reported_errors():
-        found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
+        found = find_fleet(account_of(context))
         target = manifest_target(found)
         try:
             desired, warnings = ManifestFile.read(manifest, target, found.registry).desired(target)
         except MistakesError as error:
             if as_json:
-                _print_document(Preview(), mistakes=error.findings)
+                print_result(_document(Preview(), mistakes=error.findings), "", as_json=True)
             raise
         preview = preview_manifest(found, target, desired)
         for line in capped(list(map(str, warnings)), "warnings"):
             print_error(line)
-        if as_json:
-            _print_document(preview, warnings=warnings)
-        else:
-            _print_preview(preview, everything=everything)
+        shown = [change for change in preview.changes if everything or change.action is not Action.KEEP]
+        rows = [_row(change) for change in shown]
+        table = RowTable(headings=_HEADINGS, rows=rows, styled=1, spare=_SPARE)
+        print_result(_document(preview, warnings=warnings), table, as_json=as_json)
+        if not as_json:
+            if sys.stdout.isatty():
+                typer.echo(summary(Counter(change.action for change in preview.changes)))
+            elif not shown:
+                print_note("nothing would change")
+            if preview.trouble:
+                print_error(preview.trouble)
+            if preview.refused:
+                print_error(f"the fleet would refuse it: {preview.refused}")
         raise typer.Exit(_exit_code(preview, detailed=detailed))
 
 
@@ -89,33 +89,16 @@ def _exit_code(preview: Preview, *, detailed: bool) -> int:
     return CHANGES if detailed and not actions <= set(_UNCHANGED) else 0
 
 
-def _print_preview(preview: Preview, *, everything: bool) -> None:
-    shown = [change for change in preview.changes if everything or change.action is not Action.KEEP]
-    print_rows(_HEADINGS, [_row(change) for change in shown], styled=1, spare=_SPARE)
-    if not sys.stdout.isatty() and not shown:
-        print_note("nothing would change")
-    if sys.stdout.isatty():
-        typer.echo(summary(Counter(change.action for change in preview.changes)))
-    if preview.trouble:
-        print_error(preview.trouble)
-    if preview.refused:
-        raise CommandError(f"the fleet would refuse it: {preview.refused}")
-
-
-def _print_document(
-    preview: Preview,
-    *,
-    mistakes: Sequence[Finding] = (),
-    warnings: Sequence[Finding] = (),
-) -> None:
-    document = {
+def _document(
+    preview: Preview, *, mistakes: Sequence[Finding] = (), warnings: Sequence[Finding] = ()
+) -> dict[str, object]:
+    return {
         "refused": preview.refused,
         "trouble": preview.trouble,
         "mistakes": [asdict(finding) for finding in mistakes],
         "warnings": [asdict(finding) for finding in warnings],
         "changes": [_change_document(change) for change in preview.changes],
     }
-    typer.echo(json.dumps(document, indent=2))
 
 
 def _change_document(change: AdapterChange) -> dict[str, object]:

@@ -1,7 +1,5 @@
 """`adapters preflight`: check the account before a deployment of an environment file."""
 
-import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,27 +10,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.counts import counted
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.models.environment_option import (
-    ContextOption,
-    EnvironmentOption,
-    environment_name,
-    read_environment,
-)
+from adapters_cli.models.environment_option import EnvironmentOption, read_environment
 from adapters_cli.output.errors import NoAnswerError, UsageError, error_text, reported_errors
-from adapters_cli.output.exit_codes import FAILED, ONLY_WARNINGS
-from adapters_cli.output.tables import print_rows
-from adapters_cli.output.text import print_note, printable
+from adapters_cli.output.exit_codes import FAILED
+from adapters_cli.output.results import JsonOption, print_result
+from adapters_cli.output.tables import RowTable
+from adapters_cli.output.text import print_note
 from adapters_cli.preflight.deployment import Deployment
 from adapters_cli.preflight.finding import Check, Finding, Verdict
 from adapters_cli.preflight.preflight import check_deployment
 
 _HEADINGS = ("CHECK", "RESULT", "WHAT")
 _NOUNS = (Verdict.ERROR, Verdict.WARNING)
-_PIPE_HEADINGS = ("CHECK", "RESULT", "REMEDY", "WHAT")
 
 EXAMPLES = """
-# Take the environment as cdk deploy does.
-adapters preflight -c environment=prod
+# Would a deployment of prod.toml succeed?
+adapters preflight --environment prod
 
 # As a gate: warnings count, too.
 adapters preflight --environment prod --strict
@@ -42,7 +35,6 @@ adapters preflight --environment prod --strict
 def preflight(
     context: typer.Context,
     environment: EnvironmentOption = None,
-    settings: ContextOption = None,
     stack: Annotated[
         str | None,
         typer.Option(
@@ -55,19 +47,20 @@ def preflight(
     strict: Annotated[
         bool, typer.Option("--strict", help="Warnings and what cannot be checked count, too.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check an account before a deployment of an environment. Nothing is written.
 
     Each finding says what is wrong and what was got, with the command that mends it. A check that needs a
     permission which the caller lacks is not checked, and says so.
 
-    Ends with 1 if the deployment would fail. With --strict, ends with 3 if there are only warnings, or
-    something is not checked. Ends with 4 without a region or credentials.
+    Ends with 1 if the deployment would fail. With --strict, ends with 1 as well if there are
+    warnings, or if something is not checked. Ends with 4 without a region or credentials.
     """
     with reported_errors():
-        name = environment_name(environment, settings or [])
-        file = read_environment(name)
+        if environment is None:
+            raise UsageError("which environment? Give --environment")
+        file = read_environment(environment)
         account = account_of(context)
         declared, chosen = file.tables.aws.region, account.chosen_region
         if declared is not None and chosen not in (None, declared):
@@ -87,7 +80,7 @@ def preflight(
             deployment = Deployment(
                 account=account,
                 environment=file.tables,
-                name=name,
+                name=environment,
                 stack=stack or f"MultiAdapterInference-{file.path.stem}",
                 region=region,
                 account_id=account_id,
@@ -113,26 +106,22 @@ def _caller(account: Account) -> tuple[str, str, str]:
 
 def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
     counts = Counter(finding.verdict for finding in findings)
+    document = {
+        "errors": counts[Verdict.ERROR],
+        "warnings": counts[Verdict.WARNING],
+        "not_checked": counts[Verdict.NOT_CHECKED],
+        "findings": [asdict(finding) for finding in findings],
+    }
+    rows = [(found.check, found.verdict, found.message) for found in findings]
+    print_result(document, RowTable(headings=_HEADINGS, rows=rows, styled=1), as_json=as_json)
     if as_json:
-        document = {
-            "errors": counts[Verdict.ERROR],
-            "warnings": counts[Verdict.WARNING],
-            "not_checked": counts[Verdict.NOT_CHECKED],
-            "findings": [asdict(finding) for finding in findings],
-        }
-        typer.echo(json.dumps(document, indent=2))
         return
-    if sys.stdout.isatty():
-        print_rows(_HEADINGS, [(found.check, found.verdict, found.message) for found in findings], styled=1)
-        # Below the table, where a command keeps its line and can be copied.
-        for finding in findings:
-            if finding.remedy is not None:
-                # A shell goes on behind a line that ends with &&.
-                remedy = printable(finding.remedy).replace(" && ", " &&\n  ")
-                typer.echo(f"\n{finding.check}: to mend it\n  {remedy}")
-    else:
-        rows = [(found.check, found.verdict, found.remedy or "-", found.message) for found in findings]
-        print_rows(_PIPE_HEADINGS, rows, styled=1)
+    # Below the table, where a command keeps its line and can be copied.
+    for finding in findings:
+        if finding.remedy is not None:
+            # A shell goes on behind a line that ends with &&.
+            remedy = finding.remedy.replace(" && ", " &&\n  ")
+            print_note(f"\n{finding.check}: to mend it\n  {remedy}")
     print_note(", ".join(_counted(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]))
 
 
@@ -144,4 +133,4 @@ def _exit_code(findings: Sequence[Finding], *, strict: bool) -> int:
     verdicts = {finding.verdict for finding in findings}
     if Verdict.ERROR in verdicts:
         return FAILED
-    return ONLY_WARNINGS if strict and verdicts != {Verdict.OK} else 0
+    return FAILED if strict and verdicts != {Verdict.OK} else 0

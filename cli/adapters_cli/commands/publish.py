@@ -33,7 +33,8 @@ from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, UsageError, error_text, option_errors, reported_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
-from adapters_cli.output.tables import print_rows
+from adapters_cli.output.results import JsonOption, print_table
+from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import few, print_error, print_note
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def publish(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what is new.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check adapters, upload those that are not in S3 yet, and write or update a manifest of them.
 
@@ -477,7 +478,7 @@ def _print_results(results: Sequence["PublishResult"], *, as_json: bool) -> None
         for reason in result.reasons:
             print_error(f"{result.name}: {reason}")
     if not as_json:
-        print_rows(_HEADINGS, map(_row, results), styled=1)
+        print_table(RowTable(headings=_HEADINGS, rows=[*map(_row, results)], styled=1))
 
 
 def _print_end(

@@ -1,6 +1,5 @@
 """`adapters remove`: remove adapters from a manifest, here or in S3."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -9,14 +8,7 @@ from adapter_fleet.common.counts import counted
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.manifest import ManifestError
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet_lookup import (
-    Fleet,
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    manifest_target,
-)
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, manifest_target
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT
 from adapters_cli.fleets.preview import Preview, preview_manifest
@@ -25,6 +17,7 @@ from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.removal import without
 from adapters_cli.output.confirmation import confirm
 from adapters_cli.output.errors import CommandError, UsageError, reported_errors
+from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import few, print_error, print_note
 
 EXAMPLES = """
@@ -52,11 +45,8 @@ def remove(
             show_default=False,
         ),
     ] = None,
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove adapters from a manifest.
 
@@ -68,8 +58,8 @@ def remove(
     with reported_errors():
         account = account_of(context)
         found = None
-        if (stack, fleet, table_name) != (None, None, None) or manifest is None:
-            found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+        if account.names_fleet or manifest is None:
+            found = find_fleet(account)
         target = None if found is None else manifest_target(found)
         editable = EditableManifest.of(manifest or _of_fleet(found, target), account)
         try:
@@ -87,10 +77,9 @@ def remove(
             yes=yes,
         )
         editable.update(lambda present: without(present, names, where=editable.where, folder=editable.folder))
-        if as_json:
-            typer.echo(json.dumps({"manifest": editable.where, "removed": unique}, indent=2))
-        else:
-            typer.echo(f"{counted(len(unique), 'adapter')} removed from {editable.where}")
+        document = {"manifest": editable.where, "removed": unique}
+        removed = f"{counted(len(unique), 'adapter')} removed from {editable.where}"
+        print_result(document, removed, as_json=as_json)
         if absent:
             print_note(f"the fleet has no component of {few(absent)}, and deletes none")
         if len(absent) < len(unique):

@@ -1,6 +1,5 @@
 """`adapters rollback`: serve an earlier version of one adapter."""
 
-import json
 from collections.abc import Collection, Sequence
 from typing import Annotated
 
@@ -10,19 +9,13 @@ from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
-from adapters_cli.fleets.fleet_lookup import (
-    Fleet,
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    newest_generation,
-)
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.fleets.versions import is_named, version_document
 from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.results import JsonOption, print_result
 
 EXAMPLES = """
 # Go back to the last good version.
@@ -50,10 +43,7 @@ def rollback(
     undo: Annotated[
         bool, typer.Option("--undo", help="Serve the manifest's version again, after a rollback.")
     ] = False,
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Serve the last good version of an adapter, until the manifest names another than the present one.
 
@@ -63,7 +53,7 @@ def rollback(
     if undo and to is not None:
         raise typer.BadParameter("--undo goes back to what the manifest says; give it without --to")
     with reported_errors():
-        found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
+        found = find_fleet(account_of(context))
         want = _declared(found, name)
         pending = {
             order.kind: order for order in found.registry.orders() if order.component == want.component
@@ -97,18 +87,16 @@ def rollback(
 
 
 def _print(fleet: Fleet, adapter: DesiredAdapter, artifact: Artifact, *, undo: bool, as_json: bool) -> None:
-    if as_json:
-        document = {
-            "fleet": fleet.record.name,
-            "name": adapter.name,
-            "component": adapter.component,
-            "undo": undo,
-            "to": version_document(artifact),
-        }
-        typer.echo(json.dumps(document, indent=2))
-        return
+    document = {
+        "fleet": fleet.record.name,
+        "name": adapter.name,
+        "component": adapter.component,
+        "undo": undo,
+        "to": version_document(artifact),
+    }
     as_declared = ", as the manifest says" if undo else ""
-    typer.echo(f"{adapter.name} goes back to {artifact.version}{as_declared}; {FOLLOW_HINT}")
+    text = f"{adapter.name} goes back to {artifact.version}{as_declared}; {FOLLOW_HINT}"
+    print_result(document, text, as_json=as_json)
 
 
 def _declared(fleet: Fleet, name: str) -> DesiredAdapter:

@@ -1,6 +1,5 @@
 """`adapters status`: show the state of every adapter of a fleet."""
 
-import json
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,14 +17,7 @@ from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, i
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.base_state import read_base
-from adapters_cli.fleets.fleet_lookup import (
-    Fleet,
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    newest_generation,
-)
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import (
     AdapterState,
     FleetStatus,
@@ -42,7 +34,8 @@ from adapters_cli.manifests.stored_manifest import present_version
 from adapters_cli.output.errors import UsageError, reported_errors
 from adapters_cli.output.exit_codes import FAILED, NOT_SETTLED
 from adapters_cli.output.fitted_screen import FittedScreen, hidden_rows
-from adapters_cli.output.tables import print_rows, table
+from adapters_cli.output.results import JsonOption, print_result
+from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import duration, one_line, print_error, print_note, printable, timestamp
 
 _HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "PROOF", "REASON")
@@ -66,7 +59,7 @@ EXAMPLES = """
 adapters status --stack Tenants
 
 # Only those that failed, and why.
-adapters status --failed --stack Tenants
+adapters status --state failed --stack Tenants
 
 # As a gate in CI, after a deployment.
 adapters status --wait --timeout 600 --stack Tenants
@@ -79,7 +72,6 @@ def status(
         list[str] | None,
         typer.Argument(metavar="NAME", help="Adapters to show; else all.", autocompletion=complete_adapter),
     ] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="The same as --state failed.")] = False,
     state: Annotated[
         list[State] | None,
         typer.Option(
@@ -92,15 +84,12 @@ def status(
         list[str] | None,
         typer.Option("--tag", metavar="KEY[=VALUE]", help="Show only adapters with all of these tags."),
     ] = None,
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show it until Ctrl-C.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing is pending.")] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Longest time that --wait waits.")
     ] = 3600,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the state of every adapter.
 
@@ -114,17 +103,17 @@ def status(
     if watch and (wait or as_json):
         raise typer.BadParameter("--watch never ends by itself; give it without --wait and --json")
     with reported_errors():
-        found = find_fleet(account_of(context), stack=stack, name=fleet, table=table_name)
-        states = {*(state or ()), *([State.FAILED] if failed else ())}
+        found = find_fleet(account_of(context))
+        states = set(state or ())
         selection = _Selection.of(found, names or (), states, tag or ())
         if watch:
             _watch(found, selection)
         seen = _wait_until_settled(found, selection, timeout) if wait else selection.read(found)
         shown = selection.shown(seen)
-        if as_json:
-            typer.echo(json.dumps(_document(seen, shown), indent=2))
-        else:
-            _print_status(seen, shown)
+        print_result(_document(seen, shown), _view(seen, shown), as_json=as_json)
+        if not as_json:
+            if not sys.stdout.isatty() and (lines := _trouble(seen)):
+                print_error(lines)
             if not shown and (states or tag):
                 only_failed = states == {State.FAILED} and not tag
                 print_note("no adapter has failed" if only_failed else "no adapter matches")
@@ -247,16 +236,17 @@ def _exit_code(seen: FleetStatus, *, named: bool) -> int:
     return 0 if named and StateGroup.PENDING not in groups else NOT_SETTLED
 
 
-def _print_status(seen: FleetStatus, adapters: Sequence[AdapterState]) -> None:
-    """Print a page on a terminal; else the adapters alone."""
+def _view(seen: FleetStatus, adapters: Sequence[AdapterState]) -> RenderableType:
+    """Return a page for a terminal; else the adapters alone."""
     if sys.stdout.isatty():
-        console = Console()
         # The prompt has a line, too.
-        console.print(_fitted(seen, adapters, console.height - 1))
-        return
-    if lines := _trouble(seen):
-        print_error(lines)
-    print_rows(_HEADINGS, [_row(adapter, seen.at) for adapter in adapters], styled=1)
+        return _fitted(seen, adapters, Console().height - 1)
+    return _table(seen, adapters)
+
+
+def _table(seen: FleetStatus, adapters: Sequence[AdapterState]) -> RowTable:
+    rows = [_row(adapter, seen.at) for adapter in adapters]
+    return RowTable(headings=_HEADINGS, rows=rows, styled=1, spare=_SPARE)
 
 
 def _watch(fleet: Fleet, selection: _Selection) -> None:
@@ -285,8 +275,7 @@ def _screen(seen: FleetStatus, adapters: Sequence[AdapterState], *, hidden: int)
     parts: list[RenderableType] = [Text(printable(f"{seen.fleet.name} on {target.endpoint}"), style="bold")]
     if lines := _trouble(seen):
         parts.append(Text(printable(lines), style="red"))
-    rows = [_row(adapter, seen.at) for adapter in adapters]
-    parts.append(table(_HEADINGS, rows, styled=1, spare=_SPARE))
+    parts.append(_table(seen, adapters))
     if hidden:
         parts.append(hidden_rows(hidden))
     parts.append(Text(printable(totals(seen)), style="bold"))
@@ -334,7 +323,8 @@ def _trouble(seen: FleetStatus) -> str | None:
     if not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _SILENT_SECONDS:
         lines.append(
             f"the fleet has reported nothing for {duration(seen.at - seen.fleet.heartbeat)}; the executions"
-            f" of {seen.fleet.machine} show why, and 'adapters retry' of a pending adapter starts a new one"
+            f" of {seen.fleet.machine} show why, and 'adapters apply --retry' of a pending adapter starts a"
+            " new one"
         )
     if seen.base.outage is not None:
         lines.append(one_line(seen.base.outage))

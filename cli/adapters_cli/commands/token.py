@@ -23,7 +23,7 @@ def token(
         int, typer.Option(metavar="N", min=1, max=720, help="How long the token is valid.")
     ] = 15,
 ) -> None:
-    """Print a bearer token for the addresses that `adapters url` shows.
+    """Print a bearer token for the addresses that `adapters describe` shows.
 
     It is signed on this machine and sent nowhere. Whoever has it may send what you may send: keep it out of
     logs and files.

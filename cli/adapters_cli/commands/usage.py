@@ -1,8 +1,5 @@
 """`adapters usage`: requests, tokens and cost of every adapter, by day."""
 
-import csv
-import io
-import json
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -11,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.common.counts import counted
@@ -33,30 +28,22 @@ from adapter_fleet.usage.usage_table import (
 )
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import BASE
-from adapters_cli.fleets.fleet_lookup import (
-    FleetOption,
-    StackOption,
-    TableOption,
-    find_fleet,
-    newest_generation,
-)
+from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.output.errors import option_errors, reported_errors
 from adapters_cli.output.look_back import look_back_seconds
-from adapters_cli.output.tables import print_rows, table
-from adapters_cli.output.text import print_note, printable
+from adapters_cli.output.results import JsonOption, print_result
+from adapters_cli.output.tables import RowTable
+from adapters_cli.output.text import print_note
 
 _NUMBERS = ("REQUESTS", "TOKENS IN", "TOKENS OUT", "COST", "SHARE")
 _SPARE = ("TOKENS IN", "TOKENS OUT", "COST")
-_CSV = ("day", "who", "requests", "prompt_tokens", "completion_tokens", "cost", "currency", "prices_of")
-_BAR = 20
-_EIGHTHS = " ▏▎▍▌▋▊▉"
 
 EXAMPLES = """
 # The last seven days.
 adapters usage --stack Tenants
 
-# What each customer costs, for a spreadsheet.
-adapters usage --since 30d --by customer --prices prices.toml --csv
+# What each customer costs.
+adapters usage --since 30d --by customer --prices prices.toml
 """
 
 
@@ -92,11 +79,7 @@ def usage(
             "--containing", metavar="TEXT", help="A text of each line of --tokens.", show_default=False
         ),
     ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Write CSV: a line for each day.")] = False,
-    stack: StackOption = None,
-    fleet: FleetOption = None,
-    table_name: TableOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the requests, tokens and cost of every adapter of a fleet.
 
@@ -104,15 +87,13 @@ def usage(
     The cost is that of the endpoint's instances, shared out by tokens, or by requests on days without any.
     Prices come from a file of yours.
     """
-    if as_csv and as_json:
-        raise typer.BadParameter("--csv and --json are both for programs; give one of them")
     with reported_errors():
         account = account_of(context)
         with option_errors():
             length = look_back_seconds(since, units="hd", such_as="12h or 7d")
             pattern = _pattern(tokens, containing)
             price_list = None if prices is None else PriceList.from_file(prices)
-        found = find_fleet(account, stack=stack, name=fleet, table=table_name)
+        found = find_fleet(account)
         members = FleetMembers.of(found.registry, newest_generation(found))
         target, keys = members.target, _keys(members, by)
         end = account.now()
@@ -124,13 +105,17 @@ def usage(
             with option_errors():
                 share_cost(used, reader.costs(target.endpoint, price_list, start, end))
         days = grouped(used, keys | {target.base: BASE})
-        if as_csv:
-            typer.echo(_csv(days, price_list), nl=False)
-        elif as_json:
-            typer.echo(json.dumps(_document(days, price_list), indent=2))
-        else:
-            title = f"{found.record.name}, since {_minute(start)}"
-            _print(summed(days.values()), price_list, title=title, heading=(by or "adapter").upper())
+        total = summed(days.values())
+        title = f"{found.record.name}, since {_minute(start)}"
+        heading = (by or "adapter").upper()
+        if not as_json:
+            columns = ", ".join(column.lower() for column in (heading, *_NUMBERS))
+            print_note(title if sys.stdout.isatty() else f"{title}: {columns}")
+        print_result(_document(days, price_list), _table(total, heading), as_json=as_json)
+        if not as_json:
+            print_note(_total_text(total, price_list))
+            if price_list is not None:
+                print_note(f"costs in {price_list.currency}, by the prices of {price_list.date}")
 
 
 def _begin(end: float, length: float) -> float:
@@ -172,31 +157,11 @@ def _keys_of_removed(used: Table, keys: Mapping[str, str], target: Target, by: s
     }
 
 
-def _print(total: Mapping[str, Usage], prices: PriceList | None, *, title: str, heading: str) -> None:
+def _table(total: Mapping[str, Usage], heading: str) -> RowTable:
     weights = _weights(total)
-    if not sys.stdout.isatty():
-        columns = ", ".join(column.lower() for column in (heading, *_NUMBERS))
-        print_note(f"{title}: {columns}")
-        print_rows(
-            (), [(*_cells(who, use), f"{weights[who]:.4f}") for who, use in total.items()], styled=None
-        )
-    else:
-        most = max(weights.values(), default=0.0)
-        rows = [
-            (*_cells(who, use), f"{100 * weights[who]:.1f} %", _bar(weights[who], most))
-            for who, use in total.items()
-        ]
-        everything = Usage()
-        for use in total.values():
-            everything.add(use)
-        console = Console()
-        console.print(Text(printable(title), style="bold"))
-        console.print(
-            table((heading, *_NUMBERS, ""), rows, styled=None, spare=_SPARE, numbers=_NUMBERS, text=False)
-        )
-        console.print(Text(_total_text(everything, prices), style="bold"))
-    if prices is not None:
-        print_note(f"costs in {prices.currency}, by the prices of {prices.date}")
+    rows = [(*_cells(who, use), f"{100 * weights[who]:.1f} %") for who, use in total.items()]
+    headings = (heading, *_NUMBERS)
+    return RowTable(headings=headings, rows=rows, styled=None, spare=_SPARE, numbers=_NUMBERS, text=False)
 
 
 def _cells(who: str, use: Usage) -> tuple[str, ...]:
@@ -204,7 +169,10 @@ def _cells(who: str, use: Usage) -> tuple[str, ...]:
     return who, f"{use.requests:,.0f}", f"{use.prompt_tokens:,}", f"{use.completion_tokens:,}", cost
 
 
-def _total_text(total: Usage, prices: PriceList | None) -> str:
+def _total_text(uses: Mapping[str, Usage], prices: PriceList | None) -> str:
+    total = Usage()
+    for use in uses.values():
+        total.add(use)
     parts = [
         counted(round(total.requests), "request"),
         f"{counted(total.prompt_tokens, 'token')} in",
@@ -228,27 +196,10 @@ def _weights(total: Mapping[str, Usage]) -> dict[str, float]:
     return {who: use / everything if everything else 0.0 for who, use in uses.items()}
 
 
-def _bar(share: float, most: float) -> str:
-    whole, eighths = divmod(round(8 * _BAR * share / most) if most else 0, 8)
-    return f"{'█' * whole}{_EIGHTHS[eighths]}".rstrip()
-
-
 def _lines(days: Mapping[str, Mapping[str, Usage]]) -> Iterable[tuple[str, str, Usage]]:
     for day, of_day in days.items():
         for who in sorted(of_day):
             yield day, who, of_day[who]
-
-
-def _csv(days: Mapping[str, Mapping[str, Usage]], prices: PriceList | None) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_CSV)
-    for day, who, use in _lines(days):
-        cost = "" if use.cost is None else f"{use.cost:.6f}"
-        tokens = (use.prompt_tokens, use.completion_tokens)
-        of_prices = ("", "") if prices is None else (prices.currency, prices.date.isoformat())
-        writer.writerow([day, who, f"{use.requests:.0f}", *tokens, cost, *of_prices])
-    return text.getvalue()
 
 
 def _document(days: Mapping[str, Mapping[str, Usage]], prices: PriceList | None) -> dict[str, Any]:

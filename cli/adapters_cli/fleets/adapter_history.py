@@ -114,7 +114,7 @@ class AdapterHistory:
         if earlier is None:
             return None
         if earlier.what == "retried":
-            return "tried again by 'adapters retry'"
+            return "tried again by 'adapters apply --retry'"
         if earlier.generation == event.generation and earlier.what == "deleted":
             return "replaced, as it cannot be updated in place"
         return "the rollback is taken back" if self._is_pinned(earlier) and not self._is_new(event) else None

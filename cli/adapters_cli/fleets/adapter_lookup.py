@@ -144,21 +144,18 @@ def find_components(
     components: Sequence[str],
     *,
     base: bool | None,
-    stack: str | None,
-    fleet: str | None,
-    table: str | None,
 ) -> NamedComponents:
-    """Return adapters and components of a fleet, or components of the endpoint that is the only name.
+    """Return adapters and components of a fleet, or components of the endpoint that `--endpoint` names.
 
     `base` adds the fleet's base model; it is None for a command that has no option for it.
 
     Raises CommandError for names that the fleet does not have, and UsageError if nothing is named.
     """
-    if components and (stack, fleet, table) == (None, None, None):
-        if len(names) != 1 or base:
-            raise UsageError("--component takes the endpoint's name before it, or the fleet's --stack")
-        return NamedComponents(endpoint=names[0], names={name: name for name in components})
-    found = find_fleet(account, stack=stack, name=fleet, table=table)
+    if account.endpoint is not None:
+        if not components or names or base:
+            raise UsageError("--endpoint takes the --component names, and no adapter or base of a fleet")
+        return NamedComponents(endpoint=account.endpoint, names={name: name for name in components})
+    found = find_fleet(account)
     newest = newest_generation(found)
     target = newest.request.target
     named = {target.base: BASE} if base else {}

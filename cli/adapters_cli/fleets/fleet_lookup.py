@@ -1,12 +1,10 @@
-"""Finding a fleet by its stack or its table."""
+"""Finding a fleet by its stack."""
 
 import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated
 
-import typer
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
@@ -18,23 +16,6 @@ from adapter_fleet.fleet.state.registry import Registry
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.meant_names import meant_name
 from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
-
-StackOption = Annotated[
-    str | None,
-    typer.Option(
-        "--stack", metavar="NAME", help="Stack of the fleet; or ADAPTERS_STACK.", show_default=False
-    ),
-]
-FleetOption = Annotated[
-    str | None,
-    typer.Option("--fleet", metavar="NAME", help="One of the stack's fleets, if it has several."),
-]
-TableOption = Annotated[
-    str | None,
-    typer.Option(
-        "--table", metavar="NAME", help="Table of the fleet, in place of a stack; or ADAPTERS_TABLE."
-    ),
-]
 
 _TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
 _NO_REGISTRY = ("ValidationException", "ResourceNotFoundException")
@@ -65,20 +46,20 @@ class Fleet:
         )
 
 
-def find_fleet(account: Account, *, stack: str | None, name: str | None, table: str | None) -> Fleet:
-    """Return the fleet of a table or of a stack. ADAPTERS_STACK and ADAPTERS_TABLE are the defaults.
+def find_fleet(account: Account) -> Fleet:
+    """Return the fleet that `--stack` and `--fleet` name. ADAPTERS_STACK is the default of `--stack`.
 
     Raises NoFleetError if there is no such fleet, and UsageError if there are several or nothing is given.
     """
-    stack, table = stack_or_table(stack=stack, name=name, table=table)
-    if table:
-        fleets = _fleets(account, [table])
-        if not fleets:
-            raise NoFleetError(f"table '{table}' is no registry of a fleet")
-        return fleets[0]
-    if not stack:
-        raise UsageError("which fleet? Give --stack or --table, or set ADAPTERS_STACK or ADAPTERS_TABLE")
-    return _chosen(fleets_of_stack(account, stack), name, stack)
+    stack = account.stack or stack_of_environment()
+    if stack is None:
+        raise UsageError("which fleet? Give --stack, or set ADAPTERS_STACK")
+    return _chosen(fleets_of_stack(account, stack), account.fleet, stack)
+
+
+def stack_of_environment() -> str | None:
+    """Return the stack that the environment names."""
+    return os.environ.get("ADAPTERS_STACK") or None
 
 
 def fleets_of_stack(account: Account, stack: str) -> list[Fleet]:
@@ -87,30 +68,6 @@ def fleets_of_stack(account: Account, stack: str) -> list[Fleet]:
     if not fleets:
         raise NoFleetError(f"stack '{stack}' has no fleet")
     return fleets
-
-
-def stack_or_table(
-    *, stack: str | None, name: str | None, table: str | None
-) -> tuple[str | None, str | None]:
-    """Return the stack or the table of a fleet, from the options or else from the environment.
-
-    Raises UsageError for both of them, and for a fleet's name with a table: a table has one fleet.
-    """
-    if stack is not None and table is not None:
-        raise UsageError("--stack and --table both say where the fleet is; give one of them")
-    if name is not None and table is not None:
-        raise UsageError("--fleet chooses one of a stack's; with --table there is nothing to choose")
-    if stack is not None or table is not None:
-        return stack, table
-    stack, table = os.environ.get("ADAPTERS_STACK") or None, os.environ.get("ADAPTERS_TABLE") or None
-    if stack is not None and table is not None:
-        raise UsageError(
-            "ADAPTERS_STACK and ADAPTERS_TABLE both say where the fleet is; set one of them, or give --stack"
-            " or --table"
-        )
-    if name is not None and table is not None:
-        raise UsageError("--fleet chooses one of a stack's, and ADAPTERS_TABLE names a table; give --stack")
-    return stack, table
 
 
 def newest_generation(fleet: Fleet) -> Generation:

@@ -8,7 +8,7 @@ from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import EndpointComponents, no_endpoint
 from adapters_cli.aws.engine_name import BaseContainer
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, no_component
-from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation, stack_or_table
+from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError, UsageError
 
@@ -31,19 +31,16 @@ class LoadTargets:
         account: Account,
         names: Sequence[str],
         components: Sequence[str],
-        *,
-        stack: str | None,
-        fleet: str | None,
-        table: str | None,
     ) -> "LoadTargets":
         """Return the named adapters of a fleet or an endpoint; all that serve if none is named.
 
         Raises CommandError for names that are unknown, and if there is no adapter.
         """
-        endpoint = named_endpoint(names, components, stack=stack, fleet=fleet, table=table)
-        if endpoint is not None:
-            return cls._of_endpoint(account, endpoint, components)
-        found = find_fleet(account, stack=stack, name=fleet, table=table)
+        if account.endpoint is not None:
+            if names:
+                raise UsageError("--endpoint takes --component, and no adapters of a fleet")
+            return cls._of_endpoint(account, account.endpoint, components)
+        found = find_fleet(account)
         newest = newest_generation(found)
         target = newest.request.target
         _check_components(account, target.endpoint, components)
@@ -90,28 +87,6 @@ def _check_components(account: Account, endpoint: str, components: Sequence[str]
     for name in components:
         if account.service.describe(name) is None:
             raise no_component(account, endpoint, name)
-
-
-def named_endpoint(
-    names: Sequence[str],
-    components: Sequence[str],
-    *,
-    stack: str | None,
-    fleet: str | None,
-    table: str | None,
-) -> str | None:
-    """Return the endpoint that is the only name; None if the names are adapters of a fleet.
-
-    As with other commands, ADAPTERS_STACK or ADAPTERS_TABLE names the fleet, but not for --component. Raises
-    UsageError if neither is named.
-    """
-    if (stack, fleet, table) != (None, None, None):
-        return None
-    if not components and stack_or_table(stack=None, name=None, table=None) != (None, None):
-        return None
-    if len(names) != 1:
-        raise UsageError("which endpoint? Give its name, or the fleet's --stack")
-    return names[0]
 
 
 def _serving(live: EndpointComponents) -> list[str]:

@@ -11,14 +11,8 @@ from adapters_cli.output.errors import CommandError
 
 def complete_adapter(context: Context, incomplete: str) -> list[str]:
     """Return the names of a fleet's adapters that begin so; none if no fleet is named or AWS gives none."""
-    given = context.params
     try:
-        fleet = find_fleet(
-            account_of(context),
-            stack=given.get("stack"),
-            name=given.get("fleet"),
-            table=given.get("table_name"),
-        )
+        fleet = find_fleet(account_of(context))
         names = {record.name for record in fleet.registry.records().values()}
     except (CommandError, BotoCoreError, ClientError, UnreadableError):
         return []

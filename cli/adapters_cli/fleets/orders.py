@@ -1,6 +1,12 @@
-"""Orders that a person gives a fleet: what every one of them needs."""
+"""Orders that a person gives a fleet: what every one of them needs, and the order to try adapters again."""
+
+from collections.abc import Mapping, Sequence
 
 from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
+from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
 from adapters_cli.output.errors import CommandError
 
 FOLLOW_HINT = "'adapters status --wait' follows"
@@ -13,3 +19,49 @@ def check_takes_orders(newest: Generation) -> None:
             f"generation {newest.number} has failed, and nothing is done before another deployment or"
             " manifest"
         )
+
+
+def retry(fleet: Fleet, names: Sequence[str]) -> tuple[dict[str, str], int]:
+    """Order another attempt of failed or pending adapters, or of every one that failed without names.
+
+    Returns their names by component, and how many adapters of the fleet are pending. Raises CommandError, and
+    orders nothing, if a named adapter has neither failed nor is pending.
+    """
+    newest = newest_generation(fleet)
+    check_takes_orders(newest)
+    named = AdapterLookup(fleet, newest).find(names) if names else {}
+    seen = read_status(fleet, named or None)
+    components = _failed_or_pending(fleet, seen, named) if names else _failed(seen)
+    now = fleet.account.now()
+    if components:
+        fleet.order([Order(kind=OrderKind.RETRY, component=component, at=now) for component in components])
+    return components, seen.counts[StateGroup.PENDING]
+
+
+def _failed(seen: FleetStatus) -> dict[str, str]:
+    """Return the names of the adapters that failed, by component."""
+    return {
+        adapter.component: adapter.name for adapter in seen.adapters if adapter.group is StateGroup.FAILED
+    }
+
+
+def _failed_or_pending(fleet: Fleet, seen: FleetStatus, named: Mapping[str, str]) -> dict[str, str]:
+    """Return failed or pending adapters' names by component. Raises CommandError with all others."""
+    states = {adapter.component: adapter for adapter in seen.adapters}
+    components: dict[str, str] = {}
+    others = []
+    for component, name in named.items():
+        state = states.get(component)
+        # An adapter in service may have a failure, too: of an artifact that was taken back since.
+        if (state is not None and state.group is not StateGroup.IN_SERVICE) or _has_failure(fleet, component):
+            components[component] = name
+        else:
+            others.append(f"adapter '{name}' has not failed; it is {state.state if state else 'gone'}")
+    if others:
+        raise CommandError("\n".join(others))
+    return components
+
+
+def _has_failure(fleet: Fleet, component: str) -> bool:
+    record = fleet.registry.record(component)
+    return record is not None and record.failure is not None

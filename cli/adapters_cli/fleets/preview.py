@@ -220,7 +220,7 @@ def _is_uploaded(artifact: Artifact) -> bool:
 
 
 def _after_retries(records: dict[str, AdapterRecord], orders: Iterable[Order]) -> dict[str, AdapterRecord]:
-    """Return the records without the failures that `adapters retry` cleared, as a pass starts with them."""
+    """Return the records without the failures that an order to retry cleared, as a pass starts with them."""
     again = {order.component for order in orders if order.kind is OrderKind.RETRY}
     return {
         component: replace(record, failure=None, restore_at=None) if component in again else record
@@ -318,7 +318,7 @@ def _reason(record: AdapterRecord, decision: Decision, action: Action, failure: 
     if action is Action.RETRY and failure is not None:
         return failure.reason
     if action is Action.FAILED and record.failure is not None:
-        again = f"'adapters retry {record.name or record.component}' lets it be tried again"
+        again = f"'adapters apply --retry {record.name or record.component}' lets it be tried again"
         return f"{record.failure.reason}; {again}"
     if action is Action.FOREIGN:
         return why_foreign(record)

@@ -63,21 +63,18 @@ def find_subjects(
     components: Sequence[str],
     *,
     against: str | None = None,
-    stack: str | None,
-    fleet: str | None,
-    table: str | None,
 ) -> FoundSubjects:
     """Return adapters and components beside their base model, and with the only one what it is compared with.
 
     `against` is a version, an archive in S3, an adapter or a component. Raises CommandError for names that do
     not exist, or that cannot be compared, and UsageError if nothing is named.
     """
-    asked = find_components(account, names, components, base=None, stack=stack, fleet=fleet, table=table)
+    asked = find_components(account, names, components, base=None)
     if against is not None and len(asked.names) != 1:
         raise UsageError(f"--against is for one adapter, got {len(asked.names)}")
     found = None
     if asked.base is not None:
-        found = find_fleet(account, stack=stack, name=fleet, table=table)
+        found = find_fleet(account)
     lookup = _SubjectLookup(account, found)
     subjects = [lookup.subject(component, name, asked.endpoint) for component, name in asked.names.items()]
     bases = {lookup.base_of(subject) for subject in subjects}

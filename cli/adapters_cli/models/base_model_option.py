@@ -1,7 +1,8 @@
-"""The base model of `--base-model`: a directory, a config.json, or a well-known name."""
+"""The base model of `--base-model` or of an environment: a directory, a config.json, or a known name."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -11,6 +12,9 @@ from adapter_fleet.serving.model_shape import ModelShape, base_named, known_mode
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.output.errors import NoAnswerError, UsageError, error_text
+
+if TYPE_CHECKING:
+    from adapter_fleet.environment.environment_schema import BaseModelTable
 
 _CONFIG_FILE = "config.json"
 
@@ -87,3 +91,28 @@ def _of(text: bytes, where: str, path: PurePath) -> BaseModelOption:
         raise UsageError(str(error)) from None
     facts = BaseModelFacts.from_config(config, folder=folder)
     return BaseModelOption(facts=facts, kind=config.get("model_type"), shape=ModelShape.from_config(config))
+
+
+def declared_shape(account: Account, declared: "BaseModelTable") -> tuple[str, ModelShape]:
+    """Return the name and shape of an environment's base model, which may be in a bucket.
+
+    Raises UsageError if its dimensions are unknown, and NoAnswerError if S3 gives no answer.
+    """
+    local = declared.directory or declared.config
+    if local is not None:
+        return shape_at(account, str(local), name=declared.name)
+    if declared.name is not None and (shape := known_shape(declared.name)) is not None:
+        return declared.name, shape
+    where = f"s3://{declared.bucket}/{declared.prefix.strip('/')}".rstrip("/")
+    return shape_at(account, where, name=declared.name)
+
+
+def shape_at(account: Account, where: str, *, name: str | None = None) -> tuple[str, ModelShape]:
+    """Return the name and shape of a model as `--base-model` takes it. The given name goes before its own."""
+    model = BaseModelOption.read(where, account)
+    if model.shape is None:
+        raise UsageError(
+            f"{where}: the dimensions of a model of the type {model.kind!r} are not known: it is no dense"
+            " decoder like Llama, or they are not all there"
+        )
+    return name or model.facts.name or where, model.shape

@@ -12,7 +12,7 @@ from adapter_fleet.common.counts import counted
 from adapter_fleet.serving.capacity import CopyOnInstance, Workload
 from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, lora_number_bytes
 from adapter_fleet.serving.tier_counts import TierCounts, cpu_bytes
-from adapters_cli.output.tables import table
+from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import one_line
 
 
@@ -335,7 +335,9 @@ def screen(report: CapacityReport) -> RenderableType:
         Text(one_line(where), style="bold"),
         Text(report.verdict, style="green" if report.fits else "red"),
         Text(),
-        table(("MEMORY", "EACH", "COPY", "HOW"), memory, styled=None, numbers=("EACH", "COPY")),
+        RowTable(
+            headings=("MEMORY", "EACH", "COPY", "HOW"), rows=memory, styled=None, numbers=("EACH", "COPY")
+        ),
         Text(),
     ]
     if report.tiers is not None and report.adapters is not None:
@@ -345,8 +347,12 @@ def screen(report: CapacityReport) -> RenderableType:
     lines += [
         Text(f"CPU memory of adapters: up to about {size(report.host_bytes)} in {workers} of a copy"),
         Text(),
-        table(
-            INSTANCE_HEADINGS, instance_rows(report), styled=None, numbers=INSTANCE_HEADINGS[2:], text=False
+        RowTable(
+            headings=INSTANCE_HEADINGS,
+            rows=list(instance_rows(report)),
+            styled=None,
+            numbers=INSTANCE_HEADINGS[2:],
+            text=False,
         ),
         *(Text(f"note: {one_line(note)}", style="yellow") for note in report.notes),
     ]

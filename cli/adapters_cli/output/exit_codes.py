@@ -5,15 +5,12 @@ from collections.abc import Mapping
 SUCCEEDED = 0
 
 FAILED = 1
-"""An adapter failed, or something was refused."""
+"""An adapter failed, or something was refused; with `--strict`, a warning."""
 
 WRONG_USAGE = 2
 
 NOT_SETTLED = 3
 """Adapters are pending."""
-
-ONLY_WARNINGS = 3
-"""`check --strict` found no errors, but warnings or modules that it could not compare."""
 
 NO_ANSWER = 4
 """No region, credentials, network or permission, or no fleet."""
@@ -29,9 +26,9 @@ BROKEN_PIPE = 141
 
 MEANINGS: Mapping[int, str] = {
     SUCCEEDED: "success",
-    FAILED: "an adapter failed, or something was refused",
+    FAILED: "an adapter failed, or something was refused; with --strict, a warning",
     WRONG_USAGE: "wrong usage: a command, an option, an argument or a file",
-    NOT_SETTLED: "something is pending; with check --strict: only warnings",
+    NOT_SETTLED: "something is pending",
     NO_ANSWER: "AWS gave no answer: no region, credentials, network, permission or fleet",
     CHANGES: "plan --detailed-exitcode found changes",
     INTERRUPTED: "Ctrl-C",

@@ -1,10 +1,8 @@
-"""Rows of text: a table on a terminal, fields between tabs in a pipe."""
+"""Rows of text as a table for a terminal."""
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import typer
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, JustifyMethod, RenderResult
 from rich.padding import Padding
@@ -141,29 +139,3 @@ class RowTable:
                 cells[self.styled].stylize(STYLES.get(row[self.styled], "yellow"))
             made.add_row(*cells.values())
         return made
-
-
-def table(
-    headings: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    styled: int | None,
-    spare: Sequence[str] = (),
-    numbers: Sequence[str] = (),
-    text: bool = True,
-) -> RowTable:
-    """Return rows as a table for a terminal. The arguments are those of `RowTable`."""
-    return RowTable(
-        headings=headings, rows=list(rows), styled=styled, spare=spare, numbers=numbers, text=text
-    )
-
-
-def print_rows(
-    headings: Sequence[str], rows: Iterable[Sequence[str]], *, styled: int | None, spare: Sequence[str] = ()
-) -> None:
-    """Print rows: a table with headings on a terminal, else one line a row with tabs between fields."""
-    if sys.stdout.isatty():
-        Console().print(table(headings, rows, styled=styled, spare=spare))
-        return
-    for row in rows:
-        typer.echo("\t".join(one_line(field) for field in row))

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.text import Text
 
 from adapters_cli.evaluation.result import Comparison, EvaluationResult, Latency
-from adapters_cli.output.tables import print_rows
+from adapters_cli.output.results import print_table
+from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import print_error, print_note, printable
 from adapters_cli.reports import figures, verdict
 
@@ -43,7 +44,7 @@ def print_result(result: EvaluationResult) -> None:
         row(comparison, verdict.side(comparison, metrics[comparison.metric]))
         for comparison in result.comparisons
     ]
-    print_rows(_HEADINGS, rows, styled=_HEADINGS.index("VERDICT"), spare=_SPARE)
+    print_table(RowTable(headings=_HEADINGS, rows=rows, styled=_HEADINGS.index("VERDICT"), spare=_SPARE))
     for latency in result.latency:
         if latency.ratio is not None:
             print_note(_latency_line(latency, result))

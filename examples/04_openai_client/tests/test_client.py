@@ -32,10 +32,10 @@ def service(local_fleet: LocalFleet) -> dict[str, str]:
 
 
 def ask(fleet: LocalFleet, name: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the client with the address that `adapters url` shows."""
+    """Run the client with the address that `adapters describe` shows."""
     model = fleet.outputs[f"{name}Model"]
-    url = run(environment, "-m", "adapters_cli", "url", fleet.endpoint_name, "-c", model, "--json")
-    return run(environment, str(CLIENT), json.loads(url.stdout)["base_url"], model, QUESTION)
+    found = run(fleet.cloud.environment, "-m", "adapters_cli", "describe", "-c", model, "--json")
+    return run(environment, str(CLIENT), json.loads(found.stdout)["base_url"], model, QUESTION)
 
 
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -144,7 +144,7 @@ def test_second_signal_during_the_deletion_leaves_it_and_says_so(
         service.around = end
     service.around = lambda _operation, _when: None
     said = capsys.readouterr().err
-    assert f"{component} is left; 'adapters preview --clean-up --endpoint endpoint' deletes it" in said
+    assert f"{component} is left; 'adapters prune --endpoint endpoint' deletes it" in said
     assert list(service.serving()) == [component]
 
 
@@ -223,7 +223,7 @@ def test_component_that_never_appears_is_not_called_deleted(
     ):
         pass
     said = capsys.readouterr().err
-    assert "is not there; 'adapters preview --clean-up --endpoint endpoint' deletes it after an hour" in said
+    assert "is not there; 'adapters prune --endpoint endpoint' deletes it after an hour" in said
     assert "is deleted" not in said
 
 

@@ -41,8 +41,8 @@ def test_a_command_names_itself_in_its_calls(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.delenv("AWS_SDK_UA_APP_ID", raising=False)
     account = Account()
-    CliRunner().invoke(app, ["url", "endpoint", "-c", "llm-acme"], obj=account)
-    assert _application(account) == "adapters-url"
+    CliRunner().invoke(app, ["token"], obj=account)
+    assert _application(account) == "adapters-token"
 
 
 def test_the_environment_s_name_of_the_application_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +60,7 @@ def test_a_command_names_its_version_in_its_calls(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("value", ["nonsense", "http://", "localhost:4566", "http://127.0.0.1:99999"])
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"])
 @pytest.mark.parametrize(
-    "command", [["status", "--table", "registry"], ["invoke", "endpoint", "Hello", "-c", "llm-acme"]]
+    "command", [["status", "--stack", "Tenants"], ["invoke", "Hello", "--endpoint", "llm", "-c", "llm-acme"]]
 )
 def test_address_that_is_none_is_nobody_to_ask(
     command: list[str], name: str, value: str, monkeypatch: pytest.MonkeyPatch
@@ -87,7 +87,7 @@ def test_region_that_is_missing_is_told_with_what_gives_it(
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    result = CliRunner().invoke(app, ["status", "--table", "registry"])
+    result = CliRunner().invoke(app, ["status", "--stack", "Tenants"])
     assert (result.exit_code, result.stderr) == (
         4,
         f"adapters: no region is given: set AWS_DEFAULT_REGION, or 'region' in the profile{more}\n",

@@ -226,8 +226,8 @@ class TestWhatIsKnownToFail:
         assert run("apply", path).exit_code == 1
         world.settle()
         world.service.faults.broken.clear()
-        assert "'adapters retry acme' lets it be tried again" in run("apply", path).stderr
-        assert run("retry", "acme").exit_code == 0
+        assert "'adapters apply --retry acme' lets it be tried again" in run("apply", path).stderr
+        assert run("apply", "--retry", "acme").exit_code == 0
         world.settle()
         assert run("apply", path).exit_code == 0
 

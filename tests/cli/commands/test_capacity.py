@@ -230,8 +230,7 @@ class TestAdapters:
     def test_of_a_live_fleet_are_counted(self, document: Any, world: World) -> None:
         world.deploy(adapter("acme"), adapter("zeta"))
         world.settle()
-        for which in (("--table", "registry"), ("--stack", "Tenants")):
-            assert document(*ON_FOUR, *which)["adapters"]["count"] == 2
+        assert document(*ON_FOUR, "--stack", "Tenants")["adapters"]["count"] == 2
 
     def test_whose_number_is_not_known_are_said_to_be_so(self, capacity: Run) -> None:
         result = capacity(*ON_FOUR)
@@ -296,16 +295,16 @@ class TestBaseModel:
         found = document("--environment", "prod", "--base-model", "llama-3.1-8b")
         assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
 
-    def test_in_a_bucket_that_nobody_knows_has_to_be_given(self, capacity: Run, tmp_path: Path) -> None:
+    def test_in_a_bucket_of_an_environment_is_read(
+        self, document: Any, account: FakeAccount, tmp_path: Path
+    ) -> None:
         text = (ROOT / "environments" / "prod.toml").read_text()
         (tmp_path / "own.toml").write_text(text.replace("meta-llama/Llama-3.1-8B-Instruct", "acme/own"))
-        result = capacity("--environment", tmp_path / "own.toml")
-        assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr == (
-            "adapters: the dimensions of the base model are not known, as it is in a bucket; give"
-            " --base-model s3://amzn-s3-demo-bucket-llm-prod/models/meta-llama-Llama-3.1-8B-Instruct/config.json\n"
-            "Try 'adapters capacity --help'\n"
-        )
+        bucket, key = "amzn-s3-demo-bucket-llm-prod", "models/meta-llama-Llama-3.1-8B-Instruct/config.json"
+        account.buckets.put(bucket, key, (TICKETS / "base" / "config.json").read_bytes())
+        (tmp_path / "prod.adapters.yaml").write_text("adapters: []\n")
+        found = document("--environment", tmp_path / "own.toml")
+        assert (found["parameters"], found["base_model"]) == (844_928, "acme/own")
 
     @pytest.mark.parametrize(
         ("config", "message"),

@@ -177,10 +177,10 @@ def test_history_of_versions_is_told_newest_first_with_reasons(run: Run, world: 
     world.service.faults.broken[URI] = "bad tensors"
     deploy(world, evaluated())
     world.service.faults.broken.clear()
-    assert run("retry", "acme").exit_code == 0
+    assert run("apply", "--retry", "acme").exit_code == 0
     world.settle()
     document = described(run)
-    events = [json.loads(line) for line in run("history", "acme", "--json").stdout.splitlines()]
+    events = json.loads(run("history", "acme", "--json").stdout)["events"]
     assert document["history"] == events
     assert [event["what"] for event in events][-1] == "created"
     assert "failed" in [event["what"] for event in events]
@@ -290,7 +290,7 @@ def test_history_has_the_evaluation_of_each_version(run: Run, world: World) -> N
     first, second = [line.split("\t")[-1] for line in run("history", "acme").stdout.splitlines()]
     assert first == "evaluated: exact_match 0.9 (base 0), rougeL 0.5 (base 0.2)"
     assert second == ""
-    events = [json.loads(line) for line in run("history", "acme", "--json").stdout.splitlines()]
+    events = json.loads(run("history", "acme", "--json").stdout)["events"]
     assert events[0]["after_artifact"]["evaluation"]["result"] == RECORD.result
 
 
@@ -326,3 +326,51 @@ def test_adapter_whose_row_cannot_be_read_says_why(run: Run, world: World) -> No
     why = world.registry.spoil("records", "p-acme")
     result = run("describe", "acme")
     assert (result.exit_code, why in result.stdout) == (0, True)
+
+
+class TestComponent:
+    """A component, of whatever fleet or of none."""
+
+    @pytest.fixture(autouse=True)
+    def deployed(self, world: World) -> None:
+        world.deploy(adapter("acme"))
+        world.settle()
+
+    def described(self, run: Run, component: str) -> dict[str, Any]:
+        result = run("describe", "-c", component, "--json", fleet=False)
+        assert result.exit_code == 0, result.output
+        document: dict[str, Any] = json.loads(result.stdout)
+        return document
+
+    def test_adapter_has_the_address_and_the_name_of_its_component(self, run: Run) -> None:
+        found = self.described(run, "p-acme")
+        below = "https://runtime.sagemaker.eu-central-1.amazonaws.com/endpoints/endpoint/inference-components"
+        assert (found["endpoint"], found["base"]) == ("endpoint", "base")
+        assert (found["base_url"], found["model"]) == (f"{below}/p-acme/openai/v1", "p-acme")
+
+    def test_base_model_has_no_model(self, run: Run, metrics: FakeCloudWatch) -> None:
+        metrics.refusal = "AccessDenied"
+        result = run("describe", "-c", "base", fleet=False)
+        assert result.stdout.startswith("base model   base\n")
+        assert 'model        ""\n' in result.stdout
+
+    def test_component_that_is_not_there_is_no_answer(self, run: Run) -> None:
+        result = run("describe", "-c", "nobody", fleet=False)
+        assert (result.exit_code, result.stderr) == (4, "adapters: there is no component 'nobody'\n")
+
+    @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"])
+    def test_address_is_that_of_the_embedded_cloud_where_it_is_used(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.setenv(name, "https://127.0.0.1:4566/")
+        assert self.described(run, "p-acme")["base_url"].startswith("https://127.0.0.1:4566/endpoints/")
+
+    def test_region_in_another_partition_has_the_address_of_its_partition(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "cn-north-1")
+        address = self.described(run, "p-acme")["base_url"]
+        assert address.startswith("https://runtime.sagemaker.cn-north-1.amazonaws.com.cn/endpoints/")
+
+    def test_name_and_component_are_not_both_given(self, run: Run) -> None:
+        assert run("describe", "acme", "-c", "p-acme").exit_code == 2

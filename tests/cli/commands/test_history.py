@@ -39,8 +39,8 @@ def test_limit_leaves_older_ones_out(run: Run) -> None:
     assert len(run("history", "acme", "--limit", "1").stdout.splitlines()) == 1
 
 
-def test_json_has_a_line_for_each_event(run: Run) -> None:
-    events = [json.loads(line) for line in run("history", "acme", "--json").stdout.splitlines()]
+def test_json_has_each_event(run: Run) -> None:
+    events = json.loads(run("history", "acme", "--json").stdout)["events"]
     assert [(event["what"], event["after"]) for event in events] == [
         ("updated", "v2.tar.gz"),
         ("created", "v1.tar.gz"),
@@ -78,7 +78,7 @@ def test_json_has_whole_digests_addresses_and_times(run: Run, world: World) -> N
     published = Artifact(uri="s3://bucket/acme/sha256-ab.tar.gz", digest="ab" * 32)
     world.deploy(replace(adapter("acme"), artifact=published), adapter("zeta"))
     world.settle()
-    event = json.loads(run("history", "acme", "--json").stdout.splitlines()[0])
+    event = json.loads(run("history", "acme", "--json").stdout)["events"][0]
     assert event["after_artifact"] == {
         "version": "abababababab",
         "digest": f"sha256:{'ab' * 32}",
@@ -86,7 +86,7 @@ def test_json_has_whole_digests_addresses_and_times(run: Run, world: World) -> N
     }
     assert event["before_artifact"]["uri"] == artifact("acme", 2).uri
     assert datetime.fromisoformat(event["at"]).timestamp() == pytest.approx(world.clock.now(), abs=10)
-    generation = json.loads(run("history", "--json").stdout.splitlines()[0])
+    generation = json.loads(run("history", "--json").stdout)["generations"][0]
     for key in ("requested_at", "ended_at"):
         assert datetime.fromisoformat(generation[key]).tzinfo is not None
 
@@ -171,10 +171,10 @@ class TestWhy:
         world.deploy(adapter("acme", 3), adapter("zeta"))
         world.settle()
         world.service.faults.broken.clear()
-        run("retry", "acme")
+        run("apply", "--retry", "acme")
         world.settle()
         assert self.whys(run)[:3] == [
-            ["updated", "v3.tar.gz", "tried again by 'adapters retry'"],
+            ["updated", "v3.tar.gz", "tried again by 'adapters apply --retry'"],
             ["retried", "-", ""],
             ["failed", "v3.tar.gz", "no such tensor"],
         ]
@@ -223,8 +223,8 @@ class TestGenerations:
     def test_limit_leaves_older_ones_out(self, run: Run) -> None:
         assert [row[0] for row in self.fields(run, "--limit", "1")] == ["2"]
 
-    def test_json_has_a_line_for_each(self, run: Run) -> None:
-        lines = [json.loads(line) for line in run("history", "--json").stdout.splitlines()]
+    def test_json_has_each(self, run: Run) -> None:
+        lines = json.loads(run("history", "--json").stdout)["generations"]
         assert [(line["number"], line["source"], line["outcome"], line["changes"]) for line in lines] == [
             (2, "deployment", "converged", 1),
             (1, "deployment", "converged", 2),
@@ -232,6 +232,6 @@ class TestGenerations:
 
     def test_fleet_that_was_never_asked_has_none(self, run: Run, account: FakeAccount) -> None:
         account.add_fleet("Tenants", "new", "New")
-        result = run("history", "--table", "new", fleet=False)
+        result = run("history", "--fleet", "New")
         assert (result.exit_code, result.stdout) == (0, "")
         assert result.stderr == "fleet 'New' has received no manifest yet\n"

@@ -74,40 +74,6 @@ def test_no_fleet_is_needed_for_a_manifest(run: Run) -> None:
     assert [adapter.component for adapter in imported(result).adapters] == ["p-one", "two"]
 
 
-def test_manifest_can_go_to_a_file(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "imported.yaml"
-    result = run("import", "--endpoint", "endpoint", "--output", path)
-    assert result.stdout == ""
-    assert len(Manifest.parse(path.read_bytes(), where="imported", folder=None).adapters) == 3
-
-
-def test_file_that_is_there_stays_unless_it_may_be_overwritten(run: Run, tmp_path: Path) -> None:
-    path = tmp_path / "imported.yaml"
-    path.write_text("mine")
-    command = ("import", "--endpoint", "endpoint", "-o", path)
-    result = run(*command)
-    assert (result.exit_code, result.stderr, path.read_text()) == (
-        1,
-        f"adapters: {path}: exists already; --force overwrites it\n",
-        "mine",
-    )
-    assert run(*command, "--force").exit_code == 0
-    assert path.read_text() != "mine"
-
-
-@pytest.mark.parametrize(
-    ("place", "words"), [("missing/out.yaml", "there is no folder"), ("", "is a folder")]
-)
-def test_file_that_cannot_be_written_is_told_before_anything_is_read(
-    run: Run, world: World, tmp_path: Path, place: str, words: str
-) -> None:
-    calls = world.service.calls.copy()
-    result = run("import", "--endpoint", "endpoint", "--output", tmp_path / place)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert words in result.stderr
-    assert world.service.calls == calls
-
-
 class TestAdaptersOfTheFleet:
     def test_they_follow_so_that_the_manifest_deletes_none(self, run: Run) -> None:
         result = run("import", "--endpoint", "endpoint")
@@ -320,7 +286,7 @@ class TestTakeOver:
     def test_it_takes_a_fleet(self, run: Run) -> None:
         result = run("import", "--endpoint", "endpoint", "--take-over", "--yes", fleet=False)
         assert result.exit_code == 2
-        assert "Give --stack or --table" in result.stderr
+        assert "Give --stack, or set ADAPTERS_STACK" in result.stderr
 
     def test_fleet_that_is_deleted_takes_nothing_over(self, run: Run, world: World) -> None:
         world.destroy()

@@ -1,10 +1,12 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -25,7 +27,7 @@ def runtime(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def invoke(*arguments: str, stdin: str | None = None) -> Result:
-    return CliRunner().invoke(app, ["invoke", "llm", *arguments], input=stdin)
+    return CliRunner().invoke(app, ["invoke", "--endpoint", "llm", *arguments], input=stdin)
 
 
 def test_one_component_in_a_pipe_gives_the_answer_and_nothing_else(runtime: FakeRuntime) -> None:
@@ -39,7 +41,7 @@ def test_several_components_in_a_pipe_are_told_apart_in_the_order_given(runtime:
 
 
 def test_request_names_endpoint_and_component_and_is_a_completion(runtime: FakeRuntime) -> None:
-    invoke("Hello", *ECTSUM, "--max-new-tokens", "7")
+    invoke("Hello", *ECTSUM, "--max-tokens", "7")
     assert runtime.calls == [
         Call(
             "/endpoints/llm/invocations",
@@ -71,7 +73,7 @@ class TestContainerBeforeLmiSAsyncService:
 
     @pytest.mark.parametrize("options", [[], ["--stream"]])
     def test_prompt_is_sent_once_more_in_lmi_s_schema(self, runtime: FakeRuntime, options: list[str]) -> None:
-        assert invoke("Hello", *ECTSUM, "--max-new-tokens", "7", *options).stdout == "from inputs\n"
+        assert invoke("Hello", *ECTSUM, "--max-tokens", "7", *options).stdout == "from inputs\n"
         parameters = {"max_new_tokens": 7, "temperature": 0.0}
         assert runtime.calls[1].body["inputs"] == "Hello"
         assert runtime.calls[1].body["parameters"] == parameters
@@ -105,13 +107,15 @@ def test_components_are_asked_at_the_same_time(runtime: FakeRuntime) -> None:
     assert invoke("Hello", *BASE, *ECTSUM).exit_code == 0
 
 
-def test_json_has_a_line_for_each_component(runtime: FakeRuntime) -> None:
-    lines = [json.loads(line) for line in invoke("Hello", *BASE, *ECTSUM, "--json").stdout.splitlines()]
-    assert [(line["component"], line["text"]) for line in lines] == [
+def test_json_has_the_answer_of_each_component(runtime: FakeRuntime) -> None:
+    document = json.loads(invoke("Hello", *BASE, *ECTSUM, "--json").stdout)
+    assert document["prompt"] == "Hello"
+    answers = document["answers"]
+    assert [(answer["component"], answer["text"]) for answer in answers] == [
         ("llm-base", "answer of llm-base"),
         ("llm-ectsum", "answer of llm-ectsum"),
     ]
-    assert all(0 < line["seconds"] < 60 for line in lines)
+    assert all(0 < answer["seconds"] < 60 for answer in answers)
 
 
 class TestFleet:
@@ -138,16 +142,25 @@ class TestFleet:
     ) -> None:
         monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
         assert run("invoke", "acme", "Hello", fleet=False).stdout == "answer of p-acme\n"
-        result = run("invoke", "llm", "Hello", *ECTSUM, fleet=False)
+        result = run("invoke", "Hello", "--endpoint", "llm", *ECTSUM, fleet=False)
         assert result.stdout == "answer of llm-ectsum\n"
 
     def test_component_of_the_same_endpoint_can_be_compared(self, run: Callable[..., Result]) -> None:
         result = run("invoke", "acme", "Hello", *ECTSUM, "--json")
-        lines = [json.loads(line) for line in result.stdout.splitlines()]
-        assert [(line["name"], line["component"]) for line in lines] == [
+        answers = json.loads(result.stdout)["answers"]
+        assert [(answer["name"], answer["component"]) for answer in answers] == [
             ("acme", "p-acme"),
             ("llm-ectsum", "llm-ectsum"),
         ]
+
+    def test_page_has_the_answers(
+        self, run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("adapters_cli.aws.engine_name.engine_name", lambda *_: "a fake")
+        path = tmp_path / "page.html"
+        result = run("invoke", "acme", "Hello", "--base", "--html", path)
+        assert f"the page is {path}" in result.stderr
+        assert "a fake" in path.read_text()
 
     def test_unknown_adapter_is_told(self, run: Callable[..., Result], runtime: FakeRuntime) -> None:
         result = run("invoke", "acme", "nobody", "Hello")
@@ -225,15 +238,15 @@ class TestErrors:
         runtime.reply = lambda call: Reply(whole.body[:-5], headers=headers)
         result = invoke("Hello", *BASE, "--stream", "--json")
         assert result.exit_code == 1
-        assert json.loads(result.stdout)["error"]
+        assert json.loads(result.stdout)["answers"][0]["error"]
 
     def test_json_has_the_error_in_place_of_the_text(self, runtime: FakeRuntime) -> None:
         runtime.reply = lambda call: Reply.error(400, "ValidationError", Message="no endpoint llm")
         result = invoke("Hello", *ECTSUM, "--json")
         assert result.exit_code == 1
-        line = json.loads(result.stdout)
-        assert line["error"] == "no endpoint llm (ValidationError)"
-        assert "text" not in line
+        (answer,) = json.loads(result.stdout)["answers"]
+        assert answer["error"] == "no endpoint llm (ValidationError)"
+        assert "text" not in answer
 
     def test_refusal_of_the_service_is_shown_as_it_is(self, runtime: FakeRuntime) -> None:
         runtime.reply = lambda call: Reply.error(403, "AccessDeniedException", Message="not authorized")
@@ -293,7 +306,7 @@ class TestErrors:
         "arguments",
         [
             ["Hello"],
-            ["Hello", *BASE, "--max-new-tokens", "0"],
+            ["Hello", *BASE, "--max-tokens", "0"],
             ["another", "Hello", *BASE],
             ["Hello", *BASE, "--base"],
         ],
@@ -307,7 +320,17 @@ class TestTerminal:
     def show(self, columns: int) -> str:
         """Run the command on a terminal; return what it has written, without the styles."""
         terminal, child = pty.openpty()
-        command = [sys.executable, "-m", "adapters_cli", "invoke", "llm", "Hello", *BASE, *ECTSUM]
+        command = [
+            sys.executable,
+            "-m",
+            "adapters_cli",
+            "invoke",
+            "Hello",
+            "--endpoint",
+            "llm",
+            *BASE,
+            *ECTSUM,
+        ]
         environment = os.environ | {"COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "xterm"}
         process = subprocess.Popen(command, stdout=child, env=environment)
         os.close(child)
@@ -319,7 +342,7 @@ class TestTerminal:
             pass
         os.close(terminal)
         assert process.wait() == 0
-        return written.decode()
+        return re.sub("\x1b\\[[0-9;]*m", "", written.decode())
 
     def test_answers_are_side_by_side_where_there_is_room(self, runtime: FakeRuntime) -> None:
         lines = self.show(columns=100).splitlines()

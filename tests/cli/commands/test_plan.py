@@ -120,14 +120,14 @@ def test_new_probe_of_the_same_archive_changes_nothing(run: Run, manifest: Write
 
 def test_wrong_usage_has_another_exit_code_than_changes(run: Run, manifest: Write) -> None:
     path = manifest(acme=2, beta=1, zeta=1)
-    assert run("plan", path, "--detailed-exitcode", "--stack", "Tenants").exit_code == 2
+    assert run("plan", path, "--detailed-exitcode", "--table", "registry").exit_code == 2
 
 
 def test_adapters_that_the_quota_has_no_room_for_are_told(
     run: Run, manifest: Write, account: FakeAccount
 ) -> None:
     account.quotas.values["Inference components per endpoint"] = 4.0
-    result = run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--table", "registry")
+    result = run("plan", manifest(acme=1, beta=1, zeta=1, new=1))
     assert result.exit_code == 3
     assert "is 4, and 5 components would be on the endpoint" in result.stderr
 
@@ -135,7 +135,7 @@ def test_adapters_that_the_quota_has_no_room_for_are_told(
 def test_quotas_that_nobody_can_reach_hold_the_plan_up_for_seconds(
     run: Run, manifest: Write, account: FakeAccount
 ) -> None:
-    run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--table", "registry")
+    run("plan", manifest(acme=1, beta=1, zeta=1, new=1))
     config = account.configs["service-quotas"]
     assert config.retries["total_max_attempts"] * config.connect_timeout < 10
 
@@ -271,7 +271,7 @@ def test_artifact_that_has_failed_is_not_tried_again(run: Run, world: World, man
     [row] = rows(result)
     assert (row[1], row[4]) == (
         "failed",
-        "no such tensor; 'adapters retry acme' lets it be tried again",
+        "no such tensor; 'adapters apply --retry acme' lets it be tried again",
     )
     assert result.exit_code == 0  # that is how it is already
 
@@ -302,7 +302,7 @@ def test_artifact_that_is_to_be_tried_again_is_tried_again(run: Run, world: Worl
     world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
     world.deploy(adapter("acme", 2), adapter("beta"), adapter("zeta"))
     world.settle()
-    run("retry", "acme")
+    run("apply", "--retry", "acme")
     [row] = rows(run("plan", manifest(acme=2, beta=1, zeta=1)))
     assert row[:2] == ["acme", "update"]
 

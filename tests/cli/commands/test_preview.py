@@ -161,11 +161,10 @@ def test_adapter_that_does_not_load_is_told_with_the_reason(world: World, servic
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "on which base model? Give --on"),
-        (["--on", "base", "--endpoint", "endpoint"], "on which base model? Give --on"),
-        (["--on", "base"], "which adapter?"),
+        (["acme"], "on which base model? Give --on"),
+        (["acme", "--on", "base", "--endpoint", "endpoint"], "on which base model? Give --on"),
+        (["--on", "base"], "argument 'DIR|ARCHIVE|S3://…' is missing"),
         (["acme", "--on", "base"], "where to upload the adapter? Give --to"),
-        (["acme", "--on", "base", "--clean-up"], "--clean-up takes no adapter"),
         (["s3://my-adapters/prod/", "--on", "base"], "an adapter in S3 should be"),
     ],
 )
@@ -192,24 +191,4 @@ class TestLeftovers:
 
     def test_next_preview_names_them(self, world: World, left: str) -> None:
         said = acme(world).stderr
-        assert (
-            f"{left} is left from 2 h ago; 'adapters preview --clean-up --endpoint endpoint' deletes" in said
-        )
-
-    def test_they_are_deleted_after_a_confirmation(self, world: World, service: FakeService) -> None:
-        refused = preview(world, "--on", "base", "--clean-up")
-        assert (refused.exit_code, "--yes confirms" in refused.stderr) == (1, True)
-        assert preview(world, "--on", "base", "--clean-up", "--yes").exit_code == 0
-        assert previews(service) == []
-
-    def test_they_are_deleted_from_an_endpoint_with_two_bases(
-        self, world: World, service: FakeService
-    ) -> None:
-        service.add_base(base="other")
-        assert preview(world, "--endpoint", "endpoint", "--clean-up", "--yes").exit_code == 0
-        assert previews(service) == []
-
-    def test_without_any_there_is_nothing_to_do(self, world: World) -> None:
-        preview(world, "--on", "base", "--clean-up", "--yes")
-        result = preview(world, "--on", "base", "--clean-up")
-        assert (result.exit_code, "there are no previews" in result.stderr) == (0, True)
+        assert f"{left} is left from 2 h ago; 'adapters prune --endpoint endpoint' deletes" in said

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.common.naming import FLEET_TAG
+from adapters_cli.artifacts.temporary_component import TAG
 from tests.adapter_fleet.fleet_world import UID, World, adapter
 
 Run = Callable[..., Result]
@@ -85,3 +86,38 @@ class TestPrune:
         result = run("status")
         assert result.exit_code == 0
         assert [row[:2] for row in rows(result)][-3:] == [[name, "orphan"] for name in orphans]
+
+
+class TestPreviews:
+    """What `kill -9` of `adapters preview` left on an endpoint."""
+
+    @pytest.fixture(autouse=True)
+    def left(self, world: World) -> str:
+        name = "preview-00000000-acme"
+        world.service.uid = None  # a person's permissions, not those of the fleet's role
+        world.service.make(name, "s3://my-adapters/x.tar.gz", tags={TAG: "2026-03-01T09:30:00Z"})
+        world.clock.sleep(2 * 3600)
+        return name
+
+    def test_they_are_listed(self, run: Run, left: str) -> None:
+        assert rows(run("prune", "--endpoint", "endpoint", fleet=False)) == [[left, "2h"]]
+
+    def test_they_are_deleted_after_a_confirmation(self, run: Run, world: World, left: str) -> None:
+        refused = run("prune", "--all", "--endpoint", "endpoint", fleet=False)
+        assert (refused.exit_code, "--yes confirms" in refused.stderr) == (1, True)
+        deleted = run("prune", "--all", "--yes", "--endpoint", "endpoint", "--json", fleet=False)
+        assert json.loads(deleted.stdout)["deleted"] == [left]
+        assert left not in world.service.serving()
+
+    def test_they_are_deleted_from_an_endpoint_with_two_bases(
+        self, run: Run, world: World, left: str
+    ) -> None:
+        world.service.add_base(base="other")
+        result = run("prune", left, "--yes", "--endpoint", "endpoint", fleet=False)
+        assert result.exit_code == 0, result.output
+        assert left not in world.service.serving()
+
+    def test_without_any_there_is_nothing_to_do(self, run: Run) -> None:
+        run("prune", "--all", "--yes", "--endpoint", "endpoint", fleet=False)
+        result = run("prune", "--endpoint", "endpoint", fleet=False)
+        assert (result.exit_code, "has no preview" in result.stderr) == (0, True)

@@ -32,7 +32,7 @@ class TestRetry:
         world.service.faults.broken.clear()
 
     def test_named_adapter_is_tried_again(self, run: Run, world: World) -> None:
-        result = run("retry", "acme")
+        result = run("apply", "--retry", "acme")
         assert (result.exit_code, result.stdout) == (
             0,
             "1 adapter will be tried again; 'adapters status --wait' follows\n",
@@ -41,7 +41,7 @@ class TestRetry:
         assert world.serving().keys() == {"acme", "beta"}
 
     def test_json_names_what_is_tried_again(self, run: Run) -> None:
-        assert json.loads(run("retry", "acme", "--json").stdout) == {
+        assert json.loads(run("apply", "--retry", "acme", "--json").stdout) == {
             "fleet": "fleet",
             "retried": [{"name": "acme", "component": "p-acme"}],
         }
@@ -49,7 +49,7 @@ class TestRetry:
     def test_adapter_that_has_not_failed_is_not_tried_again(
         self, run: Run, world: World, account: FakeAccount
     ) -> None:
-        result = run("retry", "acme", "beta")
+        result = run("apply", "--retry", "acme", "beta")
         assert (result.exit_code, result.stdout, result.stderr) == (
             1,
             "",
@@ -58,40 +58,36 @@ class TestRetry:
         assert (world.registry.orders(), account.started.inputs) == ([], [])
 
     def test_component_is_a_name_too(self, run: Run, world: World) -> None:
-        run("retry", "p-acme")
+        run("apply", "--retry", "p-acme")
         world.settle()
         assert "acme" in world.serving()
 
     def test_all_that_failed_are_tried_again(self, run: Run, world: World) -> None:
-        assert run("retry", "--failed").stdout.startswith("2 adapters will be tried again")
+        assert run("apply", "--retry").stdout.startswith("2 adapters will be tried again")
         world.settle()
         assert world.serving().keys() == {"acme", "beta", "zeta"}
 
     def test_machine_is_started_with_an_order(self, run: Run, world: World, account: FakeAccount) -> None:
         now = world.clock.now()
-        run("retry", "acme")
+        run("apply", "--retry", "acme")
         assert account.started.inputs == [{"trigger": "order", "requested_at": now}]
 
     def test_nothing_that_failed_is_nothing_to_do(self, run: Run, world: World, account: FakeAccount) -> None:
-        run("retry", "--failed")
+        run("apply", "--retry")
         world.settle()
-        result = run("retry", "--failed")
+        result = run("apply", "--retry")
         assert (result.exit_code, result.stdout) == (0, "no adapter has failed\n")
         assert len(account.started.inputs) == 1
 
     def test_every_unknown_name_is_told_and_nothing_ordered(
         self, run: Run, world: World, account: FakeAccount
     ) -> None:
-        result = run("retry", "acme", "nobody", "noone")
+        result = run("apply", "--retry", "acme", "nobody", "noone")
         assert (result.exit_code, result.stderr) == (
             1,
             "adapters: the fleet has no adapter 'nobody'\nadapters: the fleet has no adapter 'noone'\n",
         )
         assert world.registry.orders() == []
-
-    @pytest.mark.parametrize("arguments", [[], ["acme", "--failed"]])
-    def test_names_or_all_that_failed(self, run: Run, arguments: list[str]) -> None:
-        assert run("retry", *arguments).exit_code == 2
 
 
 class TestRetryOfWhatIsPending:
@@ -106,15 +102,15 @@ class TestRetryOfWhatIsPending:
     def test_status_names_the_way_out(self, run: Run) -> None:
         assert run("status").stderr == (
             "adapters: the fleet has reported nothing for 1h; the executions of machine show why, and"
-            " 'adapters retry' of a pending adapter starts a new one\n"
+            " 'adapters apply --retry' of a pending adapter starts a new one\n"
         )
 
     def test_fleet_goes_on_with_all_that_is_pending(self, run: Run, world: World) -> None:
-        assert run("retry", "acme").exit_code == 0
+        assert run("apply", "--retry", "acme").exit_code == 0
         result = run("status", "--wait")
         assert (result.exit_code, set(world.serving())) == (0, {"acme", "beta"})
 
     def test_all_that_failed_are_none_of_them(self, run: Run, account: FakeAccount) -> None:
-        result = run("retry", "--failed")
+        result = run("apply", "--retry")
         assert (result.exit_code, result.stdout) == (0, "no adapter has failed; 2 pending\n")
         assert account.started.inputs == []

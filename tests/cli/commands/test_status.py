@@ -459,7 +459,7 @@ class TestBaseOutage:
 
 def test_fleet_that_was_never_asked_for_anything_is_told(run: Run, account: FakeAccount) -> None:
     account.add_fleet("Tenants", "new", "New")
-    result = run("status", "--table", "new", fleet=False)
+    result = run("status", "--fleet", "New")
     assert (result.exit_code, result.stderr) == (
         4,
         "adapters: fleet 'New' has received no manifest yet\n",
@@ -485,9 +485,9 @@ class TestSomeOfThem:
         )
 
     def test_those_that_failed_are_shown(self, run: Run) -> None:
-        result = run("status", "--failed")
+        result = run("status", "--state", "failed")
         assert (result.exit_code, [row[:2] for row in rows(result)]) == (1, [["acme", "failed"]])
-        assert rows(run("status", "beta", "--failed")) == []
+        assert rows(run("status", "beta", "--state", "failed")) == []
 
     def test_json_has_them_beside_the_totals_of_the_fleet(self, run: Run) -> None:
         document = json.loads(run("status", "beta", "--json").stdout)
@@ -748,7 +748,7 @@ class TestRowThatCannotBeRead:
         fleet.settle()
         assert rows(run("status"))[0][:2] == ["p-acme", "failed"]
 
-    @pytest.mark.parametrize("command", ["history", "rollback", "retry"])
+    @pytest.mark.parametrize("command", ["history", "rollback"])
     def test_other_commands_answer(self, run: Run, fleet: World, command: str) -> None:
         result = run(command, "acme")
         assert result.exception is None or isinstance(result.exception, SystemExit)

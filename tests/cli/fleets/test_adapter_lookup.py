@@ -15,7 +15,8 @@ from tests.cli.fleet_account import FakeAccount
 def fleet(world: World, account: FakeAccount) -> Fleet:
     world.deploy(adapter("acme"), adapter("beta"), replace(adapter("solo"), component="Own"))
     world.settle()
-    return find_fleet(account, stack=None, name=None, table="registry")
+    account.stack = "Tenants"
+    return find_fleet(account)
 
 
 def lookup(fleet: Fleet) -> AdapterLookup:
@@ -46,7 +47,7 @@ def test_adapter_that_moves_to_another_component_is_the_new_one(
     world.deploy(replace(adapter("acme"), component="moved"), adapter("beta"))
     world.run_newest(deadline=1.0)
     assert world.registry.records()["p-acme"].counted is not None
-    moving = find_fleet(account, stack=None, name=None, table="registry")
+    moving = find_fleet(account)
     assert lookup(moving).find(["acme"]) == {"moved": "acme"}
 
 

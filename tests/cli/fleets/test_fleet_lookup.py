@@ -23,50 +23,21 @@ def test_fleet_is_found_by_its_stack(run: Run) -> None:
     assert (result.exit_code, result.stdout.split("\t")[:2]) == (0, ["acme", "in service"])
 
 
-def test_fleet_is_found_by_its_table(run: Run) -> None:
-    assert run("status", "--table", "registry", fleet=False).exit_code == 0
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"), [("ADAPTERS_STACK", "Tenants"), ("ADAPTERS_TABLE", "registry")]
-)
-def test_environment_says_which_fleet(
-    run: Run, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
-) -> None:
-    monkeypatch.setenv(variable, value)
+def test_environment_says_which_fleet(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
     assert run("status", fleet=False).exit_code == 0
+    assert run("status", "--fleet", "fleet", fleet=False).exit_code == 0
 
 
 def test_option_goes_before_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADAPTERS_TABLE", "another")
+    monkeypatch.setenv("ADAPTERS_STACK", "Another")
     assert run("status", "--stack", "Tenants", fleet=False).exit_code == 0
-
-
-@pytest.mark.parametrize(
-    "options", [["--stack", "Tenants", "--table", "registry"], ["--table", "registry", "--fleet", "fleet"]]
-)
-def test_options_that_contradict_each_other_are_wrong_usage(run: Run, options: list[str]) -> None:
-    result = run("status", *options, fleet=False)
-    assert (result.exit_code, result.stdout) == (2, "")
-
-
-def test_environment_that_says_it_twice_is_wrong_usage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
-    monkeypatch.setenv("ADAPTERS_TABLE", "registry")
-    assert run("status", fleet=False).exit_code == 2
-    assert run("status", "--stack", "Tenants", fleet=False).exit_code == 0
-
-
-def test_name_of_a_fleet_takes_a_stack(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADAPTERS_TABLE", "registry")
-    assert run("status", "--fleet", "fleet", fleet=False).exit_code == 2
-    assert run("status", "--fleet", "fleet", "--stack", "Tenants", fleet=False).exit_code == 0
 
 
 def test_without_either_the_options_are_told(run: Run) -> None:
     result = run("status", fleet=False)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "Give --stack or --table" in result.stderr
+    assert "Give --stack, or set ADAPTERS_STACK" in result.stderr
 
 
 def test_fleet_in_a_nested_stack_is_found(run: Run, account: FakeAccount) -> None:
@@ -115,11 +86,6 @@ def test_table_that_may_not_be_read_is_told_where_no_fleet_is_found(run: Run, ac
     assert (result.exit_code, result.stderr) == (4, "adapters: refused (AccessDeniedException)\n")
 
 
-def test_table_that_is_no_registry_is_told(run: Run) -> None:
-    result = run("status", "--table", "orders", fleet=False)
-    assert (result.exit_code, result.stderr) == (4, "adapters: table 'orders' is no registry of a fleet\n")
-
-
 @pytest.mark.parametrize(
     ("error", "words"),
     [
@@ -161,6 +127,7 @@ def test_fleet_that_is_mistyped_is_told_with_the_one_that_may_be_meant(run: Run)
 
 
 def test_refusal_of_aws_is_shown_as_it_is(run: Run, account: FakeAccount) -> None:
+    account.stacks.stacks["Other"] = [("AWS::DynamoDB::Table", "registry-of-others")]
     account.refusals["registry-of-others"] = "ExpiredTokenException"
-    result = run("status", "--table", "registry-of-others", fleet=False)
+    result = run("status", "--stack", "Other", fleet=False)
     assert (result.exit_code, result.stderr) == (4, "adapters: refused (ExpiredTokenException)\n")

@@ -39,83 +39,80 @@ class BenchmarkedAccount(FakeAccount):
 
 @pytest.fixture
 def account(world: World, monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
-    for name in ("ADAPTERS_STACK", "ADAPTERS_TABLE"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("ADAPTERS_STACK", raising=False)
     world.deploy(adapter("beta"), adapter("acme"))
     world.settle()
     return BenchmarkedAccount(world)
 
 
 def targets(
-    account: FakeAccount, *names: str, components: list[str] | None = None, table: bool
+    account: FakeAccount,
+    *names: str,
+    components: list[str] | None = None,
+    stack: str | None = None,
+    endpoint: str | None = None,
 ) -> LoadTargets:
-    return LoadTargets.find(
-        account, names, components or [], stack=None, fleet=None, table="registry" if table else None
-    )
+    account.stack, account.endpoint = stack, endpoint
+    return LoadTargets.find(account, names, components or [])
 
 
 def test_named_adapters_of_a_fleet_keep_their_order_which_is_that_of_popularity(account: FakeAccount) -> None:
-    found = targets(account, "beta", "acme", table=True)
+    found = targets(account, "beta", "acme", stack="Tenants")
     assert (found.endpoint, found.container.component) == ("endpoint", "base")
     assert list(found.adapters.items()) == [("p-beta", "beta"), ("p-acme", "acme")]
 
 
 def test_all_adapters_of_a_fleet_are_asked_if_none_is_named(account: FakeAccount) -> None:
-    assert set(targets(account, table=True).adapters.values()) == {"acme", "beta"}
+    assert set(targets(account, stack="Tenants").adapters.values()) == {"acme", "beta"}
 
 
 def test_adapter_of_a_fleet_that_does_not_serve_yet_is_left_out(account: FakeAccount) -> None:
     account.world.deploy(adapter("beta"), adapter("acme"), adapter("late"))
-    assert set(targets(account, table=True).adapters.values()) == {"acme", "beta"}
+    assert set(targets(account, stack="Tenants").adapters.values()) == {"acme", "beta"}
 
 
-@pytest.mark.parametrize(
-    ("variable", "value"), [("ADAPTERS_STACK", "Tenants"), ("ADAPTERS_TABLE", "registry")]
-)
-def test_environment_names_the_fleet(
-    account: FakeAccount, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
-) -> None:
-    monkeypatch.setenv(variable, value)
-    assert dict(targets(account, "acme", table=False).adapters) == {"p-acme": "acme"}
-    assert set(targets(account, table=False).adapters.values()) == {"acme", "beta"}
+def test_environment_names_the_fleet(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
+    assert dict(targets(account, "acme").adapters) == {"p-acme": "acme"}
+    assert set(targets(account).adapters.values()) == {"acme", "beta"}
 
 
 def test_component_is_of_the_named_endpoint_whatever_the_environment_says(
     account: FakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADAPTERS_STACK", "Other")
-    assert list(targets(account, "endpoint", components=["p-beta"], table=False).adapters) == ["p-beta"]
+    assert list(targets(account, endpoint="endpoint", components=["p-beta"]).adapters) == ["p-beta"]
 
 
 def test_all_adapters_of_an_endpoint_are_asked_without_its_base(account: FakeAccount) -> None:
-    found = targets(account, "endpoint", table=False)
+    found = targets(account, endpoint="endpoint")
     assert (set(found.adapters), found.container.component) == ({"p-acme", "p-beta"}, "base")
 
 
 def test_component_of_an_endpoint_is_asked_beside_its_base(account: FakeAccount) -> None:
-    found = targets(account, "endpoint", components=["p-beta"], table=False)
+    found = targets(account, endpoint="endpoint", components=["p-beta"])
     assert (list(found.adapters), found.container.component) == (["p-beta"], "base")
 
 
 def test_unknown_adapter_of_a_fleet_is_an_error(account: FakeAccount) -> None:
     with pytest.raises(CommandError, match="the fleet has no adapter 'gone'"):
-        targets(account, "gone", table=True)
+        targets(account, "gone", stack="Tenants")
 
 
-@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize("place", [{"stack": "Tenants"}, {"endpoint": "endpoint"}])
 def test_unknown_component_is_an_error_with_the_name_that_may_be_meant(
-    account: FakeAccount, table: bool
+    account: FakeAccount, place: dict[str, str]
 ) -> None:
     with pytest.raises(CommandError, match="no component 'p-betta'; did you mean 'p-beta'") as error:
-        targets(account, *([] if table else ["endpoint"]), components=["p-betta"], table=table)
+        targets(account, components=["p-betta"], **place)
     assert error.value.code == 1
 
 
 def test_endpoint_that_is_not_there_is_told_with_the_one_that_may_be_meant(account: FakeAccount) -> None:
     with pytest.raises(NoAnswerError, match=r"'endpont' is not there, .*; did you mean 'endpoint'"):
-        targets(account, "endpont", table=False)
+        targets(account, endpoint="endpont")
 
 
-def test_two_endpoints_are_wrong_usage(account: FakeAccount) -> None:
-    with pytest.raises(UsageError, match="which endpoint"):
-        targets(account, "one", "two", table=False)
+def test_adapters_of_an_endpoint_are_named_by_their_components(account: FakeAccount) -> None:
+    with pytest.raises(UsageError, match="--endpoint takes --component"):
+        targets(account, "acme", endpoint="endpoint")

@@ -26,20 +26,20 @@ def completed(account: FakeAccount, line: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("deployed")
-@pytest.mark.parametrize("command", ["status", "history", "logs", "retry", "rollback", "url", "remove"])
+@pytest.mark.parametrize("command", ["status", "history", "logs", "describe", "rollback", "remove"])
 def test_names_of_the_fleet_s_adapters_are_completed(account: FakeAccount, command: str) -> None:
-    assert completed(account, f"adapters {command} --table registry a") == ["acme", "apex"]
+    assert completed(account, f"adapters {command} --stack Tenants a") == ["acme", "apex"]
 
 
 @pytest.mark.usefixtures("deployed")
 def test_fleet_of_the_environment_is_used(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADAPTERS_TABLE", "registry")
+    monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
     assert completed(account, "adapters logs b") == ["beta"]
 
 
 def test_without_a_fleet_there_is_nothing_to_complete(account: FakeAccount) -> None:
     assert completed(account, "adapters logs a") == []
-    assert completed(account, "adapters logs --table none a") == []
+    assert completed(account, "adapters logs --stack none a") == []
 
 
 def test_commands_and_options_are_completed(account: FakeAccount) -> None:

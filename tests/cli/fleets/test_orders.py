@@ -10,7 +10,7 @@ from tests.adapter_fleet.fleet_world import World, adapter, artifact
 Run = Callable[..., Result]
 
 
-@pytest.mark.parametrize("command", [["retry", "--failed"], ["rollback", "acme"]])
+@pytest.mark.parametrize("command", [["apply", "--retry"], ["rollback", "acme"]])
 def test_nothing_is_ordered_that_would_not_be_done(run: Run, world: World, command: list[str]) -> None:
     world.service.faults.broken[artifact("acme").uri] = "no such tensor"
     world.deploy(adapter("acme"))

@@ -46,8 +46,8 @@ def test_fleet_that_cannot_be_found_is_no_error(
 def test_fleet_that_may_not_be_read_is_no_error(
     of_stack: FakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("ADAPTERS_STACK")
-    monkeypatch.setenv("ADAPTERS_TABLE", "theirs")
+    monkeypatch.setenv("ADAPTERS_STACK", "Theirs")
+    of_stack.stacks.stacks["Theirs"] = [("AWS::DynamoDB::Table", "theirs")]
     of_stack.refusals["theirs"] = "AccessDeniedException"
     assert rank_limit_of_manifest(of_stack, URI) is None
 

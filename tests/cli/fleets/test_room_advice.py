@@ -11,8 +11,7 @@ from typer.testing import Result
 
 from adapter_fleet.serving.engine_settings import VLLM_VARIABLES
 from adapter_fleet.usage.working_set import Room, WorkingSet
-from adapters_cli.fleets.room_advice import advice
-from adapters_cli.fleets.tiers import LoraLimits
+from adapters_cli.fleets.room_advice import LoraLimits, advice
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
-from adapters_cli.output.tables import table
+from adapters_cli.output.tables import RowTable
 
 NAME = "initech-europe-support-triage-summaries"
 REASON = "Failed to load adapter: size mismatch for model.layers.0.self_attn.q_proj.lora_A.weight"
@@ -24,7 +24,7 @@ def lines_of(
     width: int, rows: Sequence[tuple[str, ...]] = ROWS, *, spare: tuple[str, ...] = ("AGE", "VERSION")
 ) -> list[str]:
     console = Console(width=width, file=io.StringIO(), record=True)
-    console.print(table(HEADINGS, rows, styled=1, spare=spare))
+    console.print(RowTable(headings=HEADINGS, rows=rows, styled=1, spare=spare))
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 
@@ -91,7 +91,7 @@ def test_row_without_a_text_is_one_line_while_columns_can_be_left_out(width: int
     console = Console(width=width, file=io.StringIO(), record=True)
     rows = [(f"tenant-{number}", "in service", "1,234", "12s") for number in range(3)]
     headings = ("ADAPTER", "STATE", "REQUESTS", "LAST")
-    console.print(table(headings, rows, styled=1, spare=("REQUESTS", "STATE"), text=False))
+    console.print(RowTable(headings=headings, rows=rows, styled=1, spare=("REQUESTS", "STATE"), text=False))
     lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert [line.split()[0] for line in lines[:4]] == ["ADAPTER", "tenant-0", "tenant-1", "tenant-2"]
     assert all(line.endswith("12s") for line in lines[1:4])

@@ -9,8 +9,6 @@ from typer.testing import CliRunner
 
 from adapters_cli.main import app
 
-WHERE = "say where the fleet is; give one of them"
-
 
 @pytest.mark.parametrize(
     ("command", "error", "help_of"),
@@ -22,37 +20,34 @@ WHERE = "say where the fleet is; give one of them"
         ("status -x", "there is no option '-x'", "adapters status"),
         ("status --stack", "option '--stack' requires an argument", "adapters status"),
         ("status --wait=3", "option '--wait' does not take a value", "adapters status"),
-        ("status", "which fleet? Give --stack or --table, or set ADAPTERS_STACK or ADAPTERS_TABLE", None),
-        (
-            "status --stack a --table b",
-            "--stack and --table both say where the fleet is; give one of them",
-            None,
-        ),
-        ("describe", "argument 'NAME' is missing", "adapters describe"),
-        ("import", "option '--endpoint' is missing", "adapters import"),
+        ("status", "which fleet? Give --stack, or set ADAPTERS_STACK", None),
+        ("describe", "give the adapter's name, or --component", "adapters describe"),
+        ("rollback", "argument 'NAME' is missing", "adapters rollback"),
+        ("import", "which endpoint? Give --endpoint", "adapters import"),
+        ("evaluate acme", "option '--dataset' is missing", "adapters evaluate"),
         ("history a b", "there should be no more argument, got 'b'", "adapters history"),
         ("history a b c", "there should be no more arguments, got 'b c'", "adapters history"),
         ("history --limit 0", "'--limit' should be greater than or equal to 1, got '0'", "adapters history"),
         ("history --limit x", "'--limit' should be a valid integer, got 'x'", "adapters history"),
         (
-            "top --sort nme",
-            "'--sort' should be one of requests, errors, latency, name, got 'nme'; did you mean 'name'?",
-            "adapters top",
+            "status --state faled",
+            "'--state' should be one of failed, pending, in-service, orphan, got 'faled';"
+            " did you mean 'failed'?",
+            "adapters status",
         ),
         (
-            "top --sort x",
-            "'--sort' should be one of requests, errors, latency, name, got 'x'",
-            "adapters top",
+            "status --state x",
+            "'--state' should be one of failed, pending, in-service, orphan, got 'x'",
+            "adapters status",
         ),
-        ("retry", "give names, or --failed", "adapters retry"),
+        ("apply", "give one manifest, or --retry", "adapters apply"),
         ("usage --since x", "'--since' should be a time such as 12h or 7d, got 'x'", "adapters usage"),
     ],
 )
 def test_wrong_usage_is_one_line_and_the_help_to_read(
     command: str, error: str, help_of: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("ADAPTERS_STACK", "ADAPTERS_TABLE"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("ADAPTERS_STACK", raising=False)
     result = CliRunner().invoke(app, shlex.split(command), env={"COLUMNS": "80"})
     help_of = help_of or f"adapters {command.split(maxsplit=1)[0]}"
     assert (result.exit_code, result.stdout) == (2, "")

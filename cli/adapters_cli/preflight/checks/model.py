@@ -10,8 +10,7 @@ from adapter_fleet.common.counts import counted
 from adapter_fleet.serving.capacity import Workload
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.instance_types import INSTANCES
-from adapter_fleet.serving.model_shape import ModelShape, known_shape
-from adapters_cli.models.base_model_option import BaseModelOption
+from adapters_cli.models.base_model_option import declared_shape
 from adapters_cli.models.capacity_report import CapacityReport, Placement
 from adapters_cli.output.errors import UsageError
 from adapters_cli.output.text import few
@@ -67,12 +66,9 @@ def check_memory(deployment: Deployment) -> Iterator[Finding]:
         yield check.not_checked(f"nothing is known of {environment.endpoint.instance_type}")
         return
     try:
-        name, shape = _shape(deployment)
+        name, shape = declared_shape(deployment.account, environment.base_model)
     except UsageError as error:
         yield check.not_checked(str(error))
-        return
-    if shape is None:
-        yield check.not_checked(f"the dimensions of {name!r} are not known")
         return
     container = environment.container
     workload = Workload(
@@ -81,9 +77,6 @@ def check_memory(deployment: Deployment) -> Iterator[Finding]:
         engine=EngineSettings.from_environment(container.environment, container.release.variables),
     )
     command = f"adapters capacity --environment {deployment.name}"
-    if environment.base_model.bucket is not None and known_shape(name) is None:
-        folder = _folder(environment.base_model.prefix)
-        command += f" --base-model s3://{environment.base_model.bucket}/{folder}{_CONFIG}"
     try:
         sizing = workload.on(instance, environment.copies.accelerators)
     except ValueError as error:
@@ -98,22 +91,6 @@ def check_memory(deployment: Deployment) -> Iterator[Finding]:
     larger = [copy.instance.name for copy in workload.on_larger(sizing) if copy.memory.fits][:_LARGER]
     hint = f"; it would fit {', '.join(larger)}" if larger else ""
     yield check.error(f"{name} on {instance.name}: {report.verdict}{hint}", command)
-
-
-def _shape(deployment: Deployment) -> tuple[str, ModelShape | None]:
-    """Return the base model's name, and its shape if it is known."""
-    model = deployment.environment.base_model
-    local = model.directory or model.config
-    where = None if local is None else str(local)
-    name = model.name or where or ""
-    if where is None and (shape := known_shape(name)) is not None:
-        return name, shape
-    if where is None and model.bucket is not None:
-        where = f"s3://{model.bucket}/{_folder(model.prefix)}"
-    if where is None:
-        return name, None
-    read = BaseModelOption.read(where, deployment.account)
-    return model.name or read.facts.name or where, read.shape
 
 
 def _folder(prefix: str) -> str:

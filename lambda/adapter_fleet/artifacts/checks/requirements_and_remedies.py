@@ -342,7 +342,7 @@ class CheckRule(Enum):
     TENSOR_FINITE = (
         "tensor-finite",
         _ERROR,
-        "no NaN and no infinity, in a sample or in all weights (`--weights`)",
+        "no NaN and no infinity, in a sample or in all weights (`--whole`)",
         "train it again, with a lower learning rate or in bfloat16: its training diverged",
     )
     TENSOR_PAIR = ("tensor-pair", _ERROR, "A and B for each module", _SAVE_AGAIN)

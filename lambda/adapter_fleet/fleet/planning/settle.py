@@ -50,7 +50,7 @@ def settle(record: AdapterRecord, want: DesiredAdapter | None, context: PlanCont
 def with_new_attempts(record: AdapterRecord) -> AdapterRecord:
     """Return the record for a new generation, without the failures that time or people may have mended.
 
-    A fault of the artifact stays until the artifact changes, or until `adapters retry`.
+    A fault of the artifact stays until the artifact changes, or until `adapters apply --retry`.
     """
     failure = record.failure
     # To check an unverified archive again costs one call to S3. Someone may have put the right one there.

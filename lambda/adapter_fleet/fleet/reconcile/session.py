@@ -18,7 +18,7 @@ DRIFT_TRIGGER = "drift"
 SCALING_TRIGGER = "scaling"
 """An alarm that scales the base model rang: copies may come soon."""
 ORDER_TRIGGER = "order"
-"""Somebody gave an order, such as `adapters retry`."""
+"""Somebody gave an order, such as `adapters apply --retry`."""
 CONTINUING_TRIGGER = "continuing"
 """An execution that has run as many passes as one may goes on in another one."""
 

@@ -1,0 +1,31 @@
+"""The result of a command: a table on a terminal, fields between tabs in a pipe, or one JSON document."""
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+
+from adapters_cli.output.tables import RowTable
+from adapters_cli.output.text import one_line
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON document.")]
+
+
+def print_result(document: Any, shown: RenderableType, *, as_json: bool) -> None:
+    """Print the document of a result, or else its rows, its screen or its text."""
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    elif isinstance(shown, str):
+        typer.echo(shown)
+    elif sys.stdout.isatty() or not isinstance(shown, RowTable):
+        Console().print(shown)
+    else:
+        for row in shown.rows:
+            typer.echo("\t".join(one_line(field) for field in row))
+
+
+def print_table(shown: RowTable) -> None:
+    """Print rows that are no whole result: a table, or fields between tabs."""
+    print_result(None, shown, as_json=False)
