@@ -119,7 +119,6 @@ def example_result(
         latency=[_latency(made, name) for name in ("base", *skills)],
         items=made,
         requirements=requirements,
-        versions={"numpy": "2.4.6", "rouge-score": "0.1.2", "nltk": "3.10.0", "python": "3.11.7"},
     )
 
 
