@@ -723,8 +723,15 @@ class Fleet(RuleBasedStateMachine):
     def recreate_by_hand(self, name: str, tags: dict[str, str]) -> None:
         """Let someone, or another fleet, create a component of that name."""
         self.world.service.make(f"p-{name}", "s3://bucket/foreign.tar.gz", tags=tags)
-        self.foreign[f"p-{name}"] = ("s3://bucket/foreign.tar.gz", tags)
-        self.claimed.discard(f"p-{name}")
+        self._note_recreated(f"p-{name}", tags)
+
+    def _note_recreated(self, component: str, tags: dict[str, str]) -> None:
+        if component in self.claimed and self.world.service.faults.describe_lag:
+            # A description that lags behind shows the one that was claimed, and tags are written by name.
+            self.contested.add(component)
+        else:
+            self.foreign[component] = ("s3://bucket/foreign.tar.gz", tags)
+        self.claimed.discard(component)
 
     @rule(name=st.sampled_from(NAMES))
     def untag(self, name: str) -> None:
@@ -1033,8 +1040,7 @@ class FleetOfAnyNames(Fleet):
     def recreate_with_another_spelling(self, name: str) -> None:
         self.delete_by_hand(name)
         self.world.service.make(f"P-{name.upper()}", "s3://bucket/foreign.tar.gz")
-        self.foreign[f"p-{name}"] = ("s3://bucket/foreign.tar.gz", {})
-        self.claimed.discard(f"p-{name}")
+        self._note_recreated(f"p-{name}", {})
 
 
 def _without(values: dict[str, Any], key: str) -> dict[str, Any]:
