@@ -48,7 +48,7 @@ def document(cloud: LocalCloud, endpoint: ByHand, tmp_path_factory: pytest.TempP
         *("--output-tokens", str(TOKENS), "--prompts", str(TICKETS / "prompts.json")),
         *("--seconds", "240", "--output", str(folder)),
     ]
-    benchmark(cloud, endpoint.endpoint, *options)
+    benchmark(cloud, "--endpoint", endpoint.endpoint, *options)
     assert endpoint.endpoint in (folder / "report.md").read_text()
     return dict(json.loads((folder / "benchmark.json").read_text()))
 
@@ -90,7 +90,7 @@ def test_ratio_of_adapters_and_base_has_an_interval(document: dict[str, Any]) ->
 def test_open_loop_arrives_at_its_rate(cloud: LocalCloud, endpoint: ByHand) -> None:
     adapter = next(name for name in endpoint.components() if name != endpoint.base)
     options = ["--rate", "20", "--requests", "20", "--output-tokens", "2", "--warm-up", "0", "--json"]
-    done = benchmark(cloud, endpoint.endpoint, "-c", adapter, "--no-base", *options)
+    done = benchmark(cloud, "--endpoint", endpoint.endpoint, "-c", adapter, "--no-base", *options)
     [level] = json.loads(done.stdout)["levels"]
     assert level["request_rate"] == 20
     assert level["adapter"]["request_count"]["avg"] == 20
@@ -100,5 +100,5 @@ def test_open_loop_arrives_at_its_rate(cloud: LocalCloud, endpoint: ByHand) -> N
 def test_requirement_that_cannot_be_met_ends_with_1(cloud: LocalCloud, endpoint: ByHand) -> None:
     rule = "request_latency.p50 <= base * 0.001"
     options = ["--mix", "one", "--requests", "4", "--concurrency", "1", "--require", rule]
-    done = benchmark(cloud, endpoint.endpoint, *options, code=1)
+    done = benchmark(cloud, "--endpoint", endpoint.endpoint, *options, code=1)
     assert f"{rule}: not met at 1 at once, 1 adapter: request_latency.p50 is" in done.stderr

@@ -83,7 +83,7 @@ class Desk:
         """Return the command that evaluates components over the references in a column."""
         names = [part for label in labels for part in ("-c", label)]
         return [
-            sys.executable, "-m", "adapters_cli", "evaluate", self.endpoint.name, *names,
+            sys.executable, "-m", "adapters_cli", "evaluate", "--endpoint", self.endpoint.name, *names,
             "--dataset", str(self.dataset), "--reference-column", column, "--sample", str(items),
             "--max-tokens", "40", "--output", str(self.folder / output), *more,
         ]  # fmt: skip
@@ -161,7 +161,8 @@ def test_conversations_go_through_the_containers_chat_template(desk: Desk) -> No
         for row in rows(20)
     ]
     path.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in conversations))
-    command = [sys.executable, "-m", "adapters_cli", "evaluate", desk.endpoint.name, "-c", "triage"]
+    command = [sys.executable, "-m", "adapters_cli", "evaluate", "--endpoint", desk.endpoint.name]
+    command += ["-c", "triage"]
     command += ["--dataset", str(path), "--messages-column", "messages", "--max-tokens", "40"]
     command += ["--metric", "exact_match", "--require", "exact_match >= 0.9"]
     done = subprocess.run(

@@ -78,9 +78,10 @@ def imported(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Ite
         assert empty.status == "CREATE_COMPLETE", empty.reason
         path = folder / "imported.yaml"
         command = [sys.executable, "-m", "adapters_cli", "import", "--endpoint", by_hand.endpoint]
-        command += ["--take-over", "--yes", "-o", str(path), "--stack", stack.name]
+        command += ["--take-over", "--yes", "--stack", stack.name]
         done = subprocess.run(command, env=cloud.environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+        path.write_text(done.stdout)
         deployed = stack.update({"Tenants": Fleet(document=path.read_text())})
         assert deployed.status == "UPDATE_COMPLETE", deployed.reason
         assert deployed.outputs["TenantsSummary"] == "50 of 50 adapters in service"

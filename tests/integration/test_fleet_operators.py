@@ -43,8 +43,9 @@ class Person:
             **self.cloud.environment,
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,
+            "ADAPTERS_STACK": self.stack,
         }
-        return CliRunner().invoke(app, [*map(str, arguments), "--stack", self.stack], env=environment)
+        return CliRunner().invoke(app, [*map(str, arguments)], env=environment)
 
     def client(self, service: str) -> Any:
         return boto3.client(
@@ -118,7 +119,7 @@ def test_who_may_read_sees_how_the_fleet_is_and_what_a_manifest_would_change(
     status = person.run("status", "--wait", "--json")
     assert (status.exit_code, json.loads(status.stdout)["in_service"]) == (0, 2), status.output
     history = person.run("history", "acme", "--json")
-    assert json.loads(history.stdout.splitlines()[-1])["what"] == "created", history.output
+    assert json.loads(history.stdout)["events"][-1]["what"] == "created", history.output
     plan = person.run("plan", deployed.write(tmp_path / "a.json", {**FIRST, "new": "shout"}), "--json")
     changes = {change["name"]: change["action"] for change in json.loads(plan.stdout)["changes"]}
     assert changes == {"acme": "keep", "globex": "keep", "new": "create"}, plan.output
@@ -203,17 +204,10 @@ def test_who_manages_imports_what_was_made_by_hand(
     try:
         manifest = tmp_path / "imported.yaml"
         imported = manager.run(
-            *(
-                "import",
-                "--endpoint",
-                deployed.outputs["EndpointName"],
-                "--take-over",
-                "--yes",
-                "-o",
-                manifest,
-            )
+            "import", "--endpoint", deployed.outputs["EndpointName"], "--take-over", "--yes"
         )
         assert imported.exit_code == 0, imported.output
+        manifest.write_text(imported.stdout)
         assert name in manifest.read_text()
     finally:
         deadline = time.monotonic() + 10
@@ -273,6 +267,7 @@ def test_the_calls_of_every_command_are_on_record(
         "REPORTS": str(tmp_path / "reports"),
         "DATASET": str(tmp_path / "items.jsonl"),
         "PRICES": str(tmp_path / "prices.toml"),
+        "PAGE": str(tmp_path / "page.html"),
     }
     keys = (guarded.environment[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
     root = Person(guarded, deployed.stack.name, *keys)

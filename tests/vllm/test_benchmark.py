@@ -51,7 +51,7 @@ def benchmark(engine: str, folder: Path) -> dict[str, Any]:
         endpoint.adapters(
             {f"adapter-{number}": V1 / SKILLS[number % len(SKILLS)] for number in range(ADAPTERS)}
         )
-        command = [sys.executable, "-m", "adapters_cli", "benchmark", endpoint.endpoint]
+        command = [sys.executable, "-m", "adapters_cli", "benchmark", "--endpoint", endpoint.endpoint]
         for name, value in options.items():
             command += [f"--{name}", value]
         done = subprocess.run(

@@ -56,8 +56,7 @@ def evaluate(
             metavar="NAME|PATH",
             default_factory=list,
             show_default=False,
-            help="Adapters of the fleet; or one that is not published, by a path with a slash or in S3; with"
-            " --component alone, the endpoint.",
+            help="Adapters of the fleet; or one that is not published, by a path with a slash or in S3.",
         ),
     ],
     dataset: Annotated[

@@ -72,7 +72,8 @@ def taken_over(local_cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory
     run(on, "notebook.py", "create")
     on.created = on.components()
     on.deploy(work)
-    on.adapters("import", "--endpoint", "notebook", "--take-over", "--yes", "-o", "adapters.yaml")
+    manifest = on.adapters("import", "--endpoint", "notebook", "--take-over", "--yes")
+    (folder / "adapters.yaml").write_text(manifest)
     on.deploy(work)
     return on
 
@@ -84,5 +85,5 @@ def test_no_component_was_created_again(taken_over: TakenOver) -> None:
 
 def test_fleet_manages_the_adapters_of_the_notebook(taken_over: TakenOver) -> None:
     assert taken_over.stacks[0].outputs["Summary"] == "2 of 2 adapters in service"
-    answer = json.loads(taken_over.adapters("invoke", "summary", TICKET, "--json"))
-    assert "Customer Grace from Lima has a billing problem with the keyboard." in answer.values()
+    (answer,) = json.loads(taken_over.adapters("invoke", "summary", TICKET, "--json"))["answers"]
+    assert answer["text"] == "Customer Grace from Lima has a billing problem with the keyboard."
