@@ -196,20 +196,21 @@ class _Signature:
 def test_command_names_the_same_address_and_its_token_is_taken(deployed: Deployed) -> None:
     keys = deployed.session("Caller").get_credentials()
     assert keys is not None
-    environment = deployed.cloud.environment | {
+    folders = os.pathsep.join(str(ROOT / folder) for folder in ("cli", "lambda"))
+    operator = deployed.cloud.environment | {"PYTHONPATH": folders}
+    caller = operator | {
         "AWS_ACCESS_KEY_ID": keys.access_key,
         "AWS_SECRET_ACCESS_KEY": keys.secret_key,
         "AWS_SESSION_TOKEN": str(keys.token),
-        "PYTHONPATH": os.pathsep.join(str(ROOT / folder) for folder in ("cli", "lambda")),
     }
 
-    def adapters(*arguments: str) -> str:
+    def adapters(environment: dict[str, str], *arguments: str) -> str:
         command = [sys.executable, "-m", "adapters_cli", *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
-    line = json.loads(adapters("describe", "-c", deployed.model("triage"), "--json"))
-    assert (line["base_url"], line["model"]) == (deployed.url("triage"), deployed.model("triage"))
-    answer = post(deployed, "triage", auth=_Fixed(adapters("token").strip()))
+    described = json.loads(adapters(operator, "describe", "-c", deployed.model("triage"), "--json"))
+    assert (described["base_url"], described["model"]) == (deployed.url("triage"), deployed.model("triage"))
+    answer = post(deployed, "triage", auth=_Fixed(adapters(caller, "token").strip()))
     assert answer.json()["choices"][0]["message"]["content"] == PROMPT["answers"]["triage"]
 
 

@@ -17,11 +17,7 @@ pytestmark = pytest.mark.integration
 
 CHANGES = {
     "lmi_version = 19": 'vllm_version = "2.6"',
-    'component_prefix = "tickets"': (
-        'component_prefix = "on-vllm"\n'
-        'routing_strategy = "PREFIX_AWARE"\n'
-        "prefix_routing = { prefix_length = 1024, concurrency_threshold = 8 }"
-    ),
+    'component_prefix = "tickets"': 'component_prefix = "on-vllm"',
 }
 TENANTS = """
 adapters:
@@ -118,13 +114,4 @@ def test_container_gets_its_own_variables_and_keeps_no_prefixes(deployment: Depl
         "SM_VLLM_MAX_LORA_RANK": "8",
         "SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true",
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true",
-    }
-
-
-def test_endpoint_routes_by_prefix(deployment: Deployment) -> None:
-    sagemaker = client(deployment.cloud, "sagemaker")
-    described = sagemaker.describe_endpoint(EndpointName=deployment.endpoint)
-    assert described["ProductionVariants"][0]["RoutingConfig"] == {
-        "RoutingStrategy": "PREFIX_AWARE",
-        "PrefixAwareRoutingConfig": {"PrefixLength": 1024, "ConcurrencyThreshold": 8},
     }

@@ -53,12 +53,3 @@ def test_object_of_an_imported_bucket_starts_a_state_machine(
     event = json.loads(machines.describe_execution(executionArn=execution["executionArn"])["input"])
     assert event["detail"]["object"]["key"] == "adapters.yaml"
     assert event["detail"]["object"]["version-id"] == version
-
-
-def test_table_has_what_its_construct_says(outputs: dict[str, str], client: Callable[..., Any]) -> None:
-    dynamodb, table = client("dynamodb"), outputs["TableName"]
-    expiry = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
-    assert expiry == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
-    backups = dynamodb.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
-    assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
-    assert dynamodb.describe_table(TableName=table)["Table"]["SSEDescription"]["Status"] == "ENABLED"

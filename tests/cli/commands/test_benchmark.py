@@ -88,6 +88,7 @@ def run(runtime: FakeRuntime) -> Callable[..., Result]:
 
 
 SHORT = (
+    "--endpoint",
     "llm",
     "-c",
     "llm-acme",
@@ -331,14 +332,14 @@ def test_wrong_options_end_with_2_before_anything_is_sent(
     assert error in result.stderr
 
 
-def test_endpoint_without_a_name_is_asked_for(run: Callable[..., Result]) -> None:
+def test_fleet_or_endpoint_is_asked_for(run: Callable[..., Result]) -> None:
     result = run()
     assert result.exit_code == 2
-    assert "which endpoint?" in result.stderr
+    assert "which fleet?" in result.stderr
 
 
 def test_base_alone_is_refused(run: Callable[..., Result]) -> None:
-    result = run("llm", "-c", "llm-base")
+    result = run("--endpoint", "llm", "-c", "llm-base")
     assert result.exit_code == 2
     assert "llm-base is the base; name adapters" in result.stderr
 
@@ -346,13 +347,13 @@ def test_base_alone_is_refused(run: Callable[..., Result]) -> None:
 def test_unknown_component_ends_with_1_as_in_other_commands(
     run: Callable[..., Result], runtime: FakeRuntime
 ) -> None:
-    result = run("llm", "-c", "llm-acmee")
+    result = run("--endpoint", "llm", "-c", "llm-acmee")
     assert (result.exit_code, runtime.calls) == (1, [])
     assert "endpoint llm has no component 'llm-acmee'; did you mean 'llm-acme'?" in result.stderr
 
 
 def test_component_of_another_endpoint_is_refused(run: Callable[..., Result]) -> None:
-    result = run("other", "-c", "llm-acme")
+    result = run("--endpoint", "other", "-c", "llm-acme")
     assert result.exit_code == 1
     assert "llm-acme is on the endpoint llm, not on other" in result.stderr
 

@@ -299,7 +299,7 @@ def test_adapter_may_have_the_name_of_the_base(
 
 
 def test_component_of_an_endpoint_is_compared_with_its_base(evaluate: Run, runtime: FakeRuntime) -> None:
-    result = evaluate("endpoint", "-c", "p-acme", fleet=False)
+    result = evaluate("--endpoint", "endpoint", "-c", "p-acme", fleet=False)
     assert (result.exit_code, result.stdout.split("\t")[0]) == (0, "p-acme")
     assert asked(runtime) == {"base": ITEMS, "p-acme": ITEMS}
 

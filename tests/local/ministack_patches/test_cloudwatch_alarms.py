@@ -135,7 +135,7 @@ def test_alarm_of_metric_math_rings(cloudwatch: Any, alarm: str) -> None:
             {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}, "ReturnData": False},
         ],
     )
-    put(cloudwatch, alarm, value=3)
+    put(cloudwatch, alarm, value=6)
     assert becomes(cloudwatch, alarm, "ALARM")
     (described,) = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
     assert described["Metrics"][0]["Expression"] == "FILL(m, 0)"
