@@ -38,8 +38,8 @@ adapters benchmark --stack Tenants --concurrency 1,4,16
 # One component and its base model.
 adapters benchmark --endpoint my-endpoint -c llm-acme --yes-load my-endpoint
 
-# A gate, and a report.
-adapters benchmark --require 'request_latency.p50 <= base * 1.10' --output report --stack Tenants
+# A gate.
+adapters benchmark --require 'request_latency.p50 <= base * 1.1'
 """
 
 

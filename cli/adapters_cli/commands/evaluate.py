@@ -39,9 +39,8 @@ EXAMPLES = """
 # An adapter and its base model.
 adapters evaluate acme --dataset test.jsonl --stack Tenants
 
-# As a gate in CI, with ADAPTERS_STACK set: a new version beside the base model and the one that serves.
-adapters evaluate out/acme --to s3://my-adapters/prod --against acme --dataset test.jsonl \\
-    --require 'rougeL >= base + 20%'
+# One that is not published.
+adapters evaluate out/acme --to s3://my/adapters --dataset a.csv
 
 # A component of an endpoint.
 adapters evaluate --endpoint my-endpoint -c llm-acme --dataset test.jsonl

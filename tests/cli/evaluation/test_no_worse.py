@@ -69,7 +69,8 @@ def test_two_subjects_of_a_result_compare() -> None:
         replace(item, scores={**item.scores, **other.scores})
         for item, other in zip(result.items, live.items, strict=True)
     ]
-    (outcome,) = no_worse_than_other(replace(result, items=items), subject="acme", other="live")
+    both = replace(result, items=items, subjects=[*result.subjects, *live.subjects])
+    (outcome,) = no_worse_than_other(both, subject="acme", other="live")
     assert (outcome.requirement, outcome.met) == ("rougeL: no worse than live", False)
     assert "and that of 'live' is 0." in outcome.reason
 

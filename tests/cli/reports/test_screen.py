@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from adapters_cli.evaluation.result import EvaluationResult
-from adapters_cli.output import tables
+from adapters_cli.output import results
 from adapters_cli.reports import figures, screen
 from tests.cli.reports.example_result import example_result, outcome
 
@@ -20,7 +20,7 @@ def shown(result: EvaluationResult, monkeypatch: pytest.MonkeyPatch, *, width: i
     """Return what a terminal of this width shows, without styles."""
     output = io.StringIO()
     console = Console(file=output, force_terminal=True, width=width, no_color=True)
-    for module in (screen, tables):
+    for module in (screen, results):
         monkeypatch.setattr(module, "Console", lambda: console)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     screen.print_result(result)
