@@ -29,6 +29,8 @@ class FunctionHosting:
 
     Example::
 
+        from aws_cdk import aws_logs as logs
+
         hosting = FunctionHosting(log_retention=logs.RetentionDays.ONE_YEAR)
         AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest, functions=hosting)
     """

@@ -79,12 +79,9 @@ OPERATIONS = {
         "DescribeScalingActivities": 1,
         "DescribeScalingPolicies": 1,
         "DescribeScheduledActions": 1,
-        "ListTagsForResource": 1,
         "PutScalingPolicy": 3,
         "PutScheduledAction": 3,
         "RegisterScalableTarget": 3,
-        "TagResource": 1,
-        "UntagResource": 1,
     },
 }
 DRAWN = [
