@@ -29,16 +29,24 @@ def new_record(component: str, want: DesiredAdapter | None) -> AdapterRecord:
 
 
 def with_known_spellings(
-    listing: Mapping[str, ObservedComponent], known: Collection[str]
+    listing: Mapping[str, ObservedComponent], records: Mapping[str, AdapterRecord], known: Collection[str]
 ) -> dict[str, ObservedComponent]:
     """Return a listing with each component under the name that the fleet knows it by.
 
-    SageMaker ignores the case of names, and lists a component as its creator spelled it.
+    SageMaker ignores the case of names, and lists a component as its creator spelled it. The spelling of a
+    component that the fleet has comes first: under another one, that record would seem to be left over.
+
+    known:
+        The names that are recorded or declared.
     """
-    spellings = {component.lower(): component for component in known}
-    return {
-        name if name in known else spellings.get(name.lower(), name): live for name, live in listing.items()
-    }
+    own = {name for name, record in records.items() if record.owned is not None or record.intent is not None}
+    spellings = {name.lower(): name for name in (*sorted(known), *sorted(own))}
+
+    def spelled(name: str) -> str:
+        spelling = spellings.get(name.lower(), name)
+        return name if name in own or (name in known and spelling not in own) else spelling
+
+    return {spelled(name): live for name, live in listing.items()}
 
 
 def merge_listing(

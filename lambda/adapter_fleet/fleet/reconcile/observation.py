@@ -76,7 +76,7 @@ class Observation:
         if listing is None:
             return False
         self._base = listing.get(self._session.target.base)
-        self._merge(with_known_spellings(listing, self._records.known))
+        self._merge(with_known_spellings(listing, self._records, self._records.known))
         self.listed = self.complete = True
         return True
 

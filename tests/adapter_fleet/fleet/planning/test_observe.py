@@ -94,7 +94,14 @@ def test_tags_that_name_another_owner_are_not_read_again(record: AdapterRecord) 
 
 def test_listed_component_has_the_name_that_the_fleet_knows_it_by() -> None:
     listing = {"p-ACME": LIVE, "p-b": LIVE, "Other": LIVE}
-    assert list(with_known_spellings(listing, {"p-acme", "p-b", "P-B"})) == ["p-acme", "p-b", "Other"]
+    known = {"p-acme", "p-b", "P-B"}
+    assert list(with_known_spellings(listing, {}, known)) == ["p-acme", "p-b", "Other"]
+
+
+def test_spelling_of_a_component_that_the_fleet_has_comes_before_a_declared_one() -> None:
+    owned = replace(RECORD, component="p-Acme", owned=NOW)
+    seen = with_known_spellings({"p-acme": LIVE}, {"p-Acme": owned}, {"p-Acme", "p-acme"})
+    assert list(seen) == ["p-Acme"]
 
 
 def test_component_that_is_known_to_be_the_fleets_keeps_its_record() -> None:

@@ -82,3 +82,12 @@ def test_rollback_to_a_spelling_with_an_empty_record_takes_nothing_down() -> Non
     world.settle()
     assert set(world.registry.records()) == {"p-acme"}
     assert (world.newest().in_service, world.deletions()) == (1, [])
+
+
+def test_successor_in_the_wanted_spelling_is_the_component_that_the_fleet_has() -> None:
+    world = fleet()
+    world.service.make("p-acme", artifact("acme").uri, tags={FLEET_TAG: UID})
+    world.deploy(adapter("acme"), adapter("b"))
+    world.settle()
+    assert world.newest().outcome is Outcome.REFUSED
+    assert world.writes() == []
