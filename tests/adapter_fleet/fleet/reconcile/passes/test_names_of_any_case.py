@@ -90,4 +90,5 @@ def test_successor_in_the_wanted_spelling_is_the_component_that_the_fleet_has() 
     world.deploy(adapter("acme"), adapter("b"))
     world.settle()
     assert world.newest().outcome is Outcome.REFUSED
-    assert world.writes() == []
+    assert world.deletions() == []
+    assert set(world.serving()) == {"acme", "b"}
