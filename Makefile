@@ -31,9 +31,11 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, got " + sys.version)'
 	@test -e $@ && $(BIN)/python -c pass || rm -rf $(VENV)
 	@rm -f $@
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.txt uv
-	$(UV_INSTALL) --requirement requirements.txt || $(BIN)/pip install --quiet --requirement requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
+	@# Debian's Python has no ensurepip without python3-venv.
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m pip --quiet --python $(BIN)/python install pip || $(BIN)/python -m ensurepip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.txt uv
+	$(UV_INSTALL) --requirement requirements.txt || $(BIN)/python -m pip install --quiet --requirement requirements.txt
 	$(UV_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -1,7 +1,7 @@
 """The reference stack: one base model and the adapters of an environment file.
 
-What differs between deployments stands in the file. What does not is here, in Python: whoever wants another
-routing, other policies of a fleet or more alarms changes this stack; `docs/guides/` shows each setting.
+The file has what differs between deployments. This module has the rest. To change the routing, the policies
+of a fleet or the alarms, change this stack; `docs/guides/` shows each setting.
 """
 
 from __future__ import annotations

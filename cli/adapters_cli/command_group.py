@@ -148,59 +148,37 @@ def _parameters(options: Any) -> tuple[Any, ...]:
     return tuple(_command_of(options, None).params)
 
 
-def _choose_region(context: typer.Context, value: str | None) -> None:
-    _choose(context, region=value)
+def _setting(name: str, metavar: str, about: str, panel: str) -> Any:
+    """Return an option that every command may have. The account keeps its value."""
 
+    def choose(context: typer.Context, value: str | None) -> None:
+        if value is not None:
+            # Imported here: `--help` does without.
+            from adapters_cli.aws.account import account_of
 
-def _choose_profile(context: typer.Context, value: str | None) -> None:
-    _choose(context, profile=value)
+            account_of(context).choose(**{name: value})
 
-
-def _choose_stack(context: typer.Context, value: str | None) -> None:
-    _choose(context, stack=value)
-
-
-def _choose_fleet(context: typer.Context, value: str | None) -> None:
-    _choose(context, fleet=value)
-
-
-def _choose_endpoint(context: typer.Context, value: str | None) -> None:
-    _choose(context, endpoint=value)
-
-
-def _choose(context: typer.Context, **settings: str | None) -> None:
-    given = {name: value for name, value in settings.items() if value is not None}
-    if given:
-        # Imported here: `--help` does without.
-        from adapters_cli.aws.account import account_of
-
-        account_of(context).choose(**given)
+    return typer.Option(
+        f"--{name}",
+        metavar=metavar,
+        help=about,
+        callback=choose,
+        expose_value=False,
+        rich_help_panel=panel,
+        show_default=False,
+    )
 
 
 def _account_options(
     _region: Annotated[
         str | None,
-        typer.Option(
-            "--region",
-            metavar="REGION",
-            help="AWS region; else that of the environment or of the profile.",
-            callback=_choose_region,
-            expose_value=False,
-            rich_help_panel=_AWS_PANEL,
-            show_default=False,
+        _setting(
+            "region", "REGION", "AWS region; else that of the environment or of the profile.", _AWS_PANEL
         ),
     ] = None,
     _profile: Annotated[
         str | None,
-        typer.Option(
-            "--profile",
-            metavar="NAME",
-            help="Profile of the AWS configuration; else AWS_PROFILE.",
-            callback=_choose_profile,
-            expose_value=False,
-            rich_help_panel=_AWS_PANEL,
-            show_default=False,
-        ),
+        _setting("profile", "NAME", "Profile of the AWS configuration; else AWS_PROFILE.", _AWS_PANEL),
     ] = None,
 ) -> None:
     """The options that every command has."""
@@ -208,28 +186,10 @@ def _account_options(
 
 def _fleet_options(
     _stack: Annotated[
-        str | None,
-        typer.Option(
-            "--stack",
-            metavar="NAME",
-            help="Stack of the fleet; else ADAPTERS_STACK.",
-            callback=_choose_stack,
-            expose_value=False,
-            rich_help_panel=_PLACE_PANEL,
-            show_default=False,
-        ),
+        str | None, _setting("stack", "NAME", "Stack of the fleet; else ADAPTERS_STACK.", _PLACE_PANEL)
     ] = None,
     _fleet: Annotated[
-        str | None,
-        typer.Option(
-            "--fleet",
-            metavar="NAME",
-            help="One of the stack's fleets, if it has several.",
-            callback=_choose_fleet,
-            expose_value=False,
-            rich_help_panel=_PLACE_PANEL,
-            show_default=False,
-        ),
+        str | None, _setting("fleet", "NAME", "One of the stack's fleets, if it has several.", _PLACE_PANEL)
     ] = None,
 ) -> None:
     """The options that every command on a fleet has."""
@@ -237,16 +197,7 @@ def _fleet_options(
 
 def _endpoint_option(
     _endpoint: Annotated[
-        str | None,
-        typer.Option(
-            "--endpoint",
-            metavar="NAME",
-            help="Endpoint, for components of no fleet.",
-            callback=_choose_endpoint,
-            expose_value=False,
-            rich_help_panel=_PLACE_PANEL,
-            show_default=False,
-        ),
+        str | None, _setting("endpoint", "NAME", "Endpoint, for components of no fleet.", _PLACE_PANEL)
     ] = None,
 ) -> None:
-    """The option of commands that look at an endpoint, whoever owns its components."""
+    """The option of commands that look at an endpoint of any owner."""

@@ -120,7 +120,7 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
     orders = registry.orders()
     stored = registry.records()
     wanted = apply_pins(desired.adapters, orders, stored)
-    listing = with_known_spellings(components.listed(), stored.keys() | wanted.keys())
+    listing = with_known_spellings(components.listed(), stored, stored.keys() | wanted.keys())
     seen = merge_listing(_after_retries(stored, orders), listing, base=target.base)
     # As in a pass: a generation does not count foreign components.
     records = {

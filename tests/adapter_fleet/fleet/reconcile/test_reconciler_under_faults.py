@@ -912,7 +912,7 @@ class Fleet(RuleBasedStateMachine):
         components = self.world.service.components
         for name, tags in OTHERS.items():
             assert components[name].tags == tags, f"{name} was tagged"
-        # SageMaker ignores the case of names: whoever reads one spelling finds the component.
+        # SageMaker ignores the case of names, so a person finds the component by any spelling.
         reason = (generation.reason or "").lower()
         left = {name for name, there in components.items() if is_own(there.tags, uid=UID)}
         unreported = {name for name in left if name.lower() not in reason}
