@@ -41,8 +41,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
                 patience_seconds=4,
             )
             made.bootstrap()
-        made.deploy()
+        # Also where the deployment fails: what it leaves costs money.
         stack.callback(made.destroy)
+        made.deploy()
         made.learn()
         yield made
 
