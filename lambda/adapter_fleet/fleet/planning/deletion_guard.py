@@ -126,7 +126,7 @@ def _may_exist(record: AdapterRecord) -> bool:
 
     A write may be in flight, and a record that cannot be read tells nothing.
     """
-    return record.owned is not None or record.intent is not None or record.unreadable is not None
+    return record.is_own or record.unreadable is not None
 
 
 def _is_spared(record: AdapterRecord, want: DesiredAdapter | None) -> bool:

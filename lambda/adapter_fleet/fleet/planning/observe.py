@@ -39,7 +39,7 @@ def with_known_spellings(
     known:
         The names that are recorded or declared.
     """
-    own = {name for name, record in records.items() if record.owned is not None or record.intent is not None}
+    own = {name for name, record in records.items() if record.is_own}
     spellings = {name.lower(): name for name in (*sorted(known), *sorted(own))}
 
     def spelled(name: str) -> str:

@@ -288,7 +288,7 @@ class Pass:
         """Leave a component that cannot be read alone in this pass, so that the others go on."""
         self._polling.discard(component)
         record = self._records[component]
-        if component not in self._desired.wanted and record.owned is None and record.intent is None:
+        if component not in self._desired.wanted and not record.is_own:
             # Another team's, in all likelihood.
             self._forget(component)
             return

@@ -42,11 +42,15 @@ class RecordCache(Mapping[str, AdapterRecord]):
             if spelling == component or record.unreadable is not None:
                 continue
             known = self._records.get(spelling)
-            # A generation that was refused leaves a record of a spelling that never had a component.
-            empty = known is None or (known.owned is None and known.intent is None)
-            if known is not None and record.intent is None and record.owned in (None, known.owned):
+            if known is not None and known.is_own:
+                if record.intent is None and record.owned in (None, known.owned):
+                    self.drop(component)
+            elif not record.is_own:
+                # What a spelling left that never had a component, such as a failure.
                 self.drop(component)
-            elif empty and self._session.generation.exempt:
+                if record.claimed is not None:
+                    self.put(replace(record, component=spelling))
+            elif self._session.generation.exempt:
                 self.drop(component)
                 self.put(replace(record, component=spelling))
 
@@ -68,7 +72,7 @@ class RecordCache(Mapping[str, AdapterRecord]):
         """Keep a record. Those of strangers never go to the registry, nor those that cannot be read."""
         component = record.component
         self._records[component] = record
-        stranger = record.owned is None and record.intent is None and component not in self._declared
+        stranger = not record.is_own and component not in self._declared
         if record.unreadable is not None or (stranger and component not in self._stored):
             return
         if self._stored.get(component) != record:

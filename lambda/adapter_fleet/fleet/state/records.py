@@ -181,6 +181,11 @@ class AdapterRecord:
     unreadable: str | None = None
 
     @property
+    def is_own(self) -> bool:
+        """Whether the fleet has the component, or a write of it is under way."""
+        return self.owned is not None or self.intent is not None
+
+    @property
     def is_vouched(self) -> bool:
         """Whether what the registry knows of the component holds: it has not been modified since.
 

@@ -92,3 +92,16 @@ def test_successor_in_the_wanted_spelling_is_the_component_that_the_fleet_has() 
     assert world.newest().outcome is Outcome.REFUSED
     assert world.deletions() == []
     assert set(world.serving()) == {"acme", "b"}
+
+
+def test_failure_under_another_spelling_is_no_component_that_is_left_over() -> None:
+    world = World()
+    world.service.make("p-acme", artifact("acme").uri)
+    world.deploy(adapter("ACME"))
+    world.settle()
+    assert world.record("ACME").failure is not None
+    world.service.make("p-acme", artifact("acme").uri, tags={FLEET_TAG: UID})
+    world.deploy(adapter("acme"))
+    world.settle()
+    assert (world.newest().outcome, world.newest().in_service) == (Outcome.CONVERGED, 1)
+    assert world.deletions() == []
