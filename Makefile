@@ -32,8 +32,9 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@test -e $@ && $(BIN)/python -c pass || rm -rf $(VENV)
 	@rm -f $@
 	test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
-	@# Debian's Python has no ensurepip without python3-venv.
-	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m pip --quiet --python $(BIN)/python install pip || $(BIN)/python -m ensurepip
+	@# Debian's Python has no ensurepip without python3-venv, but may have pip. `python3` is that of $(VENV) by now.
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip || \
+	    "$$($(BIN)/python -c 'import sys; print(sys._base_executable)')" -m pip --quiet --python $(BIN)/python install pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.txt uv
 	$(UV_INSTALL) --requirement requirements.txt || $(BIN)/python -m pip install --quiet --requirement requirements.txt
 	$(UV_INSTALL) --no-deps --no-build-isolation --editable .
@@ -52,7 +53,7 @@ $(CLIENTS)/%/installed.json: tests/clients/requirements/%.txt $(VENV)/.installed
 
 # 300 MB, within some seconds.
 $(VENV)/.evaluation: tests/cli/evaluation/packages.txt $(VENV)/.installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r tests/cli/evaluation/packages.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/cli/evaluation/packages.txt
 	touch $@
 
 demo: setup  ## deploy, talk, update, remove and destroy on the embedded cloud; exit 0 only if all was as expected
