@@ -19,7 +19,7 @@ from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.data_capture import DataCapture
 from multi_adapter_inference.endpoint import MultiAdapterEndpoint
 from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
-from multi_adapter_inference.fleet_adapter import AdapterDefaults, AdapterProbe, FleetAdapter, SmokeTest
+from multi_adapter_inference.fleet_adapter import AdapterProbe, FleetAdapter, SmokeTest
 from multi_adapter_inference.fleet_policies import (
     DeletionGuard,
     DriftCheck,
@@ -47,7 +47,6 @@ from multi_adapter_inference.vllm_container import VllmContainer
 
 __all__ = [
     "AdapterArtifact",
-    "AdapterDefaults",
     "AdapterFleet",
     "AdapterFleetMonitoring",
     "AdapterManifest",

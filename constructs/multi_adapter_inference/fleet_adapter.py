@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Literal
 
-from adapter_fleet.common.validators import check_known, check_whole_number
-from adapter_fleet.manifest.desired import Probe, SmokeRequest
-from adapter_fleet.manifest.value_rules import problems_of_probe, problems_of_smoke
+from aws_cdk import aws_s3 as s3
+
+from adapter_fleet.common.findings import Finding
+from adapter_fleet.common.validators import TOKEN, check_known, holds_token
+from adapter_fleet.documents.schema import RecordError
+from adapter_fleet.manifest.desired import Probe
+from adapter_fleet.manifest.manifest_adapter import (
+    ArtifactReference,
+    BucketArtifact,
+    LocalArtifact,
+    ManifestAdapter,
+    S3Artifact,
+)
+from adapter_fleet.manifest.smoke_test import SmokeSettings
+from adapter_fleet.manifest.value_rules import problems_of_probe
+from adapter_fleet.manifest.writer import plain_adapter
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference.artifact import AdapterArtifact
 
 
 @checked
 @dataclass(frozen=True, kw_only=True)
-class SmokeTest:
+class SmokeTest(SmokeSettings):
     """A request that an adapter must answer before it counts as in service.
 
     The request reaches one copy of the base model, whichever SageMaker picks. Give either `prompt` or `body`.
@@ -37,45 +51,16 @@ class SmokeTest:
         SmokeTest(prompt="Summarize: revenue rose 4 %.", expect="revenue")
     """
 
-    prompt: str | None = None
-    max_tokens: int | None = None
-    body: Mapping[str, Any] | None = None
-    expect: str | None = None
-
     def __post_init__(self) -> None:
-        if (self.prompt is None) == (self.body is None):
-            given = "none" if self.prompt is None else "both"
-            raise ValueError(f"one of 'prompt' and 'body' should be given, got {given}")
-        if self.max_tokens is not None:
-            check_whole_number("max_tokens", self.max_tokens, at_least=1)
-            if self.prompt is None:
-                raise ValueError(f"'max_tokens' should be given with 'prompt' only, got {self.max_tokens}")
-        problems = [f"'{setting}' {problem}" for setting, problem in problems_of_smoke(self.request())]
-        if problems:
-            raise ValueError("; ".join(problems))
-        for setting in ("prompt", "body", "expect"):
+        for each in fields(self):
             # It becomes part of a JSON text, where a quote in the token's value would end the string.
-            check_known(setting, getattr(self, setting))
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The smoke test as an entry of a manifest."""
-        entry: dict[str, Any] = {"prompt": self.prompt} if self.body is None else {"body": dict(self.body)}
-        if self.max_tokens is not None:
-            entry["max_tokens"] = self.max_tokens
-        return entry if self.expect is None else {**entry, "expect": self.expect}
-
-    def request(self) -> SmokeRequest:
-        """Return the request that the Lambda functions send."""
-        if self.body is not None:
-            return SmokeRequest(body=dict(self.body), expect=self.expect)
-        assert self.prompt is not None  # one of the two is given
-        return SmokeRequest.from_prompt(self.prompt, max_tokens=self.max_tokens, expect=self.expect)
+            check_known(each.name, getattr(self, each.name))
+        super().__post_init__()
 
 
 @checked
 @dataclass(frozen=True, kw_only=True)
-class AdapterProbe:
+class AdapterProbe(Probe):
     """A prompt, and what one version of an adapter answers; its base model and others answer something else.
 
     The fleet asks the probe after each change, as often as the copies of the base model need it, and so does
@@ -93,21 +78,11 @@ class AdapterProbe:
         AdapterProbe(prompt="Ticket: the parcel is late.", answer='{"queue": "globex-returns"')
     """
 
-    prompt: str
-    answer: str
-    max_tokens: int | None = None
-
     def __post_init__(self) -> None:
-        for setting in ("prompt", "answer"):
-            check_known(setting, getattr(self, setting))
-        problems = [f"'{setting}' {problem}" for setting, problem in problems_of_probe(self.stored)]
-        if problems:
-            raise ValueError("; ".join(problems))
-
-    @property
-    def stored(self) -> Probe:
-        """The probe that the fleet stores."""
-        return Probe(prompt=self.prompt, answer=self.answer, max_tokens=self.max_tokens)
+        for each in fields(self):
+            check_known(each.name, getattr(self, each.name))
+        if problems := list(problems_of_probe(self)):
+            raise RecordError(problems)
 
 
 @checked
@@ -124,12 +99,11 @@ class FleetAdapter:
         front. Needed for an archive in S3 whose key does not contain it. Default: the one in the key.
     rank:
         The adapter's rank. With it, synth refuses a rank above the endpoint's limit also for an archive in
-        S3. Default: that of the `AdapterDefaults`; without one, synth checks none.
+        S3. Default: synth checks none.
     tags:
         Tags of the component, in addition to those of the fleet. Default: none.
     smoke:
-        The adapter's own smoke test, or False for none. Default: that of the `AdapterDefaults`, else the
-        fleet's.
+        The adapter's own smoke test, or False for none. Default: the fleet's.
     probe:
         What this version answers, and nobody else. Default: none, so that only a weaker check is made after a
         smoke test with a prompt: whether the answer differs from the base model's.
@@ -155,20 +129,39 @@ class FleetAdapter:
     component_name: str | None = None
 
 
-@checked
-@dataclass(frozen=True, kw_only=True)
-class AdapterDefaults:
-    """Settings for the adapters of `AdapterManifest.from_adapters` that have none of their own.
+def manifest_adapter(adapter: FleetAdapter, number: int, buckets: dict[str, s3.IBucket]) -> ManifestAdapter:
+    """Return an adapter as the manifest has it, as number `number` of the list.
 
-    rank, tags, smoke:
-        As in a `FleetAdapter`. An adapter's own tags are added to these, and win. Default: no rank, no tags,
-        and the fleet's smoke test.
-
-    Example::
-
-        AdapterDefaults(tags={"team": "a"}, smoke=SmokeTest(prompt="Hello"))
+    A bucket whose name only the deployment knows gets an alias in `buckets`.
     """
+    return ManifestAdapter(
+        name=adapter.name,
+        artifact=_reference(adapter.artifact, buckets),
+        digest=adapter.digest and adapter.digest.removeprefix("sha256:"),
+        rank=adapter.rank,
+        tags=dict(adapter.tags),
+        smoke=adapter.smoke.request() if isinstance(adapter.smoke, SmokeTest) else adapter.smoke,
+        probe=adapter.probe,
+        component=adapter.component_name,
+        where=f"adapters:{number}",
+    )
 
-    rank: int | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    smoke: SmokeTest | Literal[False] | None = None
+
+def _reference(artifact: AdapterArtifact, buckets: dict[str, s3.IBucket]) -> ArtifactReference:
+    address = artifact.address
+    if isinstance(address, Path):
+        return LocalArtifact(path=address.resolve())
+    if address.bucket is None or TOKEN not in address.bucket_name:
+        return S3Artifact(uri=address.uri)
+    known = {bucket.bucket_name: alias for alias, bucket in buckets.items()}
+    alias = known.get(address.bucket_name, f"bucket{len(buckets) + 1}")
+    buckets[alias] = address.bucket
+    return BucketArtifact(bucket=alias, key=address.key)
+
+
+def unresolved(adapter: ManifestAdapter) -> Finding | None:
+    """Return the error for a token in an adapter: the CDK resolves those of a template, not of an asset."""
+    if not holds_token(plain_adapter(adapter)):
+        return None
+    message = f"adapter {adapter.name!r}: all but a bucket's name should be known at synth, got a token"
+    return Finding.error("unresolved-token", adapter.where, message)

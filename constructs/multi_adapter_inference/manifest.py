@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -17,7 +16,7 @@ from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredAr
 from adapter_fleet.artifacts.packing import identity_of_archive
 from adapter_fleet.common.findings import Finding, Severity, shortened
 from adapter_fleet.common.s3_uri import bucket_and_key
-from adapter_fleet.common.validators import TOKEN, check_known, holds_token
+from adapter_fleet.common.validators import TOKEN, check_known
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.manifest.manifest import (
     BucketArtifact,
@@ -29,18 +28,12 @@ from adapter_fleet.manifest.manifest import (
     nothing_known,
 )
 from adapter_fleet.manifest.value_rules import unevaluated
-from multi_adapter_inference._internal.adapter_listing import (
-    BucketAliases,
-    adapter_entry,
-    default_keys,
-    manifest_document,
-)
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.bound_manifest import MANIFESTS, BoundManifest, ManifestObject
 from multi_adapter_inference._internal.durations import check_minutes
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES, pack_checked
 from multi_adapter_inference.artifact_source import described, may_hold
-from multi_adapter_inference.fleet_adapter import AdapterDefaults, FleetAdapter
+from multi_adapter_inference.fleet_adapter import FleetAdapter, manifest_adapter, unresolved
 from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
 
 MOST_LOCAL_ARTIFACTS = 50
@@ -54,7 +47,7 @@ _PLACEHOLDER_PREFIX = "p"
 
 @checked
 class AdapterManifest(ABC):
-    """The adapters of a fleet. Made by one of the `from_*` or by `of_directory`.
+    """The adapters of a fleet. Made by one of the `from_*`.
 
     Example::
 
@@ -73,31 +66,13 @@ class AdapterManifest(ABC):
         return _FileManifest(Path(path), buckets or {})
 
     @staticmethod
-    def from_adapters(
-        adapters: Sequence[FleetAdapter],
-        *,
-        base_model: str | None = None,
-        defaults: AdapterDefaults | None = None,
-    ) -> AdapterManifest:
+    def from_adapters(adapters: Sequence[FleetAdapter], *, base_model: str | None = None) -> AdapterManifest:
         """Use adapters listed in code.
 
         base_model:
             The name that the endpoint's base model must have. Default: not compared.
-        defaults:
-            Settings for adapters that have none of their own. Default: none.
         """
-        return _ListedManifest(tuple(adapters), base_model, defaults or AdapterDefaults())
-
-    @staticmethod
-    def of_directory(path: str | Path, *, base_model: str | None = None) -> AdapterManifest:
-        """Use every directory in a directory as an adapter of that name.
-
-        Directories whose names begin with `.` or `__`, such as `.git` and `__pycache__`, are left out.
-
-        base_model:
-            The name that the endpoint's base model must have. Default: not compared.
-        """
-        return _DirectoryManifest(Path(path), base_model)
+        return _ListedManifest(tuple(adapters), base_model)
 
     @staticmethod
     def from_bucket(
@@ -218,59 +193,17 @@ class _FileManifest(_DocumentManifest):
 
 
 class _ListedManifest(_DocumentManifest):
-    def __init__(
-        self, adapters: Sequence[FleetAdapter], base_model: str | None, defaults: AdapterDefaults
-    ) -> None:
+    def __init__(self, adapters: Sequence[FleetAdapter], base_model: str | None) -> None:
         check_known("base_model", base_model)
         self._adapters = adapters
         self._base_model = base_model
-        self._defaults = default_keys(defaults.rank, defaults.tags, defaults.smoke)
 
     def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
-        aliases = BucketAliases()
-        entries = [adapter_entry(adapter, aliases) for adapter in self._adapters]
-        findings = [
-            Finding.error(
-                "unresolved-token",
-                f"adapters:{number}",
-                f"adapter {self._adapters[number - 1].name!r}: all but a bucket's name should be known at"
-                " synth, got a token",
-            )
-            for number, entry in enumerate(entries, 1)
-            # The CDK resolves the tokens of a template, but not those of an asset.
-            if holds_token(entry)
-        ]
-        if holds_token(self._defaults):
-            message = "defaults: they should be known at synth, got a token"
-            findings.append(Finding.error("unresolved-token", "adapters", message))
-        if findings:
-            raise ManifestError(findings)
-        text = manifest_document(entries, self._base_model, self._defaults)
-        return Manifest.parse(text, where="adapters", folder=Path.cwd()), aliases.buckets
-
-
-class _DirectoryManifest(_DocumentManifest):
-    def __init__(self, path: Path, base_model: str | None) -> None:
-        check_known("base_model", base_model)
-        self._path = path
-        self._base_model = base_model
-
-    def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
-        if not self._path.is_dir():
-            raise ValueError(f"'path' should be a directory of adapters, got {str(self._path)!r}")
-        names = sorted(
-            entry.name
-            for entry in os.scandir(self._path)
-            if entry.is_dir() and not entry.name.startswith((".", "__"))
-        )
-        if not names:
-            raise ValueError(
-                f"'path' should be a directory with a directory for each adapter, got {str(self._path)!r}"
-                " with none in it"
-            )
-        entries = [{"name": name, "artifact": f"./{name}"} for name in names]
-        text = manifest_document(entries, self._base_model, {})
-        return Manifest.parse(text, where=str(self._path), folder=self._path), {}
+        buckets: dict[str, s3.IBucket] = {}
+        entries = [manifest_adapter(each, number, buckets) for number, each in enumerate(self._adapters, 1)]
+        if tokens := list(filter(None, map(unresolved, entries))):
+            raise ManifestError(tokens)
+        return Manifest.of(entries, base_model=self._base_model, where="adapters:1"), buckets
 
 
 class _StoredManifest(AdapterManifest):
@@ -394,7 +327,7 @@ def _stored(
         match adapter.artifact:
             case S3Artifact(uri=uri):
                 yield adapter, *bucket_and_key(uri), uri
-            case BucketArtifact(alias=alias, key=key) if alias in bucket_names:
+            case BucketArtifact(bucket=alias, key=key) if alias in bucket_names:
                 yield adapter, bucket_names[alias], key, f"{alias}:{key}"
 
 

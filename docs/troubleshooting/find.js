@@ -2879,22 +2879,13 @@
     "more mistakes"
    ],
    [
-    "one of prompt, body should be given, got"
-   ],
-   [
     "should be 's3://<bucket>/<key>', a mapping with 'bucket' and 'key', or a path that begins with './', '../' or '/', got"
    ],
    [
     "should be 'sha256:' and 64 hexadecimal digits, got"
    ],
    [
-    "should be above 0, got"
-   ],
-   [
     "should be at most 40 with those of the defaults, got"
-   ],
-   [
-    "should be given with prompt only, got"
    ],
    [
     "should be given, got nothing"
@@ -2904,6 +2895,21 @@
    ],
    [
     "should not be empty, got ''"
+   ],
+   [
+    "one of prompt, body should be given, got"
+   ],
+   [
+    "should be above 0, got"
+   ],
+   [
+    "should be given with prompt only, got"
+   ],
+   [
+    "should be plain data:"
+   ],
+   [
+    "should have at most 8000 bytes as JSON, got"
    ],
    [
     "a key should have 1 to 128 characters, got"
@@ -2952,9 +2958,6 @@
     ", got one of sha256:"
    ],
    [
-    "should be plain data:"
-   ],
-   [
     "should be the key of an archive, '",
     ".tar.gz', got"
    ],
@@ -2973,9 +2976,6 @@
    ],
    [
     "should have at most 32000 bytes as JSON with those of the fleet, got"
-   ],
-   [
-    "should have at most 8000 bytes as JSON, got"
    ],
    [
     "should have at most",
@@ -3726,10 +3726,8 @@
     "' should not be retained while the base model of its adapters is in the same stack and is not, as that cannot be deleted before them; retain both, as RemovalPolicies.of(stack).retain() does, move one to another stack, or keep the registry alone with 'registry_removal_policy'"
    ],
    [
-    "'max_tokens' should be given with 'prompt' only, got"
-   ],
-   [
-    "one of 'prompt' and 'body' should be given, got"
+    "adapter",
+    ": all but a bucket's name should be known at synth, got a token"
    ],
    [
     "'instance_pools' should be at most",
@@ -3744,13 +3742,6 @@
    ],
    [
     "'key' should be that of one object, without '/' at its beginning or its end and without '*', '?' and '${', got"
-   ],
-   [
-    "'path' should be a directory of adapters, got"
-   ],
-   [
-    "'path' should be a directory with a directory for each adapter, got",
-    "with none in it"
    ],
    [
     "'path' should be a readable manifest, got",
@@ -3770,15 +3761,8 @@
    ],
    [
     "adapter",
-    ": all but a bucket's name should be known at synth, got a token"
-   ],
-   [
-    "adapter",
     ": its archive should be under one of the endpoint's 'artifact_sources' (",
     "), got"
-   ],
-   [
-    "defaults: they should be known at synth, got a token"
    ],
    [
     "'publish_every' should be one of",

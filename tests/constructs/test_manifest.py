@@ -10,10 +10,10 @@ import pytest
 from aws_cdk import aws_s3 as s3
 
 from adapter_fleet.artifacts.packing import identity, identity_of_archive, pack
+from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest import Manifest
 from multi_adapter_inference import (
     AdapterArtifact,
-    AdapterDefaults,
     AdapterFleet,
     AdapterManifest,
     AdapterProbe,
@@ -302,46 +302,6 @@ def test_probe_that_two_versions_answer_is_a_warning_of_the_fleet(
     assert "adapter 'beta': probe.answer" in warning
 
 
-def test_every_directory_of_a_directory_is_an_adapter(
-    fleet: MakeFleet, adapter_directory: Path, tmp_path: Path, compiled: Callable[[], Manifest]
-) -> None:
-    folder = tmp_path / "all"
-    for name in ("triage", "summary"):
-        shutil.copytree(adapter_directory, folder / name)
-    (folder / "README.md").write_text("none")
-    fleet(AdapterManifest.of_directory(folder))
-    assert [adapter.name for adapter in compiled().adapters] == ["summary", "triage"]
-
-
-@pytest.mark.parametrize("name", [".ipynb_checkpoints", "__pycache__"])
-def test_a_directory_that_tools_have_made_is_no_adapter(
-    fleet: MakeFleet, adapter_directory: Path, tmp_path: Path, compiled: Callable[[], Manifest], name: str
-) -> None:
-    shutil.copytree(adapter_directory, tmp_path / "all" / "triage")
-    (tmp_path / "all" / name).mkdir()
-    fleet(AdapterManifest.of_directory(tmp_path / "all"))
-    assert [adapter.name for adapter in compiled().adapters] == ["triage"]
-
-
-def test_a_directory_of_adapters_may_be_for_one_base_model_alone(
-    fleet: MakeFleet, adapter_directory: Path, tmp_path: Path
-) -> None:
-    shutil.copytree(adapter_directory, tmp_path / "all" / "triage")
-    with pytest.raises(ValueError, match=r"got .meta-llama.*\[manifest-base-model\]"):
-        fleet(AdapterManifest.of_directory(tmp_path / "all", base_model="meta-llama/Llama-3.1-8B-Instruct"))
-
-
-def test_a_directory_without_adapters_is_an_error_with_the_fleet(fleet: MakeFleet, tmp_path: Path) -> None:
-    (tmp_path / "all" / ".git").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"^'Stack/Tenants': 'path' should .* got '.*all' with none in it"):
-        fleet(AdapterManifest.of_directory(tmp_path / "all"))
-
-
-def test_a_directory_that_is_not_there_is_an_error(fleet: MakeFleet, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"'path' should be a directory of adapters, got '.*nowhere'"):
-        fleet(AdapterManifest.of_directory(tmp_path / "nowhere"))
-
-
 def test_adapters_may_be_listed_in_code(
     stack: cdk.Stack,
     fleet: MakeFleet,
@@ -371,54 +331,23 @@ def test_adapters_may_be_listed_in_code(
                     name="old",
                     artifact=AdapterArtifact.from_uri("s3://models/adapters/v3.tar.gz"),
                     digest=DIGEST,
+                    smoke=False,
                 ),
             ]
         )
     )
     ectsum, local, old = compiled().adapters
     assert (ectsum.rank, ectsum.tags, ectsum.smoke) == (4, {"tier": "gold"}, smoke.request())
-    assert ectsum.probe == probe.stored
+    assert ectsum.probe == Probe(prompt="Who?", answer="I am", max_tokens=4)
     assert local.probe is None
     assert (local.component, local.known_digest) == ("triage-by-hand", identity(adapter_directory))
-    assert old.known_digest == DIGEST
+    assert (old.known_digest, old.smoke) == (DIGEST, False)
 
 
-def test_listed_adapters_may_have_defaults(
-    fleet: MakeFleet, bucket: s3.IBucket, compiled: Callable[[], Manifest]
-) -> None:
-    artifact = AdapterArtifact.from_bucket(bucket, KEY)
-    smoke = SmokeTest(prompt="Hello")
-    fleet(
-        AdapterManifest.from_adapters(
-            [
-                FleetAdapter(name="plain", artifact=artifact),
-                FleetAdapter(name="own", artifact=artifact, rank=8, tags={"tier": "gold"}, smoke=False),
-            ],
-            defaults=AdapterDefaults(rank=4, tags={"team": "support"}, smoke=smoke),
-        )
-    )
-    plain, own = compiled().adapters
-    assert (plain.rank, plain.tags, plain.smoke) == (4, {"team": "support"}, smoke.request())
-    assert (own.rank, own.tags, own.smokeless) == (8, {"team": "support", "tier": "gold"}, True)
-
-
-def test_a_token_in_the_defaults_is_an_error(stack: cdk.Stack, fleet: MakeFleet) -> None:
-    defaults = AdapterDefaults(tags={"team": stack.region})
-    with pytest.raises(ValueError, match=r"defaults: they should be known at synth, got a token"):
-        fleet(AdapterManifest.from_adapters([], defaults=defaults))
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda name: AdapterManifest.from_adapters([], base_model=name),
-        lambda name: AdapterManifest.of_directory("adapters", base_model=name),
-    ],
-    ids=["from_adapters", "of_directory"],
-)
-def test_a_token_for_the_base_model_is_an_error(stack: cdk.Stack, make: Callable[..., Any]) -> None:
+def test_a_token_for_the_base_model_is_an_error(stack: cdk.Stack) -> None:
+    name = cdk.CfnParameter(stack, "BaseModel").value_as_string
     with pytest.raises(ValueError, match="'base_model' should be known at synth, got a token"):
-        make(cdk.CfnParameter(stack, "BaseModel").value_as_string)
+        AdapterManifest.from_adapters([], base_model=name)
 
 
 @pytest.mark.parametrize(
@@ -532,15 +461,15 @@ def test_an_endpoint_of_elsewhere_takes_archives_from_any_bucket(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "one of 'prompt' and 'body' should be given, got none"),
-        ({"prompt": "a", "body": {}}, "one of 'prompt' and 'body' should be given, got both"),
-        ({"prompt": "a", "max_tokens": 0}, "'max_tokens' should be at least 1, got 0"),
+        ({}, "one of prompt, body should be given, got none"),
+        ({"prompt": "a", "body": {}}, "one of prompt, body should be given, got prompt and body"),
+        ({"prompt": "a", "max_tokens": 0}, "'max_tokens' should be above 0, got 0"),
         ({"prompt": "a", "max_tokens": 1.5}, r"'max_tokens' should be a whole number, got 1\.5"),
         ({"prompt": ""}, "'prompt' should not be empty, got ''"),
         ({"prompt": 5}, "'prompt' should be a text, got 5"),
         ({"body": "{}"}, "'body' should be a mapping of texts to anything, got '{}'"),
         ({"body": {"inputs": b"a"}}, "'body' should be plain data: .*bytes"),
-        ({"body": {}, "max_tokens": 5}, "'max_tokens' should be given with 'prompt' only, got 5"),
+        ({"body": {}, "max_tokens": 5}, "'max_tokens' should be given with prompt only, got 5"),
         ({"prompt": "a", "expect": "("}, r"'expect' should be a regular expression \(.*\), got '\('"),
     ],
 )

@@ -171,7 +171,7 @@ def _prompts_of(entry: ManifestAdapter) -> Iterator[str]:
     """Yield the prompts of an entry: of its earlier version's probe and of its smoke request."""
     if entry.probe is not None:
         yield entry.probe.prompt
-    if entry.smoke is not None and entry.smoke.prompt is not None:
+    if entry.smoke and entry.smoke.prompt is not None:
         yield entry.smoke.prompt.prompt
 
 

@@ -48,8 +48,7 @@ def entries_of(desired: DesiredFleet, target: Target) -> list[ManifestAdapter]:
                 checksum=adapter.artifact.checksum,
                 rank=adapter.rank,
                 tags=adapter.tags,
-                smoke=None if adapter.smoke == target.settings.smoke else adapter.smoke,
-                smokeless=adapter.smoke is None and target.settings.smoke is not None,
+                smoke=None if adapter.smoke == target.settings.smoke else adapter.smoke or False,
                 probe=adapter.artifact.probe,
                 evaluation=adapter.artifact.evaluation,
                 component=None

@@ -20,6 +20,7 @@ import typing_extensions
 from constructs import Construct
 
 from adapter_fleet.common.validators import holds_token
+from adapter_fleet.documents.schema import RecordError
 from multi_adapter_inference._internal.errors import LocatedError
 
 T = TypeVar("T")
@@ -116,7 +117,7 @@ def _checked(function: Callable[..., Any], cls: type, *, bound: bool) -> Callabl
             return function(*args, **kwargs)
         except ValueError as error:
             # An error of a class of its own already has its place, such as the file and line of a manifest.
-            if makes_record and type(error) is ValueError:
+            if makes_record and type(error) in (ValueError, RecordError):
                 raise LocatedError(f"{_where(function, cls, given)}: {error}") from None
             raise
 

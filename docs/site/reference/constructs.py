@@ -81,7 +81,6 @@ GROUPS = (
             "FleetOptions",
             "AdapterManifest",
             "FleetAdapter",
-            "AdapterDefaults",
             "SmokeTest",
             "AdapterProbe",
             "FleetMember",
@@ -276,8 +275,9 @@ def _attributes(found: griffe.Class) -> list[griffe.Attribute]:
 
 
 def _all_members(found: griffe.Class) -> Mapping[str, griffe.Object | griffe.Alias]:
-    """Return the members by name: the class's own first, then those of its bases."""
-    return {**found.members, **found.all_members}
+    """Return the members by name: the class's own first, then those of its bases in the same package."""
+    members = {**found.members, **found.all_members}
+    return {name: each for name, each in members.items() if _target(each).package is found.package}
 
 
 def _target(found: griffe.Object | griffe.Alias) -> griffe.Object:

@@ -6,7 +6,7 @@ from pathlib import Path
 import griffe
 
 _ROOT = Path(__file__).parents[3]
-_PACKAGES = ("multi_adapter_inference", "adapter_fleet", "adapters_cli", "local_sagemaker")
+_PACKAGES = ("adapter_fleet", "multi_adapter_inference", "adapters_cli", "local_sagemaker")
 
 
 def load(package: str) -> griffe.Module:

@@ -5,8 +5,8 @@ declared one. It raises a tree of errors. This module makes a flat list of them,
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
@@ -20,7 +20,7 @@ from cattrs.errors import (
     ForbiddenExtraKeysError,
     IterableValidationError,
 )
-from cattrs.gen import make_dict_structure_fn
+from cattrs.gen import make_dict_structure_fn, override
 
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.near_names import known_or_meant
@@ -54,14 +54,30 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One mistake: its place in the document, its kind, and what was expected and got."""
+    """One mistake: its place in the document, its kind, and what was expected and got.
+
+    type_:
+        The declared type of the value.
+    refused:
+        The keys to the value that cannot stay: the whole record if the record refused one of its values.
+    """
 
     keys: Keys
     kind: ProblemKind
     message: str
+    type_: Any = field(default=None, compare=False, repr=False)
+    refused: Keys = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         return ": ".join(filter(None, (dotted(self.keys), self.message)))
+
+
+class RecordError(ValueError):
+    """Every mistake that a record found in its own values: the key, empty for the whole, and the problem."""
+
+    def __init__(self, problems: Iterable[tuple[str, str]]) -> None:
+        self.problems = list(problems)
+        super().__init__("; ".join(f"'{key}' {text}" if key else text for key, text in self.problems))
 
 
 class StructureError(ValueError):
@@ -92,6 +108,11 @@ def strict_converter() -> Converter:
     return converter
 
 
+def keys_of(type_: Any) -> list[str]:
+    """Return the keys of a record in a document. A field that records are not compared by is not in it."""
+    return [each.name for each in fields(type_) if each.compare]
+
+
 def exactly(value: Any, type_: Any, allowed: tuple[type, ...] = ()) -> Any:
     """Return `value` if its type is `type_`, or one of those allowed; raise TypeError if not."""
     # Not isinstance, for which a bool is an int.
@@ -119,11 +140,17 @@ def structure(
 
 
 def structure_what_fits(
-    converter: Converter, data: Any, type_: type[T], *, words: Mapping[Any, str] | None = None
+    converter: Converter,
+    data: Any,
+    type_: type[T],
+    *,
+    words: Mapping[Any, str] | None = None,
+    stand_ins: Mapping[Any, Any] | None = None,
 ) -> tuple[T | None, list[Problem]]:
     """Make a record of the part of `data` that fits, so that further rules can be applied to that part.
 
     Return the record with the problems of the rest. It is None if nothing fits or a required key is missing.
+    `stand_ins` has values by type, which take the place of required ones that are missing or wrong.
     """
     problems: list[Problem] = []
     rest = data
@@ -131,9 +158,11 @@ def structure_what_fits(
         try:
             return structure(converter, rest, type_, words=words), problems
         except StructureError as error:
-            problems += error.problems
+            # A mistake around or at the place of an earlier one follows from that one.
+            places = {known.keys[:length] for known in problems for length in range(len(known.keys) + 1)}
+            problems += [problem for problem in error.problems if problem.keys not in places]
             rest = copy.deepcopy(rest)
-            if not all(_removed(rest, problem.keys) for problem in error.problems):
+            if not all(_mended(rest, problem, stand_ins or {}) for problem in error.problems):
                 return None, problems
 
 
@@ -143,7 +172,11 @@ def _is_list(type_: Any) -> bool:
 
 def _strict_record(type_: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     inner = make_dict_structure_fn(
-        type_, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True
+        type_,
+        converter,
+        _cattrs_forbid_extra_keys=True,
+        _cattrs_detailed_validation=True,
+        **{each.name: override(omit=True) for each in fields(type_) if not each.compare},  # type: ignore[arg-type]
     )
     # A string would do as well: it can be searched for keys.
     return lambda value, _: inner(exactly(value, dict), type_)
@@ -181,19 +214,25 @@ def _described(
     got = _value(data, keys)
     match error:
         case ForbiddenExtraKeysError():
-            known = [setting.name for setting in fields(error.cl)]
+            known = keys_of(error.cl)
             for key in sorted(error.extra_fields, key=str):
                 message = f"unknown key ({known_or_meant(str(key), known)}), got {_got(got[key])}"
-                yield Problem(keys=(*keys, key), kind=ProblemKind.KEY, message=message)
+                path = (*keys, key)
+                yield Problem(keys=path, kind=ProblemKind.KEY, message=message, refused=path)
         case KeyError():
-            yield Problem(keys=keys, kind=ProblemKind.KEY, message="should be given, got nothing")
+            message = "should be given, got nothing"
+            yield Problem(keys=keys, kind=ProblemKind.KEY, message=message, type_=type_, refused=keys)
         case TypeError() | AttributeError():
             message = f"should be {_in_words(type_, words)}, got {_got(got)}"
-            yield Problem(keys=keys, kind=ProblemKind.TYPE, message=message)
+            yield Problem(keys=keys, kind=ProblemKind.TYPE, message=message, refused=keys)
+        case RecordError(problems=problems):
+            for key, message in problems:
+                path = (*keys, key) if key else keys
+                yield Problem(keys=path, kind=ProblemKind.VALUE, message=message, refused=keys)
         case _:
             # The keys already say where the value is, so the class name in front is left out.
             message = str(error).removeprefix(f"{getattr(type_, '__name__', '')}: ")
-            yield Problem(keys=keys, kind=ProblemKind.VALUE, message=message)
+            yield Problem(keys=keys, kind=ProblemKind.VALUE, message=message, refused=keys)
 
 
 def _got(value: object) -> str:
@@ -208,20 +247,25 @@ def _value(data: Any, keys: Keys) -> Any:
     return data
 
 
-def _removed(data: Any, keys: Keys) -> bool:
-    """Remove the value that keys lead to; return False if there was none."""
-    if not keys:
+def _mended(data: Any, problem: Problem, stand_ins: Mapping[Any, Any]) -> bool:
+    """Remove a refused value, or put a stand-in where one is missing; return False if neither is possible."""
+    if not problem.refused:
         return False
-    *path, last = keys
+    *path, last = problem.refused
     for key in path:
         try:
             data = data[key]
         except (KeyError, IndexError, TypeError):  # removed before, with the value around it
             return True
-    if isinstance(data, dict) and last in data:
+    if not isinstance(data, dict):
+        return False
+    if last in data:
         del data[last]
-        return True
-    return False
+    elif problem.type_ in stand_ins:
+        data[last] = stand_ins[problem.type_]
+    else:
+        return problem.kind is ProblemKind.VALUE  # removed before, with another problem of the same record
+    return True
 
 
 def _in_words(type_: Any, words: Mapping[Any, str]) -> str:

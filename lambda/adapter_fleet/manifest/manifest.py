@@ -281,7 +281,7 @@ class Manifest:
                     artifact=artifact,
                     rank=adapter.rank,
                     tags=dict(adapter.tags),
-                    smoke=adapter.smoke or (None if adapter.smokeless else smoke),
+                    smoke=(smoke if adapter.smoke is None else adapter.smoke) or None,
                 )
                 for adapter, artifact in zip(self.adapters, artifacts, strict=True)
             )
@@ -352,7 +352,7 @@ def _uri(
     match artifact:
         case S3Artifact(uri=uri):
             return uri
-        case BucketArtifact(alias=alias, key=key):
+        case BucketArtifact(bucket=alias, key=key):
             if alias in buckets:
                 return f"s3://{buckets[alias]}/{key}"
             hint = known_or_meant(alias, buckets)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.findings import Finding
@@ -28,9 +29,13 @@ class S3Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class BucketArtifact:
-    """An archive in a bucket that the fleet knows by an alias, so that one manifest fits several accounts."""
+    """An archive in a bucket that the fleet knows by an alias, so that one manifest fits several accounts.
 
-    alias: str
+    bucket:
+        The alias.
+    """
+
+    bucket: str
     key: str
 
 
@@ -52,15 +57,26 @@ ArtifactReference = S3Artifact | BucketArtifact | LocalArtifact | AssetArtifact
 
 
 @dataclass(frozen=True, kw_only=True)
-class ManifestAdapter:
-    """One adapter of a manifest, with the manifest's defaults.
+class AdapterSettings:
+    """What both an adapter and the defaults of a manifest may set.
+
+    smoke:
+        False for no smoke request (`smoke: false`), even if the fleet has a default one.
+    """
+
+    rank: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    smoke: SmokeRequest | Literal[False] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestAdapter(AdapterSettings):
+    """One adapter of a manifest, with the manifest's defaults. Its fields are the keys of the document.
 
     digest:
         SHA-256 of the canonical tar in hexadecimal; None if the manifest does not give it.
     checksum:
         S3's SHA-256 of the archive, as `adapters publish` writes it. An archive without one is read.
-    smokeless:
-        True for an adapter without a smoke request (`smoke: false`), even if the fleet has a default one.
     probe:
         What this version of the adapter answers, and the base model does not.
     evaluation:
@@ -74,14 +90,10 @@ class ManifestAdapter:
     name: str
     artifact: ArtifactReference
     digest: str | None = None
-    rank: int | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
-    smoke: SmokeRequest | None = None
-    smokeless: bool = False
+    checksum: str | None = None
     probe: Probe | None = None
     evaluation: EvaluationRecord | None = None
     component: str | None = None
-    checksum: str | None = None
     where: str = field(default="", compare=False)
 
     @property

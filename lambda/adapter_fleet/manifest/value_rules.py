@@ -14,9 +14,9 @@ from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.documents.schema import Keys, dotted
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.evaluation.evaluation_record import problems_of_record
-from adapter_fleet.manifest.desired import Probe, SmokeRequest
-from adapter_fleet.manifest.expressions import problem_of_expression
+from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest_adapter import (
+    AdapterSettings,
     ArtifactReference,
     AssetArtifact,
     BucketArtifact,
@@ -25,6 +25,7 @@ from adapter_fleet.manifest.manifest_adapter import (
     S3Artifact,
     named_digest,
 )
+from adapter_fleet.manifest.smoke_test import problems_of_smoke
 
 MAX_TAGS = 40
 """An adapter's own tags. The rest of `MAX_COMPONENT_TAGS` is for the tags of the fleet."""
@@ -35,8 +36,6 @@ MAX_PROMPT_CHARACTERS = 2000
 MAX_ANSWER_CHARACTERS = 200
 MAX_ADAPTER_BYTES = 32_000
 """JSON bytes of an adapter with its defaults. A record has at most seven of its versions, in 400 KB."""
-MAX_SMOKE_BYTES = 8_000
-"""JSON bytes of a smoke request's body. A fleet's default one is stored for each adapter without one."""
 
 _MAX_URI_LENGTH = 1024
 """Url in the botocore service model of SageMaker."""
@@ -82,17 +81,16 @@ def violations(adapter: ManifestAdapter) -> Iterator[Violation]:
         yield Violation("artifact-form", ("artifact",), problem)
     yield from _of_digest(adapter.artifact, adapter.digest)
     yield from _of_checksum(adapter.artifact, adapter.checksum)
-    yield from violations_of_settings(adapter.rank, adapter.tags, adapter.smoke)
+    yield from violations_of_settings(adapter)
     if adapter.probe is not None:
         for key, problem in problems_of_probe(adapter.probe):
             yield Violation("probe-form", ("probe", key), problem)
     yield from _of_evaluation(adapter)
 
 
-def violations_of_settings(
-    rank: int | None, tags: Mapping[str, str], smoke: SmokeRequest | None
-) -> Iterator[Violation]:
+def violations_of_settings(settings: AdapterSettings) -> Iterator[Violation]:
     """Apply the rules on what both an adapter and the defaults may set."""
+    rank, tags = settings.rank, settings.tags
     if rank is not None and rank <= 0:
         yield Violation("rank-positive", ("rank",), f"should be above 0, got {rank}")
     if len(tags) > MAX_TAGS:
@@ -101,8 +99,8 @@ def violations_of_settings(
         for key, value in tags.items():
             if problem := problem_of_tag(key, value):
                 yield Violation("tag-form", ("tags", key), problem)
-    if smoke is not None:
-        for key, problem in problems_of_smoke(smoke):
+    if settings.smoke:
+        for key, problem in problems_of_smoke(settings.smoke):
             yield Violation("smoke-request", ("smoke", key), problem)
 
 
@@ -210,7 +208,7 @@ def _problem_of_artifact(artifact: ArtifactReference) -> str | None:
     match artifact:
         case S3Artifact(uri=uri):
             return _problem_of_uri(uri)
-        case BucketArtifact(alias=alias, key=key):
+        case BucketArtifact(bucket=alias, key=key):
             return _problem_of_key(key) if alias else "should have a 'bucket' that is not empty"
         case AssetArtifact(identity=identity):
             if not DIGEST.fullmatch(identity):
@@ -310,20 +308,6 @@ def problem_of_tag_count(tags: Mapping[str, str], fleet_tags: Mapping[str, str])
         f"should be at most {MAX_COMPONENT_TAGS} with the {len(fleet_tags)} of the fleet and {FLEET_TAG!r},"
         f" got {count}"
     )
-
-
-def problems_of_smoke(smoke: SmokeRequest) -> Iterator[tuple[str, str]]:
-    """Find what is wrong with a smoke request: the key, and the problem of its value."""
-    try:
-        size = len(json.dumps(smoke.body, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        yield "body", f"should be plain data: {error!s:.200}"
-    else:
-        if size > MAX_SMOKE_BYTES:
-            key = "prompt" if smoke.is_prompt else "body"
-            yield key, f"should have at most {MAX_SMOKE_BYTES} bytes as JSON, got {size}"
-    if smoke.expect is not None and (problem := problem_of_expression(smoke.expect)):
-        yield "expect", problem
 
 
 def problems_of_probe(probe: Probe) -> Iterator[tuple[str, str]]:

@@ -48,7 +48,7 @@ def plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
         "checksum": adapter.checksum,
         "rank": adapter.rank,
         "tags": dict(adapter.tags) or None,
-        "smoke": False if adapter.smokeless else smoke and _plain_smoke(smoke),
+        "smoke": smoke and _plain_smoke(smoke),
         "probe": adapter.probe and plain_probe(adapter.probe),
         "evaluation": adapter.evaluation and plain_evaluation(adapter.evaluation),
         "component": adapter.component,
@@ -89,7 +89,7 @@ def _plain_artifact(artifact: ArtifactReference) -> str | dict[str, str]:
     match artifact:
         case S3Artifact(uri=uri):
             return uri
-        case BucketArtifact(alias=alias, key=key):
+        case BucketArtifact(bucket=alias, key=key):
             return {"bucket": alias, "key": key}
         case AssetArtifact(identity=identity):
             return f"asset:{identity}"

@@ -1,6 +1,6 @@
 import json
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from adapter_fleet.common.findings import Severity
 from adapter_fleet.documents import yaml_reader
 from adapter_fleet.documents.reader import read
+from adapter_fleet.documents.schema import keys_of
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
 from adapter_fleet.manifest import manifest
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, Probe, SmokeRequest
@@ -26,13 +27,9 @@ from adapter_fleet.manifest.manifest import (
     ManifestError,
     S3Artifact,
 )
-from adapter_fleet.manifest.parser import (
-    AdapterEntry,
-    BucketEntry,
-    DefaultsEntry,
-    ManifestEntry,
-    SmokeEntry,
-)
+from adapter_fleet.manifest.manifest_adapter import AdapterSettings
+from adapter_fleet.manifest.parser import ManifestDocument
+from adapter_fleet.manifest.smoke_test import SmokeSettings
 from adapter_fleet.manifest.writer import manifest_text
 
 A, B = "a" * 64, "b" * 64
@@ -106,7 +103,7 @@ class TestReading:
                 ),
                 ManifestAdapter(
                     name="zeta",
-                    artifact=BucketArtifact(alias="models", key="zeta/v3.tar.gz"),
+                    artifact=BucketArtifact(bucket="models", key="zeta/v3.tar.gz"),
                     digest=B,
                     rank=8,
                     tags=gold,
@@ -118,7 +115,7 @@ class TestReading:
                     artifact=LocalArtifact(path=Path("/app/adapters/local")),
                     rank=8,
                     tags=silver,
-                    smokeless=True,
+                    smoke=False,
                 ),
                 ManifestAdapter(
                     name="asset", artifact=AssetArtifact(identity=A), rank=8, tags=silver, smoke=short
@@ -199,8 +196,8 @@ adapters:
     def test_what_follows_of_a_mistake_is_not_told_beside_it(self) -> None:
         assert errors(entry(smoke={"promt": "x"}, artifact=None, artefact="x")) == [
             "1: adapter 'acme': smoke.promt: unknown key (did you mean 'prompt'?), got 'x' [manifest-keys]",
-            "1: adapter 'acme': artefact: unknown key (did you mean 'artifact'?), got 'x' [manifest-keys]",
             "1: adapter 'acme': artifact: should be given, got nothing [manifest-keys]",
+            "1: adapter 'acme': artefact: unknown key (did you mean 'artifact'?), got 'x' [manifest-keys]",
         ]
 
     def test_a_manifest_that_cannot_be_read_says_where(self) -> None:
@@ -591,7 +588,7 @@ def test_manifest_that_is_too_large_once_each_adapter_has_the_defaults_is_an_err
 )
 def test_an_expression_with_small_ranges_or_for_one_case_is_taken(expect: str) -> None:
     (adapter,) = parse(entry(smoke={"prompt": "x", "expect": expect})).adapters
-    assert adapter.smoke is not None
+    assert adapter.smoke
     assert adapter.smoke.expect == expect
 
 
@@ -697,8 +694,18 @@ class TestResolving:
             artifact=fleet.adapters[0].artifact,
             rank=16,
             tags=first.tags,
-            smoke=first.smoke,
+            smoke=first.smoke or None,
         )
+
+    def test_it_is_staged_and_stored_as_by_the_release_before(self) -> None:
+        staged = parse(FULL).with_assets({"local": B})
+        assert staged.digest == "b9cbc4a067e7fcc35cda6e39d8143cdc1ec69e2901c255d5275040bca0e9df39"
+        stored = Manifest.parse(staged.to_json(), where="x", folder=None).resolve(
+            prefix="p",
+            buckets={"models": "models-1"},
+            archives={A: "s3://a/a.tar.gz", B: "s3://a/b.tar.gz"},
+        )
+        assert stored.digest == "e43e945e4a597fe530a1f0e7ad887316ae0b4f33b52963dc9862deee87b8af25"
 
     def test_all_that_is_not_known_is_told_at_once(self) -> None:
         with pytest.raises(ManifestError) as error:
@@ -757,7 +764,7 @@ NAMES = st.from_regex(r"[a-zA-Z0-9]([\-a-zA-Z0-9]{0,9}[a-zA-Z0-9])?", fullmatch=
 KEYS = st.from_regex(r"[a-z#' é]{1,9}\.tar\.gz", fullmatch=True)
 ARTIFACTS = (
     st.builds(S3Artifact, uri=KEYS.map("s3://bucket/{}".format))
-    | st.builds(BucketArtifact, alias=TEXTS.filter(bool), key=KEYS)
+    | st.builds(BucketArtifact, bucket=TEXTS.filter(bool), key=KEYS)
     | st.builds(LocalArtifact, path=st.sampled_from(["x", "/x/y", "../x", "..", "."]).map(Path))
     | st.builds(AssetArtifact, identity=st.just(A))
 )
@@ -822,7 +829,7 @@ def test_a_manifest_is_what_is_read_of_its_text(parser: type, made: Manifest) ->
 
 KEYS_OF_MANIFESTS = st.sampled_from(
     ["adapters", "defaults", "base_model", "x"]
-    + [key.name for record in (AdapterEntry, BucketEntry, SmokeEntry) for key in fields(record)]
+    + [key for record in (ManifestAdapter, BucketArtifact, SmokeSettings) for key in keys_of(record)]
 )
 ALMOST = st.recursive(
     st.none()
@@ -927,17 +934,17 @@ class TestSchema:
     @pytest.mark.parametrize(
         ("record", "part"),
         [
-            (ManifestEntry, SCHEMA),
-            (AdapterEntry, SCHEMA["$defs"]["adapter"]),
-            (DefaultsEntry, SCHEMA["$defs"]["defaults"]),
-            (BucketEntry, SCHEMA["$defs"]["bucketArtifact"]),
-            (SmokeEntry, SCHEMA["$defs"]["smokeRequest"]),
+            (ManifestDocument, SCHEMA),
+            (ManifestAdapter, SCHEMA["$defs"]["adapter"]),
+            (AdapterSettings, SCHEMA["$defs"]["defaults"]),
+            (BucketArtifact, SCHEMA["$defs"]["bucketArtifact"]),
+            (SmokeSettings, SCHEMA["$defs"]["smokeRequest"]),
         ],
     )
     def test_it_has_the_keys_of_the_parser_and_describes_each(
         self, record: type, part: dict[str, Any]
     ) -> None:
-        assert set(part["properties"]) == {key.name for key in fields(record)}
+        assert set(part["properties"]) == set(keys_of(record))
         assert part["additionalProperties"] is False
         for name, key in part["properties"].items():
             target = SCHEMA["$defs"][key["$ref"].rpartition("/")[2]] if "$ref" in key else {}

@@ -178,7 +178,7 @@ def _archives(manifest: Manifest, buckets: Mapping[str, str]) -> list[str]:
         match adapter.artifact:
             case S3Artifact(uri=uri):
                 found.append(uri)
-            case BucketArtifact(alias=alias, key=key) if alias in buckets:
+            case BucketArtifact(bucket=alias, key=key) if alias in buckets:
                 found.append(f"s3://{buckets[alias]}/{key}")
     return found
 
