@@ -9,8 +9,7 @@ from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy
 from adapter_fleet.serving.scaling_metric import ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
 from adapter_fleet.usage.price_list import PriceList
-from multi_adapter_inference._internal.fleet_base import FleetMember
-from multi_adapter_inference.adapter import LoraAdapter
+from multi_adapter_inference.adapter import ILoraAdapter, LoraAdapter
 from multi_adapter_inference.artifact import AdapterArtifact
 from multi_adapter_inference.artifact_source import ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, ModelDownload
@@ -18,8 +17,10 @@ from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.data_capture import DataCapture
 from multi_adapter_inference.endpoint import MultiAdapterEndpoint
+from multi_adapter_inference.endpoint_interface import IMultiAdapterEndpoint
 from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.fleet_adapter import AdapterProbe, FleetAdapter, SmokeTest
+from multi_adapter_inference.fleet_interface import FleetMember, IAdapterFleet
 from multi_adapter_inference.fleet_policies import (
     DeletionGuard,
     DriftCheck,
@@ -27,14 +28,9 @@ from multi_adapter_inference.fleet_policies import (
     RequiredEvaluation,
 )
 from multi_adapter_inference.function_hosting import FunctionHosting
+from multi_adapter_inference.inference_component import IInferenceComponent
 from multi_adapter_inference.instance_pool import InstancePool
 from multi_adapter_inference.instance_type import InstanceType
-from multi_adapter_inference.interfaces import (
-    IAdapterFleet,
-    IInferenceComponent,
-    ILoraAdapter,
-    IMultiAdapterEndpoint,
-)
 from multi_adapter_inference.lmi_container import LmiContainer
 from multi_adapter_inference.manifest import AdapterManifest
 from multi_adapter_inference.metrics_config import MetricsConfig

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import jsii
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
@@ -19,13 +22,52 @@ from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference._internal.openai_url import openai_base_url
 from multi_adapter_inference._internal.stack_location import check_same_environment
 from multi_adapter_inference.artifact import AdapterArtifact, ObjectAddress
+from multi_adapter_inference.endpoint_interface import IMultiAdapterEndpoint
 from multi_adapter_inference.grants import grant_invoke
-from multi_adapter_inference.interfaces import ILoraAdapter, IMultiAdapterEndpoint
-from multi_adapter_inference.metrics import ComponentMetrics
+from multi_adapter_inference.inference_component import IInferenceComponent
 
 
 @checked
-class LoraAdapter(Construct, ComponentMetrics):
+class ILoraAdapter(Construct, IInferenceComponent, metaclass=jsii.JSIIAbstractClass):
+    """An adapter with a resource of its own: a `LoraAdapter`, or an imported one.
+
+    Example::
+
+        def allow(adapter: ILoraAdapter) -> None:
+            adapter.grant_invoke(caller)
+
+        allow(LoraAdapter.from_component_name(stack, "Ectsum", "acme-ectsum", endpoint=endpoint))
+    """
+
+    component_arn: str
+    """The ARN of the adapter's component."""
+
+    endpoint: IMultiAdapterEndpoint
+    """The endpoint that the adapter runs on."""
+
+    _component_arns: Sequence[str]
+    """The component's ARN, in every spelling that IAM may compare with."""
+
+    @property
+    def openai_base_url(self) -> str:
+        """The `base_url` of an OpenAI client that talks to this adapter; `model` is `component_name`."""
+        return openai_base_url(self, self.endpoint.endpoint_name, self.component_name)
+
+    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
+        """Let `grantee` send requests to this adapter, and to no other component of the endpoint.
+
+        This does not isolate tenants: the container lets a request to one adapter name another in its body.
+
+        bearer_token:
+            True allows requests to `openai_base_url`, too. Default: False.
+        """
+        return grant_invoke(
+            grantee, self.endpoint.endpoint_arn, *self._component_arns, bearer_token=bearer_token
+        )
+
+
+@checked
+class LoraAdapter(ILoraAdapter):
     """A LoRA adapter on an endpoint's base model, for a few adapters that belong to the stack.
 
     A new artifact updates the adapter in place. Callers put `component_name` into their requests. It is
@@ -56,10 +98,6 @@ class LoraAdapter(Construct, ComponentMetrics):
         )
         adapter.grant_invoke(caller)
     """
-
-    component_name: str
-    component_arn: str
-    endpoint: IMultiAdapterEndpoint
 
     def __init__(
         self,
@@ -123,6 +161,7 @@ class LoraAdapter(Construct, ComponentMetrics):
         # SageMaker's own text, not one made of the name: IAM compares ARNs letter by letter, and SageMaker
         # writes them in lower case whatever the name is.
         self.component_arn = resource.attr_inference_component_arn
+        self._component_arns = (self.component_arn,)
 
     @classmethod
     def from_component_name(
@@ -137,23 +176,6 @@ class LoraAdapter(Construct, ComponentMetrics):
         """
         return _ImportedAdapter(scope, id, component_name, endpoint)
 
-    @property
-    def openai_base_url(self) -> str:
-        """The `base_url` of an OpenAI client that talks to this adapter; `model` is `component_name`."""
-        return openai_base_url(self, self.endpoint.endpoint_name, self.component_name)
-
-    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
-        """Let `grantee` send requests to this adapter, and to no other component of the endpoint.
-
-        This does not isolate tenants: the container lets a request to one adapter name another in its body.
-
-        bearer_token:
-            True allows requests to `openai_base_url`, too. Default: False.
-        """
-        return grant_invoke(
-            grantee, self.endpoint.endpoint_arn, self.component_arn, bearer_token=bearer_token
-        )
-
 
 def _check_version(artifact: AdapterArtifact) -> None:
     """Raise ValueError if another version of the artifact may leave the template as it is."""
@@ -165,11 +187,7 @@ def _check_version(artifact: AdapterArtifact) -> None:
         )
 
 
-class _ImportedAdapter(Construct, ComponentMetrics):
-    component_name: str
-    component_arn: str
-    endpoint: IMultiAdapterEndpoint
-
+class _ImportedAdapter(ILoraAdapter):
     def __init__(
         self, scope: Construct, id: str, component_name: str, endpoint: IMultiAdapterEndpoint
     ) -> None:
@@ -178,12 +196,3 @@ class _ImportedAdapter(Construct, ComponentMetrics):
         self.component_name = component_name
         self._component_arns = component_arn_spellings(self, component_name)
         self.component_arn = self._component_arns[0]
-
-    @property
-    def openai_base_url(self) -> str:
-        return openai_base_url(self, self.endpoint.endpoint_name, self.component_name)
-
-    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
-        return grant_invoke(
-            grantee, self.endpoint.endpoint_arn, *self._component_arns, bearer_token=bearer_token
-        )

@@ -17,7 +17,7 @@ from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.asset_folder import AssetFolder
 from multi_adapter_inference.artifact_source import described, may_hold
-from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
+from multi_adapter_inference.endpoint_interface import IMultiAdapterEndpoint
 
 ADAPTER_ARCHIVES = AssetFolder(name="lora-adapters")
 _ARCHIVE_SUFFIX = ".tar.gz"

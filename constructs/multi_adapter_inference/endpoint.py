@@ -39,11 +39,11 @@ from multi_adapter_inference.capacity import memory_of_copy, warn_of_idle_accele
 from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.data_capture import DataCapture
+from multi_adapter_inference.endpoint_interface import IMultiAdapterEndpoint
 from multi_adapter_inference.execution_role import ExecutionRole
 from multi_adapter_inference.function_hosting import DEFAULT_HOSTING, FunctionHosting
 from multi_adapter_inference.instance_pool import InstancePool, InstancePools
 from multi_adapter_inference.instance_type import InstanceType
-from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
 from multi_adapter_inference.metrics import INVOCATION_NAMESPACE
 from multi_adapter_inference.metrics_config import MetricsConfig
 from multi_adapter_inference.rolling_update import BatchSize, RollingUpdate

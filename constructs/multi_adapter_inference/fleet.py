@@ -41,7 +41,6 @@ from multi_adapter_inference._internal.component_tags import ComponentTags, Inhe
 from multi_adapter_inference._internal.durations import whole_seconds
 from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference._internal.fleet_alarms import PERIOD, lost_events_alarm, standstill_alarm
-from multi_adapter_inference._internal.fleet_base import FleetBase, checked_prefix, stack_arn
 from multi_adapter_inference._internal.fleet_functions import ControlPlane
 from multi_adapter_inference._internal.fleet_triggers import (
     SCALING_RULE_ID,
@@ -66,7 +65,9 @@ from multi_adapter_inference._internal.stack_location import (
 )
 from multi_adapter_inference._internal.usage_function import count_usage
 from multi_adapter_inference.capacity import warn_of_adapters_on_disk
+from multi_adapter_inference.endpoint_interface import IMultiAdapterEndpoint
 from multi_adapter_inference.fleet_adapter import SmokeTest
+from multi_adapter_inference.fleet_interface import IAdapterFleet, checked_prefix, stack_arn
 from multi_adapter_inference.fleet_policies import (
     DeletionGuard,
     DriftCheck,
@@ -74,7 +75,6 @@ from multi_adapter_inference.fleet_policies import (
     RequiredEvaluation,
 )
 from multi_adapter_inference.function_hosting import DEFAULT_HOSTING, FunctionHosting
-from multi_adapter_inference.interfaces import IAdapterFleet, IMultiAdapterEndpoint
 from multi_adapter_inference.manifest import AdapterManifest, check_evaluations
 from multi_adapter_inference.metrics import MetricOptions
 from multi_adapter_inference.monitoring import (
@@ -116,7 +116,7 @@ class FleetOptions(TypedDict, total=False):
 
 @checked
 @jsii.implements(ITaggableV2)
-class AdapterFleet(FleetBase):
+class AdapterFleet(IAdapterFleet):
     """A fleet of adapters on an endpoint: one resource of the stack, however many adapters there are.
 
     A deployment makes the endpoint's adapters equal to the manifest. It creates new adapters, updates those

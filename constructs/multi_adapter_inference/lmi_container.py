@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from adapter_fleet.serving.lmi import LmiVersion
 from multi_adapter_inference._internal.argument_types import checked
-from multi_adapter_inference._internal.container_base import ContainerBase
+from multi_adapter_inference.container import IContainer
 
 
 @checked
 @dataclass(frozen=True, kw_only=True)
-class LmiContainer(ContainerBase):
+class LmiContainer(IContainer):
     """AWS's Large Model Inference container (djl-inference), or an image built on it.
 
     version:

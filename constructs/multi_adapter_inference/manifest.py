@@ -33,8 +33,8 @@ from multi_adapter_inference._internal.bound_manifest import MANIFESTS, BoundMan
 from multi_adapter_inference._internal.durations import check_minutes
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES, pack_checked
 from multi_adapter_inference.artifact_source import described, may_hold
+from multi_adapter_inference.endpoint_interface import IMultiAdapterEndpoint
 from multi_adapter_inference.fleet_adapter import FleetAdapter, manifest_adapter, unresolved
-from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
 
 MOST_LOCAL_ARTIFACTS = 50
 """Every synth checks, hashes and packs each one, and its address is a property of the custom resource."""

@@ -1,4 +1,4 @@
-"""CloudWatch metrics: of inference components by SageMaker's names, and of fleets."""
+"""CloudWatch metrics of fleets, and the options and namespaces of all metrics."""
 
 from __future__ import annotations
 
@@ -29,61 +29,6 @@ class MetricOptions(TypedDict, total=False):
     unit: cloudwatch.Unit
     account: str
     region: str
-
-
-@checked
-class ComponentMetrics:
-    """Mixin: the metrics of one inference component, a base model or an adapter."""
-
-    component_name: str
-
-    def metric(
-        self,
-        metric_name: str,
-        *,
-        namespace: str = INVOCATION_NAMESPACE,
-        **options: Unpack[MetricOptions],
-    ) -> cloudwatch.Metric:
-        """Return the component's metric of that name. Default statistic: the average."""
-        return cloudwatch.Metric(
-            namespace=namespace,
-            metric_name=metric_name,
-            dimensions_map={"InferenceComponentName": self.component_name},
-            **options,
-        )
-
-    def metric_invocations(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the number of requests."""
-        options.setdefault("statistic", cloudwatch.Stats.SUM)
-        return self.metric("Invocations", **options)
-
-    def metric_client_errors(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the number of requests answered with a 4XX code."""
-        options.setdefault("statistic", cloudwatch.Stats.SUM)
-        return self.metric("Invocation4XXErrors", **options)
-
-    def metric_server_errors(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the number of requests answered with a 5XX code."""
-        options.setdefault("statistic", cloudwatch.Stats.SUM)
-        return self.metric("Invocation5XXErrors", **options)
-
-    def metric_model_errors(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the number of requests that the container answered with another code than 2XX."""
-        options.setdefault("statistic", cloudwatch.Stats.SUM)
-        return self.metric("InvocationModelErrors", **options)
-
-    def metric_model_latency(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the time the container took to answer, in microseconds."""
-        return self.metric("ModelLatency", **options)
-
-    def metric_overhead_latency(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the time SageMaker added to that of the container, in microseconds."""
-        return self.metric("OverheadLatency", **options)
-
-    def metric_no_capacity(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the number of requests that failed because the base model had no copy."""
-        options.setdefault("statistic", cloudwatch.Stats.SUM)
-        return self.metric("NoCapacityInvocationFailures", **options)
 
 
 @checked

@@ -18,7 +18,7 @@ from multi_adapter_inference._internal.durations import whole_seconds
 from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference._internal.fleet_functions import METRICS_NAMESPACE
 from multi_adapter_inference._internal.stack_location import stack_of
-from multi_adapter_inference.interfaces import IAdapterFleet
+from multi_adapter_inference.fleet_interface import IAdapterFleet
 from multi_adapter_inference.metrics import CONTAINER_NAMESPACES, INVOCATION_NAMESPACE
 from multi_adapter_inference.usage_metrics import UsageMetrics
 

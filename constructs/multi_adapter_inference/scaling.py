@@ -20,8 +20,9 @@ from adapter_fleet.serving.scaling_metric import DEFAULT_CONCURRENT_REQUESTS, Sc
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference.compute import ComputeRequirements
+from multi_adapter_inference.inference_component import IInferenceComponent
 from multi_adapter_inference.instance_type import InstanceType
-from multi_adapter_inference.metrics import ComponentMetrics, MetricOptions
+from multi_adapter_inference.metrics import MetricOptions
 
 # Application Auto Scaling's user guide, "Service-linked roles". RegisterScalableTarget creates it.
 _SERVICE_LINKED_ROLE = (
@@ -171,7 +172,7 @@ class CopyScaling(Construct):
         scope: Construct,
         id: str,
         *,
-        component: ComponentMetrics,
+        component: IInferenceComponent,
         min: int,
         max: int,
         max_copies: int | None,

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference._internal.argument_types import checked
-from multi_adapter_inference._internal.container_base import ContainerBase
+from multi_adapter_inference.container import IContainer
 
 
 @checked
 @dataclass(frozen=True, kw_only=True)
-class VllmContainer(ContainerBase):
+class VllmContainer(IContainer):
     """AWS's vLLM container for SageMaker (`vllm:server-sagemaker-cuda-…`), or an image built on it.
 
     It takes OpenAI's request bodies only, and serves the endpoint's OpenAI path. vLLM uses one accelerator of

@@ -3495,35 +3495,6 @@
     "' should be in an app or a stage to have assets"
    ],
    [
-    "'download' of the base model should be ModelDownload.SAGEMAKER with",
-    ", got ModelDownload.CONTAINER"
-   ],
-   [
-    "'environment' of the container should not set",
-    "without prefix_caching=True, as it is a cache of prefixes, too, got"
-   ],
-   [
-    "'environment' of the container should not set",
-    ", as 'prefix_caching' says it, got"
-   ],
-   [
-    "'environment' of the container should not set",
-    ", which the library sets to",
-    ", got"
-   ],
-   [
-    "'environment' of the container should not set",
-    ", which would replace the model of 'base_model', got"
-   ],
-   [
-    "'tag' should come with 'repository', got",
-    "alone"
-   ],
-   [
-    "the container's environment should have at most 100 entries, got",
-    ":"
-   ],
-   [
     "'",
     "' should be at least a minute, got"
    ],
@@ -3550,18 +3521,6 @@
     "should have an id of its own, got",
     "for '",
     "' and for another one"
-   ],
-   [
-    "'",
-    "': 'adapters' and 'components' should name at most 50, as a role's policies hold no more, got",
-    ": leave them out for the whole fleet, whose components have the tag",
-    ", or grant by a tag of your own"
-   ],
-   [
-    "'",
-    "': 'component_name' should be",
-    ", which the manifest gives",
-    ", got"
    ],
    [
     "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; the guide 'Security' has the statements"
@@ -3642,6 +3601,35 @@
     "'",
     "' should be between",
     "and 3600 seconds, got"
+   ],
+   [
+    "'download' of the base model should be ModelDownload.SAGEMAKER with",
+    ", got ModelDownload.CONTAINER"
+   ],
+   [
+    "'environment' of the container should not set",
+    "without prefix_caching=True, as it is a cache of prefixes, too, got"
+   ],
+   [
+    "'environment' of the container should not set",
+    ", as 'prefix_caching' says it, got"
+   ],
+   [
+    "'environment' of the container should not set",
+    ", which the library sets to",
+    ", got"
+   ],
+   [
+    "'environment' of the container should not set",
+    ", which would replace the model of 'base_model', got"
+   ],
+   [
+    "'tag' should come with 'repository', got",
+    "alone"
+   ],
+   [
+    "the container's environment should have at most 100 entries, got",
+    ":"
    ],
    [
     "'csv_content_types' should have none of 'json_content_types', got"
@@ -3728,6 +3716,18 @@
    [
     "adapter",
     ": all but a bucket's name should be known at synth, got a token"
+   ],
+   [
+    "'",
+    "': 'adapters' and 'components' should name at most 50, as a role's policies hold no more, got",
+    ": leave them out for the whole fleet, whose components have the tag",
+    ", or grant by a tag of your own"
+   ],
+   [
+    "'",
+    "': 'component_name' should be",
+    ", which the manifest gives",
+    ", got"
    ],
    [
     "'instance_pools' should be at most",

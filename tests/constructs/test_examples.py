@@ -17,7 +17,6 @@ from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Template
 from aws_cdk.aws_applicationautoscaling import Schedule
 from aws_cdk.aws_cloudwatch_actions import SnsAction
-from typing_extensions import is_protocol
 
 import multi_adapter_inference as library
 from multi_adapter_inference import (
@@ -86,7 +85,7 @@ def optional_arguments() -> list[tuple[str, str, str]]:
     """Return a name, a docstring and an argument for each optional argument of everything public."""
     found = []
     for cls in (getattr(library, name) for name in library.__all__):
-        if issubclass(cls, Enum | dict) or is_protocol(cls):
+        if issubclass(cls, Enum | dict):
             continue
         documented = {"__init__": cls.__doc__} | {
             name: member.__doc__ for name, member in inspect.getmembers(cls) if name[0] != "_"

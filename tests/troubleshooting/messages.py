@@ -49,7 +49,7 @@ _RETURNING = re.compile(
     r"|adapters_cli/(aws/components|output/errors|evaluation/(no_worse|statistics)|load/latency"
     r"|fleets/(base_state|fleet_status|preview))"
     r"|local_sagemaker/(http_guards/|control_plane/request_validation)"
-    r"|multi_adapter_inference/(capacity|fleet|scaling|_internal/component_tags|_internal/fleet_base)\.py"
+    r"|multi_adapter_inference/(capacity|fleet|fleet_interface|scaling|_internal/component_tags)\.py"
 )
 # Logs, or texts for programs.
 _SKIPPED_MODULES = re.compile(

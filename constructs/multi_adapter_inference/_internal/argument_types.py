@@ -237,17 +237,10 @@ def _implements(classes: Sequence[type], interface: Any) -> bool:
 
     Only the classes are looked at: to look at the object would ask the CDK for the value of every property.
     """
-    return all(
-        any(_declares(cls, member) for cls in classes)
-        for member in typing_extensions.get_protocol_members(interface)
-    )
-
-
-def _declares(cls: type, member: str) -> bool:
-    """Return whether a class has a member, or the annotation of one that its constructor sets."""
     missing = object()
-    return inspect.getattr_static(cls, member, missing) is not missing or any(
-        member in inspect.get_annotations(base) for base in cls.__mro__
+    return all(
+        any(inspect.getattr_static(cls, member, missing) is not missing for cls in classes)
+        for member in typing_extensions.get_protocol_members(interface)
     )
 
 
@@ -288,10 +281,10 @@ def _in_words(hint: Any) -> str:
 
 def _noun(hint: Any) -> str:
     """Return a class in words: `ISecurityGroup` is a security group. Our own classes keep their names."""
+    if hint.__module__.startswith(f"{_PACKAGE}."):
+        return re.sub("^I(?=[A-Z])", "", hint.__name__)
     if not typing_extensions.is_protocol(hint):
         return str(hint.__name__)
-    if hint.__module__.startswith(f"{_PACKAGE}."):
-        return str(hint.__name__[1:])
     return " ".join(re.findall("[A-Z][^A-Z]*", hint.__name__[1:])).lower()
 
 

@@ -11,11 +11,11 @@ from constructs import Construct
 
 from multi_adapter_inference._internal.bound_manifest import ManifestObject
 from multi_adapter_inference._internal.errors import error_context
-from multi_adapter_inference._internal.fleet_base import FleetBase, checked_prefix, stack_arn
-from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
+from multi_adapter_inference.endpoint_interface import IMultiAdapterEndpoint
+from multi_adapter_inference.fleet_interface import IAdapterFleet, checked_prefix, stack_arn
 
 
-class ImportedFleet(FleetBase):
+class ImportedFleet(IAdapterFleet):
     """What `AdapterFleet.from_fleet_attributes` returns."""
 
     def __init__(

@@ -9,7 +9,7 @@ from multi_adapter_inference._internal.bound_manifest import MANIFESTS, BoundMan
 from multi_adapter_inference._internal.stack_location import partition_of
 from multi_adapter_inference._internal.statement import Statement, allow
 from multi_adapter_inference.artifact import ADAPTER_ARCHIVES
-from multi_adapter_inference.interfaces import IMultiAdapterEndpoint
+from multi_adapter_inference.endpoint_interface import IMultiAdapterEndpoint
 
 
 def reads_manifest(scope: Construct, bound: BoundManifest) -> list[Statement]:

@@ -191,7 +191,7 @@ def _members(owner: str, found: griffe.Class) -> Iterator[str]:
     properties = [
         member
         for member in members
-        if isinstance(member, griffe.Attribute) and "property" in member.labels and member.docstring
+        if isinstance(member, griffe.Attribute) and member.docstring and not member.name.isupper()
     ]
     if properties:
         rows = [(f"`{each.name}`", f"`{each.annotation}`", _one_paragraph(each)) for each in properties]
@@ -293,7 +293,8 @@ def _is_enum(found: griffe.Class) -> bool:
 
 
 def _is_interface(found: griffe.Class) -> bool:
-    return bool(_bases(found) & {"Protocol", "TypedDict", "ABC"})
+    interface = bool(re.match("I[A-Z]", found.name))
+    return interface or bool(_bases(found) & {"TypedDict", "ABC"})
 
 
 @cache

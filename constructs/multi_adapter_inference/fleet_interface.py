@@ -27,23 +27,42 @@ from multi_adapter_inference._internal.bound_manifest import ManifestObject
 from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference._internal.openai_url import openai_base_url
 from multi_adapter_inference._internal.stack_location import stack_of
+from multi_adapter_inference.endpoint_interface import IMultiAdapterEndpoint
 from multi_adapter_inference.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
-from multi_adapter_inference.interfaces import IAdapterFleet, IMultiAdapterEndpoint
-from multi_adapter_inference.metrics import ComponentMetrics, FleetMetrics
+from multi_adapter_inference.inference_component import IInferenceComponent
+from multi_adapter_inference.metrics import FleetMetrics
 
 MOST_NAMED_GRANTS = 50
 """A thousand names fill 26 managed policies, and a role may have ten."""
 
 
 @checked
-class FleetBase(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
-    """The names, grants and metrics of a fleet. Implements `IAdapterFleet`."""
+class IAdapterFleet(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
+    """A fleet that callers and operators can be granted: an `AdapterFleet`, or an imported one.
+
+    Example::
+
+        def allow(fleet: IAdapterFleet) -> None:
+            fleet.grant_read(caller)
+
+        allow(AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest))
+    """
 
     fleet_uid: str
+    """The fleet's identifier: the value of the tag `fleet-uid` on its components."""
+
     endpoint: IMultiAdapterEndpoint
+    """The endpoint that the adapters run on."""
+
     component_prefix: str
+    """The beginning of the names of the fleet's components."""
+
     registry: dynamodb.ITable | None
+    """The table that holds the fleet's state."""
+
     state_machine: sfn.IStateMachine | None
+    """The state machine that reconciles the fleet with its manifest."""
+
     _manifest_object: ManifestObject | None = None
 
     def component_name(self, adapter: str) -> str:
@@ -186,7 +205,7 @@ class FleetBase(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
 
 @checked
 @dataclass(frozen=True, kw_only=True)
-class FleetMember(ComponentMetrics):
+class FleetMember(IInferenceComponent):
     """One adapter of a fleet. Made by the `adapter()` of a fleet.
 
     Example::
