@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 import jsii
 from aws_cdk import Annotations, Duration, Names
@@ -19,6 +19,7 @@ from adapter_fleet.common.validators import check_whole_number, holds_token
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy, check_prefix_routing
 from multi_adapter_inference._internal.argument_types import checked
+from multi_adapter_inference._internal.arns import component_arn_spellings, endpoint_arn
 from multi_adapter_inference._internal.component_names import (
     claim_name,
     immutable_hash,
@@ -28,11 +29,11 @@ from multi_adapter_inference._internal.component_names import (
 from multi_adapter_inference._internal.container_network import ContainerNetwork
 from multi_adapter_inference._internal.copy_reader import CopyReader
 from multi_adapter_inference._internal.durations import whole_seconds
-from multi_adapter_inference._internal.endpoint_base import EndpointBase
 from multi_adapter_inference._internal.errors import error_context
-from multi_adapter_inference._internal.imported_endpoint import ImportedEndpoint
 from multi_adapter_inference._internal.model_resource import ModelResource
 from multi_adapter_inference._internal.stack_location import deployed_together
+from multi_adapter_inference.adapter import LoraAdapter
+from multi_adapter_inference.artifact import AdapterArtifact
 from multi_adapter_inference.artifact_source import ArtifactSource
 from multi_adapter_inference.base_model import BaseModel, BoundModel
 from multi_adapter_inference.capacity import memory_of_copy, warn_of_idle_accelerators, warn_of_memory
@@ -41,9 +42,11 @@ from multi_adapter_inference.container import IContainer
 from multi_adapter_inference.data_capture import DataCapture
 from multi_adapter_inference.endpoint_interface import IMultiAdapterEndpoint
 from multi_adapter_inference.execution_role import ExecutionRole
+from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.function_hosting import DEFAULT_HOSTING, FunctionHosting
 from multi_adapter_inference.instance_pool import InstancePool, InstancePools
 from multi_adapter_inference.instance_type import InstanceType
+from multi_adapter_inference.manifest import AdapterManifest
 from multi_adapter_inference.metrics import INVOCATION_NAMESPACE
 from multi_adapter_inference.metrics_config import MetricsConfig
 from multi_adapter_inference.rolling_update import BatchSize, RollingUpdate
@@ -71,13 +74,29 @@ _LEAST_WAIT = Duration.minutes(2)
 # MlReservationArn in the botocore service model
 _RESERVATION_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:[a-z0-9\-]{1,14}/.")
 
+# The ids of an endpoint's own children. Its adapters are children as well, so their logical ids are short.
+_OWN_IDS = frozenset(
+    {
+        "AlarmPolicy",
+        "Base",
+        "Config",
+        "Model",
+        "Policy",
+        "Resource",
+        "Role",
+        "Scaling",
+        "SecurityGroup",
+        "UpdateAlarm",
+    }
+)
+
 # Leaves 24 of the 63 characters of a component's name to the adapter's name, with two hyphens and the hash.
 _LONGEST_DEFAULT_PREFIX = 29
 
 
 @checked
 @jsii.implements(ec2.IConnectable)
-class MultiAdapterEndpoint(EndpointBase):
+class MultiAdapterEndpoint(IMultiAdapterEndpoint):
     """An endpoint, its role, and the component of its base model.
 
     base_model, container, lora:
@@ -262,7 +281,7 @@ class MultiAdapterEndpoint(EndpointBase):
         self._base = base = self._create_base(
             self._model.resource, copy_count, startup, scheduling, data_caching
         )
-        self.base_component_arn = base.attr_inference_component_arn
+        self.base_component_arns = (base.attr_inference_component_arn,)
         for resource in (self._model.resource, endpoint, base):
             resource.node.add_dependency(self.execution_role.policy)
         if self._network is not None:
@@ -310,16 +329,53 @@ class MultiAdapterEndpoint(EndpointBase):
         artifact_sources:
             The places in buckets where adapters must be. Default: anywhere.
         """
-        return ImportedEndpoint(
-            scope,
-            id,
+        imported = _ImportedEndpoint(scope, id)
+        warn_of_fixed_names(
+            imported,
             endpoint_name=endpoint_name,
             base_component_name=base_component_name,
             component_prefix=component_prefix,
-            lora=lora,
-            role=role,
-            artifact_sources=artifact_sources,
         )
+        imported.artifact_sources = None if artifact_sources is None else tuple(artifact_sources)
+        imported.endpoint_name = endpoint_name
+        imported.endpoint_arn = endpoint_arn(imported, endpoint_name)
+        imported.component_name = base_component_name
+        imported.base_component_arns = component_arn_spellings(imported, base_component_name)
+        imported.component_prefix = component_prefix
+        imported.identity = endpoint_name
+        imported.lora = lora
+        if role is not None:
+            imported.execution_role = ExecutionRole(imported, role)
+            imported.adapters_depend_on = (imported.execution_role.policy,)
+        return imported
+
+    def add_adapter(
+        self,
+        id: str,
+        *,
+        artifact: AdapterArtifact,
+        adapter_name: str | None = None,
+        component_name: str | None = None,
+        component_per_version: bool = False,
+    ) -> LoraAdapter:
+        """Add an adapter to the base model; see `LoraAdapter`."""
+        self._check_id(id, "an adapter")
+        return LoraAdapter(
+            self,
+            id,
+            endpoint=self,
+            artifact=artifact,
+            adapter_name=adapter_name,
+            component_name=component_name,
+            component_per_version=component_per_version,
+        )
+
+    def add_fleet(
+        self, id: str, *, manifest: AdapterManifest, **options: Unpack[FleetOptions]
+    ) -> AdapterFleet:
+        """Add the adapters of a manifest to the base model; see `AdapterFleet`."""
+        self._check_id(id, "a fleet")
+        return AdapterFleet(self, id, endpoint=self, manifest=manifest, **options)
 
     def base_model_for(self, scope: Construct, /) -> str:
         """Return a text that changes with the base model or its container, for use in a scope."""
@@ -539,10 +595,6 @@ class MultiAdapterEndpoint(EndpointBase):
         return {name: value for name, value in self._hosting.items() if together or not holds_token(value)}
 
     @property
-    def _base_component_arns(self) -> Sequence[str]:
-        return (self.base_component_arn,)
-
-    @property
     def scales_copies(self) -> bool:
         """Whether the copies of the base model follow the load: True after `auto_scale_copies`."""
         return self._scaling is not None
@@ -558,6 +610,18 @@ class MultiAdapterEndpoint(EndpointBase):
         if self._network is None:
             raise ValueError(f"'{self.node.path}' should have a 'vpc' to have connections, got None")
         return self._network.connections
+
+    def _check_id(self, id: str, what: str) -> None:
+        if id in _OWN_IDS:
+            raise ValueError(
+                f"'id' of {what} should be none of {', '.join(sorted(_OWN_IDS))}, which"
+                f" '{self.node.path}' keeps for its own parts, got {id!r}"
+            )
+        taken = self.node.try_find_child(id)
+        if taken is not None:
+            raise ValueError(
+                f"{what} should have an id of its own, got {id!r} for '{taken.node.path}' and for another one"
+            )
 
     def _grant_to_role(self, encryption_key: kms.IKey | None, capture: DataCapture | None) -> None:
         self.execution_role.write_logs_and_metrics()
@@ -685,6 +749,10 @@ class MultiAdapterEndpoint(EndpointBase):
         )
         replace_on_change(self, base, self.identity, VARIANT_NAME, self.component_name)
         return base
+
+
+class _ImportedEndpoint(IMultiAdapterEndpoint):
+    """An endpoint of another app."""
 
 
 class _Shared(TypedDict):

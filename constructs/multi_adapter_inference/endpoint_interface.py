@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 
 import jsii
@@ -40,8 +39,8 @@ class IMultiAdapterEndpoint(Construct, IInferenceComponent, metaclass=jsii.JSIIA
     endpoint_arn: str
     """The endpoint's ARN."""
 
-    base_component_arn: str
-    """The ARN of the base model's component."""
+    base_component_arns: Sequence[str]
+    """The ARN of the base model's component, in every spelling that IAM may compare with."""
 
     component_prefix: str
     """The beginning of the names of the adapters' components."""
@@ -68,6 +67,11 @@ class IMultiAdapterEndpoint(Construct, IInferenceComponent, metaclass=jsii.JSIIA
     """What must be there before the first adapter is created."""
 
     @property
+    def base_component_arn(self) -> str:
+        """The ARN of the base model's component."""
+        return self.base_component_arns[0]
+
+    @property
     def base_component_name(self) -> str:
         """The name of the base model's component."""
         return self.component_name
@@ -86,7 +90,7 @@ class IMultiAdapterEndpoint(Construct, IInferenceComponent, metaclass=jsii.JSIIA
         bearer_token:
             True allows requests to `openai_base_url`, too. Default: False.
         """
-        return grant_invoke(grantee, self.endpoint_arn, *self._base_component_arns, bearer_token=bearer_token)
+        return grant_invoke(grantee, self.endpoint_arn, *self.base_component_arns, bearer_token=bearer_token)
 
     def base_model_for(self, _scope: Construct, /) -> str | None:
         """Return a text that changes with the base model or its container, for use in a scope.
@@ -108,8 +112,3 @@ class IMultiAdapterEndpoint(Construct, IInferenceComponent, metaclass=jsii.JSIIA
     def needed_by_adapters(self) -> Sequence[IConstruct]:
         """The resources that CloudFormation cannot delete before the last adapter."""
         return []
-
-    @property
-    @abstractmethod
-    def _base_component_arns(self) -> Sequence[str]:
-        """The base component's ARN, in every spelling that IAM may compare with."""

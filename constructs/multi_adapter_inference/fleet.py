@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TypedDict, Unpack
 
@@ -49,7 +48,6 @@ from multi_adapter_inference._internal.fleet_triggers import (
     read_new_manifests,
     reread_manifest,
 )
-from multi_adapter_inference._internal.imported_fleet import ImportedFleet
 from multi_adapter_inference._internal.provider import answer_timeout
 from multi_adapter_inference._internal.s3_statements import (
     keeps_archives,
@@ -237,8 +235,11 @@ class AdapterFleet(IAdapterFleet):
         if endpoint.container is not None:
             endpoint.container.warn_of_updates_in_place(endpoint)
         self._tags = ComponentTags(self, bound.adapter_tags)
-        self._names = bound.component_names
+        self.component_names = bound.component_names
+        self.stack_arns = [stack_arn(each, each.stack_name) for each in stacks_of(self)]
         self._manifest_object = bound.object
+        if bound.object is not None:
+            self.manifest_location = bound.object.bucket, bound.object.key
         self._claim_names(bound)
 
         stack, node = stack_of(self), self.node
@@ -328,31 +329,27 @@ class AdapterFleet(IAdapterFleet):
         manifest_bucket, manifest_key:
             The manifest in S3, so that the `adapters` command may apply one. Default: none.
         """
-        return ImportedFleet(
-            scope,
-            id,
-            fleet_uid=fleet_uid,
-            endpoint=endpoint,
-            component_prefix=component_prefix,
-            registry=registry,
-            state_machine=state_machine,
-            stack_name=stack_name,
-            manifest_bucket=manifest_bucket,
-            manifest_key=manifest_key,
-        )
+        imported = _ImportedFleet(scope, id)
+        with error_context(imported):
+            imported.component_prefix = checked_prefix(endpoint, component_prefix)
+            if (manifest_bucket is None) != (manifest_key is None):
+                given = "manifest_bucket" if manifest_key is None else "manifest_key"
+                raise ValueError(
+                    f"'manifest_bucket' and 'manifest_key' should be given together, got '{given}' alone"
+                )
+        if manifest_bucket is not None and manifest_key is not None:
+            imported.manifest_location = manifest_bucket, manifest_key
+        imported.fleet_uid = fleet_uid
+        imported.endpoint = endpoint
+        imported.registry = registry
+        imported.state_machine = state_machine
+        imported.stack_arns = [] if stack_name is None else [stack_arn(imported, stack_name)]
+        return imported
 
     @property
     def cdk_tag_manager(self) -> TagManager:
         """The tags that `Tags.of(…).add` gives to every component of the fleet."""
         return self._tags.manager
-
-    @property
-    def component_tags(self) -> dict[str, str]:
-        """The tags that components get from the app: those of the stack and of `Tags.of(…).add`.
-
-        The tags of `cdk deploy --tags` are added by the deployment.
-        """
-        return self._tags.inherited
 
     @property
     def summary(self) -> str:
@@ -473,14 +470,6 @@ class AdapterFleet(IAdapterFleet):
         """
         self._resource.apply_removal_policy(policy)
 
-    @property
-    def _component_names(self) -> Mapping[str, str] | None:
-        return self._names
-
-    @property
-    def _stacks(self) -> Sequence[str]:
-        return [stack_arn(stack, stack.stack_name) for stack in stacks_of(self)]
-
     def _claim_names(self, bound: BoundManifest) -> None:
         """Raise ValueError if another construct has a component or the manifest of this fleet."""
         if bound.component_names is not None:
@@ -514,13 +503,16 @@ class AdapterFleet(IAdapterFleet):
             rule = read_new_manifests(self, manifest, function, self._control)
             # Before the fleet, so that a version that arrives during the first deployment is not missed.
             self._resource.node.add_dependency(rule)
-            if manifest.reread_every is not None:
-                reread_manifest(self, manifest.reread_every, function, after=self._resource)
+            reread_manifest(self, manifest.reread_every, function, after=self._resource)
         if self.endpoint.scales_copies:
             name = self.endpoint.base_component_name
             ask_after_scaling(self, name, self._control, after=self._resource)
         if drift_check is not None:
             check_for_drift(self, drift_check, self._control, after=self._resource)
+
+
+class _ImportedFleet(IAdapterFleet):
+    """A fleet of another app."""
 
 
 @jsii.implements(IValidation)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import jsii
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
@@ -23,7 +23,6 @@ from adapter_fleet.common.near_names import near_names
 from adapter_fleet.common.validators import TOKEN, check_names
 from multi_adapter_inference._internal.argument_types import checked
 from multi_adapter_inference._internal.arns import component_arn, component_arn_spellings
-from multi_adapter_inference._internal.bound_manifest import ManifestObject
 from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference._internal.openai_url import openai_base_url
 from multi_adapter_inference._internal.stack_location import stack_of
@@ -63,7 +62,14 @@ class IAdapterFleet(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     state_machine: sfn.IStateMachine | None
     """The state machine that reconciles the fleet with its manifest."""
 
-    _manifest_object: ManifestObject | None = None
+    manifest_location: tuple[s3.IBucket, str] | None = None
+    """The bucket and the key of the manifest, if it is in S3 and may change without a deployment."""
+
+    component_names: Mapping[str, str] | None = None
+    """The names of components by adapter; None if synth does not know the manifest."""
+
+    stack_arns: Sequence[str] = ()
+    """The ARNs of the stacks by whose names the `adapters` command finds the fleet."""
 
     def component_name(self, adapter: str) -> str:
         """Return the name of an adapter's component, which callers put into their requests.
@@ -73,7 +79,7 @@ class IAdapterFleet(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
         manifest of another app, gives a `component`: that `component` is the name.
         """
         with error_context(self):
-            names = self._component_names
+            names = self.component_names
             if names is not None:
                 if adapter not in names:
                     raise _unknown("adapter", adapter, names)
@@ -91,7 +97,7 @@ class IAdapterFleet(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
         if component_name is None:
             return FleetMember(fleet=self, component_name=self.component_name(name))
         self._check_component("component_name", component_name)
-        if self._component_names is not None and (known := self.component_name(name)) != component_name:
+        if self.component_names is not None and (known := self.component_name(name)) != component_name:
             raise ValueError(
                 f"'{self.node.path}': 'component_name' should be {known!r}, which the manifest gives"
                 f" {name!r}, got {component_name!r}"
@@ -169,20 +175,10 @@ class IAdapterFleet(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
             )
         return operated.grant_manage(grantee, self.state_machine)
 
-    @property
-    @abstractmethod
-    def _component_names(self) -> Mapping[str, str] | None:
-        """The names of components by adapter; None if synth does not know the manifest."""
-
-    @property
-    def _stacks(self) -> Sequence[str]:
-        """The ARNs of the stacks by whose names the `adapters` command finds the fleet."""
-        return []
-
     def _check_component(self, setting: str, component: str) -> None:
         """Raise ValueError unless it may be the name of a component of this fleet."""
         with error_context(self):
-            names = self._component_names
+            names = self.component_names
             if names is not None and component not in names.values():
                 raise _unknown(setting, component, names.values())
             if TOKEN not in component:
@@ -193,12 +189,11 @@ class IAdapterFleet(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
             raise ValueError(
                 f"fleet '{self.node.path}' should be imported with 'registry' to be {doing}, got None"
             )
-        manifest = self._manifest_object
         return OperatedFleet(
             registry=self.registry,
-            stacks=self._stacks,
+            stacks=self.stack_arns,
             components=component_arn(self, "*"),
-            manifest=None if manifest is None else (manifest.bucket, manifest.key),
+            manifest=self.manifest_location,
             archives=self.endpoint.artifact_sources or (),
         )
 

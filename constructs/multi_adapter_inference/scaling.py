@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Unpack
 
 from aws_cdk import Aws, Duration, TimeZone
 from aws_cdk import aws_applicationautoscaling as appscaling
@@ -22,7 +20,6 @@ from multi_adapter_inference._internal.errors import error_context
 from multi_adapter_inference.compute import ComputeRequirements
 from multi_adapter_inference.inference_component import IInferenceComponent
 from multi_adapter_inference.instance_type import InstanceType
-from multi_adapter_inference.metrics import MetricOptions
 
 # Application Auto Scaling's user guide, "Service-linked roles". RegisterScalableTarget creates it.
 _SERVICE_LINKED_ROLE = (
@@ -212,8 +209,6 @@ class CopyScaling(Construct):
         min: int | None = None,
         max: int | None = None,
         time_zone: TimeZone | None = None,
-        start_time: datetime | None = None,
-        end_time: datetime | None = None,
     ) -> None:
         """Change the least and the most copies at certain times.
 
@@ -223,8 +218,6 @@ class CopyScaling(Construct):
             The numbers from then on. Default: the ones before.
         time_zone:
             The time zone of a cron expression. Default: UTC.
-        start_time, end_time:
-            The first and the last time. Default: always.
         """
         with error_context(self):
             if min is None and max is None:
@@ -239,22 +232,7 @@ class CopyScaling(Construct):
             min_capacity=min,
             max_capacity=max,
             time_zone=time_zone,
-            start_time=start_time,
-            end_time=end_time,
         )
-
-    def metric_concurrent_requests_per_copy(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the number of requests in progress on each copy."""
-        return self._component.metric("ConcurrentRequestsPerCopy", **options)
-
-    def metric_invocations_per_copy(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the number of requests of each copy."""
-        options.setdefault("statistic", cloudwatch.Stats.SUM)
-        return self._component.metric("InvocationsPerCopy", **options)
-
-    def metric_no_capacity(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the number of requests to the base model that failed as there was no copy."""
-        return self._component.metric_no_capacity(**options)
 
     def _check_least(self, least: int, most: int) -> None:
         check_whole_number("min", least, at_least=0)
@@ -290,7 +268,7 @@ class CopyScaling(Construct):
         )
         policy.add_adjustment(adjustment=1, lower_bound=0)
         name = self._component.component_name
-        of_base = self.metric_no_capacity(period=_WAKE_PERIOD)
+        of_base = self._component.metric_no_capacity(period=_WAKE_PERIOD)
         description = f"Requests find no copy of {name}; this starts one"
         alarms = [self._wake_alarm("NoCapacity", of_base, policy, description)]
         if adapters:

@@ -3512,22 +3512,7 @@
     "s, got"
    ],
    [
-    "'id' of",
-    "should be none of",
-    ", which '",
-    "' keeps for its own parts, got"
-   ],
-   [
-    "should have an id of its own, got",
-    "for '",
-    "' and for another one"
-   ],
-   [
     "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; the guide 'Security' has the statements"
-   ],
-   [
-    "'manifest_bucket' and 'manifest_key' should be given together, got '",
-    "' alone"
    ],
    [
     "'",
@@ -3671,6 +3656,12 @@
     ", whose storage is local and encrypted in hardware"
    ],
    [
+    "'id' of",
+    "should be none of",
+    ", which '",
+    "' keeps for its own parts, got"
+   ],
+   [
     "'instance_count', the number of instances at the start, should be from",
     "to",
     "for",
@@ -3702,9 +3693,18 @@
     "' should have a 'vpc' to have connections, got None"
    ],
    [
+    "should have an id of its own, got",
+    "for '",
+    "' and for another one"
+   ],
+   [
     "'auto_scale_copies' of '",
     "' should be called before the fleet '",
     "' is added, as the fleet would not ask new copies"
+   ],
+   [
+    "'manifest_bucket' and 'manifest_key' should be given together, got '",
+    "' alone"
    ],
    [
     "'monitor' should be called once, got a second call"

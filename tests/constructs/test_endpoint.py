@@ -496,13 +496,6 @@ class TestImportedEndpoint:
         assert properties["EndpointName"] == "Llama-Endpoint"
         assert properties["Specification"]["BaseInferenceComponentName"] == "llama-base"
 
-    def test_the_methods_of_0_1_still_add_adapters_to_it(
-        self, imported: IMultiAdapterEndpoint, components: Components
-    ) -> None:
-        endpoint: Any = imported  # the interface does not have them
-        adapter = endpoint.add_adapter("Ectsum", artifact=AdapterArtifact.from_uri("s3://models/a.tar.gz"))
-        assert adapter.component_name in components()
-
     def test_its_role_may_read_adapters_from_directories(
         self, stack: cdk.Stack, imported: IMultiAdapterEndpoint, adapter_directory: Path
     ) -> None:

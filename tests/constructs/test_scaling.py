@@ -321,18 +321,6 @@ def test_no_room_for_an_update_still_is_one(make_endpoint: MakeEndpoint, warning
     assert [warning for warning in warnings() if "no-room-for-rolling-update" in warning]
 
 
-def test_metrics_are_those_of_the_base_component(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
-    endpoint = make_endpoint()
-    scaling = endpoint.auto_scale_copies(min=1, max=2)
-    for metric, name, statistic in (
-        (scaling.metric_concurrent_requests_per_copy(), "ConcurrentRequestsPerCopy", "Average"),
-        (scaling.metric_invocations_per_copy(), "InvocationsPerCopy", "Sum"),
-        (scaling.metric_no_capacity(), "NoCapacityInvocationFailures", "Sum"),
-    ):
-        assert (metric.namespace, metric.metric_name, metric.statistic) == ("AWS/SageMaker", name, statistic)
-        assert metric.dimensions == {"InferenceComponentName": endpoint.base_component_name}
-
-
 def test_everything_that_cdk_nag_finds_is_acknowledged(
     app: cdk.App, stack: cdk.Stack, make_endpoint: MakeEndpoint
 ) -> None:

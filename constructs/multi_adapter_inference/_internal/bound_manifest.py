@@ -20,13 +20,13 @@ class ManifestObject:
     """A manifest in S3, which changes without a deployment.
 
     reread_every:
-        How often to look for a version whose event was lost. None if no fleet of this app watches the object.
+        How often to look for a version whose event was lost.
     """
 
     bucket: s3.IBucket
     key: str
     enable_events: bool
-    reread_every: Duration | None = None
+    reread_every: Duration
 
 
 @dataclass(frozen=True, kw_only=True)
