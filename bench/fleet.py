@@ -43,7 +43,7 @@ from multi_adapter_inference import (
     DeletionGuard,
     FleetAdapter,
 )
-from multi_adapter_inference._internal.fleet_functions import QUERY_INTERVAL
+from multi_adapter_inference.fleet.control_plane import QUERY_INTERVAL
 
 ADAPTERS = int(os.environ.get("BENCH_ADAPTERS", "1000"))
 RATE = 10.0

@@ -144,7 +144,7 @@ def read(name: str, text: bytes) -> tuple[float, float, str]:
 
 def main() -> int:
     # The CDK takes a second to import, and what is measured does without.
-    from multi_adapter_inference._internal.fleet_functions import MANIFEST_MEMORY_MIB, MANIFEST_TIMEOUT
+    from multi_adapter_inference.fleet.control_plane import MANIFEST_MEMORY_MIB, MANIFEST_TIMEOUT
 
     most_seconds, figures = 0.0, []
     most_mebibytes = 0.0

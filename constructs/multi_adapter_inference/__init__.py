@@ -9,37 +9,37 @@ from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy
 from adapter_fleet.serving.scaling_metric import ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
 from adapter_fleet.usage.price_list import PriceList
-from multi_adapter_inference.adapter import ILoraAdapter, LoraAdapter
-from multi_adapter_inference.artifact import AdapterArtifact
-from multi_adapter_inference.artifact_source import ArtifactSource
-from multi_adapter_inference.base_model import BaseModel, ModelDownload
-from multi_adapter_inference.compute import ComputeRequirements, StartupTimeouts
-from multi_adapter_inference.container import IContainer
-from multi_adapter_inference.data_capture import DataCapture
-from multi_adapter_inference.endpoint import MultiAdapterEndpoint
-from multi_adapter_inference.endpoint_interface import IMultiAdapterEndpoint
-from multi_adapter_inference.fleet import AdapterFleet, FleetOptions
-from multi_adapter_inference.fleet_adapter import AdapterProbe, FleetAdapter, SmokeTest
-from multi_adapter_inference.fleet_interface import FleetMember, IAdapterFleet
-from multi_adapter_inference.fleet_policies import (
+from multi_adapter_inference.adapters.adapter import ILoraAdapter, LoraAdapter
+from multi_adapter_inference.adapters.artifact import AdapterArtifact
+from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
+from multi_adapter_inference.components.inference_component import IInferenceComponent
+from multi_adapter_inference.components.scaling import CopyScaling, ScalingTarget
+from multi_adapter_inference.endpoint.data_capture import DataCapture
+from multi_adapter_inference.endpoint.endpoint import MultiAdapterEndpoint
+from multi_adapter_inference.endpoint.instance_pool import InstancePool
+from multi_adapter_inference.endpoint.metrics_config import MetricsConfig
+from multi_adapter_inference.endpoint.rolling_update import BatchSize
+from multi_adapter_inference.endpoint.scheduling import CopyScheduling
+from multi_adapter_inference.fleet.fleet import AdapterFleet, FleetOptions
+from multi_adapter_inference.fleet.fleet_interface import FleetMember, IAdapterFleet
+from multi_adapter_inference.fleet.monitoring import AdapterFleetMonitoring
+from multi_adapter_inference.fleet.policies import (
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
     RequiredEvaluation,
 )
-from multi_adapter_inference.function_hosting import FunctionHosting
-from multi_adapter_inference.inference_component import IInferenceComponent
-from multi_adapter_inference.instance_pool import InstancePool
-from multi_adapter_inference.instance_type import InstanceType
-from multi_adapter_inference.lmi_container import LmiContainer
-from multi_adapter_inference.manifest import AdapterManifest
-from multi_adapter_inference.metrics_config import MetricsConfig
-from multi_adapter_inference.monitoring import AdapterFleetMonitoring
-from multi_adapter_inference.rolling_update import BatchSize
-from multi_adapter_inference.scaling import CopyScaling, ScalingTarget
-from multi_adapter_inference.scheduling import CopyScheduling
-from multi_adapter_inference.usage_metrics import UsageMetrics
-from multi_adapter_inference.vllm_container import VllmContainer
+from multi_adapter_inference.fleet.usage_metrics import UsageMetrics
+from multi_adapter_inference.functions.function_hosting import FunctionHosting
+from multi_adapter_inference.manifests.fleet_adapter import AdapterProbe, FleetAdapter, SmokeTest
+from multi_adapter_inference.manifests.manifest import AdapterManifest
+from multi_adapter_inference.models.artifact_source import ArtifactSource
+from multi_adapter_inference.models.base_model import BaseModel, ModelDownload
+from multi_adapter_inference.models.compute import ComputeRequirements, StartupTimeouts
+from multi_adapter_inference.models.container import IContainer
+from multi_adapter_inference.models.instance_type import InstanceType
+from multi_adapter_inference.models.lmi_container import LmiContainer
+from multi_adapter_inference.models.vllm_container import VllmContainer
 
 __all__ = [
     "AdapterArtifact",

@@ -3487,50 +3487,6 @@
     "), got"
    ],
    [
-    "'",
-    "' should be in a stack whose synthesizer knows the keys of its assets, as the default one does, got one that takes them as parameters"
-   ],
-   [
-    "'",
-    "' should be in an app or a stage to have assets"
-   ],
-   [
-    "'",
-    "' should be at least a minute, got"
-   ],
-   [
-    "'",
-    "' should be known at synth, got a token"
-   ],
-   [
-    "'",
-    "' should be whole minutes, got a token of"
-   ],
-   [
-    "'",
-    "' should be whole",
-    "s, got"
-   ],
-   [
-    "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; the guide 'Security' has the statements"
-   ],
-   [
-    "'",
-    "', which the Lambda functions need, should be installed, got nothing"
-   ],
-   [
-    "a Lambda function should import only",
-    ", got"
-   ],
-   [
-    "'prefix' should not start with '/', got"
-   ],
-   [
-    "'endpoint' should be in the",
-    ", where its adapters are to be, got '",
-    "' in"
-   ],
-   [
     "'artifact' should have a key that synth knows with 'component_per_version', as the component's name is made of it, got"
    ],
    [
@@ -3550,6 +3506,262 @@
    [
     "the files of '",
     "' should stay as they are during synth, got other ones"
+   ],
+   [
+    "'",
+    "' should be at least a minute, got"
+   ],
+   [
+    "'",
+    "' should be known at synth, got a token"
+   ],
+   [
+    "'",
+    "' should be whole minutes, got a token of"
+   ],
+   [
+    "'",
+    "' should be whole",
+    "s, got"
+   ],
+   [
+    "'prefix' should not start with '/', got"
+   ],
+   [
+    "'max' should be at most",
+    ", as that many copies fit on the instances of the endpoint, got",
+    "; give 'max_instances' to auto_scale_copies"
+   ],
+   [
+    "'max' should be at most",
+    ", as that many copies fit on the",
+    "x",
+    "of 'max_instances', got"
+   ],
+   [
+    "'max_instances' should be given, as it is not known how many copies fit on one",
+    ", got None"
+   ],
+   [
+    "'min' should be at least 1, as nothing would start a copy again, got 0; give 'min=0' to auto_scale_copies"
+   ],
+   [
+    "'min' should be at most 'max',",
+    ", got"
+   ],
+   [
+    "'value' should be above 0, got"
+   ],
+   [
+    "one of 'min', 'max' should be given, got none"
+   ],
+   [
+    "'csv_content_types' should have none of 'json_content_types', got"
+   ],
+   [
+    "'sampling_percent' should be at most 100, got"
+   ],
+   [
+    "'",
+    "' should be at most 10, got"
+   ],
+   [
+    "'",
+    "' should be types such as 'application/json', got"
+   ],
+   [
+    "'auto_scale_copies' should be called once, got a second call"
+   ],
+   [
+    "'base_model' should be one that SageMaker downloads when 'network_isolation' is on, got one that the container downloads"
+   ],
+   [
+    "'capacity_reservation_arn' should be one such as 'arn:aws:sagemaker:us-east-1:111122223333:training-plan/",
+    "', got"
+   ],
+   [
+    "'copy_count' should be at most",
+    ", as that many copies fit on",
+    "x",
+    ", got"
+   ],
+   [
+    "'copy_count', the number of copies at the start, should be from",
+    "to",
+    "as 'min' and 'max' are, got"
+   ],
+   [
+    "'encryption_key' should be left out for",
+    ", whose storage is local and encrypted in hardware"
+   ],
+   [
+    "'id' of",
+    "should be none of",
+    ", which '",
+    "' keeps for its own parts, got"
+   ],
+   [
+    "'instance_count', the number of instances at the start, should be from",
+    "to",
+    "for",
+    "to",
+    "copies, got"
+   ],
+   [
+    "'instance_pools' should be left out with 'capacity_reservation_arn': instances start in the reservation and nowhere else, got"
+   ],
+   [
+    "'roll_updates' should be called once, got a second call"
+   ],
+   [
+    "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
+   ],
+   [
+    "'wait' should be at least 2 minutes with 'max_server_errors', whose alarm counts a minute, got"
+   ],
+   [
+    "'",
+    "' should be at least 1, got"
+   ],
+   [
+    "'",
+    "' should have a 'vpc' to have connections, got None"
+   ],
+   [
+    "should have an id of its own, got",
+    "for '",
+    "' and for another one"
+   ],
+   [
+    "'instance_pools' should be at most",
+    ", got"
+   ],
+   [
+    "'instance_pools' should each have a type of its own, other than 'instance_type', got",
+    "twice"
+   ],
+   [
+    "'publish_every' should be one of",
+    "seconds, got"
+   ],
+   [
+    "one of 'enhanced', 'detailed_observability', 'publish_every' should be given, got none"
+   ],
+   [
+    "'alarms' should be at most 10, got"
+   ],
+   [
+    "'alarms' should each be another one, got '",
+    "' twice"
+   ],
+   [
+    "'batch_size' should be at most",
+    ", half of the",
+    "copies that may run, got",
+    "; BatchSize.percent follows the copies"
+   ],
+   [
+    "'batch_size' should be from",
+    "to",
+    "percent, got"
+   ],
+   [
+    "'rollback_batch_size' should be at most 100 percent, got"
+   ],
+   [
+    "'timeout' should be above",
+    "seconds, as",
+    "copies are",
+    "batches with a 'wait' of",
+    "seconds each, got"
+   ],
+   [
+    "'timeout' should be from 10 minutes to 8 hours, got"
+   ],
+   [
+    "'wait' should be above 0 with 'alarms', as SageMaker watches them for so long after each batch, got 0"
+   ],
+   [
+    "'wait' should be at most an hour, got"
+   ],
+   [
+    "'max_zone_imbalance' should be at most 100, got"
+   ],
+   [
+    "'auto_scale_copies' of '",
+    "' should be called before the fleet '",
+    "' is added, as the fleet would not ask new copies"
+   ],
+   [
+    "'manifest_bucket' and 'manifest_key' should be given together, got '",
+    "' alone"
+   ],
+   [
+    "'monitor' should be called once, got a second call"
+   ],
+   [
+    "the fleet '",
+    "' should not be retained while the base model of its adapters is in the same stack and is not, as that cannot be deleted before them; retain both, as RemovalPolicies.of(stack).retain() does, move one to another stack, or keep the registry alone with 'registry_removal_policy'"
+   ],
+   [
+    "'",
+    "': 'adapters' and 'components' should name at most 50, as a role's policies hold no more, got",
+    ": leave them out for the whole fleet, whose components have the tag",
+    ", or grant by a tag of your own"
+   ],
+   [
+    "'",
+    "': 'component_name' should be",
+    ", which the manifest gives",
+    ", got"
+   ],
+   [
+    "'every' should be at most 3 hours, got"
+   ],
+   [
+    "'max_use' should be above 0 and at most 1, got"
+   ],
+   [
+    "'token_text' should be given with 'token_pattern' only"
+   ],
+   [
+    "the policy of 'encryption_key', which this app does not own, should let CloudWatch Logs and EventBridge use it; the guide 'Security' has the statements"
+   ],
+   [
+    "'",
+    "', which the Lambda functions need, should be installed, got nothing"
+   ],
+   [
+    "a Lambda function should import only",
+    ", got"
+   ],
+   [
+    "adapter",
+    ": all but a bucket's name should be known at synth, got a token"
+   ],
+   [
+    "'key' should be that of one object, without '/' at its beginning or its end and without '*', '?' and '${', got"
+   ],
+   [
+    "'path' should be a readable manifest, got",
+    ":"
+   ],
+   [
+    "'",
+    "' should have 'artifact_sources' for the adapters of a manifest in S3, got none: no role could read them"
+   ],
+   [
+    "'",
+    "' should stay as it is during synth, got another one"
+   ],
+   [
+    "a fleet should have at most 50 different adapters on this machine, got",
+    ": publish them to S3 with 'adapters publish', and name them as it prints"
+   ],
+   [
+    "adapter",
+    ": its archive should be under one of the endpoint's 'artifact_sources' (",
+    "), got"
    ],
    [
     "'model_id' should be '<organization>/<model>', got"
@@ -3617,232 +3829,20 @@
     ":"
    ],
    [
-    "'csv_content_types' should have none of 'json_content_types', got"
-   ],
-   [
-    "'sampling_percent' should be at most 100, got"
-   ],
-   [
-    "'",
-    "' should be at most 10, got"
-   ],
-   [
-    "'",
-    "' should be types such as 'application/json', got"
-   ],
-   [
-    "'auto_scale_copies' should be called once, got a second call"
-   ],
-   [
-    "'base_model' should be one that SageMaker downloads when 'network_isolation' is on, got one that the container downloads"
-   ],
-   [
-    "'capacity_reservation_arn' should be one such as 'arn:aws:sagemaker:us-east-1:111122223333:training-plan/",
-    "', got"
-   ],
-   [
-    "'copy_count' should be at most",
-    ", as that many copies fit on",
-    "x",
-    ", got"
-   ],
-   [
-    "'copy_count', the number of copies at the start, should be from",
-    "to",
-    "as 'min' and 'max' are, got"
-   ],
-   [
-    "'encryption_key' should be left out for",
-    ", whose storage is local and encrypted in hardware"
-   ],
-   [
-    "'id' of",
-    "should be none of",
-    ", which '",
-    "' keeps for its own parts, got"
-   ],
-   [
-    "'instance_count', the number of instances at the start, should be from",
-    "to",
-    "for",
-    "to",
-    "copies, got"
-   ],
-   [
-    "'instance_pools' should be left out with 'capacity_reservation_arn': instances start in the reservation and nowhere else, got"
-   ],
-   [
-    "'min' should be at most 'max',",
-    ", got"
-   ],
-   [
-    "'roll_updates' should be called once, got a second call"
-   ],
-   [
-    "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
-   ],
-   [
-    "'wait' should be at least 2 minutes with 'max_server_errors', whose alarm counts a minute, got"
-   ],
-   [
-    "'",
-    "' should be at least 1, got"
-   ],
-   [
-    "'",
-    "' should have a 'vpc' to have connections, got None"
-   ],
-   [
-    "should have an id of its own, got",
-    "for '",
-    "' and for another one"
-   ],
-   [
-    "'auto_scale_copies' of '",
-    "' should be called before the fleet '",
-    "' is added, as the fleet would not ask new copies"
-   ],
-   [
-    "'manifest_bucket' and 'manifest_key' should be given together, got '",
-    "' alone"
-   ],
-   [
-    "'monitor' should be called once, got a second call"
-   ],
-   [
-    "the fleet '",
-    "' should not be retained while the base model of its adapters is in the same stack and is not, as that cannot be deleted before them; retain both, as RemovalPolicies.of(stack).retain() does, move one to another stack, or keep the registry alone with 'registry_removal_policy'"
-   ],
-   [
-    "adapter",
-    ": all but a bucket's name should be known at synth, got a token"
-   ],
-   [
-    "'",
-    "': 'adapters' and 'components' should name at most 50, as a role's policies hold no more, got",
-    ": leave them out for the whole fleet, whose components have the tag",
-    ", or grant by a tag of your own"
-   ],
-   [
-    "'",
-    "': 'component_name' should be",
-    ", which the manifest gives",
-    ", got"
-   ],
-   [
-    "'instance_pools' should be at most",
-    ", got"
-   ],
-   [
-    "'instance_pools' should each have a type of its own, other than 'instance_type', got",
-    "twice"
-   ],
-   [
     "'name' should be a hosting instance type such as 'ml.g5.xlarge', got"
    ],
    [
-    "'key' should be that of one object, without '/' at its beginning or its end and without '*', '?' and '${', got"
-   ],
-   [
-    "'path' should be a readable manifest, got",
-    ":"
+    "'",
+    "' should be in a stack whose synthesizer knows the keys of its assets, as the default one does, got one that takes them as parameters"
    ],
    [
     "'",
-    "' should have 'artifact_sources' for the adapters of a manifest in S3, got none: no role could read them"
+    "' should be in an app or a stage to have assets"
    ],
    [
-    "'",
-    "' should stay as it is during synth, got another one"
-   ],
-   [
-    "a fleet should have at most 50 different adapters on this machine, got",
-    ": publish them to S3 with 'adapters publish', and name them as it prints"
-   ],
-   [
-    "adapter",
-    ": its archive should be under one of the endpoint's 'artifact_sources' (",
-    "), got"
-   ],
-   [
-    "'publish_every' should be one of",
-    "seconds, got"
-   ],
-   [
-    "one of 'enhanced', 'detailed_observability', 'publish_every' should be given, got none"
-   ],
-   [
-    "'alarms' should be at most 10, got"
-   ],
-   [
-    "'alarms' should each be another one, got '",
-    "' twice"
-   ],
-   [
-    "'batch_size' should be at most",
-    ", half of the",
-    "copies that may run, got",
-    "; BatchSize.percent follows the copies"
-   ],
-   [
-    "'batch_size' should be from",
-    "to",
-    "percent, got"
-   ],
-   [
-    "'rollback_batch_size' should be at most 100 percent, got"
-   ],
-   [
-    "'timeout' should be above",
-    "seconds, as",
-    "copies are",
-    "batches with a 'wait' of",
-    "seconds each, got"
-   ],
-   [
-    "'timeout' should be from 10 minutes to 8 hours, got"
-   ],
-   [
-    "'wait' should be above 0 with 'alarms', as SageMaker watches them for so long after each batch, got 0"
-   ],
-   [
-    "'wait' should be at most an hour, got"
-   ],
-   [
-    "'max' should be at most",
-    ", as that many copies fit on the instances of the endpoint, got",
-    "; give 'max_instances' to auto_scale_copies"
-   ],
-   [
-    "'max' should be at most",
-    ", as that many copies fit on the",
-    "x",
-    "of 'max_instances', got"
-   ],
-   [
-    "'max_instances' should be given, as it is not known how many copies fit on one",
-    ", got None"
-   ],
-   [
-    "'min' should be at least 1, as nothing would start a copy again, got 0; give 'min=0' to auto_scale_copies"
-   ],
-   [
-    "'value' should be above 0, got"
-   ],
-   [
-    "one of 'min', 'max' should be given, got none"
-   ],
-   [
-    "'max_zone_imbalance' should be at most 100, got"
-   ],
-   [
-    "'every' should be at most 3 hours, got"
-   ],
-   [
-    "'max_use' should be above 0 and at most 1, got"
-   ],
-   [
-    "'token_text' should be given with 'token_pattern' only"
+    "'endpoint' should be in the",
+    ", where its adapters are to be, got '",
+    "' in"
    ]
   ]
  ],
@@ -4954,18 +4954,18 @@
     ", whose value may change, while no name that is made of it can: SageMaker does not rename a component, and CloudFormation replaces one only when the template changes; a deployment with another value fails. Give a value that is known at synth, or never change it"
    ],
    [
-    "is built on CUDA 13; without 'inference_ami_version' the instances may start with a driver that is too old for it"
-   ],
-   [
-    "runs a model.py that it finds in an adapter's archive, and those in S3 are not checked at synth: everybody who can write there can run code in the container"
-   ],
-   [
     "'artifact_sources' are",
     ", and IAM may refuse the execution role's policy: the inline policies of a role have at most 10,240 characters, and each source takes about 340; give one bucket with a prefix for all adapters"
    ],
    [
     "a change of the base model or its container may interrupt requests or find no capacity: it starts new copies, of at most half as many as there are, beside the old ones, and",
     "are in use; give more copies and room for another one"
+   ],
+   [
+    "is built on CUDA 13; without 'inference_ami_version' the instances may start with a driver that is too old for it"
+   ],
+   [
+    "runs a model.py that it finds in an adapter's archive, and those in S3 are not checked at synth: everybody who can write there can run code in the container"
    ]
   ]
  ]

@@ -21,8 +21,8 @@ from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import FunctionHosting
-from multi_adapter_inference._internal.functions import FunctionParts
-from multi_adapter_inference._internal.provider import waiting_provider
+from multi_adapter_inference.functions.functions import FunctionParts
+from multi_adapter_inference.functions.provider import waiting_provider
 from tests.integration.by_hand import client
 from tests.integration.fleet_stack import FleetStack
 from tests.integration.policies import (

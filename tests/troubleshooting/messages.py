@@ -44,12 +44,14 @@ _VARIABLES = re.compile(r"^_?(\w+_)?(message|problem|reason|trouble|why|text|ref
 # Modules whose functions return messages, or yield them.
 _RETURNING = re.compile(
     r"adapter_fleet/(artifacts/checks/(?!req)|evaluation/|fleet/planning/|fleet/requests/is_complete"
-    r"|fleet/state/archive_version|fleet/steps/|aws/sagemaker_service|manifest/(expressions|smoke_test|value_rules)"
+    r"|fleet/state/archive_version|fleet/steps/|aws/sagemaker_service"
+    r"|manifest/(expressions|smoke_test|value_rules)"
     r"|serving/gpu_memory)"
     r"|adapters_cli/(aws/components|output/errors|evaluation/(no_worse|statistics)|load/latency"
     r"|fleets/(base_state|fleet_status|preview))"
     r"|local_sagemaker/(http_guards/|control_plane/request_validation)"
-    r"|multi_adapter_inference/(capacity|fleet|fleet_interface|scaling|_internal/component_tags)\.py"
+    r"|multi_adapter_inference/(components/scaling|models/capacity"
+    r"|fleet/(component_tags|fleet|fleet_interface))\.py"
 )
 # Logs, or texts for programs.
 _SKIPPED_MODULES = re.compile(

@@ -1,0 +1,302 @@
+"""Checks of the arguments of public classes against their annotations.
+
+docs/adr/0014-checked-arguments.md says why no library does it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import re
+import typing
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from enum import Enum
+from functools import cache, wraps
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, is_typeddict
+
+import typing_extensions
+from constructs import Construct
+
+from adapter_fleet.common.validators import holds_token
+from adapter_fleet.documents.schema import RecordError
+from multi_adapter_inference.arguments.errors import LocatedError
+
+T = TypeVar("T")
+
+_PACKAGE = __name__.partition(".")[0]
+
+_LONGEST_SHOWN = 80
+_MOST_MEMBERS_SHOWN = 6
+_AFTER_AN = tuple("AEIOUaeiou")
+"""Nouns that begin so follow 'an'."""
+
+_EXAMPLES = {
+    "AdapterArtifact": "AdapterArtifact.from_directory('adapters/ectsum')",
+    "AdapterManifest": "AdapterManifest.from_file('adapters.yaml')",
+    "ArtifactSource": "ArtifactSource(bucket=bucket, prefix='adapters/')",
+    "BatchSize": "BatchSize.percent(50)",
+    "BaseModel": "BaseModel.from_bucket(bucket, 'llama/', name='meta-llama/Llama-3.1-8B-Instruct')",
+    "ComputeRequirements": "ComputeRequirements(accelerators=1, min_memory=Size.gibibytes(16))",
+    "CopyScheduling": "CopyScheduling(strategy=PlacementStrategy.SPREAD)",
+    "DataCapture": "DataCapture(bucket=bucket, prefix='captured/', sampling_percent=5)",
+    "DeletionGuard": "DeletionGuard.share(0.2)",
+    "DriftCheck": "DriftCheck.report(every=Duration.hours(6))",
+    "Duration": "Duration.minutes(50)",
+    "FailurePolicy": "FailurePolicy.share(0.05)",
+    "FleetAdapter": "FleetAdapter(name='ectsum', artifact=…)",
+    "FunctionHosting": "FunctionHosting(encryption_key=key)",
+    "IAlarm": "Alarm(…)",
+    "IBucket": "Bucket.from_bucket_name(…)",
+    "IKey": "Key.from_key_arn(…)",
+    "IRepository": "Repository.from_repository_name(…)",
+    "IRole": "Role.from_role_name(…)",
+    "ISecurityGroup": "SecurityGroup.from_security_group_id(…)",
+    "IAdapterFleet": "AdapterFleet(…)",
+    "IContainer": "LmiContainer(version=LmiVersion.V19)",
+    "IMultiAdapterEndpoint": "MultiAdapterEndpoint(…)",
+    "ITable": "Table.from_table_name(…)",
+    "IVpc": "Vpc.from_lookup(…)",
+    "InstancePool": "InstancePool(instance_type=InstanceType.ML_G6E_12XLARGE)",
+    "InstanceType": "InstanceType.ML_G5_12XLARGE or InstanceType.of('ml.g5.12xlarge')",
+    "LoraServing": "LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)",
+    "MetricsConfig": "MetricsConfig(publish_every=Duration.seconds(10))",
+    "Size": "Size.mebibytes(64)",
+    "Schedule": "Schedule.cron(hour='7', minute='0')",
+    "ScalingTarget": "ScalingTarget.concurrent_requests(5)",
+    "SmokeTest": "SmokeTest(prompt='Hello')",
+    "SubnetSelection": "SubnetSelection(subnet_type=SubnetType.PRIVATE_WITH_EGRESS)",
+}
+"""An example of each class for messages, by the name of the class."""
+
+_WORDS: Mapping[Any, str] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    NoneType: "None",
+}
+
+
+def checked(cls: type[T]) -> type[T]:
+    """Check the arguments of a class's constructor and of its public methods; a class decorator.
+
+    An argument that does not fit its annotation is a ValueError. The message has the construct or the class,
+    and for each wrong argument what it should be and what was got. An empty text is refused, unless it is the
+    default. A token of the CDK fits as the type it stands for. A plain ValueError of a record's constructor
+    or factory gets the name of the class in front. An unknown or missing argument is Python's own TypeError.
+    """
+    for name, member in list(vars(cls).items()):
+        if name.startswith("_") and name != "__init__":
+            continue
+        if isinstance(member, staticmethod | classmethod):
+            function = member.__func__
+            kind = type(member)
+            setattr(cls, name, kind(_checked(function, cls, bound=kind is classmethod)))
+        elif inspect.isfunction(member):
+            setattr(cls, name, _checked(member, cls, bound=True))
+    return cls
+
+
+def _checked(function: Callable[..., Any], cls: type, *, bound: bool) -> Callable[..., Any]:
+    signature = inspect.signature(function)
+    makes_record = not issubclass(cls, Construct) and (
+        function.__name__ == "__init__" or next(iter(signature.parameters), None) != "self"
+    )
+
+    @wraps(function)
+    def with_checks(*args: Any, **kwargs: Any) -> Any:
+        given = _bound(signature, args, kwargs)
+        if given is None:
+            return function(*args, **kwargs)  # raises a TypeError that names the function
+        wrong = list(_wrong(function, signature, dict(list(given.items())[bound:])))
+        if wrong:
+            raise LocatedError(f"{_where(function, cls, given)}: {'; '.join(wrong)}")
+        try:
+            return function(*args, **kwargs)
+        except ValueError as error:
+            # An error of a class of its own already has its place, such as the file and line of a manifest.
+            if makes_record and type(error) in (ValueError, RecordError):
+                raise LocatedError(f"{_where(function, cls, given)}: {error}") from None
+            raise
+
+    return with_checks
+
+
+def _bound(
+    signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """Return the arguments of a call by name; None if they do not fit the signature."""
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return None
+
+
+def _where(function: Callable[..., Any], cls: type, given: Mapping[str, Any]) -> str:
+    """Return the path of the construct that is called or created, or the name of the class or method."""
+    itself, makes = given.get("self"), function.__name__ == "__init__"
+    # A method with an `id`, such as `add_adapter`, creates a child.
+    scope = given.get("scope") if makes else itself
+    if isinstance(scope, Construct):
+        child = str(given["id"]) if "id" in given else None
+        return f"'{'/'.join(filter(None, (scope.node.path, child)))}'"
+    if not makes:
+        return function.__qualname__
+    return type(itself).__name__ if isinstance(itself, cls) else cls.__name__
+
+
+def _wrong(
+    function: Callable[..., Any], signature: inspect.Signature, given: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield a message for each wrong argument."""
+    hints = _hints(function)
+    for name, value in given.items():
+        parameter, hint = signature.parameters[name], hints.get(name, Any)
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            (options,) = get_args(hint) or (None,)  # of Unpack
+            known = typing.get_type_hints(options) if is_typeddict(options) else {}
+            for option, its in value.items():
+                if (found := _misfit(its, known.get(option, Any))) is not None:
+                    yield _message(option, known[option], found)
+        elif (found := _misfit(value, hint)) is not None:
+            yield _message(name, hint, found)
+        elif value == "" and type(value) is str and parameter.default != "":
+            yield f"'{name}' should not be empty, got ''"
+
+
+@cache
+def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
+    return typing.get_type_hints(function)
+
+
+_Misfit = tuple[object, str]
+"""A value that does not fit, and its place in the argument."""
+
+
+def _misfit(value: object, hint: Any, where: str = "") -> _Misfit | None:
+    """Return the part of `value` that does not fit an annotation; None if all of it fits."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return _misfit_of_union(value, arguments, where)
+    if origin is Literal:
+        return None if any(value is choice for choice in arguments) else (value, where)
+    if origin is None:
+        return None if _fits(value, hint) else (value, where)
+    if issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            return value, where
+        of_keys, of_values = arguments
+        for key, part in value.items():
+            if found := _misfit(key, of_keys, " as a key") or _misfit(part, of_values, f" for {key!r}"):
+                return found
+        return None
+    if issubclass(origin, Collection):
+        if not isinstance(value, origin) or isinstance(value, str | bytes):
+            return value, where
+        items = (_misfit(part, arguments[0], f" at index {n}") for n, part in enumerate(value))
+        return next(filter(None, items), None)
+    return None if isinstance(value, origin) else (value, where)
+
+
+def _misfit_of_union(value: object, choices: Sequence[Any], where: str) -> _Misfit | None:
+    """Return the misfit of the choice that fits best, such as the one wrong value of a mapping."""
+    found = [_misfit(value, choice, where) for choice in choices]
+    if None in found:
+        return None
+    return next((misfit for misfit in found if misfit and misfit[0] is not value), (value, where))
+
+
+def _fits(value: object, hint: Any) -> bool:
+    if hint is Any or hint is object:
+        return True
+    if hint in (None, NoneType):
+        return value is None
+    # Exact types, as a bool is an int to isinstance.
+    if hint is bool:
+        return type(value) is bool
+    if hint in (int, float):
+        if isinstance(value, float) and holds_token(value):
+            return True
+        return type(value) is int or (hint is float and type(value) is float and math.isfinite(value))
+    if typing_extensions.is_protocol(hint):
+        return _implements(_classes_of(value), hint)
+    return isinstance(value, hint)
+
+
+def _classes_of(value: object) -> tuple[type, ...]:
+    """Return the class of a value. For an object that jsii combines from several, return each class."""
+    parts = inspect.getattr_static(value, "_delegates", None)
+    return tuple(map(type, parts)) if type(value).__module__.startswith("jsii.") and parts else (type(value),)
+
+
+@cache
+def _implements(classes: Sequence[type], interface: Any) -> bool:
+    """Return whether classes together have every member of a protocol. isinstance() cannot tell.
+
+    Only the classes are looked at: to look at the object would ask the CDK for the value of every property.
+    """
+    missing = object()
+    return all(
+        any(inspect.getattr_static(cls, member, missing) is not missing for cls in classes)
+        for member in typing_extensions.get_protocol_members(interface)
+    )
+
+
+def _message(name: str, hint: Any, misfit: _Misfit) -> str:
+    value, where = misfit
+    return f"'{name}' should be {_in_words(hint)}, got {_shown(value)}{where}"
+
+
+def _shown(value: object) -> str:
+    if holds_token(value):
+        return "a token"
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]} …"
+
+
+def _in_words(hint: Any) -> str:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        # None means that the argument is left out.
+        return " or ".join(_in_words(choice) for choice in arguments if choice is not NoneType)
+    if origin is Literal:
+        return " or ".join(map(repr, arguments))
+    if origin is not None and issubclass(origin, Mapping):
+        return f"a mapping of {_plural(arguments[0])} to {_plural(arguments[1])}"
+    if origin is not None and issubclass(origin, Collection):
+        return f"a list of {_plural(arguments[0])}"
+    if hint in _WORDS:
+        return _WORDS[hint]
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _choices(hint)
+    if isinstance(hint, type) and issubclass(hint, os.PathLike):
+        return "a path"
+    name = hint.__name__
+    noun = _noun(hint)
+    example = f", such as {_EXAMPLES[name]}" if name in _EXAMPLES else ""
+    return f"{'an' if noun.startswith(_AFTER_AN) else 'a'} {noun}{example}"
+
+
+def _noun(hint: Any) -> str:
+    """Return a class in words: `ISecurityGroup` is a security group. Our own classes keep their names."""
+    if hint.__module__.startswith(f"{_PACKAGE}."):
+        return re.sub("^I(?=[A-Z])", "", hint.__name__)
+    if not typing_extensions.is_protocol(hint):
+        return str(hint.__name__)
+    return " ".join(re.findall("[A-Z][^A-Z]*", hint.__name__[1:])).lower()
+
+
+def _choices(enum: type[Enum]) -> str:
+    members = [f"{enum.__name__}.{member.name}" for member in enum]
+    if len(members) > _MOST_MEMBERS_SHOWN:
+        return f"a member of {enum.__name__}, such as {members[0]}"
+    return f"one of {', '.join(members)}"
+
+
+def _plural(hint: Any) -> str:
+    words = {str: "texts", int: "whole numbers", float: "numbers", Any: "anything", object: "anything"}
+    if hint in words:
+        return words[hint]
+    return f"{_noun(hint)}s" if typing_extensions.is_protocol(hint) else f"{_noun(hint)} objects"

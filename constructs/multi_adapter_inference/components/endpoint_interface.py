@@ -1,0 +1,114 @@
+"""What an endpoint has for its adapters, its callers and other constructs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import jsii
+from aws_cdk import aws_iam as iam
+from constructs import Construct, IConstruct, IDependable
+
+from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.lora_limits import LoraServing
+from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.components.grants import grant_invoke
+from multi_adapter_inference.components.inference_component import IInferenceComponent
+from multi_adapter_inference.models.artifact_source import ArtifactSource
+from multi_adapter_inference.models.container import IContainer
+from multi_adapter_inference.models.execution_role import ExecutionRole
+from multi_adapter_inference.template.openai_url import openai_base_url
+
+
+@checked
+class IMultiAdapterEndpoint(Construct, IInferenceComponent, metaclass=jsii.JSIIAbstractClass):
+    """An endpoint that adapters can run on: a `MultiAdapterEndpoint`, or an imported one.
+
+    As an `IInferenceComponent`, it is its base model. A setting that synth does not know is None.
+
+    Example::
+
+        def add_tenants(endpoint: IMultiAdapterEndpoint) -> AdapterFleet:
+            return AdapterFleet(stack, "Tenants", endpoint=endpoint, manifest=manifest)
+
+        add_tenants(endpoint)
+    """
+
+    endpoint_name: str
+    """The endpoint's name."""
+
+    endpoint_arn: str
+    """The endpoint's ARN."""
+
+    base_component_arns: Sequence[str]
+    """The ARN of the base model's component, in every spelling that IAM may compare with."""
+
+    component_prefix: str
+    """The beginning of the names of the adapters' components."""
+
+    identity: str
+    """A text that changes when the endpoint becomes another one, also before its name is known."""
+
+    container: IContainer | None = None
+    """The container that runs the base model."""
+
+    lora: LoraServing | None = None
+    """The engine's limits for adapters."""
+
+    base_model_facts: BaseModelFacts | None = None
+    """The base model's name and dimensions, which adapters are compared with."""
+
+    execution_role: ExecutionRole | None = None
+    """The role of the containers, which must be able to read the adapters."""
+
+    artifact_sources: Sequence[ArtifactSource] | None = None
+    """The places in buckets where adapters must be."""
+
+    adapters_depend_on: Sequence[IDependable] = ()
+    """What must be there before the first adapter is created."""
+
+    @property
+    def base_component_arn(self) -> str:
+        """The ARN of the base model's component."""
+        return self.base_component_arns[0]
+
+    @property
+    def base_component_name(self) -> str:
+        """The name of the base model's component."""
+        return self.component_name
+
+    @property
+    def openai_base_url(self) -> str:
+        """The `base_url` of an OpenAI client that talks to the base model; `model` is empty.
+
+        Each adapter has an `openai_base_url` of its own.
+        """
+        return openai_base_url(self, self.endpoint_name, self.component_name)
+
+    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
+        """Let `grantee` send requests to the base model. Each adapter has a `grant_invoke` of its own.
+
+        bearer_token:
+            True allows requests to `openai_base_url`, too. Default: False.
+        """
+        return grant_invoke(grantee, self.endpoint_arn, *self.base_component_arns, bearer_token=bearer_token)
+
+    def base_model_for(self, _scope: Construct, /) -> str | None:
+        """Return a text that changes with the base model or its container, for use in a scope.
+
+        None if synth does not know it.
+        """
+        return None
+
+    def hosting_for(self, _scope: Construct, /) -> Mapping[str, str | int]:
+        """Return the instances and copies of the base model as far as they are known, for use in a scope."""
+        return {}
+
+    @property
+    def scales_copies(self) -> bool:
+        """Whether the copies of the base model are known to follow the load."""
+        return False
+
+    @property
+    def needed_by_adapters(self) -> Sequence[IConstruct]:
+        """The resources that CloudFormation cannot delete before the last adapter."""
+        return []

@@ -1,0 +1,119 @@
+"""The rights of callers, and of operators who use the `adapters` command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_stepfunctions as sfn
+
+from adapter_fleet.common.naming import ORDERS_PARTITION
+from multi_adapter_inference.models.artifact_source import ArtifactSource
+from multi_adapter_inference.template.statement import in_partition
+
+INVOKE_ACTIONS = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")
+
+
+def grant_invoke(
+    grantee: iam.IGrantable, endpoint_arn: str, *component_arns: str, bearer_token: bool = False
+) -> iam.Grant:
+    """Let `grantee` invoke components. SageMaker checks the endpoint and the component.
+
+    `component_arns` may have several spellings of one component's ARN. `bearer_token` allows the OpenAI path,
+    too.
+    """
+    granted = _grant(grantee, INVOKE_ACTIONS, endpoint_arn, *component_arns)
+    if bearer_token:
+        # SageMaker has no resource for it. The token alone reaches nothing: each request needs the other
+        # actions as well.
+        granted = granted.combine(_grant(grantee, ["sagemaker:CallWithBearerToken"], "*"))
+    return granted
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatedFleet:
+    """What the `adapters` command uses of a fleet.
+
+    registry:
+        The table that the command reads, and writes orders to.
+    stacks:
+        The ARNs of the stacks by whose names the command finds the fleet.
+    components:
+        The ARN pattern of every component of the account and region.
+    manifest:
+        The bucket and the key of a manifest in S3.
+    archives:
+        The places in buckets that hold adapters, as far as they are known.
+    """
+
+    registry: dynamodb.ITable
+    stacks: Sequence[str]
+    components: str
+    manifest: tuple[s3.IBucket, str] | None
+    archives: Sequence[ArtifactSource]
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` see the fleet's state: `status`, `history` and `plan`."""
+        granted = _grant(grantee, ["dynamodb:GetItem", "dynamodb:Query"], self.registry.table_arn)
+        granted = granted.combine(_grant(grantee, ["sagemaker:ListInferenceComponents"], "*"))
+        granted = granted.combine(
+            _grant(grantee, ["sagemaker:DescribeInferenceComponent", "sagemaker:ListTags"], self.components)
+        )
+        if self.stacks:
+            granted = granted.combine(_grant(grantee, ["cloudformation:ListStackResources"], *self.stacks))
+        if self.registry.encryption_key is not None:
+            granted = granted.combine(self.registry.encryption_key.grant_decrypt(grantee))
+        return granted.combine(self._read_archives(grantee)) if self.archives else granted
+
+    def grant_manage(self, grantee: iam.IGrantable, state_machine: sfn.IStateMachine) -> iam.Grant:
+        """Let `grantee` also give orders and remove them, and write the manifest in S3."""
+        granted = self.grant_read(grantee)
+        granted = granted.combine(
+            _grant(
+                grantee,
+                ["dynamodb:DeleteItem", "dynamodb:PutItem"],
+                self.registry.table_arn,
+                # Only orders: the fleet's functions write the state of adapters and generations.
+                conditions=in_partition(ORDERS_PARTITION),
+            )
+        )
+        granted = granted.combine(_grant(grantee, ["states:StartExecution"], state_machine.state_machine_arn))
+        if self.registry.encryption_key is not None:
+            # grant_read lets the grantee decrypt.
+            granted = granted.combine(self.registry.encryption_key.grant_encrypt(grantee))
+        if self.manifest is not None:
+            bucket, key = self.manifest
+            granted = granted.combine(
+                _grant(grantee, ["s3:GetObject", "s3:PutObject"], bucket.arn_for_objects(key))
+            )
+            # Without it, S3 answers a request for a missing manifest with "access denied".
+            granted = granted.combine(_grant(grantee, ["s3:ListBucket"], bucket.bucket_arn))
+            if bucket.encryption_key is not None:
+                granted = granted.combine(bucket.encryption_key.grant_encrypt_decrypt(grantee))
+        return granted
+
+    def _read_archives(self, grantee: iam.IGrantable) -> iam.Grant:
+        objects = [source.bucket.arn_for_objects(f"{source.prefix}*") for source in self.archives]
+        granted = _grant(grantee, ["s3:GetObject"], *objects)
+        # Without it, S3 answers a request for a missing archive with "access denied".
+        buckets = dict.fromkeys(source.bucket.bucket_arn for source in self.archives)
+        granted = granted.combine(_grant(grantee, ["s3:ListBucket"], *buckets))
+        for source in self.archives:
+            if source.bucket.encryption_key is not None:
+                granted = granted.combine(source.bucket.encryption_key.grant_decrypt(grantee))
+        return granted
+
+
+def _grant(
+    grantee: iam.IGrantable,
+    actions: Sequence[str],
+    *arns: str,
+    conditions: Mapping[str, Any] | None = None,
+) -> iam.Grant:
+    return iam.Grant.add_to_principal(
+        grantee=grantee, actions=list(actions), resource_arns=list(arns), conditions=conditions
+    )

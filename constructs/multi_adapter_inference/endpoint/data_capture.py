@@ -1,0 +1,96 @@
+"""Requests and answers of an endpoint, written to a bucket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sagemaker as sagemaker
+
+from adapter_fleet.common.validators import check_whole_number
+from adapter_fleet.serving.capture_mode import CaptureMode
+from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.arguments.object_prefix import as_folder
+
+_MOST_TYPES = 10
+# CsvContentType and JsonContentType in the botocore service model
+_CONTENT_TYPE = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*/[a-zA-Z0-9](-*[a-zA-Z0-9.])*")
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class DataCapture:
+    """What an endpoint writes of its requests and answers to a bucket. Prompts may hold personal data.
+
+    Nothing that was found says whether SageMaker captures streamed answers and the OpenAI path.
+
+    bucket, prefix:
+        Where to. Default of `prefix`: the whole bucket.
+    sampling_percent:
+        The share of the requests, from 0 to 100.
+    mode:
+        What of them. Default: requests and answers.
+    encryption_key:
+        The KMS key of the objects. Default: the bucket's own encryption.
+    json_content_types, csv_content_types:
+        The content types that are written as they are. Others are written in base64. Default:
+        `application/json` and no other.
+
+    Example::
+
+        DataCapture(bucket=bucket, prefix="captured/", sampling_percent=5)
+    """
+
+    bucket: s3.IBucket
+    prefix: str = ""
+    sampling_percent: int
+    mode: CaptureMode = CaptureMode.INPUT_AND_OUTPUT
+    encryption_key: kms.IKey | None = None
+    json_content_types: Sequence[str] = ("application/json",)
+    csv_content_types: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        check_whole_number("sampling_percent", self.sampling_percent, at_least=0)
+        if self.sampling_percent > 100:
+            raise ValueError(f"'sampling_percent' should be at most 100, got {self.sampling_percent}")
+        for setting in ("json_content_types", "csv_content_types"):
+            types: Sequence[str] = getattr(self, setting)
+            if len(types) > _MOST_TYPES:
+                raise ValueError(f"'{setting}' should be at most {_MOST_TYPES}, got {len(types)}")
+            for type_ in types:
+                if not _CONTENT_TYPE.fullmatch(type_):
+                    raise ValueError(f"'{setting}' should be types such as 'application/json', got {type_!r}")
+        both = sorted(set(self.json_content_types) & set(self.csv_content_types))
+        if both:
+            raise ValueError(f"'csv_content_types' should have none of 'json_content_types', got {both[0]!r}")
+
+    @property
+    def folder(self) -> str:
+        """The prefix of the objects, which ends with a slash unless it is empty."""
+        return as_folder(self.prefix)
+
+    @property
+    def resource(self) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty:
+        """The property of the endpoint configuration."""
+        cfn, key = sagemaker.CfnEndpointConfig, self.encryption_key
+        modes = {
+            CaptureMode.INPUT_AND_OUTPUT: [CaptureMode.INPUT, CaptureMode.OUTPUT],
+        }.get(self.mode, [self.mode])
+        return cfn.DataCaptureConfigProperty(
+            enable_capture=True,
+            initial_sampling_percentage=self.sampling_percent,
+            destination_s3_uri=self.bucket.s3_url_for_object(self.folder)
+            if self.folder
+            else f"s3://{self.bucket.bucket_name}/",
+            kms_key_id=None if key is None else key.key_arn,
+            capture_options=[cfn.CaptureOptionProperty(capture_mode=mode.value) for mode in modes],
+            capture_content_type_header=cfn.CaptureContentTypeHeaderProperty(
+                json_content_types=list(self.json_content_types) or None,
+                csv_content_types=list(self.csv_content_types) or None,
+            )
+            if self.json_content_types or self.csv_content_types
+            else None,
+        )

@@ -1,0 +1,555 @@
+"""A fleet of adapters that is kept equal to a manifest."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from typing import TypedDict, Unpack
+
+import jsii
+from aws_cdk import (
+    CfnDeletionPolicy,
+    CfnResource,
+    CustomResource,
+    Duration,
+    Fn,
+    ITaggableV2,
+    Lazy,
+    RemovalPolicy,
+    TagManager,
+)
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct, IConstruct, IValidation
+
+from adapter_fleet.common.naming import check_fleet_uid
+from adapter_fleet.common.serialization import unstructured
+from adapter_fleet.common.validators import TOKEN, holds_token
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings, OnTimeout, UpdateMode
+from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.arguments.durations import whole_seconds
+from multi_adapter_inference.arguments.errors import error_context
+from multi_adapter_inference.components.component_names import (
+    claim_checked,
+    claim_fleet_uid,
+    claim_manifest,
+)
+from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
+from multi_adapter_inference.fleet.alarms import PERIOD, lost_events_alarm, standstill_alarm
+from multi_adapter_inference.fleet.component_tags import ComponentTags, InheritedTags, RemovedTags
+from multi_adapter_inference.fleet.control_plane import ControlPlane
+from multi_adapter_inference.fleet.fleet_interface import IAdapterFleet, checked_prefix, stack_arn
+from multi_adapter_inference.fleet.monitoring import (
+    DEFAULT_CONVERGENCE_AGE,
+    DEFAULT_SERVER_ERRORS,
+    DEFAULT_USAGE,
+    AdapterFleetMonitoring,
+)
+from multi_adapter_inference.fleet.policies import (
+    DeletionGuard,
+    DriftCheck,
+    FailurePolicy,
+    RequiredEvaluation,
+)
+from multi_adapter_inference.fleet.s3_statements import (
+    keeps_archives,
+    kept_archives,
+    reads_artifacts,
+    reads_manifest,
+)
+from multi_adapter_inference.fleet.triggers import (
+    SCALING_RULE_ID,
+    ask_after_scaling,
+    check_for_drift,
+    read_new_manifests,
+    reread_manifest,
+)
+from multi_adapter_inference.fleet.usage_function import count_usage
+from multi_adapter_inference.fleet.usage_metrics import UsageMetrics
+from multi_adapter_inference.functions.function_hosting import DEFAULT_HOSTING, FunctionHosting
+from multi_adapter_inference.functions.provider import answer_timeout
+from multi_adapter_inference.manifests.bound_manifest import BoundManifest
+from multi_adapter_inference.manifests.fleet_adapter import SmokeTest
+from multi_adapter_inference.manifests.manifest import AdapterManifest, check_evaluations
+from multi_adapter_inference.models.capacity import warn_of_adapters_on_disk
+from multi_adapter_inference.template.metrics import MetricOptions
+from multi_adapter_inference.template.stack_location import (
+    check_same_environment,
+    deployed_together,
+    stack_of,
+    stacks_of,
+)
+
+_DEFAULT_TIMEOUT = Duration.seconds(FleetSettings.timeout_seconds)
+_RETAINING = (CfnDeletionPolicy.RETAIN, CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE)
+
+
+class FleetOptions(TypedDict, total=False):
+    """The options of a fleet other than its endpoint and its manifest; see `AdapterFleet`.
+
+    Example::
+
+        options: FleetOptions = {"request_rate": 2.0, "component_prefix": "acme-eu"}
+        endpoint.add_fleet("Fleet", manifest=manifest, **options)
+    """
+
+    failure_policy: FailurePolicy | None
+    deletion_guard: DeletionGuard | None
+    update_mode: UpdateMode
+    request_rate: float
+    timeout: Duration
+    on_timeout: OnTimeout
+    smoke_test: SmokeTest | None
+    drift_check: DriftCheck | None
+    evaluation: RequiredEvaluation | None
+    allow_base_replacement: bool
+    component_prefix: str | None
+    registry_removal_policy: RemovalPolicy
+    functions: FunctionHosting
+    fleet_uid: str | None
+
+
+@checked
+@jsii.implements(ITaggableV2)
+class AdapterFleet(IAdapterFleet):
+    """A fleet of adapters on an endpoint: one resource of the stack, however many adapters there are.
+
+    A deployment makes the endpoint's adapters equal to the manifest. It creates new adapters, updates those
+    with another artifact, deletes those that are gone, and touches no other. An adapter that fails does not
+    stop the others.
+
+    endpoint, manifest:
+        The endpoint that the adapters run on, and the adapters.
+    failure_policy:
+        How many of the changed adapters may fail before the deployment fails. Default: 5 %, rounded down.
+    deletion_guard:
+        How much of the fleet a deployment may delete. Default: 20 % of more than 10 adapters; a
+        manifest without adapters is refused.
+    update_mode:
+        What to do if the container refuses to update an adapter in place. Default: report it as failed.
+    request_rate:
+        The most writes a second to SageMaker. A throttle lowers it for a while. Default: 5.
+    timeout:
+        How long a deployment waits for its adapters, at most 55 minutes. Default: 50 minutes.
+    on_timeout:
+        How a deployment ends after `timeout`. Default: it succeeds and reports the pending adapters.
+    smoke_test:
+        The request for adapters that have none in the manifest. An adapter counts as in service only after
+        it passes. Default: none.
+    drift_check:
+        How often to look for changes made by hand, and for others who answer in an adapter's place.
+        Default: never.
+    evaluation:
+        What the evaluation of a new version should reach before the fleet takes it. Default: none is needed.
+    allow_base_replacement:
+        Whether the fleet may move to another endpoint or base model, where every adapter is created again.
+        Default: False.
+    component_prefix:
+        The beginning of the components' names, `<prefix>-<adapter>`. Fleets on one endpoint need different
+        prefixes if their adapters have the same names. With another prefix, every adapter gets a new
+        component, which answers before the fleet deletes the old one. To the deletion guard, every adapter
+        is deleted then: a fleet of more than 10 needs `DeletionGuard.off()` for that deployment.
+        Default: the endpoint's.
+    registry_removal_policy:
+        What happens to the fleet's table, and the histories in it, when the fleet is deleted. Default: it is
+        deleted.
+    functions:
+        The network of the functions, and the key and retention of what they write; the table has the key,
+        too. Default: AWS's own network and keys, and three months.
+    fleet_uid:
+        The identifier that the fleet had, for a construct that was moved or renamed while its resources kept
+        their logical ids; see docs/guides/fleets.md. Default: made of the construct's path and the stack, so
+        two stacks made from one app have different ones.
+
+    Example::
+
+        fleet = AdapterFleet(
+            stack,
+            "Tenants",
+            endpoint=endpoint,
+            manifest=AdapterManifest.from_file("environments/local.adapters.yaml"),
+            smoke_test=SmokeTest(prompt="Hello"),
+        )
+        fleet.grant_invoke(caller)
+    """
+
+    registry: dynamodb.ITable
+    state_machine: sfn.IStateMachine
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        endpoint: IMultiAdapterEndpoint,
+        manifest: AdapterManifest,
+        failure_policy: FailurePolicy | None = None,
+        deletion_guard: DeletionGuard | None = None,
+        update_mode: UpdateMode = FleetSettings.update_mode,
+        request_rate: float = FleetSettings.request_rate,
+        timeout: Duration = _DEFAULT_TIMEOUT,
+        on_timeout: OnTimeout = FleetSettings.on_timeout,
+        smoke_test: SmokeTest | None = None,
+        drift_check: DriftCheck | None = None,
+        evaluation: RequiredEvaluation | None = None,
+        allow_base_replacement: bool = False,
+        component_prefix: str | None = None,
+        registry_removal_policy: RemovalPolicy = RemovalPolicy.DESTROY,
+        functions: FunctionHosting = DEFAULT_HOSTING,
+        fleet_uid: str | None = None,
+    ) -> None:
+        super().__init__(scope, id)
+        with error_context(self):
+            check_same_environment(self, endpoint)
+            timeout_seconds = whole_seconds("timeout", timeout)
+            settings = FleetSettings(
+                failures=(failure_policy or FailurePolicy()).limit,
+                deletions=(deletion_guard or DeletionGuard()).limit,
+                update_mode=update_mode,
+                request_rate=request_rate,
+                timeout_seconds=timeout_seconds,
+                on_timeout=on_timeout,
+                drift=None if drift_check is None else drift_check.action,
+                probes_per_drift_run=(
+                    FleetSettings.probes_per_drift_run if drift_check is None else drift_check.probes
+                ),
+                allow_base_replacement=allow_base_replacement,
+                max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
+                base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
+                smoke=None if smoke_test is None else smoke_test.request(),
+                evaluation=None if evaluation is None else evaluation.bar,
+            )
+            if fleet_uid is not None and not holds_token(fleet_uid):
+                check_fleet_uid(fleet_uid)
+                claim_fleet_uid(self, fleet_uid, endpoint=endpoint)
+            self.component_prefix = checked_prefix(endpoint, component_prefix)
+            bound = manifest.bind(self, endpoint, self.component_prefix)
+            named = settings.base_model is not None
+            bar = settings.bar_beside(endpoint.base_component_name) if named else settings.evaluation
+            if bar is not None:
+                check_evaluations(bound, bar)
+        self.endpoint = endpoint
+        if endpoint.container is not None:
+            endpoint.container.warn_of_updates_in_place(endpoint)
+        self._tags = ComponentTags(self, bound.adapter_tags)
+        self.component_names = bound.component_names
+        self.stack_arns = [stack_arn(each, each.stack_name) for each in stacks_of(self)]
+        self._manifest_object = bound.object
+        if bound.object is not None:
+            self.manifest_location = bound.object.bucket, bound.object.key
+        self._claim_names(bound)
+
+        stack, node = stack_of(self), self.node
+        # The end of the stack's ARN differs between two deployments of the same app.
+        uid = fleet_uid or Fn.join("-", [node.addr[:8], Fn.select(2, Fn.split("/", stack.stack_id))])
+        kept = kept_archives(self, bound, uid)
+        name = node.path.removeprefix(stack.node.path).removeprefix("/")
+        self._control = ControlPlane(
+            self,
+            uid=uid,
+            name=name,
+            endpoint_arn=endpoint.endpoint_arn,
+            base_component_name=endpoint.base_component_name,
+            timeout_seconds=timeout_seconds,
+            registry_removal_policy=registry_removal_policy,
+            functions=functions,
+            reads_manifest=reads_manifest(self, bound),
+            reads_artifacts=[
+                *reads_artifacts(self, bound, endpoint),
+                *keeps_archives(self, bound, kept),
+            ],
+            watches_object=bound.object is not None,
+        )
+        self.registry = self._control.registry
+        self.state_machine = self._control.state_machine
+        self._grant_decrypt()
+
+        base_model, hosting = endpoint.base_model_for(self), endpoint.hosting_for(self)
+        self._resource = CustomResource(
+            self,
+            "Resource",
+            resource_type="Custom::AdapterFleet",
+            service_token=self._control.provider.service_token,
+            service_timeout=answer_timeout(Duration.seconds(timeout_seconds)),
+            removal_policy=RemovalPolicy.DESTROY,
+            properties={
+                "FleetUid": uid,
+                "FleetName": name,
+                "EndpointName": endpoint.endpoint_name,
+                "BaseComponentName": endpoint.base_component_name,
+                "ComponentPrefix": self.component_prefix,
+                # A change of it updates the fleet: a new base model may have lost its adapters.
+                **({} if base_model is None else {"BaseModelName": base_model}),
+                **({"Hosting": hosting} if hosting else {}),
+                "Settings": json.dumps(unstructured(settings), sort_keys=True),
+                "Tags": Lazy.any(InheritedTags(self._tags)),
+                "StackTagsLeftOut": Lazy.any(RemovedTags(self._tags)),
+                **bound.properties,
+                # With the identifier, as two stacks made of the same construct have the same beginning.
+                **({} if kept is None else {"KeptArchives": f"s3://{kept}{uid}/"}),
+            },
+        )
+        # Created after everything that it needs, and so deleted before it.
+        self._resource.node.add_dependency(*endpoint.adapters_depend_on, *self._control.parts)
+        self._start_on_changes(drift_check)
+        # The resource's physical id is the identifier, so a policy that names it waits for the fleet.
+        self.fleet_uid = self._resource.ref
+        node.add_validation(_FleetValidation(self))
+
+    @classmethod
+    def from_fleet_attributes(
+        cls,
+        scope: Construct,
+        id: str,
+        *,
+        fleet_uid: str,
+        endpoint: IMultiAdapterEndpoint,
+        component_prefix: str | None = None,
+        registry: dynamodb.ITable | None = None,
+        state_machine: sfn.IStateMachine | None = None,
+        stack_name: str | None = None,
+        manifest_bucket: s3.IBucket | None = None,
+        manifest_key: str | None = None,
+    ) -> IAdapterFleet:
+        """Return a fleet of this account and region that another app made.
+
+        fleet_uid, endpoint:
+            The fleet's identifier, and the endpoint that its adapters run on.
+        component_prefix:
+            The beginning of the components' names. Default: the endpoint's.
+        registry:
+            The fleet's table, for `grant_read` and `grant_manage`. Default: none.
+        state_machine:
+            The fleet's state machine, for `grant_manage`. Default: none.
+        stack_name:
+            The fleet's stack, so that the `adapters` command may find the fleet by it. Default: none.
+        manifest_bucket, manifest_key:
+            The manifest in S3, so that the `adapters` command may apply one. Default: none.
+        """
+        imported = _ImportedFleet(scope, id)
+        with error_context(imported):
+            imported.component_prefix = checked_prefix(endpoint, component_prefix)
+            if (manifest_bucket is None) != (manifest_key is None):
+                given = "manifest_bucket" if manifest_key is None else "manifest_key"
+                raise ValueError(
+                    f"'manifest_bucket' and 'manifest_key' should be given together, got '{given}' alone"
+                )
+        if manifest_bucket is not None and manifest_key is not None:
+            imported.manifest_location = manifest_bucket, manifest_key
+        imported.fleet_uid = fleet_uid
+        imported.endpoint = endpoint
+        imported.registry = registry
+        imported.state_machine = state_machine
+        imported.stack_arns = [] if stack_name is None else [stack_arn(imported, stack_name)]
+        return imported
+
+    @property
+    def cdk_tag_manager(self) -> TagManager:
+        """The tags that `Tags.of(…).add` gives to every component of the fleet."""
+        return self._tags.manager
+
+    @property
+    def summary(self) -> str:
+        """The result of the last deployment, a text that names failed adapters and their reasons."""
+        return self._resource.get_att_string("Summary")
+
+    @property
+    def desired_count(self) -> str:
+        """The number of adapters in the manifest, at the last deployment."""
+        return self._resource.get_att_string("Desired")
+
+    @property
+    def in_service_count(self) -> str:
+        """The number of adapters in service at the end of the last deployment."""
+        return self._resource.get_att_string("InService")
+
+    @property
+    def failed_count(self) -> str:
+        """The number of adapters that had failed at the end of the last deployment."""
+        return self._resource.get_att_string("Failed")
+
+    @property
+    def pending_count(self) -> str:
+        """The number of adapters whose change was in progress at the end of the last deployment."""
+        return self._resource.get_att_string("Pending")
+
+    @property
+    def orphan_count(self) -> str:
+        """The number of components with the fleet's tag but in no manifest, after the last deployment."""
+        return self._resource.get_att_string("Orphans")
+
+    @cached_property
+    def standstill_alarm(self) -> cloudwatch.Alarm:
+        """An alarm for a fleet whose passes keep failing; part of the stack once used.
+
+        It counts passes that failed, and passes whose function ended. Give it an action with
+        `add_alarm_action`.
+        """
+        return standstill_alarm(
+            self,
+            self.metric_failed_passes(period=PERIOD),
+            self._control.run_pass.metric_errors(period=PERIOD),
+        )
+
+    @cached_property
+    def lost_events_alarm(self) -> cloudwatch.Alarm:
+        """An alarm for events that the fleet's functions failed to handle; part of the stack once used.
+
+        The events are in the fleet's dead-letter queue. Give it an action with `add_alarm_action`.
+        """
+        return lost_events_alarm(self, self.metric_lost_events())
+
+    def monitor(
+        self,
+        topic: sns.ITopic | None = None,
+        *,
+        max_failed: int = 0,
+        max_convergence_age: Duration = DEFAULT_CONVERGENCE_AGE,
+        max_server_errors: int = DEFAULT_SERVER_ERRORS,
+        max_model_latency: Duration | None = None,
+        usage: UsageMetrics | None = DEFAULT_USAGE,
+    ) -> AdapterFleetMonitoring:
+        """Add a dashboard and alarms; docs/guides/monitoring.md has the list.
+
+        topic:
+            Where every alarm and its end is sent. Default: nowhere; add actions of your own.
+        max_failed:
+            How many adapters may have failed. Default: none.
+        max_convergence_age:
+            How long the fleet may differ from its manifest. Default: 1 hour.
+        max_server_errors:
+            How many requests to one adapter fail in 5 minutes until the alarm rings. Default: 10.
+        max_model_latency:
+            The longest that an adapter may take on average for 15 minutes. Default: no alarm.
+        usage:
+            What a function counts of the adapters' use: requests, tokens, and how many adapters are asked at
+            a time, with an alarm before they outgrow `max_loras` or `max_cpu_loras`. None for no function.
+            Default: the sums of the fleet.
+        """
+        with error_context(self):
+            if self.node.try_find_child("Monitoring") is not None:
+                raise ValueError("'monitor' should be called once, got a second call")
+            instance_type = self.endpoint.hosting_for(self).get("InstanceType")
+            if usage is not None and usage.prices is not None and isinstance(instance_type, str):
+                usage.prices.of(instance_type)  # raises ValueError if it has no price
+        if usage is not None:
+            count_usage(
+                self,
+                self._control,
+                uid=self.fleet_uid,
+                endpoint_arn=self.endpoint.endpoint_arn,
+                base_component_name=self.endpoint.base_component_name,
+                every=usage.every,
+                settings=usage.counting(self.endpoint.lora),
+            )
+        return AdapterFleetMonitoring(
+            self,
+            "Monitoring",
+            fleet=self,
+            fleet_alarms={"Standstill": self.standstill_alarm, "LostEvents": self.lost_events_alarm},
+            topic=topic,
+            max_failed=max_failed,
+            max_convergence_age=max_convergence_age,
+            max_server_errors=max_server_errors,
+            max_model_latency=max_model_latency,
+            usage=usage,
+        )
+
+    def metric_lost_events(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of events that the fleet's functions failed to handle in the last 14 days."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self._control.dead_letters.metric_approximate_number_of_messages_visible(**options)
+
+    def apply_removal_policy(self, policy: RemovalPolicy) -> None:
+        """Choose what happens to the adapters when the fleet is removed from its stack.
+
+        They can be retained only while the base model that they need is in another stack.
+        """
+        self._resource.apply_removal_policy(policy)
+
+    def _claim_names(self, bound: BoundManifest) -> None:
+        """Raise ValueError if another construct has a component or the manifest of this fleet."""
+        if bound.component_names is not None:
+            warn_of_adapters_on_disk(self, len(bound.component_names), self.endpoint.lora)
+        if TOKEN in self.component_prefix:
+            return
+        if bound.component_names is not None:
+            claim_checked(self, bound.component_names.values(), endpoint=self.endpoint)
+        if bound.object is not None:
+            claim_manifest(
+                self,
+                endpoint=self.endpoint,
+                prefix=self.component_prefix,
+                bucket_name=bound.object.bucket.bucket_name,
+                key=bound.object.key,
+            )
+
+    def _grant_decrypt(self) -> None:
+        """Let the functions use the keys of the buckets that they read."""
+        manifest = self._manifest_object
+        if manifest is not None and manifest.bucket.encryption_key is not None:
+            for role in self._control.roles_that_read_manifests:
+                manifest.bucket.encryption_key.grant_decrypt(role)
+        for source in self.endpoint.artifact_sources or ():
+            if source.bucket.encryption_key is not None:
+                source.bucket.encryption_key.grant_decrypt(self._control.run_pass)
+
+    def _start_on_changes(self, drift_check: DriftCheck | None) -> None:
+        manifest, function = self._manifest_object, self._control.manifest_object
+        if manifest is not None and function is not None:
+            rule = read_new_manifests(self, manifest, function, self._control)
+            # Before the fleet, so that a version that arrives during the first deployment is not missed.
+            self._resource.node.add_dependency(rule)
+            reread_manifest(self, manifest.reread_every, function, after=self._resource)
+        if self.endpoint.scales_copies:
+            name = self.endpoint.base_component_name
+            ask_after_scaling(self, name, self._control, after=self._resource)
+        if drift_check is not None:
+            check_for_drift(self, drift_check, self._control, after=self._resource)
+
+
+class _ImportedFleet(IAdapterFleet):
+    """A fleet of another app."""
+
+
+@jsii.implements(IValidation)
+class _FleetValidation:
+    """The rules that need the whole app, aspects included."""
+
+    def __init__(self, fleet: AdapterFleet) -> None:
+        self._fleet = fleet
+
+    def validate(self) -> list[str]:
+        return [*self._removal_errors(), *self._fleet._tags.errors(), *self._scaling_errors()]
+
+    def _scaling_errors(self) -> list[str]:
+        fleet = self._fleet
+        if not fleet.endpoint.scales_copies or fleet.node.try_find_child(SCALING_RULE_ID) is not None:
+            return []
+        return [
+            f"'auto_scale_copies' of '{fleet.endpoint.node.path}' should be called before the fleet"
+            f" '{fleet.node.path}' is added, as the fleet would not ask new copies"
+        ]
+
+    def _removal_errors(self) -> list[str]:
+        fleet, endpoint = self._fleet, self._fleet.endpoint
+        needed = endpoint.needed_by_adapters
+        if not needed or not deployed_together(endpoint, fleet):
+            return []
+        if not _is_retained(fleet._resource) or all(map(_is_retained, needed)):
+            return []
+        return [
+            f"the fleet '{fleet.node.path}' should not be retained while the base model of its adapters is in"
+            " the same stack and is not, as that cannot be deleted before them; retain both, as"
+            " RemovalPolicies.of(stack).retain() does, move one to another stack, or keep the registry alone"
+            " with 'registry_removal_policy'"
+        ]
+
+
+def _is_retained(construct: IConstruct) -> bool:
+    """Return whether a resource stays when its stack is deleted."""
+    resource = construct.node.default_child or construct
+    return isinstance(resource, CfnResource) and resource.cfn_options.deletion_policy in _RETAINING

@@ -1,0 +1,250 @@
+"""What an `AdapterFleet` and an imported fleet have in common: names, grants and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import jsii
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from adapter_fleet.common.counts import counted
+from adapter_fleet.common.naming import (
+    FLEET_TAG,
+    check_component_name,
+    check_component_prefix,
+    component_name,
+)
+from adapter_fleet.common.near_names import near_names
+from adapter_fleet.common.validators import TOKEN, check_names
+from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.arguments.errors import error_context
+from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
+from multi_adapter_inference.components.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
+from multi_adapter_inference.components.inference_component import IInferenceComponent
+from multi_adapter_inference.fleet.fleet_metrics import FleetMetrics
+from multi_adapter_inference.template.arns import component_arn, component_arn_spellings
+from multi_adapter_inference.template.openai_url import openai_base_url
+from multi_adapter_inference.template.stack_location import stack_of
+
+MOST_NAMED_GRANTS = 50
+"""A thousand names fill 26 managed policies, and a role may have ten."""
+
+
+@checked
+class IAdapterFleet(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
+    """A fleet that callers and operators can be granted: an `AdapterFleet`, or an imported one.
+
+    Example::
+
+        def allow(fleet: IAdapterFleet) -> None:
+            fleet.grant_read(caller)
+
+        allow(AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest))
+    """
+
+    fleet_uid: str
+    """The fleet's identifier: the value of the tag `fleet-uid` on its components."""
+
+    endpoint: IMultiAdapterEndpoint
+    """The endpoint that the adapters run on."""
+
+    component_prefix: str
+    """The beginning of the names of the fleet's components."""
+
+    registry: dynamodb.ITable | None
+    """The table that holds the fleet's state."""
+
+    state_machine: sfn.IStateMachine | None
+    """The state machine that reconciles the fleet with its manifest."""
+
+    manifest_location: tuple[s3.IBucket, str] | None = None
+    """The bucket and the key of the manifest, if it is in S3 and may change without a deployment."""
+
+    component_names: Mapping[str, str] | None = None
+    """The names of components by adapter; None if synth does not know the manifest."""
+
+    stack_arns: Sequence[str] = ()
+    """The ARNs of the stacks by whose names the `adapters` command finds the fleet."""
+
+    def component_name(self, adapter: str) -> str:
+        """Return the name of an adapter's component, which callers put into their requests.
+
+        Raises ValueError for an adapter that is not in the manifest, if synth knows the manifest. Otherwise
+        the name is `<prefix>-<adapter>`. That is wrong for an adapter to which a manifest in S3, or the
+        manifest of another app, gives a `component`: that `component` is the name.
+        """
+        with error_context(self):
+            names = self.component_names
+            if names is not None:
+                if adapter not in names:
+                    raise _unknown("adapter", adapter, names)
+                return names[adapter]
+            if TOKEN in self.component_prefix or TOKEN in adapter:
+                return f"{self.component_prefix}-{adapter}"
+            return component_name(self.component_prefix, adapter)
+
+    def adapter(self, name: str, *, component_name: str | None = None) -> FleetMember:
+        """Return one adapter of the fleet, for its grants, its metrics and its URL.
+
+        component_name:
+            The name of its component. Default: the one that `component_name()` returns.
+        """
+        if component_name is None:
+            return FleetMember(fleet=self, component_name=self.component_name(name))
+        self._check_component("component_name", component_name)
+        if self.component_names is not None and (known := self.component_name(name)) != component_name:
+            raise ValueError(
+                f"'{self.node.path}': 'component_name' should be {known!r}, which the manifest gives"
+                f" {name!r}, got {component_name!r}"
+            )
+        return FleetMember(fleet=self, component_name=component_name)
+
+    def grant_invoke(
+        self,
+        grantee: iam.IGrantable,
+        *,
+        adapters: Sequence[str] | None = None,
+        components: Sequence[str] | None = None,
+        bearer_token: bool = False,
+    ) -> iam.Grant:
+        """Let `grantee` send requests to every adapter of the fleet, or to the named ones.
+
+        Without names, the policy goes by the fleet's tag, so it also covers adapters of later manifests. This
+        does not isolate tenants: the container lets a request to one adapter name another in its body.
+
+        adapters:
+            Names of adapters; see `component_name` for those of a manifest that synth does not know. Default:
+            every adapter.
+        components:
+            Names of components, in addition to `adapters`. Default: none.
+        bearer_token:
+            True allows requests to the adapters' `openai_base_url`, too. Default: False.
+        """
+        if adapters is None and components is None:
+            endpoint = grant_invoke(grantee, self.endpoint.endpoint_arn, bearer_token=bearer_token)
+            return endpoint.combine(
+                iam.Grant.add_to_principal(
+                    grantee=grantee,
+                    actions=list(INVOKE_ACTIONS),
+                    resource_arns=[component_arn(self, "*")],
+                    conditions={"StringEquals": {f"aws:ResourceTag/{FLEET_TAG}": self.fleet_uid}},
+                )
+            )
+        with error_context(self):
+            for setting, named in {"adapters": adapters, "components": components}.items():
+                if named is not None:
+                    check_names(setting, named)
+        names = [self.component_name(adapter) for adapter in adapters or ()]
+        for component in components or ():
+            self._check_component("components", component)
+            names.append(component)
+        if len(names) > MOST_NAMED_GRANTS:
+            raise ValueError(
+                f"'{self.node.path}': 'adapters' and 'components' should name at most {MOST_NAMED_GRANTS}, as"
+                f" a role's policies hold no more, got {len(names)}: leave them out for the whole fleet,"
+                f" whose components have the tag {FLEET_TAG!r}, or grant by a tag of your own"
+            )
+        arns = dict.fromkeys(arn for name in names for arn in component_arn_spellings(self, name))
+        return grant_invoke(grantee, self.endpoint.endpoint_arn, *arns, bearer_token=bearer_token)
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` see the fleet's state: `adapters status`, `history` and `plan`.
+
+        `plan` looks for archives under the endpoint's `artifact_sources`.
+        """
+        return self._operated("read").grant_read(grantee)
+
+    def grant_manage(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let `grantee` use the whole `adapters` command: see the fleet, give orders, apply a manifest.
+
+        The grant allows no change of a component, a generation or the history itself. In the registry it
+        allows orders, and a pass carries out only what the command offers: to retry a failed adapter, to
+        serve a version that served, to take over an adapter of the fleet's own endpoint and base model that
+        belongs to nobody, and to delete an orphan. `adapters plan` and `import` read archives under the
+        endpoint's `artifact_sources`.
+        """
+        operated = self._operated("managed")
+        if self.state_machine is None:
+            raise ValueError(
+                f"fleet '{self.node.path}' should be imported with 'state_machine' to be managed, got None"
+            )
+        return operated.grant_manage(grantee, self.state_machine)
+
+    def _check_component(self, setting: str, component: str) -> None:
+        """Raise ValueError unless it may be the name of a component of this fleet."""
+        with error_context(self):
+            names = self.component_names
+            if names is not None and component not in names.values():
+                raise _unknown(setting, component, names.values())
+            if TOKEN not in component:
+                check_component_name(component, what=setting)
+
+    def _operated(self, doing: str) -> OperatedFleet:
+        if self.registry is None:
+            raise ValueError(
+                f"fleet '{self.node.path}' should be imported with 'registry' to be {doing}, got None"
+            )
+        return OperatedFleet(
+            registry=self.registry,
+            stacks=self.stack_arns,
+            components=component_arn(self, "*"),
+            manifest=self.manifest_location,
+            archives=self.endpoint.artifact_sources or (),
+        )
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class FleetMember(IInferenceComponent):
+    """One adapter of a fleet. Made by the `adapter()` of a fleet.
+
+    Example::
+
+        fleet = AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest)
+        member: FleetMember = fleet.adapter("ectsum")
+        member.grant_invoke(caller)
+    """
+
+    fleet: IAdapterFleet
+    component_name: str
+    """The name that callers put into their requests."""
+
+    @property
+    def openai_base_url(self) -> str:
+        """The `base_url` of an OpenAI client that talks to this adapter; `model` is `component_name`."""
+        return openai_base_url(self.fleet, self.fleet.endpoint.endpoint_name, self.component_name)
+
+    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
+        """Let `grantee` send requests to this adapter, and to no other component of the endpoint.
+
+        This does not isolate tenants: the container lets a request to one adapter name another in its body.
+
+        bearer_token:
+            True allows requests to `openai_base_url`, too. Default: False.
+        """
+        return self.fleet.grant_invoke(grantee, components=[self.component_name], bearer_token=bearer_token)
+
+
+def checked_prefix(endpoint: IMultiAdapterEndpoint, given: str | None) -> str:
+    """Return the beginning of the names of a fleet's components. Raises ValueError if it is not one."""
+    prefix = endpoint.component_prefix if given is None else given
+    if TOKEN not in prefix:
+        check_component_prefix(prefix)
+    return prefix
+
+
+def stack_arn(scope: Construct, name: str) -> str:
+    """Return the ARN of the CloudFormation stack of that name."""
+    return stack_of(scope).format_arn(service="cloudformation", resource="stack", resource_name=f"{name}/*")
+
+
+def _unknown(setting: str, name: object, known: Collection[str]) -> ValueError:
+    near = near_names(str(name), known)
+    others = counted(len(known), "other") if known else "none"
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {others}"
+    return ValueError(f"'{setting}' should be in the fleet's manifest ({hint}), got {name!r}")

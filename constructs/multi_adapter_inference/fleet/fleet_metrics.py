@@ -1,0 +1,96 @@
+"""The metrics of a fleet."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+
+from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.template.metrics import METRICS_NAMESPACE, MetricOptions
+
+
+@checked
+class FleetMetrics:
+    """Mixin: the metrics of one fleet, which its passes write."""
+
+    fleet_uid: str
+
+    def metric(self, metric_name: str, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the fleet's metric of that name. Default statistic: the average."""
+        return cloudwatch.Metric(
+            namespace=METRICS_NAMESPACE,
+            metric_name=metric_name,
+            dimensions_map={"Fleet": self.fleet_uid},
+            **options,
+        )
+
+    def metric_desired(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters in the manifest."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Desired", **options)
+
+    def metric_in_service(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that serve the version in the manifest."""
+        options.setdefault("statistic", cloudwatch.Stats.MINIMUM)
+        return self.metric("InService", **options)
+
+    def metric_failed(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that failed to serve the version in the manifest."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Failed", **options)
+
+    def metric_pending(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters whose change is in progress."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Pending", **options)
+
+    def metric_convergence_age(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return for how many seconds the fleet has differed from its manifest; 0 when it does not."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("ConvergenceAge", **options)
+
+    def metric_throttles(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return how many calls SageMaker throttled."""
+        options.setdefault("statistic", cloudwatch.Stats.SUM)
+        return self.metric("Throttles", **options)
+
+    def metric_rejected(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of manifests that were refused, or undone because too many adapters failed."""
+        options.setdefault("statistic", cloudwatch.Stats.SUM)
+        return self.metric("Rejected", **options)
+
+    def metric_drifted(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that someone changed by hand, as the last drift check found."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Drifted", **options)
+
+    def metric_orphans(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of components that have the fleet's tag but are in no manifest."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Orphans", **options)
+
+    def metric_asleep(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters that wait for a copy of the base model, which has none."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Asleep", **options)
+
+    def metric_misidentified(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters in whose place another answers, as their probes found."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Misidentified", **options)
+
+    def metric_copies(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of copies of the base model, as the last pass found."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("Copies", **options)
+
+    def metric_unchecked_copies(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of copies that nobody has asked yet whether they have the adapters."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("UncheckedCopies", **options)
+
+    def metric_failed_passes(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return how many passes in a row failed. The fleet changes nothing while they do."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("FailedPasses", **options)

@@ -1,0 +1,435 @@
+"""A dashboard and the alarms of a fleet, whose size does not grow with the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from adapter_fleet.common.validators import check_whole_number
+from adapter_fleet.usage.counting_settings import ADAPTER, FLEET
+from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.arguments.durations import whole_seconds
+from multi_adapter_inference.arguments.errors import error_context
+from multi_adapter_inference.fleet.fleet_interface import IAdapterFleet
+from multi_adapter_inference.fleet.usage_metrics import UsageMetrics
+from multi_adapter_inference.template.metrics import (
+    CONTAINER_NAMESPACES,
+    INVOCATION_NAMESPACE,
+    METRICS_NAMESPACE,
+)
+from multi_adapter_inference.template.stack_location import stack_of
+
+PERIOD = Duration.minutes(5)
+DEFAULT_CONVERGENCE_AGE = Duration.hours(1)
+DEFAULT_SERVER_ERRORS = 10
+DEFAULT_USAGE = UsageMetrics()
+
+_, _INSTANCES, _COPIES = CONTAINER_NAMESPACES
+_SCHEMA = f'SCHEMA("{INVOCATION_NAMESPACE}", InferenceComponentName)'
+_LONG_PERIODS = 3
+# Failures in so many periods in a row span more than the periods between the first and the last: 15 minutes.
+_WAKE_PERIODS = 5
+# An alarm needs a value in each of its periods. Drift checks bring one in each of these.
+_CHECK_PERIOD, _CHECK_PERIODS = Duration.minutes(20), 3
+_WIDTH, _HEIGHT = 8, 6
+_SHOWN = 10
+_VARIANT = "AllTraffic"
+_ACCOUNT_ALARMS = "AdapterAlarms"
+_CHOSEN = "CHOSEN-ADAPTER"
+"""Stands for the adapter that the reader of the dashboard chooses."""
+
+
+@checked
+class AdapterFleetMonitoring(Construct):
+    """The dashboard and the alarms of a fleet. `monitor` of a fleet makes it.
+
+    Both ask over all adapters at once, so they have the same size for 10 adapters and for 1,000.
+
+    dashboard:
+        The dashboard.
+    alarms:
+        Every alarm by a short name: `Failed`, `Behind`, `Misidentified`, `NoCapacity`, `UncheckedCopies`,
+        `ServerErrors`, `Slow` if it is wanted, `MaxLoras` and `MaxCpuLoras` if the room for adapters is
+        known, and those of the fleet itself. Fleets of one stack share those over the whole account.
+    widgets:
+        The widgets, for a dashboard of your own.
+
+    Example::
+
+        monitoring: AdapterFleetMonitoring = endpoint.add_fleet("Watched", manifest=manifest).monitor()
+        monitoring.alarms["Failed"].add_alarm_action(on_call)
+    """
+
+    dashboard: cloudwatch.Dashboard
+    alarms: Mapping[str, cloudwatch.Alarm]
+    widgets: Sequence[cloudwatch.IWidget]
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        fleet: IAdapterFleet,
+        fleet_alarms: Mapping[str, cloudwatch.Alarm],
+        topic: sns.ITopic | None,
+        max_failed: int,
+        max_convergence_age: Duration,
+        max_server_errors: int,
+        max_model_latency: Duration | None,
+        usage: UsageMetrics | None,
+    ) -> None:
+        super().__init__(scope, id)
+        with error_context(self):
+            check_whole_number("max_failed", max_failed, at_least=0)
+            check_whole_number("max_server_errors", max_server_errors, at_least=1)
+            age = whole_seconds("max_convergence_age", max_convergence_age)
+        self._fleet, self._usage = fleet, usage
+        self._shared = _AccountAlarms.of(self)
+        alarms = {
+            "Failed": self._above(
+                "Failed", fleet.metric_failed(period=PERIOD), max_failed, "Adapters have failed"
+            ),
+            "Behind": self._above(
+                "Behind",
+                fleet.metric_convergence_age(period=PERIOD),
+                age,
+                f"The fleet has differed from its manifest for {max_convergence_age.to_human_string()}",
+            ),
+            "Misidentified": self._above(
+                "Misidentified",
+                fleet.metric_misidentified(period=PERIOD),
+                0,
+                "Another model answers for an adapter",
+            ),
+            "UncheckedCopies": self._above(
+                "UncheckedCopies",
+                fleet.metric_unchecked_copies(period=_CHECK_PERIOD, statistic=cloudwatch.Stats.MINIMUM),
+                0,
+                "New copies of the base model have not been asked whether they have the adapters",
+                periods=_CHECK_PERIODS,
+            ),
+            "NoCapacity": self._shared.above(
+                "NoCapacity",
+                _query("SUM", "NoCapacityInvocationFailures"),
+                0,
+                "Requests find no copy of a base model, for longer than a start from zero takes",
+                periods=_WAKE_PERIODS,
+            ),
+            "ServerErrors": self._shared.above(
+                "ServerErrors",
+                _worst("SUM", "Invocation5XXErrors"),
+                max_server_errors - 1,
+                "Requests to an adapter fail with 5XX; the dashboard names the ten worst",
+            ),
+        }
+        if max_model_latency is not None:
+            alarms["Slow"] = self._shared.above(
+                "Slow",
+                _worst("AVG", "ModelLatency"),
+                max_model_latency.to_milliseconds() * 1000,
+                "An adapter answers slowly; the dashboard names the ten slowest",
+                periods=_LONG_PERIODS,
+            )
+        if usage is not None and fleet.endpoint.lora is not None:
+            alarms |= self._room_alarms(usage)
+        self.alarms = {**alarms, **fleet_alarms}
+        if topic is not None:
+            for alarm in self.alarms.values():
+                self._shared.notify(alarm, topic)
+        rows = self._rows()
+        self.widgets = [widget for row in rows for widget in row]
+        self.dashboard = cloudwatch.Dashboard(
+            self, "Dashboard", widgets=rows, variables=[_choice(fleet.endpoint.base_component_name)]
+        )
+
+    def _above(
+        self,
+        id: str,
+        metric: cloudwatch.IMetric,
+        limit: int | float,
+        description: str,
+        *,
+        periods: int = 1,
+        # Passes write the metrics of a fleet. Between two passes, the last value stands.
+        missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.IGNORE,
+    ) -> cloudwatch.Alarm:
+        about = f"{description} ({self._fleet.node.path})"
+        return _above(self, id, metric, limit, about, periods=periods, missing=missing)
+
+    def _room_alarms(self, usage: UsageMetrics) -> dict[str, cloudwatch.Alarm]:
+        """Alarm before the adapters that are asked at a time outgrow GPU memory, and CPU memory."""
+        return {
+            name: self._above(
+                name,
+                self._fleet.metric(f"{name}Use", period=usage.every, statistic=cloudwatch.Stats.MAXIMUM),
+                100 * usage.max_use,
+                f"The adapters that are asked at a time are about to outgrow {setting}; beyond it, each"
+                f" request waits for {wait}: raise {setting} of LoraServing to what `adapters capacity"
+                " --from-usage` says",
+            )
+            for name, setting, wait in (
+                ("MaxLoras", "max_loras", "a copy from CPU memory"),
+                ("MaxCpuLoras", "max_cpu_loras", "a read from the disk"),
+            )
+        }
+
+    # --- the dashboard
+
+    def _rows(self) -> list[list[cloudwatch.IWidget]]:
+        fleet, base = self._fleet, self._fleet.endpoint
+        return [
+            [
+                cloudwatch.AlarmStatusWidget(
+                    title="Alarms", alarms=list(self.alarms.values()), width=3 * _WIDTH, height=3
+                )
+            ],
+            [
+                _graph(
+                    "Adapters",
+                    fleet.metric_desired(),
+                    fleet.metric_in_service(),
+                    fleet.metric_pending(),
+                    fleet.metric_failed(),
+                    fleet.metric_asleep(),
+                ),
+                _graph("Requests: the ten with most", _ranked("SUM", "Invocations")),
+                self._with_changes(
+                    "Errors: 5XX, the ten with most, and all others",
+                    _ranked("SUM", "Invocation5XXErrors"),
+                    _query("SUM", "Invocation4XXErrors", label="4XX"),
+                    _query("SUM", "InvocationModelErrors", label="of the container"),
+                ),
+            ],
+            [
+                self._with_changes("Model latency, p99 in milliseconds: the ten slowest", _slowest("p99")),
+                _one_adapter(),
+                _graph("Requests without a copy", _query("SUM", "NoCapacityInvocationFailures")),
+            ],
+            [
+                _graph(
+                    "Copies of the base model",
+                    # One value for each copy.
+                    base.metric(
+                        "CPUUtilizationNormalized",
+                        namespace=_COPIES,
+                        statistic=cloudwatch.Stats.SAMPLE_COUNT,
+                        period=Duration.minutes(1),
+                        label="copies that run",
+                    ),
+                    fleet.metric_unchecked_copies(),
+                ),
+                _graph(
+                    "Load of each copy",
+                    base.metric("ConcurrentRequestsPerCopy"),
+                    base.metric("InvocationsPerCopy", statistic=cloudwatch.Stats.SUM),
+                ),
+                self._accelerators(),
+            ],
+            *([] if self._usage is None else self._usage_tables(self._usage)),
+        ]
+
+    def _with_changes(self, title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.IWidget:
+        """Return a graph that shows when the fleet was changing, as a change may be the cause."""
+        changing = self._fleet.metric_pending(label="adapters that change")
+        return _graph(title, *metrics, right=[changing])
+
+    def _accelerators(self) -> cloudwatch.IWidget:
+        names = ("GPUReservation", "GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized")
+        endpoint = self._fleet.endpoint.endpoint_name
+        of_variant = {"EndpointName": endpoint, "VariantName": _VARIANT}
+        return _graph(
+            "Use of accelerators, in percent",
+            *(
+                cloudwatch.Metric(namespace=_INSTANCES, metric_name=name, dimensions_map=of_variant)
+                for name in names
+            ),
+        )
+
+    def _usage_tables(self, usage: UsageMetrics) -> list[list[cloudwatch.IWidget]]:
+        """Return the use by day: a table for each tag and for adapters, or one for the fleet."""
+        days = ["Requests", "PromptTokens", "CompletionTokens", *([] if usage.prices is None else ["Cost"])]
+        keys = [*usage.by, *([ADAPTER] if usage.per_adapter else [])]
+        tables: dict[str, list[cloudwatch.IMetric]] = {
+            f"Use by day and {key}: the ten with most": [
+                self._of_each(key, name, Duration.days(1)) for name in days
+            ]
+            for key in keys
+        }
+        if not tables:
+            day = partial(self._fleet.metric, period=Duration.days(1), statistic=cloudwatch.Stats.SUM)
+            tables = {"Use by day": [day(name) for name in days]}
+        return [
+            [
+                cloudwatch.TableWidget(
+                    title=title,
+                    metrics=metrics,
+                    layout=cloudwatch.TableLayout.VERTICAL,
+                    width=3 * _WIDTH,
+                    height=_HEIGHT,
+                )
+            ]
+            for title, metrics in tables.items()
+        ]
+
+    def _of_each(self, key: str, metric: str, period: Duration) -> cloudwatch.MathExpression:
+        """Return a metric of each value of a tag, or of each adapter: the ten with most."""
+        search = (
+            f'SEARCH(\'{{{METRICS_NAMESPACE},{FLEET},"{key}"}} MetricName="{metric}"'
+            f" {FLEET}=\"{self._fleet.fleet_uid}\"', 'Sum', {period.to_seconds():g})"
+        )
+        return cloudwatch.MathExpression(
+            expression=f"SORT({search}, SUM, DESC, {_SHOWN})", using_metrics={}, period=period, label=metric
+        )
+
+
+class _AccountAlarms(Construct):
+    """The alarms of a stack that see every component of the account and region: one for all of its fleets.
+
+    Fleets with other limits have alarms of their own.
+    """
+
+    def __init__(self, scope: Construct, id: str) -> None:
+        super().__init__(scope, id)
+        self._notified: set[tuple[str, str]] = set()
+
+    @classmethod
+    def of(cls, scope: Construct) -> _AccountAlarms:
+        """Return those of the stack that a construct is in."""
+        stack = stack_of(scope)
+        found = stack.node.try_find_child(_ACCOUNT_ALARMS)
+        return found if isinstance(found, cls) else cls(stack, _ACCOUNT_ALARMS)
+
+    def above(
+        self, id: str, metric: cloudwatch.IMetric, limit: int | float, description: str, *, periods: int = 1
+    ) -> cloudwatch.Alarm:
+        """Return the alarm with this limit. Without requests, it ends."""
+        of_limit = f"{id}{limit:g}"
+        found = self.node.try_find_child(of_limit)
+        if isinstance(found, cloudwatch.Alarm):
+            return found
+        about = f"{description} (any component of the account and region)"
+        missing = cloudwatch.TreatMissingData.NOT_BREACHING
+        return _above(self, of_limit, metric, limit, about, periods=periods, missing=missing)
+
+    def notify(self, alarm: cloudwatch.Alarm, topic: sns.ITopic) -> None:
+        """Send an alarm and its end to a topic; once, however many fleets share the alarm."""
+        pair = (alarm.node.path, topic.topic_arn)
+        if pair not in self._notified:
+            self._notified.add(pair)
+            alarm.add_alarm_action(actions.SnsAction(topic))
+            alarm.add_ok_action(actions.SnsAction(topic))
+
+
+def _above(
+    scope: Construct,
+    id: str,
+    metric: cloudwatch.IMetric,
+    limit: int | float,
+    description: str,
+    *,
+    periods: int,
+    missing: cloudwatch.TreatMissingData,
+) -> cloudwatch.Alarm:
+    return cloudwatch.Alarm(
+        scope,
+        id,
+        metric=metric,
+        alarm_description=description,
+        threshold=limit,
+        evaluation_periods=periods,
+        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+        treat_missing_data=missing,
+    )
+
+
+def _graph(
+    title: str, *metrics: cloudwatch.IMetric, right: Sequence[cloudwatch.IMetric] = ()
+) -> cloudwatch.IWidget:
+    return cloudwatch.GraphWidget(
+        title=title, left=list(metrics), right=list(right), width=_WIDTH, height=_HEIGHT
+    )
+
+
+def _one_adapter() -> cloudwatch.IWidget:
+    """Return a graph of the adapter that the reader of the dashboard chooses."""
+    of_adapter = partial(
+        cloudwatch.Metric,
+        namespace=INVOCATION_NAMESPACE,
+        dimensions_map={"InferenceComponentName": _CHOSEN},
+        period=PERIOD,
+    )
+    return _graph(
+        "One adapter",
+        of_adapter(metric_name="Invocations", statistic=cloudwatch.Stats.SUM, label="requests"),
+        of_adapter(metric_name="Invocation5XXErrors", statistic=cloudwatch.Stats.SUM, label="5XX"),
+        right=[
+            cloudwatch.MathExpression(
+                expression="latency / 1000",
+                using_metrics={"latency": of_adapter(metric_name="ModelLatency", statistic="p99")},
+                period=PERIOD,
+                label="p99 in milliseconds",
+            )
+        ],
+    )
+
+
+def _choice(first: str) -> cloudwatch.DashboardVariable:
+    """Return the choice of an adapter, or of the base model, which is `first`."""
+    return cloudwatch.DashboardVariable(
+        id="adapter",
+        type=cloudwatch.VariableType.PATTERN,
+        value=_CHOSEN,
+        label="Adapter",
+        input_type=cloudwatch.VariableInputType.SELECT,
+        default_value=cloudwatch.DefaultValue.value(first),
+        values=cloudwatch.Values.from_search_components(
+            namespace=INVOCATION_NAMESPACE,
+            dimensions=["InferenceComponentName"],
+            metric_name="Invocations",
+            populate_from="InferenceComponentName",
+        ),
+    )
+
+
+def _query(function: str, metric: str, *, end: str = "", label: str = "") -> cloudwatch.MathExpression:
+    """Return a query of Metrics Insights over all components. It cannot filter by the beginning of a name."""
+    return cloudwatch.MathExpression(
+        expression=f"SELECT {function}({metric}) FROM {_SCHEMA}{end}",  # noqa: S608 - no SQL
+        using_metrics={},
+        period=PERIOD,
+        label=label,
+    )
+
+
+def _ranked(function: str, metric: str, *, count: int = _SHOWN) -> cloudwatch.MathExpression:
+    """Return the components with the most in the window."""
+    return _query(
+        function,
+        metric,
+        end=f" GROUP BY InferenceComponentName ORDER BY {function}() DESC LIMIT {count}",
+    )
+
+
+def _worst(function: str, metric: str) -> cloudwatch.MathExpression:
+    """Return the worst component. An alarm takes one series, and over 500 it would see a part only."""
+    return _ranked(function, metric, count=1)
+
+
+def _slowest(statistic: str) -> cloudwatch.MathExpression:
+    """Return the slowest components, in milliseconds.
+
+    Metrics Insights has no percentiles, and a search finds 500 series.
+    """
+    search = (
+        f"SEARCH('{{{INVOCATION_NAMESPACE},InferenceComponentName}} MetricName=\"ModelLatency\"',"
+        f" '{statistic}', {PERIOD.to_seconds():g})"
+    )
+    return cloudwatch.MathExpression(
+        expression=f"SORT({search}, MAX, DESC, {_SHOWN}) / 1000", using_metrics={}, period=PERIOD, label=""
+    )

@@ -1,0 +1,201 @@
+"""What a fleet does about failures, deletions, changes made by hand, and versions that are no better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from aws_cdk import Duration
+
+from adapter_fleet.common.validators import check_known, check_whole_number
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
+from adapter_fleet.fleet.state.failure_limit import FailureLimit
+from adapter_fleet.fleet.state.fleet_settings import DEFAULT_PROBES_PER_DRIFT_RUN, DriftAction
+from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.arguments.durations import check_minutes
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class FailurePolicy:
+    """How many adapters may fail before the deployment fails. Made by one of its methods.
+
+    Only the adapters that a deployment changes count. A deployment that fails is rolled back: the adapters
+    that it changed get their previous version again.
+
+    limit:
+        Default: 5 % of the changed adapters, rounded down. Below 20 changed adapters that is none.
+
+    Example::
+
+        AdapterFleet(
+            stack, "Fleet", endpoint=endpoint, manifest=manifest, failure_policy=FailurePolicy.strict()
+        )
+    """
+
+    limit: FailureLimit = field(default_factory=FailureLimit)
+
+    @staticmethod
+    def share(share: float) -> FailurePolicy:
+        """Allow this share of the changed adapters, from 0 to 1, rounded down."""
+        return FailurePolicy(limit=FailureLimit(share=share))
+
+    @staticmethod
+    def at_most(count: int) -> FailurePolicy:
+        """Allow this many adapters, whatever the number of changed adapters."""
+        return FailurePolicy(limit=FailureLimit(count=count))
+
+    @staticmethod
+    def strict() -> FailurePolicy:
+        """Allow no adapter to fail."""
+        return FailurePolicy.at_most(0)
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class DeletionGuard:
+    """How much of a fleet one deployment, or one new manifest, may delete. Made by one of its methods.
+
+    It refuses a manifest that lost its second half. It also compares with the manifest that was in force an
+    hour before, so that many small manifests delete no more than one may. It never stops a rollback or the
+    deletion of the stack.
+
+    limit:
+        Default: 20 % of a fleet of more than 10 adapters; a manifest without adapters is refused.
+
+    Example::
+
+        AdapterFleet(
+            stack, "Fleet", endpoint=endpoint, manifest=manifest, deletion_guard=DeletionGuard.share(0.5)
+        )
+    """
+
+    limit: DeletionLimit = field(default_factory=DeletionLimit)
+
+    @staticmethod
+    def share(
+        share: float = DeletionLimit.share,
+        *,
+        above: int = DeletionLimit.above,
+        allow_empty: bool = DeletionLimit.allow_empty,
+    ) -> DeletionGuard:
+        """Allow this share of the adapters, from 0 to 1. Default: 0.2.
+
+        above:
+            A fleet of this many adapters or fewer may lose any of them. Default: 10.
+        allow_empty:
+            Whether a manifest without adapters may delete every adapter. Default: False.
+        """
+        return DeletionGuard(limit=DeletionLimit(share=share, above=above, allow_empty=allow_empty))
+
+    @staticmethod
+    def off() -> DeletionGuard:
+        """Allow any number of deletions, also of every adapter."""
+        return DeletionGuard.share(1, allow_empty=True)
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class DriftCheck:
+    """How often to look for changes made by hand, and what to do about them. Made by one of its methods.
+
+    every:
+        How often: in whole minutes, as EventBridge's rate expressions have no seconds.
+    action:
+        Default: report only.
+    probes:
+        How many adapters each check asks for their probes, those with the oldest answer first; None for all.
+        With n copies of the base model, each takes 1, 8, 14, 19, 24 … requests. Default: 10.
+
+    Example::
+
+        AdapterFleet(
+            stack,
+            "Fleet",
+            endpoint=endpoint,
+            manifest=manifest,
+            drift_check=DriftCheck.repair(every=Duration.hours(6)),
+        )
+    """
+
+    every: Duration
+    action: DriftAction = DriftAction.REPORT
+    probes: int | None = DEFAULT_PROBES_PER_DRIFT_RUN
+
+    def __post_init__(self) -> None:
+        check_minutes("every", self.every)
+        if self.probes is not None:
+            check_whole_number("probes", self.probes, at_least=0)
+
+    @staticmethod
+    def report(*, every: Duration, probes: int | None = DEFAULT_PROBES_PER_DRIFT_RUN) -> DriftCheck:
+        """Report each changed adapter in the registry and in `metric_drifted`.
+
+        probes:
+            How many adapters each check asks for their probes; None for all. Default: 10.
+        """
+        return DriftCheck(every=every, probes=probes)
+
+    @staticmethod
+    def repair(*, every: Duration, probes: int | None = DEFAULT_PROBES_PER_DRIFT_RUN) -> DriftCheck:
+        """Report each changed adapter, and give it back what the manifest declares.
+
+        probes:
+            How many adapters each check asks for their probes; None for all. Default: 10.
+        """
+        return DriftCheck(every=every, action=DriftAction.REPAIR, probes=probes)
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class RequiredEvaluation:
+    """What an adapter's evaluation should reach before the fleet takes a new version.
+
+    `adapters evaluate` asks a version and the base model the same questions, and `adapters publish
+    --evaluation` records in the manifest how both did. Synth refuses a manifest with a version that has no
+    such record or is below the bar. So does the fleet, for a manifest in S3, before its first write.
+
+    The fleet holds only versions that it never served, so that a bar that is set or raised stops no other
+    change. Synth does not know what the fleet has, and holds all versions but those of `exempt`. No rollback
+    is ever refused. Adapters that are listed in code or found in a directory have no record.
+
+    requirements:
+        Each a metric and a bar, such as `rougeL >= base + 20%` or `exact_match >= 0.9`.
+    dataset:
+        The digest of the items that have to be asked, as `adapters evaluate` prints it. Default: any.
+    exempt:
+        Names of adapters that need no evaluation. Default: none.
+
+    Example::
+
+        AdapterFleet(
+            stack,
+            "Fleet",
+            endpoint=endpoint,
+            manifest=AdapterManifest.from_bucket(bucket, "tenants.yaml"),
+            evaluation=RequiredEvaluation(requirements=["rougeL >= base + 20%"]),
+        )
+    """
+
+    requirements: Sequence[str]
+    dataset: str | None = None
+    exempt: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for setting, value in (
+            ("requirements", list(self.requirements)),
+            ("dataset", self.dataset),
+            ("exempt", list(self.exempt)),
+        ):
+            check_known(setting, value)
+        self.bar  # noqa: B018 - a wrong requirement is an error here
+
+    @property
+    def bar(self) -> EvaluationBar:
+        """The bar that the fleet stores."""
+        return EvaluationBar(
+            requirements=tuple(self.requirements),
+            dataset=None if self.dataset is None else self.dataset.removeprefix("sha256:"),
+            exempt=tuple(self.exempt),
+        )

@@ -1,0 +1,127 @@
+"""The EventBridge rules that start a fleet: a new manifest in S3, a re-read of it, scaling, a drift check."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct, IDependable
+
+from multi_adapter_inference.components.scaling import description_of_wake_for_adapters
+from multi_adapter_inference.fleet.control_plane import ControlPlane
+from multi_adapter_inference.fleet.policies import DriftCheck
+from multi_adapter_inference.manifests.bound_manifest import ManifestObject
+from multi_adapter_inference.template.acknowledgement import acknowledge_notifications_handler
+
+SCALING_RULE_ID = "Scaling"
+_SCALING_METRICS = ("ConcurrentRequestsPerCopy", "InvocationsPerCopy", "NoCapacityInvocationFailures")
+_EVENT_RETRIES = 24
+_EVENT_AGE = Duration.hours(2)
+
+
+def read_new_manifests(
+    fleet: Construct, manifest: ManifestObject, function: lambda_.IFunction, control: ControlPlane
+) -> events.Rule:
+    """Call `function` for each new version of the manifest."""
+    if manifest.enable_events:
+        manifest.bucket.enable_event_bridge_notification()
+        acknowledge_notifications_handler(fleet)
+    return events.Rule(
+        fleet,
+        "ManifestChanged",
+        description=f"A new manifest for the fleet {fleet.node.path}",
+        event_pattern=events.EventPattern(
+            source=["aws.s3"],
+            detail_type=["Object Created"],
+            detail={
+                "bucket": {"name": [manifest.bucket.bucket_name]},
+                "object": {"key": [manifest.key]},
+            },
+        ),
+        targets=[
+            targets.LambdaFunction(
+                function,
+                retry_attempts=_EVENT_RETRIES,
+                max_event_age=_EVENT_AGE,
+                # For events that never reach the function. It sends those that fail to the queue itself.
+                dead_letter_queue=control.dead_letters,
+            )
+        ],
+    )
+
+
+def reread_manifest(
+    fleet: Construct, every: Duration, function: lambda_.IFunction, *, after: IDependable
+) -> None:
+    """Call `function` on a schedule, for a manifest whose event was lost."""
+    events.Rule(
+        fleet,
+        "ManifestReread",
+        description=f"Looks for a manifest whose event was lost, for the fleet {fleet.node.path}",
+        schedule=events.Schedule.rate(every),
+        targets=[
+            targets.LambdaFunction(
+                function,
+                event=events.RuleTargetInput.from_object({"trigger": "schedule"}),
+                # The next event comes anyway.
+                retry_attempts=0,
+            )
+        ],
+    ).node.add_dependency(after)
+
+
+def ask_after_scaling(
+    fleet: Construct, base_component_name: str, control: ControlPlane, *, after: IDependable
+) -> None:
+    """Start the state machine when an alarm that scales the base model rings: new copies have to be asked.
+
+    SageMaker sends no event when the number of copies changes. The alarms are Application Auto Scaling's own
+    and those that start the first copy. All but one are on metrics of the base component.
+    """
+    metric = {
+        "name": list(_SCALING_METRICS),
+        "dimensions": {"InferenceComponentName": [base_component_name]},
+    }
+    alarms = [
+        {"metrics": {"metricStat": {"metric": metric}}},
+        {"description": [description_of_wake_for_adapters(base_component_name)]},
+    ]
+    events.Rule(
+        fleet,
+        SCALING_RULE_ID,
+        description=f"Asks new copies of the base model of the fleet {fleet.node.path}",
+        event_pattern=events.EventPattern(
+            source=["aws.cloudwatch"],
+            detail_type=["CloudWatch Alarm State Change"],
+            detail={
+                "state": {"value": ["ALARM"]},
+                "$or": [{"configuration": alarm} for alarm in alarms],
+            },
+        ),
+        targets=[_machine(control, "scaling")],
+    ).node.add_dependency(after)
+
+
+def check_for_drift(
+    fleet: Construct, check: DriftCheck, control: ControlPlane, *, after: IDependable
+) -> None:
+    """Start the state machine on a schedule, to look for changes made by hand."""
+    events.Rule(
+        fleet,
+        "DriftCheck",
+        description=f"Looks for changes made by hand to the fleet {fleet.node.path}",
+        schedule=events.Schedule.rate(check.every),
+        targets=[_machine(control, "drift")],
+    ).node.add_dependency(after)
+
+
+def _machine(control: ControlPlane, trigger: str) -> targets.SfnStateMachine:
+    return targets.SfnStateMachine(
+        control.state_machine,
+        input=events.RuleTargetInput.from_object(
+            {"trigger": trigger, "requested_at": events.EventField.time}
+        ),
+        retry_attempts=_EVENT_RETRIES,
+        max_event_age=_EVENT_AGE,
+    )

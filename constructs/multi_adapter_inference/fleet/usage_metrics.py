@@ -1,0 +1,79 @@
+"""What the monitoring of a fleet counts of the use of its adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aws_cdk import Duration
+
+from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.usage.counting_settings import CountingSettings
+from adapter_fleet.usage.price_list import PriceList
+from adapter_fleet.usage.usage_table import ANSWERED, TokenPattern
+from adapter_fleet.usage.working_set import NEAR, SHORT_SECONDS
+from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.arguments.durations import check_minutes
+
+_DEFAULT_EVERY = Duration.minutes(15)
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class UsageMetrics:
+    """What a function counts of the use of a fleet's adapters, and publishes as metrics.
+
+    CloudWatch bills each combination of a metric and its dimensions; docs/guides/monitoring.md counts them.
+
+    by:
+        Keys of tags of the manifest, such as `tenant`. Each value has metrics of its own. Default: none.
+    per_adapter:
+        Whether each adapter has metrics of its own. Default: False.
+    every:
+        How often the function runs, in whole minutes, at most 3 hours. Default: 15 minutes.
+    max_use:
+        From which share of `max_loras` and of `max_cpu_loras` an alarm rings. Default: 0.8.
+    token_pattern:
+        A regular expression with the groups `adapter`, `prompt` and `completion`, for whole lines
+        of the container's log that tell tokens. Default: the line of the embedded cloud's engine.
+    token_text:
+        A text of each such line, which CloudWatch looks for. Default: none.
+    prices:
+        What an hour of an instance costs, to share out the endpoint's cost of each day. Default: no costs.
+
+    Example::
+
+        fleet = AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest)
+        fleet.monitor(usage=UsageMetrics(by=["tenant"]))
+    """
+
+    by: Sequence[str] = ()
+    per_adapter: bool = False
+    every: Duration = _DEFAULT_EVERY
+    max_use: float = NEAR
+    token_pattern: str | None = None
+    token_text: str = ""
+    prices: PriceList | None = None
+
+    def __post_init__(self) -> None:
+        check_minutes("every", self.every)
+        # The function compares the adapters of the last three hours with the room for them.
+        if not self.every.is_unresolved() and self.every.to_seconds() > SHORT_SECONDS:
+            raise ValueError(f"'every' should be at most 3 hours, got {self.every.to_human_string()}")
+        if not 0 < self.max_use <= 1:
+            raise ValueError(f"'max_use' should be above 0 and at most 1, got {self.max_use}")
+        if self.token_pattern is None and self.token_text:
+            raise ValueError("'token_text' should be given with 'token_pattern' only")
+        self.counting(None)  # checks the other settings
+
+    def counting(self, lora: LoraServing | None) -> CountingSettings:
+        """Return the settings of the function, for a base model with this room for adapters."""
+        given = self.token_pattern
+        return CountingSettings(
+            by=tuple(self.by),
+            per_adapter=self.per_adapter,
+            max_loras=None if lora is None else lora.max_loras,
+            max_cpu_loras=None if lora is None else lora.max_cpu_loras,
+            tokens=ANSWERED if given is None else TokenPattern.of(given, self.token_text),
+            prices=self.prices,
+        )

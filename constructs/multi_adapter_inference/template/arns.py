@@ -1,0 +1,37 @@
+"""ARNs of endpoints and inference components, as IAM compares them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from constructs import Construct
+
+from adapter_fleet.common.validators import TOKEN
+from multi_adapter_inference.template.stack_location import stack_of
+
+
+def endpoint_arn(scope: Construct, name: str) -> str:
+    """Return the ARN of the endpoint of that name, in lower case as SageMaker writes it."""
+    return _arn(scope, "endpoint", _lower(name))
+
+
+def component_arn(scope: Construct, name: str) -> str:
+    """Return the ARN of the inference component of that name, in the name's own case."""
+    return _arn(scope, "inference-component", name)
+
+
+def component_arn_spellings(scope: Construct, name: str) -> Sequence[str]:
+    """Return the ARN of an inference component in each spelling that IAM may compare with, lower case first.
+
+    IAM compares ARNs letter by letter. SageMaker writes those of endpoints in lower case
+    (philschmid/cdk-samples #2). For components, that is inferred.
+    """
+    return [component_arn(scope, spelling) for spelling in dict.fromkeys((_lower(name), name))]
+
+
+def _arn(scope: Construct, kind: str, name: str) -> str:
+    return stack_of(scope).format_arn(service="sagemaker", resource=kind, resource_name=name)
+
+
+def _lower(name: str) -> str:
+    return name if TOKEN in name else name.lower()

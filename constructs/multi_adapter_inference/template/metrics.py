@@ -1,0 +1,31 @@
+"""The namespaces and the options of metrics."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+
+METRICS_NAMESPACE = "MultiAdapterInference"
+"""The namespace that fleets write to."""
+
+INVOCATION_NAMESPACE = "AWS/SageMaker"
+CONTAINER_NAMESPACES = (
+    INVOCATION_NAMESPACE,
+    "/aws/sagemaker/Endpoints",
+    "/aws/sagemaker/InferenceComponents",
+)
+"""The namespaces that an endpoint's instances and containers write to."""
+
+
+class MetricOptions(TypedDict, total=False):
+    """The options of every `metric_*`, as everywhere in the CDK."""
+
+    period: Duration
+    statistic: str
+    label: str
+    color: str
+    unit: cloudwatch.Unit
+    account: str
+    region: str

@@ -1,0 +1,316 @@
+"""Every argument of everything public is checked against its annotation."""
+
+import inspect
+import math
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, cast
+
+import aws_cdk as cdk
+import jsii
+import pytest
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk.assertions import Template
+from constructs import Construct
+
+import multi_adapter_inference as library
+from multi_adapter_inference import (
+    AdapterArtifact,
+    AdapterFleet,
+    AdapterManifest,
+    ArtifactSource,
+    BaseModel,
+    ComputeRequirements,
+    DeletionGuard,
+    FailurePolicy,
+    InstanceType,
+    LmiContainer,
+    LmiVersion,
+    LoraServing,
+    MultiAdapterEndpoint,
+    SmokeTest,
+)
+from multi_adapter_inference.fleet.fleet import FleetOptions
+from multi_adapter_inference.template.metrics import MetricOptions
+from tests.constructs.conftest import MakeEndpoint
+
+
+class Wrong:
+    """Fits no annotation."""
+
+    def __repr__(self) -> str:
+        return "<wrong>"
+
+
+WRONG = Wrong()
+OPTIONS = {"FleetOptions": FleetOptions, "MetricOptions": MetricOptions}
+
+
+def public_classes() -> list[type]:
+    found = [getattr(library, name) for name in library.__all__]
+    # A TypedDict is a class of dict: its keys are the options of what takes it.
+    return [cls for cls in found if not issubclass(cls, Enum | dict)]
+
+
+def public_callables() -> list[tuple[type, str]]:
+    """Return every constructor and public method that this library wrote."""
+    return [
+        (cls, name)
+        for cls in public_classes()
+        for name in dir(cls)
+        if (name == "__init__" or not name.startswith("_"))
+        # Since Python 3.13, a cached property counts as a routine.
+        and inspect.isroutine(member := getattr(cls, name))
+        and callable(member)
+        # Those who inherit from it are the library's own.
+        and not getattr(member, "__isabstractmethod__", False)
+        and str(getattr(member, "__module__", "")).startswith("multi_adapter_inference")
+    ]
+
+
+def arguments() -> list[tuple[type, str, str, str]]:
+    """Return class, method, argument and annotation of every argument of everything public."""
+    found = []
+    for cls, name in public_callables():
+        for parameter in inspect.signature(getattr(cls, name)).parameters.values():
+            if parameter.name in ("self", "scope", "id", "_scope", "cls"):
+                continue
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                options = OPTIONS[str(parameter.annotation).removeprefix("Unpack[").removesuffix("]")]
+                found += [(cls, name, option, str(hint)) for option, hint in options.__annotations__.items()]
+            elif parameter.annotation not in ("Any", "object"):
+                found.append((cls, name, parameter.name, str(parameter.annotation)))
+    return found
+
+
+def label(value: object) -> str:
+    return value.__name__ if isinstance(value, type) else str(value)[:40]
+
+
+@pytest.fixture(scope="module")
+def app_stack() -> cdk.Stack:
+    return cdk.Stack(cdk.App(), "Stack")
+
+
+@pytest.fixture(scope="module")
+def call(app_stack: cdk.Stack) -> Callable[[type, str, str, object], object]:
+    """Return a function that calls a method with one argument; what else it needs is wrong as well."""
+    stack, bucket = app_stack, s3.Bucket.from_bucket_name(app_stack, "Bucket", "models")
+    endpoint = MultiAdapterEndpoint(
+        stack,
+        "Llm",
+        base_model=BaseModel.from_bucket(bucket, "llama/"),
+        container=LmiContainer(version=LmiVersion.V19),
+        lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16),
+        instance_type=InstanceType.ML_G5_XLARGE,
+        compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.gibibytes(4)),
+        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+    )
+    manifest = AdapterManifest.from_bucket(bucket, "tenants.yaml", enable_events=False)
+    made: dict[str, Any] = {
+        "endpoint": endpoint,
+        "fleet": AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest),
+        "adapter": endpoint.add_adapter(
+            "Own", artifact=AdapterArtifact.from_bucket(bucket, "adapters/a.tar.gz")
+        ),
+        "monitoring": endpoint.add_fleet("Watched", manifest=manifest, component_prefix="watched").monitor(),
+        "scaling": endpoint.auto_scale_copies(min=1, max=2),
+    }
+
+    def instance(cls: type) -> object:
+        if issubclass(cls, Construct):
+            return next(value for value in made.values() if isinstance(value, cls))
+        return blank(cls)
+
+    def blank(cls: type) -> object:
+        concrete: Any = type(cls)(cls.__name__, (cls,), {})
+        concrete.__abstractmethods__ = frozenset()
+        return object.__new__(concrete)
+
+    def call_with(cls: type, name: str, argument: str, value: object) -> object:
+        method = getattr(cls, name)
+        parameters = inspect.signature(method).parameters.values()
+        given: dict[str, Any] = {
+            parameter.name: WRONG
+            for parameter in parameters
+            if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        }
+        given |= {argument: value}
+        given |= {name: value for name, value in {"scope": stack, "id": "New"}.items() if name in given}
+        if "self" in given:
+            given["self"] = blank(cls) if name == "__init__" else instance(cls)
+        return method(**given)
+
+    return call_with
+
+
+@pytest.mark.parametrize(("cls", "method", "argument", "annotation"), arguments(), ids=label)
+def test_an_argument_of_a_wrong_type_is_an_error(
+    call: Callable[[type, str, str, object], object], cls: type, method: str, argument: str, annotation: str
+) -> None:
+    wrong = [WRONG] if "None" in annotation else [WRONG, None]
+    for value in wrong:
+        with pytest.raises(ValueError) as error:
+            call(cls, method, argument, value)
+        assert f"'{argument}' should be " in str(error.value)
+        if issubclass(cls, Construct) and method == "__init__":
+            assert str(error.value).startswith("'Stack/New': ")
+        assert f"got {value!r}" in str(error.value).partition(f"'{argument}' should be ")[2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"instance_type": "ml.g5.12xlarge"},
+            "'instance_type' should be an InstanceType, such as InstanceType.ML_G5_12XLARGE or"
+            " InstanceType.of('ml.g5.12xlarge'), got 'ml.g5.12xlarge'",
+        ),
+        ({"copy_count": 1.5}, "'copy_count' should be a whole number, got 1.5"),
+        ({"copy_count": True}, "'copy_count' should be a whole number, got True"),
+        ({"copy_count": 0}, "'copy_count' should be at least 1, got 0"),
+        ({"component_prefix": ""}, "'component_prefix' should not be empty, got ''"),
+        ({"base_component_name": ""}, "'base_component_name' should not be empty, got ''"),
+        ({"inference_ami_version": ""}, "'inference_ami_version' should not be empty, got ''"),
+        (
+            {"routing_strategy": "RANDOM"},
+            "'routing_strategy' should be one of RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,"
+            " RoutingStrategy.RANDOM, RoutingStrategy.PREFIX_AWARE, got 'RANDOM'",
+        ),
+        (
+            {"artifact_sources": ["adapters/"]},
+            "'artifact_sources' should be a list of ArtifactSource objects, got 'adapters/' at index 0",
+        ),
+        (
+            {"role": "arn:aws:iam::1:role/x"},
+            "'role' should be a role, such as Role.from_role_name(…), got 'arn",
+        ),
+        (
+            {"copy_count": "2", "network_isolation": "no"},
+            "'copy_count' should be a whole number, got '2'; 'network_isolation' should be True or False, got"
+            " 'no'",
+        ),
+    ],
+)
+def test_the_error_names_the_endpoint_the_argument_what_it_should_be_and_what_was_got(
+    make_endpoint: MakeEndpoint, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError) as error:
+        make_endpoint(**settings)
+    assert str(error.value).startswith(f"'Stack/Llm': {message}")
+
+
+def test_an_error_of_a_method_that_makes_a_child_names_the_child(make_endpoint: MakeEndpoint) -> None:
+    with pytest.raises(
+        ValueError, match=r"^'Stack/Llm/T': 'artifact' should be an AdapterArtifact, such as "
+    ):
+        make_endpoint().add_adapter("T", artifact="dir")  # type: ignore[arg-type]
+
+
+def test_an_unknown_argument_is_an_error_that_names_what_was_called(make_endpoint: MakeEndpoint) -> None:
+    with pytest.raises(TypeError, match=r"MultiAdapterEndpoint\.__init__\(\) got an unexpected .* 'foo'"):
+        make_endpoint(foo=1)
+
+
+def test_a_missing_argument_is_an_error_that_names_what_was_called() -> None:
+    with pytest.raises(TypeError, match=r"LoraServing\.__init__\(\) missing .* 'max_lora_rank'"):
+        LoraServing(max_loras=4, max_cpu_loras=8)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"InstanceType\.of\(\) missing .* 'name'"):
+        InstanceType.of()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: InstanceType.of("ml.g5.xlarg"), "InstanceType.of: 'name' should be a hosting instance type"),
+        (lambda: InstanceType.of("g5.xlarge"), "InstanceType: 'name' should be a hosting instance type"),
+        (lambda: SmokeTest(prompt="a", expect="["), "SmokeTest: 'expect' should be "),
+        (lambda: FailurePolicy.share(5), "FailurePolicy.share: 'share' should be from 0 to 1, got 5"),
+        (lambda: DeletionGuard.share(-1), "DeletionGuard.share: 'share' should be from 0 to 1, got -1"),
+    ],
+)
+def test_an_error_of_a_record_names_its_class(make: Callable[..., Any], message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        make()
+    assert str(error.value).startswith(message)
+
+
+def test_a_class_of_the_cdk_is_named_by_its_words(make_endpoint: MakeEndpoint, stack: cdk.Stack) -> None:
+    vpc = ec2.Vpc.from_vpc_attributes(stack, "Vpc", vpc_id="vpc-1", availability_zones=["a"])
+    with pytest.raises(ValueError, match="'security_groups' should be a list of security groups, got 5 at"):
+        make_endpoint(vpc=vpc, security_groups=[5])
+
+
+def test_the_article_follows_how_a_name_is_spoken(make_endpoint: MakeEndpoint) -> None:
+    with pytest.raises(ValueError, match="'instance_type' should be an InstanceType, such as "):
+        make_endpoint(instance_type=5)
+    with pytest.raises(ValueError, match="'container' should be a Container, such as LmiContainer"):
+        make_endpoint(container=5)
+
+
+def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
+    with pytest.raises(ValueError):
+        make_endpoint(copy_count=1.5)
+    assert stack.node.try_find_child("Llm") is None
+
+
+def test_a_key_is_no_bucket(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+    role = iam.Role.from_role_name(stack, "Role", "own")
+    with pytest.raises(ValueError, match="'bucket' should be a bucket, such as "):
+        ArtifactSource(bucket=role)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, True])
+def test_a_number_is_a_finite_one(value: float) -> None:
+    with pytest.raises(ValueError, match=r"^FailurePolicy.share: 'share' should be a number, got"):
+        FailurePolicy.share(value)
+
+
+def test_a_value_of_a_mapping_is_named_by_its_key() -> None:
+    with pytest.raises(ValueError) as error:
+        LmiContainer(version=LmiVersion.V19, environment={"OPTION_A": "1", "OPTION_B": cast("Any", 4096)})
+    assert str(error.value) == (
+        "LmiContainer: 'environment' should be a mapping of texts to texts, got 4096 for 'OPTION_B'"
+    )
+
+
+def test_tokens_fit_as_what_they_stand_for(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
+) -> None:
+    number: Any = cdk.CfnParameter(stack, "Count", type="Number").value_as_number
+    text = cdk.CfnParameter(stack, "Value").value_as_string
+    make_endpoint(
+        instance_count=number,
+        compute=ComputeRequirements(
+            accelerators=number, cpu_cores=number, min_memory=cdk.Size.mebibytes(number)
+        ),
+        container=LmiContainer(version=LmiVersion.V19, environment={"OPTION_X": text}),
+        copy_count=number,
+    )
+    (base,) = Template.from_stack(stack).find_resources("AWS::SageMaker::InferenceComponent").values()
+    assert base["Properties"]["RuntimeConfig"] == {"CopyCount": {"Ref": "Count"}}
+
+
+def test_what_implements_an_interface_of_the_cdk_in_python_fits(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
+    @jsii.implements(iam.IGrantable)
+    class Caller:
+        @property
+        def grant_principal(self) -> iam.IPrincipal:
+            return iam.User.from_user_name(stack, "Caller", "caller")
+
+    assert make_endpoint().grant_invoke(Caller()).success
+
+
+def test_what_the_cdk_returns_as_an_interface_fits(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
+) -> None:
+    made = s3.Bucket(stack, "Made")
+    found: Any = stack.node.find_child("Made")
+    for each in (made, found, bucket):
+        assert ArtifactSource(bucket=each).bucket_name
