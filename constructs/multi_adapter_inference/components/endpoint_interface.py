@@ -18,6 +18,9 @@ from multi_adapter_inference.models.container import IContainer
 from multi_adapter_inference.models.execution_role import ExecutionRole
 from multi_adapter_inference.template.openai_url import openai_base_url
 
+VARIANT_NAME = "AllTraffic"
+"""The one variant of an endpoint with inference components."""
+
 
 @checked
 class IMultiAdapterEndpoint(Construct, IInferenceComponent, metaclass=jsii.JSIIAbstractClass):

@@ -29,7 +29,7 @@ from multi_adapter_inference.components.component_names import (
     replace_on_change,
     warn_of_fixed_names,
 )
-from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
+from multi_adapter_inference.components.endpoint_interface import VARIANT_NAME, IMultiAdapterEndpoint
 from multi_adapter_inference.components.scaling import (
     DEFAULT_TARGET,
     DEFAULT_WAKE_COOLDOWN,
@@ -58,9 +58,6 @@ from multi_adapter_inference.models.instance_type import InstanceType
 from multi_adapter_inference.template.arns import component_arn_spellings, endpoint_arn
 from multi_adapter_inference.template.metrics import INVOCATION_NAMESPACE
 from multi_adapter_inference.template.stack_location import deployed_together
-
-VARIANT_NAME = "AllTraffic"
-"""The one variant of an endpoint with inference components."""
 
 _NO_ROOM = "no-room-for-rolling-update"
 

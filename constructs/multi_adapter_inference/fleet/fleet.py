@@ -61,7 +61,6 @@ from multi_adapter_inference.fleet.s3_statements import (
     reads_manifest,
 )
 from multi_adapter_inference.fleet.triggers import (
-    SCALING_RULE_ID,
     ask_after_scaling,
     check_for_drift,
     read_new_manifests,
@@ -73,7 +72,7 @@ from multi_adapter_inference.functions.function_hosting import DEFAULT_HOSTING, 
 from multi_adapter_inference.functions.provider import answer_timeout
 from multi_adapter_inference.manifests.bound_manifest import BoundManifest
 from multi_adapter_inference.manifests.fleet_adapter import SmokeTest
-from multi_adapter_inference.manifests.manifest import AdapterManifest, check_evaluations
+from multi_adapter_inference.manifests.manifest import AdapterManifest
 from multi_adapter_inference.models.capacity import warn_of_adapters_on_disk
 from multi_adapter_inference.template.metrics import MetricOptions
 from multi_adapter_inference.template.stack_location import (
@@ -226,11 +225,9 @@ class AdapterFleet(IAdapterFleet):
                 check_fleet_uid(fleet_uid)
                 claim_fleet_uid(self, fleet_uid, endpoint=endpoint)
             self.component_prefix = checked_prefix(endpoint, component_prefix)
-            bound = manifest.bind(self, endpoint, self.component_prefix)
             named = settings.base_model is not None
             bar = settings.bar_beside(endpoint.base_component_name) if named else settings.evaluation
-            if bar is not None:
-                check_evaluations(bound, bar)
+            bound = manifest.bind(self, endpoint, self.component_prefix, bar)
         self.endpoint = endpoint
         if endpoint.container is not None:
             endpoint.container.warn_of_updates_in_place(endpoint)
@@ -504,7 +501,8 @@ class AdapterFleet(IAdapterFleet):
             # Before the fleet, so that a version that arrives during the first deployment is not missed.
             self._resource.node.add_dependency(rule)
             reread_manifest(self, manifest.reread_every, function, after=self._resource)
-        if self.endpoint.scales_copies:
+        self._asks_new_copies = self.endpoint.scales_copies
+        if self._asks_new_copies:
             name = self.endpoint.base_component_name
             ask_after_scaling(self, name, self._control, after=self._resource)
         if drift_check is not None:
@@ -527,7 +525,7 @@ class _FleetValidation:
 
     def _scaling_errors(self) -> list[str]:
         fleet = self._fleet
-        if not fleet.endpoint.scales_copies or fleet.node.try_find_child(SCALING_RULE_ID) is not None:
+        if fleet.endpoint.scales_copies == fleet._asks_new_copies:
             return []
         return [
             f"'auto_scale_copies' of '{fleet.endpoint.node.path}' should be called before the fleet"

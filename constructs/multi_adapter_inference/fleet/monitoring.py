@@ -16,6 +16,7 @@ from adapter_fleet.usage.counting_settings import ADAPTER, FLEET
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import whole_seconds
 from multi_adapter_inference.arguments.errors import error_context
+from multi_adapter_inference.components.endpoint_interface import VARIANT_NAME
 from multi_adapter_inference.fleet.fleet_interface import IAdapterFleet
 from multi_adapter_inference.fleet.usage_metrics import UsageMetrics
 from multi_adapter_inference.template.metrics import (
@@ -39,7 +40,6 @@ _WAKE_PERIODS = 5
 _CHECK_PERIOD, _CHECK_PERIODS = Duration.minutes(20), 3
 _WIDTH, _HEIGHT = 8, 6
 _SHOWN = 10
-_VARIANT = "AllTraffic"
 _ACCOUNT_ALARMS = "AdapterAlarms"
 _CHOSEN = "CHOSEN-ADAPTER"
 """Stands for the adapter that the reader of the dashboard chooses."""
@@ -242,7 +242,7 @@ class AdapterFleetMonitoring(Construct):
     def _accelerators(self) -> cloudwatch.IWidget:
         names = ("GPUReservation", "GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized")
         endpoint = self._fleet.endpoint.endpoint_name
-        of_variant = {"EndpointName": endpoint, "VariantName": _VARIANT}
+        of_variant = {"EndpointName": endpoint, "VariantName": VARIANT_NAME}
         return _graph(
             "Use of accelerators, in percent",
             *(

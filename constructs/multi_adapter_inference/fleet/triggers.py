@@ -14,7 +14,6 @@ from multi_adapter_inference.fleet.policies import DriftCheck
 from multi_adapter_inference.manifests.bound_manifest import ManifestObject
 from multi_adapter_inference.template.acknowledgement import acknowledge_notifications_handler
 
-SCALING_RULE_ID = "Scaling"
 _SCALING_METRICS = ("ConcurrentRequestsPerCopy", "InvocationsPerCopy", "NoCapacityInvocationFailures")
 _EVENT_RETRIES = 24
 _EVENT_AGE = Duration.hours(2)
@@ -89,7 +88,7 @@ def ask_after_scaling(
     ]
     events.Rule(
         fleet,
-        SCALING_RULE_ID,
+        "Scaling",
         description=f"Asks new copies of the base model of the fleet {fleet.node.path}",
         event_pattern=events.EventPattern(
             source=["aws.cloudwatch"],

@@ -9,7 +9,6 @@ from typing import Any
 from aws_cdk import Duration, FileAssetLocation
 from aws_cdk import aws_s3 as s3
 
-from adapter_fleet.manifest.manifest import Manifest
 from multi_adapter_inference.template.asset_folder import AssetFolder
 
 MANIFESTS = AssetFolder(name="adapter-manifests", suffix=".json")
@@ -45,8 +44,6 @@ class BoundManifest:
         For a manifest in S3: where it is.
     asset:
         For a manifest that is an asset: where it was staged.
-    document:
-        What the manifest says. None if synth does not know it.
     """
 
     properties: Mapping[str, Any]
@@ -55,4 +52,3 @@ class BoundManifest:
     adapter_tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     object: ManifestObject | None = None
     asset: FileAssetLocation | None = None
-    document: Manifest | None = None

@@ -25,9 +25,7 @@ from adapter_fleet.manifest.manifest import (
     ManifestAdapter,
     ManifestError,
     S3Artifact,
-    nothing_known,
 )
-from adapter_fleet.manifest.value_rules import unevaluated
 from multi_adapter_inference.adapters.artifact import ADAPTER_ARCHIVES, pack_checked
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import check_minutes
@@ -102,8 +100,19 @@ class AdapterManifest(ABC):
         )
 
     @abstractmethod
-    def bind(self, fleet: Construct, endpoint: IMultiAdapterEndpoint, prefix: str, /) -> BoundManifest:
-        """Check the manifest and stage it. Raises ValueError with every error in it."""
+    def bind(
+        self,
+        fleet: Construct,
+        endpoint: IMultiAdapterEndpoint,
+        prefix: str,
+        evaluation: EvaluationBar | None,
+        /,
+    ) -> BoundManifest:
+        """Check the manifest and stage it. Raises ValueError with every error in it.
+
+        evaluation:
+            What the evaluation of each version should reach, as far as synth knows the manifest.
+        """
 
 
 class _DocumentManifest(AdapterManifest):
@@ -113,7 +122,14 @@ class _DocumentManifest(AdapterManifest):
     def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
         """Return the manifest, with the buckets by alias."""
 
-    def bind(self, fleet: Construct, endpoint: IMultiAdapterEndpoint, prefix: str, /) -> BoundManifest:
+    def bind(
+        self,
+        fleet: Construct,
+        endpoint: IMultiAdapterEndpoint,
+        prefix: str,
+        evaluation: EvaluationBar | None,
+        /,
+    ) -> BoundManifest:
         try:
             manifest, buckets = self._read()
         except ManifestError as error:
@@ -130,6 +146,7 @@ class _DocumentManifest(AdapterManifest):
                 prefix=known_prefix,
                 max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
                 base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
+                evaluation=evaluation,
             ),
             *_misplaced(manifest, endpoint, bucket_names),
             *manifest.unknown_references(buckets=bucket_names, archives={}),
@@ -173,7 +190,6 @@ class _DocumentManifest(AdapterManifest):
             bucket_names=sorted({bucket for _, bucket, *_ in _stored(compiled, bucket_names)}),
             adapter_tags={adapter.name: adapter.tags for adapter in compiled.adapters},
             asset=asset,
-            document=compiled,
         )
 
 
@@ -229,7 +245,14 @@ class _StoredManifest(AdapterManifest):
         )
         self._buckets = buckets
 
-    def bind(self, _fleet: Construct, endpoint: IMultiAdapterEndpoint, _prefix: str, /) -> BoundManifest:
+    def bind(
+        self,
+        _fleet: Construct,
+        endpoint: IMultiAdapterEndpoint,
+        _prefix: str,
+        _evaluation: EvaluationBar | None,
+        /,
+    ) -> BoundManifest:
         if endpoint.artifact_sources is not None and not endpoint.artifact_sources:
             raise ValueError(
                 f"'{endpoint.node.path}' should have 'artifact_sources' for the adapters of a manifest in S3,"
@@ -329,19 +352,6 @@ def _stored(
                 yield adapter, *bucket_and_key(uri), uri
             case BucketArtifact(bucket=alias, key=key) if alias in bucket_names:
                 yield adapter, bucket_names[alias], key, f"{alias}:{key}"
-
-
-def check_evaluations(bound: BoundManifest, bar: EvaluationBar) -> None:
-    """Raise ValueError with each adapter whose evaluation does not reach a fleet's bar.
-
-    A manifest that synth does not know is left to the fleet.
-    """
-    if bound.document is None:
-        return
-    found = unevaluated(bound.document.adapters, bar, nothing_known)
-    findings = [violation.finding(adapter) for adapter, violation in found]
-    if findings:
-        raise _error(findings)
 
 
 def _error(findings: Sequence[Finding]) -> ValueError:
