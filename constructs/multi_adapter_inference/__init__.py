@@ -40,6 +40,7 @@ from multi_adapter_inference.models.container import IContainer
 from multi_adapter_inference.models.instance_type import InstanceType
 from multi_adapter_inference.models.lmi_container import LmiContainer
 from multi_adapter_inference.models.vllm_container import VllmContainer
+from multi_adapter_inference.template.metrics import MetricOptions
 
 __all__ = [
     "AdapterArtifact",
@@ -74,6 +75,7 @@ __all__ = [
     "LoraAdapter",
     "LoraDtype",
     "LoraServing",
+    "MetricOptions",
     "MetricsConfig",
     "ModelDownload",
     "MultiAdapterEndpoint",

@@ -12,7 +12,9 @@ from constructs import Construct
 
 from adapter_fleet.artifacts.checks.adapter_check import check_directory
 from adapter_fleet.artifacts.packing import identity, pack
+from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Severity
+from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
@@ -20,7 +22,6 @@ from multi_adapter_inference.models.artifact_source import described, may_hold
 from multi_adapter_inference.template.asset_folder import AssetFolder
 
 ADAPTER_ARCHIVES = AssetFolder(name="lora-adapters")
-_ARCHIVE_SUFFIX = ".tar.gz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +63,8 @@ class AdapterArtifact(ABC):
     @staticmethod
     def from_uri(uri: str) -> AdapterArtifact:
         """Use an archive by its `s3://<bucket>/<key>.tar.gz`; see `from_bucket`."""
-        scheme, _, rest = uri.partition("://")
-        bucket_name, _, key = rest.partition("/")
-        if scheme == "s3" and bucket_name and key:
+        bucket_name, key = bucket_and_key(uri)
+        if uri.startswith(SCHEME) and bucket_name and key:
             return _StoredArtifact(uri, bucket_name, key)
         if holds_token(uri):
             return _StoredArtifact(uri, uri, uri)
@@ -124,8 +124,8 @@ class _DirectoryArtifact(AdapterArtifact):
 
 class _StoredArtifact(AdapterArtifact):
     def __init__(self, uri: str, bucket_name: str, key: str, bucket: s3.IBucket | None = None) -> None:
-        if not uri.endswith(_ARCHIVE_SUFFIX) and not holds_token(uri.rsplit("/", 1)[-1]):
-            raise ValueError(f"an adapter's archive should be a '{_ARCHIVE_SUFFIX}', got {uri!r}")
+        if not uri.endswith(ARCHIVE_SUFFIX) and not holds_token(uri.rsplit("/", 1)[-1]):
+            raise ValueError(f"an adapter's archive should be a '{ARCHIVE_SUFFIX}', got {uri!r}")
         self._address = ObjectAddress(uri=uri, bucket_name=bucket_name, key=key, bucket=bucket)
 
     @property

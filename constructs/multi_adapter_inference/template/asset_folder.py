@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from aws_cdk import FileAssetLocation, FileAssetPackaging, IStackSynthesizer, NestedStack, Stack, Stage
 from constructs import Construct
 
+from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.validators import TOKEN
 from multi_adapter_inference.template.stack_location import partition_of, stack_of
 
@@ -32,7 +33,7 @@ class AssetFolder:
     """
 
     name: str
-    suffix: str = ".tar.gz"
+    suffix: str = ARCHIVE_SUFFIX
 
     def stage(
         self, scope: Construct, identity: str, pack: Callable[[Path], object], *, display_name: str

@@ -20,7 +20,13 @@ CONTAINER_NAMESPACES = (
 
 
 class MetricOptions(TypedDict, total=False):
-    """The options of every `metric_*`, as everywhere in the CDK."""
+    """The options of every `metric_*`, as everywhere in the CDK.
+
+    Example::
+
+        options: MetricOptions = {"statistic": "p99"}
+        endpoint.metric_model_latency(**options)
+    """
 
     period: Duration
     statistic: str

@@ -102,6 +102,7 @@ GROUPS = (
             "ScalingTarget",
             "ScalingMetric",
             "AdapterFleetMonitoring",
+            "MetricOptions",
             "UsageMetrics",
             "PriceList",
         ),
