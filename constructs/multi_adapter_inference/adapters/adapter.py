@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jsii
+from aws_cdk import Resource
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
@@ -28,7 +29,7 @@ from multi_adapter_inference.template.stack_location import check_same_environme
 
 
 @checked
-class ILoraAdapter(Construct, IInferenceComponent, metaclass=jsii.JSIIAbstractClass):
+class ILoraAdapter(Resource, IInferenceComponent, metaclass=jsii.JSIIAbstractClass):
     """An adapter with a resource of its own: a `LoraAdapter`, or an imported one.
 
     Example::

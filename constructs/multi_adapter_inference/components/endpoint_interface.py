@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import jsii
+from aws_cdk import Resource
 from aws_cdk import aws_iam as iam
 from constructs import Construct, IConstruct, IDependable
 
@@ -23,7 +24,7 @@ VARIANT_NAME = "AllTraffic"
 
 
 @checked
-class IMultiAdapterEndpoint(Construct, IInferenceComponent, metaclass=jsii.JSIIAbstractClass):
+class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAbstractClass):
     """An endpoint that adapters can run on: a `MultiAdapterEndpoint`, or an imported one.
 
     As an `IInferenceComponent`, it is its base model. A setting that synth does not know is None.

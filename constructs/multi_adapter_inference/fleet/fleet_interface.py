@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import jsii
+from aws_cdk import Resource
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
@@ -36,7 +37,7 @@ MOST_NAMED_GRANTS = 50
 
 
 @checked
-class IAdapterFleet(Construct, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
+class IAdapterFleet(Resource, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     """A fleet that callers and operators can be granted: an `AdapterFleet`, or an imported one.
 
     Example::
