@@ -344,6 +344,35 @@ def test_adapters_may_be_listed_in_code(
     assert (old.known_digest, old.smoke) == (DIGEST, False)
 
 
+def test_adapters_in_code_are_staged_as_those_of_a_file(
+    fleet: MakeFleet, compiled: Callable[[], Manifest]
+) -> None:
+    uri = "s3://models/adapters/v3.tar.gz"
+    declared = {
+        "name": "old",
+        "artifact": uri,
+        "digest": f"sha256:{DIGEST}",
+        "rank": 4,
+        "tags": {"tier": "gold"},
+        "smoke": {"prompt": "Hello", "max_tokens": 3, "expect": "[a-z]+"},
+        "probe": {"prompt": "Who?", "answer": "I am"},
+        "component": "by-hand",
+    }
+    listed = FleetAdapter(
+        name="old",
+        artifact=AdapterArtifact.from_uri(uri),
+        digest=DIGEST,
+        rank=4,
+        tags={"tier": "gold"},
+        smoke=SmokeTest(prompt="Hello", max_tokens=3, expect="[a-z]+"),
+        probe=AdapterProbe(prompt="Who?", answer="I am"),
+        component_name="by-hand",
+    )
+    fleet(AdapterManifest.from_adapters([listed]))
+    text = json.dumps({"adapters": [declared]}).encode()
+    assert compiled().to_json() == Manifest.parse(text, where="fleet.json", folder=None).to_json()
+
+
 def test_a_token_for_the_base_model_is_an_error(stack: cdk.Stack) -> None:
     name = cdk.CfnParameter(stack, "BaseModel").value_as_string
     with pytest.raises(ValueError, match="'base_model' should be known at synth, got a token"):
