@@ -294,8 +294,7 @@ def _is_enum(found: griffe.Class) -> bool:
 
 
 def _is_interface(found: griffe.Class) -> bool:
-    interface = bool(re.match("I[A-Z]", found.name))
-    return interface or bool(_bases(found) & {"TypedDict", "ABC"})
+    return bool(re.match("I[A-Z]", found.name) or _bases(found) & {"TypedDict", "ABC"})
 
 
 @cache
