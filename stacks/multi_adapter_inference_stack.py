@@ -82,11 +82,11 @@ class MultiAdapterInferenceStack(Stack):
             with _table("scaling"):
                 self._scale(environment.scaling)
         adapters = {name: self._adapter(name, adapter) for name, adapter in environment.adapters.items()}
+        self._put_out(adapters)
         self.fleets = {name: self._fleet(name, fleet) for name, fleet in environment.fleets.items()}
         if environment.monitoring is not None:
             with _table("monitoring"):
                 self._monitor(environment.monitoring)
-        self._put_out(adapters)
 
     def _endpoint(self, environment: Environment) -> MultiAdapterEndpoint:
         settings, copies = environment.endpoint, environment.copies
@@ -156,10 +156,11 @@ class MultiAdapterInferenceStack(Stack):
 
     def _fleet(self, name: str, settings: FleetTable) -> AdapterFleet:
         with _table(f"fleets.{name}"):
-            if self.node.try_find_child(name) is not None:
+            table, summary, prefix = f"{name}Table", f"{name}Summary", f"{name}ComponentPrefix"
+            if any(map(self.node.try_find_child, (name, table, summary, prefix))):
                 raise ValueError(f"a fleet should have a name that nothing else here has, got {name!r}")
             smoke, drift = settings.smoke, settings.drift_check
-            return AdapterFleet(
+            fleet = AdapterFleet(
                 self,
                 name,
                 endpoint=self.endpoint,
@@ -174,6 +175,10 @@ class MultiAdapterInferenceStack(Stack):
                 functions=self._functions,
                 registry_removal_policy=RemovalPolicy.DESTROY,
             )
+            CfnOutput(self, table, value=fleet.registry.table_name)
+            CfnOutput(self, summary, value=fleet.summary)
+            CfnOutput(self, prefix, value=fleet.component_prefix)
+            return fleet
 
     def _manifest(self, settings: FleetTable) -> AdapterManifest:
         buckets = {alias: self._bucket(name) for alias, name in settings.buckets.items()}
@@ -226,10 +231,6 @@ class MultiAdapterInferenceStack(Stack):
         CfnOutput(self, "OpenAIBaseUrl", value=self.endpoint.openai_base_url)
         for name, adapter in adapters.items():
             CfnOutput(self, f"{name}OpenAIBaseUrl", value=adapter.openai_base_url)
-        for name, fleet in self.fleets.items():
-            CfnOutput(self, f"{name}Table", value=fleet.registry.table_name)
-            CfnOutput(self, f"{name}Summary", value=fleet.summary)
-            CfnOutput(self, f"{name}ComponentPrefix", value=fleet.component_prefix)
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class Onboarding(Stack):
         endpoint.add_fleet(
             "Customers",
             manifest=AdapterManifest.from_bucket(bucket, MANIFEST),
-            # The first deployment finds no manifest yet.
+            # The last customer may leave: an empty manifest removes every adapter.
             deletion_guard=DeletionGuard.share(allow_empty=True),
         )
         CfnOutput(self, "EndpointName", value=endpoint.endpoint_name)

@@ -147,6 +147,16 @@ def test_a_setting_of_a_fleet_in_the_file_reaches_its_functions(
     assert settings_of(tmp_path, lines) == FleetSettings(**endpoint, **expected)
 
 
+@pytest.mark.parametrize("name", ["Adapters", "EndpointName", "Llm"])
+def test_a_fleet_with_the_name_of_something_else_is_an_error(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text((ENVIRONMENTS / "dev.toml").read_text().replace("fleets.Tenants", f"fleets.{name}"))
+    with pytest.raises(ValueError, match=rf"\[fleets.{name}\]: a fleet should have a name that nothing else"):
+        MultiAdapterInferenceStack(
+            cdk.App(outdir=str(tmp_path / "out")), "Own", environment=read_environment(path)
+        )
+
+
 def violations(outdir: Path) -> list[tuple[str, str]]:
     """Return the rule and the construct of all that the plugins found and nobody acknowledged."""
     report = json.loads((outdir / "validation-report.json").read_text())

@@ -8,7 +8,7 @@ import jsii
 from aws_cdk import Resource
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.adapters.artifact import AdapterArtifact, ObjectAddress
@@ -53,6 +53,10 @@ class ILoraAdapter(Resource, IInferenceComponent, metaclass=jsii.JSIIAbstractCla
     def openai_base_url(self) -> str:
         """The `base_url` of an OpenAI client that talks to this adapter; `model` is `component_name`."""
         return openai_base_url(self, self.endpoint.endpoint_name, self.component_name)
+
+    @property
+    def _metrics_of(self) -> IConstruct:
+        return self
 
     def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
         """Let `grantee` send requests to this adapter, and to no other component of the endpoint.

@@ -108,6 +108,10 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
         return {}
 
     @property
+    def _metrics_of(self) -> IConstruct:
+        return self
+
+    @property
     def scales_copies(self) -> bool:
         """Whether the copies of the base model are known to follow the load."""
         return False

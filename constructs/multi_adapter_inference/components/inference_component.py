@@ -7,6 +7,7 @@ from typing import Unpack
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
+from constructs import IConstruct
 
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.template.metrics import INVOCATION_NAMESPACE, MetricOptions
@@ -34,6 +35,11 @@ class IInferenceComponent(ABC):
     def openai_base_url(self) -> str:
         """The `base_url` of an OpenAI client that talks to this component; `model` is `component_name`."""
 
+    @property
+    @abstractmethod
+    def _metrics_of(self) -> IConstruct:
+        """The construct whose account and region the metrics have."""
+
     @abstractmethod
     def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
         """Let `grantee` send requests to this component, and to no other one of the endpoint.
@@ -57,7 +63,7 @@ class IInferenceComponent(ABC):
             metric_name=metric_name,
             dimensions_map={"InferenceComponentName": self.component_name},
             **options,
-        )
+        ).attach_to(self._metrics_of)
 
     def metric_invocations(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of requests."""

@@ -25,7 +25,7 @@ _CONTENT_TYPE = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*/[a-zA-Z0-9](-*[a-zA-Z0-
 class DataCapture:
     """What an endpoint writes of its requests and answers to a bucket. Prompts may hold personal data.
 
-    Nothing that was found says whether SageMaker captures streamed answers and the OpenAI path.
+    No source says whether SageMaker captures streamed answers and requests of the OpenAI path.
 
     bucket, prefix:
         Where to. Default of `prefix`: the whole bucket.

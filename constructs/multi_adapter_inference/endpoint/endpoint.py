@@ -125,8 +125,9 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         The places in buckets from which the role may read adapters. Adapters from directories need no entry.
         Default: none.
     component_prefix:
-        The beginning of each component's name, `<prefix>-base-<hash>` and `<prefix>-<adapter>-<hash>`.
-        Default: made of the stack's name and the path.
+        The beginning of each component's name, `<prefix>-base-<hash>`, and `<prefix>-<adapter>-<hash>`
+        of an adapter in the stack. Fleets have a prefix of their own. Default: made of the stack's name and
+        the path.
     base_component_name:
         The whole name of the base model's component, for callers that need one that stays when the path
         changes. Delete the component before you move it to another endpoint. Default: made of the prefix.
@@ -139,7 +140,8 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         Whether the containers are cut off from every network. Code in an archive can then send nothing
         out. Default: True, unless the container itself downloads the base model.
     encryption_key:
-        The KMS key of the storage volumes, on instance types that have any. Default: a key of AWS.
+        The KMS key of the storage volumes. Instance types with local storage, as all of `InstanceType.ML_*`,
+        take none: hardware encrypts it. Default: a key of AWS.
     inference_ami_version:
         The image of the instances. Newer containers need a newer driver. Default: SageMaker's own.
     metrics_config:
@@ -538,7 +540,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
                 raise ValueError("'roll_updates' should be called once, got a second call")
             if max_server_errors is not None:
                 check_whole_number("max_server_errors", max_server_errors, at_least=0)
-                if wait.to_seconds() < _LEAST_WAIT.to_seconds():
+                if whole_seconds("wait", wait) < _LEAST_WAIT.to_seconds():
                     raise ValueError(
                         "'wait' should be at least 2 minutes with 'max_server_errors', whose alarm counts a"
                         f" minute, got {wait.to_human_string()}"

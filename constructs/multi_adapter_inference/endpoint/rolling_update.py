@@ -97,7 +97,7 @@ class RollingUpdate:
         names = [alarm.alarm_name for alarm in self.alarms]
         twice = next((alarm for alarm in self.alarms if names.count(alarm.alarm_name) > 1), None)
         if twice is not None:
-            raise ValueError(f"'alarms' should each be another one, got '{twice.node.path}' twice")
+            raise ValueError(f"'alarms' should differ from each other, got '{twice.node.path}' twice")
         if self.alarms and not self.wait_seconds:
             raise ValueError(
                 "'wait' should be above 0 with 'alarms', as SageMaker watches them for so long after each"
@@ -121,10 +121,11 @@ class RollingUpdate:
             return
         batches = math.ceil(most / self.batch_size.of(most))
         waits = batches * self.wait_seconds
-        if waits >= self.timeout.to_seconds():
+        timeout = whole_seconds("timeout", self.timeout)
+        if waits >= timeout:
             raise ValueError(
                 f"'timeout' should be above {waits} seconds, as {most} copies are {batches} batches with a"
-                f" 'wait' of {self.wait_seconds} seconds each, got {self.timeout.to_seconds():g}"
+                f" 'wait' of {self.wait_seconds} seconds each, got {timeout}"
             )
 
     @property

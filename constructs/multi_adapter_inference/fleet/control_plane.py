@@ -156,7 +156,7 @@ class ControlPlane:
         self._on_event = add_function(
             "OnEvent",
             "on_event",
-            "Takes what a deployment wants of the fleet",
+            "Opens a generation of the fleet for a deployment",
             statements=[opens, starts, *reads_manifest, _sees_rollbacks(scope)],
             environment=machine,
             timeout=MANIFEST_TIMEOUT,
@@ -165,7 +165,7 @@ class ControlPlane:
         self._is_complete = add_function(
             "IsComplete",
             "is_complete",
-            "Tells a deployment how far the fleet is",
+            "Tells a deployment whether the fleet has converged",
             statements=[self._on_registry(_READ_GENERATIONS), starts],
             environment=machine,
         )

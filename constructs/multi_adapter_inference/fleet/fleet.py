@@ -139,7 +139,7 @@ class AdapterFleet(IAdapterFleet):
         The request for adapters that have none in the manifest. An adapter counts as in service only after
         it passes. Default: none.
     drift_check:
-        How often to look for changes made by hand, and for others who answer in an adapter's place.
+        How often to look for changes made by hand, and for models that answer in an adapter's place.
         Default: never.
     evaluation:
         What the evaluation of a new version should reach before the fleet takes it. Default: none is needed.

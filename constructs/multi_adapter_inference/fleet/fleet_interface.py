@@ -6,12 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import jsii
-from aws_cdk import Resource
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.naming import (
@@ -37,7 +36,7 @@ MOST_NAMED_GRANTS = 50
 
 
 @checked
-class IAdapterFleet(Resource, FleetMetrics, metaclass=jsii.JSIIAbstractClass):
+class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     """A fleet that callers and operators can be granted: an `AdapterFleet`, or an imported one.
 
     Example::
@@ -219,6 +218,10 @@ class FleetMember(IInferenceComponent):
     def openai_base_url(self) -> str:
         """The `base_url` of an OpenAI client that talks to this adapter; `model` is `component_name`."""
         return openai_base_url(self.fleet, self.fleet.endpoint.endpoint_name, self.component_name)
+
+    @property
+    def _metrics_of(self) -> IConstruct:
+        return self.fleet
 
     def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
         """Let `grantee` send requests to this adapter, and to no other component of the endpoint.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Unpack
 
+import jsii
+from aws_cdk import Resource
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from multi_adapter_inference.arguments.argument_types import checked
@@ -11,8 +13,8 @@ from multi_adapter_inference.template.metrics import METRICS_NAMESPACE, MetricOp
 
 
 @checked
-class FleetMetrics:
-    """Mixin: the metrics of one fleet, which its passes write."""
+class FleetMetrics(Resource, metaclass=jsii.JSIIAbstractClass):
+    """The metrics of one fleet, which its passes write."""
 
     fleet_uid: str
 
@@ -23,7 +25,7 @@ class FleetMetrics:
             metric_name=metric_name,
             dimensions_map={"Fleet": self.fleet_uid},
             **options,
-        )
+        ).attach_to(self)
 
     def metric_desired(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of adapters in the manifest."""

@@ -14,7 +14,7 @@ from constructs import Construct
 from adapter_fleet.common.validators import check_whole_number
 from adapter_fleet.usage.counting_settings import ADAPTER, FLEET
 from multi_adapter_inference.arguments.argument_types import checked
-from multi_adapter_inference.arguments.durations import whole_seconds
+from multi_adapter_inference.arguments.durations import whole_milliseconds, whole_seconds
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.endpoint_interface import VARIANT_NAME
 from multi_adapter_inference.fleet.fleet_interface import IAdapterFleet
@@ -89,6 +89,11 @@ class AdapterFleetMonitoring(Construct):
             check_whole_number("max_failed", max_failed, at_least=0)
             check_whole_number("max_server_errors", max_server_errors, at_least=1)
             age = whole_seconds("max_convergence_age", max_convergence_age)
+            latency = (
+                None
+                if max_model_latency is None
+                else whole_milliseconds("max_model_latency", max_model_latency)
+            )
         self._fleet, self._usage = fleet, usage
         self._shared = _AccountAlarms.of(self)
         alarms = {
@@ -118,7 +123,7 @@ class AdapterFleetMonitoring(Construct):
                 "NoCapacity",
                 _query("SUM", "NoCapacityInvocationFailures"),
                 0,
-                "Requests find no copy of a base model, for longer than a start from zero takes",
+                "Requests have found no copy of a base model for more than 15 minutes",
                 periods=_WAKE_PERIODS,
             ),
             "ServerErrors": self._shared.above(
@@ -128,11 +133,11 @@ class AdapterFleetMonitoring(Construct):
                 "Requests to an adapter fail with 5XX; the dashboard names the ten worst",
             ),
         }
-        if max_model_latency is not None:
+        if latency is not None:
             alarms["Slow"] = self._shared.above(
                 "Slow",
                 _worst("AVG", "ModelLatency"),
-                max_model_latency.to_milliseconds() * 1000,
+                1000 * latency,
                 "An adapter answers slowly; the dashboard names the ten slowest",
                 periods=_LONG_PERIODS,
             )

@@ -10,6 +10,7 @@ from aws_cdk import Duration, Size, SizeRoundingBehavior
 
 from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.arguments.durations import whole_seconds
 from multi_adapter_inference.models.instance_type import InstanceType
 
 # StartupParameters of CreateInferenceComponent: both are 60 to 3,600 seconds. So is, from 300 seconds on,
@@ -128,13 +129,13 @@ class StartupTimeouts:
             ("container_health_check", self.container_health_check, _SHORTEST_STARTUP_SECONDS),
             ("instance_provision", self.instance_provision, _SHORTEST_PROVISION_SECONDS),
         ):
-            if timeout is None or timeout.is_unresolved():
+            if timeout is None:
                 continue
-            seconds = timeout.to_seconds()
+            seconds = whole_seconds(setting, timeout)
             if not shortest <= seconds <= _LONGEST_STARTUP_SECONDS:
                 raise ValueError(
                     f"'{setting}' should be between {shortest} and {_LONGEST_STARTUP_SECONDS} seconds, got"
-                    f" {seconds:g}"
+                    f" {seconds}"
                 )
 
     @property

@@ -20,7 +20,7 @@ CONTAINER_NAMESPACES = (
 
 
 class MetricOptions(TypedDict, total=False):
-    """The options of every `metric_*`, as everywhere in the CDK.
+    """The options of every `metric_*`: those of the CDK's `MetricOptions` that a service metric needs.
 
     Example::
 

@@ -140,10 +140,12 @@ def test_alarms_need_a_wait_and_are_ten_at_most(make_endpoint: MakeEndpoint) -> 
     half = BatchSize.percent(50)
     with pytest.raises(ValueError, match="'wait' should be above 0 with 'alarms'"):
         endpoint.roll_updates(batch_size=half, wait=cdk.Duration.seconds(0), alarms=[one])
-    with pytest.raises(ValueError, match=r"'alarms' should each be another one, got 'Stack/Errors' twice"):
+    with pytest.raises(ValueError, match=r"'alarms' should differ from each other, got 'Stack/Errors' twice"):
         endpoint.roll_updates(batch_size=half, wait=MINUTE, alarms=[one, one])
     named = [cloudwatch.Alarm.from_alarm_name(endpoint, name, "one") for name in ("First", "Second")]
-    with pytest.raises(ValueError, match=r"'alarms' should each be another one, got 'Stack/Llm/First' twice"):
+    with pytest.raises(
+        ValueError, match=r"'alarms' should differ from each other, got 'Stack/Llm/First' twice"
+    ):
         endpoint.roll_updates(batch_size=half, wait=MINUTE, alarms=named)
     with pytest.raises(ValueError, match="'alarms' should be at most 10, got 11"):
         endpoint.roll_updates(

@@ -18,6 +18,7 @@ from multi_adapter_inference import (
     IMultiAdapterEndpoint,
     InstancePool,
     InstanceType,
+    MultiAdapterEndpoint,
     PriceList,
     UsageMetrics,
 )
@@ -126,14 +127,43 @@ def test_limits_are_those_that_are_given(make: MakeWatched, resources: Resources
     assert thresholds["An adapter answers slowly; the dashboard names the ten slowest"] == 2_000_000
 
 
+@pytest.mark.parametrize(
+    ("latency", "said"),
+    [
+        (cdk.Duration.seconds(0), "'max_model_latency' should be above 0, got 0 seconds"),
+        (
+            cdk.Duration.seconds(cdk.Token.as_number({"Ref": "Most"})),
+            "'max_model_latency' should be known at synth, got a token",
+        ),
+    ],
+    ids=["none", "token"],
+)
+def test_latency_that_is_none_or_unknown_is_an_error(
+    make: MakeWatched, latency: cdk.Duration, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        make().monitor(max_model_latency=latency)
+
+
+def test_metrics_have_the_region_of_their_fleet(app: cdk.App, bucket: s3.IBucket) -> None:
+    """An alarm of another region would wait for values that never come; the CDK refuses it."""
+    stack = cdk.Stack(app, "Elsewhere", env=cdk.Environment(region="eu-west-1"))
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+        stack, "Llm", endpoint_name="llm", base_component_name="llm-base", component_prefix="llm"
+    )
+    fleet = AdapterFleet(
+        stack, "Fleet", endpoint=endpoint, manifest=AdapterManifest.from_bucket(bucket, "a.yaml")
+    )
+    metrics = [endpoint.metric_invocations(), fleet.metric_failed(), fleet.adapter("a").metric_invocations()]
+    assert {metric.region for metric in metrics} == {"eu-west-1"}
+
+
 def test_start_from_zero_that_takes_a_quarter_of_an_hour_rings_nothing(
     make: MakeWatched, resources: Resources
 ) -> None:
     """Failures from the end of one period to the start of another fall into all periods between, and both."""
     make().monitor()
-    alarm = alarms(resources)[
-        "Requests find no copy of a base model, for longer than a start from zero takes"
-    ]
+    alarm = alarms(resources)["Requests have found no copy of a base model for more than 15 minutes"]
     (metric,) = alarm["Metrics"]
     assert (alarm["EvaluationPeriods"] - 2) * metric["Period"] >= DEFAULT_WAKE_COOLDOWN.to_seconds()
 

@@ -67,6 +67,12 @@ def test_a_timeout_the_service_refuses_is_an_error(setting: str, seconds: int) -
         StartupTimeouts(**{setting: Duration.seconds(seconds)})
 
 
+def test_a_timeout_that_synth_does_not_know_is_an_error() -> None:
+    seconds: Any = cdk.Token.as_number({"Ref": "Seconds"})
+    with pytest.raises(ValueError, match="'model_download' should be known at synth, got a token"):
+        StartupTimeouts(model_download=Duration.seconds(seconds))
+
+
 def test_a_known_instance_type_can_be_had_by_name() -> None:
     assert InstanceType.of("ml.g5.12xlarge") == InstanceType.ML_G5_12XLARGE
     assert InstanceType.ML_G5_12XLARGE.accelerators == 4
