@@ -268,7 +268,7 @@ def test_adapters_in_a_bucket_are_checked_by_ranges_and_foreign_ones_in_one_pass
     assert told == {
         ours: ["base-model-compared"],  # its modules are unknown in this base
         foreign: ["base-model-compared"],
-        "a/half.tar.gz": ["archive-truncated"],
+        "a/half.tar.gz": ["archive-damaged"],
         "a/none.tar.gz": ["archive-gzip"],
         "b.tar.gz": ["object-readable"],
         "s3://no-such-bucket/": ["object-readable"],

@@ -67,7 +67,7 @@ def entries(
     """
     reader = DecompressingReader(source, limits, watch=watch)
     if gzip_only and not reader.is_gzip:
-        raise ArchiveError("it should be a gzipped tar archive (.tar.gz)", ArchiveFault.NOT_GZIP)
+        raise ArchiveError("it should be a gzipped tar archive (.tar.gz)", ArchiveFault.NOT_GZIPPED_TAR)
     for entry in tar_entries(reader, limits):
         name = entry.name.removeprefix("./")
         content = _EntryContent(reader, entry.size)

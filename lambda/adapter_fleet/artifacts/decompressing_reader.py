@@ -105,7 +105,7 @@ class DecompressingReader:
             raise ArchiveError(f"it should unpack to at most {limits.bytes} bytes", ArchiveFault.TOO_LARGE)
         if self._total > _FREE_BYTES and self._total > limits.expansion * self._counted.count:
             raise ArchiveError(
-                f"it should unpack to at most {limits.expansion} times its size", ArchiveFault.EXPANSION
+                f"it should unpack to at most {limits.expansion} times its size", ArchiveFault.TOO_LARGE
             )
         if self._watch is not None:
             self._watch(data)
@@ -170,11 +170,9 @@ class _GzipMembers:
         if not rest:
             return None
         if rest[: len(GZIP_MAGIC)] != GZIP_MAGIC:
-            raise ArchiveError("it has something after its end that is no gzip", ArchiveFault.TRAILING_DATA)
+            raise ArchiveError("it has something after its end that is no gzip", ArchiveFault.FORM)
         self._members += 1
         if self._members > _FREE_MEMBERS + self._made // _BYTES_PER_MEMBER:
-            raise ArchiveError(
-                f"it should be one gzip file, got {self._members} in a row", ArchiveFault.TOO_MANY_MEMBERS
-            )
+            raise ArchiveError(f"it should be one gzip file, got {self._members} in a row", ArchiveFault.FORM)
         self._input = rest
         return new_inflater()

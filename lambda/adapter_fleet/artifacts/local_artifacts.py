@@ -95,7 +95,7 @@ def _check(
     try:
         return findings, identity(path) if is_directory else identity_of_archive(path)
     except (OSError, ArchiveError) as error:
-        return [*findings, Finding.error("file-readable", "", f"{path}: {error}")], None
+        return [*findings, Finding.error("path-readable", "", f"{path}: {error}")], None
 
 
 def _attributed(finding: Finding, users: Sequence[DeclaredArtifact]) -> Finding:

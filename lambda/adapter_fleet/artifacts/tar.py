@@ -63,7 +63,7 @@ def tar_entries(reader: DecompressingReader, limits: ArchiveLimits) -> Iterator[
             )
         yield entry
     if not reader.ends_with_zeros():
-        raise ArchiveError("it has something after the end of the tar", ArchiveFault.TRAILING_DATA)
+        raise ArchiveError("it has something after the end of the tar", ArchiveFault.FORM)
 
 
 class _HeaderReader:
@@ -164,7 +164,7 @@ class _HeaderReader:
         self._budget -= size
         if self._budget < 0:
             raise ArchiveError(
-                f"its headers should take at most {_MAX_HEADER_BYTES} bytes", ArchiveFault.HEADERS_TOO_LARGE
+                f"its headers should take at most {_MAX_HEADER_BYTES} bytes", ArchiveFault.FORM
             )
         return self._reader.read(size)
 
@@ -186,7 +186,7 @@ class _HeaderReader:
         return records
 
     def _unreadable(self, why: str) -> ArchiveError:
-        fault = ArchiveFault.DAMAGED if self.entries else ArchiveFault.NOT_TAR
+        fault = ArchiveFault.DAMAGED if self.entries else ArchiveFault.NOT_GZIPPED_TAR
         return ArchiveError(f"it is no readable tar archive: {why}", fault)
 
 

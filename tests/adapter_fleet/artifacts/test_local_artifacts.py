@@ -76,5 +76,5 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(
 
     monkeypatch.setattr("adapter_fleet.artifacts.packing.identity", changed)
     checked = check_local_artifacts(declared(directory, "one"))
-    assert [finding.rule for finding in checked.findings] == ["file-readable"]
+    assert [finding.rule for finding in checked.findings] == ["path-readable"]
     assert checked.identities == {}

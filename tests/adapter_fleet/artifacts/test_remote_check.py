@@ -135,7 +135,7 @@ class TestOurs:
         key = published(s3, save(large))
         whole = s3.objects["bucket", key].body
         s3.put("bucket", key, whole[: int(part * len(whole))])
-        assert [finding.rule for finding in check(s3, key).findings] == ["archive-truncated"]
+        assert [finding.rule for finding in check(s3, key).findings] == ["archive-damaged"]
 
     def test_archive_with_another_file_behind_the_weights_is_not_taken_for_ours(
         self, s3: FakeS3, adapter: SyntheticAdapter, save: Save

@@ -782,7 +782,7 @@ class TestBaseModel:
             world.manifest.write_text("base_model: meta-llama/Llama-3.1-8B\nadapters: []\n")
         result = world.publish("--manifest", world.manifest, *options)
         assert (result.exit_code, world.s3.objects) == (1, {})
-        assert "[base-model-dimensions]" in result.stderr
+        assert "[base-model-module]" in result.stderr
 
     def test_folders_before_the_name_make_no_difference(self, world: World) -> None:
         world.add("acme")

@@ -237,7 +237,7 @@ def test_every_error_is_told_at_once(
     (adapter_directory / "model.py").write_text("import os")
     with pytest.raises(ValueError) as error:
         add()
-    for rule in ("lora-rank", "lora-dora", "file-code"):
+    for rule in ("lora-rank", "lora-method", "file-code"):
         assert rule in str(error.value)
 
 
@@ -245,7 +245,7 @@ def test_a_directory_without_configuration_is_an_error(
     add: Callable[[], LoraAdapter], adapter_directory: Path
 ) -> None:
     (adapter_directory / "adapter_config.json").unlink()
-    with pytest.raises(ValueError, match=r"adapter_config\.json.*\[config-present\]"):
+    with pytest.raises(ValueError, match=r"adapter_config\.json.*\[file-missing\]"):
         add()
 
 
@@ -272,7 +272,7 @@ def test_a_file_that_could_run_code_is_an_error(
 
 def test_dora_is_an_error(add: Callable[[], LoraAdapter], change_config: ChangeConfig) -> None:
     change_config(use_dora=True)
-    with pytest.raises(ValueError, match=r"use_dora.*\[lora-dora\]"):
+    with pytest.raises(ValueError, match=r"use_dora.*\[lora-method\]"):
         add()
 
 
@@ -308,7 +308,7 @@ def test_an_adapter_that_does_not_fit_the_base_is_an_error(
     config = json.loads((wider / "config.json").read_text())
     (wider / "config.json").write_text(json.dumps({**config, "hidden_size": 4096}))
     endpoint = make_endpoint(base_model=BaseModel.from_directory(wider))
-    with pytest.raises(ValueError, match="base-model-dimensions"):
+    with pytest.raises(ValueError, match="base-model-module"):
         endpoint.add_adapter("A", artifact=AdapterArtifact.from_directory(adapter_directory))
 
 

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from adapter_fleet.artifacts.archive import CONFIG_FILE, WEIGHTS_FILE, entries
+from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE, entries
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES, AdapterConfig, read_config
 from adapter_fleet.artifacts.checks.file_check import problem_of_entry
@@ -28,10 +28,6 @@ from adapter_fleet.serving.lmi import NEWEST
 from adapter_fleet.serving.lora_limits import LoraServing
 
 _MAX_NAME_LENGTH = 100
-_RULES_OF_REQUIRED_FILES = (
-    (CONFIG_FILE, CheckRule.CONFIG_PRESENT),
-    (WEIGHTS_FILE, CheckRule.WEIGHTS_PRESENT),
-)
 
 
 def check_directory(
@@ -115,7 +111,7 @@ def _check_directory(
         check.add(CheckRule.PATH_READABLE, f"it should be a readable directory, got: {error.strerror}")
         return
     if len(files) > limits.entries:
-        check.add(CheckRule.FILE_COUNT, f"it should have at most {limits.entries} entries")
+        check.add(CheckRule.FILE_UNEXPECTED, f"it should have at most {limits.entries} entries")
         return
     for file in files:
         try:
@@ -123,7 +119,7 @@ def _check_directory(
                 with Path(file).open("rb") as stream:
                     check.read(file.name, os.fstat(stream.fileno()).st_size, stream)
         except OSError as error:
-            check.add(CheckRule.FILE_READABLE, f"it is not readable: {error.strerror}", file.name)
+            check.add(CheckRule.PATH_READABLE, f"it is not readable: {error.strerror}", file.name)
     check.finish(lora, base)
 
 
@@ -255,9 +251,9 @@ class AdapterCheck:
     def finish(self, lora: LoraServing | None, base: BaseModelFacts | None) -> list[Finding]:
         """Apply the rules that need the whole adapter; return all findings."""
         self.findings = shortened(self.findings)  # a folder packed by mistake has many
-        for name, rule in _RULES_OF_REQUIRED_FILES:
+        for name in REQUIRED_FILES:
             if name not in self._seen:
-                self.add(rule, f"the file {name} is missing")
+                self.add(CheckRule.FILE_MISSING, f"the file {name} is missing")
         if self.config is not None:
             self.findings += self.config.findings(
                 self._place(CONFIG_FILE),

@@ -113,21 +113,19 @@ def read_config(
     """Parse a configuration; return it, or None if it cannot be read, and the findings."""
     if len(text) > MAX_CONFIG_BYTES:
         message = f"it should have at most {MAX_CONFIG_BYTES} bytes"
-        return None, [CheckRule.CONFIG_SIZE.finding(where, message)]
+        return None, [CheckRule.CONFIG_JSON.finding(where, message)]
     try:
         document = strict_json.loads(text)
-    except strict_json.DuplicateKeyError as error:
-        return None, [CheckRule.CONFIG_DUPLICATE.finding(where, f"it is not valid JSON: {error}")]
     except ValueError as error:
         return None, [CheckRule.CONFIG_JSON.finding(where, f"it is not valid JSON: {error}")]
     if not isinstance(document, dict):
-        return None, [CheckRule.CONFIG_OBJECT.finding(where, "it should be a JSON object")]
+        return None, [CheckRule.CONFIG_JSON.finding(where, "it should be a JSON object")]
     fields = _FieldReader(document)
     config = fields.adapter_config()
     problems = [
         *_method_problems(document, version),
         *_initialisation_problems(document),
-        *fields.problems,
+        *((CheckRule.CONFIG_KEY, problem) for problem in fields.problems),
     ]
     return None if fields.problems else config, [rule.finding(where, problem) for rule, problem in problems]
 
@@ -139,31 +137,31 @@ def _method_problems(document: dict[str, Any], version: ContainerRelease) -> Ite
     """Find settings that the engine cannot serve (`_validate_features`) or ignores."""
     method = document.get("peft_type", "LORA")
     if method != "LORA":
-        yield CheckRule.PEFT_TYPE, f"'peft_type' should be 'LORA', got {short_repr(method)}"
+        yield CheckRule.LORA_METHOD, f"'peft_type' should be 'LORA', got {short_repr(method)}"
     if document.get("use_dora"):
-        yield CheckRule.LORA_DORA, "'use_dora' should be false: vLLM serves no DoRA adapters"
+        yield CheckRule.LORA_METHOD, "'use_dora' should be false: vLLM serves no DoRA adapters"
     bias = document.get("bias", "none")
     if bias != "none":
         yield _bias_problem("'bias' should be 'none'", version, f", got {short_repr(bias)}")
     if document.get("lora_bias"):
         yield _bias_problem("'lora_bias' should be false", version)
     # Whole layers of the base, or rows of a layer, that were trained beside the LoRA matrices.
-    for field, rule in (
-        ("modules_to_save", CheckRule.LORA_MODULES_TO_SAVE),
-        ("trainable_token_indices", CheckRule.LORA_TOKENS),
-    ):
+    for field in ("modules_to_save", "trainable_token_indices"):
         if value := document.get(field):
-            yield rule, f"'{field}' should be empty: vLLM serves no changed layers, got {short_repr(value)}"
+            yield (
+                CheckRule.LORA_METHOD,
+                f"'{field}' should be empty: vLLM serves no changed layers, got {short_repr(value)}",
+            )
     for field in _VARIANTS:
         if value := document.get(field):
             yield (
-                CheckRule.LORA_VARIANT,
+                CheckRule.LORA_METHOD,
                 f"'{field}' should be empty: vLLM does not know it and serves plain LoRA,"
                 f" got {short_repr(value)}",
             )
     if document.get("layer_replication"):
         yield (
-            CheckRule.LORA_REPLICATION,
+            CheckRule.LORA_METHOD,
             "'layer_replication' should be empty: such an adapter fits a base with other layers",
         )
 
@@ -193,7 +191,7 @@ class _FieldReader:
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
-        self.problems: list[_Problem] = []
+        self.problems: list[str] = []
 
     def adapter_config(self) -> AdapterConfig:
         """Return the configuration. It is meaningless if there are problems."""
@@ -210,7 +208,7 @@ class _FieldReader:
 
     def _required(self, field: str, kind: str, is_valid: Callable[[Any], bool], otherwise: Any) -> Any:
         if field not in self._document:
-            self.problems.append((CheckRule.CONFIG_KEY, f"'{field}' is missing"))
+            self.problems.append(f"'{field}' is missing")
         elif is_valid(self._document[field]):
             return self._document[field]
         else:
@@ -243,9 +241,7 @@ class _FieldReader:
         return None
 
     def _add_problem(self, field: str, kind: str) -> None:
-        value = self._document[field]
-        rule = CheckRule.RANK_POSITIVE if field == "r" and type(value) is int else CheckRule.CONFIG_TYPE
-        self.problems.append((rule, f"'{field}' should be {kind}, got {short_repr(value)}"))
+        self.problems.append(f"'{field}' should be {kind}, got {short_repr(self._document[field])}")
 
 
 def _is_rank(value: Any) -> bool:

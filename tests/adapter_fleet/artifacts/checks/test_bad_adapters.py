@@ -24,7 +24,7 @@ ELSEWHERE = {
     CheckRule.PATH_HOLDS_ADAPTERS,
     CheckRule.ARCHIVE_DIGEST,
     CheckRule.ADAPTER_NAME,  # the name is the command's: cli/commands/test_check.py
-    CheckRule.FILE_READABLE,  # root may read everything: test_adapter.py
+    CheckRule.PATH_READABLE,  # root may read everything: test_adapter.py
 }
 
 
