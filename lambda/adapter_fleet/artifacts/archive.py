@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import IO, cast
 
 from adapter_fleet.artifacts.archive_error import ArchiveError, ArchiveFault, truncated
-from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits, DecompressingReader, Readable
+from adapter_fleet.artifacts.decompressing_reader import DecompressingReader, Readable
 from adapter_fleet.artifacts.tar import BLOCK_BYTES, tar_entries
 
 CONFIG_FILE = "adapter_config.json"
@@ -54,7 +54,6 @@ class ArchiveEntry:
 
 def entries(
     source: Readable,
-    limits: ArchiveLimits,
     *,
     gzip_only: bool = False,
     watch: Callable[[bytes], object] | None = None,
@@ -63,12 +62,12 @@ def entries(
 
     Read an entry's stream before you ask for the next entry. A leading `./` is dropped from names, and the
     entry of the root is left out, as `tar -C directory .` writes both. `watch` gets every byte of the tar.
-    Raises ArchiveError for an archive that cannot be read or exceeds `limits`.
+    Raises ArchiveError for an archive that cannot be read or exceeds the limits.
     """
-    reader = DecompressingReader(source, limits, watch=watch)
+    reader = DecompressingReader(source, watch=watch)
     if gzip_only and not reader.is_gzip:
         raise ArchiveError("it should be a gzipped tar archive (.tar.gz)", ArchiveFault.NOT_GZIPPED_TAR)
-    for entry in tar_entries(reader, limits):
+    for entry in tar_entries(reader):
         name = entry.name.removeprefix("./")
         content = _EntryContent(reader, entry.size)
         if entry.kind != "folder" or name not in ("", "."):

@@ -4,11 +4,16 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from adapter_fleet.artifacts.archive_error import ArchiveError, ArchiveFault, truncated
 from adapter_fleet.artifacts.inflater import DAMAGED, Inflater, new_inflater
+
+# The limits of an archive. Beyond them it is refused. AWS publishes no limits for adapters.
+MAX_ENTRIES = 64
+MAX_BYTES = 16 * 1024**3
+MAX_EXPANSION = 100
+"""Uncompressed size divided by compressed size. Real weights stay below 3; zeros reach 1,000."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -30,16 +35,6 @@ class Readable(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class ArchiveLimits:
-    """The limits of an archive. Beyond them it is refused. AWS publishes no limits for adapters."""
-
-    entries: int = 64
-    bytes: int = 16 * 1024**3
-    expansion: int = 100
-    """Uncompressed size divided by compressed size. Real weights stay below 3; zeros reach 1,000."""
-
-
 class DecompressingReader:
     """Reads an archive, gzipped or not, and gives its uncompressed bytes.
 
@@ -47,12 +42,9 @@ class DecompressingReader:
     damaged or beyond the limits.
     """
 
-    def __init__(
-        self, source: Readable, limits: ArchiveLimits, *, watch: Callable[[bytes], object] | None = None
-    ) -> None:
+    def __init__(self, source: Readable, *, watch: Callable[[bytes], object] | None = None) -> None:
         counted = _CountingReader(source)
         self._counted = counted
-        self._limits = limits
         self._watch = watch
         self._piece = memoryview(b"")
         self._total = 0
@@ -100,12 +92,11 @@ class DecompressingReader:
     def _accept(self, data: bytes) -> None:
         self._piece = memoryview(data)
         self._total += len(data)
-        limits = self._limits
-        if self._total > limits.bytes:
-            raise ArchiveError(f"it should unpack to at most {limits.bytes} bytes", ArchiveFault.TOO_LARGE)
-        if self._total > _FREE_BYTES and self._total > limits.expansion * self._counted.count:
+        if self._total > MAX_BYTES:
+            raise ArchiveError(f"it should unpack to at most {MAX_BYTES} bytes", ArchiveFault.TOO_LARGE)
+        if self._total > _FREE_BYTES and self._total > MAX_EXPANSION * self._counted.count:
             raise ArchiveError(
-                f"it should unpack to at most {limits.expansion} times its size", ArchiveFault.TOO_LARGE
+                f"it should unpack to at most {MAX_EXPANSION} times its size", ArchiveFault.TOO_LARGE
             )
         if self._watch is not None:
             self._watch(data)

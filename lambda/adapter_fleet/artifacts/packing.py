@@ -28,7 +28,6 @@ from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, entries
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
 from adapter_fleet.artifacts.checks.file_check import problem_of_entry
-from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits
 
 _BLOCK_BYTES = 1024 * 1024
 _SYNC_BYTES = 16 * 1024 * 1024
@@ -59,12 +58,10 @@ class AdapterFiles:
 
     @classmethod
     @contextmanager
-    def of(
-        cls, source: Path | IO[bytes], *, where: str | None = None, limits: ArchiveLimits | None = None
-    ) -> Iterator["AdapterFiles"]:
+    def of(cls, source: Path | IO[bytes], *, where: str | None = None) -> Iterator["AdapterFiles"]:
         """Open the adapter in a directory, or in a tar archive, gzipped or not, whoever made it.
 
-        `where` names it in errors. Other files of a directory are ignored; `check_directory` reports them.
+        `where` names it in errors. Other files of a directory are ignored; `examine` reports them.
         The files of an archive are copied to files without a name, which disappear when they are closed or
         the process ends. Raises FileNotFoundError for a directory that lacks a file, and ArchiveError for an
         archive that cannot be read or holds anything but an adapter.
@@ -77,9 +74,9 @@ class AdapterFiles:
                     files[name] = stack.enter_context((source / name).open("rb", buffering=0))
             elif isinstance(source, Path):
                 with source.open("rb") as archive:
-                    files = _extracted(archive, stack, where, limits or ArchiveLimits())
+                    files = _extracted(archive, stack, where)
             else:
-                files = _extracted(source, stack, where, limits or ArchiveLimits())
+                files = _extracted(source, stack, where)
             yield cls(where, files)
 
     @property
@@ -131,21 +128,12 @@ class AdapterFiles:
         yield canonical_tar.end(sizes)
 
 
-def identity(directory: Path) -> str:
-    """Return the identity of the adapter in a directory, in hexadecimal.
+def identity_of(source: Path | IO[bytes]) -> str:
+    """Return the identity of the adapter in a directory or in a tar archive, in hexadecimal.
 
-    Raises FileNotFoundError if a required file is missing.
+    Raises the errors of `AdapterFiles.of`.
     """
-    with AdapterFiles.of(directory) as files:
-        return files.identity()
-
-
-def identity_of_archive(archive: Path | IO[bytes], *, limits: ArchiveLimits | None = None) -> str:
-    """Return the identity of the adapter in a tar archive, gzipped or not, whoever made it.
-
-    Raises ArchiveError for an archive that cannot be read or holds anything but an adapter.
-    """
-    with AdapterFiles.of(archive, limits=limits) as files:
+    with AdapterFiles.of(source) as files:
         return files.identity()
 
 
@@ -160,12 +148,10 @@ def pack(directory: Path, target: Path) -> PackedAdapter:
     return PackedAdapter(path=target, identity=made, size=size)
 
 
-def _extracted(
-    archive: IO[bytes], stack: ExitStack, where: str, limits: ArchiveLimits
-) -> dict[str, IO[bytes]]:
+def _extracted(archive: IO[bytes], stack: ExitStack, where: str) -> dict[str, IO[bytes]]:
     files: dict[str, IO[bytes]] = {}
     seen: set[str] = set()
-    for entry in entries(archive, limits):
+    for entry in entries(archive):
         problem = problem_of_entry(entry.name, entry.kind, seen)
         if problem is not None or entry.stream is None:
             raise ArchiveError(

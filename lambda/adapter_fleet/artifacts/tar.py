@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from adapter_fleet.artifacts.archive_error import ArchiveError, ArchiveFault, truncated
-from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits, DecompressingReader
+from adapter_fleet.artifacts.decompressing_reader import MAX_BYTES, MAX_ENTRIES, DecompressingReader
 
 BLOCK_BYTES = 512
 
@@ -44,7 +44,7 @@ class TarEntry:
     header: bytes
 
 
-def tar_entries(reader: DecompressingReader, limits: ArchiveLimits) -> Iterator[TarEntry]:
+def tar_entries(reader: DecompressingReader) -> Iterator[TarEntry]:
     """Yield the entries of a tar to its end. Read or skip an entry's content before you ask for the next.
 
     Raises ArchiveError for what is no tar or exceeds the limits.
@@ -52,13 +52,11 @@ def tar_entries(reader: DecompressingReader, limits: ArchiveLimits) -> Iterator[
     headers = _HeaderReader(reader)
     while (entry := headers.next()) is not None:
         headers.entries += 1
-        if headers.entries > limits.entries:
+        if headers.entries > MAX_ENTRIES:
+            raise ArchiveError(f"it should have at most {MAX_ENTRIES} entries", ArchiveFault.TOO_MANY_ENTRIES)
+        if entry.size > MAX_BYTES:
             raise ArchiveError(
-                f"it should have at most {limits.entries} entries", ArchiveFault.TOO_MANY_ENTRIES
-            )
-        if entry.size > limits.bytes:
-            raise ArchiveError(
-                f"it should unpack to at most {limits.bytes} bytes, an entry claims {entry.size}",
+                f"it should unpack to at most {MAX_BYTES} bytes, an entry claims {entry.size}",
                 ArchiveFault.TOO_LARGE,
             )
         yield entry

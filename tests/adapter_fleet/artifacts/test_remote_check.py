@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.artifacts.checks.adapter_check import check_archive
 from adapter_fleet.artifacts.checks.finite_weights import WeightReading
 from adapter_fleet.artifacts.packing import PackedAdapter, pack
 from adapter_fleet.artifacts.remote_check import StoredCheck, check_object
 from adapter_fleet.serving.base_model import BaseModelFacts
+from tests.adapter_fleet.findings_of import findings_of
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.fakes.s3 import FakeS3
 
@@ -70,7 +70,7 @@ class TestOurs:
         key = published(s3, save(large))
         done = check(s3, key)
         archive = io.BytesIO(s3.objects["bucket", key].body)
-        assert done.findings == check_archive(archive, where=f"s3://bucket/{key}")
+        assert done.findings == findings_of(archive, where=f"s3://bucket/{key}")
         assert len(done.findings) > 2
         assert done.bytes_read < 0.1 * done.size
 

@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors import deserialize
 
-from adapter_fleet.artifacts.checks.adapter_check import check_archive
 from adapter_fleet.artifacts.checks.config_check import read_config
 from adapter_fleet.artifacts.checks.finite_weights import WeightReading, not_finite
 from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP
@@ -50,6 +49,7 @@ from tests.adapter_fleet.bad_adapters import (
     padded,
     raw_header,
 )
+from tests.adapter_fleet.findings_of import findings_of
 
 NIGHTLY = "NIGHTLY" in os.environ
 SECONDS = 20 if NIGHTLY else 0
@@ -381,7 +381,7 @@ def test_no_archive_makes_a_check_fail_or_read_much() -> None:
         stream = Watched(content)
         unpacked: list[bytes] = []
         reading = WeightReading.ALL if len(content) % 2 else WeightReading.SAMPLE
-        findings = check_archive(stream, lora=LORA, base=BASE_MODEL, watch=unpacked.append, weights=reading)
+        findings = findings_of(stream, lora=LORA, base=BASE_MODEL, watch=unpacked.append, weights=reading)
         assert is_told(findings)
         assert stream.most <= MOST_ASKED
         assert stream.given <= len(content)
@@ -405,5 +405,5 @@ def assert_others_read_the_same(content: bytes, unpacked: bytes) -> None:
 def test_sound_archive_is_among_what_may_be_drawn() -> None:
     tar = sound_tar() + bytes(1024)
     content = gzip.compress(tar)
-    assert check_archive(Watched(content), lora=LORA, base=BASE_MODEL) == []
+    assert findings_of(Watched(content), lora=LORA, base=BASE_MODEL) == []
     assert_others_read_the_same(content, tar)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.artifacts.checks.adapter_check import check_archive, check_directory
 from adapter_fleet.artifacts.checks.finite_weights import START_BYTES, WeightReading, is_finite, not_finite
 from adapter_fleet.artifacts.checks.safetensors_header import Tensor
 from adapter_fleet.artifacts.packing import pack
 from adapter_fleet.common.findings import Severity
+from tests.adapter_fleet.findings_of import findings_of
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 
 Save = Callable[[SyntheticAdapter], Path]
@@ -56,18 +56,18 @@ def test_weights_that_are_no_numbers_are_an_error(
     adapter.tensors[A][-1, -1] = value
     directory = save(adapter)
     archive = pack(directory, tmp_path / "adapter.tar.gz").path
-    for finding, *others in (check_directory(directory), check_archive(archive)):
+    for finding, *others in (findings_of(directory), findings_of(archive)):
         assert others == []
         assert (finding.rule, finding.severity) == ("tensor-finite", Severity.ERROR)
         assert finding.message == f"tensor '{A}' should have finite numbers, got NaN or infinity"
-    assert check_directory(directory, weights=WeightReading.NONE) == []
+    assert findings_of(directory, weights=WeightReading.NONE) == []
 
 
 def test_nan_in_every_tensor_is_told_a_few_times_and_counted(save: Save) -> None:
     adapter = SyntheticAdapter(layers=20)
     for tensor in adapter.tensors.values():
         tensor[:] = np.nan
-    findings = check_directory(save(adapter))
+    findings = findings_of(save(adapter))
     assert len(findings) == 6
     assert findings[-1].message == "and 75 more of this kind"
 
@@ -94,8 +94,8 @@ def test_sample_is_of_start_middle_and_end(
     directory = save(adapter)
     archive = pack(directory, tmp_path / "adapter.tar.gz").path
     for findings in (
-        check_directory(directory, weights=reading),
-        check_archive(archive, weights=reading),
+        findings_of(directory, weights=reading),
+        findings_of(archive, weights=reading),
     ):
         assert [finding.rule for finding in findings] == ["tensor-finite"] * is_seen
 
