@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from adapter_fleet.artifacts.archive import DIGEST_METADATA
+from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.archive_names import archive_name
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.s3_uri import bucket_and_key
