@@ -18,7 +18,7 @@ from adapter_fleet.artifacts.checks.file_check import problem_of_entry
 from adapter_fleet.artifacts.checks.finite_weights import WeightReading, not_finite
 from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, CheckRule
 from adapter_fleet.artifacts.checks.safetensors_header import HeaderError, Tensor, read_tensors
-from adapter_fleet.artifacts.checks.tensor_check import modules_of, not_compared, tensor_findings
+from adapter_fleet.artifacts.checks.tensor_check import not_compared, tensor_findings
 from adapter_fleet.artifacts.decompressing_reader import MAX_ENTRIES, Readable
 from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.common.findings import Finding, shortened
@@ -189,11 +189,7 @@ class AdapterCheck:
                 self.add(CheckRule.FILE_MISSING, f"the file {name} is missing")
         if self.config is not None:
             self.findings += self.config.findings(
-                self._place(CONFIG_FILE),
-                lora=self._lora,
-                base=self._base,
-                version=self._version,
-                modules=None if self._tensors is None else modules_of(self._tensors),
+                self._place(CONFIG_FILE), lora=self._lora, base=self._base, version=self._version
             )
         if self._tensors is not None:
             of_tensors = tensor_findings(

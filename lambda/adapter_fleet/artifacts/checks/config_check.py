@@ -4,12 +4,11 @@ The source of a rule is vLLM's `vllm/lora/peft_helper.py`, unless another one is
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
-from adapter_fleet.artifacts.module_pattern import is_name, names_of, value_by_names
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.documents import strict_json
@@ -50,24 +49,22 @@ class AdapterConfig:
         """Every rank that a module of the adapter may have."""
         return frozenset({self.rank, *self.rank_pattern.values()})
 
-    def has_one_scale(self, modules: Iterable[str] | None = None) -> bool:
-        """Tell whether the patterns leave these modules the scale of the whole adapter.
+    @property
+    def has_one_scale(self) -> bool:
+        """Whether the patterns leave every module the scale of the whole adapter.
 
-        Each key of the patterns counts as a module if the modules are not known, if a key is more than a
-        name, or if parameters are adapted, whose tensors have other names than the keys.
+        Each key counts as a module. Of several keys, PEFT applies the first that matches a module
+        (`get_pattern_key` in PEFT's utils/other.py), so two patterns need the same keys in the same order. No
+        key is run as the regular expression that it is: it is untrusted, and may be made to never end.
         """
-        pairs: Iterable[tuple[float, float]]
         alphas, ranks = self.alpha_pattern, self.rank_pattern
-        keys = alphas | ranks
-        if not keys:
-            return True
-        if modules is None or self.has_target_parameters or not all(map(is_name, keys)):
-            pairs = ((alphas.get(key, self.alpha), ranks.get(key, self.rank)) for key in keys)
-        else:
-            alpha_of, rank_of = value_by_names(alphas, self.alpha), value_by_names(ranks, self.rank)
-            pairs = ((alpha_of(names), rank_of(names)) for names in map(names_of, modules))
+        if alphas and ranks and list(alphas) != list(ranks):
+            return False
         whole = self._scale(self.alpha, self.rank)
-        return all(math.isclose(whole, self._scale(alpha, rank)) for alpha, rank in pairs)
+        return all(
+            math.isclose(whole, self._scale(alphas.get(key, self.alpha), ranks.get(key, self.rank)))
+            for key in alphas | ranks
+        )
 
     def _scale(self, alpha: float, rank: float) -> float:
         return alpha / (math.sqrt(rank) if self.use_rslora else rank)
@@ -79,12 +76,8 @@ class AdapterConfig:
         lora: LoraServing | None,
         base: BaseModelFacts | None,
         version: ContainerRelease = NEWEST,
-        modules: Iterable[str] | None = None,
     ) -> Iterator[Finding]:
-        """Compare the configuration with the engine and the base model that will serve the adapter.
-
-        `modules` are the modules with tensors. They are read only if the configuration has patterns.
-        """
+        """Compare the configuration with the engine and the base model that will serve the adapter."""
         rank = max(self.ranks)
         if lora is not None:
             limit, source = lora.max_lora_rank, "'max_lora_rank'"
@@ -94,7 +87,7 @@ class AdapterConfig:
             yield CheckRule.RANK_LIMIT.finding(
                 where, f"the rank should be at most {limit} ({source}), got {rank}"
             )
-        if not self.has_one_scale(modules):
+        if not self.has_one_scale:
             # peft_helper.py has a single `vllm_lora_scaling_factor`, and does not read the patterns.
             yield CheckRule.LORA_SCALING.finding(
                 where,

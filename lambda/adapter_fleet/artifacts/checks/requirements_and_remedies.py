@@ -170,11 +170,10 @@ class CheckRule(Enum):
     LORA_SCALING = (
         "lora-scaling",
         _ERROR,
-        "one scale for all modules of the adapter; for all keys if a key of `rank_pattern` or `alpha_pattern`"
-        " is more than a name, or if `target_parameters` is set",
+        "one scale for all keys of `rank_pattern` and `alpha_pattern`, which have the same keys in the same"
+        " order if both are given",
         "train it with one scale, or multiply lora_B of each module with another scale by that scale divided"
-        " by the one of 'lora_alpha' and 'r', and set 'alpha_pattern' so that all have one; name modules"
-        " instead of regular expressions, which are not run",
+        " by the one of 'lora_alpha' and 'r', and set 'alpha_pattern' so that all have one",
     )
     BASE_NAME = (
         "base-model-name",

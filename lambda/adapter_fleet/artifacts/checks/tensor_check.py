@@ -84,14 +84,6 @@ def tensor_findings(
             )
 
 
-def modules_of(tensors: Iterable[Tensor]) -> Iterator[str]:
-    """Yield the modules that have a matrix A."""
-    for tensor in tensors:
-        match = None if _is_long(tensor.name) else _NAME.fullmatch(tensor.name)
-        if match is not None and (match["linear"] or match["embedding"]) == "A":
-            yield match["module"]
-
-
 def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | None) -> Finding | None:
     """Return a finding on the modules that could not be compared with the base model.
 
@@ -105,7 +97,8 @@ def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | N
         return CheckRule.BASE_COMPARED.finding(where, f"no module was compared with {whose}: {why}")
     if base.dimensions.whole:
         return None
-    modules = sorted(set(modules_of(tensors)))
+    matches = [_NAME.fullmatch(tensor.name) for tensor in tensors if not _is_long(tensor.name)]
+    modules = sorted({match["module"] for match in matches if match is not None})
     others = [module for module in modules if not base.dimensions.knows(module)]
     if not others:
         return None
