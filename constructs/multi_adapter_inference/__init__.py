@@ -8,7 +8,6 @@ from adapter_fleet.serving.placement_strategy import PlacementStrategy
 from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy
 from adapter_fleet.serving.scaling_metric import ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
-from adapter_fleet.usage.price_list import PriceList
 from multi_adapter_inference.adapters.adapter import ILoraAdapter, LoraAdapter
 from multi_adapter_inference.adapters.artifact import AdapterArtifact
 from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
@@ -82,7 +81,6 @@ __all__ = [
     "OnTimeout",
     "PlacementStrategy",
     "PrefixRouting",
-    "PriceList",
     "RequiredEvaluation",
     "RoutingStrategy",
     "ScalingMetric",

@@ -104,7 +104,6 @@ GROUPS = (
             "AdapterFleetMonitoring",
             "MetricOptions",
             "UsageMetrics",
-            "PriceList",
         ),
     ),
     Group(

@@ -7,10 +7,10 @@ from adapter_fleet.common.naming import USAGE_PARTITION
 
 
 class UsageCursor:
-    """`UsageCursor` of `usage.usage_counter` on DynamoDB, for one of the things that are counted."""
+    """`UsageCursor` of `usage.usage_counter` on DynamoDB."""
 
-    def __init__(self, table: DynamoDbTable, of: str) -> None:
-        self._table, self._key = table, key(USAGE_PARTITION, of)
+    def __init__(self, table: DynamoDbTable) -> None:
+        self._table, self._key = table, key(USAGE_PARTITION, "counted")
 
     def read(self) -> float | None:
         """Return the time; None before the first run."""

@@ -5,12 +5,7 @@ import sys
 
 from adapter_fleet.usage.usage_counter import Sample
 
-_UNITS = {
-    "MaxCpuLorasUse": "Percent",
-    "MaxLorasUse": "Percent",
-    "Cost": "None",
-    "EndpointCost": "None",
-}
+_UNITS = {"MaxCpuLorasUse": "Percent", "MaxLorasUse": "Percent"}
 
 _MOST_CHARACTERS = 1024
 """The longest value of a dimension. A character beyond ASCII takes up to ten."""

@@ -31,7 +31,6 @@ def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
     log = Logger(service="adapter-usage")
     dynamodb, table = boto3.client("dynamodb", config=_CONFIG), os.environ["REGISTRY_TABLE"]
     registry = DynamoDbRegistry(table, dynamodb)
-    items = DynamoDbTable(table, dynamodb, sleep=time.sleep)
     fleet = registry.fleet()
     newest = None if fleet is None else registry.generation(fleet.generation)
     if newest is None:
@@ -44,8 +43,7 @@ def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
             boto3.client("logs", config=_CONFIG),
             boto3.client("sagemaker", config=_CONFIG),
         ),
-        cursor=UsageCursor(items, "counted"),
-        days=UsageCursor(items, "costs"),
+        cursor=UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep)),
         sink=UsageTelemetry(os.environ["METRICS_NAMESPACE"]),
         clock=WallClock(),
         settings=CountingSettings.from_document(json.loads(os.environ["USAGE"])),

@@ -1,8 +1,7 @@
 """Counts the use of a fleet's adapters up to a time, and publishes it as metrics.
 
 Each run goes on where the last one ended. The end is stored before anything is published, so a run that
-EventBridge delivers twice counts once. Costs have an end of their own: a day whose costs cannot be read stops
-no counting, and the next run tries it again.
+EventBridge delivers twice counts once.
 """
 
 from collections import defaultdict
@@ -13,16 +12,13 @@ from typing import Protocol
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.usage.counting_settings import ADAPTER, FLEET, CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
-from adapter_fleet.usage.price_list import PriceList
 from adapter_fleet.usage.usage_table import (
     DAY,
     HOUR,
     CountedTokens,
-    Table,
     TokenPattern,
     Usage,
     by_key,
-    share_cost,
 )
 from adapter_fleet.usage.working_set import SHORT_SECONDS, WorkingSet, period_of
 
@@ -57,17 +53,9 @@ class UsageSource(Protocol):
     def tokens(self, base: str, start: float, end: float, tokens: TokenPattern) -> Iterator[CountedTokens]:
         """Yield the tokens that the base's containers tell."""
 
-    def table(
-        self, components: Iterable[str], base: str, start: float, end: float, tokens: TokenPattern
-    ) -> Table:
-        """Return the use of components by day."""
-
-    def costs(self, endpoint: str, prices: PriceList, start: float, end: float) -> dict[str, float]:
-        """Return what the endpoint's instances cost by day."""
-
 
 class UsageCursor(Protocol):
-    """Stores up to when something is counted; `aws.usage_cursor` implements it."""
+    """Stores up to when use is counted; `aws.usage_cursor` implements it."""
 
     def read(self) -> float | None:
         """Return the time; None before the first run."""
@@ -84,11 +72,7 @@ class UsageSink(Protocol):
 
 
 class UsageCounter:
-    """Counts the use of one fleet's adapters.
-
-    cursor, days:
-        Up to when requests and tokens are counted, and up to which midnight costs are.
-    """
+    """Counts the use of one fleet's adapters."""
 
     def __init__(
         self,
@@ -96,14 +80,13 @@ class UsageCounter:
         uid: str,
         source: UsageSource,
         cursor: UsageCursor,
-        days: UsageCursor,
         sink: UsageSink,
         clock: Clock,
         settings: CountingSettings,
     ) -> None:
         self._uid = uid
         self._source, self._cursor, self._sink, self._clock = source, cursor, sink, clock
-        self._days, self._settings = days, settings
+        self._settings = settings
 
     def run(self, members: FleetMembers, at: float) -> float | None:
         """Count what was used up to some minutes before a time; return the end of what is counted.
@@ -111,12 +94,6 @@ class UsageCounter:
         None if there is nothing to count yet, or another run has counted it.
         """
         end = (at - LATE_SECONDS) // _PERIOD * _PERIOD
-        counted = self._count(members, end)
-        if self._settings.prices is not None:
-            self._count_costs(members, self._settings.prices, end // DAY * DAY)
-        return counted
-
-    def _count(self, members: FleetMembers, end: float) -> float | None:
         before = self._cursor.read()
         begin = max(end - SHORT_SECONDS if before is None else before, end - _MOST_SECONDS)
         if end <= begin:
@@ -152,32 +129,6 @@ class UsageCounter:
                         "CompletionTokens": usage.completion_tokens,
                     }
                 yield Sample(at=max(hour, begin), dimensions=dimensions, values=values)
-
-    def _count_costs(self, members: FleetMembers, prices: PriceList, midnight: float) -> None:
-        """Publish the costs of the day that ended at a midnight, unless a run has. The first run does not."""
-        before = self._days.read()
-        if before is None:
-            self._days.advance(None, midnight)
-        elif before < midnight:
-            samples = list(self._costs(members, prices, midnight))
-            if self._days.advance(before, midnight):
-                for sample in samples:
-                    self._sink.publish(sample)
-
-    def _costs(self, members: FleetMembers, prices: PriceList, midnight: float) -> Iterator[Sample]:
-        """Yield the costs of a day, shared out by the use of the whole day."""
-        target, start = members.target, midnight - DAY
-        table = self._source.table(
-            {*members.names, target.base}, target.base, start, midnight, self._settings.tokens
-        )
-        costs = self._source.costs(target.endpoint, prices, start, midnight)
-        share_cost(table, costs)
-        # CloudWatch shows values that are a day old two days later, and those of some hours much sooner.
-        at = midnight - HOUR
-        yield Sample(at=at, dimensions={FLEET: self._uid}, values={"EndpointCost": sum(costs.values())})
-        for used in table.values():
-            for dimensions, usage in self._grouped(members, used):
-                yield Sample(at=at, dimensions=dimensions, values={"Cost": usage.cost or 0.0})
 
     def _grouped(
         self, members: FleetMembers, used: Mapping[str, Usage]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def test_one_of_two_runs_counts_a_time(dynamodb: DynamoDBClient, table: str) -> None:
-    cursor = UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep), "counted")
+    cursor = UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep))
     assert cursor.read() is None
     assert cursor.advance(None, 60.0)
     assert not cursor.advance(None, 60.0)
@@ -33,7 +33,7 @@ def test_write_that_is_sent_again_as_its_answer_was_lost_counts(
         return send(**request)
 
     monkeypatch.setattr(dynamodb, "update_item", twice)
-    cursor = UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep), "counted")
+    cursor = UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep))
     assert cursor.advance(None, 60.0)
     assert cursor.advance(60.0, 120.0)
     assert not cursor.advance(60.0, 180.0)
