@@ -13,7 +13,7 @@ The attribute of the table's time to live is `expires`.
 | `orders` | component and kind | one order (JSON) |
 | `history#<component>` | time | one event (JSON), for 400 days |
 | `archives` | SHA-256 of the URI | the reading of one archive (JSON), for 400 days |
-| `usage` | `counted` | up to when use is counted; `usage_cursor.py` writes it |
+| `usage` | `counted` | up to when use is counted; `usage_counter.py` writes it |
 
 A generation expires with its delivery and its desired state, 400 days after nothing can refer to it any more.
 

@@ -14,13 +14,11 @@ from botocore.config import Config
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.aws.dynamodb_table import DynamoDbTable
-from adapter_fleet.aws.usage_cursor import UsageCursor
+from adapter_fleet.aws.usage_counter import UsageCounter, UsageCursor, UsageTelemetry
 from adapter_fleet.aws.usage_reader import UsageReader
-from adapter_fleet.aws.usage_telemetry import UsageTelemetry
 from adapter_fleet.common.clock import WallClock
 from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
-from adapter_fleet.usage.usage_counter import UsageCounter
 
 # In a VPC that does not reach a service, the function fails in half a minute instead of at its timeout.
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=5)
@@ -44,7 +42,7 @@ def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
             boto3.client("sagemaker", config=_CONFIG),
         ),
         cursor=UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep)),
-        sink=UsageTelemetry(os.environ["METRICS_NAMESPACE"]),
+        telemetry=UsageTelemetry(os.environ["METRICS_NAMESPACE"]),
         clock=WallClock(),
         settings=CountingSettings.from_document(json.loads(os.environ["USAGE"])),
     )

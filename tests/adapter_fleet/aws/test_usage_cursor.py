@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from adapter_fleet.aws.dynamodb_table import DynamoDbTable
-from adapter_fleet.aws.usage_cursor import UsageCursor
+from adapter_fleet.aws.usage_counter import UsageCursor
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

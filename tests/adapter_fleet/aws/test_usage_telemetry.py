@@ -2,8 +2,7 @@ import json
 
 import pytest
 
-from adapter_fleet.aws.usage_telemetry import UsageTelemetry
-from adapter_fleet.usage.usage_counter import Sample
+from adapter_fleet.aws.usage_counter import Sample, UsageTelemetry
 
 
 def test_line_is_in_the_embedded_metric_format(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from adapter_fleet.aws.usage_counter import LATE_SECONDS, Sample, UsageCounter
 from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
-from adapter_fleet.usage.usage_counter import LATE_SECONDS, Sample, UsageCounter
 from adapter_fleet.usage.usage_table import DAY, CountedTokens, TokenPattern
 from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.fleet_world import World, adapter
@@ -68,9 +68,9 @@ class Counting:
         self.samples.clear()
         return UsageCounter(
             uid="fleet-1",
-            source=self.source,
-            cursor=self.cursor,
-            sink=self,
+            source=cast(Any, self.source),
+            cursor=cast(Any, self.cursor),
+            telemetry=cast(Any, self),
             clock=self.clock,
             settings=CountingSettings(**self.settings),
         ).run(self.members, at)
