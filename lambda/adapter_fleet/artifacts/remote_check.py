@@ -19,7 +19,6 @@ from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, entries
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.adapter_check import AdapterCheck
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
-from adapter_fleet.artifacts.checks.finite_weights import START_BYTES, WeightReading
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.checks.safetensors_header import MAX_HEADER_BYTES
 from adapter_fleet.artifacts.object_stream import MAX_RANGE_BYTES, ObjectStream, StoredObject
@@ -32,8 +31,8 @@ from adapter_fleet.serving.lora_limits import LoraServing
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-_MAX_START_BYTES = MAX_CONFIG_BYTES + MAX_HEADER_BYTES + START_BYTES + MAX_RANGE_BYTES
-"""The most bytes that are kept in memory: incompressible configuration, header and sample of weights."""
+_MAX_START_BYTES = MAX_CONFIG_BYTES + MAX_HEADER_BYTES + MAX_RANGE_BYTES
+"""The most bytes that are kept in memory: incompressible configuration and header."""
 _TRAILER = struct.Struct("<2sII")
 _LAST_BLOCK = b"\x03\x00"
 _GZIP_HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
@@ -64,12 +63,11 @@ def check_object(
     version: ContainerRelease | None = None,
     whole: bool = False,
     watch: Callable[[bytes], object] | None = None,
-    weights: WeightReading | None = None,
 ) -> StoredCheck:
     """Check an adapter in a `.tar.gz` in S3, by the rules of `examine`.
 
-    Without `weights`, a check of a published archive reads no weights; of any other archive, which is read as
-    a whole anyway, it checks a sample. The sample of a published archive is its first mebibyte of weights.
+    A check of a published archive reads no weights; of any other archive, which is read as a whole anyway, it
+    checks a sample. With `whole` it reads all weights of either.
     `watch` gets the bytes of the tar that are read. Raises ClientError or BotoCoreError if the object cannot
     be read, and the errors of `watch`.
     """
@@ -77,17 +75,12 @@ def check_object(
     named = digest_in_key(key)
     start = partial(AdapterCheck, stored.uri, lora=lora, base=base, version=version)
     check = None
-    if (
-        named
-        and not whole
-        and weights is not WeightReading.ALL
-        and stored.read_start()[: len(_GZIP_HEADER)] == _GZIP_HEADER
-    ):
-        check = start(weights=weights or WeightReading.NONE, only_start=True)
+    if named and not whole and stored.read_start()[: len(_GZIP_HEADER)] == _GZIP_HEADER:
+        check = start(reads_weights=False)
         if not _check_published(check, stored, watch):
             check = None
     if check is None:
-        check = start(weights=weights or WeightReading.SAMPLE)
+        check = start(whole=whole)
         _check_whole(check, stored, watch, named)
     return StoredCheck(
         findings=check.findings,

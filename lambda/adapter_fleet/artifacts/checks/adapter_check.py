@@ -15,7 +15,7 @@ from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES, AdapterConfig, read_config
 from adapter_fleet.artifacts.checks.file_check import problem_of_entry
-from adapter_fleet.artifacts.checks.finite_weights import WeightReading, not_finite
+from adapter_fleet.artifacts.checks.finite_weights import not_finite
 from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, CheckRule
 from adapter_fleet.artifacts.checks.safetensors_header import HeaderError, Tensor, read_tensors
 from adapter_fleet.artifacts.checks.tensor_check import not_compared, tensor_findings
@@ -37,17 +37,17 @@ def examine(
     base: BaseModelFacts | None = None,
     version: ContainerRelease | None = None,
     watch: Callable[[bytes], object] | None = None,
-    weights: WeightReading = WeightReading.SAMPLE,
+    whole: bool = False,
 ) -> "AdapterCheck":
     """Check an adapter in a directory, as `save_pretrained` wrote it, or in a `.tar.gz`.
 
-    Reads the configuration, the header of the weights and, for a sample, a few kilobytes of each tensor. An
+    Reads the configuration, the header of the weights and a few kilobytes of each tensor; all with `whole`. An
     archive is read in one pass and in bounded memory, and `watch` gets every byte of its tar. A directory may
     also hold the files that a training run leaves beside an adapter (`artifacts.leftovers`). Without `lora`
     the rank limit is that of `version`. Without `base` nothing is compared with the base model. Without
     `version` the newest engine's rules apply. A bad adapter raises nothing.
     """
-    check = AdapterCheck(str(path), lora=lora, base=base, version=version, weights=weights)
+    check = AdapterCheck(str(path), lora=lora, base=base, version=version, whole=whole)
     if path.is_dir():
         _check_directory(check, path)
     # Opening a pipe would wait for a writer.
@@ -109,14 +109,14 @@ class AdapterCheck:
         lora: LoraServing | None = None,
         base: BaseModelFacts | None = None,
         version: ContainerRelease | None = None,
-        weights: WeightReading = WeightReading.SAMPLE,
-        only_start: bool = False,
+        whole: bool = False,
+        reads_weights: bool = True,
     ) -> None:
-        """Start a check. With `only_start` the sample of the weights is their first mebibyte."""
+        """Start a check of a sample of the weights; of all with `whole`, of none without `reads_weights`."""
         self.findings: list[Finding] = []
         self.config: AdapterConfig | None = None
         self.not_compared: Finding | None = None
-        self._weights, self._only_start = weights, only_start
+        self._whole, self._reads_weights = whole, reads_weights
         self._of_weights: list[Finding] = []
         self._where = where
         self._lora, self._base, self._version = lora, base, version or NEWEST
@@ -154,7 +154,8 @@ class AdapterCheck:
             except HeaderError as error:
                 self.add(error.rule, str(error), name)
             else:
-                self._read_weights(name, self._tensors, stream)
+                if self._reads_weights:
+                    self._read_weights(name, self._tensors, stream)
 
     def _read_weights(self, name: str, tensors: list[Tensor], stream: IO[bytes]) -> None:
         self._of_weights = shortened(
@@ -162,7 +163,7 @@ class AdapterCheck:
                 self._place(name),
                 f"tensor {tensor.name!r:.200} should have finite numbers, got NaN or infinity",
             )
-            for tensor in not_finite(stream, tensors, self._weights, only_start=self._only_start)
+            for tensor in not_finite(stream, tensors, whole=self._whole)
         )
 
     def check_archive(self, archive: Readable, watch: Callable[[bytes], object] | None = None) -> bool:
