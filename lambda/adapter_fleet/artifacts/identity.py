@@ -8,16 +8,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from adapter_fleet.artifacts import canonical_tar
-from adapter_fleet.artifacts.archive import (
-    CONFIG_FILE,
-    REQUIRED_FILES,
-    WEIGHTS_FILE,
-    ArchiveEntry,
-    belongs_to_adapter,
-    entries,
-)
+from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE, belongs_to_adapter
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.decompressing_reader import Readable
+from adapter_fleet.artifacts.tar import ArchiveEntry, entries
 
 _PIECE_BYTES = 256 * 1024
 

@@ -9,7 +9,6 @@ This module needs a compiled library, so no Lambda function imports it.
 
 import hashlib
 import os
-import shutil
 import struct
 import tempfile
 import uuid
@@ -24,10 +23,11 @@ from typing import IO
 from isal import isal_zlib
 
 from adapter_fleet.artifacts import canonical_tar
-from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, entries
+from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
 from adapter_fleet.artifacts.checks.file_check import problem_of_entry
+from adapter_fleet.artifacts.tar import entries
 
 _BLOCK_BYTES = 1024 * 1024
 _SYNC_BYTES = 16 * 1024 * 1024
@@ -161,7 +161,8 @@ def _extracted(archive: IO[bytes], stack: ExitStack, where: str) -> dict[str, IO
         if entry.name in REQUIRED_FILES:
             file = tempfile.TemporaryFile(prefix="adapter-")  # noqa: SIM115 - the stack closes it
             files[entry.name] = stack.enter_context(file)
-            shutil.copyfileobj(entry.stream, file, _BLOCK_BYTES)
+            while piece := entry.stream.read(_BLOCK_BYTES):
+                file.write(piece)
             file.flush()
     for name in REQUIRED_FILES:
         if name not in files:

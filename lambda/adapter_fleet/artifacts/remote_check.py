@@ -15,13 +15,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from adapter_fleet.artifacts import canonical_tar
-from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, entries
+from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.adapter_check import AdapterCheck
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.checks.safetensors_header import MAX_HEADER_BYTES
 from adapter_fleet.artifacts.object_stream import MAX_RANGE_BYTES, ObjectStream, StoredObject
+from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import BaseModelFacts

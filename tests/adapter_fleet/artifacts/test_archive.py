@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter_fleet.artifacts import decompressing_reader, tar
-from adapter_fleet.artifacts.archive import entries
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.packing import pack
+from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.findings import Finding
 from tests.adapter_fleet.findings_of import findings_of
 from tests.adapter_fleet.synthetic import SyntheticAdapter

@@ -9,9 +9,8 @@ import stat
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
-from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE, entries
+from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES, AdapterConfig, read_config
 from adapter_fleet.artifacts.checks.file_check import problem_of_entry
@@ -21,6 +20,7 @@ from adapter_fleet.artifacts.checks.safetensors_header import HeaderError, Tenso
 from adapter_fleet.artifacts.checks.tensor_check import not_compared, tensor_findings
 from adapter_fleet.artifacts.decompressing_reader import MAX_ENTRIES, Readable
 from adapter_fleet.artifacts.leftovers import is_leftover
+from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.findings import Finding, shortened
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.container_release import ContainerRelease
@@ -41,11 +41,11 @@ def examine(
 ) -> "AdapterCheck":
     """Check an adapter in a directory, as `save_pretrained` wrote it, or in a `.tar.gz`.
 
-    Reads the configuration, the header of the weights and a few kilobytes of each tensor; all with `whole`. An
-    archive is read in one pass and in bounded memory, and `watch` gets every byte of its tar. A directory may
-    also hold the files that a training run leaves beside an adapter (`artifacts.leftovers`). Without `lora`
-    the rank limit is that of `version`. Without `base` nothing is compared with the base model. Without
-    `version` the newest engine's rules apply. A bad adapter raises nothing.
+    Reads the configuration, the header of the weights and a few kilobytes of each tensor; with `whole` all
+    weights. An archive is read in one pass and in bounded memory, and `watch` gets every byte of its tar. A
+    directory may also hold the files that a training run leaves beside an adapter (`artifacts.leftovers`).
+    Without `lora` the rank limit is that of `version`. Without `base` nothing is compared with the base
+    model. Without `version` the newest engine's rules apply. A bad adapter raises nothing.
     """
     check = AdapterCheck(str(path), lora=lora, base=base, version=version, whole=whole)
     if path.is_dir():
@@ -142,7 +142,7 @@ class AdapterCheck:
         self._seen.add(name)
         return problem is None
 
-    def read(self, name: str, size: int, stream: IO[bytes]) -> None:
+    def read(self, name: str, size: int, stream: Readable) -> None:
         """Read the parts of a file that the rules need."""
         if name == CONFIG_FILE:
             text = stream.read(MAX_CONFIG_BYTES + 1)
@@ -157,7 +157,7 @@ class AdapterCheck:
                 if self._reads_weights:
                     self._read_weights(name, self._tensors, stream)
 
-    def _read_weights(self, name: str, tensors: list[Tensor], stream: IO[bytes]) -> None:
+    def _read_weights(self, name: str, tensors: list[Tensor], stream: Readable) -> None:
         self._of_weights = shortened(
             CheckRule.TENSOR_FINITE.finding(
                 self._place(name),

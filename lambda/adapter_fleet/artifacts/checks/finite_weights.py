@@ -9,7 +9,8 @@ pieces, a gigabyte in a second or two.
 
 from collections.abc import Iterator, Sequence
 
-from adapter_fleet.artifacts.checks.safetensors_header import ExactReadable, Tensor
+from adapter_fleet.artifacts.checks.safetensors_header import Tensor
+from adapter_fleet.artifacts.decompressing_reader import Readable
 
 _PIECE_BYTES = 2048
 """A sample has this many bytes of each tensor at its start, in its middle and at its end."""
@@ -48,7 +49,7 @@ def is_finite(data: bytes, dtype: str) -> bool:
     return both == 0
 
 
-def not_finite(stream: ExactReadable, tensors: Sequence[Tensor], *, whole: bool) -> Iterator[Tensor]:
+def not_finite(stream: Readable, tensors: Sequence[Tensor], *, whole: bool) -> Iterator[Tensor]:
     """Yield the tensors with a NaN or an infinity: of all weights, or of a sample.
 
     `stream` is at the first byte of the first tensor, and `tensors` are in the order of their bytes.
@@ -80,7 +81,7 @@ def _pieces(size: int, *, whole: bool) -> Iterator[tuple[int, int]]:
         yield begin, begin + _PIECE_BYTES
 
 
-def _skip(stream: ExactReadable, size: int) -> None:
+def _skip(stream: Readable, size: int) -> None:
     seek = getattr(stream, "seek", None)
     if seek is not None:
         seek(size, 1)

@@ -9,9 +9,10 @@ import math
 import struct
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
+from adapter_fleet.artifacts.decompressing_reader import Readable
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.documents import strict_json
 
@@ -44,14 +45,6 @@ _BYTES_PER_ELEMENT = {
 }
 
 
-class ExactReadable(Protocol):
-    """A source of bytes."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return the next `size` bytes, fewer only at the end."""
-        ...
-
-
 class HeaderError(ValueError):
     """The file is no valid safetensors file. `rule` is the rule that it breaks."""
 
@@ -74,7 +67,7 @@ class Tensor:
         return math.prod(self.shape) * _BYTES_PER_ELEMENT[self.dtype]
 
 
-def read_tensors(stream: ExactReadable, size: int) -> list[Tensor]:
+def read_tensors(stream: Readable, size: int) -> list[Tensor]:
     """Read the header at the start of a file of `size` bytes; raise HeaderError if it is not valid.
 
     Returns the tensors in the order of their bytes, which follow in `stream`. Reads only the header, and at
