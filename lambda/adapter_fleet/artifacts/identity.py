@@ -25,11 +25,11 @@ def identities_of(open_: Callable[[], AbstractContextManager[Readable]]) -> tupl
     """
     tar, canonical = hashlib.sha256(), _CanonicalHash()
     with open_() as stream:
-        for entry in entries(stream, gzip_only=True, watch=tar.update):
+        for entry in entries(stream, watch=tar.update):
             canonical.take(entry)
     if canonical.lacks_weights:
         with open_() as stream:
-            for entry in entries(stream, gzip_only=True):
+            for entry in entries(stream):
                 canonical.take_weights(entry)
     found = canonical.hexdigest()
     return tuple(dict.fromkeys(filter(None, (tar.hexdigest(), found))))

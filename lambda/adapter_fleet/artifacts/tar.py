@@ -45,18 +45,14 @@ class ArchiveEntry:
     header: bytes
 
 
-def entries(
-    source: Readable, *, gzip_only: bool = False, watch: Callable[[bytes], object] | None = None
-) -> Iterator[ArchiveEntry]:
-    """Yield the entries of a tar, gzipped or not, in one pass to its last byte.
+def entries(source: Readable, *, watch: Callable[[bytes], object] | None = None) -> Iterator[ArchiveEntry]:
+    """Yield the entries of a gzipped tar, in one pass to its last byte.
 
     Read an entry's stream before you ask for the next entry. A leading `./` is dropped from names, and the
     entry of the root is left out, as `tar -C directory .` writes both. `watch` gets every byte of the tar.
     Raises ArchiveError for an archive that cannot be read or exceeds the limits.
     """
     reader = DecompressingReader(source, watch=watch)
-    if gzip_only and not reader.is_gzip:
-        raise ArchiveError("it should be a gzipped tar archive (.tar.gz)", ArchiveFault.NOT_GZIPPED_TAR)
     headers = _HeaderReader(reader)
     while (entry := headers.next()) is not None:
         headers.entries += 1

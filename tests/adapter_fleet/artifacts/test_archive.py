@@ -45,13 +45,6 @@ def the_only(findings: list[Finding]) -> Finding:
     return findings[0]
 
 
-@pytest.fixture(params=["ISA-L", "zlib"])
-def inflater(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Inflates with either: a Lambda has none of the first."""
-    if request.param == "zlib":
-        monkeypatch.setattr("adapter_fleet.artifacts.inflater.igzip_lib", None)
-
-
 def test_sound_archive_has_no_findings(adapter: SyntheticAdapter, save: Save, tmp_path: Path) -> None:
     packed = pack(save(adapter), tmp_path / "adapter.tar.gz")
     assert findings_of(packed.path) == []
@@ -66,7 +59,6 @@ def test_archive_is_checked_by_the_rules_of_the_directory(adapter: SyntheticAdap
     assert len(in_archive) > 2
 
 
-@pytest.mark.usefixtures("inflater")
 @pytest.mark.parametrize("cut", [0, 700, 100_000, 300_000])
 @pytest.mark.parametrize("zeros", [0, 5, 100_000])
 def test_archive_in_two_gzip_files_and_zeros_behind_them_are_taken(save: Save, cut: int, zeros: int) -> None:
@@ -77,7 +69,6 @@ def test_archive_in_two_gzip_files_and_zeros_behind_them_are_taken(save: Save, c
     assert b"".join(unpacked) == tar
 
 
-@pytest.mark.usefixtures("inflater")
 def test_archive_that_packs_well_is_unpacked_whole(save: Save) -> None:
     adapter = SyntheticAdapter(layers=100)
     for tensor in adapter.tensors.values():
@@ -166,14 +157,12 @@ class TestUnreadable:
         assert "it is no readable tar archive" in the_only(findings_of(stream)).message
 
     @pytest.mark.parametrize("part", [0.01, 0.3, 0.9, 0.999])
-    @pytest.mark.usefixtures("inflater")
     def test_truncated_archive_is_refused(self, adapter: SyntheticAdapter, save: Save, part: float) -> None:
         whole = Archive(save(adapter)).stream().getvalue()
         finding = the_only(findings_of(io.BytesIO(whole[: int(len(whole) * part)])))
         assert finding.rule == "archive-damaged"
 
     @pytest.mark.parametrize("position", [-8, -1])
-    @pytest.mark.usefixtures("inflater")
     def test_wrong_checksum_or_length_is_refused(
         self, adapter: SyntheticAdapter, save: Save, position: int
     ) -> None:

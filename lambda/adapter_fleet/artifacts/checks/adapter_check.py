@@ -172,7 +172,7 @@ class AdapterCheck:
         The errors of `archive` and of `watch` are passed on.
         """
         try:
-            for entry in entries(archive, gzip_only=True, watch=watch):
+            for entry in entries(archive, watch=watch):
                 if self.accepts(entry.name, entry.kind) and entry.stream is not None:
                     self.read(entry.name, entry.size, entry.stream)
         except ArchiveError as error:
