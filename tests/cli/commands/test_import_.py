@@ -12,8 +12,7 @@ from typer.testing import Result
 
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 from adapter_fleet.manifest.manifest import Manifest

@@ -14,8 +14,7 @@ import pytest
 
 from adapter_fleet.fleet.reconcile.work_queue import MAX_REQUESTS_AT_A_TIME
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.records import Event
 from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Lease
