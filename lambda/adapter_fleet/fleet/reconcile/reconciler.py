@@ -30,7 +30,7 @@ from adapter_fleet.fleet.state.registry import (
     UnreadableError,
 )
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
-from adapter_fleet.fleet.state.telemetry import Telemetry
+from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 
 _LEASE_TAKEN_SECONDS = 5
 
@@ -52,7 +52,7 @@ class Reconciler:
     service: SageMakerPort
     clock: Clock
     executor: Executor
-    telemetry: Telemetry
+    telemetry: FleetTelemetry
     start_machine: Callable[[str, str], None]
     random: Random = field(default_factory=Random)
     workers: int = 8
