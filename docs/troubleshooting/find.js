@@ -2338,9 +2338,6 @@
   "Findings in archives and weights",
   [
    [
-    "it should be a gzipped tar archive (.tar.gz)"
-   ],
-   [
     "it is truncated"
    ],
    [
@@ -2581,16 +2578,18 @@
     "it is no readable gzip file:"
    ],
    [
+    "it should be a gzipped tar archive (.tar.gz)"
+   ],
+   [
     "it should be one gzip file, got",
     "in a row"
    ],
    [
-    "it should unpack to at most",
-    "bytes"
+    "it should unpack to at most 100 times its size"
    ],
    [
     "it should unpack to at most",
-    "times its size"
+    "bytes"
    ],
    [
     "it changed while it was read"
@@ -2656,8 +2655,10 @@
     "it is too short"
    ],
    [
-    "it should have at most",
-    "entries"
+    "it should have at most 64 entries"
+   ],
+   [
+    "it should have no sparse files"
    ],
    [
     "it should unpack to at most",
