@@ -5,7 +5,7 @@ from adapter_fleet.serving.capture_mode import CaptureMode
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
 from adapter_fleet.serving.placement_strategy import PlacementStrategy
-from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy
+from adapter_fleet.serving.routing import RoutingStrategy
 from adapter_fleet.serving.scaling_metric import ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference.adapters.adapter import ILoraAdapter, LoraAdapter
@@ -80,7 +80,6 @@ __all__ = [
     "MultiAdapterEndpoint",
     "OnTimeout",
     "PlacementStrategy",
-    "PrefixRouting",
     "RequiredEvaluation",
     "RoutingStrategy",
     "ScalingMetric",

@@ -17,7 +17,7 @@ from constructs import Construct, IConstruct
 
 from adapter_fleet.common.validators import check_whole_number, holds_token
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy, check_prefix_routing
+from adapter_fleet.serving.routing import RoutingStrategy
 from multi_adapter_inference.adapters.adapter import LoraAdapter
 from multi_adapter_inference.adapters.artifact import AdapterArtifact
 from multi_adapter_inference.arguments.argument_types import checked
@@ -119,8 +119,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         faster. Default: SageMaker's own choice.
     routing_strategy:
         Which copy answers a request. Default: the one with the fewest requests in progress.
-    prefix_routing:
-        The limits of `RoutingStrategy.PREFIX_AWARE`, which needs them.
     artifact_sources:
         The places in buckets from which the role may read adapters. Adapters from directories need no entry.
         Default: none.
@@ -188,7 +186,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         scheduling: CopyScheduling | None = None,
         data_caching: bool | None = None,
         routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,
-        prefix_routing: PrefixRouting | None = None,
         artifact_sources: Sequence[ArtifactSource] = (),
         component_prefix: str | None = None,
         base_component_name: str | None = None,
@@ -212,7 +209,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             _check_reservation(capacity_reservation_arn, pools)
             if vpc is None and (vpc_subnets is not None or security_groups):
                 raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
-            check_prefix_routing(routing_strategy, prefix_routing)
             room = _room_for_copies(pools, instance_count, copy_count)
             memories = [
                 memory_of_copy(base_model, lora, container, each, type_) for type_, each in pools.pools
@@ -262,7 +258,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
                 instance_count,
                 capacity_reservation_arn,
                 startup,
-                _routing(routing_strategy, prefix_routing),
+                sagemaker.CfnEndpointConfig.RoutingConfigProperty(routing_strategy=routing_strategy.value),
                 inference_ami_version,
             ),
             encryption_key,
@@ -289,7 +285,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         container.annotate(
             self,
             inference_ami_version=inference_ami_version,
-            routing_strategy=routing_strategy,
             model_in_s3=bound.data_source is not None,
         )
         for (_, each), memory in zip(pools.pools, memories, strict=True):
@@ -844,21 +839,6 @@ def _room_for_copies(pools: InstancePools, instance_count: int, copy_count: int)
             f" {instance_type.name}, got {copy_count}"
         )
     return room
-
-
-def _routing(
-    strategy: RoutingStrategy, prefix_routing: PrefixRouting | None
-) -> sagemaker.CfnEndpointConfig.RoutingConfigProperty:
-    cfn = sagemaker.CfnEndpointConfig
-    return cfn.RoutingConfigProperty(
-        routing_strategy=strategy.value,
-        prefix_aware_routing_config=None
-        if prefix_routing is None
-        else cfn.PrefixAwareRoutingConfigProperty(
-            prefix_length=prefix_routing.prefix_length,
-            concurrency_threshold=prefix_routing.concurrency_threshold,
-        ),
-    )
 
 
 def _check_count(setting: str, count: int) -> None:

@@ -44,7 +44,6 @@ GROUPS = (
             "CopyScheduling",
             "PlacementStrategy",
             "RoutingStrategy",
-            "PrefixRouting",
             "BatchSize",
             "MetricsConfig",
             "DataCapture",
