@@ -196,12 +196,12 @@ def pipe(path: Path) -> None:
 
 @filed("file-unexpected")
 def folder(path: Path) -> None:
-    (directory(path) / "checkpoint-500").mkdir()
+    (directory(path) / "other-adapter").mkdir()
 
 
 @filed("file-pickle")
 def pickle(path: Path) -> None:
-    directory(path, {"training_args.bin": b"\x80\x04N."})
+    directory(path, {"weights.bin": b"\x80\x04N."})
 
 
 @filed("file-code")
@@ -215,8 +215,8 @@ def requirements(path: Path) -> None:
 
 
 @filed("file-unexpected")
-def tokenizer(path: Path) -> None:
-    directory(path, {"tokenizer.json": b"{}"})
+def other_file(path: Path) -> None:
+    directory(path, {"notes.json": b"{}"})
 
 
 @filed("file-unexpected")

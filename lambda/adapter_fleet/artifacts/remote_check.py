@@ -36,8 +36,8 @@ _MAX_START_BYTES = MAX_CONFIG_BYTES + MAX_HEADER_BYTES + MAX_RANGE_BYTES
 """The most bytes that are kept in memory: incompressible configuration and header."""
 _TRAILER = struct.Struct("<2sII")
 _LAST_BLOCK = b"\x03\x00"
-_GZIP_HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
-"""As `packing` writes them: a header without name and time, and a last, empty block of deflate."""
+_GZIP_START = b"\x1f\x8b\x08\0"
+"""As `packing` writes them: a header without a name, and a last, empty block of deflate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def check_object(
     named = digest_in_key(key)
     start = partial(AdapterCheck, stored.uri, lora=lora, base=base, version=version)
     check = None
-    if named and not whole and stored.read_start()[: len(_GZIP_HEADER)] == _GZIP_HEADER:
+    if named and not whole and stored.read_start().startswith(_GZIP_START):
         check = start(reads_weights=False)
         if not _check_published(check, stored, watch):
             check = None

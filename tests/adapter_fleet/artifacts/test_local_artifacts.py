@@ -74,7 +74,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(
     def changed(_: Path) -> str:
         raise OSError("adapter_model.safetensors changed while it was read")
 
-    monkeypatch.setattr("adapter_fleet.artifacts.packing.identity", changed)
+    monkeypatch.setattr("adapter_fleet.artifacts.packing.identity_of", changed)
     checked = check_local_artifacts(declared(directory, "one"))
     assert [finding.rule for finding in checked.findings] == ["path-readable"]
     assert checked.identities == {}

@@ -116,7 +116,7 @@ def test_one_mistake_in_many_tensors_is_told_a_few_times_and_counted(save: Save)
 class TestFiles:
     def test_directory_that_is_not_there_is_a_finding(self, tmp_path: Path) -> None:
         finding = the_only(findings_of(tmp_path / "nowhere"))
-        assert finding.message == "it should be a readable directory, got: No such file or directory"
+        assert finding.message == "it should be a readable file, got: No such file or directory"
 
     @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
     def test_required_file_that_is_missing_is_named(
@@ -132,10 +132,10 @@ class TestFiles:
             ("model.py", "file-code", "it is code"),
             ("requirements.txt", "file-code", "it is code"),
             ("adapter_model.bin", "file-pickle", "it is a pickle"),
-            ("training_args.bin", "file-pickle", "it is a pickle"),
+            ("weights.bin", "file-pickle", "it is a pickle"),
             ("optimizer.PT", "file-pickle", "it is a pickle"),
             (
-                "tokenizer.json",
+                "notes.json",
                 "file-unexpected",
                 "only adapter_config.json, adapter_model.safetensors, README.md belong",
             ),
