@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import TypedDict, Unpack
 
 import jsii
@@ -17,7 +18,6 @@ from constructs import Construct, IConstruct
 
 from adapter_fleet.common.validators import check_whole_number, holds_token
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.routing import RoutingStrategy
 from multi_adapter_inference.adapters.adapter import LoraAdapter
 from multi_adapter_inference.adapters.artifact import AdapterArtifact
 from multi_adapter_inference.arguments.argument_types import checked
@@ -89,6 +89,21 @@ _OWN_IDS = frozenset(
 
 # Leaves 24 of the 63 characters of a component's name to the adapter's name, with two hyphens and the hash.
 _LONGEST_DEFAULT_PREFIX = 29
+
+
+class RoutingStrategy(StrEnum):
+    """How the endpoint picks the copy of the base model that answers a request.
+
+    The API also has PREFIX_AWARE, which needs a prefix cache, and KV_AWARE, which CloudFormation does not
+    have.
+
+    Example::
+
+        strategy = RoutingStrategy.RANDOM  # `routing_strategy` of a MultiAdapterEndpoint
+    """
+
+    LEAST_OUTSTANDING_REQUESTS = "LEAST_OUTSTANDING_REQUESTS"
+    RANDOM = "RANDOM"
 
 
 @checked
