@@ -20,7 +20,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.aws.usage_counter import LATE_SECONDS
-from adapter_fleet.fleet.requests.is_complete import STANDSTILL_PASSES
+from adapter_fleet.fleet.state.configuration import STANDSTILL_PASSES
 from adapter_fleet.usage.usage_table import DAY
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import (

@@ -49,6 +49,7 @@ from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.naming import ORDERS_PARTITION
 from adapter_fleet.common.serialization import converter, unstructured
 from adapter_fleet.fleet.state.archive_version import ArchiveReading
+from adapter_fleet.fleet.state.configuration import HISTORY_SECONDS
 from adapter_fleet.fleet.state.generations import (
     FindGeneration,
     Generation,
@@ -75,11 +76,6 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value")
 
-HISTORY_SECONDS = 400 * 24 * 3600
-"""How long an event is kept: a year, and some weeks to compare with the year before.
-
-A generation that nothing refers to is kept as long, since `adapters history` explains events by it.
-"""
 
 _UNUSED_CHUNK_SECONDS = 24 * 3600
 """How long chunks are kept if their generation was never made."""

@@ -12,18 +12,8 @@ from adapter_fleet.common.validators import (
     share_of,
 )
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.fleet.state.configuration import DEFAULT_PROBES_PER_DRIFT_RUN, LONGEST_TIMEOUT_SECONDS
 from adapter_fleet.manifest.desired import SmokeRequest
-
-LONGEST_TIMEOUT_SECONDS = 55 * 60
-"""CloudFormation waits an hour for a custom resource. The rest is for the answer to arrive."""
-
-
-DEFAULT_PROBES_PER_DRIFT_RUN = 10
-"""With three copies, these are 140 short requests, one at a time. Hourly runs of a fleet of 1,000
-adapters ask each one about every four days."""
-
-REMEMBERED_SECONDS = 3600.0
-"""The limit also holds for all manifests of this time together."""
 
 
 @dataclass(frozen=True, kw_only=True)
