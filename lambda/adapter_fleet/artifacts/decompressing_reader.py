@@ -45,15 +45,10 @@ class DecompressingReader:
     """
 
     def __init__(self, source: Readable, *, watch: Callable[[bytes], object] | None = None) -> None:
-        counted = _CountingReader(source)
-        self._counted = counted
         self._watch = watch
         self._piece = memoryview(b"")
         self._total = 0
-        start = counted.read_full(len(_GZIP_MAGIC))
-        if start != _GZIP_MAGIC:
-            raise ArchiveError("it should be a gzipped tar archive (.tar.gz)", ArchiveFault.NOT_GZIPPED_TAR)
-        self._members = _GzipMembers(start, counted)
+        self._members = _GzipMembers(source)
 
     def read(self, size: int) -> bytes:
         """Return the next `size` bytes, fewer only at the end."""
@@ -92,7 +87,7 @@ class DecompressingReader:
         self._total += len(data)
         if self._total > MAX_BYTES:
             raise ArchiveError(f"it should unpack to at most {MAX_BYTES} bytes", ArchiveFault.TOO_LARGE)
-        if self._total > _FREE_BYTES and self._total > MAX_EXPANSION * self._counted.count:
+        if self._total > _FREE_BYTES and self._total > MAX_EXPANSION * self._members.count:
             raise ArchiveError(
                 f"it should unpack to at most {MAX_EXPANSION} times its size", ArchiveFault.TOO_LARGE
             )
@@ -103,31 +98,21 @@ class DecompressingReader:
 _ZEROS = memoryview(bytes(_OUTPUT_BYTES))
 
 
-class _CountingReader:
-    """Counts the bytes that are read from the stored archive."""
+class _GzipMembers:
+    """Inflates a gzip file: one or more members in a row (RFC 1952, 2.2), perhaps with zeros after them.
+
+    count:
+        Bytes read from the stored archive so far.
+    """
 
     def __init__(self, source: Readable) -> None:
         self._source = source
         self.count = 0
-
-    def read(self, size: int) -> bytes:
-        data = self._source.read(size)
-        self.count += len(data)
-        return data
-
-    def read_full(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size and (more := self.read(size - len(data))):
-            data += more
-        return data
-
-
-class _GzipMembers:
-    """Inflates a gzip file: one or more members in a row (RFC 1952, 2.2), perhaps with zeros after them."""
-
-    def __init__(self, start: bytes, source: _CountingReader) -> None:
-        self._source = source
-        self._input = start
+        self._input = b""
+        while len(self._input) < len(_GZIP_MAGIC) and (more := self._read(len(_GZIP_MAGIC))):
+            self._input += more
+        if self._input[: len(_GZIP_MAGIC)] != _GZIP_MAGIC:
+            raise ArchiveError("it should be a gzipped tar archive (.tar.gz)", ArchiveFault.NOT_GZIPPED_TAR)
         self._inflater: zlib._Decompress | None = zlib.decompressobj(_GZIP_WINDOW_BITS)
         self._members = 1
         self._made = 0
@@ -140,7 +125,7 @@ class _GzipMembers:
             # After a full piece, zlib may hold more output than the rest of the input gives.
             given = self._input
             if not given and not self._is_full:
-                given = self._source.read(_INPUT_BYTES)
+                given = self._read(_INPUT_BYTES)
                 if not given:
                     raise truncated()
             try:
@@ -156,7 +141,7 @@ class _GzipMembers:
     def _next_member(self, rest: bytes) -> "zlib._Decompress | None":
         """Return an inflater for the member that begins in `rest` or after it; None if there is no other."""
         rest = rest.lstrip(b"\0")
-        while len(rest) < len(_GZIP_MAGIC) and (more := self._source.read(_INPUT_BYTES)):
+        while len(rest) < len(_GZIP_MAGIC) and (more := self._read(_INPUT_BYTES)):
             rest = (rest + more).lstrip(b"\0")
         if not rest:
             return None
@@ -167,3 +152,8 @@ class _GzipMembers:
             raise ArchiveError(f"it should be one gzip file, got {self._members} in a row", ArchiveFault.FORM)
         self._input = rest
         return zlib.decompressobj(_GZIP_WINDOW_BITS)
+
+    def _read(self, size: int) -> bytes:
+        data = self._source.read(size)
+        self.count += len(data)
+        return data
