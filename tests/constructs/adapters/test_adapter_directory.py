@@ -179,7 +179,7 @@ def test_files_that_change_while_they_are_packed_are_an_error_and_leave_no_archi
         change_config(r=4)
         return before
 
-    monkeypatch.setattr("multi_adapter_inference.adapters.artifact.identity", identity_before_a_change)
+    monkeypatch.setattr("multi_adapter_inference.adapters.artifact.identity_of", identity_before_a_change)
     own = archives(app)
     with pytest.raises(ValueError, match=r"the files of '.*triage' should stay as they are during synth"):
         add()

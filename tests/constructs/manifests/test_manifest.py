@@ -247,7 +247,7 @@ def test_one_directory_of_a_hundred_adapters_is_packed_once(
         seen.append(directory)
         return identity_of(directory)
 
-    monkeypatch.setattr("adapter_fleet.artifacts.packing.identity", counted)
+    monkeypatch.setattr("adapter_fleet.artifacts.packing.identity_of", counted)
     before = archives(app)
     fleet(
         AdapterManifest.from_file(
