@@ -2159,9 +2159,6 @@
   "Warnings about the prefix cache",
   [
    [
-    "RoutingStrategy.PREFIX_AWARE sends requests with the same beginning to the same instance, but prefix caching is off, so the instance uses nothing of it again"
-   ],
-   [
     "prefix caching is off, so what prompts have in common is computed for each of them:",
     "; prefix_caching=True keeps it on, which is safe if each version of an adapter has a component of its own (the guide 'Containers')"
    ],
@@ -3444,17 +3441,6 @@
    [
     "'",
     "' should be a whole number, got"
-   ],
-   [
-    "'prefix_routing' should be given with RoutingStrategy.PREFIX_AWARE only, got it with"
-   ],
-   [
-    "'prefix_routing' should be given with RoutingStrategy.PREFIX_AWARE, got None"
-   ],
-   [
-    "'",
-    "' should be at most",
-    ", got"
    ],
    [
     "'by' should be at most 5 keys of tags, got"
