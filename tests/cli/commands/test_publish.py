@@ -65,7 +65,7 @@ class TestUploading:
     def test_second_run_does_not_pack(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         world.add("acme")
         world.publish()
-        monkeypatch.setattr("adapter_fleet.artifacts.packing._GzipWriter", None)
+        monkeypatch.setattr("adapter_fleet.artifacts.packing.igzip_threaded", None)
         assert world.publish().exit_code == 0
 
     @pytest.mark.parametrize("packed", [False, True], ids=["directory", "archive"])
