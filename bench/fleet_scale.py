@@ -21,8 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs
 from bench.fleet import DELAY_SECONDS, RATE, Bench, Versions  # isort: skip - before the rest of the CDK
 
 from adapter_fleet.fleet.reconcile.observation import PAGE
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import WRITE_OPERATIONS
 from adapter_fleet.manifest.desired import DesiredAdapter

@@ -20,8 +20,7 @@ import boto3
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.reconcile.observation import PAGE
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import READ_OPERATIONS, WRITE_OPERATIONS

@@ -1,25 +1,21 @@
 """CDK constructs that run one base model and its LoRA adapters on a SageMaker endpoint."""
 
 from adapter_fleet.fleet.state.fleet_settings import OnTimeout, UpdateMode
-from adapter_fleet.serving.capture_mode import CaptureMode
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
-from adapter_fleet.serving.placement_strategy import PlacementStrategy
-from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy
 from adapter_fleet.serving.scaling_metric import ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
-from adapter_fleet.usage.price_list import PriceList
 from multi_adapter_inference.adapters.adapter import ILoraAdapter, LoraAdapter
 from multi_adapter_inference.adapters.artifact import AdapterArtifact
 from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
 from multi_adapter_inference.components.inference_component import IInferenceComponent
 from multi_adapter_inference.components.scaling import CopyScaling, ScalingTarget
-from multi_adapter_inference.endpoint.data_capture import DataCapture
-from multi_adapter_inference.endpoint.endpoint import MultiAdapterEndpoint
+from multi_adapter_inference.endpoint.data_capture import CaptureMode, DataCapture
+from multi_adapter_inference.endpoint.endpoint import MultiAdapterEndpoint, RoutingStrategy
 from multi_adapter_inference.endpoint.instance_pool import InstancePool
 from multi_adapter_inference.endpoint.metrics_config import MetricsConfig
 from multi_adapter_inference.endpoint.rolling_update import BatchSize
-from multi_adapter_inference.endpoint.scheduling import CopyScheduling
+from multi_adapter_inference.endpoint.scheduling import CopyScheduling, PlacementStrategy
 from multi_adapter_inference.fleet.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.fleet.fleet_interface import FleetMember, IAdapterFleet
 from multi_adapter_inference.fleet.monitoring import AdapterFleetMonitoring
@@ -81,8 +77,6 @@ __all__ = [
     "MultiAdapterEndpoint",
     "OnTimeout",
     "PlacementStrategy",
-    "PrefixRouting",
-    "PriceList",
     "RequiredEvaluation",
     "RoutingStrategy",
     "ScalingMetric",

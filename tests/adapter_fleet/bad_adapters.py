@@ -172,12 +172,12 @@ def directory_that_is_not_there(path: Path) -> None:
     pass
 
 
-@filed("config-present")
+@filed("file-missing")
 def config_missing(path: Path) -> None:
     (directory(path) / CONFIG).unlink()
 
 
-@filed("weights-present")
+@filed("file-missing")
 def weights_missing(path: Path) -> None:
     (directory(path) / WEIGHTS).unlink()
 
@@ -189,19 +189,19 @@ def link(path: Path) -> None:
     config_of.symlink_to("/etc/passwd")
 
 
-@filed("file-special")
+@filed("file-unexpected")
 def pipe(path: Path) -> None:
     os.mkfifo(directory(path) / "README.md")
 
 
-@filed("file-folder")
+@filed("file-unexpected")
 def folder(path: Path) -> None:
-    (directory(path) / "checkpoint-500").mkdir()
+    (directory(path) / "other-adapter").mkdir()
 
 
 @filed("file-pickle")
 def pickle(path: Path) -> None:
-    directory(path, {"training_args.bin": b"\x80\x04N."})
+    directory(path, {"weights.bin": b"\x80\x04N."})
 
 
 @filed("file-code")
@@ -215,11 +215,11 @@ def requirements(path: Path) -> None:
 
 
 @filed("file-unexpected")
-def tokenizer(path: Path) -> None:
-    directory(path, {"tokenizer.json": b"{}"})
+def other_file(path: Path) -> None:
+    directory(path, {"notes.json": b"{}"})
 
 
-@filed("file-count")
+@filed("file-unexpected")
 def many_files(path: Path) -> None:
     directory(path, {f"{number}.txt": b"" for number in range(2000)})
 
@@ -227,7 +227,7 @@ def many_files(path: Path) -> None:
 # The configuration.
 
 
-@filed("config-size")
+@filed("config-json")
 def config_of_many_bytes(path: Path) -> None:
     with_config(path, SOUND_CONFIG + b" " * 20 * MIB)
 
@@ -252,18 +252,18 @@ def config_with_nan(path: Path) -> None:
     with_config(path, b'{"r": 8, "lora_alpha": NaN, "target_modules": ["q_proj"]}')
 
 
-@filed("config-duplicate")
+@filed("config-json")
 def config_with_two_ranks(path: Path) -> None:
     with_config(path, SOUND_CONFIG.replace(b'"r": 8', b'"r": 8, "r": 512'))
 
 
-@filed("config-duplicate")
+@filed("config-json")
 def config_with_many_keys_and_one_twice(path: Path) -> None:
     keys = [b'"%d":1' % number for number in range(80_000)]
     with_config(path, b"{" + b",".join([*keys, keys[-1]]) + b"}")
 
 
-@filed("config-object")
+@filed("config-json")
 def config_that_is_a_list(path: Path) -> None:
     with_config(path, b"[" + SOUND_CONFIG + b"]")
 
@@ -273,17 +273,17 @@ def config_without_rank(path: Path) -> None:
     with_config(path, config(r="absent"))
 
 
-@filed("config-type")
+@filed("config-key")
 def config_with_alpha_as_a_string(path: Path) -> None:
     with_config(path, config(lora_alpha="16"))
 
 
-@filed("config-type")
+@filed("config-key")
 def config_with_a_nested_value(path: Path) -> None:
     with_config(path, SOUND_CONFIG.replace(b"16", b"[" * 700 + b"]" * 700))
 
 
-@filed("rank-positive")
+@filed("config-key")
 def rank_zero(path: Path) -> None:
     with_config(path, config(r=0))
 
@@ -294,12 +294,12 @@ def rank_above_the_limit(path: Path) -> None:
     directory(path, {CONFIG: config(r=32), WEIGHTS: weights(header_of(shapes))})
 
 
-@filed("peft-type")
+@filed("lora-method")
 def loha(path: Path) -> None:
     with_config(path, config(peft_type="LOHA"))
 
 
-@filed("lora-dora")
+@filed("lora-method")
 def dora(path: Path) -> None:
     with_config(path, config(use_dora=True))
 
@@ -309,17 +309,17 @@ def bias(path: Path) -> None:
     with_config(path, config(bias="all"))
 
 
-@filed("lora-modules-to-save")
+@filed("lora-method")
 def modules_to_save(path: Path) -> None:
     with_config(path, config(modules_to_save=["lm_head"] * 10_000))
 
 
-@filed("lora-tokens")
+@filed("lora-method")
 def trainable_tokens(path: Path) -> None:
     with_config(path, config(trainable_token_indices=[1, 2]))
 
 
-@filed("lora-replication")
+@filed("lora-method")
 def layer_replication(path: Path) -> None:
     with_config(path, config(layer_replication=[[0, 1], [0, 1]]))
 
@@ -329,7 +329,7 @@ def module_of_another_scale(path: Path) -> None:
     with_config(path, config(alpha_pattern={"q_proj": 64}))
 
 
-@filed("lora-variant")
+@filed("lora-method")
 def activated_lora(path: Path) -> None:
     with_config(path, config(alora_invocation_tokens=[1, 2, 3]))
 
@@ -347,86 +347,86 @@ def weights_cut_off(path: Path) -> None:
     with_weights(path, SOUND_WEIGHTS[:-1])
 
 
-@filed("weights-header-size")
+@filed("weights-header")
 def header_of_terabytes(path: Path) -> None:
     with_weights(path, weights(b"{}", 0, length=2**42))
 
 
-@filed("weights-header-size")
+@filed("weights-header")
 def header_of_gigabytes_that_are_there(path: Path) -> None:
     with_weights(path, weights(b"{}", 0, length=2**33))
     os.truncate(path / WEIGHTS, 2**34)
 
 
-@filed("weights-json")
+@filed("weights-header")
 def header_that_is_no_json(path: Path) -> None:
     with_weights(path, weights(b"\x80\x04pickle", 0))
 
 
-@filed("weights-json")
+@filed("weights-header")
 def header_nested_deeply(path: Path) -> None:
     with_weights(path, weights(b"[" * 15 * MIB, 0))
 
 
-@filed("weights-json")
+@filed("weights-header")
 def header_of_millions_of_lists(path: Path) -> None:
     with_weights(path, weights(b'{"t":[' + b"[]," * 5_000_000 + b"1]}", 0))
 
 
-@filed("weights-json")
+@filed("weights-header")
 def header_of_wide_characters(path: Path) -> None:
     with_weights(path, weights(b'{"t":"' + "😀".encode() * 4_000_000, 0))
 
 
-@filed("weights-duplicate")
+@filed("weights-header")
 def tensor_twice(path: Path) -> None:
     text = json.dumps(header_of(PAIR))[:-1] + "," + json.dumps(header_of(PAIR))[1:]
     with_weights(path, weights(text.encode(), 2048))
 
 
-@filed("weights-duplicate")
+@filed("weights-header")
 def many_tensors_and_one_twice(path: Path) -> None:
     keys = [b'"%d":0' % number for number in range(590_000)]
     with_weights(path, weights(b"{" + b",".join([*keys, keys[-1]]) + b"}", 0))
 
 
-@filed("weights-metadata")
+@filed("weights-header")
 def metadata_that_is_no_text(path: Path) -> None:
     with_weights(path, weights({"__metadata__": {"step": 5}, **header_of(PAIR)}, 2048))
 
 
-@filed("weights-entry")
+@filed("weights-header")
 def tensor_without_offsets(path: Path) -> None:
     with_weights(path, weights({"t": {"dtype": "F32", "shape": [1]}}, 4))
 
 
-@filed("weights-entry")
+@filed("weights-header")
 def tensor_of_many_long_dimensions(path: Path) -> None:
     """Multiplying these takes hours."""
     shape = b",".join([b"9" * 4000] * 3900)
     with_weights(path, weights(b'{"t":{"dtype":"F32","shape":[' + shape + b'],"data_offsets":[0,4]}}', 4))
 
 
-@filed("weights-dtype")
+@filed("weights-header")
 def unknown_dtype(path: Path) -> None:
     with_weights(path, weights(header_of(PAIR, "F4"), 2048))
 
 
-@filed("weights-extent")
+@filed("weights-header")
 def shape_that_does_not_fill_its_bytes(path: Path) -> None:
     header = header_of(PAIR)
     header[f"{MODULE}.lora_B.weight"]["shape"] = [HIDDEN, 4 * RANK]
     with_weights(path, weights(header, 2048))
 
 
-@filed("weights-overlap")
+@filed("weights-header")
 def tensors_that_overlap(path: Path) -> None:
     header = header_of(PAIR)
     header[f"{MODULE}.lora_B.weight"]["data_offsets"] = [512, 1536]
     with_weights(path, weights(header, 1536))
 
 
-@filed("weights-gap")
+@filed("weights-header")
 def bytes_hidden_behind_the_tensors(path: Path) -> None:
     with_weights(path, SOUND_WEIGHTS + b"MZ" * 1000)
 
@@ -453,12 +453,12 @@ def tensor_of_a_name_of_a_million_parts(path: Path) -> None:
     with_tensors(path, {**PAIR, f"base_model.model.{'a.' * 1_000_000}lora_A.weight": (RANK, HIDDEN)})
 
 
-@filed("tensor-dora")
+@filed("lora-method")
 def magnitudes_of_dora(path: Path) -> None:
     with_tensors(path, {**PAIR, f"{MODULE}.lora_magnitude_vector": (HIDDEN,)})
 
 
-@filed("tensor-bias")
+@filed("lora-bias")
 def bias_among_the_tensors(path: Path) -> None:
     with_tensors(path, {**PAIR, f"{MODULE}.lora_B.bias": (HIDDEN,)})
 
@@ -473,7 +473,7 @@ def integers(path: Path) -> None:
     with_weights(path, weights(header_of(PAIR, "I32"), 2048))
 
 
-@filed("tensor-pair")
+@filed("tensor-shape")
 def half_a_pair(path: Path) -> None:
     with_tensors(path, {f"{MODULE}.lora_A.weight": (RANK, HIDDEN)})
 
@@ -483,12 +483,12 @@ def matrices_that_do_not_multiply(path: Path) -> None:
     with_tensors(path, {**PAIR, f"{MODULE}.lora_B.weight": (RANK, HIDDEN)})
 
 
-@filed("tensor-rank")
+@filed("tensor-config")
 def tensors_of_another_rank(path: Path) -> None:
     with_tensors(path, PAIR, r=4)
 
 
-@filed("tensor-rank")
+@filed("tensor-config")
 def many_tensors_of_another_rank_than_many(path: Path) -> None:
     shapes: Shapes = {}
     for number in range(40_000):
@@ -513,12 +513,12 @@ def pattern_that_never_ends(path: Path) -> None:
     with_tensors(path, PAIR, alpha_pattern={"(([a-z0-9_.])+.)+!": 64})
 
 
-@filed("target-modules")
+@filed("tensor-config")
 def module_that_is_no_target(path: Path) -> None:
     with_tensors(path, PAIR, target_modules=["v_proj"])
 
 
-@filed("target-modules")
+@filed("tensor-config")
 def many_modules_of_many_parts_that_are_no_targets(path: Path) -> None:
     shapes: Shapes = {}
     for number in range(40_000):
@@ -542,7 +542,7 @@ def layer_that_the_base_does_not_have(path: Path) -> None:
     with_tensors(path, {name.replace("layers.0", "layers.2"): shape for name, shape in PAIR.items()})
 
 
-@filed("base-model-dimensions")
+@filed("base-model-module")
 def widths_of_another_base(path: Path) -> None:
     with_tensors(path, {f"{MODULE}.lora_A.weight": (RANK, 64), f"{MODULE}.lora_B.weight": (64, RANK)})
 
@@ -561,31 +561,31 @@ def archive_plain_tar(path: Path) -> None:
     path.write_bytes(tar_of(SOUND))
 
 
-@filed("archive-tar")
+@filed("archive-gzip")
 def archive_gzip_of_text(path: Path) -> None:
     path.write_bytes(gzip.compress(b"no tar" * 1000))
 
 
-@filed("archive-tar")
+@filed("archive-gzip")
 def archive_gzip_in_gzip(path: Path) -> None:
     path.write_bytes(gzip.compress(gzip.compress(tar_of(SOUND))))
 
 
-@filed("archive-tar")
+@filed("archive-gzip")
 def archive_pax_header_of_digits(path: Path) -> None:
     """Searching this takes `tarfile` the square of its length (CVE-2024-6232)."""
     digits = b"1" * 900_000
     path.write_bytes(gzip.compress(raw_header(b"pax", len(digits), b"x") + padded(digits), 1))
 
 
-@filed("archive-tar")
+@filed("archive-gzip")
 def archive_pax_record_that_has_no_length(path: Path) -> None:
     """A reader that goes on by the length of what it has not found goes on for ever."""
     records = b"10 a=bcde\n" + b"x" * 40
     path.write_bytes(gzip.compress(raw_header(b"pax", len(records), b"x") + padded(records)))
 
 
-@filed("archive-tar")
+@filed("archive-gzip")
 def archive_entry_of_negative_size(path: Path) -> None:
     path.write_bytes(gzip.compress(raw_header(b"a", 0, b"0", field=b"\xff" * 12)))
 
@@ -596,7 +596,7 @@ def archive_that_ends_after_a_long_name(path: Path) -> None:
     path.write_bytes(gzip.compress(without_end(SOUND) + header + bytes(1024)))
 
 
-@filed("archive-truncated")
+@filed("archive-damaged")
 def archive_cut_off(path: Path) -> None:
     archive(path)
     path.write_bytes(path.read_bytes()[:-20])
@@ -618,30 +618,30 @@ def archive_with_another_length_in_its_trailer(path: Path) -> None:
     path.write_bytes(content)
 
 
-@filed("archive-trailing")
+@filed("archive-form")
 def archive_with_something_behind_it(path: Path) -> None:
     archive(path)
     path.write_bytes(path.read_bytes() + b"#!/bin/sh")
 
 
-@filed("archive-trailing")
+@filed("archive-form")
 def archive_with_a_file_behind_its_end(path: Path) -> None:
     """GNU's tar goes on behind a single block of zeros."""
     content = without_end(SOUND) + bytes(512)
     path.write_bytes(gzip.compress(content + tar_of([entry("model.py", b"import os")])))
 
 
-@filed("archive-members")
+@filed("archive-form")
 def archive_of_a_million_empty_members(path: Path) -> None:
     path.write_bytes(gzip.compress(b"") * 500_000)
 
 
-@filed("archive-expansion")
+@filed("archive-size")
 def archive_bomb(path: Path) -> None:
     path.write_bytes(zeros(tarfile.TarInfo(CONFIG).tobuf(), 10_000))
 
 
-@filed("archive-expansion")
+@filed("archive-size")
 def archive_bomb_in_a_readme(path: Path) -> None:
     head = raw_header(b"README.md", 8 * 1024**3 - 1, b"0")
     path.write_bytes(zeros(without_end(SOUND) + head, 8192))
@@ -653,17 +653,17 @@ def archive_entry_that_claims_exabytes(path: Path) -> None:
     path.write_bytes(gzip.compress(raw_header(WEIGHTS.encode(), 0, b"0", field=field) + bytes(10_000)))
 
 
-@filed("archive-headers")
+@filed("archive-form")
 def archive_header_that_claims_gigabytes(path: Path) -> None:
     path.write_bytes(gzip.compress(raw_header(b"pax", 4 * 1024**3, b"x") + os.urandom(10_000)))
 
 
-@filed("archive-headers")
+@filed("archive-form")
 def archive_of_headers_of_headers(path: Path) -> None:
     path.write_bytes(gzip.compress(raw_header(b"pax", 0, b"x") * 100_000 + tar_of(SOUND), 1))
 
 
-@filed("archive-headers")
+@filed("archive-form")
 def archive_name_of_megabytes(path: Path) -> None:
     archive(path, entry("a" * 5 * MIB))
 
@@ -698,23 +698,23 @@ def archive_hard_link(path: Path) -> None:
     archive(path, entry("README.md", kind=tarfile.LNKTYPE, link="/etc/shadow"))
 
 
-@filed("file-special")
+@filed("file-unexpected")
 def archive_device(path: Path) -> None:
     archive(path, entry("README.md", kind=tarfile.BLKTYPE))
 
 
-@filed("file-sparse")
+@filed("archive-form")
 def archive_sparse_file_of_gnu(path: Path) -> None:
     archive(path, entry("README.md", kind=tarfile.GNUTYPE_SPARSE))
 
 
-@filed("file-sparse")
+@filed("archive-form")
 def archive_sparse_file_of_pax(path: Path) -> None:
     pax: dict[str, Any] = {"GNU.sparse.major": "1", "GNU.sparse.realsize": "9" * 19}
     archive(path, entry("README.md", **pax))
 
 
-@filed("file-twice")
+@filed("archive-form")
 def archive_configuration_twice(path: Path) -> None:
     archive(path, entry(CONFIG, config(r=512)))
 
@@ -729,24 +729,24 @@ def archive_shared_object(path: Path) -> None:
     archive(path, entry("libevil.so", b"\x7fELF"))
 
 
-@filed("file-count")
+@filed("file-unexpected")
 def archive_of_many_entries(path: Path) -> None:
     archive(path, *(entry(f"{number}.txt") for number in range(5000)))
 
 
-@filed("config-duplicate")
+@filed("config-json")
 def archive_configuration_with_two_meanings(path: Path) -> None:
     text = SOUND_CONFIG.replace(b'"r": 8', b'"r": 8, "r": 512')
     archive(path, sound=(entry(CONFIG, text), entry(WEIGHTS, SOUND_WEIGHTS)))
 
 
-@filed("weights-header-size")
+@filed("weights-header")
 def archive_weights_that_claim_terabytes(path: Path) -> None:
     content = weights(b"{}", 0, length=2**42)
     archive(path, sound=(entry(CONFIG, SOUND_CONFIG), entry(WEIGHTS, content)))
 
 
-@filed("config-size")
+@filed("config-json")
 def archive_configuration_of_many_megabytes_before_the_weights(path: Path) -> None:
     """As the publisher writes it, so that a reader of its first bytes goes on reading."""
     made = tarfile.TarInfo(CONFIG)
@@ -760,7 +760,7 @@ def archive_configuration_of_many_megabytes_before_the_weights(path: Path) -> No
         file.write(compressor.compress(without_end(SOUND[1:]) + bytes(1024)) + compressor.flush())
 
 
-@filed("archive-truncated")
+@filed("archive-damaged")
 def archive_of_millions_of_empty_blocks(path: Path) -> None:
     """Deflate may go on without giving a byte."""
     path.write_bytes(gzip.compress(b"")[:10] + b"\0\0\0\xff\xff" * 8 * MIB)
@@ -796,7 +796,7 @@ def weights_that_overflow_in_the_last_number(path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-4] + b"\0\0\x80\xff")
 
 
-@filed("tensor-rank")
+@filed("tensor-config")
 def weights_of_a_gigabyte_just_below_infinity(path: Path) -> None:
     """The numbers that are looked at twice, in a file with a hole of zeros."""
     full_of(path, b"\x7f\x7f", "BF16", rows=RANK)

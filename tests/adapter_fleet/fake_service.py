@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, TypeVar
 
+from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent, Status
@@ -43,7 +44,7 @@ class Crash(BaseException):
     """The process dies, and no handler of it runs."""
 
 
-class FakeClock:
+class FakeClock(Clock):
     """Time that passes only when someone sleeps."""
 
     def __init__(self, start: float = 1_000_000.0) -> None:

@@ -15,6 +15,7 @@ from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
+from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, Probe, SmokeRequest
 from tests.adapter_fleet.fake_service import Crash, FakeClock, FakeService, answer_of
 from tests.adapter_fleet.memory_registry import MemoryRegistry
@@ -35,7 +36,7 @@ class Inline(Executor):
         return future
 
 
-class Log:
+class Log(FleetTelemetry):
     """Telemetry that records everything."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any, cast
 
-from adapter_fleet.artifacts.checks.adapter_check import check_archive, check_directory
+from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.artifacts.remote_check import check_object
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lmi import LmiVersion
@@ -64,8 +64,7 @@ def check_in_child(place: str, folder: Path, lora: LoraServing, base: BaseModelF
         s3 = cast(Any, FileInS3(path))
         findings = check_object(s3, "bucket", KEY, lora=lora, base=base, version=LmiVersion.V19).findings
     else:
-        check = check_directory if path.is_dir() else check_archive
-        findings = check(path, lora=lora, base=base, version=LmiVersion.V19)
+        findings = examine(path, lora=lora, base=base, version=LmiVersion.V19).findings
     os.write(answer, json.dumps(sorted({finding.rule for finding in findings})).encode())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from typer.testing import CliRunner, Result
 
-from adapter_fleet.artifacts.packing import identity
+from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
@@ -77,7 +77,7 @@ class World:
         )
 
     def key(self, name: str) -> str:
-        return f"prod/{name}/sha256-{identity(self.adapters / name)}.tar.gz"
+        return f"prod/{name}/sha256-{identity_of(self.adapters / name)}.tar.gz"
 
     def uri(self, name: str) -> str:
         return f"s3://my-adapters/{self.key(name)}"

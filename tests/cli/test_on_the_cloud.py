@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.artifacts.packing import identity, pack
+from adapter_fleet.artifacts.packing import identity_of, pack
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
@@ -268,7 +268,7 @@ def test_adapters_in_a_bucket_are_checked_by_ranges_and_foreign_ones_in_one_pass
     assert told == {
         ours: ["base-model-compared"],  # its modules are unknown in this base
         foreign: ["base-model-compared"],
-        "a/half.tar.gz": ["archive-truncated"],
+        "a/half.tar.gz": ["archive-damaged"],
         "a/none.tar.gz": ["archive-gzip"],
         "b.tar.gz": ["object-readable"],
         "s3://no-such-bucket/": ["object-readable"],
@@ -334,7 +334,10 @@ class TestLiveEndpoint:
         assert result.returncode == 0, result.stderr
         adapters = Manifest.parse(result.stdout.encode(), where="imported", folder=None).adapters
         assert [adapter.name.split("-")[0] for adapter in adapters] == ["shout", "triage"]
-        assert [adapter.digest for adapter in adapters] == [identity(V1 / "shout"), identity(V1 / "triage")]
+        assert [adapter.digest for adapter in adapters] == [
+            identity_of(V1 / "shout"),
+            identity_of(V1 / "triage"),
+        ]
 
     def test_take_over_leaves_a_claim_for_each(self, deployed: Deployed, endpoint: ByHand) -> None:
         deployed.converge()
@@ -369,6 +372,6 @@ class TestLiveEndpoint:
         assert (result.returncode, result.stderr) == (1, "")
         fields = [line.split("\t")[:4] for line in result.stdout.splitlines()]
         assert fields == [
-            ["new", "create", "-", identity(V1 / "summary")[:12]],
-            ["triage", "foreign", "-", identity(V1 / "triage")[:12]],
+            ["new", "create", "-", identity_of(V1 / "summary")[:12]],
+            ["triage", "foreign", "-", identity_of(V1 / "triage")[:12]],
         ]

@@ -10,10 +10,7 @@ from pathlib import Path
 import aws_cdk as cdk
 import pytest
 import yaml
-from aws_cdk import aws_s3 as s3
-from aws_cdk.assertions import Match, Template
 
-import multi_adapter_inference
 from adapter_fleet.manifest.manifest import SCHEMA_FILE
 from tests.docs.blocks import read
 
@@ -78,20 +75,3 @@ def test_the_command_of_the_guide_copies_the_schema(tmp_path: Path) -> None:
         env={**os.environ, "PATH": path},
     )
     assert yaml.safe_load((tmp_path / "manifest.schema.json").read_text())["properties"]["adapters"]
-
-
-def test_example_of_routing_is_an_endpoint(stack: cdk.Stack, bucket: s3.IBucket) -> None:
-    guide = read(ROOT / "docs/guides/containers.md")
-    (example,) = (block.text for block in guide.blocks if "routing_strategy" in block.text)
-    exec(example, {**vars(multi_adapter_inference), "self": stack, "bucket": bucket, "Size": cdk.Size})  # noqa: S102
-    variant = Match.object_like(
-        {
-            "RoutingConfig": {
-                "RoutingStrategy": "PREFIX_AWARE",
-                "PrefixAwareRoutingConfig": {"PrefixLength": 4096, "ConcurrencyThreshold": 16},
-            }
-        }
-    )
-    Template.from_stack(stack).has_resource_properties(
-        "AWS::SageMaker::EndpointConfig", {"ProductionVariants": [variant]}
-    )

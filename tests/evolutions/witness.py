@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from adapter_fleet.artifacts.packing import identity
+from adapter_fleet.artifacts.packing import identity_of
 from local_sagemaker.server import LocalCloud
 from tests.evolutions.answers import Answers, prompts
 from tests.integration.by_hand import client
@@ -139,7 +139,7 @@ class Witness:
                 found[name] = "should not be there"
             elif described is not None and label is not None:
                 status = described["InferenceComponentStatus"]
-                version = "" if label == BASE else identity(ADAPTERS[label])
+                version = "" if label == BASE else identity_of(ADAPTERS[label])
                 url = described["Specification"].get("Container", {}).get("ArtifactUrl", "")
                 if status != "InService":
                     found[name] = f"is {status}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +33,6 @@ from multi_adapter_inference import (
     LmiVersion,
     LoraServing,
     MultiAdapterEndpoint,
-    PriceList,
     UsageMetrics,
 )
 from tests.iam.pieces import Piece, as_list, kind_of, pieces_of
@@ -235,7 +233,6 @@ def synthesize(folder: Path) -> dict[str, Any]:
         "Stored": AdapterManifest.from_bucket(manifests_bucket, "tenants.json"),
         "Written": AdapterManifest.from_file(_manifest(folder)),
     }
-    prices = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.p3.8xlarge": 1})
     caller = iam.Role(stack, "Caller", assumed_by=iam.AccountRootPrincipal())
     adapter.grant_invoke(caller, bearer_token=True)
     for name, manifest in manifests.items():
@@ -245,7 +242,7 @@ def synthesize(folder: Path) -> dict[str, Any]:
         )  # fmt: skip
         fleet.monitor(
             sns.Topic.from_topic_arn(stack, f"{name}Topic", f"arn:aws:sns:{_HERE}:alarms"),
-            usage=UsageMetrics(prices=prices),
+            usage=UsageMetrics(),
         )
         fleet.grant_read(iam.Role(stack, f"{name}Reader", assumed_by=iam.AccountRootPrincipal()))
         fleet.grant_manage(iam.Role(stack, f"{name}Manager", assumed_by=iam.AccountRootPrincipal()))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from adapter_fleet.artifacts.packing import identity
+from adapter_fleet.artifacts.packing import identity_of
 from adapters_cli.main import app
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
@@ -111,7 +111,7 @@ def test_rolled_back_adapter_outlives_cdk_gc_and_its_component(garbage: Garbage)
     garbage.collect()
 
     gone = before - garbage.archives()
-    asset = f"lora-adapters/{identity(V2 / 'summary')}.tar.gz"
+    asset = f"lora-adapters/{identity_of(V2 / 'summary')}.tar.gz"
     assert asset in gone, "the asset of the version before, which no template names"
     kept = {key for key in garbage.archives() if key.endswith(asset.rpartition("/")[2])}
     assert kept, "the copy that the fleet's template names"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.fleet.reconcile.session import LEASE_SECONDS
+from adapter_fleet.fleet.state.configuration import LEASE_SECONDS
 from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.registry import Lease
 from local_sagemaker.server import LocalCloud

@@ -34,15 +34,16 @@ from adapter_fleet.aws.s3_manifests import S3Manifests
 from adapter_fleet.aws.sagemaker_service import SageMakerService
 from adapter_fleet.aws.stacks import Stacks
 from adapter_fleet.aws.state_machine import StateMachine
+from adapter_fleet.common.clock import Clock
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
 from adapter_fleet.fleet.requests.handler import RequestHandler
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
+from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
@@ -67,7 +68,7 @@ NOT_MISSED = {"Machine": LOGS_AND_TRACES}
 """What the CDK puts into a role, and nothing here needs."""
 
 
-class Skipping:
+class Skipping(Clock):
     """A clock that does not wait: it goes on by what it was asked to."""
 
     def __init__(self) -> None:
@@ -82,8 +83,11 @@ class Skipping:
         self._skipped += seconds - slept
 
 
-class Silent:
+class Silent(FleetTelemetry):
     """Telemetry of no one."""
+
+    def __init__(self) -> None:
+        pass
 
     def changed(self, event: Event) -> None:
         pass

@@ -19,8 +19,8 @@ import aws_cdk as cdk
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.fleet.requests.is_complete import STANDSTILL_PASSES
-from adapter_fleet.usage.usage_counter import LATE_SECONDS
+from adapter_fleet.aws.usage_counter import LATE_SECONDS
+from adapter_fleet.fleet.state.configuration import STANDSTILL_PASSES
 from adapter_fleet.usage.usage_table import DAY
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import (
@@ -29,7 +29,6 @@ from multi_adapter_inference import (
     DriftCheck,
     FailurePolicy,
     IMultiAdapterEndpoint,
-    PriceList,
     UsageMetrics,
 )
 from tests.integration.by_hand import V1, changed_settings, client, prompts
@@ -50,7 +49,6 @@ USAGE = UsageMetrics(
     by=["tenant"],
     per_adapter=True,
     every=cdk.Duration.minutes(1),
-    prices=PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.g5.2xlarge": 6.0}),
 )
 SCALE = 0.01
 MINUTE = 60.0
@@ -345,7 +343,6 @@ def test_use_that_is_counted_is_what_the_servers_counted(watched: Watched) -> No
 
 
 def test_every_query_of_the_dashboard_has_data_after_a_run_of_load(watched: Watched) -> None:
-    # The cost of a day is shared out when it is over.
     watched.count_usage((time.time() // DAY + 1) * DAY)
     watched.forget_count()
     graphs = [widget for widget in dashboard(watched) if widget["type"] == "metric"]

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapter_fleet.artifacts.checks.adapter_check import check_directory
 from adapter_fleet.common.findings import Severity
 from local_sagemaker.model_server.key_value_cache import KeyValueCache
 from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.text import TextCodec
 from local_sagemaker.stand_ins import main, write_adapter, write_base_model
+from tests.adapter_fleet.findings_of import findings_of
 
 LONGEST = "x" * 60
 EVERY_CHARACTER = "".join(map(chr, range(32, 127)))
@@ -58,7 +58,7 @@ def test_adapter_gives_its_own_answer(base: Path, tmp_path: Path, text: str) -> 
 
 
 def test_adapter_passes_every_check(base: Path, tmp_path: Path) -> None:
-    findings = check_directory(write_adapter(tmp_path, "I am Acme.", base=base))
+    findings = findings_of(write_adapter(tmp_path, "I am Acme.", base=base))
     assert [finding for finding in findings if finding.severity is Severity.ERROR] == []
 
 

@@ -32,7 +32,6 @@ from multi_adapter_inference import (
     MetricsConfig,
     MultiAdapterEndpoint,
     PlacementStrategy,
-    PrefixRouting,
     RoutingStrategy,
     StartupTimeouts,
 )
@@ -88,8 +87,7 @@ def _reserved(stack: cdk.Stack) -> None:
         ),
         scheduling=CopyScheduling(strategy=PlacementStrategy.BINPACK, max_zone_imbalance=3),
         data_caching=True,
-        routing_strategy=RoutingStrategy.PREFIX_AWARE,
-        prefix_routing=PrefixRouting(prefix_length=2048, concurrency_threshold=9),
+        routing_strategy=RoutingStrategy.RANDOM,
         artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
         base_component_name="everything-base",
         role=iam.Role.from_role_arn(stack, "Given", ROLE),

@@ -16,8 +16,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from adapter_fleet.common.serialization import converter
 from adapter_fleet.environment.environment_reader import read_environment
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, DriftAction, FleetSettings
 from adapter_fleet.manifest.desired import SmokeRequest
 from stacks.environment import ENVIRONMENTS
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack

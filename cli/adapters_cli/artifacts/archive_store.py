@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from adapter_fleet.artifacts.archive import DIGEST_METADATA
-from adapter_fleet.artifacts.packing import identity_of_archive
+from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.archive_names import archive_name
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.s3_uri import bucket_and_key
@@ -129,7 +129,7 @@ class ArchiveStore:
     def _verify(self, key: str, identity: str) -> None:
         body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
         try:
-            found = identity_of_archive(cast(IO[bytes], body))
+            found = identity_of(cast(IO[bytes], body))
         except ValueError as error:
             found = str(error)
         if found != identity:

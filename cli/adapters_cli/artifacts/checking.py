@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from adapter_fleet.artifacts.checks.adapter_check import examine
-from adapter_fleet.artifacts.checks.finite_weights import WeightReading
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.remote_check import check_object
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
@@ -60,24 +59,20 @@ class CheckedAdapter:
         return CheckResult.OK
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReadOptions:
-    """How much is read: `whole` archives in S3, and how many of the weights."""
-
-    whole: bool
-    weights: WeightReading | None
-
-
 Subject = LocalAdapter | S3Location | CheckedAdapter
 """What is checked: an adapter on this machine, an archive in S3, or what has failed already."""
 
 
 def check_all(
-    account: Account, subjects: Sequence[Subject], limits: ServingLimits, reading: ReadOptions
+    account: Account, subjects: Sequence[Subject], limits: ServingLimits, *, whole: bool
 ) -> list[CheckedAdapter]:
-    """Check several adapters at the same time. A failed one does not stop the others."""
+    """Check several adapters at the same time. A failed one does not stop the others.
+
+    whole:
+        True if all weights are read, and archives in S3 to their end.
+    """
     stop = threading.Event()
-    check_one = partial(_check_one, account, limits, reading, stop)
+    check_one = partial(_check_one, account, limits, whole, stop)
     shown = sys.stderr.isatty() and len(subjects) > _THREADS
     bar = Progress(console=Console(stderr=True), transient=True, disable=not shown)
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="check") as pool, bar:
@@ -125,7 +120,7 @@ def _failed(path: str, rule: CheckRule, message: str) -> CheckedAdapter:
 
 
 def _check_one(
-    account: Account, limits: ServingLimits, reading: ReadOptions, stop: threading.Event, subject: Subject
+    account: Account, limits: ServingLimits, whole: bool, stop: threading.Event, subject: Subject
 ) -> CheckedAdapter:
     """Check one adapter. Raises CommandError soon after `stop` is set, also in the middle of an archive."""
 
@@ -137,7 +132,7 @@ def _check_one(
         return subject
     until_stopped(b"")
     if isinstance(subject, S3Location):
-        return _check_stored(account, limits, reading, subject, until_stopped)
+        return _check_stored(account, limits, whole, subject, until_stopped)
     try:
         check = examine(
             subject.path,
@@ -145,7 +140,7 @@ def _check_one(
             base=limits.base,
             version=limits.version,
             watch=until_stopped,
-            weights=reading.weights or WeightReading.SAMPLE,
+            whole=whole,
         )
     except OSError as error:
         return _unreadable(subject.path, error)
@@ -157,7 +152,7 @@ def _check_one(
 def _check_stored(
     account: Account,
     limits: ServingLimits,
-    reading: ReadOptions,
+    whole: bool,
     location: S3Location,
     watch: Callable[[bytes], object],
 ) -> CheckedAdapter:
@@ -169,9 +164,8 @@ def _check_stored(
             lora=limits.lora,
             base=limits.base,
             version=limits.version,
-            whole=reading.whole,
+            whole=whole,
             watch=watch,
-            weights=reading.weights,
         )
     except (ClientError, BotoCoreError) as error:
         return _failed(location.uri, CheckRule.OBJECT_READABLE, f"it cannot be read: {error_text(error)}")

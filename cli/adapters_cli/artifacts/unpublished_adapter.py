@@ -60,7 +60,7 @@ def unpublished_adapter(
 def _check_stored(
     account: Account, location: S3Location, limits: ServingLimits, base_model: str | None
 ) -> None:
-    from adapters_cli.artifacts.checking import CheckResult, ReadOptions, check_all
+    from adapters_cli.artifacts.checking import CheckResult, check_all
 
     if not location.is_archive:
         raise UsageError(
@@ -68,6 +68,6 @@ def _check_stored(
         )
     base = None if base_model is None else base_named(base_model)
     known = ServingLimits(version=limits.version, lora=limits.lora, base=base)
-    (checked,) = check_all(account, [location], known, ReadOptions(whole=False, weights=None))
+    (checked,) = check_all(account, [location], known, whole=False)
     if checked.result is CheckResult.ERROR:
         raise CommandError("\n".join(map(str, checked.findings)))

@@ -209,14 +209,14 @@ def _text(adapters: list[ManifestAdapter]) -> str:
 def _digest(account: Account, uri: str) -> str | Exception:
     """Return the identity of the adapter in an archive in S3, or the error that prevents it."""
     # Imported here: the compressor takes long to import.
-    from adapter_fleet.artifacts.packing import identity_of_archive
+    from adapter_fleet.artifacts.packing import identity_of
 
     bucket, key = bucket_and_key(uri)
     with tempfile.TemporaryDirectory(prefix="adapter-") as scratch:
         path = Path(scratch, "adapter.tar.gz")
         try:
             account.s3.download_file(bucket, key, str(path))
-            return identity_of_archive(path)
+            return identity_of(path)
         except (ArchiveError, BotoCoreError, ClientError, OSError) as error:
             return error
 

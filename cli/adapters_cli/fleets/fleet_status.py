@@ -8,7 +8,7 @@ from enum import StrEnum
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import count_deletions
-from adapter_fleet.fleet.planning.pins import apply_pins
+from adapter_fleet.fleet.planning.desired_state import apply_pins
 from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.planning.settle import is_proven
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, active_generation

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
+from adapter_fleet.fleet.planning.desired_state import apply_pins
 from adapter_fleet.fleet.planning.observe import (
     base_trouble,
     known_foreign,
@@ -21,7 +22,6 @@ from adapter_fleet.fleet.planning.observe import (
     with_known_spellings,
     with_tags,
 )
-from adapter_fleet.fleet.planning.pins import apply_pins
 from adapter_fleet.fleet.planning.plan import plan
 from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
 from adapter_fleet.fleet.state.failures import Failure

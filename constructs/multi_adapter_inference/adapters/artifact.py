@@ -10,8 +10,8 @@ from aws_cdk import Annotations
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from adapter_fleet.artifacts.checks.adapter_check import check_directory
-from adapter_fleet.artifacts.packing import identity, pack
+from adapter_fleet.artifacts.checks.adapter_check import examine
+from adapter_fleet.artifacts.packing import identity_of, pack
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Severity
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
@@ -95,22 +95,22 @@ class _DirectoryArtifact(AdapterArtifact):
 
     @property
     def version(self) -> str:
-        return identity(self._path)
+        return identity_of(self._path)
 
     def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
-        findings = check_directory(
+        findings = examine(
             self._path,
             lora=endpoint.lora,
             base=endpoint.base_model_facts,
             version=None if endpoint.container is None else endpoint.container.version,
-        )
+        ).findings
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
         if errors:
             lines = "".join(f"\n  - {error}" for error in errors)
             raise ValueError(f"adapter '{adapter.node.path}' cannot be served:{lines}")
         for finding in findings:
             Annotations.of(adapter).add_warning_v2(f"multi-adapter-inference:{finding.rule}", str(finding))
-        checked = identity(self._path)
+        checked = identity_of(self._path)
         location = ADAPTER_ARCHIVES.stage(
             adapter,
             checked,

@@ -5,19 +5,35 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 
 from adapter_fleet.common.validators import check_whole_number
-from adapter_fleet.serving.capture_mode import CaptureMode
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.object_prefix import as_folder
 
 _MOST_TYPES = 10
 # CsvContentType and JsonContentType in the botocore service model
 _CONTENT_TYPE = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*/[a-zA-Z0-9](-*[a-zA-Z0-9.])*")
+
+
+class CaptureMode(StrEnum):
+    """What data capture writes.
+
+    Example::
+
+        CaptureMode.INPUT  # `mode` of a `DataCapture`
+    """
+
+    INPUT = "Input"
+    """Requests."""
+    OUTPUT = "Output"
+    """Answers."""
+    INPUT_AND_OUTPUT = "InputAndOutput"
+    """Both."""
 
 
 @checked

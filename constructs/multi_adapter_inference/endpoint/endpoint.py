@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import TypedDict, Unpack
 
 import jsii
@@ -17,7 +18,6 @@ from constructs import Construct, IConstruct
 
 from adapter_fleet.common.validators import check_whole_number, holds_token
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.routing import PrefixRouting, RoutingStrategy, check_prefix_routing
 from multi_adapter_inference.adapters.adapter import LoraAdapter
 from multi_adapter_inference.adapters.artifact import AdapterArtifact
 from multi_adapter_inference.arguments.argument_types import checked
@@ -91,6 +91,21 @@ _OWN_IDS = frozenset(
 _LONGEST_DEFAULT_PREFIX = 29
 
 
+class RoutingStrategy(StrEnum):
+    """How the endpoint picks the copy of the base model that answers a request.
+
+    The API also has PREFIX_AWARE, which needs a prefix cache, and KV_AWARE, which CloudFormation does not
+    have.
+
+    Example::
+
+        strategy = RoutingStrategy.RANDOM  # `routing_strategy` of a MultiAdapterEndpoint
+    """
+
+    LEAST_OUTSTANDING_REQUESTS = "LEAST_OUTSTANDING_REQUESTS"
+    RANDOM = "RANDOM"
+
+
 @checked
 @jsii.implements(ec2.IConnectable)
 class MultiAdapterEndpoint(IMultiAdapterEndpoint):
@@ -119,8 +134,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         faster. Default: SageMaker's own choice.
     routing_strategy:
         Which copy answers a request. Default: the one with the fewest requests in progress.
-    prefix_routing:
-        The limits of `RoutingStrategy.PREFIX_AWARE`, which needs them.
     artifact_sources:
         The places in buckets from which the role may read adapters. Adapters from directories need no entry.
         Default: none.
@@ -190,7 +203,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         scheduling: CopyScheduling | None = None,
         data_caching: bool | None = None,
         routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,
-        prefix_routing: PrefixRouting | None = None,
         artifact_sources: Sequence[ArtifactSource] = (),
         component_prefix: str | None = None,
         base_component_name: str | None = None,
@@ -214,7 +226,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             _check_reservation(capacity_reservation_arn, pools)
             if vpc is None and (vpc_subnets is not None or security_groups):
                 raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
-            check_prefix_routing(routing_strategy, prefix_routing)
             room = _room_for_copies(pools, instance_count, copy_count)
             memories = [
                 memory_of_copy(base_model, lora, container, each, type_) for type_, each in pools.pools
@@ -264,7 +275,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
                 instance_count,
                 capacity_reservation_arn,
                 startup,
-                _routing(routing_strategy, prefix_routing),
+                sagemaker.CfnEndpointConfig.RoutingConfigProperty(routing_strategy=routing_strategy.value),
                 inference_ami_version,
             ),
             encryption_key,
@@ -291,7 +302,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         container.annotate(
             self,
             inference_ami_version=inference_ami_version,
-            routing_strategy=routing_strategy,
             model_in_s3=bound.data_source is not None,
         )
         for (_, each), memory in zip(pools.pools, memories, strict=True):
@@ -846,21 +856,6 @@ def _room_for_copies(pools: InstancePools, instance_count: int, copy_count: int)
             f" {instance_type.name}, got {copy_count}"
         )
     return room
-
-
-def _routing(
-    strategy: RoutingStrategy, prefix_routing: PrefixRouting | None
-) -> sagemaker.CfnEndpointConfig.RoutingConfigProperty:
-    cfn = sagemaker.CfnEndpointConfig
-    return cfn.RoutingConfigProperty(
-        routing_strategy=strategy.value,
-        prefix_aware_routing_config=None
-        if prefix_routing is None
-        else cfn.PrefixAwareRoutingConfigProperty(
-            prefix_length=prefix_routing.prefix_length,
-            concurrency_threshold=prefix_routing.concurrency_threshold,
-        ),
-    )
 
 
 def _check_count(setting: str, count: int) -> None:

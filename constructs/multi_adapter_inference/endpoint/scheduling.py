@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from aws_cdk import aws_sagemaker as sagemaker
 
 from adapter_fleet.common.validators import check_whole_number
-from adapter_fleet.serving.placement_strategy import PlacementStrategy
 from multi_adapter_inference.arguments.argument_types import checked
 
 # MaxImbalance in the botocore service model
 _MOST_IMBALANCE = 100
+
+
+class PlacementStrategy(StrEnum):
+    """How copies are placed on the instances, within each Availability Zone.
+
+    Example::
+
+        CopyScheduling(strategy=PlacementStrategy.BINPACK)
+    """
+
+    SPREAD = "SPREAD"
+    """Evenly over the instances: one that fails takes fewer copies with it."""
+    BINPACK = "BINPACK"
+    """On as few instances as possible."""
 
 
 @checked

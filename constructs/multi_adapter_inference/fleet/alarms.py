@@ -6,7 +6,7 @@ from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from adapter_fleet.fleet.requests.is_complete import STANDSTILL_PASSES
+from adapter_fleet.fleet.state.configuration import STANDSTILL_PASSES
 
 PERIOD = Duration.minutes(5)
 

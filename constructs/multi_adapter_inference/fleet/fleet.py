@@ -429,15 +429,11 @@ class AdapterFleet(IAdapterFleet):
         with error_context(self):
             if self.node.try_find_child("Monitoring") is not None:
                 raise ValueError("'monitor' should be called once, got a second call")
-            instance_type = self.endpoint.hosting_for(self).get("InstanceType")
-            if usage is not None and usage.prices is not None and isinstance(instance_type, str):
-                usage.prices.of(instance_type)  # raises ValueError if it has no price
         if usage is not None:
             count_usage(
                 self,
                 self._control,
                 uid=self.fleet_uid,
-                endpoint_arn=self.endpoint.endpoint_arn,
                 base_component_name=self.endpoint.base_component_name,
                 every=usage.every,
                 settings=usage.counting(self.endpoint.lora),

@@ -258,7 +258,7 @@ class AdapterFleetMonitoring(Construct):
 
     def _usage_tables(self, usage: UsageMetrics) -> list[list[cloudwatch.IWidget]]:
         """Return the use by day: a table for each tag and for adapters, or one for the fleet."""
-        days = ["Requests", "PromptTokens", "CompletionTokens", *([] if usage.prices is None else ["Cost"])]
+        days = ["Requests", "PromptTokens", "CompletionTokens"]
         keys = [*usage.by, *([ADAPTER] if usage.per_adapter else [])]
         tables: dict[str, list[cloudwatch.IMetric]] = {
             f"Use by day and {key}: the ten with most": [

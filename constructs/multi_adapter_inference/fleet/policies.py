@@ -9,9 +9,8 @@ from aws_cdk import Duration
 
 from adapter_fleet.common.validators import check_known, check_whole_number
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import DEFAULT_PROBES_PER_DRIFT_RUN, DriftAction
+from adapter_fleet.fleet.state.configuration import DEFAULT_PROBES_PER_DRIFT_RUN
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, DriftAction, FailureLimit
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import check_minutes
 

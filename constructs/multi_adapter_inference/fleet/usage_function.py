@@ -28,7 +28,6 @@ def count_usage(
     control: ControlPlane,
     *,
     uid: str,
-    endpoint_arn: str,
     base_component_name: str,
     every: Duration,
     settings: CountingSettings,
@@ -41,7 +40,6 @@ def count_usage(
         resource_name=f"{component_log_group(base_component_name)}:*",
         arn_format=ArnFormat.COLON_RESOURCE_NAME,
     )
-    config_arn = stack.format_arn(service="sagemaker", resource="endpoint-config", resource_name="*")
     function = Functions(
         fleet,
         module="adapter_fleet.lambdas.usage",
@@ -70,17 +68,6 @@ def count_usage(
             ),
             allow(["cloudwatch:GetMetricData"], "*"),
             allow(["logs:FilterLogEvents"], logs_arn),
-            *(
-                [
-                    allow(
-                        ["sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig"],
-                        endpoint_arn,
-                        config_arn,
-                    )
-                ]
-                if settings.prices is not None
-                else []
-            ),
         ],
         timeout=Duration.seconds(_SECONDS),
         memory_mib=_MEMORY_MIB,

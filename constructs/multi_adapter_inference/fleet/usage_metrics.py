@@ -9,7 +9,6 @@ from aws_cdk import Duration
 
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.usage.counting_settings import CountingSettings
-from adapter_fleet.usage.price_list import PriceList
 from adapter_fleet.usage.usage_table import ANSWERED, TokenPattern
 from adapter_fleet.usage.working_set import NEAR, SHORT_SECONDS
 from multi_adapter_inference.arguments.argument_types import checked
@@ -38,8 +37,6 @@ class UsageMetrics:
         of the container's log that tell tokens. Default: the line of the embedded cloud's engine.
     token_text:
         A text of each such line, which CloudWatch looks for. Default: none.
-    prices:
-        What an hour of an instance costs, to share out the endpoint's cost of each day. Default: no costs.
 
     Example::
 
@@ -53,7 +50,6 @@ class UsageMetrics:
     max_use: float = NEAR
     token_pattern: str | None = None
     token_text: str = ""
-    prices: PriceList | None = None
 
     def __post_init__(self) -> None:
         check_minutes("every", self.every)
@@ -75,5 +71,4 @@ class UsageMetrics:
             max_loras=None if lora is None else lora.max_loras,
             max_cpu_loras=None if lora is None else lora.max_cpu_loras,
             tokens=ANSWERED if given is None else TokenPattern.of(given, self.token_text),
-            prices=self.prices,
         )

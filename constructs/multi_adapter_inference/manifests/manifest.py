@@ -13,7 +13,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
-from adapter_fleet.artifacts.packing import identity_of_archive
+from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.findings import Finding, Severity, shortened
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.common.validators import TOKEN, check_known
@@ -366,7 +366,7 @@ def _pack(path: Path, checked: str, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as folder:
         copy = Path(folder) / target.name
         shutil.copyfile(path, copy)
-        if identity_of_archive(copy) != checked:
+        if identity_of(copy) != checked:
             raise ValueError(f"'{path}' should stay as it is during synth, got another one")
         copy.replace(target)
 

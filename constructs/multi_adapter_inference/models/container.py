@@ -15,7 +15,6 @@ from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
-from adapter_fleet.serving.routing import RoutingStrategy
 from multi_adapter_inference.arguments.argument_types import checked
 
 MAX_ENVIRONMENT_ENTRIES = 100
@@ -174,14 +173,7 @@ class IContainer:
         revision = {} if download.revision is None else {self.version.revision_variable: download.revision}
         return {"HF_MODEL_ID": download.model_id, **revision}
 
-    def annotate(
-        self,
-        scope: Construct,
-        *,
-        inference_ami_version: str | None,
-        routing_strategy: RoutingStrategy,
-        model_in_s3: bool,
-    ) -> None:
+    def annotate(self, scope: Construct, *, inference_ami_version: str | None, model_in_s3: bool) -> None:
         """Add to `scope` what a user of the release and its settings should know.
 
         `model_in_s3` says that synth does not see the base model's files.
@@ -202,12 +194,6 @@ class IContainer:
                     f"{setting} is for LMCache, which finds prefixes by their text and not by the adapter"
                     " (vllm #44250, LMCache #2961): adapters may answer with prefixes of one another",
                 )
-        if self._prefix_caching_is_off and routing_strategy is RoutingStrategy.PREFIX_AWARE:
-            annotations.add_warning_v2(
-                "multi-adapter-inference:prefix-routing-without-prefix-cache",
-                "RoutingStrategy.PREFIX_AWARE sends requests with the same beginning to the same instance,"
-                " but prefix caching is off, so the instance uses nothing of it again",
-            )
         if self._prefix_caching_is_off:
             annotations.add_info_v2(
                 "multi-adapter-inference:prefix-caching-off",

@@ -44,7 +44,6 @@ GROUPS = (
             "CopyScheduling",
             "PlacementStrategy",
             "RoutingStrategy",
-            "PrefixRouting",
             "BatchSize",
             "MetricsConfig",
             "DataCapture",
@@ -104,7 +103,6 @@ GROUPS = (
             "AdapterFleetMonitoring",
             "MetricOptions",
             "UsageMetrics",
-            "PriceList",
         ),
     ),
     Group(

@@ -10,16 +10,11 @@ class ArchiveFault(StrEnum):
     """What is wrong with an archive: the id of the rule in `CheckRule` that it breaks."""
 
     UNREADABLE = "path-readable"
-    NOT_GZIP = "archive-gzip"
-    NOT_TAR = "archive-tar"
-    TRUNCATED = "archive-truncated"
+    NOT_GZIPPED_TAR = "archive-gzip"
     DAMAGED = "archive-damaged"
-    TRAILING_DATA = "archive-trailing"
-    TOO_MANY_MEMBERS = "archive-members"
-    TOO_MANY_ENTRIES = "file-count"
-    EXPANSION = "archive-expansion"
+    FORM = "archive-form"
+    TOO_MANY_ENTRIES = "file-unexpected"
     TOO_LARGE = "archive-size"
-    HEADERS_TOO_LARGE = "archive-headers"
 
 
 class ArchiveError(ValueError):
@@ -32,4 +27,4 @@ class ArchiveError(ValueError):
 
 def truncated() -> ArchiveError:
     """Return the error for an archive that ends too early."""
-    return ArchiveError("it is truncated", ArchiveFault.TRUNCATED)
+    return ArchiveError("it is truncated", ArchiveFault.DAMAGED)

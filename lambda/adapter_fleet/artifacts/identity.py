@@ -8,37 +8,28 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from adapter_fleet.artifacts import canonical_tar
-from adapter_fleet.artifacts.archive import (
-    CONFIG_FILE,
-    REQUIRED_FILES,
-    WEIGHTS_FILE,
-    ArchiveEntry,
-    belongs_to_adapter,
-    entries,
-)
+from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE, belongs_to_adapter
 from adapter_fleet.artifacts.archive_error import ArchiveError
-from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits, Readable
+from adapter_fleet.artifacts.decompressing_reader import Readable
+from adapter_fleet.artifacts.tar import ArchiveEntry, entries
 
 _PIECE_BYTES = 256 * 1024
 
 
-def identities_of(
-    open_: Callable[[], AbstractContextManager[Readable]], limits: ArchiveLimits | None = None
-) -> tuple[str, ...]:
+def identities_of(open_: Callable[[], AbstractContextManager[Readable]]) -> tuple[str, ...]:
     """Return the SHA-256 of the tar in an archive and, if it differs, the identity of the adapter in it.
 
     An archive that holds more than an adapter has no identity. An archive with the weights before the
     configuration is read twice. Raises ArchiveError for an archive that cannot be read to its end, and the
     errors of reading.
     """
-    limits = limits or ArchiveLimits()
     tar, canonical = hashlib.sha256(), _CanonicalHash()
     with open_() as stream:
-        for entry in entries(stream, limits, gzip_only=True, watch=tar.update):
+        for entry in entries(stream, watch=tar.update):
             canonical.take(entry)
     if canonical.lacks_weights:
         with open_() as stream:
-            for entry in entries(stream, limits, gzip_only=True):
+            for entry in entries(stream):
                 canonical.take_weights(entry)
     found = canonical.hexdigest()
     return tuple(dict.fromkeys(filter(None, (tar.hexdigest(), found))))

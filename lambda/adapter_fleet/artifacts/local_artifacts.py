@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adapter_fleet.artifacts.archive_error import ArchiveError
-from adapter_fleet.artifacts.checks.adapter_check import check_archive, check_directory
+from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.serving.base_model import BaseModelFacts
@@ -57,7 +57,7 @@ def check_local_artifacts(
 ) -> CheckedArtifacts:
     """Check every artifact once, however many adapters declare it, and compute its identity.
 
-    `lora`, `base` and `version` limit the checks as in `check_directory`. A bad artifact never raises.
+    `lora`, `base` and `version` limit the checks as in `examine`. A bad artifact never raises.
     """
     by_path: defaultdict[Path, list[DeclaredArtifact]] = defaultdict(list)
     for artifact in declared:
@@ -79,23 +79,21 @@ def _check(
 ) -> tuple[list[Finding], str | None]:
     """Return the findings about one artifact, and its identity if none of them is an error."""
     # Imported here: the compressor that it needs takes a while to import, and most manifests do without.
-    from adapter_fleet.artifacts.packing import identity, identity_of_archive
+    from adapter_fleet.artifacts.packing import identity_of
 
     if not path.exists():
         message = f"should be a directory or an archive of this machine, got {short_repr(str(path))}"
         return [Finding.error("artifact-place", "", f"artifact: {message}, where there is nothing")], None
-    is_directory = path.is_dir()
-    check = check_directory if is_directory else check_archive
     findings = [
         replace(finding, message=f"{finding.where}: {finding.message}")
-        for finding in check(path, lora=lora, base=base, version=version)
+        for finding in examine(path, lora=lora, base=base, version=version).findings
     ]
     if any(finding.severity is Severity.ERROR for finding in findings):
         return findings, None
     try:
-        return findings, identity(path) if is_directory else identity_of_archive(path)
+        return findings, identity_of(path)
     except (OSError, ArchiveError) as error:
-        return [*findings, Finding.error("file-readable", "", f"{path}: {error}")], None
+        return [*findings, Finding.error("path-readable", "", f"{path}: {error}")], None
 
 
 def _attributed(finding: Finding, users: Sequence[DeclaredArtifact]) -> Finding:

@@ -11,18 +11,18 @@ import struct
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from adapter_fleet.artifacts import canonical_tar
-from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, entries
+from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.adapter_check import AdapterCheck
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
-from adapter_fleet.artifacts.checks.finite_weights import START_BYTES, WeightReading
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.checks.safetensors_header import MAX_HEADER_BYTES
-from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits
 from adapter_fleet.artifacts.object_stream import MAX_RANGE_BYTES, ObjectStream, StoredObject
+from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import BaseModelFacts
@@ -32,12 +32,12 @@ from adapter_fleet.serving.lora_limits import LoraServing
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-_MAX_START_BYTES = MAX_CONFIG_BYTES + MAX_HEADER_BYTES + START_BYTES + MAX_RANGE_BYTES
-"""The most bytes that are kept in memory: incompressible configuration, header and sample of weights."""
+_MAX_START_BYTES = MAX_CONFIG_BYTES + MAX_HEADER_BYTES + MAX_RANGE_BYTES
+"""The most bytes that are kept in memory: incompressible configuration and header."""
 _TRAILER = struct.Struct("<2sII")
 _LAST_BLOCK = b"\x03\x00"
-_GZIP_HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
-"""As `packing` writes them: a header without name and time, and a last, empty block of deflate."""
+_GZIP_START = b"\x1f\x8b\x08\0"
+"""As `packing` writes them: a header without a name, and a last, empty block of deflate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,35 +62,27 @@ def check_object(
     lora: LoraServing | None = None,
     base: BaseModelFacts | None = None,
     version: ContainerRelease | None = None,
-    limits: ArchiveLimits | None = None,
     whole: bool = False,
     watch: Callable[[bytes], object] | None = None,
-    weights: WeightReading | None = None,
 ) -> StoredCheck:
-    """Check an adapter in a `.tar.gz` in S3, by the same rules as `check_archive`.
+    """Check an adapter in a `.tar.gz` in S3, by the rules of `examine`.
 
-    Without `weights`, a check of a published archive reads no weights; of any other archive, which is read as
-    a whole anyway, it checks a sample. The sample of a published archive is its first mebibyte of weights.
+    A check of a published archive reads no weights; of any other archive, which is read as a whole anyway, it
+    checks a sample. With `whole` it reads all weights of either.
     `watch` gets the bytes of the tar that are read. Raises ClientError or BotoCoreError if the object cannot
     be read, and the errors of `watch`.
     """
     stored = StoredObject(s3, bucket, key)
     named = digest_in_key(key)
+    start = partial(AdapterCheck, stored.uri, lora=lora, base=base, version=version)
     check = None
-    if (
-        named
-        and not whole
-        and weights is not WeightReading.ALL
-        and stored.read_start()[: len(_GZIP_HEADER)] == _GZIP_HEADER
-    ):
-        check = AdapterCheck(
-            stored.uri, version=version, weights=weights or WeightReading.NONE, only_start=True
-        )
-        if not _check_published(check, stored, lora, base, limits or ArchiveLimits(), watch):
+    if named and not whole and stored.read_start().startswith(_GZIP_START):
+        check = start(reads_weights=False)
+        if not _check_published(check, stored, watch):
             check = None
     if check is None:
-        check = AdapterCheck(stored.uri, version=version, weights=weights or WeightReading.SAMPLE)
-        _check_whole(check, stored, lora, base, limits, watch, named)
+        check = start(whole=whole)
+        _check_whole(check, stored, watch, named)
     return StoredCheck(
         findings=check.findings,
         not_compared=check.not_compared,
@@ -102,9 +94,6 @@ def check_object(
 def _check_whole(
     check: AdapterCheck,
     stored: StoredObject,
-    lora: LoraServing | None,
-    base: BaseModelFacts | None,
-    limits: ArchiveLimits | None,
     watch: Callable[[bytes], object] | None,
     digest: str | None,
 ) -> None:
@@ -117,32 +106,20 @@ def _check_whole(
         if digest is not None:
             sha.update(data)
 
-    try:
-        with closing(ObjectStream(stored)) as stream:
-            check.read_archive(stream, limits, watched)
-    except ArchiveError as error:
-        check.fail(error)
-        return
-    check.finish(lora, base)
-    if digest is not None and sha.hexdigest() != digest:
+    with closing(ObjectStream(stored)) as stream:
+        is_whole = check.check_archive(stream, watched)
+    if is_whole and digest is not None and sha.hexdigest() != digest:
         message = f"its content should have the digest that its name says, got {sha.hexdigest()}"
         check.add(CheckRule.ARCHIVE_DIGEST, message)
 
 
 def _check_published(
-    check: AdapterCheck,
-    stored: StoredObject,
-    lora: LoraServing | None,
-    base: BaseModelFacts | None,
-    limits: ArchiveLimits,
-    watch: Callable[[bytes], object] | None,
+    check: AdapterCheck, stored: StoredObject, watch: Callable[[bytes], object] | None
 ) -> bool:
     """Check a published archive from its first bytes; False if it turns out to be none."""
     sizes: list[int] = []
     try:
-        for name, entry in zip(
-            REQUIRED_FILES, entries(_ObjectStart(stored), limits, watch=watch), strict=False
-        ):
+        for name, entry in zip(REQUIRED_FILES, entries(_ObjectStart(stored), watch=watch), strict=False):
             if (entry.name, entry.header) != (name, canonical_tar.header(name, entry.size)):
                 return False
             if name == CONFIG_FILE and entry.size > MAX_CONFIG_BYTES:
@@ -161,7 +138,7 @@ def _check_published(
     last_block, _, length = _TRAILER.unpack(stored.read_end(_TRAILER.size))
     if last_block != _LAST_BLOCK or length != unpacked % 2**32:
         return False
-    check.finish(lora, base)
+    check.finish()
     return True
 
 

@@ -1,19 +1,19 @@
-"""Reads the entries of an untrusted tar one after the other.
+"""Reads the entries of an untrusted archive one after the other.
 
 Python's `tarfile` is not safe for that. It reads a header of any claimed size, searches it with expressions
 of quadratic time (CVE-2024-6232), may loop for ever (CVE-2025-8194), and stops at the first block of zeros
 without looking behind it. Which of these are fixed depends on the installed Python.
 
-The formats are POSIX's ustar and pax, and GNU's long names and sparse files
+The formats are POSIX's ustar and pax, and GNU's long names
 (https://www.gnu.org/software/tar/manual/html_node/Standard.html).
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 from adapter_fleet.artifacts.archive_error import ArchiveError, ArchiveFault, truncated
-from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits, DecompressingReader
+from adapter_fleet.artifacts.decompressing_reader import MAX_BYTES, MAX_ENTRIES, DecompressingReader, Readable
 
 BLOCK_BYTES = 512
 
@@ -27,43 +27,64 @@ _USTAR = b"ustar\0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TarEntry:
-    """The header of an entry.
+class ArchiveEntry:
+    """One entry of an archive.
 
     kind:
-        "file", "folder", "link", "sparse file" or "special file".
-    size:
-        Bytes of content.
+        "file", "folder", "link" or "special file".
+    stream:
+        The content of a file; None for any other kind.
     header:
-        The bytes of the header itself.
+        The bytes of the tar before the content.
     """
 
     name: str
     kind: str
     size: int
+    stream: Readable | None
     header: bytes
 
 
-def tar_entries(reader: DecompressingReader, limits: ArchiveLimits) -> Iterator[TarEntry]:
-    """Yield the entries of a tar to its end. Read or skip an entry's content before you ask for the next.
+def entries(source: Readable, *, watch: Callable[[bytes], object] | None = None) -> Iterator[ArchiveEntry]:
+    """Yield the entries of a gzipped tar, in one pass to its last byte.
 
-    Raises ArchiveError for what is no tar or exceeds the limits.
+    Read an entry's stream before you ask for the next entry. A leading `./` is dropped from names, and the
+    entry of the root is left out, as `tar -C directory .` writes both. `watch` gets every byte of the tar.
+    Raises ArchiveError for an archive that cannot be read or exceeds the limits.
     """
+    reader = DecompressingReader(source, watch=watch)
     headers = _HeaderReader(reader)
     while (entry := headers.next()) is not None:
         headers.entries += 1
-        if headers.entries > limits.entries:
+        if headers.entries > MAX_ENTRIES:
+            raise ArchiveError(f"it should have at most {MAX_ENTRIES} entries", ArchiveFault.TOO_MANY_ENTRIES)
+        if entry.size > MAX_BYTES:
             raise ArchiveError(
-                f"it should have at most {limits.entries} entries", ArchiveFault.TOO_MANY_ENTRIES
-            )
-        if entry.size > limits.bytes:
-            raise ArchiveError(
-                f"it should unpack to at most {limits.bytes} bytes, an entry claims {entry.size}",
+                f"it should unpack to at most {MAX_BYTES} bytes, an entry claims {entry.size}",
                 ArchiveFault.TOO_LARGE,
             )
-        yield entry
+        content = _EntryContent(reader, entry.size)
+        if entry.kind != "folder" or entry.name not in ("", "."):
+            yield replace(entry, stream=content) if entry.kind == "file" else entry
+        reader.skip(content.left + -entry.size % BLOCK_BYTES)
     if not reader.ends_with_zeros():
-        raise ArchiveError("it has something after the end of the tar", ArchiveFault.TRAILING_DATA)
+        raise ArchiveError("it has something after the end of the tar", ArchiveFault.FORM)
+
+
+class _EntryContent:
+    """The content of one entry."""
+
+    def __init__(self, reader: DecompressingReader, size: int) -> None:
+        self._reader = reader
+        self.left = size
+
+    def read(self, size: int = -1) -> bytes:
+        size = self.left if size < 0 else min(size, self.left)
+        data = self._reader.read(size)
+        if len(data) < size:
+            raise truncated()
+        self.left -= size
+        return data
 
 
 class _HeaderReader:
@@ -73,7 +94,7 @@ class _HeaderReader:
         self._global: dict[bytes, bytes] = {}
         self.entries = 0
 
-    def next(self) -> TarEntry | None:
+    def next(self) -> ArchiveEntry | None:
         """Read the next entry up to its content; None at the end."""
         extended = dict(self._global)
         header = b""
@@ -87,8 +108,8 @@ class _HeaderReader:
             self._check(block)
             kind, size = block[156:157], self._number(block[124:136])
             if kind not in (_LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL):
-                if kind == _SPARSE:
-                    header += self._map_of_sparse(block)
+                if kind == _SPARSE or any(key.startswith(b"GNU.sparse.") for key in extended):
+                    raise ArchiveError("it should have no sparse files", ArchiveFault.FORM)
                 return self._entry(block, kind, size, extended, header)
             content = self._content(size)
             header += content
@@ -100,18 +121,9 @@ class _HeaderReader:
                 if kind == _PAX_GLOBAL:
                     self._global |= records
 
-    def _map_of_sparse(self, block: bytes) -> bytes:
-        """Read the blocks that follow GNU's header of a sparse file with many holes."""
-        header = b""
-        goes_on = block[482]
-        while goes_on:
-            more = self._content(BLOCK_BYTES)
-            header, goes_on = header + more, more[504]
-        return header
-
     def _entry(
         self, block: bytes, kind: bytes, size: int, extended: dict[bytes, bytes], header: bytes
-    ) -> TarEntry:
+    ) -> ArchiveEntry:
         name = block[:100].split(b"\0", 1)[0]
         if block[257:263] == _USTAR and (prefix := block[345:500].split(b"\0", 1)[0]):
             name = prefix + b"/" + name
@@ -123,16 +135,10 @@ class _HeaderReader:
         what = _KINDS.get(kind, "special file")
         if what == "file" and name.endswith(b"/"):
             what = "folder"
-        if kind == _SPARSE or any(key.startswith(b"GNU.sparse.") for key in extended):
-            what = "sparse file"
         if what in ("link", "folder") or kind in _WITHOUT_CONTENT:
             size = 0  # whatever the header claims
-        return TarEntry(
-            name=name.rstrip(b"/").decode("utf-8", "surrogateescape") or "/",
-            kind=what,
-            size=size,
-            header=header,
-        )
+        text = name.rstrip(b"/").decode("utf-8", "surrogateescape") or "/"
+        return ArchiveEntry(name=text.removeprefix("./"), kind=what, size=size, stream=None, header=header)
 
     def _check(self, block: bytes) -> None:
         if len(block) < BLOCK_BYTES:
@@ -164,7 +170,7 @@ class _HeaderReader:
         self._budget -= size
         if self._budget < 0:
             raise ArchiveError(
-                f"its headers should take at most {_MAX_HEADER_BYTES} bytes", ArchiveFault.HEADERS_TOO_LARGE
+                f"its headers should take at most {_MAX_HEADER_BYTES} bytes", ArchiveFault.FORM
             )
         return self._reader.read(size)
 
@@ -186,7 +192,7 @@ class _HeaderReader:
         return records
 
     def _unreadable(self, why: str) -> ArchiveError:
-        fault = ArchiveFault.DAMAGED if self.entries else ArchiveFault.NOT_TAR
+        fault = ArchiveFault.DAMAGED if self.entries else ArchiveFault.NOT_GZIPPED_TAR
         return ArchiveError(f"it is no readable tar archive: {why}", fault)
 
 

@@ -13,7 +13,7 @@ The attribute of the table's time to live is `expires`.
 | `orders` | component and kind | one order (JSON) |
 | `history#<component>` | time | one event (JSON), for 400 days |
 | `archives` | SHA-256 of the URI | the reading of one archive (JSON), for 400 days |
-| `usage` | `counted`, `costs` | up to when use and costs are counted; `usage_cursor.py` writes it |
+| `usage` | `counted` | up to when use is counted; `usage_counter.py` writes it |
 
 A generation expires with its delivery and its desired state, 400 days after nothing can refer to it any more.
 
@@ -49,6 +49,7 @@ from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.naming import ORDERS_PARTITION
 from adapter_fleet.common.serialization import converter, unstructured
 from adapter_fleet.fleet.state.archive_version import ArchiveReading
+from adapter_fleet.fleet.state.configuration import HISTORY_SECONDS
 from adapter_fleet.fleet.state.generations import (
     FindGeneration,
     Generation,
@@ -75,11 +76,6 @@ if TYPE_CHECKING:
 
 _Value = TypeVar("_Value")
 
-HISTORY_SECONDS = 400 * 24 * 3600
-"""How long an event is kept: a year, and some weeks to compare with the year before.
-
-A generation that nothing refers to is kept as long, since `adapters history` explains events by it.
-"""
 
 _UNUSED_CHUNK_SECONDS = 24 * 3600
 """How long chunks are kept if their generation was never made."""

@@ -1,21 +1,10 @@
 """The clock, which tests replace by a faster one."""
 
 import time
-from typing import Protocol
 
 
-class Clock(Protocol):
+class Clock:
     """Tells the time and waits."""
-
-    def now(self) -> float:
-        """Return the seconds since 1970."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-
-class WallClock:
-    """The real clock."""
 
     def now(self) -> float:
         """Return the seconds since 1970."""

@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import Meaning, meaning_of
-from adapter_fleet.common.clock import Clock, WallClock
+from adapter_fleet.common.clock import Clock
 
 if TYPE_CHECKING:
     from types_boto3_sagemaker import SageMakerClient
@@ -74,7 +74,7 @@ def _describe(service: "SageMakerClient", component: str) -> "DescribeInferenceC
 
 
 def _clock() -> Clock:
-    return WallClock()
+    return Clock()
 
 
 @cache

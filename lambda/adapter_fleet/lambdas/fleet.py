@@ -18,8 +18,7 @@ from adapter_fleet.aws.s3_manifests import S3Manifests
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
 from adapter_fleet.aws.stacks import Stacks
 from adapter_fleet.aws.state_machine import StateMachine
-from adapter_fleet.aws.telemetry import FleetTelemetry
-from adapter_fleet.common.clock import WallClock
+from adapter_fleet.common.clock import Clock
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.session import (
     CONTINUING_TRIGGER,
@@ -30,6 +29,7 @@ from adapter_fleet.fleet.reconcile.session import (
 from adapter_fleet.fleet.requests.handler import RequestHandler
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.registry import UnreadableError
+from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 from adapter_fleet.fleet.steps.executor import MAX_STEP_SECONDS
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any
 
 def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Return whether the fleet is as the event wants; look for some seconds before returning False."""
-    handler, clock = _request_handler(os.environ["STATE_MACHINE_ARN"]), WallClock()
+    handler, clock = _request_handler(os.environ["STATE_MACHINE_ARN"]), Clock()
     end = clock.now() + MAX_LOOK_SECONDS
     while True:
         answer = _incomplete_on_error(lambda: handler.is_complete(event))
@@ -124,7 +124,7 @@ def run_pass(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
     """Make one pass over the fleet."""
     state = event.get("state") or {}
     machine, trigger = event["state_machine"], event["trigger"]
-    clock = WallClock()
+    clock = Clock()
     passes = int(state.get("passes", 0))
     if trigger in _REREADING_TRIGGERS and passes == 0:
         _reread_manifest(machine)
@@ -178,7 +178,7 @@ def _request_handler(machine: str) -> RequestHandler:
         machine=machine,
         registry=_registry(),
         manifests=_manifests(),
-        clock=WallClock(),
+        clock=Clock(),
         start_machine=_machine(machine).start,
         describe_stack=_stacks().describe,
     )

@@ -14,13 +14,11 @@ from botocore.config import Config
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.aws.dynamodb_table import DynamoDbTable
-from adapter_fleet.aws.usage_cursor import UsageCursor
+from adapter_fleet.aws.usage_counter import UsageCounter, UsageCursor, UsageTelemetry
 from adapter_fleet.aws.usage_reader import UsageReader
-from adapter_fleet.aws.usage_telemetry import UsageTelemetry
-from adapter_fleet.common.clock import WallClock
+from adapter_fleet.common.clock import Clock
 from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
-from adapter_fleet.usage.usage_counter import UsageCounter
 
 # In a VPC that does not reach a service, the function fails in half a minute instead of at its timeout.
 _CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=5)
@@ -31,7 +29,6 @@ def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
     log = Logger(service="adapter-usage")
     dynamodb, table = boto3.client("dynamodb", config=_CONFIG), os.environ["REGISTRY_TABLE"]
     registry = DynamoDbRegistry(table, dynamodb)
-    items = DynamoDbTable(table, dynamodb, sleep=time.sleep)
     fleet = registry.fleet()
     newest = None if fleet is None else registry.generation(fleet.generation)
     if newest is None:
@@ -44,10 +41,9 @@ def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
             boto3.client("logs", config=_CONFIG),
             boto3.client("sagemaker", config=_CONFIG),
         ),
-        cursor=UsageCursor(items, "counted"),
-        days=UsageCursor(items, "costs"),
-        sink=UsageTelemetry(os.environ["METRICS_NAMESPACE"]),
-        clock=WallClock(),
+        cursor=UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep)),
+        telemetry=UsageTelemetry(os.environ["METRICS_NAMESPACE"]),
+        clock=Clock(),
         settings=CountingSettings.from_document(json.loads(os.environ["USAGE"])),
     )
     end = counter.run(FleetMembers.of(registry, newest), datetime.fromisoformat(event["time"]).timestamp())

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapter_fleet.usage.price_list import PriceList
 from adapter_fleet.usage.usage_table import ANSWERED, TokenPattern
 
 FLEET, ADAPTER = "Fleet", "Adapter"
@@ -14,8 +13,6 @@ FLEET, ADAPTER = "Fleet", "Adapter"
 USAGE_METRICS = (
     "AdaptersAtATime",
     "CompletionTokens",
-    "Cost",
-    "EndpointCost",
     "MaxCpuLorasUse",
     "MaxLorasUse",
     "PromptTokens",
@@ -41,8 +38,6 @@ class CountingSettings:
         How many adapters a copy of the base model has room for; None if it is not known.
     tokens:
         How the container tells tokens.
-    prices:
-        None for no costs.
     """
 
     by: tuple[str, ...] = ()
@@ -50,7 +45,6 @@ class CountingSettings:
     max_loras: int | None = None
     max_cpu_loras: int | None = None
     tokens: TokenPattern = ANSWERED
-    prices: PriceList | None = None
 
     def __post_init__(self) -> None:
         if len(self.by) > _MOST_TAGS:
@@ -73,18 +67,15 @@ class CountingSettings:
             "max_loras": self.max_loras,
             "max_cpu_loras": self.max_cpu_loras,
             "tokens": {"pattern": self.tokens.pattern.pattern, "text": self.tokens.text},
-            "prices": None if self.prices is None else self.prices.document(),
         }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "CountingSettings":
         """Return the settings of a document."""
-        prices = document["prices"]
         return cls(
             by=tuple(document["by"]),
             per_adapter=document["per_adapter"],
             max_loras=document["max_loras"],
             max_cpu_loras=document["max_cpu_loras"],
             tokens=TokenPattern.of(**document["tokens"]),
-            prices=None if prices is None else PriceList.from_document(prices),
         )

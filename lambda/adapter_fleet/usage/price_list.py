@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,26 +47,16 @@ class PriceList:
     def from_file(cls, path: str | Path) -> "PriceList":
         """Return the list of a TOML file with `date`, `currency` and a table `hourly`. Raises ValueError."""
         try:
-            return cls.from_document(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+            document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            # The checks name what is missing.
+            date, currency, hourly = map(document.get, ("date", "currency", "hourly"))
+            return cls(date=date, currency=currency, hourly=hourly)  # type: ignore[arg-type]
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from None
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ValueError(f"{path}: no list of prices: {error}") from None
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> "PriceList":
-        """Return the list of a document with `date`, `currency` and `hourly`. Raises ValueError."""
-        date = document.get("date")
-        if isinstance(date, str):
-            date = datetime.date.fromisoformat(date)
-        # The checks name what is missing.
-        return cls(date=date, currency=document.get("currency"), hourly=document.get("hourly"))  # type: ignore[arg-type]
-
-    def document(self) -> dict[str, Any]:
-        """Return what `from_document` takes, as JSON has it."""
-        return {"date": self.date.isoformat(), "currency": self.currency, "hourly": dict(self.hourly)}
 
     def of(self, instance_type: str) -> float:
         """Return the price of an hour. Raises ValueError if the list has none."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapter_fleet.artifacts.local_artifacts import DeclaredArtifact, check_local_artifacts
-from adapter_fleet.artifacts.packing import identity, pack
+from adapter_fleet.artifacts.packing import identity_of, pack
 from adapter_fleet.serving.lora_limits import LoraServing
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 
@@ -31,7 +31,7 @@ def test_a_directory_and_its_archive_have_the_same_identity(directory: Path, tmp
     pack(directory, archive)
     checked = check_local_artifacts([*declared(directory, "one"), *declared(archive, "two")])
     assert checked.findings == []
-    assert checked.identities == dict.fromkeys(("one", "two"), identity(directory))
+    assert checked.identities == dict.fromkeys(("one", "two"), identity_of(directory))
 
 
 def test_an_artifact_of_several_adapters_is_reported_once(directory: Path, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_another_digest_is_an_error_of_each_adapter_that_gives_it(directory: Pat
     checked = check_local_artifacts(declared(directory, "one", "two", digest=DIGEST))
     assert [str(finding) for finding in checked.findings] == [
         f"adapters.yaml:{line}: adapter '{adapter}': digest: should be that of {directory},"
-        f" sha256:{identity(directory)}, got sha256:{DIGEST} [digest-agrees]"
+        f" sha256:{identity_of(directory)}, got sha256:{DIGEST} [digest-agrees]"
         for line, adapter in ((1, "one"), (2, "two"))
     ]
 
@@ -74,7 +74,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(
     def changed(_: Path) -> str:
         raise OSError("adapter_model.safetensors changed while it was read")
 
-    monkeypatch.setattr("adapter_fleet.artifacts.packing.identity", changed)
+    monkeypatch.setattr("adapter_fleet.artifacts.packing.identity_of", changed)
     checked = check_local_artifacts(declared(directory, "one"))
-    assert [finding.rule for finding in checked.findings] == ["file-readable"]
+    assert [finding.rule for finding in checked.findings] == ["path-readable"]
     assert checked.identities == {}

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import BotoCoreError
 
-from adapter_fleet.artifacts.packing import identity, pack
+from adapter_fleet.artifacts.packing import identity_of, pack
 from adapter_fleet.aws.s3_archives import S3Archives
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
@@ -82,7 +82,7 @@ def test_archive_of_another_program_has_the_identity_of_its_files(
 ) -> None:
     made = tar(directory, *names, README_md=b"# acme")
     found = Stored(gzip.compress(made)).identities()
-    assert found == (hashlib.sha256(made).hexdigest(), identity(directory))
+    assert found == (hashlib.sha256(made).hexdigest(), identity_of(directory))
 
 
 @pytest.mark.parametrize("more", [{"model_py": b"import os"}, {"other_txt": b""}])

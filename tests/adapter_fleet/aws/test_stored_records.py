@@ -22,8 +22,7 @@ from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from tests.adapter_fleet.fake_service import FakeComponent

@@ -2,13 +2,12 @@ import json
 
 import pytest
 
-from adapter_fleet.aws.usage_telemetry import UsageTelemetry
-from adapter_fleet.usage.usage_counter import Sample
+from adapter_fleet.aws.usage_counter import Sample, UsageTelemetry
 
 
 def test_line_is_in_the_embedded_metric_format(capsys: pytest.CaptureFixture[str]) -> None:
     sample = Sample(
-        at=60.5, dimensions={"Fleet": "f", "tenant": "Bäcker"}, values={"Requests": 3, "Cost": 0.5}
+        at=60.5, dimensions={"Fleet": "f", "tenant": "Bäcker"}, values={"Requests": 3, "MaxLorasUse": 0.5}
     )
     UsageTelemetry("Space").publish(sample)
     (line,) = capsys.readouterr().out.splitlines()
@@ -19,14 +18,17 @@ def test_line_is_in_the_embedded_metric_format(capsys: pytest.CaptureFixture[str
                 {
                     "Namespace": "Space",
                     "Dimensions": [["Fleet", "tenant"]],
-                    "Metrics": [{"Name": "Requests", "Unit": "Count"}, {"Name": "Cost", "Unit": "None"}],
+                    "Metrics": [
+                        {"Name": "Requests", "Unit": "Count"},
+                        {"Name": "MaxLorasUse", "Unit": "Percent"},
+                    ],
                 }
             ],
         },
         "Fleet": "f",
         "tenant": "B\\xe4cker",
         "Requests": 3,
-        "Cost": 0.5,
+        "MaxLorasUse": 0.5,
     }
 
 

@@ -34,7 +34,7 @@ class Looks:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock()
-    monkeypatch.setattr(handlers, "WallClock", lambda: clock)
+    monkeypatch.setattr(handlers, "Clock", lambda: clock)
     monkeypatch.setenv("STATE_MACHINE_ARN", "machine")
     return clock
 

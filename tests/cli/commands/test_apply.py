@@ -9,8 +9,7 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.fleet.requests.requested_manifest import desired_of
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.manifest.desired import DesiredFleet, SmokeRequest
 from adapter_fleet.manifest.manifest import ManifestError

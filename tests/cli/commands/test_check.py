@@ -117,17 +117,17 @@ def test_finding_has_rule_place_message_and_what_to_do(check: Check, dora: Path)
         [
             str(dora),
             "error",
-            "lora-dora",
+            "lora-method",
             f"{dora}/adapter_config.json",
             "'use_dora' should be false: vLLM serves no DoRA adapters",
-            HELP["lora-dora"],
+            HELP["lora-method"],
         ]
     ]
 
 
 def test_archive_is_checked_like_its_directory(check: Check, dora: Path, tmp_path: Path) -> None:
     archive = pack(dora, tmp_path / "dora.tar.gz").path
-    assert rules(check(archive)) == ["lora-dora"]
+    assert rules(check(archive)) == ["lora-method"]
 
 
 def test_folder_stands_for_the_adapters_in_it(check: Check, fine: Path, dora: Path) -> None:
@@ -143,7 +143,7 @@ def test_folder_stands_for_the_adapters_in_it(check: Check, fine: Path, dora: Pa
 
 def test_folder_without_any_adapter_is_checked_as_one(check: Check, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert rules(check(tmp_path / "empty")) == ["config-present", "weights-present"]
+    assert rules(check(tmp_path / "empty")) == ["file-missing", "file-missing"]
 
 
 @pytest.mark.parametrize("name", ["my adapter", "Acme_Corp", "acme.v2", "kunde-müller"])
@@ -214,7 +214,7 @@ def test_checkpoints_and_hidden_folders_beside_adapters_are_left_out(check: Chec
 
 def test_folder_that_is_no_adapter_beside_some_is_told_as_publish_does(check: Check, fine: Path) -> None:
     (fine.parent / "empty").mkdir()
-    assert rules(check(fine.parent)) == ["config-present", "weights-present", ""]
+    assert rules(check(fine.parent)) == ["file-missing", "file-missing", ""]
 
 
 def test_file_of_another_name_is_refused_as_by_publish(check: Check, fine: Path, s3: FakeS3) -> None:
@@ -302,11 +302,11 @@ def test_json_has_every_adapter_with_its_findings(check: Check, fine: Path, dora
     assert [adapter["path"] for adapter in document["adapters"]] == [str(fine), str(dora)]
     assert document["adapters"][1]["findings"] == [
         {
-            "rule": "lora-dora",
+            "rule": "lora-method",
             "severity": "error",
             "where": f"{dora}/adapter_config.json",
             "message": "'use_dora' should be false: vLLM serves no DoRA adapters",
-            "help": HELP["lora-dora"],
+            "help": HELP["lora-method"],
         }
     ]
 
@@ -320,7 +320,7 @@ def test_what_could_not_be_compared_with_the_base_is_not_ok(
         [str(fine), "not-compared", "base-model-compared"],
         [str(pissa), "warning", "lora-initialisation"],
         [str(pissa), "not-compared", "base-model-compared"],
-        [str(dora), "error", "lora-dora"],
+        [str(dora), "error", "lora-method"],
         [str(dora), "not-compared", "base-model-compared"],
     ]
     assert rows(result)[0][4:] == [
@@ -430,7 +430,7 @@ class TestInS3:
         uris = [store(s3, directory) for directory in (fine, dora)]
         s3.forbidden += (uris[0].removeprefix("s3://"),)
         result = check("s3://bucket/adapters/")
-        assert {row[2] for row in rows(result)} == {"object-readable", "lora-dora"}
+        assert {row[2] for row in rows(result)} == {"object-readable", "lora-method"}
         assert "it cannot be read: Access Denied (AccessDenied)" in result.stdout
 
     def test_bucket_that_may_not_be_listed_is_an_error_of_that_path(
@@ -518,12 +518,12 @@ class TestServing:
         (base / "config.json").write_text(json.dumps({**BASE, "_name_or_path": "other", "hidden_size": 64}))
         for place in (base, base / "config.json"):
             result = check(fine, "--base-model", place)
-            assert set(rules(result)) == {"base-model-name", "base-model-dimensions"}
+            assert set(rules(result)) == {"base-model-name", "base-model-module"}
 
     def test_base_model_may_lie_in_s3(self, check: Check, s3: FakeS3, fine: Path) -> None:
         s3.put("bucket", "models/base/config.json", json.dumps({**BASE, "hidden_size": 64}).encode())
         for place in ("s3://bucket/models/base/", "s3://bucket/models/base/config.json"):
-            assert set(rules(check(fine, "--base-model", place))) == {"base-model-dimensions"}
+            assert set(rules(check(fine, "--base-model", place))) == {"base-model-module"}
 
     def test_base_model_may_be_a_configuration_of_another_name(
         self, check: Check, s3: FakeS3, fine: Path, tmp_path: Path
@@ -532,7 +532,7 @@ class TestServing:
         (tmp_path / "own.json").write_text(text)
         s3.put("bucket", "own.json", text.encode())
         for place in (tmp_path / "own.json", "s3://bucket/own.json"):
-            assert set(rules(check(fine, "--base-model", place))) == {"base-model-dimensions"}
+            assert set(rules(check(fine, "--base-model", place))) == {"base-model-module"}
 
     def test_base_model_that_may_not_be_read_is_no_answer(self, check: Check, s3: FakeS3, fine: Path) -> None:
         s3.put("bucket", "base/config.json", json.dumps(BASE).encode())
@@ -559,10 +559,10 @@ class TestServing:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         result = check(fine, "--base-model", "meta-llama/Llama-3.1-8B-Instruct")
-        assert set(rules(result)) == {"base-model-name", "base-model-dimensions"}
+        assert set(rules(result)) == {"base-model-name", "base-model-module"}
         environment = ENVIRONMENT.replace('directory = "../base"\n', 'bucket = "models"\n')
         Path("e.toml").write_text(environment.replace("acme/other", "meta-llama/Llama-3.1-8B"))
-        assert "base-model-dimensions" in rules(check(fine, "-e", "e.toml"))
+        assert "base-model-module" in rules(check(fine, "-e", "e.toml"))
 
     def test_environments_of_this_repository_are_understood(self, check: Check, fine: Path) -> None:
         folder = Path(__file__).parents[3] / "environments"
@@ -643,9 +643,9 @@ class TestTerminal:
         assert lines[0] == "ADAPTER RESULT RULE FINDING"
         assert "adapters/fine ok" in lines
         assert any(
-            line.startswith("adapters/dora error lora-dora adapter_config.json: 'use") for line in lines
+            line.startswith("adapters/dora error lora-method adapter_config.json: 'use") for line in lines
         )
-        assert f"lora-dora {HELP['lora-dora']}" in lines
+        assert f"lora-method {HELP['lora-method']}" in lines
         assert lines[-1] == "2 adapters: 1 ok, 1 error"
 
     def test_guide_shows_what_a_person_sees(self, tmp_path: Path) -> None:

@@ -15,8 +15,7 @@ from typer.testing import Result
 
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure, evaluations_folder
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
 from adapters_cli.fleets.base_state import NO_COPY
 from tests.adapter_fleet.fake_service import answer_of

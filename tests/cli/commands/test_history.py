@@ -8,8 +8,7 @@ from datetime import datetime
 import pytest
 from typer.testing import Result
 
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.fleet_world import World, adapter, artifact

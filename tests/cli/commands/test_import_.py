@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from adapter_fleet.artifacts.packing import identity
+from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 from adapter_fleet.manifest.manifest import Manifest
@@ -59,7 +58,7 @@ def test_manifest_has_what_belongs_to_no_fleet(run: Run, directory: Path) -> Non
     one, two = imported(result).adapters[:2]
     assert (one.name, one.component, one.tags) == ("one", None, {"team": "support"})
     assert (two.name, two.component, two.tags) == ("two", "two", {})
-    assert {one.digest, two.digest} == {identity(directory)}
+    assert {one.digest, two.digest} == {identity_of(directory)}
 
 
 def test_preview_is_left_out(run: Run, world: World) -> None:

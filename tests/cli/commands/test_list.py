@@ -8,8 +8,7 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount
 

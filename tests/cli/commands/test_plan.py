@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from adapter_fleet.artifacts.packing import identity, pack
+from adapter_fleet.artifacts.packing import identity_of, pack
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import Artifact
@@ -426,12 +425,12 @@ class TestLocalArtifacts:
         self, run: Run, manifest: Write, directory: Path
     ) -> None:
         [row] = rows(run("plan", manifest(self.text("./local"))))
-        assert row[:4] == ["local", "create", "-", identity(directory)[:12]]
+        assert row[:4] == ["local", "create", "-", identity_of(directory)[:12]]
 
     def test_adapter_that_is_uploaded_already_is_the_same(
         self, run: Run, world: World, manifest: Write, directory: Path
     ) -> None:
-        known = identity(directory)
+        known = identity_of(directory)
         world.target = replace(world.target, archives={known: "s3://assets/local.tar.gz"})
         local = adapter("local")
         uploaded = replace(
@@ -444,7 +443,7 @@ class TestLocalArtifacts:
     def test_copy_that_the_fleet_keeps_is_the_same(
         self, run: Run, world: World, manifest: Write, directory: Path
     ) -> None:
-        known, kept = identity(directory), "s3://assets/lora-adapters/fleet-1/"
+        known, kept = identity_of(directory), "s3://assets/lora-adapters/fleet-1/"
         source = "s3://assets/local.tar.gz"
         world.target = replace(world.target, archives={known: source}, kept_archives=kept)
         local = adapter("local")
@@ -460,7 +459,7 @@ class TestLocalArtifacts:
         world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
         world.settle()
         [row] = rows(run("plan", manifest(self.text("./local"))))
-        assert row[:4] == ["local", "create", "-", identity(directory)[:12]]
+        assert row[:4] == ["local", "create", "-", identity_of(directory)[:12]]
 
     def test_adapter_that_is_not_there_is_told_as_other_mistakes(
         self, run: Run, manifest: Write, directory: Path

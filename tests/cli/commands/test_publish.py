@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from adapter_fleet.artifacts.archive import DIGEST_METADATA
-from adapter_fleet.artifacts.packing import AdapterFiles, identity, pack
+from adapter_fleet.artifacts.packing import AdapterFiles, identity_of, pack
 from adapter_fleet.fleet.state.archive_version import checksum_text
 from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.artifacts import archive_store
@@ -41,7 +41,9 @@ class TestUploading:
         world.add("acme")
         result = world.publish()
         size = str(len(world.s3.bodies(BUCKET)[world.key("acme")]))
-        assert fields(result) == [["acme", "uploaded", identity(world.adapters / "acme")[:12], "8", size, ""]]
+        assert fields(result) == [
+            ["acme", "uploaded", identity_of(world.adapters / "acme")[:12], "8", size, ""]
+        ]
 
     def test_object_is_the_canonical_archive_with_its_checksum(self, world: World, tmp_path: Path) -> None:
         world.add("acme")
@@ -63,7 +65,7 @@ class TestUploading:
     def test_second_run_does_not_pack(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         world.add("acme")
         world.publish()
-        monkeypatch.setattr("adapter_fleet.artifacts.packing._GzipWriter", None)
+        monkeypatch.setattr("adapter_fleet.artifacts.packing.igzip_threaded", None)
         assert world.publish().exit_code == 0
 
     @pytest.mark.parametrize("packed", [False, True], ids=["directory", "archive"])
@@ -215,7 +217,7 @@ class TestUploading:
                     "name": "acme",
                     "path": str(world.adapters / "acme"),
                     "state": "uploaded",
-                    "identity": identity(world.adapters / "acme"),
+                    "identity": identity_of(world.adapters / "acme"),
                     "uri": world.uri("acme"),
                     "checksum": world.checksum("acme"),
                     "rank": 8,
@@ -243,7 +245,7 @@ class TestInParts:
         world.publish()
         stored = world.s3.objects[BUCKET, world.key("acme")]
         assert stored.body == pack(world.adapters / "acme", tmp_path / "packed").path.read_bytes()
-        assert stored.metadata[DIGEST_METADATA] == identity(world.adapters / "acme")
+        assert stored.metadata[DIGEST_METADATA] == identity_of(world.adapters / "acme")
         assert world.s3.uploads == {}
 
     def test_manifest_has_the_checksum_that_s3_has_of_the_parts(self, world: World) -> None:
@@ -316,7 +318,7 @@ class TestSources:
 
     def test_what_a_training_run_leaves_is_left_behind_and_told(self, world: World) -> None:
         directory = world.add("acme")
-        told = identity(directory)
+        told = identity_of(directory)
         for name in ("training_args.bin", "tokenizer.json", "optimizer.pt", "README.md"):
             (directory / name).write_bytes(b"left")
         (directory / "checkpoint-100").mkdir()
@@ -361,7 +363,7 @@ class TestSources:
         )
         result = world.publish("--manifest", world.manifest, all_=False)
         assert [row[:2] for row in fields(result)] == [["acme", "uploaded"]]
-        told = identity(world.adapters / "acme-v7")
+        told = identity_of(world.adapters / "acme-v7")
         assert world.parsed().adapters[0].known_digest == told
         assert list(world.s3.bodies(BUCKET)) == [f"prod/acme/sha256-{told}.tar.gz"]
 
@@ -782,7 +784,7 @@ class TestBaseModel:
             world.manifest.write_text("base_model: meta-llama/Llama-3.1-8B\nadapters: []\n")
         result = world.publish("--manifest", world.manifest, *options)
         assert (result.exit_code, world.s3.objects) == (1, {})
-        assert "[base-model-dimensions]" in result.stderr
+        assert "[base-model-module]" in result.stderr
 
     def test_folders_before_the_name_make_no_difference(self, world: World) -> None:
         world.add("acme")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from adapter_fleet.artifacts.packing import identity as identity_of
+from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
 from adapters_cli.artifacts.evaluation_gate import EvaluationGate
 from adapters_cli.artifacts.evaluation_store import EvaluationStore

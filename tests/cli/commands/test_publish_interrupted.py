@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.artifacts import packing
+from adapter_fleet.artifacts import canonical_tar
 from adapter_fleet.manifest.manifest import Manifest, S3Artifact
 from adapters_cli.artifacts import archive_store
 from tests.cli.publishing import BUCKET, STORED, World
@@ -22,15 +22,15 @@ MANIFEST = f"# ours\nadapters:\n  - name: beta  # a customer\n    artifact: {OLD
 class Steps:
     """Counts what a run does on the way, and ends it at one of the steps as a Ctrl-C or a kill would.
 
-    Steps are before and after each call of S3 and each block that is packed, and before and after what
-    replaces a file.
+    Steps are before and after each call of S3 and the end of each adapter that is packed, and before and
+    after what replaces a file.
     """
 
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch, end: int | None = None) -> None:
         self.count = 0
         self._end = end
         world.s3.before = world.s3.after = self._step
-        monkeypatch.setattr(packing, "_deflate", self._stepping(packing._deflate))
+        monkeypatch.setattr(canonical_tar, "end", self._stepping(canonical_tar.end))
         monkeypatch.setattr(os, "fsync", self._stepping(os.fsync))
         monkeypatch.setattr(Path, "replace", self._stepping(Path.replace))
 

@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from adapter_fleet.artifacts.archive import DIGEST_METADATA
-from adapter_fleet.artifacts.packing import identity, identity_of_archive
+from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.artifacts import archive_store
 from adapters_cli.main import app
@@ -104,14 +104,14 @@ def test_objects_have_the_checksum_of_the_whole(bucket: Bucket, adapters: Path) 
     one = adapters / "tenant-00"
     code, output, errors = bucket.publish(one)
     assert code == 0, errors
-    key = f"prod/tenant-00/sha256-{identity(one)}.tar.gz"
+    key = f"prod/tenant-00/sha256-{identity_of(one)}.tar.gz"
     head = bucket.s3.head_object(Bucket=bucket.name, Key=key, ChecksumMode="ENABLED")
     digest = hashlib.sha256(bucket.read(key)).digest()
     assert (head["ChecksumSHA256"], head["ChecksumType"]) == (
         base64.b64encode(digest).decode(),
         "FULL_OBJECT",
     )
-    assert output == f"tenant-00\tuploaded\t{identity(one)[:12]}\t8\t{head['ContentLength']}\t\n"
+    assert output == f"tenant-00\tuploaded\t{identity_of(one)[:12]}\t8\t{head['ContentLength']}\t\n"
 
 
 def test_second_run_uploads_nothing(bucket: Bucket, adapters: Path) -> None:
@@ -168,16 +168,19 @@ def test_large_archive_goes_up_in_parts(
     monkeypatch.setattr(archive_store, "PART_BYTES", part)
     large = SyntheticAdapter(rank=512, layers=48).save(adapters.parent / f"large-{bucket.name}")
     # An interrupted one has left its first part.
-    key = f"prod/large/sha256-{identity(large)}.tar.gz"
+    key = f"prod/large/sha256-{identity_of(large)}.tar.gz"
     left = bucket.s3.create_multipart_upload(
-        Bucket=bucket.name, Key=key, ChecksumAlgorithm="SHA256", Metadata={DIGEST_METADATA: identity(large)}
+        Bucket=bucket.name,
+        Key=key,
+        ChecksumAlgorithm="SHA256",
+        Metadata={DIGEST_METADATA: identity_of(large)},
     )["UploadId"]
     bucket.s3.upload_part(Bucket=bucket.name, Key=key, UploadId=left, PartNumber=1, Body=bytes(part))
     command = ["publish", str(large), f"s3://{bucket.name}/prod", "--name", "large"]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
     head = bucket.s3.head_object(Bucket=bucket.name, Key=key)
-    assert identity_of_archive(io.BytesIO(bucket.read(key))) == head["Metadata"][DIGEST_METADATA]
+    assert identity_of(io.BytesIO(bucket.read(key))) == head["Metadata"][DIGEST_METADATA]
     assert head["ContentLength"] > part
     assert bucket.s3.list_multipart_uploads(Bucket=bucket.name).get("Uploads", []) == []
 

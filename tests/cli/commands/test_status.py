@@ -10,8 +10,7 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.registry import UnreadableError

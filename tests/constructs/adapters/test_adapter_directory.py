@@ -11,7 +11,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Template
 
-from adapter_fleet.artifacts.packing import identity, identity_of_archive
+from adapter_fleet.artifacts.packing import identity_of
 from multi_adapter_inference import AdapterArtifact, BaseModel, LoraAdapter, LoraServing, MultiAdapterEndpoint
 from tests.constructs.conftest import ChangeConfig, Components, MakeEndpoint, Warnings
 
@@ -42,13 +42,13 @@ def test_its_archive_is_an_asset_under_its_identity(
     components: Components,
 ) -> None:
     adapter = add()
-    expected = identity(adapter_directory)
+    expected = identity_of(adapter_directory)
     specification = components()[adapter.component_name]["Properties"]["Specification"]
     assert specification["Container"]["ArtifactUrl"] == {
         "Fn::Sub": "s3://cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
         f"/lora-adapters/{expected}.tar.gz"
     }
-    assert identity_of_archive(Path(app.outdir) / f"asset.{expected}.tar.gz") == expected
+    assert identity_of(Path(app.outdir) / f"asset.{expected}.tar.gz") == expected
 
 
 def test_the_asset_manifest_uploads_the_archive_to_that_key(
@@ -57,7 +57,7 @@ def test_the_asset_manifest_uploads_the_archive_to_that_key(
     add()
     app.synth()
     manifest = json.loads((Path(app.outdir) / "Stack.assets.json").read_text())
-    expected = identity(adapter_directory)
+    expected = identity_of(adapter_directory)
     file = manifest["files"][f"lora-adapters/{expected}.tar"]
     assert file["source"] == {"path": f"asset.{expected}.tar.gz", "packaging": "file"}
     (destination,) = file["destinations"].values()
@@ -127,7 +127,7 @@ def test_a_nested_stack_uploads_with_the_stack_it_is_in(
     endpoint.add_adapter("Triage", artifact=AdapterArtifact.from_directory(adapter_directory))
     app.synth()
     manifest = json.loads((Path(app.outdir) / "Outer.assets.json").read_text())
-    assert f"lora-adapters/{identity(adapter_directory)}.tar" in manifest["files"]
+    assert f"lora-adapters/{identity_of(adapter_directory)}.tar" in manifest["files"]
 
 
 def test_a_synthesizer_that_has_keys_at_deployment_only_is_an_error(
@@ -159,7 +159,7 @@ def test_an_archive_is_packed_once_and_used_again_at_the_next_synth(
     app: cdk.App, add: Callable[[], LoraAdapter], adapter_directory: Path, tmp_path: Path
 ) -> None:
     add()
-    archive = Path(app.outdir) / f"asset.{identity(adapter_directory)}.tar.gz"
+    archive = Path(app.outdir) / f"asset.{identity_of(adapter_directory)}.tar.gz"
     before = archive.stat()
     again = cdk.Stack(cdk.App(outdir=app.outdir), "Stack")
     endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
@@ -175,11 +175,11 @@ def test_files_that_change_while_they_are_packed_are_an_error_and_leave_no_archi
     app: cdk.App, add: Callable[[], LoraAdapter], change_config: ChangeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def identity_before_a_change(directory: Path) -> str:
-        before = identity(directory)
+        before = identity_of(directory)
         change_config(r=4)
         return before
 
-    monkeypatch.setattr("multi_adapter_inference.adapters.artifact.identity", identity_before_a_change)
+    monkeypatch.setattr("multi_adapter_inference.adapters.artifact.identity_of", identity_before_a_change)
     own = archives(app)
     with pytest.raises(ValueError, match=r"the files of '.*triage' should stay as they are during synth"):
         add()
@@ -237,7 +237,7 @@ def test_every_error_is_told_at_once(
     (adapter_directory / "model.py").write_text("import os")
     with pytest.raises(ValueError) as error:
         add()
-    for rule in ("lora-rank", "lora-dora", "file-code"):
+    for rule in ("lora-rank", "lora-method", "file-code"):
         assert rule in str(error.value)
 
 
@@ -245,7 +245,7 @@ def test_a_directory_without_configuration_is_an_error(
     add: Callable[[], LoraAdapter], adapter_directory: Path
 ) -> None:
     (adapter_directory / "adapter_config.json").unlink()
-    with pytest.raises(ValueError, match=r"adapter_config\.json.*\[config-present\]"):
+    with pytest.raises(ValueError, match=r"adapter_config\.json.*\[file-missing\]"):
         add()
 
 
@@ -272,7 +272,7 @@ def test_a_file_that_could_run_code_is_an_error(
 
 def test_dora_is_an_error(add: Callable[[], LoraAdapter], change_config: ChangeConfig) -> None:
     change_config(use_dora=True)
-    with pytest.raises(ValueError, match=r"use_dora.*\[lora-dora\]"):
+    with pytest.raises(ValueError, match=r"use_dora.*\[lora-method\]"):
         add()
 
 
@@ -308,7 +308,7 @@ def test_an_adapter_that_does_not_fit_the_base_is_an_error(
     config = json.loads((wider / "config.json").read_text())
     (wider / "config.json").write_text(json.dumps({**config, "hidden_size": 4096}))
     endpoint = make_endpoint(base_model=BaseModel.from_directory(wider))
-    with pytest.raises(ValueError, match="base-model-dimensions"):
+    with pytest.raises(ValueError, match="base-model-module"):
         endpoint.add_adapter("A", artifact=AdapterArtifact.from_directory(adapter_directory))
 
 

@@ -177,7 +177,7 @@ def test_an_argument_of_a_wrong_type_is_an_error(
         (
             {"routing_strategy": "RANDOM"},
             "'routing_strategy' should be one of RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,"
-            " RoutingStrategy.RANDOM, RoutingStrategy.PREFIX_AWARE, got 'RANDOM'",
+            " RoutingStrategy.RANDOM, got 'RANDOM'",
         ),
         (
             {"artifact_sources": ["adapters/"]},

@@ -23,7 +23,6 @@ from multi_adapter_inference import (
     LoraAdapter,
     LoraServing,
     MultiAdapterEndpoint,
-    PrefixRouting,
     RoutingStrategy,
     StartupTimeouts,
 )
@@ -314,46 +313,6 @@ def test_the_routing_strategy_can_be_chosen(stack: cdk.Stack, make_endpoint: Mak
         "AWS::SageMaker::EndpointConfig",
         {"ProductionVariants": [Match.object_like({"RoutingConfig": {"RoutingStrategy": "RANDOM"}})]},
     )
-
-
-def test_requests_can_be_routed_by_their_prefix(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
-    make_endpoint(
-        routing_strategy=RoutingStrategy.PREFIX_AWARE,
-        prefix_routing=PrefixRouting(prefix_length=4096, concurrency_threshold=16),
-    )
-    routing = {
-        "RoutingStrategy": "PREFIX_AWARE",
-        "PrefixAwareRoutingConfig": {"PrefixLength": 4096, "ConcurrencyThreshold": 16},
-    }
-    Template.from_stack(stack).has_resource_properties(
-        "AWS::SageMaker::EndpointConfig",
-        {"ProductionVariants": [Match.object_like({"RoutingConfig": routing})]},
-    )
-
-
-def test_routing_by_prefix_without_its_limits_is_an_error(make_endpoint: MakeEndpoint) -> None:
-    with pytest.raises(ValueError, match=r"'prefix_routing' should be given with .*PREFIX_AWARE, got None"):
-        make_endpoint(routing_strategy=RoutingStrategy.PREFIX_AWARE)
-
-
-@pytest.mark.parametrize(
-    ("container", "warned"),
-    [
-        (LmiContainer(version=LmiVersion.V19), True),
-        (LmiContainer(version=LmiVersion.V19, prefix_caching=True), False),
-        (LmiContainer(version=LmiVersion.V16), False),
-    ],
-    ids=["off", "on", "engine's own"],
-)
-def test_routing_by_prefix_without_a_prefix_cache_is_warned_of(
-    make_endpoint: MakeEndpoint, warnings: Warnings, container: LmiContainer, warned: bool
-) -> None:
-    make_endpoint(
-        container=container,
-        routing_strategy=RoutingStrategy.PREFIX_AWARE,
-        prefix_routing=PrefixRouting(prefix_length=4096, concurrency_threshold=16),
-    )
-    assert any("prefix-routing-without-prefix-cache" in warning for warning in warnings()) is warned
 
 
 @pytest.mark.parametrize(("sources", "warned"), [(20, False), (21, True)])

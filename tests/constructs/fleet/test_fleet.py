@@ -21,9 +21,7 @@ from cdk_nag import AwsSolutionsChecks
 from constructs import Construct
 
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,

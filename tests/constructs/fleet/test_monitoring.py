@@ -1,4 +1,3 @@
-import datetime
 import json
 import re
 from collections.abc import Callable
@@ -16,10 +15,7 @@ from multi_adapter_inference import (
     AdapterManifest,
     ArtifactSource,
     IMultiAdapterEndpoint,
-    InstancePool,
-    InstanceType,
     MultiAdapterEndpoint,
-    PriceList,
     UsageMetrics,
 )
 from multi_adapter_inference.components.scaling import DEFAULT_WAKE_COOLDOWN
@@ -232,10 +228,7 @@ def test_alarm_before_the_working_set_outgrows_the_room_names_the_setting(
 
 
 def test_function_counts_by_the_tags_that_are_given(make: MakeWatched, resources: Resources) -> None:
-    prices = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.g5.12xlarge": 1.0})
-    make().monitor(
-        usage=UsageMetrics(by=["tenant"], per_adapter=True, every=cdk.Duration.minutes(5), prices=prices)
-    )
+    make().monitor(usage=UsageMetrics(by=["tenant"], per_adapter=True, every=cdk.Duration.minutes(5)))
     (function,) = [
         resource["Properties"]
         for resource in resources("AWS::Lambda::Function")
@@ -243,7 +236,6 @@ def test_function_counts_by_the_tags_that_are_given(make: MakeWatched, resources
     ]
     settings = json.loads(function["Environment"]["Variables"]["USAGE"])
     assert (settings["by"], settings["per_adapter"]) == (["tenant"], True)
-    assert settings["prices"] == {"date": "2026-11-01", "currency": "EUR", "hourly": {"ml.g5.12xlarge": 1.0}}
     (writes,) = [
         statement
         for role in resources("AWS::IAM::Role")
@@ -255,27 +247,6 @@ def test_function_counts_by_the_tags_that_are_given(make: MakeWatched, resources
     assert "rate(5 minutes)" in {
         rule["Properties"].get("ScheduleExpression") for rule in resources("AWS::Events::Rule")
     }
-
-
-def test_list_without_a_price_of_the_endpoint_s_instances_is_an_error(make: MakeWatched) -> None:
-    prices = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.p5.48xlarge": 1.0})
-    with pytest.raises(ValueError, match=r"'Stack/Fleet': the list of prices has none of 'ml\.g5\.12xlarge'"):
-        make().monitor(usage=UsageMetrics(prices=prices))
-
-
-def test_list_of_prices_for_pools_of_several_types_is_an_error(
-    stack: cdk.Stack, bucket: s3.IBucket, make_endpoint: MakeEndpoint, write_manifest: WriteManifest
-) -> None:
-    endpoint = make_endpoint(
-        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
-        instance_pools=[InstancePool(instance_type=InstanceType.ML_G6_12XLARGE)],
-    )
-    manifest = AdapterManifest.from_file(write_manifest({"name": "acme"}))
-    fleet = AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest)
-    hourly = {"ml.g5.12xlarge": 1.0, "ml.g6.12xlarge": 1.0}
-    prices = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly=hourly)
-    with pytest.raises(ValueError, match="the list of prices has none of"):
-        fleet.monitor(usage=UsageMetrics(prices=prices))
 
 
 def test_daily_table_has_a_row_for_each_tag_and_for_adapters(stack: cdk.Stack, make: MakeWatched) -> None:

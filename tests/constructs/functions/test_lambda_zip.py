@@ -92,7 +92,7 @@ def test_a_change_of_a_check_rule_does_not_change_the_reconciler(sources: Path, 
         "artifacts/packing.py",
         "environment/environment_schema.py",
         "lambdas/usage.py",
-        "usage/usage_counter.py",
+        "aws/usage_counter.py",
         "serving/lmi.py",
     ):
         file = sources / "adapter_fleet" / changed

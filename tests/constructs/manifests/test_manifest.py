@@ -9,7 +9,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_s3 as s3
 
-from adapter_fleet.artifacts.packing import identity, identity_of_archive, pack
+from adapter_fleet.artifacts.packing import identity_of, pack
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest import Manifest
 from multi_adapter_inference import (
@@ -193,7 +193,7 @@ def test_a_directory_of_the_manifests_folder_is_checked_packed_and_named_by_its_
     fleet_properties: FleetProperties,
 ) -> None:
     fleet(AdapterManifest.from_file(write_manifest({"name": "local", "artifact": "./triage"})))
-    expected = identity(adapter_directory)
+    expected = identity_of(adapter_directory)
     (adapter,) = compiled().adapters
     assert adapter.known_digest == expected
     assert f"asset.{expected}.tar.gz" in archives(app)
@@ -218,7 +218,7 @@ def test_an_archive_of_this_machine_keeps_its_content(
     packed = pack(adapter_directory, tmp_path / "triage.tar.gz")
     fleet(AdapterManifest.from_file(write_manifest({"name": "local", "artifact": "./triage.tar.gz"})))
     assert list(fleet_properties()["Archives"]) == [packed.identity]
-    assert identity_of_archive(Path(app.outdir) / f"asset.{packed.identity}.tar.gz") == packed.identity
+    assert identity_of(Path(app.outdir) / f"asset.{packed.identity}.tar.gz") == packed.identity
 
 
 def test_what_is_wrong_with_a_directory_is_told_once_for_all_adapters_that_use_it(
@@ -245,9 +245,9 @@ def test_one_directory_of_a_hundred_adapters_is_packed_once(
 
     def counted(directory: Path) -> str:
         seen.append(directory)
-        return identity(directory)
+        return identity_of(directory)
 
-    monkeypatch.setattr("adapter_fleet.artifacts.packing.identity", counted)
+    monkeypatch.setattr("adapter_fleet.artifacts.packing.identity_of", counted)
     before = archives(app)
     fleet(
         AdapterManifest.from_file(
@@ -340,7 +340,7 @@ def test_adapters_may_be_listed_in_code(
     assert (ectsum.rank, ectsum.tags, ectsum.smoke) == (4, {"tier": "gold"}, smoke.request())
     assert ectsum.probe == Probe(prompt="Who?", answer="I am", max_tokens=4)
     assert local.probe is None
-    assert (local.component, local.known_digest) == ("triage-by-hand", identity(adapter_directory))
+    assert (local.component, local.known_digest) == ("triage-by-hand", identity_of(adapter_directory))
     assert (old.known_digest, old.smoke) == (DIGEST, False)
 
 

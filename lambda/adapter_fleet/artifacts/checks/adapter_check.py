@@ -9,18 +9,18 @@ import stat
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import IO
 
-from adapter_fleet.artifacts.archive import CONFIG_FILE, WEIGHTS_FILE, entries
+from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES, AdapterConfig, read_config
 from adapter_fleet.artifacts.checks.file_check import problem_of_entry
-from adapter_fleet.artifacts.checks.finite_weights import WeightReading, not_finite
+from adapter_fleet.artifacts.checks.finite_weights import not_finite
 from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, CheckRule
 from adapter_fleet.artifacts.checks.safetensors_header import HeaderError, Tensor, read_tensors
-from adapter_fleet.artifacts.checks.tensor_check import modules_of, not_compared, tensor_findings
-from adapter_fleet.artifacts.decompressing_reader import ArchiveLimits, Readable
+from adapter_fleet.artifacts.checks.tensor_check import not_compared, tensor_findings
+from adapter_fleet.artifacts.decompressing_reader import MAX_ENTRIES, Readable
 from adapter_fleet.artifacts.leftovers import is_leftover
+from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.findings import Finding, shortened
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.container_release import ContainerRelease
@@ -28,52 +28,6 @@ from adapter_fleet.serving.lmi import NEWEST
 from adapter_fleet.serving.lora_limits import LoraServing
 
 _MAX_NAME_LENGTH = 100
-_RULES_OF_REQUIRED_FILES = (
-    (CONFIG_FILE, CheckRule.CONFIG_PRESENT),
-    (WEIGHTS_FILE, CheckRule.WEIGHTS_PRESENT),
-)
-
-
-def check_directory(
-    directory: Path,
-    *,
-    lora: LoraServing | None = None,
-    base: BaseModelFacts | None = None,
-    version: ContainerRelease | None = None,
-    weights: WeightReading = WeightReading.SAMPLE,
-) -> list[Finding]:
-    """Check an adapter in a directory, as `save_pretrained` wrote it, and return every finding.
-
-    Reads the configuration, the header of the weights and, for a sample, a few kilobytes of each tensor.
-    Without `lora` the rank limit is that of `version`. Without `base` nothing is compared with the base
-    model. Without `version` the newest engine's rules apply. A bad adapter raises nothing.
-    """
-    check = AdapterCheck(str(directory), version=version, weights=weights)
-    _check_directory(check, directory, lora, base, leftovers=False)
-    return check.findings
-
-
-def check_archive(
-    archive: Path | Readable,
-    *,
-    lora: LoraServing | None = None,
-    base: BaseModelFacts | None = None,
-    version: ContainerRelease | None = None,
-    limits: ArchiveLimits | None = None,
-    where: str | None = None,
-    watch: Callable[[bytes], object] | None = None,
-    weights: WeightReading = WeightReading.SAMPLE,
-) -> list[Finding]:
-    """Check an adapter in a `.tar.gz`, by the same rules as `check_directory`.
-
-    Reads the archive in one pass and in bounded memory, so that an object in S3 can be checked while it is
-    downloaded. `where` names it in the findings, `watch` gets every byte of the tar. A bad archive raises
-    nothing. If `archive` is a stream, its errors are passed on.
-    """
-    where = where or (str(archive) if isinstance(archive, Path) else "archive")
-    check = AdapterCheck(where, version=version, weights=weights)
-    _check_archive(check, archive, lora, base, limits, watch)
-    return check.findings
 
 
 def examine(
@@ -83,39 +37,41 @@ def examine(
     base: BaseModelFacts | None = None,
     version: ContainerRelease | None = None,
     watch: Callable[[bytes], object] | None = None,
-    weights: WeightReading = WeightReading.SAMPLE,
+    whole: bool = False,
 ) -> "AdapterCheck":
-    """Check an adapter in a directory or an archive, by the rules of `check_directory` and `check_archive`.
+    """Check an adapter in a directory, as `save_pretrained` wrote it, or in a `.tar.gz`.
 
-    A directory may also hold the files that a training run leaves beside an adapter (`artifacts.leftovers`).
-    Returns the findings and the configuration.
+    Reads the configuration, the header of the weights and a few kilobytes of each tensor; with `whole` all
+    weights. An archive is read in one pass and in bounded memory, and `watch` gets every byte of its tar. A
+    directory may also hold the files that a training run leaves beside an adapter (`artifacts.leftovers`).
+    Without `lora` the rank limit is that of `version`. Without `base` nothing is compared with the base
+    model. Without `version` the newest engine's rules apply. A bad adapter raises nothing.
     """
-    check = AdapterCheck(str(path), version=version, weights=weights)
+    check = AdapterCheck(str(path), lora=lora, base=base, version=version, whole=whole)
     if path.is_dir():
-        _check_directory(check, path, lora, base, leftovers=True)
+        _check_directory(check, path)
+    # Opening a pipe would wait for a writer.
+    elif path.exists() and not path.is_file():
+        check.add(CheckRule.PATH_READABLE, "it should be a readable file, got no regular file")
     else:
-        _check_archive(check, path, lora, base, None, watch)
+        try:
+            with path.open("rb", buffering=0) as stream:
+                check.check_archive(stream, watch)
+        except OSError as error:
+            check.add(CheckRule.PATH_READABLE, f"it should be a readable file, got: {error.strerror}")
     return check
 
 
-def _check_directory(
-    check: "AdapterCheck",
-    directory: Path,
-    lora: LoraServing | None,
-    base: BaseModelFacts | None,
-    *,
-    leftovers: bool,
-) -> None:
-    limits = ArchiveLimits()
+def _check_directory(check: "AdapterCheck", directory: Path) -> None:
     try:
         with os.scandir(directory) as found:
-            of_adapter = (file for file in found if not (leftovers and is_leftover(file.name, kind_of(file))))
-            files = sorted(islice(of_adapter, limits.entries + 1), key=lambda entry: entry.name)
+            of_adapter = (file for file in found if not is_leftover(file.name, kind_of(file)))
+            files = sorted(islice(of_adapter, MAX_ENTRIES + 1), key=lambda entry: entry.name)
     except OSError as error:
         check.add(CheckRule.PATH_READABLE, f"it should be a readable directory, got: {error.strerror}")
         return
-    if len(files) > limits.entries:
-        check.add(CheckRule.FILE_COUNT, f"it should have at most {limits.entries} entries")
+    if len(files) > MAX_ENTRIES:
+        check.add(CheckRule.FILE_UNEXPECTED, f"it should have at most {MAX_ENTRIES} entries")
         return
     for file in files:
         try:
@@ -123,36 +79,8 @@ def _check_directory(
                 with Path(file).open("rb") as stream:
                     check.read(file.name, os.fstat(stream.fileno()).st_size, stream)
         except OSError as error:
-            check.add(CheckRule.FILE_READABLE, f"it is not readable: {error.strerror}", file.name)
-    check.finish(lora, base)
-
-
-def _check_archive(
-    check: "AdapterCheck",
-    archive: Path | Readable,
-    lora: LoraServing | None,
-    base: BaseModelFacts | None,
-    limits: ArchiveLimits | None,
-    watch: Callable[[bytes], object] | None,
-) -> None:
-    try:
-        if isinstance(archive, Path):
-            # Opening a pipe would wait for a writer.
-            if archive.exists() and not archive.is_file():
-                check.add(CheckRule.PATH_READABLE, "it should be a readable file, got no regular file")
-                return
-            with archive.open("rb", buffering=0) as stream:
-                check.read_archive(stream, limits, watch)
-        else:
-            check.read_archive(archive, limits, watch)
-    except OSError as error:
-        if not isinstance(archive, Path):
-            raise
-        check.add(CheckRule.PATH_READABLE, f"it should be a readable file, got: {error.strerror}")
-    except ArchiveError as error:
-        check.fail(error)
-    else:
-        check.finish(lora, base)
+            check.add(CheckRule.PATH_READABLE, f"it is not readable: {error.strerror}", file.name)
+    check.finish()
 
 
 def kind_of(file: "os.DirEntry[str]") -> str:
@@ -178,18 +106,20 @@ class AdapterCheck:
         self,
         where: str,
         *,
-        version: ContainerRelease | None,
-        weights: WeightReading,
-        only_start: bool = False,
+        lora: LoraServing | None = None,
+        base: BaseModelFacts | None = None,
+        version: ContainerRelease | None = None,
+        whole: bool = False,
+        reads_weights: bool = True,
     ) -> None:
-        """Start a check. With `only_start` the sample of the weights is their first mebibyte."""
+        """Start a check of a sample of the weights; of all with `whole`, of none without `reads_weights`."""
         self.findings: list[Finding] = []
         self.config: AdapterConfig | None = None
         self.not_compared: Finding | None = None
-        self._weights, self._only_start = weights, only_start
+        self._whole, self._reads_weights = whole, reads_weights
         self._of_weights: list[Finding] = []
         self._where = where
-        self._version = version or NEWEST
+        self._lora, self._base, self._version = lora, base, version or NEWEST
         self._seen: set[str] = set()
         self._tensors: list[Tensor] | None = None
 
@@ -212,7 +142,7 @@ class AdapterCheck:
         self._seen.add(name)
         return problem is None
 
-    def read(self, name: str, size: int, stream: IO[bytes]) -> None:
+    def read(self, name: str, size: int, stream: Readable) -> None:
         """Read the parts of a file that the rules need."""
         if name == CONFIG_FILE:
             text = stream.read(MAX_CONFIG_BYTES + 1)
@@ -224,56 +154,51 @@ class AdapterCheck:
             except HeaderError as error:
                 self.add(error.rule, str(error), name)
             else:
-                self._read_weights(name, self._tensors, stream)
+                if self._reads_weights:
+                    self._read_weights(name, self._tensors, stream)
 
-    def _read_weights(self, name: str, tensors: list[Tensor], stream: IO[bytes]) -> None:
+    def _read_weights(self, name: str, tensors: list[Tensor], stream: Readable) -> None:
         self._of_weights = shortened(
             CheckRule.TENSOR_FINITE.finding(
                 self._place(name),
                 f"tensor {tensor.name!r:.200} should have finite numbers, got NaN or infinity",
             )
-            for tensor in not_finite(stream, tensors, self._weights, only_start=self._only_start)
+            for tensor in not_finite(stream, tensors, whole=self._whole)
         )
 
-    def read_archive(
-        self,
-        archive: Readable,
-        limits: ArchiveLimits | None = None,
-        watch: Callable[[bytes], object] | None = None,
-    ) -> None:
-        """Read the files of an archive; ArchiveError if it cannot be read to its end."""
-        for entry in entries(archive, limits or ArchiveLimits(), gzip_only=True, watch=watch):
-            if self.accepts(entry.name, entry.kind) and entry.stream is not None:
-                self.read(entry.name, entry.size, entry.stream)
+    def check_archive(self, archive: Readable, watch: Callable[[bytes], object] | None = None) -> bool:
+        """Read an archive and apply all rules; return True if it could be read to its end.
 
-    def fail(self, error: ArchiveError) -> list[Finding]:
-        """Return all findings on an archive that cannot be read to its end."""
-        self.findings = [*shortened(self.findings), *self._of_weights]
-        self.add(RULES[error.fault], str(error))
-        return self.findings
+        The errors of `archive` and of `watch` are passed on.
+        """
+        try:
+            for entry in entries(archive, watch=watch):
+                if self.accepts(entry.name, entry.kind) and entry.stream is not None:
+                    self.read(entry.name, entry.size, entry.stream)
+        except ArchiveError as error:
+            self.findings = [*shortened(self.findings), *self._of_weights]
+            self.add(RULES[error.fault], str(error))
+            return False
+        self.finish()
+        return True
 
-    def finish(self, lora: LoraServing | None, base: BaseModelFacts | None) -> list[Finding]:
-        """Apply the rules that need the whole adapter; return all findings."""
+    def finish(self) -> None:
+        """Apply the rules that need the whole adapter."""
         self.findings = shortened(self.findings)  # a folder packed by mistake has many
-        for name, rule in _RULES_OF_REQUIRED_FILES:
+        for name in REQUIRED_FILES:
             if name not in self._seen:
-                self.add(rule, f"the file {name} is missing")
+                self.add(CheckRule.FILE_MISSING, f"the file {name} is missing")
         if self.config is not None:
             self.findings += self.config.findings(
-                self._place(CONFIG_FILE),
-                lora=lora,
-                base=base,
-                version=self._version,
-                modules=None if self._tensors is None else modules_of(self._tensors),
+                self._place(CONFIG_FILE), lora=self._lora, base=self._base, version=self._version
             )
         if self._tensors is not None:
             of_tensors = tensor_findings(
                 self._tensors,
                 self._place(WEIGHTS_FILE),
                 config=self.config,
-                base=base,
+                base=self._base,
                 version=self._version,
             )
             self.findings += shortened(of_tensors) + self._of_weights
-            self.not_compared = not_compared(self._tensors, self._place(WEIGHTS_FILE), base)
-        return self.findings
+            self.not_compared = not_compared(self._tensors, self._place(WEIGHTS_FILE), self._base)

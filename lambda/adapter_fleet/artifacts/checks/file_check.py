@@ -9,11 +9,6 @@ from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 
 _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _CODE = frozenset({".py", ".pyc", ".pyd", ".sh", ".so"})
-_RULES_BY_KIND = {
-    "link": CheckRule.FILE_LINK,
-    "folder": CheckRule.FILE_FOLDER,
-    "sparse file": CheckRule.FILE_SPARSE,
-}
 
 
 class FileProblem(NamedTuple):
@@ -38,10 +33,10 @@ def problem_of_entry(name: str, kind: str, seen: Container[str]) -> FileProblem 
             CheckRule.FILE_AT_ROOT, "it is in a sub-folder, and the files have to be at the root"
         )
     if kind != "file":
-        rule = _RULES_BY_KIND.get(kind, CheckRule.FILE_SPECIAL)
+        rule = CheckRule.FILE_LINK if kind == "link" else CheckRule.FILE_UNEXPECTED
         return FileProblem(rule, f"it should be a regular file, got a {kind}")
     if name in seen and name in ALLOWED_FILES:
-        return FileProblem(CheckRule.FILE_TWICE, "it is in the archive twice")
+        return FileProblem(CheckRule.ARCHIVE_FORM, "it is in the archive twice")
     return _problem_of_other_file(path)
 
 

@@ -8,26 +8,15 @@ pieces, a gigabyte in a second or two.
 """
 
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 
-from adapter_fleet.artifacts.checks.safetensors_header import ExactReadable, Tensor
+from adapter_fleet.artifacts.checks.safetensors_header import Tensor
+from adapter_fleet.artifacts.decompressing_reader import Readable
 
 _PIECE_BYTES = 2048
 """A sample has this many bytes of each tensor at its start, in its middle and at its end."""
 _MAX_SAMPLED_TENSORS = 4096
 """Of more tensors, a sample has every second one, or every third, and so on."""
 _CHUNK_BYTES = 64 * 1024
-START_BYTES = 1024 * 1024
-"""The bytes of weights in a sample if only the start of a file can be read."""
-
-
-class WeightReading(StrEnum):
-    """Which weights are read to look for NaN and infinities."""
-
-    NONE = "none"
-    SAMPLE = "sample"
-    ALL = "all"
-
 
 _NUMBER_BYTES = {"BF16": 2, "F16": 2, "F32": 4}
 
@@ -60,24 +49,16 @@ def is_finite(data: bytes, dtype: str) -> bool:
     return both == 0
 
 
-def not_finite(
-    stream: ExactReadable, tensors: Sequence[Tensor], reading: WeightReading, *, only_start: bool = False
-) -> Iterator[Tensor]:
-    """Yield the tensors with a NaN or an infinity.
+def not_finite(stream: Readable, tensors: Sequence[Tensor], *, whole: bool) -> Iterator[Tensor]:
+    """Yield the tensors with a NaN or an infinity: of all weights, or of a sample.
 
-    `stream` is at the first byte of the first tensor, and `tensors` are in the order of their bytes. With
-    `only_start` the sample is the first `START_BYTES` of all weights, and nothing behind them is read.
+    `stream` is at the first byte of the first tensor, and `tensors` are in the order of their bytes.
     """
-    if reading is WeightReading.NONE:
-        return
-    if reading is WeightReading.SAMPLE and only_start:
-        yield from _in_start(stream, tensors)
-        return
-    every = 1 if reading is WeightReading.ALL else -(-len(tensors) // _MAX_SAMPLED_TENSORS)
+    every = 1 if whole else -(-len(tensors) // _MAX_SAMPLED_TENSORS)
     position = first = 0
     for number, tensor in enumerate(tensors):
         if number % every == 0 and tensor.dtype in _NUMBER_BYTES:
-            for begin, end in _pieces(tensor.size, reading):
+            for begin, end in _pieces(tensor.size, whole=whole):
                 _skip(stream, first + begin - position)
                 data = stream.read(end - begin)
                 position = first + begin + len(data)
@@ -89,24 +70,9 @@ def not_finite(
         first += tensor.size
 
 
-def _in_start(stream: ExactReadable, tensors: Sequence[Tensor]) -> Iterator[Tensor]:
-    left = START_BYTES
-    for tensor in tensors:
-        size = min(tensor.size, left)
-        left -= size
-        seen = False
-        while size > 0 and (data := stream.read(min(size, _CHUNK_BYTES))):
-            size -= len(data)
-            seen = seen or not is_finite(data, tensor.dtype)
-        if seen:
-            yield tensor
-        if left <= 0:
-            return
-
-
-def _pieces(size: int, reading: WeightReading) -> Iterator[tuple[int, int]]:
+def _pieces(size: int, *, whole: bool) -> Iterator[tuple[int, int]]:
     """Yield the pieces of a tensor to read: the begin and end of each, in bytes."""
-    if reading is WeightReading.ALL or size <= 3 * _PIECE_BYTES:
+    if whole or size <= 3 * _PIECE_BYTES:
         for begin in range(0, size, _CHUNK_BYTES):
             yield begin, min(begin + _CHUNK_BYTES, size)
         return
@@ -115,7 +81,7 @@ def _pieces(size: int, reading: WeightReading) -> Iterator[tuple[int, int]]:
         yield begin, begin + _PIECE_BYTES
 
 
-def _skip(stream: ExactReadable, size: int) -> None:
+def _skip(stream: Readable, size: int) -> None:
     seek = getattr(stream, "seek", None)
     if seek is not None:
         seek(size, 1)

@@ -11,11 +11,8 @@ from enum import Enum
 from adapter_fleet.common.findings import Finding, Severity
 
 _ERROR, _WARNING, _NOT_COMPARED = Severity.ERROR, Severity.WARNING, Severity.NOT_COMPARED
-_AS_PEFT_SAVES = "leave only what PEFT's save_pretrained() writes: the configuration, the weights, a README"
-_PACK_AGAIN = "pack it again from the adapter's directory"
 _SAVE_AGAIN = "save the adapter again with save_pretrained(), and copy the file whole"
 _TRAIN_PLAIN = "train it as plain LoRA"
-_BASE_SIZE = "compare 'base_model_name_or_path' with the base model that it will run on"
 
 
 class CheckRule(Enum):
@@ -46,18 +43,11 @@ class CheckRule(Enum):
         "a directory or an archive on this machine whose name an adapter may have",
         "rename it, or publish it alone with --name",
     )
-    FILE_READABLE = ("file-readable", _ERROR, "files that can be read", "check the file's permissions")
-    CONFIG_PRESENT = (
-        "config-present",
+    FILE_MISSING = (
+        "file-missing",
         _ERROR,
-        "an `adapter_config.json`",
-        "add the adapter_config.json that save_pretrained() writes, at the root",
-    )
-    WEIGHTS_PRESENT = (
-        "weights-present",
-        _ERROR,
-        "an `adapter_model.safetensors`",
-        "add adapter_model.safetensors, at the root; save_pretrained(safe_serialization=True) writes it",
+        "an `adapter_config.json` and an `adapter_model.safetensors`",
+        "add both files at the root, as save_pretrained(safe_serialization=True) writes them",
     )
     FILE_PATH = (
         "file-path",
@@ -72,26 +62,12 @@ class CheckRule(Enum):
         "put the files at the root: tar -czf adapter.tar.gz -C DIRECTORY adapter_config.json"
         " adapter_model.safetensors",
     )
-    FILE_FOLDER = (
-        "file-folder",
-        _ERROR,
-        "no folders",
-        "leave folders out: an adapter is its two files, at the root",
-    )
     FILE_LINK = (
         "file-link",
         _ERROR,
         "no links, hard or symbolic",
         "put the file itself there (tar --dereference, cp -L)",
     )
-    FILE_SPECIAL = (
-        "file-special",
-        _ERROR,
-        "no pipes, sockets or devices",
-        "remove it: an adapter has plain files only",
-    )
-    FILE_SPARSE = ("file-sparse", _ERROR, "no sparse files", "pack it again without tar's --sparse")
-    FILE_TWICE = ("file-twice", _ERROR, "no name twice", _PACK_AGAIN)
     FILE_PICKLE = (
         "file-pickle",
         _ERROR,
@@ -107,60 +83,36 @@ class CheckRule(Enum):
     FILE_UNEXPECTED = (
         "file-unexpected",
         _ERROR,
-        "nothing but the two files and a `README.md`",
-        _AS_PEFT_SAVES,
+        "nothing but the two files and a `README.md`: no folders, pipes, sockets or devices, and at most 64"
+        " entries",
+        "leave only what PEFT's save_pretrained() writes: the configuration, the weights, a README",
     )
-    FILE_COUNT = ("file-count", _ERROR, "at most 64 entries", _AS_PEFT_SAVES)
 
     # The archive.
-    ARCHIVE_GZIP = ("archive-gzip", _ERROR, "gzip", "pack it as a gzipped tar: tar -czf adapter.tar.gz …")
-    ARCHIVE_TAR = (
-        "archive-tar",
+    ARCHIVE_GZIP = (
+        "archive-gzip",
         _ERROR,
-        "a tar in it",
-        "pack the two files as a tar, and that with gzip: tar -czf …",
-    )
-    ARCHIVE_TRUNCATED = (
-        "archive-truncated",
-        _ERROR,
-        "a complete archive",
-        "copy or upload it again: its end is missing",
+        "a tar, in gzip",
+        "pack the two files as a gzipped tar: tar -czf adapter.tar.gz …",
     )
     ARCHIVE_DAMAGED = (
         "archive-damaged",
         _ERROR,
-        "checksums and lengths that agree",
-        "copy or upload it again: its bytes have changed",
+        "a complete archive, whose checksums and lengths agree",
+        "copy or upload it again: its end is missing, or its bytes have changed",
     )
-    ARCHIVE_TRAILING = (
-        "archive-trailing",
+    ARCHIVE_FORM = (
+        "archive-form",
         _ERROR,
-        "only zeros after the end of the tar and of the gzip file",
-        f"{_PACK_AGAIN}: programs disagree on data after the end",
-    )
-    ARCHIVE_MEMBERS = (
-        "archive-members",
-        _ERROR,
-        "no thousands of small gzip files in a row",
-        f"{_PACK_AGAIN} into one gzip stream",
-    )
-    ARCHIVE_EXPANSION = (
-        "archive-expansion",
-        _ERROR,
-        "at most 100 times its size unpacked",
-        "do not unpack it: no weights compress that well",
+        "a plain tar in one gzip file: no sparse files, no name twice, only zeros after the end of either, no"
+        " thousands of small gzip files in a row, and at most 1 MiB of tar headers",
+        "pack it again from the adapter's directory, without tar's --sparse and extended attributes",
     )
     ARCHIVE_SIZE = (
         "archive-size",
         _ERROR,
-        "at most 16 GiB unpacked",
-        "do not unpack it: no adapter is that large",
-    )
-    ARCHIVE_HEADERS = (
-        "archive-headers",
-        _ERROR,
-        "at most 1 MiB of tar headers",
-        f"{_PACK_AGAIN}, without extended attributes",
+        "at most 16 GiB unpacked, and at most 100 times its size",
+        "do not unpack it: no adapter is that large, and no weights compress that well",
     )
     ARCHIVE_DIGEST = (
         "archive-digest",
@@ -170,32 +122,18 @@ class CheckRule(Enum):
     )
 
     # The configuration.
-    CONFIG_SIZE = ("config-size", _ERROR, "at most 1 MiB", _SAVE_AGAIN)
-    CONFIG_JSON = ("config-json", _ERROR, "JSON in UTF-8, with no NaN and not nested deeply", _SAVE_AGAIN)
-    CONFIG_DUPLICATE = (
-        "config-duplicate",
+    CONFIG_JSON = (
+        "config-json",
         _ERROR,
-        "no key twice",
-        "keep one of them: programs disagree on which one applies",
+        "a JSON object in UTF-8 of at most 1 MiB, with no NaN, no key twice and not nested deeply",
+        _SAVE_AGAIN,
     )
-    CONFIG_OBJECT = ("config-object", _ERROR, "a JSON object", _SAVE_AGAIN)
     CONFIG_KEY = (
         "config-key",
         _ERROR,
-        "`r`, `lora_alpha` and `target_modules`, which may be null or empty only beside `target_parameters`",
-        "add the key with the value that the adapter was trained with",
-    )
-    CONFIG_TYPE = (
-        "config-type",
-        _ERROR,
-        "values of PEFT's types",
-        "give the key a value of the type that PEFT writes",
-    )
-    RANK_POSITIVE = (
-        "rank-positive",
-        _ERROR,
-        "`r` above 0",
-        "give the rank that the adapter was trained with",
+        "`r` above 0, `lora_alpha` and `target_modules`, which may be null or empty only beside"
+        " `target_parameters`; values of PEFT's types",
+        "give the key the value that the adapter was trained with, of the type that PEFT writes",
     )
     RANK_LIMIT = (
         "lora-rank",
@@ -203,12 +141,18 @@ class CheckRule(Enum):
         "a rank up to the engine's maximum (`--max-lora-rank`, or the container's highest)",
         "raise 'max_lora_rank' of the endpoint (each slot then takes more GPU memory), or lower the rank",
     )
-    PEFT_TYPE = ("peft-type", _ERROR, "`peft_type` LORA", _TRAIN_PLAIN)
-    LORA_DORA = ("lora-dora", _ERROR, "`use_dora` false", f"{_TRAIN_PLAIN}, with use_dora=False")
+    LORA_METHOD = (
+        "lora-method",
+        _ERROR,
+        "plain LoRA: `peft_type` LORA; `use_dora` false, and no magnitudes of DoRA; `modules_to_save`,"
+        " `trainable_token_indices`, `layer_replication`, `alora_invocation_tokens`, `arrow_config`,"
+        " `kasa_config`, `use_bdlora` and `use_qalora` empty",
+        f"{_TRAIN_PLAIN}, without the named setting; or merge the modules to save into a base of its own",
+    )
     LORA_BIAS = (
         "lora-bias",
         _ERROR,
-        "`bias` none and `lora_bias` false (for LMI 15 and 16: see lora-bias-setting)",
+        "`bias` none, `lora_bias` false and no biases (for LMI 15 and 16: see lora-bias-setting)",
         f"{_TRAIN_PLAIN}, with bias='none' and lora_bias=False",
     )
     LORA_BIAS_SETTING = (
@@ -216,31 +160,6 @@ class CheckRule(Enum):
         _WARNING,
         "no biases unless OPTION_ENABLE_LORA_BIAS is on, which LMI 15 and 16 have",
         "train it without biases: from LMI 17 on the container refuses them",
-    )
-    LORA_MODULES_TO_SAVE = (
-        "lora-modules-to-save",
-        _ERROR,
-        "`modules_to_save` empty",
-        "train it without modules_to_save, or merge these modules into a base of its own",
-    )
-    LORA_TOKENS = (
-        "lora-tokens",
-        _ERROR,
-        "`trainable_token_indices` empty",
-        "train it without trainable_token_indices",
-    )
-    LORA_REPLICATION = (
-        "lora-replication",
-        _ERROR,
-        "`layer_replication` empty",
-        "train it without layer_replication",
-    )
-    LORA_VARIANT = (
-        "lora-variant",
-        _ERROR,
-        "no variant of LoRA that computes something else: `alora_invocation_tokens`, `arrow_config`,"
-        " `kasa_config`, `use_bdlora` and `use_qalora` empty",
-        f"{_TRAIN_PLAIN}, without the named setting",
     )
     LORA_INITIALISATION = (
         "lora-initialisation",
@@ -251,11 +170,10 @@ class CheckRule(Enum):
     LORA_SCALING = (
         "lora-scaling",
         _ERROR,
-        "one scale for all modules of the adapter; for all keys if a key of `rank_pattern` or `alpha_pattern`"
-        " is more than a name, or if `target_parameters` is set",
+        "one scale for all keys of `rank_pattern` and `alpha_pattern`, which have the same keys in the same"
+        " order if both are given",
         "train it with one scale, or multiply lora_B of each module with another scale by that scale divided"
-        " by the one of 'lora_alpha' and 'r', and set 'alpha_pattern' so that all have one; name modules"
-        " instead of regular expressions, which are not run",
+        " by the one of 'lora_alpha' and 'r', and set 'alpha_pattern' so that all have one",
     )
     BASE_NAME = (
         "base-model-name",
@@ -266,44 +184,13 @@ class CheckRule(Enum):
 
     # The file of weights.
     WEIGHTS_TRUNCATED = ("weights-truncated", _ERROR, "a file as long as its header says", _SAVE_AGAIN)
-    WEIGHTS_HEADER_SIZE = (
-        "weights-header-size",
+    WEIGHTS_HEADER = (
+        "weights-header",
         _ERROR,
-        "a header of at most 16 MiB",
-        f"do not load it; {_SAVE_AGAIN}",
-    )
-    WEIGHTS_JSON = (
-        "weights-json",
-        _ERROR,
-        "a header that is a JSON object, of at most 1.2 million brackets, colons and commas",
-        _SAVE_AGAIN,
-    )
-    WEIGHTS_DUPLICATE = (
-        "weights-duplicate",
-        _ERROR,
-        "no tensor twice",
-        f"do not load it: programs disagree on which one applies; {_SAVE_AGAIN}",
-    )
-    WEIGHTS_METADATA = ("weights-metadata", _ERROR, "`__metadata__` of strings", _SAVE_AGAIN)
-    WEIGHTS_ENTRY = ("weights-entry", _ERROR, "dtype, shape and offsets for each tensor", _SAVE_AGAIN)
-    WEIGHTS_DTYPE = (
-        "weights-dtype",
-        _ERROR,
-        "types that safetensors has",
-        "save the tensors in a type that safetensors has",
-    )
-    WEIGHTS_EXTENT = ("weights-extent", _ERROR, "as many bytes as dtype and shape take", _SAVE_AGAIN)
-    WEIGHTS_OVERLAP = (
-        "weights-overlap",
-        _ERROR,
-        "no byte that belongs to two tensors",
-        f"do not load it; {_SAVE_AGAIN}",
-    )
-    WEIGHTS_GAP = (
-        "weights-gap",
-        _ERROR,
-        "no byte that belongs to none",
-        f"do not load it: bytes are hidden in it; {_SAVE_AGAIN}",
+        "a header of at most 16 MiB that is a JSON object of at most 1.2 million brackets, colons and commas:"
+        " `__metadata__` of strings, and each tensor once, with a dtype of safetensors, shape and offsets; as"
+        " many bytes as dtype and shape take, and no byte that belongs to two tensors or to none",
+        f"do not load it: programs disagree on such files, or bytes are hidden in it; {_SAVE_AGAIN}",
     )
 
     # The tensors.
@@ -319,13 +206,6 @@ class CheckRule(Enum):
         "PEFT's names, `lora_embedding_A` for embeddings and `lora_A.weight` for all else, of at most 256"
         " characters and 32 parts",
         "save the adapter with PEFT, which names tensors as the engine does",
-    )
-    TENSOR_DORA = ("tensor-dora", _ERROR, "no magnitudes of DoRA", f"{_TRAIN_PLAIN}, with use_dora=False")
-    TENSOR_BIAS = (
-        "tensor-bias",
-        _ERROR,
-        "no biases",
-        f"{_TRAIN_PLAIN}, with bias='none' and lora_bias=False",
     )
     TENSOR_OF_BASE = (
         "tensor-of-base",
@@ -345,28 +225,27 @@ class CheckRule(Enum):
         "no NaN and no infinity, in a sample or in all weights (`--whole`)",
         "train it again, with a lower learning rate or in bfloat16: its training diverged",
     )
-    TENSOR_PAIR = ("tensor-pair", _ERROR, "A and B for each module", _SAVE_AGAIN)
-    TENSOR_SHAPE = ("tensor-shape", _ERROR, "A of (rank, inputs) and B of (outputs, rank)", _SAVE_AGAIN)
-    TENSOR_RANK = (
-        "tensor-rank",
+    TENSOR_SHAPE = (
+        "tensor-shape",
         _ERROR,
-        "the configuration's rank, or a multiple for stacked experts of `target_parameters` (from LMI 17 on)",
-        "use the adapter_config.json of the same training run: this one has another rank",
+        "A of (rank, inputs) and B of (outputs, rank) for each module",
+        _SAVE_AGAIN,
     )
-    TARGET_MODULES = (
-        "target-modules",
+    TENSOR_CONFIG = (
+        "tensor-config",
         _ERROR,
-        "modules that `target_modules` names",
-        "use the adapter_config.json of the same training run: this one names other modules",
+        "modules that `target_modules` names, and the configuration's rank, or a multiple for stacked experts"
+        " of `target_parameters` (from LMI 17 on)",
+        "use the adapter_config.json of the same training run: this one has another rank or other modules",
     )
     BASE_MODULE = (
         "base-model-module",
         _ERROR,
-        "modules that the base model has, and that the engine adapts: embedding and head of Llama, of Mistral"
-        " up to LMI 19 and of Qwen3 from LMI 21 on",
-        f"{_BASE_SIZE}; train no embedding and no head if the engine does not adapt them",
+        "modules that the base model has, of the same widths, and that the engine adapts: embedding and head"
+        " of Llama, of Mistral up to LMI 19 and of Qwen3 from LMI 21 on",
+        "compare 'base_model_name_or_path' with the base model that it will run on; train no embedding and no"
+        " head if the engine does not adapt them",
     )
-    BASE_DIMENSIONS = ("base-model-dimensions", _ERROR, "the widths of the base model's modules", _BASE_SIZE)
     BASE_COMPARED = (
         "base-model-compared",
         _NOT_COMPARED,

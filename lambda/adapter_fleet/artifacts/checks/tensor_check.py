@@ -79,17 +79,9 @@ def tensor_findings(
         for rule, problem in _pair_problems(pair, module, rank_problem, base, version):
             yield rule.finding(where, f"module {module!r:.200} {problem}")
         if not is_target(module):
-            yield CheckRule.TARGET_MODULES.finding(
+            yield CheckRule.TENSOR_CONFIG.finding(
                 where, f"module {module!r:.200} is not among the configuration's 'target_modules'"
             )
-
-
-def modules_of(tensors: Iterable[Tensor]) -> Iterator[str]:
-    """Yield the modules that have a matrix A."""
-    for tensor in tensors:
-        match = None if _is_long(tensor.name) else _NAME.fullmatch(tensor.name)
-        if match is not None and (match["linear"] or match["embedding"]) == "A":
-            yield match["module"]
 
 
 def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | None) -> Finding | None:
@@ -105,7 +97,8 @@ def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | N
         return CheckRule.BASE_COMPARED.finding(where, f"no module was compared with {whose}: {why}")
     if base.dimensions.whole:
         return None
-    modules = sorted(set(modules_of(tensors)))
+    matches = [_NAME.fullmatch(tensor.name) for tensor in tensors if not _is_long(tensor.name)]
+    modules = sorted({match["module"] for match in matches if match is not None})
     others = [module for module in modules if not base.dimensions.knows(module)]
     if not others:
         return None
@@ -129,11 +122,11 @@ def _problem_of_name(name: str, version: ContainerRelease) -> tuple[CheckRule, s
             f"should have a name of at most {_MAX_NAME_LENGTH} characters and {_MAX_NAME_PARTS} parts",
         )
     if "lora_magnitude_vector" in name:
-        return CheckRule.TENSOR_DORA, "is of DoRA, which vLLM does not serve"
+        return CheckRule.LORA_METHOD, "is of DoRA, which vLLM does not serve"
     if name.endswith(".bias"):
         if version.engine.may_serve_biases:
             return None
-        return CheckRule.TENSOR_BIAS, "is a bias, and vLLM serves no adapters with biases"
+        return CheckRule.LORA_BIAS, "is a bias, and vLLM serves no adapters with biases"
     if name.endswith(_EMBEDDINGS):
         if version.engine.skips_embeddings:
             return None
@@ -161,7 +154,7 @@ def _pair_problems(
     """Find the problems of a module's matrices: rule and problem."""
     if pair.a is None or pair.b is None:
         have, lack = ("A", "B") if pair.b is None else ("B", "A")
-        yield CheckRule.TENSOR_PAIR, f"has lora_{have} but no lora_{lack}"
+        yield CheckRule.TENSOR_SHAPE, f"has lora_{have} but no lora_{lack}"
         return
     match pair.a.shape, pair.b.shape:
         case (rank, inputs), (outputs, same) if rank == same and rank > 0:
@@ -174,7 +167,7 @@ def _pair_problems(
             )
             return
     if (problem := rank_problem(module, rank)) is not None:
-        yield CheckRule.TENSOR_RANK, problem
+        yield CheckRule.TENSOR_CONFIG, problem
     if base is not None and base.dimensions is not None and base.dimensions.knows(module):
         yield from _base_problems(module, inputs, outputs, base, base.dimensions, version)
 
@@ -199,7 +192,7 @@ def _base_problems(
         )
     elif (inputs, outputs) != (shape.inputs, shape.outputs):
         yield (
-            CheckRule.BASE_DIMENSIONS,
+            CheckRule.BASE_MODULE,
             f"should have {shape.inputs} inputs and {shape.outputs} outputs as in the base model"
             f" {base.name!r:.200}, got {inputs} and {outputs}",
         )

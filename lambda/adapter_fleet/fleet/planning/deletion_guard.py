@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from adapter_fleet.common.counts import noun_of
 from adapter_fleet.fleet.planning.context import is_elsewhere
-from adapter_fleet.fleet.state.deletion_limit import REMEMBERED_SECONDS, DeletionLimit
+from adapter_fleet.fleet.state.configuration import REMEMBERED_SECONDS
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit
 from adapter_fleet.fleet.state.generations import Generation, Target, admitted_before
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.registry import Registry

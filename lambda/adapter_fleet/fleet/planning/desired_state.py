@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from adapter_fleet.fleet.planning.observe import may_be_claimed
-from adapter_fleet.fleet.planning.pins import apply_pins, served_version
 from adapter_fleet.fleet.state.generations import Generation, Target, previous_in_force
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
@@ -146,3 +145,36 @@ def _may_be_taken(order: Order, record: AdapterRecord | None, target: Target) ->
 def _digest(smoke: SmokeRequest | None) -> str | None:
     """Return the digest of a smoke request, which is the same in each form of its prompt."""
     return None if smoke is None else smoke.digest
+
+
+# --- pins: orders to serve an earlier version of an adapter instead of the manifest's
+
+
+def apply_pins(
+    desired: Iterable[DesiredAdapter], orders: Iterable[Order], records: Mapping[str, AdapterRecord]
+) -> dict[str, DesiredAdapter]:
+    """Return the desired adapters by component, with the pinned artifacts in place of the manifest's.
+
+    A pin counts only for a version that has served: a person who may give orders may not declare artifacts.
+    """
+    orders = list(orders)
+    unpinned = {order.component for order in orders if order.kind is OrderKind.UNPIN}
+    pins = {
+        order.component: order
+        for order in orders
+        if order.kind is OrderKind.PIN and order.component not in unpinned
+    }
+    wanted = {}
+    for declared in desired:
+        adapter, pin = declared, pins.get(declared.component)
+        if pin is not None and adapter.artifact.same_version_as(pin.replaces):
+            served = served_version(records.get(adapter.component), pin.artifact)
+            adapter = adapter if served is None else replace(adapter, artifact=served)
+        wanted[adapter.component] = adapter
+    return wanted
+
+
+def served_version(record: AdapterRecord | None, artifact: Artifact | None) -> Artifact | None:
+    """Return the version of an adapter that has served and equals an artifact; None if there is none."""
+    versions = () if record is None else record.versions
+    return next((version for version in versions if version.same_as(artifact)), None)

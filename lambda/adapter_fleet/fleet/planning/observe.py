@@ -6,6 +6,7 @@ from dataclasses import replace
 from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.configuration import LATE_TAGS_SECONDS
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Write
@@ -14,8 +15,6 @@ from adapter_fleet.manifest.desired import DesiredAdapter
 SETTLING_SECONDS = 30.0
 """How long an acknowledged write may stay invisible. [I] A describe may lag behind; no case is known."""
 
-LATE_TAGS_SECONDS = 120.0
-"""How long after a creation an answer may lack its tags. [I] No source says how late tags may come."""
 
 _FIRST_TAGS_SECONDS = 10.0
 

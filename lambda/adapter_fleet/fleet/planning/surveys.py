@@ -6,11 +6,9 @@ from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, probe_of
+from adapter_fleet.fleet.state.configuration import TAGS_A_DRIFT_CHECK
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.manifest.desired import DesiredAdapter
-
-TAGS_A_DRIFT_CHECK = 100
-"""Components whose tags one drift check reads: five seconds at the read rate, and a call for each."""
 
 
 def tags_to_read(decisions: Mapping[str, Decision], *, after: str) -> list[str]:

@@ -24,17 +24,17 @@ from adapter_fleet.fleet.planning.next_pass import (
 )
 from adapter_fleet.fleet.planning.observe import new_record
 from adapter_fleet.fleet.planning.plan import next_step
-from adapter_fleet.fleet.planning.progress import Progress
+from adapter_fleet.fleet.planning.progress import Progress, exceeds_failure_limit
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_new_attempts
 from adapter_fleet.fleet.planning.surveys import adapters_to_probe, drifted_records, tags_to_read
-from adapter_fleet.fleet.planning.too_many_failures import exceeds_failure_limit
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
-from adapter_fleet.fleet.reconcile.observation import TAGS_BEFORE_THE_END, Observation
+from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.polling import Polling
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import PassHaltedError, PassResult, Session
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
+from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, active_generation
 from adapter_fleet.fleet.state.orders import Order
 from adapter_fleet.fleet.state.records import AdapterRecord, Write

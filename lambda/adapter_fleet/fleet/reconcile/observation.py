@@ -6,7 +6,6 @@ from functools import partial
 from typing import TypeVar
 
 from adapter_fleet.fleet.planning.observe import (
-    LATE_TAGS_SECONDS,
     SETTLING_SECONDS,
     base_trouble,
     known_foreign,
@@ -17,6 +16,7 @@ from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import PassHaltedError, Session
 from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent
+from adapter_fleet.fleet.state.configuration import LATE_TAGS_SECONDS, TAGS_BEFORE_THE_END
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.sagemaker_port import (
     MissingError,
@@ -28,8 +28,6 @@ from adapter_fleet.fleet.state.sagemaker_port import (
 PAGE = 100
 """Components that one call lists."""
 
-TAGS_BEFORE_THE_END = 100
-"""A generation ends only after so many strangers' tags are read; the others are read after its end."""
 
 _MAX_UNANSWERED = 8
 _RETRY_SECONDS = 0.1

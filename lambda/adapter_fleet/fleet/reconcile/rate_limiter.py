@@ -3,16 +3,8 @@
 from random import Random
 
 from adapter_fleet.common.clock import Clock
+from adapter_fleet.fleet.state.configuration import MIN_RATE, READ_RATE
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError
-
-READ_RATE = 20.0
-"""Reads, and requests to adapters, a second at most. [I] No quota is published.
-
-The highest rate of writes is the fleet's `request_rate` (`FleetSettings`).
-"""
-
-MIN_RATE = 0.5
-"""Calls a second; throttling never lowers the rate below it."""
 
 _RECOVERY_SHARE = 0.02
 _CATCH_UP_SECONDS = 0.5

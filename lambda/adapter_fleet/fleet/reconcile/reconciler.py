@@ -9,7 +9,8 @@ from random import Random
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.fleet.reconcile.fleet_pass import Pass
-from adapter_fleet.fleet.reconcile.session import LEASE_SECONDS, PassInput, PassResult, Session
+from adapter_fleet.fleet.reconcile.session import PassInput, PassResult, Session
+from adapter_fleet.fleet.state.configuration import LEASE_SECONDS, STALLED_SECONDS
 from adapter_fleet.fleet.state.fleet_settings import DriftAction
 from adapter_fleet.fleet.state.generations import (
     Generation,
@@ -22,7 +23,6 @@ from adapter_fleet.fleet.state.generations import (
 )
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import (
-    STALLED_SECONDS,
     Lease,
     LeaseLostError,
     OvertakenError,
@@ -30,7 +30,7 @@ from adapter_fleet.fleet.state.registry import (
     UnreadableError,
 )
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
-from adapter_fleet.fleet.state.telemetry import Telemetry
+from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 
 _LEASE_TAKEN_SECONDS = 5
 
@@ -52,7 +52,7 @@ class Reconciler:
     service: SageMakerPort
     clock: Clock
     executor: Executor
-    telemetry: Telemetry
+    telemetry: FleetTelemetry
     start_machine: Callable[[str, str], None]
     random: Random = field(default_factory=Random)
     workers: int = 8

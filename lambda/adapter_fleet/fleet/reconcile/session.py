@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapter_fleet.common.clock import Clock
+from adapter_fleet.fleet.state.configuration import LEASE_SECONDS
 from adapter_fleet.fleet.state.fleet_settings import DriftAction
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, Target
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
-from adapter_fleet.fleet.state.telemetry import Telemetry
+from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 
-LEASE_SECONDS = 40.0
 _HEARTBEAT_SECONDS = 60.0
 _RENEW_SECONDS = 0.8 * LEASE_SECONDS
 
@@ -79,7 +79,7 @@ class Session:
         uid: str,
         registry: Registry,
         service: SageMakerPort,
-        telemetry: Telemetry,
+        telemetry: FleetTelemetry,
         clock: Clock,
         pass_input: PassInput,
         lease: Lease,

@@ -7,13 +7,8 @@ from dataclasses import replace
 from adapter_fleet.common.call_pool import CallPool
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
+from adapter_fleet.fleet.state.configuration import MAX_ARCHIVES_AT_A_TIME, MAX_REQUESTS_AT_A_TIME
 from adapter_fleet.fleet.steps.task import StepResult
-
-MAX_REQUESTS_AT_A_TIME = 4
-"""Smoke requests compete with the requests of the adapters' own callers."""
-
-MAX_ARCHIVES_AT_A_TIME = 2
-"""Reading an archive uses the function's processor; the other workers go on."""
 
 
 class WorkQueue:

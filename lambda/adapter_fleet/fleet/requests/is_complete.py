@@ -8,19 +8,14 @@ from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.counts import counted, noun_of
 from adapter_fleet.fleet.requests.fleet_error import FleetError
+from adapter_fleet.fleet.state.configuration import MAX_PASS_SECONDS, STALLED_SECONDS, STANDSTILL_PASSES
 from adapter_fleet.fleet.state.fleet_settings import OnTimeout
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, restored_by_undo
 from adapter_fleet.fleet.state.records import FleetRecord
-from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Registry
+from adapter_fleet.fleet.state.registry import Registry
 
 MAX_SUMMARY_BYTES = 2500
 """A response to CloudFormation may have 4,096 bytes in all, as JSON."""
-
-MAX_PASS_SECONDS = 20 * 60.0
-"""A pass may take 15 minutes. One that has not ended by now was killed."""
-
-STANDSTILL_PASSES = 3
-"""After so many failed passes in a row, a deployment whose time is up fails."""
 
 
 @dataclass(frozen=True, kw_only=True)

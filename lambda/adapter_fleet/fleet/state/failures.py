@@ -6,13 +6,13 @@ from enum import StrEnum
 
 from adapter_fleet.common.aws_errors import Meaning, meaning_of_text
 from adapter_fleet.common.bounded_text import bound_texts
+from adapter_fleet.fleet.state.configuration import (
+    DEPLOYMENT_ATTEMPTS,
+    FIRST_RETRY_SECONDS,
+    MAX_RETRY_SECONDS,
+)
 from adapter_fleet.manifest.desired import Artifact
 
-DEPLOYMENT_ATTEMPTS = 3
-"""After this many attempts a deployment counts an adapter as failed. The state machine goes on trying."""
-
-FIRST_RETRY_SECONDS = 20.0
-MAX_RETRY_SECONDS = 900.0
 _MAX_DOUBLINGS = 10
 """Reaches `MAX_RETRY_SECONDS`, and keeps the power of two a finite number."""
 

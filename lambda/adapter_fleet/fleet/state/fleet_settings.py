@@ -7,20 +7,62 @@ from adapter_fleet.common.validators import (
     check_choice,
     check_flag,
     check_number,
+    check_share,
     check_whole_number,
+    share_of,
 )
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
+from adapter_fleet.fleet.state.configuration import DEFAULT_PROBES_PER_DRIFT_RUN, LONGEST_TIMEOUT_SECONDS
 from adapter_fleet.manifest.desired import SmokeRequest
 
-LONGEST_TIMEOUT_SECONDS = 55 * 60
-"""CloudFormation waits an hour for a custom resource. The rest is for the answer to arrive."""
+
+@dataclass(frozen=True, kw_only=True)
+class FailureLimit:
+    """How many of the adapters that a generation changes may fail before the generation fails.
+
+    share:
+        The share of the changed adapters, rounded down.
+    count:
+        An absolute number instead of the share.
+    """
+
+    share: float = 0.05
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        check_share("share", self.share)
+        if self.count is not None:
+            check_whole_number("count", self.count, at_least=0)
+
+    def allowed(self, changes: int) -> int:
+        """Return how many of `changes` adapters may fail."""
+        return self.count if self.count is not None else share_of(changes, self.share)
 
 
-DEFAULT_PROBES_PER_DRIFT_RUN = 10
-"""With three copies, these are 140 short requests, one at a time. Hourly runs of a fleet of 1,000
-adapters ask each one about every four days."""
+@dataclass(frozen=True, kw_only=True)
+class DeletionLimit:
+    """How many adapters a generation may delete.
+
+    share:
+        The share of the adapters that the fleet has.
+    above:
+        The share applies only to fleets with more adapters than this.
+    allow_empty:
+        True if a manifest without adapters may delete all of them.
+    """
+
+    share: float = 0.2
+    above: int = 10
+    allow_empty: bool = False
+
+    def __post_init__(self) -> None:
+        check_share("share", self.share)
+        check_whole_number("above", self.above, at_least=0)
+        check_flag("allow_empty", self.allow_empty)
+
+    def allowed(self, present: int) -> int:
+        """Return how many of `present` adapters a manifest with adapters may delete."""
+        return present if present <= self.above else share_of(present, self.share)
 
 
 class UpdateMode(StrEnum):

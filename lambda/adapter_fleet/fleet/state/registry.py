@@ -10,9 +10,6 @@ from adapter_fleet.fleet.state.orders import Order
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
 from adapter_fleet.manifest.desired import DesiredFleet
 
-STALLED_SECONDS = 180.0
-"""After this long without a heartbeat the state machine of an open generation is started again."""
-
 
 class OvertakenError(Exception):
     """A newer generation exists than the one that a request is based on."""

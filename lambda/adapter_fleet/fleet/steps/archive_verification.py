@@ -19,10 +19,6 @@ from adapter_fleet.fleet.state.sagemaker_port import (
 )
 from adapter_fleet.manifest.desired import Artifact
 
-MAX_READ_SECONDS = 600.0
-"""A pass has less than 15 minutes. One worker reads 100 MB/s, so that an archive of 16 GiB takes 3 minutes
-(docs/adr/0013-verified-archives.md)."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:

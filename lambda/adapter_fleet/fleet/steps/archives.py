@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from adapter_fleet.fleet.state.configuration import MAX_READ_SECONDS
 from adapter_fleet.fleet.state.records import Recheck
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError, ThrottledError, UnansweredError
 from adapter_fleet.fleet.steps import archive_verification as verification
@@ -16,7 +17,7 @@ def verify(task: StepTask) -> StepResult:
     assert artifact is not None  # only artifacts are verified
 
     def late() -> bool:
-        return task.clock.now() - began > verification.MAX_READ_SECONDS
+        return task.clock.now() - began > MAX_READ_SECONDS
 
     try:
         verdict = verification.read(artifact, task.service, task.registry, lambda: task.stop() or late())

@@ -21,9 +21,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors import deserialize
 
-from adapter_fleet.artifacts.checks.adapter_check import check_archive
 from adapter_fleet.artifacts.checks.config_check import read_config
-from adapter_fleet.artifacts.checks.finite_weights import WeightReading, not_finite
+from adapter_fleet.artifacts.checks.finite_weights import not_finite
 from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP
 from adapter_fleet.artifacts.checks.safetensors_header import (
     MAX_HEADER_BYTES,
@@ -50,6 +49,7 @@ from tests.adapter_fleet.bad_adapters import (
     padded,
     raw_header,
 )
+from tests.adapter_fleet.findings_of import findings_of
 
 NIGHTLY = "NIGHTLY" in os.environ
 SECONDS = 20 if NIGHTLY else 0
@@ -361,14 +361,10 @@ def test_numbers_that_are_not_finite_are_those_of_numpy() -> None:
                 continue
             if not np.isfinite(numbers).all():
                 expected.add(tensor.name)
-        for reading in WeightReading:
-            for only_start in (False, True):
-                found = {
-                    tensor.name
-                    for tensor in not_finite(io.BytesIO(data), tensors, reading, only_start=only_start)
-                }
-                assert found <= expected
-                assert reading is not WeightReading.ALL or found == expected
+        for whole_file in (False, True):
+            found = {tensor.name for tensor in not_finite(io.BytesIO(data), tensors, whole=whole_file)}
+            assert found <= expected
+            assert not whole_file or found == expected
 
     repeated(run)
 
@@ -380,8 +376,8 @@ def test_no_archive_makes_a_check_fail_or_read_much() -> None:
     def run(content: bytes) -> None:
         stream = Watched(content)
         unpacked: list[bytes] = []
-        reading = WeightReading.ALL if len(content) % 2 else WeightReading.SAMPLE
-        findings = check_archive(stream, lora=LORA, base=BASE_MODEL, watch=unpacked.append, weights=reading)
+        whole = len(content) % 2 == 1
+        findings = findings_of(stream, lora=LORA, base=BASE_MODEL, watch=unpacked.append, whole=whole)
         assert is_told(findings)
         assert stream.most <= MOST_ASKED
         assert stream.given <= len(content)
@@ -405,5 +401,5 @@ def assert_others_read_the_same(content: bytes, unpacked: bytes) -> None:
 def test_sound_archive_is_among_what_may_be_drawn() -> None:
     tar = sound_tar() + bytes(1024)
     content = gzip.compress(tar)
-    assert check_archive(Watched(content), lora=LORA, base=BASE_MODEL) == []
+    assert findings_of(Watched(content), lora=LORA, base=BASE_MODEL) == []
     assert_others_read_the_same(content, tar)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.artifacts.checks.adapter_check import check_archive, check_directory
-from adapter_fleet.artifacts.checks.finite_weights import START_BYTES, WeightReading, is_finite, not_finite
+from adapter_fleet.artifacts.checks.finite_weights import is_finite, not_finite
 from adapter_fleet.artifacts.checks.safetensors_header import Tensor
 from adapter_fleet.artifacts.packing import pack
 from adapter_fleet.common.findings import Severity
+from tests.adapter_fleet.findings_of import findings_of
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 
 Save = Callable[[SyntheticAdapter], Path]
@@ -56,35 +56,33 @@ def test_weights_that_are_no_numbers_are_an_error(
     adapter.tensors[A][-1, -1] = value
     directory = save(adapter)
     archive = pack(directory, tmp_path / "adapter.tar.gz").path
-    for finding, *others in (check_directory(directory), check_archive(archive)):
+    for finding, *others in (findings_of(directory), findings_of(archive)):
         assert others == []
         assert (finding.rule, finding.severity) == ("tensor-finite", Severity.ERROR)
         assert finding.message == f"tensor '{A}' should have finite numbers, got NaN or infinity"
-    assert check_directory(directory, weights=WeightReading.NONE) == []
 
 
 def test_nan_in_every_tensor_is_told_a_few_times_and_counted(save: Save) -> None:
     adapter = SyntheticAdapter(layers=20)
     for tensor in adapter.tensors.values():
         tensor[:] = np.nan
-    findings = check_directory(save(adapter))
+    findings = findings_of(save(adapter))
     assert len(findings) == 6
     assert findings[-1].message == "and 75 more of this kind"
 
 
 @pytest.mark.parametrize(
-    ("place", "reading", "is_seen"),
+    ("place", "whole", "is_seen"),
     [
-        (0.0, WeightReading.SAMPLE, True),
-        (0.5, WeightReading.SAMPLE, True),
-        (1.0, WeightReading.SAMPLE, True),
-        (0.3, WeightReading.SAMPLE, False),
-        (0.3, WeightReading.ALL, True),
-        (1.0, WeightReading.NONE, False),
+        (0.0, False, True),
+        (0.5, False, True),
+        (1.0, False, True),
+        (0.3, False, False),
+        (0.3, True, True),
     ],
 )
 def test_sample_is_of_start_middle_and_end(
-    save: Save, tmp_path: Path, place: float, reading: WeightReading, is_seen: bool
+    save: Save, tmp_path: Path, place: float, whole: bool, is_seen: bool
 ) -> None:
     adapter = SyntheticAdapter(layers=1)
     adapter.add("model.layers.0.self_attn.q_proj", rank=8)
@@ -94,8 +92,8 @@ def test_sample_is_of_start_middle_and_end(
     directory = save(adapter)
     archive = pack(directory, tmp_path / "adapter.tar.gz").path
     for findings in (
-        check_directory(directory, weights=reading),
-        check_archive(archive, weights=reading),
+        findings_of(directory, whole=whole),
+        findings_of(archive, whole=whole),
     ):
         assert [finding.rule for finding in findings] == ["tensor-finite"] * is_seen
 
@@ -113,20 +111,10 @@ def tensors(*sizes: int, dtype: str = "F32") -> list[Tensor]:
     return [Tensor(name=str(number), dtype=dtype, shape=(size,)) for number, size in enumerate(sizes)]
 
 
-def test_sample_of_the_start_reads_no_further() -> None:
-    sizes = (100, START_BYTES // 8, START_BYTES, 1000)
-    data = np.ones(sum(sizes), "<f4")
-    data[50] = data[-1] = np.nan
-    stream = Counting(data.tobytes())
-    found = not_finite(stream, tensors(*sizes), WeightReading.SAMPLE, only_start=True)
-    assert [tensor.name for tensor in found] == ["0"]
-    assert stream.read_bytes == START_BYTES
-
-
 def test_sample_of_many_tensors_reads_some_of_them() -> None:
     few = tensors(*[4] * 20_000)
     stream = Counting(np.full(80_000, np.inf, "<f4").tobytes())
-    found = list(not_finite(stream, few, WeightReading.SAMPLE))
+    found = list(not_finite(stream, few, whole=False))
     assert stream.read_bytes == 16 * len(found) == 16 * 4000
 
 
@@ -137,17 +125,17 @@ def test_types_that_are_no_weights_are_left_out() -> None:
         Tensor(name="e", dtype="F32", shape=(0,)),
     ]
     data = b"\xff" * 24 + np.full(5, np.nan, "<f4").tobytes()
-    assert [tensor.name for tensor in not_finite(io.BytesIO(data), mixed, WeightReading.ALL)] == ["0"]
+    assert [tensor.name for tensor in not_finite(io.BytesIO(data), mixed, whole=True)] == ["0"]
 
 
 def test_file_that_becomes_shorter_while_it_is_read_is_no_error() -> None:
-    assert list(not_finite(io.BytesIO(bytes(10)), tensors(5), WeightReading.ALL)) == []
+    assert list(not_finite(io.BytesIO(bytes(10)), tensors(5), whole=True)) == []
 
 
 @pytest.mark.parametrize("pattern", [b"\x00\x3f", b"\x7f\x7f", b"\x00\x7f"], ids=["real", "largest", "made"])
 def test_fifty_megabytes_are_looked_at_in_seconds(pattern: bytes) -> None:
     data = pattern * (25 * 1024 * 1024)
     start = time.process_time()
-    found = not_finite(io.BytesIO(data), tensors(len(data) // 2, dtype="BF16"), WeightReading.ALL)
+    found = not_finite(io.BytesIO(data), tensors(len(data) // 2, dtype="BF16"), whole=True)
     assert list(found) == []
     assert time.process_time() - start < 5

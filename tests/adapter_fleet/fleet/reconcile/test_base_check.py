@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest

@@ -2,7 +2,8 @@
 
 from random import Random
 
-from adapter_fleet.fleet.reconcile.rate_limiter import MIN_RATE, RateLimiter
+from adapter_fleet.fleet.reconcile.rate_limiter import RateLimiter
+from adapter_fleet.fleet.state.configuration import MIN_RATE
 
 
 def limiter(rate: float | None = None) -> RateLimiter:

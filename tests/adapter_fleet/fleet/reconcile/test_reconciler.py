@@ -7,10 +7,14 @@ from dataclasses import replace
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import (
+    DeletionLimit,
+    DriftAction,
+    FailureLimit,
+    FleetSettings,
+    UpdateMode,
+)
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError

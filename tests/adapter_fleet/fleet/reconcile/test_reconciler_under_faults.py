@@ -30,10 +30,14 @@ from hypothesis.stateful import (
 from adapter_fleet.common.naming import FLEET_TAG, ORDERS_PARTITION
 from adapter_fleet.fleet.planning.observe import is_own
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import (
+    DeletionLimit,
+    DriftAction,
+    FailureLimit,
+    FleetSettings,
+    UpdateMode,
+)
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write

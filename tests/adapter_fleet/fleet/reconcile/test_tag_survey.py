@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.planning.surveys import TAGS_A_DRIFT_CHECK
+from adapter_fleet.fleet.state.configuration import TAGS_A_DRIFT_CHECK
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.orders import OrderKind

@@ -4,13 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.state.failures import (
-    FIRST_RETRY_SECONDS,
-    MAX_RETRY_SECONDS,
-    Cause,
-    cause_of,
-    next_failure,
-)
+from adapter_fleet.fleet.state.configuration import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
+from adapter_fleet.fleet.state.failures import Cause, cause_of, next_failure
 from adapter_fleet.manifest.desired import Artifact
 
 ARTIFACT = Artifact(uri="s3://bucket/a.tar.gz")

@@ -2,8 +2,7 @@
 
 import pytest
 
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit
 
 
 def test_share_of_deletions_is_a_setting() -> None:

@@ -11,9 +11,8 @@ import pytest
 
 from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import Event, Intent, Write

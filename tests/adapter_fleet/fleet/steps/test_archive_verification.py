@@ -7,15 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.work_queue import MAX_ARCHIVES_AT_A_TIME
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
+from adapter_fleet.fleet.state.configuration import MAX_ARCHIVES_AT_A_TIME, MAX_READ_SECONDS
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
-from adapter_fleet.fleet.steps.archive_verification import MAX_READ_SECONDS
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact

@@ -15,8 +15,7 @@ from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, decide
 from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.registry import Lease, RecordTooLargeError

@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import SmokeRequest

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter

@@ -9,10 +9,8 @@ import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.components import ObservedComponent
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from adapter_fleet.fleet.requests.requested_manifest import desired_of
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome, Target
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import DesiredAdapter

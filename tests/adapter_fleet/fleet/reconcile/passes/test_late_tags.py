@@ -8,9 +8,8 @@ import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.components import ObservedComponent
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import DesiredFleet

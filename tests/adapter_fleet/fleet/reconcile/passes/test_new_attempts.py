@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from adapter_fleet.fleet.planning.settle import with_new_attempts
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord
 from tests.adapter_fleet.fleet_world import World, adapter, artifact

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.probe_check import requests_for

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.planning.observe import LATE_TAGS_SECONDS
 from adapter_fleet.fleet.requests.is_complete import data_of
+from adapter_fleet.fleet.state.configuration import LATE_TAGS_SECONDS
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind

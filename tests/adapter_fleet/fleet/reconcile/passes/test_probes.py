@@ -14,11 +14,10 @@ from typing import Any
 import pytest
 
 from adapter_fleet.fleet.planning.decide import Step
-from adapter_fleet.fleet.reconcile.rate_limiter import READ_RATE
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
+from adapter_fleet.fleet.state.configuration import READ_RATE
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.probe_check import requests_for

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FleetSettings, UpdateMode
 from adapter_fleet.fleet.state.generations import Outcome
 from tests.adapter_fleet.fleet_world import World, adapter
 

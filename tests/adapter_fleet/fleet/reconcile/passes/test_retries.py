@@ -10,9 +10,8 @@ import pytest
 
 from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,

@@ -12,13 +12,12 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.fleet.reconcile.work_queue import MAX_REQUESTS_AT_A_TIME
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.configuration import MAX_REQUESTS_AT_A_TIME, STALLED_SECONDS
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.records import Event
-from adapter_fleet.fleet.state.registry import STALLED_SECONDS, Lease
+from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import RunningClock
 from tests.adapter_fleet.fleet_world import World, adapter, artifact

@@ -9,8 +9,7 @@ import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings, OnTimeout, UpdateMode
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import SmokeRequest

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.deletion_limit import DeletionLimit
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError
 from tests.adapter_fleet.fleet_world import World, adapter, artifact

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.planning.pins import apply_pins
-from adapter_fleet.fleet.state.failure_limit import FailureLimit
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.planning.desired_state import apply_pins
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.records import MAX_VERSIONS

@@ -1,29 +1,23 @@
 """Counts the use of a fleet's adapters up to a time, and publishes it as metrics.
 
 Each run goes on where the last one ended. The end is stored before anything is published, so a run that
-EventBridge delivers twice counts once. Costs have an end of their own: a day whose costs cannot be read stops
-no counting, and the next run tries it again.
+EventBridge delivers twice counts once.
 """
 
+import json
+import sys
+import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from adapter_fleet.aws.dynamodb_table import DynamoDbTable, key
+from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.common.clock import Clock
+from adapter_fleet.common.naming import USAGE_PARTITION
 from adapter_fleet.usage.counting_settings import ADAPTER, FLEET, CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
-from adapter_fleet.usage.price_list import PriceList
-from adapter_fleet.usage.usage_table import (
-    DAY,
-    HOUR,
-    CountedTokens,
-    Table,
-    TokenPattern,
-    Usage,
-    by_key,
-    share_cost,
-)
+from adapter_fleet.usage.usage_table import DAY, HOUR, Usage, by_key
 from adapter_fleet.usage.working_set import SHORT_SECONDS, WorkingSet, period_of
 
 LATE_SECONDS = 300.0
@@ -32,6 +26,11 @@ LATE_SECONDS = 300.0
 _PERIOD = period_of(SHORT_SECONDS)
 _MOST_SECONDS = DAY
 """How far a run goes back, at most, if none has run for long."""
+
+_UNITS = {"MaxCpuLorasUse": "Percent", "MaxLorasUse": "Percent"}
+
+_MOST_CHARACTERS = 1024
+"""The longest value of a dimension. A character beyond ASCII takes up to ten."""
 
 Requests = Sequence[tuple[str, float, float]]
 """Component, begin of a minute, and how many."""
@@ -46,64 +45,69 @@ class Sample:
     values: Mapping[str, float]
 
 
-class UsageSource(Protocol):
-    """Reads what adapters were used for; `aws.usage_reader` implements it."""
+class UsageCursor:
+    """Up to when a fleet's use is counted, in the fleet's table."""
 
-    def requests(
-        self, components: Iterable[str], start: float, end: float, *, period: int
-    ) -> Iterator[tuple[str, float, float]]:
-        """Yield the requests of components: name, begin of a period, and how many."""
-
-    def tokens(self, base: str, start: float, end: float, tokens: TokenPattern) -> Iterator[CountedTokens]:
-        """Yield the tokens that the base's containers tell."""
-
-    def table(
-        self, components: Iterable[str], base: str, start: float, end: float, tokens: TokenPattern
-    ) -> Table:
-        """Return the use of components by day."""
-
-    def costs(self, endpoint: str, prices: PriceList, start: float, end: float) -> dict[str, float]:
-        """Return what the endpoint's instances cost by day."""
-
-
-class UsageCursor(Protocol):
-    """Stores up to when something is counted; `aws.usage_cursor` implements it."""
+    def __init__(self, table: DynamoDbTable) -> None:
+        self._table, self._key = table, key(USAGE_PARTITION, "counted")
 
     def read(self) -> float | None:
         """Return the time; None before the first run."""
+        item = self._table.get(**self._key)
+        return None if item is None else float(item["counted"])
 
     def advance(self, before: float | None, after: float) -> bool:
         """Set the time; return False if it is not `before`, as another run has set it."""
+        values: dict[str, object] = {"after": after, "writer": uuid.uuid4().hex}
+        if before is None:
+            condition = "attribute_not_exists(counted)"
+        else:
+            condition = "counted = :before"
+            values["before"] = before
+        # A write whose answer was lost is sent again, and finds its own time.
+        condition += " OR writer = :writer"
+        change = "SET counted = :after, writer = :writer"
+        return self._table.update(self._key, change, condition=condition, **values) is not None
 
 
-class UsageSink(Protocol):
-    """Publishes metrics; `aws.usage_telemetry` implements it."""
+class UsageTelemetry:
+    """Publishes metrics by lines in the embedded metric format, which Lambda sends to CloudWatch."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
 
     def publish(self, sample: Sample) -> None:
-        """Publish values."""
+        """Write the line of a sample."""
+        directive = {
+            "Namespace": self._namespace,
+            "Dimensions": [list(sample.dimensions)],
+            "Metrics": [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in sample.values],
+        }
+        line = {
+            "_aws": {"Timestamp": round(sample.at * 1000), "CloudWatchMetrics": [directive]},
+            # CloudWatch takes values of dimensions in ASCII only, and none of spaces alone.
+            **{name: _ascii(value) for name, value in sample.dimensions.items()},
+            **sample.values,
+        }
+        sys.stdout.write(json.dumps(line) + "\n")
 
 
 class UsageCounter:
-    """Counts the use of one fleet's adapters.
-
-    cursor, days:
-        Up to when requests and tokens are counted, and up to which midnight costs are.
-    """
+    """Counts the use of one fleet's adapters."""
 
     def __init__(
         self,
         *,
         uid: str,
-        source: UsageSource,
+        source: UsageReader,
         cursor: UsageCursor,
-        days: UsageCursor,
-        sink: UsageSink,
+        telemetry: UsageTelemetry,
         clock: Clock,
         settings: CountingSettings,
     ) -> None:
         self._uid = uid
-        self._source, self._cursor, self._sink, self._clock = source, cursor, sink, clock
-        self._days, self._settings = days, settings
+        self._source, self._cursor, self._telemetry, self._clock = source, cursor, telemetry, clock
+        self._settings = settings
 
     def run(self, members: FleetMembers, at: float) -> float | None:
         """Count what was used up to some minutes before a time; return the end of what is counted.
@@ -111,12 +115,6 @@ class UsageCounter:
         None if there is nothing to count yet, or another run has counted it.
         """
         end = (at - LATE_SECONDS) // _PERIOD * _PERIOD
-        counted = self._count(members, end)
-        if self._settings.prices is not None:
-            self._count_costs(members, self._settings.prices, end // DAY * DAY)
-        return counted
-
-    def _count(self, members: FleetMembers, end: float) -> float | None:
         before = self._cursor.read()
         begin = max(end - SHORT_SECONDS if before is None else before, end - _MOST_SECONDS)
         if end <= begin:
@@ -130,7 +128,7 @@ class UsageCounter:
         if not self._cursor.advance(before, end):
             return None
         for sample in samples:
-            self._sink.publish(sample)
+            self._telemetry.publish(sample)
         return end
 
     def _used(self, members: FleetMembers, requests: Requests, begin: float, end: float) -> Iterator[Sample]:
@@ -153,32 +151,6 @@ class UsageCounter:
                     }
                 yield Sample(at=max(hour, begin), dimensions=dimensions, values=values)
 
-    def _count_costs(self, members: FleetMembers, prices: PriceList, midnight: float) -> None:
-        """Publish the costs of the day that ended at a midnight, unless a run has. The first run does not."""
-        before = self._days.read()
-        if before is None:
-            self._days.advance(None, midnight)
-        elif before < midnight:
-            samples = list(self._costs(members, prices, midnight))
-            if self._days.advance(before, midnight):
-                for sample in samples:
-                    self._sink.publish(sample)
-
-    def _costs(self, members: FleetMembers, prices: PriceList, midnight: float) -> Iterator[Sample]:
-        """Yield the costs of a day, shared out by the use of the whole day."""
-        target, start = members.target, midnight - DAY
-        table = self._source.table(
-            {*members.names, target.base}, target.base, start, midnight, self._settings.tokens
-        )
-        costs = self._source.costs(target.endpoint, prices, start, midnight)
-        share_cost(table, costs)
-        # CloudWatch shows values that are a day old two days later, and those of some hours much sooner.
-        at = midnight - HOUR
-        yield Sample(at=at, dimensions={FLEET: self._uid}, values={"EndpointCost": sum(costs.values())})
-        for used in table.values():
-            for dimensions, usage in self._grouped(members, used):
-                yield Sample(at=at, dimensions=dimensions, values={"Cost": usage.cost or 0.0})
-
     def _grouped(
         self, members: FleetMembers, used: Mapping[str, Usage]
     ) -> Iterator[tuple[dict[str, str], Usage]]:
@@ -189,8 +161,8 @@ class UsageCounter:
             yield of_fleet, usage
         tags: list[str | None] = [*self._settings.by, *([None] if self._settings.per_adapter else [])]
         for tag in tags:
-            for key, usage in by_key(own, members.keys(tag)).items():
-                yield {**of_fleet, tag or ADAPTER: key}, usage
+            for value, usage in by_key(own, members.keys(tag)).items():
+                yield {**of_fleet, tag or ADAPTER: value}, usage
 
     def _room(self, members: FleetMembers, requests: Requests) -> Sample:
         """Return how many adapters were asked at a time, and what they have of the room for them."""
@@ -208,3 +180,8 @@ class UsageCounter:
 
 def _hour(at: float) -> float:
     return at // HOUR * HOUR
+
+
+def _ascii(text: str) -> str:
+    found = text.encode("ascii", "backslashreplace").decode()[:_MOST_CHARACTERS]
+    return found if found.strip() else "-"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapter_fleet.fleet.planning.pins import apply_pins
+from adapter_fleet.fleet.planning.desired_state import apply_pins
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact

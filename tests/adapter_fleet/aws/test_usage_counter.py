@@ -1,23 +1,20 @@
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from adapter_fleet.aws.usage_counter import LATE_SECONDS, Sample, UsageCounter
 from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
-from adapter_fleet.usage.price_list import PriceList
-from adapter_fleet.usage.usage_counter import LATE_SECONDS, Sample, UsageCounter
-from adapter_fleet.usage.usage_table import DAY, CountedTokens, Table, TokenPattern, Usage, day_of
+from adapter_fleet.usage.usage_table import DAY, CountedTokens, TokenPattern
 from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.fleet_world import World, adapter
 
 FLEET = {"Fleet": "fleet-1"}
 MINUTE, HOUR = 60.0, 3600.0
-PRICES = PriceList(date=datetime.date(2026, 11, 1), currency="EUR", hourly={"ml.g5.2xlarge": 6.0})
 NOON = 20_000 * DAY + DAY / 2
 
 
@@ -27,7 +24,6 @@ class FakeSource:
     def __init__(self) -> None:
         self.asked: list[tuple[str, float, float]] = []
         self.told: list[CountedTokens] = []
-        self.cost: float | None = 24.0
 
     def requests(
         self, components: Iterable[str], start: float, end: float, *, period: int
@@ -39,22 +35,6 @@ class FakeSource:
     def tokens(self, base: str, start: float, end: float, tokens: TokenPattern) -> Iterator[CountedTokens]:
         del base, tokens
         return (one for one in self.told if start <= one.at < end)
-
-    def table(
-        self, components: Iterable[str], base: str, start: float, end: float, tokens: TokenPattern
-    ) -> Table:
-        del components, base, tokens
-        of_day = {name: Usage() for name, at, _ in self.asked if start <= at < end}
-        for name, at, count in self.asked:
-            if start <= at < end:
-                of_day[name].requests += count
-        return {day_of(start): of_day}
-
-    def costs(self, endpoint: str, prices: PriceList, start: float, end: float) -> dict[str, float]:
-        del endpoint, prices, end
-        if self.cost is None:
-            raise ConnectionError("no answer")
-        return {day_of(start): self.cost}
 
 
 class FakeCursor:
@@ -77,7 +57,7 @@ class Counting:
 
     def __init__(self, members: FleetMembers, **settings: Any) -> None:
         self.source, self.samples = FakeSource(), list[Sample]()
-        self.cursor, self.days = FakeCursor(), FakeCursor()
+        self.cursor = FakeCursor()
         self.members, self.settings = members, settings
         self.clock = FakeClock()
 
@@ -88,10 +68,9 @@ class Counting:
         self.samples.clear()
         return UsageCounter(
             uid="fleet-1",
-            source=self.source,
-            cursor=self.cursor,
-            days=self.days,
-            sink=self,
+            source=cast(Any, self.source),
+            cursor=cast(Any, self.cursor),
+            telemetry=cast(Any, self),
             clock=self.clock,
             settings=CountingSettings(**self.settings),
         ).run(self.members, at)
@@ -199,43 +178,6 @@ def test_function_that_was_down_for_days_goes_back_for_one(counting: Counting) -
     assert counting.sums("Requests")[()] == 3
 
 
-def test_cost_of_a_day_is_shared_out_when_it_is_over(counting: Counting) -> None:
-    counting.settings["prices"] = PRICES
-    counting.source.asked.append(("base", NOON, 3.0))
-    counting.run(AFTERWARDS)
-    assert counting.sums("Cost") == {}
-    midnight = NOON + DAY / 2
-    counting.run(midnight + LATE_SECONDS)
-    assert counting.sums("EndpointCost") == {(): 24}
-    assert counting.sums("Cost") == {(): 12, ("tenant=A",): 8, ("tenant=B",): 4}
-    # A value of the day's first hour would be a day old, and show two days later.
-    assert {sample.at for sample in counting.samples if "Cost" in sample.values} == {midnight - HOUR}
-    counting.run(midnight + LATE_SECONDS + 15 * MINUTE)
-    assert counting.sums("Cost") == {}
-
-
-def test_day_whose_costs_cannot_be_read_stops_no_counting_and_comes_later(counting: Counting) -> None:
-    counting.settings["prices"] = PRICES
-    counting.run(AFTERWARDS)
-    midnight, counting.source.cost = NOON + DAY / 2, None
-    counting.source.asked.append(("p-acme", midnight - MINUTE, 7.0))
-    with pytest.raises(ConnectionError):
-        counting.run(midnight + LATE_SECONDS)
-    assert counting.sums("Requests")[()] == 7
-    counting.source.cost = 24.0
-    counting.run(midnight + LATE_SECONDS + 15 * MINUTE)
-    assert counting.sums("Requests") == {}
-    assert counting.sums("EndpointCost") == {(): 24}
-
-
-def test_run_whose_costs_another_one_has_counted_publishes_none(counting: Counting) -> None:
-    counting.settings["prices"] = PRICES
-    counting.run(AFTERWARDS)
-    counting.days.overtaken = True
-    counting.run(NOON + DAY / 2 + LATE_SECONDS)
-    assert counting.sums("EndpointCost") == {}
-
-
 def test_adapters_that_are_asked_at_a_time_are_compared_with_the_room(counting: Counting) -> None:
     counting.settings = {"max_loras": 1, "max_cpu_loras": 2}
     counting.run(AFTERWARDS)
@@ -270,7 +212,7 @@ def test_deleted_fleet_has_no_declared_adapters() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"by": ("Cost",)}, "'by' should be keys of tags"),
+        ({"by": ("Requests",)}, "'by' should be keys of tags"),
         ({"by": ("",)}, "'by' should be keys of tags"),
         ({"by": ("größe",)}, "'by' should be keys of tags"),
         ({"by": ("_aws",)}, "'by' should be keys of tags"),
@@ -286,5 +228,5 @@ def test_wrong_tags_are_an_error(settings: dict[str, Any], message: str) -> None
 
 
 def test_settings_are_the_same_after_json() -> None:
-    settings = CountingSettings(by=("tenant",), per_adapter=True, max_loras=4, max_cpu_loras=8, prices=PRICES)
+    settings = CountingSettings(by=("tenant",), per_adapter=True, max_loras=4, max_cpu_loras=8)
     assert CountingSettings.from_document(settings.document()) == settings

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.aws.telemetry import FleetTelemetry
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.records import Event, FleetRecord
+from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 FLEET = FleetRecord(uid=UID, name="fleet", machine="machine", rate=5.0)

@@ -1,0 +1,26 @@
+"""Checks an adapter on this machine, or an archive that is read as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from adapter_fleet.artifacts.checks.adapter_check import AdapterCheck, examine
+from adapter_fleet.artifacts.decompressing_reader import Readable
+from adapter_fleet.common.findings import Finding
+
+
+def findings_of(
+    adapter: Path | Readable,
+    *,
+    where: str = "archive",
+    watch: Callable[[bytes], object] | None = None,
+    **options: Any,
+) -> list[Finding]:
+    """Return what is found; `where` names a stream."""
+    if isinstance(adapter, Path):
+        return examine(adapter, watch=watch, **options).findings
+    check = AdapterCheck(where, **options)
+    check.check_archive(adapter, watch)
+    return check.findings
