@@ -249,7 +249,6 @@ COMMANDS = {
     "prune": [],
     "invoke": ["acme", "Hello", "--base", "--max-tokens", "2", "--html", "PAGE"],
     "evaluate": ["acme", "--dataset", "DATASET", "--max-tokens", "2", "--output", "REPORTS"],
-    "capacity": ["--from-usage"],
     "preflight": ["--environment", "dev"],
     "remove": ["acme", "--yes"],
 }

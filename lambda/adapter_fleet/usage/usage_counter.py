@@ -24,12 +24,11 @@ from adapter_fleet.usage.usage_table import (
     by_key,
     share_cost,
 )
-from adapter_fleet.usage.working_set import SHORT_SECONDS, WorkingSet, period_of
+from adapter_fleet.usage.working_set import PERIOD, SHORT_SECONDS, WorkingSet
 
 LATE_SECONDS = 300.0
 """How late metrics and lines of logs may come and still be counted."""
 
-_PERIOD = period_of(SHORT_SECONDS)
 _MOST_SECONDS = DAY
 """How far a run goes back, at most, if none has run for long."""
 
@@ -110,7 +109,7 @@ class UsageCounter:
 
         None if there is nothing to count yet, or another run has counted it.
         """
-        end = (at - LATE_SECONDS) // _PERIOD * _PERIOD
+        end = (at - LATE_SECONDS) // PERIOD * PERIOD
         counted = self._count(members, end)
         if self._settings.prices is not None:
             self._count_costs(members, self._settings.prices, end // DAY * DAY)
@@ -122,7 +121,7 @@ class UsageCounter:
         if end <= begin:
             return None
         recent = end - SHORT_SECONDS
-        requests = list(self._source.requests(members.names, min(begin, recent), end, period=_PERIOD))
+        requests = list(self._source.requests(members.names, min(begin, recent), end, period=PERIOD))
         samples = [
             *self._used(members, [one for one in requests if one[1] >= begin], begin, end),
             self._room(members, [one for one in requests if one[1] >= recent]),
@@ -195,7 +194,7 @@ class UsageCounter:
     def _room(self, members: FleetMembers, requests: Requests) -> Sample:
         """Return how many adapters were asked at a time, and what they have of the room for them."""
         settings, count = self._settings, len(members.declared)
-        working = WorkingSet.of(requests, period=_PERIOD)
+        working = WorkingSet.of(requests)
         values: dict[str, float] = {"AdaptersAtATime": working.usual}
         slots, in_memory = settings.max_loras, settings.max_cpu_loras
         if slots is not None and in_memory is not None:
