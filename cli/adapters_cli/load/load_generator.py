@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from adapters_cli.aws.worker_threads import WorkerThreads
 from adapters_cli.load.measurement import Measurement, RequestError, StreamTimes
@@ -42,16 +42,10 @@ class ClosedLoop:
     """Clients that each send a request when the answer to their last one is there."""
 
     clients: int
-    axis: ClassVar[str] = "requests at once"
 
     @property
     def concurrency(self) -> int:
         """The most requests in progress."""
-        return self.clients
-
-    @property
-    def amount(self) -> float:
-        """How much is asked, in the unit of `axis`."""
         return self.clients
 
     @property
@@ -75,17 +69,11 @@ class OpenLoop:
 
     rate: float
     connections: int = 64
-    axis: ClassVar[str] = "requests a second"
 
     @property
     def concurrency(self) -> int:
         """The most requests in progress."""
         return self.connections
-
-    @property
-    def amount(self) -> float:
-        """How much is asked, in the unit of `axis`."""
-        return self.rate
 
     @property
     def text(self) -> str:

@@ -1,4 +1,4 @@
-"""How requests spread over adapters: one alone, all alike, or a few popular ones (Zipf)."""
+"""How requests spread over adapters: all alike, or a few popular ones (Zipf)."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -7,8 +7,8 @@ from itertools import accumulate
 
 from adapter_fleet.common.near_names import did_you_mean
 
-_FORMS = "one, uniform or zipf:S, such as zipf:1.1"
-_EXAMPLES = ("one", "uniform", "zipf:S")
+_FORMS = "uniform or zipf:S, such as zipf:1.1"
+_EXAMPLES = ("uniform", "zipf:S")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +21,10 @@ class Mix:
 
     text: str
     exponent: float = 0
-    alone: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "Mix":
-        """Read `one`, `uniform` or `zipf:S`. Raises ValueError for anything else."""
+        """Read `uniform` or `zipf:S`. Raises ValueError for anything else."""
         kind, colon, exponent = text.partition(":")
         if kind == "zipf" and colon:
             try:
@@ -34,21 +33,18 @@ class Mix:
                 value = -1
             if 0 < value < 100:
                 return cls(text=text, exponent=value)
-        elif text in ("one", "uniform"):
-            return cls(text=text, alone=text == "one")
+        elif text == "uniform":
+            return cls(text=text)
         raise ValueError(f"'mix' should be {_FORMS}, got {text!r}{did_you_mean(text, _EXAMPLES)}")
 
     def shares(self, adapters: int) -> tuple[float, ...]:
         """Return the share of each adapter's requests, by rank."""
-        if self.alone:
-            adapters = 1
         weights = [(rank + 1) ** -self.exponent for rank in range(adapters)]
         total = sum(weights)
         return tuple(weight / total for weight in weights)
 
     def draws(self, names: Sequence[str], source: random.Random) -> Iterator[str]:
         """Draw names without an end. The first name has rank 1."""
-        shares = self.shares(len(names))
-        limits = list(accumulate(shares))
+        limits = list(accumulate(self.shares(len(names))))
         while True:
-            yield from source.choices(names[: len(shares)], cum_weights=limits, k=256)
+            yield from source.choices(names, cum_weights=limits, k=256)

@@ -12,6 +12,7 @@ WITH_INTERVALS = (50, 90, 99)
 _OUTSIDE = 0.025
 """The probability on each side of an interval."""
 _RESAMPLES = 1_999
+_SEED = 0
 _T_OF_FEW = {1: 12.706, 2: 4.303, 3: 3.182}
 _EXACT_UP_TO = 5_000
 
@@ -94,7 +95,7 @@ class Ratio:
     high: float
 
     @classmethod
-    def of(cls, rounds: Sequence[tuple[Sequence[float], Sequence[float]]], *, seed: int) -> "Ratio | None":
+    def of(cls, rounds: Sequence[tuple[Sequence[float], Sequence[float]]]) -> "Ratio | None":
         """Compare two groups that were measured in turn; None if no round has values of both.
 
         The ratio is the geometric mean of the rounds' ratios: what slows a whole round down does not count.
@@ -111,7 +112,7 @@ class Ratio:
             reach = _t_quantile(len(pairs) - 1) * stdev(logarithms) / math.sqrt(len(pairs))
             low, high = middle - reach, middle + reach
         else:
-            low, high = _bootstrap(*pairs[0], seed=seed)
+            low, high = _bootstrap(*pairs[0])
         return cls(value=math.exp(middle), low=math.exp(low), high=math.exp(high))
 
 
@@ -126,9 +127,9 @@ def _t_quantile(freedom: int) -> float:
     return normal + first / freedom + second / freedom**2
 
 
-def _bootstrap(own: Sequence[float], others: Sequence[float], *, seed: int) -> tuple[float, float]:
+def _bootstrap(own: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
     """Return the interval of the logarithm of the ratio of two medians."""
-    source = random.Random(seed)
+    source = random.Random(_SEED)
     drawn = sorted(
         math.log(_resampled_median(own, source) / _resampled_median(others, source))
         for _ in range(_RESAMPLES)
