@@ -156,9 +156,8 @@ def test_version_above_the_bar_serves_and_is_described_with_its_figures(
 def test_version_below_the_bar_is_not_named(gated: Gated, stack: FleetStack) -> None:
     before = gated.manifest
     gated.become("shout")
-    evaluated = gated.evaluate("--stack", stack.name, "--against", "triage", "--no-worse-than", "last")
+    evaluated = gated.evaluate("--stack", stack.name, "--against", "triage")
     assert evaluated.returncode == 1
-    assert "over 30 items, and was 1 on " in evaluated.stderr
     assert "over 30 items, and that of 'triage' is 1; " in evaluated.stderr
     done = gated.publish(*gated.evaluation)
     assert done.returncode == 1

@@ -15,17 +15,14 @@ class DatasetFacts:
     source:
         The path or name that the user gave.
     digest:
-        SHA-256 of the items that were asked (id, prompt and reference of each, in order), in hexadecimal.
+        SHA-256 of the items (id, prompt and reference of each, in order), in hexadecimal.
     items:
-        How many items were asked.
-    available:
-        How many items the dataset has.
+        How many there are.
     """
 
     source: str
     digest: str
     items: int
-    available: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from adapters_cli.evaluation.metrics.metric import Metric, Pair
 from adapters_cli.evaluation.result import DatasetFacts, Decoding, MetricFacts, Subject
 
 ITEMS = [Item(id=f"i{number}", prompt=f"{number}", reference=f"{number % 3}") for number in range(30)]
-FACTS = DatasetFacts(source="test", digest="d" * 64, items=30, available=30)
+FACTS = DatasetFacts(source="test", digest="d" * 64, items=30)
 
 
 class Length(Metric):

