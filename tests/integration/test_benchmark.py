@@ -43,7 +43,7 @@ def benchmark(cloud: LocalCloud, *arguments: str, code: int = 0) -> subprocess.C
 @pytest.fixture(scope="module")
 def document(cloud: LocalCloud, endpoint: ByHand) -> dict[str, Any]:
     options = [
-        *("--concurrency", "1,3", "--mix", "zipf:1.1", "--requests", "24", "--seconds", "240"),
+        *("--concurrency", "1,3", "--requests", "24", "--seconds", "240"),
         *("--max-tokens", str(TOKENS), "--dataset", str(TICKETS / "prompts.json"), "--json"),
     ]
     return dict(json.loads(benchmark(cloud, "--endpoint", endpoint.endpoint, *options).stdout))

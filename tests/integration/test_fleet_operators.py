@@ -244,7 +244,7 @@ COMMANDS = {
     "describe": ["acme"],
     "list": [],
     "usage": ["--prices", "PRICES"],
-    "logs": ["acme", "--base"],
+    "logs": ["acme"],
     "apply": ["--retry", "acme"],
     "prune": [],
     "invoke": ["acme", "Hello", "--base", "--max-tokens", "2", "--html", "PAGE"],

@@ -18,7 +18,6 @@ def unpublished_adapter(
     account: Account,
     adapter: str,
     *,
-    name: str | None = None,
     destination: str | None,
     base_model: str | None,
     served_model: str | None,
@@ -33,20 +32,20 @@ def unpublished_adapter(
     location = S3Location.parse(adapter)
     if location is not None:
         _check_stored(account, location, limits, base_model or served_model)
-        default = location.key.rpartition("/")[0].rpartition("/")[2] or "adapter"
+        name = location.key.rpartition("/")[0].rpartition("/")[2] or "adapter"
         digest = digest_in_key(location.key)
         if digest is None:
-            default = location.key.rpartition("/")[2].removesuffix(ARCHIVE_SUFFIX)
+            name = location.key.rpartition("/")[2].removesuffix(ARCHIVE_SUFFIX)
         with option_errors():
-            check_component_name(name or default, what="--name")
-        return name or default, Artifact(uri=location.uri, digest=digest)
+            check_component_name(name, what="the name of the archive")
+        return name, Artifact(uri=location.uri, digest=digest)
     if destination is None:
         raise UsageError("where to upload the adapter? Give --to, which the endpoint's role can read")
     # Imported here: the compressor takes long to import, and other commands do without.
     from adapters_cli.artifacts.archive_store import ArchiveStore
     from adapters_cli.artifacts.publisher import publish_one
 
-    found = local_adapters([Path(adapter)], name=name)
+    found = local_adapters([Path(adapter)], name=None)
     if len(found) != 1:
         names = [one.name for one in found]
         raise UsageError(f"'{adapter}' should be one adapter, got {len(found)}: {few(names)}")

@@ -48,7 +48,7 @@ def benchmark(
             metavar="NAME",
             default_factory=list,
             show_default=False,
-            help="Adapters of the fleet, the most popular one first; else all.",
+            help="Adapters of the fleet; else all.",
         ),
     ],
     component: ComponentOption = None,
@@ -58,9 +58,6 @@ def benchmark(
             "--yes-load", metavar="ENDPOINT", help="The endpoint's name again, unless it is on this machine."
         ),
     ] = None,
-    mix: Annotated[
-        str, typer.Option("--mix", metavar="MIX", help="How requests spread: uniform or zipf:S.")
-    ] = "uniform",
     concurrency: Annotated[
         str | None,
         typer.Option("--concurrency", metavar="N,…", help="Closed loop: requests in progress; 1,8."),
@@ -102,13 +99,11 @@ def benchmark(
     from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, LoadError
     from adapters_cli.load.load_generator import SystemClock
     from adapters_cli.load.measurement import StreamingClient
-    from adapters_cli.load.mix import Mix
     from adapters_cli.reports.benchmark_report import rows, screen
 
     with reported_errors():
         with option_errors():
             rules = [LatencyRequirement.parse(text) for text in require or []]
-            spread = Mix.parse(mix)
             loops = _loops(concurrency, rate)
             texts = [_PROMPT] if dataset is None else _prompts(dataset)
         account = account_of(context)
@@ -121,7 +116,6 @@ def benchmark(
         plan = BenchmarkPlan(
             base=targets.container.component,
             adapters=list(targets.adapters),
-            mix=spread,
             loops=loops,
             prompts=texts,
             max_tokens=max_tokens,
@@ -243,7 +237,6 @@ def _empty_result(targets: LoadTargets, plan: "BenchmarkPlan") -> "BenchmarkResu
         base=targets.container.component,
         engine=targets.container.engine,
         copies=targets.container.copies,
-        mix=plan.mix.text,
         prompts=len(plan.prompts),
         max_tokens=plan.max_tokens,
         bounds={"requests": plan.requests, "seconds": plan.seconds},

@@ -121,9 +121,6 @@ def evaluate(
     max_tokens: Annotated[
         int, typer.Option("--max-tokens", metavar="N", min=1, help="Longest answer, in tokens.")
     ] = 256,
-    temperature: Annotated[
-        float, typer.Option(min=0, help="0 gives the most likely answer, the same each time.")
-    ] = 0.0,
     stop: Annotated[
         list[str] | None, typer.Option("--stop", metavar="TEXT", help="Ends an answer; several for more.")
     ] = None,
@@ -172,7 +169,7 @@ def evaluate(
             subjects=found.subjects,
             versions=found.versions,
             dataset=items,
-            decoding=Decoding(max_tokens=max_tokens, temperature=temperature, stop=tuple(stop or ())),
+            decoding=Decoding(max_tokens=max_tokens, stop=tuple(stop or ())),
             metrics=metrics,
             requirements=requirements,
             against=found.against,

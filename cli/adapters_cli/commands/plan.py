@@ -37,7 +37,6 @@ adapters plan adapters.yaml --stack Tenants --detailed-exitcode
 def plan(
     context: typer.Context,
     manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON; - for standard input.")],
-    everything: Annotated[bool, typer.Option("--all", help="Show unchanged adapters, too.")] = False,
     detailed: Annotated[
         bool, typer.Option("--detailed-exitcode", help=f"End with {CHANGES} if something would change.")
     ] = False,
@@ -64,7 +63,7 @@ def plan(
         preview = preview_manifest(found, target, desired)
         for line in capped(list(map(str, warnings)), "warnings"):
             print_error(line)
-        shown = [change for change in preview.changes if everything or change.action is not Action.KEEP]
+        shown = [change for change in preview.changes if change.action is not Action.KEEP]
         rows = [_row(change) for change in shown]
         table = RowTable(headings=_HEADINGS, rows=rows, styled=1, spare=_SPARE)
         print_result(_document(preview, warnings=warnings), table, as_json=as_json)

@@ -3,13 +3,12 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from math import ceil
 
 from adapters_cli.load.benchmark_result import BenchmarkResult, Level, Series
 from adapters_cli.load.load_generator import Bounds, Clock, ClosedLoop, LoadGenerator, Loop
 from adapters_cli.load.measurement import Measurement, StreamingClient, StreamTimes
-from adapters_cli.load.mix import Mix
 
 GRACE = 60.0
 """Seconds that answers may still come after the last bound. SageMaker gives a container as long to answer."""
@@ -40,7 +39,7 @@ class BenchmarkPlan:
     base:
         The base component.
     adapters:
-        Components, the most popular one first.
+        Components. Each request picks one of them.
     requests:
         The most requests to base and adapters each, at each level.
     seconds:
@@ -53,7 +52,6 @@ class BenchmarkPlan:
 
     base: str
     adapters: Sequence[str]
-    mix: Mix
     loops: Sequence[Loop]
     prompts: Sequence[str]
     max_tokens: int
@@ -119,7 +117,7 @@ class Benchmark:
         plan = self._plan
         self._progress(level.title)
         source = random.Random(level.title)
-        draws = plan.mix.draws(plan.adapters, source)
+        draws = (source.choice(plan.adapters) for _ in count())
         loop = level.loop
         who = [
             (level.base, cycle([plan.base]), self._warm_up(loop, 1)),

@@ -193,7 +193,6 @@ class BenchmarkResult:
     base: str | None
     engine: str | None
     copies: int | None
-    mix: str
     prompts: int
     max_tokens: int
     bounds: Mapping[str, Any]
@@ -218,7 +217,6 @@ class BenchmarkResult:
             "base": self.base,
             "engine": self.engine,
             "copies": self.copies,
-            "mix": self.mix,
             "prompts": self.prompts,
             "request_form": self.form,
             "max_tokens": self.max_tokens,
@@ -237,7 +235,6 @@ class BenchmarkResult:
             "concurrency": level.loop.clients if isinstance(level.loop, ClosedLoop) else None,
             "request_rate": level.loop.rate if isinstance(level.loop, OpenLoop) else None,
             "adapters": level.adapters,
-            "mix": self.mix,
             "ended_by": level.ended_by,
             "adapter": level.subject.document(),
             "base": level.base.document(),

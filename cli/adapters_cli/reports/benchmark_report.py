@@ -114,7 +114,7 @@ def summary(result: BenchmarkResult) -> list[str]:
     bounds = result.bounds
     lines = [
         f"{result.endpoint} on {engine}",
-        f"mix {result.mix}; {counted(result.prompts, 'prompt')}; answers of"
+        f"{counted(result.prompts, 'prompt')}; answers of"
         f" {counted(result.max_tokens, 'token')}; {result.form}",
         f"{counted(result.answered, 'answer')} in {result.seconds:.1f} s; at most"
         f" {counted(bounds['requests'], 'request')} to each side of a level, and {bounds['seconds']:g} s",

@@ -213,7 +213,7 @@ def test_errors_are_counted_by_kind_and_do_not_end_the_benchmark(
         return answer(call)
 
     runtime.reply = reply
-    result = run(*SHORT, "--mix", "zipf:0.1", "--requests", "20", "--concurrency", "1", "--json")
+    result = run(*SHORT, "--requests", "20", "--concurrency", "1", "--json")
     assert result.exit_code == 0
     [level] = json.loads(result.stdout)["levels"]
     [errors] = level["adapter"]["error_summary"]
@@ -282,7 +282,6 @@ def test_file_without_prompts_is_refused(
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (["--mix", "all"], "'mix' should be uniform or zipf:S"),
         (["--concurrency", "0"], "'concurrency' should be whole numbers above 0"),
         (["--concurrency", "1,a"], "'concurrency' should be whole numbers above 0"),
         (["--rate", "-1"], "'rate' should be numbers above 0"),

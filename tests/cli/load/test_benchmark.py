@@ -12,7 +12,6 @@ from adapters_cli.load.benchmark_result import BenchmarkResult
 from adapters_cli.load.latency_requirement import LatencyRequirement
 from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import BodyForm, RequestError, StreamTimes
-from adapters_cli.load.mix import Mix
 from adapters_cli.reports.benchmark_report import notes, summary
 from tests.cli.load.test_load_generator import FakeClock
 
@@ -55,7 +54,6 @@ def plan(**changes: Any) -> BenchmarkPlan:
     usual: dict[str, Any] = {
         "base": "base",
         "adapters": ADAPTERS,
-        "mix": Mix.parse("uniform"),
         "loops": [ClosedLoop(clients=1)],
         "prompts": ["a", "b"],
         "max_tokens": 11,
@@ -87,7 +85,6 @@ def result_of(asked: BenchmarkPlan) -> BenchmarkResult:
         base=asked.base,
         engine="an engine",
         copies=1,
-        mix=asked.mix.text,
         prompts=len(asked.prompts),
         max_tokens=asked.max_tokens,
         bounds={"requests": asked.requests, "seconds": asked.seconds},
