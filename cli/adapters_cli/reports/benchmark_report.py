@@ -146,8 +146,8 @@ def _notes_of_level(level: Level) -> Iterator[str]:
         )
     if len(level.rounds) == 1:
         yield (
-            f"{level.title}: base and adapters were asked once each, so that a change of the machine's speed"
-            " between them counts as a difference; more --requests make more rounds"
+            f"{level.title}: base and adapters were asked once each, so that there is no ratio; more"
+            " --requests make more rounds"
         )
     sides = (("base", level.base), ("adapters", level.subject))
     if level.in_bursts:

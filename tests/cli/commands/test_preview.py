@@ -123,7 +123,7 @@ def test_adapter_that_does_not_load_is_told_with_the_reason(world: World, servic
     [
         (["acme"], "on which base model? Give --on"),
         (["acme", "--on", "base", "--endpoint", "endpoint"], "on which base model? Give --on"),
-        (["--on", "base"], "argument 'DIR|ARCHIVE|S3://…' is missing"),
+        (["--on", "base"], "missing argument 'DIR|ARCHIVE|S3://…'"),
         (["acme", "--on", "base"], "where to upload the adapter? Give --to"),
         (["s3://my-adapters/prod/", "--on", "base"], "an adapter in S3 should be"),
     ],
