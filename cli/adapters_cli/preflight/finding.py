@@ -55,11 +55,3 @@ class Check:
     def not_checked(self, reason: str) -> Finding:
         """Return why nothing is known."""
         return Finding(check=self.id, verdict=Verdict.NOT_CHECKED, message=reason)
-
-
-def edit_policy(read: str, write: str) -> str:
-    """Return the command that reads a policy into a file, opens it in an editor and writes it."""
-    return (
-        f'{read} --query Policy --output text > policy.json && "${{EDITOR:-vi}}" policy.json && {write}'
-        " --policy file://policy.json"
-    )

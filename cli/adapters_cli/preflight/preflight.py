@@ -9,8 +9,6 @@ from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.output.errors import CommandError, error_text
 from adapters_cli.preflight.checks.account_setup import (
     check_bootstrap,
-    check_deployment_role,
-    check_execution_role,
     check_names,
     check_stack,
     check_topic,
@@ -28,7 +26,6 @@ CHECKS: Sequence[tuple[str, Callable[[Deployment], Iterator[Finding]]]] = (
     ("service", check_service),
     ("resource-type", check_resource_type),
     ("bootstrap", check_bootstrap),
-    ("deployment-role", check_deployment_role),
     ("stack", check_stack),
     ("names", check_names),
     ("image", check_image),
@@ -38,7 +35,6 @@ CHECKS: Sequence[tuple[str, Callable[[Deployment], Iterator[Finding]]]] = (
     ("object", check_objects),
     ("model", check_model),
     ("memory", check_memory),
-    ("execution-role", check_execution_role),
     ("key", check_key),
     ("topic", check_topic),
     ("network", check_subnets),
