@@ -14,7 +14,7 @@ from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation.requirement import Requirement
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.aws.generation import Generation, GenerationRequest
+from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.evaluation.answer_log import LOG_FILE, AnswerLog, open_log
 from adapters_cli.evaluation.dataset import DatasetOptions, read_dataset
 from adapters_cli.evaluation.result import DatasetFacts, Decoding, EvaluationResult
@@ -217,7 +217,7 @@ def _evaluated(
                     temporary_component(account, found.endpoint, found.base, name, artifact)
                 )
 
-        def ask(component: str, request: GenerationRequest) -> Generation:
+        def ask(component: str, request: TextRequest) -> GeneratedText:
             return endpoint.generate(routes.get(component, component), request)
 
         bar = stack.enter_context(AnswerBar())

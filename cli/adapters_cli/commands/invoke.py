@@ -9,7 +9,6 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.near_names import did_you_mean
-from adapter_fleet.serving.completions import PromptRequest
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import endpoint_names
 from adapters_cli.fleets.adapter_lookup import ComponentOption, find_components
@@ -68,6 +67,7 @@ def invoke(
     Ends with 1 if one of them does not answer, and with 4 if none could be asked.
     """
     # Imported here: botocore takes long, and `--help` does without.
+    from adapters_cli.aws.generated_text import TextRequest
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
     from adapters_cli.reports.answers import ComponentAnswer, ask_all, show_answers
 
@@ -75,7 +75,7 @@ def invoke(
         account = account_of(context)
         asked = find_components(account, names, component or [], base=base)
         connected = RuntimeEndpoint.connect(asked.endpoint, account)
-    request = PromptRequest(
+    request = TextRequest(
         prompt=sys.stdin.read() if prompt == "-" else prompt,
         max_tokens=max_tokens,
         temperature=temperature,

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.serving.completions import PromptRequest
 from adapters_cli.artifacts.unpublished_adapter import unpublished_adapter
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.adapter_lookup import BASE
@@ -107,6 +106,7 @@ def _ask(
     """Show the answers to prompts beside those of the base model; return the exit code."""
     if not prompts:
         return 0
+    from adapters_cli.aws.generated_text import TextRequest
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
     from adapters_cli.reports.answers import ComponentAnswer, ask_all, show_answers
 
@@ -117,7 +117,7 @@ def _ask(
             ComponentAnswer(component=place.base, name=BASE),
             ComponentAnswer(component=component, name=name),
         ]
-        request = PromptRequest(prompt=text, max_tokens=max_tokens)
+        request = TextRequest(prompt=text, max_tokens=max_tokens)
         pieces = ask_all(connected, request, answers, stream=False)
         if as_json:
             for _ in pieces:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation.requirement import Requirement
-from adapters_cli.aws.generation import GenerationRequest
+from adapters_cli.aws.generated_text import TextRequest
 from adapters_cli.evaluation.answer_log import AnswerLog, LoggedAnswer, Question
 from adapters_cli.evaluation.dataset import Dataset, Item
 from adapters_cli.evaluation.metrics.metric import Metric
@@ -97,7 +97,7 @@ class EvaluationPlan:
             component=subject.component,
             version=self.versions[subject.component],
             item=item.id,
-            request=GenerationRequest(
+            request=TextRequest(
                 prompt="" if item.messages else item.prompt,
                 messages=item.messages or (),
                 max_tokens=self.decoding.max_tokens,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from adapter_fleet.common.counts import counted
-from adapters_cli.aws.generation import Generation, GenerationRequest
+from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.aws.runtime_endpoint import InvocationError, UnaskedError
 from adapters_cli.aws.worker_threads import WorkerThreads
 from adapters_cli.evaluation.answer_log import AnswerLog, Question
@@ -21,7 +21,7 @@ from adapters_cli.evaluation.result import Answer
 from adapters_cli.output.errors import CommandError, NoAnswerError
 from adapters_cli.output.progress_bars import AnswerCounts
 
-Ask = Callable[[str, GenerationRequest], Generation]
+Ask = Callable[[str, TextRequest], GeneratedText]
 """Asks a component. Raises InvocationError."""
 
 _MAX_ATTEMPTS = 10

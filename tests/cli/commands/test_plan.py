@@ -20,7 +20,7 @@ from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.commands.plan import summary
-from adapters_cli.fleets.preview import Action
+from adapters_cli.fleets.manifest_changes import Action
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fleet_account import FakeAccount

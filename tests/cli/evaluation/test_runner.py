@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters_cli.aws.generation import Generation, GenerationRequest
+from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.aws.runtime_endpoint import InvocationError, UnaskedError
 from adapters_cli.evaluation import runner as runner_module
 from adapters_cli.evaluation.answer_log import AnswerLog, Question, open_log
@@ -18,7 +18,7 @@ from adapters_cli.output.progress_bars import AnswerCounts
 
 
 def question(item: int, component: str = "base") -> Question:
-    request = GenerationRequest(prompt=f"prompt {item}", max_tokens=7)
+    request = TextRequest(prompt=f"prompt {item}", max_tokens=7)
     return Question(place="llm", component=component, version="v1", item=str(item), request=request)
 
 
@@ -36,7 +36,7 @@ class Endpoint:
         self.seconds = 0.0
         self._lock = threading.Lock()
 
-    def __call__(self, component: str, request: GenerationRequest) -> Generation:
+    def __call__(self, component: str, request: TextRequest) -> GeneratedText:
         with self._lock:
             self.asked[component, request.prompt] += 1
             self.order.append((component, request.prompt))
@@ -48,7 +48,7 @@ class Endpoint:
         failure = self.fails(component, request.prompt)
         if failure is not None:
             raise failure
-        return Generation(text=f"{component} {request.prompt}", seconds=0.1)
+        return GeneratedText(text=f"{component} {request.prompt}", seconds=0.1)
 
 
 @pytest.fixture

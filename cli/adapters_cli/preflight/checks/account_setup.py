@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 from adapter_fleet.common.aws_errors import code_of
 from adapters_cli.aws.components import LARGE_PAGES
 from adapters_cli.output.text import few
+from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding
 
 _BOOTSTRAP_VERSION = 6
 """The least that templates of the CDK accept (`DefaultStackSynthesizer`)."""
@@ -17,7 +17,7 @@ _BOOTSTRAP_VERSION = 6
 _KEY_OF_SNS = "alias/aws/sns"
 
 
-def check_bootstrap(deployment: Deployment) -> Iterator[Finding]:
+def check_bootstrap(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Read the version of the CDK's bootstrap stack."""
     check = Check("bootstrap")
     where = f"aws://{deployment.account_id}/{deployment.region}"
@@ -39,7 +39,7 @@ def check_bootstrap(deployment: Deployment) -> Iterator[Finding]:
     yield check.ok(f"the bootstrap stack of {where} has version {value}")
 
 
-def check_stack(deployment: Deployment) -> Iterator[Finding]:
+def check_stack(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look whether the stack's state admits a deployment."""
     check, status = Check("stack"), deployment.stack_status
     command = f"aws cloudformation describe-stack-events --stack-name {deployment.stack}"
@@ -58,7 +58,7 @@ def check_stack(deployment: Deployment) -> Iterator[Finding]:
         yield check.ok(f"'{deployment.stack}' is {status}")
 
 
-def check_topic(deployment: Deployment) -> Iterator[Finding]:
+def check_topic(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look for the topic of `[monitoring]`, which alarms are sent to, and for someone who gets them."""
     check, monitoring = Check("topic"), deployment.environment.monitoring
     if monitoring is None or monitoring.topic_arn is None:
@@ -100,7 +100,7 @@ def _create_topic(topic: str, region: str) -> str:
     return f"aws sns create-topic --name {topic.rpartition(':')[2]} --region {region}"
 
 
-def check_names(deployment: Deployment) -> Iterator[Finding]:
+def check_names(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look for components of other endpoints with the prefixes of the environment."""
     check, environment = Check("names"), deployment.environment
     fleets = [fleet.component_prefix for fleet in environment.fleets.values()]

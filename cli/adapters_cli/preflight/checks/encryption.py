@@ -8,14 +8,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
+from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding
 
 _SERVICE_ACTION = "kms:GenerateDataKey"
 _USAGE = ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT")
 
 
-def check_key(deployment: Deployment) -> Iterator[Finding]:
+def check_key(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look at the state of the key, and at its policy."""
     check, encryption = Check("key"), deployment.environment.encryption
     if encryption is None:
@@ -37,7 +37,7 @@ def check_key(deployment: Deployment) -> Iterator[Finding]:
     yield _unusable(check, key, found, region) or _policy_finding(check, deployment, key)
 
 
-def _unusable(check: Check, key: str, found: Mapping[str, Any], region: str) -> Finding | None:
+def _unusable(check: Check, key: str, found: Mapping[str, Any], region: str) -> CheckOutcome | None:
     state = found["KeyState"]
     if state == "PendingDeletion":
         remedy = f"aws kms cancel-key-deletion --key-id {key} --region {region}"
@@ -54,7 +54,7 @@ def _unusable(check: Check, key: str, found: Mapping[str, Any], region: str) -> 
     return None
 
 
-def _policy_finding(check: Check, deployment: Deployment, key: str) -> Finding:
+def _policy_finding(check: Check, deployment: Deployment, key: str) -> CheckOutcome:
     """Return an error if the key's policy lacks what the guide to security says."""
     policy = json.loads(deployment.client("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"])
     statements = [

@@ -11,14 +11,14 @@ from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapter_fleet.manifest.manifest_adapter import BucketArtifact, S3Artifact
 from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.output.text import few
+from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding
 
 _GONE = ("404", "NoSuchBucket", "NoSuchKey", "NotFound")
 _DENIED = ("403", "AccessDenied", "Forbidden")
 
 
-def check_buckets(deployment: Deployment) -> Iterator[Finding]:
+def check_buckets(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look for each bucket and its region."""
     check = Check("bucket")
     for name in deployment.buckets:
@@ -42,7 +42,7 @@ def check_buckets(deployment: Deployment) -> Iterator[Finding]:
         yield check.ok(f"bucket '{name}' is in {deployment.region}")
 
 
-def check_objects(deployment: Deployment) -> Iterator[Finding]:
+def check_objects(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look for the archives and manifests in S3 that the environment and its manifests name."""
     check, environment = Check("object"), deployment.environment
     manifests = [f"s3://{fleet.bucket}/{fleet.key}" for fleet in environment.fleets.values() if fleet.bucket]
@@ -104,7 +104,7 @@ def _publishing_place(uri: str) -> str:
     return f"s3://{bucket}/{prefix}".rstrip("/")
 
 
-def _unreachable(check: Check, deployment: Deployment, name: str, error: ClientError) -> Finding:
+def _unreachable(check: Check, deployment: Deployment, name: str, error: ClientError) -> CheckOutcome:
     if code_of(error) in _GONE:
         return check.error(
             f"there is no bucket '{name}'", f"aws s3 mb s3://{name} --region {deployment.region}"
