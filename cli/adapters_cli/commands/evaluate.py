@@ -106,8 +106,8 @@ def evaluate(
         typer.Option(
             "--metric",
             metavar="METRIC",
-            help="rouge1, rouge2, rougeL, meteor, bert_score, bert_score:DIR, exact_match, regex:PATTERN,"
-            " json_valid, json_field:NAME, json_fields or python:FILE:FUNCTION; several for more.",
+            help="rouge1, rouge2, rougeL, meteor, bert_score, bert_score:DIR, exact_match or"
+            " python:FILE:FUNCTION; several for more.",
         ),
     ] = None,
     require: Annotated[
@@ -304,8 +304,7 @@ def _print(evaluated: "Evaluated", output: Path, *, as_json: bool) -> None:
         print_notes(result)
     if asking.asked:
         print_note(
-            f"{counted(asking.asked, 'answer')} in {asking.seconds:.1f} s, {asking.retries} asked again; the"
-            f" command itself took {1000 * asking.own_seconds_each:.1f} ms of processor time each"
+            f"{counted(asking.asked, 'answer')} in {asking.seconds:.1f} s, {asking.retries} asked again"
         )
     if asking.reused:
         print_note(f"{counted(asking.reused, 'answer')} of an earlier run, from {output / LOG_FILE}")

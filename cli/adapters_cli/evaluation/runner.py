@@ -58,8 +58,6 @@ class RunSummary:
         How many attempts were repeated.
     seconds:
         From the first question to the last answer.
-    own_seconds:
-        Processor time that this process spent meanwhile, which is what the runner itself costs.
     """
 
     asked: int
@@ -67,12 +65,6 @@ class RunSummary:
     reused: int
     retries: int
     seconds: float
-    own_seconds: float
-
-    @property
-    def own_seconds_each(self) -> float:
-        """The runner's own cost of one question."""
-        return self.own_seconds / self.asked if self.asked else 0.0
 
 
 class Runner:
@@ -108,7 +100,7 @@ class Runner:
         self._log.begin_run()
         unanswered = self._log.unanswered(questions)
         rest = iter(unanswered)
-        started, own = time.perf_counter(), time.process_time()
+        started = time.perf_counter()
         # A second Ctrl-C does not wait for the answers.
         threads = WorkerThreads(lambda: self._work(rest), self._jobs)
         threads.run(self._stop.set, _GRACE_SECONDS, meanwhile=lambda: self._watch(self._counts()))
@@ -121,7 +113,6 @@ class Runner:
             reused=len(questions) - len(unanswered),
             retries=self._retries,
             seconds=time.perf_counter() - started,
-            own_seconds=time.process_time() - own,
         )
 
     def _counts(self) -> AnswerCounts:

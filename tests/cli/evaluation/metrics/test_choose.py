@@ -57,12 +57,11 @@ def test_a_metric_that_is_named_twice_is_made_once() -> None:
 
 
 def test_titles_say_what_a_figure_rests_on() -> None:
-    titles = [metric.facts.title for metric in metrics_of(["rougeL", "meteor", "regex:^a"])]
+    titles = [metric.facts.title for metric in metrics_of(["rougeL", "meteor"])]
     assert titles[0].startswith("ROUGE-L F1 (rouge-score ")
     assert titles[0].endswith(", words of any script, no stemmer)")
     assert titles[1].startswith("METEOR (nltk ")
     assert titles[1].endswith(", words of any script, Porter stemmer, without WordNet)")
-    assert titles[2] == "Answers with ^a (Python's re.search)"
 
 
 def test_exact_match_does_not_look_at_white_space_around() -> None:
@@ -70,19 +69,13 @@ def test_exact_match_does_not_look_at_white_space_around() -> None:
     assert metric.scores([(" a b\n", "a b"), ("a  b", "a b"), ("A b", "a b")]) == [1, 0, 0]
 
 
-def test_a_regular_expression_is_searched_in_the_answer() -> None:
-    (metric,) = metrics_of([r"regex:(?i)order:\s\d+"])
-    assert metric.scores([("Your ORDER: 5", ""), ("order 5", "order: 5")]) == [1, 0]
-
-
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
         ("rougel", "did you mean 'rougeL'"),
         ("rouge3", "did you mean 'rouge"),
-        ("json_feld:a", "did you mean 'json_field:NAME'"),
-        ("json_field", "did you mean 'json_field"),
-        ("regex:", "known are bert_score:DIR, regex:PATTERN, json_field:NAME"),
+        ("pyton:a.py:b", "did you mean 'python:FILE:FUNCTION'"),
+        ("bert_score:", "known are bert_score:DIR, python:FILE:FUNCTION"),
         ("x", f"known are {', '.join(METRIC_NAMES)}"),
         ("rougeL:2", "known are "),
         ("", "known are "),
@@ -97,7 +90,6 @@ def test_an_unknown_metric_is_refused_with_the_closest(name: str, reason: str) -
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("regex:(", "'regex' should be a regular expression .*, got '\\('"),
         ("bert_score:nowhere", "'bert_score' should have a directory with .*, got nowhere without"),
     ],
 )
@@ -125,4 +117,4 @@ def test_a_library_that_is_not_installed_names_the_extra(
 def test_plain_metrics_need_no_library_of_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("rouge_score", "nltk", "numpy", "tokenizers", "safetensors"):
         monkeypatch.setitem(sys.modules, module, None)
-    assert len(metrics_of(["exact_match", "regex:a", "json_valid", "json_fields", "json_field:a"])) == 5
+    assert len(metrics_of(["exact_match"])) == 1
