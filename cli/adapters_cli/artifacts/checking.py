@@ -60,24 +60,19 @@ class CheckedAdapter:
         return CheckResult.OK
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReadOptions:
-    """How much is read: `whole` archives in S3, and how many of the weights."""
-
-    whole: bool
-    weights: WeightReading | None
-
-
 Subject = LocalAdapter | S3Location | CheckedAdapter
 """What is checked: an adapter on this machine, an archive in S3, or what has failed already."""
 
 
 def check_all(
-    account: Account, subjects: Sequence[Subject], limits: ServingLimits, reading: ReadOptions
+    account: Account, subjects: Sequence[Subject], limits: ServingLimits, *, whole: bool = False
 ) -> list[CheckedAdapter]:
-    """Check several adapters at the same time. A failed one does not stop the others."""
+    """Check several adapters at the same time. A failed one does not stop the others.
+
+    `whole` reads all weights, and archives in S3 to their end.
+    """
     stop = threading.Event()
-    check_one = partial(_check_one, account, limits, reading, stop)
+    check_one = partial(_check_one, account, limits, stop, whole=whole)
     shown = sys.stderr.isatty() and len(subjects) > _THREADS
     bar = Progress(console=Console(stderr=True), transient=True, disable=not shown)
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="check") as pool, bar:
@@ -125,7 +120,7 @@ def _failed(path: str, rule: CheckRule, message: str) -> CheckedAdapter:
 
 
 def _check_one(
-    account: Account, limits: ServingLimits, reading: ReadOptions, stop: threading.Event, subject: Subject
+    account: Account, limits: ServingLimits, stop: threading.Event, subject: Subject, *, whole: bool
 ) -> CheckedAdapter:
     """Check one adapter. Raises CommandError soon after `stop` is set, also in the middle of an archive."""
 
@@ -137,7 +132,7 @@ def _check_one(
         return subject
     until_stopped(b"")
     if isinstance(subject, S3Location):
-        return _check_stored(account, limits, reading, subject, until_stopped)
+        return _check_stored(account, limits, subject, until_stopped, whole=whole)
     try:
         check = examine(
             subject.path,
@@ -145,7 +140,7 @@ def _check_one(
             base=limits.base,
             version=limits.version,
             watch=until_stopped,
-            weights=reading.weights or WeightReading.SAMPLE,
+            weights=WeightReading.ALL if whole else WeightReading.SAMPLE,
         )
     except OSError as error:
         return _unreadable(subject.path, error)
@@ -157,9 +152,10 @@ def _check_one(
 def _check_stored(
     account: Account,
     limits: ServingLimits,
-    reading: ReadOptions,
     location: S3Location,
     watch: Callable[[bytes], object],
+    *,
+    whole: bool,
 ) -> CheckedAdapter:
     try:
         done = check_object(
@@ -169,9 +165,9 @@ def _check_stored(
             lora=limits.lora,
             base=limits.base,
             version=limits.version,
-            whole=reading.whole,
+            whole=whole,
             watch=watch,
-            weights=reading.weights,
+            weights=WeightReading.ALL if whole else None,
         )
     except (ClientError, BotoCoreError) as error:
         return _failed(location.uri, CheckRule.OBJECT_READABLE, f"it cannot be read: {error_text(error)}")

@@ -28,7 +28,7 @@ def unpublished_adapter(
     `served_model` is the model of the base component, if known. `base_model` overrides the adapter's own.
     Raises UsageError for a path that is no single adapter, and CommandError if it breaks a rule.
     """
-    limits = ServingLimits.of_options(account, container=None, max_lora_rank=max_lora_rank)
+    limits = ServingLimits.of_options(account, max_lora_rank=max_lora_rank)
     location = S3Location.parse(adapter)
     if location is not None:
         _check_stored(account, location, limits, base_model or served_model)
@@ -59,7 +59,7 @@ def unpublished_adapter(
 def _check_stored(
     account: Account, location: S3Location, limits: ServingLimits, base_model: str | None
 ) -> None:
-    from adapters_cli.artifacts.checking import CheckResult, ReadOptions, check_all
+    from adapters_cli.artifacts.checking import CheckResult, check_all
 
     if not location.is_archive:
         raise UsageError(
@@ -67,6 +67,6 @@ def _check_stored(
         )
     base = None if base_model is None else base_named(base_model)
     known = ServingLimits(version=limits.version, lora=limits.lora, base=base)
-    (checked,) = check_all(account, [location], known, ReadOptions(whole=False, weights=None))
+    (checked,) = check_all(account, [location], known)
     if checked.result is CheckResult.ERROR:
         raise CommandError("\n".join(map(str, checked.findings)))

@@ -1,6 +1,7 @@
 """`adapters benchmark`: measure the latency of adapters beside their base model under load."""
 
 import sys
+import time
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from adapter_fleet.common.clock import WallClock
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.load_targets import LoadTargets
@@ -97,7 +99,6 @@ def benchmark(
     """
     # Imported here: botocore takes long, and `--help` does without.
     from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, LoadError
-    from adapters_cli.load.load_generator import SystemClock
     from adapters_cli.load.measurement import StreamingClient
     from adapters_cli.reports.benchmark_report import rows, screen
 
@@ -124,7 +125,7 @@ def benchmark(
             max_loras=targets.container.max_loras,
         )
         result = _empty_result(targets, plan)
-        clock = SystemClock()
+        clock = _SteadyClock()
         running: list[Benchmark] = []
         client = StreamingClient(
             targets.endpoint,
@@ -140,6 +141,14 @@ def benchmark(
         result.requirements = [level.judge(rule) for level in result.levels for rule in rules]
         print_result(result.document(), screen(result), as_json=as_json, rows=rows(result))
     _end(result)
+
+
+class _SteadyClock(WallClock):
+    """The machine's steady clock, which nobody sets meanwhile."""
+
+    def now(self) -> float:
+        """Return seconds since any moment."""
+        return time.perf_counter()
 
 
 def _progress(line: str) -> None:

@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from adapter_fleet.artifacts.checks.finite_weights import WeightReading
 from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP, CheckRule
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.findings import Severity
-from adapters_cli.artifacts.checking import CheckedAdapter, CheckResult, ReadOptions, check_all, subjects_at
+from adapters_cli.artifacts.checking import CheckedAdapter, CheckResult, check_all, subjects_at
 from adapters_cli.artifacts.local_adapters import LocalAdapter, print_leftovers
 from adapters_cli.aws.account import account_of
 from adapters_cli.models.environment_option import EnvironmentOption
@@ -99,8 +98,7 @@ def check(
             base_model=base_model,
         )
         subjects = [subject for path in dict.fromkeys(paths) for subject in subjects_at(account, path)]
-        weights = WeightReading.ALL if whole else None
-        checked = check_all(account, subjects, limits, ReadOptions(whole=whole, weights=weights))
+        checked = check_all(account, subjects, limits, whole=whole)
         print_leftovers(subject.path for subject in subjects if isinstance(subject, LocalAdapter))
         results = Counter(one.result for one in checked)
         print_result(_document(checked, results, limits), _table(checked), as_json=as_json)

@@ -17,8 +17,8 @@ from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.evaluation.answer_log import LOG_FILE, AnswerLog, open_log
 from adapters_cli.evaluation.dataset import DatasetOptions, read_dataset
-from adapters_cli.evaluation.result import DatasetFacts, Decoding, EvaluationResult
-from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
+from adapters_cli.evaluation.result import Decoding, EvaluationResult
+from adapters_cli.evaluation.result_file import to_json
 from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.base_place import base_place, place_of_fleet
 from adapters_cli.fleets.fleet_lookup import find_fleet
@@ -180,7 +180,6 @@ def evaluate(
         try:
             with open_log(output) as log:
                 evaluated = _beside_other(_evaluated(account, found, plan, log, jobs=jobs), found)
-                _note_replaced(output, evaluated.result.dataset)
                 write_reports(evaluated.result, output)
         except KeyboardInterrupt:
             print_note(
@@ -276,20 +275,6 @@ def _beside_other(evaluated: "Evaluated", found: "FoundSubjects") -> "Evaluated"
     result = evaluated.result
     outcomes = no_worse_than_other(result, subject=found.subjects[0].name, other=found.against)
     return replace(evaluated, result=replace(result, requirements=(*result.requirements, *outcomes)))
-
-
-def _note_replaced(output: Path, dataset: DatasetFacts) -> None:
-    """Say if the reports replace those over other items."""
-    try:
-        before = json.loads((output / RESULT_FILE).read_bytes())["dataset"]
-        digest, items = str(before["digest"]), int(before["items"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return
-    if digest != dataset.digest:
-        print_note(
-            f"the reports in {output} were over other items ({counted(items, 'item')}), and are replaced;"
-            " another --output keeps both"
-        )
 
 
 def _print(evaluated: "Evaluated", output: Path, *, as_json: bool) -> None:

@@ -25,8 +25,7 @@ from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters, print_leftovers
 from adapters_cli.artifacts.publish_cache import PublishCache
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.fleets.base_place import base_place
-from adapters_cli.fleets.rank_limit import rank_limit_of_manifest
+from adapters_cli.fleets.base_place import base_place, rank_limit_of_manifest
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.serving_limits import ServingLimits
@@ -142,7 +141,7 @@ def publish(
             with option_errors():
                 gate = EvaluationGate.of(evaluation, EvaluationStore(account.s3))
         rank = None if manifest is None else rank_limit_of_manifest(account, manifest)
-        limits = ServingLimits.of_options(account, container=None, max_lora_rank=rank)
+        limits = ServingLimits.of_options(account, max_lora_rank=rank)
         store = ArchiveStore(account.s3, destination)
         declared = None if manifest is None else _Declared(manifest, account, base_model)
         adapters = local_adapters(paths, name=name) if paths else _of_manifest(declared, name)

@@ -11,7 +11,6 @@ from adapter_fleet.common.near_names import known_or_meant
 from adapters_cli.evaluation.dataset_rows import Row, rows_of
 from adapters_cli.evaluation.prompt_template import PromptTemplate
 from adapters_cli.evaluation.result import DatasetFacts
-from adapters_cli.output.text import print_note
 
 _ROLES = ("system", "developer", "user", "assistant")
 _MOST_PROBLEMS = 20
@@ -69,11 +68,6 @@ def read_dataset(source: str, options: DatasetOptions) -> Dataset:
     if not rows:
         raise ValueError(f"'--dataset' should have a row or more, got none in {source}")
     items = _ItemReader(source, options, columns=_columns(rows)).items(rows)
-    if options.template is not None and PromptTemplate(options.template).has_unread_escapes:
-        print_note(
-            "'--template' has a backslash and an n where a line end may be meant: in bash and zsh, give it as"
-            " $'…\\n'"
-        )
     facts = DatasetFacts(source=source, digest=_digest(items), items=len(items))
     return Dataset(items=items, facts=facts)
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import count, cycle, islice
 from math import ceil
 
+from adapter_fleet.common.clock import Clock
 from adapters_cli.load.benchmark_result import BenchmarkResult, Level, Series
-from adapters_cli.load.load_generator import Bounds, Clock, ClosedLoop, LoadGenerator, Loop
+from adapters_cli.load.load_generator import Bounds, ClosedLoop, LoadGenerator, Loop
 from adapters_cli.load.measurement import Measurement, StreamingClient, StreamTimes
 
 GRACE = 60.0

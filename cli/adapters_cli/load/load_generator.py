@@ -2,39 +2,16 @@
 
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
+from adapter_fleet.common.clock import Clock
 from adapters_cli.aws.worker_threads import WorkerThreads
 from adapters_cli.load.measurement import Measurement, RequestError, StreamTimes
 
 _LONGEST_SLEEP = 0.2
 _PATIENCE = 5.0
 """Seconds that an interrupted load waits for the answers that still come."""
-
-
-class Clock(Protocol):
-    """Tells the time, and waits."""
-
-    def now(self) -> float:
-        """Return seconds since any moment."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-
-class SystemClock:
-    """The machine's steady clock."""
-
-    def now(self) -> float:
-        """Return seconds since any moment."""
-        return time.perf_counter()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
