@@ -74,8 +74,8 @@ def test_exact_match_does_not_look_at_white_space_around() -> None:
     [
         ("rougel", "did you mean 'rougeL'"),
         ("rouge3", "did you mean 'rouge"),
-        ("pyton:a.py:b", "did you mean 'python:FILE:FUNCTION'"),
-        ("bert_score:", "known are bert_score:DIR, python:FILE:FUNCTION"),
+        ("pyton:a.py:b", "known are bert_score:DIR, python:FILE:FUNCTION"),
+        ("bert_score:", "did you mean 'bert_score:DIR'"),
         ("x", f"known are {', '.join(METRIC_NAMES)}"),
         ("rougeL:2", "known are "),
         ("", "known are "),
