@@ -685,6 +685,12 @@
    ],
    [
     "the quota '",
+    "' is",
+    ", and",
+    "components would be on the endpoint: the fleet creates as many adapters as there is room for"
+   ],
+   [
+    "the quota '",
     "' is too low:"
    ]
   ]
@@ -1938,11 +1944,6 @@
     "allows it"
    ]
   ]
- ],
- [
-  "troubleshooting/preflight.html#cloudformations-role-is-denied-something",
-  "CloudFormation's role is denied something",
-  []
  ],
  [
   "troubleshooting/preflight.html#the-containers-image-is-not-in-the-region",
@@ -3921,6 +3922,9 @@
    ],
    [
     "is the base; name adapters, which are measured beside it"
+   ],
+   [
+    "the same archive at"
    ],
    [
     "'--against",
