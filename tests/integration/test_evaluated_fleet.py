@@ -198,8 +198,9 @@ def test_preview_asks_the_adapter_beside_its_base_and_goes(gated: Gated, stack: 
 
 def test_preview_that_is_interrupted_leaves_nothing(gated: Gated) -> None:
     command = ["preview", V1 / "triage", "--on", gated.endpoint.base, "--to", gated.destination]
+    command += ["-p", "Hello"] * 300
     process = subprocess.Popen(
-        [sys.executable, "-m", "adapters_cli", *map(str, command), "--", "sleep", "60"],
+        [sys.executable, "-m", "adapters_cli", *map(str, command)],
         env=gated.environment,
         stderr=subprocess.PIPE,
         text=True,

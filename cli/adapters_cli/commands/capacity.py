@@ -104,7 +104,8 @@ def capacity(
         file = None if environment is None else read_environment(environment)
         name, shape = _shape(account, file, base_model)
         names, variables = _variables(file, options or [])
-        settings = _settings(max_loras, max_cpu_loras, max_lora_rank)
+        given = {"max_loras": max_loras, "max_cpu_loras": max_cpu_loras, "max_lora_rank": max_lora_rank}
+        settings: dict[str, object] = {name: value for name, value in given.items() if value is not None}
         with option_errors():
             workload = _workload(file, shape, names, variables, settings)
             instance = _instance(file, instance_type)
@@ -153,13 +154,6 @@ def _shape(account: Account, file: EnvironmentFile | None, given: str | None) ->
     if file is None:
         raise UsageError("which base model? Give --base-model, or --environment")
     return declared_shape(account, file.tables.base_model)
-
-
-def _settings(
-    max_loras: int | None, max_cpu_loras: int | None, max_lora_rank: int | None
-) -> dict[str, object]:
-    settings = {"max_loras": max_loras, "max_cpu_loras": max_cpu_loras, "max_lora_rank": max_lora_rank}
-    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _lora(

@@ -18,7 +18,7 @@ from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.evaluation.answer_log import LOG_FILE, AnswerLog, open_log
 from adapters_cli.evaluation.dataset import DatasetOptions, read_dataset
 from adapters_cli.evaluation.result import Decoding, EvaluationResult
-from adapters_cli.evaluation.result_file import to_json
+from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
 from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.base_place import base_place, place_of_fleet
 from adapters_cli.fleets.fleet_lookup import find_fleet
@@ -30,8 +30,6 @@ from adapters_cli.output.text import print_error, print_note
 if TYPE_CHECKING:
     from adapters_cli.evaluation.evaluation import Evaluated, EvaluationPlan
     from adapters_cli.fleets.subject_lookup import FoundSubjects
-
-_OUTPUT = Path("evaluation")
 
 EXAMPLES = """
 # An adapter and its base model.
@@ -127,9 +125,9 @@ def evaluate(
     jobs: Annotated[
         int, typer.Option("--jobs", metavar="N", min=1, max=256, help="Questions at the same time.")
     ] = 8,
-    output: Annotated[
-        Path, typer.Option("--output", metavar="DIR", help="For answers and reports.")
-    ] = _OUTPUT,
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="For answers and reports.")] = Path(
+        "evaluation"
+    ),
     as_json: JsonOption = False,
 ) -> None:
     """Ask adapters and their base model the same items, score the answers, and say what differs.
@@ -147,7 +145,6 @@ def evaluate(
         from adapters_cli.evaluation.evaluation import EvaluationPlan
         from adapters_cli.evaluation.metrics.choose import metrics_of
         from adapters_cli.fleets.subject_lookup import find_subjects
-        from adapters_cli.reports.report_files import write_reports
 
         account = account_of(context)
         with option_errors():
@@ -180,7 +177,7 @@ def evaluate(
         try:
             with open_log(output) as log:
                 evaluated = _beside_other(_evaluated(account, found, plan, log, jobs=jobs), found)
-                write_reports(evaluated.result, output)
+                _write_reports(evaluated.result, output)
         except KeyboardInterrupt:
             print_note(
                 f"interrupted: the answers so far are in {output / LOG_FILE}, and the same command asks only"
@@ -275,6 +272,21 @@ def _beside_other(evaluated: "Evaluated", found: "FoundSubjects") -> "Evaluated"
     result = evaluated.result
     outcomes = no_worse_than_other(result, subject=found.subjects[0].name, other=found.against)
     return replace(evaluated, result=replace(result, requirements=(*result.requirements, *outcomes)))
+
+
+def _write_reports(result: EvaluationResult, folder: Path) -> None:
+    """Write the result and the reports on it."""
+    from adapters_cli.reports.html_page import html_page
+    from adapters_cli.reports.junit import junit
+    from adapters_cli.reports.markdown import markdown
+
+    for name, text in (
+        (RESULT_FILE, to_json(result)),
+        ("report.md", markdown(result)),
+        ("report.html", html_page(result)),
+        ("junit.xml", junit(result)),
+    ):
+        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _print(evaluated: "Evaluated", output: Path, *, as_json: bool) -> None:

@@ -127,7 +127,6 @@ def publish(
         # Imported here: the compressor takes long to import, and other commands do without.
         from adapters_cli.artifacts.archive_store import ArchiveStore
         from adapters_cli.artifacts.evaluation_gate import EvaluationGate
-        from adapters_cli.artifacts.evaluation_store import EvaluationStore
         from adapters_cli.artifacts.publisher import PublishState
 
         if base_model is not None and not base_model.strip():
@@ -139,7 +138,7 @@ def publish(
             if manifest is None:
                 raise UsageError("an evaluation is recorded in a manifest; give one with --manifest")
             with option_errors():
-                gate = EvaluationGate.of(evaluation, EvaluationStore(account.s3))
+                gate = EvaluationGate.of(evaluation, account.s3)
         rank = None if manifest is None else rank_limit_of_manifest(account, manifest)
         limits = ServingLimits.of_options(account, max_lora_rank=rank)
         store = ArchiveStore(account.s3, destination)

@@ -137,7 +137,7 @@ def evaluate(
 ) -> Evaluated:
     """Ask what the log does not have, and return the result. `note` gets what to tell the user meanwhile.
 
-    Raises TooManyErrorsError, NoAnswerError and KeyboardInterrupt; the log keeps the answers.
+    Raises CommandError after too many errors, NoAnswerError and KeyboardInterrupt; the log keeps the answers.
     """
     plan.check()
     questions = plan.questions()

@@ -42,10 +42,6 @@ _GRACE_SECONDS = 5.0
 """How long the end after Ctrl-C waits for answers that are on their way."""
 
 
-class TooManyErrorsError(CommandError):
-    """So many answers are errors that the rest would be, too."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
     """What one run has asked.
@@ -95,7 +91,8 @@ class Runner:
     def run(self, questions: Sequence[Question]) -> RunSummary:
         """Ask the questions that the log has no answer to. A run that ends early keeps its answers.
 
-        Raises TooManyErrorsError, NoAnswerError if no request can be sent, and KeyboardInterrupt.
+        Raises CommandError after too many errors, NoAnswerError if no request can be sent, and
+        KeyboardInterrupt.
         """
         self._log.begin_run()
         unanswered = self._log.unanswered(questions)
@@ -176,7 +173,7 @@ class Runner:
             are = "is an error" if self._errors == 1 else "are errors"
             counts = f"{self._errors} of {counted(self._asked, 'answer')} {are}"
         if reason is not None:
-            self._finish(TooManyErrorsError(f"{counts}, so the rest is not asked; the last one is: {reason}"))
+            self._finish(CommandError(f"{counts}, so the rest is not asked; the last one is: {reason}"))
 
     def _finish(self, error: BaseException) -> None:
         with self._lock:

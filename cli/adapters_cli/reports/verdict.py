@@ -34,7 +34,7 @@ def headline(result: EvaluationResult) -> str:
     if failed and total == 1:
         return "Failed: the requirement is not met"
     if failed:
-        return f"Failed: {failed} of {counted(total, 'requirement')} {_is(failed)} not met"
+        return f"Failed: {failed} of {counted(total, 'requirement')} {'is' if failed == 1 else 'are'} not met"
     if total:
         return f"Passed: {_ALL.get(total, f'all {total} requirements are')} met"
     if len(result.subjects) == 1:
@@ -52,10 +52,6 @@ def _found(result: EvaluationResult, found: SubjectVerdict) -> str:
     words, many = ("better", found.better) if found.better else ("worse", found.worse)
     both = f", and worse in {len(found.worse)}" if found.better and found.worse else ""
     return f"{found.subject} is {words} than {base} in {len(many)} of {counted(total, 'metric')}{both}"
-
-
-def _is(number: int) -> str:
-    return "is" if number == 1 else "are"
 
 
 def believable(comparison: Comparison) -> bool:
