@@ -98,7 +98,6 @@ class EvaluationPlan:
                 prompt="" if item.messages else item.prompt,
                 messages=item.messages or (),
                 max_tokens=self.decoding.max_tokens,
-                temperature=self.decoding.temperature,
                 stop=self.decoding.stop,
             ),
         )

@@ -27,17 +27,16 @@ class DatasetFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """How the answers were generated."""
+    """How the answers were generated: the most likely token each time."""
 
     max_tokens: int
-    temperature: float = 0
     stop: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """The settings on one line, as a manifest records them."""
         stop = f", stop={json.dumps(self.stop)}" if self.stop else ""
-        return f"max_tokens={self.max_tokens}, temperature={self.temperature:g}{stop}"
+        return f"max_tokens={self.max_tokens}, temperature=0{stop}"
 
 
 @dataclass(frozen=True, kw_only=True)
