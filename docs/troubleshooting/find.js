@@ -3001,11 +3001,6 @@
     ", got"
    ],
    [
-    "the result should have at most",
-    "bytes to be stored, got",
-    "; ask fewer items"
-   ],
-   [
     "'--dataset' should have a row or more, got none in"
    ],
    [
