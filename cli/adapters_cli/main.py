@@ -25,7 +25,6 @@ CommandGroup.modules = {
         module="capacity",
         panel=_TRAIN,
         summary="Show what fits into the accelerators' memory, and which adapters are in which tier.",
-        of_fleet=True,
     ),
     "publish": CommandModule(
         module="publish",

@@ -43,9 +43,7 @@ def result_of(
         product_version="1.0",
         endpoint="endpoint",
         engine="numpy",
-        dataset=DatasetFacts(
-            source="tickets.jsonl", digest=dataset, items=len(scores), available=len(scores)
-        ),
+        dataset=DatasetFacts(source="tickets.jsonl", digest=dataset, items=len(scores)),
         decoding=Decoding(max_tokens=max_tokens),
         seed=7,
         resamples=999,

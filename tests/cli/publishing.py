@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from typer.testing import CliRunner, Result
 
@@ -69,12 +70,13 @@ class World:
     ) -> Result:
         """Run the command on paths and with options; without paths on all adapters, unless told otherwise."""
         paths = [self.adapters] if all_ and (not arguments or str(arguments[0]).startswith("-")) else []
-        options = [*map(str, [*paths, *arguments]), "--jobs", str(jobs)]
+        options = [*map(str, [*paths, *arguments])]
         split = next((n for n, text in enumerate(options) if text.startswith("-")), len(options))
         command = ["publish", *options[:split], destination, *options[split:]]
-        return CliRunner().invoke(
-            app, command, obj=FakeAccount(self.s3, self.service), catch_exceptions=False
-        )
+        with patch("adapters_cli.commands.publish._JOBS", jobs):
+            return CliRunner().invoke(
+                app, command, obj=FakeAccount(self.s3, self.service), catch_exceptions=False
+            )
 
     def key(self, name: str) -> str:
         return f"prod/{name}/sha256-{identity_of(self.adapters / name)}.tar.gz"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -29,13 +27,10 @@ def guide(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     guide.delete_bucket("onboarding")
 
 
-def results(guide: PageRun, name: str) -> dict[str, Any]:
-    return dict(json.loads((guide.folder / "results" / name / "benchmark.json").read_text()))
-
-
 def test_every_request_of_the_first_benchmark_is_answered(guide: PageRun) -> None:
-    levels = results(guide, "speed")["levels"]
-    assert [(level["concurrency"], level["adapters"]) for level in levels] == [(1, 1), (4, 1)]
-    for level in levels:
-        assert level["adapter"]["request_count"]["avg"] == level["base"]["request_count"]["avg"] == 40
-        assert "request_latency.p50" in level["adapter_by_base"]
+    rows = [line.split("\t") for line in guide.output("adapters benchmark").splitlines()]
+    answered = [row[1:6] for row in rows if row[0] == "Throughput"]
+    assert answered == [
+        [load, "1", who, "40", "0"] for load in ("1 at once", "4 at once") for who in ("base", "adapters")
+    ]
+    assert [row[1] for row in rows if row[3] == "whole latency"] == ["1 at once", "4 at once"]

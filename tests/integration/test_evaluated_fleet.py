@@ -156,9 +156,8 @@ def test_version_above_the_bar_serves_and_is_described_with_its_figures(
 def test_version_below_the_bar_is_not_named(gated: Gated, stack: FleetStack) -> None:
     before = gated.manifest
     gated.become("shout")
-    evaluated = gated.evaluate("--stack", stack.name, "--against", "triage", "--no-worse-than", "last")
+    evaluated = gated.evaluate("--stack", stack.name, "--against", "triage")
     assert evaluated.returncode == 1
-    assert "over 30 items, and was 1 on " in evaluated.stderr
     assert "over 30 items, and that of 'triage' is 1; " in evaluated.stderr
     done = gated.publish(*gated.evaluation)
     assert done.returncode == 1
@@ -199,8 +198,9 @@ def test_preview_asks_the_adapter_beside_its_base_and_goes(gated: Gated, stack: 
 
 def test_preview_that_is_interrupted_leaves_nothing(gated: Gated) -> None:
     command = ["preview", V1 / "triage", "--on", gated.endpoint.base, "--to", gated.destination]
+    command += ["-p", "Hello"] * 300
     process = subprocess.Popen(
-        [sys.executable, "-m", "adapters_cli", *map(str, command), "--", "sleep", "60"],
+        [sys.executable, "-m", "adapters_cli", *map(str, command)],
         env=gated.environment,
         stderr=subprocess.PIPE,
         text=True,

@@ -57,4 +57,4 @@ def test_reports_are_where_the_guide_says(guide: PageRun) -> None:
 def test_answers_in_json_have_their_own_metrics(guide: PageRun) -> None:
     result = read_result(guide.folder / "triage-evaluation" / "result.json")
     means = {comparison.metric: comparison.mean for comparison in result.comparisons}
-    assert means == {"json_valid": 1, "json_field:category": 1}
+    assert means == {"python:answers.py:category": 1}

@@ -46,8 +46,6 @@ class Desk:
         self.cloud, self.endpoint, self.folder = cloud, endpoint, folder
         self._sagemaker, self._s3 = client(cloud, "sagemaker"), client(cloud, "s3")
         self._archives = Archives(cloud)
-        self.dataset = folder / "tickets.jsonl"
-        self.dataset.write_text("".join(json.dumps(row) + "\n" for row in rows(1_000)))
         self.components: list[str] = []
         for label in LABELS:
             self.add(label, self._archives.uri(label))
@@ -77,6 +75,12 @@ class Desk:
         self._s3.put_object(Bucket=Archives.bucket, Key=key, Body=packed.path.read_bytes())
         return f"s3://{Archives.bucket}/{key}"
 
+    def dataset(self, items: int) -> Path:
+        """Return a file of the first items. They have the same ids in each such file."""
+        path = self.folder / f"tickets-{items}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows(items)))
+        return path
+
     def command(
         self, *labels: str, output: str, column: str, items: int = ITEMS, more: tuple[str, ...] = ()
     ) -> list[str]:
@@ -84,7 +88,7 @@ class Desk:
         names = [part for label in labels for part in ("-c", label)]
         return [
             sys.executable, "-m", "adapters_cli", "evaluate", "--endpoint", self.endpoint.name, *names,
-            "--dataset", str(self.dataset), "--reference-column", column, "--sample", str(items),
+            "--dataset", str(self.dataset(items)), "--reference-column", column,
             "--max-tokens", "40", "--output", str(self.folder / output), *more,
         ]  # fmt: skip
 
@@ -163,7 +167,7 @@ def test_conversations_go_through_the_containers_chat_template(desk: Desk) -> No
     path.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in conversations))
     command = [sys.executable, "-m", "adapters_cli", "evaluate", "--endpoint", desk.endpoint.name]
     command += ["-c", "triage"]
-    command += ["--dataset", str(path), "--messages-column", "messages", "--max-tokens", "40"]
+    command += ["--dataset", str(path), "--max-tokens", "40"]
     command += ["--metric", "exact_match", "--require", "exact_match >= 0.9"]
     done = subprocess.run(
         [*command, "--output", str(desk.folder / "chats")],

@@ -244,12 +244,11 @@ COMMANDS = {
     "describe": ["acme"],
     "list": [],
     "usage": ["--prices", "PRICES"],
-    "logs": ["acme", "--base"],
+    "logs": ["acme"],
     "apply": ["--retry", "acme"],
     "prune": [],
     "invoke": ["acme", "Hello", "--base", "--max-tokens", "2", "--html", "PAGE"],
     "evaluate": ["acme", "--dataset", "DATASET", "--max-tokens", "2", "--output", "REPORTS"],
-    "capacity": ["--from-usage"],
     "preflight": ["--environment", "dev"],
     "remove": ["acme", "--yes"],
 }

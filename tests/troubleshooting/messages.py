@@ -48,7 +48,7 @@ _RETURNING = re.compile(
     r"|manifest/(expressions|smoke_test|value_rules)"
     r"|serving/gpu_memory)"
     r"|adapters_cli/(aws/components|output/errors|evaluation/(no_worse|statistics)|load/latency"
-    r"|fleets/(base_state|fleet_status|preview))"
+    r"|fleets/(base_state|fleet_status|manifest_changes))"
     r"|local_sagemaker/(http_guards/|control_plane/request_validation)"
     r"|multi_adapter_inference/(components/scaling|models/capacity"
     r"|fleet/(component_tags|fleet|fleet_interface))\.py"

@@ -64,15 +64,14 @@ Subject = LocalAdapter | S3Location | CheckedAdapter
 
 
 def check_all(
-    account: Account, subjects: Sequence[Subject], limits: ServingLimits, *, whole: bool
+    account: Account, subjects: Sequence[Subject], limits: ServingLimits, *, whole: bool = False
 ) -> list[CheckedAdapter]:
     """Check several adapters at the same time. A failed one does not stop the others.
 
-    whole:
-        True if all weights are read, and archives in S3 to their end.
+    `whole` reads all weights, and archives in S3 to their end.
     """
     stop = threading.Event()
-    check_one = partial(_check_one, account, limits, whole, stop)
+    check_one = partial(_check_one, account, limits, stop, whole=whole)
     shown = sys.stderr.isatty() and len(subjects) > _THREADS
     bar = Progress(console=Console(stderr=True), transient=True, disable=not shown)
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="check") as pool, bar:
@@ -120,7 +119,7 @@ def _failed(path: str, rule: CheckRule, message: str) -> CheckedAdapter:
 
 
 def _check_one(
-    account: Account, limits: ServingLimits, whole: bool, stop: threading.Event, subject: Subject
+    account: Account, limits: ServingLimits, stop: threading.Event, subject: Subject, *, whole: bool
 ) -> CheckedAdapter:
     """Check one adapter. Raises CommandError soon after `stop` is set, also in the middle of an archive."""
 
@@ -132,7 +131,7 @@ def _check_one(
         return subject
     until_stopped(b"")
     if isinstance(subject, S3Location):
-        return _check_stored(account, limits, whole, subject, until_stopped)
+        return _check_stored(account, limits, subject, until_stopped, whole=whole)
     try:
         check = examine(
             subject.path,
@@ -152,9 +151,10 @@ def _check_one(
 def _check_stored(
     account: Account,
     limits: ServingLimits,
-    whole: bool,
     location: S3Location,
     watch: Callable[[bytes], object],
+    *,
+    whole: bool,
 ) -> CheckedAdapter:
     try:
         done = check_object(

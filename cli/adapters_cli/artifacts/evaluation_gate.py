@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
-from adapters_cli.artifacts.evaluation_store import EvaluationStore
+from adapters_cli.artifacts.evaluation_store import store_evaluation
 from adapters_cli.evaluation.result import EvaluationResult
 from adapters_cli.evaluation.result_file import read_result
 from adapters_cli.evaluation.stored_evaluation import record_of, recorded_time
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.text import few
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +26,11 @@ class EvaluationGate:
         A result and the name that the version has in it.
     """
 
-    store: EvaluationStore
+    s3: "S3Client"
     results: Mapping[str, tuple[EvaluationResult, str]]
 
     @classmethod
-    def of(cls, files: Sequence[Path], store: EvaluationStore) -> "EvaluationGate":
+    def of(cls, files: Sequence[Path], s3: "S3Client") -> "EvaluationGate":
         """Read results. Raises OSError, and ValueError for a file that is none."""
         results = [read_result(path) for path in files]
         by_identity = {
@@ -35,7 +39,7 @@ class EvaluationGate:
             for subject in result.subjects
             if subject.identity is not None
         }
-        return cls(store=store, results=by_identity)
+        return cls(s3=s3, results=by_identity)
 
     def admit(
         self,
@@ -75,4 +79,4 @@ class EvaluationGate:
         this = (identity, recorded_time(result), result.dataset.digest)
         if recorded is not None and (recorded.identity, recorded.at, recorded.dataset) == this:
             return recorded
-        return record_of(result, name, self.store.write(archive, identity, result, name))
+        return record_of(result, name, store_evaluation(self.s3, archive, identity, result, name))

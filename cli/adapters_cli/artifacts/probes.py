@@ -1,4 +1,4 @@
-"""Probes of adapters to publish: given, taken from a file beside the adapter, or found on a live endpoint."""
+"""Probes of adapters to publish: from a file beside the adapter, or found on a live endpoint."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,9 +99,7 @@ class ProbeFinder:
         or if no prompt tells the adapter, the base model and the earlier version apart.
         """
         if source.probe is None and not source.prompts:
-            raise CommandError(
-                f"there is no prompt to find a probe with; give --probe-prompt or {PROBE_FILE}"
-            )
+            raise CommandError(f"there is no prompt to find a probe with; write some into {PROBE_FILE}")
         with ExitStack() as previews:
             component = previews.enter_context(self._preview(name, artifact))
             others = {"the base model": self.base}
@@ -120,7 +118,7 @@ class ProbeFinder:
                     return found
         raise CommandError(
             f"of {counted(len(source.prompts), 'prompt')}, none has an answer that stays the same behind a"
-            f" random line and differs from that of {' and '.join(others)}; give others with --probe-prompt"
+            f" random line and differs from that of {' and '.join(others)}; write others into {PROBE_FILE}"
         )
 
     def _verify(self, component: str, others: Mapping[str, str], probe: Probe) -> None:
@@ -193,39 +191,21 @@ def is_entry_of(artifact: Artifact, entry: ManifestAdapter) -> bool:
     return entry.artifact == S3Artifact(uri=artifact.uri)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProbeOptions:
-    """The options of a command that publishes: where the probes of its adapters come from.
+def probe_of(
+    name: str, adapter: Path, artifact: Artifact, entry: ManifestAdapter | None, finder: ProbeFinder | None
+) -> Probe | None:
+    """Return the probe to record for an adapter at a path; None to keep the one that its entry has.
 
-    prompts, answer:
-        A probe for a single adapter, or prompts to find one with.
-    finder:
-        Asks on a live endpoint; None if there is none.
+    `finder` asks on a live endpoint. Raises CommandError if the probe is wrong, and ServiceError if the
+    endpoint cannot be asked.
     """
-
-    prompts: tuple[str, ...] = ()
-    answer: str | None = None
-    finder: ProbeFinder | None = None
-
-    def probe_of(
-        self, name: str, adapter: Path, artifact: Artifact, entry: ManifestAdapter | None
-    ) -> Probe | None:
-        """Return the probe to record; None to keep the one that the entry has.
-
-        Raises CommandError if the probe is wrong, and ServiceError if the endpoint cannot be asked.
-        """
-        source = self._source(adapter)
-        recorded = entry.probe if entry is not None and is_entry_of(artifact, entry) else None
-        if recorded is not None and not self.prompts and source.probe in (None, recorded):
-            return None  # it was recorded with this very archive
-        if self.finder is None:
-            return source.probe
-        if source.probe is None and entry is not None:
-            source = replace(source, prompts=(*source.prompts, *_prompts_of(entry)))
-        earlier = None if entry is None else _earlier(entry, artifact)
-        return self.finder.find(name, artifact, source, earlier)
-
-    def _source(self, adapter: Path) -> ProbeSource:
-        if self.answer is not None:
-            return ProbeSource(probe=checked(self.prompts[0], self.answer, where="'--probe-answer'"))
-        return ProbeSource(prompts=self.prompts) if self.prompts else ProbeSource.beside(adapter)
+    source = ProbeSource.beside(adapter)
+    recorded = entry.probe if entry is not None and is_entry_of(artifact, entry) else None
+    if recorded is not None and source.probe in (None, recorded):
+        return None  # it was recorded with this very archive
+    if finder is None:
+        return source.probe
+    if source.probe is None and entry is not None:
+        source = replace(source, prompts=(*source.prompts, *_prompts_of(entry)))
+    earlier = None if entry is None else _earlier(entry, artifact)
+    return finder.find(name, artifact, source, earlier)

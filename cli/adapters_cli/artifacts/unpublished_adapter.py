@@ -18,7 +18,6 @@ def unpublished_adapter(
     account: Account,
     adapter: str,
     *,
-    name: str | None = None,
     destination: str | None,
     base_model: str | None,
     served_model: str | None,
@@ -29,24 +28,24 @@ def unpublished_adapter(
     `served_model` is the model of the base component, if known. `base_model` overrides the adapter's own.
     Raises UsageError for a path that is no single adapter, and CommandError if it breaks a rule.
     """
-    limits = ServingLimits.of_options(account, container=None, max_lora_rank=max_lora_rank)
+    limits = ServingLimits.of_options(account, max_lora_rank=max_lora_rank)
     location = S3Location.parse(adapter)
     if location is not None:
         _check_stored(account, location, limits, base_model or served_model)
-        default = location.key.rpartition("/")[0].rpartition("/")[2] or "adapter"
+        name = location.key.rpartition("/")[0].rpartition("/")[2] or "adapter"
         digest = digest_in_key(location.key)
         if digest is None:
-            default = location.key.rpartition("/")[2].removesuffix(ARCHIVE_SUFFIX)
+            name = location.key.rpartition("/")[2].removesuffix(ARCHIVE_SUFFIX)
         with option_errors():
-            check_component_name(name or default, what="--name")
-        return name or default, Artifact(uri=location.uri, digest=digest)
+            check_component_name(name, what="the name of the archive")
+        return name, Artifact(uri=location.uri, digest=digest)
     if destination is None:
         raise UsageError("where to upload the adapter? Give --to, which the endpoint's role can read")
     # Imported here: the compressor takes long to import, and other commands do without.
     from adapters_cli.artifacts.archive_store import ArchiveStore
     from adapters_cli.artifacts.publisher import publish_one
 
-    found = local_adapters([Path(adapter)], name=name)
+    found = local_adapters([Path(adapter)], name=None)
     if len(found) != 1:
         names = [one.name for one in found]
         raise UsageError(f"'{adapter}' should be one adapter, got {len(found)}: {few(names)}")
@@ -68,6 +67,6 @@ def _check_stored(
         )
     base = None if base_model is None else base_named(base_model)
     known = ServingLimits(version=limits.version, lora=limits.lora, base=base)
-    (checked,) = check_all(account, [location], known, whole=False)
+    (checked,) = check_all(account, [location], known)
     if checked.result is CheckResult.ERROR:
         raise CommandError("\n".join(map(str, checked.findings)))

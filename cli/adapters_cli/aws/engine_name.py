@@ -74,11 +74,6 @@ class BaseContainer:
         """Adapters in GPU memory; None if the environment does not say it."""
         return self._number(LMI_VARIABLES.max_loras, VLLM_VARIABLES.max_loras)
 
-    @property
-    def max_cpu_loras(self) -> int | None:
-        """Adapters in CPU memory, those in GPU memory included; None if the environment does not say it."""
-        return self._number(LMI_VARIABLES.max_cpu_loras, VLLM_VARIABLES.max_cpu_loras)
-
     def _number(self, *names: str) -> int | None:
         values = (self.environment.get(name, "") for name in names)
         return next((int(value) for value in values if value.isdecimal()), None)

@@ -5,7 +5,8 @@ https://docs.djl.ai/master/docs/serving/serving/docs/lmi/user_guides/lmi_input_o
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -21,9 +22,8 @@ from adapter_fleet.common.aws_errors import (
     message_of,
     refuses_form,
 )
-from adapter_fleet.serving.completions import PromptForm, PromptRequest, completion_of
 from adapters_cli.aws.account import Account
-from adapters_cli.aws.generation import Generation, GenerationRequest, generation_of
+from adapters_cli.aws.generated_text import GeneratedText, TextRequest, text_of_answer
 from adapters_cli.output.errors import error_text
 
 if TYPE_CHECKING:
@@ -67,89 +67,71 @@ class RuntimeEndpoint:
         config = _CONFIG.merge(Config(max_pool_connections=connections))
         return cls(name, account.client("sagemaker-runtime", config))
 
-    def generate(self, component: str, request: GenerationRequest) -> Generation:
+    def generate(self, component: str, request: TextRequest) -> GeneratedText:
         """Return a component's whole answer, with its tokens and seconds. Raises InvocationError."""
-        try:
-            return self._generated(component, request)
-        except (ClientError, BotoCoreError) as error:
-            raise invocation_error(error) from error
+        with _reasons():
+            response, started = self._asked(component, request, stream=False)
+            answer = _parse(response["Body"].read())
+            found = text_of_answer(answer, time.perf_counter() - started)
+            if found is None:
+                raise _unknown(answer)
+            return found
 
-    def _generated(self, component: str, request: GenerationRequest) -> Generation:
-        """Ask in the first form that the container takes; it is the only form from then on."""
-        bodies = request.bodies()
+    def stream(self, component: str, request: TextRequest) -> Iterator[str]:
+        """Yield the pieces of a component's answer as they come. Raises InvocationError."""
+        with _reasons():
+            response, _ = self._asked(component, request, stream=True)
+            for line in lines(event["PayloadPart"]["Bytes"] for event in response["Body"]):
+                # Completions come as server-sent events, LMI's own schema as lines of JSON.
+                data = line.removeprefix(b"data:").strip()
+                if data == b"[DONE]" or line.startswith(b":") or not data:
+                    continue
+                match _parse(data):
+                    case {"choices": [{"text": str(text)}, *_]} | {"token": {"text": str(text)}}:
+                        yield text
+                    case {"choices": []}:
+                        continue  # the usage
+                    case other:
+                        raise _unknown(other)
+
+    def _asked(self, component: str, request: TextRequest, *, stream: bool) -> tuple[Any, float]:
+        """Return the response to the first form that the container takes, and when it was asked so.
+
+        That form is the only one from then on.
+        """
+        client = self._client
+        send: Any = client.invoke_endpoint_with_response_stream if stream else client.invoke_endpoint
+        bodies = request.bodies(stream=stream)
         forms = [self._form] if self._form in range(len(bodies)) else range(len(bodies))
         refusal: ClientError | None = None
         for form in forms:
             started = time.perf_counter()
             try:
-                content = self._send(component, bodies[form], stream=False)["Body"].read()
+                response = send(
+                    EndpointName=self._name,
+                    InferenceComponentName=component,
+                    ContentType="application/json",
+                    Body=json.dumps(bodies[form]).encode(),
+                )
             except ClientError as error:
                 if not _refuses_form(error):
                     raise
                 refusal = refusal or error
                 continue
-            seconds = time.perf_counter() - started
-            answer = _parse(content)
-            found = generation_of(answer, seconds)
-            if found is None:
-                raise _unknown(answer)
             if len(bodies) > 1:
                 self._form = form
-            return found
+            return response, started
         assert refusal is not None
         raise refusal
 
-    def answer(self, component: str, prompt: PromptRequest, *, stream: bool) -> Iterator[str]:
-        """Yield a component's answer: in one piece, or in many for a stream. Raises InvocationError."""
-        try:
-            yield from self._answered(component, prompt, stream=stream)
-        except (ClientError, BotoCoreError) as error:
-            raise invocation_error(error) from error
 
-    def _answered(self, component: str, prompt: PromptRequest, *, stream: bool) -> Iterator[str]:
-        """Yield the answer to a prompt. A container that refuses completions gets it in LMI's own schema."""
-        ask = self._pieces if stream else self._whole
-        try:
-            response = self._send(component, prompt.body(stream=stream), stream=stream)
-        except ClientError as error:
-            if not _refuses_form(error):
-                raise
-            try:
-                response = self._send(component, prompt.body(PromptForm.LMI, stream=stream), stream=stream)
-            except ClientError:
-                raise error from None
-        yield from ask(response)
-
-    def _send(self, component: str, body: Mapping[str, object], *, stream: bool) -> Any:
-        client = self._client
-        send: Any = client.invoke_endpoint_with_response_stream if stream else client.invoke_endpoint
-        return send(
-            EndpointName=self._name,
-            InferenceComponentName=component,
-            ContentType="application/json",
-            Body=json.dumps(body).encode(),
-        )
-
-    def _whole(self, response: Any) -> Iterator[str]:
-        answer = _parse(response["Body"].read())
-        completion = completion_of(answer)
-        if completion is None:
-            raise _unknown(answer)
-        yield completion.text
-
-    def _pieces(self, response: Any) -> Iterator[str]:
-        for line in lines(event["PayloadPart"]["Bytes"] for event in response["Body"]):
-            # Completions come as server-sent events, LMI's own schema as lines of JSON.
-            data = line.removeprefix(b"data:").strip()
-            if data == b"[DONE]" or line.startswith(b":") or not data:
-                continue
-            match _parse(data):
-                case {"choices": [{"text": str(text)}, *_]} | {"token": {"text": str(text)}}:
-                    yield text
-                case {"choices": []}:
-                    continue  # the usage
-                case other:
-                    raise _unknown(other)
+@contextmanager
+def _reasons() -> Iterator[None]:
+    """Turn an error of AWS into the reason why there is no answer."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise invocation_error(error) from error
 
 
 def lines(parts: Iterable[bytes]) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from adapters_cli.aws.account import account_of
 from adapters_cli.fleets import orders
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, manifest_target, newest_generation
 from adapters_cli.fleets.fleet_status import in_force, manifest_not_in_force_note, read_changes, read_status
-from adapters_cli.fleets.preview import preview_manifest
+from adapters_cli.fleets.manifest_changes import changes_of_manifest
 from adapters_cli.fleets.status_line import StatusLine
 from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
@@ -96,7 +96,7 @@ def apply(
         number = _already_open_or_in_force(found, stored, file, desired)
         if number is not None:
             raise typer.Exit(_wait_for(found, stored, number, timeout, as_json=as_json))
-        _check_preview(found, target, desired, allow_failing=allow_failing)
+        _check_changes(found, target, desired, allow_failing=allow_failing)
         _check_new_version(found, stored, file)
         record = found.registry.fleet() or found.record
         version = _write(found, stored, file.text)
@@ -147,16 +147,16 @@ def _print_changes(fleet: Fleet, desired: DesiredFleet) -> None:
     print_note(f"{fleet.record.name}: {added} added, {changed} changed, {removed} removed")
 
 
-def _check_preview(fleet: Fleet, target: Target, desired: DesiredFleet, *, allow_failing: bool) -> None:
+def _check_changes(fleet: Fleet, target: Target, desired: DesiredFleet, *, allow_failing: bool) -> None:
     """Raise CommandError if the fleet would refuse the manifest, or if adapters are known to fail."""
-    preview = preview_manifest(fleet, target, desired)
-    if preview.refused is not None:
-        raise CommandError(f"the fleet would refuse it: {preview.refused}")
-    if preview.trouble is not None:
-        print_error(preview.trouble)
-    if not preview.failing:
+    planned = changes_of_manifest(fleet, target, desired)
+    if planned.refused is not None:
+        raise CommandError(f"the fleet would refuse it: {planned.refused}")
+    if planned.trouble is not None:
+        print_error(planned.trouble)
+    if not planned.failing:
         return
-    reasons = [f"{change.name}: {change.action}: {one_line(change.why or '')}" for change in preview.failing]
+    reasons = [f"{change.name}: {change.action}: {one_line(change.why or '')}" for change in planned.failing]
     lines = capped(reasons, "adapters are known to fail")
     if allow_failing:
         print_error("\n".join(lines))

@@ -1,8 +1,7 @@
 """`adapters benchmark`: measure the latency of adapters beside their base model under load."""
 
-import json
 import sys
-from collections.abc import Sequence
+import time
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,14 +10,15 @@ from urllib.parse import urlsplit
 
 import typer
 
+from adapter_fleet.common.clock import Clock
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.load_targets import LoadTargets
 from adapters_cli.load.latency_requirement import LatencyRequirement
 from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
-from adapters_cli.output.results import JsonOption
-from adapters_cli.output.text import one_line, print_error, print_note
+from adapters_cli.output.results import JsonOption, print_result
+from adapters_cli.output.text import print_error, print_note
 from adapters_cli.product import product_version
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from adapters_cli.load.benchmark import BenchmarkPlan
     from adapters_cli.load.benchmark_result import BenchmarkResult
     from adapters_cli.load.load_generator import Loop
-    from adapters_cli.load.mix import Mix
 
 _PROMPT = "Ticket: Emma from Cairo says the phone arrived broken. Please help.\nAnswer:\n"
 
@@ -51,7 +50,7 @@ def benchmark(
             metavar="NAME",
             default_factory=list,
             show_default=False,
-            help="Adapters of the fleet, the most popular one first; else all.",
+            help="Adapters of the fleet; else all.",
         ),
     ],
     component: ComponentOption = None,
@@ -61,14 +60,6 @@ def benchmark(
             "--yes-load", metavar="ENDPOINT", help="The endpoint's name again, unless it is on this machine."
         ),
     ] = None,
-    base: Annotated[bool, typer.Option("--base/--no-base", help="Measure the base model beside.")] = True,
-    mix: Annotated[
-        str, typer.Option("--mix", metavar="MIX", help="How requests spread: one, uniform or zipf:S.")
-    ] = "uniform",
-    adapters: Annotated[
-        str | None,
-        typer.Option("--adapters", metavar="N,…", help="Numbers of adapters in the mix; else all at once."),
-    ] = None,
     concurrency: Annotated[
         str | None,
         typer.Option("--concurrency", metavar="N,…", help="Closed loop: requests in progress; 1,8."),
@@ -77,17 +68,14 @@ def benchmark(
         str | None,
         typer.Option("--rate", metavar="R,…", help="Open loop instead: requests that arrive a second."),
     ] = None,
-    prompt: Annotated[str | None, typer.Option("--prompt", metavar="TEXT", help="The prompt.")] = None,
-    prompts: Annotated[
+    dataset: Annotated[
         Path | None,
         typer.Option(
-            "--prompts",
-            metavar="FILE",
-            help="Prompts in turn: .json or .jsonl with 'prompt', else lines of text.",
+            "--dataset", metavar="FILE", help="Prompts in turn: the column 'prompt' of JSONL, JSON or CSV."
         ),
     ] = None,
-    output_tokens: Annotated[
-        int, typer.Option("--output-tokens", min=1, help="Length of each answer in tokens.")
+    max_tokens: Annotated[
+        int, typer.Option("--max-tokens", metavar="N", min=1, help="Length of each answer, in tokens.")
     ] = 32,
     requests: Annotated[
         int, typer.Option("--requests", min=1, help="The most requests to base and adapters each, a level.")
@@ -95,11 +83,6 @@ def benchmark(
     seconds: Annotated[
         float, typer.Option("--seconds", min=1, help="The most seconds of the whole benchmark.")
     ] = 300,
-    warm_up: Annotated[
-        int | None,
-        typer.Option("--warm-up", min=0, help="Requests before each level that do not count."),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of draws, arrivals and intervals.")] = 0,
     require: Annotated[
         list[str] | None,
         typer.Option(
@@ -108,10 +91,6 @@ def benchmark(
             help="End with 1 unless it holds at each level: 'request_latency.p50 <= base * 1.10'.",
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", metavar="DIR", help="Write benchmark.json and report.md."),
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Load adapters and their base model, and compare latency and throughput.
@@ -119,20 +98,15 @@ def benchmark(
     Ends with 1 if a requirement is not met or no adapter answered, and with 130 after Ctrl-C.
     """
     # Imported here: botocore takes long, and `--help` does without.
-    from adapters_cli.load.benchmark import Benchmark, LoadError
-    from adapters_cli.load.load_generator import SystemClock
+    from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, LoadError
     from adapters_cli.load.measurement import StreamingClient
-    from adapters_cli.load.mix import Mix
+    from adapters_cli.reports.benchmark_report import rows, screen
 
     with reported_errors():
         with option_errors():
             rules = [LatencyRequirement.parse(text) for text in require or []]
-            spread = Mix.parse(mix)
             loops = _loops(concurrency, rate)
-        _check_base(rules, base=base)
-        texts = _prompts(prompt, prompts)
-        if output is not None:
-            output.mkdir(parents=True, exist_ok=True)  # fails before the load, not after it
+            texts = [_PROMPT] if dataset is None else _prompts(dataset)
         account = account_of(context)
         _check_machine(account, account.endpoint, yes_load)
         targets = LoadTargets.find(account, names, component or [])
@@ -140,21 +114,18 @@ def benchmark(
             raise UsageError(
                 f"--yes-load should be the endpoint's name, {targets.endpoint!r}, got {yes_load!r}"
             )
-        plan = _plan(
-            targets,
-            spread,
-            _counts(adapters, len(targets.adapters), alone=spread.alone),
-            loops,
-            texts,
-            base=base,
-            output_tokens=output_tokens,
+        plan = BenchmarkPlan(
+            base=targets.container.component,
+            adapters=list(targets.adapters),
+            loops=loops,
+            prompts=texts,
+            max_tokens=max_tokens,
             requests=requests,
             seconds=seconds,
-            warm_up=warm_up,
-            seed=seed,
+            max_loras=targets.container.max_loras,
         )
         result = _empty_result(targets, plan)
-        clock = SystemClock()
+        clock = _SteadyClock()
         running: list[Benchmark] = []
         client = StreamingClient(
             targets.endpoint,
@@ -168,10 +139,16 @@ def benchmark(
         except LoadError as error:
             raise CommandError(str(error)) from None
         result.requirements = [level.judge(rule) for level in result.levels for rule in rules]
-        if output is not None:
-            _write(result, output)
-        _print(result, as_json=as_json)
+        print_result(result.document(), screen(result), as_json=as_json, rows=rows(result))
     _end(result)
+
+
+class _SteadyClock(Clock):
+    """The machine's steady clock, which nobody sets meanwhile."""
+
+    def now(self) -> float:
+        """Return seconds since any moment."""
+        return time.perf_counter()
 
 
 def _progress(line: str) -> None:
@@ -214,49 +191,20 @@ def _numbers(name: str, text: str, *, whole: bool = True) -> list[float]:
     return list(dict.fromkeys(found))
 
 
-def _counts(text: str | None, adapters: int, *, alone: bool) -> list[int]:
-    """Return the numbers of adapters in the mix."""
-    if alone:
-        return [1]
-    counts = [int(each) for each in _numbers("adapters", text)] if text is not None else [adapters]
-    if max(counts) > adapters:
-        raise UsageError(f"'adapters' should be at most {adapters}, as there are no more, got {max(counts)}")
-    return counts
+def _prompts(file: Path) -> list[str]:
+    """Return the prompts of a dataset. Raises ValueError for a row without one."""
+    from adapters_cli.evaluation.dataset_rows import rows_of
 
-
-def _check_base(rules: Sequence[LatencyRequirement], *, base: bool) -> None:
-    if not base and any(rule.of_base for rule in rules):
-        raise UsageError("--require has the base in it, and --no-base leaves it out")
-
-
-def _prompts(prompt: str | None, file: Path | None) -> list[str]:
-    if prompt is not None and file is not None:
-        raise UsageError("--prompt and --prompts both say what to ask; give one of them")
-    if file is None:
-        return [prompt or _PROMPT]
-    text = file.read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if line.strip()]
-    try:
-        match file.suffix:
-            case ".json":
-                rows = json.loads(text)
-            case ".jsonl" | ".ndjson":
-                rows = [json.loads(line) for line in lines]
-            case _:
-                rows = lines
-    except ValueError as error:
-        raise UsageError(f"{file}: is not JSON: {error}") from None
-    if not isinstance(rows, list):
-        raise UsageError(f"{file}: should have a list of prompts")
+    rows = rows_of(str(file))
+    if not rows:
+        raise ValueError(f"'--dataset' should have a row or more, got none in {file}")
     found = []
-    for number, row in enumerate(rows, 1):
-        match row:
-            case {"prompt": str(asked)} | str(asked):
-                found.append(asked)
+    for row in rows:
+        match row.values:
+            case {"prompt": str(prompt)}:
+                found.append(prompt)
             case _:
-                raise UsageError(f"{file}: row {number} should be a text, or have a text 'prompt'")
-    if not found:
-        raise UsageError(f"{file}: has no prompt")
+                raise ValueError(f"{file}, {row.place}: should have a text 'prompt'")
     return found
 
 
@@ -288,39 +236,6 @@ def _on_this_machine(url: str) -> bool:
         return parts.hostname == "localhost"
 
 
-def _plan(
-    targets: LoadTargets,
-    mix: "Mix",
-    counts: Sequence[int],
-    loops: "Sequence[Loop]",
-    prompts: Sequence[str],
-    *,
-    base: bool,
-    output_tokens: int,
-    requests: int,
-    seconds: float,
-    warm_up: int | None,
-    seed: int,
-) -> "BenchmarkPlan":
-    from adapters_cli.load.benchmark import BenchmarkPlan
-
-    container = targets.container
-    return BenchmarkPlan(
-        base=container.component if base else None,
-        adapters=list(targets.adapters),
-        mix=mix,
-        counts=counts,
-        loops=loops,
-        prompts=prompts,
-        output_tokens=output_tokens,
-        requests=requests,
-        seconds=seconds,
-        warm_up=warm_up,
-        max_loras=container.max_loras,
-        seed=seed,
-    )
-
-
 def _empty_result(targets: LoadTargets, plan: "BenchmarkPlan") -> "BenchmarkResult":
     from adapters_cli.load.benchmark_result import BenchmarkResult
 
@@ -331,10 +246,8 @@ def _empty_result(targets: LoadTargets, plan: "BenchmarkPlan") -> "BenchmarkResu
         base=targets.container.component,
         engine=targets.container.engine,
         copies=targets.container.copies,
-        mix=plan.mix.text,
         prompts=len(plan.prompts),
-        output_tokens=plan.output_tokens,
-        seed=plan.seed,
+        max_tokens=plan.max_tokens,
         bounds={"requests": plan.requests, "seconds": plan.seconds},
     )
 
@@ -354,40 +267,3 @@ def _runtime(account: Account, plan: "BenchmarkPlan") -> "SageMakerRuntimeClient
     )
     client: SageMakerRuntimeClient = account.client("sagemaker-runtime", config)
     return client
-
-
-def _print(result: "BenchmarkResult", *, as_json: bool) -> None:
-    from adapters_cli.reports.benchmark_report import notes, summary, tables
-
-    if as_json:
-        typer.echo(json.dumps(result.document(), indent=2))
-        return
-    if not sys.stdout.isatty():
-        for title, _, rows in tables(result):
-            for row in rows:
-                typer.echo("\t".join([title, *map(one_line, row)]))
-        for line in notes(result):
-            typer.echo(f"note\t{one_line(line)}")
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    for line in summary(result):
-        console.print(Text(one_line(line)))
-    for title, headings, rows in tables(result):
-        table = Table(*headings, title=title, title_justify="left", box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*map(one_line, row))
-        console.print()
-        console.print(table)
-    for line in notes(result):
-        console.print(Text(f"note: {one_line(line)}", style="yellow"))
-
-
-def _write(result: "BenchmarkResult", folder: Path) -> None:
-    from adapters_cli.reports.benchmark_report import markdown
-
-    (folder / "benchmark.json").write_text(json.dumps(result.document(), indent=2) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(markdown(result), encoding="utf-8")

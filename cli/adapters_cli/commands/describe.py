@@ -168,7 +168,7 @@ def _document(
         "tags": tags,
         "probe": None if wanted is None or wanted.probe is None else plain_probe(wanted.probe),
         "proof": state.proof,
-        "evaluation": _evaluation(account, target.settings.bar_beside(target.base), state, wanted),
+        "evaluation": _evaluation(target.settings.bar_beside(target.base), state, wanted),
         "last_hour": _last_hour(account, state.component),
         "history": history,
         "last_reason": state.reason or next((why for _, why in events if why), None),
@@ -176,10 +176,8 @@ def _document(
     }
 
 
-def _evaluation(
-    account: Account, bar: EvaluationBar | None, state: AdapterState, wanted: Artifact | None
-) -> dict[str, Any]:
-    """Return the recorded evaluation of the version that serves, its stored results, and the fleet's bar."""
+def _evaluation(bar: EvaluationBar | None, state: AdapterState, wanted: Artifact | None) -> dict[str, Any]:
+    """Return the recorded evaluation of the version that serves, and the fleet's bar."""
     shown = state.artifact or wanted
     if shown is not None and wanted is not None and shown.same_version_as(wanted):
         shown = wanted  # the manifest may have recorded the evaluation after the version came into service
@@ -196,7 +194,6 @@ def _evaluation(
         "version": None if shown is None else shown.version,
         "recorded": None if record is None else plain_evaluation(record),
         "figures": None if record is None else figures_text(record),
-        "stored": _stored(account, shown),
         "required": required,
     }
 
@@ -209,19 +206,6 @@ def _last_hour(account: Account, component: str) -> dict[str, Any] | None:
     except (ClientError, BotoCoreError) as error:
         print_note(f"the metrics of {component} cannot be read: {error}")
         return None
-
-
-def _stored(account: Account, artifact: Artifact | None) -> list[str]:
-    """Return the addresses of stored results, newest first; none without permission to list them."""
-    if artifact is None or artifact.digest is None:
-        return []
-    from adapters_cli.artifacts.evaluation_store import EvaluationStore
-
-    try:
-        return EvaluationStore(account.s3).uris(artifact.uri, artifact.digest)
-    except (ClientError, BotoCoreError) as error:
-        print_note(f"the stored results of {artifact.version} cannot be listed: {error}")
-        return []
 
 
 def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -302,15 +286,13 @@ def _versions(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _evaluation_lines(evaluation: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    recorded, stored, required = evaluation["recorded"], evaluation["stored"], evaluation["required"]
+    recorded, required = evaluation["recorded"], evaluation["required"]
     if recorded is not None:
         yield "evaluation", evaluation["figures"]
         yield "", f"on {recorded['at']} over {recorded['dataset'][:19]}"
         yield "result", recorded["result"]
     else:
         yield "evaluation", "none is recorded"
-    if stored and (recorded is None or stored[0] != recorded["result"]):
-        yield "stored", stored[0]
     if required is not None:
         asked = " and ".join(required["requirements"])
         if required["exempt"]:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,28 +12,24 @@ import typer
 
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.counts import counted
-from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.evaluation.requirement import Requirement
-from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.aws.generation import Generation, GenerationRequest
+from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.evaluation.answer_log import LOG_FILE, AnswerLog, open_log
 from adapters_cli.evaluation.dataset import DatasetOptions, read_dataset
-from adapters_cli.evaluation.result import DatasetFacts, Decoding, EvaluationResult
+from adapters_cli.evaluation.result import Decoding, EvaluationResult
 from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
 from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.base_place import base_place, place_of_fleet
 from adapters_cli.fleets.fleet_lookup import find_fleet
 from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
 from adapters_cli.output.exit_codes import FAILED, INTERRUPTED
-from adapters_cli.output.results import JsonOption
+from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import print_error, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.evaluation.evaluation import Evaluated, EvaluationPlan
     from adapters_cli.fleets.subject_lookup import FoundSubjects
-
-_OUTPUT = Path("evaluation")
 
 EXAMPLES = """
 # An adapter and its base model.
@@ -63,7 +59,7 @@ def evaluate(
         typer.Option(
             "--dataset",
             metavar="FILE",
-            help="The items: JSONL, JSON or CSV.",
+            help="The items, with columns 'prompt' or 'messages': JSONL, JSON or CSV.",
         ),
     ],
     component: ComponentOption = None,
@@ -96,9 +92,6 @@ def evaluate(
         str | None,
         typer.Option("--base-model", metavar="NAME", help="Its base model; overrides its own configuration."),
     ] = None,
-    prompt_column: Annotated[
-        str, typer.Option("--prompt-column", metavar="COLUMN", help="What is asked.")
-    ] = "prompt",
     reference_column: Annotated[
         str, typer.Option("--reference-column", metavar="COLUMN", help="The right answer.")
     ] = "reference",
@@ -106,30 +99,14 @@ def evaluate(
         str | None,
         typer.Option("--template", metavar="TEXT", help="The prompt, with columns in braces: '{text}'."),
     ] = None,
-    messages_column: Annotated[
-        str | None,
-        typer.Option(
-            "--messages-column", metavar="COLUMN", help="Conversations, for the container's chat template."
-        ),
-    ] = None,
-    system: Annotated[
-        str | None, typer.Option("--system", metavar="TEXT", help="System message before each prompt.")
-    ] = None,
-    sample: Annotated[
-        int | None, typer.Option("--sample", metavar="N", min=1, help="So many rows, at random.")
-    ] = None,
     metric: Annotated[
         list[str] | None,
         typer.Option(
             "--metric",
             metavar="METRIC",
-            help="rouge1, rouge2, rougeL, meteor, bert_score, exact_match, regex:PATTERN, json_valid,"
-            " json_field:NAME, json_fields or python:FILE:FUNCTION; several for more.",
+            help="rouge1, rouge2, rougeL, meteor, bert_score, bert_score:DIR, exact_match or"
+            " python:FILE:FUNCTION; several for more.",
         ),
-    ] = None,
-    bert_model: Annotated[
-        Path | None,
-        typer.Option("--bert-model", metavar="DIR", help="The model of bert_score, as a directory."),
     ] = None,
     require: Annotated[
         list[str] | None,
@@ -139,38 +116,18 @@ def evaluate(
             help="Ends with 1 if not met: 'rougeL >= base + 20%', 'exact_match >= 0.9'; several for more.",
         ),
     ] = None,
-    no_worse_than: Annotated[
-        str | None,
-        typer.Option(
-            "--no-worse-than",
-            metavar="last|S3://…",
-            help="Ends with 1 if scores are lower, item by item, than in this stored result, or the last of"
-            " the version that the fleet has.",
-        ),
-    ] = None,
-    store: Annotated[
-        bool,
-        typer.Option("--store", help="Store the result beside each adapter's archive in S3, without texts."),
-    ] = False,
-    allow_errors: Annotated[
-        int,
-        typer.Option("--allow-errors", metavar="N", min=0, help="Answers that may be errors; with more, 1."),
-    ] = 0,
     max_tokens: Annotated[
         int, typer.Option("--max-tokens", metavar="N", min=1, help="Longest answer, in tokens.")
     ] = 256,
-    temperature: Annotated[
-        float, typer.Option(min=0, help="0 gives the most likely answer, the same each time.")
-    ] = 0.0,
     stop: Annotated[
         list[str] | None, typer.Option("--stop", metavar="TEXT", help="Ends an answer; several for more.")
     ] = None,
     jobs: Annotated[
         int, typer.Option("--jobs", metavar="N", min=1, max=256, help="Questions at the same time.")
     ] = 8,
-    output: Annotated[
-        Path, typer.Option("--output", metavar="DIR", help="For answers and reports.")
-    ] = _OUTPUT,
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="For answers and reports.")] = Path(
+        "evaluation"
+    ),
     as_json: JsonOption = False,
 ) -> None:
     """Ask adapters and their base model the same items, score the answers, and say what differs.
@@ -187,22 +144,13 @@ def evaluate(
         # Imported here: NumPy and botocore take long, and `--help` does without.
         from adapters_cli.evaluation.evaluation import EvaluationPlan
         from adapters_cli.evaluation.metrics.choose import metrics_of
-        from adapters_cli.evaluation.no_worse import check_same_questions
         from adapters_cli.fleets.subject_lookup import find_subjects
-        from adapters_cli.reports.report_files import write_reports
 
         account = account_of(context)
         with option_errors():
-            options = DatasetOptions(
-                prompt_column=prompt_column,
-                reference_column=reference_column,
-                template=template,
-                messages_column=messages_column,
-                system=system,
-                sample=sample,
-            )
+            options = DatasetOptions(reference_column=reference_column, template=template)
             requirements = [Requirement.parse(text) for text in require or ()]
-            metrics = metrics_of(metric or (), bert_model=bert_model)
+            metrics = metrics_of(metric or ())
             items = read_dataset(dataset, options)
         if names and _is_path(names[0]):
             if len(names) > 1 or component:
@@ -218,7 +166,7 @@ def evaluate(
             subjects=found.subjects,
             versions=found.versions,
             dataset=items,
-            decoding=Decoding(max_tokens=max_tokens, temperature=temperature, stop=tuple(stop or ())),
+            decoding=Decoding(max_tokens=max_tokens, stop=tuple(stop or ())),
             metrics=metrics,
             requirements=requirements,
             against=found.against,
@@ -226,26 +174,18 @@ def evaluate(
         )
         with option_errors():
             plan.check()
-        last = _last_results(account, found, items.facts, no_worse_than)
-        for before in last.values():
-            check_same_questions(before, plan.dataset.facts, plan.decoding, [one.facts for one in metrics])
         try:
             with open_log(output) as log:
-                evaluated = _held(_evaluated(account, found, plan, log, jobs=jobs), last, found)
-                _note_replaced(output, evaluated.result.dataset)
-                write_reports(evaluated.result, output)
+                evaluated = _beside_other(_evaluated(account, found, plan, log, jobs=jobs), found)
+                _write_reports(evaluated.result, output)
         except KeyboardInterrupt:
             print_note(
                 f"interrupted: the answers so far are in {output / LOG_FILE}, and the same command asks only"
                 " the others"
             )
             raise typer.Exit(INTERRUPTED) from None
-        if store and evaluated.errors:
-            print_error("nothing is stored, as a stored result has no errors")
-        elif store:
-            _store(account, evaluated.result)
         _print(evaluated, output, as_json=as_json)
-        if not evaluated.result.passed or _too_many(evaluated, allow_errors):
+        if not evaluated.result.passed or evaluated.errors:
             raise typer.Exit(FAILED)
 
 
@@ -273,7 +213,7 @@ def _evaluated(
                     temporary_component(account, found.endpoint, found.base, name, artifact)
                 )
 
-        def ask(component: str, request: GenerationRequest) -> Generation:
+        def ask(component: str, request: TextRequest) -> GeneratedText:
             return endpoint.generate(routes.get(component, component), request)
 
         bar = stack.enter_context(AnswerBar())
@@ -323,112 +263,53 @@ def _unpublished(
     return find_unpublished(account, name, artifact, place, against=against, fleet=found)
 
 
-def _last_results(
-    account: Account, found: "FoundSubjects", dataset: DatasetFacts, no_worse_than: str | None
-) -> dict[str, EvaluationResult]:
-    """Return what each subject may not be worse than, by its name. Raises CommandError if there is none."""
-    if no_worse_than is None:
-        return {}
-    from adapters_cli.artifacts.evaluation_store import EvaluationStore
-    from adapters_cli.artifacts.last_evaluation import last_evaluation
-    from adapters_cli.fleets.fleet_status import desired_in_force
+def _beside_other(evaluated: "Evaluated", found: "FoundSubjects") -> "Evaluated":
+    """Return the evaluation with the outcomes beside the version of `--against`, as further requirements."""
+    from adapters_cli.evaluation.no_worse import no_worse_than_other
 
-    results = EvaluationStore(account.s3)
-    subjects = [subject for subject in found.subjects if subject.name != found.against]
-    if no_worse_than != "last":
-        if not no_worse_than.startswith(SCHEME):
-            raise UsageError(f"'--no-worse-than' should be 'last' or 's3://…', got {no_worse_than!r}")
-        given = results.read(no_worse_than)
-        return {subject.name: given for subject in subjects}
-    known: dict[str, Artifact] = {}
-    if found.fleet is not None:
-        known = {adapter.name: adapter.artifact for adapter in desired_in_force(found.fleet).adapters}
-    last: dict[str, EvaluationResult] = {}
-    for subject in subjects:
-        name = subject.name.partition("@")[0]
-        artifact = known.get(name)
-        if artifact is None and subject.component in found.absent:
-            print_note(f"{name}: there is no version before this one, so it is no worse than any")
-            continue
-        artifact = artifact or Artifact(uri=subject.artifact or "", digest=subject.identity)
-        last[subject.name] = last_evaluation(results, name, artifact, dataset)
-    return last
-
-
-def _held(
-    evaluated: "Evaluated", last: Mapping[str, EvaluationResult], found: "FoundSubjects"
-) -> "Evaluated":
-    """Return the evaluation with the outcomes beside other versions, as further requirements."""
-    from adapters_cli.evaluation.no_worse import no_worse_than_last, no_worse_than_other
-
+    if found.against is None:
+        return evaluated
     result = evaluated.result
-    outcomes = [
-        outcome
-        for name, before in last.items()
-        for outcome in no_worse_than_last(before, result, subject=name)
-    ]
-    if found.against is not None:
-        outcomes += no_worse_than_other(result, subject=found.subjects[0].name, other=found.against)
-    result = replace(result, requirements=(*result.requirements, *outcomes))
-    return replace(evaluated, result=result)
+    outcomes = no_worse_than_other(result, subject=found.subjects[0].name, other=found.against)
+    return replace(evaluated, result=replace(result, requirements=(*result.requirements, *outcomes)))
 
 
-def _note_replaced(output: Path, dataset: DatasetFacts) -> None:
-    """Say if the reports replace those over other items."""
-    try:
-        before = json.loads((output / RESULT_FILE).read_bytes())["dataset"]
-        digest, items = str(before["digest"]), int(before["items"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return
-    if digest != dataset.digest:
-        print_note(
-            f"the reports in {output} were over other items ({counted(items, 'item')}), and are replaced;"
-            " another --output keeps both"
-        )
+def _write_reports(result: EvaluationResult, folder: Path) -> None:
+    """Write the result and the reports on it."""
+    from adapters_cli.reports.html_page import html_page
+    from adapters_cli.reports.junit import junit
+    from adapters_cli.reports.markdown import markdown
 
-
-def _store(account: Account, result: EvaluationResult) -> None:
-    from adapters_cli.artifacts.evaluation_store import EvaluationStore
-
-    for subject in result.subjects:
-        if subject.artifact is None or subject.identity is None:
-            print_error(f"{subject.name}: the identity of its version is not known, so nothing is stored")
-            continue
-        uri = EvaluationStore(account.s3).write(subject.artifact, subject.identity, result, subject.name)
-        print_note(f"{subject.name}: its result is {uri}")
+    for name, text in (
+        (RESULT_FILE, to_json(result)),
+        ("report.md", markdown(result)),
+        ("report.html", html_page(result)),
+        ("junit.xml", junit(result)),
+    ):
+        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _print(evaluated: "Evaluated", output: Path, *, as_json: bool) -> None:
-    from adapters_cli.reports.screen import print_result
+    from adapters_cli.reports.evaluation_screen import print_notes, rows, screen
 
     result, asking = evaluated.result, evaluated.asking
-    if as_json:
-        document = json.loads(to_json(result))
-        del document["items"]
-        typer.echo(json.dumps(document | {"passed": result.passed, "output": str(output)}, indent=2))
-    else:
-        print_result(result)
+    document = json.loads(to_json(result))
+    del document["items"]
+    document |= {"passed": result.passed, "output": str(output)}
+    print_result(document, screen(result), as_json=as_json, rows=rows(result))
+    if not as_json:
+        print_notes(result)
     if asking.asked:
         print_note(
-            f"{counted(asking.asked, 'answer')} in {asking.seconds:.1f} s, {asking.retries} asked again; the"
-            f" command itself took {1000 * asking.own_seconds_each:.1f} ms of processor time each"
+            f"{counted(asking.asked, 'answer')} in {asking.seconds:.1f} s, {asking.retries} asked again"
         )
     if asking.reused:
         print_note(f"{counted(asking.reused, 'answer')} of an earlier run, from {output / LOG_FILE}")
     print_note(f"the reports are in {output}")
-
-
-def _too_many(evaluated: "Evaluated", allowed: int) -> bool:
-    if evaluated.errors <= allowed:
-        return False
-    reasons = _first_errors(evaluated.result)
-    print_error(
-        f"{counted(evaluated.errors, 'answer')} failed, and {allowed} may (--allow-errors); the same command"
-        " asks them again"
-    )
-    for reason in reasons:
-        print_error(reason)
-    return True
+    if evaluated.errors:
+        print_error(f"{counted(evaluated.errors, 'answer')} failed; the same command asks them again")
+        for reason in _first_errors(result):
+            print_error(reason)
 
 
 def _first_errors(result: EvaluationResult, most: int = 3) -> Sequence[str]:

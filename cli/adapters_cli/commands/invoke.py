@@ -6,23 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.common.near_names import did_you_mean
-from adapter_fleet.serving.completions import PromptRequest
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.aws.components import endpoint_names
 from adapters_cli.fleets.adapter_lookup import ComponentOption, find_components
 from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
 from adapters_cli.output.results import JsonOption, print_result
-from adapters_cli.output.text import print_error, print_note
+from adapters_cli.output.text import print_note
 
 if TYPE_CHECKING:
     from adapters_cli.reports.answers import ComponentAnswer
-
-_NO_ENDPOINT = " not found. (ValidationError)"
-"""The end of SageMaker's answer for an endpoint that does not exist."""
 
 EXAMPLES = """
 # Ask two adapters of a fleet, and their base model.
@@ -68,6 +61,7 @@ def invoke(
     Ends with 1 if one of them does not answer, and with 4 if none could be asked.
     """
     # Imported here: botocore takes long, and `--help` does without.
+    from adapters_cli.aws.generated_text import TextRequest
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
     from adapters_cli.reports.answers import ComponentAnswer, ask_all, show_answers
 
@@ -75,7 +69,7 @@ def invoke(
         account = account_of(context)
         asked = find_components(account, names, component or [], base=base)
         connected = RuntimeEndpoint.connect(asked.endpoint, account)
-    request = PromptRequest(
+    request = TextRequest(
         prompt=sys.stdin.read() if prompt == "-" else prompt,
         max_tokens=max_tokens,
         temperature=temperature,
@@ -92,8 +86,6 @@ def invoke(
     if html is not None:
         with reported_errors():
             _write_page(html, account, asked.endpoint, request.prompt, answers)
-    if asked.base is None and all(_NO_ENDPOINT in (answer.error or "") for answer in answers):
-        _tell_meant_endpoint(account, asked.endpoint)
     if all(answer.unasked for answer in answers):
         raise typer.Exit(NO_ANSWER)
     if any(answer.error is not None for answer in answers):
@@ -122,13 +114,3 @@ def _write_page(
     )
     file.write_text(page, encoding="utf-8", errors="backslashreplace")
     print_note(f"the page is {file}")
-
-
-def _tell_meant_endpoint(account: Account, endpoint: str) -> None:
-    """Name the endpoint that may be meant, if this one does not exist."""
-    try:
-        names = endpoint_names(account)
-    except (BotoCoreError, ClientError):
-        return  # the caller may not list them
-    if endpoint not in names:
-        print_error(f"there is no endpoint '{endpoint}'{did_you_mean(endpoint, names)}")

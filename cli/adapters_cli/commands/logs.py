@@ -56,8 +56,8 @@ adapters logs acme --since 1h --stack Tenants
 # What the fleet logs, until Ctrl-C.
 adapters logs --follow --stack Tenants
 
-# With all lines of the base model.
-adapters logs acme --base --stack Tenants
+# Every line of a component, such as the base model.
+adapters logs -c llm-base
 """
 
 
@@ -74,7 +74,6 @@ def logs(
         str | None,
         typer.Option("--component", "-c", metavar="NAME", help="A component, also of no fleet."),
     ] = None,
-    base: Annotated[bool, typer.Option("--base", help="Every line of the base model, too.")] = False,
     since: Annotated[
         str, typer.Option("--since", metavar="TIME", help="How far to look back: 30s, 15m, 1h, 7d.")
     ] = "1h",
@@ -97,10 +96,7 @@ def logs(
             seconds = look_back_seconds(since, units="smhd", such_as="30s, 15m, 1h or 7d")
         if name is not None and component is not None:
             raise UsageError("--component takes the place of the adapter's name; give one of them")
-        if component is not None:
-            groups = _of_component(account, component, base=base)
-        else:
-            groups = _of_fleet(account, name, base=base)
+        groups = _of_fleet(account, name) if component is None else _of_component(account, component)
         sources = {group.name: group.source for group in groups}
         reader = LogReader(
             account, [(group.name, group.about) for group in groups], since=account.now() - seconds
@@ -130,23 +126,24 @@ def _document(event: LogEvent, source: str) -> dict[str, Any]:
     }
 
 
-def _of_component(account: Account, component: str, *, base: bool) -> list[LogGroup]:
+def _of_component(account: Account, component: str) -> list[LogGroup]:
     """Return the groups of a component, and of its base if it is an adapter."""
     live = described_component(account, component)
     groups = [component_group(component, "base" if live.base is None else "adapter")]
     if live.base is not None:
-        groups.append(component_group(live.base, "base", None if base else component))
+        groups.append(component_group(live.base, "base", component))
     return groups
 
 
-def _of_fleet(account: Account, name: str | None, *, base: bool) -> list[LogGroup]:
+def _of_fleet(account: Account, name: str | None) -> list[LogGroup]:
     """Return the groups of an adapter of a fleet, or else those of the fleet itself."""
     found = find_fleet(account)
     newest = newest_generation(found)
     component = None if name is None else AdapterLookup(found, newest).component_of_events(name)
-    groups = [] if component is None else [component_group(component, "adapter")]
-    if component is not None or base:
-        groups.append(component_group(newest.request.target.base, "base", None if base else component))
+    groups = []
+    if component is not None:
+        base = newest.request.target.base
+        groups = [component_group(component, "adapter"), component_group(base, "base", component)]
     return [*groups, *fleet_groups(found, component)]
 
 

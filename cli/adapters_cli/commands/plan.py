@@ -12,7 +12,13 @@ import typer
 from adapter_fleet.common.findings import Finding
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.fleet_lookup import find_fleet, manifest_target
-from adapters_cli.fleets.preview import FAILURES, Action, AdapterChange, Preview, preview_manifest
+from adapters_cli.fleets.manifest_changes import (
+    FAILURES,
+    Action,
+    AdapterChange,
+    ManifestChanges,
+    changes_of_manifest,
+)
 from adapters_cli.fleets.versions import version_document
 from adapters_cli.manifests.manifest_file import ManifestFile, MistakesError
 from adapters_cli.output.errors import reported_errors
@@ -37,7 +43,6 @@ adapters plan adapters.yaml --stack Tenants --detailed-exitcode
 def plan(
     context: typer.Context,
     manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON; - for standard input.")],
-    everything: Annotated[bool, typer.Option("--all", help="Show unchanged adapters, too.")] = False,
     detailed: Annotated[
         bool, typer.Option("--detailed-exitcode", help=f"End with {CHANGES} if something would change.")
     ] = False,
@@ -59,45 +64,45 @@ def plan(
             desired, warnings = ManifestFile.read(manifest, target, found.registry).desired(target)
         except MistakesError as error:
             if as_json:
-                print_result(_document(Preview(), mistakes=error.findings), "", as_json=True)
+                print_result(_document(ManifestChanges(), mistakes=error.findings), "", as_json=True)
             raise
-        preview = preview_manifest(found, target, desired)
+        planned = changes_of_manifest(found, target, desired)
         for line in capped(list(map(str, warnings)), "warnings"):
             print_error(line)
-        shown = [change for change in preview.changes if everything or change.action is not Action.KEEP]
+        shown = [change for change in planned.changes if change.action is not Action.KEEP]
         rows = [_row(change) for change in shown]
         table = RowTable(headings=_HEADINGS, rows=rows, styled=1, spare=_SPARE)
-        print_result(_document(preview, warnings=warnings), table, as_json=as_json)
+        print_result(_document(planned, warnings=warnings), table, as_json=as_json)
         if not as_json:
             if sys.stdout.isatty():
-                typer.echo(summary(Counter(change.action for change in preview.changes)))
+                typer.echo(summary(Counter(change.action for change in planned.changes)))
             elif not shown:
                 print_note("nothing would change")
-            if preview.trouble:
-                print_error(preview.trouble)
-            if preview.refused:
-                print_error(f"the fleet would refuse it: {preview.refused}")
-        raise typer.Exit(_exit_code(preview, detailed=detailed))
+            if planned.trouble:
+                print_error(planned.trouble)
+            if planned.refused:
+                print_error(f"the fleet would refuse it: {planned.refused}")
+        raise typer.Exit(_exit_code(planned, detailed=detailed))
 
 
-def _exit_code(preview: Preview, *, detailed: bool) -> int:
-    actions = {change.action for change in preview.changes}
-    if preview.refused or preview.failing or actions & {Action.FOREIGN, Action.UNUSABLE}:
+def _exit_code(planned: ManifestChanges, *, detailed: bool) -> int:
+    actions = {change.action for change in planned.changes}
+    if planned.refused or planned.failing or actions & {Action.FOREIGN, Action.UNUSABLE}:
         return FAILED
-    if preview.trouble:
+    if planned.trouble:
         return NOT_SETTLED
     return CHANGES if detailed and not actions <= set(_UNCHANGED) else 0
 
 
 def _document(
-    preview: Preview, *, mistakes: Sequence[Finding] = (), warnings: Sequence[Finding] = ()
+    planned: ManifestChanges, *, mistakes: Sequence[Finding] = (), warnings: Sequence[Finding] = ()
 ) -> dict[str, object]:
     return {
-        "refused": preview.refused,
-        "trouble": preview.trouble,
+        "refused": planned.refused,
+        "trouble": planned.trouble,
         "mistakes": [asdict(finding) for finding in mistakes],
         "warnings": [asdict(finding) for finding in warnings],
-        "changes": [_change_document(change) for change in preview.changes],
+        "changes": [_change_document(change) for change in planned.changes],
     }
 
 

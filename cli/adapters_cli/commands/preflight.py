@@ -16,12 +16,12 @@ from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import print_note
+from adapters_cli.preflight.check_outcome import Check, CheckOutcome, CheckVerdict
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding, Verdict
 from adapters_cli.preflight.preflight import check_deployment
 
 _HEADINGS = ("CHECK", "RESULT", "WHAT")
-_NOUNS = (Verdict.ERROR, Verdict.WARNING)
+_NOUNS = (CheckVerdict.ERROR, CheckVerdict.WARNING)
 
 EXAMPLES = """
 # Would a deployment of prod.toml succeed?
@@ -104,12 +104,12 @@ def _caller(account: Account) -> tuple[str, str, str]:
     return caller["Account"], caller["Arn"], client.meta.region_name
 
 
-def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
+def _print(findings: Sequence[CheckOutcome], *, as_json: bool) -> None:
     counts = Counter(finding.verdict for finding in findings)
     document = {
-        "errors": counts[Verdict.ERROR],
-        "warnings": counts[Verdict.WARNING],
-        "not_checked": counts[Verdict.NOT_CHECKED],
+        "errors": counts[CheckVerdict.ERROR],
+        "warnings": counts[CheckVerdict.WARNING],
+        "not_checked": counts[CheckVerdict.NOT_CHECKED],
         "findings": [asdict(finding) for finding in findings],
     }
     rows = [(found.check, found.verdict, found.message) for found in findings]
@@ -122,15 +122,15 @@ def _print(findings: Sequence[Finding], *, as_json: bool) -> None:
             # A shell goes on behind a line that ends with &&.
             remedy = finding.remedy.replace(" && ", " &&\n  ")
             print_note(f"\n{finding.check}: to mend it\n  {remedy}")
-    print_note(", ".join(_counted(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]))
+    print_note(", ".join(_counted(verdict, counts[verdict]) for verdict in CheckVerdict if counts[verdict]))
 
 
-def _counted(verdict: Verdict, number: int) -> str:
+def _counted(verdict: CheckVerdict, number: int) -> str:
     return counted(number, verdict) if verdict in _NOUNS else f"{number} {verdict}"
 
 
-def _exit_code(findings: Sequence[Finding], *, strict: bool) -> int:
+def _exit_code(findings: Sequence[CheckOutcome], *, strict: bool) -> int:
     verdicts = {finding.verdict for finding in findings}
-    if Verdict.ERROR in verdicts:
+    if CheckVerdict.ERROR in verdicts:
         return FAILED
-    return FAILED if strict and verdicts != {Verdict.OK} else 0
+    return FAILED if strict and verdicts != {CheckVerdict.OK} else 0

@@ -1,13 +1,10 @@
 """`adapters preview`: bring one adapter up under a throw-away name, try it, and take it away."""
 
-import os
-import subprocess
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from adapter_fleet.serving.completions import PromptRequest
 from adapters_cli.artifacts.unpublished_adapter import unpublished_adapter
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.adapter_lookup import BASE
@@ -15,17 +12,14 @@ from adapters_cli.fleets.base_place import BasePlace, base_of_endpoint, base_pla
 from adapters_cli.output.errors import UsageError, reported_errors
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
-from adapters_cli.output.text import duration, print_error, print_note
-
-_NOT_FOUND = 127
-"""Exit code of a shell for a command that does not exist."""
+from adapters_cli.output.text import duration, print_note
 
 EXAMPLES = """
 # Ask it and the base model.
 adapters preview out/acme --on Tenants --to s3://my-adapters/prod -p 'Hello'
 
-# Run a command while it is there.
-adapters preview out/acme --on Tenants --to s3://my-adapters/prod -- pytest
+# Does it load?
+adapters preview out/acme --on Tenants --to s3://my-adapters/prod
 """
 
 
@@ -34,10 +28,6 @@ def preview(
     adapter: Annotated[
         str, typer.Argument(metavar="DIR|ARCHIVE|S3://…", help="The adapter, on this machine or in S3.")
     ],
-    command: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[-- COMMAND...]", help="A command to run meanwhile.", show_default=False),
-    ] = None,
     target: Annotated[
         str | None,
         typer.Option("--on", metavar="BASE|STACK", help="Base component, or a fleet's stack, to run it on."),
@@ -54,9 +44,6 @@ def preview(
             help="Where to upload an adapter of this machine. The endpoint's role has to read there.",
         ),
     ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Name of the adapter; else that of its path.")
-    ] = None,
     prompt: Annotated[
         list[str] | None,
         typer.Option("--prompt", "-p", metavar="TEXT", help="Ask it and the base model; several one by one."),
@@ -72,11 +59,10 @@ def preview(
 ) -> None:
     """Bring an adapter up under a throw-away name on a real endpoint, try it there, and take it away.
 
-    A command after -- has ADAPTER_COMPONENT, BASE_COMPONENT and ENDPOINT_NAME in its environment. Without
-    prompts and a command, the adapter is only loaded. It is taken away in any case, also after
-    Ctrl-C and SIGTERM. Its archive stays in S3, where `adapters publish` finds it.
+    Without prompts, the adapter is only loaded. It is taken away in any case, also after Ctrl-C and SIGTERM.
+    Its archive stays in S3, where `adapters publish` finds it.
 
-    Ends with the code of the command; with 1 if the adapter breaks a rule, or does not load or answer.
+    Ends with 1 if the adapter breaks a rule, or does not load or answer.
     """
     with reported_errors():
         account = account_of(context)
@@ -84,7 +70,6 @@ def preview(
         name, artifact = unpublished_adapter(
             account,
             adapter,
-            name=name,
             destination=destination,
             base_model=base_model,
             served_model=place.base_model,
@@ -97,8 +82,6 @@ def preview(
         with temporary_component(account, place.endpoint, place.base, name, artifact) as component:
             print_note(f"{component} is in service after {duration(account.now() - began)}")
             code = _ask(account, place, component, name, prompt or [], max_tokens, as_json=as_json)
-            if command:
-                code = _run(command, place, component, name) or code
     raise typer.Exit(code)
 
 
@@ -123,6 +106,7 @@ def _ask(
     """Show the answers to prompts beside those of the base model; return the exit code."""
     if not prompts:
         return 0
+    from adapters_cli.aws.generated_text import TextRequest
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
     from adapters_cli.reports.answers import ComponentAnswer, ask_all, show_answers
 
@@ -133,7 +117,7 @@ def _ask(
             ComponentAnswer(component=place.base, name=BASE),
             ComponentAnswer(component=component, name=name),
         ]
-        request = PromptRequest(prompt=text, max_tokens=max_tokens)
+        request = TextRequest(prompt=text, max_tokens=max_tokens)
         pieces = ask_all(connected, request, answers, stream=False)
         if as_json:
             for _ in pieces:
@@ -146,19 +130,3 @@ def _ask(
     if as_json:
         print_result(documents, "", as_json=True)
     return code
-
-
-def _run(command: Sequence[str], place: BasePlace, component: str, name: str) -> int:
-    """Run a command of the user; return its exit code as a shell gives it."""
-    environment = os.environ | {
-        "ADAPTER_COMPONENT": component,
-        "ADAPTER_NAME": name,
-        "BASE_COMPONENT": place.base,
-        "ENDPOINT_NAME": place.endpoint,
-    }
-    try:
-        code = subprocess.run(command, env=environment, check=False).returncode
-    except OSError as error:
-        print_error(f"{command[0]}: {error.strerror}")
-        return _NOT_FOUND
-    return code if code >= 0 else 128 - code

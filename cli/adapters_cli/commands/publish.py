@@ -1,13 +1,12 @@
 """`adapters publish`: check adapters of this machine, upload them to S3, and declare them in a manifest."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.filesize import decimal
@@ -26,22 +25,24 @@ from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters, print_leftovers
 from adapters_cli.artifacts.publish_cache import PublishCache
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.fleets.base_place import base_place
-from adapters_cli.fleets.rank_limit import rank_limit_of_manifest
+from adapters_cli.fleets.base_place import base_place, rank_limit_of_manifest
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, UsageError, error_text, option_errors, reported_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
-from adapters_cli.output.results import JsonOption, print_table
+from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import few, print_error, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.artifacts.archive_store import ArchiveStore
     from adapters_cli.artifacts.evaluation_gate import EvaluationGate
-    from adapters_cli.artifacts.probes import ProbeOptions
+    from adapters_cli.artifacts.probes import ProbeFinder
     from adapters_cli.artifacts.publisher import Candidate, PublishResult
+
+_JOBS = 8
+"""Adapters at the same time."""
 
 _HEADINGS = ("ADAPTER", "STATE", "IDENTITY", "RANK", "SIZE", "WHY")
 
@@ -88,33 +89,6 @@ def publish(
         str | None,
         typer.Option("--name", metavar="NAME", help="Name of a single adapter; else that of its directory."),
     ] = None,
-    jobs: Annotated[
-        int, typer.Option("--jobs", metavar="N", min=1, max=16, help="Adapters at the same time.")
-    ] = 8,
-    max_lora_rank: Annotated[
-        int | None,
-        typer.Option(
-            "--max-lora-rank",
-            metavar="N",
-            help="Refuse higher ranks; else above the limit of the fleet of ADAPTERS_STACK, if it reads the"
-            " manifest.",
-            show_default=False,
-        ),
-    ] = None,
-    container: Annotated[
-        str | None,
-        typer.Option("--container", metavar="NAME", help="The container, such as lmi19 or vllm2.6."),
-    ] = None,
-    probe_prompt: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--probe-prompt", metavar="PROMPT", help="Prompt of the probe; several to try with --probe-on."
-        ),
-    ] = None,
-    probe_answer: Annotated[
-        str | None,
-        typer.Option("--probe-answer", metavar="TEXT", help="How this adapter alone answers the prompt."),
-    ] = None,
     probe_on: Annotated[
         str | None,
         typer.Option(
@@ -140,8 +114,8 @@ def publish(
     next run continues where this one stopped. Everything else in the manifest stays as it is.
 
     A probe is a prompt and what this adapter answers, and the base model does not. The fleet asks it, and so
-    knows that nobody else answers in the adapter's place. It is given, or in the file `probe.json` beside the
-    weights, or found with --probe-on, which runs each adapter there for a moment.
+    knows that nobody else answers in the adapter's place. It is in the file `probe.json` beside the weights,
+    or found with --probe-on, which runs each adapter there for a moment.
 
     With --evaluation, the result of each version is stored beside its archive, and the manifest records it. A
     version that missed a requirement, or that no result is about, is not named in the manifest.
@@ -153,46 +127,42 @@ def publish(
         # Imported here: the compressor takes long to import, and other commands do without.
         from adapters_cli.artifacts.archive_store import ArchiveStore
         from adapters_cli.artifacts.evaluation_gate import EvaluationGate
-        from adapters_cli.artifacts.evaluation_store import EvaluationStore
         from adapters_cli.artifacts.publisher import PublishState
 
         if base_model is not None and not base_model.strip():
             raise UsageError(f"'--base-model' should be a name, got {base_model!r}")
         account = account_of(context)
-        probes = _probe_options(account, probe_prompt or [], probe_answer, probe_on, manifest=manifest)
+        finder = None if probe_on is None else _probe_finder(account, probe_on, manifest=manifest)
         gate = None
         if evaluation:
             if manifest is None:
                 raise UsageError("an evaluation is recorded in a manifest; give one with --manifest")
             with option_errors():
-                gate = EvaluationGate.of(evaluation, EvaluationStore(account.s3))
-        if max_lora_rank is None and manifest is not None:
-            max_lora_rank = rank_limit_of_manifest(account, manifest)
-        limits = ServingLimits.of_options(account, container=container, max_lora_rank=max_lora_rank)
+                gate = EvaluationGate.of(evaluation, account.s3)
+        rank = None if manifest is None else rank_limit_of_manifest(account, manifest)
+        limits = ServingLimits.of_options(account, max_lora_rank=rank)
         store = ArchiveStore(account.s3, destination)
         declared = None if manifest is None else _Declared(manifest, account, base_model)
         adapters = local_adapters(paths, name=name) if paths else _of_manifest(declared, name)
-        if probes.answer is not None and len(adapters) > 1:
-            raise UsageError(f"--probe-answer is for one adapter, got {len(adapters)}")
         if declared is not None and not dry_run:
             declared.manifest.try_to_write()
-        results, sent = _upload(
-            adapters, store, declared, limits, base_model=base_model, jobs=jobs, dry_run=dry_run
-        )
+        results, sent = _upload(adapters, store, declared, limits, base_model=base_model, dry_run=dry_run)
         code = None
         if declared is not None and not dry_run:
-            results, code = _each(results, partial(_with_probe, options=probes, declared=declared))
+            results, code = _each(results, partial(_with_probe, finder=finder, declared=declared))
             if gate is not None:
                 results = [_with_evaluation(result, gate, declared) for result in results]
             _note_lost_evaluations(results, declared)
-        _print_results(results, as_json=as_json)
+        for result in results:
+            for reason in result.reasons:
+                print_error(f"{result.name}: {reason}")
         changed = False
         try:
             if declared is not None and not dry_run:
                 changed = declared.update(results)
         finally:
             # Also if the manifest cannot be written: the archives are in S3 by now.
-            _print_end(results, declared, sent, changed=changed, as_json=as_json)
+            _print(results, declared, sent, changed=changed, as_json=as_json)
         raise typer.Exit(code or int(any(result.state is PublishState.FAILED for result in results)))
 
 
@@ -230,7 +200,6 @@ def _upload(
     limits: ServingLimits,
     *,
     base_model: str | None,
-    jobs: int,
     dry_run: bool,
 ) -> tuple[list["PublishResult"], str]:
     """Check and upload adapters; return the results, and how much was sent at which speed."""
@@ -241,7 +210,7 @@ def _upload(
     # One call lists a thousand archives: enough for ten versions of each of a hundred adapters.
     listing = store.listed(pages=1 + len(adapters) // 100)
     with TransferBars(len(adapters)) as bars:
-        publisher = Publisher(store, listing, PublishCache.of_user(), bars, jobs=jobs, dry_run=dry_run)
+        publisher = Publisher(store, listing, PublishCache.of_user(), bars, jobs=_JOBS, dry_run=dry_run)
         candidates = publisher.map(lambda adapter: check_adapter(adapter, limits, base, base_model), adapters)
         if declared is not None:
             declared.rehearse(candidates, store)
@@ -254,27 +223,20 @@ def _upload(
     return results, sent
 
 
-def _probe_options(
-    account: Account, prompts: Sequence[str], answer: str | None, target: str | None, *, manifest: str | None
-) -> "ProbeOptions":
-    from adapters_cli.artifacts.probes import ProbeFinder, ProbeOptions
+def _probe_finder(account: Account, target: str, *, manifest: str | None) -> "ProbeFinder":
+    from adapters_cli.artifacts.probes import ProbeFinder
 
-    if manifest is None and (prompts or answer is not None or target is not None):
+    if manifest is None:
         raise UsageError("a probe is recorded in a manifest; give one with --manifest")
-    if answer is not None and len(prompts) != 1:
-        raise UsageError(f"--probe-answer is for one --probe-prompt, got {len(prompts)}")
-    if prompts and answer is None and target is None:
-        raise UsageError("--probe-prompt needs --probe-answer, or --probe-on to find the answer")
-    finder = None
-    if target is not None:
-        place = base_place(account, target, option="--probe-on")
-        finder = ProbeFinder(account=account, endpoint=place.endpoint, base=place.base)
-    return ProbeOptions(prompts=tuple(prompts), answer=answer, finder=finder)
+    place = base_place(account, target, option="--probe-on")
+    return ProbeFinder(account=account, endpoint=place.endpoint, base=place.base)
 
 
-def _with_probe(result: "PublishResult", options: "ProbeOptions", declared: "_Declared") -> "PublishResult":
+def _with_probe(
+    result: "PublishResult", finder: "ProbeFinder | None", declared: "_Declared"
+) -> "PublishResult":
     """Return the result with the adapter's probe, or as failed if the probe is wrong or cannot be found."""
-    from adapters_cli.artifacts.probes import is_entry_of
+    from adapters_cli.artifacts.probes import is_entry_of, probe_of
     from adapters_cli.artifacts.publisher import PublishState
 
     if result.uri is None or result.state is PublishState.FAILED:
@@ -282,7 +244,7 @@ def _with_probe(result: "PublishResult", options: "ProbeOptions", declared: "_De
     entry = declared.entry(result.name)
     artifact = Artifact(uri=result.uri, digest=result.identity, checksum=result.checksum)
     try:
-        probe = options.probe_of(result.name, Path(result.path), artifact, entry)
+        probe = probe_of(result.name, Path(result.path), artifact, entry, finder)
     except (CommandError, ServiceError) as error:
         return replace(result, state=PublishState.FAILED, reasons=(error_text(error),))
     if probe is None and entry is not None and entry.probe is not None and not is_entry_of(artifact, entry):
@@ -473,15 +435,7 @@ def _common_base_model(candidates: Sequence["Candidate"]) -> str | None:
     return next(iter(names), None)
 
 
-def _print_results(results: Sequence["PublishResult"], *, as_json: bool) -> None:
-    for result in results:
-        for reason in result.reasons:
-            print_error(f"{result.name}: {reason}")
-    if not as_json:
-        print_table(RowTable(headings=_HEADINGS, rows=[*map(_row, results)], styled=1))
-
-
-def _print_end(
+def _print(
     results: Sequence["PublishResult"],
     declared: _Declared | None,
     sent: str,
@@ -489,14 +443,15 @@ def _print_end(
     changed: bool,
     as_json: bool,
 ) -> None:
-    """Print the JSON document or the totals."""
+    """Print the result and the totals."""
     where = None if declared is None else declared.manifest.where
+    document = {
+        "adapters": [asdict(result) for result in results],
+        "manifest": None if where is None else {"where": where, "changed": changed},
+    }
+    table = RowTable(headings=_HEADINGS, rows=[*map(_row, results)], styled=1)
+    print_result(document, table, as_json=as_json)
     if as_json:
-        document: dict[str, Any] = {
-            "adapters": [asdict(result) for result in results],
-            "manifest": None if where is None else {"where": where, "changed": changed},
-        }
-        typer.echo(json.dumps(document, indent=2))
         return
     counts = Counter(result.state for result in results)
     parts = [f"{counts[state]} {state}" for state in sorted(counts, reverse=True)]

@@ -9,9 +9,9 @@ from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.manifest import ManifestError
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, manifest_target
+from adapters_cli.fleets.manifest_changes import ManifestChanges, changes_of_manifest
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT
-from adapters_cli.fleets.preview import Preview, preview_manifest
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.removal import without
@@ -69,8 +69,8 @@ def remove(
         unique = list(dict.fromkeys(names))
         absent: list[str] = []
         if found is not None and target is not None:
-            preview = _guarded_preview(found, target, text, editable)
-            absent = [] if preview.trouble is not None else _without_component(unique, preview)
+            planned = _guarded_changes(found, target, text, editable)
+            absent = [] if planned.trouble is not None else _without_component(unique, planned)
         confirm(
             f"Remove {counted(len(unique), 'adapter')} ({few(unique)}) from {editable.where}?",
             "nothing is removed",
@@ -97,21 +97,23 @@ def _of_fleet(fleet: Fleet | None, target: Target | None) -> str:
     return target.manifest
 
 
-def _guarded_preview(fleet: Fleet, target: Target, text: bytes, manifest: EditableManifest) -> Preview:
+def _guarded_changes(
+    fleet: Fleet, target: Target, text: bytes, manifest: EditableManifest
+) -> ManifestChanges:
     """Return what the manifest would change. Raises CommandError if the fleet would refuse it."""
     file = ManifestFile.of(text, target, fleet.registry, where=manifest.where, folder=manifest.folder)
     desired, _ = file.desired(target)
-    preview = preview_manifest(fleet, target, desired)
-    if preview.refused is not None:
-        raise CommandError(f"nothing is removed, as the fleet would refuse it: {preview.refused}")
-    if preview.trouble is not None:
-        print_error(preview.trouble)
-    return preview
+    planned = changes_of_manifest(fleet, target, desired)
+    if planned.refused is not None:
+        raise CommandError(f"nothing is removed, as the fleet would refuse it: {planned.refused}")
+    if planned.trouble is not None:
+        print_error(planned.trouble)
+    return planned
 
 
-def _without_component(names: list[str], preview: Preview) -> list[str]:
+def _without_component(names: list[str], planned: ManifestChanges) -> list[str]:
     """Return the removed adapters that the fleet never created, such as those of a refused manifest."""
-    there = {change.name.casefold() for change in preview.changes}
+    there = {change.name.casefold() for change in planned.changes}
     return [name for name in names if name.casefold() not in there]
 
 

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.text import Text
 
 from adapter_fleet.common.s3_uri import bucket_and_key
@@ -84,7 +83,6 @@ def status(
         list[str] | None,
         typer.Option("--tag", metavar="KEY[=VALUE]", help="Show only adapters with all of these tags."),
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it until Ctrl-C.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing is pending.")] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Longest time that --wait waits.")
@@ -100,17 +98,15 @@ def status(
 
     A terminal shows as many adapters as it has room for, failed and pending ones first. A pipe gets all.
     """
-    if watch and (wait or as_json):
-        raise typer.BadParameter("--watch never ends by itself; give it without --wait and --json")
     with reported_errors():
         found = find_fleet(account_of(context))
         states = set(state or ())
         selection = _Selection.of(found, names or (), states, tag or ())
-        if watch:
-            _watch(found, selection)
         seen = _wait_until_settled(found, selection, timeout) if wait else selection.read(found)
         shown = selection.shown(seen)
-        print_result(_document(seen, shown), _view(seen, shown), as_json=as_json)
+        # The prompt has a line, too.
+        page, table = _fitted(seen, shown, Console().height - 1), _table(seen, shown)
+        print_result(_document(seen, shown), page, as_json=as_json, rows=table.rows)
         if not as_json:
             if not sys.stdout.isatty() and (lines := _trouble(seen)):
                 print_error(lines)
@@ -236,31 +232,9 @@ def _exit_code(seen: FleetStatus, *, named: bool) -> int:
     return 0 if named and StateGroup.PENDING not in groups else NOT_SETTLED
 
 
-def _view(seen: FleetStatus, adapters: Sequence[AdapterState]) -> RenderableType:
-    """Return a page for a terminal; else the adapters alone."""
-    if sys.stdout.isatty():
-        # The prompt has a line, too.
-        return _fitted(seen, adapters, Console().height - 1)
-    return _table(seen, adapters)
-
-
 def _table(seen: FleetStatus, adapters: Sequence[AdapterState]) -> RowTable:
     rows = [_row(adapter, seen.at) for adapter in adapters]
     return RowTable(headings=_HEADINGS, rows=rows, styled=1, spare=_SPARE)
-
-
-def _watch(fleet: Fleet, selection: _Selection) -> None:
-    console = Console()
-    seen = selection.read(fleet)
-    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
-        try:
-            while True:
-                live.update(_fitted(seen, selection.shown(seen), console.height), refresh=True)
-                fleet.account.sleep(_READ_EVERY_SECONDS)
-                seen = selection.read(fleet, seen)
-        except KeyboardInterrupt:
-            code = _exit_code(selection.read(fleet), named=selection.components is not None)
-            raise typer.Exit(code) from None
 
 
 def _fitted(seen: FleetStatus, adapters: Sequence[AdapterState], height: int) -> FittedScreen:

@@ -73,12 +73,6 @@ def usage(
             show_default=False,
         ),
     ] = None,
-    containing: Annotated[
-        str | None,
-        typer.Option(
-            "--containing", metavar="TEXT", help="A text of each line of --tokens.", show_default=False
-        ),
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the requests, tokens and cost of every adapter of a fleet.
@@ -91,7 +85,7 @@ def usage(
         account = account_of(context)
         with option_errors():
             length = look_back_seconds(since, units="hd", such_as="12h or 7d")
-            pattern = _pattern(tokens, containing)
+            pattern = ANSWERED if tokens is None else TokenPattern.of(tokens, "", setting="--tokens")
             price_list = None if prices is None else PriceList.from_file(prices)
         found = find_fleet(account)
         members = FleetMembers.of(found.registry, newest_generation(found))
@@ -122,15 +116,6 @@ def _begin(end: float, length: float) -> float:
     """Return the start of a period of whole days or hours that ends with the current one."""
     unit = HOUR if length % DAY else DAY
     return (end // unit + 1) * unit - length
-
-
-def _pattern(tokens: str | None, text: str | None) -> TokenPattern:
-    """Return how the container tells tokens. Raises ValueError."""
-    if tokens is None:
-        if text is not None:
-            raise ValueError("'--containing' should be given with --tokens only")
-        return ANSWERED
-    return TokenPattern.of(tokens, text or "", setting="--tokens")
 
 
 def _keys(members: FleetMembers, by: str | None) -> dict[str, str]:

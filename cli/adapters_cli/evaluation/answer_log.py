@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adapters_cli.aws.generation import GenerationRequest
+from adapters_cli.aws.generated_text import TextRequest
 from adapters_cli.evaluation.result import Answer
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.folder_lock import LockedError, locked_folder
@@ -42,7 +42,7 @@ class Question:
     component: str
     version: str
     item: str
-    request: GenerationRequest
+    request: TextRequest
 
     @cached_property
     def key(self) -> str:

@@ -1,8 +1,7 @@
-"""The items of an evaluation, from a file of rows or from the Hugging Face hub."""
+"""The items of an evaluation, from a file of rows."""
 
 import hashlib
 import json
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,10 @@ from adapter_fleet.common.near_names import known_or_meant
 from adapters_cli.evaluation.dataset_rows import Row, rows_of
 from adapters_cli.evaluation.prompt_template import PromptTemplate
 from adapters_cli.evaluation.result import DatasetFacts
-from adapters_cli.output.text import print_note
 
 _ROLES = ("system", "developer", "user", "assistant")
 _MOST_PROBLEMS = 20
-_SEED = 0
+_PROMPT, _MESSAGES = "prompt", "messages"
 
 Message = Mapping[str, str]
 
@@ -26,29 +24,11 @@ class DatasetOptions:
     """How rows become items.
 
     template:
-        Makes the prompt of several columns, in place of `prompt_column`.
-    messages_column:
-        Has a conversation, a list of `{"role": …, "content": …}`, in place of the prompt. If the dataset has
-        no reference column, the last message of the assistant is the reference.
-    system:
-        The system message in front of each prompt or conversation.
-    sample:
-        Take so many rows at random, the same ones each time. They stay in the dataset's order.
+        Makes the prompt of several columns, in place of the column `prompt`.
     """
 
-    prompt_column: str = "prompt"
     reference_column: str = "reference"
     template: str | None = None
-    messages_column: str | None = None
-    system: str | None = None
-    sample: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse two ways to a prompt."""
-        if self.template is not None and self.messages_column is not None:
-            raise ValueError("'--template' and '--messages-column' should not be given together")
-        if self.sample is not None and self.sample < 1:
-            raise ValueError(f"'--sample' should be at least 1, got {self.sample}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,27 +60,16 @@ class Dataset:
 def read_dataset(source: str, options: DatasetOptions) -> Dataset:
     """Read the items of a file.
 
-    Raises one ValueError for all rows that are wrong. Rows that are not asked are not looked at.
+    Without a template and a column `prompt`, the column `messages` has conversations, lists of
+    `{"role": …, "content": …}`. If there is no column of references, the last message of the assistant is the
+    reference. Raises one ValueError for all rows that are wrong.
     """
     rows = rows_of(source)
     if not rows:
         raise ValueError(f"'--dataset' should have a row or more, got none in {source}")
-    chosen = _chosen(rows, options)
-    items = _ItemReader(source, options, columns=_columns(chosen)).items(chosen)
-    if options.template is not None and PromptTemplate(options.template).has_unread_escapes:
-        print_note(
-            "'--template' has a backslash and an n where a line end may be meant: in bash and zsh, give it as"
-            " $'…\\n'"
-        )
-    facts = DatasetFacts(source=source, digest=_digest(items), items=len(items), available=len(rows))
+    items = _ItemReader(source, options, columns=_columns(rows)).items(rows)
+    facts = DatasetFacts(source=source, digest=_digest(items), items=len(items))
     return Dataset(items=items, facts=facts)
-
-
-def _chosen(rows: Sequence[Row], options: DatasetOptions) -> Sequence[Row]:
-    if options.sample is None or options.sample >= len(rows):
-        return rows
-    places = random.Random(_SEED).sample(range(len(rows)), options.sample)
-    return [rows[place] for place in sorted(places)]
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
@@ -126,8 +95,9 @@ class _ItemReader:
         self._options = options
         self._template = PromptTemplate(options.template) if options.template is not None else None
         self._id_column = "id" if "id" in columns else None
+        self._has_messages = self._template is None and _PROMPT not in columns and _MESSAGES in columns
         # A conversation of a tuning file ends with the right answer.
-        self._has_reference = options.messages_column is None or options.reference_column in columns
+        self._has_reference = not self._has_messages or options.reference_column in columns
         whole = (self._asked, self._reference) if self._has_reference else (self._tuning_example,)
         self._readers = (self._id, *whole)
         if columns:
@@ -155,19 +125,21 @@ class _ItemReader:
     def _check_columns(self, columns: Sequence[str]) -> None:
         """Refuse names that no row has: that is one mistake, not one of each row."""
         named = {
-            "--messages-column": (self._options.messages_column,),
-            "--reference-column": (self._options.reference_column if self._has_reference else None,),
-            "--template": self._template.columns if self._template else (),
+            "--reference-column": (self._options.reference_column,) if self._has_reference else (),
+            "--template": self._template.columns if self._template is not None else (),
         }
-        if self._template is None and self._options.messages_column is None:
-            named["--prompt-column"] = (self._options.prompt_column,)
         problems = [
             f"'{option}' should name columns of {self._source} ({known_or_meant(column, columns)}), got"
             f" {column!r}"
             for option, names in named.items()
             for column in names
-            if column is not None and column not in columns
+            if column not in columns
         ]
+        if self._template is None and not self._has_messages and _PROMPT not in columns:
+            problems.append(
+                f"{self._source} should have a column 'prompt' or 'messages'"
+                f" ({known_or_meant(_PROMPT, columns)}); '--template' makes a prompt of others"
+            )
         if problems:
             raise ValueError("\n".join(problems))
 
@@ -192,54 +164,42 @@ class _ItemReader:
         return {"reference": _text(values, self._options.reference_column)}
 
     def _asked(self, values: Mapping[str, object]) -> dict[str, Any]:
-        messages = self._messages(values)
-        return {
-            "prompt": self._prompt(values) if messages is None else _transcript(messages),
-            "messages": messages,
-        }
+        if not self._has_messages:
+            return {"prompt": self._prompt(values)}
+        messages = tuple(_conversation(values.get(_MESSAGES)))
+        return {"prompt": _transcript(messages), "messages": messages}
 
     def _tuning_example(self, values: Mapping[str, object]) -> dict[str, Any]:
         """Return the messages in front of the last one, and that as the reference."""
-        *messages, last = self._messages(values) or ()
+        *messages, last = _conversation(values.get(_MESSAGES))
         if last["role"] != "assistant" or not messages:
             raise _RowError(
-                f"'{self._options.messages_column}' should end with a message of the assistant, which is the"
-                f" reference, got {short_repr(last)}"
+                f"'{_MESSAGES}' should end with a message of the assistant, which is the reference, got"
+                f" {short_repr(last)}"
             )
         return {"prompt": _transcript(messages), "messages": tuple(messages), "reference": last["content"]}
 
     def _prompt(self, values: Mapping[str, object]) -> str:
         if self._template is None:
-            return _text(values, self._options.prompt_column, empty=False)
+            return _text(values, _PROMPT, empty=False)
         return self._template.fill({column: _text(values, column) for column in self._template.columns})
 
-    def _messages(self, values: Mapping[str, object]) -> tuple[Message, ...] | None:
-        system = self._options.system
-        front = () if system is None else ({"role": "system", "content": system},)
-        column = self._options.messages_column
-        if column is None:
-            return (*front, {"role": "user", "content": self._prompt(values)}) if front else None
-        conversation = tuple(_conversation(values.get(column), column))
-        if front and conversation[0]["role"] == "system":
-            raise _RowError(f"'{column}' should have no system message beside '--system'")
-        return (*front, *conversation)
 
-
-def _conversation(value: object, column: str) -> Iterator[Message]:
+def _conversation(value: object) -> Iterator[Message]:
     if isinstance(value, str):  # in CSV
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            raise _RowError(f"'{column}' should be a list of messages, got {short_repr(value)}") from None
+            raise _RowError(f"'{_MESSAGES}' should be a list of messages, got {short_repr(value)}") from None
     if not isinstance(value, list) or not value:
-        raise _RowError(f"'{column}' should be a list of messages, got {short_repr(value)}")
+        raise _RowError(f"'{_MESSAGES}' should be a list of messages, got {short_repr(value)}")
     for message in value:
         match message:
             case {"role": str(role), "content": str(content)} if role in _ROLES:
-                yield {"role": role, "content": _checked(content, column)}
+                yield {"role": role, "content": _checked(content, _MESSAGES)}
             case _:
                 raise _RowError(
-                    f"'{column}' should have messages with a text as 'content' and one of"
+                    f"'{_MESSAGES}' should have messages with a text as 'content' and one of"
                     f" {', '.join(_ROLES)} as 'role', got {short_repr(message)}"
                 )
 

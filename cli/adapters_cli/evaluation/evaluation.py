@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation.requirement import Requirement
-from adapters_cli.aws.generation import GenerationRequest
+from adapters_cli.aws.generated_text import TextRequest
 from adapters_cli.evaluation.answer_log import AnswerLog, LoggedAnswer, Question
 from adapters_cli.evaluation.dataset import Dataset, Item
 from adapters_cli.evaluation.metrics.metric import Metric
@@ -63,9 +63,6 @@ class EvaluationPlan:
 
     def check(self) -> None:
         """Raise ValueError for what would fail after all answers have come."""
-        references = [item.reference for item in self.dataset.items]
-        for metric in self.metrics:
-            metric.check(references)
         for requirement in self.requirements:
             requirement.check_metric([metric.facts.name for metric in self.metrics])
 
@@ -97,11 +94,10 @@ class EvaluationPlan:
             component=subject.component,
             version=self.versions[subject.component],
             item=item.id,
-            request=GenerationRequest(
+            request=TextRequest(
                 prompt="" if item.messages else item.prompt,
                 messages=item.messages or (),
                 max_tokens=self.decoding.max_tokens,
-                temperature=self.decoding.temperature,
                 stop=self.decoding.stop,
             ),
         )
@@ -140,7 +136,7 @@ def evaluate(
 ) -> Evaluated:
     """Ask what the log does not have, and return the result. `note` gets what to tell the user meanwhile.
 
-    Raises TooManyErrorsError, NoAnswerError and KeyboardInterrupt; the log keeps the answers.
+    Raises CommandError after too many errors, NoAnswerError and KeyboardInterrupt; the log keeps the answers.
     """
     plan.check()
     questions = plan.questions()

@@ -40,11 +40,6 @@ class PromptTemplate:
         """The columns that the template names, each once."""
         return tuple(dict.fromkeys(column for _, column in self._parts if column is not None))
 
-    @property
-    def has_unread_escapes(self) -> bool:
-        """True if a shell has hardly read the text as meant: with a backslash and an n for each line end."""
-        return "\\n" in self.text and "\n" not in self.text
-
     def fill(self, row: Mapping[str, str]) -> str:
         """Return the template with the texts of a row, which has all its columns."""
         return "".join(text + (row[column] if column is not None else "") for text, column in self._parts)

@@ -15,32 +15,28 @@ class DatasetFacts:
     source:
         The path or name that the user gave.
     digest:
-        SHA-256 of the items that were asked (id, prompt and reference of each, in order), in hexadecimal.
+        SHA-256 of the items (id, prompt and reference of each, in order), in hexadecimal.
     items:
-        How many items were asked.
-    available:
-        How many items the dataset has.
+        How many there are.
     """
 
     source: str
     digest: str
     items: int
-    available: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """How the answers were generated."""
+    """How the answers were generated: the most likely token each time."""
 
     max_tokens: int
-    temperature: float = 0
     stop: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """The settings on one line, as a manifest records them."""
         stop = f", stop={json.dumps(self.stop)}" if self.stop else ""
-        return f"max_tokens={self.max_tokens}, temperature={self.temperature:g}{stop}"
+        return f"max_tokens={self.max_tokens}, temperature=0{stop}"
 
 
 @dataclass(frozen=True, kw_only=True)

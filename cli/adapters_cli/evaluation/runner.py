@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from adapter_fleet.common.counts import counted
-from adapters_cli.aws.generation import Generation, GenerationRequest
+from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.aws.runtime_endpoint import InvocationError, UnaskedError
 from adapters_cli.aws.worker_threads import WorkerThreads
 from adapters_cli.evaluation.answer_log import AnswerLog, Question
@@ -21,7 +21,7 @@ from adapters_cli.evaluation.result import Answer
 from adapters_cli.output.errors import CommandError, NoAnswerError
 from adapters_cli.output.progress_bars import AnswerCounts
 
-Ask = Callable[[str, GenerationRequest], Generation]
+Ask = Callable[[str, TextRequest], GeneratedText]
 """Asks a component. Raises InvocationError."""
 
 _MAX_ATTEMPTS = 10
@@ -42,10 +42,6 @@ _GRACE_SECONDS = 5.0
 """How long the end after Ctrl-C waits for answers that are on their way."""
 
 
-class TooManyErrorsError(CommandError):
-    """So many answers are errors that the rest would be, too."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
     """What one run has asked.
@@ -58,8 +54,6 @@ class RunSummary:
         How many attempts were repeated.
     seconds:
         From the first question to the last answer.
-    own_seconds:
-        Processor time that this process spent meanwhile, which is what the runner itself costs.
     """
 
     asked: int
@@ -67,12 +61,6 @@ class RunSummary:
     reused: int
     retries: int
     seconds: float
-    own_seconds: float
-
-    @property
-    def own_seconds_each(self) -> float:
-        """The runner's own cost of one question."""
-        return self.own_seconds / self.asked if self.asked else 0.0
 
 
 class Runner:
@@ -103,12 +91,13 @@ class Runner:
     def run(self, questions: Sequence[Question]) -> RunSummary:
         """Ask the questions that the log has no answer to. A run that ends early keeps its answers.
 
-        Raises TooManyErrorsError, NoAnswerError if no request can be sent, and KeyboardInterrupt.
+        Raises CommandError after too many errors, NoAnswerError if no request can be sent, and
+        KeyboardInterrupt.
         """
         self._log.begin_run()
         unanswered = self._log.unanswered(questions)
         rest = iter(unanswered)
-        started, own = time.perf_counter(), time.process_time()
+        started = time.perf_counter()
         # A second Ctrl-C does not wait for the answers.
         threads = WorkerThreads(lambda: self._work(rest), self._jobs)
         threads.run(self._stop.set, _GRACE_SECONDS, meanwhile=lambda: self._watch(self._counts()))
@@ -121,7 +110,6 @@ class Runner:
             reused=len(questions) - len(unanswered),
             retries=self._retries,
             seconds=time.perf_counter() - started,
-            own_seconds=time.process_time() - own,
         )
 
     def _counts(self) -> AnswerCounts:
@@ -185,7 +173,7 @@ class Runner:
             are = "is an error" if self._errors == 1 else "are errors"
             counts = f"{self._errors} of {counted(self._asked, 'answer')} {are}"
         if reason is not None:
-            self._finish(TooManyErrorsError(f"{counts}, so the rest is not asked; the last one is: {reason}"))
+            self._finish(CommandError(f"{counts}, so the rest is not asked; the last one is: {reason}"))
 
     def _finish(self, error: BaseException) -> None:
         with self._lock:

@@ -283,12 +283,6 @@ def _rejected(newest: Generation, registry: Registry) -> Generation | None:
     return generation
 
 
-def desired_in_force(fleet: Fleet) -> DesiredFleet:
-    """Return the desired state that last converged; an empty one if none has."""
-    number = fleet.record.converged
-    return fleet.registry.desired(number) if number else DesiredFleet()
-
-
 def desired_by(registry: Registry, generation: Generation) -> DesiredFleet:
     """Return the desired state of a generation. A deletion wants no adapters."""
     if generation.request.source is Source.DELETION:

@@ -18,7 +18,7 @@ class LoadTargets:
     """Adapters and their base.
 
     adapters:
-        Their names by component, in the order of popularity.
+        Their names by component.
     """
 
     endpoint: str

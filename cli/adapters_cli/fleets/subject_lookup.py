@@ -9,7 +9,6 @@ from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
-from adapters_cli.aws.archive_content import archive_content
 from adapters_cli.evaluation.result import Subject, base_name
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, find_components, no_component
 from adapters_cli.fleets.base_place import BasePlace, place_of_fleet
@@ -121,7 +120,7 @@ def _found(
     live = [subject for subject in (baseline, *subjects) if subject.component not in absent]
     versions = _versions(account, place.base, live)
     for component, artifact in absent.items():
-        versions[component] = f"{archive_content(account, artifact)} on {versions[place.base]}"
+        versions[component] = f"{_content(account, artifact)} on {versions[place.base]}"
     return FoundSubjects(
         endpoint=place.endpoint,
         base=place.base,
@@ -254,3 +253,11 @@ def _versions(account: Account, base: str, subjects: Sequence[Subject]) -> dict[
             what = f"{live.artifact_uri} of {live.modified}"
         versions[subject.component] = f"{what} on {versions[base]}"
     return versions
+
+
+def _content(account: Account, artifact: Artifact) -> str:
+    """Return a text that changes with an archive's content: its digest, or else its URI and ETag."""
+    if artifact.digest is not None:
+        return artifact.digest
+    found = account.service.find_archive(artifact.uri)
+    return f"{artifact.uri} {found.etag}" if found is not None else artifact.uri

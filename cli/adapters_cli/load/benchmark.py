@@ -3,13 +3,13 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from math import ceil
 
+from adapter_fleet.common.clock import Clock
 from adapters_cli.load.benchmark_result import BenchmarkResult, Level, Series
-from adapters_cli.load.load_generator import Bounds, Clock, ClosedLoop, LoadGenerator, Loop
+from adapters_cli.load.load_generator import Bounds, ClosedLoop, LoadGenerator, Loop
 from adapters_cli.load.measurement import Measurement, StreamingClient, StreamTimes
-from adapters_cli.load.mix import Mix
 
 GRACE = 60.0
 """Seconds that answers may still come after the last bound. SageMaker gives a container as long to answer."""
@@ -38,11 +38,9 @@ class BenchmarkPlan:
     """What a benchmark asks.
 
     base:
-        The base component; None to leave it out.
+        The base component.
     adapters:
-        Components, the most popular one first.
-    counts:
-        Numbers of adapters in the mix.
+        Components. Each request picks one of them.
     requests:
         The most requests to base and adapters each, at each level.
     seconds:
@@ -53,18 +51,15 @@ class BenchmarkPlan:
         Adapters in GPU memory of a copy, if known.
     """
 
-    base: str | None
+    base: str
     adapters: Sequence[str]
-    mix: Mix
-    counts: Sequence[int]
     loops: Sequence[Loop]
     prompts: Sequence[str]
-    output_tokens: int
+    max_tokens: int
     requests: int
     seconds: float
     warm_up: int | None = None
     max_loras: int | None = None
-    seed: int = 0
 
 
 class Benchmark:
@@ -98,12 +93,11 @@ class Benchmark:
         """
         plan, began = self._plan, self._clock.now()
         self._end = began + plan.seconds
-        first = plan.base or plan.adapters[0]
-        error = self._client.settle(first, plan.prompts[0], plan.output_tokens)
+        error = self._client.settle(plan.base, plan.prompts[0], plan.max_tokens)
         if error is not None:
-            raise LoadError(f"{first} does not answer: {error.message or error.kind}")
+            raise LoadError(f"{plan.base} does not answer: {error.message or error.kind}")
         result.form = self._client.form.title
-        levels = [Level(loop=loop, adapters=count) for count in plan.counts for loop in plan.loops]
+        levels = [Level(loop=loop, adapters=len(plan.adapters)) for loop in plan.loops]
         self._levels_left = len(levels)
         try:
             for level in levels:
@@ -115,21 +109,21 @@ class Benchmark:
                 result.levels[-1].ended_by = "interrupt"
         result.seconds = self._clock.now() - began
         for level in result.levels:
-            level.compare(seed=plan.seed)
+            level.compare()
 
     def _ask(self, component: str, prompt: str) -> StreamTimes:
-        return self._client.ask(component, prompt, self._plan.output_tokens)
+        return self._client.ask(component, prompt, self._plan.max_tokens)
 
     def _measure_level(self, level: Level) -> None:
         plan = self._plan
         self._progress(level.title)
-        source = random.Random(f"{plan.seed} {level.title}")
-        draws = plan.mix.draws(plan.adapters[: level.adapters], source)
+        source = random.Random(level.title)
+        draws = (source.choice(plan.adapters) for _ in count())
         loop = level.loop
-        who = [(level.subject, draws, self._warm_up(loop, level.adapters))]
-        if plan.base is not None:
-            level.base = Series()
-            who.insert(0, (level.base, cycle([plan.base]), self._warm_up(loop, 1)))
+        who = [
+            (level.base, cycle([plan.base]), self._warm_up(loop, 1)),
+            (level.subject, draws, self._warm_up(loop, level.adapters)),
+        ]
         until = self._next_deadline()
         # As many clients as the load has: a connection that is opened later would count as latency.
         clients = loop.clients if isinstance(loop, ClosedLoop) else _CLIENTS_OF_A_WARM_UP
@@ -151,8 +145,7 @@ class Benchmark:
                     level.ended_by = "seconds"
             self._prompt += requests
             blocks_of = [series.measurements[start:] for (series, *_), start in zip(who, begun, strict=True)]
-            if level.base is not None:
-                level.rounds.append((blocks_of[-1], blocks_of[0]))
+            level.rounds.append((blocks_of[-1], blocks_of[0]))
 
     def _rounds(self, loop: Loop) -> int:
         """Return how many rounds there are. The more there are, the shorter are their blocks."""
@@ -201,7 +194,7 @@ class Benchmark:
                     components,
                     islice(cycle(self._plan.prompts), first % len(self._plan.prompts), None),
                     Bounds(requests=requests, until=until, cut_off=self._end + GRACE),
-                    seed=random.Random(f"{self._plan.seed} {loop.text} {first}").getrandbits(32),
+                    seed=random.Random(f"{loop.text} {first}").getrandbits(32),
                     measured=measured.append,
                 )
             finally:

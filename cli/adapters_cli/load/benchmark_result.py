@@ -123,7 +123,7 @@ class Level:
     loop: Loop
     adapters: int
     subject: Series = field(default_factory=Series)
-    base: Series | None = None
+    base: Series = field(default_factory=Series)
     ended_by: str = "requests"
     rounds: list[tuple[Sequence[Measurement], Sequence[Measurement]]] = field(default_factory=list)
     ratios: dict[str, Ratio] = field(default_factory=dict)
@@ -136,8 +136,6 @@ class Level:
     @property
     def equal_lengths(self) -> bool:
         """True if base and adapters wrote answers of the same length."""
-        if self.base is None:
-            return False
         own, other = (series.values(OUTPUT_LENGTH) for series in (self.subject, self.base))
         if not own or not other:
             return False
@@ -147,7 +145,7 @@ class Level:
     @property
     def in_bursts(self) -> bool:
         """True if so many answers came in one burst that times of tokens say nothing of the engine."""
-        sides = [each for each in (self.subject, self.base) if each is not None]
+        sides = (self.subject, self.base)
         return any(each.bursts > _MANY_BURSTS * len(each.answered) for each in sides)
 
     def judge(self, rule: LatencyRequirement) -> LatencyOutcome:
@@ -157,13 +155,13 @@ class Level:
             return LatencyOutcome(requirement=rule.text, level=self.title, met=False, reason=reason)
         return rule.judge(
             self.subject.figure(rule.metric, rule.statistic),
-            None if self.base is None else self.base.figure(rule.metric, rule.statistic),
+            self.base.figure(rule.metric, rule.statistic),
             level=self.title,
             comparable=self.equal_lengths or rule.metric in (TIME_TO_FIRST_TOKEN, INTER_TOKEN_LATENCY),
             ratio=self.ratios.get(rule.metric),
         )
 
-    def compare(self, *, seed: int) -> None:
+    def compare(self) -> None:
         """Divide the medians of the adapters by those of the base.
 
         The whole latency of answers that differ in length is left out, and so is the time between tokens of
@@ -174,7 +172,7 @@ class Level:
                 continue
             if metric == INTER_TOKEN_LATENCY and self.in_bursts:
                 continue
-            ratio = _ratio(self.rounds, metric, seed=seed)
+            ratio = _ratio(self.rounds, metric)
             if ratio is not None:
                 self.ratios[metric] = ratio
 
@@ -195,10 +193,8 @@ class BenchmarkResult:
     base: str | None
     engine: str | None
     copies: int | None
-    mix: str
     prompts: int
-    output_tokens: int
-    seed: int
+    max_tokens: int
     bounds: Mapping[str, Any]
     form: str = ""
     levels: list[Level] = field(default_factory=list)
@@ -209,8 +205,7 @@ class BenchmarkResult:
     @property
     def answered(self) -> int:
         """Answered requests of all levels."""
-        series = [each for level in self.levels for each in (level.subject, level.base) if each is not None]
-        return sum(len(each.answered) for each in series)
+        return sum(len(each.answered) for level in self.levels for each in (level.subject, level.base))
 
     def document(self) -> dict[str, Any]:
         """Return the result as JSON."""
@@ -222,11 +217,9 @@ class BenchmarkResult:
             "base": self.base,
             "engine": self.engine,
             "copies": self.copies,
-            "mix": self.mix,
             "prompts": self.prompts,
             "request_form": self.form,
-            "output_tokens": self.output_tokens,
-            "seed": self.seed,
+            "max_tokens": self.max_tokens,
             "bounds": dict(self.bounds),
             "benchmark_duration": {"unit": "sec", "avg": self.seconds},
             "interrupted": self.interrupted,
@@ -242,10 +235,9 @@ class BenchmarkResult:
             "concurrency": level.loop.clients if isinstance(level.loop, ClosedLoop) else None,
             "request_rate": level.loop.rate if isinstance(level.loop, OpenLoop) else None,
             "adapters": level.adapters,
-            "mix": self.mix,
             "ended_by": level.ended_by,
             "adapter": level.subject.document(),
-            "base": None if level.base is None else level.base.document(),
+            "base": level.base.document(),
             "equal_output_length": level.equal_lengths,
             "in_bursts": level.in_bursts,
             "adapter_by_base": {
@@ -255,11 +247,9 @@ class BenchmarkResult:
 
 
 def _ratio(
-    rounds: Sequence[tuple[Sequence[Measurement], Sequence[Measurement]]], metric: str, *, seed: int
+    rounds: Sequence[tuple[Sequence[Measurement], Sequence[Measurement]]], metric: str
 ) -> Ratio | None:
-    return Ratio.of(
-        [(metric_values(own, metric), metric_values(base, metric)) for own, base in rounds], seed=seed
-    )
+    return Ratio.of([(metric_values(own, metric), metric_values(base, metric)) for own, base in rounds])
 
 
 def _ratio_document(ratio: Ratio) -> dict[str, float]:

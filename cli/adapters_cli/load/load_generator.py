@@ -2,11 +2,10 @@
 
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
 
+from adapter_fleet.common.clock import Clock
 from adapters_cli.aws.worker_threads import WorkerThreads
 from adapters_cli.load.measurement import Measurement, RequestError, StreamTimes
 
@@ -15,43 +14,15 @@ _PATIENCE = 5.0
 """Seconds that an interrupted load waits for the answers that still come."""
 
 
-class Clock(Protocol):
-    """Tells the time, and waits."""
-
-    def now(self) -> float:
-        """Return seconds since any moment."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-
-class SystemClock:
-    """The machine's steady clock."""
-
-    def now(self) -> float:
-        """Return seconds since any moment."""
-        return time.perf_counter()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
-
-
 @dataclass(frozen=True, kw_only=True)
 class ClosedLoop:
     """Clients that each send a request when the answer to their last one is there."""
 
     clients: int
-    axis: ClassVar[str] = "requests at once"
 
     @property
     def concurrency(self) -> int:
         """The most requests in progress."""
-        return self.clients
-
-    @property
-    def amount(self) -> float:
-        """How much is asked, in the unit of `axis`."""
         return self.clients
 
     @property
@@ -75,17 +46,11 @@ class OpenLoop:
 
     rate: float
     connections: int = 64
-    axis: ClassVar[str] = "requests a second"
 
     @property
     def concurrency(self) -> int:
         """The most requests in progress."""
         return self.connections
-
-    @property
-    def amount(self) -> float:
-        """How much is asked, in the unit of `axis`."""
-        return self.rate
 
     @property
     def text(self) -> str:

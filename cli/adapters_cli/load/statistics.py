@@ -1,7 +1,6 @@
 """Statistics of latencies: percentiles, their intervals, and ratios of medians."""
 
 import math
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, pstdev, stdev
@@ -11,7 +10,6 @@ WITH_INTERVALS = (50, 90, 99)
 
 _OUTSIDE = 0.025
 """The probability on each side of an interval."""
-_RESAMPLES = 1_999
 _T_OF_FEW = {1: 12.706, 2: 4.303, 3: 3.182}
 _EXACT_UP_TO = 5_000
 
@@ -94,25 +92,20 @@ class Ratio:
     high: float
 
     @classmethod
-    def of(cls, rounds: Sequence[tuple[Sequence[float], Sequence[float]]], *, seed: int) -> "Ratio | None":
-        """Compare two groups that were measured in turn; None if no round has values of both.
+    def of(cls, rounds: Sequence[tuple[Sequence[float], Sequence[float]]]) -> "Ratio | None":
+        """Compare two groups that were measured in turn; None if fewer than two rounds have values of both.
 
         The ratio is the geometric mean of the rounds' ratios: what slows a whole round down does not count.
-        The interval is that of Student's t over the rounds' logarithms. A single round gives a bootstrap of
-        its values, which cannot know how rounds differ.
+        The interval is that of Student's t over the rounds' logarithms.
         """
         pairs = [(sorted(own), sorted(others)) for own, others in rounds if own and others]
         pairs = [(own, others) for own, others in pairs if own[0] > 0 and others[0] > 0]
-        if not pairs:
+        if len(pairs) < 2:
             return None
         logarithms = [math.log(percentile(own, 0.5) / percentile(others, 0.5)) for own, others in pairs]
         middle = fmean(logarithms)
-        if len(pairs) > 1:
-            reach = _t_quantile(len(pairs) - 1) * stdev(logarithms) / math.sqrt(len(pairs))
-            low, high = middle - reach, middle + reach
-        else:
-            low, high = _bootstrap(*pairs[0], seed=seed)
-        return cls(value=math.exp(middle), low=math.exp(low), high=math.exp(high))
+        reach = _t_quantile(len(pairs) - 1) * stdev(logarithms) / math.sqrt(len(pairs))
+        return cls(value=math.exp(middle), low=math.exp(middle - reach), high=math.exp(middle + reach))
 
 
 def _t_quantile(freedom: int) -> float:
@@ -124,26 +117,3 @@ def _t_quantile(freedom: int) -> float:
     first = (normal**3 + normal) / 4
     second = (5 * normal**5 + 16 * normal**3 + 3 * normal) / 96
     return normal + first / freedom + second / freedom**2
-
-
-def _bootstrap(own: Sequence[float], others: Sequence[float], *, seed: int) -> tuple[float, float]:
-    """Return the interval of the logarithm of the ratio of two medians."""
-    source = random.Random(seed)
-    drawn = sorted(
-        math.log(_resampled_median(own, source) / _resampled_median(others, source))
-        for _ in range(_RESAMPLES)
-    )
-    return percentile(drawn, _OUTSIDE), percentile(drawn, 1 - _OUTSIDE)
-
-
-def _resampled_median(ordered: Sequence[float], source: random.Random) -> float:
-    """Draw the median of a resample.
-
-    It is one of the ordered values. Which one follows from the order statistic of as many uniform numbers,
-    whose distribution is a beta distribution. So no resample has to be drawn and sorted. Of an even number of
-    values, the median is either one of the two in the middle.
-    """
-    count = len(ordered)
-    rank = (count + source.getrandbits(1)) // 2 if count % 2 == 0 else (count + 1) // 2
-    rank = max(1, rank)
-    return ordered[min(count - 1, int(source.betavariate(rank, count - rank + 1) * count))]

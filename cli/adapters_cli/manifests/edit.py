@@ -210,6 +210,11 @@ def _edited_json(text: str, edit: _Edit) -> str | None:
     document["adapters"] += [made.entry for made in edit.added]
     if edit.base_model is not None:
         document = {"base_model": edit.base_model, **document}
+    return json_like(text, document)
+
+
+def json_like(text: str, document: dict[str, Any]) -> str:
+    """Return a document as JSON with the indentation and the end of a text."""
     indent = re.match(r"\s*\{\r?\n([ \t]+)", text)
     end = text[len(text.rstrip()) :]
     return json.dumps(document, indent=indent and indent.group(1), ensure_ascii=False) + end
@@ -367,22 +372,24 @@ class _YamlText:
             self._insert(end + 1, "".join(line + line_end for line in lines))
 
     def _end(self, node: yaml.Node, *, content: bool = False) -> int:
-        """Return the end of a node: after its last character, or for `content` after its trailing lines.
+        return end_of(self._text, node, content=content)
 
-        The parser's end mark of a block collection is the start of the next token. That of a block of text
-        includes its line ends.
-        """
-        if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-            last = node.value[-1]
-            if isinstance(last, tuple):
-                key, last = last
-                if last.start_mark.index < key.start_mark.index:
-                    return int(key.end_mark.index)  # an alias: its node is at the anchor
-            return self._end(last, content=content)
-        end: int = node.end_mark.index
-        if content:
-            return end
-        return node.start_mark.index + len(self._text[node.start_mark.index : end].rstrip())
+
+def end_of(text: str, node: yaml.Node, *, content: bool = False) -> int:
+    """Return the end of a node: after its last character, or for `content` after its trailing lines.
+
+    The parser's end mark of a block collection is the start of the next token. That of a block of text
+    includes its line ends.
+    """
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        if isinstance(last, tuple):
+            key, last = last
+            if last.start_mark.index < key.start_mark.index:
+                return int(key.end_mark.index)  # an alias: its node is at the anchor
+        return end_of(text, last, content=content)
+    start, end = int(node.start_mark.index), int(node.end_mark.index)
+    return end if content else start + len(text[start:end].rstrip())
 
 
 def _members(node: yaml.MappingNode) -> dict[str, Any]:

@@ -5,7 +5,6 @@ must have exactly the intended meaning. Comments above an adapter stay; those on
 """
 
 import json
-import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import yaml
 from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.documents.yaml_reader import YAML_LOADER
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapters_cli.manifests.edit import end_of, json_like
 from adapters_cli.output.errors import CommandError
 
 
@@ -61,9 +61,7 @@ def _json_without(text: str, indexes: Sequence[int]) -> str | None:
     except ValueError:
         return None
     document["adapters"] = [entry for index, entry in enumerate(document["adapters"]) if index not in indexes]
-    indent = re.match(r"\s*\{\r?\n([ \t]+)", text)
-    end = text[len(text.rstrip()) :]
-    return json.dumps(document, indent=indent and indent.group(1), ensure_ascii=False) + end
+    return json_like(text, document)
 
 
 def _yaml_without(text: str, indexes: Sequence[int]) -> str | None:
@@ -77,7 +75,7 @@ def _yaml_without(text: str, indexes: Sequence[int]) -> str | None:
         start = adapters.start_mark.index
         empty = "[]" if adapters.flow_style else " []"
         start = start if adapters.flow_style else len(text[:start].rstrip())
-        return f"{text[:start]}{empty}{text[_end(text, adapters) :]}"
+        return f"{text[:start]}{empty}{text[end_of(text, adapters) :]}"
     cuts = _flow_cuts(text, entries, indexes) if adapters.flow_style else _block_cuts(text, entries, indexes)
     for start, end in reversed(cuts):
         text = text[:start] + text[end:]
@@ -89,7 +87,7 @@ def _block_cuts(text: str, entries: Sequence[yaml.Node], indexes: Sequence[int])
     cuts = []
     for entry in (entries[index] for index in indexes):
         dash = text.rfind("-", 0, entry.start_mark.index)
-        end = text.find("\n", _end(text, entry))
+        end = text.find("\n", end_of(text, entry))
         cuts.append((text.rfind("\n", 0, dash) + 1, len(text) if end < 0 else end + 1))
     return cuts
 
@@ -106,21 +104,5 @@ def _flow_cuts(text: str, entries: Sequence[yaml.Node], indexes: Sequence[int]) 
         if index < last_kept
     ]
     if last_kept + 1 < len(entries):
-        cuts.append((_end(text, entries[last_kept]), _end(text, entries[-1])))
+        cuts.append((end_of(text, entries[last_kept]), end_of(text, entries[-1])))
     return cuts
-
-
-def _end(text: str, node: yaml.Node) -> int:
-    """Return the end of a node after its last character.
-
-    The parser's end mark of a block collection is the start of the next token.
-    """
-    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        last = node.value[-1]
-        if isinstance(last, tuple):
-            key, last = last
-            if last.start_mark.index < key.start_mark.index:
-                return int(key.end_mark.index)  # an alias: its node is at the anchor
-        return _end(text, last)
-    start, end = node.start_mark.index, node.end_mark.index
-    return int(start + len(text[start:end].rstrip()))

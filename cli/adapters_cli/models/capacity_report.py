@@ -134,7 +134,7 @@ class CapacityReport:
                 name="other",
                 size=memory.other,
                 how="an estimate: activations, sampling, CUDA, NCCL",
-                source="vLLM's log has the real one: --other-gib",
+                source="vLLM's log has the real one",
             ),
             Part(
                 name="reserved",
@@ -183,9 +183,9 @@ class CapacityReport:
                 f" {counted(self.sizing.accelerators, 'accelerator')} are not used"
             )
         if self.adapters is None:
-            found.append("how many adapters there are: give --manifest, --adapters or --stack")
+            found.append("how many adapters there are: give --adapters")
         elif self.adapters.unknown:
-            found.append(f"{self.adapters.unknown}: not counted; give --manifest, --adapters or --stack")
+            found.append(f"{self.adapters.unknown}: not counted; give --adapters")
         copies = self.placement.copies_of_an_instance
         if copies * self.host_bytes > self.sizing.instance.memory_gib * GIB:
             found.append(

@@ -28,8 +28,8 @@ class ServingLimits:
         cls,
         account: Account,
         *,
-        container: str | None,
-        max_lora_rank: int | None,
+        container: str | None = None,
+        max_lora_rank: int | None = None,
         environment: str | None = None,
         base_model: str | None = None,
     ) -> "ServingLimits":

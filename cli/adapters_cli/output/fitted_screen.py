@@ -16,19 +16,15 @@ class FittedScreen:
     draw:
         Returns the screen with that many of the rows, and with all that is around them.
     height:
-        Lines of the terminal; None to draw all rows.
+        Lines of the terminal.
     """
 
     rows: int
     draw: Callable[[int], RenderableType]
-    height: int | None = None
+    height: int
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw the screen, with fewer rows until it fits."""
-        # The options of a live screen do not tell the height to what it shows.
-        if self.height is None:
-            yield self.draw(self.rows)
-            return
         shown = min(self.rows, self.height)
         while True:
             drawn = self.draw(shown)

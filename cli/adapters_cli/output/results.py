@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -13,17 +14,22 @@ from adapters_cli.output.text import one_line
 JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON document.")]
 
 
-def print_result(document: Any, shown: RenderableType, *, as_json: bool) -> None:
-    """Print the document of a result, or else its rows, its screen or its text."""
+def print_result(
+    document: Any, shown: RenderableType, *, as_json: bool, rows: Iterable[Sequence[str]] | None = None
+) -> None:
+    """Print the document of a result, or else its text, its screen on a terminal, or its rows in a pipe.
+
+    A table has the rows itself. Any other screen needs `rows`.
+    """
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     elif isinstance(shown, str):
         typer.echo(shown)
-    elif sys.stdout.isatty() or not isinstance(shown, RowTable):
+    elif sys.stdout.isatty():
         Console().print(shown)
     else:
-        for row in shown.rows:
-            typer.echo("\t".join(one_line(field) for field in row))
+        for row in shown.rows if rows is None and isinstance(shown, RowTable) else rows or ():
+            typer.echo("\t".join(map(one_line, row)))
 
 
 def print_table(shown: RowTable) -> None:

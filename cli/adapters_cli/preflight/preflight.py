@@ -7,10 +7,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.common.aws_errors import message_of
 from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.output.errors import CommandError, error_text
+from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.checks.account_setup import (
     check_bootstrap,
-    check_deployment_role,
-    check_execution_role,
     check_names,
     check_stack,
     check_topic,
@@ -22,13 +21,11 @@ from adapters_cli.preflight.checks.network import check_security_groups, check_s
 from adapters_cli.preflight.checks.region import check_image, check_resource_type, check_service
 from adapters_cli.preflight.checks.storage import check_buckets, check_objects
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding
 
-CHECKS: Sequence[tuple[str, Callable[[Deployment], Iterator[Finding]]]] = (
+CHECKS: Sequence[tuple[str, Callable[[Deployment], Iterator[CheckOutcome]]]] = (
     ("service", check_service),
     ("resource-type", check_resource_type),
     ("bootstrap", check_bootstrap),
-    ("deployment-role", check_deployment_role),
     ("stack", check_stack),
     ("names", check_names),
     ("image", check_image),
@@ -38,7 +35,6 @@ CHECKS: Sequence[tuple[str, Callable[[Deployment], Iterator[Finding]]]] = (
     ("object", check_objects),
     ("model", check_model),
     ("memory", check_memory),
-    ("execution-role", check_execution_role),
     ("key", check_key),
     ("topic", check_topic),
     ("network", check_subnets),
@@ -47,7 +43,7 @@ CHECKS: Sequence[tuple[str, Callable[[Deployment], Iterator[Finding]]]] = (
 """Each check by its id, in the order of a deployment."""
 
 
-def check_deployment(deployment: Deployment) -> list[Finding]:
+def check_deployment(deployment: Deployment) -> list[CheckOutcome]:
     """Return the findings of all checks. They run at the same time, and only read."""
     checks = dict(CHECKS)
     found = read_each(checks, lambda name: _findings(name, checks[name], deployment))
@@ -55,10 +51,10 @@ def check_deployment(deployment: Deployment) -> list[Finding]:
 
 
 def _findings(
-    name: str, check: Callable[[Deployment], Iterator[Finding]], deployment: Deployment
-) -> list[Finding]:
+    name: str, check: Callable[[Deployment], Iterator[CheckOutcome]], deployment: Deployment
+) -> list[CheckOutcome]:
     """Return the findings of a check, and what kept it from going on."""
-    found: list[Finding] = []
+    found: list[CheckOutcome] = []
     try:
         for finding in check(deployment):
             found.append(finding)

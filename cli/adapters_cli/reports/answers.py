@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from adapter_fleet.serving.completions import PromptRequest
+from adapters_cli.aws.generated_text import TextRequest
 from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint, UnaskedError
 from adapters_cli.evaluation.differences import differences
 from adapters_cli.output.text import print_error, printable
@@ -49,7 +49,7 @@ class ComponentAnswer:
 
 
 def ask_all(
-    endpoint: RuntimeEndpoint, request: PromptRequest, answers: list[ComponentAnswer], *, stream: bool
+    endpoint: RuntimeEndpoint, request: TextRequest, answers: list[ComponentAnswer], *, stream: bool
 ) -> Iterator[str]:
     """Ask all components at the same time; yield each piece after it was added to its answer."""
     pieces: SimpleQueue[tuple[ComponentAnswer, str | None]] = SimpleQueue()
@@ -57,8 +57,11 @@ def ask_all(
     def ask(answer: ComponentAnswer) -> None:
         started = time.perf_counter()
         try:
-            for piece in endpoint.answer(answer.component, request, stream=stream):
-                pieces.put((answer, piece))
+            if stream:
+                for piece in endpoint.stream(answer.component, request):
+                    pieces.put((answer, piece))
+            else:
+                pieces.put((answer, endpoint.generate(answer.component, request).text))
         except Exception as error:  # of any kind: the other answers are still shown
             answer.error = str(error) or type(error).__name__
             answer.unasked = isinstance(error, UnaskedError)

@@ -1,11 +1,13 @@
-"""The report of a benchmark: rows for a terminal or a pipe, and Markdown."""
+"""The report of a benchmark, for a terminal and for a pipe."""
 
 from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from adapter_fleet.common.counts import counted
 from adapters_cli.load.benchmark_result import (
     INTER_TOKEN_LATENCY,
-    LATENCIES,
     OUTPUT_LENGTH,
     REQUEST_LATENCY,
     TIME_TO_FIRST_TOKEN,
@@ -13,8 +15,9 @@ from adapters_cli.load.benchmark_result import (
     Level,
     Series,
 )
-from adapters_cli.load.statistics import WITH_INTERVALS, Distribution
-from adapters_cli.reports.markdown_text import code, plain, table
+from adapters_cli.load.statistics import Distribution
+from adapters_cli.output.tables import RowTable
+from adapters_cli.output.text import one_line
 
 LATENCY_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "FIRST TOKEN", "BETWEEN", "WHOLE")
 WORK_HEADINGS = ("LOAD", "ADAPTERS", "WHO", "ANSWERS", "ERRORS", "TOKENS", "REQUESTS/s", "TOKENS/s")
@@ -73,8 +76,7 @@ def work_rows(result: BenchmarkResult) -> Rows:
 
 def _sides(result: BenchmarkResult) -> Iterator[tuple[Level, str, Series]]:
     for level in result.levels:
-        if level.base is not None:
-            yield level, "base", level.base
+        yield level, "base", level.base
         yield level, "adapters", level.subject
 
 
@@ -112,8 +114,8 @@ def summary(result: BenchmarkResult) -> list[str]:
     bounds = result.bounds
     lines = [
         f"{result.endpoint} on {engine}",
-        f"mix {result.mix}; {counted(result.prompts, 'prompt')}; answers of"
-        f" {counted(result.output_tokens, 'token')}; {result.form}",
+        f"{counted(result.prompts, 'prompt')}; answers of"
+        f" {counted(result.max_tokens, 'token')}; {result.form}",
         f"{counted(result.answered, 'answer')} in {result.seconds:.1f} s; at most"
         f" {counted(bounds['requests'], 'request')} to each side of a level, and {bounds['seconds']:g} s",
     ]
@@ -137,17 +139,17 @@ def notes(result: BenchmarkResult) -> list[str]:
 def _notes_of_level(level: Level) -> Iterator[str]:
     if level.ended_by == "seconds":
         yield f"{level.title}: the time ended before the requests"
-    if level.base is not None and level.base.answered and level.subject.answered and not level.equal_lengths:
+    if level.base.answered and level.subject.answered and not level.equal_lengths:
         yield (
             f"{level.title}: base and adapters wrote answers of different lengths, so only the first token"
             " and the time between tokens are compared"
         )
     if len(level.rounds) == 1:
         yield (
-            f"{level.title}: base and adapters were asked once each, so that a change of the machine's speed"
-            " between them counts as a difference; more --requests make more rounds"
+            f"{level.title}: base and adapters were asked once each, so that there is no ratio; more"
+            " --requests make more rounds"
         )
-    sides = [(who, each) for who, each in (("base", level.base), ("adapters", level.subject)) if each]
+    sides = (("base", level.base), ("adapters", level.subject))
     if level.in_bursts:
         counted = " and ".join(f"{each.bursts} of {len(each.answered)} of {who}" for who, each in sides)
         yield (
@@ -165,51 +167,20 @@ def _notes_of_level(level: Level) -> Iterator[str]:
             yield f"{level.title}: {count} x {who}: {error.kind}: {error.message}"
 
 
-def markdown(result: BenchmarkResult) -> str:
-    """Return the report for people."""
-    parts = [f"# Benchmark of {plain(result.endpoint)}", _list(summary(result))]
-    for outcome in result.requirements:
-        met = "met" if outcome.met else "**not met**"
-        parts.append(f"{code(outcome.requirement)} at {outcome.level}: {met}: {plain(outcome.reason)}")
-    for title, headings, rows in tables(result):
-        parts += [f"## {title}", table(headings, rows, left=len(headings))]
-    if intervals := _interval_rows(result):
-        headings = ("LOAD", "ADAPTERS", "WHO", "METRIC", *(f"p{number}" for number in WITH_INTERVALS))
-        parts += ["## Percentiles with 95 % intervals, ms", table(headings, intervals, left=len(headings))]
-    if limits := notes(result):
-        parts += ["## Notes", _list(limits)]
-    parts.append(_METHOD)
-    return "\n\n".join(parts) + "\n"
+def screen(result: BenchmarkResult) -> RenderableType:
+    """Return the report for a terminal."""
+    lines: list[RenderableType] = [Text(one_line(line)) for line in summary(result)]
+    for title, headings, found in tables(result):
+        lines += ["", Text(title, style="italic")]
+        lines.append(RowTable(headings=headings, rows=found, styled=None, text=False))
+    return Group(*lines, *(Text(f"note: {one_line(line)}", style="yellow") for line in notes(result)))
 
 
-_METHOD = """## How it was measured
-
-- Requests are streamed. The first token is the first event with a text. The time between tokens is
-  the rest of the answer, divided by its tokens less one.
-- Base and adapters are asked in turn, in up to 25 rounds, and never at the same time. A ratio is the
-  geometric mean of the rounds' ratios of medians, with Student's interval over the rounds.
-- In an open loop, a latency begins when the request should have been sent. `send_delay` is how late
-  it was sent.
-- Made by `adapters benchmark`; its guide says what each figure means."""
-
-
-def _interval_rows(result: BenchmarkResult) -> Rows:
-    found: Rows = []
-    for level, who, series in _sides(result):
-        for metric, each in series.distributions().items():
-            if metric not in LATENCIES:
-                continue
-            cells = (
-                f"{each.percentiles[number]:.4g} [{_end(each.intervals[number][0])},"
-                f" {_end(each.intervals[number][1])}]"
-                for number in WITH_INTERVALS
-            )
-            found.append((level.loop.text, str(level.adapters), who, _SHORT_NAMES[metric], *cells))
-    return found
-
-
-def _end(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+def rows(result: BenchmarkResult) -> Iterator[tuple[str, ...]]:
+    """Yield the report for a pipe. The first field is the title of a row's table."""
+    for title, _, found in tables(result):
+        yield from ((title, *row) for row in found)
+    yield from (("note", line) for line in notes(result))
 
 
 def _percentiles(each: Distribution | None, *numbers: int) -> str:
@@ -219,7 +190,3 @@ def _percentiles(each: Distribution | None, *numbers: int) -> str:
 def _short(value: float) -> str:
     """Return three digits, or all of a larger whole number."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _list(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {plain(line)}" for line in lines)

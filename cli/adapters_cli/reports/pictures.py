@@ -33,7 +33,7 @@ class Axis:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distribution:
+class ScoreDistribution:
     """How the scores of baseline and subject spread over a metric's scale.
 
     base, subject:
@@ -54,7 +54,7 @@ class Distribution:
 
 def distribution(
     metric: MetricFacts, baseline: Sequence[float], subject: Sequence[float]
-) -> Distribution | None:
+) -> ScoreDistribution | None:
     """Return the distribution of paired scores; None if there are none."""
     if not baseline:
         return None
@@ -66,7 +66,7 @@ def distribution(
     axis = Axis(low=low, high=high, ticks=(low, (low + high) / 2, high))
     shares = [_shares(scores, axis) for scores in (baseline, subject)]
     peak = max(*shares[0], *shares[1])
-    return Distribution(
+    return ScoreDistribution(
         axis=axis,
         base=_outline(shares[0], peak),
         subject=_outline(shares[1], peak),

@@ -18,7 +18,7 @@ _ALL = {1: "the requirement is", 2: "both requirements are"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class SubjectVerdict:
     """What the comparisons of a subject say: the metrics in which it is better, worse, or neither."""
 
     subject: str
@@ -34,15 +34,15 @@ def headline(result: EvaluationResult) -> str:
     if failed and total == 1:
         return "Failed: the requirement is not met"
     if failed:
-        return f"Failed: {failed} of {counted(total, 'requirement')} {_is(failed)} not met"
+        return f"Failed: {failed} of {counted(total, 'requirement')} {'is' if failed == 1 else 'are'} not met"
     if total:
         return f"Passed: {_ALL.get(total, f'all {total} requirements are')} met"
     if len(result.subjects) == 1:
-        return _found(result, finding(result, result.subjects[0]))
+        return _found(result, subject_verdict(result, result.subjects[0]))
     return f"{counted(len(result.subjects), 'adapter')} beside {result.baseline.name}, without a requirement"
 
 
-def _found(result: EvaluationResult, found: Finding) -> str:
+def _found(result: EvaluationResult, found: SubjectVerdict) -> str:
     base = result.baseline.name
     total = len(found.better) + len(found.worse) + len(found.unclear)
     if not total:
@@ -52,10 +52,6 @@ def _found(result: EvaluationResult, found: Finding) -> str:
     words, many = ("better", found.better) if found.better else ("worse", found.worse)
     both = f", and worse in {len(found.worse)}" if found.better and found.worse else ""
     return f"{found.subject} is {words} than {base} in {len(many)} of {counted(total, 'metric')}{both}"
-
-
-def _is(number: int) -> str:
-    return "is" if number == 1 else "are"
 
 
 def believable(comparison: Comparison) -> bool:
@@ -74,7 +70,7 @@ def side(comparison: Comparison, metric: MetricFacts) -> str:
     return "better" if (comparison.difference > 0) == metric.higher_is_better else "worse"
 
 
-def finding(result: EvaluationResult, subject: Subject) -> Finding:
+def subject_verdict(result: EvaluationResult, subject: Subject) -> SubjectVerdict:
     """Sort the metrics of a subject by what their difference says."""
     metrics = metrics_by_name(result)
     better: list[Comparison] = []
@@ -83,13 +79,13 @@ def finding(result: EvaluationResult, subject: Subject) -> Finding:
     sides = {"better": better, "worse": worse, "unclear": unclear}
     for comparison in comparisons_of(result, subject):
         sides[side(comparison, metrics[comparison.metric])].append(comparison)
-    return Finding(subject=subject.name, better=better, worse=worse, unclear=unclear)
+    return SubjectVerdict(subject=subject.name, better=better, worse=worse, unclear=unclear)
 
 
 def sentence(result: EvaluationResult, subject: Subject) -> str:
     """Return what is known of a subject beside the baseline, in one sentence."""
     metrics = metrics_by_name(result)
-    found = finding(result, subject)
+    found = subject_verdict(result, subject)
     base = result.baseline.name
     parts = []
     if found.better:

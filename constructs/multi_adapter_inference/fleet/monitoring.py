@@ -175,8 +175,7 @@ class AdapterFleetMonitoring(Construct):
                 self._fleet.metric(f"{name}Use", period=usage.every, statistic=cloudwatch.Stats.MAXIMUM),
                 100 * usage.max_use,
                 f"The adapters that are asked at a time are about to outgrow {setting}; beyond it, each"
-                f" request waits for {wait}: raise {setting} of LoraServing to what `adapters capacity"
-                " --from-usage` says",
+                f" request waits for {wait}: raise {setting} of LoraServing",
             )
             for name, setting, wait in (
                 ("MaxLoras", "max_loras", "a copy from CPU memory"),

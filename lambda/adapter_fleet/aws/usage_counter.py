@@ -18,12 +18,11 @@ from adapter_fleet.common.naming import USAGE_PARTITION
 from adapter_fleet.usage.counting_settings import ADAPTER, FLEET, CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
 from adapter_fleet.usage.usage_table import DAY, HOUR, Usage, by_key
-from adapter_fleet.usage.working_set import SHORT_SECONDS, WorkingSet, period_of
+from adapter_fleet.usage.working_set import PERIOD, SHORT_SECONDS, WorkingSet
 
 LATE_SECONDS = 300.0
 """How late metrics and lines of logs may come and still be counted."""
 
-_PERIOD = period_of(SHORT_SECONDS)
 _MOST_SECONDS = DAY
 """How far a run goes back, at most, if none has run for long."""
 
@@ -114,13 +113,13 @@ class UsageCounter:
 
         None if there is nothing to count yet, or another run has counted it.
         """
-        end = (at - LATE_SECONDS) // _PERIOD * _PERIOD
+        end = (at - LATE_SECONDS) // PERIOD * PERIOD
         before = self._cursor.read()
         begin = max(end - SHORT_SECONDS if before is None else before, end - _MOST_SECONDS)
         if end <= begin:
             return None
         recent = end - SHORT_SECONDS
-        requests = list(self._source.requests(members.names, min(begin, recent), end, period=_PERIOD))
+        requests = list(self._source.requests(members.names, min(begin, recent), end, period=PERIOD))
         samples = [
             *self._used(members, [one for one in requests if one[1] >= begin], begin, end),
             self._room(members, [one for one in requests if one[1] >= recent]),
@@ -167,7 +166,7 @@ class UsageCounter:
     def _room(self, members: FleetMembers, requests: Requests) -> Sample:
         """Return how many adapters were asked at a time, and what they have of the room for them."""
         settings, count = self._settings, len(members.declared)
-        working = WorkingSet.of(requests, period=_PERIOD)
+        working = WorkingSet.of(requests)
         values: dict[str, float] = {"AdaptersAtATime": working.usual}
         slots, in_memory = settings.max_loras, settings.max_cpu_loras
         if slots is not None and in_memory is not None:

@@ -9,7 +9,6 @@ import pytest
 
 from adapter_fleet.evaluation.evaluation_record import Figure
 from adapters_cli.artifacts.evaluation_gate import EvaluationGate
-from adapters_cli.artifacts.evaluation_store import EvaluationStore
 from adapters_cli.evaluation.result import EvaluationResult, RequirementOutcome
 from adapters_cli.evaluation.result_file import to_json
 from adapters_cli.output.errors import CommandError
@@ -29,7 +28,7 @@ def gate(s3: FakeS3, folder: Path, *results: EvaluationResult) -> EvaluationGate
     files = [folder / f"{number}.json" for number in range(len(results))]
     for file, result in zip(files, results, strict=True):
         file.write_text(to_json(result))
-    return EvaluationGate.of(files, EvaluationStore(s3))  # type: ignore[arg-type]
+    return EvaluationGate.of(files, s3)  # type: ignore[arg-type]
 
 
 def test_result_is_stored_without_texts_and_becomes_the_record(s3: FakeS3, tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 import pytest
 
 from adapters_cli.aws.account import Account
-from adapters_cli.aws.generation import GenerationRequest
+from adapters_cli.aws.generated_text import TextRequest
 from adapters_cli.aws.runtime_endpoint import InvocationError, RuntimeEndpoint, UnaskedError
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 
-REQUEST = GenerationRequest(prompt="Hello", max_tokens=7)
+REQUEST = TextRequest(prompt="Hello", max_tokens=7)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ class TestContainerThatKnowsLmiSOwnSchemaAlone:
         assert [next(iter(call.body)) for call in runtime.calls] == ["prompt", "inputs", "inputs", "inputs"]
 
     def test_chat_is_refused_in_its_own_words(self, endpoint: RuntimeEndpoint) -> None:
-        request = GenerationRequest(messages=[{"role": "user", "content": "Hello"}], max_tokens=7)
+        request = TextRequest(messages=[{"role": "user", "content": "Hello"}], max_tokens=7)
         with pytest.raises(InvocationError, match="the container answered 400: no 'inputs'") as refused:
             endpoint.generate("llm-acme", request)
         assert not refused.value.temporary

@@ -96,11 +96,11 @@ SHORT = (
     "llm-zeta",
     "--requests",
     "4",
-    "--warm-up",
-    "0",
-    "--output-tokens",
+    "--max-tokens",
     "3",
 )
+WARM_UP = 5
+"""Requests to each side before each level that do not count."""
 
 
 def test_adapters_are_measured_beside_their_base(run: Callable[..., Result], runtime: FakeRuntime) -> None:
@@ -115,8 +115,8 @@ def test_adapters_are_measured_beside_their_base(run: Callable[..., Result], run
         # The fake sends all tokens at once.
         assert level["in_bursts"] is True
         assert level["adapter_by_base"].keys() == {"time_to_first_token.p50", "request_latency.p50"}
-    # One request to find the form, then four to each side of two levels.
-    assert len(runtime.calls) == 1 + 2 * 2 * 4
+    # One request to find the form, then the warm-up and four requests to each side of two levels.
+    assert len(runtime.calls) == 1 + 2 * 2 * (WARM_UP + 4)
     assert {call.component for call in runtime.calls} == set(COMPONENTS)
 
 
@@ -125,14 +125,6 @@ def test_rows_in_a_pipe_are_fields_between_tabs(run: Callable[..., Result]) -> N
     assert [row[1:4] for row in rows[:2]] == [["1 at once", "2", "base"], ["1 at once", "2", "adapters"]]
     assert [row[0] for row in rows[1:3]] == ["Latency in ms: p50 / p90 / p99", "Throughput"]
     assert rows[-1][0] == "note"
-
-
-def test_output_has_the_document_and_the_report(run: Callable[..., Result], tmp_path: Path) -> None:
-    folder = tmp_path / "made" / "results"
-    assert run(*SHORT, "--concurrency", "1", "--adapters", "1,2", "--output", folder).exit_code == 0
-    assert {file.name for file in folder.iterdir()} == {"benchmark.json", "report.md"}
-    assert json.loads((folder / "benchmark.json").read_text())["format"] == "adapters-benchmark/1"
-    assert "# Benchmark of llm" in (folder / "report.md").read_text()
 
 
 def test_requirement_that_is_not_met_ends_with_1_and_the_reason(run: Callable[..., Result]) -> None:
@@ -221,7 +213,7 @@ def test_errors_are_counted_by_kind_and_do_not_end_the_benchmark(
         return answer(call)
 
     runtime.reply = reply
-    result = run(*SHORT, "--mix", "zipf:0.1", "--requests", "20", "--concurrency", "1", "--json")
+    result = run(*SHORT, "--requests", "20", "--concurrency", "1", "--json")
     assert result.exit_code == 0
     [level] = json.loads(result.stdout)["levels"]
     [errors] = level["adapter"]["error_summary"]
@@ -247,28 +239,12 @@ def test_benchmark_in_which_no_adapter_answers_ends_with_1(
     assert "no adapter answered a request" in result.stderr
 
 
-def test_folder_that_cannot_be_made_is_an_error_before_anything_is_sent(
-    run: Callable[..., Result], runtime: FakeRuntime, tmp_path: Path
-) -> None:
-    (tmp_path / "results").write_text("a file")
-    result = run(*SHORT, "--output", tmp_path / "results")
-    assert result.exit_code != 0
-    assert runtime.calls == []
-
-
-def test_base_is_left_out_on_request(run: Callable[..., Result], runtime: FakeRuntime) -> None:
-    result = run(*SHORT, "--concurrency", "1", "--no-base", "--json")
-    assert json.loads(result.stdout)["levels"][0]["base"] is None
-    assert "llm-base" not in {call.component for call in runtime.calls}
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("prompts.json", '[{"prompt": "one"}, "two"]'),
+        ("prompts.json", '[{"prompt": "one"}, {"prompt": "two"}]'),
         ("prompts.jsonl", '{"prompt": "one"}\n{"prompt": "two"}\n'),
-        ("prompts.txt", "one\n\ntwo\n"),
-        ("prompts", "one\n\ntwo\n"),
+        ("prompts.csv", "prompt,reference\none,1\ntwo,2\n"),
     ],
 )
 def test_prompts_of_a_file_are_sent_in_turn(
@@ -276,28 +252,21 @@ def test_prompts_of_a_file_are_sent_in_turn(
 ) -> None:
     file = tmp_path / name
     file.write_text(content)
-    run(*SHORT, "--concurrency", "1", "--prompts", file)
+    run(*SHORT, "--concurrency", "1", "--dataset", file)
     asked = [(call.component == "llm-base", call.body["prompt"]) for call in runtime.calls[1:]]
     for base in (True, False):
-        assert [prompt for side, prompt in asked if side is base] == ["one", "two", "one", "two"]
-
-
-def test_line_of_text_may_begin_as_json_does(
-    run: Callable[..., Result], runtime: FakeRuntime, tmp_path: Path
-) -> None:
-    file = tmp_path / "prompts.txt"
-    file.write_text("[INST] Hello [/INST]\n")
-    run(*SHORT, "--concurrency", "1", "--prompts", file)
-    assert runtime.calls[1].body["prompt"] == "[INST] Hello [/INST]"
+        own = [prompt for side, prompt in asked if side is base][WARM_UP:]
+        # The first prompt is the one after those of the warm-up.
+        assert own == ["two", "one", "two", "one"]
 
 
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        ('{"prompt": "one"}', "should have a list of prompts"),
-        ("[1]", "row 1 should be a text, or have a text 'prompt'"),
-        ("[", "is not JSON"),
-        ("[]", "has no prompt"),
+        ('{"prompt": "one"}', "should be a JSON list of objects"),
+        ('[{"prompt": 1}]', "row 1: should have a text 'prompt'"),
+        ("[", "'--dataset' should be JSON"),
+        ("[]", "should have a row or more"),
     ],
 )
 def test_file_without_prompts_is_refused(
@@ -305,7 +274,7 @@ def test_file_without_prompts_is_refused(
 ) -> None:
     file = tmp_path / "prompts.json"
     file.write_text(content)
-    result = run(*SHORT, "--prompts", file)
+    result = run(*SHORT, "--dataset", file)
     assert (result.exit_code, runtime.calls) == (2, [])
     assert error in result.stderr
 
@@ -313,15 +282,11 @@ def test_file_without_prompts_is_refused(
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (["--mix", "all"], "'mix' should be one, uniform or zipf:S"),
         (["--concurrency", "0"], "'concurrency' should be whole numbers above 0"),
         (["--concurrency", "1,a"], "'concurrency' should be whole numbers above 0"),
         (["--rate", "-1"], "'rate' should be numbers above 0"),
         (["--rate", "1", "--concurrency", "1"], "--concurrency is a closed loop, and --rate an open one"),
-        (["--adapters", "3"], "'adapters' should be at most 2, as there are no more, got 3"),
         (["--require", "fast"], "a requirement should be like"),
-        (["--no-base", "--require", "request_latency.p50 <= base"], "--no-base leaves it out"),
-        (["--prompt", "a", "--prompts", "b"], "give one of them"),
     ],
 )
 def test_wrong_options_end_with_2_before_anything_is_sent(
@@ -358,19 +323,19 @@ def test_component_of_another_endpoint_is_refused(run: Callable[..., Result]) ->
     assert "llm-acme is on the endpoint llm, not on other" in result.stderr
 
 
-def test_ctrl_c_ends_with_130_and_writes_what_was_measured(
-    run: Callable[..., Result], runtime: FakeRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_ctrl_c_ends_with_130_and_prints_what_was_measured(
+    run: Callable[..., Result], runtime: FakeRuntime
 ) -> None:
     import _thread
 
     def reply(call: Call) -> Reply:
-        if len(runtime.calls) == 4:
+        if len(runtime.calls) == 1 + 2 * WARM_UP + 3:
             _thread.interrupt_main()
         return answer(call)
 
     runtime.reply = reply
-    result = run(*SHORT, "--requests", "100000", "--concurrency", "1", "--output", tmp_path)
+    result = run(*SHORT, "--requests", "100000", "--concurrency", "1", "--json")
     assert result.exit_code == 130
-    document = json.loads((tmp_path / "benchmark.json").read_text())
+    document = json.loads(result.stdout)
     assert document["interrupted"] is True
     assert document["levels"][0]["base"]["request_count"]["avg"] >= 2

@@ -19,7 +19,6 @@ from typer.testing import Result
 
 from adapter_fleet.serving.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
 from adapters_cli.models.capacity_report import size
-from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
 
 ROOT = Path(__file__).parents[3]
@@ -29,6 +28,7 @@ GIB = 1024**3
 
 LLAMA = ("--base-model", "meta-llama/Llama-3.1-8B-Instruct")
 SLOTS = ("--max-loras", "30", "--max-cpu-loras", "70", "--max-lora-rank", "64")
+SHARDED = ("--option", "OPTION_FULLY_SHARDED_LORAS=true")
 ON_FOUR = (*LLAMA, *SLOTS, "--instance-type", "ml.g5.12xlarge", "--option", "OPTION_MAX_MODEL_LEN=6000")
 
 Run = Callable[..., Result]
@@ -93,7 +93,7 @@ class TestFigures:
 
     def test_options_change_what_the_file_says(self, document: Any) -> None:
         before = document("--environment", "prod")
-        after = document("--environment", "prod", "--max-loras", "10", "--fully-sharded")
+        after = document("--environment", "prod", "--max-loras", "10", *SHARDED)
         assert after["memory"]["lora_slots"]["accelerator_bytes"] < (
             before["memory"]["lora_slots"]["accelerator_bytes"] / 3
         )
@@ -106,7 +106,6 @@ class TestFigures:
             (("--max-loras", "60"), "OPTION_MAX_LORAS=60"),
             (("--max-cpu-loras", "99"), "OPTION_MAX_CPU_LORAS=99"),
             (("--max-lora-rank", "256"), "OPTION_MAX_LORA_RANK=256"),
-            (("--fully-sharded",), "OPTION_FULLY_SHARDED_LORAS=true"),
         ],
     )
     def test_variable_of_the_container_says_the_same_as_its_option(
@@ -143,11 +142,6 @@ class TestFigures:
     def test_copy_has_all_accelerators_of_another_type_if_it_has_all_now(self, document: Any) -> None:
         found = document("--environment", "prod", "--instance-type", "ml.g5.48xlarge")
         assert (found["instance"]["accelerators"], found["tensor_parallel"]) == (8, 8)
-
-    def test_estimate_of_the_rest_can_be_what_the_engine_s_log_says(self, document: Any) -> None:
-        more = document(*ON_FOUR, "--other-gib", "2.5")
-        assert more["memory"]["other"]["accelerator_bytes"] == 2.5 * GIB
-        assert more["instance"]["tokens"] == document(*ON_FOUR)["instance"]["tokens"] - GIB // (32 * 1024)
 
     def test_most_loras_that_are_told_fit_and_one_more_does_not(self, capacity: Run, document: Any) -> None:
         most = document(*ON_FOUR)["instance"]["most_loras"]
@@ -199,45 +193,10 @@ class TestVerdict:
 
 
 class TestAdapters:
-    def test_of_a_manifest_are_counted_with_their_ranks(
-        self, document: Any, manifest: Callable[..., Path]
-    ) -> None:
-        path = manifest(
-            f"defaults: {{rank: 16}}\nadapters:\n"
-            f"  - {{name: acme, artifact: 's3://bucket/a/sha256-{1:064x}.tar.gz'}}\n"
-            f"  - {{name: zeta, artifact: 's3://bucket/a/sha256-{2:064x}.tar.gz', rank: 32}}\n"
-        )
-        found = document(*ON_FOUR, "--manifest", path)
-        assert found["adapters"]["count"] == 2
-        assert found["host_memory_bytes"] == 4 * (80 + 160) * 1024**2
-
-    def test_of_a_manifest_in_s3_that_is_not_there_are_not_asked_for_in_vain(self, capacity: Run) -> None:
-        result = capacity(*ON_FOUR, "--manifest", "s3://bucket/none.yaml")
-        assert (result.exit_code, result.stdout) == (4, "")
-        assert "s3://bucket/none.yaml: there is no such object" in result.stderr
-
-    @pytest.mark.parametrize(
-        "place", ["s3://bucket", "s3://bucket/", "s3://bucket/folder/", "s3:///fleet.yaml"]
-    )
-    def test_of_what_is_no_object_are_wrong_usage(self, capacity: Run, place: str) -> None:
-        result = capacity(*ON_FOUR, "--manifest", place)
-        assert (result.exit_code, result.stderr) == (
-            2,
-            f"adapters: a manifest in S3 should be 's3://<bucket>/<key>', got {place!r}\n"
-            "Try 'adapters capacity --help'\n",
-        )
-
-    def test_of_a_live_fleet_are_counted(self, document: Any, world: World) -> None:
-        world.deploy(adapter("acme"), adapter("zeta"))
-        world.settle()
-        assert document(*ON_FOUR, "--stack", "Tenants")["adapters"]["count"] == 2
-
     def test_whose_number_is_not_known_are_said_to_be_so(self, capacity: Run) -> None:
         result = capacity(*ON_FOUR)
         assert fields(result, "tier") == []
-        assert ["how many adapters there are: give --manifest, --adapters or --stack"] in fields(
-            result, "note"
-        )
+        assert ["how many adapters there are: give --adapters"] in fields(result, "note")
 
     def test_in_a_manifest_in_s3_are_said_not_to_be_counted(self, capacity: Run) -> None:
         (note,) = fields(capacity("--environment", "dev"), "note")
@@ -245,12 +204,6 @@ class TestAdapters:
 
     def test_of_the_stack_and_of_fleets_are_counted_together(self, document: Any) -> None:
         assert document("--environment", "local")["adapters"]["count"] == 103
-
-    @pytest.mark.parametrize(
-        "others", [("--manifest", "a.yaml"), ("--stack", "Tenants"), ("--fleet", "Tenants")]
-    )
-    def test_are_counted_in_one_way(self, capacity: Run, others: tuple[str, str]) -> None:
-        assert capacity(*ON_FOUR, "--adapters", "3", *others).exit_code == 2
 
     def test_that_take_more_of_the_host_than_a_copy_reserves_are_noted(self, capacity: Run) -> None:
         assert fields(capacity("--environment", "prod", "--adapters", "200"), "note") == [
@@ -386,11 +339,6 @@ class TestMistakes:
         (tmp_path / "wrong.toml").write_text(text)
         result = capacity("--environment", tmp_path / "wrong.toml", "--adapters", "1")
         assert ["OPTION_MAX_MODEL_LEN=6k is not understood, and not counted"] in fields(result, "note")
-
-    def test_in_a_manifest_are_told_with_the_line(self, capacity: Run, manifest: Callable[..., Path]) -> None:
-        result = capacity(*ON_FOUR, "--manifest", manifest("adapters:\n  - {name: a}\n"))
-        assert result.exit_code == 1
-        assert "fleet.yaml:2:" in result.stderr
 
 
 @cache

@@ -131,17 +131,6 @@ def test_evaluation_that_was_recorded_later_is_shown(run: Run, world: World) -> 
     assert described(run)["evaluation"]["recorded"]["result"] == RECORD.result
 
 
-def test_results_that_are_only_stored_are_named(run: Run, world: World, account: FakeAccount) -> None:
-    deploy(world, evaluated(None))
-    folder = evaluations_folder("acme", IDENTITY).partition("/")[2]
-    for day in (1, 2):
-        account.buckets.put("bucket", f"acme/{folder}2026030{day}T093000Z-{'d' * 12}.json", b"{}")
-    said = run("describe", "acme").stdout
-    assert "evaluation   none is recorded" in said
-    assert "stored       s3://bucket/acme/sha256-" in said
-    assert "20260302T093000Z" in said
-
-
 @pytest.mark.parametrize(
     ("requirement", "exempt", "said"),
     [

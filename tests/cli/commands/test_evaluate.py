@@ -3,7 +3,6 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from adapters_cli.aws import engine_name as engine_module
 from adapters_cli.evaluation import runner as runner_module
 from adapters_cli.evaluation.result_file import read_result
 from adapters_cli.evaluation.runner import Runner
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.fleet_account import FakeAccount
 
@@ -74,6 +73,11 @@ def evaluate(run: Run, dataset: Path, tmp_path: Path) -> Run:
     return evaluate
 
 
+def few(dataset: Path, items: int) -> None:
+    """Leave the first items of a dataset."""
+    dataset.write_text("".join(dataset.read_text().splitlines(keepends=True)[:items]))
+
+
 def asked(runtime: FakeRuntime) -> Counter[str]:
     return Counter(call.component for call in runtime.calls)
 
@@ -123,8 +127,6 @@ def test_second_run_asks_nothing_and_has_the_same_figures(evaluate: Run, runtime
     assert (second.stdout, runtime.calls) == (first.stdout, [])
     assert "of an earlier run" not in first.stderr
     assert "80 answers of an earlier run, from " in second.stderr
-    assert "are replaced" not in second.stderr
-    assert "were over other items (40 items), and are replaced" in evaluate("acme", "--sample", "5").stderr
 
 
 def test_another_adapter_asks_only_its_own_questions(evaluate: Run, runtime: FakeRuntime) -> None:
@@ -160,9 +162,8 @@ class TestErrors:
         runtime.reply = reply
         result = evaluate("acme")
         assert result.exit_code == 1
-        assert "1 answer failed, and 0 may (--allow-errors)" in result.stderr
+        assert "1 answer failed; the same command asks them again" in result.stderr
         assert "acme, item i7: the container answered 500: out of memory" in result.stderr
-        assert evaluate("acme", "--allow-errors", "1").exit_code == 0
         runtime.reply = answered
         runtime.calls.clear()
         assert evaluate("acme").exit_code == 0
@@ -182,8 +183,9 @@ class TestErrors:
         ids=["throttled", "not ready", "no capacity", "unavailable", "busy"],
     )
     def test_what_passes_by_itself_is_asked_again(
-        self, evaluate: Run, runtime: FakeRuntime, refusal: Reply
+        self, evaluate: Run, runtime: FakeRuntime, dataset: Path, refusal: Reply
     ) -> None:
+        few(dataset, 20)
         answered, seen = runtime.reply, set[tuple[str, str]]()
         lock = threading.Lock()
 
@@ -194,7 +196,7 @@ class TestErrors:
             return refusal if first else answered(call)
 
         runtime.reply = reply
-        result = evaluate("acme", "--sample", "20")
+        result = evaluate("acme")
         assert result.exit_code == 0
         assert "40 answers" in result.stderr
         assert "40 asked again" in result.stderr
@@ -216,7 +218,7 @@ class TestErrors:
             return answered(call)
 
         runtime.reply = reply
-        result = evaluate("acme", "--sample", "3")
+        result = evaluate("acme")
         assert result.exit_code == 1
         assert "acme changed meanwhile" in result.stderr
 
@@ -292,7 +294,7 @@ def test_adapter_may_have_the_name_of_the_base(
 ) -> None:
     world.deploy(adapter("acme"), adapter("beta"), adapter("base"))
     world.settle()
-    evaluate("base", "--sample", "8")
+    evaluate("base")
     result = read_result(tmp_path / "out" / "result.json")
     names = [(subject.name, subject.component) for subject in (result.baseline, *result.subjects)]
     assert names == [("base model", "base"), ("base", "p-base")]
@@ -304,19 +306,12 @@ def test_component_of_an_endpoint_is_compared_with_its_base(evaluate: Run, runti
     assert asked(runtime) == {"base": ITEMS, "p-acme": ITEMS}
 
 
-def test_prompt_with_a_system_message_is_a_chat(evaluate: Run, runtime: FakeRuntime) -> None:
-    assert evaluate("acme", "--system", "be brief", "--stop", "\n").exit_code == 0
-    bodies = [call.body for call in runtime.calls if call.component == "p-acme"]
-    [body] = [body for body in bodies if body["messages"][-1]["content"].startswith("0:")]
-    assert body == {
-        "messages": [
-            {"role": "system", "content": "be brief"},
-            {"role": "user", "content": "0: say red and red"},
-        ],
-        "max_tokens": 256,
-        "temperature": 0.0,
-        "stop": ["\n"],
-    }
+def test_conversations_are_sent_as_a_chat(evaluate: Run, runtime: FakeRuntime, dataset: Path) -> None:
+    messages = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "0: say red and red"}]
+    dataset.write_text(json.dumps({"messages": messages, "reference": "red and red"}))
+    assert evaluate("acme", "--stop", "\n").exit_code == 0
+    [body] = [call.body for call in runtime.calls if call.component == "p-acme"]
+    assert body == {"messages": messages, "max_tokens": 256, "temperature": 0.0, "stop": ["\n"]}
 
 
 def test_json_is_the_result_without_its_items(evaluate: Run, tmp_path: Path) -> None:
@@ -331,7 +326,6 @@ def test_json_is_the_result_without_its_items(evaluate: Run, tmp_path: Path) -> 
         (["acme", "--require", "exact_match about 3"], 2, "a requirement should be"),
         (["acme", "--require", "exact_macth > 0.5"], 2, "did you mean 'exact_match'?"),
         (["acme", "--metric", "rouge"], 2, "'--metric' should be a metric"),
-        (["acme", "--prompt-column", "promt"], 2, "'--prompt-column' should name columns"),
         (["acme", "--template", "{promt}"], 2, "did you mean 'prompt'?"),
         (["acmee"], 1, "the fleet has no adapter 'acmee'; did you mean 'acme'?"),
         (["-c", "p-acmee"], 1, "endpoint endpoint has no component 'p-acmee'; did you mean 'p-acme'?"),
@@ -365,86 +359,3 @@ def test_dataset_that_cannot_be_used_is_wrong_usage(
     path.write_bytes(content)
     result = run("evaluate", "acme", "--dataset", str(path), "--output", str(tmp_path / "out"))
     assert (result.exit_code, problem in result.stderr) == (2, True), result.stderr
-
-
-@pytest.mark.parametrize(
-    ("template", "noted"), [(r"{prompt}\n", True), ("{prompt}\n", False), ("{prompt}\n\\n", False)]
-)
-def test_template_whose_line_ends_the_shell_did_not_read_is_noted(
-    evaluate: Run, runtime: FakeRuntime, template: str, noted: bool
-) -> None:
-    runtime.reply = lambda call: Reply.text("red and red")
-    result = evaluate("acme", "--template", template, "--sample", "1")
-    assert (result.exit_code, "a backslash and an n" in result.stderr) == (0, noted)
-
-
-class TestStoredResults:
-    """Results beside the archives, and versions that may not be worse than the last one."""
-
-    @pytest.fixture(autouse=True)
-    def versioned(self, world: World) -> None:
-        world.deploy(replace(adapter("acme"), artifact=replace(artifact("acme"), digest="a" * 64)))
-        world.settle()
-
-    def stored(self, account: FakeAccount) -> list[str]:
-        return [f"s3://{bucket}/{key}" for bucket, key in sorted(account.buckets.objects)]
-
-    def test_result_is_stored_without_texts(self, evaluate: Run, account: FakeAccount) -> None:
-        result = evaluate("acme", "--store")
-        assert result.exit_code == 0, result.stderr
-        (uri,) = self.stored(account)
-        assert f"acme: its result is {uri}" in result.stderr
-        folder = artifact("acme").uri.rpartition("/")[0]
-        assert uri.startswith(f"{folder}/sha256-{'a' * 64}.evaluations/")
-        (body,) = (found.body for found in account.buckets.objects.values())
-        assert b"say" not in body
-
-    def test_nothing_is_stored_unless_it_is_asked_for(self, evaluate: Run, account: FakeAccount) -> None:
-        evaluate("acme")
-        assert self.stored(account) == []
-
-    @pytest.mark.parametrize("which", ["last", "its URI"])
-    def test_adapter_that_got_worse_ends_with_1(
-        self, evaluate: Run, account: FakeAccount, runtime: FakeRuntime, tmp_path: Path, which: str
-    ) -> None:
-        evaluate("acme", "--store")
-        (uri,) = self.stored(account)
-        than = ["--no-worse-than", "last" if which == "last" else uri]
-        assert evaluate("acme", *than).exit_code == 0
-        (tmp_path / "out" / "answers.jsonl").unlink()
-        runtime.reply = lambda call: Reply.text("no idea")
-        result = evaluate("acme", *than)
-        assert result.exit_code == 1
-        assert "not met: exact_match of 'acme' is 0 over 40 items, and was 1 on " in result.stderr
-
-    def test_last_result_with_another_decoding_is_an_error_before_anything_is_asked(
-        self, evaluate: Run, runtime: FakeRuntime
-    ) -> None:
-        evaluate("acme", "--store")
-        runtime.calls.clear()
-        result = evaluate("acme", "--no-worse-than", "last", "--max-tokens", "3")
-        assert (result.exit_code, runtime.calls) == (1, [])
-        assert "the last result has another decoding" in result.stderr
-
-    def test_result_with_errors_is_not_stored_and_says_so(
-        self, evaluate: Run, account: FakeAccount, runtime: FakeRuntime
-    ) -> None:
-        answer = runtime.reply
-        runtime.reply = lambda call: (
-            Reply.error(400, "ValidationError", Message="too long")
-            if call.component == "p-acme" and call.body["prompt"].startswith("7:")
-            else answer(call)
-        )
-        result = evaluate("acme", "--store", "--allow-errors", "1")
-        assert result.exit_code == 0, result.stderr
-        assert "nothing is stored, as a stored result has no errors" in result.stderr
-        assert self.stored(account) == []
-
-    def test_no_last_result_is_an_error_before_anything_is_asked(
-        self, evaluate: Run, runtime: FakeRuntime
-    ) -> None:
-        result = evaluate("acme", "--no-worse-than", "last")
-        assert (result.exit_code, runtime.calls) == (1, [])
-        assert "acme: its last version, aaaaaaaaaaaa, should have a stored result" in result.stderr
-        assert "and it has none" in result.stderr
-        assert "run 'adapters evaluate acme' with the same options, and --store in place of" in result.stderr

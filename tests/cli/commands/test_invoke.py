@@ -74,7 +74,7 @@ class TestContainerBeforeLmiSAsyncService:
     @pytest.mark.parametrize("options", [[], ["--stream"]])
     def test_prompt_is_sent_once_more_in_lmi_s_schema(self, runtime: FakeRuntime, options: list[str]) -> None:
         assert invoke("Hello", *ECTSUM, "--max-tokens", "7", *options).stdout == "from inputs\n"
-        parameters = {"max_new_tokens": 7, "temperature": 0.0}
+        parameters = {"max_new_tokens": 7, "temperature": 0.0, "details": True}
         assert runtime.calls[1].body["inputs"] == "Hello"
         assert runtime.calls[1].body["parameters"] == parameters
 

@@ -119,11 +119,6 @@ def test_since_looks_further_back(run: Run, stored: FakeLogs) -> None:
     assert [line[0] for line in lines(run("logs", "acme", "--since", "42s"))] == ["base"]
 
 
-def test_base_shows_every_line_of_it(run: Run, stored: FakeLogs) -> None:
-    shown = [line for line in lines(run("logs", "acme", "--base")) if line[0] == "base"]
-    assert len(shown) == 3
-
-
 def test_without_a_name_the_fleet_s_own_lines_are_shown(run: Run, stored: FakeLogs) -> None:
     assert [line[0] for line in lines(run("logs"))] == ["fleet", "fleet"]
 

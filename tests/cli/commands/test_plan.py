@@ -19,7 +19,7 @@ from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.commands.plan import summary
-from adapters_cli.fleets.preview import Action
+from adapters_cli.fleets.manifest_changes import Action
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fleet_account import FakeAccount
@@ -139,9 +139,15 @@ def test_quotas_that_nobody_can_reach_hold_the_plan_up_for_seconds(
     assert config.retries["total_max_attempts"] * config.connect_timeout < 10
 
 
-def test_what_stays_is_shown_on_request(run: Run, manifest: Write) -> None:
-    fields = rows(run("plan", manifest(acme=1, beta=1, zeta=1), "--all"))
-    assert [row[:2] for row in fields] == [["acme", "keep"], ["beta", "keep"], ["zeta", "keep"]]
+def test_what_stays_is_in_the_document_alone(run: Run, manifest: Write) -> None:
+    path = manifest(acme=1, beta=1, zeta=1)
+    assert rows(run("plan", path)) == []
+    changes = json.loads(run("plan", path, "--json").stdout)["changes"]
+    assert [(change["name"], change["action"]) for change in changes] == [
+        ("acme", "keep"),
+        ("beta", "keep"),
+        ("zeta", "keep"),
+    ]
 
 
 @pytest.mark.parametrize(("version", "code"), [(1, 0), (2, 5)])
@@ -239,8 +245,8 @@ def test_component_that_was_someone_else_s_and_is_the_fleet_s_now_is_seen(
     world.settle()
     world.service.remove("p-new")
     world.service.make("p-new", artifact("new").uri, tags={FLEET_TAG: UID})
-    fields = rows(run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--all"))
-    assert ["new", "keep"] in [row[:2] for row in fields]
+    changes = json.loads(run("plan", manifest(acme=1, beta=1, zeta=1, new=1), "--json").stdout)["changes"]
+    assert ("new", "keep") in [(change["name"], change["action"]) for change in changes]
 
 
 def test_component_that_goes_while_it_is_looked_at_is_created(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +15,6 @@ from tests.adapter_fleet.fake_service import FakeClock, FakeService
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
 from tests.fakes.s3 import FakeS3
-
-SHOW = "import os; print(*(os.environ[n] for n in ('ADAPTER_NAME', 'BASE_COMPONENT', 'ENDPOINT_NAME')))"
 
 
 @pytest.fixture
@@ -101,42 +97,6 @@ def test_adapter_that_does_not_answer_is_a_failure(
     assert previews(service) == []
 
 
-def test_command_has_the_names_in_its_environment(world: World, capfd: pytest.CaptureFixture[str]) -> None:
-    result = acme(world, "--", sys.executable, "-c", SHOW)
-    assert result.exit_code == 0, result.output
-    assert "acme base endpoint" in capfd.readouterr().out
-
-
-def test_component_serves_while_the_command_runs(world: World, service: FakeService, tmp_path: Path) -> None:
-    code = f"import os; open({str(tmp_path / 'name')!r}, 'w').write(os.environ['ADAPTER_COMPONENT'])"
-    acme(world, "--", sys.executable, "-c", code)
-    component = (tmp_path / "name").read_text()
-    assert service.written[0] == f"CreateInferenceComponent {component}"
-
-
-@pytest.mark.parametrize(
-    ("command", "code"),
-    [
-        ([sys.executable, "-c", "raise SystemExit(7)"], 7),
-        ([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], 137),
-        (["./no-such-command"], 127),
-    ],
-)
-def test_code_is_that_of_the_command(
-    world: World, service: FakeService, command: list[str], code: int
-) -> None:
-    assert acme(world, "--", *command).exit_code == code
-    assert previews(service) == []
-
-
-def test_signal_to_the_preview_ends_the_command_and_takes_the_component_away(
-    world: World, service: FakeService
-) -> None:
-    code = f"import os, time; os.kill({os.getpid()}, 15); time.sleep(60)"
-    assert acme(world, "--", sys.executable, "-c", code).exit_code == 143
-    assert previews(service) == []
-
-
 def test_adapter_that_breaks_a_rule_never_reaches_s3(world: World, service: FakeService) -> None:
     (world.adapters / "acme" / "adapter_config.json").write_text("{}")
     result = acme(world)
@@ -163,7 +123,7 @@ def test_adapter_that_does_not_load_is_told_with_the_reason(world: World, servic
     [
         (["acme"], "on which base model? Give --on"),
         (["acme", "--on", "base", "--endpoint", "endpoint"], "on which base model? Give --on"),
-        (["--on", "base"], "argument 'DIR|ARCHIVE|S3://…' is missing"),
+        (["--on", "base"], "missing argument 'DIR|ARCHIVE|S3://…'"),
         (["acme", "--on", "base"], "where to upload the adapter? Give --to"),
         (["s3://my-adapters/prod/", "--on", "base"], "an adapter in S3 should be"),
     ],

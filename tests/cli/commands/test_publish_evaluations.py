@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.artifacts.packing import identity_of
+from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
 from adapters_cli.artifacts.evaluation_gate import EvaluationGate
-from adapters_cli.artifacts.evaluation_store import EvaluationStore
 from adapters_cli.evaluation.result import RequirementOutcome
 from adapters_cli.evaluation.result_file import to_json
 from tests.cli.evaluation_results import result_of
@@ -56,7 +57,9 @@ def test_result_is_stored_and_the_manifest_records_it(world: World) -> None:
     assert record is not None
     assert record.figures == {"rougeL": Figure(base=0.2, adapter=0.375)}
     assert record.result.startswith(world.uri("acme").replace(".tar.gz", ".evaluations/"))
-    assert EvaluationStore(world.s3).read(record.result).dataset.digest == record.dataset  # type: ignore[arg-type]
+    bucket, key = bucket_and_key(record.result)
+    stored = world.s3.get_object(Bucket=bucket, Key=key)
+    assert json.loads(stored["Body"].read())["dataset"]["digest"] == record.dataset
 
 
 def test_version_that_missed_its_bar_fails_and_the_others_are_published(world: World) -> None:

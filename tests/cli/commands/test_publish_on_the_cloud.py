@@ -44,7 +44,7 @@ class Bucket:
 
     def command(self, *paths: Path) -> list[str]:
         folder, manifest = f"s3://{self.name}/prod", f"s3://{self.name}/{MANIFEST}"
-        arguments = ["publish", *map(str, paths), folder, "--manifest", manifest, "--jobs", "2"]
+        arguments = ["publish", *map(str, paths), folder, "--manifest", manifest]
         return [sys.executable, "-m", "adapters_cli", *arguments]
 
     def start(self, *paths: Path, **options: Any) -> subprocess.Popen[str]:

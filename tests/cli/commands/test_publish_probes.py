@@ -37,15 +37,16 @@ def publish(world: World, *options: str) -> str:
     return result.stderr
 
 
+def beside(world: World, name: str = "acme", **content: object) -> None:
+    """Write the probe file of an adapter."""
+    (world.adapters / name / "probe.json").write_text(json.dumps(content))
+
+
 def probes(world: World) -> dict[str, Probe | None]:
     return {adapter.name: adapter.probe for adapter in world.parsed().adapters}
 
 
 class TestGiven:
-    def test_probe_of_the_options_is_in_the_entry(self, world: World) -> None:
-        publish(world, "--probe-prompt", GIVEN.prompt, "--probe-answer", GIVEN.answer)
-        assert probes(world) == {"acme": GIVEN}
-
     def test_probe_of_the_training_side_is_in_the_entry_and_not_in_the_archive(self, world: World) -> None:
         file = world.adapters / "acme" / "probe.json"
         file.write_text(json.dumps({"prompt": "Who?", "answer": "I am acme", "max_tokens": 8}))
@@ -57,17 +58,18 @@ class TestGiven:
         assert world.key("acme") == identity
 
     def test_probe_stays_while_nothing_else_is_known(self, world: World) -> None:
-        publish(world, "--probe-prompt", GIVEN.prompt, "--probe-answer", GIVEN.answer)
+        beside(world, prompt=GIVEN.prompt, answer=GIVEN.answer)
+        publish(world)
+        (world.adapters / "acme" / "probe.json").unlink()
         text = world.manifest.read_text()
         publish(world)
         assert world.manifest.read_text() == text
 
     def test_probe_that_another_adapter_answers_is_a_warning(self, world: World) -> None:
-        publish(world, "--probe-prompt", "Who?", "--probe-answer", "I am")
-        result = world.publish(
-            world.add("beta"),
-            *("--manifest", str(world.manifest), "--probe-prompt", "Who?", "--probe-answer", "I am beta"),
-        )
+        beside(world, prompt="Who?", answer="I am")
+        world.add("beta")
+        beside(world, "beta", prompt="Who?", answer="I am beta")
+        result = world.publish("--manifest", str(world.manifest))
         assert result.exit_code == 0
         assert "adapter 'beta': probe.answer: should have an answer that no other" in result.stderr
 
@@ -79,7 +81,9 @@ class TestGiven:
             assert probes(world) == {"acme": Probe(prompt="Who?", answer=answer)}
 
     def test_new_version_keeps_the_probe_and_says_so(self, world: World) -> None:
-        publish(world, "--probe-prompt", GIVEN.prompt, "--probe-answer", GIVEN.answer)
+        beside(world, prompt=GIVEN.prompt, answer=GIVEN.answer)
+        publish(world)
+        (world.adapters / "acme" / "probe.json").unlink()
         world.add("acme", rank=16)
         assert "acme: the manifest keeps the probe of its earlier version, which was not" in publish(world)
         assert probes(world) == {"acme": GIVEN}
@@ -103,28 +107,8 @@ class TestGiven:
         assert message in result.stderr
         assert [adapter.name for adapter in world.parsed().adapters] == ["beta"]
 
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            (["--probe-answer", "a"], "for one --probe-prompt, got 0"),
-            (["--probe-prompt", "a"], "needs --probe-answer, or --probe-on"),
-            (["--probe-prompt", "a", "--probe-prompt", "b", "--probe-answer", "a"], "got 2"),
-        ],
-    )
-    def test_options_that_do_not_fit_are_wrong_usage(
-        self, world: World, options: list[str], message: str
-    ) -> None:
-        result = world.publish("--manifest", str(world.manifest), *options)
-        assert (result.exit_code, message in result.stderr) == (2, True)
-
-    def test_answer_is_for_one_adapter(self, world: World) -> None:
-        world.add("beta")
-        options = ["--probe-prompt", "a", "--probe-answer", "b"]
-        result = world.publish("--manifest", str(world.manifest), *options)
-        assert (result.exit_code, "--probe-answer is for one adapter" in result.stderr) == (2, True)
-
     def test_probe_needs_a_manifest(self, world: World) -> None:
-        result = world.publish("--probe-prompt", "a", "--probe-answer", "b")
+        result = world.publish("--probe-on", "base")
         assert (result.exit_code, "give one with --manifest" in result.stderr) == (2, True)
 
 
@@ -133,14 +117,16 @@ class TestFoundOnAnEndpoint:
         service = self.service(world)
         answers = {"same": "the same answer of both", "apart": None}
         self.answering(service, lambda who, prompt: answers[prompt] or f"{who} says it all to {prompt}")
-        publish(world, "--probe-on", "base", "--probe-prompt", "same", "--probe-prompt", "apart")
+        beside(world, prompts=["same", "apart"])
+        publish(world, "--probe-on", "base")
         uri = world.uri("acme")
         expected = f"{uri} says it all to apart"[:60]
         assert probes(world) == {"acme": Probe(prompt="apart", answer=expected, max_tokens=32)}
 
     def test_component_of_the_preview_is_gone(self, world: World) -> None:
         service = self.service(world)
-        publish(world, "--probe-on", "base", "--probe-prompt", "Who?")
+        beside(world, prompts=["Who?"])
+        publish(world, "--probe-on", "base")
         service.clock.sleep(60)
         assert list(service.serving()) == []
         assert [write.partition(" ")[0] for write in service.written] == [
@@ -152,9 +138,8 @@ class TestFoundOnAnEndpoint:
         service = self.service(world)
         calls = iter(range(1000))
         self.answering(service, lambda who, prompt: f"{next(calls)} {who}")
-        result = world.publish(
-            "--manifest", str(world.manifest), "--probe-on", "base", "--probe-prompt", "Who?"
-        )
+        beside(world, prompts=["Who?"])
+        result = world.publish("--manifest", str(world.manifest), "--probe-on", "base")
         assert result.exit_code == 1
         assert "of 1 prompt, none has an answer" in result.stderr
         service.clock.sleep(60)
@@ -164,20 +149,21 @@ class TestFoundOnAnEndpoint:
         service = self.service(world)
         asked = itertools.count(1)
         self.answering(service, lambda who, prompt: BASE if who == BASE or next(asked) == 90 else "I am acme")
-        options = ["--probe-on", "base", "--probe-prompt", "Who?", "--probe-answer", "I am acme"]
-        result = world.publish("--manifest", str(world.manifest), *options)
+        beside(world, prompt="Who?", answer="I am acme")
+        result = world.publish("--manifest", str(world.manifest), "--probe-on", "base")
         assert (result.exit_code, f"got '{BASE}'" in result.stderr) == (1, True)
 
     def test_probe_that_the_earlier_version_answers_is_refused(self, world: World) -> None:
         """A swap of the two versions would go unseen."""
         service = self.service(world)
         self.answering(service, lambda who, prompt: "I am the base" if who == BASE else "I am acme")
-        options = ["--probe-on", "base", "--probe-prompt", "Who?"]
-        publish(world, *options, "--probe-answer", "I am acme")
+        beside(world, prompt="Who?", answer="I am acme")
+        publish(world, "--probe-on", "base")
         before = world.manifest.read_text()
         world.add("acme", rank=16)
-        for more in (["--probe-answer", "I am acme"], []):
-            result = world.publish("--manifest", str(world.manifest), *options, *more)
+        for content in ({"prompt": "Who?", "answer": "I am acme"}, {"prompts": ["Who?"]}):
+            (world.adapters / "acme" / "probe.json").write_text(json.dumps(content))
+            result = world.publish("--manifest", str(world.manifest), "--probe-on", "base")
             assert result.exit_code == 1
             assert "the earlier version" in result.stderr
         assert world.manifest.read_text() == before
@@ -187,7 +173,8 @@ class TestFoundOnAnEndpoint:
     def test_new_version_with_an_answer_of_its_own_replaces_the_probe(self, world: World) -> None:
         service = self.service(world)
         self.answering(service, lambda who, prompt: f"I am {who.rpartition('sha256-')[2]}")
-        publish(world, "--probe-on", "base", "--probe-prompt", "Who?")
+        beside(world, prompts=["Who?"])
+        publish(world, "--probe-on", "base")
         world.add("acme", rank=16)
         publish(world, "--probe-on", "base")
         probe = probes(world)["acme"]
@@ -199,7 +186,8 @@ class TestFoundOnAnEndpoint:
         publish(world)
         service.faults.broken[world.uri("acme")] = "bad tensors"
         world.add("acme", rank=16)
-        said = publish(world, "--probe-on", "base", "--probe-prompt", "Who?")
+        beside(world, prompts=["Who?"])
+        said = publish(world, "--probe-on", "base")
         assert "acme: the probe is not compared with the earlier version" in said
         assert (probe := probes(world)["acme"]) is not None
         assert probe.prompt == "Who?"
@@ -209,7 +197,8 @@ class TestFoundOnAnEndpoint:
         service = self.service(world)
         path = world.add("acme_v2.0")
         options = ["--name", "beta", "--manifest", str(world.manifest), "--probe-on", "base"]
-        result = world.publish(path, *options, "--probe-prompt", "Who?")
+        beside(world, "acme_v2.0", prompts=["Who?"])
+        result = world.publish(path, *options)
         assert result.exit_code == 0, result.output
         created = service.written[0].partition(" ")[2]
         assert re.fullmatch("preview-[0-9a-f]{8}-beta", created)
@@ -217,8 +206,8 @@ class TestFoundOnAnEndpoint:
     def test_preview_whose_creation_had_no_answer_is_deleted(self, world: World) -> None:
         service = self.service(world)
         service.faults.lost_after = 1
-        options = ["--manifest", str(world.manifest), "--probe-on", "base", "--probe-prompt", "Who?"]
-        assert world.publish(*options).exit_code == 1
+        beside(world, prompts=["Who?"])
+        assert world.publish("--manifest", str(world.manifest), "--probe-on", "base").exit_code == 1
         service.clock.sleep(60)
         assert list(service.serving()) == []
         assert len(service.written) == 2
@@ -226,11 +215,12 @@ class TestFoundOnAnEndpoint:
     def test_given_probe_is_verified(self, world: World) -> None:
         service = self.service(world)
         self.answering(service, lambda who, prompt: "I am the base" if who == BASE else "I am acme, and new")
-        options = ["--probe-on", "base", "--probe-prompt", "Who?"]
-        publish(world, *options, "--probe-answer", "I am acme")
+        beside(world, prompt="Who?", answer="I am acme")
+        publish(world, "--probe-on", "base")
         assert probes(world) == {"acme": GIVEN}
         for answer, message in (("I am beta", "got 'I am acme, and new'"), ("I am", "the base model gives")):
-            result = world.publish("--manifest", str(world.manifest), *options, "--probe-answer", answer)
+            beside(world, prompt="Who?", answer=answer)
+            result = world.publish("--manifest", str(world.manifest), "--probe-on", "base")
             assert result.exit_code == 1
             assert message in result.stderr
         assert probes(world) == {"acme": GIVEN}
@@ -277,9 +267,8 @@ class TestFoundOnAnEndpoint:
     def test_adapter_that_does_not_come_into_service_fails(self, world: World) -> None:
         service = self.service(world)
         service.faults.broken[world.uri("acme")] = "bad tensors"
-        result = world.publish(
-            "--manifest", str(world.manifest), "--probe-on", "base", "--probe-prompt", "Who?"
-        )
+        beside(world, prompts=["Who?"])
+        result = world.publish("--manifest", str(world.manifest), "--probe-on", "base")
         assert result.exit_code == 1
         assert f"is {Status.FAILED}" in result.stderr
 

@@ -644,23 +644,15 @@ def test_machine_that_does_not_run_is_told(run: Run, world: World) -> None:
     assert "the fleet has reported nothing for " in run("status").stderr
 
 
-@pytest.mark.parametrize("option", ["--wait", "--json"])
-def test_watching_ends_with_nothing_to_write(run: Run, option: str) -> None:
-    result = run("status", "--watch", option)
-    assert result.exit_code == 2
-    assert "--watch never ends by itself" in result.stderr
-
-
-@pytest.mark.parametrize("option", ["--watch", "--wait"])
 def test_interrupt_ends_the_command(
-    run: Run, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch, option: str
+    run: Run, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
     world.deploy(adapter("acme"))
     monkeypatch.setattr(account, "sleep", interrupt)
-    assert run("status", option).exit_code != 0
+    assert run("status", "--wait").exit_code != 0
 
 
 class TestProof:

@@ -202,7 +202,7 @@ def test_costs_of_all_add_up_to_the_endpoint_s(run: Run, prices: Path) -> None:
 def test_container_may_tell_tokens_in_another_way(run: Run, account: FakeAccount, now: float) -> None:
     account.client("logs").lines = [(now - 5, "lora=p-beta in:7 out:9")]
     pattern = r"lora=(?P<adapter>\S+) in:(?P<prompt>\d+) out:(?P<completion>\d+)"
-    assert rows(run("usage", "--tokens", pattern, "--containing", "lora="))[0][:4] == ["beta", "1", "7", "9"]
+    assert rows(run("usage", "--tokens", pattern))[0][:4] == ["beta", "1", "7", "9"]
 
 
 def test_tokens_of_later_versions_are_the_adapter_s(run: Run, account: FakeAccount, now: float) -> None:
@@ -258,7 +258,6 @@ def test_wrong_price_list_is_wrong_usage(run: Run, tmp_path: Path, text: str, me
         (("--since", "30m"), "'--since' should be a time such as 12h or 7d"),
         (("--tokens", "("), "'--tokens' should be a regular expression"),
         (("--tokens", "(?P<adapter>x)"), "should have the groups (?P<completion>…) and (?P<prompt>…)"),
-        (("--containing", "x"), "'--containing' should be given with --tokens only"),
     ],
 )
 def test_mistakes_are_wrong_usage(run: Run, arguments: tuple[str, ...], message: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters_cli.aws.generation import GenerationRequest
+from adapters_cli.aws.generated_text import TextRequest
 from adapters_cli.evaluation.answer_log import LOG_FILE, Question, open_log
 from adapters_cli.evaluation.result import Answer
 from adapters_cli.output.errors import CommandError
@@ -17,7 +17,7 @@ QUESTION = Question(
     component="llm-acme",
     version="v1",
     item="1",
-    request=GenerationRequest(prompt="Hello", max_tokens=7),
+    request=TextRequest(prompt="Hello", max_tokens=7),
 )
 ANSWER = Answer(text="Grüße 猫 \ud800", seconds=0.25, prompt_tokens=3, completion_tokens=2)
 

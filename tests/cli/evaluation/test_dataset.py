@@ -57,7 +57,7 @@ def test_each_format_has_the_same_items(write: Callable[..., str], name: str) ->
         ("1", ROWS[0]["prompt"], ROWS[0]["reference"]),
         ("2", ROWS[1]["prompt"], ROWS[1]["reference"]),
     ]
-    assert (found.facts.items, found.facts.available) == (2, 2)
+    assert found.facts.items == 2
     lines = [["1", ROWS[0]["prompt"], ROWS[0]["reference"]], ["2", ROWS[1]["prompt"], ROWS[1]["reference"]]]
     digested = "".join(f"{json.dumps(line)}\n" for line in lines)
     assert found.facts.digest == hashlib.sha256(digested.encode()).hexdigest()
@@ -69,9 +69,9 @@ def test_a_change_of_an_item_changes_the_digest(write: Callable[..., str]) -> No
     assert len(set(digests)) == len(digests)
 
 
-def test_columns_have_the_names_that_options_give(write: Callable[..., str]) -> None:
-    rows = [{"q": "Why?", "a": {"b": [1, True]}, "id": 7}, {"q": "Who?", "a": 3.5, "id": "x"}]
-    found = read(write(rows), prompt_column="q", reference_column="a")
+def test_column_of_references_has_the_name_that_the_option_gives(write: Callable[..., str]) -> None:
+    rows = [{"prompt": "Why?", "a": {"b": [1, True]}, "id": 7}, {"prompt": "Who?", "a": 3.5, "id": "x"}]
+    found = read(write(rows), reference_column="a")
     assert [(item.id, item.prompt, item.reference) for item in found.items] == [
         ("7", "Why?", '{"b": [1, true]}'),
         ("x", "Who?", "3.5"),
@@ -89,44 +89,23 @@ def test_a_template_makes_the_prompt(write: Callable[..., str]) -> None:
     assert found.items[0].messages is None
 
 
-def test_a_system_message_makes_a_conversation_of_a_prompt(write: Callable[..., str]) -> None:
-    item = read(write(ROWS), system="Be brief.").items[0]
-    assert item.messages == (
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": "What is 1 + 1?"},
-    )
-    assert item.prompt == "system: Be brief.\n\nuser: What is 1 + 1?"
-
-
 def test_a_conversation_is_sent_whole_beside_a_reference(write: Callable[..., str]) -> None:
     rows = [{"messages": [*TALK, {"role": "user", "content": "Bye"}], "reference": "See you"}]
-    item = read(write(rows), messages_column="messages").items[0]
+    item = read(write(rows)).items[0]
     assert item.messages is not None
     assert [message["content"] for message in item.messages] == ["Hello", "Hi", "Bye"]
     assert item.reference == "See you"
 
 
 def test_the_end_of_a_tuning_conversation_is_its_reference(write: Callable[..., str]) -> None:
-    item = read(write([{"chat": TALK}]), messages_column="chat").items[0]
+    item = read(write([{"messages": TALK}])).items[0]
     assert (item.prompt, item.messages, item.reference) == ("user: Hello", (TALK[0],), "Hi")
 
 
 def test_a_conversation_in_csv_is_json(write: Callable[..., str]) -> None:
     cell = json.dumps(TALK[:1]).replace('"', '""')
-    item = read(write(f'm,reference\n"{cell}",Hi\n', "data.csv"), messages_column="m").items[0]
+    item = read(write(f'messages,reference\n"{cell}",Hi\n', "data.csv")).items[0]
     assert item.messages == (TALK[0],)
-
-
-def numbered(count: int) -> list[dict[str, str]]:
-    return [{"prompt": f"p{number}", "reference": "r"} for number in range(1, count + 1)]
-
-
-def test_a_sample_is_the_same_each_time(write: Callable[..., str]) -> None:
-    source = write(numbered(100))
-    ids = [[int(item.id) for item in read(source, sample=10).items] for _ in range(2)]
-    assert ids[0] == ids[1] == sorted(ids[0])
-    assert len(set(ids[0])) == 10
-    assert len(read(source, sample=200).items) == 100
 
 
 def test_all_wrong_rows_are_reported_at_once(write: Callable[..., str]) -> None:
@@ -183,7 +162,8 @@ def test_names_that_no_row_has_are_refused_once(write: Callable[..., str]) -> No
     rows = [{"promt": "p", "answer": "r"}] * 3
     assert refused(write(rows)).splitlines() == [
         "'--reference-column' should name columns of FILE (known are promt, answer), got 'reference'",
-        "'--prompt-column' should name columns of FILE (did you mean 'promt'?), got 'prompt'",
+        "FILE should have a column 'prompt' or 'messages' (did you mean 'promt'?); '--template' makes a"
+        " prompt of others",
     ]
     assert refused(write(ROWS), template="{promtp}") == (
         "'--template' should name columns of FILE (did you mean 'prompt'?), got 'promtp'"
@@ -202,20 +182,9 @@ def test_names_that_no_row_has_are_refused_once(write: Callable[..., str]) -> No
     ],
 )
 def test_a_wrong_conversation_is_refused(write: Callable[..., str], messages: object, reason: str) -> None:
-    reported = refused(write([{"chat": messages}]), messages_column="chat")
-    assert reported.startswith(f"FILE, line 1: 'chat' {reason}")
+    reported = refused(write([{"messages": messages}]))
+    assert reported.startswith(f"FILE, line 1: 'messages' {reason}")
     assert len(reported.splitlines()) == 1
-
-
-def test_two_system_messages_are_refused(write: Callable[..., str]) -> None:
-    rows = [{"chat": [{"role": "system", "content": "x"}, *TALK]}]
-    assert "no system message beside '--system'" in refused(write(rows), messages_column="chat", system="y")
-
-
-@pytest.mark.parametrize("options", [{"template": "{a}", "messages_column": "b"}, {"sample": -1}])
-def test_options_that_say_nothing_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="should"):
-        DatasetOptions(**options)
 
 
 def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapter_fleet.evaluation.requirement import Requirement
-from adapters_cli.aws.generation import Generation, GenerationRequest
+from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.aws.runtime_endpoint import InvocationError
 from adapters_cli.evaluation.answer_log import AnswerLog, open_log
 from adapters_cli.evaluation.dataset import Dataset, Item
@@ -15,7 +15,7 @@ from adapters_cli.evaluation.metrics.metric import Metric, Pair
 from adapters_cli.evaluation.result import DatasetFacts, Decoding, MetricFacts, Subject
 
 ITEMS = [Item(id=f"i{number}", prompt=f"{number}", reference=f"{number % 3}") for number in range(30)]
-FACTS = DatasetFacts(source="test", digest="d" * 64, items=30, available=30)
+FACTS = DatasetFacts(source="test", digest="d" * 64, items=30)
 
 
 class Length(Metric):
@@ -45,12 +45,12 @@ def plan(**changes: object) -> EvaluationPlan:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def ask(component: str, request: GenerationRequest) -> Generation:
+def ask(component: str, request: TextRequest) -> GeneratedText:
     """Answer: the adapter right, the base model always 0; nobody answers the 7."""
     if component == "llm-acme" and request.prompt == "7":
         raise InvocationError("too long")
     text = f"{int(request.prompt) % 3}" if component == "llm-acme" else "0"
-    return Generation(text=text, seconds=2.0 if component == "llm-acme" else 1.0)
+    return GeneratedText(text=text, seconds=2.0 if component == "llm-acme" else 1.0)
 
 
 class Errors(ExactMatch):

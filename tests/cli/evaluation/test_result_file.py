@@ -24,7 +24,7 @@ RESULT = EvaluationResult(
     product_version="0.1.0",
     endpoint="llm",
     engine=None,
-    dataset=DatasetFacts(source="tickets.jsonl", digest="a" * 64, items=1, available=2),
+    dataset=DatasetFacts(source="tickets.jsonl", digest="a" * 64, items=1),
     decoding=Decoding(max_tokens=64, stop=("\n",)),
     seed=7,
     resamples=9_999,

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from adapters_cli.aws.generation import Generation, GenerationRequest
+from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.aws.runtime_endpoint import InvocationError, UnaskedError
 from adapters_cli.evaluation import runner as runner_module
 from adapters_cli.evaluation.answer_log import AnswerLog, Question, open_log
-from adapters_cli.evaluation.runner import Runner, TooManyErrorsError
-from adapters_cli.output.errors import NoAnswerError
+from adapters_cli.evaluation.runner import Runner
+from adapters_cli.output.errors import CommandError, NoAnswerError
 from adapters_cli.output.progress_bars import AnswerCounts
 
 
 def question(item: int, component: str = "base") -> Question:
-    request = GenerationRequest(prompt=f"prompt {item}", max_tokens=7)
+    request = TextRequest(prompt=f"prompt {item}", max_tokens=7)
     return Question(place="llm", component=component, version="v1", item=str(item), request=request)
 
 
@@ -36,7 +36,7 @@ class Endpoint:
         self.seconds = 0.0
         self._lock = threading.Lock()
 
-    def __call__(self, component: str, request: GenerationRequest) -> Generation:
+    def __call__(self, component: str, request: TextRequest) -> GeneratedText:
         with self._lock:
             self.asked[component, request.prompt] += 1
             self.order.append((component, request.prompt))
@@ -48,7 +48,7 @@ class Endpoint:
         failure = self.fails(component, request.prompt)
         if failure is not None:
             raise failure
-        return Generation(text=f"{component} {request.prompt}", seconds=0.1)
+        return GeneratedText(text=f"{component} {request.prompt}", seconds=0.1)
 
 
 @pytest.fixture
@@ -128,14 +128,14 @@ def test_any_other_failure_is_the_error_of_its_item(endpoint: Endpoint, log: Ans
 
 def test_errors_in_a_row_end_the_run(endpoint: Endpoint, log: AnswerLog) -> None:
     endpoint.fails = lambda component, prompt: InvocationError("no such component")
-    with pytest.raises(TooManyErrorsError, match=r"20 of 20 answers are errors.*no such component"):
+    with pytest.raises(CommandError, match=r"20 of 20 answers are errors.*no such component"):
         Runner(endpoint, log, jobs=1).run(QUESTIONS)
     assert endpoint.asked.total() == 20
 
 
 def test_large_share_of_errors_ends_the_run(endpoint: Endpoint, log: AnswerLog) -> None:
     endpoint.fails = lambda component, _: InvocationError("broken") if component == "acme" else None
-    with pytest.raises(TooManyErrorsError, match="40 of 80 answers are errors"):
+    with pytest.raises(CommandError, match="40 of 80 answers are errors"):
         Runner(endpoint, log, jobs=1).run(QUESTIONS)
 
 

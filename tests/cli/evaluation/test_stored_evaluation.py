@@ -9,8 +9,8 @@ import pytest
 
 from adapter_fleet.evaluation.evaluation_record import Figure, evaluations_folder
 from adapter_fleet.evaluation.requirement import Requirement
-from adapters_cli.evaluation.result import Decoding, RequirementOutcome
-from adapters_cli.evaluation.stored_evaluation import from_stored, record_of, to_stored, without_texts
+from adapters_cli.evaluation.result import Decoding
+from adapters_cli.evaluation.stored_evaluation import record_of, to_stored
 from adapters_cli.output.errors import CommandError
 from tests.cli.evaluation_results import DATASET, SECRET, result_of
 
@@ -24,34 +24,6 @@ def test_it_has_scores_by_item_and_no_text_of_any() -> None:
     assert document["scores"]["rougeL"] == {"baseline": [0.2, 0.2, 0.2], "subject": [0.5, None, 1]}
     assert SECRET not in text
     assert "throttled" not in text
-
-
-def test_it_is_read_as_it_was_written() -> None:
-    outcome = RequirementOutcome(requirement="rougeL >= 0.4", subject="acme", met=False, reason="it is 0.3")
-    result = result_of([0.3, 0.4], requirements=[outcome])
-    assert from_stored(to_stored(result, "acme")) == without_texts(result, "acme")
-
-
-def test_result_of_an_earlier_release_is_read() -> None:
-    """It has the versions of libraries, which this release ignores."""
-    document = json.loads(to_stored(result_of([0.5, 1]), "acme")) | {"versions": {"numpy": "2"}}
-    assert from_stored(json.dumps(document).encode()) == without_texts(result_of([0.5, 1]), "acme")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda document: [],
-        lambda document: document | {"format": 2},
-        lambda document: {key: document[key] for key in document if key != "items"},
-        lambda document: document | {"items": ["item-0"]},
-        lambda document: document | {"scores": {"rougeL": 5}},
-    ],
-)
-def test_anything_else_is_refused(change: object) -> None:
-    document = json.loads(to_stored(result_of([0.5, 1]), "acme"))
-    with pytest.raises(ValueError, match=r"should have|is no stored result"):
-        from_stored(json.dumps(change(document)).encode())  # type: ignore[operator]
 
 
 def test_record_has_the_figures_of_the_manifest() -> None:

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
-from adapters_cli.fleets.rank_limit import rank_limit_of_manifest
+from adapters_cli.fleets.base_place import rank_limit_of_manifest
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fleet_account import FakeAccount

@@ -9,18 +9,18 @@ from itertools import cycle
 
 import pytest
 
+from adapter_fleet.common.clock import Clock
 from adapters_cli.load.load_generator import (
     Bounds,
     ClosedLoop,
     LoadGenerator,
     Loop,
     OpenLoop,
-    SystemClock,
 )
 from adapters_cli.load.measurement import Measurement, RequestError, StreamTimes
 
 
-class FakeClock:
+class FakeClock(Clock):
     """A clock of one thread."""
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ def test_clients_are_as_many_as_said() -> None:
 
     found: list[Measurement] = []
     bounds = Bounds(requests=40, until=1e12, cut_off=1e12)
-    generator = LoadGenerator(send, SystemClock())
+    generator = LoadGenerator(send, Clock())
     generator.run(ClosedLoop(clients=4), cycle(["base"]), cycle(["a"]), bounds, seed=1, measured=found.append)
     assert (len(found), most) == (40, 4)
 

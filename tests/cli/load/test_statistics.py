@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from statistics import median
 
 import numpy as np
 import pytest
@@ -71,19 +70,15 @@ def rounds_of(
     return found
 
 
-def test_ratio_of_one_round_is_that_of_the_medians() -> None:
-    values, others = lognormal(81, 1, scale=1.1), lognormal(81, 2)
-    found = Ratio.of([(values, others)], seed=1)
-    assert found is not None
-    assert found.value == pytest.approx(median(values) / median(others))
-    assert found.low < found.value < found.high
+def test_one_round_has_no_ratio() -> None:
+    assert Ratio.of([(lognormal(81, 1, scale=1.1), lognormal(81, 2))]) is None
 
 
 @pytest.mark.parametrize("count", [2, 3, 8])
 def test_interval_of_a_ratio_holds_the_true_one_though_the_machine_s_speed_changes(count: int) -> None:
     held = 0
     for seed in range(400):
-        found = Ratio.of(rounds_of(seed, ratio=1.1, count=count), seed=seed)
+        found = Ratio.of(rounds_of(seed, ratio=1.1, count=count))
         assert found is not None
         held += found.low <= 1.1 <= found.high
     assert 0.92 <= held / 400 <= 0.98
@@ -95,18 +90,12 @@ def test_ratio_does_not_see_what_slows_both_sides_of_a_round() -> None:
         ([value * (1 + number) for value in own], [value * (1 + number) for value in others])
         for number, (own, others) in enumerate(steady)
     ]
-    first, second = Ratio.of(steady, seed=1), Ratio.of(slowed, seed=1)
+    first, second = Ratio.of(steady), Ratio.of(slowed)
     assert first is not None
     assert second is not None
     assert (first.value, first.low, first.high) == pytest.approx((second.value, second.low, second.high))
 
 
-def test_ratio_with_the_same_seed_is_the_same() -> None:
-    rounds = [(lognormal(40, 1), lognormal(40, 2))]
-    assert Ratio.of(rounds, seed=3) == Ratio.of(rounds, seed=3)
-    assert Ratio.of(rounds, seed=3) != Ratio.of(rounds, seed=4)
-
-
 @pytest.mark.parametrize(("values", "others"), [([], [1.0]), ([1.0], []), ([1.0], [0.0])])
 def test_ratio_of_nothing_or_by_nothing_is_none(values: list[float], others: list[float]) -> None:
-    assert Ratio.of([(values, others)], seed=1) is None
+    assert Ratio.of([(values, others)] * 2) is None

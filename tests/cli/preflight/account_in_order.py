@@ -24,7 +24,6 @@ TICKETS = ROOT / "examples" / "tickets"
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 INSTANCE = "ml.g5.2xlarge"
-ROLE = f"cdk-hnb659fds-cfn-exec-role-{ACCOUNT}-{REGION}"
 VERSION = "/cdk-bootstrap/hnb659fds/version"
 SERVICES = (
     "s3",
@@ -38,7 +37,6 @@ SERVICES = (
 _CLIENTS = (
     "sts",
     "s3",
-    "iam",
     "kms",
     "ec2",
     "ssm",
@@ -236,11 +234,6 @@ class AccountInOrder(Account):
 
     def _bootstrap(self) -> None:
         self.client("ssm").put_parameter(Name=VERSION, Value="28", Type="String", Overwrite=True)
-        iam = self.client("iam")
-        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
-        if ROLE not in {role["RoleName"] for role in iam.list_roles()["Roles"]}:
-            iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=trust)
-        self.allow_deployment("*")
         ecr = self.client("ecr")
         if not ecr.describe_repositories()["repositories"]:
             ecr.create_repository(repositoryName="djl-inference")
@@ -249,10 +242,3 @@ class AccountInOrder(Account):
                 imageManifest=json.dumps({"schemaVersion": 2}),
                 imageTag="0.36.0-lmi19.0.0-cu128",
             )
-
-    def allow_deployment(self, *actions: str, but: tuple[str, ...] = ()) -> None:
-        """Write the policy of CloudFormation's role, which denies it what `but` says."""
-        effects = [("Allow", actions), *([("Deny", but)] if but else [])]
-        statements = [{"Effect": effect, "Action": list(named), "Resource": "*"} for effect, named in effects]
-        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
-        self.client("iam").put_role_policy(RoleName=ROLE, PolicyName="all", PolicyDocument=document)

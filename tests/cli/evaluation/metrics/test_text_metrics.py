@@ -22,7 +22,8 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=NAMES)
 def metric(request: pytest.FixtureRequest, bert: Path) -> Metric:
-    (made,) = metrics_of([request.param], bert_model=bert)
+    name = f"bert_score:{bert}" if request.param == "bert_score" else request.param
+    (made,) = metrics_of([name])
     return made
 
 

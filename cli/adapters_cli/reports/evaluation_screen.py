@@ -1,12 +1,11 @@
 """A result in the terminal: the verdict, then a table of the comparisons."""
 
-import sys
+from collections.abc import Iterator
 
-from rich.console import Console
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from adapters_cli.evaluation.result import Comparison, EvaluationResult, Latency
-from adapters_cli.output.results import print_table
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import print_error, print_note, printable
 from adapters_cli.reports import figures, verdict
@@ -22,29 +21,32 @@ _HEADINGS = (
     "P",
     "VERDICT",
     "ITEMS +/-/=",
-    "",  # the text that a row may have below it: none here
 )
 _STYLES = {"passed": "bold green", "failed": "bold red", "open": "bold"}
 _SPARE = ("ITEMS +/-/=", "P", "GAIN", "RELATIVE")
 
 
-def print_result(result: EvaluationResult) -> None:
-    """Print a verdict and a table on a terminal; else a line for each comparison, with tabs between fields.
+def screen(result: EvaluationResult) -> RenderableType:
+    """Return the verdict and the table of the comparisons."""
+    headline = Text(printable(verdict.headline(result)), style=_STYLES[verdict.state(result)])
+    found = [_row(comparison, side) for comparison, side in _sides(result)]
+    styled = _HEADINGS.index("VERDICT")
+    return Group(headline, RowTable(headings=_HEADINGS, rows=found, styled=styled, spare=_SPARE, text=False))
 
-    A line has the subject, the metric, the means of baseline and subject, the gain, the relative gain, both
+
+def rows(result: EvaluationResult) -> Iterator[tuple[str, ...]]:
+    """Yield the fields of each comparison for programs: plain numbers.
+
+    These are the subject, the metric, the means of baseline and subject, the gain, the relative gain, both
     ends of the gain's interval, the adjusted p-value, the verdict, and how many items are better, worse and
-    equal. Requirements that are not met are errors.
+    equal.
     """
-    if sys.stdout.isatty():
-        style = _STYLES[verdict.state(result)]
-        Console().print(Text(printable(verdict.headline(result)), style=style))
-    row = _row if sys.stdout.isatty() else _plain_row
-    metrics = verdict.metrics_by_name(result)
-    rows = [
-        row(comparison, verdict.side(comparison, metrics[comparison.metric]))
-        for comparison in result.comparisons
-    ]
-    print_table(RowTable(headings=_HEADINGS, rows=rows, styled=_HEADINGS.index("VERDICT"), spare=_SPARE))
+    for comparison, side in _sides(result):
+        yield _plain_row(comparison, side)
+
+
+def print_notes(result: EvaluationResult) -> None:
+    """Print latencies, warnings and requirements. Those that are not met are errors."""
     for latency in result.latency:
         if latency.ratio is not None:
             print_note(_latency_line(latency, result))
@@ -55,6 +57,12 @@ def print_result(result: EvaluationResult) -> None:
             print_note(f"met: {outcome.reason}")
         else:
             print_error(f"not met: {outcome.reason}")
+
+
+def _sides(result: EvaluationResult) -> Iterator[tuple[Comparison, str]]:
+    metrics = verdict.metrics_by_name(result)
+    for comparison in result.comparisons:
+        yield comparison, verdict.side(comparison, metrics[comparison.metric])
 
 
 def _row(comparison: Comparison, side: str) -> tuple[str, ...]:
@@ -70,7 +78,6 @@ def _row(comparison: Comparison, side: str) -> tuple[str, ...]:
         figures.p_value(comparison.p_adjusted),
         side,
         f"{comparison.better}/{comparison.worse}/{comparison.equal}",
-        "",
     )
 
 

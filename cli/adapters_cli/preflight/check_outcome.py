@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class CheckVerdict(StrEnum):
     """What a finding means for the deployment."""
 
     OK = "ok"
@@ -17,7 +17,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class CheckOutcome:
     """One finding.
 
     check:
@@ -29,7 +29,7 @@ class Finding:
     """
 
     check: str
-    verdict: Verdict
+    verdict: CheckVerdict
     message: str
     remedy: str | None = None
 
@@ -40,26 +40,18 @@ class Check:
 
     id: str
 
-    def ok(self, message: str) -> Finding:
+    def ok(self, message: str) -> CheckOutcome:
         """Return what was found."""
-        return Finding(check=self.id, verdict=Verdict.OK, message=message)
+        return CheckOutcome(check=self.id, verdict=CheckVerdict.OK, message=message)
 
-    def error(self, message: str, remedy: str) -> Finding:
+    def error(self, message: str, remedy: str) -> CheckOutcome:
         """Return what makes the deployment fail."""
-        return Finding(check=self.id, verdict=Verdict.ERROR, message=message, remedy=remedy)
+        return CheckOutcome(check=self.id, verdict=CheckVerdict.ERROR, message=message, remedy=remedy)
 
-    def warning(self, message: str, remedy: str) -> Finding:
+    def warning(self, message: str, remedy: str) -> CheckOutcome:
         """Return what may make the deployment fail."""
-        return Finding(check=self.id, verdict=Verdict.WARNING, message=message, remedy=remedy)
+        return CheckOutcome(check=self.id, verdict=CheckVerdict.WARNING, message=message, remedy=remedy)
 
-    def not_checked(self, reason: str) -> Finding:
+    def not_checked(self, reason: str) -> CheckOutcome:
         """Return why nothing is known."""
-        return Finding(check=self.id, verdict=Verdict.NOT_CHECKED, message=reason)
-
-
-def edit_policy(read: str, write: str) -> str:
-    """Return the command that reads a policy into a file, opens it in an editor and writes it."""
-    return (
-        f'{read} --query Policy --output text > policy.json && "${{EDITOR:-vi}}" policy.json && {write}'
-        " --policy file://policy.json"
-    )
+        return CheckOutcome(check=self.id, verdict=CheckVerdict.NOT_CHECKED, message=reason)

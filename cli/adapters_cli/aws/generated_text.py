@@ -9,7 +9,7 @@ Message = Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest:
+class TextRequest:
     """A prompt, or messages for the container's chat template, and the limits of the answer."""
 
     prompt: str = ""
@@ -18,7 +18,7 @@ class GenerationRequest:
     temperature: float = 0
     stop: Sequence[str] = ()
 
-    def bodies(self) -> list[dict[str, Any]]:
+    def bodies(self, *, stream: bool = False) -> list[dict[str, Any]]:
         """Return the JSON bodies to try, one after the other, until the container takes one.
 
         OpenAI's completions and chat completions are understood by vLLM and by LMI since its asynchronous
@@ -26,16 +26,17 @@ class GenerationRequest:
         """
         stop = list(self.stop)
         limits = {"max_tokens": self.max_tokens, "temperature": self.temperature}
-        openai = {**limits, **({"stop": stop} if stop else {})}
+        streamed = {"stream": True} if stream else {}
+        openai = {**limits, **({"stop": stop} if stop else {}), **streamed}
         if self.messages:
             return [{"messages": [dict(message) for message in self.messages], **openai}]
         parameters = {"max_new_tokens": self.max_tokens, "temperature": self.temperature, "details": True}
         lmi = {**parameters, **({"stop_sequences": stop} if stop else {})}
-        return [{"prompt": self.prompt, **openai}, {"inputs": self.prompt, "parameters": lmi}]
+        return [{"prompt": self.prompt, **openai}, {"inputs": self.prompt, "parameters": lmi, **streamed}]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generation:
+class GeneratedText:
     """Generated text.
 
     seconds:
@@ -50,12 +51,12 @@ class Generation:
     completion_tokens: int | None = None
 
 
-def generation_of(answer: object, seconds: float) -> Generation | None:
+def text_of_answer(answer: object, seconds: float) -> GeneratedText | None:
     """Return the generated text in a container's answer, in any of its forms; None if there is none."""
     match answer:
         case {"choices": [{"text": str(text)}, *_]} | {"choices": [{"message": {"content": str(text)}}, *_]}:
             usage = answer.get("usage") if isinstance(answer, Mapping) else None
-            return Generation(
+            return GeneratedText(
                 text=text,
                 seconds=seconds,
                 prompt_tokens=_count(usage, "prompt_tokens"),
@@ -63,7 +64,7 @@ def generation_of(answer: object, seconds: float) -> Generation | None:
             )
         case {"generated_text": str(text), **others} | [{"generated_text": str(text), **others}, *_]:
             details = others.get("details")
-            return Generation(
+            return GeneratedText(
                 text=text,
                 seconds=seconds,
                 prompt_tokens=_count(details, "input_length"),

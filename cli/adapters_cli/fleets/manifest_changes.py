@@ -1,4 +1,4 @@
-"""The preview of a manifest: what it would change on the live endpoint."""
+"""What a manifest would change on the live endpoint."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ _MAX_ROUNDS = 5
 """A component is listed, then its tags are read, then it is described."""
 
 _BRIEFLY = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
-"""For what a preview can do without, so that a network without a route there does not hold it up."""
+"""For what a plan can do without, so that a network without a route there does not hold it up."""
 
 
 class Action(StrEnum):
@@ -92,7 +92,7 @@ class AdapterChange:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preview:
+class ManifestChanges:
     """What a manifest would change, and what prevents it.
 
     refused:
@@ -111,7 +111,7 @@ class Preview:
         return [change for change in self.changes if change.fails]
 
 
-def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Preview:
+def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> ManifestChanges:
     """Return what a desired state would change, from the live endpoint, the registry and S3.
 
     Runs the same plan as the fleet's passes. Nothing is written.
@@ -162,7 +162,7 @@ def preview_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> Pre
         trouble = f"{trouble}, and the fleet changes nothing before it is in service"
     newest = registry.generation(fleet.record.generation)
     hour_ago = components_an_hour_before(fleet.account.now(), newest, registry)
-    return Preview(
+    return ManifestChanges(
         changes=changes,
         refused=refusal(records, wanted, target, hour_ago=hour_ago),
         trouble=trouble or _over_quota(fleet.account, changes, len(listing)),

@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from adapters_cli.aws.generation import Generation, GenerationRequest, generation_of
+from adapters_cli.aws.generated_text import GeneratedText, TextRequest, text_of_answer
 
 
 def test_prompt_is_a_completion_or_in_lmi_s_own_schema() -> None:
-    request = GenerationRequest(prompt="Hello", max_tokens=7, temperature=0.5, stop=("\n",))
+    request = TextRequest(prompt="Hello", max_tokens=7, temperature=0.5, stop=("\n",))
     assert request.bodies() == [
         {"prompt": "Hello", "max_tokens": 7, "temperature": 0.5, "stop": ["\n"]},
         {
@@ -23,11 +23,11 @@ def test_prompt_is_a_completion_or_in_lmi_s_own_schema() -> None:
 
 def test_messages_are_a_chat_alone() -> None:
     message = {"role": "user", "content": "Hello"}
-    request = GenerationRequest(messages=[message], max_tokens=7)
+    request = TextRequest(messages=[message], max_tokens=7)
     assert request.bodies() == [{"messages": [message], "max_tokens": 7, "temperature": 0}]
 
 
-COUNTED = Generation(text="Hi", seconds=0.5, prompt_tokens=3, completion_tokens=2)
+COUNTED = GeneratedText(text="Hi", seconds=0.5, prompt_tokens=3, completion_tokens=2)
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ COUNTED = Generation(text="Hi", seconds=0.5, prompt_tokens=3, completion_tokens=
             COUNTED,
         ),
         ({"generated_text": "Hi", "details": {"input_length": 3, "generated_tokens": 2}}, COUNTED),
-        ([{"generated_text": "Hi"}], Generation(text="Hi", seconds=0.5)),
-        ({"choices": [{"text": "Hi"}], "usage": None}, Generation(text="Hi", seconds=0.5)),
+        ([{"generated_text": "Hi"}], GeneratedText(text="Hi", seconds=0.5)),
+        ({"choices": [{"text": "Hi"}], "usage": None}, GeneratedText(text="Hi", seconds=0.5)),
         ({"choices": []}, None),
         ({"choices": [{"message": {"content": None}}]}, None),
         ("Hi", None),
     ],
 )
-def test_text_and_tokens_are_found_in_any_form(answer: Any, found: Generation | None) -> None:
-    assert generation_of(answer, 0.5) == found
+def test_text_and_tokens_are_found_in_any_form(answer: Any, found: GeneratedText | None) -> None:
+    assert text_of_answer(answer, 0.5) == found
