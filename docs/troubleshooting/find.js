@@ -3333,6 +3333,10 @@
    ],
    [
     "'",
+    "' should be above 0, got"
+   ],
+   [
+    "'",
     "' should be at least a minute, got"
    ],
    [
@@ -3475,7 +3479,7 @@
     "'alarms' should be at most 10, got"
    ],
    [
-    "'alarms' should each be another one, got '",
+    "'alarms' should differ from each other, got '",
     "' twice"
    ],
    [
