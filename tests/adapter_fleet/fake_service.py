@@ -241,6 +241,10 @@ class FakeService:
         component.modified = self._tick()
         self._note(name)
 
+    def touch(self, name: str) -> None:
+        """Let the last-modified time of a component move, and nothing else."""
+        self.edit(name, self.components[name].uri)
+
     def replace_base(self, uri: str, *, lost: bool, base: str = "base") -> None:
         """Let the base run another model; its new copies have the adapters, or have lost them."""
         self._settle()

@@ -19,11 +19,11 @@ _FUSED = frozenset({"phi3"})
 # transformers and PEFT, so experts are not compared.
 _MIXTURES = frozenset({"gpt_oss", "mixtral", "qwen2_moe", "qwen3_moe"})
 
-# A `text_config` has only the values that differ from transformers' defaults (`to_diff_dict` in
-# configuration_utils.py). These are the defaults of configuration_gemma3.py and configuration_mistral.py.
 _MAX_DIMENSION = 2**31 - 1
 """Far above any model: a larger number is no dimension, and would not fit into a message."""
 
+# A `text_config` has only the values that differ from transformers' defaults (`to_diff_dict` in
+# configuration_utils.py). These are the defaults of configuration_gemma3.py and configuration_mistral.py.
 _DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "gemma3_text": {
         "vocab_size": 262_208,

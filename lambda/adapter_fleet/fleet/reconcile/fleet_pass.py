@@ -61,6 +61,8 @@ _FLUSH_SECONDS = 1.0
 _SAVE_SECONDS = 5.0
 _TIMEOUT_MARGIN_SECONDS = 10.0
 _UNREADABLE_SECONDS = 60.0
+_READ_SECONDS = 120.0
+"""For so long a read that fails is repeated. Then the component is left alone."""
 
 _MAX_FOREIGN = 5000
 """More would not fit into an item of the registry; the tags of the others are read again."""
@@ -99,6 +101,8 @@ class Pass:
         self._observation = Observation(session, self._limits, self._records)
         self._base_check = BaseCheck(session, self._records, executor)
         self._failing: set[str] = set()
+        # When the reads of a component began to fail.
+        self._unread_since: dict[str, float] = {}
         # More of the changed adapters have failed than the failure policy allows.
         self._over_limit = False
         # What is not wanted is deleted now: everything else is done.
@@ -550,7 +554,7 @@ class Pass:
             registry=session.registry,
             service=session.service,
             clock=session.clock,
-            lease=session.lease,
+            leased=lambda: session.lease,
             context=self._context,
             record=self._records[component],
             want=self._desired.wanted.get(component),
@@ -631,12 +635,15 @@ class Pass:
         match result.error:
             case None:
                 limiter.succeeded()
+                self._unread_since.pop(component, None)
             case ThrottledError():
                 limits.back_off(result.error, limiter)
+            case UnansweredError() | ConflictError() | LimitReachedError() if step.reads:
+                limits.pause_after_lost_answer()
+                limits.back_off(result.error, limits.reads)
+                return self._gives_up_reading(component, str(result.error))
             case UnansweredError():
                 limits.pause_after_lost_answer()
-                if step.reads:
-                    limits.back_off(result.error, limits.reads)
             case ConflictError():
                 self._note_conflict(component)
             case LimitReachedError():
@@ -649,6 +656,14 @@ class Pass:
                 self._queue.block(component, str(result.error))
                 return True
         return False
+
+    def _gives_up_reading(self, component: str, reason: str) -> bool:
+        """Leave a component alone whose reads have failed for long; return True then."""
+        now = self._session.clock.now()
+        if now - self._unread_since.setdefault(component, now) < _READ_SECONDS:
+            return False
+        self._leave_alone(component, reason)
+        return True
 
     def _note_conflict(self, component: str) -> None:
         """Slow down after a write that was refused for now."""

@@ -109,13 +109,8 @@ class Reconciler:
                 pass_input=pass_input,
                 lease=lease,
             )
-            active = active_generation(session.newest, self.registry.generation)
+            active = self._generation_for(session, reports=reports)
             if active is None:
-                session.release()
-                # The pass that ended the generation may have died before it opened the undo.
-                failed = newest_not_refused(session.newest, self.registry.generation)
-                if failed is not None:
-                    self._undo(failed, newest=session.newest)
                 return PassResult(done=True)
             session.begin(active)
             current = Pass(
@@ -129,6 +124,9 @@ class Reconciler:
             self.telemetry.trouble(str(error))
             if current is not None:
                 current.abandon()
+            with suppress(Exception):
+                # It may be the pass's own still, with too little time left for a write.
+                self.registry.release(lease)
             return PassResult(done=reports, wait_seconds=_LEASE_TAKEN_SECONDS)
         except UnreadableError as error:
             if current is not None:
@@ -139,6 +137,19 @@ class Reconciler:
                 current.abandon()
             self._note_failed_pass(error, lease)
             raise
+
+    def _generation_for(self, session: Session, *, reports: bool) -> Generation | None:
+        """Return the generation to work on; None, with the lease given back, if this pass has none."""
+        active = active_generation(session.newest, self.registry.generation)
+        # A drift check that only reports leaves a deployment that came meanwhile to its own passes.
+        if active is not None and not (reports and active.outcome is not Outcome.CONVERGED):
+            return active
+        session.release()
+        # The pass that ended the generation may have died before it opened the undo.
+        failed = newest_not_refused(session.newest, self.registry.generation) if active is None else None
+        if failed is not None:
+            self._undo(failed, newest=session.newest)
+        return None
 
     def _undo(self, failed: Generation, *, newest: Generation) -> None:
         """Go back to the last manifest in force after one from S3 failed.

@@ -41,7 +41,9 @@ class Lease:
 
 
 class Registry(Protocol):
-    """The state of one fleet. Every method is one atomic step, and what it returns is consistent.
+    """The state of one fleet. What a method returns is consistent.
+
+    A method is one atomic step, but for those that take several items: these are written in batches.
 
     Methods that take a lease raise LeaseLostError if a later token exists. Methods that return the fleet, a
     generation or a desired state raise UnreadableError if this release cannot read it.
@@ -124,7 +126,7 @@ class Registry(Protocol):
         """Remove orders, unless others have replaced them."""
 
     def known_archive(self, uri: str) -> ArchiveReading | None:
-        """Return the last reading of an archive, None if there is none or it has expired."""
+        """Return the last reading of an archive, None if there is none."""
 
     def remember_archive(self, archive: ArchiveReading) -> None:
         """Store the reading of an archive. It replaces the one before."""

@@ -8,6 +8,7 @@ so that each version is read once. docs/adr/0013-verified-archives.md has the re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from adapter_fleet.common.aws_errors import Meaning, meaning_of_text
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.registry import Registry
@@ -135,6 +136,8 @@ def _missing(uri: str) -> Verdict:
 
 
 def _denied(doing: str, rights: str, error: RefusedError) -> Verdict:
+    if meaning_of_text(str(error)) is not Meaning.ACCESS:
+        return Verdict(problem=f"the fleet's functions cannot {doing}: {error}")
     return Verdict(
         problem=(
             f"AccessDenied: the fleet's functions may not {doing}; their role needs {rights}, which the"

@@ -61,6 +61,8 @@ class StepTask:
 
     uid:
         The value of the fleet's tag.
+    leased:
+        Returns the lease as the pass last renewed it.
     record:
         The component's record. A step that saves the record before a call replaces it here, too.
     wanted:
@@ -77,7 +79,7 @@ class StepTask:
     registry: Registry
     service: SageMakerPort
     clock: Clock
-    lease: Lease
+    leased: Callable[[], Lease]
     context: PlanContext
     record: AdapterRecord
     want: DesiredAdapter | None
@@ -97,14 +99,14 @@ class StepTask:
 
     def check_lease(self) -> None:
         """Raise LeaseLostError if a write might outlast the lease."""
-        left = self.lease.expires - self.clock.now()
+        left = self.leased().expires - self.clock.now()
         if left < CALL_SECONDS:
             raise LeaseLostError(f"the lease ends in {left:.0f} s, too soon for a write")
 
     def save(self, record: AdapterRecord) -> None:
         """Write a record to the registry, before the call that it describes."""
         self.record = record
-        self.registry.put([record], self.lease)
+        self.registry.put([record], self.leased())
 
     def failure(
         self,

@@ -66,7 +66,7 @@ def _write(task: StepTask, write: Write) -> StepResult:
         archive = verdict.version
     record = _with_intent(task, write, archive)
     # If this pass dies after the call, the next pass finds the intent and looks.
-    task.registry.put([record], task.lease)
+    task.registry.put([record], task.leased())
     task.check_lease()
     try:
         return _send(task, record, write)

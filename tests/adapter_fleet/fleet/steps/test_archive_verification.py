@@ -13,7 +13,7 @@ from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
+from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
 
@@ -55,6 +55,24 @@ def put(
     world.service.archives[artifact.uri] = found
     world.service.identities[found.etag] = holds or artifact.digest or ""
     return found
+
+
+def test_refusal_that_is_none_of_access_is_told_as_it_is(world: World) -> None:
+    """CopyObject takes 5 GB at most (docs/adr/0012)."""
+    want = wanted("a")
+    put(world, want.artifact)
+
+    def around(operation: str, _when: str) -> None:
+        if operation.startswith("HeadObject"):
+            raise RefusedError("InvalidRequest: The specified copy source is larger than 5368709120 bytes")
+
+    world.service.around = around
+    world.deploy(want)
+    world.run_for(60)
+    failure = world.registry.records()["p-a"].failure
+    assert failure is not None
+    assert "larger than 5368709120 bytes" in failure.reason
+    assert "AccessDenied" not in failure.reason
 
 
 def reads(world: World) -> int:

@@ -89,6 +89,25 @@ class TestDriftCheckRun:
         assert after is not None
         assert after.runner == before.runner
 
+    def test_reporting_drift_check_leaves_a_deployment_alone_that_comes_before_its_lease(self) -> None:
+        world = World(settings=replace(REPAIR, drift=DriftAction.REPORT))
+        world.deploy(adapter("a"))
+        world.settle()
+        acquire = world.registry.acquire
+
+        def deploys_first(owner: str, now: float, seconds: float) -> Lease | None:
+            world.registry.acquire = acquire  # type: ignore[method-assign]
+            world.deploy(adapter("a", 2))
+            return acquire(owner, now, seconds)
+
+        world.registry.acquire = deploys_first  # type: ignore[method-assign]
+        world.start_machine("drift")
+        world.step()
+        assert world.newest().outcome is Outcome.OPEN
+        assert world.registry.records()["p-a"].drifted is None
+        world.settle()
+        assert world.serving()["a"] == artifact("a", 2).uri
+
 
 @contextmanager
 def threads(world: World) -> Iterator[None]:
@@ -96,6 +115,36 @@ def threads(world: World) -> Iterator[None]:
     with ThreadPoolExecutor(8) as executor:
         world.reconciler = replace(world.reconciler, executor=executor)
         yield
+
+
+class TestLease:
+    def slow(self, world: World, *, wait: float) -> None:
+        """Let the first look at an archive take 16 s: then too little of the lease is left for a write."""
+
+        def around(operation: str, when: str) -> None:
+            if operation.startswith("HeadObject") and when == "before":
+                world.service.around = lambda _operation, _when: None
+                world.clock.time += 16.0
+                time.sleep(wait)  # for the thread of the pass, which renews the lease
+
+        world.service.around = around
+
+    def test_slow_look_at_an_archive_costs_no_pass_as_the_lease_is_renewed_meanwhile(self) -> None:
+        world = World()
+        with threads(world):
+            self.slow(world, wait=1.5)
+            world.deploy(adapter("a"))
+            world.step()
+        assert world.log.troubles == []
+        assert world.writes() == ["CreateInferenceComponent p-a"]
+
+    def test_pass_that_ends_with_too_little_of_its_lease_gives_it_back(self) -> None:
+        world = World()
+        self.slow(world, wait=0.0)
+        world.deploy(adapter("a"))
+        world.step()
+        assert "too soon for a write" in world.log.troubles[0]
+        assert world.registry.acquire("another", world.clock.now(), 40.0) is not None
 
 
 class UnderWay:

@@ -4,21 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.sagemaker_port import RefusedError
+from adapter_fleet.fleet.state.sagemaker_port import (
+    ConflictError,
+    LimitReachedError,
+    RefusedError,
+    ServiceError,
+    UnansweredError,
+)
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 MANY = [adapter(f"a{number:02}") for number in range(20)]
 
 
-def denied(*operations: str) -> Callable[[str, str], None]:
+def failing(error: ServiceError, *operations: str) -> Callable[[str, str], None]:
     def around(operation: str, when: str) -> None:
         if when == "before" and operation.startswith(operations):
-            raise RefusedError(f"AccessDeniedException: explicit deny of {operation}")
+            raise error
 
     return around
+
+
+def denied(*operations: str) -> Callable[[str, str], None]:
+    return failing(RefusedError(f"AccessDeniedException: explicit deny of {operations[0]}"), *operations)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UnansweredError("no answer in time"), ConflictError("in progress"), LimitReachedError("a quota")],
+    ids=lambda error: type(error).__name__,
+)
+class TestComponentWhoseReadsKeepFailing:
+    def test_it_holds_up_no_other(self, error: ServiceError) -> None:
+        world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+        world.deploy(*MANY)
+        world.settle()
+        world.service.touch("p-a00")
+        world.service.around = failing(error, "DescribeInferenceComponent p-a00")
+        world.deploy(*MANY[:19], adapter("a19", 2))
+        world.run_for(300)
+        assert world.serving()["a19"] == artifact("a19", 2).uri
+        assert world.newest().outcome is Outcome.CONVERGED
+
+    def test_it_is_read_no_more_often_than_the_rate_allows(self, error: ServiceError) -> None:
+        world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+        world.deploy(*MANY)
+        world.settle()
+        world.service.touch("p-a00")
+        world.service.around = failing(error, "DescribeInferenceComponent p-a00")
+        before = world.service.calls["DescribeInferenceComponent"]
+        world.deploy(*MANY)
+        world.run_for(600)
+        assert world.service.calls["DescribeInferenceComponent"] - before < 200
+
+    def test_another_teams_holds_up_nothing(self, error: ServiceError) -> None:
+        world = World()
+        world.service.make("other-team", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
+        world.service.around = failing(error, "ListTags other-team")
+        world.deploy(adapter("a"))
+        began = world.clock.now()
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.clock.now() - began < 300
 
 
 class TestComponentOfAnotherTeam:
