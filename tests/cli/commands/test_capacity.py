@@ -416,6 +416,6 @@ class TestGuide:
         assert [line.rstrip() for line in text.splitlines()] == expected.splitlines()
 
     def test_its_warnings_are_those_of_the_constructs(self) -> None:
-        source = (ROOT / "constructs" / "multi_adapter_inference" / "capacity.py").read_text()
+        source = (ROOT / "constructs" / "multi_adapter_inference" / "models" / "capacity.py").read_text()
         ids = "multi-adapter-inference:[a-z-]+"
         assert set(re.findall(ids, GUIDE.read_text())) == set(re.findall(ids, source))

