@@ -527,6 +527,25 @@
   ]
  ],
  [
+  "troubleshooting/adapters.html#s3-refuses-an-archive-for-another-reason-than-access",
+  "S3 refuses an archive for another reason than access",
+  [
+   [
+    "InvalidRequest"
+   ],
+   [
+    "KMSInvalidStateException"
+   ],
+   [
+    "copy source is larger than"
+   ],
+   [
+    "the fleet's functions cannot",
+    ":"
+   ]
+  ]
+ ],
+ [
   "troubleshooting/adapters.html#access-is-denied-to-the-archive",
   "Access is denied to the archive",
   [
