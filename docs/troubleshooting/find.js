@@ -823,9 +823,6 @@
     ":"
    ],
    [
-    "the archive expands to far more than its own size"
-   ],
-   [
     "The container answered",
     ":"
    ]
@@ -4516,10 +4513,6 @@
    ],
    [
     "'swapped' should be the name of an adapter in service, got"
-   ],
-   [
-    "'",
-    "' is in the archive twice"
    ],
    [
     "'",

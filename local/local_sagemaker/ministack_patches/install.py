@@ -1,18 +1,15 @@
 """Installs every patch. The patches of one function wrap each other, so their order matters."""
 
 from local_sagemaker.http_guards.admin_guard import DownloadSigner
-from local_sagemaker.http_guards.body_limit import REQUEST_BYTES
 from local_sagemaker.ministack_patches import (
     cloudformation_bucket_tags,
     cloudformation_change_sets,
     cloudformation_dead_letter_queues,
-    cloudformation_deletion_during_creation,
     cloudformation_failed_custom_resources,
     cloudformation_failed_deletions,
     cloudformation_native_types,
     cloudwatch_log_pages,
     cloudwatch_metrics,
-    http_compressed_bodies,
     http_content_type,
     http_unsupported_services,
     iam_leading_keys,
@@ -69,8 +66,5 @@ def install_patches(
         patch.install()
     alarms.install()
     cloudformation_native_types.install(native_types)
-    # After the other patches of deployments and deletions: it wraps them.
-    cloudformation_deletion_during_creation.install()
     http_content_type.install(runtime_header)
-    http_compressed_bodies.install(REQUEST_BYTES)
     lambda_download_urls.install(signer)

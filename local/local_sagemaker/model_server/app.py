@@ -7,7 +7,6 @@
 | `POST /v1/chat/completions` | OpenAI's chat completion, whole or as server-sent events |
 | `POST /adapters?name=&src=` | 200, or why the adapter cannot be served |
 | `DELETE /adapters/{name}` | 200; 404 |
-| `GET /adapters`, `GET /adapters/{name}` | LMI only: what is registered, and in which tier it is |
 
 The header `X-Amzn-SageMaker-Adapter-Identifier` that SageMaker sets names the adapter of an invocation.
 """
@@ -17,7 +16,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,12 +30,7 @@ from local_sagemaker.model_server.errors import LoraOffError, ModelServerError
 from local_sagemaker.model_server.invocations import Invocation, WholeAnswer
 from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
-from local_sagemaker.model_server.memory_tiers import (
-    NOTHING_ADDED,
-    AdapterTiers,
-    LoadTimes,
-    RegisteredAdapter,
-)
+from local_sagemaker.model_server.memory_tiers import NOTHING_ADDED, AdapterTiers, LoadTimes
 from local_sagemaker.model_server.prefix_cache import AdapterKey, PrefixCache
 from local_sagemaker.model_server.scheduler import BatchedRequest, BatchScheduler, GeneratedToken
 from local_sagemaker.model_server.served_model import ServedModel, default_sampling
@@ -121,11 +115,6 @@ class ModelServer:
                 Route("/adapters", self.register_adapter, methods=["POST"]),
                 Route("/adapters/{name}", self.unregister_adapter, methods=["DELETE"]),
             ]
-        if self._dialect.lists_adapters:
-            routes += [
-                Route("/adapters", self.list_adapters, methods=["GET"]),
-                Route("/adapters/{name}", self.describe_adapter, methods=["GET"]),
-            ]
         return Starlette(
             routes=routes,
             exception_handlers={
@@ -166,18 +155,6 @@ class ModelServer:
         events = invocation.events(chain(first, generation))
         return CancellingResponse(generation, events, media_type=invocation.media_type)
 
-    async def list_adapters(self, _: Request) -> Response:
-        """List what is registered."""
-        described = await self._scheduler.with_adapters(
-            lambda tiers: [describe(adapter) for adapter in tiers]
-        )
-        return JSONResponse({"adapters": described})
-
-    async def describe_adapter(self, request: Request) -> Response:
-        """Describe one adapter."""
-        name = request.path_params["name"]
-        return JSONResponse(await self._scheduler.with_adapters(lambda tiers: describe(tiers.find(name))))
-
     async def register_adapter(self, request: Request) -> Response:
         """Load an extracted archive under a name."""
         if not self._settings.enable_lora:
@@ -201,16 +178,6 @@ class ModelServer:
     async def _refuse(self, _: Request, error: Exception) -> Response:
         assert isinstance(error, ModelServerError)  # the class that it is registered for
         return self._dialect.refusal(error)
-
-
-def describe(adapter: RegisteredAdapter) -> dict[str, Any]:
-    """Return one registration as JSON."""
-    return {
-        "name": adapter.name,
-        "src": str(adapter.source),
-        "tier": adapter.tier,
-        "pin": adapter.pinned,
-    }
 
 
 async def gather(steps: AsyncIterator[GeneratedToken]) -> WholeAnswer:

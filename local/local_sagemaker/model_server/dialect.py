@@ -27,7 +27,6 @@ class Dialect(ABC):
     """How one container reads the requests of the protocol, and how it answers them."""
 
     ping_methods: ClassVar[tuple[str, ...]]
-    lists_adapters: ClassVar[bool]
     needs_runtime_lora: ClassVar[bool]
 
     def __init__(self, served: ServedModel) -> None:

@@ -21,7 +21,6 @@ class LmiDialect(Dialect):
     """
 
     ping_methods = ("GET",)
-    lists_adapters = True
     needs_runtime_lora = False
 
     async def registration(self, request: Request) -> Registration:

@@ -46,7 +46,6 @@ class VllmDialect(Dialect):
     """The header names the adapter on `/invocations`, and the body's `model` on `/v1/chat/completions`."""
 
     ping_methods = ("GET", "POST")
-    lists_adapters = False
     needs_runtime_lora = True
 
     async def registration(self, request: Request) -> Registration:

@@ -132,20 +132,6 @@ ROWS: list[Row] = [
         lmi=Answer(404, "adapter 'nobody' is not registered"),
         vllm=Answer(404, "The lora adapter 'nobody' cannot be found."),
     ),
-    Row(
-        name="list adapters",
-        method="GET",
-        path="/adapters",
-        lmi=Answer(200, '"name":"triage"'),
-        vllm=Answer(405),
-    ),
-    Row(
-        name="describe an adapter",
-        method="GET",
-        path="/adapters/triage",
-        lmi=Answer(200, '"tier":'),
-        vllm=Answer(405),
-    ),
     # Invocations
     invocation("invoke the base", COMPLETION, **both(200, text="base")),
     invocation("invoke the base by an empty header", COMPLETION, "", **both(200, text="base")),

@@ -322,9 +322,6 @@ def test_adapters_come_and_go(run_server: RunServer) -> None:
     with run_server(BASE, OPTION_ENABLE_LORA="true") as client:
         registered = register(client, "a", ADAPTERS["triage"])
         assert (registered.status_code, registered.json()) == (200, {"status": "Adapter a registered"})
-        assert client.get("/adapters").json() == {
-            "adapters": [{"name": "a", "src": str(ADAPTERS["triage"]), "tier": "gpu", "pin": False}]
-        }
         assert text(invoke(client, COMPLETION, header="a")) == ANSWERS["triage"]
 
         duplicate = register(client, "a", ADAPTERS["shout"])
@@ -336,8 +333,6 @@ def test_adapters_come_and_go(run_server: RunServer) -> None:
 
         removed = client.delete("/adapters/a")
         assert (removed.status_code, removed.json()) == (200, {"status": "Adapter a unregistered"})
-        assert client.get("/adapters").json() == {"adapters": []}
-        assert client.get("/adapters/a").status_code == 404
         assert client.delete("/adapters/a").status_code == 404
         assert invoke(client, COMPLETION, header="a").status_code == 404
 
@@ -345,38 +340,26 @@ def test_adapters_come_and_go(run_server: RunServer) -> None:
         assert text(invoke(client, COMPLETION, header="a")) == ANSWERS["shout"]
 
 
-def test_tiers_follow_the_environment(run_server: RunServer) -> None:
+def test_tiers_follow_the_environment(run_server: RunServer, tmp_path: Path) -> None:
     limits = {"OPTION_MAX_LORAS": "1", "OPTION_MAX_CPU_LORAS": "2"}
     with run_server(BASE, OPTION_ENABLE_LORA="true", **limits) as client:
-
-        def tiers() -> dict[str, str]:
-            return {
-                adapter["name"]: adapter["tier"] for adapter in client.get("/adapters").json()["adapters"]
-            }
-
         for name in ("triage", "summary", "shout"):
-            register(client, name, ADAPTERS[name]).raise_for_status()
-        assert tiers() == {"triage": "disk", "summary": "cpu", "shout": "gpu"}
-
-        assert text(invoke(client, COMPLETION, header="triage")) == ANSWERS["triage"]
-        assert tiers() == {"triage": "gpu", "summary": "disk", "shout": "cpu"}
-
-        register(client, "lazy", ADAPTERS["summary-v2"], preload="false").raise_for_status()
-        assert client.get("/adapters/lazy").json()["tier"] == "disk"
+            source = shutil.copytree(ADAPTERS[name], tmp_path / name)
+            register(client, name, source).raise_for_status()
+        shutil.rmtree(tmp_path)
+        # Two are in memory, and the disk was the tier of the first.
+        for name in ("shout", "summary"):
+            assert text(invoke(client, COMPLETION, header=name)) == ANSWERS[name]
+        assert invoke(client, COMPLETION, header="triage").status_code == 424
 
         register(client, "pinned", ADAPTERS["summary"], pin="true").raise_for_status()
-        assert client.get("/adapters/pinned").json() == {
-            "name": "pinned",
-            "src": str(ADAPTERS["summary"]),
-            "tier": "gpu",
-            "pin": True,
-        }
+        assert text(invoke(client, COMPLETION, header="pinned")) == ANSWERS["summary"]
         second = register(client, "second", ADAPTERS["shout"], pin="true")
         assert (second.status_code, second.json()["message"]) == (
             507,
             "cannot pin adapter 'second': all 1 GPU slots are pinned",
         )
-        assert invoke(client, COMPLETION, header="triage").status_code == 507
+        assert invoke(client, COMPLETION, header="summary").status_code == 507
 
 
 def test_adapter_that_cannot_be_served_is_424_with_the_reason(run_server: RunServer, tmp_path: Path) -> None:
@@ -397,7 +380,7 @@ def test_adapter_that_cannot_be_served_is_424_with_the_reason(run_server: RunSer
             response = register(client, name, source)
             assert response.status_code == 424
             assert reason in response.json()["message"]
-        assert client.get("/adapters").json() == {"adapters": []}
+            assert invoke(client, {"prompt": "a"}, header=name).status_code == 404
 
         register(client, "late", late, preload="false").raise_for_status()
         shutil.rmtree(late)

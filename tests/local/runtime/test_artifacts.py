@@ -4,7 +4,6 @@ import gzip
 import io
 import random
 import tarfile
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +50,6 @@ def test_files_and_folders_come_out(tmp_path: Path) -> None:
         ("link", special(tarfile.SYMTYPE, "/etc/passwd"), "neither a file nor a directory"),
         ("link", special(tarfile.LNKTYPE, "config.json"), "neither a file nor a directory"),
         ("pipe", special(tarfile.FIFOTYPE), "neither a file nor a directory"),
-        ("config.json", b"twice", "in the archive twice"),
-        ("./config.json", b"twice", "in the archive twice"),
-        ("bomb", bytes(200 * 2**20), "expands to far more than its own size"),
     ],
 )
 def test_archive_that_could_do_harm_is_refused(
@@ -125,47 +121,6 @@ def test_checksum_of_an_archive_is_checked_although_its_tar_is_whole(tmp_path: P
     path.write_bytes(content)
     with pytest.raises(gzip.BadGzipFile, match="CRC check failed"):
         extract(path, tmp_path / "out")
-
-
-def test_directories_count_as_entries(tmp_path: Path) -> None:
-    path = archive(tmp_path, *((f"d{number}", special(tarfile.DIRTYPE)) for number in range(1_001)))
-    with pytest.raises(ValueError, match="expands to far more"):
-        extract(path, tmp_path / "out")
-
-
-@pytest.mark.parametrize("before", [(), (("weights", random.Random(2).randbytes(2**22)),)])
-def test_header_without_end_is_not_read_into_memory(
-    tmp_path: Path, before: tuple[tuple[str, bytes], ...]
-) -> None:
-    header = tarfile.TarInfo("x")
-    header.type, header.size = tarfile.XHDTYPE, 300 * 2**20
-    path = tmp_path / "pax.tar.gz"
-    with gzip.open(path, "wb") as file:
-        with tarfile.open(fileobj=file, mode="w|") as tar:
-            for name, content in before:
-                info = tarfile.TarInfo(name)
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-            tar.fileobj.write(header.tobuf(tarfile.USTAR_FORMAT))
-        for _ in range(300):
-            file.write(bytes(2**20))
-    tracemalloc.start()
-    try:
-        with pytest.raises(ValueError, match="expands to far more"):
-            extract(path, tmp_path / "out")
-        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
-    finally:
-        tracemalloc.stop()
-
-
-def test_long_name_and_a_large_block_are_in_proportion(tmp_path: Path) -> None:
-    path, name = tmp_path / "a.tar.gz", "/".join(["folder" * 20] * 8)
-    with gzip.open(path, "wb") as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            tar.addfile(tarfile.TarInfo(name))
-        file.write(bytes(2**19))
-    extract(path, tmp_path / "out")
-    assert (tmp_path / "out" / name).exists()
 
 
 class Objects:
