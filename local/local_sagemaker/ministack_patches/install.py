@@ -21,10 +21,8 @@ from local_sagemaker.ministack_patches import (
     lambda_late_logs,
     lambda_runtime_api,
     lambda_workers,
-    s3_copied_checksums,
     s3_event_versions,
     stepfunctions_retry_delays,
-    stepfunctions_stopped_executions,
 )
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms
 
@@ -49,7 +47,6 @@ def install_patches(
         iam_log_groups,
         http_unsupported_services,
         s3_event_versions,
-        s3_copied_checksums,
         lambda_late_logs,
         lambda_embedded_metrics,
         cloudwatch_log_pages,
@@ -58,7 +55,6 @@ def install_patches(
         lambda_workers,
         lambda_runtime_api,
         stepfunctions_retry_delays,
-        stepfunctions_stopped_executions,
         cloudformation_failed_custom_resources,
         cloudformation_failed_deletions,
         cloudformation_change_sets,
