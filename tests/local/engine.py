@@ -51,6 +51,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(409, {"message": "already registered"})
             else:
                 ADAPTERS[query["name"]] = (query["src"], content.read_text())
+                print("registered", query["name"], flush=True)  # noqa: T201  # what the copy's log has
                 self.answer(200, {})
             return
         self.invoke(json.loads(body))

@@ -70,7 +70,6 @@ class FakeCopy:
         # What is measured on it.
         self.number = 0
         self.outstanding = self.outstanding_of_base = 0
-        self.used: tuple[float, int] | None = (0.0, 0)
         self.lines: list[str] = []
 
     @property
@@ -82,9 +81,6 @@ class FakeCopy:
 
     async def ended(self) -> None:
         await self._end.wait()
-
-    def usage(self) -> tuple[float, int] | None:
-        return self.used
 
     def new_lines(self) -> list[str]:
         lines, self.lines = self.lines, []
@@ -156,7 +152,6 @@ class FakeTelemetry:
     def __init__(self) -> None:
         self.metrics: list[tuple[str, str, dict[str, str], float, str]] = []
         self.logs: dict[tuple[str, str], list[str]] = {}
-        self.events: list[tuple[str, dict[str, Any], str]] = []
         self.alarms: dict[str, str] = {}
 
     def alarm_state(self, name: str) -> str | None:
@@ -169,9 +164,6 @@ class FakeTelemetry:
 
     def log(self, group: str, stream: str, lines: Sequence[str], *, most: int = 0) -> None:
         self.logs.setdefault((group, stream), []).extend(lines)
-
-    def event(self, detail_type: str, detail: Mapping[str, Any], resource: str) -> None:
-        self.events.append((detail_type, dict(detail), resource))
 
     def values(self, name: str, *dimensions: str) -> list[float]:
         """The values of a metric whose dimensions have these values, in their order."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import re
 from typing import Any
 
 from local_sagemaker.control_plane.capacity import Placement, move
@@ -239,17 +238,6 @@ class Endpoints:
     def _enter(self, endpoint: EndpointRecord, status: str) -> None:
         endpoint.status = status
         endpoint.modified = self._context.clock.now()
-        # [V developer guide, "Events that SageMaker sends to EventBridge"; users' rules have these spellings]
-        detail = {
-            "EndpointName": endpoint.name,
-            "EndpointArn": endpoint.arn,
-            "EndpointConfigName": endpoint.config["EndpointConfigName"],
-            "EndpointStatus": re.sub(r"(?<!^)(?=[A-Z])", "_", status).upper(),
-            "CreationTime": int(endpoint.created * 1000),
-            "LastModifiedTime": int(endpoint.modified * 1000),
-            "Tags": self._tags.of(endpoint.arn),
-        }
-        self._context.telemetry.event("SageMaker Endpoint State Change", detail, endpoint.arn)
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.get(request["EndpointName"])

@@ -31,9 +31,6 @@ class Copy(Protocol):
     def number(self) -> int:
         """What tells the copy from others of the account and region."""
 
-    def usage(self) -> tuple[float, int] | None:
-        """The seconds of CPU time used so far and the bytes of memory used now; None if nobody can tell."""
-
     def new_lines(self) -> list[str]:
         """What the copy has printed since the last call."""
 

@@ -23,10 +23,6 @@ class Tags:
         """Drop the tags of a deleted resource."""
         self._by_arn.pop(arn, None)
 
-    def of(self, arn: str) -> dict[str, str]:
-        """The tags of a resource, none if it is not there."""
-        return dict(self._by_arn.get(arn, {}))
-
     def all(self) -> dict[str, dict[str, str]]:
         """The tags of every resource by its ARN."""
         return dict(self._by_arn)

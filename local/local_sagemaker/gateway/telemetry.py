@@ -1,11 +1,9 @@
-"""Publishes metrics, log lines and events in ministack, and reads the alarms of its CloudWatch."""
+"""Publishes metrics and log lines in ministack, and reads the alarms of its CloudWatch."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from ministack.services import cloudwatch, cloudwatch_logs, eventbridge
+from ministack.services import cloudwatch, cloudwatch_logs
 
 from local_sagemaker.control_plane.telemetry_port import STREAM_LINES
 from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
@@ -20,7 +18,6 @@ def check_internals() -> None:
         expect(hasattr(cloudwatch, name), f"cloudwatch.{name} has the alarms")
     for name in ("_log_groups", "_make_group_arn", "_append_log_events"):
         expect(hasattr(cloudwatch_logs, name), f"cloudwatch_logs.{name} exists")
-    expect(hasattr(eventbridge, "_put_events"), "eventbridge._put_events sends events")
 
 
 class MinistackTelemetry:
@@ -74,17 +71,6 @@ class MinistackTelemetry:
         events = [{"timestamp": now, "message": line, "ingestionTime": now} for line in lines]
         cloudwatch_logs._append_log_events(streams[stream], events)
         del streams[stream]["events"][:-most]
-
-    def event(self, detail_type: str, detail: Mapping[str, Any], resource: str) -> None:
-        """Send an event of SageMaker about a resource to the default event bus."""
-        entry = {
-            "Source": "aws.sagemaker",
-            "DetailType": detail_type,
-            "Detail": json.dumps(detail),
-            "Resources": [resource],
-        }
-        with scope(self._account, self._region):
-            eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
 
     def alarm_state(self, name: str) -> str | None:
         """The state of an alarm; None if there is none of that name."""

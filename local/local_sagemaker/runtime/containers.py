@@ -22,7 +22,6 @@ from local_sagemaker.container_protocol import ADAPTER_HEADER
 from local_sagemaker.errors import HostingError
 from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.copy_log import CopyLog
-from local_sagemaker.runtime.process_usage import process_usage
 
 # [V] SageMaker gives a container 60 s to answer.
 _ANSWER_SECONDS = 60.0
@@ -149,10 +148,6 @@ class ContainerProcess:
     def outstanding_of_base(self) -> int:
         """Number of requests in progress that name no adapter."""
         return self._in_flight[""]
-
-    def usage(self) -> tuple[float, int] | None:
-        """The seconds of CPU time used so far and the bytes of memory used now; None if nobody can tell."""
-        return process_usage(self._process.pid)
 
     def new_lines(self) -> list[str]:
         """What the server and its children have printed since the last call."""

@@ -1,22 +1,23 @@
-"""What is measured on copies and instances at intervals, and what copies print.
+"""What is published of copies and instances at intervals, and what copies print.
 
 [V developer guide, "Amazon SageMaker AI metrics in Amazon CloudWatch"; ML blog on faster auto scaling]
 ConcurrentRequestsPerCopy and ConcurrentRequestsPerModel come several times in 10 s. Utilisation comes once a
 minute, or as often as MetricPublishFrequencyInSeconds says, one value for each copy or instance: [V guide on
 enhanced metrics] the SampleCount of a period is the number of copies or instances.
 
-The use of GPUs is simulated, as there are none. A GPU computes for as long as a copy on it has requests in
-progress, which is what "utilization" means to NVIDIA's tools. Of its memory, a copy takes the share that its
-container's variables give the engine at the start [V vLLM, gpu_memory_utilization], whatever it serves.
+Utilisation is simulated. The GPUs and vCPUs of a copy compute for as long as it has requests in progress,
+which is what "utilization" means to NVIDIA's tools. Of the GPUs' memory, a copy takes the share that its
+container's variables give the engine at the start [V vLLM, gpu_memory_utilization], whatever it serves. Of
+other memory, it takes what it reserves.
 """
 
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from local_sagemaker.control_plane.capacity import instance_resources
+from local_sagemaker.control_plane.capacity import instance_resources, needed_resources
 from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
@@ -29,7 +30,6 @@ COPIES_NAMESPACE = "/aws/sagemaker/InferenceComponents"
 INSTANCES_NAMESPACE = "/aws/sagemaker/Endpoints"
 _PERCENT = "Percent"
 _PUBLISH_SECONDS = 60.0
-_MEGABYTE = 1024 * 1024
 # [V vLLM, EngineArgs] Variables of LMI's and of vLLM's container, and what vLLM takes without them.
 _GPU_MEMORY = ("OPTION_GPU_MEMORY_UTILIZATION", "SM_VLLM_GPU_MEMORY_UTILIZATION")
 _GPU_MEMORY_SHARE = 0.9
@@ -54,28 +54,17 @@ class Tokens:
 
 @dataclass
 class _Followed:
-    """A copy whose log is read, of which component, and its CPU time at the last publication.
+    """A copy whose log is read, and of which component.
 
     looks, busy:
-        How often it was looked at since then, and how often it had requests in progress.
+        How often it was looked at since the last publication, and how often it had requests in progress.
     """
 
     component: str
-    endpoint: str
     variant: str
-    cpu: float = 0.0
     looks: int = 0
     busy: int = 0
     names: dict[str, str] = field(default_factory=dict)
-
-
-class _Usage(NamedTuple):
-    """What a copy uses: CPUs on average, bytes of memory, GPUs on average, and GPUs by their memory."""
-
-    cpus: float
-    bytes: int
-    gpus: float
-    gpu_memory: float
 
 
 class CopyMetrics:
@@ -94,8 +83,8 @@ class CopyMetrics:
         """Measure what is due, and read what the copies have printed."""
         for endpoint in self._endpoints.all():
             self._concurrency(endpoint)
-            if (seconds := self._due(endpoint)) is not None:
-                self._utilisation(endpoint, seconds)
+            if self._due(endpoint):
+                self._utilisation(endpoint)
         self.read_logs()
 
     def _bases(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> list[BaseComponent]:
@@ -125,90 +114,67 @@ class CopyMetrics:
                 followed.looks += 1
                 followed.busy += copy.outstanding > 0
 
-    def _due(self, endpoint: EndpointRecord) -> float | None:
-        """The seconds since the last publication if the next one is due; the first covers one of them."""
+    def _due(self, endpoint: EndpointRecord) -> bool:
+        """Whether the next publication is due; if so, it counts as done."""
         config, now = endpoint.config.get("MetricsConfig", {}), self._context.clock.now()
         every = float(config.get("MetricPublishFrequencyInSeconds", _PUBLISH_SECONDS))
         every *= self._context.settings.value.time_scale
-        passed = now - self._published[endpoint.arn] if endpoint.arn in self._published else every
-        if passed < every:
-            return None
+        if endpoint.arn in self._published and now - self._published[endpoint.arn] < every:
+            return False
         self._published[endpoint.arn] = now
-        return passed
+        return True
 
-    def _utilisation(self, endpoint: EndpointRecord, seconds: float) -> None:
+    def _utilisation(self, endpoint: EndpointRecord) -> None:
+        publish = self._context.telemetry.metric
         idle = self._context.settings.value.idle_invocations == "zero"
         for variant in endpoint.config["ProductionVariants"]:
-            cpu, memory, reserved = 0.0, 0, 0.0
-            computing, occupied = 0.0, 0.0
+            used: dict[str, float] = defaultdict(float)
             for base in self._bases(endpoint, variant):
                 if idle and base.running_copies:
-                    self._context.telemetry.metric(
-                        NAMESPACE, "InvocationsPerCopy", component_dimensions(base), 0.0
-                    )
-                reserved += sum(needed.accelerators for _, needed in base.placements)
-                for usage in self._usages(base, seconds):
-                    cpu, memory = cpu + usage.cpus, memory + usage.bytes
-                    computing, occupied = computing + usage.gpus, occupied + usage.gpu_memory
-            self._instances(endpoint, variant, cpu, memory, (reserved, computing, occupied))
+                    publish(NAMESPACE, "InvocationsPerCopy", component_dimensions(base), 0.0)
+                used["GPUReservation"] += sum(needed.accelerators for _, needed in base.placements)
+                for copy in base.running_copies:
+                    for name, amount in self._copy(base, copy).items():
+                        used[name] += amount
+            self._instances(endpoint, variant, used)
 
-    def _usages(self, base: BaseComponent, seconds: float) -> Iterator[_Usage]:
-        """Publish what each copy uses, and yield it."""
-        compute = base.specification["ComputeResourceRequirements"]
-        cores = float(compute.get("NumberOfCpuCoresRequired") or os.cpu_count() or 1)
-        reserved = float(compute.get("MinMemoryRequiredInMb") or 1) * _MEGABYTE
-        devices = float(compute.get("NumberOfAcceleratorDevicesRequired") or 0)
-        share = _gpu_memory_share(base.environment)
-        for copy in base.running_copies:
-            usage, followed = copy.usage(), self._followed.get(copy)
-            if usage is None or followed is None:
-                continue
-            used = max(0.0, usage[0] - followed.cpu) / seconds
-            busy = followed.busy / followed.looks if followed.looks else 0.0
-            followed.cpu, followed.looks, followed.busy = usage[0], 0, 0
-            values = {
-                "CPUUtilizationNormalized": min(100.0, 100 * used / cores),
-                "MemoryUtilizationNormalized": min(100.0, 100 * usage[1] / reserved),
-            }
-            if devices:
-                values["GPUUtilizationNormalized"] = 100 * busy
-                values["GPUMemoryUtilizationNormalized"] = 100 * share
-            for name, value in values.items():
-                self._context.telemetry.metric(
-                    COPIES_NAMESPACE, name, component_dimensions(base), round(value, 1), _PERCENT
-                )
-            yield _Usage(used, usage[1], devices * busy, devices * share)
+    def _copy(self, base: BaseComponent, copy: Copy) -> dict[str, float]:
+        """Publish what a copy uses, and return what it takes of its instance, by metrics of instances."""
+        followed = self._followed.get(copy)
+        if followed is None:
+            return {}
+        needed, share = needed_resources(base.specification), _gpu_memory_share(base.environment)
+        busy = followed.busy / followed.looks if followed.looks else 0.0
+        followed.looks = followed.busy = 0
+        values = {"CPUUtilizationNormalized": busy, "MemoryUtilizationNormalized": 1.0}
+        if needed.accelerators:
+            values |= {"GPUUtilizationNormalized": busy, "GPUMemoryUtilizationNormalized": share}
+        for name, value in values.items():
+            self._context.telemetry.metric(
+                COPIES_NAMESPACE, name, component_dimensions(base), round(100 * value, 1), _PERCENT
+            )
+        return {
+            "CPUUtilizationNormalized": needed.vcpus * busy,
+            "MemoryUtilization": needed.memory,
+            "GPUUtilizationNormalized": needed.accelerators * busy,
+            "GPUMemoryUtilizationNormalized": needed.accelerators * share,
+        }
 
     def _instances(
-        self,
-        endpoint: EndpointRecord,
-        variant: dict[str, Any],
-        cpu: float,
-        memory: int,
-        gpus: tuple[float, float, float],
+        self, endpoint: EndpointRecord, variant: dict[str, Any], used: Mapping[str, float]
     ) -> None:
-        """Publish one value for each instance; what copies use is shared out evenly among them [I].
-
-        `gpus` are those that are reserved, that compute, and whose memory is taken.
-        """
+        """Publish one value for each instance; what copies use is shared out evenly among them [I]."""
         count = self._endpoints.instances.current(endpoint, variant)
-        if not count:
-            return
-        machine = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        has = instance_resources(variant["InstanceType"]).accelerators * count
-        values = {
-            "CPUUtilizationNormalized": 100 * cpu / count / (os.cpu_count() or 1),
-            "MemoryUtilization": 100 * memory / count / machine,
-        }
-        if has:
+        has = instance_resources(variant["InstanceType"])
+        there = {"CPUUtilizationNormalized": has.vcpus, "MemoryUtilization": has.memory}
+        if has.accelerators:
             names = ("GPUReservation", "GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized")
-            values |= {name: 100 * part / has for name, part in zip(names, gpus, strict=True)}
+            there |= dict.fromkeys(names, has.accelerators)
         dimensions = {"EndpointName": endpoint.name, "VariantName": variant["VariantName"]}
-        for name, value in values.items():
+        for name, most in there.items():
             for _ in range(count):
-                self._context.telemetry.metric(
-                    INSTANCES_NAMESPACE, name, dimensions, round(min(100.0, value), 1), _PERCENT
-                )
+                value = round(min(100.0, 100 * used[name] / count / most), 1)
+                self._context.telemetry.metric(INSTANCES_NAMESPACE, name, dimensions, value, _PERCENT)
 
     # --- what copies print
 
@@ -219,22 +185,14 @@ class CopyMetrics:
                 for base in self._bases(endpoint, variant):
                     for copy in base.copies:
                         if copy not in self._followed:
-                            self._followed[copy] = _Followed(base.name, endpoint.name, base.variant)
-                            self._tell(copy, "started")
+                            self._followed[copy] = _Followed(base.name, base.variant)
         for copy, followed in list(self._followed.items()):
             ended = not copy.running
             lines = copy.new_lines()
             if lines:
                 self._pass_on(copy, followed, lines)
             elif ended:
-                self._tell(copy, "ended")
                 del self._followed[copy]
-
-    def _tell(self, copy: Copy, what: str) -> None:
-        """Log what happened to a copy for its endpoint [I]: no source says what is in that group."""
-        followed = self._followed[copy]
-        line = f"Copy {copy.number} of inference component {followed.component} has {what}."
-        self._context.telemetry.log(f"{INSTANCES_NAMESPACE}/{followed.endpoint}", followed.variant, [line])
 
     def _pass_on(self, copy: Copy, followed: _Followed, lines: list[str]) -> None:
         """Append lines to the log group of a copy's component, and count the tokens that they tell.

@@ -303,19 +303,3 @@ def test_tags_live_and_die_with_their_resource(world: World) -> None:
     assert world.call("ListTags", ResourceArn=arn)["Tags"] == [{"Key": "team", "Value": "b"}]
     world.call("DeleteModel", ModelName="model")
     assert "Could not find resource" in world.refusal("ListTags", ResourceArn=arn)
-
-
-def test_every_change_of_state_is_an_event(world: World) -> None:
-    world.create_model()
-    world.create_endpoint()
-    world.call("DeleteEndpoint", EndpointName="endpoint")
-    world.pass_time(1)
-    arn = "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpoint"
-    assert [(kind, detail["EndpointStatus"], about) for kind, detail, about in world.telemetry.events] == [
-        ("SageMaker Endpoint State Change", status, arn) for status in ("CREATING", "IN_SERVICE", "DELETING")
-    ]
-
-
-def test_components_have_no_events(world: World) -> None:
-    world.serve("adapter")
-    assert {kind for kind, _, _ in world.telemetry.events} == {"SageMaker Endpoint State Change"}

@@ -15,27 +15,13 @@ from tests.local.stacks import Bucket, Stack, serving
 
 
 @pytest.fixture(scope="module")
-def events(client: Callable[..., Any]) -> str:
-    """The URL of a queue with the events of SageMaker, from before the endpoint is made."""
-    queue = client("sqs").create_queue(QueueName="sagemaker-events")["QueueUrl"]
-    arn = client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
-        "QueueArn"
-    ]
-    client("events").put_rule(Name="sagemaker", EventPattern=json.dumps({"source": ["aws.sagemaker"]}))
-    client("events").put_targets(Rule="sagemaker", Targets=[{"Id": "queue", "Arn": arn}])
-    return str(queue)
-
-
-@pytest.fixture(scope="module")
-def endpoint(client: Callable[..., Any], bucket: Bucket, events: str) -> Iterator[str]:
+def endpoint(client: Callable[..., Any], bucket: Bucket) -> Iterator[str]:
     stack = Stack(client("cloudformation"), "watched")
     resources = serving("watched", bucket, {"one": bucket.adapter("1")})
     resources["Endpoint"]["Properties"]["EndpointName"] = "watched"
     assert stack.create(resources) == "CREATE_COMPLETE"
     yield "watched"
     stack.delete()
-    client("events").remove_targets(Rule="sagemaker", Ids=["queue"])
-    client("events").delete_rule(Name="sagemaker")
 
 
 def invoke(client: Callable[..., Any], component: str, **body: Any) -> None:
@@ -121,23 +107,11 @@ def test_component_without_copies_has_no_capacity(endpoint: str, client: Callabl
     invoke(client, "one")
 
 
-def test_endpoint_sends_an_event_when_it_is_in_service(
-    endpoint: str, events: str, client: Callable[..., Any]
-) -> None:
-    seen: list[dict[str, Any]] = []
-    while not any(event["detail"]["EndpointStatus"] == "IN_SERVICE" for event in seen):
-        answer = client("sqs").receive_message(QueueUrl=events, WaitTimeSeconds=5, MaxNumberOfMessages=10)
-        seen += [json.loads(message["Body"]) for message in answer["Messages"]]
-    event = next(event for event in seen if event["detail"]["EndpointStatus"] == "IN_SERVICE")
-    assert event["detail-type"] == "SageMaker Endpoint State Change"
-    assert event["resources"] == [event["detail"]["EndpointArn"]]
-
-
 def test_copies_of_a_component_have_log_streams(
     endpoint: str, client: Callable[..., Any], settings: Callable[..., Any]
 ) -> None:
     settings(time_scale=0.1)
-    group, end = "/aws/sagemaker/Endpoints/watched", time.monotonic() + 5
+    group, end = "/aws/sagemaker/InferenceComponents/watched-base", time.monotonic() + 5
     lines: list[str] = []
     while not lines and time.monotonic() < end:
         groups = client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
@@ -146,4 +120,4 @@ def test_copies_of_a_component_have_log_streams(
                 event["message"] for event in client("logs").filter_log_events(logGroupName=group)["events"]
             ]
         time.sleep(0.1)
-    assert "of inference component watched-base has started." in lines[0]
+    assert lines[0] == "registered watched-one"

@@ -69,31 +69,17 @@ def test_load_of_adapters_may_count_for_themselves_alone(serving: Serving) -> No
     assert world.telemetry.values("NoCapacityInvocationFailures", "one") == [1]
 
 
-def test_each_copy_tells_its_utilisation_once_a_minute(serving: Serving) -> None:
-    world, metrics = serving()
-    for copy in world.hosting.started:
-        copy.used = (0.0, 512 * 1024 * 1024)
-    metrics.tick()
-    metrics.tick()
-    assert world.telemetry.values("MemoryUtilizationNormalized", "base") == []  # not followed before
-    world.pass_time(60)
-    metrics.tick()
-    assert world.telemetry.values("MemoryUtilizationNormalized", "base") == [50, 50]
-
-
-def test_processor_time_is_that_since_the_last_publication(serving: Serving) -> None:
+def test_each_copy_tells_its_utilisation_as_often_as_its_endpoint_says(serving: Serving) -> None:
     world, metrics = serving()
     endpoint = world.plane.endpoints.get("endpoint")
     endpoint.config["MetricsConfig"] = {"MetricPublishFrequencyInSeconds": 10}
-    base = world.plane.components.get("base")
-    base.specification["ComputeResourceRequirements"]["NumberOfCpuCoresRequired"] = 2
     metrics.tick()
-    for round_ in (1, 2):
-        for copy in world.hosting.started:
-            copy.used = (10.0 * round_, 0)
+    metrics.tick()
+    assert world.telemetry.values("MemoryUtilizationNormalized", "base") == []  # not followed before
+    for _ in range(2):
         world.pass_time(10)
         metrics.tick()
-    assert world.telemetry.values("CPUUtilizationNormalized", "base") == [50, 50, 50, 50]
+    assert world.telemetry.values("MemoryUtilizationNormalized", "base") == [100, 100, 100, 100]
 
 
 def test_each_instance_tells_its_reservation(serving: Serving) -> None:
@@ -120,6 +106,8 @@ def test_gpu_computes_while_there_are_requests_in_progress(serving: Serving) -> 
     on_instances = world.telemetry.values(names[0], "endpoint", "AllTraffic")
     assert on_instances == [0, 0, 33.3, 33.3, 0, 0]
     assert set(world.telemetry.values(names[1], "endpoint", "AllTraffic")[2:]) == {90}
+    # So do their processors.
+    assert world.telemetry.values("CPUUtilizationNormalized", "base") == for_copies[0]
 
 
 @pytest.mark.parametrize(
@@ -191,9 +179,6 @@ def test_last_lines_of_a_copy_are_read_after_its_end(serving: Serving) -> None:
     metrics.tick()
     metrics.tick()
     assert world.telemetry.logs[LOGS + "base", "AllTraffic/1"] == ["bye"]
-    told = world.telemetry.logs["/aws/sagemaker/Endpoints/endpoint", "AllTraffic"]
-    assert told[0] == "Copy 1 of inference component base has started."
-    assert told[-1].endswith("has ended.")
 
 
 def test_tokens_are_counted_as_the_servers_tell_them(serving: Serving) -> None:
