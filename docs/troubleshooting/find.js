@@ -4602,6 +4602,9 @@
     "'inputs' should be a string, got"
    ],
    [
+    "'logprobs' of a chat is not implemented here, got true"
+   ],
+   [
     "'messages' should be a list of messages, got"
    ],
    [
@@ -4630,9 +4633,6 @@
    ],
    [
     "the body should be a JSON object"
-   ],
-   [
-    "when using 'top_logprobs', 'logprobs' should be true"
    ],
    [
     "'",

@@ -46,6 +46,10 @@ _STREAM_AS_DICTIONARY = KnownFailure(
     "it reads the stream as a dictionary",
 )
 
+_NO_LISTING_OF_TYPES = KnownFailure(
+    Fault.EMULATOR, "ListTypes", "`describe-type` says whether a type is provisioned"
+)
+
 KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
     "aws_cli": {
         "sagemaker-runtime invoke-endpoint-with-response-stream": KnownFailure(
@@ -57,6 +61,12 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
         "service-quotas list-service-quotas": KnownFailure(
             Fault.EMULATOR, "does not have the service 'servicequotas'", "there is no Service Quotas"
         ),
+        "resourcegroupstaggingapi get-resources": KnownFailure(
+            Fault.EMULATOR,
+            "the adapter should be found",
+            "tags of SageMaker are not in the Resource Groups Tagging API; `sagemaker list-tags` has them",
+        ),
+        "cloudformation list-types": _NO_LISTING_OF_TYPES,
     },
     "cloudformation_deploy": {
         "deploy: over a stack in ROLLBACK_COMPLETE": KnownFailure(
@@ -66,6 +76,7 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
         ),
     },
     "boto3_waiters": {
+        "cloudformation paginator list_types": _NO_LISTING_OF_TYPES,
         "cloudformation paginator describe_events": KnownFailure(
             Fault.EMULATOR,
             "there should be at least 10 different entries",
@@ -98,6 +109,11 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
         "models.list": _ONLY_CHATS,
         "completions.create": _ONLY_CHATS,
         "responses.create": _ONLY_CHATS,
+        "chat.completions.create (log probabilities)": KnownFailure(
+            Fault.EMULATOR,
+            "Error code: 424",
+            "only completions have log probabilities, through InvokeEndpoint",
+        ),
     },
 }
 """By script and call."""

@@ -13,12 +13,12 @@ from typing import Any
 
 from local_sagemaker.model_server.errors import BadRequestError
 from local_sagemaker.model_server.invocations import (
+    MOST_LIKELIEST,
     ChatInvocation,
     CompletionInvocation,
     Invocation,
     LmiInvocation,
 )
-from local_sagemaker.model_server.log_probabilities import MOST_LIKELIEST
 from local_sagemaker.model_server.parameters import Parameters, quoted
 from local_sagemaker.model_server.scheduler import GenerationRequest
 from local_sagemaker.model_server.served_model import ServedModel
@@ -94,6 +94,8 @@ def parse_completion(
 def parse_chat(content: Mapping[str, Any], served: ServedModel, adapter: str | None) -> ChatInvocation:
     """Check OpenAI's chat body."""
     fields = Parameters(content)
+    if fields.boolean("logprobs", False):
+        raise BadRequestError("'logprobs' of a chat is not implemented here, got true")
     prompt = served.codec.encode_chat(parse_messages(content["messages"]))
     max_tokens = fields.integer("max_completion_tokens", None, least=1)
     return ChatInvocation(
@@ -103,7 +105,7 @@ def parse_chat(content: Mapping[str, Any], served: ServedModel, adapter: str | N
             prompt,
             max_tokens=max_tokens or fields.integer("max_tokens", None, least=1),
             default_tokens=served.context,
-            likeliest=chat_likeliest(fields),
+            likeliest=None,
             adapter=adapter,
         ),
         stream=fields.boolean("stream", False),
@@ -113,16 +115,6 @@ def parse_chat(content: Mapping[str, Any], served: ServedModel, adapter: str | N
         created=int(time.time()),
         include_usage=include_usage(content),
     )
-
-
-def chat_likeliest(fields: Parameters) -> int | None:
-    """Return how many likeliest tokens a chat request asks for, None for no log probabilities."""
-    count = fields.integer("top_logprobs", 0, least=0, most=MOST_LIKELIEST)
-    if fields.boolean("logprobs", False):
-        return count
-    if count:
-        raise BadRequestError("when using 'top_logprobs', 'logprobs' should be true")
-    return None
 
 
 def parse_lmi(content: Mapping[str, Any], served: ServedModel, adapter: str | None) -> LmiInvocation:

@@ -5,17 +5,17 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
-from local_sagemaker.model_server.log_probabilities import (
-    chat_log_probabilities,
-    completion_log_probabilities,
-)
 from local_sagemaker.model_server.scheduler import GeneratedToken, GenerationRequest
 from local_sagemaker.model_server.text import TextCodec
 
 _EVENTS = "text/event-stream"
 _LINES = "application/jsonlines"
+
+# [V] vLLM's default of `--max-logprobs`.
+MOST_LIKELIEST = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,20 +75,14 @@ class OpenAiInvocation(Invocation):
         text = json.dumps(content, ensure_ascii=False)
         return f"{text}\n" if self.media_type == _LINES else f"data: {text}\n\n"
 
-    @abstractmethod
-    def _log_probabilities(
-        self, steps: Sequence[GeneratedToken], likeliest: int, offset: int
-    ) -> dict[str, Any]:
-        """Format log probabilities; `offset` is the length of the text before the first step."""
-
     def _choice(
         self, content: dict[str, Any], steps: Sequence[GeneratedToken], *, offset: int = 0
     ) -> dict[str, Any]:
-        """Format the one choice of an answer, or of a part of it."""
+        """Format the one choice of an answer, or of a part of it after `offset` characters."""
         likeliest = self.generation.likeliest
         scored = None
         if likeliest is not None and steps:
-            scored = self._log_probabilities(steps, likeliest, offset)
+            scored = log_probabilities(steps, self.codec, likeliest=likeliest, offset=offset)
         return {
             "index": 0,
             **content,
@@ -134,11 +128,6 @@ class OpenAiInvocation(Invocation):
 class CompletionInvocation(OpenAiInvocation):
     """`{"prompt": …}`, OpenAI's completions."""
 
-    def _log_probabilities(
-        self, steps: Sequence[GeneratedToken], likeliest: int, offset: int
-    ) -> dict[str, Any]:
-        return completion_log_probabilities(steps, self.codec, likeliest=likeliest, offset=offset)
-
     def whole(self, answer: WholeAnswer) -> dict[str, Any]:
         """Format a `text_completion`."""
         choices = [self._choice({"text": answer.text}, answer.steps)]
@@ -152,9 +141,6 @@ class CompletionInvocation(OpenAiInvocation):
 @dataclass(frozen=True, kw_only=True)
 class ChatInvocation(OpenAiInvocation):
     """`{"messages": …}`, OpenAI's chat completions."""
-
-    def _log_probabilities(self, steps: Sequence[GeneratedToken], likeliest: int, _: int) -> dict[str, Any]:
-        return chat_log_probabilities(steps, self.codec, likeliest=likeliest)
 
     def whole(self, answer: WholeAnswer) -> dict[str, Any]:
         """Format a `chat.completion`."""
@@ -217,3 +203,28 @@ class LmiInvocation(Invocation):
 
     def _token(self, step: GeneratedToken, text: str) -> dict[str, Any]:
         return {"id": step.token, "text": text, "logprob": step.log_probability}
+
+
+def log_probabilities(
+    steps: Sequence[GeneratedToken], codec: TextCodec, *, likeliest: int, offset: int
+) -> dict[str, Any]:
+    """Format parallel lists; `offset` is the length of the text before the first step.
+
+    [V vLLM, `openai/completion/serving.py`] The chosen token comes before the likeliest ones.
+    """
+    tokens = [codec.decode([step.token]) for step in steps]
+    offsets = list(accumulate(map(len, tokens[:-1]), initial=offset))
+    return {
+        "text_offset": offsets,
+        "token_logprobs": [step.log_probability for step in steps],
+        "tokens": tokens,
+        "top_logprobs": [
+            {codec.decode([token]): score for token, score in ranked(step)[: likeliest + 1]} for step in steps
+        ],
+    }
+
+
+def ranked(step: GeneratedToken) -> list[tuple[int, float | None]]:
+    """Return the chosen token, then the likeliest others."""
+    others = [(token, score) for token, score in step.likeliest if token != step.token]
+    return [(step.token, step.log_probability), *others]

@@ -25,6 +25,7 @@ NEUTRAL_VALUES: Mapping[str, tuple[Any, ...]] = {
     "suffix": (None, ""),
     "tool_choice": (None, "none", "auto"),
     "tools": (None, []),
+    "top_logprobs": (None, 0),
     "top_n_tokens": (None, 1),
     "truncate": (None,),
     "typical_p": (None, 1),

@@ -193,12 +193,6 @@ ROWS: list[Row] = [
         "triage",
         **both(200, '"token_logprobs":', "triage"),
     ),
-    invocation(
-        "invoke by chat with logprobs",
-        CHAT | {"logprobs": True, "top_logprobs": 2},
-        "triage",
-        **both(200, '"top_logprobs":', "triage"),
-    ),
     # The OpenAI path
     chat_path("chat with the base by no model", CHAT, **both(200, text="base")),
     chat_path("chat with the base by an empty model", CHAT | {"model": ""}, **both(200, text="base")),
