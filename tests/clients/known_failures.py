@@ -50,6 +50,12 @@ _NO_LISTING_OF_TYPES = KnownFailure(
     Fault.EMULATOR, "ListTypes", "`describe-type` says whether a type is provisioned"
 )
 
+_NO_CAPACITIES = KnownFailure(
+    Fault.EMULATOR,
+    "does not know UpdateEndpointWeightsAndCapacities",
+    "instances follow the copies, or an endpoint configuration says how many there are",
+)
+
 KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
     "aws_cli": {
         "sagemaker-runtime invoke-endpoint-with-response-stream": KnownFailure(
@@ -67,6 +73,7 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
             "tags of SageMaker are not in the Resource Groups Tagging API; `sagemaker list-tags` has them",
         ),
         "cloudformation list-types": _NO_LISTING_OF_TYPES,
+        "sagemaker update-endpoint-weights-and-capacities": _NO_CAPACITIES,
     },
     "cloudformation_deploy": {
         "deploy: over a stack in ROLLBACK_COMPLETE": KnownFailure(
@@ -93,6 +100,7 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
     "sagemaker_3": {
         "Endpoint.invoke_with_response_stream (base)": _STREAM_AS_DICTIONARY,
         "Endpoint.invoke_with_response_stream (triage)": _STREAM_AS_DICTIONARY,
+        "Endpoint.update_weights_and_capacities": _NO_CAPACITIES,
     },
     "litellm": {
         "sagemaker_chat/ (base)": _ENDPOINT_AS_MODEL,

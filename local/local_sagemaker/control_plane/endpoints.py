@@ -30,7 +30,7 @@ _SHOWN_OF_VARIANT = (
 
 
 class Endpoints:
-    """CreateEndpoint, DescribeEndpoint, ListEndpoints, DeleteEndpoint and both operations that update one."""
+    """CreateEndpoint, DescribeEndpoint, ListEndpoints, UpdateEndpoint and DeleteEndpoint."""
 
     def __init__(
         self,
@@ -52,7 +52,6 @@ class Endpoints:
             "DescribeEndpoint": self._describe,
             "ListEndpoints": self._list,
             "UpdateEndpoint": self._update,
-            "UpdateEndpointWeightsAndCapacities": self._update_capacities,
             "DeleteEndpoint": self._delete,
         }
 
@@ -106,31 +105,6 @@ class Endpoints:
                     f'Cannot update endpoint "{endpoint.arn}": variant {component.variant}, which has '
                     f"inference components, is not in endpoint configuration {config['EndpointConfigName']}."
                 )
-        self._start_update(endpoint, config)
-        if not request.get("RetainDeploymentConfig"):
-            # [I] An update without one leaves none: clients show it as the endpoint's setting.
-            endpoint.deployment = request.get("DeploymentConfig")
-        return {"EndpointArn": endpoint.arn}
-
-    def _update_capacities(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Change the instances of variants under the same configuration; a weight has no effect."""
-        endpoint = self._settled(request["EndpointName"])
-        counts: dict[str, int] = {}
-        for wanted in request["DesiredWeightsAndCapacities"]:
-            name = wanted["VariantName"]
-            if endpoint.variant(name) is None:
-                raise validation_exception(f'Could not find variant "{name}" on endpoint "{endpoint.arn}".')
-            if "DesiredInstanceCount" in wanted:
-                counts[name] = wanted["DesiredInstanceCount"]
-        variants = [
-            variant
-            | {"InitialInstanceCount": counts.get(variant["VariantName"], variant["InitialInstanceCount"])}
-            for variant in endpoint.config["ProductionVariants"]
-        ]
-        self._start_update(endpoint, {**endpoint.config, "ProductionVariants": variants})
-        return {"EndpointArn": endpoint.arn}
-
-    def _start_update(self, endpoint: EndpointRecord, config: dict[str, Any]) -> None:
         try:
             self._placements_with(endpoint, config)
         except HostingError as error:
@@ -138,6 +112,10 @@ class Endpoints:
             raise validation_exception(f'Cannot update endpoint "{endpoint.arn}": {error}') from error
         self._enter(endpoint, "Updating")
         self._context.spawn(self._settle(endpoint, config))
+        if not request.get("RetainDeploymentConfig"):
+            # [I] An update without one leaves none: clients show it as the endpoint's setting.
+            endpoint.deployment = request.get("DeploymentConfig")
+        return {"EndpointArn": endpoint.arn}
 
     def _retaining(
         self, endpoint: EndpointRecord, config: dict[str, Any], request: dict[str, Any]

@@ -11,19 +11,16 @@
 The header `X-Amzn-SageMaker-Adapter-Identifier` that SageMaker sets names the adapter of an invocation.
 """
 
-import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from local_sagemaker.model_server.dialect import Dialect
 from local_sagemaker.model_server.errors import LoraOffError, ModelServerError
@@ -32,33 +29,12 @@ from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.memory_tiers import NOTHING_ADDED, AdapterTiers, LoadTimes
 from local_sagemaker.model_server.prefix_cache import AdapterKey, PrefixCache
-from local_sagemaker.model_server.scheduler import BatchedRequest, BatchScheduler, GeneratedToken
+from local_sagemaker.model_server.scheduler import BatchScheduler, GeneratedToken
 from local_sagemaker.model_server.served_model import ServedModel, default_sampling
 from local_sagemaker.model_server.settings import ServerSettings
 from local_sagemaker.model_server.text import TextCodec
 
 logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
-
-
-class CancellingResponse(StreamingResponse):
-    """A stream that cancels its generation if it ends early."""
-
-    def __init__(self, generation: BatchedRequest, content: AsyncIterator[str], *, media_type: str) -> None:
-        super().__init__(content, media_type=media_type)
-        self._generation = generation
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._generation.cancel()
-
-
-class ClientGoneError(Exception):
-    """The client closed the connection before its answer was ready."""
 
 
 class ModelServer:
@@ -120,7 +96,6 @@ class ModelServer:
             exception_handlers={
                 ModelServerError: self._refuse,
                 HTTPException: refuse_unrouted,
-                ClientGoneError: drop,
             },
             lifespan=self._lifespan,
         )
@@ -136,24 +111,21 @@ class ModelServer:
 
     async def invoke(self, request: Request) -> Response:
         """Generate an answer to SageMaker, whole or as a stream."""
-        return await self._generate(request, await self._dialect.invocation(request))
+        return await self._generate(await self._dialect.invocation(request))
 
     async def chat(self, request: Request) -> Response:
         """Generate an answer to a client of the OpenAI path, whole or as a stream."""
-        return await self._generate(request, await self._dialect.chat(request))
+        return await self._generate(await self._dialect.chat(request))
 
-    async def _generate(self, request: Request, invocation: Invocation) -> Response:
+    async def _generate(self, invocation: Invocation) -> Response:
         generation = await self._scheduler.submit(invocation.generation)
-        try:
-            if not invocation.stream:
-                return JSONResponse(invocation.whole(await unless_gone(request, gather(generation))))
-            # Until the first token, a failure can still become an error response.
-            first = await unless_gone(request, anext(generation))
-        except BaseException:
-            generation.cancel()
-            raise
+        if not invocation.stream:
+            answer = WholeAnswer(steps=[step async for step in generation])
+            return JSONResponse(invocation.whole(answer))
+        # Until the first token, a failure can still become an error response.
+        first = await anext(generation)
         events = invocation.events(chain(first, generation))
-        return CancellingResponse(generation, events, media_type=invocation.media_type)
+        return StreamingResponse(events, media_type=invocation.media_type)
 
     async def register_adapter(self, request: Request) -> Response:
         """Load an extracted archive under a name."""
@@ -180,11 +152,6 @@ class ModelServer:
         return self._dialect.refusal(error)
 
 
-async def gather(steps: AsyncIterator[GeneratedToken]) -> WholeAnswer:
-    """Wait for the whole answer."""
-    return WholeAnswer(steps=[step async for step in steps])
-
-
 async def chain(first: GeneratedToken, rest: AsyncIterator[GeneratedToken]) -> AsyncIterator[GeneratedToken]:
     """Yield the first step, then the rest."""
     yield first
@@ -192,26 +159,7 @@ async def chain(first: GeneratedToken, rest: AsyncIterator[GeneratedToken]) -> A
         yield step
 
 
-async def unless_gone(request: Request, work: Awaitable[Result]) -> Result:
-    """Await work for a client, cancelling it when the client closes the connection."""
-    working = asyncio.ensure_future(work)
-    watching = asyncio.ensure_future(request.receive())  # the next message after the body is the disconnect
-    try:
-        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientGoneError
-        return working.result()
-    finally:
-        watching.cancel()
-        working.cancel()
-
-
 async def refuse_unrouted(_: Request, error: Exception) -> Response:
     """Answer that the path or method does not exist."""
     status, detail = getattr(error, "status_code", 500), getattr(error, "detail", "")
     return JSONResponse({"code": status, "type": type(error).__name__, "message": detail}, status)
-
-
-async def drop(*_: object) -> Response:
-    """Answer a client that has disconnected, with nginx's status 499; nobody reads the answer."""
-    return Response(status_code=499)

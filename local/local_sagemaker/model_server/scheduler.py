@@ -80,7 +80,6 @@ class BatchedRequest:
     last_token: int = 0
     generated: int = 0
     finished: bool = False
-    cancelled: bool = False
     results: asyncio.Queue[GeneratedToken | ModelServerError] = field(default_factory=asyncio.Queue)
 
     def __aiter__(self) -> Self:
@@ -96,10 +95,6 @@ class BatchedRequest:
             raise result
         self.finished = result.finish_reason is not None
         return result
-
-    def cancel(self) -> None:
-        """Leave the batch before the next token, unless the answer is complete."""
-        self.cancelled = True
 
 
 Results = list[tuple[BatchedRequest, GeneratedToken | ModelServerError]]
@@ -136,7 +131,6 @@ class Batch:
     def step(self) -> Results:
         """Advance every running request by one token, newcomers by their first and second."""
         results: Results = []
-        self._drop_cancelled()
         newcomers = self._admit(results)
         if newcomers:
             self._prefill(newcomers, results)
@@ -155,13 +149,6 @@ class Batch:
         self._running.clear()
         self._waiting.clear()
         return abandoned
-
-    def _drop_cancelled(self) -> None:
-        for generation in [generation for generation in self._waiting if generation.cancelled]:
-            self._waiting.remove(generation)
-            if generation.registered:
-                self._tiers.give_up(generation.registered)
-        self._remove([generation for generation in self._running if generation.cancelled])
 
     def _admit(self, results: Results) -> list[BatchedRequest]:
         """Start waiting requests in order, except those whose adapter finds no slot."""
@@ -328,7 +315,7 @@ class BatchScheduler:
         return await self._on_worker(lambda: call(self._tiers))
 
     async def submit(self, request: GenerationRequest) -> BatchedRequest:
-        """Queue a request; the result iterates over its tokens and can be cancelled."""
+        """Queue a request; the result iterates over its tokens."""
         generation = BatchedRequest(
             request=request,
             text=TextStream(self._codec, request.stop),
@@ -336,13 +323,8 @@ class BatchScheduler:
         )
         if not self.healthy:
             raise ModelServerError(FAILED)
-        try:
-            await self._on_worker(lambda: self._batch.add(generation))
-        except asyncio.CancelledError:  # it may have been queued all the same
-            generation.cancel()
-            raise
-        finally:
-            self._has_work.set()
+        await self._on_worker(lambda: self._batch.add(generation))
+        self._has_work.set()
         return generation
 
     async def _drive(self) -> None:

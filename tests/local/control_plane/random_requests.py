@@ -181,9 +181,6 @@ SKELETONS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         _ADAPTER_UPDATE,
         {},
     ],
-    "UpdateEndpointWeightsAndCapacities": [
-        {"DesiredWeightsAndCapacities": [{"VariantName": "AllTraffic", "DesiredInstanceCount": ...}]}
-    ],
     "UpdateInferenceComponentRuntimeConfig": [_TO_BASE],
     "RegisterScalableTarget": [{"MinCapacity": ..., "MaxCapacity": ...}],
     "PutScalingPolicy": [

@@ -217,25 +217,6 @@ def test_update_waits_for_an_update_of_a_base_that_has_chosen_its_instances(
     assert world.component("second")["FailureReason"] == NO_ROOM
 
 
-def test_instances_of_a_variant_can_be_changed_without_a_configuration(world: World) -> None:
-    world.serve("one")
-
-    def change(variant: str, **wanted: int) -> dict[str, Any]:
-        return {
-            "EndpointName": "endpoint",
-            "DesiredWeightsAndCapacities": [{"VariantName": variant, **wanted}],
-        }
-
-    operation = "UpdateEndpointWeightsAndCapacities"
-    world.call(operation, **change("AllTraffic", DesiredInstanceCount=2, DesiredWeight=1))
-    world.pass_time(1)
-    described = world.call("DescribeEndpoint", EndpointName="endpoint")
-    assert described["EndpointConfigName"] == "endpoint-config"
-    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
-    assert "Could not find variant" in world.refusal(operation, **change("Other", DesiredInstanceCount=1))
-    assert NO_ROOM in world.refusal(operation, **change("AllTraffic", DesiredInstanceCount=0))
-
-
 def test_update_cannot_drop_a_variant_that_has_components(world: World) -> None:
     world.serve("one")
     other = VARIANT | {"VariantName": "Other"}

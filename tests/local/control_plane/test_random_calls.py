@@ -67,7 +67,6 @@ OPERATIONS = {
         "ListModels": 1,
         "ListTags": 1,
         "UpdateEndpoint": 3,
-        "UpdateEndpointWeightsAndCapacities": 2,
         "UpdateInferenceComponent": 6,
         "UpdateInferenceComponentRuntimeConfig": 3,
     },
@@ -122,7 +121,6 @@ ENDPOINTS_BY_TIME: set[Change] = {("Creating", "InService"), ("Updating", "InSer
 ENDPOINTS_BY_CALL: Mapping[str, set[Change]] = {
     "CreateEndpoint": {(None, "Creating")},
     "UpdateEndpoint": {("InService", "Updating")},
-    "UpdateEndpointWeightsAndCapacities": {("InService", "Updating")},
     "DeleteEndpoint": {("InService", "Deleting")},
 }
 

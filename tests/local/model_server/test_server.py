@@ -1,25 +1,20 @@
 """The container protocol, over HTTP against the server as a process."""
 
-import asyncio
 import contextlib
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from starlette.requests import Request
 
 from local_sagemaker.http_guards.body_limit import REQUEST_BYTES
-from local_sagemaker.model_server.app import ClientGoneError, unless_gone
 from tests.local.model_server.models import random_adapter, random_model, write_adapter, write_model
 from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
 
@@ -437,39 +432,6 @@ def test_model_len_caps_the_context(run_server: RunServer) -> None:
         response = invoke(client, COMPLETION)
         assert response.status_code == 400
         assert response.json()["message"].startswith("the context length is 40 tokens")
-
-
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_client_that_goes_away_frees_its_place(run_server: RunServer, tmp_path: Path, stream: bool) -> None:
-    context = 20_000
-    base = write_model(tmp_path, *random_model(max_position_embeddings=context))
-    body = json.dumps({"prompt": "a", "max_tokens": context - 1, "ignore_eos": True, "stream": stream})
-    with run_server(base, OPTION_MAX_ROLLING_BATCH_SIZE="1") as client:
-        with socket.create_connection((client.base_url.host, client.base_url.port or 0)) as leaver:
-            request = f"POST /invocations HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-            leaver.sendall(request.encode())
-            if stream:
-                leaver.recv(100)
-            else:
-                time.sleep(0.2)
-        # The only place in the batch is taken for 20,000 tokens, many seconds, unless the server noticed.
-        started = time.monotonic()
-        invoke(client, {"prompt": "a", "max_tokens": 1}).raise_for_status()
-        assert time.monotonic() - started < 2
-
-
-def test_work_for_a_client_that_is_gone_is_cancelled() -> None:
-    async def disconnected() -> dict[str, str]:
-        return {"type": "http.disconnect"}
-
-    async def scenario() -> bool:
-        work = asyncio.ensure_future(asyncio.sleep(60))
-        with pytest.raises(ClientGoneError):
-            await unless_gone(Request({"type": "http"}, disconnected), work)
-        await asyncio.sleep(0)
-        return work.cancelled()
-
-    assert asyncio.run(scenario())
 
 
 def test_concurrent_callers_get_their_own_adapter_while_one_is_replaced(run_server: RunServer) -> None:
