@@ -19,10 +19,5 @@ def validation_exception(message: str) -> ApiError:
     return ApiError("ValidationException", message)
 
 
-def resource_limit_exceeded(message: str) -> ApiError:
-    """SageMaker's answer when a quota is used up."""
-    return ApiError("ResourceLimitExceeded", message)
-
-
 class HostingError(Exception):
     """A deployment failed; the message becomes the resource's FailureReason."""

@@ -8,7 +8,6 @@ import ministack.app
 from ministack.core import iam_actions, router
 from ministack.services.cloudformation import provisioners
 
-from local_sagemaker.autoscaling.records import scalable_target_arn
 from local_sagemaker.autoscaling.service import SERVICE
 from local_sagemaker.cloudformation.autoscaling_types import AUTOSCALING_TYPES
 from local_sagemaker.errors import ApiError
@@ -39,7 +38,6 @@ def install(cloud: Cloud) -> None:
     }
     iam_actions.SERVICE_TO_IAM_NAMESPACE[SERVICE] = SERVICE
     iam_actions._BOTOCORE_SERVICE_MAP[SERVICE] = [SERVICE]
-    _install_resources()
 
     def call(operation: str, request: dict[str, Any]) -> dict[str, Any]:
         return cloud.autoscaling().call(operation, request)
@@ -52,39 +50,3 @@ def install(cloud: Cloud) -> None:
             "delete": handlers.delete,
         }
         provisioners._REPLACING_PROPERTIES[kind.name] = kind.create_only
-
-
-def _install_resources() -> None:
-    """Let IAM see the scalable target of a call."""
-    expect(hasattr(iam_actions, "extract_resource_arn"), "iam_actions.extract_resource_arn finds resources")
-    extract = iam_actions.extract_resource_arn
-
-    def extract_for_autoscaling(
-        service: str,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        query: Mapping[str, Any],
-        region: str,
-        account: str,
-    ) -> Any:
-        if service != SERVICE:
-            return extract(service, method, path, headers, body, query, region, account)
-        return resource_arn(headers.get("x-amz-target", ""), body, region=region, account=account)
-
-    iam_actions.extract_resource_arn = extract_for_autoscaling
-
-
-def resource_arn(target: str, body: bytes, *, region: str, account: str) -> str:
-    """[V service authorization reference] The ARN of a call's scalable target; "*" for descriptions."""
-    try:
-        request = json.loads(body or b"{}")
-    except ValueError:
-        return "*"
-    if not isinstance(request, dict) or target.rpartition(".")[2].startswith("Describe"):
-        return "*"
-    if "ResourceARN" in request:
-        return str(request["ResourceARN"])
-    resource, dimension = str(request.get("ResourceId")), str(request.get("ScalableDimension"))
-    return scalable_target_arn(resource, dimension, account=account, region=region)

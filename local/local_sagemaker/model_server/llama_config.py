@@ -67,10 +67,6 @@ class LlamaConfig:
             stop_tokens=frozenset(stop if isinstance(stop, list) else [] if stop is None else [stop]),
         )
 
-    def modules(self) -> dict[str, tuple[int, int]]:
-        """Return the linear modules that can carry LoRA, with their input and output sizes."""
-        return {name: size for projection in self.projections() for name, size in projection.modules.items()}
-
     def projections(self) -> list[Projection]:
         """Return the products of the forward pass, in its order."""
         query, key_value = self.heads * self.head_size, self.key_value_heads * self.head_size

@@ -6,9 +6,6 @@ from typing import Any, NamedTuple, Protocol
 
 from local_sagemaker.monitoring.metric_points import Point, Points
 
-# A statistic of points by its name ("Sum", "p99"); None if they do not have it.
-Statistic = Callable[[Sequence[Point], str], float | None]
-
 
 class Metric(NamedTuple):
     """One metric: its namespace, its name, its dimensions and its points."""

@@ -253,4 +253,5 @@ def test_modules_are_those_of_the_configuration(tmp_path: Path) -> None:
         for name, tensor in TENSORS.items()
         if "_proj" in name
     }
-    assert config.modules() == linear
+    found = {name: size for each in config.projections() for name, size in each.modules.items()}
+    assert found == linear
