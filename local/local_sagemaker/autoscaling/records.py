@@ -31,7 +31,7 @@ class Capacity:
 
 
 class Scalable(Protocol):
-    """What can be scaled; `gateway.scalable_components` implements it."""
+    """What can be scaled; `gateway.scaled_components` implements it."""
 
     def capacity(self, name: str) -> Capacity | None:
         """The capacity of a component by name, None if it has none or is not there."""

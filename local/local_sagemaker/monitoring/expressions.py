@@ -1,20 +1,23 @@
 """CloudWatch's metric math, with SEARCH: the functions that alarms and dashboards of endpoints use.
 
-[V user guide, "Using metric math" and "search expression syntax"] An expression is a number, a series or
+[V user guide, "Using metric math"] An expression is a number, a series or
 several series. Its syntax is close enough to Python's that Python parses it. Of arithmetic, only the
 division by a number is known here.
 """
 
 import ast
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from local_sagemaker.monitoring.metric_reader import Metrics, Series, Span, read
-from local_sagemaker.monitoring.search import Search
+from local_sagemaker.monitoring.metric_reader import Metric, Metrics, Series, Span, read
 
 Value = float | str | list[Series]
 
 _MOST_SERIES = 500
+_SEARCH = re.compile(r'\s*\{([^}]*)\}((?:\s*\w+\s*=\s*"[^"]*")*)\s*')
+_TERM = re.compile(r'(\w+)\s*=\s*"([^"]*)"')
 
 _AGGREGATES: Mapping[str, Callable[[Sequence[float]], float]] = {
     "SUM": sum,
@@ -22,6 +25,33 @@ _AGGREGATES: Mapping[str, Callable[[Sequence[float]], float]] = {
     "MAX": max,
     "MIN": min,
 }
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search: a schema, and the whole values of the metric's name and of dimensions.
+
+    [V user guide, "CloudWatch search expression syntax"] A schema in braces takes the metrics with exactly
+    its dimensions. Every term has to match. Terms without quotes, OR and NOT are not known here.
+    """
+
+    namespace: str
+    dimensions: frozenset[str]
+    terms: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, text: str) -> "Search":
+        """A search from its text; ValueError if it is not one."""
+        match = _SEARCH.fullmatch(text)
+        if match is None:
+            raise ValueError(f"not supported in a search: {text!r}")
+        namespace, *dimensions = [part.strip().strip('"') for part in match[1].split(",")]
+        return cls(namespace, frozenset(dimensions), dict(_TERM.findall(match[2])))
+
+    def takes(self, metric: Metric) -> bool:
+        """Whether a metric of the namespace is found."""
+        values = {**metric.dimensions, "MetricName": metric.name}
+        return metric.dimensions.keys() == self.dimensions and self.terms.items() <= values.items()
 
 
 class Expressions:

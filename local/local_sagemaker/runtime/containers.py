@@ -21,7 +21,6 @@ import httpx
 from local_sagemaker.container_protocol import ADAPTER_HEADER
 from local_sagemaker.errors import HostingError
 from local_sagemaker.process_groups import ProcessGroups
-from local_sagemaker.runtime.copy_log import CopyLog
 
 # [V] SageMaker gives a container 60 s to answer.
 _ANSWER_SECONDS = 60.0
@@ -36,6 +35,30 @@ _END_SECONDS = 0.5
 _STOP_SECONDS = 5.0
 _MISSING = 404
 _LOG_TAIL_BYTES = 2_000
+# At most this much of a log is read at a time; the rest is read the next time.
+_LOG_PIECE_BYTES = 1_000_000
+
+
+class CopyLog:
+    """What a copy prints, read from its log file as it grows."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._offset = 0
+
+    def new_lines(self, *, whole: bool = False) -> list[str]:
+        """The lines since the last call; with `whole`, also one that has no end."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                content = file.read(_LOG_PIECE_BYTES)
+        except OSError:
+            return []
+        complete = content if whole else content[: content.rfind(b"\n") + 1]
+        if len(content) == _LOG_PIECE_BYTES and not complete:
+            complete = content  # a part of a longer line
+        self._offset += len(complete)
+        return complete.decode(errors="replace").splitlines()
 
 
 class ContainerProcess:

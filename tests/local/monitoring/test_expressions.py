@@ -4,9 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from local_sagemaker.monitoring.expressions import Expressions
-from local_sagemaker.monitoring.metric_reader import Series, Span
+from local_sagemaker.monitoring.expressions import Expressions, Search
+from local_sagemaker.monitoring.metric_reader import Metric, Series, Span
 from tests.local.monitoring.metrics import FakeMetrics
+
+METRIC = Metric("AWS/SageMaker", "ModelLatency", {"InferenceComponentName": "prod-tickets-summary"}, [])
+SCHEMA = "{AWS/SageMaker,InferenceComponentName}"
 
 Evaluate = Callable[[str], dict[str, dict[float, float]]]
 
@@ -77,3 +80,27 @@ def test_search_has_500_series_at_most() -> None:
         metrics.put("Calls", {0: 1}, InferenceComponentName=f"c{number}")
     expressions = Expressions(metrics, Span(0, 60, 60), {})
     assert len(expressions.value("SEARCH('{n,InferenceComponentName}', 'Sum', 60)")) == 500
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f'{SCHEMA} MetricName="ModelLatency"', True),
+        ('{"AWS/SageMaker",InferenceComponentName} MetricName="OverheadLatency"', False),
+        ('{AWS/SageMaker,EndpointName,VariantName} MetricName="ModelLatency"', False),
+        (f'{SCHEMA} MetricName="ModelLatency" InferenceComponentName="prod-tickets-summary"', True),
+        (f'{SCHEMA} InferenceComponentName="prod-tickets"', False),
+    ],
+)
+def test_metric_is_found_by_its_terms(text: str, found: bool) -> None:
+    assert Search.parse(text).takes(METRIC) is found
+
+
+def test_namespace_is_that_of_the_schema() -> None:
+    assert Search.parse(SCHEMA).namespace == "AWS/SageMaker"
+
+
+@pytest.mark.parametrize("term", ["NOT x", "Latency", "MetricName=(a OR b)", "MetricName=part"])
+def test_other_terms_are_refused(term: str) -> None:
+    with pytest.raises(ValueError, match="not supported"):
+        Search.parse(f"{SCHEMA} {term}")

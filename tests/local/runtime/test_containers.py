@@ -15,7 +15,7 @@ import pytest
 
 from local_sagemaker.errors import HostingError
 from local_sagemaker.process_groups import ProcessGroups
-from local_sagemaker.runtime.containers import ContainerProcess, lacks_adapter_paths, reserved_port
+from local_sagemaker.runtime.containers import ContainerProcess, CopyLog, lacks_adapter_paths, reserved_port
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.settings import CurrentSettings, Settings
 from tests.local.engine import COMMAND
@@ -156,3 +156,23 @@ def test_container_without_paths_for_adapters_is_told_from_one_without_the_adapt
 
 def test_answer_that_is_no_json_is_of_no_web_framework() -> None:
     assert not lacks_adapter_paths(httpx.Response(404, text="Not Found"))
+
+
+def test_lines_are_read_once_and_whole(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = CopyLog(path)
+    assert log.new_lines() == []
+    path.write_text("one\ntw")
+    assert log.new_lines() == ["one"]
+    path.write_text("one\ntwo\nthr")
+    assert log.new_lines() == ["two"]
+    assert log.new_lines(whole=True) == ["thr"]
+    assert log.new_lines(whole=True) == []
+
+
+def test_line_longer_than_one_look_is_read_in_parts(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text(f"{'x' * 1_500_000}\nnext\n")
+    log = CopyLog(path)
+    assert [len(line) for line in log.new_lines()] == [1_000_000]
+    assert [len(line) for line in log.new_lines()] == [500_000, len("next")]
