@@ -228,8 +228,6 @@ class Endpoints:
                 for variant in endpoint.config["ProductionVariants"]
             ]
         described |= {key: endpoint.config[key] for key in _SHOWN_OF_CONFIG if key in endpoint.config}
-        if "DataCaptureConfig" in endpoint.config:
-            described["DataCaptureConfig"] = _capture_summary(endpoint.config["DataCaptureConfig"])
         return described
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -263,19 +261,6 @@ def _variant_summary(variant: dict[str, Any], instances: int) -> dict[str, Any]:
             for pool in variant["InstancePools"]
         ]
     return summary
-
-
-def _capture_summary(config: dict[str, Any]) -> dict[str, Any]:
-    """[V DataCaptureConfigSummary] What an endpoint says of data capture; nothing is captured here."""
-    enabled = config.get("EnableCapture", True)
-    return {
-        "EnableCapture": enabled,
-        "CaptureStatus": "Stopped",
-        "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
-        "DestinationS3Uri": config["DestinationS3Uri"],
-        # The shape requires a key; without one, AWS shows an empty text [I].
-        "KmsKeyId": config.get("KmsKeyId", ""),
-    }
 
 
 def _check_policies(request: dict[str, Any]) -> None:
