@@ -6,10 +6,11 @@ import importlib
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from adapters_cli.aws.account import Account
 from adapters_cli.command_group import CommandGroup
@@ -101,6 +102,26 @@ class TestAccountOptions:
         text = help_of(command)
         assert "--region" in text
         assert "--profile" in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("prune",),
+        ("invoke", "-c", "p-acme", "Hello"),
+        ("evaluate", "-c", "p-acme", "--dataset", "items.jsonl"),
+        ("benchmark", "--yes-load", "endpoint"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_endpoint_beside_a_stack_is_wrong_usage(
+    run: Callable[..., Result], words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "items.jsonl").write_text('{"prompt": "a", "reference": "b"}')
+    result = run(*words, "--endpoint", "endpoint")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--endpoint is for components of no fleet; give it, or --stack and --fleet" in result.stderr
 
 
 WITHOUT_JSON = {

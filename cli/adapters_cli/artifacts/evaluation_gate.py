@@ -50,9 +50,20 @@ class EvaluationGate:
     ) -> EvaluationRecord:
         """Store the result of a version beside its archive, and return the record for a manifest.
 
-        `last` is the identity of the version that the manifest names, and `recorded` its record. Raises
-        CommandError if no result is about the version, if it missed a requirement or has answers that are
-        errors, or if it was compared with another version than the last one.
+        `recorded` is the record of the version that the manifest names. Raises CommandError as `passed` does.
+        """
+        result, name = self.passed(identity, last)
+        this = (identity, recorded_time(result), result.dataset.digest)
+        if recorded is not None and (recorded.identity, recorded.at, recorded.dataset) == this:
+            return recorded
+        return record_of(result, name, store_evaluation(self.s3, archive, identity, result, name))
+
+    def passed(self, identity: str, last: str | None = None) -> tuple[EvaluationResult, str]:
+        """Return the result of a version, and its name in it.
+
+        `last` is the identity of the version that the manifest names. Raises CommandError if no result is
+        about the version, if it missed a requirement or has answers that are errors, or if it was compared
+        with another version than the last one.
         """
         if identity not in self.results:
             others = few([f"sha256:{other[:12]}" for other in self.results]) if self.results else "none"
@@ -76,7 +87,4 @@ class EvaluationGate:
                 f"it was compared with {others}, and the manifest names sha256:{last[:12]} by now;"
                 " run 'adapters evaluate' again"
             )
-        this = (identity, recorded_time(result), result.dataset.digest)
-        if recorded is not None and (recorded.identity, recorded.at, recorded.dataset) == this:
-            return recorded
-        return record_of(result, name, store_evaluation(self.s3, archive, identity, result, name))
+        return result, name

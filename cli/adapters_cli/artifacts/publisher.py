@@ -272,7 +272,7 @@ def check_adapter(
         return candidate.failed(*errors)
     trained_for = config.base_model
     if given is None and trained_for is not None and not BaseModelFacts(name=base).is_named(trained_for):
-        return candidate.failed(f"it was trained for {trained_for!r}, and the manifest is for {base!r}")
+        return candidate.failed(f"it was trained for {trained_for!r}, and is to run on {base!r}")
     return replace(candidate, config=replace(config, base_model=given or config.base_model))
 
 

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError
 
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
-from adapters_cli.output.errors import NoAnswerError
+from adapters_cli.output.errors import NoAnswerError, UsageError
 from adapters_cli.product import PRODUCT, product_version
 
 if TYPE_CHECKING:
@@ -73,6 +73,13 @@ class Account:
     def names_fleet(self) -> bool:
         """True if the options of a command name a fleet."""
         return (self.stack, self.fleet) != (None, None)
+
+    @property
+    def endpoint_alone(self) -> str | None:
+        """The endpoint that `--endpoint` names. Raises UsageError if the options name a fleet, too."""
+        if self.endpoint is not None and self.names_fleet:
+            raise UsageError("--endpoint is for components of no fleet; give it, or --stack and --fleet")
+        return self.endpoint
 
     @property
     def chosen_region(self) -> str | None:

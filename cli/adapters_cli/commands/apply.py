@@ -21,7 +21,7 @@ from adapters_cli.fleets.manifest_changes import changes_of_manifest
 from adapters_cli.fleets.status_line import StatusLine
 from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
-from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.errors import CommandError
 from adapters_cli.output.exit_codes import INTERRUPTED, NOT_SETTLED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import capped, one_line, print_error, print_note
@@ -31,6 +31,13 @@ _NOTICE_SECONDS = 120.0
 """How long an object's event may take. EventBridge delivers most events within a second."""
 
 _WRITTEN = "the manifest is written, and the fleet goes on with it; 'adapters status --wait' follows"
+
+
+class NotNoticedError(CommandError):
+    """The fleet has not noticed the new manifest in time, and may still do so."""
+
+    code = NOT_SETTLED
+
 
 EXAMPLES = """
 # Change the fleet, and wait until it is done.
@@ -79,30 +86,30 @@ def apply(
     """
     if not retry and len(words or ()) != 1:
         raise typer.BadParameter("give one manifest, or --retry")
-    with reported_errors():
-        found = find_fleet(account_of(context))
-        if retry:
-            _retry(found, words or (), as_json=as_json)
-            return
-        manifest = Path(*words or ())
-        target = manifest_target(found)
-        stored = _stored(found, target)
-        file = ManifestFile.read(manifest, target, found.registry)
-        if file.local:
-            publish = f"publish them first: adapters publish s3://BUCKET/PREFIX --manifest {manifest}"
-            raise CommandError("\n".join([*map(str, file.mistakes), *file.local, publish]))
-        desired, _ = file.desired(target)
-        _print_changes(found, desired)
-        number = _already_open_or_in_force(found, stored, file, desired)
-        if number is not None:
-            raise typer.Exit(_wait_for(found, stored, number, timeout, as_json=as_json))
-        _check_changes(found, target, desired, allow_failing=allow_failing)
-        _check_new_version(found, stored, file)
-        record = found.registry.fleet() or found.record
-        version = _write(found, stored, file.text)
-        with _note_that_it_is_written():
-            number = _generation_of_version(found, stored, record.generation, version, desired.digest)
-            raise typer.Exit(_wait_for(found, stored, number, timeout, as_json=as_json))
+    found = find_fleet(account_of(context))
+    if retry:
+        _retry(found, words or (), as_json=as_json)
+        return
+    manifest = Path(*words or ())
+    target = manifest_target(found)
+    stored = _stored(found, target)
+    file = ManifestFile.read(manifest, target, found.registry)
+    if file.local:
+        publish = f"publish them first: adapters publish s3://BUCKET/PREFIX --manifest {manifest}"
+        raise CommandError("\n".join([*map(str, file.mistakes), *file.local, publish]))
+    desired, _ = file.desired(target)
+    _print_changes(found, desired)
+    number = _already_open_or_in_force(found, stored, file, desired)
+    if number is not None:
+        raise typer.Exit(_wait_for(found, stored, number, found.account.now(), timeout, as_json=as_json))
+    _check_changes(found, target, desired, allow_failing=allow_failing)
+    _check_new_version(found, stored, file)
+    record = found.registry.fleet() or found.record
+    version = _write(found, stored, file.text)
+    written = found.account.now()
+    with _note_that_it_is_written():
+        number = _generation_of_version(found, stored, record.generation, version, desired.digest, timeout)
+        raise typer.Exit(_wait_for(found, stored, number, written, timeout, as_json=as_json))
 
 
 def _retry(fleet: Fleet, names: Sequence[str], *, as_json: bool) -> None:
@@ -220,12 +227,16 @@ def _write(fleet: Fleet, stored: StoredManifest, text: bytes) -> str:
 
 
 def _generation_of_version(
-    fleet: Fleet, stored: StoredManifest, before: int, version: str, digest: str
+    fleet: Fleet, stored: StoredManifest, before: int, version: str, digest: str, timeout: float
 ) -> int:
-    """Wait for the generation of the new version, which is newer than `before`; return its number."""
+    """Wait for the generation of the new version, which is newer than `before`; return its number.
+
+    Raises NotNoticedError if the fleet does not notice the version in time.
+    """
     account = fleet.account
     started = account.now()
-    while account.now() - started < _NOTICE_SECONDS:
+    longest = min(_NOTICE_SECONDS, timeout)
+    while account.now() - started < longest:
         record = fleet.registry.fleet()
         for number in range(before + 1, record.generation + 1 if record is not None else 0):
             made = fleet.registry.generation(number)
@@ -242,16 +253,17 @@ def _generation_of_version(
                     " had noticed it"
                 )
         account.sleep(_READ_EVERY_SECONDS)
-    raise CommandError(
-        f"the manifest is written, and the fleet has not noticed it within {_NOTICE_SECONDS:.0f} seconds;"
+    raise NotNoticedError(
+        f"the manifest is written, and the fleet has not noticed it within {longest:.0f} seconds;"
         " does the bucket send its events to EventBridge?"
     )
 
 
-def _wait_for(fleet: Fleet, stored: StoredManifest, number: int, timeout: float, *, as_json: bool) -> int:
-    """Wait until a generation has ended; return the exit code."""
+def _wait_for(
+    fleet: Fleet, stored: StoredManifest, number: int, started: float, timeout: float, *, as_json: bool
+) -> int:
+    """Wait until a generation has ended, until `timeout` seconds after `started`; return the exit code."""
     account = fleet.account
-    started = account.now()
     line = StatusLine()
     seen = read_status(fleet)
     try:

@@ -15,7 +15,7 @@ from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.load_targets import LoadTargets
 from adapters_cli.load.latency_requirement import LatencyRequirement
-from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
+from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import print_error, print_note
@@ -32,13 +32,13 @@ _PROMPT = "Ticket: Emma from Cairo says the phone arrived broken. Please help.\n
 
 EXAMPLES = """
 # All adapters of a fleet, at three levels.
-adapters benchmark --stack Tenants --concurrency 1,4,16
+adapters benchmark --stack Tenants --concurrency 1,4,8 --yes-load my-endpoint
 
 # One component and its base model.
 adapters benchmark --endpoint my-endpoint -c llm-acme --yes-load my-endpoint
 
 # A gate.
-adapters benchmark --require 'request_latency.p50 <= base * 1.1'
+adapters benchmark --require 'request_error_rate <= 1' --yes-load my-endpoint
 """
 
 
@@ -78,10 +78,10 @@ def benchmark(
         int, typer.Option("--max-tokens", metavar="N", min=1, help="Length of each answer, in tokens.")
     ] = 32,
     requests: Annotated[
-        int, typer.Option("--requests", min=1, help="The most requests to base and adapters each, a level.")
+        int, typer.Option("--requests", min=1, help="Maximum requests per side and level.")
     ] = 100,
     seconds: Annotated[
-        float, typer.Option("--seconds", min=1, help="The most seconds of the whole benchmark.")
+        float, typer.Option("--seconds", min=1, help="Maximum seconds of the whole benchmark.")
     ] = 300,
     require: Annotated[
         list[str] | None,
@@ -102,44 +102,41 @@ def benchmark(
     from adapters_cli.load.measurement import StreamingClient
     from adapters_cli.reports.benchmark_report import rows, screen
 
-    with reported_errors():
-        with option_errors():
-            rules = [LatencyRequirement.parse(text) for text in require or []]
-            loops = _loops(concurrency, rate)
-            texts = [_PROMPT] if dataset is None else _prompts(dataset)
-        account = account_of(context)
-        _check_machine(account, account.endpoint, yes_load)
-        targets = LoadTargets.find(account, names, component or [])
-        if yes_load not in (None, targets.endpoint):
-            raise UsageError(
-                f"--yes-load should be the endpoint's name, {targets.endpoint!r}, got {yes_load!r}"
-            )
-        plan = BenchmarkPlan(
-            base=targets.container.component,
-            adapters=list(targets.adapters),
-            loops=loops,
-            prompts=texts,
-            max_tokens=max_tokens,
-            requests=requests,
-            seconds=seconds,
-            max_loras=targets.container.max_loras,
-        )
-        result = _empty_result(targets, plan)
-        clock = _SteadyClock()
-        running: list[Benchmark] = []
-        client = StreamingClient(
-            targets.endpoint,
-            _runtime(account, plan),
-            clock.now,
-            lambda: running[0].cut_off,
-        )
-        running.append(Benchmark(plan, client, clock, _progress))
-        try:
-            running[0].run(result)
-        except LoadError as error:
-            raise CommandError(str(error)) from None
-        result.requirements = [level.judge(rule) for level in result.levels for rule in rules]
-        print_result(result.document(), screen(result), as_json=as_json, rows=rows(result))
+    with option_errors():
+        rules = [LatencyRequirement.parse(text) for text in require or []]
+        loops = _loops(concurrency, rate)
+        texts = [_PROMPT] if dataset is None else _prompts(dataset)
+    account = account_of(context)
+    _check_machine(account, account.endpoint_alone, yes_load)
+    targets = LoadTargets.find(account, names, component or [])
+    if yes_load not in (None, targets.endpoint):
+        raise UsageError(f"--yes-load should be the endpoint's name, {targets.endpoint!r}, got {yes_load!r}")
+    plan = BenchmarkPlan(
+        base=targets.container.component,
+        adapters=list(targets.adapters),
+        loops=loops,
+        prompts=texts,
+        max_tokens=max_tokens,
+        requests=requests,
+        seconds=seconds,
+        max_loras=targets.container.max_loras,
+    )
+    result = _empty_result(targets, plan)
+    clock = _SteadyClock()
+    running: list[Benchmark] = []
+    client = StreamingClient(
+        targets.endpoint,
+        _runtime(account, plan),
+        clock.now,
+        lambda: running[0].cut_off,
+    )
+    running.append(Benchmark(plan, client, clock, _progress))
+    try:
+        running[0].run(result)
+    except LoadError as error:
+        raise CommandError(str(error)) from None
+    result.requirements = [level.judge(rule) for level in result.levels for rule in rules]
+    print_result(result.document(), screen(result), as_json=as_json, rows=rows(result))
     _end(result)
 
 

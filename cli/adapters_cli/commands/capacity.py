@@ -29,8 +29,8 @@ from adapters_cli.models.capacity_report import (
     rows,
     screen,
 )
-from adapters_cli.models.environment_option import EnvironmentFile, EnvironmentOption, read_environment
-from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
+from adapters_cli.models.environment_option import ENVIRONMENT_OPTION, EnvironmentFile, read_environment
+from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.results import JsonOption, print_result
 
 _MAX_LARGER = 6
@@ -49,7 +49,7 @@ adapters capacity --environment prod --adapters 200
 
 def capacity(
     context: typer.Context,
-    environment: EnvironmentOption = None,
+    environment: Annotated[str | None, ENVIRONMENT_OPTION] = None,
     base_model: Annotated[
         str | None,
         typer.Option(
@@ -99,32 +99,31 @@ def capacity(
     The other options override the environment file. Adapters are those of the environment's manifests, or as
     many as --adapters says. Ends with 1 if it does not fit.
     """
-    with reported_errors():
-        account = account_of(context)
-        file = None if environment is None else read_environment(environment)
-        name, shape = _shape(account, file, base_model)
-        names, variables = _variables(file, options or [])
-        given = {"max_loras": max_loras, "max_cpu_loras": max_cpu_loras, "max_lora_rank": max_lora_rank}
-        settings: dict[str, object] = {name: value for name, value in given.items() if value is not None}
-        with option_errors():
-            workload = _workload(file, shape, names, variables, settings)
-            instance = _instance(file, instance_type)
-            sizing = workload.on(instance, _accelerators(file, instance, accelerators))
-        if adapters is not None:
-            count: AdapterCount | None = AdapterCount(ranks=(None,) * adapters, where="--adapters")
-        else:
-            count = None if file is None else _count_of_environment(file)
-        report = CapacityReport(
-            model=name,
-            workload=workload,
-            sizing=sizing,
-            larger=tuple(workload.on_larger(sizing))[:_MAX_LARGER],
-            adapters=count,
-            placement=_placement(file),
-        )
-        print_result(as_document(report), screen(report), as_json=as_json, rows=rows(report))
-        if not report.fits:
-            raise CommandError(report.verdict)
+    account = account_of(context)
+    file = None if environment is None else read_environment(environment)
+    name, shape = _shape(account, file, base_model)
+    names, variables = _variables(file, options or [])
+    given = {"max_loras": max_loras, "max_cpu_loras": max_cpu_loras, "max_lora_rank": max_lora_rank}
+    settings: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    with option_errors():
+        workload = _workload(file, shape, names, variables, settings)
+        instance = _instance(file, instance_type)
+        sizing = workload.on(instance, _accelerators(file, instance, accelerators))
+    if adapters is not None:
+        count: AdapterCount | None = AdapterCount(ranks=(None,) * adapters, where="--adapters")
+    else:
+        count = None if file is None else _count_of_environment(file)
+    report = CapacityReport(
+        model=name,
+        workload=workload,
+        sizing=sizing,
+        larger=tuple(workload.on_larger(sizing))[:_MAX_LARGER],
+        adapters=count,
+        placement=_placement(file),
+    )
+    print_result(as_document(report), screen(report), as_json=as_json, rows=rows(report))
+    if not report.fits:
+        raise CommandError(report.verdict)
 
 
 def _workload(

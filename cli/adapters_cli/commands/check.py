@@ -15,9 +15,8 @@ from adapter_fleet.common.findings import Severity
 from adapters_cli.artifacts.checking import CheckedAdapter, CheckResult, check_all, subjects_at
 from adapters_cli.artifacts.local_adapters import LocalAdapter, print_leftovers
 from adapters_cli.aws.account import account_of
-from adapters_cli.models.environment_option import EnvironmentOption
+from adapters_cli.models.environment_option import ENVIRONMENT_OPTION
 from adapters_cli.models.serving_limits import ServingLimits
-from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
 from adapters_cli.output.results import JsonOption, print_result, print_table
 from adapters_cli.output.tables import RowTable
@@ -54,7 +53,7 @@ def check(
     max_lora_rank: Annotated[
         int | None, typer.Option(metavar="N", help="The engine's highest rank, such as 64.")
     ] = None,
-    environment: EnvironmentOption = None,
+    environment: Annotated[str | None, ENVIRONMENT_OPTION] = None,
     base_model: Annotated[
         str | None,
         typer.Option(
@@ -88,27 +87,26 @@ def check(
     Ends with 1 if an adapter would not be served, and with 2 if an option is wrong. Ends with 4 if the only
     error is that S3 gave no answer.
     """
-    with reported_errors():
-        account = account_of(context)
-        limits = ServingLimits.of_options(
-            account,
-            container=container,
-            max_lora_rank=max_lora_rank,
-            environment=environment,
-            base_model=base_model,
-        )
-        subjects = [subject for path in dict.fromkeys(paths) for subject in subjects_at(account, path)]
-        checked = check_all(account, subjects, limits, whole=whole)
-        print_leftovers(subject.path for subject in subjects if isinstance(subject, LocalAdapter))
-        results = Counter(one.result for one in checked)
-        print_result(_document(checked, results, limits), _table(checked), as_json=as_json)
-        if not as_json:
-            _print_remedies(checked)
-            if missing := _not_given(limits):
-                print_note(f"not compared: {', '.join(missing)}")
-            if sys.stdout.isatty():
-                typer.echo(_summary(checked, results))
-        raise typer.Exit(_exit_code(checked, strict=strict))
+    account = account_of(context)
+    limits = ServingLimits.of_options(
+        account,
+        container=container,
+        max_lora_rank=max_lora_rank,
+        environment=environment,
+        base_model=base_model,
+    )
+    subjects = [subject for path in dict.fromkeys(paths) for subject in subjects_at(account, path)]
+    checked = check_all(account, subjects, limits, whole=whole)
+    print_leftovers(subject.path for subject in subjects if isinstance(subject, LocalAdapter))
+    results = Counter(one.result for one in checked)
+    print_result(_document(checked, results, limits), _table(checked), as_json=as_json)
+    if not as_json:
+        _print_remedies(checked)
+        if missing := _not_given(limits):
+            print_note(f"not compared: {', '.join(missing)}")
+        if sys.stdout.isatty():
+            typer.echo(_summary(checked, results))
+    raise typer.Exit(_exit_code(checked, strict=strict))
 
 
 def _exit_code(checked: Sequence[CheckedAdapter], *, strict: bool) -> int:

@@ -25,7 +25,6 @@ from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generatio
 from adapters_cli.fleets.fleet_status import AdapterState, Proof, desired_by, read_status
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, version_document
-from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import folded, latency, one_line, print_error, print_note, timestamp
@@ -74,26 +73,25 @@ def describe(
     if (name is None) == (component is None):
         raise typer.BadParameter("give the adapter's name, or --component")
     outage = None
-    with reported_errors():
-        account = account_of(context)
-        if component is not None:
-            document = _component_document(account, component)
-        else:
-            found = find_fleet(account)
-            newest = newest_generation(found)
-            lookup = AdapterLookup(found, newest)
-            own = lookup.component(name or "")
-            seen = read_status(found, [own])
-            if not seen.adapters:
-                raise lookup.unknown(name or "")
-            desired = desired_by(found.registry, seen.active).adapters
-            declared = next((adapter for adapter in desired if adapter.component == own), None)
-            document = _document(found, seen.active.request.target, seen.adapters[0], declared)
-            base = read_base(found, seen.active)
-            outage = base.outage
-            document |= {"base_outage": outage, "copies": base.copies}
-            if base.note is not None:
-                print_error(base.note)
+    account = account_of(context)
+    if component is not None:
+        document = _component_document(account, component)
+    else:
+        found = find_fleet(account)
+        newest = newest_generation(found)
+        lookup = AdapterLookup(found, newest)
+        own = lookup.component(name or "")
+        seen = read_status(found, [own])
+        if not seen.adapters:
+            raise lookup.unknown(name or "")
+        desired = desired_by(found.registry, seen.active).adapters
+        declared = next((adapter for adapter in desired if adapter.component == own), None)
+        document = _document(found, seen.active.request.target, seen.adapters[0], declared)
+        base = read_base(found, seen.active)
+        outage = base.outage
+        document |= {"base_outage": outage, "copies": base.copies}
+        if base.note is not None:
+            print_error(base.note)
     lines = [line for label, value in _lines(document) for line in _folded(label, one_line(value))]
     print_result(document, "\n".join(lines), as_json=as_json)
     if outage is not None:

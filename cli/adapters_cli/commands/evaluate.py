@@ -22,7 +22,7 @@ from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
 from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.base_place import base_place, place_of_fleet
 from adapters_cli.fleets.fleet_lookup import find_fleet
-from adapters_cli.output.errors import CommandError, UsageError, option_errors, reported_errors
+from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.exit_codes import FAILED, INTERRUPTED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import print_error, print_note
@@ -105,7 +105,7 @@ def evaluate(
             "--metric",
             metavar="METRIC",
             help="rouge1, rouge2, rougeL, meteor, bert_score, bert_score:DIR, exact_match or"
-            " python:FILE:FUNCTION; several for more.",
+            " python:FILE:FUNCTION. Repeatable.",
         ),
     ] = None,
     require: Annotated[
@@ -113,14 +113,14 @@ def evaluate(
         typer.Option(
             "--require",
             metavar="RULE",
-            help="Ends with 1 if not met: 'rougeL >= base + 20%', 'exact_match >= 0.9'; several for more.",
+            help="Ends with 1 if not met: 'rougeL >= base + 20%', 'exact_match >= 0.9'. Repeatable.",
         ),
     ] = None,
     max_tokens: Annotated[
         int, typer.Option("--max-tokens", metavar="N", min=1, help="Longest answer, in tokens.")
     ] = 256,
     stop: Annotated[
-        list[str] | None, typer.Option("--stop", metavar="TEXT", help="Ends an answer; several for more.")
+        list[str] | None, typer.Option("--stop", metavar="TEXT", help="Ends an answer. Repeatable.")
     ] = None,
     jobs: Annotated[
         int, typer.Option("--jobs", metavar="N", min=1, max=256, help="Questions at the same time.")
@@ -140,53 +140,54 @@ def evaluate(
 
     Ends with 1 if a requirement is not met, or if answers are errors.
     """
-    with reported_errors():
-        # Imported here: NumPy and botocore take long, and `--help` does without.
-        from adapters_cli.evaluation.evaluation import EvaluationPlan
-        from adapters_cli.evaluation.metrics.choose import metrics_of
-        from adapters_cli.fleets.subject_lookup import find_subjects
+    # Imported here: NumPy and botocore take long, and `--help` does without.
+    from adapters_cli.evaluation.evaluation import EvaluationPlan
+    from adapters_cli.evaluation.metrics.choose import metrics_of
+    from adapters_cli.fleets.subject_lookup import find_subjects
 
-        account = account_of(context)
-        with option_errors():
-            options = DatasetOptions(reference_column=reference_column, template=template)
-            requirements = [Requirement.parse(text) for text in require or ()]
-            metrics = metrics_of(metric or ())
-            items = read_dataset(dataset, options)
-        if names and _is_path(names[0]):
-            if len(names) > 1 or component:
-                raise UsageError("an adapter that is not published is evaluated alone, or with --against")
-            found = _unpublished(account, names[0], destination, base_model, on, against=against)
-        else:
-            if on or destination or base_model:
-                raise UsageError("--on, --to and --base-model are for the path of an adapter")
-            found = find_subjects(account, names, component or (), against=against)
-        plan = EvaluationPlan(
-            endpoint=found.endpoint,
-            baseline=found.baseline,
-            subjects=found.subjects,
-            versions=found.versions,
-            dataset=items,
-            decoding=Decoding(max_tokens=max_tokens, stop=tuple(stop or ())),
-            metrics=metrics,
-            requirements=requirements,
-            against=found.against,
-            base_model=found.base_model,
-        )
-        with option_errors():
-            plan.check()
-        try:
-            with open_log(output) as log:
-                evaluated = _beside_other(_evaluated(account, found, plan, log, jobs=jobs), found)
-                _write_reports(evaluated.result, output)
-        except KeyboardInterrupt:
-            print_note(
-                f"interrupted: the answers so far are in {output / LOG_FILE}, and the same command asks only"
-                " the others"
+    account = account_of(context)
+    with option_errors():
+        options = DatasetOptions(reference_column=reference_column, template=template)
+        requirements = [Requirement.parse(text) for text in require or ()]
+        metrics = metrics_of(metric or ())
+        items = read_dataset(dataset, options)
+    if names and _is_path(names[0]):
+        if len(names) > 1 or component or account.endpoint is not None:
+            raise UsageError(
+                "an adapter that is not published is evaluated alone, or with --against; --on says where"
             )
-            raise typer.Exit(INTERRUPTED) from None
-        _print(evaluated, output, as_json=as_json)
-        if not evaluated.result.passed or evaluated.errors:
-            raise typer.Exit(FAILED)
+        found = _unpublished(account, names[0], destination, base_model, on, against=against)
+    else:
+        if on or destination or base_model:
+            raise UsageError("--on, --to and --base-model are for the path of an adapter")
+        found = find_subjects(account, names, component or (), against=against)
+    plan = EvaluationPlan(
+        endpoint=found.endpoint,
+        baseline=found.baseline,
+        subjects=found.subjects,
+        versions=found.versions,
+        dataset=items,
+        decoding=Decoding(max_tokens=max_tokens, stop=tuple(stop or ())),
+        metrics=metrics,
+        requirements=requirements,
+        against=found.against,
+        base_model=found.base_model,
+    )
+    with option_errors():
+        plan.check()
+    try:
+        with open_log(output) as log:
+            evaluated = _beside_other(_evaluated(account, found, plan, log, jobs=jobs), found)
+            _write_reports(evaluated.result, output)
+    except KeyboardInterrupt:
+        print_note(
+            f"interrupted: the answers so far are in {output / LOG_FILE}, and the same command asks only"
+            " the others"
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    _print(evaluated, output, as_json=as_json)
+    if not evaluated.result.passed or evaluated.errors:
+        raise typer.Exit(FAILED)
 
 
 def _evaluated(

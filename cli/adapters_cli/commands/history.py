@@ -17,7 +17,7 @@ from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generatio
 from adapters_cli.fleets.fleet_status import read_adapter_state
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, print_earlier_versions
-from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.errors import CommandError
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import print_note, timestamp
@@ -52,12 +52,11 @@ def history(
 
     Events are kept for 400 days.
     """
-    with reported_errors():
-        found = find_fleet(account_of(context))
-        if name is None:
-            _show_generations(found, limit, as_json=as_json)
-        else:
-            _show_adapter(found, name, limit, as_json=as_json)
+    found = find_fleet(account_of(context))
+    if name is None:
+        _show_generations(found, limit, as_json=as_json)
+    else:
+        _show_adapter(found, name, limit, as_json=as_json)
 
 
 def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None:

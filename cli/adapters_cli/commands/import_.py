@@ -25,7 +25,7 @@ from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, stack_of_environ
 from adapters_cli.fleets.fleet_status import FleetStatus, desired_by, find_status
 from adapters_cli.manifests.entries import entries_of, entry_of, names_of, valid_entries
 from adapters_cli.output.confirmation import confirm
-from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, error_text, reported_errors
+from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, error_text
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.text import print_error, print_note
 
@@ -50,53 +50,53 @@ def import_(
 ) -> None:
     """Write a manifest of the adapters on an endpoint that belong to no fleet.
 
-    With a fleet, the manifest also has the fleet's own adapters, so that it can be applied as it is. With
-    --take-over, the fleet may adopt the other adapters without creating them again: it does so once its
-    manifest has them. Adapters of a CloudFormation stack are left out: that stack would delete them, or fail.
+    --endpoint is required. With a fleet, the manifest also has the fleet's own adapters, so that it can be
+    applied as it is. With --take-over, the fleet may adopt the other adapters without creating them again: it
+    does so once its manifest has them. Adapters of a CloudFormation stack are left out: that stack would
+    delete them, or fail.
 
     Ends with 1 if an adapter had to be left out.
     """
     if yes and not take_over:
         raise typer.BadParameter("--yes confirms --take-over")
-    with reported_errors():
-        account = account_of(context)
-        endpoint = account.endpoint
-        if endpoint is None:
-            raise UsageError("which endpoint? Give --endpoint")
-        given = _fleet(account, endpoint=endpoint, takes_over=take_over)
-        target = given.status.newest.request.target if given is not None else None
-        present, lost = valid_entries(given.entries) if given is not None else ([], [])
-        components = EndpointComponents(account, endpoint)
-        unowned = _of_no_fleet(components, base=target.base if target is not None else None)
-        stacks = {name: stack for name, (_, tags) in unowned.items() if (stack := stack_of(tags)) is not None}
-        alone = {name: found for name, found in unowned.items() if name not in stacks}
-        known = {_component(adapter, target) for adapter in present} & alone.keys()
-        adapters, problems = _entries(
-            account,
-            {component: own for component, own in alone.items() if component not in known},
-            prefix=target.prefix if target is not None else None,
-            present=present,
-        )
-        problems += [_of_stack(component, stack) for component, stack in stacks.items()]
-        for problem in [*problems, *(f"{problem}; the fleet would delete it" for problem in lost)]:
-            print_error(problem)
-        typer.echo(_text([*adapters, *present]), nl=False)
-        free = len(adapters) + len(known)
+    account = account_of(context)
+    endpoint = account.endpoint
+    if endpoint is None:
+        raise UsageError("which endpoint? Give --endpoint")
+    given = _fleet(account, endpoint=endpoint, takes_over=take_over)
+    target = given.status.newest.request.target if given is not None else None
+    present, lost = valid_entries(given.entries) if given is not None else ([], [])
+    components = EndpointComponents(account, endpoint)
+    unowned = _of_no_fleet(components, base=target.base if target is not None else None)
+    stacks = {name: stack for name, (_, tags) in unowned.items() if (stack := stack_of(tags)) is not None}
+    alone = {name: found for name, found in unowned.items() if name not in stacks}
+    known = {_component(adapter, target) for adapter in present} & alone.keys()
+    adapters, problems = _entries(
+        account,
+        {component: own for component, own in alone.items() if component not in known},
+        prefix=target.prefix if target is not None else None,
+        present=present,
+    )
+    problems += [_of_stack(component, stack) for component, stack in stacks.items()]
+    for problem in [*problems, *(f"{problem}; the fleet would delete it" for problem in lost)]:
+        print_error(problem)
+    typer.echo(_text([*adapters, *present]), nl=False)
+    free = len(adapters) + len(known)
+    print_note(
+        f"{counted(free, 'adapter')} on '{endpoint}' {'belongs' if free == 1 else 'belong'} to no fleet"
+    )
+    if given is not None and present:
         print_note(
-            f"{counted(free, 'adapter')} on '{endpoint}' {'belongs' if free == 1 else 'belong'} to no fleet"
+            f"{counted(len(present), 'adapter')} of {given.fleet.record.name} as it is now"
+            f" {'follows' if len(present) == 1 else 'follow'} in the manifest, which deletes none of them"
         )
-        if given is not None and present:
-            print_note(
-                f"{counted(len(present), 'adapter')} of {given.fleet.record.name} as it is now"
-                f" {'follows' if len(present) == 1 else 'follow'} in the manifest, which deletes none of them"
-            )
-        claimed = {_component(adapter, target) for adapter in adapters} | known
-        if given is not None and take_over and claimed:
-            question = f"Let {given.fleet.record.name} take over {counted(len(claimed), 'adapter')}?"
-            confirm(question, "nothing is taken over", yes=yes)
-            _hand_over(given, {component: alone[component][0] for component in sorted(claimed)})
-        if problems or lost:
-            raise typer.Exit(FAILED)
+    claimed = {_component(adapter, target) for adapter in adapters} | known
+    if given is not None and take_over and claimed:
+        question = f"Let {given.fleet.record.name} take over {counted(len(claimed), 'adapter')}?"
+        confirm(question, "nothing is taken over", yes=yes)
+        _hand_over(given, {component: alone[component][0] for component in sorted(claimed)})
+    if problems or lost:
+        raise typer.Exit(FAILED)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ import typer
 
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.adapter_lookup import ComponentOption, find_components
-from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import print_note
@@ -65,10 +64,9 @@ def invoke(
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
     from adapters_cli.reports.answers import ComponentAnswer, ask_all, show_answers
 
-    with reported_errors():
-        account = account_of(context)
-        asked = find_components(account, names, component or [], base=base)
-        connected = RuntimeEndpoint.connect(asked.endpoint, account)
+    account = account_of(context)
+    asked = find_components(account, names, component or [], base=base)
+    connected = RuntimeEndpoint.connect(asked.endpoint, account)
     request = TextRequest(
         prompt=sys.stdin.read() if prompt == "-" else prompt,
         max_tokens=max_tokens,
@@ -84,8 +82,7 @@ def invoke(
     else:
         show_answers(pieces, answers)
     if html is not None:
-        with reported_errors():
-            _write_page(html, account, asked.endpoint, request.prompt, answers)
+        _write_page(html, account, asked.endpoint, request.prompt, answers)
     if all(answer.unasked for answer in answers):
         raise typer.Exit(NO_ANSWER)
     if any(answer.error is not None for answer in answers):

@@ -13,7 +13,6 @@ from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.components import EndpointComponents, endpoint_names, no_endpoint
-from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import duration, print_note, timestamp
@@ -66,25 +65,24 @@ def list_(
     A terminal shows as many as it has room for, failed and pending ones first. A pipe gets all. Reads the
     tags of each component that it shows, and describes those of no fleet.
     """
-    with reported_errors():
-        account = account_of(context)
-        names = endpoint_names(account) if account.endpoint is None else [account.endpoint]
-        room = Console().height // max(1, len(names)) if sys.stdout.isatty() and not as_json else None
-        shown, hidden = [], 0
-        for name in names:
-            components = EndpointComponents(account, name)
-            listed = sorted(components.listed().items(), key=_by_name if room is None else _by_trouble)
-            shown += _read(components, listed[:room])
-            hidden += len(listed) - len(listed[:room])
-        if not shown and account.endpoint is not None:
-            raise no_endpoint(account, account.endpoint)
-        rows = [_row(found, account.now()) for found in shown]
-        table = RowTable(headings=_HEADINGS, rows=rows, styled=_HEADINGS.index("STATE"), spare=_SPARE)
-        print_result([_document(found) for found in shown], table, as_json=as_json)
-        if hidden:
-            print_note(f"and {hidden:,} more; in a pipe and with --json, all are shown")
-        if not shown and not as_json:
-            print_note(f"no endpoint in {account.region} has a component")
+    account = account_of(context)
+    names = endpoint_names(account) if account.endpoint is None else [account.endpoint]
+    room = max(1, Console().height // max(1, len(names))) if sys.stdout.isatty() and not as_json else None
+    shown, hidden = [], 0
+    for name in names:
+        components = EndpointComponents(account, name)
+        listed = sorted(components.listed().items(), key=_by_name if room is None else _by_trouble)
+        shown += _read(components, listed[:room])
+        hidden += len(listed) - len(listed[:room])
+    if not shown and account.endpoint is not None:
+        raise no_endpoint(account, account.endpoint)
+    rows = [_row(found, account.now()) for found in shown]
+    table = RowTable(headings=_HEADINGS, rows=rows, styled=_HEADINGS.index("STATE"), spare=_SPARE)
+    print_result([_document(found) for found in shown], table, as_json=as_json)
+    if hidden:
+        print_note(f"and {hidden:,} more; in a pipe and with --json, all are shown")
+    if not shown and not as_json:
+        print_note(f"no endpoint in {account.region} has a component")
 
 
 def _by_name(listed: tuple[str, ObservedComponent]) -> str:

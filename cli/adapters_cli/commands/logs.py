@@ -16,7 +16,7 @@ from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.fleets.log_groups import LogGroup, component_group, fleet_groups
 from adapters_cli.fleets.name_completion import complete_adapter
-from adapters_cli.output.errors import NoAnswerError, UsageError, option_errors, reported_errors
+from adapters_cli.output.errors import NoAnswerError, UsageError, option_errors
 from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import few, folded, one_line, print_note, timestamp
@@ -90,30 +90,29 @@ def logs(
     """
     if follow and as_json:
         raise typer.BadParameter("--follow never ends by itself; give it without --json")
-    with reported_errors():
-        account = account_of(context)
-        with option_errors():
-            seconds = look_back_seconds(since, units="smhd", such_as="30s, 15m, 1h or 7d")
-        if name is not None and component is not None:
-            raise UsageError("--component takes the place of the adapter's name; give one of them")
-        groups = _of_fleet(account, name) if component is None else _of_component(account, component)
-        sources = {group.name: group.source for group in groups}
-        reader = LogReader(
-            account, [(group.name, group.about) for group in groups], since=account.now() - seconds
-        )
-        printer, documents, printed = _Printer(), [], 0
-        for event in _events(account, reader, sources, follow=follow):
-            if _PLATFORM.match(event.message):
-                continue
-            if as_json:
-                documents.append(_document(event, sources[event.group]))
-            else:
-                printer.print(event, sources[event.group])
-                printed += 1
+    account = account_of(context)
+    with option_errors():
+        seconds = look_back_seconds(since, units="smhd", such_as="30s, 15m, 1h or 7d")
+    if name is not None and component is not None:
+        raise UsageError("--component takes the place of the adapter's name; give one of them")
+    groups = _of_fleet(account, name) if component is None else _of_component(account, component)
+    sources = {group.name: group.source for group in groups}
+    reader = LogReader(
+        account, [(group.name, group.about) for group in groups], since=account.now() - seconds
+    )
+    printer, documents, printed = _Printer(), [], 0
+    for event in _events(account, reader, sources, follow=follow):
+        if _PLATFORM.match(event.message):
+            continue
         if as_json:
-            print_result(documents, "", as_json=True)
-        elif not printed:
-            print_note(f"nothing was logged within {since}")
+            documents.append(_document(event, sources[event.group]))
+        else:
+            printer.print(event, sources[event.group])
+            printed += 1
+    if as_json:
+        print_result(documents, "", as_json=True)
+    elif not printed:
+        print_note(f"nothing was logged within {since}")
 
 
 def _document(event: LogEvent, source: str) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from adapters_cli.fleets.manifest_changes import (
 )
 from adapters_cli.fleets.versions import version_document
 from adapters_cli.manifests.manifest_file import ManifestFile, MistakesError
-from adapters_cli.output.errors import reported_errors
 from adapters_cli.output.exit_codes import CHANGES, FAILED, NOT_SETTLED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
@@ -57,32 +56,31 @@ def plan(
 
     Orders of retry and rollback that the fleet has not taken yet are counted in.
     """
-    with reported_errors():
-        found = find_fleet(account_of(context))
-        target = manifest_target(found)
-        try:
-            desired, warnings = ManifestFile.read(manifest, target, found.registry).desired(target)
-        except MistakesError as error:
-            if as_json:
-                print_result(_document(ManifestChanges(), mistakes=error.findings), "", as_json=True)
-            raise
-        planned = changes_of_manifest(found, target, desired)
-        for line in capped(list(map(str, warnings)), "warnings"):
-            print_error(line)
-        shown = [change for change in planned.changes if change.action is not Action.KEEP]
-        rows = [_row(change) for change in shown]
-        table = RowTable(headings=_HEADINGS, rows=rows, styled=1, spare=_SPARE)
-        print_result(_document(planned, warnings=warnings), table, as_json=as_json)
-        if not as_json:
-            if sys.stdout.isatty():
-                typer.echo(summary(Counter(change.action for change in planned.changes)))
-            elif not shown:
-                print_note("nothing would change")
-            if planned.trouble:
-                print_error(planned.trouble)
-            if planned.refused:
-                print_error(f"the fleet would refuse it: {planned.refused}")
-        raise typer.Exit(_exit_code(planned, detailed=detailed))
+    found = find_fleet(account_of(context))
+    target = manifest_target(found)
+    try:
+        desired, warnings = ManifestFile.read(manifest, target, found.registry).desired(target)
+    except MistakesError as error:
+        if as_json:
+            print_result(_document(ManifestChanges(), mistakes=error.findings), "", as_json=True)
+        raise
+    planned = changes_of_manifest(found, target, desired)
+    for line in capped(list(map(str, warnings)), "warnings"):
+        print_error(line)
+    shown = [change for change in planned.changes if change.action is not Action.KEEP]
+    rows = [_row(change) for change in shown]
+    table = RowTable(headings=_HEADINGS, rows=rows, styled=1, spare=_SPARE)
+    print_result(_document(planned, warnings=warnings), table, as_json=as_json)
+    if not as_json:
+        if sys.stdout.isatty():
+            typer.echo(summary(Counter(change.action for change in planned.changes)))
+        elif not shown:
+            print_note("nothing would change")
+        if planned.trouble:
+            print_error(planned.trouble)
+        if planned.refused:
+            print_error(f"the fleet would refuse it: {planned.refused}")
+    raise typer.Exit(_exit_code(planned, detailed=detailed))
 
 
 def _exit_code(planned: ManifestChanges, *, detailed: bool) -> int:

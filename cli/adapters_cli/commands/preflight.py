@@ -10,8 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.counts import counted
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.models.environment_option import EnvironmentOption, read_environment
-from adapters_cli.output.errors import NoAnswerError, UsageError, error_text, reported_errors
+from adapters_cli.models.environment_option import ENVIRONMENT_OPTION, read_environment
+from adapters_cli.output.errors import NoAnswerError, UsageError, error_text
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
@@ -34,7 +34,7 @@ adapters preflight --environment prod --strict
 
 def preflight(
     context: typer.Context,
-    environment: EnvironmentOption = None,
+    environment: Annotated[str, ENVIRONMENT_OPTION],
     stack: Annotated[
         str | None,
         typer.Option(
@@ -51,44 +51,40 @@ def preflight(
 ) -> None:
     """Check an account before a deployment of an environment. Nothing is written.
 
-    Each finding says what is wrong and what was got, with the command that mends it. A check that needs a
+    Each finding says what is wrong and what was got, with the command to run next. A check that needs a
     permission which the caller lacks is not checked, and says so.
 
     Ends with 1 if the deployment would fail. With --strict, ends with 1 as well if there are
     warnings, or if something is not checked. Ends with 4 without a region or credentials.
     """
-    with reported_errors():
-        if environment is None:
-            raise UsageError("which environment? Give --environment")
-        file = read_environment(environment)
-        account = account_of(context)
-        declared, chosen = file.tables.aws.region, account.chosen_region
-        if declared is not None and chosen not in (None, declared):
-            raise UsageError(f"--region should be that of {file.path}, {declared!r}, got {chosen!r}")
-        if declared is not None:
-            account.choose(region=declared)
-        account_id, who, region = _caller(account)
-        wanted = file.tables.aws.account
-        credentials = Check("credentials")
-        if wanted is not None and wanted != account_id:
-            finding = credentials.error(
-                f"'account' of [aws] is {wanted}, got credentials of {account_id} ({who})",
-                "adapters --profile PROFILE preflight, with a profile of that account",
-            )
-            findings = [finding]
-        else:
-            deployment = Deployment(
-                account=account,
-                environment=file.tables,
-                name=environment,
-                stack=stack or f"MultiAdapterInference-{file.path.stem}",
-                region=region,
-                account_id=account_id,
-                qualifier=qualifier,
-            )
-            findings = [credentials.ok(f"{who} in {region}"), *check_deployment(deployment)]
-        _print(findings, as_json=as_json)
-        raise typer.Exit(_exit_code(findings, strict=strict))
+    file = read_environment(environment)
+    account = account_of(context)
+    declared, chosen = file.tables.aws.region, account.chosen_region
+    if declared is not None and chosen not in (None, declared):
+        raise UsageError(f"--region should be that of {file.path}, {declared!r}, got {chosen!r}")
+    if declared is not None:
+        account.choose(region=declared)
+    account_id, who, region = _caller(account)
+    wanted = file.tables.aws.account
+    credentials = Check("credentials")
+    if wanted is not None and wanted != account_id:
+        finding = credentials.error(
+            f"'account' of [aws] is {wanted}, got credentials of {account_id} ({who}); give --profile"
+        )
+        findings = [finding]
+    else:
+        deployment = Deployment(
+            account=account,
+            environment=file.tables,
+            name=environment,
+            stack=stack or f"MultiAdapterInference-{file.path.stem}",
+            region=region,
+            account_id=account_id,
+            qualifier=qualifier,
+        )
+        findings = [credentials.ok(f"{who} in {region}"), *check_deployment(deployment)]
+    _print(findings, as_json=as_json)
+    raise typer.Exit(_exit_code(findings, strict=strict))
 
 
 def _caller(account: Account) -> tuple[str, str, str]:
@@ -121,7 +117,7 @@ def _print(findings: Sequence[CheckOutcome], *, as_json: bool) -> None:
         if finding.remedy is not None:
             # A shell goes on behind a line that ends with &&.
             remedy = finding.remedy.replace(" && ", " &&\n  ")
-            print_note(f"\n{finding.check}: to mend it\n  {remedy}")
+            print_note(f"\n{finding.check}: run next\n  {remedy}")
     print_note(", ".join(_counted(verdict, counts[verdict]) for verdict in CheckVerdict if counts[verdict]))
 
 

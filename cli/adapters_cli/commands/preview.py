@@ -9,7 +9,7 @@ from adapters_cli.artifacts.unpublished_adapter import unpublished_adapter
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.adapter_lookup import BASE
 from adapters_cli.fleets.base_place import BasePlace, base_of_endpoint, base_place
-from adapters_cli.output.errors import UsageError, reported_errors
+from adapters_cli.output.errors import UsageError
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import duration, print_note
@@ -46,7 +46,7 @@ def preview(
     ] = None,
     prompt: Annotated[
         list[str] | None,
-        typer.Option("--prompt", "-p", metavar="TEXT", help="Ask it and the base model; several one by one."),
+        typer.Option("--prompt", "-p", metavar="TEXT", help="Ask it and the base model. Repeatable."),
     ] = None,
     base_model: Annotated[
         str | None,
@@ -64,24 +64,23 @@ def preview(
 
     Ends with 1 if the adapter breaks a rule, or does not load or answer.
     """
-    with reported_errors():
-        account = account_of(context)
-        place = _place(account, target, endpoint)
-        name, artifact = unpublished_adapter(
-            account,
-            adapter,
-            destination=destination,
-            base_model=base_model,
-            served_model=place.base_model,
-            max_lora_rank=place.max_lora_rank,
-        )
-        from adapters_cli.artifacts.temporary_component import print_leftovers_of, temporary_component
+    account = account_of(context)
+    place = _place(account, target, endpoint)
+    name, artifact = unpublished_adapter(
+        account,
+        adapter,
+        destination=destination,
+        base_model=base_model,
+        served_model=place.base_model,
+        max_lora_rank=place.max_lora_rank,
+    )
+    from adapters_cli.artifacts.temporary_component import print_leftovers_of, temporary_component
 
-        print_leftovers_of(account, place.endpoint)
-        began = account.now()
-        with temporary_component(account, place.endpoint, place.base, name, artifact) as component:
-            print_note(f"{component} is in service after {duration(account.now() - began)}")
-            code = _ask(account, place, component, name, prompt or [], max_tokens, as_json=as_json)
+    print_leftovers_of(account, place.endpoint)
+    began = account.now()
+    with temporary_component(account, place.endpoint, place.base, name, artifact) as component:
+        print_note(f"{component} is in service after {duration(account.now() - began)}")
+        code = _ask(account, place, component, name, prompt or [], max_tokens, as_json=as_json)
     raise typer.Exit(code)
 
 
@@ -105,6 +104,8 @@ def _ask(
 ) -> int:
     """Show the answers to prompts beside those of the base model; return the exit code."""
     if not prompts:
+        if as_json:
+            print_result([], "", as_json=True)
         return 0
     from adapters_cli.aws.generated_text import TextRequest
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint

@@ -17,7 +17,7 @@ from adapters_cli.fleets.fleet_status import StateGroup, read_status
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.fleets.versions import version_document
 from adapters_cli.output.confirmation import confirm
-from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.errors import CommandError
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import duration, few, print_note, timestamp
@@ -55,14 +55,12 @@ def prune(
     """
     if everything and names:
         raise typer.BadParameter("give components, or --all")
-    with reported_errors():
-        account = account_of(context)
-        if account.endpoint is not None:
-            _prune_previews(
-                account, account.endpoint, names or (), everything=everything, yes=yes, as_json=as_json
-            )
-        else:
-            _prune_orphans(find_fleet(account), names or (), everything=everything, yes=yes, as_json=as_json)
+    account = account_of(context)
+    endpoint = account.endpoint_alone
+    if endpoint is not None:
+        _prune_previews(account, endpoint, names or (), everything=everything, yes=yes, as_json=as_json)
+    else:
+        _prune_orphans(find_fleet(account), names or (), everything=everything, yes=yes, as_json=as_json)
 
 
 def _prune_orphans(fleet: Fleet, names: Sequence[str], *, everything: bool, yes: bool, as_json: bool) -> None:

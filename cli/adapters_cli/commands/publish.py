@@ -29,7 +29,7 @@ from adapters_cli.fleets.base_place import base_place, rank_limit_of_manifest
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.serving_limits import ServingLimits
-from adapters_cli.output.errors import CommandError, UsageError, error_text, option_errors, reported_errors
+from adapters_cli.output.errors import CommandError, UsageError, error_text, option_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
@@ -102,10 +102,12 @@ def publish(
         typer.Option(
             "--evaluation",
             metavar="FILE",
-            help="result.json of 'adapters evaluate', for the manifest to record; several for more.",
+            help="result.json of 'adapters evaluate', for the manifest to record. Repeatable.",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; show what is new.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing, and run no adapter; show what is new.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check adapters, upload those that are not in S3 yet, and write or update a manifest of them.
@@ -123,47 +125,42 @@ def publish(
     Ends with 1 if an adapter failed. The others are published, and the manifest keeps its entry of the failed
     one.
     """
-    with reported_errors():
-        # Imported here: the compressor takes long to import, and other commands do without.
-        from adapters_cli.artifacts.archive_store import ArchiveStore
-        from adapters_cli.artifacts.evaluation_gate import EvaluationGate
-        from adapters_cli.artifacts.publisher import PublishState
+    # Imported here: the compressor takes long to import, and other commands do without.
+    from adapters_cli.artifacts.archive_store import ArchiveStore
+    from adapters_cli.artifacts.publisher import PublishState
 
-        if base_model is not None and not base_model.strip():
-            raise UsageError(f"'--base-model' should be a name, got {base_model!r}")
-        account = account_of(context)
-        finder = None if probe_on is None else _probe_finder(account, probe_on, manifest=manifest)
-        gate = None
-        if evaluation:
-            if manifest is None:
-                raise UsageError("an evaluation is recorded in a manifest; give one with --manifest")
-            with option_errors():
-                gate = EvaluationGate.of(evaluation, account.s3)
-        rank = None if manifest is None else rank_limit_of_manifest(account, manifest)
-        limits = ServingLimits.of_options(account, max_lora_rank=rank)
-        store = ArchiveStore(account.s3, destination)
-        declared = None if manifest is None else _Declared(manifest, account, base_model)
-        adapters = local_adapters(paths, name=name) if paths else _of_manifest(declared, name)
-        if declared is not None and not dry_run:
-            declared.manifest.try_to_write()
-        results, sent = _upload(adapters, store, declared, limits, base_model=base_model, dry_run=dry_run)
-        code = None
-        if declared is not None and not dry_run:
-            results, code = _each(results, partial(_with_probe, finder=finder, declared=declared))
-            if gate is not None:
-                results = [_with_evaluation(result, gate, declared) for result in results]
+    if base_model is not None and not base_model.strip():
+        raise UsageError(f"'--base-model' should be a name, got {base_model!r}")
+    account = account_of(context)
+    finder = None if probe_on is None else _probe_finder(account, probe_on, manifest=manifest)
+    gate = _gate(account, evaluation or (), manifest=manifest)
+    rank = None if manifest is None else rank_limit_of_manifest(account, manifest)
+    limits = ServingLimits.of_options(account, max_lora_rank=rank)
+    store = ArchiveStore(account.s3, destination)
+    declared = None if manifest is None else _Declared(manifest, account, base_model)
+    adapters = local_adapters(paths, name=name) if paths else _of_manifest(declared, name)
+    if declared is not None and not dry_run:
+        declared.manifest.try_to_write()
+    results, sent = _upload(adapters, store, declared, limits, base_model=base_model, dry_run=dry_run)
+    code = None
+    if declared is not None:
+        asking = None if dry_run else finder
+        results, code = _each(results, partial(_with_probe, finder=asking, declared=declared))
+        if gate is not None:
+            results = [_with_evaluation(result, gate, declared, dry_run=dry_run) for result in results]
+        if not dry_run:
             _note_lost_evaluations(results, declared)
-        for result in results:
-            for reason in result.reasons:
-                print_error(f"{result.name}: {reason}")
-        changed = False
-        try:
-            if declared is not None and not dry_run:
-                changed = declared.update(results)
-        finally:
-            # Also if the manifest cannot be written: the archives are in S3 by now.
-            _print(results, declared, sent, changed=changed, as_json=as_json)
-        raise typer.Exit(code or int(any(result.state is PublishState.FAILED for result in results)))
+    for result in results:
+        for reason in result.reasons:
+            print_error(f"{result.name}: {reason}")
+    changed = False
+    try:
+        if declared is not None and not dry_run:
+            changed = declared.update(results)
+    finally:
+        # Also if the manifest cannot be written: the archives are in S3 by now.
+        _print(results, declared, sent, changed=changed, as_json=as_json)
+    raise typer.Exit(code or int(any(result.state is PublishState.FAILED for result in results)))
 
 
 def _each(
@@ -232,6 +229,17 @@ def _probe_finder(account: Account, target: str, *, manifest: str | None) -> "Pr
     return ProbeFinder(account=account, endpoint=place.endpoint, base=place.base)
 
 
+def _gate(account: Account, results: Sequence[Path], *, manifest: str | None) -> "EvaluationGate | None":
+    from adapters_cli.artifacts.evaluation_gate import EvaluationGate
+
+    if not results:
+        return None
+    if manifest is None:
+        raise UsageError("an evaluation is recorded in a manifest; give one with --manifest")
+    with option_errors():
+        return EvaluationGate.of(results, account.s3)
+
+
 def _with_probe(
     result: "PublishResult", finder: "ProbeFinder | None", declared: "_Declared"
 ) -> "PublishResult":
@@ -256,9 +264,12 @@ def _with_probe(
 
 
 def _with_evaluation(
-    result: "PublishResult", gate: "EvaluationGate", declared: "_Declared"
+    result: "PublishResult", gate: "EvaluationGate", declared: "_Declared", *, dry_run: bool
 ) -> "PublishResult":
-    """Return the result with the adapter's evaluation, or as failed if it did not pass."""
+    """Return the result with the adapter's evaluation, or as failed if it did not pass.
+
+    A dry run stores no evaluation, and returns the result as it is if the evaluation passed.
+    """
     from adapters_cli.artifacts.publisher import FAILURES, PublishState
 
     if result.uri is None or result.identity is None or result.state is PublishState.FAILED:
@@ -266,6 +277,9 @@ def _with_evaluation(
     entry = declared.entry(result.name)
     try:
         last, recorded = (None, None) if entry is None else (entry.known_digest, entry.evaluation)
+        if dry_run:
+            gate.passed(result.identity, last)
+            return result
         record = gate.admit(result.identity, result.uri, last, recorded)
     except FAILURES as error:
         reasons = tuple(error_text(error).splitlines())

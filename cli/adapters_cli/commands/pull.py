@@ -17,7 +17,7 @@ from adapter_fleet.common.counts import counted
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.models.model_files import ModelFile, wanted_files
-from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, reported_errors
+from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
 from adapters_cli.output.exit_codes import INTERRUPTED
 from adapters_cli.output.text import one_line, print_note
 
@@ -46,30 +46,29 @@ def pull(
 
     The hub, the token and the cache are those of the huggingface_hub library: HF_ENDPOINT, HF_TOKEN, HF_HOME.
     """
-    with reported_errors():
-        if not revision.strip():
-            raise UsageError(f"'--revision' should be a commit, branch or tag, got {revision!r}")
-        place = S3Location.parse(target)
-        if place is None or not place.bucket:
-            raise UsageError(f"'TARGET' should be s3://bucket/prefix, got {target!r}")
-        s3, api = account_of(context).s3, _api()
-        commit, files = _listed(api, model_id, revision)
-        key = "/".join(filter(None, (place.key.strip("/"), model_id.replace("/", "--"), commit)))
-        folder = _Folder(s3, S3Location(bucket=place.bucket, key=f"{key}/"))
-        missing = [file for file in files if not folder.has(file)]
-        for file in missing:
-            with _hub_errors(api):
-                path = Path(api.hf_hub_download(model_id, file.path, revision=commit))
-            if not file.matches(path):
-                raise CommandError(
-                    f"the bytes of {path} are not those that the hub has for '{file.path}': delete it and"
-                    " pull again"
-                )
-            folder.upload(file, path)
-            print_note(f"{file.path}, {file.size / 1e9:.3g} GB")
-        there = "" if missing else " is there already"
-        print_note(f"{counted(len(files), 'file')} of {model_id} at {commit}{there}")
-        typer.echo(folder.place.uri)
+    if not revision.strip():
+        raise UsageError(f"'--revision' should be a commit, branch or tag, got {revision!r}")
+    place = S3Location.parse(target)
+    if place is None or not place.bucket:
+        raise UsageError(f"'TARGET' should be s3://bucket/prefix, got {target!r}")
+    s3, api = account_of(context).s3, _api()
+    commit, files = _listed(api, model_id, revision)
+    key = "/".join(filter(None, (place.key.strip("/"), model_id.replace("/", "--"), commit)))
+    folder = _Folder(s3, S3Location(bucket=place.bucket, key=f"{key}/"))
+    missing = [file for file in files if not folder.has(file)]
+    for file in missing:
+        with _hub_errors(api):
+            path = Path(api.hf_hub_download(model_id, file.path, revision=commit))
+        if not file.matches(path):
+            raise CommandError(
+                f"the bytes of {path} are not those that the hub has for '{file.path}': delete it and"
+                " pull again"
+            )
+        folder.upload(file, path)
+        print_note(f"{file.path}, {file.size / 1e9:.3g} GB")
+    there = "" if missing else " is there already"
+    print_note(f"{counted(len(files), 'file')} of {model_id} at {commit}{there}")
+    typer.echo(folder.place.uri)
 
 
 class _Folder:

@@ -6,7 +6,6 @@ import typer
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.fleet.state.generations import Target
-from adapter_fleet.manifest.manifest import ManifestError
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, manifest_target
 from adapters_cli.fleets.manifest_changes import ManifestChanges, changes_of_manifest
@@ -16,7 +15,7 @@ from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.removal import without
 from adapters_cli.output.confirmation import confirm
-from adapters_cli.output.errors import CommandError, UsageError, reported_errors
+from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import few, print_error, print_note
 
@@ -55,35 +54,31 @@ def remove(
 
     With a fleet, nothing is written if its guard against deletions would refuse the manifest.
     """
-    with reported_errors():
-        account = account_of(context)
-        found = None
-        if account.names_fleet or manifest is None:
-            found = find_fleet(account)
-        target = None if found is None else manifest_target(found)
-        editable = EditableManifest.of(manifest or _of_fleet(found, target), account)
-        try:
-            text = without(editable.read(), names, where=editable.where, folder=editable.folder)
-        except ManifestError as error:
-            raise CommandError(str(error)) from None
-        unique = list(dict.fromkeys(names))
-        absent: list[str] = []
-        if found is not None and target is not None:
-            planned = _guarded_changes(found, target, text, editable)
-            absent = [] if planned.trouble is not None else _without_component(unique, planned)
-        confirm(
-            f"Remove {counted(len(unique), 'adapter')} ({few(unique)}) from {editable.where}?",
-            "nothing is removed",
-            yes=yes,
-        )
-        editable.update(lambda present: without(present, names, where=editable.where, folder=editable.folder))
-        document = {"manifest": editable.where, "removed": unique}
-        removed = f"{counted(len(unique), 'adapter')} removed from {editable.where}"
-        print_result(document, removed, as_json=as_json)
-        if absent:
-            print_note(f"the fleet has no component of {few(absent)}, and deletes none")
-        if len(absent) < len(unique):
-            print_note(_next_step(editable, target))
+    account = account_of(context)
+    found = None
+    if account.names_fleet or manifest is None:
+        found = find_fleet(account)
+    target = None if found is None else manifest_target(found)
+    editable = EditableManifest.of(manifest or _of_fleet(found, target), account)
+    text = without(editable.read(), names, where=editable.where, folder=editable.folder)
+    unique = list(dict.fromkeys(names))
+    absent: list[str] = []
+    if found is not None and target is not None:
+        planned = _guarded_changes(found, target, text, editable)
+        absent = [] if planned.trouble is not None else _without_component(unique, planned)
+    confirm(
+        f"Remove {counted(len(unique), 'adapter')} ({few(unique)}) from {editable.where}?",
+        "nothing is removed",
+        yes=yes,
+    )
+    editable.update(lambda present: without(present, names, where=editable.where, folder=editable.folder))
+    document = {"manifest": editable.where, "removed": unique}
+    removed = f"{counted(len(unique), 'adapter')} removed from {editable.where}"
+    print_result(document, removed, as_json=as_json)
+    if absent:
+        print_note(f"the fleet has no component of {few(absent)}, and deletes none")
+    if len(absent) < len(unique):
+        print_note(_next_step(editable, target))
 
 
 def _of_fleet(fleet: Fleet | None, target: Target | None) -> str:

@@ -14,7 +14,7 @@ from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.fleets.versions import is_named, version_document
-from adapters_cli.output.errors import CommandError, reported_errors
+from adapters_cli.output.errors import CommandError
 from adapters_cli.output.results import JsonOption, print_result
 
 EXAMPLES = """
@@ -52,38 +52,34 @@ def rollback(
     """
     if undo and to is not None:
         raise typer.BadParameter("--undo goes back to what the manifest says; give it without --to")
-    with reported_errors():
-        found = find_fleet(account_of(context))
-        want = _declared(found, name)
-        pending = {
-            order.kind: order for order in found.registry.orders() if order.component == want.component
-        }
-        if undo:
-            _undo(found, name, want, pending.keys())
-            _print(found, want, want.artifact, undo=True, as_json=as_json)
-            return
-        if OrderKind.UNPIN in pending:
-            raise CommandError(f"a rollback of adapter '{name}' is being taken back; {FOLLOW_HINT}")
-        pin = pending.get(OrderKind.PIN)
-        if pin is not None and to is None:
-            raise CommandError(
-                f"adapter '{name}' is rolled back already; --undo takes that back, and --to names another"
-                " version"
-            )
-        record = found.registry.record(want.component)
-        versions = record.versions if record is not None else ()
-        artifact = _last_good(name, versions, want) if to is None else _named(name, versions, to, want)
-        if pin is not None and artifact.same_version_as(pin.artifact):
-            raise CommandError(f"adapter '{name}' is rolled back to {artifact.version} already")
-        order = Order(
-            kind=OrderKind.PIN,
-            component=want.component,
-            at=found.account.now(),
-            artifact=artifact,
-            replaces=want.artifact,
+    found = find_fleet(account_of(context))
+    want = _declared(found, name)
+    pending = {order.kind: order for order in found.registry.orders() if order.component == want.component}
+    if undo:
+        _undo(found, name, want, pending.keys())
+        _print(found, want, want.artifact, undo=True, as_json=as_json)
+        return
+    if OrderKind.UNPIN in pending:
+        raise CommandError(f"a rollback of adapter '{name}' is being taken back; {FOLLOW_HINT}")
+    pin = pending.get(OrderKind.PIN)
+    if pin is not None and to is None:
+        raise CommandError(
+            f"adapter '{name}' is rolled back already; --undo takes that back, and --to names another version"
         )
-        found.order([order])
-        _print(found, want, artifact, undo=False, as_json=as_json)
+    record = found.registry.record(want.component)
+    versions = record.versions if record is not None else ()
+    artifact = _last_good(name, versions, want) if to is None else _named(name, versions, to, want)
+    if pin is not None and artifact.same_version_as(pin.artifact):
+        raise CommandError(f"adapter '{name}' is rolled back to {artifact.version} already")
+    order = Order(
+        kind=OrderKind.PIN,
+        component=want.component,
+        at=found.account.now(),
+        artifact=artifact,
+        replaces=want.artifact,
+    )
+    found.order([order])
+    _print(found, want, artifact, undo=False, as_json=as_json)
 
 
 def _print(fleet: Fleet, adapter: DesiredAdapter, artifact: Artifact, *, undo: bool, as_json: bool) -> None:

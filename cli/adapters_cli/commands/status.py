@@ -4,7 +4,6 @@ import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -30,7 +29,7 @@ from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
 from adapters_cli.manifests.stored_manifest import present_version
-from adapters_cli.output.errors import UsageError, reported_errors
+from adapters_cli.output.errors import UsageError
 from adapters_cli.output.exit_codes import FAILED, NOT_SETTLED
 from adapters_cli.output.fitted_screen import FittedScreen, hidden_rows
 from adapters_cli.output.results import JsonOption, print_result
@@ -42,15 +41,6 @@ _SPARE = ("PROOF", "AGE", "VERSION")
 _READ_EVERY_SECONDS = 2.0
 _SILENT_SECONDS = 20 * 60.0
 """A pass lasts 15 minutes at most, and so does the wait for the next one."""
-
-
-class State(StrEnum):
-    """The groups of states, as an option names them."""
-
-    FAILED = "failed"
-    PENDING = "pending"
-    IN_SERVICE = "in-service"
-    ORPHAN = "orphan"
 
 
 EXAMPLES = """
@@ -72,7 +62,7 @@ def status(
         typer.Argument(metavar="NAME", help="Adapters to show; else all.", autocompletion=complete_adapter),
     ] = None,
     state: Annotated[
-        list[State] | None,
+        list[StateGroup] | None,
         typer.Option(
             "--state",
             metavar="STATE",
@@ -92,30 +82,31 @@ def status(
     """Show the state of every adapter.
 
     Ends with 0 if all adapters are in service as the newest manifest declares them. Ends with 1 if one
-    failed, or if the manifest failed or was refused, and with 3 while one is pending. With names, only those
-    adapters count. A manifest in S3 that the fleet has not taken up yet is pending as well. Ends with 1, too,
-    if the base component is not there or failed: no adapter answers then.
+    failed, and with 3 while one is pending. With names, no other adapter counts.
+
+    The manifest and the base component always count. Ends with 1 if the manifest failed or was refused, or if
+    the base component is not there or failed: no adapter answers then. Ends with 3 if the fleet has not taken
+    up the manifest in S3 yet.
 
     A terminal shows as many adapters as it has room for, failed and pending ones first. A pipe gets all.
     """
-    with reported_errors():
-        found = find_fleet(account_of(context))
-        states = set(state or ())
-        selection = _Selection.of(found, names or (), states, tag or ())
-        seen = _wait_until_settled(found, selection, timeout) if wait else selection.read(found)
-        shown = selection.shown(seen)
-        # The prompt has a line, too.
-        page, table = _fitted(seen, shown, Console().height - 1), _table(seen, shown)
-        print_result(_document(seen, shown), page, as_json=as_json, rows=table.rows)
-        if not as_json:
-            if not sys.stdout.isatty() and (lines := _trouble(seen)):
-                print_error(lines)
-            if not shown and (states or tag):
-                only_failed = states == {State.FAILED} and not tag
-                print_note("no adapter has failed" if only_failed else "no adapter matches")
-            for adapter in shown if names else ():
-                print_earlier_versions(adapter)
-        raise typer.Exit(_exit_code(seen, named=selection.components is not None))
+    found = find_fleet(account_of(context))
+    states = set(state or ())
+    selection = _Selection.of(found, names or (), states, tag or ())
+    seen = _wait_until_settled(found, selection, timeout) if wait else selection.read(found)
+    shown = selection.shown(seen)
+    # The prompt has a line, too.
+    page, table = _fitted(seen, shown, Console().height - 1), _table(seen, shown)
+    print_result(_document(seen, shown), page, as_json=as_json, rows=table.rows)
+    if not as_json:
+        if not sys.stdout.isatty() and (lines := _trouble(seen)):
+            print_error(lines)
+        if not shown and (states or tag):
+            only_failed = states == {StateGroup.FAILED} and not tag
+            print_note("no adapter has failed" if only_failed else "no adapter matches")
+        for adapter in shown if names else ():
+            print_earlier_versions(adapter)
+    raise typer.Exit(_exit_code(seen, named=selection.components is not None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +125,7 @@ class _Selection:
 
     @classmethod
     def of(
-        cls, fleet: Fleet, names: Sequence[str], states: Iterable[State], tags: Iterable[str]
+        cls, fleet: Fleet, names: Sequence[str], groups: Iterable[StateGroup], tags: Iterable[str]
     ) -> "_Selection":
         """Select adapters. Raises CommandError with the names that no adapter has, UsageError for no tag."""
         components = None
@@ -142,7 +133,7 @@ class _Selection:
             components = tuple(AdapterLookup(fleet, newest_generation(fleet)).find(names))
         return cls(
             components=components,
-            groups=frozenset(StateGroup[state.name] for state in states),
+            groups=frozenset(groups),
             tags=dict(map(_tag, tags)),
         )
 

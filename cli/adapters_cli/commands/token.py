@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from adapters_cli.aws.account import account_of
-from adapters_cli.output.errors import reported_errors
 
 EXAMPLES = """
 # A token for 15 minutes.
@@ -28,5 +27,4 @@ def token(
     It is signed on this machine and sent nowhere. Whoever has it may send what you may send: keep it out of
     logs and files.
     """
-    with reported_errors():
-        typer.echo(account_of(context).bearer_auth(timedelta(minutes=minutes)).token())
+    typer.echo(account_of(context).bearer_auth(timedelta(minutes=minutes)).token())

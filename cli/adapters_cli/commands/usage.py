@@ -29,7 +29,7 @@ from adapter_fleet.usage.usage_table import (
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import BASE
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
-from adapters_cli.output.errors import option_errors, reported_errors
+from adapters_cli.output.errors import option_errors
 from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
@@ -81,35 +81,34 @@ def usage(
     The cost is that of the endpoint's instances, shared out by tokens, or by requests on days without any.
     Prices come from a file of yours.
     """
-    with reported_errors():
-        account = account_of(context)
+    account = account_of(context)
+    with option_errors():
+        length = look_back_seconds(since, units="hd", such_as="12h or 7d")
+        pattern = ANSWERED if tokens is None else TokenPattern.of(tokens, "", setting="--tokens")
+        price_list = None if prices is None else PriceList.from_file(prices)
+    found = find_fleet(account)
+    members = FleetMembers.of(found.registry, newest_generation(found))
+    target, keys = members.target, _keys(members, by)
+    end = account.now()
+    start = _begin(end, length)
+    reader = UsageReader(*map(account.client, ("cloudwatch", "logs", "sagemaker")))
+    used = reader.table({*members.names, target.base}, target.base, start, end, pattern)
+    keys |= _keys_of_removed(used, keys, target, by)
+    if price_list is not None:
         with option_errors():
-            length = look_back_seconds(since, units="hd", such_as="12h or 7d")
-            pattern = ANSWERED if tokens is None else TokenPattern.of(tokens, "", setting="--tokens")
-            price_list = None if prices is None else PriceList.from_file(prices)
-        found = find_fleet(account)
-        members = FleetMembers.of(found.registry, newest_generation(found))
-        target, keys = members.target, _keys(members, by)
-        end = account.now()
-        start = _begin(end, length)
-        reader = UsageReader(*map(account.client, ("cloudwatch", "logs", "sagemaker")))
-        used = reader.table({*members.names, target.base}, target.base, start, end, pattern)
-        keys |= _keys_of_removed(used, keys, target, by)
+            share_cost(used, reader.costs(target.endpoint, price_list, start, end))
+    days = grouped(used, keys | {target.base: BASE})
+    total = summed(days.values())
+    title = f"{found.record.name}, since {_minute(start)}"
+    heading = (by or "adapter").upper()
+    if not as_json:
+        columns = ", ".join(column.lower() for column in (heading, *_NUMBERS))
+        print_note(title if sys.stdout.isatty() else f"{title}: {columns}")
+    print_result(_document(days, price_list), _table(total, heading), as_json=as_json)
+    if not as_json:
+        print_note(_total_text(total, price_list))
         if price_list is not None:
-            with option_errors():
-                share_cost(used, reader.costs(target.endpoint, price_list, start, end))
-        days = grouped(used, keys | {target.base: BASE})
-        total = summed(days.values())
-        title = f"{found.record.name}, since {_minute(start)}"
-        heading = (by or "adapter").upper()
-        if not as_json:
-            columns = ", ".join(column.lower() for column in (heading, *_NUMBERS))
-            print_note(title if sys.stdout.isatty() else f"{title}: {columns}")
-        print_result(_document(days, price_list), _table(total, heading), as_json=as_json)
-        if not as_json:
-            print_note(_total_text(total, price_list))
-            if price_list is not None:
-                print_note(f"costs in {price_list.currency}, by the prices of {price_list.date}")
+            print_note(f"costs in {price_list.currency}, by the prices of {price_list.date}")
 
 
 def _begin(end: float, length: float) -> float:

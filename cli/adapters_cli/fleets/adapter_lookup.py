@@ -23,7 +23,7 @@ BASE = "base"
 
 ComponentOption = Annotated[
     list[str] | None,
-    typer.Option("--component", "-c", metavar="NAME", help="A component; give several for more."),
+    typer.Option("--component", "-c", metavar="NAME", help="A component. Repeatable."),
 ]
 
 
@@ -151,10 +151,11 @@ def find_components(
 
     Raises CommandError for names that the fleet does not have, and UsageError if nothing is named.
     """
-    if account.endpoint is not None:
+    endpoint = account.endpoint_alone
+    if endpoint is not None:
         if not components or names or base:
             raise UsageError("--endpoint takes the --component names, and no adapter or base of a fleet")
-        return NamedComponents(endpoint=account.endpoint, names={name: name for name in components})
+        return NamedComponents(endpoint=endpoint, names={name: name for name in components})
     found = find_fleet(account)
     newest = newest_generation(found)
     target = newest.request.target

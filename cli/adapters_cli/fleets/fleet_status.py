@@ -41,7 +41,7 @@ class StateGroup(StrEnum):
 
     FAILED = "failed"
     PENDING = "pending"
-    IN_SERVICE = "in service"
+    IN_SERVICE = "in-service"
     ORPHAN = "orphan"
     """It has the fleet's tag, and no manifest declares it."""
 

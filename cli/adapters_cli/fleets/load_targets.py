@@ -36,10 +36,11 @@ class LoadTargets:
 
         Raises CommandError for names that are unknown, and if there is no adapter.
         """
-        if account.endpoint is not None:
+        endpoint = account.endpoint_alone
+        if endpoint is not None:
             if names:
                 raise UsageError("--endpoint takes --component, and no adapters of a fleet")
-            return cls._of_endpoint(account, account.endpoint, components)
+            return cls._of_endpoint(account, endpoint, components)
         found = find_fleet(account)
         newest = newest_generation(found)
         target = newest.request.target

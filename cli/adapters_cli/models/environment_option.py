@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,16 +14,13 @@ if TYPE_CHECKING:
 _FOLDER = Path("environments")
 """The folder of the app's environment files."""
 
-EnvironmentOption = Annotated[
-    str | None,
-    typer.Option(
-        "--environment",
-        "-e",
-        metavar="NAME",
-        help="environments/NAME.toml of the app, or the path of any .toml file.",
-        show_default=False,
-    ),
-]
+ENVIRONMENT_OPTION: Any = typer.Option(
+    "--environment",
+    "-e",
+    metavar="NAME",
+    help="environments/NAME.toml of the app, or the path of any .toml file.",
+    show_default=False,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

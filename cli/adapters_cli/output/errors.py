@@ -1,8 +1,10 @@
 """The errors of commands, and how a command reports an error."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 from botocore.exceptions import (
@@ -47,14 +49,14 @@ class NoFleetError(NoAnswerError):
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
-    """Print an error as one message, and end the command with its exit code.
+    """Print an expected error as one message, and end the command with its exit code.
 
     - A CommandError has its own code.
-    - An error of AWS or of a registry: NO_ANSWER.
-    - A value that breaks a rule: FAILED.
+    - No answer of AWS or of a registry: NO_ANSWER.
+    - A manifest with mistakes, and a full disk: FAILED.
 
-    A UsageError, and a file that cannot be read or written, go on as typer's own error of wrong usage. All
-    of these have one form.
+    A UsageError, and a file that cannot be read or written, go on as typer's own error of wrong usage. Any
+    other exception is a bug, and keeps its traceback.
     """
     try:
         yield
@@ -63,21 +65,27 @@ def reported_errors() -> Iterator[None]:
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
     except CommandError as error:
-        print_error(str(error))
-        raise typer.Exit(error.code) from None
-    except (
-        BotoCoreError,
-        ClientError,
-        ServiceError,
-        UnreadableError,
-        OSError,
-        LookupError,
-        ValueError,
-    ) as error:
-        if isinstance(error, OSError) and error.filename is not None:
-            raise typer.BadParameter(error_text(error)) from None
-        print_error(error_text(error))
-        raise typer.Exit(_exit_code(error)) from None
+        _end(error, error.code)
+    except (BotoCoreError, ClientError, ServiceError, UnreadableError, TimeoutError) as error:
+        _end(error, NO_ANSWER)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _end(error, FAILED)
+        if error.filename is None:
+            raise
+        raise typer.BadParameter(error_text(error)) from None
+    except ValueError as error:
+        # Imported here: few commands read manifests.
+        from adapter_fleet.manifest.manifest import ManifestError
+
+        if not isinstance(error, ManifestError):
+            raise
+        _end(error, FAILED)
+
+
+def _end(error: Exception, code: int) -> NoReturn:
+    print_error(error_text(error))
+    raise typer.Exit(code) from None
 
 
 @contextmanager
@@ -111,9 +119,3 @@ def error_text(error: Exception) -> str:
         return str(error)
     details = error.response.get("Error", {})
     return f"{details.get('Message', '')} ({details.get('Code', 'unknown error')})"
-
-
-def _exit_code(error: Exception) -> int:
-    if isinstance(error, BotoCoreError):
-        return NO_ANSWER  # some are ValueErrors, such as that of a wrong region
-    return FAILED if isinstance(error, ValueError) else NO_ANSWER

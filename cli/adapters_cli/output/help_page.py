@@ -11,7 +11,7 @@ _METAVARS = {int: "N", float: "NUMBER", Path: "FILE"}
 
 
 class HelpfulCommand(TyperCommand):
-    """A command whose help page ends with examples.
+    """A command whose help page ends with examples, and whose errors are messages.
 
     examples:
         Whole command lines, each below a comment that says what it does.
@@ -27,6 +27,14 @@ class HelpfulCommand(TyperCommand):
         """Return the parts of the usage line: [OPTIONS], and the arguments as the manuals write them."""
         arguments = [param for param in self.get_params(ctx) if isinstance(param, TyperArgument)]
         return ["[OPTIONS]", *map(_usage, arguments)]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        # Imported here: `--help` does without.
+        from adapters_cli.output.errors import reported_errors
+
+        with reported_errors():
+            return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help page. The examples have no frame, so that they can be copied."""

@@ -354,8 +354,18 @@ def test_fleet_whose_manifest_is_in_its_stack_is_deployed_instead(
 def test_news_that_do_not_arrive_are_told(run: Run, account: FakeAccount, manifest: Write) -> None:
     account.buckets.on_put = lambda text, version: None
     result = run("apply", manifest(acme=1))
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "does the bucket send its events to EventBridge?" in result.stderr
+
+
+def test_news_that_do_not_arrive_are_not_waited_for_any_longer_than_asked(
+    run: Run, world: World, account: FakeAccount, manifest: Write
+) -> None:
+    account.buckets.on_put = lambda text, version: None
+    began = account.now()
+    result = run("apply", manifest(acme=1), "--timeout", "7")
+    assert (result.exit_code, account.now() - began) == (3, 7)
+    assert "has not noticed it within 7 seconds" in result.stderr
 
 
 def test_newer_manifest_that_the_fleet_noticed_instead_is_told(
@@ -376,7 +386,7 @@ def test_late_news_of_the_manifest_before_are_no_newer_manifest(
 ) -> None:
     take_in = account.buckets.on_put
     account.buckets.on_put = lambda text, version: None
-    assert run("apply", manifest(acme=1)).exit_code == 1
+    assert run("apply", manifest(acme=1)).exit_code == 3
 
     def late(text: bytes, version: str) -> None:
         take_in(manifest(acme=1).read_bytes(), "v1")

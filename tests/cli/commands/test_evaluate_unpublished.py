@@ -147,6 +147,7 @@ def test_adapter_that_breaks_a_rule_never_reaches_s3(
     [
         (["beta"], "an adapter that is not published is evaluated alone"),
         (["-c", LIVE], "an adapter that is not published is evaluated alone"),
+        (["--endpoint", "endpoint"], "--on says where"),
     ],
 )
 def test_options_that_do_not_fit_are_wrong_usage(

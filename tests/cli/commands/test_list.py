@@ -67,6 +67,13 @@ def test_endpoint_that_is_not_there_is_said_so(run: Run) -> None:
     assert "endpoint 'nowhere' is not there" in result.stderr
 
 
+def test_terminal_with_fewer_lines_than_endpoints_shows_one_component_of_each(
+    terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LINES", "1")
+    assert [line.split()[0] for line in terminal("list", fleet=False)[1:]] == ["endpoint", "other"]
+
+
 def test_failure_has_its_reason(run: Run, world: World) -> None:
     there = world.service.components["by-hand"]
     there.status, there.failure_reason = type(there.status)("Failed"), "no such archive"

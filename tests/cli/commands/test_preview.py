@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,11 @@ def test_adapter_is_uploaded_brought_up_and_taken_away(world: World, service: Fa
         "DeleteInferenceComponent",
     ]
     assert previews(service) == []
+
+
+def test_json_without_prompts_is_a_document_without_answers(world: World) -> None:
+    result = acme(world, "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
 
 
 def test_archive_in_s3_is_checked_and_used_in_place(world: World, service: FakeService) -> None:

@@ -716,7 +716,7 @@ class TestBaseModel:
         world.manifest.write_text("base_model: org/other\nadapters: []\n")
         result = world.publish("--manifest", world.manifest)
         assert (result.exit_code, world.s3.objects) == (1, {})
-        assert "it was trained for 'acme/tiny-base', and the manifest is for 'org/other'" in result.stderr
+        assert "it was trained for 'acme/tiny-base', and is to run on 'org/other'" in result.stderr
 
     def test_base_that_is_given_overrules_the_configuration(self, world: World) -> None:
         world.add("acme")

@@ -70,6 +70,17 @@ def test_version_that_missed_its_bar_fails_and_the_others_are_published(world: W
     assert list(evaluations(world)) == ["acme"]
 
 
+def test_dry_run_refuses_a_version_that_missed_its_bar_and_stores_nothing(world: World) -> None:
+    world.add("beta")
+    files = [result_file(world, "acme"), result_file(world, "beta", MISSED)]
+    options = [part for file in files for part in ("--evaluation", file)]
+    result = world.publish("--manifest", str(world.manifest), "--dry-run", "--json", *options)
+    assert (result.exit_code, "beta: rougeL of 'beta' is 0.3" in result.stderr) == (1, True)
+    states = {one["name"]: one["state"] for one in json.loads(result.stdout)["adapters"]}
+    assert states == {"acme": "new", "beta": "failed"}
+    assert world.s3.writes == []
+
+
 def test_entry_stays_at_the_last_good_version(world: World) -> None:
     file = result_file(world, "acme")
     publish(world, file)

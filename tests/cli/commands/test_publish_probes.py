@@ -107,6 +107,15 @@ class TestGiven:
         assert message in result.stderr
         assert [adapter.name for adapter in world.parsed().adapters] == ["beta"]
 
+    def test_dry_run_reads_the_file_and_asks_no_endpoint(self, world: World) -> None:
+        (world.adapters / "acme" / "probe.json").write_text('{"prompt": "a"}')
+        result = world.publish("--manifest", str(world.manifest), "--dry-run", "--probe-on", "base")
+        assert (result.exit_code, "should have 'prompt' and 'answer'" in result.stderr) == (1, True)
+        beside(world, prompt=GIVEN.prompt, answer=GIVEN.answer)
+        publish(world, "--dry-run", "--probe-on", "base")
+        assert world.service is not None
+        assert (world.service.written, world.s3.writes) == ([], [])
+
     def test_probe_needs_a_manifest(self, world: World) -> None:
         result = world.publish("--probe-on", "base")
         assert (result.exit_code, "give one with --manifest" in result.stderr) == (2, True)

@@ -345,7 +345,7 @@ def test_json_has_everything(run: Run, world: World) -> None:
     assert (document["in_service"], document["pending"], document["failed"]) == (1, 0, 0)
     assert document["generation"]["outcome"] == "converged"
     [one] = document["adapters"]
-    assert (one["name"], one["component"], one["group"]) == ("acme", "p-acme", "in service")
+    assert (one["name"], one["component"], one["group"]) == ("acme", "p-acme", "in-service")
     assert one["artifact"] == {"version": "v1.tar.gz", "digest": None, "uri": artifact("acme").uri}
     for moment in (one["since"], document["generation"]["requested_at"]):
         assert datetime.fromisoformat(moment).timestamp() == pytest.approx(world.clock.now(), abs=60)
@@ -419,6 +419,10 @@ class TestBaseOutage:
     def settled(self, world: World) -> None:
         world.deploy(adapter("acme"))
         world.settle()
+
+    def test_base_that_is_gone_counts_for_named_adapters(self, run: Run, world: World) -> None:
+        del world.service.components["base"]
+        assert run("status", "acme").exit_code == 1
 
     def test_base_that_is_gone_ends_with_1_though_the_registry_knows_nothing_of_it(
         self, run: Run, world: World

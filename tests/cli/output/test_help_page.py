@@ -54,6 +54,10 @@ def test_examples_of_a_command_are_right(command: str) -> None:
     assert {parse(line) for line in lines} == {command}
 
 
+def test_examples_of_benchmark_are_allowed_on_aws() -> None:
+    assert all(" --yes-load " in line for line in examples("benchmark"))
+
+
 def test_examples_to_try_first_are_right() -> None:
     assert [parse(line) for line in CommandGroup.first_examples] == ["list", "status", "check"]
 

@@ -12,7 +12,7 @@ from statistics import fmean
 import pytest
 
 from adapters_cli.evaluation.result import Answer, EvaluationResult, MetricFacts
-from adapters_cli.output.errors import UsageError
+from adapters_cli.output.errors import CommandError
 from adapters_cli.reports.html_page import comparison_page, html_page
 from tests.cli.reports.example_result import HOSTILE, example_result, outcome
 
@@ -184,7 +184,7 @@ def test_page_has_the_items_that_lose_most_and_says_how_many_there_are() -> None
 
 def test_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(UsageError, match=r"'jinja2' should be installed .*\[evaluate\]"):
+    with pytest.raises(CommandError, match=r"'jinja2' should be installed .*\[evaluate\]"):
         html_page(example_result(items=2))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from adapter_fleet.common.near_names import known_or_meant
 from adapters_cli.evaluation.metrics.metric import Metric, Pair
 from adapters_cli.evaluation.result import MetricFacts
+from adapters_cli.output.errors import CommandError
 
 
 class Custom(Metric):
@@ -32,14 +33,14 @@ class Custom(Metric):
         self.facts = MetricFacts(name=name, title=f"{title} ({Path(file).name})", **bounds)
 
     def scores(self, pairs: Sequence[Pair]) -> list[float]:
-        """Return what the function returns for each pair; raise ValueError if that is not a number."""
+        """Return what the function returns for each pair; raise CommandError if that is not a number."""
         return [self._score(place, answer, reference) for place, (answer, reference) in enumerate(pairs, 1)]
 
     def _score(self, place: int, answer: str, reference: str) -> float:
         try:
             score = self._function(answer, reference)
         except Exception as error:
-            raise ValueError(
+            raise CommandError(
                 f"'{self.facts.name}' failed on pair {place}: {type(error).__name__}: {error}"
             ) from error
         try:
@@ -47,7 +48,7 @@ class Custom(Metric):
         except (TypeError, ValueError):
             number = math.nan
         if not math.isfinite(number):
-            raise ValueError(f"'{self.facts.name}' should return a number, got {score!r} for pair {place}")
+            raise CommandError(f"'{self.facts.name}' should return a number, got {score!r} for pair {place}")
         return number
 
 

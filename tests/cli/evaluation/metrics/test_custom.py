@@ -4,6 +4,7 @@ import pytest
 
 from adapters_cli.evaluation.metrics.choose import metrics_of
 from adapters_cli.evaluation.metrics.metric import Metric
+from adapters_cli.output.errors import CommandError
 
 SOURCE = """
 def brevity(answer, reference):
@@ -52,14 +53,14 @@ def test_a_truth_value_is_one_or_zero(tmp_path: Path) -> None:
 def test_a_function_that_gives_no_number_is_an_error(
     tmp_path: Path, function: str, answer: str, reason: str
 ) -> None:
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(CommandError, match=reason):
         custom(tmp_path, function).scores([("a", "b"), (answer, "")])
 
 
 @pytest.mark.parametrize("value", ["float('nan')", "float('inf')", "None"])
 def test_what_is_not_a_finite_number_is_an_error(tmp_path: Path, value: str) -> None:
     metric = custom(tmp_path, "f", f"def f(answer, reference): return {value}")
-    with pytest.raises(ValueError, match="should return a number, got"):
+    with pytest.raises(CommandError, match="should return a number, got"):
         metric.scores([("a", "b")])
 
 
