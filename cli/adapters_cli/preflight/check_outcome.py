@@ -25,7 +25,7 @@ class CheckOutcome:
     message:
         What is wrong and what was got; for OK what was found.
     remedy:
-        The command that mends it.
+        The command to run next: it mends this, or shows what to choose from. None if no command does.
     """
 
     check: str
@@ -44,11 +44,11 @@ class Check:
         """Return what was found."""
         return CheckOutcome(check=self.id, verdict=CheckVerdict.OK, message=message)
 
-    def error(self, message: str, remedy: str) -> CheckOutcome:
+    def error(self, message: str, remedy: str | None = None) -> CheckOutcome:
         """Return what makes the deployment fail."""
         return CheckOutcome(check=self.id, verdict=CheckVerdict.ERROR, message=message, remedy=remedy)
 
-    def warning(self, message: str, remedy: str) -> CheckOutcome:
+    def warning(self, message: str, remedy: str | None = None) -> CheckOutcome:
         """Return what may make the deployment fail."""
         return CheckOutcome(check=self.id, verdict=CheckVerdict.WARNING, message=message, remedy=remedy)
 

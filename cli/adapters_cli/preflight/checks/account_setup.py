@@ -21,7 +21,7 @@ def check_bootstrap(deployment: Deployment) -> Iterator[CheckOutcome]:
     """Read the version of the CDK's bootstrap stack."""
     check = Check("bootstrap")
     where = f"aws://{deployment.account_id}/{deployment.region}"
-    remedy = f"cdk bootstrap {where}"
+    remedy = f"cdk bootstrap {where} --qualifier {deployment.qualifier}"
     name = f"/cdk-bootstrap/{deployment.qualifier}/version"
     try:
         value = deployment.client("ssm").get_parameter(Name=name)["Parameter"]["Value"]

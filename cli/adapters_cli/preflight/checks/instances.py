@@ -25,14 +25,8 @@ def check_instance_type(deployment: Deployment) -> Iterator[CheckOutcome]:
         LocationType="availability-zone", Filters=filters
     )
     zones = {offered["Location"] for page in pages for offered in page["InstanceTypeOfferings"]}
-    command = (
-        "aws ec2 describe-instance-type-offerings --location-type availability-zone"
-        f" --filters Name=instance-type,Values={plain} --region {deployment.region}"
-    )
     if not zones:
-        yield check.warning(
-            f"EC2 offers no {plain} in {deployment.region}, so SageMaker hardly has {name}", command
-        )
+        yield check.warning(f"EC2 offers no {plain} in {deployment.region}, so SageMaker hardly has {name}")
         return
     network = deployment.environment.network
     if network is not None:
@@ -60,9 +54,7 @@ def _quota_of_instances(deployment: Deployment) -> Iterator[CheckOutcome]:
     quota = find_quota(deployment.client("service-quotas"), name.__eq__)
     if quota is None:
         yield check.warning(
-            f"Service Quotas in {deployment.region} has no '{name}', so it may not be offered there",
-            f"aws service-quotas list-service-quotas --service-code {SERVICE} --region {deployment.region}"
-            f" --query \"Quotas[?QuotaName=='{name}']\"",
+            f"Service Quotas in {deployment.region} has no '{name}', so it may not be offered there"
         )
         return
     used = _used_elsewhere(deployment, instance_type)

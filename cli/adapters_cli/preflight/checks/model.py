@@ -23,6 +23,7 @@ _WEIGHTS = (".safetensors", ".bin", ".pt")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "tekken.json")
 _MAX_INDEX_BYTES = 64 * 1024**2
 _LARGER = 3
+_PREFIX_HINT = "'prefix' of [base_model] should be the folder that 'adapters pull' prints"
 
 
 def check_model(deployment: Deployment) -> Iterator[CheckOutcome]:
@@ -33,7 +34,7 @@ def check_model(deployment: Deployment) -> Iterator[CheckOutcome]:
         return
     prefix = _folder(model.prefix)
     where = f"s3://{model.bucket}/{prefix}"
-    remedy = f"adapters pull {model.name or 'MODEL'} {where}"
+    remedy = _pull(model.name or "MODEL", model.bucket, prefix)
     try:
         sizes = _sizes(deployment, model.bucket, prefix)
     except ClientError as error:
@@ -50,7 +51,7 @@ def check_model(deployment: Deployment) -> Iterator[CheckOutcome]:
     if empty := [name for name in (*weights, _CONFIG) if sizes.get(name) == 0]:
         yield check.error(f"{where} has empty files: {few(empty)}", remedy)
     if lacking:
-        yield check.error(f"{where} is no whole model, as it lacks {few(lacking)}", remedy)
+        yield check.error(f"{where} is no whole model, as it lacks {few(lacking)}; {_PREFIX_HINT}", remedy)
     elif not any(name in sizes for name in _TOKENIZERS):
         yield check.warning(f"{where} has no tokenizer that is known ({few(_TOKENIZERS, 5)})", remedy)
     elif not empty:
@@ -91,6 +92,15 @@ def check_memory(deployment: Deployment) -> Iterator[CheckOutcome]:
     larger = [copy.instance.name for copy in workload.on_larger(sizing) if copy.memory.fits][:_LARGER]
     hint = f"; it would fit {', '.join(larger)}" if larger else ""
     yield check.error(f"{name} on {instance.name}: {report.verdict}{hint}", command)
+
+
+def _pull(name: str, bucket: str, prefix: str) -> str:
+    """Return the command that copies a model below a prefix, or again into the folder that it has made."""
+    *above, model, commit = ["", "", *prefix.strip("/").split("/")]
+    if model != name.replace("/", "--"):
+        return f"adapters pull {name} s3://{bucket}/{prefix}"
+    place = "/".join(filter(None, above))
+    return f"adapters pull {name} s3://{bucket}/{place} --revision {commit}"
 
 
 def _folder(prefix: str) -> str:

@@ -23,7 +23,7 @@ def check_service(deployment: Deployment) -> Iterator[CheckOutcome]:
         deployment.client("sagemaker").list_inference_components(MaxResults=1)
     except EndpointConnectionError as error:
         yield check.error(
-            f"SageMaker in {deployment.region} cannot be reached: {error}", _elsewhere(deployment.region)
+            f"SageMaker in {deployment.region} cannot be reached: {error}; {_elsewhere(deployment.region)}"
         )
     else:
         yield check.ok(f"SageMaker in {deployment.region} lists inference components")
@@ -37,15 +37,13 @@ def check_resource_type(deployment: Deployment) -> Iterator[CheckOutcome]:
     except ClientError as error:
         if code_of(error) in ("TypeNotFoundException", "CFNRegistryException"):
             yield check.error(
-                f"CloudFormation in {region} has no type {RESOURCE_TYPE}: {error_text(error)}",
-                _elsewhere(region),
+                f"CloudFormation in {region} has no type {RESOURCE_TYPE}: {error_text(error)};"
+                f" {_elsewhere(region)}"
             )
         elif region.startswith(_PERHAPS_WITHOUT_TYPE):
             yield check.warning(
                 f"CloudFormation in {region} may have no type {RESOURCE_TYPE}, and DescribeType gives no"
-                f" answer: {error_text(error)}",
-                f"aws cloudformation describe-type --type RESOURCE --type-name {RESOURCE_TYPE}"
-                f" --region {region}",
+                f" answer: {error_text(error)}"
             )
         else:
             yield check.not_checked(error_text(error))
@@ -60,15 +58,11 @@ def check_image(deployment: Deployment) -> Iterator[CheckOutcome]:
     account = REGISTRY_ACCOUNTS.get(region)
     if account is None or region not in release.regions:
         yield check.error(
-            f"AWS is not known to publish {release.title} ({release.repository}:{release.tag}) in {region}",
-            _elsewhere("us-east-1"),
+            f"AWS is not known to publish {release.title} ({release.repository}:{release.tag}) in {region};"
+            f" {_elsewhere(region)}"
         )
         return
     where = f"{release.repository}:{release.tag} of account {account} in {region}"
-    command = (
-        f"aws ecr batch-get-image --registry-id {account} --repository-name {release.repository}"
-        f" --image-ids imageTag={release.tag} --region {region}"
-    )
     try:
         found = deployment.client("ecr").batch_get_image(
             registryId=account,
@@ -78,7 +72,7 @@ def check_image(deployment: Deployment) -> Iterator[CheckOutcome]:
     except ClientError as error:
         if code_of(error) != "RepositoryNotFoundException":
             raise
-        yield check.error(f"there is no image {where}: {error_text(error)}", command)
+        yield check.error(f"there is no image {where}: {error_text(error)}")
         return
     if found.get("images"):
         yield check.ok(f"{where} exists")
