@@ -1353,16 +1353,16 @@
   "Publishing stops at a conflict",
   [
    [
+    "it was trained for",
+    ", and is to run on"
+   ],
+   [
     "is there already, and should be the adapter of its name, got"
    ],
    [
     ": name: should be its own, whatever the case, and",
     "has it, got",
     ";"
-   ],
-   [
-    "it was trained for",
-    ", and the manifest is for"
    ],
    [
     ": it changed while it was published"
@@ -1589,7 +1589,7 @@
     "'account' of [aws] is",
     ", got credentials of",
     "(",
-    ")"
+    "); give --profile"
    ],
    [
     "the credentials give no answer:",
@@ -1969,7 +1969,8 @@
     "AWS is not known to publish",
     "(",
     ":",
-    ") in"
+    ") in",
+    ";"
    ],
    [
     "there is no image",
@@ -2326,10 +2327,6 @@
    [
     "it should have at most",
     "bytes"
-   ],
-   [
-    "it was trained for",
-    ", and is to run on"
    ],
    [
     "the rank should be at most",
@@ -3033,7 +3030,7 @@
     "--on, --to and --base-model are for the path of an adapter"
    ],
    [
-    "an adapter that is not published is evaluated alone, or with --against"
+    "an adapter that is not published is evaluated alone, or with --against; --on says where"
    ],
    [
     "a line's text should be a string"
@@ -3808,6 +3805,9 @@
     "where to upload the adapter? Give --to, which the endpoint's role can read"
    ],
    [
+    "--endpoint is for components of no fleet; give it, or --stack and --fleet"
+   ],
+   [
     "endpoint '",
     "' is not there, or has no component"
    ],
@@ -3979,9 +3979,6 @@
     ", got"
    ],
    [
-    "which environment? Give --environment"
-   ],
-   [
     "nobody has a confirmed subscription to",
     ", so nobody gets an alarm"
    ],
@@ -4043,7 +4040,8 @@
     ")"
    ],
    [
-    "is no whole model, as it lacks"
+    "is no whole model, as it lacks",
+    "; 'prefix' of [base_model] should be the folder that 'adapters pull' prints"
    ],
    [
     "security groups should be of",
@@ -4057,7 +4055,8 @@
    ],
    [
     "CloudFormation in",
-    "has no type AWS::SageMaker::InferenceComponent:"
+    "has no type AWS::SageMaker::InferenceComponent:",
+    ";"
    ],
    [
     "CloudFormation in",
@@ -4065,7 +4064,8 @@
    ],
    [
     "SageMaker in",
-    "cannot be reached:"
+    "cannot be reached:",
+    ";"
    ],
    [
     "bucket '",
