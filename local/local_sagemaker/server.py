@@ -107,11 +107,11 @@ class LocalCloud:
         assert self.process.stdout is not None  # it was opened as a pipe
         for line in self.process.stdout:
             output.append(line)
-            words = shlex.split(line, comments=True)
-            if words == [READY]:
+            if line.strip() == READY:
                 break
-            if words[:1] == ["export"]:
-                name, _, value = words[1].partition("=")
+            # Of a start that failed, any line of the log may come.
+            if line.startswith("export "):
+                name, _, value = shlex.split(line)[1].partition("=")
                 exports[name] = value
         else:
             self.process.wait()

@@ -144,8 +144,10 @@ def publish(
     results, sent = _upload(adapters, store, declared, limits, base_model=base_model, dry_run=dry_run)
     code = None
     if declared is not None:
-        asking = None if dry_run else finder
-        results, code = _each(results, partial(_with_probe, finder=asking, declared=declared))
+        if finder is None or dry_run:
+            results = [_with_probe(result, None, declared) for result in results]
+        else:
+            results, code = _each(results, partial(_with_probe, finder=finder, declared=declared))
         if gate is not None:
             results = [_with_evaluation(result, gate, declared, dry_run=dry_run) for result in results]
         if not dry_run:

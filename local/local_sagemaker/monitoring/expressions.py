@@ -90,8 +90,8 @@ class Expressions:
                 return word
             case ast.List(elts=elements):
                 return [one for element in elements for one in self._series(element)]
-            case ast.BinOp(left=left, op=ast.Div(), right=ast.Constant(value=int() | float() as number)):
-                return [one.over(lambda value: value / number) for one in self._series(left)]
+            case ast.BinOp(left=left, op=ast.Div(), right=ast.Constant(value=int() | float() as by)) if by:
+                return [one.over(lambda value: value / by) for one in self._series(left)]
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return self._call(name.upper(), arguments)
         raise ValueError(f"not supported in an expression: {ast.unparse(node)!r}")
@@ -116,7 +116,8 @@ class Expressions:
 
     def _search(self, what: str, statistic: str, period: Sequence[ast.expr]) -> list[Series]:
         seconds = self._of(period[0]) if period else self._span.period
-        assert isinstance(seconds, (int, float))  # the syntax has a number there
+        if not isinstance(seconds, (int, float)):
+            raise ValueError(f"the period of a search should be a number, got {ast.unparse(period[0])!r}")
         span = Span(self._span.start, self._span.end, seconds)
         search, found = Search.parse(what), []
         for metric in self._metrics.all(search.namespace):

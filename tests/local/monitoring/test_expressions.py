@@ -67,11 +67,25 @@ def test_sort_takes_the_largest_first(evaluate: Evaluate) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["m1 +", "m3", "m1 * 2", "RUNNING_SUM(m1)", "ANOMALY_DETECTION_BAND(m1)", "__import__('os')", "m1.x"],
+    [
+        "m1 +",
+        "m3",
+        "m1 * 2",
+        "m1 / 0",
+        "RUNNING_SUM(m1)",
+        "ANOMALY_DETECTION_BAND(m1)",
+        "__import__('os')",
+        "m1.x",
+    ],
 )
 def test_what_is_no_expression_is_refused(evaluate: Evaluate, text: str) -> None:
     with pytest.raises(ValueError, match="not"):
         evaluate(text)
+
+
+def test_period_of_a_search_is_a_number(evaluate: Evaluate) -> None:
+    with pytest.raises(ValueError, match="the period of a search should be a number, got 'm1'"):
+        evaluate("SEARCH('{N}', 'Sum', m1)")
 
 
 def test_search_has_500_series_at_most() -> None:

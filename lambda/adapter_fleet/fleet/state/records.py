@@ -207,7 +207,7 @@ class Event:
     """One entry of an adapter's history.
 
     what:
-        created, updated, deleted, restored, failed, adopted, drifted, retried, unpinned or unreadable.
+        created, updated, deleted, restored, failed, adopted, drifted, retried or unpinned.
     before, after:
         The versions (`Artifact.version`) before and after the event.
     before_artifact, after_artifact:
