@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
 from local_sagemaker.server import LocalCloud
@@ -71,11 +70,6 @@ class Engine:
         )
         return int(shown.stdout) * 1024
 
-    def tiers(self) -> list[str]:
-        """The tier of each adapter; only LMI lists them."""
-        listed = httpx.get(f"http://127.0.0.1:{self.port}/adapters", trust_env=False)
-        return [adapter["tier"] for adapter in listed.raise_for_status().json()["adapters"]]
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
@@ -119,10 +113,6 @@ def test_each_of_many_adapters_answers_as_itself_and_memory_follows_the_tiers(
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(call, range(CLIENTS)))
         growth = engine.resident_bytes() - before
-        if dialect == "lmi":
-            tiers = engine.tiers()
-            assert tiers.count("gpu") == GPU_SLOTS
-            assert tiers.count("gpu") + tiers.count("cpu") == CPU_SLOTS
 
     total = sum(served.values())
     logger.info("%s: %d answers of %d adapters, %.1f MiB more", dialect, total, len(made), growth / 2**20)

@@ -14,10 +14,12 @@ import pytest
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.common.findings import Severity
 from tests.adapter_fleet.bad_adapters import CORPUS
-from tests.adapter_fleet.measured_checks import ALLOWED_SECONDS, IN_S3
+from tests.adapter_fleet.measured_checks import IN_S3
 
 ROOT = Path(__file__).parents[4]
-MOST_MEGABYTES = 200
+MOST_SECONDS, MOST_MEGABYTES = 2, 200
+LARGEST = "as_many_tensors_as_a_header_may_have"
+"""Takes a second on a quiet machine, and as much more as a second of a busy machine's processor does less."""
 
 ELSEWHERE = {
     CheckRule.OBJECT_READABLE,  # these three are of S3: test_remote_check.py, cli/commands/test_check.py
@@ -61,7 +63,7 @@ def test_bad_adapter_is_refused_by_its_own_rule_soon_and_in_little_memory(
     took = measured[name]
     assert took.rules is not None, "the check died"
     assert CORPUS[name.removeprefix(IN_S3)][0] in took.rules
-    assert took.seconds < ALLOWED_SECONDS
+    assert took.seconds < MOST_SECONDS * max(1.0, measured[LARGEST].seconds)
     assert took.megabytes < MOST_MEGABYTES
 
 
