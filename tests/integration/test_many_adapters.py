@@ -9,7 +9,6 @@ import itertools
 import logging
 import os
 import random
-import re
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +41,6 @@ class Engine:
     """The process of a copy."""
 
     process: int
-    port: int
 
     @classmethod
     def all_of(cls, cloud: LocalCloud) -> set[Engine]:
@@ -58,10 +56,9 @@ class Engine:
             return pid == cloud.process.pid or (pid in processes and below_the_cloud(processes[pid][0]))
 
         return {
-            cls(pid, int(port[1]))
+            cls(pid)
             for pid, (_, args) in processes.items()
             if "local_sagemaker.model_server" in args and below_the_cloud(pid)
-            if (port := re.search(r"--port (\d+)", args))
         }
 
     def resident_bytes(self) -> int:
