@@ -164,10 +164,30 @@ class Stack:
     def outputs(self) -> dict[str, str]:
         return {output["OutputKey"]: output["OutputValue"] for output in self._describe().get("Outputs", [])}
 
+    def start(self, resources: dict[str, Any], *, disable_rollback: bool = False) -> None:
+        """Begin to create it, and return at once."""
+        self._api.create_stack(
+            StackName=self.name, TemplateBody=_template(resources, None), DisableRollback=disable_rollback
+        )
+
     def delete(self) -> str:
+        self.request_deletion()
+        return self.settled()
+
+    def request_deletion(self) -> None:
+        """Begin to delete it, and return at once."""
         self._stack_id = self._describe()["StackId"]
         self._api.delete_stack(StackName=self.name)
-        return self.settled()
+
+    def statuses_of_deletion(self) -> list[str]:
+        """Delete it, and return every status that it was seen in from then on."""
+        self.request_deletion()
+        statuses: list[str] = []
+        while not statuses or statuses[-1].endswith("_IN_PROGRESS"):
+            status = self._describe()["StackStatus"]
+            if statuses[-1:] != [status]:
+                statuses.append(status)
+        return statuses
 
     def settled(self) -> str:
         deadline = time.monotonic() + 60

@@ -5,6 +5,7 @@ from local_sagemaker.ministack_patches import (
     cloudformation_bucket_tags,
     cloudformation_change_sets,
     cloudformation_dead_letter_queues,
+    cloudformation_deletion_during_creation,
     cloudformation_failed_custom_resources,
     cloudformation_failed_deletions,
     cloudformation_native_types,
@@ -62,5 +63,7 @@ def install_patches(
         patch.install()
     alarms.install()
     cloudformation_native_types.install(native_types)
+    # After the other patches of deployments and deletions: it wraps them.
+    cloudformation_deletion_during_creation.install()
     http_content_type.install(runtime_header)
     lambda_download_urls.install(signer)
