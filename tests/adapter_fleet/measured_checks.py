@@ -73,7 +73,7 @@ def measure(name: str, folder: Path, lora: LoraServing, base: BaseModelFacts) ->
     if not child:
         try:
             check_in_child(name, folder, lora, base, writing)
-        except BaseException as error:  # told by the missing answer
+        except BaseException as error:  # the missing answer shows it
             sys.stderr.write(f"{name}: {error!r}\n")
             os._exit(1)
         os._exit(0)

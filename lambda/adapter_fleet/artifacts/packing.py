@@ -53,7 +53,7 @@ class AdapterFiles:
     @classmethod
     @contextmanager
     def of(cls, source: Path | IO[bytes]) -> Iterator["AdapterFiles"]:
-        """Open the adapter in a directory, or in a gzipped tar, whoever made it.
+        """Open the adapter in a directory, or in a gzipped tar of any origin.
 
         Other files of a directory are ignored; `examine` reports them. The files of an archive are copied to
         files without a name, which disappear when they are closed or the process ends. Raises

@@ -730,7 +730,9 @@ class Fleet(RuleBasedStateMachine):
         self._note_recreated(f"p-{name}", tags)
 
     def _note_recreated(self, component: str, tags: dict[str, str]) -> None:
-        if component in self.claimed and self.world.service.faults.describe_lag:
+        orders = self.world.registry.orders()
+        claims = {order.component.lower() for order in orders if order.kind is OrderKind.CLAIM}
+        if component in self.claimed | claims and self.world.service.faults.describe_lag:
             # A description that lags behind shows the one that was claimed, and tags are written by name.
             self.contested.add(component)
         else:
@@ -894,7 +896,9 @@ class Fleet(RuleBasedStateMachine):
             return  # the service refuses the manifest; CloudFormation would roll it back
         for name in STRAYS:
             assert name not in components or FLEET_TAG not in components[name].tags, f"{name} was pruned"
-        assert not any(component.status.in_transition for component in components.values())
+        for name, there in components.items():
+            # Nobody waits for a write whose record cannot be read.
+            assert name in self.unreadable or not there.status.in_transition, f"{name} is {there.status}"
         for name in (spelled.get(name, name) for name in NAMES):
             component = f"p-{name}"
             present = components.get(component)
