@@ -1772,22 +1772,6 @@
   ]
  ],
  [
-  "troubleshooting/commands.html#a-list-of-prices-is-not-read",
-  "A list of prices is not read",
-  [
-   [
-    "the list of prices has none of"
-   ],
-   [
-    "the price of an hour of",
-    "should be a number, at least 0, got"
-   ],
-   [
-    ": no list of prices:"
-   ]
-  ]
- ],
- [
   "troubleshooting/commands.html#a-library-is-not-installed",
   "A library is not installed",
   [
@@ -3302,15 +3286,6 @@
    [
     "'by' should have each key once, got",
     "twice"
-   ],
-   [
-    "'currency' should be a word such as \"USD\", got"
-   ],
-   [
-    "'date' should be the day of the prices, such as 2026-11-01, got"
-   ],
-   [
-    "'hourly' should be a table of instance types, got"
    ],
    [
     "'",

@@ -1,13 +1,12 @@
 """Reads a block of TOML, YAML or JSON as the product reads the file.
 
-TOML is a part of an environment file and YAML is a manifest, but for what their keys say: price lists,
-`pyproject.toml` and workflows of CI.
+TOML is a part of an environment file and YAML is a manifest, but for what their keys say: `pyproject.toml`
+and workflows of CI.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
 import tomllib
 from typing import Any
 
@@ -17,7 +16,6 @@ from adapter_fleet.documents.schema import structure
 from adapter_fleet.environment.environment_reader import _WORDS, EnvironmentFileError, _converter
 from adapter_fleet.environment.environment_schema import Environment
 from adapter_fleet.manifest.manifest import Manifest
-from adapter_fleet.usage.price_list import PriceList
 from tests.docs.blocks import ROOT, Block
 
 _REST = tomllib.loads((ROOT / "environments/local.toml").read_text())
@@ -38,13 +36,7 @@ def parse(block: Block) -> None:
 
 
 def _parse_toml(text: str) -> None:
-    keys = tomllib.loads(text).keys()
-    if "hourly" in keys:
-        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-            file.write(text)
-            file.flush()
-            PriceList.from_file(file.name)
-    elif not keys & {"tool", "project", "dependency-groups"}:
+    if not tomllib.loads(text).keys() & {"tool", "project", "dependency-groups"}:
         _parse_environment(text)
 
 

@@ -17,7 +17,6 @@ BUCKET = "my-adapters"
 _NOW = {"acme": "summary", "globex": "shout", "initech": "triage", "umbrella": "summary"}
 """The example whose files each tenant's adapter has."""
 _NEXT = {"acme": "summary", "globex": "shout", "initech": "summary", "hooli": "triage"}
-_PRICES = 'date = 2026-11-01\ncurrency = "EUR"\n[hourly]\n"ml.g5.12xlarge" = 10.0\n'
 
 
 class DeployedTenants:
@@ -52,7 +51,6 @@ class DeployedTenants:
         _copy({"acme": "summary", "globex": "summary"}, folder / "out")
         (folder / "tenants.yaml").write_text(self._manifest)
         (folder / "adapters.yaml").write_text(self._manifest)
-        (folder / "prices.toml").write_text(_PRICES)
         items = [
             {"prompt": each["prompt"], "reference": each["answers"]["summary"]} for each in prompts()[:5]
         ]

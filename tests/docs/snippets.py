@@ -29,7 +29,6 @@ from tests.docs.blocks import ROOT, Block
 _FILES = {
     "adapters.yaml": "adapters:\n"
     "  - {name: acme, artifact: ./examples/tickets/adapters/summary, tags: {tenant: acme}}\n",
-    "prices.toml": 'date = 2026-11-01\ncurrency = "EUR"\n[hourly]\n"ml.g5.12xlarge" = 10.0\n',
 }
 _FURTHER: Mapping[str, object] = {"Schedule": Schedule}
 

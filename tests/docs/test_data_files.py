@@ -29,7 +29,6 @@ def test_right_data_is_accepted(language: str, text: str) -> None:
     ("language", "text", "problem"),
     [
         ("toml", "[scaling]\nmin_copy = 1\n", "unknown key"),
-        ("toml", 'date = 2026-11-01\ncurrency = "EUR"\nhourly = 1\n', "hourly"),
         ("yaml", "adapters:\n  - {name: acme, rnak: 8}\n", "unknown key"),
         ("json", "{a: 1}", "Expecting"),
         ("jsonl", '{"a": 1}\n{"a"}\n', "Expecting"),

@@ -243,7 +243,7 @@ def test_who_manages_can_change_nothing_but_orders_and_the_manifest(
 COMMANDS = {
     "describe": ["acme"],
     "list": [],
-    "usage": ["--prices", "PRICES"],
+    "usage": [],
     "logs": ["acme"],
     "apply": ["--retry", "acme"],
     "prune": [],
@@ -260,12 +260,9 @@ def test_the_calls_of_every_command_are_on_record(
     deployed: Deployed, guarded: LocalCloud, recording: Recording, command: str, tmp_path: Path
 ) -> None:
     (tmp_path / "items.jsonl").write_text(json.dumps({"prompt": "Hello", "reference": "Hello"}))
-    prices = 'date = 2026-01-01\ncurrency = "USD"\n[hourly]\n"ml.g5.2xlarge" = 1.0\n'
-    (tmp_path / "prices.toml").write_text(prices)
     files = {
         "REPORTS": str(tmp_path / "reports"),
         "DATASET": str(tmp_path / "items.jsonl"),
-        "PRICES": str(tmp_path / "prices.toml"),
         "PAGE": str(tmp_path / "page.html"),
     }
     keys = (guarded.environment[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))

@@ -1,10 +1,9 @@
-"""`adapters usage`: requests, tokens and cost of every adapter, by day."""
+"""`adapters usage`: requests and tokens of every adapter, by day."""
 
 import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,18 +13,7 @@ from adapter_fleet.common.counts import counted
 from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.usage.fleet_members import FleetMembers, no_value
-from adapter_fleet.usage.price_list import PriceList
-from adapter_fleet.usage.usage_table import (
-    ANSWERED,
-    DAY,
-    HOUR,
-    Table,
-    TokenPattern,
-    Usage,
-    grouped,
-    share_cost,
-    summed,
-)
+from adapter_fleet.usage.usage_table import ANSWERED, DAY, HOUR, Table, TokenPattern, Usage, grouped, summed
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import BASE
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
@@ -35,15 +23,15 @@ from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import print_note
 
-_NUMBERS = ("REQUESTS", "TOKENS IN", "TOKENS OUT", "COST", "SHARE")
-_SPARE = ("TOKENS IN", "TOKENS OUT", "COST")
+_NUMBERS = ("REQUESTS", "TOKENS IN", "TOKENS OUT", "SHARE")
+_SPARE = ("TOKENS IN", "TOKENS OUT")
 
 EXAMPLES = """
 # The last seven days.
 adapters usage --stack Tenants
 
-# What each customer costs.
-adapters usage --since 30d --by customer --prices prices.toml
+# Each customer's share of a month, by which to divide what the endpoint cost.
+adapters usage --since 30d --by customer
 """
 
 
@@ -58,12 +46,6 @@ def usage(
             "--by", metavar="TAG", help="Sum by the value of a tag; else by adapter.", show_default=False
         ),
     ] = None,
-    prices: Annotated[
-        Path | None,
-        typer.Option(
-            "--prices", metavar="FILE", help="TOML file with date, currency and [hourly].", show_default=False
-        ),
-    ] = None,
     tokens: Annotated[
         str | None,
         typer.Option(
@@ -75,28 +57,23 @@ def usage(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the requests, tokens and cost of every adapter of a fleet.
+    """Show the requests and tokens of every adapter of a fleet.
 
     Requests are CloudWatch's. Tokens are those that the container's log tells; most containers tell none.
-    The cost is that of the endpoint's instances, shared out by tokens, or by requests on days without any.
-    Prices come from a file of yours.
+    The share is that of all tokens, or of all requests if there are no tokens.
     """
     account = account_of(context)
     with option_errors():
         length = look_back_seconds(since, units="hd", such_as="12h or 7d")
         pattern = ANSWERED if tokens is None else TokenPattern.of(tokens, "", setting="--tokens")
-        price_list = None if prices is None else PriceList.from_file(prices)
     found = find_fleet(account)
     members = FleetMembers.of(found.registry, newest_generation(found))
     target, keys = members.target, _keys(members, by)
     end = account.now()
     start = _begin(end, length)
-    reader = UsageReader(*map(account.client, ("cloudwatch", "logs", "sagemaker")))
+    reader = UsageReader(*map(account.client, ("cloudwatch", "logs")))
     used = reader.table({*members.names, target.base}, target.base, start, end, pattern)
     keys |= _keys_of_removed(used, keys, target, by)
-    if price_list is not None:
-        with option_errors():
-            share_cost(used, reader.costs(target.endpoint, price_list, start, end))
     days = grouped(used, keys | {target.base: BASE})
     total = summed(days.values())
     title = f"{found.record.name}, since {_minute(start)}"
@@ -104,11 +81,9 @@ def usage(
     if not as_json:
         columns = ", ".join(column.lower() for column in (heading, *_NUMBERS))
         print_note(title if sys.stdout.isatty() else f"{title}: {columns}")
-    print_result(_document(days, price_list), _table(total, heading), as_json=as_json)
+    print_result(_document(days), _table(total, heading), as_json=as_json)
     if not as_json:
-        print_note(_total_text(total, price_list))
-        if price_list is not None:
-            print_note(f"costs in {price_list.currency}, by the prices of {price_list.date}")
+        print_note(_total_text(total))
 
 
 def _begin(end: float, length: float) -> float:
@@ -149,11 +124,10 @@ def _table(total: Mapping[str, Usage], heading: str) -> RowTable:
 
 
 def _cells(who: str, use: Usage) -> tuple[str, ...]:
-    cost = "-" if use.cost is None else f"{use.cost:,.2f}"
-    return who, f"{use.requests:,.0f}", f"{use.prompt_tokens:,}", f"{use.completion_tokens:,}", cost
+    return who, f"{use.requests:,.0f}", f"{use.prompt_tokens:,}", f"{use.completion_tokens:,}"
 
 
-def _total_text(uses: Mapping[str, Usage], prices: PriceList | None) -> str:
+def _total_text(uses: Mapping[str, Usage]) -> str:
     total = Usage()
     for use in uses.values():
         total.add(use)
@@ -162,8 +136,6 @@ def _total_text(uses: Mapping[str, Usage], prices: PriceList | None) -> str:
         f"{counted(total.prompt_tokens, 'token')} in",
         f"{counted(total.completion_tokens, 'token')} out",
     ]
-    if prices is not None:
-        parts.append(f"{total.cost or 0.0:,.2f} {prices.currency}")
     return ", ".join(parts)
 
 
@@ -186,10 +158,8 @@ def _lines(days: Mapping[str, Mapping[str, Usage]]) -> Iterable[tuple[str, str, 
             yield day, who, of_day[who]
 
 
-def _document(days: Mapping[str, Mapping[str, Usage]], prices: PriceList | None) -> dict[str, Any]:
+def _document(days: Mapping[str, Mapping[str, Usage]]) -> dict[str, Any]:
     return {
-        "currency": None if prices is None else prices.currency,
-        "prices_of": None if prices is None else prices.date.isoformat(),
         "days": [{"day": day, "who": who, **asdict(use)} for day, who, use in _lines(days)],
         "total": [{"who": who, **asdict(use)} for who, use in summed(days.values()).items()],
     }

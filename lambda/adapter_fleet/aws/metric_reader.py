@@ -1,4 +1,4 @@
-"""CloudWatch's metrics of components and of the instances that they run on."""
+"""CloudWatch's metrics of components."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,8 +9,6 @@ COMPONENT = "InferenceComponentName"
 """The dimension of a component's metrics."""
 MOST_SERIES = 500
 """The most series that a query of Metrics Insights answers with, and the most queries of one call."""
-
-_INSTANCES = "/aws/sagemaker/Endpoints"
 
 
 class MetricReader:
@@ -34,21 +32,6 @@ class MetricReader:
                 name = part[int(result["Id"][1:])]
                 for at, value in zip(result["Timestamps"], result["Values"], strict=True):
                     yield name, at.timestamp(), value
-
-    def instance_samples(
-        self, endpoint: str, variant: str, start: float, end: float, *, period: int
-    ) -> dict[float, float]:
-        """Return how many values the instances of a variant have sent, by the begin of a period.
-
-        Each instance sends one at a time: the number of values is that of instances ([V] guide on metrics).
-        """
-        dimensions = {"EndpointName": endpoint, "VariantName": variant}
-        query = metric_query(0, _INSTANCES, "MemoryUtilization", dimensions, period, "SampleCount")
-        found: dict[float, float] = {}
-        for result in self.results([query], start, end):
-            for at, value in zip(result["Timestamps"], result["Values"], strict=True):
-                found[at.timestamp()] = found.get(at.timestamp(), 0.0) + value
-        return found
 
     def results(self, queries: Sequence[Mapping[str, Any]], start: float, end: float) -> Iterator[Any]:
         """Yield the results of queries between two times in seconds since 1970."""

@@ -1,37 +1,30 @@
-"""Reads what a base model's adapters were used for, and what their endpoint's instances cost."""
+"""Reads what a base model's adapters were used for."""
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from adapter_fleet.aws.metric_reader import MetricReader
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.naming import component_log_group
-from adapter_fleet.usage.price_list import PriceList
 from adapter_fleet.usage.usage_table import DAY, HOUR, CountedTokens, Table, TokenPattern, day_of, new_table
-
-if TYPE_CHECKING:
-    from types_boto3_sagemaker import SageMakerClient
 
 _LONGEST_LINE = 1024
 """Longer lines tell no tokens: some regular expressions take very long for them."""
 
 _NUMBERS = ("prompt", "completion")
 _NUMBER = re.compile(r"\d{1,9}")
-_DEFAULT_FREQUENCY = 60.0
-"""How often an instance sends metrics, in seconds, if the endpoint's configuration does not say it."""
 
 
 class UsageReader:
-    """Reads CloudWatch's metrics, the log of a base model's containers and the endpoint's configuration."""
+    """Reads CloudWatch's metrics and the log of a base model's containers."""
 
-    def __init__(self, cloudwatch: Any, logs: Any, sagemaker: "SageMakerClient") -> None:
+    def __init__(self, cloudwatch: Any, logs: Any) -> None:
         self._metrics = MetricReader(cloudwatch)
-        self._logs, self._sagemaker = logs, sagemaker
+        self._logs = logs
 
     def requests(
         self, components: Iterable[str], start: float, end: float, *, period: int
@@ -89,24 +82,3 @@ class UsageReader:
         except ClientError as error:
             if code_of(error) != "ResourceNotFoundException":
                 raise
-
-    def costs(self, endpoint: str, prices: PriceList, start: float, end: float) -> dict[str, float]:
-        """Return what the endpoint's instances cost by day: the hours that they sent metrics, and the price.
-
-        Raises ValueError if the list has no price of a type.
-        """
-        name = self._sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
-        config: Any = self._sagemaker.describe_endpoint_config(EndpointConfigName=name)
-        every = float(
-            config.get("MetricsConfig", {}).get("MetricPublishFrequencyInSeconds") or _DEFAULT_FREQUENCY
-        )
-        costs: dict[str, float] = defaultdict(float)
-        for variant in config["ProductionVariants"]:
-            # With pools of several types, no metric tells how many instances there are of each.
-            price = prices.of(variant.get("InstanceType", "several types"))
-            samples = self._metrics.instance_samples(
-                endpoint, variant["VariantName"], start, end, period=int(HOUR)
-            )
-            for at, count in samples.items():
-                costs[day_of(at)] += count * every / HOUR * price
-        return costs

@@ -39,7 +39,6 @@ def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
         source=UsageReader(
             boto3.client("cloudwatch", config=_CONFIG),
             boto3.client("logs", config=_CONFIG),
-            boto3.client("sagemaker", config=_CONFIG),
         ),
         cursor=UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep)),
         telemetry=UsageTelemetry(os.environ["METRICS_NAMESPACE"]),

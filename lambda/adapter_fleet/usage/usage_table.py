@@ -1,4 +1,4 @@
-"""The use of a base model's adapters by day: requests, tokens, and their part of the endpoint's cost."""
+"""The use of a base model's adapters by day: requests and tokens."""
 
 import re
 from collections import defaultdict
@@ -9,9 +9,6 @@ from datetime import UTC, datetime
 HOUR = 3600.0
 DAY = 86400.0
 """Seconds of a day. Days begin at midnight in UTC."""
-
-UNUSED = "(unused)"
-"""The name of what instances cost on a day without a request."""
 
 _GROUPS = {"adapter", "prompt", "completion"}
 
@@ -70,16 +67,11 @@ class CountedTokens:
 
 @dataclass
 class Usage:
-    """The use of one adapter, of one tag or of all.
-
-    cost:
-        None without a list of prices.
-    """
+    """The use of one adapter, of one tag or of all."""
 
     requests: float = 0.0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    cost: float | None = None
 
     @property
     def tokens(self) -> int:
@@ -91,8 +83,6 @@ class Usage:
         self.requests += other.requests
         self.prompt_tokens += other.prompt_tokens
         self.completion_tokens += other.completion_tokens
-        if other.cost is not None:
-            self.cost = (self.cost or 0.0) + other.cost
 
 
 Table = dict[str, dict[str, Usage]]
@@ -107,23 +97,6 @@ def new_table() -> Table:
 def day_of(at: float) -> str:
     """Return the day of a time in seconds since 1970."""
     return datetime.fromtimestamp(at, UTC).date().isoformat()
-
-
-def share_cost(table: Table, costs: Mapping[str, float]) -> None:
-    """Share the cost of each day out by tokens, or by requests on a day without any.
-
-    A day on which nobody asked has the cost under UNUSED: its instances ran for nobody.
-    """
-    for day, cost in costs.items():
-        of_day = table[day]
-        uses = {name: float(usage.tokens) for name, usage in of_day.items()}
-        if not any(uses.values()):
-            uses = {name: usage.requests for name, usage in of_day.items()}
-        total = sum(uses.values())
-        for name, use in uses.items():
-            of_day[name].cost = cost * use / total if total else 0.0
-        if not total:
-            of_day[UNUSED].cost = cost
 
 
 def grouped(table: Table, key_of: Mapping[str, str]) -> dict[str, dict[str, Usage]]:

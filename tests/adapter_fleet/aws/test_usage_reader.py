@@ -76,6 +76,6 @@ def test_line_that_is_too_long_is_not_searched() -> None:
 
 def told(line: str, pattern: TokenPattern = PATTERN) -> list[tuple[str, int, int]]:
     """Return the component and the tokens that a line tells."""
-    reader = UsageReader(None, FakeLogs(line), None)  # type: ignore[arg-type]  # logs alone are read
+    reader = UsageReader(None, FakeLogs(line))  # logs alone are read
     counted = reader.tokens("base", 0.0, 60.0, pattern)
     return [(one.component, one.prompt, one.completion) for one in counted]

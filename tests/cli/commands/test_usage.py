@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +16,10 @@ from tests.cli.fleet_account import FakeAccount
 
 Run = Callable[..., Result]
 DAY = 86400.0
-PRICES = 'date = 2026-11-01\ncurrency = "EUR"\n[hourly]\n"ml.g5.2xlarge" = 6.0\n'
 
 
 class FakeMetrics:
-    """Sums of metrics by the name of a component or an endpoint, as points of time and value."""
+    """Sums of metrics by the name of a component, as points of time and value."""
 
     def __init__(self) -> None:
         self.points: dict[tuple[str, str], list[tuple[float, float]]] = {}
@@ -80,17 +78,6 @@ class FakeLines:
         }
 
 
-class FakeEndpoint:
-    def describe_endpoint(self, *, EndpointName: str) -> dict[str, Any]:
-        assert EndpointName == "endpoint"
-        return {"EndpointConfigName": "config"}
-
-    def describe_endpoint_config(self, *, EndpointConfigName: str) -> dict[str, Any]:
-        assert EndpointConfigName == "config"
-        variant = {"VariantName": "all", "InstanceType": "ml.g5.2xlarge"}
-        return {"ProductionVariants": [variant], "MetricsConfig": {"MetricPublishFrequencyInSeconds": 30}}
-
-
 @pytest.fixture
 def now(world: World) -> float:
     """Noon of a day."""
@@ -104,7 +91,7 @@ def of_tenant(name: str, tenant: str) -> DesiredAdapter:
 
 @pytest.fixture(autouse=True)
 def used(now: float, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeMetrics:
-    """Three adapters of two tenants. Yesterday nobody asked; today acme has three quarters of the tokens."""
+    """Three adapters of two tenants, of which acme has three quarters of the tokens."""
     world.deploy(of_tenant("acme", "A"), of_tenant("apex", "A"), of_tenant("beta", "B"))
     world.settle()
     metrics, log = FakeMetrics(), FakeLines()
@@ -112,8 +99,6 @@ def used(now: float, world: World, account: FakeAccount, monkeypatch: pytest.Mon
     metrics.points = {
         ("Invocations", "p-acme"): [(now - 60, 3.0), (now - 30 * DAY, 1000.0)],
         ("Invocations", "p-beta"): [(now - 60, 1.0)],
-        # Two values a minute of one instance: an hour today, two hours yesterday.
-        ("MemoryUtilization", "endpoint"): [(now - 60, 120.0), (now - DAY, 240.0)],
     }
     log.lines = [
         (now - 60, "INFO scheduler: answered adapter=p-acme prompt_tokens=20 completion_tokens=10"),
@@ -122,16 +107,9 @@ def used(now: float, world: World, account: FakeAccount, monkeypatch: pytest.Mon
         (now - 57, "INFO scheduler: answered adapter= prompt_tokens=10 completion_tokens=5"),
         (now - 56, "INFO scheduler: answered something else"),
     ]
-    clients = {"cloudwatch": metrics, "logs": log, "sagemaker": FakeEndpoint()}
+    clients = {"cloudwatch": metrics, "logs": log}
     monkeypatch.setattr(account, "client", lambda service, config=None: clients[service], raising=False)
     return metrics
-
-
-@pytest.fixture
-def prices(tmp_path: Path) -> Path:
-    path = tmp_path / "prices.toml"
-    path.write_text(PRICES)
-    return path
 
 
 def rows(result: Result) -> list[list[str]]:
@@ -141,16 +119,16 @@ def rows(result: Result) -> list[list[str]]:
 
 def test_largest_user_is_first(run: Run) -> None:
     assert rows(run("usage")) == [
-        ["acme", "3", "40", "35", "-", "75.0 %"],
-        ["base", "0", "10", "5", "-", "15.0 %"],
-        ["beta", "1", "5", "5", "-", "10.0 %"],
+        ["acme", "3", "40", "35", "75.0 %"],
+        ["base", "0", "10", "5", "15.0 %"],
+        ["beta", "1", "5", "5", "10.0 %"],
     ]
 
 
 def test_columns_are_named_in_a_pipe_beside_the_rows(run: Run) -> None:
     columns, sums = run("usage").stderr.splitlines()
     assert columns.startswith("fleet, since ")
-    assert columns.endswith(": adapter, requests, tokens in, tokens out, cost, share")
+    assert columns.endswith(": adapter, requests, tokens in, tokens out, share")
     assert sums == "4 requests, 55 tokens in, 45 tokens out"
 
 
@@ -166,10 +144,10 @@ def test_longer_time_has_more(run: Run) -> None:
     assert rows(run("usage", "--since", "40d"))[0][:2] == ["acme", "1,003"]
 
 
-def test_terminal_shows_shares_at_one_place(terminal: Callable[..., list[str]], prices: Path) -> None:
-    headings, *rows = terminal("usage", "--prices", prices)
+def test_terminal_shows_shares_at_one_place(terminal: Callable[..., list[str]]) -> None:
+    headings, *rows = terminal("usage")
     assert headings.split()[0] == "ADAPTER"
-    assert [row.split()[0] for row in rows] == ["acme", "base", "beta", "(unused)"]
+    assert [row.split()[0] for row in rows] == ["acme", "base", "beta"]
     assert len({row.index("%") for row in rows}) == 1
 
 
@@ -179,24 +157,16 @@ def test_adapters_without_the_tag_are_named_so(run: Run) -> None:
     assert result.stderr.splitlines()[0] == "no adapter has the tag 'tenent'; did you mean 'tenant'?"
 
 
-def test_cost_of_instances_is_shared_out_by_tokens(run: Run, prices: Path) -> None:
-    result = run("usage", "--prices", prices)
-    costs = {row[0]: row[4] for row in rows(result)}
-    assert costs == {"acme": "4.50", "base": "0.90", "beta": "0.60", "(unused)": "12.00"}
-    assert "45 tokens out, 18.00 EUR\n" in result.stderr
-    assert "costs in EUR, by the prices of 2026-11-01" in result.stderr
+def test_without_tokens_requests_make_the_share(run: Run) -> None:
+    found = rows(run("usage", "--tokens", "(?P<adapter>x)(?P<prompt>x)(?P<completion>x)"))
+    assert [(row[0], row[4]) for row in found] == [("acme", "75.0 %"), ("beta", "25.0 %")]
 
 
-def test_without_tokens_requests_share_the_cost(run: Run, prices: Path) -> None:
-    result = run("usage", "--prices", prices, "--tokens", "(?P<adapter>x)(?P<prompt>x)(?P<completion>x)")
-    costs = {row[0]: row[4] for row in rows(result)}
-    assert costs == {"acme": "4.50", "beta": "1.50", "(unused)": "12.00"}
-
-
-def test_costs_of_all_add_up_to_the_endpoint_s(run: Run, prices: Path) -> None:
-    document = json.loads(run("usage", "--json", "--prices", prices).stdout)
-    assert sum(line["cost"] for line in document["total"]) == pytest.approx(18.0)
-    assert sum(line["cost"] for line in document["days"]) == pytest.approx(18.0)
+def test_document_has_each_day_and_the_total(run: Run) -> None:
+    document = json.loads(run("usage", "--json").stdout)
+    assert document.keys() == {"days", "total"}
+    assert [line["requests"] for line in document["total"]] == [3.0, 0.0, 1.0]
+    assert sum(line["requests"] for line in document["days"]) == 4.0
 
 
 def test_container_may_tell_tokens_in_another_way(run: Run, account: FakeAccount, now: float) -> None:
@@ -228,27 +198,6 @@ def test_adapter_that_is_not_there_any_more_is_named_so(run: Run, account: FakeA
     account.client("logs").lines = [(now - 5, line)]
     assert rows(run("usage"))[0][:4] == ["gone (removed)", "0", "7", "9"]
     assert rows(run("usage", "--by", "tenant"))[0][:4] == ["(no tenant)", "0", "7", "9"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('currency = "EUR"\n[hourly]\nx = 1', "'date' should be the day of the prices"),
-        ("date = 2026-11-01\n[hourly]\nx = 1", "'currency' should be a word"),
-        ('date = 2026-11-01\ncurrency = "EUR"', "'hourly' should be a table"),
-        ('date = 2026-11-01\ncurrency = "EUR"\n[hourly]\nx = -1', "should be a number, at least 0, got -1"),
-        ('date = 2026-11-01\ncurrency = "EUR"\n[hourly]\nx = nan', "at least 0, got nan"),
-        ('date = 2026-11-01\ncurrency = "EUR"\n[hourly]\nx = inf', "at least 0, got inf"),
-        ('date = 2026-11-01\ncurrency = "EUR"\n[hourly]\nx = 1', "has none of 'ml.g5.2xlarge'"),
-        ("date", "no list of prices"),
-    ],
-)
-def test_wrong_price_list_is_wrong_usage(run: Run, tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "wrong.toml"
-    path.write_text(text)
-    result = run("usage", "--prices", path)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert message in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_tokens_of_500_requests_are_counted_exactly(cloud: LocalCloud) -> None:
             requests[component] += 1
 
         names = {component: component for component in components}
-        reader = UsageReader(*(client(cloud, service) for service in ("cloudwatch", "logs", "sagemaker")))
+        reader = UsageReader(*(client(cloud, service) for service in ("cloudwatch", "logs")))
         end = time.time()
         for _ in range(60):
             table = reader.table(names, made.base, end // DAY * DAY, time.time() + 60, ANSWERED)
