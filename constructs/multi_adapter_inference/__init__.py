@@ -2,7 +2,7 @@
 
 from adapter_fleet.fleet.state.fleet_settings import OnTimeout, UpdateMode
 from adapter_fleet.serving.lmi import LmiVersion
-from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
+from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.scaling_metric import ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference.adapters.adapter import ILoraAdapter, LoraAdapter
@@ -69,7 +69,6 @@ __all__ = [
     "LmiContainer",
     "LmiVersion",
     "LoraAdapter",
-    "LoraDtype",
     "LoraServing",
     "MetricOptions",
     "MetricsConfig",

@@ -3692,8 +3692,8 @@
     "--option should be NAME=VALUE, got"
    ],
    [
-    "--option:",
-    "changes nothing that is counted; counted are"
+    "--option should set one of",
+    ", got"
    ],
    [
     "fleet",
@@ -3713,9 +3713,6 @@
    ],
    [
     "which base model? Give --base-model, or --environment"
-   ],
-   [
-    ": --option says it as well; give one of them"
    ],
    [
     "'--base-model' should be a directory, a config.json here or in S3, or one of the known models (",

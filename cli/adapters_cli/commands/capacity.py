@@ -1,9 +1,9 @@
 """`adapters capacity`: show what fits into the accelerators' memory, and which tier adapters are in."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -104,7 +104,7 @@ def capacity(
     name, shape = _shape(account, file, base_model)
     names, variables = _variables(file, options or [])
     given = {"max_loras": max_loras, "max_cpu_loras": max_cpu_loras, "max_lora_rank": max_lora_rank}
-    settings: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    settings = {name: value for name, value in given.items() if value is not None}
     with option_errors():
         workload = _workload(file, shape, names, variables, settings)
         instance = _instance(file, instance_type)
@@ -131,7 +131,7 @@ def _workload(
     shape: ModelShape,
     names: EngineVariables,
     variables: dict[str, str],
-    settings: dict[str, object],
+    settings: dict[str, int],
 ) -> Workload:
     """Return what each copy runs: the environment file's settings, overridden by options."""
     given = EngineSettings.from_environment(variables, names)
@@ -141,7 +141,7 @@ def _workload(
         variables = {**file.tables.container.environment, **variables}
     return Workload(
         shape=shape,
-        lora=_lora(file, settings, given.lora),
+        lora=_lora(file, settings),
         engine=EngineSettings.from_environment(variables, names),
     )
 
@@ -155,20 +155,14 @@ def _shape(account: Account, file: EnvironmentFile | None, given: str | None) ->
     return declared_shape(account, file.tables.base_model)
 
 
-def _lora(
-    file: EnvironmentFile | None, given: dict[str, object], in_container: Mapping[str, object]
-) -> LoraServing:
-    """Return the LoRA settings of the file, overridden by options and by the container's variables."""
-    if twice := given.keys() & in_container.keys():
-        names = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(twice))
-        raise UsageError(f"{names}: --option says it as well; give one of them")
-    changes: dict[str, Any] = {**given, **in_container}
+def _lora(file: EnvironmentFile | None, given: dict[str, int]) -> LoraServing:
+    """Return the limits for adapters of the file, overridden by options."""
     if file is not None:
-        return replace(file.tables.lora, **changes)
-    if not {"max_loras", "max_lora_rank"} <= changes.keys():
+        return replace(file.tables.lora, **given)
+    if not {"max_loras", "max_lora_rank"} <= given.keys():
         raise UsageError("how many adapters? Give --max-loras and --max-lora-rank, or --environment")
     # vLLM's own default.
-    return LoraServing(**{"max_cpu_loras": changes["max_loras"], **changes})
+    return LoraServing(**{"max_cpu_loras": given["max_loras"], **given})
 
 
 def _instance(file: EnvironmentFile | None, given: str | None) -> Instance:
@@ -204,8 +198,7 @@ def _variables(file: EnvironmentFile | None, options: list[str]) -> tuple[Engine
     names = _names(file, given)
     for name in given:
         if name not in names.names:
-            counted = ", ".join(names.names)
-            raise UsageError(f"--option: {name!r} changes nothing that is counted; counted are {counted}")
+            raise UsageError(f"--option should set one of {', '.join(names.names)}, got {name!r}")
     return names, given
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.serving.capacity import CopyOnInstance, Workload
-from adapter_fleet.serving.gpu_memory import GIB, GpuMemory, lora_number_bytes
+from adapter_fleet.serving.gpu_memory import GIB, GpuMemory
 from adapter_fleet.serving.tier_counts import TierCounts, cpu_bytes
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import one_line
@@ -164,7 +164,7 @@ class CapacityReport:
             self.workload.shape,
             ranks,
             lora,
-            number_bytes=lora_number_bytes(lora, self.workload.engine),
+            number_bytes=self.workload.engine.adapter_number_bytes,
             workers=self.memory.tensor_parallel,
         )
 

@@ -58,7 +58,6 @@ GROUPS = (
             "BaseModel",
             "ModelDownload",
             "LoraServing",
-            "LoraDtype",
             "LmiContainer",
             "LmiVersion",
             "VllmContainer",

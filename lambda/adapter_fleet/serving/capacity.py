@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from adapter_fleet.serving.engine_settings import EngineSettings
-from adapter_fleet.serving.gpu_memory import OTHER_BYTES, GpuMemory, gpu_memory, splits
+from adapter_fleet.serving.gpu_memory import GpuMemory, gpu_memory, problem_of_split
 from adapter_fleet.serving.instance_types import Instance, larger
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape
@@ -21,12 +21,11 @@ class CopyOnInstance:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """A model, its LoRA limits and its engine. `other` estimates the engine's other memory, in bytes."""
+    """A model, its LoRA limits and its engine."""
 
     shape: ModelShape
     lora: LoraServing
     engine: EngineSettings
-    other: int = OTHER_BYTES
 
     def on(self, instance: Instance, accelerators: int) -> CopyOnInstance:
         """Return a copy on some accelerators of an instance.
@@ -44,7 +43,6 @@ class Workload:
             self.engine,
             accelerator=instance.accelerator,
             accelerators=accelerators,
-            other=self.other,
         )
         return CopyOnInstance(instance=instance, accelerators=accelerators, memory=memory)
 
@@ -59,7 +57,9 @@ class Workload:
         for instance in larger(than.instance):
             whole = than.accelerators == than.instance.accelerators
             most = instance.accelerators if whole else min(than.accelerators, instance.accelerators)
-            accelerators = next(count for count in range(most, 0, -1) if splits(self.shape, count))
+            accelerators = next(
+                count for count in range(most, 0, -1) if problem_of_split(self.shape, count) is None
+            )
             # The configured degree is for the present instance.
             elsewhere = replace(self, engine=replace(self.engine, tensor_parallel=None))
             copy = elsewhere.on(instance, accelerators)

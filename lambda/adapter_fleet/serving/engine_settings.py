@@ -1,10 +1,10 @@
 """Reads the settings about memory in a container's environment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
-from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
+from adapter_fleet.serving.lora_limits import LoraServing
 
 _T = TypeVar("_T")
 
@@ -13,6 +13,8 @@ _NUMBER_BYTES = {
     **dict.fromkeys(("fp32", "float32", "float"), 4),
 }
 _CACHE_BYTES = {**_NUMBER_BYTES, **dict.fromkeys(("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc"), 1)}
+_LORA_BYTES = {"float16": 2, "bfloat16": 2}
+"""The data types of adapters but for `auto`, which is the model's (`LoRADType` in vllm/config/lora.py)."""
 
 _DEFAULT_UTILIZATION = 0.9
 
@@ -57,9 +59,6 @@ class EngineVariables:
             self.utilization,
             self.max_model_len,
             self.quantization,
-            self.max_loras,
-            self.max_cpu_loras,
-            self.max_lora_rank,
             self.lora_dtype,
             self.fully_sharded,
             *self.expected,
@@ -67,16 +66,11 @@ class EngineVariables:
 
     def for_lora(self, lora: LoraServing) -> dict[str, str]:
         """Return the variables with the limits for adapters."""
-        variables = {
+        return {
             self.max_loras: str(lora.max_loras),
             self.max_cpu_loras: str(lora.max_cpu_loras),
             self.max_lora_rank: str(lora.max_lora_rank),
         }
-        if lora.lora_dtype is not None:
-            variables[self.lora_dtype] = lora.lora_dtype.value
-        if lora.fully_sharded:
-            variables[self.fully_sharded] = "true"
-        return variables
 
 
 LMI_VARIABLES = EngineVariables(
@@ -149,9 +143,10 @@ class EngineSettings:
         The longest sequence in tokens; None for the model's own.
     quantize_bits:
         Bits of a linear parameter if the engine quantizes the model while it loads.
-    lora:
-        The settings of `LoraServing` in the environment, by name. The library sets these variables itself,
-        and refuses an environment that has them.
+    lora_bytes:
+        Bytes of a number in an adapter; None if it is the model's.
+    fully_sharded:
+        True if both matrices of an adapter are split over the accelerators, not just one.
     not_understood:
         Variables whose value the computation does not support, as `NAME=value`.
     """
@@ -163,8 +158,14 @@ class EngineSettings:
     utilization: float = _DEFAULT_UTILIZATION
     max_model_len: int | None = None
     quantize_bits: float | None = None
-    lora: Mapping[str, object] = field(default_factory=dict)
+    lora_bytes: int | None = None
+    fully_sharded: bool = False
     not_understood: tuple[str, ...] = ()
+
+    @property
+    def adapter_number_bytes(self) -> int:
+        """Bytes of a number in an adapter."""
+        return self.lora_bytes or self.number_bytes
 
     @classmethod
     def from_environment(
@@ -173,13 +174,6 @@ class EngineSettings:
         """Read the settings from a container's environment. No value is an error."""
         reader = _VariableReader(environment, variables.expected)
         degrees = [reader.whole(name, unset=variables.all_accelerators) for name in variables.tensor_parallel]
-        lora = {
-            "max_loras": reader.whole(variables.max_loras),
-            "max_cpu_loras": reader.whole(variables.max_cpu_loras),
-            "max_lora_rank": reader.whole(variables.max_lora_rank),
-            "lora_dtype": reader.one_of(variables.lora_dtype, {dtype.value: dtype for dtype in LoraDtype}),
-            "fully_sharded": reader.one_of(variables.fully_sharded, {"true": True, "false": False}),
-        }
         return cls(
             variables=variables,
             tensor_parallel=next(filter(None, degrees), variables.default_accelerators),
@@ -188,7 +182,8 @@ class EngineSettings:
             utilization=reader.share(variables.utilization) or _DEFAULT_UTILIZATION,
             max_model_len=reader.whole(variables.max_model_len),
             quantize_bits=reader.one_of(variables.quantization, {"fp8": 8}, unset=("awq", "gptq")),
-            lora={setting: value for setting, value in lora.items() if value is not None},
+            lora_bytes=reader.one_of(variables.lora_dtype, _LORA_BYTES, unset=("auto",)),
+            fully_sharded=reader.one_of(variables.fully_sharded, {"true": True}, unset=("false",)) or False,
             not_understood=reader.not_understood(),
         )
 

@@ -30,7 +30,7 @@ from math import ceil
 
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.instance_types import Accelerator
-from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
+from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape
 
 MIB = 1024**2
@@ -152,14 +152,12 @@ def gpu_memory(
     *,
     accelerator: Accelerator,
     accelerators: int,
-    other: int = OTHER_BYTES,
 ) -> GpuMemory:
     """Return the memory of each accelerator of a copy.
 
     Raises ValueError for a copy that vLLM cannot split over them, and for an unknown quantization.
     """
     parallel = tensor_parallel(shape, engine, accelerators)
-    number = lora_number_bytes(lora, engine)
     return GpuMemory(
         accelerator=accelerator,
         tensor_parallel=parallel,
@@ -168,11 +166,11 @@ def gpu_memory(
         slot=slot_bytes(
             shape,
             lora.max_lora_rank,
-            number_bytes=number,
+            number_bytes=engine.adapter_number_bytes,
             tensor_parallel=parallel,
-            fully_sharded=lora.fully_sharded,
+            fully_sharded=engine.fully_sharded,
         ),
-        other=other,
+        other=OTHER_BYTES,
         max_loras=lora.max_loras,
         token=token_bytes(shape, engine, parallel),
         max_model_len=engine.max_model_len or shape.context,
@@ -190,11 +188,6 @@ def tensor_parallel(shape: ModelShape, engine: EngineSettings, accelerators: int
     if (problem := problem_of_split(shape, parallel)) is not None:
         raise ValueError(f"a copy cannot be split over {parallel} accelerators: {problem}")
     return parallel
-
-
-def splits(shape: ModelShape, parallel: int) -> bool:
-    """Tell whether a model can be split over this number of accelerators."""
-    return problem_of_split(shape, parallel) is None
 
 
 def problem_of_split(shape: ModelShape, parallel: int) -> str | None:
@@ -233,11 +226,6 @@ def problem_of_split(shape: ModelShape, parallel: int) -> str | None:
     return None
 
 
-def lora_number_bytes(lora: LoraServing, engine: EngineSettings) -> int:
-    """Return the bytes of a number in an adapter, by its own data type or the model's."""
-    return engine.number_bytes if lora.lora_dtype in (None, LoraDtype.AUTO) else 2
-
-
 def slot_bytes(
     shape: ModelShape,
     rank: int,
@@ -265,7 +253,10 @@ def linear_slot_bytes(
     tensor_parallel: int = 1,
     fully_sharded: bool = False,
 ) -> int:
-    """Return the memory of one slot's linear modules, on each accelerator."""
+    """Return the memory of one slot's linear modules, on each accelerator.
+
+    On one accelerator, it is the size of an adapter of all linear modules.
+    """
     numbers = 0
     for name in shape.linear_modules:
         module = shape.dimensions.modules[name]
@@ -281,11 +272,6 @@ def linear_slot_bytes(
 def vocabulary_slot_bytes(shape: ModelShape, rank: int, *, number_bytes: int = 2) -> int:
     """Return the memory of one slot's embedding and output head; 0 if the engine has no slots for them."""
     return 2 * (shape.vocabulary + shape.hidden) * rank * number_bytes if shape.vocabulary_slots else 0
-
-
-def adapter_bytes(shape: ModelShape, rank: int, *, number_bytes: int = 2) -> int:
-    """Return the size of an adapter of all linear modules, outside of any slot."""
-    return linear_slot_bytes(shape, rank, number_bytes=number_bytes)
 
 
 def weight_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int = 1) -> int:

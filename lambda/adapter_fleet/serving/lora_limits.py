@@ -1,27 +1,11 @@
 """The limits of a base model's engine on LoRA adapters: their number and their rank."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from adapter_fleet.common.validators import check_choice, check_flag, check_known
+from adapter_fleet.common.validators import check_known
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The maximum ranks that vLLM accepts (`MaxLoRARanks` in vllm/config/lora.py). Newer engines accept 1."""
-
-
-class LoraDtype(StrEnum):
-    """The data type in which the engine keeps adapters (`LoRADType` in vllm/config/lora.py).
-
-    Example::
-
-        LoraServing(
-            max_loras=30, max_cpu_loras=70, max_lora_rank=64, lora_dtype=LoraDtype.BFLOAT16
-        )
-    """
-
-    AUTO = "auto"
-    FLOAT16 = "float16"
-    BFLOAT16 = "bfloat16"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +20,6 @@ class LoraServing:
     max_lora_rank:
         The highest rank of any adapter: one of `LORA_RANKS`. From LMI 17 on, and in every `VllmVersion`, it
         may be 1.
-    lora_dtype:
-        The data type of the adapters in memory. Default: the base model's data type.
-    fully_sharded:
-        Shard both LoRA matrices over the accelerators, not just one: for long prompts and high ranks.
-        Default: False.
 
     Example::
 
@@ -50,8 +29,6 @@ class LoraServing:
     max_loras: int
     max_cpu_loras: int
     max_lora_rank: int
-    lora_dtype: LoraDtype | None = None
-    fully_sharded: bool = False
 
     def __post_init__(self) -> None:
         for setting in ("max_loras", "max_cpu_loras", "max_lora_rank"):
@@ -59,10 +36,6 @@ class LoraServing:
             check_known(setting, value)
             if type(value) is not int:  # a bool is an int to isinstance
                 raise ValueError(f"'{setting}' should be a whole number, got {value!r}")
-        check_known("lora_dtype", self.lora_dtype)
-        if self.lora_dtype is not None:
-            check_choice("lora_dtype", self.lora_dtype, LoraDtype)
-        check_flag("fully_sharded", self.fully_sharded)
         # vLLM checks the same when the container starts, minutes later (LoRAConfig in vllm/config/lora.py).
         if self.max_loras < 1:
             raise ValueError(f"'max_loras' should be at least 1, got {self.max_loras}")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from adapter_fleet.serving.gpu_memory import adapter_bytes
+from adapter_fleet.serving.gpu_memory import linear_slot_bytes
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape
 
@@ -58,5 +58,5 @@ def cpu_bytes(
     """
     largest = sorted((lora.max_lora_rank if rank is None else rank for rank in ranks), reverse=True)
     return workers * sum(
-        adapter_bytes(shape, rank, number_bytes=number_bytes) for rank in largest[: lora.max_cpu_loras]
+        linear_slot_bytes(shape, rank, number_bytes=number_bytes) for rank in largest[: lora.max_cpu_loras]
     )

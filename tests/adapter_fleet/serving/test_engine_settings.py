@@ -12,7 +12,7 @@ from adapter_fleet.serving.engine_settings import (
     EngineVariables,
 )
 from adapter_fleet.serving.lmi import LmiVersion
-from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
+from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.vllm import VllmVersion
 
 
@@ -29,6 +29,8 @@ def test_settings_are_read() -> None:
             "OPTION_MAX_MODEL_LEN": "6000",
             "OPTION_TENSOR_PARALLEL_DEGREE": "2",
             "OPTION_QUANTIZE": "fp8",
+            "OPTION_LORA_DTYPE": "bfloat16",
+            "OPTION_FULLY_SHARDED_LORAS": "true",
         }
     )
     assert read == EngineSettings(
@@ -38,6 +40,8 @@ def test_settings_are_read() -> None:
         utilization=0.85,
         max_model_len=6000,
         quantize_bits=8,
+        lora_bytes=2,
+        fully_sharded=True,
     )
 
 
@@ -72,13 +76,10 @@ def test_lmi_uses_every_accelerator_of_a_copy_by_default_and_vllm_one() -> None:
 
 
 @pytest.mark.parametrize("version", [*LmiVersion, *VllmVersion])
-def test_lora_settings_that_a_container_is_given_are_read_as_they_were(version: ContainerRelease) -> None:
-    lora = LoraServing(
-        max_loras=3, max_cpu_loras=5, max_lora_rank=64, lora_dtype=LoraDtype.FLOAT16, fully_sharded=True
-    )
+def test_what_the_library_sets_is_understood(version: ContainerRelease) -> None:
+    lora = LoraServing(max_loras=3, max_cpu_loras=5, max_lora_rank=64)
     environment = version.environment(lora, prefix_caching=False)
-    read = EngineSettings.from_environment(environment, version.variables)
-    assert (LoraServing(**dict[str, Any](read.lora)), read.not_understood) == (lora, ())
+    assert EngineSettings.from_environment(environment, version.variables).not_understood == ()
 
 
 @pytest.mark.parametrize("variables", [LMI_VARIABLES, VLLM_VARIABLES], ids=["lmi", "vllm"])
@@ -102,6 +103,8 @@ def test_names_that_count_are_all_that_are_looked_at(variables: EngineVariables)
         {"OPTION_QUANTIZE": "awq"},
         {"OPTION_PIPELINE_PARALLEL_DEGREE": "1"},
         {"OPTION_MAX_MODEL_LEN": ""},
+        {"OPTION_LORA_DTYPE": "auto"},
+        {"OPTION_FULLY_SHARDED_LORAS": "false"},
     ],
 )
 def test_values_that_change_nothing_are_understood(environment: dict[str, str]) -> None:
@@ -130,7 +133,6 @@ def test_degree_may_have_the_container_s_older_name() -> None:
         ("OPTION_LORA_TARGET_MODULES", "q_proj"),
         ("OPTION_CPU_OFFLOAD_GB", "4"),
         ("OPTION_SPECULATIVE_CONFIG", "{}"),
-        ("OPTION_MAX_LORAS", "many"),
         ("OPTION_LORA_DTYPE", "float8"),
         ("OPTION_FULLY_SHARDED_LORAS", "maybe"),
     ],

@@ -17,17 +17,16 @@ from adapter_fleet.serving.gpu_memory import (
     GIB,
     MIB,
     GpuMemory,
-    adapter_bytes,
     gpu_memory,
     linear_slot_bytes,
+    problem_of_split,
     slot_bytes,
-    splits,
     token_bytes,
     vocabulary_slot_bytes,
     weight_bytes,
 )
 from adapter_fleet.serving.instance_types import A10G, INSTANCES
-from adapter_fleet.serving.lora_limits import LORA_RANKS, LoraDtype, LoraServing
+from adapter_fleet.serving.lora_limits import LORA_RANKS, LoraServing
 from adapter_fleet.serving.model_shape import KNOWN_MODELS, ModelShape, known_shape
 
 TICKETS = Path(__file__).parents[3] / "examples" / "tickets"
@@ -105,23 +104,23 @@ class TestSlots:
         assert vocabulary_slot_bytes(shape_of(model_type="qwen2"), 64) == 0
 
     @pytest.mark.parametrize(
-        ("dtype", "number_bytes", "expected"),
-        [
-            (None, 2, 1),
-            (None, 4, 2),
-            (LoraDtype.AUTO, 4, 2),
-            (LoraDtype.BFLOAT16, 4, 1),
-        ],
+        ("own", "number_bytes", "expected"),
+        [(None, 2, 1), (None, 4, 2), (2, 4, 1)],
     )
     def test_data_type_is_the_models_unless_it_is_set(
-        self, dtype: LoraDtype | None, number_bytes: int, expected: int
+        self, own: int | None, number_bytes: int, expected: int
     ) -> None:
-        lora = replace(SERVING, lora_dtype=dtype)
-        engine = EngineSettings(number_bytes=number_bytes)
-        assert on_a10g(1, lora=lora, engine=engine).slot == expected * slot_bytes(LLAMA, 64)
+        engine = EngineSettings(number_bytes=number_bytes, lora_bytes=own)
+        assert on_a10g(1, engine=engine).slot == expected * slot_bytes(LLAMA, 64)
 
-    def test_adapter_is_as_large_as_the_linear_part_of_a_slot_on_one_accelerator(self) -> None:
-        assert adapter_bytes(LLAMA, 16) == 80 * MIB
+    def test_sharding_is_the_engine_s(self) -> None:
+        sharded = on_a10g(4, engine=EngineSettings(fully_sharded=True)).slot
+        assert sharded == slot_bytes(LLAMA, 64, tensor_parallel=4, fully_sharded=True)
+
+
+def splits(shape: ModelShape, most: int) -> list[int]:
+    """Return the numbers of accelerators, up to the most, over which a model can be split."""
+    return [count for count in range(1, most + 1) if problem_of_split(shape, count) is None]
 
 
 @st.composite
@@ -435,15 +434,8 @@ class TestFit:
         assert on_a10g(4, engine=replace(ENGINE, tensor_parallel=2)).tensor_parallel == 2
 
     def test_key_value_heads_may_be_repeated_but_evenly(self) -> None:
-        assert [parallel for parallel in range(1, 33) if splits(LLAMA, parallel)] == [1, 2, 4, 8, 16, 32]
-        assert [
-            parallel for parallel in range(1, 9) if splits(shape_of(num_key_value_heads=4), parallel)
-        ] == [
-            1,
-            2,
-            4,
-            8,
-        ]
+        assert splits(LLAMA, 32) == [1, 2, 4, 8, 16, 32]
+        assert splits(shape_of(num_key_value_heads=4), 8) == [1, 2, 4, 8]
 
 
 def awq(group: int) -> dict[str, Any]:
@@ -487,7 +479,7 @@ class TestGroupsOfAQuantization:
         self, quantization: dict[str, Any], parallels: list[int]
     ) -> None:
         shape = shape_of(intermediate_size=self.INNER, quantization_config=quantization)
-        assert [parallel for parallel in (1, 2, 4, 8) if splits(shape, parallel)] == parallels
+        assert splits(shape, 8) == parallels
 
     @pytest.mark.parametrize(
         ("quantization", "message"),

@@ -1,7 +1,7 @@
 import pytest
 
 from adapter_fleet.serving.lmi import LmiVersion, LoraMode
-from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
+from adapter_fleet.serving.lora_limits import LoraServing
 
 LORA = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
 SIZES = {
@@ -29,17 +29,6 @@ def test_newer_releases_serve_adapters_from_the_asynchronous_engine(version: Lmi
 def test_older_releases_serve_adapters_from_a_rolling_batch(version: LmiVersion, loop: str) -> None:
     assert version.environment(LORA, prefix_caching=True) == SIZES | {"OPTION_ROLLING_BATCH": loop}
     assert version.lora_mode is LoraMode(loop)
-
-
-def test_type_and_sharding_are_passed_on_only_when_set() -> None:
-    lora = LoraServing(
-        max_loras=1, max_cpu_loras=1, max_lora_rank=8, lora_dtype=LoraDtype.BFLOAT16, fully_sharded=True
-    )
-    environment = LmiVersion.V19.environment(lora, prefix_caching=True)
-    assert environment["OPTION_LORA_DTYPE"] == "bfloat16"
-    assert environment["OPTION_FULLY_SHARDED_LORAS"] == "true"
-    others = LmiVersion.V19.environment(LORA, prefix_caching=True)
-    assert not {"OPTION_LORA_DTYPE", "OPTION_FULLY_SHARDED_LORAS"} & others.keys()
 
 
 @pytest.mark.parametrize(

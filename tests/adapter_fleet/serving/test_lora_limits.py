@@ -1,5 +1,3 @@
-from typing import Any
-
 import pytest
 
 from adapter_fleet.serving.lora_limits import LORA_RANKS, LoraServing
@@ -34,15 +32,6 @@ def test_number_of_adapters_that_is_no_whole_number_is_refused(value: object) ->
         LoraServing(max_loras=value, max_cpu_loras=8, max_lora_rank=16)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("setting", "value", "message"),
-    [
-        ("max_loras", "${Token[TOKEN.1]}", "'max_loras' should be known at synth, got a token"),
-        ("lora_dtype", "auto", "'lora_dtype' should be one of LoraDtype.AUTO, .*, got 'auto'"),
-        ("fully_sharded", 1, "'fully_sharded' should be True or False, got 1"),
-    ],
-)
-def test_value_of_another_type_is_refused(setting: str, value: object, message: str) -> None:
-    limits: dict[str, Any] = {"max_loras": 1, "max_cpu_loras": 1, "max_lora_rank": 8, setting: value}
-    with pytest.raises(ValueError, match=message):
-        LoraServing(**limits)
+def test_token_is_refused() -> None:
+    with pytest.raises(ValueError, match="'max_loras' should be known at synth, got a token"):
+        LoraServing(max_loras="${Token[TOKEN.1]}", max_cpu_loras=8, max_lora_rank=16)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 import pytest
 
-from adapter_fleet.serving.lora_limits import LoraDtype, LoraServing
+from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.vllm import VllmVersion
 
 LORA = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
@@ -21,15 +21,6 @@ def test_adapters_can_be_registered_and_none_finds_prefixes_of_its_predecessor(v
 def test_prefix_caching_that_stays_on_leaves_the_engine_its_default() -> None:
     environment = VllmVersion.V2_6.environment(LORA, prefix_caching=True)
     assert not [variable for variable in environment if "PREFIX" in variable]
-
-
-def test_type_and_sharding_are_passed_on_only_when_set() -> None:
-    lora = LoraServing(
-        max_loras=1, max_cpu_loras=1, max_lora_rank=1, lora_dtype=LoraDtype.BFLOAT16, fully_sharded=True
-    )
-    environment = VllmVersion.V2_6.environment(lora, prefix_caching=False)
-    assert environment["SM_VLLM_LORA_DTYPE"] == "bfloat16"
-    assert environment["SM_VLLM_FULLY_SHARDED_LORAS"] == "true"
 
 
 @pytest.mark.parametrize("version", VllmVersion)
