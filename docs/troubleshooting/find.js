@@ -2535,9 +2535,6 @@
     "changed while it was read"
    ],
    [
-    "it should have its tensors sooner"
-   ],
-   [
     "its content should have the digest that its name says, got"
    ],
    [

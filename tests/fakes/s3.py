@@ -64,7 +64,7 @@ class FakeS3:
     forbidden:
         Prefixes of "bucket/key" that nobody may read or delete. A whole bucket may not be listed either.
     cuts:
-        How many times a connection is cut after the first piece of a body.
+        How many times a connection is cut while a body is read.
     bytes_read, most, closed:
         What was read of bodies, the largest piece that was requested, and how many bodies were closed.
     """
@@ -312,9 +312,9 @@ class Body:
         self._position = 0
 
     def read(self, size: int | None = None) -> bytes:
-        if self._s3.cuts and self._position:
+        if self._s3.cuts:
             self._s3.cuts -= 1
-            raise IncompleteReadError(actual_bytes=self._position, expected_bytes=len(self.data))
+            raise IncompleteReadError(actual_bytes=0, expected_bytes=len(self.data))
         size = len(self.data) if size is None else size
         piece = self.data[self._position : self._position + size]
         self._position += len(piece)

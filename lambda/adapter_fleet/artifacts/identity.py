@@ -5,7 +5,6 @@
 
 import hashlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from adapter_fleet.artifacts import canonical_tar
 from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE, belongs_to_adapter
@@ -16,7 +15,7 @@ from adapter_fleet.artifacts.tar import ArchiveEntry, entries
 _PIECE_BYTES = 256 * 1024
 
 
-def identities_of(open_: Callable[[], AbstractContextManager[Readable]]) -> tuple[str, ...]:
+def identities_of(open_: Callable[[], Readable]) -> tuple[str, ...]:
     """Return the SHA-256 of the tar in an archive and, if it differs, the identity of the adapter in it.
 
     An archive that holds more than an adapter has no identity. An archive with the weights before the
@@ -24,13 +23,11 @@ def identities_of(open_: Callable[[], AbstractContextManager[Readable]]) -> tupl
     errors of reading.
     """
     tar, canonical = hashlib.sha256(), _CanonicalHash()
-    with open_() as stream:
-        for entry in entries(stream, watch=tar.update):
-            canonical.take(entry)
+    for entry in entries(open_(), watch=tar.update):
+        canonical.take(entry)
     if canonical.lacks_weights:
-        with open_() as stream:
-            for entry in entries(stream):
-                canonical.take_weights(entry)
+        for entry in entries(open_()):
+            canonical.take_weights(entry)
     found = canonical.hexdigest()
     return tuple(dict.fromkeys(filter(None, (tar.hexdigest(), found))))
 

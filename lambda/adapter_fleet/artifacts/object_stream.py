@@ -1,124 +1,82 @@
-"""Reads one version of an object in S3: its start, its end, or the whole object."""
+"""Reads one version of an object in S3 from its first byte on, as far as it is needed."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.artifacts.decompressing_reader import Readable
 from adapter_fleet.common.aws_errors import code_of
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
     from types_boto3_s3 import S3Client
-    from types_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 _FIRST_BYTES = 32 * 1024
 """Enough for an adapter of 8 billion parameters on all linear modules: 450 tensors are 8 KiB compressed."""
-MAX_RANGE_BYTES = 1024 * 1024
+_MOST_BYTES = 16 * 1024 * 1024
+"""The largest range, which is in memory at a time."""
 _ATTEMPTS = 3
 
 
-@contextmanager
-def open_object(s3: "S3Client", bucket: str, key: str, *, etag: str) -> Iterator[Readable]:
-    """Open the object that has this entity tag, as a stream that survives a cut connection."""
-    with closing(ObjectStream(StoredObject(s3, bucket, key, etag=etag))) as stream:
-        yield stream
+class ObjectStream:
+    """Reads an object in ranges, each as large as all before it, up to a limit.
 
-
-class StoredObject:
-    """One version of an object, read in ranges.
+    A range whose connection was cut is requested again. Raises ClientError if the object changes meanwhile.
 
     count:
         Bytes read so far.
     size:
-        Bytes it has; None before the first read.
-    start:
-        Its first bytes, as many as `read_start` has read.
+        Bytes that the object has; None before the first read.
     """
 
     def __init__(self, s3: "S3Client", bucket: str, key: str, *, etag: str | None = None) -> None:
-        self.uri = f"s3://{bucket}/{key}"
         self.count = 0
         self.size: int | None = None
-        self._s3, self._bucket, self._key = s3, bucket, key
-        self._etag = etag
-        self.start = bytearray()
+        self._s3 = s3
+        self._object: dict[str, Any] = {"Bucket": bucket, "Key": key}
+        if etag is not None:
+            self._object["IfMatch"] = etag
+        self.rewind()
 
-    def read_start(self) -> bytearray:
-        """Read on from the start, twice as much each time; return all bytes read so."""
-        position = len(self.start)
-        if self.size is None or position < self.size:
-            step = min(max(position, _FIRST_BYTES), MAX_RANGE_BYTES)
-            self.start += self._read(position, position + step)
-        return self.start
-
-    def read_end(self, length: int) -> bytes:
-        """Return the last bytes."""
-        assert self.size is not None  # the start is read first
-        return self._read(max(self.size - length, 0), self.size).rjust(length, b"\0")
-
-    def open(self, begin: int) -> "StreamingBody":
-        """Start to read from an offset to the end."""
-        return self._get(f"bytes={begin}-")["Body"]
-
-    def _read(self, begin: int, end: int) -> bytes:
-        try:
-            data = self._get(f"bytes={begin}-{end - 1}")["Body"].read(end - begin)
-        except ClientError as error:
-            if code_of(error) != "InvalidRange":
-                raise
-            data = b""  # an empty object has no range
-            self.size = 0
-        self.count += len(data)
-        return data
-
-    def _get(self, range_: str) -> "GetObjectOutputTypeDef":
-        if self._etag is None:
-            answer = self._s3.get_object(Bucket=self._bucket, Key=self._key, Range=range_)
-        else:
-            answer = self._s3.get_object(Bucket=self._bucket, Key=self._key, Range=range_, IfMatch=self._etag)
-        self._etag = answer["ETag"]
-        content_range = answer.get("ContentRange")
-        self.size = int(content_range.rpartition("/")[2]) if content_range else answer["ContentLength"]
-        return answer
-
-
-class ObjectStream:
-    """Reads an object from its first byte to its last, and resumes where a connection was cut."""
-
-    def __init__(self, stored: StoredObject) -> None:
-        self._stored = stored
-        self._rest = stored.start or stored.read_start()
-        self._position = 0
-        self._body: StreamingBody | None = None
+    def rewind(self) -> None:
+        """Begin at the first byte again."""
+        self._end = 0
+        self._range = memoryview(b"")
 
     def read(self, size: int) -> bytes:
         """Return at most `size` bytes, none only at the end."""
-        if self._position < len(self._rest):
-            data = bytes(self._rest[self._position : self._position + size])
-        elif self._position < (self._stored.size or 0):
-            data = self._read_on(size)
-            self._stored.count += len(data)
-        else:
-            data = b""
-        self._position += len(data)
-        return data
+        if not self._range and self._end != self.size:
+            step = min(max(self._end, _FIRST_BYTES), _MOST_BYTES)
+            self._range = memoryview(self._read(self._end, self._end + step))
+            self._end += len(self._range)
+        piece, self._range = self._range[:size], self._range[size:]
+        return bytes(piece)
 
-    def close(self) -> None:
-        """Close the connection."""
-        if self._body is not None:
-            self._body.close()
+    def read_end(self, length: int) -> bytes:
+        """Return the last bytes of the object."""
+        assert self.size is not None  # the start is read first
+        return self._read(max(self.size - length, 0), self.size).rjust(length, b"\0")
 
-    def _read_on(self, size: int) -> bytes:
+    def _read(self, begin: int, end: int) -> bytes:
         for left in reversed(range(_ATTEMPTS)):
             try:
-                self._body = self._body or self._stored.open(self._position)
-                return self._body.read(size)
+                data = self._get(begin, end)
+            except ClientError as error:
+                if code_of(error) != "InvalidRange":
+                    raise
+                self.size = 0  # an empty object has no range
+                return b""
             except BotoCoreError:
-                self.close()
-                self._body = None
                 if not left:
                     raise
+            else:
+                self.count += len(data)
+                return data
         raise AssertionError  # the last attempt returns or raises
+
+    def _get(self, begin: int, end: int) -> bytes:
+        answer = self._s3.get_object(Range=f"bytes={begin}-{end - 1}", **self._object)
+        self._object["IfMatch"] = answer["ETag"]
+        content_range = answer.get("ContentRange")
+        self.size = int(content_range.rpartition("/")[2]) if content_range else answer["ContentLength"]
+        with closing(answer["Body"]) as body:
+            return body.read(end - begin)

@@ -9,7 +9,6 @@ bytes, and gzip's trailer has to agree. Whoever may write under such a key could
 import hashlib
 import struct
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,8 +19,7 @@ from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.adapter_check import AdapterCheck
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
-from adapter_fleet.artifacts.checks.safetensors_header import MAX_HEADER_BYTES
-from adapter_fleet.artifacts.object_stream import MAX_RANGE_BYTES, ObjectStream, StoredObject
+from adapter_fleet.artifacts.object_stream import ObjectStream
 from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.findings import Finding
@@ -32,12 +30,9 @@ from adapter_fleet.serving.lora_limits import LoraServing
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-_MAX_START_BYTES = MAX_CONFIG_BYTES + MAX_HEADER_BYTES + MAX_RANGE_BYTES
-"""The most bytes that are kept in memory: incompressible configuration and header."""
 _TRAILER = struct.Struct("<2sII")
 _LAST_BLOCK = b"\x03\x00"
-_GZIP_START = b"\x1f\x8b\x08\0"
-"""As `packing` writes them: a header without a name, and a last, empty block of deflate."""
+"""As `packing` writes it: a last, empty block of deflate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,28 +67,24 @@ def check_object(
     `watch` gets the bytes of the tar that are read. Raises ClientError or BotoCoreError if the object cannot
     be read, and the errors of `watch`.
     """
-    stored = StoredObject(s3, bucket, key)
-    named = digest_in_key(key)
-    start = partial(AdapterCheck, stored.uri, lora=lora, base=base, version=version)
-    check = None
-    if named and not whole and stored.read_start().startswith(_GZIP_START):
-        check = start(reads_weights=False)
-        if not _check_published(check, stored, watch):
-            check = None
-    if check is None:
+    stream, named = ObjectStream(s3, bucket, key), digest_in_key(key)
+    start = partial(AdapterCheck, f"s3://{bucket}/{key}", lora=lora, base=base, version=version)
+    check = start(reads_weights=False)
+    if whole or not named or not _check_published(check, stream, watch):
         check = start(whole=whole)
-        _check_whole(check, stored, watch, named)
+        stream.rewind()
+        _check_whole(check, stream, watch, named)
     return StoredCheck(
         findings=check.findings,
         not_compared=check.not_compared,
-        bytes_read=stored.count,
-        size=stored.size or 0,
+        bytes_read=stream.count,
+        size=stream.size or 0,
     )
 
 
 def _check_whole(
     check: AdapterCheck,
-    stored: StoredObject,
+    stream: ObjectStream,
     watch: Callable[[bytes], object] | None,
     digest: str | None,
 ) -> None:
@@ -106,20 +97,19 @@ def _check_whole(
         if digest is not None:
             sha.update(data)
 
-    with closing(ObjectStream(stored)) as stream:
-        is_whole = check.check_archive(stream, watched)
+    is_whole = check.check_archive(stream, watched)
     if is_whole and digest is not None and sha.hexdigest() != digest:
         message = f"its content should have the digest that its name says, got {sha.hexdigest()}"
         check.add(CheckRule.ARCHIVE_DIGEST, message)
 
 
 def _check_published(
-    check: AdapterCheck, stored: StoredObject, watch: Callable[[bytes], object] | None
+    check: AdapterCheck, stream: ObjectStream, watch: Callable[[bytes], object] | None
 ) -> bool:
     """Check a published archive from its first bytes; False if it turns out to be none."""
     sizes: list[int] = []
     try:
-        for name, entry in zip(REQUIRED_FILES, entries(_ObjectStart(stored), watch=watch), strict=False):
+        for name, entry in zip(REQUIRED_FILES, entries(stream, watch=watch), strict=False):
             if (entry.name, entry.header) != (name, canonical_tar.header(name, entry.size)):
                 return False
             if name == CONFIG_FILE and entry.size > MAX_CONFIG_BYTES:
@@ -135,29 +125,8 @@ def _check_published(
     except ArchiveError:
         return False
     unpacked = canonical_tar.size_of(REQUIRED_FILES, sizes)
-    last_block, _, length = _TRAILER.unpack(stored.read_end(_TRAILER.size))
+    last_block, _, length = _TRAILER.unpack(stream.read_end(_TRAILER.size))
     if last_block != _LAST_BLOCK or length != unpacked % 2**32:
         return False
     check.finish()
     return True
-
-
-class _ObjectStart:
-    """The first bytes of an object as a stream that reads on as needed.
-
-    Raises ArchiveError beyond the most that a published archive has before the tensors. Without a limit, a
-    deflate stream could go on for ever and give no output.
-    """
-
-    def __init__(self, stored: StoredObject) -> None:
-        self._stored = stored
-        self._position = 0
-
-    def read(self, size: int) -> bytes:
-        if self._position == len(self._stored.start):
-            if self._position >= _MAX_START_BYTES:
-                raise ArchiveError("it should have its tensors sooner")
-            self._stored.read_start()
-        data = bytes(self._stored.start[self._position : self._position + size])
-        self._position += len(data)
-        return data

@@ -1,7 +1,7 @@
 """The archives of adapters in S3: finds, reads and copies them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.decompressing_reader import Readable
 from adapter_fleet.artifacts.identity import identities_of
-from adapter_fleet.artifacts.object_stream import open_object
+from adapter_fleet.artifacts.object_stream import ObjectStream
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
@@ -42,11 +42,9 @@ class S3Archives:
         """Read an archive to its end. Raises UnansweredError if it is replaced, or if `stop` returns True."""
         bucket, key = bucket_and_key(version.uri)
 
-        @contextmanager
-        def open_() -> Iterator[Readable]:
+        def open_() -> Readable:
             # By its entity tag: to read by a version id needs another permission.
-            with open_object(self._s3, bucket, key, etag=version.etag) as stream:
-                yield _Stoppable(stream, stop, version.uri)
+            return _Stoppable(ObjectStream(self._s3, bucket, key, etag=version.etag), stop, version.uri)
 
         with self._call("GetObject"):
             try:
