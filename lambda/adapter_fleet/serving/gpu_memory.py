@@ -278,8 +278,7 @@ def weight_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int
     """Return the memory of the base model's weights, on each accelerator.
 
     Linear modules, embedding and output head are split. Key-value heads are repeated if there are fewer than
-    accelerators. Norms and biases, which are small, count as whole on each accelerator. Raises ValueError for
-    an unknown quantization.
+    accelerators. Raises ValueError for an unknown quantization.
     """
     if shape.unknown_quantization is not None:
         raise ValueError(
@@ -293,8 +292,8 @@ def weight_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int
             linear += _part(module.inputs, tensor_parallel) * module.outputs
         else:
             linear += module.inputs * _outputs(shape, name, tensor_parallel)
-    whole = _part(shape.vocabulary_parameters, tensor_parallel) + shape.other_parameters
-    return ceil(shape.dimensions.layers * linear * bits / 8) + whole * engine.number_bytes
+    vocabulary = _part(shape.vocabulary_parameters, tensor_parallel)
+    return ceil(shape.dimensions.layers * linear * bits / 8) + vocabulary * engine.number_bytes
 
 
 def token_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int = 1) -> int:

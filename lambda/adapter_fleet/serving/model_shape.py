@@ -13,22 +13,15 @@ _LINEAR_PARTS = ("self_attn.", "mlp.")
 # transformers' defaults for a config.json without the key (configuration_gemma*.py; all others: False).
 _TIED_BY_DEFAULT = frozenset({"gemma", "gemma2", "gemma3_text"})
 
-# RMSNorms per layer, each as wide as the model (transformers' modeling_*.py).
-_NORMS_PER_LAYER = {"gemma2": 4, "gemma3_text": 4}
-_WITH_NORMS_OF_HEADS = frozenset({"gemma3_text", "qwen3"})
-"""These models have q_norm and k_norm."""
-_WITHOUT_BIASES = frozenset({"phi3"})
-"""These models ignore `attention_bias`."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelShape:
     """A dense decoder with the modules of Llama, or of Phi-3, which fuses some of them.
 
+    Norms and biases are left out: of a billion parameters, they are less than 0.02 %.
+
     heads, key_value_heads, head_width:
         The dimensions of its attention.
-    other_parameters:
-        Parameters of norms and biases, which are few.
     tied:
         True if the embedding is the output head as well, so that the memory holds one of them.
     context:
@@ -54,7 +47,6 @@ class ModelShape:
     key_value_heads: int
     head_width: int
     vocabulary: int
-    other_parameters: int
     tied: bool
     context: int | None = None
     vocabulary_slots: bool = False
@@ -84,7 +76,6 @@ class ModelShape:
             key_value_heads=key_value_heads,
             head_width=head_width,
             vocabulary=vocabulary,
-            other_parameters=_other_parameters(kind, config, dimensions, hidden, head_width),
             tied=bool(config.get("tie_word_embeddings", kind in _TIED_BY_DEFAULT)),
             context=context if type(context) is int and context > 0 else None,
             vocabulary_slots=kind in VOCABULARY_MODEL_TYPES,
@@ -115,26 +106,8 @@ class ModelShape:
 
     @property
     def parameters(self) -> int:
-        """All parameters."""
-        return self.linear_parameters + self.vocabulary_parameters + self.other_parameters
-
-
-def _other_parameters(
-    kind: str, config: dict[str, Any], dimensions: Dimensions, hidden: int, head_width: int
-) -> int:
-    """Return the parameters of norms and biases, the last norm included."""
-    biased: tuple[str, ...] = ()
-    if kind == "qwen2":  # always, but not o_proj (modeling_qwen2.py)
-        biased += ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
-    elif config.get("attention_bias") and kind not in _WITHOUT_BIASES:
-        biased += ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
-    if config.get("mlp_bias") and kind not in _WITHOUT_BIASES:
-        biased += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
-    per_layer = sum(dimensions.modules[name].outputs for name in biased)
-    per_layer += _NORMS_PER_LAYER.get(kind, 2) * hidden
-    if kind in _WITH_NORMS_OF_HEADS:
-        per_layer += 2 * head_width
-    return dimensions.layers * per_layer + hidden
+        """All parameters but those of norms and biases."""
+        return self.linear_parameters + self.vocabulary_parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,8 +169,7 @@ def _number(value: Any) -> int | None:
     return value if type(value) is int else None
 
 
-# The dense Llama 3 models. They are gated, so these values are from public copies of their config.json. The
-# numbers of parameters computed from them are those of the model cards.
+# The dense Llama 3 models. They are gated, so these values are from public copies of their config.json.
 _LLAMA_3 = {
     "model_type": "llama",
     "num_key_value_heads": 8,

@@ -132,9 +132,9 @@ class TestFigures:
     def test_larger_instances_are_told_with_what_they_give(self, capacity: Run) -> None:
         found = fields(capacity(*ON_FOUR), "instance")
         assert found[:3] == [
-            ["ml.g5.12xlarge", "4 x A10G 24 GiB", "288,640", "48.1", "74"],
-            ["ml.g5.48xlarge", "8 x A10G 24 GiB", "749,744", "125.0", "98"],
-            ["ml.g6.48xlarge", "8 x L4 24 GiB", "749,744", "125.0", "98"],
+            ["ml.g5.12xlarge", "4 x A10G 24 GiB", "288,656", "48.1", "74"],
+            ["ml.g5.48xlarge", "8 x A10G 24 GiB", "749,776", "125.0", "98"],
+            ["ml.g6.48xlarge", "8 x L4 24 GiB", "749,776", "125.0", "98"],
         ]
 
 
@@ -198,13 +198,13 @@ class TestBaseModel:
     @pytest.mark.parametrize("path", [TICKETS / "base", TICKETS / "base" / "config.json"])
     def test_may_be_a_directory_or_its_configuration(self, document: Any, path: Path) -> None:
         found = document("--base-model", path, *SLOTS, "--instance-type", "ml.g5.xlarge")
-        assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
+        assert (found["parameters"], found["base_model"]) == (843_776, "tickets-tiny-llama")
 
     @pytest.mark.parametrize("uri", ["s3://models/tickets/config.json", "s3://models/tickets/"])
     def test_may_be_in_s3(self, document: Any, account: FakeAccount, uri: str) -> None:
         account.buckets.put("models", "tickets/config.json", (TICKETS / "base" / "config.json").read_bytes())
         found = document("--base-model", uri, *SLOTS, "--instance-type", "ml.g5.xlarge")
-        assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
+        assert (found["parameters"], found["base_model"]) == (843_776, "tickets-tiny-llama")
 
     @pytest.mark.parametrize("place", ["s3://models/own-8b.json", "own-8b.json"])
     def test_may_be_a_configuration_of_another_name(
@@ -217,7 +217,7 @@ class TestBaseModel:
         monkeypatch.chdir(tmp_path)
         Path("own-8b.json").write_bytes(text)
         found = document("--base-model", place, *SLOTS, "--instance-type", "ml.g5.xlarge")
-        assert (found["parameters"], found["base_model"]) == (844_928, "own-8b")
+        assert (found["parameters"], found["base_model"]) == (843_776, "own-8b")
 
     def test_that_is_given_goes_before_the_file_s_and_a_directory_before_a_well_known_name(
         self, document: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -226,7 +226,7 @@ class TestBaseModel:
         (tmp_path / "environments").symlink_to(ROOT / "environments")
         monkeypatch.chdir(tmp_path)
         found = document("--environment", "prod", "--base-model", "llama-3.1-8b")
-        assert (found["parameters"], found["base_model"]) == (844_928, "tickets-tiny-llama")
+        assert (found["parameters"], found["base_model"]) == (843_776, "tickets-tiny-llama")
 
     def test_in_a_bucket_of_an_environment_is_read(
         self, document: Any, account: FakeAccount, tmp_path: Path
@@ -237,7 +237,7 @@ class TestBaseModel:
         account.buckets.put(bucket, key, (TICKETS / "base" / "config.json").read_bytes())
         (tmp_path / "prod.adapters.yaml").write_text("adapters: []\n")
         found = document("--environment", tmp_path / "own.toml")
-        assert (found["parameters"], found["base_model"]) == (844_928, "acme/own")
+        assert (found["parameters"], found["base_model"]) == (843_776, "acme/own")
 
     @pytest.mark.parametrize(
         ("config", "message"),
