@@ -10,6 +10,7 @@ from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
 from adapter_fleet.common.naming import USAGE_PARTITION, component_log_group
+from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.usage.counting_settings import CountingSettings
 from multi_adapter_inference.fleet.control_plane import ControlPlane
 from multi_adapter_inference.functions.functions import Functions
@@ -49,7 +50,7 @@ def count_usage(
             "REGISTRY_TABLE": control.registry.table_name,
             "FLEET_UID": uid,
             "METRICS_NAMESPACE": METRICS_NAMESPACE,
-            "USAGE": json.dumps(settings.document(), sort_keys=True),
+            "USAGE": json.dumps(unstructured(settings), sort_keys=True),
         },
         parts=control.function_parts,
         why_wildcards=_WHY_WILDCARDS,

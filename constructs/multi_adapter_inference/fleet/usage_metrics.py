@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from aws_cdk import Duration
 
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.usage.counting_settings import CountingSettings
+from adapter_fleet.usage.counting_settings import NEAR, SHORT_SECONDS, CountingSettings
 from adapter_fleet.usage.usage_table import ANSWERED, TokenPattern
-from adapter_fleet.usage.working_set import NEAR, SHORT_SECONDS
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import check_minutes
 

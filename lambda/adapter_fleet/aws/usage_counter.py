@@ -5,9 +5,10 @@ EventBridge delivers twice counts once.
 """
 
 import json
+import math
 import sys
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,10 +16,12 @@ from adapter_fleet.aws.dynamodb_table import DynamoDbTable, key
 from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.naming import USAGE_PARTITION
-from adapter_fleet.usage.counting_settings import ADAPTER, FLEET, CountingSettings
+from adapter_fleet.usage.counting_settings import ADAPTER, FLEET, SHORT_SECONDS, CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
 from adapter_fleet.usage.usage_table import DAY, HOUR, Usage, by_key
-from adapter_fleet.usage.working_set import PERIOD, SHORT_SECONDS, WorkingSet
+
+PERIOD = 60
+"""Seconds of the periods that are counted."""
 
 LATE_SECONDS = 300.0
 """How late metrics and lines of logs may come and still be counted."""
@@ -164,17 +167,27 @@ class UsageCounter:
                 yield {**of_fleet, tag or ADAPTER: value}, usage
 
     def _room(self, members: FleetMembers, requests: Requests) -> Sample:
-        """Return how many adapters were asked at a time, and what they have of the room for them."""
-        settings, count = self._settings, len(members.declared)
-        working = WorkingSet.of(requests)
-        values: dict[str, float] = {"AdaptersAtATime": working.usual}
-        slots, in_memory = settings.max_loras, settings.max_cpu_loras
-        if slots is not None and in_memory is not None:
-            values |= {
-                "MaxLorasUse": 100 * working.use(slots, count),
-                "MaxCpuLorasUse": 100 * working.use(in_memory, count),
-            }
+        """Return how many adapters were asked at a time, and what they have of the room for them.
+
+        Above `max_loras`, a request waits for a copy from CPU memory; above `max_cpu_loras`, for a read from
+        the disk. Both waits begin all at once: if adapters are asked in turn, the one that was evicted for
+        the last request is the next to be asked. A limit with room for the whole fleet makes nobody wait.
+        """
+        usual = _usual_number(requests)
+        values: dict[str, float] = {"AdaptersAtATime": usual}
+        for name, limit in (
+            ("MaxLorasUse", self._settings.max_loras),
+            ("MaxCpuLorasUse", self._settings.max_cpu_loras),
+        ):
+            if limit is not None:
+                values[name] = 0.0 if limit >= len(members.declared) else 100 * usual / limit
         return Sample(at=self._clock.now(), dimensions={FLEET: self._uid}, values=values)
+
+
+def _usual_number(requests: Requests) -> int:
+    """Return how many adapters were asked in a minute: what 95 % of those with a request do not exceed."""
+    numbers = sorted(Counter(at for _, at, count in requests if count).values())
+    return numbers[math.ceil(len(numbers) * 95 / 100) - 1] if numbers else 0
 
 
 def _hour(at: float) -> float:

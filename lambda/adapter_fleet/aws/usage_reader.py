@@ -57,7 +57,7 @@ class UsageReader:
             if len(line) > _LONGEST_LINE:
                 continue
             # Part of a line may be text of a caller.
-            told = tokens.pattern.fullmatch(line.rstrip())
+            told = re.fullmatch(tokens.pattern, line.rstrip())
             # Somebody's pattern may find words where numbers should be, or nothing.
             if told is not None and all(_NUMBER.fullmatch(told[group] or "") for group in _NUMBERS):
                 prompt, completion = (int(told[group]) for group in _NUMBERS)

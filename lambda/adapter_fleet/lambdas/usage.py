@@ -17,6 +17,7 @@ from adapter_fleet.aws.dynamodb_table import DynamoDbTable
 from adapter_fleet.aws.usage_counter import UsageCounter, UsageCursor, UsageTelemetry
 from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.common.clock import Clock
+from adapter_fleet.common.serialization import converter
 from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
 
@@ -43,7 +44,7 @@ def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
         cursor=UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep)),
         telemetry=UsageTelemetry(os.environ["METRICS_NAMESPACE"]),
         clock=Clock(),
-        settings=CountingSettings.from_document(json.loads(os.environ["USAGE"])),
+        settings=converter.structure(json.loads(os.environ["USAGE"]), CountingSettings),
     )
     end = counter.run(FleetMembers.of(registry, newest), datetime.fromisoformat(event["time"]).timestamp())
     log.info("counted the use", until=end)

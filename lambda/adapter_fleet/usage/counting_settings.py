@@ -1,9 +1,7 @@
 """The settings of the function that counts the use of a fleet's adapters."""
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from adapter_fleet.usage.usage_table import ANSWERED, TokenPattern
 
@@ -19,6 +17,12 @@ USAGE_METRICS = (
     "Requests",
 )
 """Names of the metrics that the function publishes."""
+
+NEAR = 0.8
+"""The share of `max_loras` or `max_cpu_loras` from which on it is about to be outgrown."""
+
+SHORT_SECONDS = 3 * 3600.0
+"""How far back the adapters that are asked at a time are counted."""
 
 _NO_TAGS = frozenset({FLEET, ADAPTER, *USAGE_METRICS, "_aws"})
 """Names of dimensions and metrics. A line in the embedded metric format has each name once."""
@@ -58,24 +62,3 @@ class CountingSettings:
                 )
         if twice := [key for key, count in Counter(self.by).items() if count > 1]:
             raise ValueError(f"'by' should have each key once, got {twice[0]!r} twice")
-
-    def document(self) -> dict[str, Any]:
-        """Return what `from_document` takes, as JSON has it."""
-        return {
-            "by": list(self.by),
-            "per_adapter": self.per_adapter,
-            "max_loras": self.max_loras,
-            "max_cpu_loras": self.max_cpu_loras,
-            "tokens": {"pattern": self.tokens.pattern.pattern, "text": self.tokens.text},
-        }
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> "CountingSettings":
-        """Return the settings of a document."""
-        return cls(
-            by=tuple(document["by"]),
-            per_adapter=document["per_adapter"],
-            max_loras=document["max_loras"],
-            max_cpu_loras=document["max_cpu_loras"],
-            tokens=TokenPattern.of(**document["tokens"]),
-        )

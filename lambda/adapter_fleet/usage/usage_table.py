@@ -17,37 +17,35 @@ _GROUPS = {"adapter", "prompt", "completion"}
 class TokenPattern:
     """How a container tells the tokens of a request in its log.
 
-    text:
-        A text of each such line, which CloudWatch looks for.
     pattern:
         A regular expression of the whole line, with the groups `adapter`, `prompt` and `completion`.
+    text:
+        A text of each such line, which CloudWatch looks for.
     """
 
+    pattern: str
     text: str
-    pattern: re.Pattern[str]
 
     @classmethod
     def of(cls, pattern: str, text: str = "", *, setting: str = "token_pattern") -> "TokenPattern":
         """Return the pattern. Raises ValueError, naming `setting`, for one that lacks a group."""
         try:
-            compiled = re.compile(pattern)
+            groups = re.compile(pattern).groupindex.keys()
         except re.error as error:
             raise ValueError(
                 f"'{setting}' should be a regular expression, got {pattern!r}: {error}"
             ) from None
-        if lacking := sorted(_GROUPS - compiled.groupindex.keys()):
+        if lacking := sorted(_GROUPS - groups):
             raise ValueError(
                 f"'{setting}' should have the groups (?P<{'>…) and (?P<'.join(lacking)}>…), got {pattern!r}"
             )
-        return cls(text=text, pattern=compiled)
+        return cls(pattern=pattern, text=text)
 
 
 ANSWERED = TokenPattern(
+    pattern=r"INFO [\w.]+: answered adapter=(?P<adapter>[^\s.]*)(?:\.\S*)?"
+    r" prompt_tokens=(?P<prompt>\d+) completion_tokens=(?P<completion>\d+)",
     text="answered adapter",
-    pattern=re.compile(
-        r"INFO [\w.]+: answered adapter=(?P<adapter>[^\s.]*)(?:\.\S*)?"
-        r" prompt_tokens=(?P<prompt>\d+) completion_tokens=(?P<completion>\d+)"
-    ),
 )
 """The line of the embedded cloud's engine. LMI and vLLM print none unless they are made to.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -7,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from adapter_fleet.aws.usage_counter import LATE_SECONDS, Sample, UsageCounter
+from adapter_fleet.common.serialization import converter, unstructured
 from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
 from adapter_fleet.usage.usage_table import DAY, CountedTokens, TokenPattern
@@ -229,4 +231,4 @@ def test_wrong_tags_are_an_error(settings: dict[str, Any], message: str) -> None
 
 def test_settings_are_the_same_after_json() -> None:
     settings = CountingSettings(by=("tenant",), per_adapter=True, max_loras=4, max_cpu_loras=8)
-    assert CountingSettings.from_document(settings.document()) == settings
+    assert converter.structure(json.loads(json.dumps(unstructured(settings))), CountingSettings) == settings
