@@ -106,7 +106,7 @@ class CapacityReport:
     def parts(self) -> tuple[Part, ...]:
         """The parts of an accelerator's memory."""
         memory, shape, engine = self.memory, self.workload.shape, self.workload.engine
-        bits = shape.linear_bits or engine.quantize_bits
+        bits = shape.quantization.bits or engine.quantize_bits
         plain = 8 * engine.number_bytes
         vocabulary = "; those of embedding and head are whole on each" if shape.vocabulary_slots else ""
         return (

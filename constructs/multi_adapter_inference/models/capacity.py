@@ -125,9 +125,9 @@ def _unknown(
             f" ({known_model_hint(base_model.facts.name or base_model.folder)}), or give its config.json as"
             f" 'config', got {base_model.facts.name!r}"
         )
-    elif shape.unknown_quantization is not None:
-        yield f"the size of weights in the quantization {shape.unknown_quantization!r} is not known"
-    elif quantization and shape.linear_bits is None and engine.quantize_bits is None:
+    elif shape.quantization.unknown is not None:
+        yield f"the size of weights in the quantization {shape.quantization.unknown!r} is not known"
+    elif quantization and shape.quantization.bits is None and engine.quantize_bits is None:
         yield f"'config' of the base model should be given with weights in {quantization!r}, got None"
     if _accelerator(instance_type) is None:
         yield f"'accelerator_memory' of InstanceType.of({instance_type.name!r}, …) should be given, got None"

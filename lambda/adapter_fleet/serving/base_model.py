@@ -74,7 +74,9 @@ class Dimensions:
 
     kind:
         The `model_type` of the configuration, or of its text model.
-    key_value_heads, head_width:
+    hidden, vocabulary:
+        The width of the model, and how many tokens it knows.
+    heads, key_value_heads, head_width:
         The dimensions of the attention.
     whole:
         True if `modules` has all modules of the model. A mixture also has experts, and a model of text and
@@ -85,6 +87,9 @@ class Dimensions:
 
     kind: str
     layers: int
+    hidden: int
+    vocabulary: int
+    heads: int
     key_value_heads: int
     head_width: int
     modules: dict[str, LinearShape]
@@ -124,6 +129,9 @@ class Dimensions:
         return cls(
             kind=kind,
             layers=layers,
+            hidden=hidden,
+            vocabulary=vocabulary,
+            heads=heads,
             key_value_heads=key_value_heads,
             head_width=head_width,
             modules=modules,

@@ -200,23 +200,24 @@ def problem_of_split(shape: ModelShape, parallel: int) -> str | None:
     """
     if parallel == 1:
         return None
-    few, many = sorted((shape.key_value_heads, parallel))
-    if shape.heads % parallel or many % few:
+    dimensions, quantization = shape.dimensions, shape.quantization
+    few, many = sorted((dimensions.key_value_heads, parallel))
+    if dimensions.heads % parallel or many % few:
         return (
-            f"its {shape.heads} attention heads and {shape.key_value_heads} key-value heads do not divide by"
-            " that"
+            f"its {dimensions.heads} attention heads and {dimensions.key_value_heads} key-value heads do not"
+            " divide by that"
         )
-    inner = shape.dimensions.modules["mlp.down_proj"].inputs
+    inner = dimensions.modules["mlp.down_proj"].inputs
     if inner % parallel:
         return f"the {inner} inputs of 'mlp.down_proj' do not divide by that"
-    if shape.undivided:
+    if quantization.undivided:
         return "vLLM does not split weights that bitsandbytes has quantized"
     for name in shape.linear_modules:
         if name in _ROW_PARALLEL:
-            group, what = shape.input_group, "inputs"
-            parts = [shape.dimensions.modules[name].inputs // parallel]
+            group, what = quantization.input_group, "inputs"
+            parts = [dimensions.modules[name].inputs // parallel]
         else:
-            group, what = shape.output_group, "outputs"
+            group, what = quantization.output_group, "outputs"
             parts = _parts(shape, name, parallel)
         if group is not None and (left := [part for part in parts if part % group]):
             return (
@@ -271,7 +272,9 @@ def linear_slot_bytes(
 
 def vocabulary_slot_bytes(shape: ModelShape, rank: int, *, number_bytes: int = 2) -> int:
     """Return the memory of one slot's embedding and output head; 0 if the engine has no slots for them."""
-    return 2 * (shape.vocabulary + shape.hidden) * rank * number_bytes if shape.vocabulary_slots else 0
+    if not shape.vocabulary_slots:
+        return 0
+    return 2 * (shape.dimensions.vocabulary + shape.dimensions.hidden) * rank * number_bytes
 
 
 def weight_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int = 1) -> int:
@@ -280,11 +283,10 @@ def weight_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int
     Linear modules, embedding and output head are split. Key-value heads are repeated if there are fewer than
     accelerators. Raises ValueError for an unknown quantization.
     """
-    if shape.unknown_quantization is not None:
-        raise ValueError(
-            f"the size of weights in the quantization {shape.unknown_quantization!r} is not known"
-        )
-    bits = shape.linear_bits or engine.quantize_bits or 8 * engine.number_bytes
+    quantization = shape.quantization
+    if quantization.unknown is not None:
+        raise ValueError(f"the size of weights in the quantization {quantization.unknown!r} is not known")
+    bits = quantization.bits or engine.quantize_bits or 8 * engine.number_bytes
     linear = 0
     for name in shape.linear_modules:
         module = shape.dimensions.modules[name]
@@ -301,9 +303,9 @@ def token_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int 
 
     For models with sliding-window layers it is an upper bound.
     """
-    heads = _part(shape.key_value_heads, tensor_parallel)
+    heads = _part(shape.dimensions.key_value_heads, tensor_parallel)
     number = engine.cache_bytes or engine.number_bytes
-    return 2 * shape.dimensions.layers * heads * shape.head_width * number
+    return 2 * shape.dimensions.layers * heads * shape.dimensions.head_width * number
 
 
 def _outputs(shape: ModelShape, name: str, tensor_parallel: int) -> int:
@@ -314,12 +316,13 @@ def _outputs(shape: ModelShape, name: str, tensor_parallel: int) -> int:
 def _parts(shape: ModelShape, name: str, tensor_parallel: int) -> list[int]:
     """Return the outputs on one accelerator of each part that a column-parallel module fuses."""
     # With fewer heads than accelerators, heads are repeated: each accelerator has one.
-    key_values = _part(shape.key_value_heads, tensor_parallel) * shape.head_width
+    dimensions = shape.dimensions
+    key_values = _part(dimensions.key_value_heads, tensor_parallel) * dimensions.head_width
     if name in _KEYS_AND_VALUES:
         return [key_values]
     if name == _QUERIES_KEYS_AND_VALUES:
-        return [_part(shape.heads, tensor_parallel) * shape.head_width, key_values, key_values]
-    outputs = shape.dimensions.modules[name].outputs
+        return [_part(dimensions.heads, tensor_parallel) * dimensions.head_width, key_values, key_values]
+    outputs = dimensions.modules[name].outputs
     if name == _GATE_AND_UP:
         return [_part(outputs // 2, tensor_parallel)] * 2
     return [_part(outputs, tensor_parallel)]

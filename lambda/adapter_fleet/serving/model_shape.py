@@ -15,13 +15,34 @@ _TIED_BY_DEFAULT = frozenset({"gemma", "gemma2", "gemma3_text"})
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quantization:
+    """The effect of a quantization on the linear modules of a model.
+
+    bits:
+        Bits in memory per parameter, scales included. None for a model without quantization, where the
+        engine's data type decides.
+    unknown:
+        The name of the quantization, if its bits are not known.
+    input_group, output_group:
+        Inputs and outputs of a module that share a scale. Each accelerator needs whole groups. None if there
+        are no groups.
+    undivided:
+        True if the weights cannot be split over accelerators.
+    """
+
+    bits: float | None = None
+    unknown: str | None = None
+    input_group: int | None = None
+    output_group: int | None = None
+    undivided: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelShape:
     """A dense decoder with the modules of Llama, or of Phi-3, which fuses some of them.
 
     Norms and biases are left out: of a billion parameters, they are less than 0.02 %.
 
-    heads, key_value_heads, head_width:
-        The dimensions of its attention.
     tied:
         True if the embedding is the output head as well, so that the memory holds one of them.
     context:
@@ -29,61 +50,30 @@ class ModelShape:
     vocabulary_slots:
         True if vLLM has LoRA slots for the embedding and the output head in any version. For the versions
         without them, the computed memory is an upper bound.
-    linear_bits:
-        Bits in memory per parameter of a linear module, scales of the quantization included. None for a model
-        without quantization, where the engine's data type decides.
-    unknown_quantization:
-        The name of the quantization, if its bits are not known.
-    input_group, output_group:
-        Inputs and outputs of a linear module that share a scale of the quantization. Each accelerator needs
-        whole groups. None if there are no groups.
-    undivided:
-        True if the quantization cannot be split over accelerators.
     """
 
     dimensions: Dimensions
-    hidden: int
-    heads: int
-    key_value_heads: int
-    head_width: int
-    vocabulary: int
     tied: bool
     context: int | None = None
     vocabulary_slots: bool = False
-    linear_bits: float | None = None
-    unknown_quantization: str | None = None
-    input_group: int | None = None
-    output_group: int | None = None
-    undivided: bool = False
+    quantization: Quantization = Quantization()
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ModelShape | None":
         """Read the shape from a model's `config.json`; None for an architecture that is no such decoder."""
-        dimensions = Dimensions.from_config(config)
-        if dimensions is None or not dimensions.whole:
+        found = Dimensions.from_config(config)
+        if found is None or not found.whole:
             return None
-        kind, head_width, key_value_heads = dimensions.kind, dimensions.head_width, dimensions.key_value_heads
-        hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
-        vocabulary, inner = int(config["vocab_size"]), dimensions.modules["mlp.down_proj"].inputs
-        if min(dimensions.layers, hidden, heads, vocabulary, head_width, key_value_heads, inner) < 1:
+        widths = (found.hidden, found.heads, found.vocabulary, found.head_width, found.key_value_heads)
+        if min(found.layers, *widths, found.modules["mlp.down_proj"].inputs) < 1:
             return None
         context = config.get("max_position_embeddings")
-        quantization = _quantization(config.get("quantization_config"))
         return cls(
-            dimensions=dimensions,
-            hidden=hidden,
-            heads=heads,
-            key_value_heads=key_value_heads,
-            head_width=head_width,
-            vocabulary=vocabulary,
-            tied=bool(config.get("tie_word_embeddings", kind in _TIED_BY_DEFAULT)),
+            dimensions=found,
+            tied=bool(config.get("tie_word_embeddings", found.kind in _TIED_BY_DEFAULT)),
             context=context if type(context) is int and context > 0 else None,
-            vocabulary_slots=kind in VOCABULARY_MODEL_TYPES,
-            linear_bits=quantization.bits,
-            unknown_quantization=quantization.unknown,
-            input_group=quantization.input_group,
-            output_group=quantization.output_group,
-            undivided=quantization.undivided,
+            vocabulary_slots=found.kind in VOCABULARY_MODEL_TYPES,
+            quantization=_quantization(config.get("quantization_config")),
         )
 
     @property
@@ -102,7 +92,7 @@ class ModelShape:
     @property
     def vocabulary_parameters(self) -> int:
         """The parameters of the embedding and, if the two are not tied, of the output head."""
-        return self.vocabulary * self.hidden * (1 if self.tied else 2)
+        return self.dimensions.vocabulary * self.dimensions.hidden * (1 if self.tied else 2)
 
     @property
     def parameters(self) -> int:
@@ -110,20 +100,9 @@ class ModelShape:
         return self.linear_parameters + self.vocabulary_parameters
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Quantization:
-    """The effect of a quantization on linear modules; see `ModelShape`."""
-
-    bits: float | None = None
-    unknown: str | None = None
-    input_group: int | None = None
-    output_group: int | None = None
-    undivided: bool = False
-
-
-def _quantization(config: Any) -> _Quantization:
+def _quantization(config: Any) -> Quantization:
     if not isinstance(config, dict):
-        return _Quantization()
+        return Quantization()
     method = str(config.get("quant_method"))
     match method:
         case "awq" | "gptq":
@@ -132,37 +111,37 @@ def _quantization(config: Any) -> _Quantization:
             group = _number(config.get("group_size", config.get("q_group_size", 128)))
             if bits is not None and group is not None:
                 if group <= 0:  # one scale for all inputs
-                    return _Quantization(bits=bits)
-                return _Quantization(bits=bits + (16 + bits) / group, input_group=group)
+                    return Quantization(bits=bits)
+                return Quantization(bits=bits + (16 + bits) / group, input_group=group)
         case "fp8" | "fbgemm_fp8":
             return _blocks(8.0, config.get("weight_block_size"))
         case "bitsandbytes":
             # A 32-bit scale for each block of 64. Weights that are stored quantized cannot be split
             # (vllm/model_executor/model_loader/bitsandbytes_loader.py).
-            return _Quantization(bits=8.0 if config.get("load_in_8bit") else 4.0 + 32 / 64, undivided=True)
+            return Quantization(bits=8.0 if config.get("load_in_8bit") else 4.0 + 32 / 64, undivided=True)
         case "compressed-tensors":
             return _compressed_tensors(config)
-    return _Quantization(unknown=method)
+    return Quantization(unknown=method)
 
 
-def _compressed_tensors(config: dict[str, Any]) -> _Quantization:
+def _compressed_tensors(config: dict[str, Any]) -> Quantization:
     groups = config.get("config_groups")
     kinds = [group.get("weights") for group in groups.values()] if isinstance(groups, dict) else []
     match kinds:
         case [{"num_bits": int(bits), **more}] if bits > 0:
             group = _number(more.get("group_size"))
             if group is not None and group > 0:
-                return _Quantization(bits=bits + 16 / group, input_group=group)
+                return Quantization(bits=bits + 16 / group, input_group=group)
             return _blocks(float(bits), more.get("block_structure"))
-    return _Quantization(unknown="compressed-tensors")
+    return Quantization(unknown="compressed-tensors")
 
 
-def _blocks(bits: float, blocks: Any) -> _Quantization:
+def _blocks(bits: float, blocks: Any) -> Quantization:
     """Return a quantization in blocks of [outputs, inputs], or with a scale for each output."""
     match blocks:
         case [int(outputs), int(inputs)] if outputs > 0 and inputs > 0:
-            return _Quantization(bits=bits, output_group=outputs, input_group=inputs)
-    return _Quantization(bits=bits)
+            return Quantization(bits=bits, output_group=outputs, input_group=inputs)
+    return Quantization(bits=bits)
 
 
 def _number(value: Any) -> int | None:

@@ -65,7 +65,8 @@ def test_copy_that_has_some_has_as_many_and_shows_where_that_gives_more() -> Non
 
 
 def test_copy_has_no_more_accelerators_than_it_can_be_split_over() -> None:
-    seven_heads = replace(WORKLOAD.shape, heads=28, key_value_heads=4)
+    dimensions = replace(WORKLOAD.shape.dimensions, heads=28, key_value_heads=4)
+    seven_heads = replace(WORKLOAD.shape, dimensions=dimensions)
     found = larger_than("ml.g5.12xlarge", workload=replace(WORKLOAD, shape=seven_heads))
     assert "ml.g6e.48xlarge 4" not in found  # the same as ml.g6e.12xlarge
     assert found[0] == "ml.g6e.12xlarge 4"
