@@ -68,7 +68,7 @@ def check_all(
 ) -> list[CheckedAdapter]:
     """Check several adapters at the same time. A failed one does not stop the others.
 
-    `whole` reads all weights, and archives in S3 to their end.
+    `whole` reads published archives in S3 to their end.
     """
     stop = threading.Event()
     check_one = partial(_check_one, account, limits, stop, whole=whole)
@@ -139,7 +139,6 @@ def _check_one(
             base=limits.base,
             version=limits.version,
             watch=until_stopped,
-            whole=whole,
         )
     except OSError as error:
         return _unreadable(subject.path, error)

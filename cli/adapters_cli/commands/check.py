@@ -65,7 +65,7 @@ def check(
     whole: Annotated[
         bool,
         typer.Option(
-            "--whole", help="Read all weights, and archives in S3 to their end, with their digests."
+            "--whole", help="Read published archives in S3 to their end, with their weights and digests."
         ),
     ] = False,
     strict: Annotated[

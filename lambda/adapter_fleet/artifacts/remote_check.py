@@ -62,16 +62,16 @@ def check_object(
 ) -> StoredCheck:
     """Check an adapter in a `.tar.gz` in S3, by the rules of `examine`.
 
-    A check of a published archive reads no weights; of any other archive, which is read as a whole anyway, it
-    checks a sample. With `whole` it reads all weights of either.
-    `watch` gets the bytes of the tar that are read. Raises ClientError or BotoCoreError if the object cannot
-    be read, and the errors of `watch`.
+    A check of a published archive reads no weights, unless `whole` is True. Any other archive is read to its
+    end. `watch` gets the bytes of the tar that are read.
+
+    Raises ClientError or BotoCoreError if the object cannot be read, and the errors of `watch`.
     """
     stream, named = ObjectStream(s3, bucket, key), digest_in_key(key)
     start = partial(AdapterCheck, f"s3://{bucket}/{key}", lora=lora, base=base, version=version)
     check = start(reads_weights=False)
     if whole or not named or not _check_published(check, stream, watch):
-        check = start(whole=whole)
+        check = start()
         stream.rewind()
         _check_whole(check, stream, watch, named)
     return StoredCheck(

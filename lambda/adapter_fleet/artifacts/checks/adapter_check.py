@@ -37,17 +37,15 @@ def examine(
     base: BaseModelFacts | None = None,
     version: ContainerRelease | None = None,
     watch: Callable[[bytes], object] | None = None,
-    whole: bool = False,
 ) -> "AdapterCheck":
     """Check an adapter in a directory, as `save_pretrained` wrote it, or in a `.tar.gz`.
 
-    Reads the configuration, the header of the weights and a few kilobytes of each tensor; with `whole` all
-    weights. An archive is read in one pass and in bounded memory, and `watch` gets every byte of its tar. A
-    directory may also hold the files that a training run leaves beside an adapter (`artifacts.leftovers`).
+    An archive is read in one pass and in bounded memory, and `watch` gets every byte of its tar. A directory
+    may also hold the files that a training run leaves beside an adapter (`artifacts.leftovers`).
     Without `lora` the rank limit is that of `version`. Without `base` nothing is compared with the base
     model. Without `version` the newest engine's rules apply. A bad adapter raises nothing.
     """
-    check = AdapterCheck(str(path), lora=lora, base=base, version=version, whole=whole)
+    check = AdapterCheck(str(path), lora=lora, base=base, version=version)
     if path.is_dir():
         _check_directory(check, path)
     # Opening a pipe would wait for a writer.
@@ -109,14 +107,13 @@ class AdapterCheck:
         lora: LoraServing | None = None,
         base: BaseModelFacts | None = None,
         version: ContainerRelease | None = None,
-        whole: bool = False,
         reads_weights: bool = True,
     ) -> None:
-        """Start a check of a sample of the weights; of all with `whole`, of none without `reads_weights`."""
+        """Start a check. Without `reads_weights` it looks at no numbers."""
         self.findings: list[Finding] = []
         self.config: AdapterConfig | None = None
         self.not_compared: Finding | None = None
-        self._whole, self._reads_weights = whole, reads_weights
+        self._reads_weights = reads_weights
         self._of_weights: list[Finding] = []
         self._where = where
         self._lora, self._base, self._version = lora, base, version or NEWEST
@@ -163,7 +160,7 @@ class AdapterCheck:
                 self._place(name),
                 f"tensor {tensor.name!r:.200} should have finite numbers, got NaN or infinity",
             )
-            for tensor in not_finite(stream, tensors, whole=self._whole)
+            for tensor in not_finite(stream, tensors)
         )
 
     def check_archive(self, archive: Readable, watch: Callable[[bytes], object] | None = None) -> bool:

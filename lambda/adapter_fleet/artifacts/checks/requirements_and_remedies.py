@@ -222,7 +222,7 @@ class CheckRule(Enum):
     TENSOR_FINITE = (
         "tensor-finite",
         _ERROR,
-        "no NaN and no infinity, in a sample or in all weights (`--whole`)",
+        "no NaN and no infinity (of a published archive in S3: with `--whole`)",
         "train it again, with a lower learning rate or in bfloat16: its training diverged",
     )
     TENSOR_SHAPE = (

@@ -359,10 +359,7 @@ def test_numbers_that_are_not_finite_are_those_of_numpy() -> None:
                 continue
             if not np.isfinite(numbers).all():
                 expected.add(tensor.name)
-        for whole_file in (False, True):
-            found = {tensor.name for tensor in not_finite(io.BytesIO(data), tensors, whole=whole_file)}
-            assert found <= expected
-            assert not whole_file or found == expected
+        assert {tensor.name for tensor in not_finite(io.BytesIO(data), tensors)} == expected
 
     repeated(run)
 
@@ -374,8 +371,7 @@ def test_no_archive_makes_a_check_fail_or_read_much() -> None:
     def run(content: bytes) -> None:
         stream = Watched(content)
         unpacked: list[bytes] = []
-        whole = len(content) % 2 == 1
-        findings = findings_of(stream, lora=LORA, base=BASE_MODEL, watch=unpacked.append, whole=whole)
+        findings = findings_of(stream, lora=LORA, base=BASE_MODEL, watch=unpacked.append)
         assert is_told(findings)
         assert stream.most <= MOST_ASKED
         assert stream.given <= len(content)
