@@ -1,4 +1,4 @@
-"""A document that was read: plain data, its problems, and the line of everything in it.
+"""A document that was read: plain data, and the line of everything in it.
 
 The limits are applied while a document is read, before its values are made: eight megabytes of empty
 mappings would take half a gigabyte. `bench/manifest.py` measures what the largest documents take.
@@ -18,8 +18,6 @@ MAX_ITEMS = 10_000
 """Items of one list."""
 MAX_KEYS = 1_000
 """Keys of one mapping."""
-MAX_PROBLEMS = 1_000
-"""Problems of a document that are kept; the others are counted."""
 
 TOO_DEEP = f"it should be nested at most {MAX_DEPTH} levels deep"
 
@@ -40,15 +38,6 @@ class DocumentLimitError(DocumentError):
         self.keys = keys
 
 
-@dataclass(frozen=True, kw_only=True)
-class DocumentProblem:
-    """A part of the document that was refused. The other parts were read."""
-
-    keys: Keys
-    line: int
-    message: str
-
-
 @dataclass(slots=True)
 class Place:
     """The line of a value, or of its key, and the places of the values in it."""
@@ -59,17 +48,9 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A document that was read.
-
-    value:
-        Plain data. A value that was refused is None. Of a key that is given twice, the first is kept.
-    more_problems:
-        The number of problems above `MAX_PROBLEMS`.
-    """
+    """A document that was read, as plain data."""
 
     value: Any
-    problems: tuple[DocumentProblem, ...]
-    more_problems: int = 0
     root: Place = field(repr=False)
 
     def line(self, keys: Keys) -> int:
@@ -94,20 +75,11 @@ def count_values(value: Any) -> int:
     return 1 + (sum(map(count_values, value)) if isinstance(value, list) else 0)
 
 
-class DocumentBuilder:
-    """Collects the problems of a document and applies the limits, for the readers of both formats."""
+class LimitedReader:
+    """Applies the limits while a document is read, for the readers of both formats."""
 
     def __init__(self) -> None:
-        self.problems: list[DocumentProblem] = []
-        self._more_problems = 0
         self._values = 0
-
-    def add_problem(self, keys: Keys, line: int, message: str) -> None:
-        """Keep a problem, or count it if there are too many."""
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(DocumentProblem(keys=keys, line=line, message=message))
-        else:
-            self._more_problems += 1
 
     def count_value(self, line: int) -> None:
         """Count a key or a value that is about to be read."""
@@ -125,17 +97,8 @@ class DocumentBuilder:
         if count > MAX_KEYS:
             raise DocumentLimitError(line, f"a mapping should have at most {MAX_KEYS} keys", keys)
 
-    def is_first(self, key: str, places: dict[str, Place], keys: Keys, line: int) -> bool:
-        """Tell whether a mapping has a key for the first time; a second time is a problem."""
-        first = places.get(key)
-        if first is not None:
-            self.add_problem(
-                (*keys, key), line, f"the key {short_repr(key)} is given twice, first in line {first.line}"
-            )
-        return first is None
-
-    def document(self, value: Any, root: Place) -> Document:
-        """Return the document, with the problems found so far."""
-        return Document(
-            value=value, problems=tuple(self.problems), more_problems=self._more_problems, root=root
-        )
+    def check_first(self, key: str, places: dict[str, Place], line: int) -> None:
+        """Raise DocumentError if a mapping has a key already."""
+        if key in places:
+            first = places[key].line
+            raise DocumentError(line, f"the key {short_repr(key)} is given twice, first in line {first}")

@@ -8,8 +8,8 @@ from adapter_fleet.documents.document import (
     MAX_DEPTH,
     TOO_DEEP,
     Document,
-    DocumentBuilder,
     DocumentError,
+    LimitedReader,
     Place,
 )
 from adapter_fleet.documents.scalars import check_text, finite_float, integer, refuse_not_finite
@@ -19,8 +19,8 @@ JSON_SPACE = " \t\n\r"
 _SPACE = re.compile(f"[{JSON_SPACE}]*")
 
 
-class JsonReader(DocumentBuilder):
-    """Reads a text of JSON. Raises JSONDecodeError for any other text."""
+class JsonReader(LimitedReader):
+    """Reads a text of JSON. Raises JSONDecodeError for any other text, DocumentError for what is refused."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class JsonReader(DocumentBuilder):
         value, place, end = self._value(self._skip(0), ())
         if self._skip(end) != len(self._text):
             raise json.JSONDecodeError("it should end here", self._text, end)
-        return self.document(value, place)
+        return Document(value=value, root=place)
 
     def _line(self, position: int) -> int:
         """Return the line of a position. Positions never decrease from call to call."""
@@ -53,7 +53,7 @@ class JsonReader(DocumentBuilder):
         self.count_value(place.line)
         opening = self._text[position : position + 1]
         if opening not in ("{", "["):
-            value, end = self._plain(position, place.line, keys)
+            value, end = self._plain(position, place.line)
             return value, place, end
         if len(keys) >= MAX_DEPTH:
             raise DocumentError(place.line, TOO_DEEP)
@@ -61,25 +61,16 @@ class JsonReader(DocumentBuilder):
         value, place.inner, end = read(position + 1, keys)
         return value, place, end
 
-    def _plain(self, position: int, line: int, keys: Keys) -> tuple[Any, int]:
+    def _plain(self, position: int, line: int) -> tuple[Any, int]:
         try:
             value, end = self._scalar(self._text, position)
+            if isinstance(value, str):
+                check_text(value)
         except json.JSONDecodeError:
             raise
         except ValueError as error:
-            self.add_problem(keys, line, str(error))
-            return None, self._end_of_number(position)
-        if isinstance(value, str):
-            try:
-                check_text(value)
-            except ValueError as error:
-                self.add_problem(keys, line, str(error))
-                value = None
+            raise DocumentError(line, str(error)) from None
         return value, end
-
-    def _end_of_number(self, position: int) -> int:
-        match = _REFUSED_NUMBER.match(self._text, position)
-        return match.end() if match else position
 
     def _object(self, position: int, keys: Keys) -> tuple[dict[str, Any], dict[str, Place], int]:
         values: dict[str, Any] = {}
@@ -95,14 +86,11 @@ class JsonReader(DocumentBuilder):
             count += 1
             self.count_value(line)
             self.check_keys(count, line, keys)
-            key, position = self._plain(position, line, keys)
+            key, position = self._plain(position, line)
+            self.check_first(key, places, line)
             position = self._skip(self._expect(":", self._skip(position)))
-            inner = keys if key is None else (*keys, key)
-            value, place, position = self._value(position, inner)
-            if key is not None and self.is_first(key, places, keys, line):
-                values[key] = value
-                place.line = line
-                places[key] = place
+            values[key], places[key], position = self._value(position, (*keys, key))
+            places[key].line = line
             position = self._skip(position)
             if self._text[position : position + 1] == "}":
                 return values, places, position + 1
@@ -128,6 +116,3 @@ class JsonReader(DocumentBuilder):
         if self._text[position : position + 1] != character:
             raise json.JSONDecodeError(f"'{character}' should be here", self._text, position)
         return position + 1
-
-
-_REFUSED_NUMBER = re.compile(r"NaN|-?Infinity|-?[0-9.eE+-]+")

@@ -13,8 +13,8 @@ from adapter_fleet.documents.yaml_reader import YamlReader
 def read(data: bytes, *, called_json: bool = False) -> Document:
     """Read a document of YAML or JSON.
 
-    Raises DocumentError for a text that is neither. With `called_json` the error says why it is no JSON.
-    Parts that can be left out are reported in `Document.problems`, so that one run shows every problem.
+    Raises DocumentError for a text that is neither, and for a document with something else than plain data.
+    With `called_json` the error says why it is no JSON.
     """
     if len(data) > MAX_DOCUMENT_BYTES:
         raise DocumentError(1, f"it should have at most {MAX_DOCUMENT_BYTES} bytes, got {len(data)}")

@@ -16,8 +16,8 @@ from adapter_fleet.documents.document import (
     MAX_DEPTH,
     TOO_DEEP,
     Document,
-    DocumentBuilder,
     DocumentError,
+    LimitedReader,
     Place,
 )
 from adapter_fleet.documents.scalars import check_text, plain_scalar
@@ -45,11 +45,11 @@ class _Open:
     keys: Keys
     size: int = 1
     """Values in it, including those that aliases stand for."""
-    key: str | None = None
+    key: str = ""
     key_line: int = 0
     awaits_key: bool = True
     count: int = 0
-    """Items or keys so far, including those that were refused."""
+    """Items or keys so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class _Anchored:
     size: int
 
 
-class YamlReader(DocumentBuilder):
+class YamlReader(LimitedReader):
     """Reads a text of YAML from the parser's events, so that a deep document needs no deep recursion."""
 
     def __init__(self, text: str) -> None:
@@ -95,7 +95,8 @@ class YamlReader(DocumentBuilder):
             raise DocumentError(1, f"it is not YAML: {error!s:.200}") from None
         if self._root is None:
             raise DocumentError(1, "it should have a document, got none")
-        return self.document(*self._root)
+        value, place = self._root
+        return Document(value=value, root=place)
 
     def _take(self, event: Any) -> None:
         match event:
@@ -122,7 +123,7 @@ class YamlReader(DocumentBuilder):
         last = self._open[-1]
         if isinstance(last.value, list):
             return (*last.keys, len(last.value))
-        return last.keys if last.key is None else (*last.keys, last.key)
+        return last.keys if last.awaits_key else (*last.keys, last.key)
 
     def _count(self, line: int) -> None:
         """Count a key or a value before it is made."""
@@ -142,13 +143,8 @@ class YamlReader(DocumentBuilder):
         self._count(line)
         if len(self._open) >= MAX_DEPTH:
             raise DocumentError(line, TOO_DEEP)
-        keys = self._keys()
-        self._check_tag(event, line, keys, tags)
-        self._open.append(_Open(value, Place(line, inner), event.anchor, keys))
-
-    def _check_tag(self, event: Any, line: int, keys: Keys, tags: frozenset[str | None]) -> None:
-        if event.tag not in tags:
-            self.add_problem(keys, line, f"tags are not taken, got {short_repr(event.tag)}")
+        _check_tag(event, tags)
+        self._open.append(_Open(value, Place(line, inner), event.anchor, self._keys()))
 
     def _scalar(self, event: Any) -> None:
         line = _line(event)
@@ -158,17 +154,18 @@ class YamlReader(DocumentBuilder):
             if event.tag is None and event.implicit[0]:
                 value = plain_scalar(value)
             else:
-                self._check_tag(event, line, self._keys(), _TEXT_TAGS)
+                _check_tag(event, _TEXT_TAGS)
             if isinstance(value, str):
                 check_text(value)
-                if value == "<<" and event.implicit[0] and self._open and self._awaits_key():
+                if value == "<<" and event.implicit[0] and self._awaits_key():
                     raise ValueError("merge keys ('<<') are not taken")
+        except DocumentError:
+            raise
         except ValueError as error:
-            self.add_problem(self._keys(), line, str(error))
-            value = _REFUSED if self._awaits_key() else None
+            raise DocumentError(line, str(error)) from None
         size = 1 + len(event.value) // _CHARACTERS_PER_VALUE
         if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchored(None if value is _REFUSED else value, None, size)
+            self._anchors[event.anchor] = _Anchored(value, None, size)
         self._put(value, Place(line), size)
 
     def _alias(self, event: Any) -> None:
@@ -200,35 +197,29 @@ class YamlReader(DocumentBuilder):
         elif into.awaits_key:
             into.awaits_key = False
             into.key_line = place.line
-            into.key = self._key(value, place.line, into)
+            if not isinstance(value, str):
+                got = "nothing" if value is None else short_repr(value)
+                raise DocumentError(place.line, f"a key should be a text (put it in quotes), got {got}")
+            self.check_first(value, _dict_of(into.place), place.line)
+            into.key = value
         else:
             into.awaits_key = True
-            if into.key is not None:
-                into.value[into.key] = value
-                _dict_of(into.place)[into.key] = Place(into.key_line, place.inner)
-            into.key = None
-
-    def _key(self, value: Any, line: int, into: _Open) -> str | None:
-        """Return a key; None for one that is refused, whose value is dropped."""
-        if value is _REFUSED:
-            return None
-        if not isinstance(value, str):
-            got = "nothing" if value is None else short_repr(value)
-            self.add_problem(into.keys, line, f"a key should be a text (put it in quotes), got {got}")
-            return None
-        return value if self.is_first(value, _dict_of(into.place), into.keys, line) else None
+            into.value[into.key] = value
+            _dict_of(into.place)[into.key] = Place(into.key_line, place.inner)
 
 
 _LINE_BREAKS = "\r\n\x85\u2028\u2029"
 _LINE_BREAK = re.compile(f"\r\n|[{_LINE_BREAKS}]")
 
-_REFUSED = object()
-"""Stands for a key that was refused."""
-
 # `!` means the same as no tag. The long tags are what `!!map`, `!!seq` and `!!str` stand for.
 _MAPPING_TAGS: frozenset[str | None] = frozenset({None, "!", "tag:yaml.org,2002:map"})
 _SEQUENCE_TAGS: frozenset[str | None] = frozenset({None, "!", "tag:yaml.org,2002:seq"})
 _TEXT_TAGS: frozenset[str | None] = frozenset({None, "!", "tag:yaml.org,2002:str"})
+
+
+def _check_tag(event: Any, tags: frozenset[str | None]) -> None:
+    if event.tag not in tags:
+        raise DocumentError(_line(event), f"tags are not taken, got {short_repr(event.tag)}")
 
 
 def _line(event: Any) -> int:

@@ -117,9 +117,8 @@ class ManifestParser:
         self._where = where
         self._folder = folder
         self._findings: list[tuple[int, Finding]] = []
-        self._more_findings = document.more_problems
+        self._more_findings = 0
         self._names: list[str] = []
-        self._refused = {problem.keys for problem in document.problems}
         self._defaults = AdapterSettings()
         self._faulty: set[Keys] = set()
         """Every value with an error in it. Errors that only follow from that one are not reported."""
@@ -134,8 +133,6 @@ class ManifestParser:
         )
         entries = found.adapters if found is not None and found.adapters is not None else []
         self._names = [_name_of(index, item) for index, item in enumerate(entries)]
-        for refused in self._document.problems:
-            self._report("manifest-readable", refused.keys, refused.message, refused.line)
         self._add_problems(problems, ())
         if found is None:
             raise self._error()
@@ -172,18 +169,18 @@ class ManifestParser:
 
     def _add(self, rule: str, keys: Keys, message: str) -> None:
         self._mark(keys)
-        self._report(rule, keys, message, self._document.line(keys))
+        self._report(rule, keys, message)
 
     def _mark(self, keys: Keys) -> None:
         self._faulty.update(keys[:length] for length in range(1, len(keys) + 1))
 
-    def _report(self, rule: str, keys: Keys, message: str, line: int) -> None:
+    def _report(self, rule: str, keys: Keys, message: str) -> None:
         match keys:
             case ("adapters", int(index), *inner) if index < len(self._names):
                 message = adapter_message(self._names[index], tuple(inner), message)
             case _:
                 message = ": ".join(filter(None, (dotted(keys), message)))
-        self._keep(line, Finding.error(rule, f"{self._where}:{line}", message))
+        self._keep(self._document.line(keys), Finding.error(rule, self._place(keys), message))
 
     def _add_problems(self, problems: Iterable[Problem], keys: Keys) -> None:
         for problem in problems:
@@ -191,9 +188,7 @@ class ManifestParser:
             # Nothing follows from a key that is unknown.
             if problem.kind is not ProblemKind.KEY or problem.type_ is not None:
                 self._mark(path)
-            # The reader put None in place of a value that it refused, and reported it.
-            if path not in self._refused or not problem.message.endswith("got nothing"):
-                self._report(_RULES[problem.kind], path, problem.message, self._document.line(path))
+            self._report(_RULES[problem.kind], path, problem.message)
 
     def _take_defaults(self, defaults: AdapterSettings) -> None:
         """Keep the defaults. Their errors are reported once, on their own line."""
