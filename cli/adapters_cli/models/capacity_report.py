@@ -162,9 +162,9 @@ class CapacityReport:
             ranks = self.adapters.ranks
         return cpu_bytes(
             self.workload.shape,
+            self.workload.engine,
             ranks,
             lora,
-            number_bytes=self.workload.engine.adapter_number_bytes,
             workers=self.memory.tensor_parallel,
         )
 

@@ -163,13 +163,7 @@ def gpu_memory(
         tensor_parallel=parallel,
         budget=int(engine.utilization * accelerator.visible_gib * GIB),
         weights=weight_bytes(shape, engine, parallel),
-        slot=slot_bytes(
-            shape,
-            lora.max_lora_rank,
-            number_bytes=engine.adapter_number_bytes,
-            tensor_parallel=parallel,
-            fully_sharded=engine.fully_sharded,
-        ),
+        slot=slot_bytes(shape, engine, lora.max_lora_rank, parallel),
         other=OTHER_BYTES,
         max_loras=lora.max_loras,
         token=token_bytes(shape, engine, parallel),
@@ -227,38 +221,22 @@ def problem_of_split(shape: ModelShape, parallel: int) -> str | None:
     return None
 
 
-def slot_bytes(
-    shape: ModelShape,
-    rank: int,
-    *,
-    number_bytes: int = 2,
-    tensor_parallel: int = 1,
-    fully_sharded: bool = False,
-) -> int:
+def slot_bytes(shape: ModelShape, engine: EngineSettings, rank: int, tensor_parallel: int = 1) -> int:
     """Return the memory of one slot, on each accelerator, for adapters of at most that rank.
 
     Each accelerator has the whole slot of the embedding and the output head (LogitsProcessorWithLoRA and
     VocabParallelEmbeddingWithLoRA in vllm/lora/layers), whether or not an adapter changes them.
     """
-    linear = linear_slot_bytes(
-        shape, rank, number_bytes=number_bytes, tensor_parallel=tensor_parallel, fully_sharded=fully_sharded
-    )
-    return linear + vocabulary_slot_bytes(shape, rank, number_bytes=number_bytes)
+    linear = linear_slot_bytes(shape, engine, rank, tensor_parallel)
+    return linear + vocabulary_slot_bytes(shape, engine, rank)
 
 
-def linear_slot_bytes(
-    shape: ModelShape,
-    rank: int,
-    *,
-    number_bytes: int = 2,
-    tensor_parallel: int = 1,
-    fully_sharded: bool = False,
-) -> int:
+def linear_slot_bytes(shape: ModelShape, engine: EngineSettings, rank: int, tensor_parallel: int = 1) -> int:
     """Return the memory of one slot's linear modules, on each accelerator.
 
     On one accelerator, it is the size of an adapter of all linear modules.
     """
-    numbers = 0
+    numbers, fully_sharded = 0, engine.fully_sharded
     for name in shape.linear_modules:
         module = shape.dimensions.modules[name]
         if name in _ROW_PARALLEL:
@@ -267,14 +245,14 @@ def linear_slot_bytes(
         else:
             numbers += (_part(rank, tensor_parallel) if fully_sharded else rank) * module.inputs
             numbers += rank * _outputs(shape, name, tensor_parallel)
-    return shape.dimensions.layers * numbers * number_bytes
+    return shape.dimensions.layers * numbers * engine.adapter_number_bytes
 
 
-def vocabulary_slot_bytes(shape: ModelShape, rank: int, *, number_bytes: int = 2) -> int:
+def vocabulary_slot_bytes(shape: ModelShape, engine: EngineSettings, rank: int) -> int:
     """Return the memory of one slot's embedding and output head; 0 if the engine has no slots for them."""
     if not shape.vocabulary_slots:
         return 0
-    return 2 * (shape.dimensions.vocabulary + shape.dimensions.hidden) * rank * number_bytes
+    return 2 * (shape.dimensions.vocabulary + shape.dimensions.hidden) * rank * engine.adapter_number_bytes
 
 
 def weight_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int = 1) -> int:

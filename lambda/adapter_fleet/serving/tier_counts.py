@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import linear_slot_bytes
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape
@@ -46,7 +47,7 @@ class TierCounts:
 
 
 def cpu_bytes(
-    shape: ModelShape, ranks: Iterable[int | None], lora: LoraServing, *, number_bytes: int, workers: int
+    shape: ModelShape, engine: EngineSettings, ranks: Iterable[int | None], lora: LoraServing, *, workers: int
 ) -> int:
     """Return the CPU memory that adapters of these ranks take, in bytes.
 
@@ -57,6 +58,4 @@ def cpu_bytes(
     which is not counted here.
     """
     largest = sorted((lora.max_lora_rank if rank is None else rank for rank in ranks), reverse=True)
-    return workers * sum(
-        linear_slot_bytes(shape, rank, number_bytes=number_bytes) for rank in largest[: lora.max_cpu_loras]
-    )
+    return workers * sum(linear_slot_bytes(shape, engine, rank) for rank in largest[: lora.max_cpu_loras])

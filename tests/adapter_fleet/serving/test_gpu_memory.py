@@ -52,6 +52,7 @@ def shape_of(**changes: Any) -> ModelShape:
 LLAMA = shape_of()
 SERVING = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
 ENGINE = EngineSettings(max_model_len=6000)
+SHARDED = replace(ENGINE, fully_sharded=True)
 
 
 def on_a10g(
@@ -67,10 +68,10 @@ def on_a10g(
 class TestSlots:
     @pytest.mark.parametrize(("rank", "mib"), [(16, 80), (64, 320), (256, 1280)])
     def test_linear_modules_of_llama_8b_take_what_was_published(self, rank: int, mib: int) -> None:
-        assert linear_slot_bytes(LLAMA, rank) == mib * MIB
+        assert linear_slot_bytes(LLAMA, ENGINE, rank) == mib * MIB
 
     def test_thirty_of_rank_64_take_what_was_published(self) -> None:
-        assert f"{30 * linear_slot_bytes(LLAMA, 64) / GIB:.1f}" == "9.4"
+        assert f"{30 * linear_slot_bytes(LLAMA, ENGINE, 64) / GIB:.1f}" == "9.4"
 
     def test_each_matrix_is_split_as_vllm_splits_it(self) -> None:
         # q, k, v, gate and up: A whole, B split. o and down: A split, B whole.
@@ -78,30 +79,30 @@ class TestSlots:
         split_b = (4096 + 2 * 1024 + 2 * 14336) // 4
         split_a, whole_b = (4096 + 14336) // 4, 2 * 4096
         numbers = 32 * 64 * (whole_a + split_b + split_a + whole_b)
-        assert linear_slot_bytes(LLAMA, 64, tensor_parallel=4) == 2 * numbers == 164 * MIB
+        assert linear_slot_bytes(LLAMA, ENGINE, 64, 4) == 2 * numbers == 164 * MIB
 
     def test_full_sharding_divides_them_by_the_accelerators(self) -> None:
-        sharded = linear_slot_bytes(LLAMA, 64, tensor_parallel=4, fully_sharded=True)
-        assert 4 * sharded == linear_slot_bytes(LLAMA, 64)
+        sharded = linear_slot_bytes(LLAMA, SHARDED, 64, 4)
+        assert 4 * sharded == linear_slot_bytes(LLAMA, ENGINE, 64)
 
     def test_heads_that_are_fewer_than_the_accelerators_are_repeated(self) -> None:
-        on_8 = linear_slot_bytes(LLAMA, 64, tensor_parallel=8)
-        on_16 = linear_slot_bytes(LLAMA, 64, tensor_parallel=16)
+        on_8 = linear_slot_bytes(LLAMA, ENGINE, 64, 8)
+        on_16 = linear_slot_bytes(LLAMA, ENGINE, 64, 16)
         # What halves: B of q, gate and up, A of o and down; B of k and v stays that of one head each.
         halves = 2 * 32 * 64 * ((4096 + 2 * 14336) + (4096 + 14336)) // 8 // 2
         assert on_8 - on_16 == halves
 
     def test_vocabulary_has_slots_of_its_own_that_are_whole_on_each_accelerator(self) -> None:
         vocabulary = 2 * (128256 + 4096) * 64 * 2
-        assert vocabulary_slot_bytes(LLAMA, 64) == vocabulary
+        assert vocabulary_slot_bytes(LLAMA, ENGINE, 64) == vocabulary
         for parallel in (1, 4):
             assert (
-                slot_bytes(LLAMA, 64, tensor_parallel=parallel)
-                == linear_slot_bytes(LLAMA, 64, tensor_parallel=parallel) + vocabulary
+                slot_bytes(LLAMA, ENGINE, 64, parallel)
+                == linear_slot_bytes(LLAMA, ENGINE, 64, parallel) + vocabulary
             )
 
     def test_engine_makes_no_vocabulary_slots_for_qwen(self) -> None:
-        assert vocabulary_slot_bytes(shape_of(model_type="qwen2"), 64) == 0
+        assert vocabulary_slot_bytes(shape_of(model_type="qwen2"), ENGINE, 64) == 0
 
     @pytest.mark.parametrize(
         ("own", "number_bytes", "expected"),
@@ -111,11 +112,11 @@ class TestSlots:
         self, own: int | None, number_bytes: int, expected: int
     ) -> None:
         engine = EngineSettings(number_bytes=number_bytes, lora_bytes=own)
-        assert on_a10g(1, engine=engine).slot == expected * slot_bytes(LLAMA, 64)
+        assert on_a10g(1, engine=engine).slot == expected * slot_bytes(LLAMA, ENGINE, 64)
 
     def test_sharding_is_the_engine_s(self) -> None:
-        sharded = on_a10g(4, engine=EngineSettings(fully_sharded=True)).slot
-        assert sharded == slot_bytes(LLAMA, 64, tensor_parallel=4, fully_sharded=True)
+        sharded = on_a10g(4, engine=SHARDED).slot
+        assert sharded == slot_bytes(LLAMA, SHARDED, 64, 4)
 
 
 def published(parameters: int) -> Any:
@@ -152,15 +153,15 @@ PARALLEL = st.sampled_from([1, 2, 3, 4, 8])
 class TestAnyModel:
     @given(shapes(), RANKS, PARALLEL)
     def test_full_sharding_never_takes_more(self, shape: ModelShape, rank: int, parallel: int) -> None:
-        sharded = slot_bytes(shape, rank, tensor_parallel=parallel, fully_sharded=True)
-        assert sharded <= slot_bytes(shape, rank, tensor_parallel=parallel)
+        sharded = slot_bytes(shape, SHARDED, rank, parallel)
+        assert sharded <= slot_bytes(shape, ENGINE, rank, parallel)
 
     @given(shapes(), RANKS, PARALLEL, st.booleans())
     def test_an_accelerator_never_has_more_than_one_alone(
         self, shape: ModelShape, rank: int, parallel: int, fully: bool
     ) -> None:
-        split = slot_bytes(shape, rank, tensor_parallel=parallel, fully_sharded=fully)
-        assert split <= slot_bytes(shape, rank)
+        split = slot_bytes(shape, EngineSettings(fully_sharded=fully), rank, parallel)
+        assert split <= slot_bytes(shape, ENGINE, rank)
         assert weight_bytes(shape, ENGINE, parallel) <= weight_bytes(shape, ENGINE)
         assert token_bytes(shape, ENGINE, parallel) <= token_bytes(shape, ENGINE)
 
@@ -168,8 +169,8 @@ class TestAnyModel:
     def test_accelerators_have_no_less_together_than_one_alone(
         self, shape: ModelShape, rank: int, parallel: int, fully: bool
     ) -> None:
-        split = slot_bytes(shape, rank, tensor_parallel=parallel, fully_sharded=fully)
-        assert parallel * split >= slot_bytes(shape, rank)
+        split = slot_bytes(shape, EngineSettings(fully_sharded=fully), rank, parallel)
+        assert parallel * split >= slot_bytes(shape, ENGINE, rank)
         assert parallel * weight_bytes(shape, ENGINE, parallel) >= weight_bytes(shape, ENGINE)
 
     @given(shapes(), st.lists(RANKS, min_size=2, max_size=2), PARALLEL, st.booleans())
@@ -177,7 +178,7 @@ class TestAnyModel:
         self, shape: ModelShape, ranks: list[int], parallel: int, fully: bool
     ) -> None:
         low, high = (
-            slot_bytes(shape, rank, tensor_parallel=parallel, fully_sharded=fully) for rank in sorted(ranks)
+            slot_bytes(shape, EngineSettings(fully_sharded=fully), rank, parallel) for rank in sorted(ranks)
         )
         assert low <= high
 
@@ -185,8 +186,8 @@ class TestAnyModel:
     def test_more_layers_take_more(self, shape: ModelShape, layers: int, rank: int, parallel: int) -> None:
         other = replace(shape, dimensions=replace(shape.dimensions, layers=layers))
         fewer, more = sorted((shape, other), key=lambda one: one.dimensions.layers)
-        assert linear_slot_bytes(fewer, rank, tensor_parallel=parallel) <= linear_slot_bytes(
-            more, rank, tensor_parallel=parallel
+        assert linear_slot_bytes(fewer, ENGINE, rank, parallel) <= linear_slot_bytes(
+            more, ENGINE, rank, parallel
         )
         assert token_bytes(fewer, ENGINE) <= token_bytes(more, ENGINE)
 
@@ -558,8 +559,8 @@ class TestOtherDecoders:
         assert llama is not None
         for parallel in (1, 2, 5, 10, 20):
             more = 3 * 40 * 16 * 5120 * 2  # two and one matrices A of each layer, each of 16 x 5,120
-            assert linear_slot_bytes(phi, 16, tensor_parallel=parallel) + more == linear_slot_bytes(
-                llama, 16, tensor_parallel=parallel
+            assert linear_slot_bytes(phi, ENGINE, 16, parallel) + more == linear_slot_bytes(
+                llama, ENGINE, 16, parallel
             )
             assert weight_bytes(phi, ENGINE, parallel) == weight_bytes(llama, ENGINE, parallel)
             assert token_bytes(phi, ENGINE, parallel) == token_bytes(llama, ENGINE, parallel)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import MIB
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import known_shape
@@ -40,7 +41,7 @@ def test_mostly_on_disk_is_more_than_half(adapters: int, mostly: bool) -> None:
 
 def memory(*ranks: int | None, workers: int = 1) -> float:
     assert LLAMA is not None
-    return cpu_bytes(LLAMA, ranks, SERVING, number_bytes=2, workers=workers) / MIB
+    return cpu_bytes(LLAMA, EngineSettings(), ranks, SERVING, workers=workers) / MIB
 
 
 def test_cpu_memory_is_that_of_each_rank() -> None:

@@ -33,6 +33,7 @@ from adapter_fleet.artifacts.checks.safetensors_header import (
 from adapter_fleet.artifacts.checks.tensor_check import not_compared, tensor_findings
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import BaseModelFacts, Dimensions, parse_model_config
+from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import linear_slot_bytes, problem_of_split
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
@@ -333,7 +334,7 @@ def test_no_base_model_makes_a_check_fail() -> None:
             assert problem_of_split(shape, 1) is None
             for parallel in (2, 3, 8):
                 problem_of_split(shape, parallel)
-            assert linear_slot_bytes(shape, 8, tensor_parallel=2) > 0
+            assert linear_slot_bytes(shape, EngineSettings(), 8, 2) > 0
 
     repeated(run)
 
