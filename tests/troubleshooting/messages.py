@@ -25,7 +25,7 @@ GAP = "…"
 
 # What one of these is called with is a message: it raises, reports or records it. So does any `…Error`.
 _REPORTER_NAMES = """
-    CommandError Decision FileProblem InvocationError JSONResponse Verdict Violation
+    CommandError Decision InvocationError JSONResponse Verdict Violation
     _add _add_problem _bias_problem _delete _denied _error _failed _form_error _refusal _report_failure
     _report_trouble _retry _truncated _unreadable _validation_error _warn_once
     add_info add_info_v2 add_problem add_warning_v2 capped failed failure fault finding not_checked

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP, CheckRule
+from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, CheckRule
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.findings import Severity
 from adapters_cli.artifacts.checking import CheckedAdapter, CheckResult, check_all, subjects_at
@@ -129,7 +129,7 @@ def _print_remedies(checked: Sequence[CheckedAdapter]) -> None:
     broken = dict.fromkeys(finding.rule for one in checked for finding in one.findings)
     if broken and sys.stdout.isatty():
         typer.echo()
-        rows = [(rule, HELP[rule]) for rule in broken]
+        rows = [(rule, RULES[rule].help) for rule in broken]
         print_table(RowTable(headings=("RULE", "WHAT TO DO"), rows=rows, styled=0))
         typer.echo()
 
@@ -156,7 +156,7 @@ def _pipe_rows(one: CheckedAdapter) -> Iterator[Sequence[str]]:
             finding.rule,
             finding.where,
             finding.message,
-            HELP[finding.rule],
+            RULES[finding.rule].help,
         )
 
 
@@ -191,7 +191,9 @@ def _document(
                 "result": one.result,
                 "bytes_read": one.bytes_read,
                 "size": one.size,
-                "findings": [{**asdict(finding), "help": HELP[finding.rule]} for finding in one.findings],
+                "findings": [
+                    {**asdict(finding), "help": RULES[finding.rule].help} for finding in one.findings
+                ],
             }
             for one in checked
         ],

@@ -143,11 +143,12 @@ def _extracted(archive: IO[bytes], stack: ExitStack, where: str) -> dict[str, IO
     files: dict[str, IO[bytes]] = {}
     seen: set[str] = set()
     for entry in entries(archive):
-        problem = problem_of_entry(entry.name, entry.kind, seen)
-        if problem is not None or entry.stream is None:
+        if (refusal := problem_of_entry(entry.name, entry.kind, seen)) is not None:
+            _, problem = refusal
             raise ArchiveError(
                 f"'{where}' should be the archive of an adapter, got {entry.name!r}: {problem}"
             )
+        assert entry.stream is not None  # it is a file
         seen.add(entry.name)
         if entry.name in REQUIRED_FILES:
             file = tempfile.TemporaryFile(prefix="adapter-")  # noqa: SIM115 - the stack closes it

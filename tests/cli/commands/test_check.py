@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from adapter_fleet.artifacts.checks.requirements_and_remedies import HELP
+from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.packing import pack
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
@@ -120,7 +120,7 @@ def test_finding_has_rule_place_message_and_what_to_do(check: Check, dora: Path)
             "lora-method",
             f"{dora}/adapter_config.json",
             "'use_dora' should be false: vLLM serves no DoRA adapters",
-            HELP["lora-method"],
+            CheckRule.LORA_METHOD.help,
         ]
     ]
 
@@ -306,7 +306,7 @@ def test_json_has_every_adapter_with_its_findings(check: Check, fine: Path, dora
             "severity": "error",
             "where": f"{dora}/adapter_config.json",
             "message": "'use_dora' should be false: vLLM serves no DoRA adapters",
-            "help": HELP["lora-method"],
+            "help": CheckRule.LORA_METHOD.help,
         }
     ]
 
@@ -325,7 +325,7 @@ def test_what_could_not_be_compared_with_the_base_is_not_ok(
     ]
     assert rows(result)[0][4:] == [
         "no module was compared with the base model 'acme/tiny-base': a 'phimoe' is not known",
-        HELP["base-model-compared"],
+        CheckRule.BASE_COMPARED.help,
     ]
 
 
@@ -645,7 +645,7 @@ class TestTerminal:
         assert any(
             line.startswith("adapters/dora error lora-method adapter_config.json: 'use") for line in lines
         )
-        assert f"lora-method {HELP['lora-method']}" in lines
+        assert f"lora-method {CheckRule.LORA_METHOD.help}" in lines
         assert lines[-1] == "2 adapters: 1 ok, 1 error"
 
     def test_guide_shows_what_a_person_sees(self, tmp_path: Path) -> None:

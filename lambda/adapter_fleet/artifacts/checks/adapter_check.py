@@ -135,7 +135,7 @@ class AdapterCheck:
         """Apply the rules on files; tell whether to read this one."""
         problem = problem_of_entry(name, kind, self._seen)
         if problem is not None:
-            self.add(problem.rule, problem.text, name)
+            self.add(*problem, name)
         self._seen.add(name)
         return problem is None
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Container
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 from adapter_fleet.artifacts.archive import ALLOWED_FILES, belongs_to_adapter
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
@@ -11,49 +10,40 @@ _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pt
 _CODE = frozenset({".py", ".pyc", ".pyd", ".sh", ".so"})
 
 
-class FileProblem(NamedTuple):
-    """The rule that a file breaks, and what is wrong with the file."""
+def problem_of_entry(name: str, kind: str, seen: Container[str]) -> tuple[CheckRule, str] | None:
+    """Return why an entry does not belong to an adapter, beside those `seen` before it: rule and problem.
 
-    rule: CheckRule
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def problem_of_entry(name: str, kind: str, seen: Container[str]) -> FileProblem | None:
-    """Return why an entry does not belong to an adapter, beside those `seen` before it; None if it does."""
+    None if it does.
+    """
     if belongs_to_adapter(name, kind, seen):
         return None
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
-        return FileProblem(CheckRule.FILE_PATH, "its path leaves the archive")
+        return CheckRule.FILE_PATH, "its path leaves the archive"
     if len(path.parts) > 1:
-        return FileProblem(
-            CheckRule.FILE_AT_ROOT, "it is in a sub-folder, and the files have to be at the root"
-        )
+        return CheckRule.FILE_AT_ROOT, "it is in a sub-folder, and the files have to be at the root"
     if kind != "file":
         rule = CheckRule.FILE_LINK if kind == "link" else CheckRule.FILE_UNEXPECTED
-        return FileProblem(rule, f"it should be a regular file, got a {kind}")
+        return rule, f"it should be a regular file, got a {kind}"
     if name in seen and name in ALLOWED_FILES:
-        return FileProblem(CheckRule.ARCHIVE_FORM, "it is in the archive twice")
+        return CheckRule.ARCHIVE_FORM, "it is in the archive twice"
     return _problem_of_other_file(path)
 
 
-def _problem_of_other_file(path: PurePosixPath) -> FileProblem:
+def _problem_of_other_file(path: PurePosixPath) -> tuple[CheckRule, str]:
     """Return why a file other than the adapter's files and a README does not belong to an adapter.
 
     LMI 18 and newer run a `model.py` beside an adapter (docs.djl.ai, custom input formatter schema) and
     install a `requirements.txt`. Unpickling runs code.
     """
     if path.suffix.lower() in _PICKLES:
-        return FileProblem(
+        return (
             CheckRule.FILE_PICKLE,
             "it is a pickle, which runs code when loaded; save the adapter as safetensors",
         )
     if path.suffix.lower() in _CODE or path.name == "requirements.txt":
-        return FileProblem(CheckRule.FILE_CODE, "it is code, which the container would run")
-    return FileProblem(
+        return CheckRule.FILE_CODE, "it is code, which the container would run"
+    return (
         CheckRule.FILE_UNEXPECTED,
         f"only {', '.join(ALLOWED_FILES)} belong to an adapter, as PEFT's save_pretrained() writes them",
     )

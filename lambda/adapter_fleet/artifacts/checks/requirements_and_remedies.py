@@ -267,6 +267,3 @@ class CheckRule(Enum):
 
 RULES = {rule.id: rule for rule in CheckRule}
 """The rules by the ids that findings and `ArchiveFault` carry."""
-
-HELP = {rule.id: rule.help for rule in CheckRule}
-"""What to do, by the ids that findings carry."""
