@@ -19,18 +19,12 @@ _NUMBERS = ("prompt", "completion")
 _NUMBER = re.compile(r"\d{1,9}")
 
 
-class UsageReader:
+class UsageReader(MetricReader):
     """Reads CloudWatch's metrics and the log of a base model's containers."""
 
     def __init__(self, cloudwatch: Any, logs: Any) -> None:
-        self._metrics = MetricReader(cloudwatch)
+        super().__init__(cloudwatch)
         self._logs = logs
-
-    def requests(
-        self, components: Iterable[str], start: float, end: float, *, period: int
-    ) -> Iterator[tuple[str, float, float]]:
-        """Yield the requests of components: name, begin of a period, and how many."""
-        return self._metrics.requests(components, start, end, period=period)
 
     def table(
         self, components: Iterable[str], base: str, start: float, end: float, tokens: TokenPattern
