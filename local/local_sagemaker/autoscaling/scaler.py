@@ -76,11 +76,13 @@ class Scaler:
             in_pause=float(policy.configuration.get("ScaleInCooldown", _DEFAULT_COOLDOWN)),
         )
 
-    def bring_in_bounds(self, target: Target, cause: str) -> None:
+    def bring_in_bounds(self, target: Target, cause: str | None = None) -> None:
         """Change the capacity if it is outside the bounds of its target, without a cool-down."""
         capacity = self._scalable.capacity(target.name)
-        if capacity is not None and target.bounded(capacity.desired) != capacity.desired:
-            self._change(target, target.bounded(capacity.desired), cause)
+        if capacity is not None and (wanted := target.bounded(capacity.desired)) != capacity.desired:
+            bound = "minimum" if wanted > capacity.desired else "maximum"
+            # [V AWS CLI, examples of describe-scaling-activities] The words for a bound of a target.
+            self._change(target, wanted, cause or f"{bound} capacity was set to {wanted}")
 
     def _scale_to(
         self,

@@ -1,5 +1,6 @@
 """The API of Application Auto Scaling for one account and region, for the copies of inference components."""
 
+import math
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -141,6 +142,8 @@ class AutoScaling:
 
     def _register(self, request: dict[str, Any]) -> dict[str, Any]:
         resource = self._resource(request)
+        if any(request.get("SuspendedState", {}).values()):
+            raise validation_exception("The embedded cloud suspends no scaling.")
         target = self._targets.get(resource)
         if target is None:
             missing = [member for member in ("MinCapacity", "MaxCapacity") if member not in request]
@@ -161,12 +164,11 @@ class AutoScaling:
             request.get("MinCapacity", target.minimum),
             request.get("MaxCapacity", target.maximum),
         )
-        if not 0 <= minimum <= maximum:
-            raise validation_exception(
-                f"Maximum capacity cannot be less than minimum capacity, got {maximum} and {minimum}."
-            )
+        _check_bounds(minimum, maximum)
         target.minimum, target.maximum = minimum, maximum
         self._targets[resource] = target
+        # [T] Within a second; what somebody changes later stays until the next alarm.
+        self._scaler.bring_in_bounds(target)
         return {"ScalableTargetARN": target.arn}
 
     def _resource(self, request: Mapping[str, Any]) -> str:
@@ -318,6 +320,7 @@ class AutoScaling:
         action = request.get("ScalableTargetAction") or (before.action if before else {})
         if not action.keys() & {"MinCapacity", "MaxCapacity"}:
             raise validation_exception("ScalableTargetAction should have MinCapacity or MaxCapacity.")
+        _check_bounds(action.get("MinCapacity", 0), action.get("MaxCapacity", math.inf))
         self._schedules[target.resource, name] = Schedule(
             name=name,
             arn=before.arn if before else self._schedule_arn(target.resource, name),
@@ -375,6 +378,13 @@ class AutoScaling:
         return (
             f"arn:aws:autoscaling:{self._region}:{self._account}:scheduledAction:{uuid.uuid4()}:resource/"
             f"{NAMESPACE}/{resource}:scheduledActionName/{name}"
+        )
+
+
+def _check_bounds(minimum: float, maximum: float) -> None:
+    if not 0 <= minimum <= maximum:
+        raise validation_exception(
+            f"Maximum capacity cannot be less than minimum capacity, got {maximum:g} and {minimum:g}."
         )
 
 

@@ -248,7 +248,10 @@ def _has(value: Any, names: list[str]) -> bool:
 
 
 def _is_deployed(request: Properties, described: Properties) -> bool:
-    """Whether a component matches an update request."""
+    """Whether an endpoint or a component matches an update request."""
+    if "EndpointConfigName" in request:
+        names = {holder["EndpointConfigName"].lower() for holder in (request, described)}
+        return len(names) == 1
     copies = request.get("RuntimeConfig", {}).get("CopyCount")
     scaled = copies is None or copies == described["RuntimeConfig"]["DesiredCopyCount"]
     sent = request.keys() & {"Specification", "Specifications"}

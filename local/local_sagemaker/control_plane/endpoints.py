@@ -1,7 +1,6 @@
 """Endpoints: creation, change of the configuration, and deletion once no component is left."""
 
 import contextlib
-import logging
 from typing import Any
 
 from local_sagemaker.control_plane.capacity import Placement, move
@@ -16,8 +15,6 @@ from local_sagemaker.control_plane.instance_counts import InstanceCounts
 from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.tags import Tags
 from local_sagemaker.errors import HostingError, validation_exception
-
-_log = logging.getLogger(__name__)
 
 # What DescribeEndpoint repeats of a configuration and of its variants.
 _SHOWN_OF_CONFIG = ("AsyncInferenceConfig", "CrossRegionTrafficConfig", "ExplainerConfig", "MetricsConfig")
@@ -151,11 +148,12 @@ class Endpoints:
     async def _settle(self, endpoint: EndpointRecord, config: dict[str, Any] | None = None) -> None:
         await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
         if config is not None:
+            endpoint.failure_reason = None
             try:
                 await self._apply(endpoint, config)
             except HostingError as error:
                 # New copies have taken the room meanwhile. The service rolls back, so the endpoint does too.
-                _log.warning("%s keeps its configuration: %s", endpoint.arn, error)
+                endpoint.failure_reason = str(error)
         self._enter(endpoint, "InService")
 
     async def _apply(self, endpoint: EndpointRecord, config: dict[str, Any]) -> None:
@@ -222,6 +220,9 @@ class Endpoints:
         described = self._summary(endpoint) | {"EndpointConfigName": endpoint.config["EndpointConfigName"]}
         if endpoint.deployment is not None:
             described["LastDeploymentConfig"] = endpoint.deployment
+        if endpoint.failure_reason is not None:
+            # [V ACK] An endpoint that keeps its configuration after a failed update has a reason.
+            described["FailureReason"] = endpoint.failure_reason
         if endpoint.status != "Creating":
             described["ProductionVariants"] = [
                 _variant_summary(variant, self.instances.current(endpoint, variant))

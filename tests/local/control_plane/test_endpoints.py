@@ -191,7 +191,11 @@ def test_update_during_which_more_copies_come_than_would_fit_keeps_the_configura
     described = world.call("DescribeEndpoint", EndpointName="endpoint")
     assert described["EndpointStatus"] == "InService"
     assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    assert described["FailureReason"] == NO_ROOM
     assert len(world.running) == 2
+    resize(world, instances=3)
+    world.pass_time(10)
+    assert "FailureReason" not in world.call("DescribeEndpoint", EndpointName="endpoint")
 
 
 def test_update_waits_for_an_update_of_a_base_that_has_chosen_its_instances(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from local_sagemaker.cloudformation.handlers import HandlerError, Handlers
-from local_sagemaker.cloudformation.resource_types import INFERENCE_COMPONENT
+from local_sagemaker.cloudformation.resource_types import ENDPOINT, INFERENCE_COMPONENT
 from local_sagemaker.control_plane.faults import CallFault
 from tests.local.world import World, adapter_specification
 
@@ -62,3 +62,33 @@ def test_clean_up_that_is_refused_does_not_hide_why_the_create_failed(world: Wor
 
     assert "out of memory" in failed_creation(world, refuse)
     assert world.status("bad") == "Failed"
+
+
+def test_update_of_an_endpoint_that_keeps_its_configuration_fails(world: World) -> None:
+    world.serve("one", instances=2)
+    arn = world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointArn"]
+    config = world.call("DescribeEndpointConfig", EndpointConfigName="endpoint-config")
+    world.call(
+        "CreateEndpointConfig",
+        EndpointConfigName="smaller",
+        ExecutionRoleArn=config["ExecutionRoleArn"],
+        ProductionVariants=[config["ProductionVariants"][0] | {"InitialInstanceCount": 1}],
+    )
+    world.call(
+        "UpdateInferenceComponentRuntimeConfig",
+        InferenceComponentName="base",
+        DesiredRuntimeConfig={"CopyCount": 2},
+    )
+    world.pass_time(0.1)
+    handlers = Handlers(ENDPOINT, lambda: world.plane, lambda: world.loop)
+    old, new = ({"EndpointConfigName": name} for name in ("endpoint-config", "smaller"))
+
+    async def update() -> None:
+        updating = asyncio.ensure_future(asyncio.to_thread(handlers.update, arn, old, new, "stack"))
+        while not updating.done():
+            await asyncio.sleep(0.001)
+            await world.clock.advance(1)
+        await updating
+
+    with pytest.raises(HandlerError, match=r"CapacityError.*NotStabilized"):
+        world.loop.run_until_complete(update())
