@@ -7,7 +7,7 @@ from local_sagemaker.control_plane.case_insensitive_dict import CaseInsensitiveD
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.tags import Tags
-from local_sagemaker.errors import validation_exception
+from local_sagemaker.errors import MissingResourceError, validation_exception
 
 # [V MetricsConfig] The model has no limits.
 _FREQUENCIES = (10, 30, 60, 120, 180, 240, 300)
@@ -31,7 +31,8 @@ class EndpointConfigs:
         """A configuration in the form of DescribeEndpointConfig's answer."""
         if name not in self._configs:
             raise validation_exception(
-                f'Could not find endpoint configuration "{self._context.arn("endpoint-config", name)}".'
+                f'Could not find endpoint configuration "{self._context.arn("endpoint-config", name)}".',
+                MissingResourceError,
             )
         return self._configs[name]
 

@@ -14,7 +14,12 @@ from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.instance_counts import InstanceCounts
 from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.tags import Tags
-from local_sagemaker.errors import HostingError, validation_exception
+from local_sagemaker.errors import (
+    HostingError,
+    MissingResourceError,
+    ResourceStateError,
+    validation_exception,
+)
 
 # What DescribeEndpoint repeats of a configuration and of its variants.
 _SHOWN_OF_CONFIG = ("AsyncInferenceConfig", "CrossRegionTrafficConfig", "ExplainerConfig", "MetricsConfig")
@@ -60,7 +65,9 @@ class Endpoints:
         """An endpoint; ValidationException if there is none of that name."""
         endpoint = self.find(name)
         if endpoint is None:
-            raise validation_exception(f'Could not find endpoint "{self._context.arn("endpoint", name)}".')
+            raise validation_exception(
+                f'Could not find endpoint "{self._context.arn("endpoint", name)}".', MissingResourceError
+            )
         return endpoint
 
     def all(self) -> list[EndpointRecord]:
@@ -208,7 +215,9 @@ class Endpoints:
         endpoint = self.get(name)
         if endpoint.status != "InService":
             # [V AWS's SageMaker operator for Kubernetes] The sentence is the service's, of deletions too.
-            raise validation_exception(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+            raise validation_exception(
+                f'Cannot update in-progress endpoint "{endpoint.arn}".', ResourceStateError
+            )
         return endpoint
 
     def _enter(self, endpoint: EndpointRecord, status: str) -> None:

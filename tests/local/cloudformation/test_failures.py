@@ -52,16 +52,32 @@ def test_failed_create_is_cleaned_up_once_its_sibling_lets_it(world_with: Callab
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="bad")
 
 
+def denial(operation: str, message: str) -> CallFault:
+    return CallFault(operation=operation, code="AccessDeniedException", message=message, times=None)
+
+
 def test_clean_up_that_is_refused_does_not_hide_why_the_create_failed(world: World) -> None:
     world.serve()
 
     def refuse() -> None:
-        world.faults.calls.append(
-            CallFault(operation="DeleteInferenceComponent", code="AccessDeniedException", message="no")
-        )
+        words = "denied while the policy is in state ACTIVE "
+        world.faults.calls.append(denial("DeleteInferenceComponent", words))
 
     assert "out of memory" in failed_creation(world, refuse)
     assert world.status("bad") == "Failed"
+
+
+def test_deletion_of_what_cannot_be_described_fails(world: World) -> None:
+    world.serve("one")
+    world.faults.calls.append(denial("DescribeInferenceComponent", "could not find a policy that allows it"))
+    handlers = Handlers(INFERENCE_COMPONENT, lambda: world.plane, lambda: world.loop)
+    arn = world.plane.context.arn("inference-component", "one")
+
+    async def delete() -> None:
+        await asyncio.wait_for(asyncio.to_thread(handlers.delete, arn, {}), timeout=10)
+
+    with pytest.raises(HandlerError, match="could not find a policy"):
+        world.loop.run_until_complete(delete())
 
 
 def test_update_of_an_endpoint_that_keeps_its_configuration_fails(world: World) -> None:
