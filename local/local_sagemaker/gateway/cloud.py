@@ -97,11 +97,12 @@ class Cloud:
         return [region.plane for region in self.regions()]
 
     def tokens(self) -> dict[str, Tokens]:
-        """What the servers of all accounts and regions have counted until now, by component."""
+        """What the servers have counted until now, by the component's name in any account and region."""
         counted: dict[str, Tokens] = {}
         for region in self.regions():
             region.copies.read_logs()
-            counted |= region.copies.tokens
+            for name, tokens in region.copies.tokens.items():
+                counted.setdefault(name, Tokens()).add(tokens)
         return counted
 
     def time_scale(self) -> float:

@@ -51,6 +51,12 @@ class Tokens:
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
+    def add(self, others: "Tokens") -> None:
+        """Count what others have counted, too."""
+        self.requests += others.requests
+        self.prompt_tokens += others.prompt_tokens
+        self.completion_tokens += others.completion_tokens
+
 
 @dataclass
 class _Followed:
@@ -213,10 +219,7 @@ class CopyMetrics:
         for line in lines:
             if match := _ANSWERED.fullmatch(line):
                 name = followed.names.get(match[1], match[1]) or followed.component
-                tokens = self.tokens.setdefault(name, Tokens())
-                tokens.requests += 1
-                tokens.prompt_tokens += int(match[2])
-                tokens.completion_tokens += int(match[3])
+                self.tokens.setdefault(name, Tokens()).add(Tokens(1, int(match[2]), int(match[3])))
         if self._context.settings.value.adapter_logs == "adapter":
             for name, own in _by_adapter(lines, followed.names).items():
                 self._context.telemetry.log(group + name, stream, own, most=_ADAPTER_LINES)

@@ -13,6 +13,8 @@ import pytest
 from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.iam import resource_arn
 from local_sagemaker.gateway.openai_path import OpenAIPath
+from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
+from local_sagemaker.runtime.copy_metrics import Tokens
 from local_sagemaker.settings import Settings
 from tests.local.bearer import bearer_token
 
@@ -85,3 +87,12 @@ def test_request_without_an_operation_is_named_by_its_path(cloud: Cloud) -> None
     status, code, message = refused(cloud, b"{}", target="")
     assert (status, code) == (400, "UnknownOperationException")
     assert message == "The embedded cloud does not know POST /."
+
+
+def test_tokens_of_one_name_in_several_regions_are_added_up(cloud: Cloud) -> None:
+    for region in ("us-east-1", "eu-west-1"):
+        with scope("000000000000", region):
+            cloud.plane()
+    for count, region in enumerate(cloud.regions(), start=1):
+        region.copies.tokens["one"] = Tokens(count, 10 * count, 100 * count)
+    assert cloud.tokens() == {"one": Tokens(3, 30, 300)}
