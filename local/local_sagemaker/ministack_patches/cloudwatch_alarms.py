@@ -178,16 +178,17 @@ class Alarms:
 
 
 def check_metrics(metrics: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ValueError for queries that no alarm may have.
+    """Raise ValueError for queries that no alarm may have, or that cannot be evaluated here.
 
-    [T, a deployment that failed with this sentence] SEARCH is for dashboards and GetMetricData. [V API
-    reference] There may be one query of Metrics Insights; [I] no source has the words.
+    [T, a deployment that failed with this sentence] SEARCH is for dashboards and GetMetricData.
     """
     expressions = [query.get("Expression") or "" for query in metrics]
     if any(_SEARCH.search(text) for text in expressions if not is_select(text)):
         raise ValueError("SEARCH is not supported on Metric Alarms")
-    if sum(map(is_select, expressions)) > 1:
-        raise ValueError("Only one Metrics Insights query may be given for a Metric Alarm")
+    try:
+        answers(StoredMetrics(), metrics, 0.0, 60.0)
+    except KeyError as error:
+        raise ValueError(f"a query of a Metric Alarm should have {error}") from error
 
 
 def _event(alarm: Mapping[str, Any], before: str) -> dict[str, Any]:
