@@ -154,9 +154,10 @@ class Settings:
         return "vllm" if any(name.startswith("SM_VLLM_") for name in environment) else "lmi"
 
     def changed(self, changes: Mapping[str, Any]) -> "Settings":
-        """These settings with changes; a change of the profile keeps only the settings of the engine.
+        """These settings with changes.
 
-        Raises ValueError for an unknown name or a wrong value.
+        A profile replaces all settings but `engine_command`, `dialect` and `time_scale`. Raises ValueError
+        for an unknown name or a wrong value.
         """
         unknown = sorted(set(changes) - set(_FIELD_TYPES))
         if unknown:

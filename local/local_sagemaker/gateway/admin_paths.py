@@ -2,8 +2,7 @@
 
     GET    /_local/settings   every setting with its value
     PATCH  /_local/settings   {"adapter_update": "gap"}; {"profile": "hostile"} starts from that profile;
-                              400 {"error": ...} for an unknown setting, a wrong value, or an engine that is
-                              not installed
+                              400 {"error": ...} for an unknown setting or a wrong value
     GET    /_local/calls      {"CreateEndpoint": 1, ...}: API calls since the start or the last reset,
                               the calls of CloudFormation's handlers included
     DELETE /_local/calls      reset the counts
@@ -25,7 +24,7 @@
                               many copies answer for it with other files; without "directory" they have
                               lost it, without "copies" it is all of them; until its next update;
                               400 {"error": ...} for an unknown operation or a wrong value
-    DELETE /_local/faults     clear all faults; ?held=my-adapter releases only that component
+    DELETE /_local/faults     clear all faults but swaps; ?held=my-adapter releases only that component
 
 Every request needs the header `Authorization: Bearer TOKEN`, with the token that `local-sagemaker` prints at
 its start. `http_guards/admin_guard.py` checks it.
