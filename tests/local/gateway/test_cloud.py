@@ -37,6 +37,21 @@ def chat(cloud: Cloud, token: str) -> httpx.Response:
     return asyncio.run(post())
 
 
+def test_body_of_a_refused_chat_is_read(cloud: Cloud) -> None:
+    """A server closes a connection whose request was not read, and the client's next one may be on it."""
+    messages = [{"type": "http.request", "body": b"{}", "more_body": False}]
+
+    async def receive() -> object:
+        return messages.pop()
+
+    async def send(_: object) -> None:
+        assert messages == []
+
+    path = "/endpoints/e/openai/v1/chat/completions"
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
+    asyncio.run(OpenAIPath(cloud)(scope, receive, send))
+
+
 def regions(cloud: Cloud) -> list[str]:
     return [plane.context.region for plane in cloud.planes()]
 
@@ -90,8 +105,8 @@ def test_request_without_an_operation_is_named_by_its_path(cloud: Cloud) -> None
 
 
 def test_tokens_of_one_name_in_several_regions_are_added_up(cloud: Cloud) -> None:
-    for region in ("us-east-1", "eu-west-1"):
-        with scope("000000000000", region):
+    for name in ("us-east-1", "eu-west-1"):
+        with scope("000000000000", name):
             cloud.plane()
     for count, region in enumerate(cloud.regions(), start=1):
         region.copies.tokens["one"] = Tokens(count, 10 * count, 100 * count)
