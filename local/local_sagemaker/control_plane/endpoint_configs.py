@@ -74,14 +74,6 @@ class EndpointConfigs:
             )
         if "InitialInstanceCount" not in variant:
             raise validation_exception(f"Production variant {name} should have an InitialInstanceCount.")
-        routing = variant.get("RoutingConfig", {})
-        limits = routing.get("PrefixAwareRoutingConfig", {})
-        missing = [member for member in ("PrefixLength", "ConcurrencyThreshold") if member not in limits]
-        if routing.get("RoutingStrategy") == "PREFIX_AWARE" and missing:
-            # [V PrefixAwareRoutingConfig] Required with this strategy. [I] No source has the words.
-            raise validation_exception(
-                f"Production variant {name} should have {' and '.join(missing)} with PREFIX_AWARE."
-            )
 
     def _check_managed_scaling(self, variant: dict[str, Any]) -> None:
         """Refuse counts that contradict each other. [I] No source has the words, but for those of 0."""
