@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_sagemaker.autoscaling.decisions import step_capacity, tracked_capacity
-from local_sagemaker.autoscaling.records import Activity, Capacity, Policy, Scalable, Target
+from local_sagemaker.autoscaling.records import Activity, Capacity, Policy, Target
+from local_sagemaker.autoscaling.scaled_components import ScaledComponents
 from local_sagemaker.errors import ApiError
 
 # [V API reference] The cool-down of a policy that has none.
@@ -31,7 +32,7 @@ class _Cooldown:
 class Scaler:
     """Scales targets, and follows each change to its end."""
 
-    def __init__(self, scalable: Scalable, clock: Callable[[], float], scale: Callable[[], float]):
+    def __init__(self, scalable: ScaledComponents, clock: Callable[[], float], scale: Callable[[], float]):
         """`scale` is how much of its time a cool-down lasts."""
         self._scalable = scalable
         self._clock = clock

@@ -3,7 +3,7 @@
 import math
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from local_sagemaker.autoscaling.decisions import PREDEFINED, tracking_alarms
 from local_sagemaker.autoscaling.records import (
@@ -11,11 +11,11 @@ from local_sagemaker.autoscaling.records import (
     NAMESPACE,
     Activity,
     Policy,
-    Scalable,
     Schedule,
     Target,
     scalable_target_arn,
 )
+from local_sagemaker.autoscaling.scaled_components import ScaledComponents, TrackingAlarms
 from local_sagemaker.autoscaling.scaler import Scaler
 from local_sagemaker.autoscaling.schedules import next_due
 from local_sagemaker.control_plane.request_validation import check_request, without_nulls
@@ -23,19 +23,6 @@ from local_sagemaker.errors import ApiError, validation_exception
 
 SERVICE = "application-autoscaling"
 _PAGE = 50
-
-
-class AlarmStore(Protocol):
-    """CloudWatch's alarms, where target tracking has its own."""
-
-    def put(self, name: str, alarm: Mapping[str, Any], action: str) -> str:
-        """Put an alarm with one action and return its ARN."""
-
-    def rings(self, name: str) -> bool:
-        """Whether an alarm is in ALARM."""
-
-    def delete(self, name: str) -> None:
-        """Delete an alarm, if it is there."""
 
 
 class AutoScaling:
@@ -46,8 +33,8 @@ class AutoScaling:
         *,
         account: str,
         region: str,
-        scalable: Scalable,
-        alarms: AlarmStore,
+        scalable: ScaledComponents,
+        alarms: TrackingAlarms,
         clock: Callable[[], float],
         scale: Callable[[], float],
     ):

@@ -15,6 +15,7 @@ from typing import Any
 import ministack.app
 from ministack.core.responses import StreamingResponse, get_account_id, get_region
 
+from local_sagemaker.autoscaling.scaled_components import ScaledComponents, TrackingAlarms
 from local_sagemaker.autoscaling.service import AutoScaling
 from local_sagemaker.clock import SystemClock
 from local_sagemaker.container_protocol import ENGINE_HEADER
@@ -26,7 +27,6 @@ from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
 from local_sagemaker.gateway.s3_access import S3Access
-from local_sagemaker.gateway.scaled_components import ScaledComponents, TrackingAlarms
 from local_sagemaker.gateway.telemetry import MinistackTelemetry
 from local_sagemaker.http_guards.request_guard import Receive, Send
 from local_sagemaker.process_groups import ProcessGroups
