@@ -17,7 +17,7 @@ from ministack.core.responses import StreamingResponse, get_account_id, get_regi
 
 from local_sagemaker.autoscaling.scaled_components import ScaledComponents, TrackingAlarms
 from local_sagemaker.autoscaling.service import AutoScaling
-from local_sagemaker.clock import SystemClock
+from local_sagemaker.clock import Clock
 from local_sagemaker.container_protocol import ENGINE_HEADER
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
@@ -59,7 +59,7 @@ class Cloud:
 
     def __init__(self, state: Path, settings: Settings):
         self.settings = CurrentSettings(settings)
-        self._clock = SystemClock()
+        self._clock = Clock()
         self.faults = Faults(self._clock)
         self.throttling = Throttling(self.settings, self._clock, self.faults)
         self._state = state
