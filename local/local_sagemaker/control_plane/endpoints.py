@@ -79,7 +79,6 @@ class Endpoints:
         arn = self._context.arn("endpoint", name)
         if name in self._endpoints:
             raise validation_exception(f'Cannot create already existing endpoint "{arn}".')
-        _check_policies(request)
         config = in_force(self._configs.get(request["EndpointConfigName"]))
         now = self._context.clock.now()
         endpoint = EndpointRecord(
@@ -98,7 +97,6 @@ class Endpoints:
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self._settled(request["EndpointName"])
-        _check_policies(request)
         config = self._retaining(
             endpoint, in_force(self._configs.get(request["EndpointConfigName"])), request
         )
@@ -271,11 +269,3 @@ def _variant_summary(variant: dict[str, Any], instances: int) -> dict[str, Any]:
             for pool in variant["InstancePools"]
         ]
     return summary
-
-
-def _check_policies(request: dict[str, Any]) -> None:
-    """Refuse two ways to update at once. [I] No source has the words."""
-    if {"BlueGreenUpdatePolicy", "RollingUpdatePolicy"} <= request.get("DeploymentConfig", {}).keys():
-        raise validation_exception(
-            "DeploymentConfig should have a BlueGreenUpdatePolicy or a RollingUpdatePolicy, and not both."
-        )

@@ -168,10 +168,8 @@ class CopyMetrics:
         has = instance_resources(variant["InstanceType"])
         of_gpus = ("GPUReservation", "GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized")
         dimensions = {"EndpointName": endpoint.name, "VariantName": variant["VariantName"]}
-        for name, most in {
-            "MemoryUtilization": has.memory,
-            **dict.fromkeys(of_gpus, has.accelerators),
-        }.items():
+        there = {"MemoryUtilization": has.memory, **dict.fromkeys(of_gpus, has.accelerators)}
+        for name, most in there.items():
             for _ in range(count if most else 0):
                 value = round(min(100.0, 100 * used[name] / count / most), 1)
                 self._context.telemetry.metric(INSTANCES_NAMESPACE, name, dimensions, value, _PERCENT)

@@ -33,21 +33,6 @@ def test_endpoint_is_creating_then_in_service_and_gone_after_its_deletion(world:
     assert message == 'Could not find endpoint "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpoint".'
 
 
-@pytest.mark.parametrize("operation", ["CreateEndpoint", "UpdateEndpoint"])
-def test_two_ways_to_update_are_refused(world: World, operation: str) -> None:
-    if operation == "UpdateEndpoint":
-        world.create_endpoint("endpoint")
-    batch = {"MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1}, "WaitIntervalInSeconds": 0}
-    traffic = {"TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}}
-    refusal = world.refusal(
-        operation,
-        EndpointName="endpoint",
-        EndpointConfigName="endpoint-config",
-        DeploymentConfig={"BlueGreenUpdatePolicy": traffic, "RollingUpdatePolicy": batch},
-    )
-    assert "a BlueGreenUpdatePolicy or a RollingUpdatePolicy, and not both" in refusal
-
-
 def test_names_differ_by_more_than_case_and_keep_theirs(world: World) -> None:
     world.create_endpoint("My-Endpoint")
     described = world.call("DescribeEndpoint", EndpointName="my-endpoint")
