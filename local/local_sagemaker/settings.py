@@ -10,6 +10,7 @@ import dataclasses
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Profile = Literal["kind", "hostile"]
@@ -24,16 +25,8 @@ NUMPY_SERVER = (
 # What stays when the profile changes.
 _KEPT_BY_PROFILES = ("engine_command", "dialect", "time_scale")
 
-# What `engine_command` may refer to.
-PLACEHOLDERS = (
-    "python",
-    "model_dir",
-    "port",
-    "dialect",
-    "prefix_cache",
-    "load_from_cpu_seconds",
-    "load_from_disk_seconds",
-)
+# What `engine_command` may refer to: what the command of the NumPy server does.
+PLACEHOLDERS = tuple(name for _, name, _, _ in Formatter().parse(NUMPY_SERVER) if name)
 
 
 @dataclass(frozen=True, kw_only=True)

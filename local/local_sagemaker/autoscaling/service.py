@@ -219,7 +219,7 @@ class AutoScaling:
         kind = request.get("PolicyType") or (before.type if before else "StepScaling")
         policy = Policy(
             name=name,
-            arn=before.arn if before else self._policy_arn(target.resource, name),
+            arn=before.arn if before else self._arn("scalingPolicy", target.resource, f"policyName/{name}"),
             resource=target.resource,
             type=kind,
             configuration=_configuration(request, kind),
@@ -310,7 +310,9 @@ class AutoScaling:
         _check_bounds(action.get("MinCapacity", 0), action.get("MaxCapacity", math.inf))
         self._schedules[target.resource, name] = Schedule(
             name=name,
-            arn=before.arn if before else self._schedule_arn(target.resource, name),
+            arn=before.arn
+            if before
+            else self._arn("scheduledAction", target.resource, f"scheduledActionName/{name}"),
             resource=target.resource,
             expression=expression,
             timezone=request.get("Timezone"),
@@ -355,16 +357,10 @@ class AutoScaling:
 
     # --- names
 
-    def _policy_arn(self, resource: str, name: str) -> str:
+    def _arn(self, kind: str, resource: str, name: str) -> str:
         return (
-            f"arn:aws:autoscaling:{self._region}:{self._account}:scalingPolicy:{uuid.uuid4()}:resource/"
-            f"{NAMESPACE}/{resource}:policyName/{name}"
-        )
-
-    def _schedule_arn(self, resource: str, name: str) -> str:
-        return (
-            f"arn:aws:autoscaling:{self._region}:{self._account}:scheduledAction:{uuid.uuid4()}:resource/"
-            f"{NAMESPACE}/{resource}:scheduledActionName/{name}"
+            f"arn:aws:autoscaling:{self._region}:{self._account}:{kind}:{uuid.uuid4()}:resource/"
+            f"{NAMESPACE}/{resource}:{name}"
         )
 
 
