@@ -4274,9 +4274,6 @@
     "."
    ],
    [
-    "Min instance count needs to be greater than 0 for enabled managed instance scaling"
-   ],
-   [
     "MinInstanceCount of production variant",
     "should be at most MaxInstanceCount,",
     ", got",

@@ -88,9 +88,6 @@ class Settings:
     # [I] Whether InvocationsPerCopy is 0 or has no value while nobody invokes. The guide on scaling to zero
     # tracks it, and would not reach zero without a value.
     idle_invocations: Literal["zero", "none"] = "zero"
-    # [T] Whether managed scaling may go to no instance (MinInstanceCount 0): one region refuses it. Neither
-    # profile does, since nothing could scale to zero then.
-    scale_to_zero: Literal["accepted", "refused"] = "accepted"
     # [T] How long an instance stays without copies before managed scaling removes it: 10 to 12 minutes.
     managed_scale_in_seconds: float = 600.0
     # [V schema, write-only] A template's CopyCount fights with scaling. [I] CloudFormation may send it with

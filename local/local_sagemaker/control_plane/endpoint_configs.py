@@ -75,18 +75,14 @@ class EndpointConfigs:
         if "InitialInstanceCount" not in variant:
             raise validation_exception(f"Production variant {name} should have an InitialInstanceCount.")
 
-    def _check_managed_scaling(self, variant: dict[str, Any]) -> None:
-        """Refuse counts that contradict each other. [I] No source has the words, but for those of 0."""
+    @staticmethod
+    def _check_managed_scaling(variant: dict[str, Any]) -> None:
+        """Refuse counts that contradict each other. [I] No source has the words."""
         if not scales_instances(variant):
             return
         scaling, name = variant["ManagedInstanceScaling"], variant["VariantName"]
         initial = variant["InitialInstanceCount"]
         least, most = scaling.get("MinInstanceCount", 1), scaling.get("MaxInstanceCount", initial)
-        if least == 0 and self._context.settings.value.scale_to_zero == "refused":
-            # [T stdapi.ai #43] The sentence as it was quoted, of one region.
-            raise validation_exception(
-                "Min instance count needs to be greater than 0 for enabled managed instance scaling"
-            )
         if least > most:
             raise validation_exception(
                 f"MinInstanceCount of production variant {name} should be at most MaxInstanceCount, {most}, "

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.local.world import ROLE, World
@@ -51,16 +49,6 @@ def test_counts_of_managed_scaling_that_fit_are_accepted(
         ExecutionRoleArn=ROLE,
         ProductionVariants=[managed(*counts)],
     )
-
-
-def test_scale_to_zero_may_be_refused(world_with: Callable[..., World]) -> None:
-    refusal = world_with(scale_to_zero="refused").refusal(
-        "CreateEndpointConfig",
-        EndpointConfigName="config",
-        ExecutionRoleArn=ROLE,
-        ProductionVariants=[managed(1, 0, 2)],
-    )
-    assert refusal == "Min instance count needs to be greater than 0 for enabled managed instance scaling"
 
 
 def test_variants_have_names_of_their_own(world: World) -> None:
