@@ -2191,6 +2191,9 @@
     "."
    ],
    [
+    "The embedded cloud suspends no scaling."
+   ],
+   [
     "The embedded cloud tracks one metric, and no metric math."
    ],
    [
@@ -4271,9 +4274,6 @@
     "."
    ],
    [
-    "Min instance count needs to be greater than 0 for enabled managed instance scaling"
-   ],
-   [
     "MinInstanceCount of production variant",
     "should be at most MaxInstanceCount,",
     ", got",
@@ -4286,11 +4286,6 @@
    [
     "Production variant",
     "should have an InstanceType or InstancePools, and not both."
-   ],
-   [
-    "Production variant",
-    "should have",
-    "with PREFIX_AWARE."
    ],
    [
     "There are several production variants with the name",
@@ -4309,9 +4304,6 @@
    [
     "Cannot update endpoint \"",
     "\":"
-   ],
-   [
-    "DeploymentConfig should have a BlueGreenUpdatePolicy or a RollingUpdatePolicy, and not both."
    ],
    [
     "'code' should be given unless the answer is lost, got"
@@ -4564,11 +4556,6 @@
     "' should be of one stack, got",
     "and",
     "; 'stacks' has the outputs of each"
-   ],
-   [
-    "'local_cloud_profile' should be one of",
-    ", got '",
-    "'"
    ],
    [
     "profile of the embedded cloud: kind (everything goes well) or hostile (everything goes wrong)"
