@@ -290,7 +290,7 @@ SELECT = 'SELECT SUM(Errors) FROM SCHEMA("Search", Component)'
         ((SEARCH,), "SEARCH is not supported on Metric Alarms"),
         ((SELECT, SELECT), "only one Metrics Insights query"),
         (("SUM(METRICS())",), "not supported in an expression: METRICS"),
-        (("q1 + 1", "1"), "not supported in an expression: 'q1 \\+ 1'"),
+        (("q1 ** 2", "1"), "not supported in an expression: 'q1 \\*\\* 2'"),
         (("q1 +", "1"), "not an expression: 'q1 \\+'"),
     ],
 )
