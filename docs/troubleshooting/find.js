@@ -2175,6 +2175,9 @@
     "."
    ],
    [
+    "The embedded cloud suspends no scaling."
+   ],
+   [
     "The embedded cloud tracks one metric, and no metric math."
    ],
    [
@@ -4236,9 +4239,6 @@
     "."
    ],
    [
-    "Min instance count needs to be greater than 0 for enabled managed instance scaling"
-   ],
-   [
     "MinInstanceCount of production variant",
     "should be at most MaxInstanceCount,",
     ", got",
@@ -4251,11 +4251,6 @@
    [
     "Production variant",
     "should have an InstanceType or InstancePools, and not both."
-   ],
-   [
-    "Production variant",
-    "should have",
-    "with PREFIX_AWARE."
    ],
    [
     "There are several production variants with the name",
@@ -4274,9 +4269,6 @@
    [
     "Cannot update endpoint \"",
     "\":"
-   ],
-   [
-    "DeploymentConfig should have a BlueGreenUpdatePolicy or a RollingUpdatePolicy, and not both."
    ],
    [
     "'code' should be given unless the answer is lost, got"
@@ -4529,11 +4521,6 @@
     "' should be of one stack, got",
     "and",
     "; 'stacks' has the outputs of each"
-   ],
-   [
-    "'local_cloud_profile' should be one of",
-    ", got '",
-    "'"
    ],
    [
     "profile of the embedded cloud: kind (everything goes well) or hostile (everything goes wrong)"

@@ -101,7 +101,7 @@ class AdminClient:
             raise ValueError(f"'scale' should be a number of at least 0, got {scale!r}")
 
     def clear_faults(self) -> None:
-        """Clear all faults."""
+        """Clear all faults; swapped adapters stay so until their next update."""
         self._call("DELETE", "faults")
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -1,22 +1,11 @@
-"""The control plane's clock; tests replace it."""
+"""The machine's clock; tests replace it."""
 
 import asyncio
 import time
-from typing import Protocol
 
 
-class Clock(Protocol):
+class Clock:
     """Returns the time and waits."""
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait; 0 lets other tasks run."""
-
-
-class SystemClock:
-    """The machine's clock."""
 
     def now(self) -> float:
         """Seconds since the epoch."""

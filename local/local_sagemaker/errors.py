@@ -14,9 +14,17 @@ class ApiError(Exception):
         self.members = members or {}
 
 
-def validation_exception(message: str) -> ApiError:
-    """SageMaker's answer to almost every wrong request, even for a resource that does not exist."""
-    return ApiError("ValidationException", message)
+class MissingResourceError(ApiError):
+    """The resource that a call is for does not exist."""
+
+
+class ResourceStateError(ApiError):
+    """The resource, or one that shares its base, is in a state that allows no such call."""
+
+
+def validation_exception(message: str, kind: type[ApiError] = ApiError) -> ApiError:
+    """SageMaker's answer to almost every wrong request; kind tells those apart that share the code."""
+    return kind("ValidationException", message)
 
 
 class HostingError(Exception):

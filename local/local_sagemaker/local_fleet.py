@@ -16,6 +16,7 @@ from local_sagemaker.server import LocalCloud
 BASE = "base"
 """The name of the base model wherever an adapter's name is expected."""
 
+_NESTED_STACK = "AWS::CloudFormation::Stack"
 _HASHED = re.compile(r"-[0-9a-f]{8}\Z")
 
 
@@ -199,7 +200,7 @@ class LocalFleet:
             for resource in page["StackResourceSummaries"]:
                 kind, physical_id = resource["ResourceType"], resource.get("PhysicalResourceId", "")
                 yield region, kind, physical_id
-                if kind == "AWS::CloudFormation::Stack":
+                if kind == _NESTED_STACK:
                     yield from self._resources_of(physical_id, region)
 
     @cached_property
@@ -234,8 +235,10 @@ class LocalFleet:
     def _prefixes(self) -> list[str]:
         """The prefixes of component names that the stacks' fleets have, the longest first."""
         found = set()
-        for stack in self.stacks:
-            template = self._client("cloudformation", stack.region).get_template(StackName=stack.name)
+        stacks = [(stack.region, stack.name) for stack in self.stacks]
+        stacks += [(region, name) for region, kind, name in self._resources if kind == _NESTED_STACK]
+        for region, name in stacks:
+            template = self._client("cloudformation", region).get_template(StackName=name)
             body = template["TemplateBody"]
             resources = (json.loads(body) if isinstance(body, str) else body)["Resources"]
             found |= {each.get("Properties", {}).get("ComponentPrefix") for each in resources.values()}

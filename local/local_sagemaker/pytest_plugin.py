@@ -22,23 +22,14 @@ if TYPE_CHECKING:
     from local_sagemaker.local_fleet import LocalFleet
     from local_sagemaker.server import LocalCloud, LocalCloudOptions
 
-_PROFILE = "local_cloud_profile"
-_PROFILES = ("kind", "hostile")
+_PROFILE = "--local-cloud-profile"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the embedded cloud."""
+    """Add the option of the embedded cloud."""
     text = "profile of the embedded cloud: kind (everything goes well) or hostile (everything goes wrong)"
-    parser.addini(_PROFILE, text, default=_PROFILES[0])
     group = parser.getgroup("local_sagemaker", "embedded cloud of cdk-multi-adapter-inference")
-    group.addoption("--local-cloud-profile", choices=_PROFILES, default=None, help=text)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Refuse an unknown profile in the configuration file; argparse refuses one of the command line."""
-    profile = config.getini(_PROFILE)
-    if profile not in _PROFILES:
-        raise pytest.UsageError(f"'{_PROFILE}' should be one of {', '.join(_PROFILES)}, got '{profile}'")
+    group.addoption(_PROFILE, choices=("kind", "hostile"), default="kind", help=text)
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +44,7 @@ def local_cloud(pytestconfig: pytest.Config, local_cloud_options: LocalCloudOpti
     _require_extra()
     from local_sagemaker.server import LocalCloud
 
-    profile = pytestconfig.getoption(_PROFILE) or pytestconfig.getini(_PROFILE)
-    options: LocalCloudOptions = {"profile": profile, **local_cloud_options}
+    options: LocalCloudOptions = {"profile": pytestconfig.getoption(_PROFILE), **local_cloud_options}
     with LocalCloud(**options) as cloud:
         yield cloud
 

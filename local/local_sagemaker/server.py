@@ -51,7 +51,7 @@ class LocalCloud:
     state_dir:
         A folder that keeps archives and logs. Default: a temporary one.
     settings:
-        Further settings by name, which docs/guides/embedded-cloud.md lists.
+        Further settings by name, which `admin.settings()` lists.
     """
 
     url: str

@@ -10,6 +10,7 @@ import dataclasses
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 Profile = Literal["kind", "hostile"]
@@ -24,16 +25,8 @@ NUMPY_SERVER = (
 # What stays when the profile changes.
 _KEPT_BY_PROFILES = ("engine_command", "dialect", "time_scale")
 
-# What `engine_command` may refer to.
-PLACEHOLDERS = (
-    "python",
-    "model_dir",
-    "port",
-    "dialect",
-    "prefix_cache",
-    "load_from_cpu_seconds",
-    "load_from_disk_seconds",
-)
+# What `engine_command` may refer to: what the command of the NumPy server does.
+PLACEHOLDERS = tuple(name for _, name, _, _ in Formatter().parse(NUMPY_SERVER) if name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +88,6 @@ class Settings:
     # [I] Whether InvocationsPerCopy is 0 or has no value while nobody invokes. The guide on scaling to zero
     # tracks it, and would not reach zero without a value.
     idle_invocations: Literal["zero", "none"] = "zero"
-    # [T] Whether managed scaling may go to no instance (MinInstanceCount 0): one region refuses it. Neither
-    # profile does, since nothing could scale to zero then.
-    scale_to_zero: Literal["accepted", "refused"] = "accepted"
     # [T] How long an instance stays without copies before managed scaling removes it: 10 to 12 minutes.
     managed_scale_in_seconds: float = 600.0
     # [V schema, write-only] A template's CopyCount fights with scaling. [I] CloudFormation may send it with
@@ -154,9 +144,10 @@ class Settings:
         return "vllm" if any(name.startswith("SM_VLLM_") for name in environment) else "lmi"
 
     def changed(self, changes: Mapping[str, Any]) -> "Settings":
-        """These settings with changes; a change of the profile keeps only the settings of the engine.
+        """These settings with changes.
 
-        Raises ValueError for an unknown name or a wrong value.
+        A profile replaces all settings but `engine_command`, `dialect` and `time_scale`. Raises ValueError
+        for an unknown name or a wrong value.
         """
         unknown = sorted(set(changes) - set(_FIELD_TYPES))
         if unknown:

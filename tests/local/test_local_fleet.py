@@ -17,7 +17,14 @@ from local_sagemaker.local_fleet import LocalFleet
 
 ENDPOINT = "Inference-Llm"
 BASE, TRIAGE = "llm-base-0a1b2c3d", "llm-Triage-4e5f6a7b"
-ANSWERS = {BASE: "I am the base.", TRIAGE: "billing", "llm-acme": "I am Acme.", "llm-globex": "I am Globex."}
+NESTED = "arn:aws:cloudformation:us-east-1:0:stack/Inference-Nested/1"
+ANSWERS = {
+    BASE: "I am the base.",
+    TRIAGE: "billing",
+    "llm-acme": "I am Acme.",
+    "llm-globex": "I am Globex.",
+    "nested-initech": "I am Initech.",
+}
 STACKS = [Stack(name="Inference", region="us-east-1", outputs={"Name": "llm"})]
 
 
@@ -26,7 +33,10 @@ def error(code: str) -> ClientError:
 
 
 class FakeCloud:
-    """A stack with an endpoint, a base, a native adapter and a fleet of two, by the calls of clients."""
+    """A stack with an endpoint, a base, a native adapter and a fleet of two, by the calls of clients.
+
+    A stack in it has another fleet.
+    """
 
     def __init__(self) -> None:
         self.endpoints = [ENDPOINT]
@@ -40,11 +50,14 @@ class FakeCloud:
         return self
 
     def paginate(self, **request: str) -> Iterator[dict[str, Any]]:
-        if "StackName" in request:
+        if request.get("StackName") == NESTED:
+            yield {"StackResourceSummaries": []}
+        elif "StackName" in request:
             found = [("AWS::SageMaker::Endpoint", name) for name in self.endpoints]
             found += [("AWS::SageMaker::InferenceComponent", name) for name in (BASE, TRIAGE)]
             # SageMaker's ARNs are in lower case.
             ids = [(kind, f"arn:aws:sagemaker:us-east-1:0:x/{name}".lower()) for kind, name in found]
+            ids.append(("AWS::CloudFormation::Stack", NESTED))
             yield {
                 "StackResourceSummaries": [
                     {"ResourceType": kind, "PhysicalResourceId": name} for kind, name in ids
@@ -58,7 +71,8 @@ class FakeCloud:
             raise error("ValidationError")
 
     def get_template(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
-        fleet = {"Type": "Custom::AdapterFleet", "Properties": {"ComponentPrefix": "llm"}}
+        prefix = "nested" if StackName == NESTED else "llm"
+        fleet = {"Type": "Custom::AdapterFleet", "Properties": {"ComponentPrefix": prefix}}
         return {"TemplateBody": {"Resources": {"Tenants": fleet, "Role": {"Type": "AWS::IAM::Role"}}}}
 
     def describe_endpoint(self, *, EndpointName: str) -> dict[str, str]:  # noqa: N803
@@ -111,6 +125,7 @@ def test_components_are_known_by_the_names_of_their_adapters(fleet: LocalFleet) 
         "Triage": TRIAGE,
         "acme": "llm-acme",
         "globex": "llm-globex",
+        "initech": "nested-initech",
     }
 
 
@@ -156,7 +171,9 @@ def test_refused_request_is_a_failure_with_its_words(fleet: LocalFleet, cloud: F
 
 def test_unknown_adapter_is_a_failure_with_the_name_that_may_be_meant(fleet: LocalFleet) -> None:
     said = failure(fleet, "acne", "?")
-    assert "should have an adapter 'acne', got Triage, acme, base, globex; did you mean 'acme'?" in said
+    assert (
+        "should have an adapter 'acne', got Triage, acme, base, globex, initech; did you mean 'acme'?" in said
+    )
 
 
 def test_stack_that_was_not_deployed_is_left_out(cloud: FakeCloud) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 from botocore.validate import ParamValidator
 
+from local_sagemaker.clock import Clock
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.faults import Faults
@@ -23,7 +24,7 @@ from local_sagemaker.settings import CurrentSettings, Settings
 ROLE = "arn:aws:iam::111122223333:role/Execution"
 
 
-class ManualClock:
+class ManualClock(Clock):
     def __init__(self) -> None:
         self._now = 1_000_000.0
         self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []

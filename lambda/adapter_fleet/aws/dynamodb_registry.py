@@ -511,19 +511,18 @@ def _reading(item: Item) -> Iterator[None]:
 
 
 def _record_of(item: Item) -> AdapterRecord:
-    """Return the record of an item. Earlier releases stored two versions that served, by name."""
+    """Return the record of an item."""
     component = item["sk"]
     try:
         with _reading(item):
             document = json.loads(item["doc"])
-            known = [document[name] for name in ("last_good", "previous") if document.get(name) is not None]
             details: dict[tuple[str, str | None], Item] = {}
             for artifact in _artifacts_in(document):
                 first = details.setdefault(_version_of(artifact), artifact)
                 artifact.update(
                     {name: first[name] for name in _DETAILS if name in first and name not in artifact}
                 )
-            record = converter.structure({"versions": known, **document}, AdapterRecord)
+            record = converter.structure(document, AdapterRecord)
             if record.component != component:
                 raise ValueError(f"it is the record of {record.component!r}")
             return record

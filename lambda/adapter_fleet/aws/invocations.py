@@ -42,14 +42,13 @@ class Invocations:
         prompt = smoke.prompt
         if prompt is None:
             return self._invoke(component, endpoint, smoke.body)
-        # LMI's body goes first where it is what an earlier release stored.
         forms: list[PromptForm] = [PromptForm.COMPLETIONS, PromptForm.LMI]
-        if not smoke.is_prompt or self._forms.get(endpoint) is PromptForm.LMI:
+        if self._forms.get(endpoint) is PromptForm.LMI:
             forms.reverse()
         text, form = next(self._tries(component, endpoint, prompt, forms))
         if form is not forms[0]:
             self._note(endpoint, form)
-        completion = _completion(text) if smoke.is_prompt else None
+        completion = _completion(text)
         return text if completion is None else completion.text
 
     def complete(self, component: str, endpoint: str, prompt: PromptRequest) -> Completion:

@@ -129,21 +129,17 @@ class SmokeRequest:
 
     @property
     def prompt(self) -> PromptRequest | None:
-        """The prompt, if the request asks one and nothing else."""
-        found = PromptRequest.of_body(self.body)
-        if self.is_prompt or found is None:
-            return found
-        # Earlier releases stored prompts in LMI's schema, without the mark.
-        return found if json.dumps(self.body) == json.dumps(found.body(PromptForm.LMI)) else None
+        """The prompt that `body` was made of; None for a body that somebody gave."""
+        return PromptRequest.of_body(self.body) if self.is_prompt else None
 
     @property
     def digest(self) -> str:
         """SHA-256 of the JSON, in hexadecimal: equal for equal requests.
 
-        A prompt has the digest that earlier releases stored for it, when they sent it in LMI's schema. So no
-        adapter is asked again after an upgrade.
+        The digest of a prompt is that of its form in LMI's schema, which the registries of running fleets
+        have.
         """
-        prompt = self.prompt if self.is_prompt else None
+        prompt = self.prompt
         return _digest([self.body if prompt is None else prompt.body(PromptForm.LMI), self.expect])
 
 

@@ -57,7 +57,7 @@ def plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
 
 
 def _plain_smoke(smoke: SmokeRequest) -> dict[str, Any]:
-    prompt = smoke.prompt if smoke.is_prompt else None
+    prompt = smoke.prompt
     asked = (
         {"body": smoke.body} if prompt is None else {"prompt": prompt.prompt, "max_tokens": prompt.max_tokens}
     )

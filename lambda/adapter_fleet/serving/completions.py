@@ -44,15 +44,12 @@ class PromptRequest:
 
     @classmethod
     def of_body(cls, body: Mapping[str, object]) -> "PromptRequest | None":
-        """Return the prompt of a body that `body` makes, of either schema; None for any other body."""
+        """Return the prompt of a body that `body` makes; None for any other body."""
         match body:
             case {"prompt": str(prompt), "max_tokens": int(most)}:
                 found = cls(prompt=prompt, max_tokens=most)
-            case {"inputs": str(prompt), "parameters": {"max_new_tokens": int(most)}}:
-                found = cls(prompt=prompt, max_tokens=most)
-            case _:
-                return None
-        return found if body in (found.body(), found.body(PromptForm.LMI)) else None
+                return found if body == found.body() else None
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

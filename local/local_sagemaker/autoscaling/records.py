@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 NAMESPACE = "sagemaker"
 COPIES = "sagemaker:inference-component:DesiredCopyCount"
@@ -28,19 +28,6 @@ class Capacity:
     current: int
     changing: bool
     failure: str | None
-
-
-class Scalable(Protocol):
-    """What can be scaled; `gateway.scaled_components` implements it."""
-
-    def capacity(self, name: str) -> Capacity | None:
-        """The capacity of a component by name, None if it has none or is not there."""
-
-    def set_capacity(self, name: str, count: int) -> None:
-        """Ask for another number of copies; ApiError if SageMaker refuses."""
-
-    def service_role(self) -> str:
-        """The ARN of the service-linked role."""
 
 
 @dataclass(kw_only=True)

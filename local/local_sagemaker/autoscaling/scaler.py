@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_sagemaker.autoscaling.decisions import step_capacity, tracked_capacity
-from local_sagemaker.autoscaling.records import Activity, Capacity, Policy, Scalable, Target
+from local_sagemaker.autoscaling.records import Activity, Capacity, Policy, Target
+from local_sagemaker.autoscaling.scaled_components import ScaledComponents
 from local_sagemaker.errors import ApiError
 
 # [V API reference] The cool-down of a policy that has none.
@@ -31,7 +32,7 @@ class _Cooldown:
 class Scaler:
     """Scales targets, and follows each change to its end."""
 
-    def __init__(self, scalable: Scalable, clock: Callable[[], float], scale: Callable[[], float]):
+    def __init__(self, scalable: ScaledComponents, clock: Callable[[], float], scale: Callable[[], float]):
         """`scale` is how much of its time a cool-down lasts."""
         self._scalable = scalable
         self._clock = clock
@@ -76,11 +77,13 @@ class Scaler:
             in_pause=float(policy.configuration.get("ScaleInCooldown", _DEFAULT_COOLDOWN)),
         )
 
-    def bring_in_bounds(self, target: Target, cause: str) -> None:
+    def bring_in_bounds(self, target: Target, cause: str | None = None) -> None:
         """Change the capacity if it is outside the bounds of its target, without a cool-down."""
         capacity = self._scalable.capacity(target.name)
-        if capacity is not None and target.bounded(capacity.desired) != capacity.desired:
-            self._change(target, target.bounded(capacity.desired), cause)
+        if capacity is not None and (wanted := target.bounded(capacity.desired)) != capacity.desired:
+            bound = "minimum" if wanted > capacity.desired else "maximum"
+            # [V AWS CLI, examples of describe-scaling-activities] The words for a bound of a target.
+            self._change(target, wanted, cause or f"{bound} capacity was set to {wanted}")
 
     def _scale_to(
         self,

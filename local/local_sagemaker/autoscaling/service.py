@@ -1,8 +1,9 @@
 """The API of Application Auto Scaling for one account and region, for the copies of inference components."""
 
+import math
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from local_sagemaker.autoscaling.decisions import PREDEFINED, tracking_alarms
 from local_sagemaker.autoscaling.records import (
@@ -10,11 +11,11 @@ from local_sagemaker.autoscaling.records import (
     NAMESPACE,
     Activity,
     Policy,
-    Scalable,
     Schedule,
     Target,
     scalable_target_arn,
 )
+from local_sagemaker.autoscaling.scaled_components import ScaledComponents, TrackingAlarms
 from local_sagemaker.autoscaling.scaler import Scaler
 from local_sagemaker.autoscaling.schedules import next_due
 from local_sagemaker.control_plane.request_validation import check_request, without_nulls
@@ -22,19 +23,6 @@ from local_sagemaker.errors import ApiError, validation_exception
 
 SERVICE = "application-autoscaling"
 _PAGE = 50
-
-
-class AlarmStore(Protocol):
-    """CloudWatch's alarms, where target tracking has its own."""
-
-    def put(self, name: str, alarm: Mapping[str, Any], action: str) -> str:
-        """Put an alarm with one action and return its ARN."""
-
-    def rings(self, name: str) -> bool:
-        """Whether an alarm is in ALARM."""
-
-    def delete(self, name: str) -> None:
-        """Delete an alarm, if it is there."""
 
 
 class AutoScaling:
@@ -45,8 +33,8 @@ class AutoScaling:
         *,
         account: str,
         region: str,
-        scalable: Scalable,
-        alarms: AlarmStore,
+        scalable: ScaledComponents,
+        alarms: TrackingAlarms,
         clock: Callable[[], float],
         scale: Callable[[], float],
     ):
@@ -141,6 +129,8 @@ class AutoScaling:
 
     def _register(self, request: dict[str, Any]) -> dict[str, Any]:
         resource = self._resource(request)
+        if any(request.get("SuspendedState", {}).values()):
+            raise validation_exception("The embedded cloud suspends no scaling.")
         target = self._targets.get(resource)
         if target is None:
             missing = [member for member in ("MinCapacity", "MaxCapacity") if member not in request]
@@ -161,12 +151,11 @@ class AutoScaling:
             request.get("MinCapacity", target.minimum),
             request.get("MaxCapacity", target.maximum),
         )
-        if not 0 <= minimum <= maximum:
-            raise validation_exception(
-                f"Maximum capacity cannot be less than minimum capacity, got {maximum} and {minimum}."
-            )
+        _check_bounds(minimum, maximum)
         target.minimum, target.maximum = minimum, maximum
         self._targets[resource] = target
+        # [T] Within a second; what somebody changes later stays until the next alarm.
+        self._scaler.bring_in_bounds(target)
         return {"ScalableTargetARN": target.arn}
 
     def _resource(self, request: Mapping[str, Any]) -> str:
@@ -230,7 +219,7 @@ class AutoScaling:
         kind = request.get("PolicyType") or (before.type if before else "StepScaling")
         policy = Policy(
             name=name,
-            arn=before.arn if before else self._policy_arn(target.resource, name),
+            arn=before.arn if before else self._arn("scalingPolicy", target.resource, f"policyName/{name}"),
             resource=target.resource,
             type=kind,
             configuration=_configuration(request, kind),
@@ -318,9 +307,12 @@ class AutoScaling:
         action = request.get("ScalableTargetAction") or (before.action if before else {})
         if not action.keys() & {"MinCapacity", "MaxCapacity"}:
             raise validation_exception("ScalableTargetAction should have MinCapacity or MaxCapacity.")
+        _check_bounds(action.get("MinCapacity", 0), action.get("MaxCapacity", math.inf))
         self._schedules[target.resource, name] = Schedule(
             name=name,
-            arn=before.arn if before else self._schedule_arn(target.resource, name),
+            arn=before.arn
+            if before
+            else self._arn("scheduledAction", target.resource, f"scheduledActionName/{name}"),
             resource=target.resource,
             expression=expression,
             timezone=request.get("Timezone"),
@@ -365,16 +357,17 @@ class AutoScaling:
 
     # --- names
 
-    def _policy_arn(self, resource: str, name: str) -> str:
+    def _arn(self, kind: str, resource: str, name: str) -> str:
         return (
-            f"arn:aws:autoscaling:{self._region}:{self._account}:scalingPolicy:{uuid.uuid4()}:resource/"
-            f"{NAMESPACE}/{resource}:policyName/{name}"
+            f"arn:aws:autoscaling:{self._region}:{self._account}:{kind}:{uuid.uuid4()}:resource/"
+            f"{NAMESPACE}/{resource}:{name}"
         )
 
-    def _schedule_arn(self, resource: str, name: str) -> str:
-        return (
-            f"arn:aws:autoscaling:{self._region}:{self._account}:scheduledAction:{uuid.uuid4()}:resource/"
-            f"{NAMESPACE}/{resource}:scheduledActionName/{name}"
+
+def _check_bounds(minimum: float, maximum: float) -> None:
+    if not 0 <= minimum <= maximum:
+        raise validation_exception(
+            f"Maximum capacity cannot be less than minimum capacity, got {maximum:g} and {minimum:g}."
         )
 
 

@@ -64,7 +64,7 @@ class ScalableTargetType(_Type):
         return physical_id, {"Id": physical_id}
 
     def _put(self, properties: Properties, before: list[Properties]) -> None:
-        members = (*_SCOPE, "MinCapacity", "MaxCapacity", "RoleARN")
+        members = (*_SCOPE, "MinCapacity", "MaxCapacity", "RoleARN", "SuspendedState")
         self._call("RegisterScalableTarget", {key: properties[key] for key in members if key in properties})
         scope = {key: properties[key] for key in _SCOPE}
         actions = properties.get("ScheduledActions") or []

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from local_sagemaker.cloudformation.resource_types import INFERENCE_COMPONENT, ResourceType
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.request_validation import coerce_request
-from local_sagemaker.errors import ApiError
+from local_sagemaker.errors import ApiError, MissingResourceError, ResourceStateError
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +25,6 @@ Provisioned = tuple[str, dict[str, Any]]
 _POLL_SECONDS = 0.05
 # Average waits after a throttle. Each wait is random, so that calls throttled together do not retry together.
 _BACKOFF_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.2, *(6.4,) * 5)
-
-# Matches the refusal of a call while the resource, or one that shares its base, is changing.
-_IN_TRANSITION = re.compile(r" while .* is in (state|status) | in-progress ")
 
 
 class HandlerError(Exception):
@@ -116,10 +113,11 @@ class Handlers:
         while True:
             try:
                 await self._delete(plane, arn)
+            except ResourceStateError:
+                pass  # it, or a component of its base, is changing
             except ApiError as error:
-                if _IN_TRANSITION.search(error.message) is None:
-                    _log.warning("%s stays after its failed creation: %s", arn, error.message)
-                    return
+                _log.warning("%s stays after its failed creation: %s", arn, error.message)
+                return
             else:
                 return
             await plane.context.clock.sleep(_POLL_SECONDS)
@@ -195,10 +193,8 @@ class Handlers:
         name = arn.rpartition("/")[2]
         try:
             return await self._call(plane, f"Describe{self._type.kind}", {self._type.name: name})
-        except ApiError as error:
-            if "could not find" in error.message.lower():
-                return None
-            raise
+        except MissingResourceError:
+            return None
 
     async def _stable(self, plane: SageMakerControlPlane, name: str) -> Properties:
         while True:
@@ -248,7 +244,10 @@ def _has(value: Any, names: list[str]) -> bool:
 
 
 def _is_deployed(request: Properties, described: Properties) -> bool:
-    """Whether a component matches an update request."""
+    """Whether an endpoint or a component matches an update request."""
+    if "EndpointConfigName" in request:
+        names = {holder["EndpointConfigName"].lower() for holder in (request, described)}
+        return len(names) == 1
     copies = request.get("RuntimeConfig", {}).get("CopyCount")
     scaled = copies is None or copies == described["RuntimeConfig"]["DesiredCopyCount"]
     sent = request.keys() & {"Specification", "Specifications"}

@@ -10,7 +10,7 @@ from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.listings import Position
 from local_sagemaker.control_plane.tags import Tags
-from local_sagemaker.errors import validation_exception
+from local_sagemaker.errors import MissingResourceError, validation_exception
 
 
 class ComponentStore:
@@ -34,7 +34,7 @@ class ComponentStore:
         component = self.find(name)
         if component is None:
             arn = self._context.arn("inference-component", name)
-            raise validation_exception(f'Could not find inference component "{arn}".')
+            raise validation_exception(f'Could not find inference component "{arn}".', MissingResourceError)
         return component
 
     def add(self, component: Component, tags: list[dict[str, str]]) -> None:

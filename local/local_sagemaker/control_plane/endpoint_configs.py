@@ -7,7 +7,7 @@ from local_sagemaker.control_plane.case_insensitive_dict import CaseInsensitiveD
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.tags import Tags
-from local_sagemaker.errors import validation_exception
+from local_sagemaker.errors import MissingResourceError, validation_exception
 
 # [V MetricsConfig] The model has no limits.
 _FREQUENCIES = (10, 30, 60, 120, 180, 240, 300)
@@ -31,7 +31,8 @@ class EndpointConfigs:
         """A configuration in the form of DescribeEndpointConfig's answer."""
         if name not in self._configs:
             raise validation_exception(
-                f'Could not find endpoint configuration "{self._context.arn("endpoint-config", name)}".'
+                f'Could not find endpoint configuration "{self._context.arn("endpoint-config", name)}".',
+                MissingResourceError,
             )
         return self._configs[name]
 
@@ -73,27 +74,15 @@ class EndpointConfigs:
             )
         if "InitialInstanceCount" not in variant:
             raise validation_exception(f"Production variant {name} should have an InitialInstanceCount.")
-        routing = variant.get("RoutingConfig", {})
-        limits = routing.get("PrefixAwareRoutingConfig", {})
-        missing = [member for member in ("PrefixLength", "ConcurrencyThreshold") if member not in limits]
-        if routing.get("RoutingStrategy") == "PREFIX_AWARE" and missing:
-            # [V PrefixAwareRoutingConfig] Required with this strategy. [I] No source has the words.
-            raise validation_exception(
-                f"Production variant {name} should have {' and '.join(missing)} with PREFIX_AWARE."
-            )
 
-    def _check_managed_scaling(self, variant: dict[str, Any]) -> None:
-        """Refuse counts that contradict each other. [I] No source has the words, but for those of 0."""
+    @staticmethod
+    def _check_managed_scaling(variant: dict[str, Any]) -> None:
+        """Refuse counts that contradict each other. [I] No source has the words."""
         if not scales_instances(variant):
             return
         scaling, name = variant["ManagedInstanceScaling"], variant["VariantName"]
         initial = variant["InitialInstanceCount"]
         least, most = scaling.get("MinInstanceCount", 1), scaling.get("MaxInstanceCount", initial)
-        if least == 0 and self._context.settings.value.scale_to_zero == "refused":
-            # [T stdapi.ai #43] The sentence as it was quoted, of one region.
-            raise validation_exception(
-                "Min instance count needs to be greater than 0 for enabled managed instance scaling"
-            )
         if least > most:
             raise validation_exception(
                 f"MinInstanceCount of production variant {name} should be at most MaxInstanceCount, {most}, "

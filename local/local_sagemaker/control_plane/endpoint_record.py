@@ -6,7 +6,10 @@ from typing import Any
 
 @dataclass(kw_only=True, eq=False)
 class EndpointRecord:
-    """An endpoint with the configuration in force, and how its last deployment was to go."""
+    """An endpoint with the configuration in force, and how its last deployment was to go.
+
+    failure_reason says why the last update was rolled back.
+    """
 
     name: str
     arn: str
@@ -15,6 +18,7 @@ class EndpointRecord:
     modified: float
     status: str = "Creating"
     deployment: dict[str, Any] | None = None
+    failure_reason: str | None = None
 
     @property
     def role(self) -> str:

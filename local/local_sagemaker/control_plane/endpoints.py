@@ -1,7 +1,6 @@
 """Endpoints: creation, change of the configuration, and deletion once no component is left."""
 
 import contextlib
-import logging
 from typing import Any
 
 from local_sagemaker.control_plane.capacity import Placement, move
@@ -15,9 +14,12 @@ from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.instance_counts import InstanceCounts
 from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.tags import Tags
-from local_sagemaker.errors import HostingError, validation_exception
-
-_log = logging.getLogger(__name__)
+from local_sagemaker.errors import (
+    HostingError,
+    MissingResourceError,
+    ResourceStateError,
+    validation_exception,
+)
 
 # What DescribeEndpoint repeats of a configuration and of its variants.
 _SHOWN_OF_CONFIG = ("AsyncInferenceConfig", "CrossRegionTrafficConfig", "ExplainerConfig", "MetricsConfig")
@@ -63,7 +65,9 @@ class Endpoints:
         """An endpoint; ValidationException if there is none of that name."""
         endpoint = self.find(name)
         if endpoint is None:
-            raise validation_exception(f'Could not find endpoint "{self._context.arn("endpoint", name)}".')
+            raise validation_exception(
+                f'Could not find endpoint "{self._context.arn("endpoint", name)}".', MissingResourceError
+            )
         return endpoint
 
     def all(self) -> list[EndpointRecord]:
@@ -75,7 +79,6 @@ class Endpoints:
         arn = self._context.arn("endpoint", name)
         if name in self._endpoints:
             raise validation_exception(f'Cannot create already existing endpoint "{arn}".')
-        _check_policies(request)
         config = in_force(self._configs.get(request["EndpointConfigName"]))
         now = self._context.clock.now()
         endpoint = EndpointRecord(
@@ -94,7 +97,6 @@ class Endpoints:
 
     def _update(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self._settled(request["EndpointName"])
-        _check_policies(request)
         config = self._retaining(
             endpoint, in_force(self._configs.get(request["EndpointConfigName"])), request
         )
@@ -151,11 +153,12 @@ class Endpoints:
     async def _settle(self, endpoint: EndpointRecord, config: dict[str, Any] | None = None) -> None:
         await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
         if config is not None:
+            endpoint.failure_reason = None
             try:
                 await self._apply(endpoint, config)
             except HostingError as error:
                 # New copies have taken the room meanwhile. The service rolls back, so the endpoint does too.
-                _log.warning("%s keeps its configuration: %s", endpoint.arn, error)
+                endpoint.failure_reason = str(error)
         self._enter(endpoint, "InService")
 
     async def _apply(self, endpoint: EndpointRecord, config: dict[str, Any]) -> None:
@@ -210,7 +213,9 @@ class Endpoints:
         endpoint = self.get(name)
         if endpoint.status != "InService":
             # [V AWS's SageMaker operator for Kubernetes] The sentence is the service's, of deletions too.
-            raise validation_exception(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+            raise validation_exception(
+                f'Cannot update in-progress endpoint "{endpoint.arn}".', ResourceStateError
+            )
         return endpoint
 
     def _enter(self, endpoint: EndpointRecord, status: str) -> None:
@@ -222,6 +227,9 @@ class Endpoints:
         described = self._summary(endpoint) | {"EndpointConfigName": endpoint.config["EndpointConfigName"]}
         if endpoint.deployment is not None:
             described["LastDeploymentConfig"] = endpoint.deployment
+        if endpoint.failure_reason is not None:
+            # [V ACK] An endpoint that keeps its configuration after a failed update has a reason.
+            described["FailureReason"] = endpoint.failure_reason
         if endpoint.status != "Creating":
             described["ProductionVariants"] = [
                 _variant_summary(variant, self.instances.current(endpoint, variant))
@@ -261,11 +269,3 @@ def _variant_summary(variant: dict[str, Any], instances: int) -> dict[str, Any]:
             for pool in variant["InstancePools"]
         ]
     return summary
-
-
-def _check_policies(request: dict[str, Any]) -> None:
-    """Refuse two ways to update at once. [I] No source has the words."""
-    if {"BlueGreenUpdatePolicy", "RollingUpdatePolicy"} <= request.get("DeploymentConfig", {}).keys():
-        raise validation_exception(
-            "DeploymentConfig should have a BlueGreenUpdatePolicy or a RollingUpdatePolicy, and not both."
-        )

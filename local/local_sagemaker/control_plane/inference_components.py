@@ -21,7 +21,7 @@ from local_sagemaker.control_plane.endpoints import Endpoints
 from local_sagemaker.control_plane.listings import Position, Summary, list_page
 from local_sagemaker.control_plane.models import Models
 from local_sagemaker.control_plane.rolling_update import check_batches
-from local_sagemaker.errors import validation_exception
+from local_sagemaker.errors import ResourceStateError, validation_exception
 
 # What an update of an adapter may not have.
 _OF_BASES = frozenset({"DeploymentConfig", "RuntimeConfig", "Specifications"})
@@ -273,7 +273,9 @@ class InferenceComponents:
         failed_update = verb == "update" and component.state is State.CREATE_FAILED
         if component.state.in_transition or failed_update:
             raise validation_exception(
-                f'Cannot {verb} inference component "{component.arn}" while it is in state {component.state}.'
+                f'Cannot {verb} inference component "{component.arn}" while it is in state '
+                f"{component.state}.",
+                ResourceStateError,
             )
         self._check_family(base_of(component), component, verb, component.arn)
 
@@ -284,7 +286,8 @@ class InferenceComponents:
             if other is not component and other.state.in_transition:
                 raise validation_exception(
                     f'Cannot {verb} inference component "{arn}" while inference component "{other.arn}" '
-                    f"is in state {other.state}."
+                    f"is in state {other.state}.",
+                    ResourceStateError,
                 )
 
     # --- describe and list

@@ -6,7 +6,7 @@ from local_sagemaker.control_plane.case_insensitive_dict import CaseInsensitiveD
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.tags import Tags
-from local_sagemaker.errors import validation_exception
+from local_sagemaker.errors import MissingResourceError, validation_exception
 
 # [V ContainerDefinition] The longest variables of all containers, in bytes: keys and values.
 _LONGEST_ENVIRONMENT = 32 * 1024
@@ -29,7 +29,9 @@ class Models:
     def get(self, name: str) -> dict[str, Any]:
         """A model in the form of DescribeModel's answer."""
         if name not in self._models:
-            raise validation_exception(f'Could not find model "{self._context.arn("model", name)}".')
+            raise validation_exception(
+                f'Could not find model "{self._context.arn("model", name)}".', MissingResourceError
+            )
         return self._models[name]
 
     def container(self, name: str) -> dict[str, Any]:

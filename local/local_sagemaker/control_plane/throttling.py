@@ -1,4 +1,4 @@
-"""Counts and throttles every API call before the operation sees it."""
+"""Counts every API call before the operation sees it, and throttles all but invocations."""
 
 from collections import Counter
 

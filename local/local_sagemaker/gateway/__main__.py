@@ -39,7 +39,7 @@ _STOP_SECONDS = 1.0
 
 def guarded_application(cloud: Cloud, token: str) -> Any:
     """The ASGI application of the port, behind its guards."""
-    admin = admin_application(cloud.settings, cloud.throttling, cloud.faults, cloud.planes, cloud.tokens)
+    admin = admin_application(cloud)
     openai = OpenAIPath(cloud)
 
     async def application(scope: Any, receive: Any, send: Any) -> None:

@@ -2,8 +2,7 @@
 
     GET    /_local/settings   every setting with its value
     PATCH  /_local/settings   {"adapter_update": "gap"}; {"profile": "hostile"} starts from that profile;
-                              400 {"error": ...} for an unknown setting, a wrong value, or an engine that is
-                              not installed
+                              400 {"error": ...} for an unknown setting or a wrong value
     GET    /_local/calls      {"CreateEndpoint": 1, ...}: API calls since the start or the last reset,
                               the calls of CloudFormation's handlers included
     DELETE /_local/calls      reset the counts
@@ -25,14 +24,13 @@
                               many copies answer for it with other files; without "directory" they have
                               lost it, without "copies" it is all of them; until its next update;
                               400 {"error": ...} for an unknown operation or a wrong value
-    DELETE /_local/faults     clear all faults; ?held=my-adapter releases only that component
+    DELETE /_local/faults     clear all faults but swaps; ?held=my-adapter releases only that component
 
 Every request needs the header `Authorization: Bearer TOKEN`, with the token that `local-sagemaker` prints at
 its start. `http_guards/admin_guard.py` checks it.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -40,27 +38,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
-from local_sagemaker.control_plane.faults import CallFault, Faults
-from local_sagemaker.control_plane.throttling import Throttling
+from local_sagemaker.control_plane.faults import CallFault
+from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.swaps import swap
 from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX
-from local_sagemaker.runtime.copy_metrics import Tokens
-from local_sagemaker.settings import CurrentSettings
 
 
-def admin_application(
-    settings: CurrentSettings,
-    throttling: Throttling,
-    faults: Faults,
-    planes: Callable[[], Iterable[SageMakerControlPlane]],
-    tokens: Callable[[], Mapping[str, Tokens]],
-) -> Starlette:
-    """The ASGI application of the admin paths.
-
-    `planes` returns the control planes in use, `tokens` what the servers have counted by component.
-    """
-    paths = _AdminPaths(settings, throttling, faults, planes, tokens)
+def admin_application(cloud: Cloud) -> Starlette:
+    """The ASGI application of the admin paths."""
+    paths = _AdminPaths(cloud)
     return Starlette(
         routes=[
             Route(f"{ADMIN_PREFIX}settings", paths.read_settings, methods=["GET"]),
@@ -75,17 +61,9 @@ def admin_application(
 
 
 class _AdminPaths:
-    def __init__(
-        self,
-        settings: CurrentSettings,
-        throttling: Throttling,
-        faults: Faults,
-        planes: Callable[[], Iterable[SageMakerControlPlane]],
-        tokens: Callable[[], Mapping[str, Tokens]],
-    ):
-        self._settings = settings
-        self._throttling, self._faults, self._planes = throttling, faults, planes
-        self._tokens = tokens
+    def __init__(self, cloud: Cloud):
+        self._cloud = cloud
+        self._settings, self._calls, self._faults = cloud.settings, cloud.throttling.calls, cloud.faults
 
     async def read_settings(self, _: Request) -> JSONResponse:
         return JSONResponse(dataclasses.asdict(self._settings.value))
@@ -98,14 +76,16 @@ class _AdminPaths:
             return JSONResponse({"error": str(error)}, status_code=400)
 
     async def read_calls(self, _: Request) -> JSONResponse:
-        return JSONResponse(dict(self._throttling.calls))
+        return JSONResponse(dict(self._calls))
 
     async def reset_calls(self, _: Request) -> JSONResponse:
-        self._throttling.calls.clear()
+        self._calls.clear()
         return JSONResponse({})
 
     async def read_tokens(self, _: Request) -> JSONResponse:
-        return JSONResponse({name: dataclasses.asdict(tokens) for name, tokens in self._tokens().items()})
+        return JSONResponse(
+            {name: dataclasses.asdict(tokens) for name, tokens in self._cloud.tokens().items()}
+        )
 
     async def add_fault(self, request: Request) -> JSONResponse:
         try:
@@ -113,7 +93,7 @@ class _AdminPaths:
             if "held" in fault:
                 self._faults.hold(_held(**fault))
             elif "swapped" in fault:
-                await swap(self._planes(), **fault)
+                await swap(self._cloud.planes(), **fault)
             elif "component" in fault or "artifact" in fault:
                 component_or_url, reason = _load_fault(**fault)
                 self._faults.loads[component_or_url] = reason

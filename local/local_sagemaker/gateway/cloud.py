@@ -15,8 +15,9 @@ from typing import Any
 import ministack.app
 from ministack.core.responses import StreamingResponse, get_account_id, get_region
 
+from local_sagemaker.autoscaling.scaled_components import ScaledComponents, TrackingAlarms
 from local_sagemaker.autoscaling.service import AutoScaling
-from local_sagemaker.clock import SystemClock
+from local_sagemaker.clock import Clock
 from local_sagemaker.container_protocol import ENGINE_HEADER
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
@@ -26,7 +27,6 @@ from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
 from local_sagemaker.gateway.s3_access import S3Access
-from local_sagemaker.gateway.scaled_components import ScaledComponents, TrackingAlarms
 from local_sagemaker.gateway.telemetry import MinistackTelemetry
 from local_sagemaker.http_guards.request_guard import Receive, Send
 from local_sagemaker.process_groups import ProcessGroups
@@ -59,7 +59,7 @@ class Cloud:
 
     def __init__(self, state: Path, settings: Settings):
         self.settings = CurrentSettings(settings)
-        self._clock = SystemClock()
+        self._clock = Clock()
         self.faults = Faults(self._clock)
         self.throttling = Throttling(self.settings, self._clock, self.faults)
         self._state = state
@@ -97,11 +97,12 @@ class Cloud:
         return [region.plane for region in self.regions()]
 
     def tokens(self) -> dict[str, Tokens]:
-        """What the servers of all accounts and regions have counted until now, by component."""
+        """What the servers have counted until now, by the component's name in any account and region."""
         counted: dict[str, Tokens] = {}
         for region in self.regions():
             region.copies.read_logs()
-            counted |= region.copies.tokens
+            for name, tokens in region.copies.tokens.items():
+                counted.setdefault(name, Tokens()).add(tokens)
         return counted
 
     def time_scale(self) -> float:

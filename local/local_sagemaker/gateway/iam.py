@@ -96,12 +96,7 @@ def resource_arn(path: str, target: str, body: bytes, *, region: str, account: s
     invoked = re.match(r"/endpoints/([^/]+)/", path)
     if invoked:
         return arn("endpoint", unquote(invoked[1]))
-    try:
-        request = json.loads(body or b"{}")
-    except ValueError:
-        return "*"
-    if not isinstance(request, dict):
-        return "*"
+    request = _request(body)
     if "ResourceArn" in request:
         return str(request["ResourceArn"])
     operation = target.rpartition(".")[2]
@@ -115,18 +110,22 @@ def further_permissions(
     operation: str, body: bytes, *, region: str, account: str
 ) -> Iterator[tuple[str, str]]:
     """Yield the further permissions that a call needs: pairs of action and ARN."""
-    try:
-        request = json.loads(body or b"{}")
-    except ValueError:
-        return
-    if not isinstance(request, dict):
-        return
+    request = _request(body)
     kind, member = _FURTHER_RESOURCES.get(operation, ("", ""))
     if isinstance(request.get(member), str):
         yield operation, f"arn:aws:sagemaker:{region}:{account}:{kind}/{request[member].lower()}"
     if operation.startswith("Create") and request.get("Tags"):
         # [V service authorization reference] AddTags is a dependent action of each Create... that takes tags.
         yield "AddTags", resource_arn("", operation, body, region=region, account=account)
+
+
+def _request(body: bytes) -> dict[str, Any]:
+    """The request of a body; empty if it is no JSON object, which the operation refuses later."""
+    try:
+        request = json.loads(body)
+    except ValueError:
+        return {}
+    return request if isinstance(request, dict) else {}
 
 
 def request_context(operation: str, body: bytes) -> dict[str, Any]:

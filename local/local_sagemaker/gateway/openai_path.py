@@ -11,18 +11,17 @@ InvokeEndpoint.
 """
 
 import functools
-import json
 from collections.abc import Mapping
 
 import ministack.app
 from ministack.core import iam_evaluator, responses
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
 from local_sagemaker.gateway.bearer_token import BearerToken
-from local_sagemaker.gateway.cloud import Cloud, send_parts
+from local_sagemaker.gateway.cloud import Cloud, refusal, send_parts
 from local_sagemaker.http_guards.request_guard import Receive, Scope, Send
 from local_sagemaker.runtime.invocations import Runtime, RuntimeAnswer, RuntimeRequest
 
@@ -47,6 +46,8 @@ class OpenAIPath:
 
     async def _answer(self, request: Request) -> RuntimeAnswer:
         path: str = request.scope["path"]
+        # Even for a refusal: the server closes the connection of a request that was not read to its end.
+        body = await request.body()
         chat = RuntimeRequest.of_chat(request.method, path, request.headers)
         token = BearerToken.parse(request.headers.get("authorization"))
         _enter(token, request)
@@ -62,20 +63,14 @@ class OpenAIPath:
             )
         # After the checks, since it creates the control plane of the token's region.
         runtime = Runtime(self._cloud.plane())
-        return await runtime.invoke(chat, request.headers, await request.body(), authorize)
+        return await runtime.invoke(chat, request.headers, body, authorize)
 
     def _refusal(self, error: ApiError) -> Response:
         if self._cloud.settings.value.openai_errors == "openai":
-            body, status = _openai_error(error)
-        else:
-            status = error.status
-            body = {"__type": error.code, "Message": error.message, **error.members}
-        return Response(
-            json.dumps(body).encode(),
-            status_code=status,
-            media_type="application/json",
-            headers={"x-amzn-errortype": error.code},
-        )
+            content, status = _openai_error(error)
+            return JSONResponse(content, status, {"x-amzn-errortype": error.code})
+        status, headers, body = refusal(error, "application/json", "Message")
+        return Response(body, status, headers)
 
 
 def _enter(token: BearerToken, request: Request) -> None:

@@ -1,4 +1,4 @@
-"""The queues of all accounts tell once a minute how many messages are in them.
+"""The queues of all accounts tell once a minute how many messages can be received from them.
 
 Fault of ministack: SQS has no metrics. [V developer guide, "Available CloudWatch metrics for Amazon SQS"]
 Namespace AWS/SQS, dimension QueueName, once a minute; [I] also for queues that nobody uses.
@@ -14,12 +14,7 @@ from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
 from local_sagemaker.ministack_patches.internals import expect
 
 _SECONDS = 60.0
-_METRICS = {
-    "ApproximateNumberOfMessagesVisible": "ApproximateNumberOfMessages",
-    "ApproximateNumberOfMessagesNotVisible": "ApproximateNumberOfMessagesNotVisible",
-    "ApproximateNumberOfMessagesDelayed": "ApproximateNumberOfMessagesDelayed",
-}
-"""The attribute of a queue that each metric has."""
+_METRIC = "ApproximateNumberOfMessagesVisible"
 
 
 def check_internals() -> None:
@@ -29,7 +24,7 @@ def check_internals() -> None:
 
 
 class QueueMetrics:
-    """Publishes the metrics of every queue."""
+    """Publishes the metric of every queue."""
 
     def __init__(self, scale: Callable[[], float], clock: Callable[[], float] = time.time):
         """`scale` is how much of its time a minute lasts."""
@@ -45,7 +40,6 @@ class QueueMetrics:
         for (account, region, url), queue in list(sqs._queues._data.items()):
             with scope(account, region):
                 sqs._refresh_counts(queue)
+            count = float(queue["attributes"]["ApproximateNumberOfMessages"])
             telemetry = MinistackTelemetry(account, region, self._scale)
-            for name, attribute in _METRICS.items():
-                count = float(queue["attributes"][attribute])
-                telemetry.metric("AWS/SQS", name, {"QueueName": url.rpartition("/")[2]}, count, "Count")
+            telemetry.metric("AWS/SQS", _METRIC, {"QueueName": url.rpartition("/")[2]}, count, "Count")

@@ -16,7 +16,7 @@ def check_internals() -> None:
     expect(hasattr(cloudwatch._metrics, "get_scoped"), "cloudwatch._metrics is kept by account and region")
     for name in ("_alarms", "_composite_alarms"):
         expect(hasattr(cloudwatch, name), f"cloudwatch.{name} has the alarms")
-    for name in ("_log_groups", "_make_group_arn", "_append_log_events"):
+    for name in ("_log_groups", "_create_log_group", "_create_log_stream", "_append_log_events"):
         expect(hasattr(cloudwatch_logs, name), f"cloudwatch_logs.{name} exists")
 
 
@@ -49,28 +49,13 @@ class MinistackTelemetry:
         """Append lines to a log stream, which is made if it is not there; it keeps the `most` newest ones."""
         now = int(time.time() * 1000)
         with scope(self._account, self._region):
-            if group not in cloudwatch_logs._log_groups:
-                cloudwatch_logs._log_groups[group] = {
-                    "arn": cloudwatch_logs._make_group_arn(group),
-                    "creationTime": now,
-                    "retentionInDays": None,
-                    "tags": {},
-                    "subscriptionFilters": {},
-                    "streams": {},
-                }
-            streams = cloudwatch_logs._log_groups[group]["streams"]
-        if stream not in streams:
-            streams[stream] = {
-                "events": [],
-                "uploadSequenceToken": "1",
-                "creationTime": now,
-                "firstEventTimestamp": None,
-                "lastEventTimestamp": None,
-                "lastIngestionTime": None,
-            }
+            # Each refuses what is there already, and changes nothing then.
+            cloudwatch_logs._create_log_group({"logGroupName": group})
+            cloudwatch_logs._create_log_stream({"logGroupName": group, "logStreamName": stream})
+            kept = cloudwatch_logs._log_groups[group]["streams"][stream]
         events = [{"timestamp": now, "message": line, "ingestionTime": now} for line in lines]
-        cloudwatch_logs._append_log_events(streams[stream], events)
-        del streams[stream]["events"][:-most]
+        cloudwatch_logs._append_log_events(kept, events)
+        del kept["events"][:-most]
 
     def alarm_state(self, name: str) -> str | None:
         """The state of an alarm; None if there is none of that name."""

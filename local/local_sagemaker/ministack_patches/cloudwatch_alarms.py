@@ -20,7 +20,7 @@ from ministack.services.cloudformation import provisioners
 from local_sagemaker.ministack_patches.cloudwatch_metrics import StoredMetrics
 from local_sagemaker.ministack_patches.internals import expect
 from local_sagemaker.monitoring.alarm_state import Evaluation, Windows, evaluated, period
-from local_sagemaker.monitoring.metric_reader import Series, Span, read
+from local_sagemaker.monitoring.metric_reader import Series, query_metric
 from local_sagemaker.monitoring.queries import answers, is_select
 
 _log = logging.getLogger(__name__)
@@ -95,19 +95,9 @@ class Alarms:
             self._enter(alarm, evaluation, self._clock())
 
     def _evaluation(self, alarm: Mapping[str, Any], windows: Windows) -> Evaluation | None:
-        start, end = windows.starts[0], windows.starts[-1] + windows.seconds
-        span = Span(start, end, windows.seconds)
-        if alarm.get("Metrics"):
-            return self._of_expression(alarm, windows, span)
-        dimensions = {item["Name"]: item["Value"] for item in alarm.get("Dimensions") or ()}
-        metrics = StoredMetrics()
-        metric = metrics.find(alarm["Namespace"], alarm["MetricName"], dimensions)
-        statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
-        return _evaluated(alarm, windows, read(metrics, [metric] if metric else [], span, statistic, ""))
-
-    def _of_expression(self, alarm: Mapping[str, Any], windows: Windows, span: Span) -> Evaluation | None:
-        found = answers(StoredMetrics(), alarm["Metrics"], span.start, span.end, scale=self._scale())
-        returned = [query["Id"] for query in alarm["Metrics"] if query.get("ReturnData", True)]
+        start, end, queries = windows.starts[0], windows.starts[-1] + windows.seconds, _queries(alarm)
+        found = answers(StoredMetrics(), queries, start, end, scale=self._scale())
+        returned = [query["Id"] for query in queries if query.get("ReturnData", True)]
         series = [one for name in returned for one in found[name]]
         # [V user guide, "Metrics Insights alarms"] It rings if any series does.
         states = [state for state in (_evaluated(alarm, windows, one) for one in series) if state is not None]
@@ -178,32 +168,28 @@ class Alarms:
 
 
 def check_metrics(metrics: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ValueError for queries that no alarm may have.
+    """Raise ValueError for queries that no alarm may have, or that cannot be evaluated here.
 
-    [T, a deployment that failed with this sentence] SEARCH is for dashboards and GetMetricData. [V API
-    reference] There may be one query of Metrics Insights; [I] no source has the words.
+    [T, a deployment that failed with this sentence] SEARCH is for dashboards and GetMetricData.
     """
     expressions = [query.get("Expression") or "" for query in metrics]
     if any(_SEARCH.search(text) for text in expressions if not is_select(text)):
         raise ValueError("SEARCH is not supported on Metric Alarms")
-    if sum(map(is_select, expressions)) > 1:
-        raise ValueError("Only one Metrics Insights query may be given for a Metric Alarm")
+    try:
+        answers(StoredMetrics(), metrics, 0.0, 60.0)
+    except KeyError as error:
+        raise ValueError(f"a query of a Metric Alarm should have {error}") from error
 
 
 def _event(alarm: Mapping[str, Any], before: str) -> dict[str, Any]:
     """[V user guide, "Alarm events and EventBridge"] The event of an alarm that has changed its state."""
     metrics = []
-    for query in alarm.get("Metrics") or [_query(alarm)]:
+    for query in _queries(alarm):
         shown = {"id": query["Id"], "returnData": query.get("ReturnData", True)}
         if "MetricStat" in query:
-            stat = query["MetricStat"]
-            dimensions = {item["Name"]: item["Value"] for item in stat["Metric"].get("Dimensions") or ()}
-            metric = {
-                "namespace": stat["Metric"]["Namespace"],
-                "name": stat["Metric"]["MetricName"],
-                "dimensions": dimensions,
-            }
-            shown["metricStat"] = {"metric": metric, "period": stat["Period"], "stat": stat["Stat"]}
+            namespace, name, dimensions, seconds, statistic = query_metric(query["MetricStat"])
+            metric = {"namespace": namespace, "name": name, "dimensions": dimensions}
+            shown["metricStat"] = {"metric": metric, "period": int(seconds), "stat": statistic}
         else:
             shown["expression"] = query["Expression"]
         metrics.append(shown)
@@ -221,17 +207,17 @@ def _event(alarm: Mapping[str, Any], before: str) -> dict[str, Any]:
     }
 
 
-def _query(alarm: Mapping[str, Any]) -> dict[str, Any]:
-    """The metric of an alarm without Metrics, as one of them."""
+def _queries(alarm: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The Metrics of an alarm; those of an alarm without are its one metric."""
+    if alarm.get("Metrics"):
+        return list(alarm["Metrics"])
     names = ("Namespace", "MetricName", "Dimensions")
-    return {
-        "Id": "m1",
-        "MetricStat": {
-            "Metric": {name: alarm[name] for name in names if name in alarm},
-            "Period": period(alarm),
-            "Stat": alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average",
-        },
+    stat = {
+        "Metric": {name: alarm[name] for name in names if name in alarm},
+        "Period": period(alarm),
+        "Stat": alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average",
     }
+    return [{"Id": "m1", "MetricStat": stat}]
 
 
 def _take_metrics(alarm: dict[str, Any], metrics: list[dict[str, Any]]) -> dict[str, Any]:

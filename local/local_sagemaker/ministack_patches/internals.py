@@ -5,9 +5,12 @@ ministack's internals, so each checks first that these are as expected.
 """
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from types import ModuleType
 from typing import Any
+
+from ministack.services.cloudformation import provisioners
 
 
 class UnknownMinistackError(Exception):
@@ -21,6 +24,27 @@ def expect(holds: bool, what: str) -> None:
             f"ministack {version('ministack')} is not built as expected: {what}; the embedded cloud needs "
             "1.5.33"
         )
+
+
+def after_provisioning(resource_type: str, apply: Callable[[str, dict[str, Any]], None]) -> None:
+    """Call a function with the physical id and the properties after each create and update of a type."""
+    handlers = provisioners._RESOURCE_HANDLERS.get(resource_type, {})
+    expect({"create", "update"} <= handlers.keys(), f"{resource_type} has create and update handlers")
+    create, update = handlers["create"], handlers["update"]
+
+    def create_and_apply(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        provisioned = create(logical_id, properties, stack)
+        apply(provisioned[0], properties)
+        return provisioned
+
+    def update_and_apply(
+        physical_id: str, old: dict[str, Any], new: dict[str, Any], stack: str, *names: Any, **named: Any
+    ) -> Any:
+        provisioned = update(physical_id, old, new, stack, *names, **named)
+        apply(provisioned[0], new)
+        return provisioned
+
+    handlers["create"], handlers["update"] = create_and_apply, update_and_apply
 
 
 def replace_everywhere(package: ModuleType, original: Any, replacement: Any) -> None:

@@ -1,14 +1,15 @@
 """CloudWatch's metric math, with SEARCH: the functions that alarms and dashboards of endpoints use.
 
 [V user guide, "Using metric math"] An expression is a number, a series or
-several series. Its syntax is close enough to Python's that Python parses it. Of arithmetic, only the
-division by a number is known here.
+several series. Its syntax is close enough to Python's that Python parses it.
 """
 
 import ast
+import operator
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from local_sagemaker.monitoring.metric_reader import Metric, Metrics, Series, Span, read
@@ -24,6 +25,12 @@ _AGGREGATES: Mapping[str, Callable[[Sequence[float]], float]] = {
     "AVG": statistics.fmean,
     "MAX": max,
     "MIN": min,
+}
+_ARITHMETIC: Mapping[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
 }
 
 
@@ -90,8 +97,8 @@ class Expressions:
                 return word
             case ast.List(elts=elements):
                 return [one for element in elements for one in self._series(element)]
-            case ast.BinOp(left=left, op=ast.Div(), right=ast.Constant(value=int() | float() as by)) if by:
-                return [one.over(lambda value: value / by) for one in self._series(left)]
+            case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _ARITHMETIC:
+                return _combined(_ARITHMETIC[type(sign)], self._of(left), self._of(right))
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return self._call(name.upper(), arguments)
         raise ValueError(f"not supported in an expression: {ast.unparse(node)!r}")
@@ -150,6 +157,34 @@ class Expressions:
             reverse=descending,
         )
         return ordered if count is None else ordered[: int(float(str(count)))]
+
+
+def _combined(function: Callable[[float, float], float], left: Value, right: Value) -> Value:
+    """Two operands, moment by moment. A number, or a single series, goes with each of several series."""
+    if isinstance(left, str) or isinstance(right, str):
+        raise ValueError(f"not a number or a series: {left if isinstance(left, str) else right!r}")
+    if isinstance(left, float) and isinstance(right, float):
+        raise ValueError(f"not supported in an expression: arithmetic of two numbers, {left} and {right}")
+    count = max(len(side) for side in (left, right) if isinstance(side, list))
+    sides = (
+        [side] * count if isinstance(side, float) else side * (count if len(side) == 1 else 1)
+        for side in (left, right)
+    )
+    return [_of_moments(function, one, other) for one, other in zip(*sides, strict=True)]
+
+
+def _of_moments(
+    function: Callable[[float, float], float], left: Series | float, right: Series | float
+) -> Series:
+    """The moments that both operands have; [V user guide] a division by zero has no value."""
+    series = [side for side in (left, right) if isinstance(side, Series)]
+    values: dict[float, float] = {}
+    for moment in series[0].values:
+        if all(moment in one.values for one in series):
+            operands = (side.values[moment] if isinstance(side, Series) else side for side in (left, right))
+            with suppress(ZeroDivisionError):
+                values[moment] = function(*operands)
+    return Series(series[0].label, values)
 
 
 def _aggregated(

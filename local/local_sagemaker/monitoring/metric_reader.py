@@ -1,6 +1,6 @@
 """Reads metrics of one account and region: statistics of points in periods."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -55,10 +55,6 @@ class Series:
 
     label: str
     values: dict[float, float] = field(default_factory=dict)
-
-    def over(self, function: Callable[[float], float]) -> "Series":
-        """The series of a function of each value."""
-        return Series(self.label, {moment: function(value) for moment, value in self.values.items()})
 
 
 def read(metrics: Metrics, found: Sequence[Metric], span: Span, statistic: str, label: str) -> Series:

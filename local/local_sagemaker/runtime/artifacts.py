@@ -54,11 +54,11 @@ class Artifacts:
             )
 
     def fetch_adapter(self, url: str, role: str, target: Path) -> None:
-        """Extract an adapter's archive into `target`."""
+        """Extract an adapter's archive into `target`; HostingError if that fails."""
         self._fetch_archive(url, role, target)
 
     def identity(self, url: str, role: str) -> str:
-        """A string that is equal for archives with equal content, read as the role."""
+        """A string that is equal for equal content; HostingError if the role may not read the archive."""
         bucket, key = _split(url)
         try:
             head = self._s3_as(role).head_object(Bucket=bucket, Key=key)

@@ -1,9 +1,9 @@
 """What is published of copies and instances at intervals, and what copies print.
 
 [V developer guide, "Amazon SageMaker AI metrics in Amazon CloudWatch"; ML blog on faster auto scaling]
-ConcurrentRequestsPerCopy and ConcurrentRequestsPerModel come several times in 10 s. Utilisation comes once a
-minute, or as often as MetricPublishFrequencyInSeconds says, one value for each copy or instance: [V guide on
-enhanced metrics] the SampleCount of a period is the number of copies or instances.
+ConcurrentRequestsPerCopy comes several times in 10 s. Utilisation comes once a minute, or as often as
+MetricPublishFrequencyInSeconds says, one value for each copy or instance: [V guide on enhanced metrics] the
+SampleCount of a period is the number of copies or instances.
 
 Utilisation is simulated. The GPUs and vCPUs of a copy compute for as long as it has requests in progress,
 which is what "utilization" means to NVIDIA's tools. Of the GPUs' memory, a copy takes the share that its
@@ -51,6 +51,12 @@ class Tokens:
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
+    def add(self, others: "Tokens") -> None:
+        """Count what others have counted, too."""
+        self.requests += others.requests
+        self.prompt_tokens += others.prompt_tokens
+        self.completion_tokens += others.completion_tokens
+
 
 @dataclass
 class _Followed:
@@ -94,18 +100,14 @@ class CopyMetrics:
         publish = self._context.telemetry.metric
         alone = self._context.settings.value.adapter_load == "adapter"
         for variant in endpoint.config["ProductionVariants"]:
-            total = 0
             for base in self._bases(endpoint, variant):
                 copies = base.running_copies
                 self._look_at(copies)
-                total += sum(copy.outstanding for copy in copies)
                 if copies:
                     # [I] Without copies there is nothing to divide by, so there is no value.
                     requests = sum(copy.outstanding_of_base if alone else copy.outstanding for copy in copies)
                     value = requests / len(copies)
                     publish(NAMESPACE, "ConcurrentRequestsPerCopy", component_dimensions(base), value)
-            dimensions = {"EndpointName": endpoint.name, "VariantName": variant["VariantName"]}
-            publish(NAMESPACE, "ConcurrentRequestsPerModel", dimensions, float(total))
 
     def _look_at(self, copies: list[Copy]) -> None:
         """Count which copies have requests in progress."""
@@ -132,7 +134,9 @@ class CopyMetrics:
             for base in self._bases(endpoint, variant):
                 if idle and base.running_copies:
                     publish(NAMESPACE, "InvocationsPerCopy", component_dimensions(base), 0.0)
-                used["GPUReservation"] += sum(needed.accelerators for _, needed in base.placements)
+                for _, needed in base.placements:
+                    used["GPUReservation"] += needed.accelerators
+                    used["MemoryUtilization"] += needed.memory
                 for copy in base.running_copies:
                     for name, amount in self._copy(base, copy).items():
                         used[name] += amount
@@ -143,22 +147,18 @@ class CopyMetrics:
         followed = self._followed.get(copy)
         if followed is None:
             return {}
-        needed, share = needed_resources(base.specification), _gpu_memory_share(base.environment)
         busy = followed.busy / followed.looks if followed.looks else 0.0
         followed.looks = followed.busy = 0
-        values = {"CPUUtilizationNormalized": busy, "MemoryUtilizationNormalized": 1.0}
-        if needed.accelerators:
+        accelerators = needed_resources(base.specification).accelerators
+        values = {"CPUUtilizationNormalized": busy}
+        if accelerators:
+            share = _gpu_memory_share(base.environment)
             values |= {"GPUUtilizationNormalized": busy, "GPUMemoryUtilizationNormalized": share}
         for name, value in values.items():
             self._context.telemetry.metric(
                 COPIES_NAMESPACE, name, component_dimensions(base), round(100 * value, 1), _PERCENT
             )
-        return {
-            "CPUUtilizationNormalized": needed.vcpus * busy,
-            "MemoryUtilization": needed.memory,
-            "GPUUtilizationNormalized": needed.accelerators * busy,
-            "GPUMemoryUtilizationNormalized": needed.accelerators * share,
-        }
+        return {name: accelerators * value for name, value in values.items()}
 
     def _instances(
         self, endpoint: EndpointRecord, variant: dict[str, Any], used: Mapping[str, float]
@@ -166,13 +166,11 @@ class CopyMetrics:
         """Publish one value for each instance; what copies use is shared out evenly among them [I]."""
         count = self._endpoints.instances.current(endpoint, variant)
         has = instance_resources(variant["InstanceType"])
-        there = {"CPUUtilizationNormalized": has.vcpus, "MemoryUtilization": has.memory}
-        if has.accelerators:
-            names = ("GPUReservation", "GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized")
-            there |= dict.fromkeys(names, has.accelerators)
+        of_gpus = ("GPUReservation", "GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized")
         dimensions = {"EndpointName": endpoint.name, "VariantName": variant["VariantName"]}
+        there = {"MemoryUtilization": has.memory, **dict.fromkeys(of_gpus, has.accelerators)}
         for name, most in there.items():
-            for _ in range(count):
+            for _ in range(count if most else 0):
                 value = round(min(100.0, 100 * used[name] / count / most), 1)
                 self._context.telemetry.metric(INSTANCES_NAMESPACE, name, dimensions, value, _PERCENT)
 
@@ -213,10 +211,7 @@ class CopyMetrics:
         for line in lines:
             if match := _ANSWERED.fullmatch(line):
                 name = followed.names.get(match[1], match[1]) or followed.component
-                tokens = self.tokens.setdefault(name, Tokens())
-                tokens.requests += 1
-                tokens.prompt_tokens += int(match[2])
-                tokens.completion_tokens += int(match[3])
+                self.tokens.setdefault(name, Tokens()).add(Tokens(1, int(match[2]), int(match[3])))
         if self._context.settings.value.adapter_logs == "adapter":
             for name, own in _by_adapter(lines, followed.names).items():
                 self._context.telemetry.log(group + name, stream, own, most=_ADAPTER_LINES)

@@ -5,17 +5,8 @@ import shutil
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-
-class ArchiveSource(Protocol):
-    """Reads archives; `Artifacts` implements it."""
-
-    def identity(self, url: str, role: str) -> str:
-        """A string that is equal for equal content; HostingError if the role may not read the archive."""
-
-    def fetch_adapter(self, url: str, role: str, target: Path) -> None:
-        """Extract an archive into `target`; HostingError if that fails."""
+from local_sagemaker.runtime.artifacts import Artifacts
 
 
 @dataclass(eq=False)
@@ -30,7 +21,7 @@ class _Entry:
 class ExtractedArchives:
     """Read-only directories below one root. Thread-safe; calls block."""
 
-    def __init__(self, root: Path, source: ArchiveSource):
+    def __init__(self, root: Path, source: Artifacts):
         self._root = root
         self._source = source
         self._numbers = itertools.count(1)

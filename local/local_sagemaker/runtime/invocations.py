@@ -23,7 +23,7 @@ from local_sagemaker.control_plane.request_validation import header_problems
 from local_sagemaker.errors import ApiError
 from local_sagemaker.runtime import event_stream
 from local_sagemaker.runtime.invocation_metrics import MeasuredCall, no_capacity
-from local_sagemaker.runtime.routing import pick_copy, text_of_messages
+from local_sagemaker.runtime.routing import pick_copy
 
 _PATH = re.compile(r"/endpoints/([^/]+)/(invocations|invocations-response-stream|async-invocations)")
 _OPERATIONS = {
@@ -40,7 +40,6 @@ _ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
 _TARGET_MODEL_HEADER = "x-amzn-sagemaker-target-model"
 _TARGET_VARIANT_HEADER = "x-amzn-sagemaker-target-variant"
 _TARGET_CONTAINER_HEADER = "x-amzn-sagemaker-target-container-hostname"
-_PREFIX_ID_HEADER = "x-amzn-sagemaker-prefix-aware-id"
 
 # [V runtime's API model] The longest body in bytes, also of streams. [I] And of chats on the OpenAI path.
 LONGEST_BODY = 6_291_456
@@ -148,8 +147,7 @@ class Runtime:
         authorize(invocation.operation, self._context.arn("inference-component", name))
         component = self._component(endpoint, name)
         _check_targets(endpoint, component, headers)
-        compared = text_of_messages(body) if invocation.chat else body
-        copy = self._copy(endpoint, component, headers, compared)
+        copy = self._copy(endpoint, component)
         call = MeasuredCall(self._context, component, arrived)
         stack = AsyncExitStack()
         try:
@@ -209,16 +207,14 @@ class Runtime:
             )
         return component
 
-    def _copy(
-        self, endpoint: EndpointRecord, component: Component, headers: Mapping[str, str], text: bytes | str
-    ) -> Copy:
+    def _copy(self, endpoint: EndpointRecord, component: Component) -> Copy:
         base = base_of(component)
         copies = base.running_copies
         if not copies:
             no_capacity(self._context, component)
             raise _validation_error(NO_CAPACITY)
         variant = endpoint.variant(component.variant) or {}
-        return pick_copy(copies, variant.get("RoutingConfig", {}), text, headers.get(_PREFIX_ID_HEADER, ""))
+        return pick_copy(copies, variant.get("RoutingConfig", {}))
 
     def _model_error(self, component: Component, status: int, text: str) -> ApiError:
         # [V] 424 with the container's status and message as members; the sentence is the service's.

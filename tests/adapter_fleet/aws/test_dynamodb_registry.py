@@ -322,20 +322,6 @@ def test_details_of_equal_artifacts_come_back(table: str, dynamodb: DynamoDBClie
 
 
 @pytest.mark.integration
-def test_record_of_an_earlier_release_has_the_two_versions_that_it_kept(
-    table: str, dynamodb: DynamoDBClient
-) -> None:
-    last, before = {"uri": "s3://b/v2", "digest": "b" * 64}, {"uri": "s3://b/v1"}
-    document = {"name": "acme", "component": "llm-acme", "last_good": last, "previous": before}
-    dynamodb.put_item(
-        TableName=table,
-        Item={"pk": {"S": "records"}, "sk": {"S": "llm-acme"}, "doc": {"S": json.dumps(document)}},
-    )
-    read = DynamoDbRegistry(table, dynamodb).records()["llm-acme"]
-    assert read.versions == (Artifact(uri=last["uri"], digest=last["digest"]), Artifact(uri=before["uri"]))
-
-
-@pytest.mark.integration
 class TestTable:
     """What only the table shows."""
 

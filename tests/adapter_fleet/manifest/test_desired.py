@@ -44,10 +44,6 @@ def test_given_body_is_no_prompt() -> None:
     assert SmokeRequest(body=asked.body).prompt is None
 
 
-def test_prompt_that_an_earlier_release_stored_is_one() -> None:
-    assert SmokeRequest(body=STORED).prompt == SmokeRequest.from_prompt("Hi").prompt
-
-
 @pytest.mark.parametrize("smoke", [SmokeRequest(body=STORED), SmokeRequest.from_prompt("Hi")])
 def test_mark_of_a_prompt_is_stored(smoke: SmokeRequest) -> None:
     stored = converter.unstructure(smoke)

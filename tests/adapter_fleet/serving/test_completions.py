@@ -6,24 +6,22 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.serving.completions import Completion, PromptForm, PromptRequest, completion_of
+from adapter_fleet.serving.completions import Completion, PromptRequest, completion_of
 
 REQUEST = PromptRequest(prompt="Hi", max_tokens=3)
 
 
-@pytest.mark.parametrize("form", [PromptForm.COMPLETIONS, PromptForm.LMI])
-def test_prompt_is_read_back_from_its_body(form: PromptForm) -> None:
-    assert PromptRequest.of_body(REQUEST.body(form)) == REQUEST
+def test_prompt_is_read_back_from_its_body() -> None:
+    assert PromptRequest.of_body(REQUEST.body()) == REQUEST
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        {"inputs": "Hi"},
         {"prompt": "Hi", "max_tokens": 3, "temperature": 0, "stop": "x"},
         {"prompt": "Hi", "max_tokens": 3, "temperature": 1},
         {"messages": []},
-        {"inputs": "Hi", "parameters": {"max_new_tokens": 3, "temperature": 0, "seed": 1}},
+        {"inputs": "Hi", "parameters": {"max_new_tokens": 3, "temperature": 0}},
     ],
 )
 def test_any_other_body_is_no_prompt(body: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from botocore.validate import ParamValidator
 
 from local_sagemaker.autoscaling.records import COPIES, Capacity
+from local_sagemaker.autoscaling.scaled_components import ScaledComponents, TrackingAlarms
 from local_sagemaker.autoscaling.service import SERVICE, AutoScaling
 from local_sagemaker.control_plane.request_validation import operation_model
 from local_sagemaker.errors import validation_exception
@@ -19,7 +20,7 @@ FINE = "SageMakerInferenceComponentConcurrentRequestsPerCopyHighResolution"
 PER_MINUTE = "SageMakerInferenceComponentInvocationsPerCopy"
 
 
-class FakeComponents:
+class FakeComponents(ScaledComponents):
     """Components whose changes end when a test says so."""
 
     def __init__(self, **copies: int) -> None:
@@ -43,7 +44,7 @@ class FakeComponents:
         return "arn:aws:iam::111122223333:role/service"
 
 
-class FakeAlarms:
+class FakeAlarms(TrackingAlarms):
     """Alarms of target tracking; ringing are the names of those in ALARM."""
 
     def __init__(self) -> None:

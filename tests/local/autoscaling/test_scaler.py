@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.local.autoscaling.scaled import BASE, PER_MINUTE, Scaled, unknown_policy
 
 
@@ -37,10 +39,21 @@ def test_bounds_are_kept() -> None:
     assert world.copies == 1
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "copies", "cause"),
+    [(3, 4, 3, "minimum capacity was set to 3"), (0, 1, 1, "maximum capacity was set to 1")],
+)
+def test_registered_bounds_take_effect_at_once(least: int, most: int, copies: int, cause: str) -> None:
+    world = Scaled(copies=2)
+    world.register(least, most)
+    assert world.copies == copies
+    assert world.activities()[0]["Cause"] == cause
+
+
 def test_capacity_outside_the_bounds_moves_into_them_with_the_next_alarm() -> None:
-    world = Scaled(copies=0)
+    world = Scaled(copies=2)
     world.register(least=2)
-    assert world.copies == 0
+    world.components.copies["base"] = 0  # somebody has removed the copies
     world.ring(world.step(), 1)
     assert world.copies == 2
 

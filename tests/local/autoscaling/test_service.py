@@ -41,6 +41,7 @@ def test_target_registered_again_keeps_what_is_not_given(world: Scaled) -> None:
         ({"ResourceId": "inference-component/nobody"}, "doesn't exist: inference-component/nobody"),
         ({"ResourceId": "base"}, "should be inference-component/NAME"),
         ({"MinCapacity": 5}, "cannot be less than minimum capacity"),
+        ({"SuspendedState": {"DynamicScalingInSuspended": True}}, "suspends no scaling"),
         ({"ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}, "ManagedInstanceScaling"),
         ({"ServiceNamespace": "ecs"}, "scales sagemaker only, got ecs"),
         ({"ServiceNamespace": "nonsense"}, "must satisfy enum value set"),
@@ -170,11 +171,18 @@ def test_listing_comes_in_pages(world: Scaled) -> None:
     assert (names, "NextToken" in rest) == (["a", "b", "c"], False)
 
 
-def test_wrong_schedule_is_refused(world: Scaled) -> None:
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"Schedule": "daily"}, "Invalid schedule expression: daily"),
+        ({"ScalableTargetAction": {"MinCapacity": 3, "MaxCapacity": 2}}, "cannot be less than minimum"),
+    ],
+)
+def test_wrong_schedule_is_refused(world: Scaled, changes: dict[str, Any], message: str) -> None:
     request = {
         **BASE,
         "ScheduledActionName": "a",
-        "Schedule": "daily",
+        "Schedule": "rate(1 day)",
         "ScalableTargetAction": {"MinCapacity": 1},
     }
-    assert "Invalid schedule expression: daily" in refusal(world, "PutScheduledAction", **request)[1]
+    assert message in refusal(world, "PutScheduledAction", **request | changes)[1]

@@ -1,57 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import pytest
 
 from tests.local.world import ROLE, World
-
-
-def variant(routing: Mapping[str, object]) -> dict[str, object]:
-    return {
-        "VariantName": "AllTraffic",
-        "InstanceType": "ml.g5.12xlarge",
-        "InitialInstanceCount": 1,
-        "RoutingConfig": {"RoutingStrategy": "PREFIX_AWARE", **routing},
-    }
-
-
-def test_routing_by_prefix_is_described_as_it_was_created(world: World) -> None:
-    limits = {"PrefixAwareRoutingConfig": {"PrefixLength": 4096, "ConcurrencyThreshold": 16}}
-    world.call(
-        "CreateEndpointConfig",
-        EndpointConfigName="config",
-        ExecutionRoleArn=ROLE,
-        ProductionVariants=[variant(limits)],
-    )
-    described = world.call("DescribeEndpointConfig", EndpointConfigName="config")
-    assert described["ProductionVariants"] == [variant(limits)]
-
-
-@pytest.mark.parametrize(
-    ("routing", "message"),
-    [
-        ({}, "should have PrefixLength and ConcurrencyThreshold with PREFIX_AWARE"),
-        (
-            {"PrefixAwareRoutingConfig": {"PrefixLength": 4096}},
-            "should have ConcurrencyThreshold with PREFIX_AWARE",
-        ),
-        (
-            {"PrefixAwareRoutingConfig": {"PrefixLength": 512, "ConcurrencyThreshold": 16}},
-            "Member must have value greater than or equal to 1024",
-        ),
-    ],
-)
-def test_routing_by_prefix_without_its_limits_is_refused(
-    world: World, routing: dict[str, object], message: str
-) -> None:
-    refusal = world.refusal(
-        "CreateEndpointConfig",
-        EndpointConfigName="config",
-        ExecutionRoleArn=ROLE,
-        ProductionVariants=[variant(routing)],
-    )
-    assert message in refusal
 
 
 def managed(initial: int, least: int | None, most: int | None) -> dict[str, object]:
@@ -98,16 +49,6 @@ def test_counts_of_managed_scaling_that_fit_are_accepted(
         ExecutionRoleArn=ROLE,
         ProductionVariants=[managed(*counts)],
     )
-
-
-def test_scale_to_zero_may_be_refused(world_with: Callable[..., World]) -> None:
-    refusal = world_with(scale_to_zero="refused").refusal(
-        "CreateEndpointConfig",
-        EndpointConfigName="config",
-        ExecutionRoleArn=ROLE,
-        ProductionVariants=[managed(1, 0, 2)],
-    )
-    assert refusal == "Min instance count needs to be greater than 0 for enabled managed instance scaling"
 
 
 def test_variants_have_names_of_their_own(world: World) -> None:

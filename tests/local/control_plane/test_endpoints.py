@@ -33,21 +33,6 @@ def test_endpoint_is_creating_then_in_service_and_gone_after_its_deletion(world:
     assert message == 'Could not find endpoint "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpoint".'
 
 
-@pytest.mark.parametrize("operation", ["CreateEndpoint", "UpdateEndpoint"])
-def test_two_ways_to_update_are_refused(world: World, operation: str) -> None:
-    if operation == "UpdateEndpoint":
-        world.create_endpoint("endpoint")
-    batch = {"MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1}, "WaitIntervalInSeconds": 0}
-    traffic = {"TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}}
-    refusal = world.refusal(
-        operation,
-        EndpointName="endpoint",
-        EndpointConfigName="endpoint-config",
-        DeploymentConfig={"BlueGreenUpdatePolicy": traffic, "RollingUpdatePolicy": batch},
-    )
-    assert "a BlueGreenUpdatePolicy or a RollingUpdatePolicy, and not both" in refusal
-
-
 def test_names_differ_by_more_than_case_and_keep_theirs(world: World) -> None:
     world.create_endpoint("My-Endpoint")
     described = world.call("DescribeEndpoint", EndpointName="my-endpoint")
@@ -191,7 +176,11 @@ def test_update_during_which_more_copies_come_than_would_fit_keeps_the_configura
     described = world.call("DescribeEndpoint", EndpointName="endpoint")
     assert described["EndpointStatus"] == "InService"
     assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
+    assert described["FailureReason"] == NO_ROOM
     assert len(world.running) == 2
+    resize(world, instances=3)
+    world.pass_time(10)
+    assert "FailureReason" not in world.call("DescribeEndpoint", EndpointName="endpoint")
 
 
 def test_update_waits_for_an_update_of_a_base_that_has_chosen_its_instances(

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from local_sagemaker.autoscaling.scaled_components import ScaledComponents
 from local_sagemaker.autoscaling.service import SERVICE, AutoScaling
 from local_sagemaker.control_plane.capacity import instance_count, room_on, scales_instances
 from local_sagemaker.control_plane.component import AdapterComponent, BaseComponent
@@ -30,7 +31,6 @@ from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.request_validation import operation_model, shape_problems, without_nulls
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway.cloud import Cloud
-from local_sagemaker.gateway.scaled_components import ScaledComponents
 from local_sagemaker.settings import PROFILES
 from tests.local.autoscaling.scaled import FakeAlarms
 from tests.local.control_plane.random_requests import ADAPTER, BASE, RequestMaker

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from local_sagemaker.control_plane.faults import Faults
 from local_sagemaker.gateway.admin_paths import admin_application
-from tests.local.world import World
+from local_sagemaker.gateway.cloud import Cloud
+from local_sagemaker.settings import Settings
 
 FAULT = {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "down"}
 
 
 @pytest.fixture
-def send(world: World) -> Callable[..., Any]:
-    """Sends a request to the admin path of the world."""
-    client = TestClient(admin_application(world.settings, world.throttling, world.faults, list, dict))
+def faults(cloud: Cloud) -> Faults:
+    return cloud.faults
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Cloud:
+    return Cloud(tmp_path, Settings())
+
+
+@pytest.fixture
+def send(cloud: Cloud) -> Callable[..., Any]:
+    """Sends a request to the admin path of the cloud."""
+    client = TestClient(admin_application(cloud))
     return lambda method, path, **content: client.request(method, f"/_local/{path}", **content)
 
 
@@ -48,12 +61,12 @@ def send(world: World) -> Callable[..., Any]:
     ],
 )
 def test_fault_that_could_not_happen_is_refused(
-    world: World, send: Callable[..., Any], changes: dict[str, Any], message: str
+    faults: Faults, send: Callable[..., Any], changes: dict[str, Any], message: str
 ) -> None:
     answer = send("POST", "faults", json=FAULT | changes)
     assert answer.status_code == 400
     assert message in answer.json()["error"]
-    assert (world.faults.calls, world.faults.loads) == ([], {})
+    assert (faults.calls, faults.loads) == ([], {})
 
 
 @pytest.mark.parametrize(
@@ -64,34 +77,34 @@ def test_fault_that_could_not_happen_is_refused(
         {"component": "one", "artifact": "s3://bucket/one", "reason": "two of them"},
     ],
 )
-def test_failing_load_needs_a_reason(world: World, send: Callable[..., Any], fault: dict[str, Any]) -> None:
+def test_failing_load_needs_a_reason(faults: Faults, send: Callable[..., Any], fault: dict[str, Any]) -> None:
     answer = send("POST", "faults", json=fault)
     assert answer.status_code == 400
     assert "'reason'" in answer.json()["error"]
-    assert world.faults.loads == {}
+    assert faults.loads == {}
 
 
-def test_fault_that_fits_is_taken(world: World, send: Callable[..., Any]) -> None:
+def test_fault_that_fits_is_taken(faults: Faults, send: Callable[..., Any]) -> None:
     assert send("POST", "faults", json=FAULT | {"status": 500, "times": 3}).status_code == 200
     assert send("POST", "faults", json={"component": "one", "reason": "out of memory"}).status_code == 200
     lost = {"operation": "CreateInferenceComponent", "lost": True, "times": None, "share": 0.5, "seconds": 9}
     assert send("POST", "faults", json=lost).status_code == 200
-    assert [fault.times for fault in world.faults.calls] == [3, None]
-    assert world.faults.load_fault("one") == "out of memory"
+    assert [fault.times for fault in faults.calls] == [3, None]
+    assert faults.load_fault("one") == "out of memory"
 
 
-def test_held_component_is_named_by_a_text(world: World, send: Callable[..., Any]) -> None:
+def test_held_component_is_named_by_a_text(faults: Faults, send: Callable[..., Any]) -> None:
     assert "'held' should be" in send("POST", "faults", json={"held": 5}).json()["error"]
-    assert world.faults.held == []
+    assert faults.held == []
 
 
-def test_one_held_component_is_released_or_all_are(world: World, send: Callable[..., Any]) -> None:
+def test_one_held_component_is_released_or_all_are(faults: Faults, send: Callable[..., Any]) -> None:
     for component in ("one", "two", "three"):
         assert send("POST", "faults", json={"held": component}).status_code == 200
     send("DELETE", "faults?held=two")
-    assert world.faults.held == ["one", "three"]
+    assert faults.held == ["one", "three"]
     send("DELETE", "faults")
-    assert world.faults.held == []
+    assert faults.held == []
 
 
 @pytest.mark.parametrize("path", ["settings", "faults"])

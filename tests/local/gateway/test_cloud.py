@@ -13,6 +13,8 @@ import pytest
 from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.iam import resource_arn
 from local_sagemaker.gateway.openai_path import OpenAIPath
+from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
+from local_sagemaker.runtime.copy_metrics import Tokens
 from local_sagemaker.settings import Settings
 from tests.local.bearer import bearer_token
 
@@ -33,6 +35,21 @@ def chat(cloud: Cloud, token: str) -> httpx.Response:
             )
 
     return asyncio.run(post())
+
+
+def test_body_of_a_refused_chat_is_read(cloud: Cloud) -> None:
+    """A server closes a connection whose request was not read, and the client's next one may be on it."""
+    messages = [{"type": "http.request", "body": b"{}", "more_body": False}]
+
+    async def receive() -> object:
+        return messages.pop()
+
+    async def send(_: object) -> None:
+        assert messages == []
+
+    path = "/endpoints/e/openai/v1/chat/completions"
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
+    asyncio.run(OpenAIPath(cloud)(scope, receive, send))
 
 
 def regions(cloud: Cloud) -> list[str]:
@@ -85,3 +102,12 @@ def test_request_without_an_operation_is_named_by_its_path(cloud: Cloud) -> None
     status, code, message = refused(cloud, b"{}", target="")
     assert (status, code) == (400, "UnknownOperationException")
     assert message == "The embedded cloud does not know POST /."
+
+
+def test_tokens_of_one_name_in_several_regions_are_added_up(cloud: Cloud) -> None:
+    for name in ("us-east-1", "eu-west-1"):
+        with scope("000000000000", name):
+            cloud.plane()
+    for count, region in enumerate(cloud.regions(), start=1):
+        region.copies.tokens["one"] = Tokens(count, 10 * count, 100 * count)
+    assert cloud.tokens() == {"one": Tokens(3, 30, 300)}

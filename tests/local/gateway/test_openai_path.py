@@ -33,20 +33,13 @@ def path(component: str | None, *, endpoint: str = "Chat", rest: str = "/chat/co
     return f"/endpoints/{endpoint}{below}/openai/v1{rest}"
 
 
-def made(
-    cloud: LocalCloud, name: str, role: str | None = None, *, routing: object = None, copies: int = 1
-) -> Stack:
-    """An endpoint with the components <stack>-base, <stack>-one and <stack>-two."""
+def made(cloud: LocalCloud, role: str | None = None) -> Stack:
+    """The endpoint "Chat" with the components chat-base, chat-one and chat-two."""
     bucket = Bucket(boto_client(cloud, "s3"))
-    stack = Stack(boto_client(cloud, "cloudformation"), name.lower())
+    stack = Stack(boto_client(cloud, "cloudformation"), "chat")
     adapters = {"one": bucket.adapter("1"), "two": bucket.adapter("2")}
     resources = serving(stack.name, bucket, adapters)
-    resources["Endpoint"]["Properties"]["EndpointName"] = name
-    resources["Base"]["Properties"]["RuntimeConfig"] = {"CopyCount": copies}
-    (variant,) = resources["Config"]["Properties"]["ProductionVariants"]
-    variant["InitialInstanceCount"] = str(copies)
-    if routing is not None:
-        variant["RoutingConfig"] = routing
+    resources["Endpoint"]["Properties"]["EndpointName"] = "Chat"
     if role is not None:
         for resource in ("Model", "Config"):
             resources[resource]["Properties"]["ExecutionRoleArn"] = role
@@ -70,7 +63,7 @@ def asking(cloud: LocalCloud) -> Iterator[Ask]:
 
 @pytest.fixture(scope="module")
 def deployed(cloud: LocalCloud) -> Iterator[Stack]:
-    stack = made(cloud, "Chat")
+    stack = made(cloud)
     yield stack
     stack.delete()
 
@@ -81,24 +74,6 @@ def ask(cloud: LocalCloud, deployed: Stack) -> Iterator[Ask]:
 
 
 # --- who answers
-
-
-def test_chats_with_the_same_messages_go_to_the_same_copy(cloud: LocalCloud, ask: Ask) -> None:
-    routing = {
-        "RoutingStrategy": "PREFIX_AWARE",
-        "PrefixAwareRoutingConfig": {"PrefixLength": 1024, "ConcurrencyThreshold": 8},
-    }
-    stack = made(cloud, "Prefixes", routing=routing, copies=3)
-
-    def copies(*chats: tuple[str, str]) -> set[int]:
-        bodies = ({"user": user, "messages": [{"role": "user", "content": text}]} for user, text in chats)
-        answers = (ask("prefixes-one", body, endpoint="Prefixes").json() for body in bodies)
-        return {answer["process"] for answer in answers}
-
-    numbers = [str(number) for number in range(30)]
-    assert len(copies(*((number, "Where is my parcel?") for number in numbers))) == 1
-    assert len(copies(*(("me", f"{number} parcels") for number in numbers))) == 3
-    stack.delete()
 
 
 def test_chat_reaches_the_containers_own_path_with_the_adapter_of_the_component(ask: Ask) -> None:
@@ -288,7 +263,7 @@ def secured(guarded: LocalCloud) -> Iterator[Stack]:
     role = iam.create_role(RoleName="ChatExecution", AssumeRolePolicyDocument=policy(trust))["Role"]["Arn"]
     allowed = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
     iam.put_role_policy(RoleName="ChatExecution", PolicyName="read", PolicyDocument=policy(allowed))
-    stack = made(guarded, "Chat", role)
+    stack = made(guarded, role)
     yield stack
     stack.delete()
 

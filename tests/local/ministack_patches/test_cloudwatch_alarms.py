@@ -288,10 +288,13 @@ SELECT = 'SELECT SUM(Errors) FROM SCHEMA("Search", Component)'
     ("expressions", "message"),
     [
         ((SEARCH,), "SEARCH is not supported on Metric Alarms"),
-        ((SELECT, SELECT), "Only one Metrics Insights query"),
+        ((SELECT, SELECT), "only one Metrics Insights query"),
+        (("SUM(METRICS())",), "not supported in an expression: METRICS"),
+        (("q1 ** 2", "1"), "not supported in an expression: 'q1 \\*\\* 2'"),
+        (("q1 +", "1"), "not an expression: 'q1 \\+'"),
     ],
 )
-def test_alarm_that_aws_refuses_is_refused(
+def test_alarm_that_could_not_be_evaluated_is_refused(
     cloudwatch: Any, alarm: str, stack: Stack, expressions: tuple[str, ...], message: str
 ) -> None:
     queries = [

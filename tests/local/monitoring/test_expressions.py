@@ -29,6 +29,9 @@ def evaluate() -> Evaluate:
     ("text", "values"),
     [
         ("m1 / 4", {0: 1, 60: 2}),
+        ("100 * m2 / m1", {0: 50}),
+        ("m1 - [m1]", {0: 0, 60: 0}),
+        ("m1 / (m1 - 4)", {60: 2}),
         ("FILL(m2, 0)", {0: 2, 60: 0, 120: 5}),
         ("FILL(m2, REPEAT)", {0: 2, 60: 2, 120: 5}),
         ("MAX([FILL(m1, 0), FILL(m2, 1)])", {0: 4, 60: 8, 120: 5}),
@@ -70,8 +73,9 @@ def test_sort_takes_the_largest_first(evaluate: Evaluate) -> None:
     [
         "m1 +",
         "m3",
-        "m1 * 2",
-        "m1 / 0",
+        "1 + 2",
+        "m1 * AVG",
+        "m1 ** 2",
         "RUNNING_SUM(m1)",
         "ANOMALY_DETECTION_BAND(m1)",
         "__import__('os')",

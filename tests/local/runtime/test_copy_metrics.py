@@ -36,12 +36,11 @@ def ask(world: World, component: str, status: int | None = 200) -> None:
     MeasuredCall(world.plane.context, found, 0.0).ended(status)
 
 
-def test_concurrency_is_measured_per_copy_and_per_variant(serving: Serving) -> None:
+def test_concurrency_is_measured_per_copy(serving: Serving) -> None:
     world, metrics = serving()
     world.hosting.started[0].outstanding, world.hosting.started[1].outstanding = 3, 2
     metrics.tick()
     assert world.telemetry.values("ConcurrentRequestsPerCopy", "base") == [2.5]
-    assert world.telemetry.values("ConcurrentRequestsPerModel", "endpoint", "AllTraffic") == [5]
 
 
 def test_base_without_copies_has_no_concurrency_per_copy(serving: Serving) -> None:
@@ -75,17 +74,18 @@ def test_each_copy_tells_its_utilisation_as_often_as_its_endpoint_says(serving: 
     endpoint.config["MetricsConfig"] = {"MetricPublishFrequencyInSeconds": 10}
     metrics.tick()
     metrics.tick()
-    assert world.telemetry.values("MemoryUtilizationNormalized", "base") == []  # not followed before
+    assert world.telemetry.values("CPUUtilizationNormalized", "base") == []  # not followed before
     for _ in range(2):
         world.pass_time(10)
         metrics.tick()
-    assert world.telemetry.values("MemoryUtilizationNormalized", "base") == [100, 100, 100, 100]
+    assert world.telemetry.values("CPUUtilizationNormalized", "base") == [0, 0, 0, 0]
 
 
 def test_each_instance_tells_its_reservation(serving: Serving) -> None:
     world, metrics = serving()
     metrics.tick()
     assert world.telemetry.values("GPUReservation", "endpoint", "AllTraffic") == [100, 100]
+    assert world.telemetry.values("MemoryUtilization", "endpoint", "AllTraffic") == [0.5, 0.5]
 
 
 def test_gpu_computes_while_there_are_requests_in_progress(serving: Serving) -> None:

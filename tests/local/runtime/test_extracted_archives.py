@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from local_sagemaker.errors import HostingError
+from local_sagemaker.runtime.artifacts import Artifacts
 from local_sagemaker.runtime.extracted_archives import ExtractedArchives
 
 
-class Source:
+class Source(Artifacts):
     """A bucket in which the content of every key is what is before its slash."""
 
     def __init__(self) -> None:

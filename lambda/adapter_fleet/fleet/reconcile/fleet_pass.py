@@ -5,7 +5,6 @@ before each write. `docs/adr/0009-reconciler.md` explains why each promise holds
 """
 
 import itertools
-import math
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -33,7 +32,7 @@ from adapter_fleet.fleet.reconcile.polling import Polling
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import PassHaltedError, PassResult, Session
-from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
+from adapter_fleet.fleet.reconcile.work_queue import QueuedStep, WorkQueue
 from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, active_generation
 from adapter_fleet.fleet.state.orders import Order
@@ -503,27 +502,22 @@ class Pass:
             self._collect(seconds=0.0)
             if self._session.is_late():
                 break
-            writing = writes and not self._over_limit
-            if self._begin_step(asks=asks or writing, writes=writing):
+            now, writing = clock.now(), writes and not self._over_limit
+            looks = self._polling.next_times() if writing else []
+            steps = queue.next_steps(now, asks=asks or writing, writes=writing, waits=self._waits_for_write)
+            if not queue.is_full and self._begin(steps, looks, now):
                 continue
-            now = clock.now()
-            due = self._next_due(now, asks=asks or writing, writes=writing)
+            due = min([*looks, *(step.at for step in steps)], default=None)
             self._session.renew()
             if queue.under_way:
                 # Not longer than until the next call may begin, however long the calls under way take.
                 self._collect(seconds=min(due - now, 1.0) if due is not None and due > now else 1.0)
-            elif due is None:
+            elif due is None or not (steps or due - now <= _INLINE_WAIT_SECONDS):
                 break
-            elif due <= now:
-                self._look_again(now)
-            elif due - now <= _INLINE_WAIT_SECONDS or queue.waits_for_rates(
-                asks=asks or writes, writes=writes, waits=self._waits_for_write
-            ):
+            else:
                 if due - now >= _FLUSH_SECONDS:
                     self._records.flush()
                 clock.sleep(min(due - now, _SLICE_SECONDS))
-            else:
-                break
         self._join()
 
     def _join(self) -> None:
@@ -532,15 +526,17 @@ class Pass:
             self._session.renew()
             self._collect(seconds=1.0)
 
-    def _begin_step(self, *, asks: bool, writes: bool) -> bool:
-        """Begin one call that may begin now; return True if there was one."""
-        queue, now = self._queue, self._session.clock.now()
-        component = queue.take_due(now, asks=asks, writes=writes, waits=self._waits_for_write)
-        if component is not None:
-            if queue.decisions[component].step.writes:
+    def _begin(self, steps: list[QueuedStep], looks: list[float], now: float) -> bool:
+        """Begin one call that may begin now; return False if there is none."""
+        step = next((step for step in steps if step.at <= now), None)
+        if step is not None:
+            component = step.queue.popleft()
+            if step.rate is not None:
+                step.rate.begin(now)
+            if self._queue.decisions[component].step.writes:
                 self._session.renew()
-            queue.under_way.begin(component, partial(execute, self._task(component)))
-        elif writes and not queue.is_full and min(self._polling.next_times(), default=math.inf) <= now:
+            self._queue.under_way.begin(component, partial(execute, self._task(component)))
+        elif looks and min(looks) <= now:
             self._look_again(now)
         else:
             return False
@@ -564,12 +560,6 @@ class Pass:
             repairs=not self._reports,
             stop=session.is_late,
         )
-
-    def _next_due(self, now: float, *, asks: bool, writes: bool) -> float | None:
-        """Return when the next step is due; None if nothing is queued or under way."""
-        step = self._queue.next_due(now, asks=asks, writes=writes, waits=self._waits_for_write)
-        times = [] if step is None else [step]
-        return min([*times, *(self._polling.next_times() if writes else [])], default=None)
 
     @property
     def _waits_for_write(self) -> bool:

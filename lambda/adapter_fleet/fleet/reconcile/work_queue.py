@@ -3,12 +3,21 @@
 from collections import deque
 from concurrent.futures import Executor
 from dataclasses import replace
+from typing import NamedTuple
 
 from adapter_fleet.common.call_pool import CallPool
 from adapter_fleet.fleet.planning.decide import Decision, Step
-from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
+from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits, RateLimiter
 from adapter_fleet.fleet.state.configuration import MAX_ARCHIVES_AT_A_TIME, MAX_REQUESTS_AT_A_TIME
 from adapter_fleet.fleet.steps.task import StepResult
+
+
+class QueuedStep(NamedTuple):
+    """The first step of a queue: the earliest time for it, and the rate that it counts against, if any."""
+
+    queue: deque[str]
+    at: float
+    rate: RateLimiter | None
 
 
 class WorkQueue:
@@ -130,8 +139,8 @@ class WorkQueue:
     def _steps_under_way(self) -> list[Step]:
         return [self.decisions[component].step for component in self.under_way.components]
 
-    def take_due(self, now: float, *, asks: bool, writes: bool, waits: bool) -> str | None:
-        """Take out the component whose step may begin now; None if none may.
+    def next_steps(self, now: float, *, asks: bool, writes: bool, waits: bool) -> list[QueuedStep]:
+        """Return the steps that may begin beside those under way, by precedence.
 
         asks:
             True if requests are sent to adapters.
@@ -140,44 +149,18 @@ class WorkQueue:
         waits:
             True if the next write waits for one under way.
         """
-        if self.is_full:
-            return None
-        reads = self._due_reads(now, asks=asks)
-        if reads:
-            self._limits.reads.begin(now)
-            return reads.popleft()
+        limits = self._limits
+        found = []
+        asked = self.requests or self.probes
+        if self.reads:
+            found.append(QueuedStep(self.reads, limits.next_read(now), limits.reads))
+        elif asks and asked and self._may_ask(asked):
+            found.append(QueuedStep(asked, limits.next_read(now), limits.reads))
         if writes and self._may_look_at_archive:
-            return self.archives.popleft()
-        if writes and self.writes and not waits and self._limits.next_write(now) <= now:
-            self._limits.writes.begin(now)
-            return self.writes.popleft()
-        return None
-
-    def next_due(self, now: float, *, asks: bool, writes: bool, waits: bool) -> float | None:
-        """Return when the next queued step is due; None if there is none. See `take_due`."""
-        times = []
-        if self.waits_for_rates(asks=asks, writes=False, waits=waits):
-            times.append(self._limits.next_read(now))
-        if writes and self._may_look_at_archive:
-            times.append(now)
+            found.append(QueuedStep(self.archives, now, None))
         if writes and self.writes and not waits:
-            times.append(self._limits.next_write(now))
-        return min(times, default=None)
-
-    def waits_for_rates(self, *, asks: bool, writes: bool, waits: bool) -> bool:
-        """Return True if steps wait only for the rates."""
-        return bool(
-            self.reads or (asks and (self.requests or self.probes)) or (writes and self.writes and not waits)
-        )
-
-    def _due_reads(self, now: float, *, asks: bool) -> deque[str] | None:
-        """Return the queue of reads or requests whose first step may begin now; None if none may."""
-        if self._limits.next_read(now) > now:
-            return None
-        if self.reads or not asks:
-            return self.reads
-        due = self.requests or self.probes
-        return due if due and self._may_ask(due) else None
+            found.append(QueuedStep(self.writes, limits.next_write(now), limits.writes))
+        return found
 
     def _may_ask(self, queue: deque[str]) -> bool:
         """Return True if a request to an adapter may begin now.

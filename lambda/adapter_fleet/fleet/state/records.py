@@ -211,7 +211,7 @@ class Event:
     before, after:
         The versions (`Artifact.version`) before and after the event.
     before_artifact, after_artifact:
-        The artifacts of these versions; None in events of earlier releases.
+        The artifacts of these versions.
     seconds:
         How long the write took until it was confirmed.
     """

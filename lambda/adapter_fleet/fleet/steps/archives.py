@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from adapter_fleet.fleet.state.configuration import MAX_READ_SECONDS
-from adapter_fleet.fleet.state.records import Recheck
+from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError, ThrottledError, UnansweredError
 from adapter_fleet.fleet.steps import archive_verification as verification
 from adapter_fleet.fleet.steps.archive_verification import Verdict
@@ -53,13 +53,14 @@ def confirm(task: StepTask) -> StepResult:
         if failure is not None and failure.artifact.same_as(artifact):
             failure = None
         return StepResult(record=replace(task.record, unconfirmed=None, failure=failure), idle=True)
+    record = task.record
     if verdict.mismatch:
         now = f"{before} is {verdict.version} now"
         reason = f"{verdict.problem}; it was replaced while SageMaker loaded it: {now}"
         verdict = replace(verdict, problem=reason)
         # Which of the two is serving is unknown, so the next attempt sends the artifact again.
-        task.record = replace(task.record, unconfirmed=None, recheck=Recheck.SEND)
-    return replace(not_usable(task, artifact, verdict), missing=None)
+        record = replace(task.record, unconfirmed=None, recheck=Recheck.SEND)
+    return replace(not_usable(task, artifact, verdict, record=record), missing=None)
 
 
 def inspect(task: StepTask, artifact: Artifact) -> Verdict:
@@ -70,10 +71,12 @@ def inspect(task: StepTask, artifact: Artifact) -> Verdict:
         return _no_answer(artifact, error)
 
 
-def not_usable(task: StepTask, artifact: Artifact, verdict: Verdict) -> StepResult:
+def not_usable(
+    task: StepTask, artifact: Artifact, verdict: Verdict, *, record: AdapterRecord | None = None
+) -> StepResult:
     """Return the failure of an adapter whose archive cannot be sent."""
     assert verdict.problem is not None  # the archive cannot be sent
-    result = task.failure(artifact, verdict.problem, cause=verdict.cause)
+    result = task.failure(artifact, verdict.problem, cause=verdict.cause, record=record)
     failure = result.record.failure
     if verdict.mismatch and failure is not None and failure.artifact.same_as(artifact):
         result.record = replace(result.record, failure=replace(failure, unverified=True))

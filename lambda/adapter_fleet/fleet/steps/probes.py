@@ -165,12 +165,12 @@ def _failed(task: StepTask, probe: Probe, series: _Series) -> StepResult:
     """Return the failure of an adapter for which another answers; its artifact may be sent again, once."""
     serving, check = serving_of(task.record), series.check
     reason = f"the probe: {_culprit(task, probe, series)}"
-    task.record = replace(
+    record = replace(
         task.record,
         probed=check.begin_again(),
         recheck=Recheck.RESEND if _is_sent_again(task, check) else task.record.recheck,
     )
-    return task.failure(serving, reason, cause=Cause.IDENTITY, probe=probe.digest)
+    return task.failure(serving, reason, cause=Cause.IDENTITY, probe=probe.digest, record=record)
 
 
 def _is_sent_again(task: StepTask, check: ProbeCheck) -> bool:

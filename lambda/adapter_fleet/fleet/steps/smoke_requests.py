@@ -52,10 +52,11 @@ def ask(task: StepTask) -> StepResult:
     if problem is None or (smoke is None and _refuses_body(problem)):
         return StepResult(record=_answered(task.record, smoke))
     sent_before = task.record.recheck is Recheck.SENT
-    task.record = replace(task.record, recheck=Recheck.SEND)
+    record = replace(task.record, recheck=Recheck.SEND)
     if not sent_before:
-        return StepResult(record=task.record)
-    return task.failure(serving_of(task.record), task.live.failure_reason or f"it does not answer: {problem}")
+        return StepResult(record=record)
+    reason = task.live.failure_reason or f"it does not answer: {problem}"
+    return task.failure(serving_of(record), reason, record=record)
 
 
 def _refuses_body(problem: str) -> bool:

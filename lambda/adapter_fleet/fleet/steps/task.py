@@ -116,10 +116,15 @@ class StepTask:
         cause: Cause | None = None,
         smoke: str | None = None,
         probe: str | None = None,
+        record: AdapterRecord | None = None,
     ) -> StepResult:
-        """Return the result of a step whose artifact could not be brought into service."""
+        """Return the result of a step whose artifact could not be brought into service.
+
+        record:
+            The component's record before this failure; by default that of the task.
+        """
         record, events = with_failure(
-            self.record,
+            record or self.record,
             artifact,
             reason,
             self.context,

@@ -50,8 +50,7 @@ def not_deleted(task: StepTask, reason: str) -> StepResult:
     serving = task.record.serving if task.want is not None else None
     artifact = failure.artifact if failure is not None else serving or Artifact(uri="")
     # Without a last good artifact, so that this does not count as a failed attempt to restore that.
-    task.record = replace(task.record, last_good=None)
-    result = task.failure(artifact, reason, cause=cause)
+    result = task.failure(artifact, reason, cause=cause, record=replace(task.record, last_good=None))
     return replace(result, record=replace(result.record, last_good=last_good))
 
 
@@ -158,15 +157,15 @@ def _refused(task: StepTask, record: AdapterRecord, write: Write, reason: str) -
     foreign = foreign_after_all(task, record)
     if foreign is not None:
         return foreign
-    task.record = record
     artifact = task.decision.artifact
     if write is Write.DELETE and artifact is None:
-        return not_deleted(task, reason)
+        return not_deleted(replace(task, record=record), reason)
     cause = cause_of(reason)
     return task.failure(
         artifact or record.serving or Artifact(uri=""),
         reason,
         cause=Cause.REFUSED if cause is Cause.ARTIFACT else cause,
+        record=record,
     )
 
 

@@ -13,7 +13,7 @@ from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
 
 
 class ScaledComponents:
-    """Implements `Scalable` with the base components of a control plane."""
+    """The base components of a control plane."""
 
     def __init__(self, plane: SageMakerControlPlane):
         self._plane = plane
@@ -45,7 +45,7 @@ class ScaledComponents:
 
 
 class TrackingAlarms:
-    """Implements `AlarmStore` with ministack's CloudWatch, for one account and region."""
+    """The alarms of target tracking in ministack's CloudWatch, for one account and region."""
 
     def __init__(self, account: str, region: str):
         self._scope = account, region
