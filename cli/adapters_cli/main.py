@@ -109,7 +109,7 @@ CommandGroup.modules = {
     "usage": CommandModule(
         module="usage",
         panel=_LOOK,
-        summary="Show the requests, tokens and cost of every adapter of a fleet.",
+        summary="Show the requests and tokens of every adapter of a fleet.",
         of_fleet=True,
     ),
     "history": CommandModule(
