@@ -110,7 +110,7 @@ def logs(
             printer.print(event, sources[event.group])
             printed += 1
     if as_json:
-        print_result(documents, "", as_json=True)
+        print_result({"events": documents}, "", as_json=True)
     elif not printed:
         print_note(f"nothing was logged within {since}")
 

@@ -105,7 +105,7 @@ def _ask(
     """Show the answers to prompts beside those of the base model; return the exit code."""
     if not prompts:
         if as_json:
-            print_result([], "", as_json=True)
+            print_result({"prompts": []}, "", as_json=True)
         return 0
     from adapters_cli.aws.generated_text import TextRequest
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
@@ -129,5 +129,5 @@ def _ask(
         if any(answer.error is not None for answer in answers):
             code = FAILED
     if as_json:
-        print_result(documents, "", as_json=True)
+        print_result({"prompts": documents}, "", as_json=True)
     return code

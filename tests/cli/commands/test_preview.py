@@ -68,9 +68,19 @@ def test_adapter_is_uploaded_brought_up_and_taken_away(world: World, service: Fa
     assert previews(service) == []
 
 
+def test_json_has_the_answers_to_each_prompt(world: World, runtime: FakeRuntime) -> None:
+    runtime.reply = lambda call: Reply.text(f"{call.component[:8]} to {call.body['prompt']}")
+    document = json.loads(acme(world, "-p", "Hello", "-p", "Bye", "--json").stdout)
+    answers = {each["prompt"]: [answer["text"] for answer in each["answers"]] for each in document["prompts"]}
+    assert answers == {
+        "Hello": ["base to Hello", "preview- to Hello"],
+        "Bye": ["base to Bye", "preview- to Bye"],
+    }
+
+
 def test_json_without_prompts_is_a_document_without_answers(world: World) -> None:
     result = acme(world, "--json")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+    assert (result.exit_code, json.loads(result.stdout)) == (0, {"prompts": []})
 
 
 def test_archive_in_s3_is_checked_and_used_in_place(world: World, service: FakeService) -> None:
