@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.artifacts.checks.config_check import AdapterConfig
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
@@ -30,8 +31,8 @@ from adapters_cli.output.text import print_note
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
-FAILURES = (BotoCoreError, ClientError, CommandError, OSError, ValueError)
-"""Errors that fail one adapter. The others are still published."""
+FAILURES = (BotoCoreError, ClientError, CommandError, OSError, ArchiveError)
+"""Errors that fail one adapter. The others are still published. Any other exception is a bug."""
 
 
 class PublishState(StrEnum):
