@@ -3023,6 +3023,9 @@
     "--concurrency is a closed loop, and --rate an open one; give one of them"
    ],
    [
+    "is the base; name adapters, which are measured beside it"
+   ],
+   [
     ",",
     ": should have a text 'prompt'"
    ],
@@ -3880,12 +3883,6 @@
     "'--tag' should be KEY or KEY=VALUE, got"
    ],
    [
-    "--endpoint takes the --component names, and no adapter or base of a fleet"
-   ],
-   [
-    "which adapter? Give adapters of the fleet"
-   ],
-   [
     "'",
     "' should be a base component or a stack, got the adapter"
    ],
@@ -3907,26 +3904,19 @@
     ") is not taken up yet"
    ],
    [
-    "--endpoint takes --component, and no adapters of a fleet"
+    "the same archive at"
    ],
    [
-    "the fleet has no adapter in service"
+    "--endpoint takes the --component names, and no adapter or base of a fleet"
+   ],
+   [
+    "which adapter? Give"
    ],
    [
     "has no adapter in service"
    ],
    [
     "has several base models; name adapters of one with --component"
-   ],
-   [
-    "is on the endpoint",
-    ", not on"
-   ],
-   [
-    "is the base; name adapters, which are measured beside it"
-   ],
-   [
-    "the same archive at"
    ],
    [
     "'--against",

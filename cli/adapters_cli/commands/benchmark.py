@@ -12,8 +12,8 @@ import typer
 
 from adapter_fleet.common.clock import Clock
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.fleets.adapter_lookup import ComponentOption
-from adapters_cli.fleets.load_targets import LoadTargets
+from adapters_cli.aws.engine_name import BaseContainer
+from adapters_cli.fleets.named_components import ComponentOption, find_adapters
 from adapters_cli.load.latency_requirement import LatencyRequirement
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
@@ -108,24 +108,28 @@ def benchmark(
         texts = [_PROMPT] if dataset is None else _prompts(dataset)
     account = account_of(context)
     _check_machine(account, account.endpoint_alone, yes_load)
-    targets = LoadTargets.find(account, names, component or [])
-    if yes_load not in (None, targets.endpoint):
-        raise UsageError(f"--yes-load should be the endpoint's name, {targets.endpoint!r}, got {yes_load!r}")
+    asked = find_adapters(account, names, component or [])
+    if yes_load not in (None, asked.endpoint):
+        raise UsageError(f"--yes-load should be the endpoint's name, {asked.endpoint!r}, got {yes_load!r}")
+    container = BaseContainer.read(account, next(iter(asked.names)))
+    adapters = [name for name in asked.names if name != container.component]
+    if not adapters:
+        raise UsageError(f"{container.component} is the base; name adapters, which are measured beside it")
     plan = BenchmarkPlan(
-        base=targets.container.component,
-        adapters=list(targets.adapters),
+        base=container.component,
+        adapters=adapters,
         loops=loops,
         prompts=texts,
         max_tokens=max_tokens,
         requests=requests,
         seconds=seconds,
-        max_loras=targets.container.max_loras,
+        max_loras=container.max_loras,
     )
-    result = _empty_result(targets, plan)
+    result = _empty_result(container, plan)
     clock = _SteadyClock()
     running: list[Benchmark] = []
     client = StreamingClient(
-        targets.endpoint,
+        container.endpoint,
         _runtime(account, plan),
         clock.now,
         lambda: running[0].cut_off,
@@ -233,16 +237,16 @@ def _on_this_machine(url: str) -> bool:
         return parts.hostname == "localhost"
 
 
-def _empty_result(targets: LoadTargets, plan: "BenchmarkPlan") -> "BenchmarkResult":
+def _empty_result(container: BaseContainer, plan: "BenchmarkPlan") -> "BenchmarkResult":
     from adapters_cli.load.benchmark_result import BenchmarkResult
 
     return BenchmarkResult(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         product_version=product_version(),
-        endpoint=targets.endpoint,
-        base=targets.container.component,
-        engine=targets.container.engine,
-        copies=targets.container.copies,
+        endpoint=container.endpoint,
+        base=container.component,
+        engine=container.engine,
+        copies=container.copies,
         prompts=len(plan.prompts),
         max_tokens=plan.max_tokens,
         bounds={"requests": plan.requests, "seconds": plan.seconds},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.fleets.adapter_lookup import ComponentOption, find_components
+from adapters_cli.fleets.named_components import ComponentOption, find_components
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import print_note

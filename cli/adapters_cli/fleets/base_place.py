@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.fleet.state.generations import Target
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import EndpointComponents, no_endpoint
 from adapters_cli.fleets.fleet_lookup import Fleet, fleets_of_stack, newest_generation, stack_of_environment
@@ -24,6 +25,16 @@ class BasePlace:
     base_model: str | None = None
     max_lora_rank: int | None = None
 
+    @classmethod
+    def of(cls, target: Target) -> "BasePlace":
+        """Return the place of a fleet."""
+        return cls(
+            endpoint=target.endpoint,
+            base=target.base,
+            base_model=target.settings.base_model,
+            max_lora_rank=target.settings.max_lora_rank,
+        )
+
 
 def base_place(account: Account, target: str, *, option: str) -> BasePlace:
     """Return the place that a base component's name or a stack's name means.
@@ -41,13 +52,7 @@ def base_place(account: Account, target: str, *, option: str) -> BasePlace:
 
 def place_of_fleet(fleet: Fleet) -> BasePlace:
     """Return the place of a fleet. Raises NoFleetError if it has no manifest yet."""
-    target = newest_generation(fleet).request.target
-    return BasePlace(
-        endpoint=target.endpoint,
-        base=target.base,
-        base_model=target.settings.base_model,
-        max_lora_rank=target.settings.max_lora_rank,
-    )
+    return BasePlace.of(newest_generation(fleet).request.target)
 
 
 def _place_of_stack(account: Account, stack: str, *, option: str) -> BasePlace:
