@@ -22,8 +22,6 @@ from adapters_cli.output.text import print_error, print_note
 from adapters_cli.product import product_version
 
 if TYPE_CHECKING:
-    from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
-
     from adapters_cli.load.benchmark import BenchmarkPlan
     from adapters_cli.load.benchmark_result import BenchmarkResult
     from adapters_cli.load.load_generator import Loop
@@ -98,7 +96,8 @@ def benchmark(
     Ends with 1 if a requirement is not met or no adapter answered, and with 130 after Ctrl-C.
     """
     # Imported here: botocore takes long, and `--help` does without.
-    from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, LoadError
+    from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
+    from adapters_cli.load.benchmark import GRACE, Benchmark, BenchmarkPlan, LoadError
     from adapters_cli.load.measurement import StreamingClient
     from adapters_cli.reports.benchmark_report import rows, screen
 
@@ -127,16 +126,11 @@ def benchmark(
     )
     result = _empty_result(container, plan)
     clock = _SteadyClock()
-    running: list[Benchmark] = []
-    client = StreamingClient(
-        container.endpoint,
-        _runtime(account, plan),
-        clock.now,
-        lambda: running[0].cut_off,
+    endpoint = RuntimeEndpoint.connect(
+        asked.endpoint, account, connections=max(loop.concurrency for loop in loops), patience=GRACE
     )
-    running.append(Benchmark(plan, client, clock, _progress))
     try:
-        running[0].run(result)
+        Benchmark(plan, StreamingClient(endpoint, clock.now), clock, _progress).run(result)
     except LoadError as error:
         raise CommandError(str(error)) from None
     result.requirements = [level.judge(rule) for level in result.levels for rule in rules]
@@ -251,20 +245,3 @@ def _empty_result(container: BaseContainer, plan: "BenchmarkPlan") -> "Benchmark
         max_tokens=plan.max_tokens,
         bounds={"requests": plan.requests, "seconds": plan.seconds},
     )
-
-
-def _runtime(account: Account, plan: "BenchmarkPlan") -> "SageMakerRuntimeClient":
-    from botocore.config import Config
-
-    from adapters_cli.load.benchmark import GRACE
-
-    connections = max(loop.concurrency for loop in plan.loops)
-    # No retries: they would hide errors, and count as latency.
-    config = Config(
-        read_timeout=GRACE,
-        connect_timeout=10,
-        retries={"total_max_attempts": 1},
-        max_pool_connections=max(10, connections),
-    )
-    client: SageMakerRuntimeClient = account.client("sagemaker-runtime", config)
-    return client
