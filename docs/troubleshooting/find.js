@@ -1360,18 +1360,7 @@
     "is there already, and should be the adapter of its name, got"
    ],
    [
-    ": name: should be its own, whatever the case, and",
-    "has it, got",
-    ";"
-   ],
-   [
-    ": it changed while it was published"
-   ],
-   [
     "a manifest is for one base model, and the adapters were trained for several; publish those of each to a manifest of its own, or give --base-model if it is the same one:"
-   ],
-   [
-    "it was interrupted before its turn ended"
    ],
    [
     ": base_model: should be",
@@ -1380,6 +1369,17 @@
    [
     ": it names another version of",
     "by now, which was not compared; run this again"
+   ],
+   [
+    ": name: should be its own, whatever the case, and",
+    "has it, got",
+    ";"
+   ],
+   [
+    "it was interrupted before its turn ended"
+   ],
+   [
+    ": it changed while it was published"
    ],
    [
     ": base_model: should be",
