@@ -76,10 +76,11 @@ def benchmark(
         int, typer.Option("--max-tokens", metavar="N", min=1, help="Length of each answer, in tokens.")
     ] = 32,
     requests: Annotated[
-        int, typer.Option("--requests", min=1, help="Maximum requests per side and level.")
+        int, typer.Option("--requests", metavar="N", min=1, help="Maximum requests per side and level.")
     ] = 100,
     seconds: Annotated[
-        float, typer.Option("--seconds", min=1, help="Maximum seconds of the whole benchmark.")
+        float,
+        typer.Option("--seconds", metavar="NUMBER", min=1, help="Maximum seconds of the whole benchmark."),
     ] = 300,
     require: Annotated[
         list[str] | None,

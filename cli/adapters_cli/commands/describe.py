@@ -52,7 +52,9 @@ def describe(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(help="The adapter's name, or its component's.", autocompletion=complete_adapter),
+        typer.Argument(
+            metavar="NAME", help="The adapter's name, or its component's.", autocompletion=complete_adapter
+        ),
     ] = None,
     component: Annotated[
         str | None,

@@ -41,11 +41,12 @@ def history(
     name: Annotated[
         str | None,
         typer.Argument(
+            metavar="NAME",
             help="The adapter's name, or its component's; without it, the fleet's generations.",
             autocompletion=complete_adapter,
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of lines.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of lines.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Show the events of an adapter, or every change of the manifest; newest first.

@@ -46,7 +46,8 @@ def invoke(
         int, typer.Option("--max-tokens", metavar="N", min=1, help="Longest answer, in tokens.")
     ] = 100,
     temperature: Annotated[
-        float, typer.Option(min=0, help="0 gives the most likely answer, the same each time.")
+        float,
+        typer.Option(metavar="NUMBER", min=0, help="0 gives the most likely answer, the same each time."),
     ] = 0.0,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the answers, too.")

@@ -66,6 +66,7 @@ def logs(
     name: Annotated[
         str | None,
         typer.Argument(
+            metavar="NAME",
             help="The adapter's name, or its component's; without it, the fleet's own lines.",
             autocompletion=complete_adapter,
         ),

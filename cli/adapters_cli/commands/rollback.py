@@ -32,7 +32,10 @@ adapters rollback acme --undo --stack Tenants
 def rollback(
     context: typer.Context,
     name: Annotated[
-        str, typer.Argument(help="The adapter's name, or its component's.", autocompletion=complete_adapter)
+        str,
+        typer.Argument(
+            metavar="NAME", help="The adapter's name, or its component's.", autocompletion=complete_adapter
+        ),
     ],
     to: Annotated[
         str | None,
