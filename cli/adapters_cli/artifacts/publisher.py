@@ -2,7 +2,7 @@
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -21,11 +21,11 @@ from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.archive_store import ArchiveStore, Listing, StoredArchive
-from adapters_cli.artifacts.local_adapters import LocalAdapter, name_problem
+from adapters_cli.artifacts.local_adapters import LocalAdapter, name_problem, print_leftovers
 from adapters_cli.artifacts.publish_cache import PublishCache, Stamp, stamp_of
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, error_text
-from adapters_cli.output.progress_bars import TransferBars, Watch
+from adapters_cli.output.progress_bars import TransferBars, Watch, rate
 from adapters_cli.output.text import print_note
 
 _A = TypeVar("_A")
@@ -231,6 +231,37 @@ class Publisher:
         return watched
 
 
+def publish_all(
+    store: ArchiveStore,
+    listing: Listing,
+    adapters: Sequence[LocalAdapter],
+    limits: ServingLimits,
+    base: str | None,
+    given: str | None,
+    *,
+    checked: Callable[[Sequence[Candidate]], None] | None = None,
+    jobs: int = 1,
+    dry_run: bool = False,
+) -> tuple[list[PublishResult], str]:
+    """Check adapters as `check_adapter` does, and upload those that are not in S3.
+
+    `checked` gets the candidates before anything is uploaded. Returns the results, and how much was sent at
+    which speed. Prints warnings, and what is left behind.
+    """
+    with TransferBars(len(adapters)) as bars:
+        publisher = Publisher(store, listing, PublishCache.of_user(), bars, jobs=jobs, dry_run=dry_run)
+        candidates = publisher.map(lambda adapter: check_adapter(adapter, limits, base, given), adapters)
+        if checked is not None:
+            checked(candidates)
+        results = publisher.map(publisher.publish, candidates)
+        sent = rate(bars.sent, bars.seconds) if bars.sent else ""
+    for candidate in candidates:
+        for warning in candidate.warnings:
+            print_note(warning)
+    print_leftovers(adapter.path for adapter in adapters)
+    return results, sent
+
+
 def publish_one(
     store: ArchiveStore,
     adapter: LocalAdapter,
@@ -243,13 +274,7 @@ def publish_one(
     Raises CommandError if it fails.
     """
     nothing_listed = Listing(archives={}, complete=False)
-    with TransferBars(1) as bars:
-        cache = PublishCache.of_user()
-        publisher = Publisher(store, nothing_listed, cache, bars, jobs=1, dry_run=False)
-        (candidate,) = publisher.map(lambda one: check_adapter(one, limits, base, given), [adapter])
-        (result,) = publisher.map(publisher.publish, [candidate])
-    for warning in candidate.warnings:
-        print_note(warning)
+    (result,), _ = publish_all(store, nothing_listed, [adapter], limits, base, given)
     if result.reasons:
         raise CommandError("\n".join(result.reasons))
     return result

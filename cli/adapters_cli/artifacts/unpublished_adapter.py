@@ -6,7 +6,7 @@ from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, digest_in_key
 from adapter_fleet.common.naming import check_component_name
 from adapter_fleet.manifest.desired import Artifact
 from adapter_fleet.serving.model_shape import base_named
-from adapters_cli.artifacts.local_adapters import local_adapters, print_leftovers
+from adapters_cli.artifacts.local_adapters import local_adapters
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.models.serving_limits import ServingLimits
@@ -52,7 +52,6 @@ def unpublished_adapter(
     result = publish_one(
         ArchiveStore(account.s3, destination), found[0], limits, base_model or served_model, base_model
     )
-    print_leftovers([found[0].path])
     return found[0].name, Artifact(uri=result.uri or "", digest=result.identity, checksum=result.checksum)
 
 

@@ -63,7 +63,7 @@ def invoke(
     # Imported here: botocore takes long, and `--help` does without.
     from adapters_cli.aws.generated_text import TextRequest
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
-    from adapters_cli.reports.answers import ComponentAnswer, ask_all, show_answers
+    from adapters_cli.reports.answers import ask_and_show
 
     account = account_of(context)
     asked = find_components(account, names, component or [], base=base)
@@ -73,15 +73,10 @@ def invoke(
         max_tokens=max_tokens,
         temperature=temperature,
     )
-    answers = [ComponentAnswer(component=component, name=name) for component, name in asked.names.items()]
-    pieces = ask_all(connected, request, answers, stream=stream)
+    answers = ask_and_show(connected, request, asked.names, stream=stream, as_json=as_json)
     if as_json:
-        for _ in pieces:
-            pass  # what is shown are the whole answers
         documents = [answer.document for answer in answers]
         print_result({"prompt": request.prompt, "answers": documents}, "", as_json=True)
-    else:
-        show_answers(pieces, answers)
     if html is not None:
         _write_page(html, account, asked.endpoint, request.prompt, answers)
     if all(answer.unasked for answer in answers):

@@ -32,10 +32,6 @@ def preview(
         str | None,
         typer.Option("--on", metavar="BASE|STACK", help="Base component, or a fleet's stack, to run it on."),
     ] = None,
-    endpoint: Annotated[
-        str | None,
-        typer.Option("--endpoint", metavar="NAME", help="In place of --on: an endpoint with one base model."),
-    ] = None,
     destination: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +61,7 @@ def preview(
     Ends with 1 if the adapter breaks a rule, or does not load or answer.
     """
     account = account_of(context)
-    place = _place(account, target, endpoint)
+    place = _place(account, target)
     name, artifact = unpublished_adapter(
         account,
         adapter,
@@ -84,11 +80,11 @@ def preview(
     raise typer.Exit(code)
 
 
-def _place(account: Account, target: str | None, endpoint: str | None) -> BasePlace:
-    if (target is None) == (endpoint is None):
+def _place(account: Account, target: str | None) -> BasePlace:
+    if (target is None) == (account.endpoint is None):
         raise UsageError("on which base model? Give --on, or --endpoint")
-    if endpoint is not None:
-        return base_of_endpoint(account, endpoint)
+    if account.endpoint is not None:
+        return base_of_endpoint(account, account.endpoint)
     return base_place(account, target or "", option="--on")
 
 
@@ -109,23 +105,15 @@ def _ask(
         return 0
     from adapters_cli.aws.generated_text import TextRequest
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
-    from adapters_cli.reports.answers import ComponentAnswer, ask_all, show_answers
+    from adapters_cli.reports.answers import ask_and_show
 
     connected = RuntimeEndpoint.connect(place.endpoint, account)
     code, documents = 0, []
     for text in prompts:
-        answers = [
-            ComponentAnswer(component=place.base, name=BASE),
-            ComponentAnswer(component=component, name=name),
-        ]
         request = TextRequest(prompt=text, max_tokens=max_tokens)
-        pieces = ask_all(connected, request, answers, stream=False)
-        if as_json:
-            for _ in pieces:
-                pass  # what is shown are the whole answers
-            documents.append({"prompt": text, "answers": [answer.document for answer in answers]})
-        else:
-            show_answers(pieces, answers)
+        names = {place.base: BASE, component: name}
+        answers = ask_and_show(connected, request, names, stream=False, as_json=as_json)
+        documents.append({"prompt": text, "answers": [answer.document for answer in answers]})
         if any(answer.error is not None for answer in answers):
             code = FAILED
     if as_json:

@@ -12,8 +12,7 @@ import typer
 from rich.filesize import decimal
 
 from adapter_fleet.common.counts import counted
-from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters, print_leftovers
-from adapters_cli.artifacts.publish_cache import PublishCache
+from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.base_place import base_place, rank_limit_of_manifest
 from adapters_cli.models.serving_limits import ServingLimits
@@ -23,7 +22,6 @@ from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import print_error, print_note
 
 if TYPE_CHECKING:
-    from adapters_cli.artifacts.archive_store import ArchiveStore
     from adapters_cli.artifacts.declared_adapters import DeclaredAdapters
     from adapters_cli.artifacts.evaluation_gate import EvaluationGate
     from adapters_cli.artifacts.probes import ProbeFinder
@@ -122,7 +120,7 @@ def publish(
         with_evaluation,
         with_probe,
     )
-    from adapters_cli.artifacts.publisher import PublishState
+    from adapters_cli.artifacts.publisher import PublishState, publish_all
 
     if base_model is not None and not base_model.strip():
         raise UsageError(f"'--base-model' should be a name, got {base_model!r}")
@@ -136,7 +134,18 @@ def publish(
     adapters = local_adapters(paths, name=name) if paths else _named_by(declared, name)
     if declared is not None and not dry_run:
         declared.manifest.try_to_write()
-    results, sent = _upload(adapters, store, declared, limits, base_model=base_model, dry_run=dry_run)
+    results, sent = publish_all(
+        store,
+        # One call lists a thousand archives: enough for ten versions of each of a hundred adapters.
+        store.listed(pages=1 + len(adapters) // 100),
+        adapters,
+        limits,
+        base_model if declared is None else declared.base_model,
+        base_model,
+        checked=None if declared is None else partial(declared.rehearse, store=store),
+        jobs=_JOBS,
+        dry_run=dry_run,
+    )
     code = None
     if declared is not None:
         if finder is None or dry_run:
@@ -160,36 +169,6 @@ def publish(
         # Also if the manifest cannot be written: the archives are in S3 by now.
         _print(results, declared, sent, changed=changed, as_json=as_json)
     raise typer.Exit(code or int(any(result.state is PublishState.FAILED for result in results)))
-
-
-def _upload(
-    adapters: Sequence[LocalAdapter],
-    store: "ArchiveStore",
-    declared: "DeclaredAdapters | None",
-    limits: ServingLimits,
-    *,
-    base_model: str | None,
-    dry_run: bool,
-) -> tuple[list["PublishResult"], str]:
-    """Check and upload adapters; return the results, and how much was sent at which speed."""
-    from adapters_cli.artifacts.publisher import Publisher, check_adapter
-    from adapters_cli.output.progress_bars import TransferBars, rate
-
-    base = base_model if declared is None else declared.base_model
-    # One call lists a thousand archives: enough for ten versions of each of a hundred adapters.
-    listing = store.listed(pages=1 + len(adapters) // 100)
-    with TransferBars(len(adapters)) as bars:
-        publisher = Publisher(store, listing, PublishCache.of_user(), bars, jobs=_JOBS, dry_run=dry_run)
-        candidates = publisher.map(lambda adapter: check_adapter(adapter, limits, base, base_model), adapters)
-        if declared is not None:
-            declared.rehearse(candidates, store)
-        results = publisher.map(publisher.publish, candidates)
-        sent = rate(bars.sent, bars.seconds) if bars.sent else ""
-    for candidate in candidates:
-        for warning in candidate.warnings:
-            print_note(warning)
-    print_leftovers(adapter.path for adapter in adapters)
-    return results, sent
 
 
 def _probe_finder(account: Account, target: str, *, manifest: str | None) -> "ProbeFinder":

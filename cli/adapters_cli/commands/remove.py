@@ -7,9 +7,9 @@ import typer
 from adapter_fleet.common.counts import counted
 from adapter_fleet.fleet.state.generations import Target
 from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.adapter_argument import complete_adapter
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, manifest_target
 from adapters_cli.fleets.manifest_changes import ManifestChanges, changes_of_manifest
-from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.manifests.manifest_file import ManifestFile
