@@ -58,10 +58,10 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
     lora: LoraServing | None = None
     """The engine's limits for adapters."""
 
-    base_model_facts: BaseModelFacts | None = None
+    _base_model_facts: BaseModelFacts | None = None
     """The base model's name and dimensions, which adapters are compared with."""
 
-    execution_role: ExecutionRole | None = None
+    _execution_role: ExecutionRole | None = None
     """The role of the containers, which must be able to read the adapters."""
 
     artifact_sources: Sequence[ArtifactSource] | None = None

@@ -209,8 +209,16 @@ def _members(owner: str, found: griffe.Class) -> Iterator[str]:
 
 
 def signature(name: str, function: griffe.Function) -> str:
-    """Return the signature of a function, or of a class by its initializer, as a block."""
-    parameters = [each for each in function.parameters if each.name not in ("self", "cls")]
+    """Return the signature of a function, or of a class by its initializer, as a block.
+
+    A keyword with an underscore is set by the class's own methods alone.
+    """
+    keyword = griffe.ParameterKind.keyword_only
+    parameters = [
+        each
+        for each in function.parameters
+        if each.name not in ("self", "cls") and not (each.kind is keyword and each.name.startswith("_"))
+    ]
     shown: list[str] = []
     for position, each in enumerate(parameters):
         before = parameters[position - 1].kind if position else None
