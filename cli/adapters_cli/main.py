@@ -37,7 +37,6 @@ CommandGroup.modules = {
         panel=_TRAIN,
         summary="Bring an adapter up under a throw-away name on a real endpoint, try it there, and take it"
         " away.",
-        of_endpoint=True,
     ),
     "pull": CommandModule(
         module="pull",

@@ -371,13 +371,10 @@
     "nothing is written; fix that, or give --allow-failing to write it all the same"
    ],
    [
-    "the fleet would refuse it:"
-   ],
-   [
     "was written by someone else in the meantime; look at it, and apply again"
    ],
    [
-    "nothing is removed, as the fleet would refuse it:"
+    "the fleet would refuse it:"
    ],
    [
     ": others have written it",
@@ -3851,9 +3848,6 @@
     "--follow never ends by itself; give it without --json"
    ],
    [
-    "on which base model? Give --on, or --endpoint"
-   ],
-   [
     "(and",
     "more)"
    ],
@@ -3887,9 +3881,8 @@
     "' should be a base component or a stack, got the adapter"
    ],
    [
-    "endpoint '",
-    "' should have one base component, got",
-    "; name it with --on"
+    "no fleet of stack '",
+    "' has received a manifest yet"
    ],
    [
     "the fleets of stack '",

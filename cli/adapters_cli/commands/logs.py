@@ -17,9 +17,8 @@ from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.fleets.log_groups import LogGroup, component_group, fleet_groups
 from adapters_cli.output.errors import NoAnswerError, UsageError, option_errors
-from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.results import JsonOption, print_result
-from adapters_cli.output.text import few, folded, one_line, print_note, timestamp
+from adapters_cli.output.text import few, folded, look_back_seconds, one_line, print_note, timestamp
 
 _READ_EVERY_SECONDS = 2.0
 _PLATFORM = re.compile(

@@ -8,8 +8,7 @@ import typer
 from adapters_cli.artifacts.unpublished_adapter import unpublished_adapter
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.adapter_lookup import BASE
-from adapters_cli.fleets.base_place import BasePlace, base_of_endpoint, base_place
-from adapters_cli.output.errors import UsageError
+from adapters_cli.fleets.base_place import BasePlace, base_place
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import duration, print_note
@@ -29,9 +28,9 @@ def preview(
         str, typer.Argument(metavar="DIR|ARCHIVE|S3://…", help="The adapter, on this machine or in S3.")
     ],
     target: Annotated[
-        str | None,
+        str,
         typer.Option("--on", metavar="BASE|STACK", help="Base component, or a fleet's stack, to run it on."),
-    ] = None,
+    ],
     destination: Annotated[
         str | None,
         typer.Option(
@@ -61,7 +60,7 @@ def preview(
     Ends with 1 if the adapter breaks a rule, or does not load or answer.
     """
     account = account_of(context)
-    place = _place(account, target)
+    place = base_place(account, target, option="--on")
     name, artifact = unpublished_adapter(
         account,
         adapter,
@@ -78,14 +77,6 @@ def preview(
         print_note(f"{component} is in service after {duration(account.now() - began)}")
         code = _ask(account, place, component, name, prompt or [], max_tokens, as_json=as_json)
     raise typer.Exit(code)
-
-
-def _place(account: Account, target: str | None) -> BasePlace:
-    if (target is None) == (account.endpoint is None):
-        raise UsageError("on which base model? Give --on, or --endpoint")
-    if account.endpoint is not None:
-        return base_of_endpoint(account, account.endpoint)
-    return base_place(account, target or "", option="--on")
 
 
 def _ask(
