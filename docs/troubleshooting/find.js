@@ -3794,6 +3794,9 @@
   "Options of commands",
   [
    [
+    "there is nothing to publish: the manifest has no adapter on this machine"
+   ],
+   [
     "'",
     "' should be one adapter, got",
     ":"
@@ -3859,9 +3862,6 @@
    ],
    [
     "an evaluation is recorded in a manifest; give one with --manifest"
-   ],
-   [
-    "there is nothing to publish: the manifest has no adapter on this machine"
    ],
    [
     "there is nothing to publish; give paths, or a manifest that has some"

@@ -43,12 +43,15 @@ class DeclaredAdapters:
         return next((entry for entry in entries if entry.name.casefold() == name.casefold()), None)
 
     def on_this_machine(self) -> list[LocalAdapter]:
-        """Return the adapters whose entries name a path."""
-        return [
+        """Return the adapters whose entries name a path. Raises CommandError if there are none."""
+        found = [
             LocalAdapter(name=adapter.name, path=adapter.artifact.path)
             for adapter in self.before.adapters
             if isinstance(adapter.artifact, LocalArtifact)
         ]
+        if not found:
+            raise CommandError("there is nothing to publish: the manifest has no adapter on this machine")
+        return found
 
     def rehearse(self, candidates: Sequence[Candidate], store: ArchiveStore) -> None:
         """Edit the manifest in memory, so that its mistakes are reported before the upload.

@@ -262,24 +262,6 @@ def publish_all(
     return results, sent
 
 
-def publish_one(
-    store: ArchiveStore,
-    adapter: LocalAdapter,
-    limits: ServingLimits,
-    base: str | None,
-    given: str | None,
-) -> PublishResult:
-    """Check an adapter as `check_adapter` does, and upload it unless it is in S3.
-
-    Raises CommandError if it fails.
-    """
-    nothing_listed = Listing(archives={}, complete=False)
-    (result,), _ = publish_all(store, nothing_listed, [adapter], limits, base, given)
-    if result.reasons:
-        raise CommandError("\n".join(result.reasons))
-    return result
-
-
 def check_adapter(
     adapter: LocalAdapter, limits: ServingLimits, base: str | None, given: str | None
 ) -> Candidate:

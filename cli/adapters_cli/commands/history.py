@@ -10,7 +10,7 @@ from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.generations import Generation, undone_number
 from adapter_fleet.fleet.state.records import Event
 from adapters_cli.aws.account import account_of
-from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.fleets.adapter_argument import AdapterArgument
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
 from adapters_cli.fleets.adapter_lookup import AdapterLookup

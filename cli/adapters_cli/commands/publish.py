@@ -192,15 +192,11 @@ def _gate(account: Account, results: Sequence[Path], *, manifest: str | None) ->
 
 
 def _named_by(declared: "DeclaredAdapters | None", name: str | None) -> list[LocalAdapter]:
-    """Return the adapters that a manifest has on this machine. Raises CommandError if there are none."""
     if name is not None:
         raise UsageError("--name is for a path that is given")
     if declared is None:
         raise CommandError("there is nothing to publish; give paths, or a manifest that has some")
-    found = declared.on_this_machine()
-    if not found:
-        raise CommandError("there is nothing to publish: the manifest has no adapter on this machine")
-    return found
+    return declared.on_this_machine()
 
 
 def _print(

@@ -58,7 +58,5 @@ def _no_type(**_: Any) -> None:
 
 
 def _usage(argument: TyperArgument) -> str:
-    name = argument.metavar or argument.name
-    if argument.nargs != 1 and not name.endswith(("…", "]")) and "..." not in name:
-        name = f"{name}..."
-    return name if argument.required or name.startswith("[") else f"[{name}]"
+    name = f"{argument.metavar}{'' if argument.nargs == 1 else '...'}"
+    return name if argument.required else f"[{name}]"

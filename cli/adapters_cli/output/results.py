@@ -35,8 +35,3 @@ def print_result(
     else:
         for row in shown.rows if rows is None and isinstance(shown, RowTable) else rows or ():
             typer.echo("\t".join(map(one_line, row)))
-
-
-def print_table(shown: RowTable) -> None:
-    """Print rows that are no whole result: a table, or fields between tabs."""
-    print_result({}, shown, as_json=False)

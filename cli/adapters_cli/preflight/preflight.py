@@ -6,7 +6,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.aws_errors import message_of
 from adapter_fleet.manifest.manifest import ManifestError
-from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.output.errors import CommandError, error_text
 from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.checks.account_setup import (
