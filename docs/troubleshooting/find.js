@@ -397,6 +397,9 @@
   "Adapters wait for a copy of the base model",
   [
    [
+    "Requests to some component find no copy; this starts one of"
+   ],
+   [
     "the base model has no copy; the next one is asked whether it has the adapter"
    ],
    [
@@ -408,9 +411,6 @@
    ],
    [
     "the base model has no copy; no adapter answers before it has one, and the fleet asks its adapters then"
-   ],
-   [
-    "Requests to some component find no copy; this starts one of"
    ]
   ]
  ],

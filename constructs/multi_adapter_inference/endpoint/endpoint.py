@@ -238,7 +238,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         self._pools = pools
         # How many copies may run, if synth knows it.
         self._copies = None if holds_token(copy_count) else (copy_count, copy_count)
-        self._scaling: CopyScaling | None = None
         self._rolling_update: RollingUpdate | None = None
         self._hosting: Mapping[str, str | int] = {
             "InstanceType": pools.names,
@@ -602,11 +601,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         """
         together = deployed_together(self, scope)
         return {name: value for name, value in self._hosting.items() if together or not holds_token(value)}
-
-    @property
-    def scales_copies(self) -> bool:
-        """Whether the copies of the base model follow the load: True after `auto_scale_copies`."""
-        return self._scaling is not None
 
     @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:

@@ -480,10 +480,10 @@ class AdapterFleet(IAdapterFleet):
             # Before the fleet, so that a version that arrives during the first deployment is not missed.
             self._resource.node.add_dependency(rule)
             reread_manifest(self, manifest.reread_every, function, after=self._resource)
-        self._asks_new_copies = self.endpoint.scales_copies
-        if self._asks_new_copies:
-            name = self.endpoint.base_component_name
-            ask_after_scaling(self, name, self._control, after=self._resource)
+        self._asks_after = self.endpoint._scaling
+        if self._asks_after is not None:
+            name, alarms = self.endpoint.base_component_name, self._asks_after.wake_alarms
+            ask_after_scaling(self, name, alarms, self._control, after=self._resource)
         if drift_check is not None:
             check_for_drift(self, drift_check, self._control, after=self._resource)
 
@@ -504,7 +504,7 @@ class _FleetValidation:
 
     def _scaling_errors(self) -> list[str]:
         fleet = self._fleet
-        if fleet.endpoint.scales_copies == fleet._asks_new_copies:
+        if fleet.endpoint._scaling is fleet._asks_after:
             return []
         return [
             f"'auto_scale_copies' of '{fleet.endpoint.node.path}' should be called before the fleet"
