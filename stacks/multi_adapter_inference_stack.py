@@ -160,6 +160,7 @@ class MultiAdapterInferenceStack(Stack):
             if any(map(self.node.try_find_child, (name, table, summary, prefix))):
                 raise ValueError(f"a fleet should have a name that nothing else here has, got {name!r}")
             smoke, drift = settings.smoke, settings.drift_check
+            check_for_drift = DriftCheck.repair if drift == "repair" else DriftCheck.report
             fleet = AdapterFleet(
                 self,
                 name,
@@ -169,7 +170,7 @@ class MultiAdapterInferenceStack(Stack):
                 request_rate=settings.request_rate,
                 smoke_test=None if smoke is None else SmokeTest(prompt=smoke.prompt, expect=smoke.expect),
                 # Each check asks new copies of the base model whether they have the adapters.
-                drift_check=None if drift is None else DriftCheck(every=Duration.minutes(15), action=drift),
+                drift_check=None if drift is None else check_for_drift(every=Duration.minutes(15)),
                 allow_base_replacement=settings.allow_base_replacement,
                 component_prefix=settings.component_prefix,
                 functions=self._functions,

@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from adapters_cli.output.exit_codes import BROKEN_PIPE, MEANINGS
-from adapters_cli.output.help_page import HelpfulCommand, print_block, readable
+from adapters_cli.output.help_page import HelpfulCommand, print_block, without_types
 from adapters_cli.output.usage_errors import reported_usage_errors, unknown_command
 
 MARKUP_MODE: Literal["markdown"] = "markdown"
@@ -71,8 +71,8 @@ class CommandGroup(TyperGroup):
             return super().make_context(*arguments, **options)
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the options of all commands, with a word for what each one takes."""
-        return readable(super().get_params(ctx))
+        """Return the options of all commands as the help shows them."""
+        return without_types(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command of a command line."""

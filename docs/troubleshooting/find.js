@@ -371,13 +371,10 @@
     "nothing is written; fix that, or give --allow-failing to write it all the same"
    ],
    [
-    "the fleet would refuse it:"
-   ],
-   [
     "was written by someone else in the meantime; look at it, and apply again"
    ],
    [
-    "nothing is removed, as the fleet would refuse it:"
+    "the fleet would refuse it:"
    ],
    [
     ": others have written it",
@@ -400,6 +397,9 @@
   "Adapters wait for a copy of the base model",
   [
    [
+    "Requests to some component find no copy; this starts one of"
+   ],
+   [
     "the base model has no copy; the next one is asked whether it has the adapter"
    ],
    [
@@ -411,9 +411,6 @@
    ],
    [
     "the base model has no copy; no adapter answers before it has one, and the fleet asks its adapters then"
-   ],
-   [
-    "Requests to some component find no copy; this starts one of"
    ]
   ]
  ],
@@ -1360,18 +1357,7 @@
     "is there already, and should be the adapter of its name, got"
    ],
    [
-    ": name: should be its own, whatever the case, and",
-    "has it, got",
-    ";"
-   ],
-   [
-    ": it changed while it was published"
-   ],
-   [
     "a manifest is for one base model, and the adapters were trained for several; publish those of each to a manifest of its own, or give --base-model if it is the same one:"
-   ],
-   [
-    "it was interrupted before its turn ended"
    ],
    [
     ": base_model: should be",
@@ -1380,6 +1366,17 @@
    [
     ": it names another version of",
     "by now, which was not compared; run this again"
+   ],
+   [
+    ": name: should be its own, whatever the case, and",
+    "has it, got",
+    ";"
+   ],
+   [
+    "it was interrupted before its turn ended"
+   ],
+   [
+    ": it changed while it was published"
    ],
    [
     ": base_model: should be",
@@ -3003,6 +3000,9 @@
     "--concurrency is a closed loop, and --rate an open one; give one of them"
    ],
    [
+    "is the base; name adapters, which are measured beside it"
+   ],
+   [
     ",",
     ": should have a text 'prompt'"
    ],
@@ -3762,6 +3762,9 @@
   "Options of commands",
   [
    [
+    "there is nothing to publish: the manifest has no adapter on this machine"
+   ],
+   [
     "'",
     "' should be one adapter, got",
     ":"
@@ -3816,9 +3819,6 @@
     "--follow never ends by itself; give it without --json"
    ],
    [
-    "on which base model? Give --on, or --endpoint"
-   ],
-   [
     "(and",
     "more)"
    ],
@@ -3830,9 +3830,6 @@
    ],
    [
     "an evaluation is recorded in a manifest; give one with --manifest"
-   ],
-   [
-    "there is nothing to publish: the manifest has no adapter on this machine"
    ],
    [
     "there is nothing to publish; give paths, or a manifest that has some"
@@ -3848,19 +3845,12 @@
     "'--tag' should be KEY or KEY=VALUE, got"
    ],
    [
-    "--endpoint takes the --component names, and no adapter or base of a fleet"
-   ],
-   [
-    "which adapter? Give adapters of the fleet"
-   ],
-   [
     "'",
     "' should be a base component or a stack, got the adapter"
    ],
    [
-    "endpoint '",
-    "' should have one base component, got",
-    "; name it with --on"
+    "no fleet of stack '",
+    "' has received a manifest yet"
    ],
    [
     "the fleets of stack '",
@@ -3875,26 +3865,19 @@
     ") is not taken up yet"
    ],
    [
-    "--endpoint takes --component, and no adapters of a fleet"
+    "the same archive at"
    ],
    [
-    "the fleet has no adapter in service"
+    "--endpoint takes the --component names, and no adapter or base of a fleet"
+   ],
+   [
+    "which adapter? Give"
    ],
    [
     "has no adapter in service"
    ],
    [
     "has several base models; name adapters of one with --component"
-   ],
-   [
-    "is on the endpoint",
-    ", not on"
-   ],
-   [
-    "is the base; name adapters, which are measured beside it"
-   ],
-   [
-    "the same archive at"
    ],
    [
     "'--against",

@@ -102,7 +102,7 @@ def optional_arguments() -> list[tuple[str, str, str]]:
                 found += [
                     (f"{cls.__name__}.{name}", doc or "", parameter.name)
                     for parameter in inspect.signature(member).parameters.values()
-                    if parameter.default is not parameter.empty
+                    if parameter.default is not parameter.empty and parameter.name[0] != "_"
                 ]
     return found
 

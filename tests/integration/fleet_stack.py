@@ -300,7 +300,7 @@ class FleetStack:
         )
         cdk.CfnOutput(stack, "EndpointName", value=endpoint.endpoint_name)
         cdk.CfnOutput(stack, "BaseComponentName", value=endpoint.base_component_name)
-        cdk.CfnOutput(stack, "RoleArn", value=endpoint.execution_role.role.role_arn)
+        cdk.CfnOutput(stack, "RoleArn", value=endpoint.role.role_arn)
         return endpoint
 
     def _fleet(

@@ -189,7 +189,7 @@ def test_preview_asks_the_adapter_beside_its_base_and_goes(gated: Gated, stack: 
         "--json",
     )
     assert done.returncode == 0, done.stderr
-    (asked,) = json.loads(done.stdout)
+    (asked,) = json.loads(done.stdout)["prompts"]
     answers = {answer["name"]: answer["text"] for answer in asked["answers"]}
     assert answers["triage"].strip().startswith(next(rows(1))["triage"])
     assert answers["base"] != answers["triage"]

@@ -16,7 +16,7 @@ from tests.vllm.record import TITLES, write
 @pytest.fixture(scope="session")
 def default_environment() -> dict[str, str]:
     """The environment that the constructs give a container if a user decides nothing."""
-    return LmiContainer(version=LmiVersion.V19).environment_for(LORA, None)
+    return LmiContainer(version=LmiVersion.V19)._environment_for(LORA, None)
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ def container(request: pytest.FixtureRequest) -> str:
 def seen(container: str, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Seen]]:
     """What the updated adapters answered, by where the new files were."""
     archives = tmp_path_factory.mktemp("archives")
-    environment = CONTAINERS[container].environment_for(LORA, None)
+    environment = CONTAINERS[container]._environment_for(LORA, None)
     dialect = Settings().container_dialect(environment)
     with running("vllm", folder, environment, dialect=dialect) as copy:
         return {

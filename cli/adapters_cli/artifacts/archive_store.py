@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from botocore.exceptions import ClientError
 
 from adapter_fleet.artifacts.archive import DIGEST_METADATA
+from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.archive_names import archive_name
 from adapter_fleet.common.aws_errors import code_of
@@ -130,7 +131,7 @@ class ArchiveStore:
         body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
         try:
             found = identity_of(cast(IO[bytes], body))
-        except ValueError as error:
+        except ArchiveError as error:
             found = str(error)
         if found != identity:
             raise CommandError(

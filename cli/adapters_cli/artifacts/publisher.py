@@ -2,7 +2,7 @@
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.artifacts.checks.config_check import AdapterConfig
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
@@ -20,18 +21,18 @@ from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.archive_store import ArchiveStore, Listing, StoredArchive
-from adapters_cli.artifacts.local_adapters import LocalAdapter, name_problem
+from adapters_cli.artifacts.local_adapters import LocalAdapter, name_problem, print_leftovers
 from adapters_cli.artifacts.publish_cache import PublishCache, Stamp, stamp_of
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, error_text
-from adapters_cli.output.progress_bars import TransferBars, Watch
+from adapters_cli.output.progress_bars import TransferBars, Watch, rate
 from adapters_cli.output.text import print_note
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
-FAILURES = (BotoCoreError, ClientError, CommandError, OSError, ValueError)
-"""Errors that fail one adapter. The others are still published."""
+FAILURES = (BotoCoreError, ClientError, CommandError, OSError, ArchiveError)
+"""Errors that fail one adapter. The others are still published. Any other exception is a bug."""
 
 
 class PublishState(StrEnum):
@@ -230,28 +231,35 @@ class Publisher:
         return watched
 
 
-def publish_one(
+def publish_all(
     store: ArchiveStore,
-    adapter: LocalAdapter,
+    listing: Listing,
+    adapters: Sequence[LocalAdapter],
     limits: ServingLimits,
     base: str | None,
     given: str | None,
-) -> PublishResult:
-    """Check an adapter as `check_adapter` does, and upload it unless it is in S3.
+    *,
+    checked: Callable[[Sequence[Candidate]], None] | None = None,
+    jobs: int = 1,
+    dry_run: bool = False,
+) -> tuple[list[PublishResult], str]:
+    """Check adapters as `check_adapter` does, and upload those that are not in S3.
 
-    Raises CommandError if it fails.
+    `checked` gets the candidates before anything is uploaded. Returns the results, and how much was sent at
+    which speed. Prints warnings, and what is left behind.
     """
-    nothing_listed = Listing(archives={}, complete=False)
-    with TransferBars(1) as bars:
-        cache = PublishCache.of_user()
-        publisher = Publisher(store, nothing_listed, cache, bars, jobs=1, dry_run=False)
-        (candidate,) = publisher.map(lambda one: check_adapter(one, limits, base, given), [adapter])
-        (result,) = publisher.map(publisher.publish, [candidate])
-    for warning in candidate.warnings:
-        print_note(warning)
-    if result.reasons:
-        raise CommandError("\n".join(result.reasons))
-    return result
+    with TransferBars(len(adapters)) as bars:
+        publisher = Publisher(store, listing, PublishCache.of_user(), bars, jobs=jobs, dry_run=dry_run)
+        candidates = publisher.map(lambda adapter: check_adapter(adapter, limits, base, given), adapters)
+        if checked is not None:
+            checked(candidates)
+        results = publisher.map(publisher.publish, candidates)
+        sent = rate(bars.sent, bars.seconds) if bars.sent else ""
+    for candidate in candidates:
+        for warning in candidate.warnings:
+            print_note(warning)
+    print_leftovers(adapter.path for adapter in adapters)
+    return results, sent
 
 
 def check_adapter(

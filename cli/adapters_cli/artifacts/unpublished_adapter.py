@@ -6,7 +6,7 @@ from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, digest_in_key
 from adapter_fleet.common.naming import check_component_name
 from adapter_fleet.manifest.desired import Artifact
 from adapter_fleet.serving.model_shape import base_named
-from adapters_cli.artifacts.local_adapters import local_adapters, print_leftovers
+from adapters_cli.artifacts.local_adapters import local_adapters
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.models.serving_limits import ServingLimits
@@ -42,17 +42,18 @@ def unpublished_adapter(
     if destination is None:
         raise UsageError("where to upload the adapter? Give --to, which the endpoint's role can read")
     # Imported here: the compressor takes long to import, and other commands do without.
-    from adapters_cli.artifacts.archive_store import ArchiveStore
-    from adapters_cli.artifacts.publisher import publish_one
+    from adapters_cli.artifacts.archive_store import ArchiveStore, Listing
+    from adapters_cli.artifacts.publisher import publish_all
 
     found = local_adapters([Path(adapter)], name=None)
     if len(found) != 1:
         names = [one.name for one in found]
         raise UsageError(f"'{adapter}' should be one adapter, got {len(found)}: {few(names)}")
-    result = publish_one(
-        ArchiveStore(account.s3, destination), found[0], limits, base_model or served_model, base_model
-    )
-    print_leftovers([found[0].path])
+    store, nothing_listed = ArchiveStore(account.s3, destination), Listing(archives={}, complete=False)
+    base = base_model or served_model
+    (result,), _ = publish_all(store, nothing_listed, found, limits, base, base_model)
+    if result.reasons:
+        raise CommandError("\n".join(result.reasons))
     return found[0].name, Artifact(uri=result.uri or "", digest=result.identity, checksum=result.checksum)
 
 

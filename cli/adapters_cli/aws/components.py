@@ -1,19 +1,29 @@
 """Reading the components of an endpoint from SageMaker."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.components import ObservedComponent
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, ServiceError
 from adapter_fleet.fleet.steps.archive_verification import known_problem
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
-from adapters_cli.aws.meant_names import meant_name
-from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.output.errors import NoAnswerError
 
 LARGE_PAGES = {"PageSize": 100}
 """SageMaker's listings have 10 on a page by default, and 100 at most."""
+
+
+def meant_name(name: str, known: Callable[[], Iterable[str]]) -> str:
+    """Return a hint to add to the error of an unknown name; nothing if the caller may not list the known."""
+    try:
+        return did_you_mean(name, known())
+    except (BotoCoreError, ClientError, ServiceError):
+        return ""
 
 
 def endpoint_names(account: Account) -> list[str]:

@@ -5,8 +5,8 @@ https://docs.djl.ai/master/docs/serving/serving/docs/lmi/user_guides/lmi_input_o
 
 import json
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -29,9 +29,10 @@ from adapters_cli.output.errors import error_text
 if TYPE_CHECKING:
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-# SageMaker answers within 60 seconds, or 8 minutes for a stream. No retries: botocore would also repeat a
-# request whose answer is only slow.
-_CONFIG = Config(read_timeout=500, connect_timeout=10, retries={"total_max_attempts": 1})
+_PATIENCE = 500.0
+"""Seconds without a byte. SageMaker answers within 60 seconds, or 8 minutes for a stream."""
+# No retries: botocore would also repeat a request whose answer is only slow.
+_CONFIG = Config(connect_timeout=10, retries={"total_max_attempts": 1})
 
 
 class InvocationError(Exception):
@@ -59,12 +60,14 @@ class RuntimeEndpoint:
         self._form = -1
 
     @classmethod
-    def connect(cls, name: str, account: Account, *, connections: int = 10) -> "RuntimeEndpoint":
-        """Return an endpoint of an account, for so many requests at once.
+    def connect(
+        cls, name: str, account: Account, *, connections: int = 10, patience: float = _PATIENCE
+    ) -> "RuntimeEndpoint":
+        """Return an endpoint of an account, for so many requests at once. `patience` is in seconds.
 
         Raises BotoCoreError without a region.
         """
-        config = _CONFIG.merge(Config(max_pool_connections=connections))
+        config = _CONFIG.merge(Config(max_pool_connections=max(10, connections), read_timeout=patience))
         return cls(name, account.client("sagemaker-runtime", config))
 
     def generate(self, component: str, request: TextRequest) -> GeneratedText:
@@ -81,11 +84,7 @@ class RuntimeEndpoint:
         """Yield the pieces of a component's answer as they come. Raises InvocationError."""
         with _reasons():
             response, _ = self._asked(component, request, stream=True)
-            for line in lines(event["PayloadPart"]["Bytes"] for event in response["Body"]):
-                # Completions come as server-sent events, LMI's own schema as lines of JSON.
-                data = line.removeprefix(b"data:").strip()
-                if data == b"[DONE]" or line.startswith(b":") or not data:
-                    continue
+            for data in _data(response["Body"]):
                 match _parse(data):
                     case {"choices": [{"text": str(text)}, *_]} | {"token": {"text": str(text)}}:
                         yield text
@@ -94,25 +93,38 @@ class RuntimeEndpoint:
                     case other:
                         raise _unknown(other)
 
+    def events(self, component: str, body: Mapping[str, Any]) -> Generator[Any, None, None]:
+        """Yield the objects of the answer to a body as they come. Closing the iterator leaves the others.
+
+        Raises what botocore raises, and ValueError for an object that is no JSON.
+        """
+        response = self._send(component, body, stream=True)
+        with closing(response["Body"]) as answer:
+            for data in _data(answer):
+                yield json.loads(data)
+
+    def _send(self, component: str, body: Mapping[str, Any], *, stream: bool) -> Any:
+        client = self._client
+        send: Any = client.invoke_endpoint_with_response_stream if stream else client.invoke_endpoint
+        return send(
+            EndpointName=self._name,
+            InferenceComponentName=component,
+            ContentType="application/json",
+            Body=json.dumps(body).encode(),
+        )
+
     def _asked(self, component: str, request: TextRequest, *, stream: bool) -> tuple[Any, float]:
         """Return the response to the first form that the container takes, and when it was asked so.
 
         That form is the only one from then on.
         """
-        client = self._client
-        send: Any = client.invoke_endpoint_with_response_stream if stream else client.invoke_endpoint
         bodies = request.bodies(stream=stream)
         forms = [self._form] if self._form in range(len(bodies)) else range(len(bodies))
         refusal: ClientError | None = None
         for form in forms:
             started = time.perf_counter()
             try:
-                response = send(
-                    EndpointName=self._name,
-                    InferenceComponentName=component,
-                    ContentType="application/json",
-                    Body=json.dumps(bodies[form]).encode(),
-                )
+                response = self._send(component, bodies[form], stream=stream)
             except ClientError as error:
                 if not _refuses_form(error):
                     raise
@@ -132,6 +144,14 @@ def _reasons() -> Iterator[None]:
         yield
     except (ClientError, BotoCoreError) as error:
         raise invocation_error(error) from error
+
+
+def _data(answer: Iterable[Any]) -> Iterator[bytes]:
+    """Yield the texts of a stream's objects: of server-sent events, or of the lines of LMI's own schema."""
+    for line in lines(event["PayloadPart"]["Bytes"] for event in answer):
+        data = line.removeprefix(b"data:").strip()
+        if data and data != b"[DONE]" and not line.startswith(b":"):
+            yield data
 
 
 def lines(parts: Iterable[bytes]) -> Iterator[bytes]:

@@ -17,7 +17,7 @@ from adapters_cli.aws.account import account_of
 from adapters_cli.fleets import orders
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, manifest_target, newest_generation
 from adapters_cli.fleets.fleet_status import in_force, manifest_not_in_force_note, read_changes, read_status
-from adapters_cli.fleets.manifest_changes import changes_of_manifest
+from adapters_cli.fleets.manifest_changes import accepted_changes
 from adapters_cli.fleets.status_line import StatusLine
 from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
@@ -156,11 +156,7 @@ def _print_changes(fleet: Fleet, desired: DesiredFleet) -> None:
 
 def _check_changes(fleet: Fleet, target: Target, desired: DesiredFleet, *, allow_failing: bool) -> None:
     """Raise CommandError if the fleet would refuse the manifest, or if adapters are known to fail."""
-    planned = changes_of_manifest(fleet, target, desired)
-    if planned.refused is not None:
-        raise CommandError(f"the fleet would refuse it: {planned.refused}")
-    if planned.trouble is not None:
-        print_error(planned.trouble)
+    planned = accepted_changes(fleet, target, desired)
     if not planned.failing:
         return
     reasons = [f"{change.name}: {change.action}: {one_line(change.why or '')}" for change in planned.failing]

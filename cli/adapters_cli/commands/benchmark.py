@@ -12,8 +12,8 @@ import typer
 
 from adapter_fleet.common.clock import Clock
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.fleets.adapter_lookup import ComponentOption
-from adapters_cli.fleets.load_targets import LoadTargets
+from adapters_cli.aws.engine_name import BaseContainer
+from adapters_cli.fleets.named_components import ComponentOption, find_adapters
 from adapters_cli.load.latency_requirement import LatencyRequirement
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
@@ -22,8 +22,6 @@ from adapters_cli.output.text import print_error, print_note
 from adapters_cli.product import product_version
 
 if TYPE_CHECKING:
-    from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
-
     from adapters_cli.load.benchmark import BenchmarkPlan
     from adapters_cli.load.benchmark_result import BenchmarkResult
     from adapters_cli.load.load_generator import Loop
@@ -78,10 +76,11 @@ def benchmark(
         int, typer.Option("--max-tokens", metavar="N", min=1, help="Length of each answer, in tokens.")
     ] = 32,
     requests: Annotated[
-        int, typer.Option("--requests", min=1, help="Maximum requests per side and level.")
+        int, typer.Option("--requests", metavar="N", min=1, help="Maximum requests per side and level.")
     ] = 100,
     seconds: Annotated[
-        float, typer.Option("--seconds", min=1, help="Maximum seconds of the whole benchmark.")
+        float,
+        typer.Option("--seconds", metavar="NUMBER", min=1, help="Maximum seconds of the whole benchmark."),
     ] = 300,
     require: Annotated[
         list[str] | None,
@@ -98,7 +97,8 @@ def benchmark(
     Ends with 1 if a requirement is not met or no adapter answered, and with 130 after Ctrl-C.
     """
     # Imported here: botocore takes long, and `--help` does without.
-    from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, LoadError
+    from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
+    from adapters_cli.load.benchmark import GRACE, Benchmark, BenchmarkPlan, LoadError
     from adapters_cli.load.measurement import StreamingClient
     from adapters_cli.reports.benchmark_report import rows, screen
 
@@ -108,31 +108,30 @@ def benchmark(
         texts = [_PROMPT] if dataset is None else _prompts(dataset)
     account = account_of(context)
     _check_machine(account, account.endpoint_alone, yes_load)
-    targets = LoadTargets.find(account, names, component or [])
-    if yes_load not in (None, targets.endpoint):
-        raise UsageError(f"--yes-load should be the endpoint's name, {targets.endpoint!r}, got {yes_load!r}")
+    asked = find_adapters(account, names, component or [])
+    if yes_load not in (None, asked.endpoint):
+        raise UsageError(f"--yes-load should be the endpoint's name, {asked.endpoint!r}, got {yes_load!r}")
+    container = BaseContainer.read(account, next(iter(asked.names)))
+    adapters = [name for name in asked.names if name != container.component]
+    if not adapters:
+        raise UsageError(f"{container.component} is the base; name adapters, which are measured beside it")
     plan = BenchmarkPlan(
-        base=targets.container.component,
-        adapters=list(targets.adapters),
+        base=container.component,
+        adapters=adapters,
         loops=loops,
         prompts=texts,
         max_tokens=max_tokens,
         requests=requests,
         seconds=seconds,
-        max_loras=targets.container.max_loras,
+        max_loras=container.max_loras,
     )
-    result = _empty_result(targets, plan)
+    result = _empty_result(container, plan)
     clock = _SteadyClock()
-    running: list[Benchmark] = []
-    client = StreamingClient(
-        targets.endpoint,
-        _runtime(account, plan),
-        clock.now,
-        lambda: running[0].cut_off,
+    endpoint = RuntimeEndpoint.connect(
+        asked.endpoint, account, connections=max(loop.concurrency for loop in loops), patience=GRACE
     )
-    running.append(Benchmark(plan, client, clock, _progress))
     try:
-        running[0].run(result)
+        Benchmark(plan, StreamingClient(endpoint, clock.now), clock, _progress).run(result)
     except LoadError as error:
         raise CommandError(str(error)) from None
     result.requirements = [level.judge(rule) for level in result.levels for rule in rules]
@@ -233,34 +232,17 @@ def _on_this_machine(url: str) -> bool:
         return parts.hostname == "localhost"
 
 
-def _empty_result(targets: LoadTargets, plan: "BenchmarkPlan") -> "BenchmarkResult":
+def _empty_result(container: BaseContainer, plan: "BenchmarkPlan") -> "BenchmarkResult":
     from adapters_cli.load.benchmark_result import BenchmarkResult
 
     return BenchmarkResult(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         product_version=product_version(),
-        endpoint=targets.endpoint,
-        base=targets.container.component,
-        engine=targets.container.engine,
-        copies=targets.container.copies,
+        endpoint=container.endpoint,
+        base=container.component,
+        engine=container.engine,
+        copies=container.copies,
         prompts=len(plan.prompts),
         max_tokens=plan.max_tokens,
         bounds={"requests": plan.requests, "seconds": plan.seconds},
     )
-
-
-def _runtime(account: Account, plan: "BenchmarkPlan") -> "SageMakerRuntimeClient":
-    from botocore.config import Config
-
-    from adapters_cli.load.benchmark import GRACE
-
-    connections = max(loop.concurrency for loop in plan.loops)
-    # No retries: they would hide errors, and count as latency.
-    config = Config(
-        read_timeout=GRACE,
-        connect_timeout=10,
-        retries={"total_max_attempts": 1},
-        max_pool_connections=max(10, connections),
-    )
-    client: SageMakerRuntimeClient = account.client("sagemaker-runtime", config)
-    return client

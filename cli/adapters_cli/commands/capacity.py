@@ -2,13 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from adapter_fleet.common.near_names import known_or_meant
-from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.serving.capacity import Workload
 from adapter_fleet.serving.engine_settings import (
     LMI_VARIABLES,
@@ -228,16 +227,11 @@ def _count_of_environment(file: EnvironmentFile) -> AdapterCount | None:
         if place.manifest is None:
             not_counted.append(f"fleet {fleet} has its manifest in s3://{place.bucket}/{place.key}")
             continue
-        ranks += _ranks_of_manifest(place.manifest)
+        text, folder = place.manifest.read_bytes(), place.manifest.parent
+        ranks += [
+            each.rank for each in Manifest.parse(text, where=str(place.manifest), folder=folder).adapters
+        ]
         counted.append(str(place.manifest))
     if not counted and not not_counted:
         return None
     return AdapterCount(ranks=tuple(ranks), where=", ".join(counted), unknown="; ".join(not_counted))
-
-
-def _ranks_of_manifest(path: Path) -> list[int | None]:
-    try:
-        read = Manifest.parse(path.read_bytes(), where=str(path), folder=path.parent)
-    except ManifestError as error:
-        raise CommandError(str(error)) from None
-    return [adapter.rank for adapter in read.adapters]

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, CheckRule
 from adapter_fleet.common.counts import counted
@@ -18,7 +19,7 @@ from adapters_cli.aws.account import account_of
 from adapters_cli.models.environment_option import ENVIRONMENT_OPTION
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
-from adapters_cli.output.results import JsonOption, print_result, print_table
+from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import print_note
 
@@ -130,7 +131,7 @@ def _print_remedies(checked: Sequence[CheckedAdapter]) -> None:
     if broken and sys.stdout.isatty():
         typer.echo()
         rows = [(rule, RULES[rule].help) for rule in broken]
-        print_table(RowTable(headings=("RULE", "WHAT TO DO"), rows=rows, styled=0))
+        Console().print(RowTable(headings=("RULE", "WHAT TO DO"), rows=rows, styled=0))
         typer.echo()
 
 

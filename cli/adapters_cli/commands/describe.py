@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from shutil import get_terminal_size
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,12 +18,12 @@ from adapter_fleet.openai.urls import base_url
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.component_metrics import read_load
 from adapters_cli.aws.components import described_component
+from adapters_cli.fleets.adapter_argument import AdapterArgument, OneComponentOption
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.base_state import read_base
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import AdapterState, Proof, desired_by, read_status
-from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, version_document
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
@@ -50,14 +50,8 @@ adapters describe -c llm-base
 
 def describe(
     context: typer.Context,
-    name: Annotated[
-        str | None,
-        typer.Argument(help="The adapter's name, or its component's.", autocompletion=complete_adapter),
-    ] = None,
-    component: Annotated[
-        str | None,
-        typer.Option("--component", "-c", metavar="NAME", help="A component, also of no fleet."),
-    ] = None,
+    name: AdapterArgument = None,
+    component: OneComponentOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show an adapter: its version, state, owner, evaluation, history, and the address that clients call.

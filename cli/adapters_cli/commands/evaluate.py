@@ -19,9 +19,9 @@ from adapters_cli.evaluation.answer_log import LOG_FILE, AnswerLog, open_log
 from adapters_cli.evaluation.dataset import DatasetOptions, read_dataset
 from adapters_cli.evaluation.result import Decoding, EvaluationResult
 from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
-from adapters_cli.fleets.adapter_lookup import ComponentOption
 from adapters_cli.fleets.base_place import base_place, place_of_fleet
 from adapters_cli.fleets.fleet_lookup import find_fleet
+from adapters_cli.fleets.named_components import ComponentOption
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.exit_codes import FAILED, INTERRUPTED
 from adapters_cli.output.results import JsonOption, print_result

@@ -10,12 +10,12 @@ from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.generations import Generation, undone_number
 from adapter_fleet.fleet.state.records import Event
 from adapters_cli.aws.account import account_of
-from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.aws.worker_threads import read_each
+from adapters_cli.fleets.adapter_argument import AdapterArgument
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import read_adapter_state
-from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.versions import figures_text, print_earlier_versions
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.results import JsonOption, print_result
@@ -38,17 +38,13 @@ adapters history --limit 5 --stack Tenants
 
 def history(
     context: typer.Context,
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            help="The adapter's name, or its component's; without it, the fleet's generations.",
-            autocompletion=complete_adapter,
-        ),
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Maximum number of lines.")] = 20,
+    name: AdapterArgument = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Maximum number of lines.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
     """Show the events of an adapter, or every change of the manifest; newest first.
+
+    Without a name, it shows the changes of the manifest: the fleet's generations.
 
     Events are kept for 400 days.
     """

@@ -77,7 +77,11 @@ def import_(
         prefix=target.prefix if target is not None else None,
         present=present,
     )
-    problems += [_of_stack(component, stack) for component, stack in stacks.items()]
+    problems += [
+        f"{component}: it belongs to stack '{stack}' and is left out; the guide to operating fleets says how"
+        " to move it"
+        for component, stack in stacks.items()
+    ]
     for problem in [*problems, *(f"{problem}; the fleet would delete it" for problem in lost)]:
         print_error(problem)
     typer.echo(_text([*adapters, *present]), nl=False)
@@ -159,13 +163,6 @@ def _of_no_fleet(
         # A preview is gone in a moment.
         if FLEET_TAG not in own and TAG not in own
     }
-
-
-def _of_stack(component: str, stack: str) -> str:
-    return (
-        f"{component}: it belongs to stack '{stack}' and is left out; the guide to operating fleets says how"
-        " to move it"
-    )
 
 
 def _entries(

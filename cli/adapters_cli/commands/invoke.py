@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.fleets.adapter_lookup import ComponentOption, find_components
+from adapters_cli.fleets.named_components import ComponentOption, find_components
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import print_note
@@ -46,7 +46,8 @@ def invoke(
         int, typer.Option("--max-tokens", metavar="N", min=1, help="Longest answer, in tokens.")
     ] = 100,
     temperature: Annotated[
-        float, typer.Option(min=0, help="0 gives the most likely answer, the same each time.")
+        float,
+        typer.Option(metavar="NUMBER", min=0, help="0 gives the most likely answer, the same each time."),
     ] = 0.0,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the answers, too.")
@@ -62,7 +63,7 @@ def invoke(
     # Imported here: botocore takes long, and `--help` does without.
     from adapters_cli.aws.generated_text import TextRequest
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
-    from adapters_cli.reports.answers import ComponentAnswer, ask_all, show_answers
+    from adapters_cli.reports.answers import ask_and_show
 
     account = account_of(context)
     asked = find_components(account, names, component or [], base=base)
@@ -72,15 +73,10 @@ def invoke(
         max_tokens=max_tokens,
         temperature=temperature,
     )
-    answers = [ComponentAnswer(component=component, name=name) for component, name in asked.names.items()]
-    pieces = ask_all(connected, request, answers, stream=stream)
+    answers = ask_and_show(connected, request, asked.names, stream=stream, as_json=as_json)
     if as_json:
-        for _ in pieces:
-            pass  # what is shown are the whole answers
         documents = [answer.document for answer in answers]
         print_result({"prompt": request.prompt, "answers": documents}, "", as_json=True)
-    else:
-        show_answers(pieces, answers)
     if html is not None:
         _write_page(html, account, asked.endpoint, request.prompt, answers)
     if all(answer.unasked for answer in answers):

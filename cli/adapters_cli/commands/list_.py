@@ -78,7 +78,7 @@ def list_(
         raise no_endpoint(account, account.endpoint)
     rows = [_row(found, account.now()) for found in shown]
     table = RowTable(headings=_HEADINGS, rows=rows, styled=_HEADINGS.index("STATE"), spare=_SPARE)
-    print_result([_document(found) for found in shown], table, as_json=as_json)
+    print_result({"components": [*map(_document, shown)]}, table, as_json=as_json)
     if hidden:
         print_note(f"and {hidden:,} more; in a pipe and with --json, all are shown")
     if not shown and not as_json:

@@ -12,14 +12,13 @@ import typer
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import described_component
 from adapters_cli.aws.log_events import LogEvent, LogReader
+from adapters_cli.fleets.adapter_argument import AdapterArgument, OneComponentOption
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.fleets.log_groups import LogGroup, component_group, fleet_groups
-from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.output.errors import NoAnswerError, UsageError, option_errors
-from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.results import JsonOption, print_result
-from adapters_cli.output.text import few, folded, one_line, print_note, timestamp
+from adapters_cli.output.text import few, folded, look_back_seconds, one_line, print_note, timestamp
 
 _READ_EVERY_SECONDS = 2.0
 _PLATFORM = re.compile(
@@ -63,17 +62,8 @@ adapters logs -c llm-base
 
 def logs(
     context: typer.Context,
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            help="The adapter's name, or its component's; without it, the fleet's own lines.",
-            autocompletion=complete_adapter,
-        ),
-    ] = None,
-    component: Annotated[
-        str | None,
-        typer.Option("--component", "-c", metavar="NAME", help="A component, also of no fleet."),
-    ] = None,
+    name: AdapterArgument = None,
+    component: OneComponentOption = None,
     since: Annotated[
         str, typer.Option("--since", metavar="TIME", help="How far to look back: 30s, 15m, 1h, 7d.")
     ] = "1h",
@@ -81,6 +71,8 @@ def logs(
     as_json: JsonOption = False,
 ) -> None:
     """Show what an adapter, its base model and its fleet log.
+
+    Without a name, it shows the fleet's own lines.
 
     These are the lines of the adapter's own log group, and those of the base model and of the fleet's
     functions that name its component: an adapter runs in its base's container, which logs for all of them.
@@ -110,7 +102,7 @@ def logs(
             printer.print(event, sources[event.group])
             printed += 1
     if as_json:
-        print_result(documents, "", as_json=True)
+        print_result({"events": documents}, "", as_json=True)
     elif not printed:
         print_note(f"nothing was logged within {since}")
 

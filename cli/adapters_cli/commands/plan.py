@@ -41,7 +41,9 @@ adapters plan adapters.yaml --stack Tenants --detailed-exitcode
 
 def plan(
     context: typer.Context,
-    manifest: Annotated[Path, typer.Argument(help="The manifest, in YAML or JSON; - for standard input.")],
+    manifest: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="The manifest, in YAML or JSON; - for standard input.")
+    ],
     detailed: Annotated[
         bool, typer.Option("--detailed-exitcode", help=f"End with {CHANGES} if something would change.")
     ] = False,

@@ -8,8 +8,7 @@ import typer
 from adapters_cli.artifacts.unpublished_adapter import unpublished_adapter
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.adapter_lookup import BASE
-from adapters_cli.fleets.base_place import BasePlace, base_of_endpoint, base_place
-from adapters_cli.output.errors import UsageError
+from adapters_cli.fleets.base_place import BasePlace, base_place
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import duration, print_note
@@ -29,13 +28,9 @@ def preview(
         str, typer.Argument(metavar="DIR|ARCHIVE|S3://…", help="The adapter, on this machine or in S3.")
     ],
     target: Annotated[
-        str | None,
+        str,
         typer.Option("--on", metavar="BASE|STACK", help="Base component, or a fleet's stack, to run it on."),
-    ] = None,
-    endpoint: Annotated[
-        str | None,
-        typer.Option("--endpoint", metavar="NAME", help="In place of --on: an endpoint with one base model."),
-    ] = None,
+    ],
     destination: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +60,7 @@ def preview(
     Ends with 1 if the adapter breaks a rule, or does not load or answer.
     """
     account = account_of(context)
-    place = _place(account, target, endpoint)
+    place = base_place(account, target, option="--on")
     name, artifact = unpublished_adapter(
         account,
         adapter,
@@ -84,14 +79,6 @@ def preview(
     raise typer.Exit(code)
 
 
-def _place(account: Account, target: str | None, endpoint: str | None) -> BasePlace:
-    if (target is None) == (endpoint is None):
-        raise UsageError("on which base model? Give --on, or --endpoint")
-    if endpoint is not None:
-        return base_of_endpoint(account, endpoint)
-    return base_place(account, target or "", option="--on")
-
-
 def _ask(
     account: Account,
     place: BasePlace,
@@ -105,29 +92,21 @@ def _ask(
     """Show the answers to prompts beside those of the base model; return the exit code."""
     if not prompts:
         if as_json:
-            print_result([], "", as_json=True)
+            print_result({"prompts": []}, "", as_json=True)
         return 0
     from adapters_cli.aws.generated_text import TextRequest
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
-    from adapters_cli.reports.answers import ComponentAnswer, ask_all, show_answers
+    from adapters_cli.reports.answers import ask_and_show
 
     connected = RuntimeEndpoint.connect(place.endpoint, account)
     code, documents = 0, []
     for text in prompts:
-        answers = [
-            ComponentAnswer(component=place.base, name=BASE),
-            ComponentAnswer(component=component, name=name),
-        ]
         request = TextRequest(prompt=text, max_tokens=max_tokens)
-        pieces = ask_all(connected, request, answers, stream=False)
-        if as_json:
-            for _ in pieces:
-                pass  # what is shown are the whole answers
-            documents.append({"prompt": text, "answers": [answer.document for answer in answers]})
-        else:
-            show_answers(pieces, answers)
+        names = {place.base: BASE, component: name}
+        answers = ask_and_show(connected, request, names, stream=False, as_json=as_json)
+        documents.append({"prompt": text, "answers": [answer.document for answer in answers]})
         if any(answer.error is not None for answer in answers):
             code = FAILED
     if as_json:
-        print_result(documents, "", as_json=True)
+        print_result({"prompts": documents}, "", as_json=True)
     return code

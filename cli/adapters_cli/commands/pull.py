@@ -35,9 +35,11 @@ adapters pull Qwen/Qwen2.5-0.5B-Instruct s3://my-models/qwen --revision main
 
 def pull(
     context: typer.Context,
-    model_id: Annotated[str, typer.Argument(help="The model, as ORGANIZATION/NAME.")],
-    target: Annotated[str, typer.Argument(help="Where to copy it, s3://bucket/prefix.")],
-    revision: Annotated[str, typer.Option("--revision", help="A commit, branch or tag.")] = "main",
+    model_id: Annotated[str, typer.Argument(metavar="MODEL-ID", help="The model, as ORGANIZATION/NAME.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="Where to copy it, s3://bucket/prefix.")],
+    revision: Annotated[
+        str, typer.Option("--revision", metavar="TEXT", help="A commit, branch or tag.")
+    ] = "main",
 ) -> None:
     """Copy a model from the hub to S3, for BaseModel.from_bucket.
 

@@ -7,9 +7,9 @@ import typer
 from adapter_fleet.common.counts import counted
 from adapter_fleet.fleet.state.generations import Target
 from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.adapter_argument import complete_adapter
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, manifest_target
-from adapters_cli.fleets.manifest_changes import ManifestChanges, changes_of_manifest
-from adapters_cli.fleets.name_completion import complete_adapter
+from adapters_cli.fleets.manifest_changes import ManifestChanges, accepted_changes
 from adapters_cli.fleets.orders import FOLLOW_HINT
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.manifests.manifest_file import ManifestFile
@@ -17,7 +17,7 @@ from adapters_cli.manifests.removal import without
 from adapters_cli.output.confirmation import confirm
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.results import JsonOption, print_result
-from adapters_cli.output.text import few, print_error, print_note
+from adapters_cli.output.text import few, print_note
 
 EXAMPLES = """
 # Remove two adapters from a file.
@@ -98,12 +98,7 @@ def _guarded_changes(
     """Return what the manifest would change. Raises CommandError if the fleet would refuse it."""
     file = ManifestFile.of(text, target, fleet.registry, where=manifest.where, folder=manifest.folder)
     desired, _ = file.desired(target)
-    planned = changes_of_manifest(fleet, target, desired)
-    if planned.refused is not None:
-        raise CommandError(f"nothing is removed, as the fleet would refuse it: {planned.refused}")
-    if planned.trouble is not None:
-        print_error(planned.trouble)
-    return planned
+    return accepted_changes(fleet, target, desired)
 
 
 def _without_component(names: list[str], planned: ManifestChanges) -> list[str]:

@@ -8,10 +8,10 @@ import typer
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.adapter_argument import complete_adapter
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
-from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.fleets.versions import is_named, version_document
 from adapters_cli.output.errors import CommandError
@@ -32,7 +32,10 @@ adapters rollback acme --undo --stack Tenants
 def rollback(
     context: typer.Context,
     name: Annotated[
-        str, typer.Argument(help="The adapter's name, or its component's.", autocompletion=complete_adapter)
+        str,
+        typer.Argument(
+            metavar="NAME", help="The adapter's name, or its component's.", autocompletion=complete_adapter
+        ),
     ],
     to: Annotated[
         str | None,

@@ -13,6 +13,7 @@ from rich.text import Text
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, is_taken_up
 from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.adapter_argument import complete_adapter
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.base_state import read_base
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
@@ -25,7 +26,6 @@ from adapters_cli.fleets.fleet_status import (
     read_changes,
     read_status,
 )
-from adapters_cli.fleets.name_completion import complete_adapter
 from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
 from adapters_cli.manifests.stored_manifest import present_version

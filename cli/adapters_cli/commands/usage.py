@@ -18,10 +18,9 @@ from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import BASE
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.output.errors import option_errors
-from adapters_cli.output.look_back import look_back_seconds
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
-from adapters_cli.output.text import print_note
+from adapters_cli.output.text import look_back_seconds, print_note
 
 _NUMBERS = ("REQUESTS", "TOKENS IN", "TOKENS OUT", "SHARE")
 _SPARE = ("TOKENS IN", "TOKENS OUT")

@@ -8,7 +8,7 @@ from adapter_fleet.fleet.state.generations import Generation, Source, undone_num
 from adapter_fleet.fleet.state.records import Event
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredAdapter
-from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.fleets.versions import version_document
 from adapters_cli.output.text import timestamp
 

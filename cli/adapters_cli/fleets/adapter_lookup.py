@@ -1,30 +1,17 @@
 """Finding the adapters that a person names."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
 from functools import cached_property
-from typing import Annotated
-
-import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.naming import component_name
 from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.generations import Generation
-from adapter_fleet.fleet.state.sagemaker_port import ServiceError
-from adapters_cli.aws.account import Account
-from adapters_cli.aws.components import EndpointComponents, no_endpoint
-from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
+from adapters_cli.fleets.fleet_lookup import Fleet
 from adapters_cli.fleets.fleet_status import desired_by, in_force
-from adapters_cli.output.errors import CommandError, UsageError
+from adapters_cli.output.errors import CommandError
 
 BASE = "base"
 """The name of a fleet's base model in the output of commands."""
-
-ComponentOption = Annotated[
-    list[str] | None,
-    typer.Option("--component", "-c", metavar="NAME", help="A component. Repeatable."),
-]
 
 
 class AdapterLookup:
@@ -110,58 +97,3 @@ def _component_in(names: Mapping[str, str], name: str) -> str | None:
     """Return the component of an adapter's name or of its own name; None if there is none."""
     found = (component for component, adapter in names.items() if adapter == name)
     return next(found, name if name in names else None)
-
-
-def no_component(account: Account, endpoint: str, name: str) -> CommandError:
-    """Return the error of a component that an endpoint does not have, with the name that may be meant."""
-    try:
-        listed = EndpointComponents(account, endpoint).listed()
-    except (BotoCoreError, ClientError, ServiceError):
-        return CommandError(f"endpoint {endpoint} has no component '{name}'")  # the caller may not list them
-    if not listed:
-        return no_endpoint(account, endpoint)
-    return CommandError(f"endpoint {endpoint} has no component '{name}'{did_you_mean(name, listed)}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class NamedComponents:
-    """Components of an endpoint that a person named.
-
-    names:
-        The person's names by component.
-    base:
-        The component of the base model, named or not. None without a fleet, which alone knows it.
-    """
-
-    endpoint: str
-    names: Mapping[str, str]
-    base: str | None = None
-
-
-def find_components(
-    account: Account,
-    names: Sequence[str],
-    components: Sequence[str],
-    *,
-    base: bool | None,
-) -> NamedComponents:
-    """Return adapters and components of a fleet, or components of the endpoint that `--endpoint` names.
-
-    `base` adds the fleet's base model; it is None for a command that has no option for it.
-
-    Raises CommandError for names that the fleet does not have, and UsageError if nothing is named.
-    """
-    endpoint = account.endpoint_alone
-    if endpoint is not None:
-        if not components or names or base:
-            raise UsageError("--endpoint takes the --component names, and no adapter or base of a fleet")
-        return NamedComponents(endpoint=endpoint, names={name: name for name in components})
-    found = find_fleet(account)
-    newest = newest_generation(found)
-    target = newest.request.target
-    named = {target.base: BASE} if base else {}
-    named |= AdapterLookup(found, newest).find(names)
-    named |= {name: name for name in components}
-    if not named:
-        raise UsageError(f"which adapter? Give adapters of the fleet{'' if base is None else ', or --base'}")
-    return NamedComponents(endpoint=target.endpoint, names=named, base=target.base)

@@ -1,14 +1,14 @@
 """Where a command may run an adapter for a moment: a base component and its endpoint."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.fleet.state.generations import Target
 from adapters_cli.aws.account import Account
-from adapters_cli.aws.components import EndpointComponents, no_endpoint
 from adapters_cli.fleets.fleet_lookup import Fleet, fleets_of_stack, newest_generation, stack_of_environment
 from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
-from adapters_cli.output.text import few
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,16 @@ class BasePlace:
     base: str
     base_model: str | None = None
     max_lora_rank: int | None = None
+
+    @classmethod
+    def of(cls, target: Target) -> "BasePlace":
+        """Return the place of a fleet."""
+        return cls(
+            endpoint=target.endpoint,
+            base=target.base,
+            base_model=target.settings.base_model,
+            max_lora_rank=target.settings.max_lora_rank,
+        )
 
 
 def base_place(account: Account, target: str, *, option: str) -> BasePlace:
@@ -41,50 +51,24 @@ def base_place(account: Account, target: str, *, option: str) -> BasePlace:
 
 def place_of_fleet(fleet: Fleet) -> BasePlace:
     """Return the place of a fleet. Raises NoFleetError if it has no manifest yet."""
-    target = newest_generation(fleet).request.target
-    return BasePlace(
-        endpoint=target.endpoint,
-        base=target.base,
-        base_model=target.settings.base_model,
-        max_lora_rank=target.settings.max_lora_rank,
-    )
+    return BasePlace.of(newest_generation(fleet).request.target)
 
 
 def _place_of_stack(account: Account, stack: str, *, option: str) -> BasePlace:
     """Return the place that all fleets of a stack have, but those without a manifest yet."""
     places: dict[str, BasePlace] = {}
-    missing: NoFleetError | None = None
     for fleet in fleets_of_stack(account, stack):
-        try:
+        with suppress(NoFleetError):
             place = place_of_fleet(fleet)
-        except NoFleetError as error:
-            missing = error
-            continue
-        places[place.base] = place
+            places[place.base] = place
     if len(places) > 1:
         raise UsageError(
             f"the fleets of stack '{stack}' have several base components; '{option}' should be one of them:"
             f" {', '.join(sorted(places))}"
         )
     if not places:
-        raise missing or NoFleetError(f"stack '{stack}' has no fleet")
+        raise NoFleetError(f"no fleet of stack '{stack}' has received a manifest yet")
     return next(iter(places.values()))
-
-
-def base_of_endpoint(account: Account, endpoint: str) -> BasePlace:
-    """Return the only base component of an endpoint. Raises CommandError if there are several or none."""
-    components = EndpointComponents(account, endpoint)
-    listed = components.listed()
-    if not listed:
-        raise no_endpoint(account, endpoint)
-    described = components.described(listed)
-    bases = [name for name, live in described.items() if live is not None and live.base is None]
-    if len(bases) != 1:
-        which = f"several: {few(bases)}" if bases else "none"
-        raise CommandError(
-            f"endpoint '{endpoint}' should have one base component, got {which}; name it with --on"
-        )
-    return BasePlace(endpoint=endpoint, base=bases[0])
 
 
 def rank_limit_of_manifest(account: Account, manifest: str) -> int | None:

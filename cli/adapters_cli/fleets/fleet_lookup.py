@@ -14,7 +14,7 @@ from adapter_fleet.fleet.state.orders import Order
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
 from adapters_cli.aws.account import Account
-from adapters_cli.aws.meant_names import meant_name
+from adapters_cli.aws.components import meant_name
 from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
 
 _TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")

@@ -16,7 +16,7 @@ from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
-from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.fleets.base_state import BaseState
 from adapters_cli.fleets.fleet_lookup import Fleet
 from adapters_cli.output.errors import NoFleetError

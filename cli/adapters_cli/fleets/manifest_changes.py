@@ -34,6 +34,8 @@ from adapters_cli.aws.components import EndpointComponents
 from adapters_cli.aws.service_quotas import find_quota, is_component_quota
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.output.errors import CommandError
+from adapters_cli.output.text import print_error
 
 _MAX_ROUNDS = 5
 """A component is listed, then its tags are read, then it is described."""
@@ -109,6 +111,19 @@ class ManifestChanges:
     def failing(self) -> list[AdapterChange]:
         """The changes that are known to fail."""
         return [change for change in self.changes if change.fails]
+
+
+def accepted_changes(fleet: Fleet, target: Target, desired: DesiredFleet) -> ManifestChanges:
+    """Return what a manifest would change, and print what keeps the fleet from it for now.
+
+    Raises CommandError if the fleet would refuse the manifest.
+    """
+    planned = changes_of_manifest(fleet, target, desired)
+    if planned.refused is not None:
+        raise CommandError(f"the fleet would refuse it: {planned.refused}")
+    if planned.trouble is not None:
+        print_error(planned.trouble)
+    return planned
 
 
 def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> ManifestChanges:

@@ -1,7 +1,7 @@
 """Finding what an evaluation compares: adapters by name beside their base model, or two versions of one."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.near_names import did_you_mean
@@ -10,9 +10,10 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
 from adapters_cli.evaluation.result import Subject, base_name
-from adapters_cli.fleets.adapter_lookup import AdapterLookup, find_components, no_component
-from adapters_cli.fleets.base_place import BasePlace, place_of_fleet
-from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.base_place import BasePlace
+from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
+from adapters_cli.fleets.named_components import find_components, live_component
 from adapters_cli.fleets.versions import is_named
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
 
@@ -71,10 +72,7 @@ def find_subjects(
     asked = find_components(account, names, components, base=None)
     if against is not None and len(asked.names) != 1:
         raise UsageError(f"--against is for one adapter, got {len(asked.names)}")
-    found = None
-    if asked.base is not None:
-        found = find_fleet(account)
-    lookup = _SubjectLookup(account, found)
+    lookup = _SubjectLookup(account, asked.fleet)
     subjects = [lookup.subject(component, name, asked.endpoint) for component, name in asked.names.items()]
     bases = {lookup.base_of(subject) for subject in subjects}
     if len(bases) > 1:
@@ -82,9 +80,8 @@ def find_subjects(
     [base] = bases
     if len({subject.name for subject in subjects}) < len(subjects):
         raise UsageError("the adapters should have different names: reports tell them apart by these")
-    place = BasePlace(endpoint=asked.endpoint, base=base)
-    if found is not None:
-        place = replace(place, base_model=place_of_fleet(found).base_model)
+    base_model = None if asked.place is None else asked.place.base_model
+    place = BasePlace(endpoint=asked.endpoint, base=base, base_model=base_model)
     return _found(account, place, subjects, {}, lookup, against=against)
 
 
@@ -150,9 +147,7 @@ class _SubjectLookup:
 
     def subject(self, component: str, name: str, endpoint: str) -> Subject:
         """Return a component with the artifact that it serves. Raises CommandError if it cannot be asked."""
-        live = self._service.describe(component)
-        if live is None or live.endpoint != endpoint:
-            raise no_component(self._account, endpoint, component)
+        live = live_component(self._account, endpoint, component)
         if live.status is not Status.IN_SERVICE:
             raise CommandError(f"{name} is not in service: {live.status}")
         self._lives[component] = live

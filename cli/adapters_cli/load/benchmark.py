@@ -81,9 +81,8 @@ class Benchmark:
         self._end = 0.0
         self._levels_left = 0
 
-    @property
-    def cut_off(self) -> bool:
-        """True when answers that still come are left."""
+    def _is_cut_off(self) -> bool:
+        """Return True when answers that still come are left."""
         return self.generator.stop.is_set() or self._clock.now() >= self._end + GRACE
 
     def run(self, result: BenchmarkResult) -> None:
@@ -112,7 +111,7 @@ class Benchmark:
             level.compare()
 
     def _ask(self, component: str, prompt: str) -> StreamTimes:
-        return self._client.ask(component, prompt, self._plan.max_tokens)
+        return self._client.ask(component, prompt, self._plan.max_tokens, self._is_cut_off)
 
     def _measure_level(self, level: Level) -> None:
         plan = self._plan

@@ -1,20 +1,18 @@
 """One streamed request, and when its tokens came."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.eventstream import ParserError
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from adapter_fleet.common.aws_errors import code_of, message_of
-from adapters_cli.aws.runtime_endpoint import lines
-
-if TYPE_CHECKING:
-    from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
+from adapters_cli.aws.generated_text import TextRequest
+from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
 
 _LONGEST_MESSAGE = 300
 
@@ -35,19 +33,12 @@ class BodyForm(Enum):
 
     def body(self, prompt: str, tokens: int) -> dict[str, Any]:
         """Return the body of a streamed request."""
+        completion, lmi = TextRequest(prompt=prompt, max_tokens=tokens).bodies(stream=True)
         if self in (BodyForm.LMI, BodyForm.LMI_OF_FIXED_LENGTH):
-            parameters: dict[str, Any] = {
-                "max_new_tokens": tokens,
-                "temperature": 0,
-                "details": True,  # the count of tokens, in the last line
-            }
-            if self.fixed_length:
-                parameters["ignore_eos_token"] = True
-            return {"inputs": prompt, "parameters": parameters, "stream": True}
-        body = {"prompt": prompt, "max_tokens": tokens, "temperature": 0, "stream": True}
-        if self.fixed_length:
-            body["ignore_eos"] = True
-        return {**body, "stream_options": {"include_usage": True}}
+            fixed = {"ignore_eos_token": True} if self.fixed_length else {}
+            return {**lmi, "parameters": {**lmi["parameters"], **fixed}}
+        fixed = {"ignore_eos": True} if self.fixed_length else {}
+        return {**completion, **fixed, "stream_options": {"include_usage": True}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,18 +102,10 @@ class StreamingClient:
 
     form:
         How requests are written; `settle` finds it.
-    cut_off:
-        True when answers that still come are left.
     """
 
-    def __init__(
-        self,
-        endpoint: str,
-        client: "SageMakerRuntimeClient",
-        now: Callable[[], float],
-        cut_off: Callable[[], bool] = lambda: False,
-    ) -> None:
-        self._endpoint, self._client, self._now, self._cut_off = endpoint, client, now, cut_off
+    def __init__(self, endpoint: RuntimeEndpoint, now: Callable[[], float]) -> None:
+        self._endpoint, self._now = endpoint, now
         self.form = BodyForm.COMPLETION_OF_FIXED_LENGTH
 
     def settle(self, component: str, prompt: str, tokens: int) -> RequestError | None:
@@ -139,23 +122,22 @@ class StreamingClient:
         self.form = BodyForm.COMPLETION_OF_FIXED_LENGTH
         return errors[0]
 
-    def ask(self, component: str, prompt: str, tokens: int) -> StreamTimes:
-        """Send a prompt and read its answer to the end. An error is part of what is returned."""
+    def ask(
+        self, component: str, prompt: str, tokens: int, cut_off: Callable[[], bool] = lambda: False
+    ) -> StreamTimes:
+        """Send a prompt and read its answer to the end. An error is part of what is returned.
+
+        `cut_off` returns True when answers that still come are left.
+        """
         stream = _Stream()
         sent, error = self._now(), None
         try:
-            response = self._client.invoke_endpoint_with_response_stream(
-                EndpointName=self._endpoint,
-                InferenceComponentName=component,
-                ContentType="application/json",
-                Body=json.dumps(self.form.body(prompt, tokens)).encode(),
-            )
-            for event in _events(response):
-                stream.read(event, self._now())
-                if self._cut_off():
-                    response["Body"].close()
-                    error = RequestError(kind="unfinished", message="the answer still came at the end")
-                    break
+            with closing(self._endpoint.events(component, self.form.body(prompt, tokens))) as events:
+                for event in events:
+                    stream.read(event, self._now())
+                    if cut_off():
+                        error = RequestError(kind="unfinished", message="the answer still came at the end")
+                        break
         except ClientError as failure:
             error = RequestError(kind=_kind(failure), message=message_of(failure)[:_LONGEST_MESSAGE])
         except (BotoCoreError, HTTPError, ParserError, ValueError) as failure:
@@ -200,14 +182,6 @@ class _Stream:
             input_tokens=self._input,
             error=error,
         )
-
-
-def _events(response: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the objects of a stream: server-sent events, or LMI's lines of JSON."""
-    for line in lines(event["PayloadPart"]["Bytes"] for event in response["Body"]):
-        data = line.removeprefix(b"data:").strip()
-        if data and data != b"[DONE]" and not line.startswith(b":"):
-            yield json.loads(data)
 
 
 def _kind(error: ClientError) -> str:

@@ -1,13 +1,10 @@
 """What the help page of a command has beside typer's own: examples, and no types of Python."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperOption
-
-_METAVARS = {int: "N", float: "NUMBER", Path: "FILE"}
 
 
 class HelpfulCommand(TyperCommand):
@@ -20,8 +17,8 @@ class HelpfulCommand(TyperCommand):
     examples: str = ""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters, with a word for what each one takes."""
-        return readable(super().get_params(ctx))
+        """Return the parameters as the help shows them."""
+        return without_types(super().get_params(ctx))
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the usage line: [OPTIONS], and the arguments as the manuals write them."""
@@ -48,16 +45,11 @@ def print_block(title: str, lines: Sequence[str]) -> None:
         typer.echo("\n".join(["", f" {title}:", *(f"   {line}".rstrip() for line in lines)]))
 
 
-def readable(params: list[Any]) -> list[Any]:
-    """Give every parameter the word that its help shows, in place of a type of Python."""
+def without_types(params: list[Any]) -> list[Any]:
+    """Let the help show no type of Python beside arguments and flags. Options show their `metavar`."""
     for param in params:
-        argument, flag = isinstance(param, TyperArgument), isinstance(param, TyperOption) and param.is_flag
-        if argument:
-            param.metavar = param.metavar or param.name.upper().replace("_", "-")
-        elif not flag and param.metavar is None and not param.type_descriptor.is_choice:
-            param.metavar = _METAVARS.get(param.type_descriptor.annotation, "TEXT")
-        if argument or flag:
-            param.display_type_rich = _no_type
+        if isinstance(param, TyperArgument) or (isinstance(param, TyperOption) and param.is_flag):
+            vars(param).update(display_type_rich=_no_type)
     return params
 
 
@@ -66,7 +58,5 @@ def _no_type(**_: Any) -> None:
 
 
 def _usage(argument: TyperArgument) -> str:
-    name = argument.metavar or argument.name
-    if argument.nargs != 1 and not name.endswith(("…", "]")) and "..." not in name:
-        name = f"{name}..."
-    return name if argument.required or name.startswith("[") else f"[{name}]"
+    name = f"{argument.metavar}{'' if argument.nargs == 1 else '...'}"
+    return name if argument.required else f"[{name}]"

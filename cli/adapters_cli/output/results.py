@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -15,11 +15,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Write one JSON documen
 
 
 def print_result(
-    document: Any, shown: RenderableType, *, as_json: bool, rows: Iterable[Sequence[str]] | None = None
+    document: Mapping[str, Any],
+    shown: RenderableType,
+    *,
+    as_json: bool,
+    rows: Iterable[Sequence[str]] | None = None,
 ) -> None:
     """Print the document of a result, or else its text, its screen on a terminal, or its rows in a pipe.
 
-    A table has the rows itself. Any other screen needs `rows`.
+    The document is an object, so that a later release can add to it. A table has the rows itself. Any other
+    screen needs `rows`.
     """
     if as_json:
         typer.echo(json.dumps(document, indent=2))
@@ -30,8 +35,3 @@ def print_result(
     else:
         for row in shown.rows if rows is None and isinstance(shown, RowTable) else rows or ():
             typer.echo("\t".join(map(one_line, row)))
-
-
-def print_table(shown: RowTable) -> None:
-    """Print rows that are no whole result: a table, or fields between tabs."""
-    print_result(None, shown, as_json=False)

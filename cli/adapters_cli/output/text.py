@@ -1,5 +1,6 @@
 """Text for people: messages on standard error, durations, and safe text from elsewhere."""
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Sequence
@@ -7,7 +8,8 @@ from datetime import UTC, datetime
 
 import typer
 
-_UNITS = (("d", 86400), ("h", 3600), ("m", 60))
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_LENGTH = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNSAFE_CATEGORIES = ("Cc", "Cf", "Cs")
 _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 """They belong to words and emoji, although their category is Cf."""
@@ -65,10 +67,19 @@ def print_note(text: str) -> None:
 
 def duration(seconds: float) -> str:
     """Return a duration in its largest unit: 45s, 12m, 3h, 9d."""
-    for unit, length in _UNITS:
-        if seconds >= length:
-            return f"{seconds // length:.0f}{unit}"
-    return f"{max(0.0, seconds):.0f}s"
+    unit = next((unit for unit, length in _UNITS.items() if seconds >= length), "s")
+    return f"{max(0.0, seconds) // _UNITS[unit]:.0f}{unit}"
+
+
+def look_back_seconds(text: str, *, units: str, such_as: str) -> float:
+    """Return the seconds of `--since`, a length of time such as 7d, in one of these units.
+
+    Raises ValueError.
+    """
+    found = _LENGTH.fullmatch(text)
+    if found is None or found[2] not in units:
+        raise ValueError(f"'--since' should be a time such as {such_as}, got {text!r}")
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def latency(seconds: float | None) -> str:

@@ -8,9 +8,6 @@ import typer
 
 from adapters_cli.output.exit_codes import WRONG_USAGE
 
-_PARSER_ERROR: type[Any] = typer.BadParameter.__bases__[0]
-"""What typer raises for wrong usage. It has no public name."""
-
 
 @contextmanager
 def reported_usage_errors(command: Callable[[], str]) -> Iterator[None]:
@@ -20,13 +17,14 @@ def reported_usage_errors(command: Callable[[], str]) -> Iterator[None]:
     """
     try:
         yield
-    except _PARSER_ERROR as error:
+    except typer.TyperException as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             raise
         # Imported here: most command lines are right.
         from adapters_cli.output.text import print_error
 
-        path = error.ctx.command_path if error.ctx is not None else command()
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else command()
         print_error(_text(error))
         typer.echo(f"Try '{path} --help'", err=True)
         raise typer.Exit(WRONG_USAGE) from None

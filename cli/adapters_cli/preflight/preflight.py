@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.aws_errors import message_of
-from adapters_cli.aws.parallel_reads import read_each
+from adapter_fleet.manifest.manifest import ManifestError
+from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.output.errors import CommandError, error_text
 from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.checks.account_setup import (
@@ -58,7 +59,7 @@ def _findings(
     try:
         for finding in check(deployment):
             found.append(finding)
-    except (BotoCoreError, ClientError, CommandError, ValueError) as error:
+    except (BotoCoreError, ClientError, CommandError, ManifestError, OSError) as error:
         found.append(Check(name).not_checked(_reason(error)))
     return found
 

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
@@ -80,6 +80,20 @@ def ask_all(
         else:
             answer.text += piece
             yield piece
+
+
+def ask_and_show(
+    endpoint: RuntimeEndpoint, request: TextRequest, names: Mapping[str, str], *, stream: bool, as_json: bool
+) -> list[ComponentAnswer]:
+    """Ask all components, by name, at the same time; show the answers unless `--json` writes them."""
+    answers = [ComponentAnswer(component=component, name=name) for component, name in names.items()]
+    pieces = ask_all(endpoint, request, answers, stream=stream)
+    if as_json:
+        for _ in pieces:
+            pass  # what is written are the whole answers
+    else:
+        show_answers(pieces, answers)
+    return answers
 
 
 def show_answers(pieces: Iterator[str], answers: list[ComponentAnswer]) -> None:

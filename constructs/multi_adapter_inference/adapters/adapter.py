@@ -184,7 +184,7 @@ class LoraAdapter(ILoraAdapter):
 
 def _check_version(artifact: AdapterArtifact) -> None:
     """Raise ValueError if another version of the artifact may leave the template as it is."""
-    address = artifact.address
+    address = artifact._address
     if isinstance(address, ObjectAddress) and holds_token(address.key):
         raise ValueError(
             "'artifact' should have a key that synth knows with 'component_per_version', as the component's"

@@ -44,6 +44,9 @@ class AdapterArtifact(ABC):
         endpoint.add_adapter("Ectsum", artifact=artifact)
     """
 
+    _address: Path | ObjectAddress
+    """Where the adapter is."""
+
     @staticmethod
     def from_directory(path: str | Path) -> AdapterArtifact:
         """Use what a training run wrote: `adapter_config.json` and `adapter_model.safetensors`.
@@ -76,32 +79,25 @@ class AdapterArtifact(ABC):
 
     @property
     @abstractmethod
-    def address(self) -> Path | ObjectAddress:
-        """Where the adapter is."""
-
-    @property
-    @abstractmethod
     def version(self) -> str:
         """A text that changes with the adapter's files, or with the archive's address."""
 
 
 class _DirectoryArtifact(AdapterArtifact):
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    _address: Path
 
-    @property
-    def address(self) -> Path:
-        return self._path
+    def __init__(self, path: Path) -> None:
+        self._address = path
 
     @property
     def version(self) -> str:
-        return identity_of(self._path)
+        return identity_of(self._address)
 
     def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
         findings = examine(
-            self._path,
+            self._address,
             lora=endpoint.lora,
-            base=endpoint.base_model_facts,
+            base=endpoint._base_model_facts,
             version=None if endpoint.container is None else endpoint.container.version,
         ).findings
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
@@ -110,27 +106,25 @@ class _DirectoryArtifact(AdapterArtifact):
             raise ValueError(f"adapter '{adapter.node.path}' cannot be served:{lines}")
         for finding in findings:
             Annotations.of(adapter).add_warning_v2(f"multi-adapter-inference:{finding.rule}", str(finding))
-        checked = identity_of(self._path)
+        checked = identity_of(self._address)
         location = ADAPTER_ARCHIVES.stage(
             adapter,
             checked,
-            lambda target: pack_checked(self._path, checked, target),
+            lambda target: pack_checked(self._address, checked, target),
             display_name=f"{adapter.node.path} adapter",
         )
-        if endpoint.execution_role is not None:
-            endpoint.execution_role.read_archives(ADAPTER_ARCHIVES, location)
+        if endpoint._execution_role is not None:
+            endpoint._execution_role.read_archives(ADAPTER_ARCHIVES, location)
         return location.s3_object_url
 
 
 class _StoredArtifact(AdapterArtifact):
+    _address: ObjectAddress
+
     def __init__(self, uri: str, bucket_name: str, key: str, bucket: s3.IBucket | None = None) -> None:
         if not uri.endswith(ARCHIVE_SUFFIX) and not holds_token(uri.rsplit("/", 1)[-1]):
             raise ValueError(f"an adapter's archive should be a '{ARCHIVE_SUFFIX}', got {uri!r}")
         self._address = ObjectAddress(uri=uri, bucket_name=bucket_name, key=key, bucket=bucket)
-
-    @property
-    def address(self) -> ObjectAddress:
-        return self._address
 
     @property
     def version(self) -> str:

@@ -14,6 +14,7 @@ from adapter_fleet.serving.lora_limits import LoraServing
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.components.grants import grant_invoke
 from multi_adapter_inference.components.inference_component import IInferenceComponent
+from multi_adapter_inference.components.scaling import CopyScaling
 from multi_adapter_inference.models.artifact_source import ArtifactSource
 from multi_adapter_inference.models.container import IContainer
 from multi_adapter_inference.models.execution_role import ExecutionRole
@@ -58,14 +59,17 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
     lora: LoraServing | None = None
     """The engine's limits for adapters."""
 
-    base_model_facts: BaseModelFacts | None = None
+    _base_model_facts: BaseModelFacts | None = None
     """The base model's name and dimensions, which adapters are compared with."""
 
-    execution_role: ExecutionRole | None = None
+    _execution_role: ExecutionRole | None = None
     """The role of the containers, which must be able to read the adapters."""
 
     artifact_sources: Sequence[ArtifactSource] | None = None
     """The places in buckets where adapters must be."""
+
+    _scaling: CopyScaling | None = None
+    """The scaling of the base model's copies, if they are known to follow the load."""
 
     adapters_depend_on: Sequence[IDependable] = ()
     """What must be there before the first adapter is created."""
@@ -110,11 +114,6 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
     @property
     def _metrics_of(self) -> IConstruct:
         return self
-
-    @property
-    def scales_copies(self) -> bool:
-        """Whether the copies of the base model are known to follow the load."""
-        return False
 
     @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:

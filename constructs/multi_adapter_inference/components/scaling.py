@@ -137,15 +137,6 @@ def _contradiction(
     )
 
 
-def description_of_wake_for_adapters(component_name: str) -> str:
-    """Return the description of the alarm that starts the first copy of a component for its adapters.
-
-    Fleets find the alarm's events by it. Its query names no component, and a reference to the alarm would tie
-    the fleet's stack to it.
-    """
-    return f"Requests to some component find no copy; this starts one of {component_name}"
-
-
 @checked
 class CopyScaling(Construct):
     """The scaling of a base model's copies. `auto_scale_copies` of an endpoint makes it.
@@ -278,7 +269,7 @@ class CopyScaling(Construct):
                 label="requests to any component without a copy",
                 period=_WAKE_PERIOD,
             )
-            description = description_of_wake_for_adapters(name)
+            description = f"Requests to some component find no copy; this starts one of {name}"
             alarms.append(self._wake_alarm("NoCapacityOfAny", failures, policy, description))
         return alarms
 

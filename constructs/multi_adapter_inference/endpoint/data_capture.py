@@ -89,7 +89,7 @@ class DataCapture:
         return as_folder(self.prefix)
 
     @property
-    def resource(self) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty:
+    def _property(self) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty:
         """The property of the endpoint configuration."""
         cfn, key = sagemaker.CfnEndpointConfig, self.encryption_key
         modes = {

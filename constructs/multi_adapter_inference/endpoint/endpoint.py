@@ -182,7 +182,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
 
     container: IContainer
     lora: LoraServing
-    execution_role: ExecutionRole
+    _execution_role: ExecutionRole
     artifact_sources: Sequence[ArtifactSource]
 
     def __init__(
@@ -233,12 +233,11 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
 
         self.container = container
         self.lora = lora
-        self.base_model_facts = base_model.facts
+        self._base_model_facts = base_model._facts
         self.artifact_sources = tuple(artifact_sources)
         self._pools = pools
         # How many copies may run, if synth knows it.
         self._copies = None if holds_token(copy_count) else (copy_count, copy_count)
-        self._scaling: CopyScaling | None = None
         self._rolling_update: RollingUpdate | None = None
         self._hosting: Mapping[str, str | int] = {
             "InstanceType": pools.names,
@@ -263,12 +262,12 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         warn_of_fixed_names(self, component_prefix=component_prefix, base_component_name=base_component_name)
         self._network = None if vpc is None else ContainerNetwork(self, vpc, vpc_subnets, security_groups)
         startup = startup or StartupTimeouts()
-        self.execution_role = (
+        self._execution_role = (
             ExecutionRole.create(self, "Role") if role is None else ExecutionRole(self, role)
         )
         self._grant_to_role(encryption_key, data_capture)
 
-        bound = base_model.bind(self.execution_role)
+        bound = base_model._bind(self._execution_role)
         self._model = self._create_model(bound, container, network_isolation)
         self._config = self._create_config(
             self._variant(
@@ -289,15 +288,15 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         self.endpoint_name = endpoint.attr_endpoint_name
         self.endpoint_arn = endpoint.ref
         self._base = base = self._create_base(
-            self._model.resource, copy_count, startup, scheduling, data_caching
+            self._model.model, copy_count, startup, scheduling, data_caching
         )
         self.base_component_arns = (base.attr_inference_component_arn,)
-        for resource in (self._model.resource, endpoint, base):
-            resource.node.add_dependency(self.execution_role.policy)
+        for resource in (self._model.model, endpoint, base):
+            resource.node.add_dependency(self._execution_role.policy)
         if self._network is not None:
             for resource in (endpoint, base):
                 resource.node.add_dependency(self._network.routes)
-        self.adapters_depend_on = (base, self.execution_role.policy)
+        self.adapters_depend_on = (base, self._execution_role.policy)
 
         container.annotate(
             self,
@@ -354,8 +353,8 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         imported.identity = endpoint_name
         imported.lora = lora
         if role is not None:
-            imported.execution_role = ExecutionRole(imported, role)
-            imported.adapters_depend_on = (imported.execution_role.policy,)
+            imported._execution_role = ExecutionRole(imported, role)
+            imported.adapters_depend_on = (imported._execution_role.policy,)
         return imported
 
     def add_adapter(
@@ -567,9 +566,9 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
                 update.check_copies(*self._copies)
         self._rolling_update = update
         base = self._base
-        base.deployment_config = update.resource
+        base.deployment_config = update._property
         if alarms:
-            base.node.add_dependency(self.execution_role.watch_alarms(self, "AlarmPolicy", alarms))
+            base.node.add_dependency(self._execution_role.watch_alarms(self, "AlarmPolicy", alarms))
 
     def _server_errors(self, most: int) -> cloudwatch.Alarm:
         """Alarm when more requests to any component fail: those to an adapter do not count for its base."""
@@ -593,7 +592,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
     @property
     def role(self) -> iam.IRole:
         """The execution role of the containers."""
-        return self.execution_role.role
+        return self._execution_role.role
 
     def hosting_for(self, scope: Construct, /) -> Mapping[str, str | int]:
         """Return the instances and copies of the base model, for use in a scope.
@@ -602,11 +601,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         """
         together = deployed_together(self, scope)
         return {name: value for name, value in self._hosting.items() if together or not holds_token(value)}
-
-    @property
-    def scales_copies(self) -> bool:
-        """Whether the copies of the base model follow the load: True after `auto_scale_copies`."""
-        return self._scaling is not None
 
     @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:
@@ -633,23 +627,23 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             )
 
     def _grant_to_role(self, encryption_key: kms.IKey | None, capture: DataCapture | None) -> None:
-        self.execution_role.write_logs_and_metrics()
+        self._execution_role.write_logs_and_metrics()
         for source in self.artifact_sources:
-            self.execution_role.read_prefix(source.bucket, source.prefix)
+            self._execution_role.read_prefix(source.bucket, source.prefix)
         if self._network is not None:
-            self.execution_role.attach_network_interfaces()
+            self._execution_role.attach_network_interfaces()
         if encryption_key is not None:
-            self.execution_role.use_volume_key(encryption_key)
+            self._execution_role.use_volume_key(encryption_key)
         if capture is not None:
-            self.execution_role.write_prefix(capture.bucket, capture.folder, capture.encryption_key)
+            self._execution_role.write_prefix(capture.bucket, capture.folder, capture.encryption_key)
 
     def _create_model(
         self, bound: BoundModel, container: IContainer, network_isolation: bool
     ) -> ModelResource:
         with error_context(self):
-            image = container.image(self)
-            environment = container.environment_for(self.lora, bound.download)
-        self.execution_role.pull(image)
+            image = container._image(self)
+            environment = container._environment_for(self.lora, bound.download)
+        self._execution_role.pull(image)
         return ModelResource(
             self,
             bound,
@@ -707,8 +701,8 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             kms_key_id=None if encryption_key is None else encryption_key.key_arn,
             enable_network_isolation=network_isolation or None,
             vpc_config=network and sagemaker.CfnEndpointConfig.VpcConfigProperty(**network),
-            metrics_config=None if metrics_config is None else metrics_config.resource,
-            data_capture_config=None if data_capture is None else data_capture.resource,
+            metrics_config=None if metrics_config is None else metrics_config._property,
+            data_capture_config=None if data_capture is None else data_capture._property,
         )
 
     def _create_base(
@@ -730,7 +724,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             )
             if startup.of_copies
             else None,
-            scheduling_config=None if scheduling is None else scheduling.resource,
+            scheduling_config=None if scheduling is None else scheduling._property,
             data_cache_config=None
             if data_caching is None
             else cfn.InferenceComponentDataCacheConfigProperty(enable_caching=data_caching),

@@ -51,7 +51,7 @@ class MetricsConfig:
                 )
 
     @property
-    def resource(self) -> sagemaker.CfnEndpointConfig.MetricsConfigProperty:
+    def _property(self) -> sagemaker.CfnEndpointConfig.MetricsConfigProperty:
         """The property of the endpoint configuration."""
         every = self.publish_every
         return sagemaker.CfnEndpointConfig.MetricsConfigProperty(

@@ -44,7 +44,7 @@ class ModelResource:
             network_isolation,
             network,
         )
-        self.resource = sagemaker.CfnModel(
+        self.model = sagemaker.CfnModel(
             scope,
             "Model",
             execution_role_arn=role.role_arn,
@@ -66,7 +66,7 @@ class ModelResource:
         no other model could be deployed while that stack exists.
         """
         if deployed_together(self._scope, scope):
-            return self.resource.attr_model_name
+            return self.model.attr_model_name
         return Lazy.string(self._hash)
 
 

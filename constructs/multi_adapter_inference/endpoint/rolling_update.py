@@ -57,7 +57,7 @@ class BatchSize:
         return self.value if self.in_copies else max(1, copies * self.value // 100)
 
     @property
-    def resource(self) -> sagemaker.CfnInferenceComponent.InferenceComponentCapacitySizeProperty:
+    def _property(self) -> sagemaker.CfnInferenceComponent.InferenceComponentCapacitySizeProperty:
         """The property of the component."""
         return sagemaker.CfnInferenceComponent.InferenceComponentCapacitySizeProperty(
             type=self.type, value=self.value
@@ -129,14 +129,14 @@ class RollingUpdate:
             )
 
     @property
-    def resource(self) -> sagemaker.CfnInferenceComponent.InferenceComponentDeploymentConfigProperty:
+    def _property(self) -> sagemaker.CfnInferenceComponent.InferenceComponentDeploymentConfigProperty:
         """The property of the component."""
         cfn, rollback = sagemaker.CfnInferenceComponent, self.rollback_batch_size
         return cfn.InferenceComponentDeploymentConfigProperty(
             rolling_update_policy=cfn.InferenceComponentRollingUpdatePolicyProperty(
-                maximum_batch_size=self.batch_size.resource,
+                maximum_batch_size=self.batch_size._property,
                 wait_interval_in_seconds=self.wait_seconds,
-                rollback_maximum_batch_size=None if rollback is None else rollback.resource,
+                rollback_maximum_batch_size=None if rollback is None else rollback._property,
                 maximum_execution_timeout_in_seconds=None
                 if self.timeout is None
                 else whole_seconds("timeout", self.timeout),

@@ -55,7 +55,7 @@ class CopyScheduling:
             )
 
     @property
-    def resource(self) -> sagemaker.CfnInferenceComponent.InferenceComponentSchedulingConfigProperty:
+    def _property(self) -> sagemaker.CfnInferenceComponent.InferenceComponentSchedulingConfigProperty:
         """The property of the component."""
         cfn = sagemaker.CfnInferenceComponent
         return cfn.InferenceComponentSchedulingConfigProperty(

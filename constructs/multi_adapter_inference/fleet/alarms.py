@@ -11,10 +11,10 @@ from adapter_fleet.fleet.state.configuration import STANDSTILL_PASSES
 PERIOD = Duration.minutes(5)
 
 
-def standstill_alarm(
+def add_standstill_alarm(
     fleet: Construct, failed_passes: cloudwatch.Metric, function_errors: cloudwatch.Metric
 ) -> cloudwatch.Alarm:
-    """Alarm for failing passes: those that a fleet counted, and those whose function ended."""
+    """Add the alarm for failing passes: those that a fleet counted, and those whose function ended."""
     failing = cloudwatch.MathExpression(
         expression="MAX([FILL(passes, 0), FILL(errors, 0)])",
         using_metrics={"passes": failed_passes, "errors": function_errors},
@@ -32,8 +32,8 @@ def standstill_alarm(
     )
 
 
-def lost_events_alarm(fleet: Construct, lost_events: cloudwatch.Metric) -> cloudwatch.Alarm:
-    """Alarm for an event in the dead-letter queue."""
+def add_lost_events_alarm(fleet: Construct, lost_events: cloudwatch.Metric) -> cloudwatch.Alarm:
+    """Add the alarm for an event in the dead-letter queue."""
     return lost_events.create_alarm(
         fleet,
         "LostEvents",

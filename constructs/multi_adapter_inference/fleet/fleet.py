@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from typing import TypedDict, Unpack
 
 import jsii
@@ -38,7 +37,7 @@ from multi_adapter_inference.components.component_names import (
     claim_manifest,
 )
 from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
-from multi_adapter_inference.fleet.alarms import PERIOD, lost_events_alarm, standstill_alarm
+from multi_adapter_inference.fleet.alarms import PERIOD, add_lost_events_alarm, add_standstill_alarm
 from multi_adapter_inference.fleet.component_tags import ComponentTags, InheritedTags, RemovedTags
 from multi_adapter_inference.fleet.control_plane import ControlPlane
 from multi_adapter_inference.fleet.fleet_interface import IAdapterFleet, checked_prefix, stack_arn
@@ -205,21 +204,21 @@ class AdapterFleet(IAdapterFleet):
             check_same_environment(self, endpoint)
             timeout_seconds = whole_seconds("timeout", timeout)
             settings = FleetSettings(
-                failures=(failure_policy or FailurePolicy()).limit,
-                deletions=(deletion_guard or DeletionGuard()).limit,
+                failures=(failure_policy or FailurePolicy())._limit,
+                deletions=(deletion_guard or DeletionGuard())._limit,
                 update_mode=update_mode,
                 request_rate=request_rate,
                 timeout_seconds=timeout_seconds,
                 on_timeout=on_timeout,
-                drift=None if drift_check is None else drift_check.action,
+                drift=None if drift_check is None else drift_check._action,
                 probes_per_drift_run=(
                     FleetSettings.probes_per_drift_run if drift_check is None else drift_check.probes
                 ),
                 allow_base_replacement=allow_base_replacement,
                 max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
-                base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
+                base_model=None if endpoint._base_model_facts is None else endpoint._base_model_facts.name,
                 smoke=None if smoke_test is None else smoke_test.request(),
-                evaluation=None if evaluation is None else evaluation.bar,
+                evaluation=None if evaluation is None else evaluation._bar,
             )
             if fleet_uid is not None and not holds_token(fleet_uid):
                 check_fleet_uid(fleet_uid)
@@ -227,7 +226,7 @@ class AdapterFleet(IAdapterFleet):
             self.component_prefix = checked_prefix(endpoint, component_prefix)
             named = settings.base_model is not None
             bar = settings.bar_beside(endpoint.base_component_name) if named else settings.evaluation
-            bound = manifest.bind(self, endpoint, self.component_prefix, bar)
+            bound = manifest._bind(self, endpoint, self.component_prefix, bar)
         self.endpoint = endpoint
         if endpoint.container is not None:
             endpoint.container.warn_of_updates_in_place(endpoint)
@@ -378,27 +377,6 @@ class AdapterFleet(IAdapterFleet):
         """The number of components with the fleet's tag but in no manifest, after the last deployment."""
         return self._resource.get_att_string("Orphans")
 
-    @cached_property
-    def standstill_alarm(self) -> cloudwatch.Alarm:
-        """An alarm for a fleet whose passes keep failing; part of the stack once used.
-
-        It counts passes that failed, and passes whose function ended. Give it an action with
-        `add_alarm_action`.
-        """
-        return standstill_alarm(
-            self,
-            self.metric_failed_passes(period=PERIOD),
-            self._control.run_pass.metric_errors(period=PERIOD),
-        )
-
-    @cached_property
-    def lost_events_alarm(self) -> cloudwatch.Alarm:
-        """An alarm for events that the fleet's functions failed to handle; part of the stack once used.
-
-        The events are in the fleet's dead-letter queue. Give it an action with `add_alarm_action`.
-        """
-        return lost_events_alarm(self, self.metric_lost_events())
-
     def monitor(
         self,
         topic: sns.ITopic | None = None,
@@ -436,13 +414,18 @@ class AdapterFleet(IAdapterFleet):
                 uid=self.fleet_uid,
                 base_component_name=self.endpoint.base_component_name,
                 every=usage.every,
-                settings=usage.counting(self.endpoint.lora),
+                settings=usage._counting(self.endpoint.lora),
             )
+        failed_passes = self.metric_failed_passes(period=PERIOD)
+        function_errors = self._control.run_pass.metric_errors(period=PERIOD)
         return AdapterFleetMonitoring(
             self,
             "Monitoring",
             fleet=self,
-            fleet_alarms={"Standstill": self.standstill_alarm, "LostEvents": self.lost_events_alarm},
+            fleet_alarms={
+                "Standstill": add_standstill_alarm(self, failed_passes, function_errors),
+                "LostEvents": add_lost_events_alarm(self, self.metric_lost_events()),
+            },
             topic=topic,
             max_failed=max_failed,
             max_convergence_age=max_convergence_age,
@@ -497,10 +480,10 @@ class AdapterFleet(IAdapterFleet):
             # Before the fleet, so that a version that arrives during the first deployment is not missed.
             self._resource.node.add_dependency(rule)
             reread_manifest(self, manifest.reread_every, function, after=self._resource)
-        self._asks_new_copies = self.endpoint.scales_copies
-        if self._asks_new_copies:
-            name = self.endpoint.base_component_name
-            ask_after_scaling(self, name, self._control, after=self._resource)
+        self._asks_after = self.endpoint._scaling
+        if self._asks_after is not None:
+            name, alarms = self.endpoint.base_component_name, self._asks_after.wake_alarms
+            ask_after_scaling(self, name, alarms, self._control, after=self._resource)
         if drift_check is not None:
             check_for_drift(self, drift_check, self._control, after=self._resource)
 
@@ -521,7 +504,7 @@ class _FleetValidation:
 
     def _scaling_errors(self) -> list[str]:
         fleet = self._fleet
-        if fleet.endpoint.scales_copies == fleet._asks_new_copies:
+        if fleet.endpoint._scaling is fleet._asks_after:
             return []
         return [
             f"'auto_scale_copies' of '{fleet.endpoint.node.path}' should be called before the fleet"

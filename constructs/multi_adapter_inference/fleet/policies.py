@@ -23,8 +23,7 @@ class FailurePolicy:
     Only the adapters that a deployment changes count. A deployment that fails is rolled back: the adapters
     that it changed get their previous version again.
 
-    limit:
-        Default: 5 % of the changed adapters, rounded down. Below 20 changed adapters that is none.
+    Default: 5 % of the changed adapters, rounded down. Below 20 changed adapters that is none.
 
     Example::
 
@@ -33,17 +32,17 @@ class FailurePolicy:
         )
     """
 
-    limit: FailureLimit = field(default_factory=FailureLimit)
+    _limit: FailureLimit = field(default_factory=FailureLimit)
 
     @staticmethod
     def share(share: float) -> FailurePolicy:
         """Allow this share of the changed adapters, from 0 to 1, rounded down."""
-        return FailurePolicy(limit=FailureLimit(share=share))
+        return FailurePolicy(_limit=FailureLimit(share=share))
 
     @staticmethod
     def at_most(count: int) -> FailurePolicy:
         """Allow this many adapters, whatever the number of changed adapters."""
-        return FailurePolicy(limit=FailureLimit(count=count))
+        return FailurePolicy(_limit=FailureLimit(count=count))
 
     @staticmethod
     def strict() -> FailurePolicy:
@@ -60,8 +59,7 @@ class DeletionGuard:
     hour before, so that many small manifests delete no more than one may. It never stops a rollback or the
     deletion of the stack.
 
-    limit:
-        Default: 20 % of a fleet of more than 10 adapters; a manifest without adapters is refused.
+    Default: 20 % of a fleet of more than 10 adapters; a manifest without adapters is refused.
 
     Example::
 
@@ -70,7 +68,7 @@ class DeletionGuard:
         )
     """
 
-    limit: DeletionLimit = field(default_factory=DeletionLimit)
+    _limit: DeletionLimit = field(default_factory=DeletionLimit)
 
     @staticmethod
     def share(
@@ -86,7 +84,7 @@ class DeletionGuard:
         allow_empty:
             Whether a manifest without adapters may delete every adapter. Default: False.
         """
-        return DeletionGuard(limit=DeletionLimit(share=share, above=above, allow_empty=allow_empty))
+        return DeletionGuard(_limit=DeletionLimit(share=share, above=above, allow_empty=allow_empty))
 
     @staticmethod
     def off() -> DeletionGuard:
@@ -101,8 +99,6 @@ class DriftCheck:
 
     every:
         How often: in whole minutes, as EventBridge's rate expressions have no seconds.
-    action:
-        Default: report only.
     probes:
         How many adapters each check asks for their probes, those with the oldest answer first; None for all.
         With n copies of the base model, each takes 1, 8, 14, 19, 24 … requests. Default: 10.
@@ -119,7 +115,7 @@ class DriftCheck:
     """
 
     every: Duration
-    action: DriftAction = DriftAction.REPORT
+    _action: DriftAction = DriftAction.REPORT
     probes: int | None = DEFAULT_PROBES_PER_DRIFT_RUN
 
     def __post_init__(self) -> None:
@@ -143,7 +139,7 @@ class DriftCheck:
         probes:
             How many adapters each check asks for their probes; None for all. Default: 10.
         """
-        return DriftCheck(every=every, action=DriftAction.REPAIR, probes=probes)
+        return DriftCheck(every=every, _action=DriftAction.REPAIR, probes=probes)
 
 
 @checked
@@ -188,10 +184,10 @@ class RequiredEvaluation:
             ("exempt", list(self.exempt)),
         ):
             check_known(setting, value)
-        self.bar  # noqa: B018 - a wrong requirement is an error here
+        self._bar  # noqa: B018 - a wrong requirement is an error here
 
     @property
-    def bar(self) -> EvaluationBar:
+    def _bar(self) -> EvaluationBar:
         """The bar that the fleet stores."""
         return EvaluationBar(
             requirements=tuple(self.requirements),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct, IDependable
 
-from multi_adapter_inference.components.scaling import description_of_wake_for_adapters
 from multi_adapter_inference.fleet.control_plane import ControlPlane
 from multi_adapter_inference.fleet.policies import DriftCheck
 from multi_adapter_inference.manifests.bound_manifest import ManifestObject
 from multi_adapter_inference.template.acknowledgement import acknowledge_notifications_handler
 
-_SCALING_METRICS = ("ConcurrentRequestsPerCopy", "InvocationsPerCopy", "NoCapacityInvocationFailures")
+_SCALING_METRICS = ("ConcurrentRequestsPerCopy", "InvocationsPerCopy")
 _EVENT_RETRIES = 24
 _EVENT_AGE = Duration.hours(2)
 
@@ -71,21 +73,27 @@ def reread_manifest(
 
 
 def ask_after_scaling(
-    fleet: Construct, base_component_name: str, control: ControlPlane, *, after: IDependable
+    fleet: Construct,
+    base_component_name: str,
+    wake_alarms: Sequence[cloudwatch.Alarm],
+    control: ControlPlane,
+    *,
+    after: IDependable,
 ) -> None:
     """Start the state machine when an alarm that scales the base model rings: new copies have to be asked.
 
-    SageMaker sends no event when the number of copies changes. The alarms are Application Auto Scaling's own
-    and those that start the first copy. All but one are on metrics of the base component.
+    SageMaker sends no event when the number of copies changes. The alarms are Application Auto Scaling's own,
+    on metrics of the base component, and those that start the first copy. The names of these are not known
+    at synth, and a reference to them would tie the fleet's stack to them: their descriptions are compared.
     """
     metric = {
         "name": list(_SCALING_METRICS),
         "dimensions": {"InferenceComponentName": [base_component_name]},
     }
-    alarms = [
-        {"metrics": {"metricStat": {"metric": metric}}},
-        {"description": [description_of_wake_for_adapters(base_component_name)]},
-    ]
+    scaling: dict[str, object] = {"configuration": {"metrics": {"metricStat": {"metric": metric}}}}
+    if wake_alarms:
+        waking = {"configuration": {"description": [_description(alarm) for alarm in wake_alarms]}}
+        scaling = {"$or": [scaling, waking]}
     events.Rule(
         fleet,
         "Scaling",
@@ -93,13 +101,16 @@ def ask_after_scaling(
         event_pattern=events.EventPattern(
             source=["aws.cloudwatch"],
             detail_type=["CloudWatch Alarm State Change"],
-            detail={
-                "state": {"value": ["ALARM"]},
-                "$or": [{"configuration": alarm} for alarm in alarms],
-            },
+            detail={"state": {"value": ["ALARM"]}, **scaling},
         ),
         targets=[_machine(control, "scaling")],
     ).node.add_dependency(after)
+
+
+def _description(alarm: cloudwatch.Alarm) -> str | None:
+    resource = alarm.node.default_child
+    assert isinstance(resource, cloudwatch.CfnAlarm)
+    return resource.alarm_description
 
 
 def check_for_drift(

@@ -59,9 +59,9 @@ class UsageMetrics:
             raise ValueError(f"'max_use' should be above 0 and at most 1, got {self.max_use}")
         if self.token_pattern is None and self.token_text:
             raise ValueError("'token_text' should be given with 'token_pattern' only")
-        self.counting(None)  # checks the other settings
+        self._counting(None)  # checks the other settings
 
-    def counting(self, lora: LoraServing | None) -> CountingSettings:
+    def _counting(self, lora: LoraServing | None) -> CountingSettings:
         """Return the settings of the function, for a base model with this room for adapters."""
         given = self.token_pattern
         return CountingSettings(

@@ -150,6 +150,9 @@ def _let_services_use(key: kms.IKey, scope: Construct) -> None:
             # EventBridge's guide, "Using dead-letter queues", on encrypted queues.
             actions=["kms:Decrypt", "kms:GenerateDataKey*"],
             resources=["*"],
+            # The guide's "Authorizing EventBridge to use a customer managed key". A rule's ARN would be a
+            # circle: the rule has the queue, and the queue has the key.
+            conditions={"StringEquals": {"aws:SourceAccount": stack.account}},
         )
     )
     added = key.add_to_resource_policy(

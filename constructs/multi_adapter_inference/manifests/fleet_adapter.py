@@ -148,7 +148,7 @@ def manifest_adapter(adapter: FleetAdapter, number: int, buckets: dict[str, s3.I
 
 
 def _reference(artifact: AdapterArtifact, buckets: dict[str, s3.IBucket]) -> ArtifactReference:
-    address = artifact.address
+    address = artifact._address
     if isinstance(address, Path):
         return LocalArtifact(path=address.resolve())
     if address.bucket is None or TOKEN not in address.bucket_name:

@@ -100,7 +100,7 @@ class AdapterManifest(ABC):
         )
 
     @abstractmethod
-    def bind(
+    def _bind(
         self,
         fleet: Construct,
         endpoint: IMultiAdapterEndpoint,
@@ -122,7 +122,7 @@ class _DocumentManifest(AdapterManifest):
     def _read(self) -> tuple[Manifest, Mapping[str, s3.IBucket]]:
         """Return the manifest, with the buckets by alias."""
 
-    def bind(
+    def _bind(
         self,
         fleet: Construct,
         endpoint: IMultiAdapterEndpoint,
@@ -145,7 +145,7 @@ class _DocumentManifest(AdapterManifest):
             *manifest.findings(
                 prefix=known_prefix,
                 max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
-                base_model=None if endpoint.base_model_facts is None else endpoint.base_model_facts.name,
+                base_model=None if endpoint._base_model_facts is None else endpoint._base_model_facts.name,
                 evaluation=evaluation,
             ),
             *_misplaced(manifest, endpoint, bucket_names),
@@ -167,9 +167,9 @@ class _DocumentManifest(AdapterManifest):
             lambda target: _write(text, target),
             display_name=f"{fleet.node.path} manifest",
         )
-        if endpoint.execution_role is not None:
+        if endpoint._execution_role is not None:
             # Also without local adapters: the previous version of an adapter may have been one.
-            endpoint.execution_role.read_archives(ADAPTER_ARCHIVES, asset)
+            endpoint._execution_role.read_archives(ADAPTER_ARCHIVES, asset)
         if endpoint.container is not None and any(
             isinstance(adapter.artifact, S3Artifact | BucketArtifact) for adapter in compiled.adapters
         ):
@@ -245,7 +245,7 @@ class _StoredManifest(AdapterManifest):
         )
         self._buckets = buckets
 
-    def bind(
+    def _bind(
         self,
         _fleet: Construct,
         endpoint: IMultiAdapterEndpoint,
@@ -298,7 +298,7 @@ def _check_local(local: Sequence[DeclaredArtifact], endpoint: IMultiAdapterEndpo
     return check_local_artifacts(
         local,
         lora=endpoint.lora,
-        base=endpoint.base_model_facts,
+        base=endpoint._base_model_facts,
         version=None if endpoint.container is None else endpoint.container.version,
     )
 

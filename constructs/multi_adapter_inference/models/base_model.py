@@ -63,16 +63,14 @@ class BoundModel:
 class BaseModel(ABC):
     """The model that the adapters were trained for. Made by one of the `from_*`.
 
-    facts:
-        Its name and dimensions, which adapters are compared with.
+    name:
+        The name that adapters have for it. None if it is not known.
     needs_network:
         Whether the container downloads it.
     config:
         Its `config.json`. Default: that of the well-known model of its name.
     folder:
         Where its files are, which may say what it is. Default: not known.
-    shape:
-        How large it is, by its configuration. None if synth does not know it.
 
     Example::
 
@@ -84,16 +82,16 @@ class BaseModel(ABC):
     def __init__(
         self,
         *,
-        facts: BaseModelFacts,
+        name: str | None,
         needs_network: bool,
         config: str | Path | None = None,
         folder: str = "",
     ) -> None:
-        self.facts, self.shape = facts, known_shape(facts.name)
+        self._facts, self._shape = BaseModelFacts(name=name), known_shape(name)
         if config is not None:
             read = read_model_config(Path(config))
-            self.facts = replace(BaseModelFacts.from_config(read, folder=""), name=facts.name)
-            self.shape = ModelShape.from_config(read)
+            self._facts = replace(BaseModelFacts.from_config(read, folder=""), name=name)
+            self._shape = ModelShape.from_config(read)
         self.needs_network = needs_network
         self.folder = folder
 
@@ -150,7 +148,7 @@ class BaseModel(ABC):
         return _StartupModel(model_id, revision=revision, config=config)
 
     @abstractmethod
-    def bind(self, role: ExecutionRole, /) -> BoundModel:
+    def _bind(self, role: ExecutionRole, /) -> BoundModel:
         """Let `role` read the model, and return its properties for the model resource."""
 
 
@@ -165,7 +163,7 @@ class _BucketModel(BaseModel):
         download: ModelDownload,
     ) -> None:
         super().__init__(
-            facts=BaseModelFacts(name=name),
+            name=name,
             needs_network=download is ModelDownload.CONTAINER,
             config=config,
             folder=prefix,
@@ -175,7 +173,7 @@ class _BucketModel(BaseModel):
         self._prefix = as_folder(prefix)
         self._download = download
 
-    def bind(self, role: ExecutionRole, /) -> BoundModel:
+    def _bind(self, role: ExecutionRole, /) -> BoundModel:
         role.read_prefix(self._bucket, self._prefix)
         uri = (
             self._bucket.s3_url_for_object(self._prefix)
@@ -204,13 +202,13 @@ class _DirectoryModel(BaseModel):
                 f" container; give them as its 'environment', got {str(path / LMI_SETTINGS_FILE)!r}"
             )
         super().__init__(
-            facts=BaseModelFacts(name=name or BaseModelFacts.from_directory(path).name),
+            name=name or BaseModelFacts.from_directory(path).name,
             needs_network=False,
             config=path / "config.json",
         )
         self._path = path
 
-    def bind(self, role: ExecutionRole, /) -> BoundModel:
+    def _bind(self, role: ExecutionRole, /) -> BoundModel:
         location = _MODELS.stage(
             role.scope,
             FileSystem.fingerprint(str(self._path)),
@@ -225,10 +223,10 @@ class _StartupModel(BaseModel):
     def __init__(self, model_id: str, *, revision: str | None, config: str | Path | None) -> None:
         if not holds_token(model_id) and model_id.count("/") != 1:
             raise ValueError(f"'model_id' should be '<organization>/<model>', got {model_id!r}")
-        super().__init__(facts=BaseModelFacts(name=model_id), needs_network=True, config=config)
+        super().__init__(name=model_id, needs_network=True, config=config)
         self._download = StartupDownload(model_id=model_id, revision=revision)
 
-    def bind(self, _role: ExecutionRole, /) -> BoundModel:
+    def _bind(self, _role: ExecutionRole, /) -> BoundModel:
         return BoundModel(download=self._download)
 
 

@@ -31,14 +31,14 @@ def memory_of_copy(
     Raises ValueError for a copy that cannot start: if it cannot be split over its accelerators, or if its
     weights and slots alone need more than their memory.
     """
-    shape, accelerator = base_model.shape, _accelerator(instance_type)
+    shape, accelerator = base_model._shape, _accelerator(instance_type)
     problems = "; ".join(_unknown(base_model, container, compute, instance_type))
     if shape is None or accelerator is None or problems:
         return f"synth cannot check whether a copy fits on {instance_type.name}: {problems}"
     memory = gpu_memory(
-        shape, lora, container.engine, accelerator=accelerator, accelerators=compute.accelerators
+        shape, lora, container._engine, accelerator=accelerator, accelerators=compute.accelerators
     )
-    share = container.engine.utilization * memory.total
+    share = container._engine.utilization * memory.total
     place = f"{memory.tensor_parallel} x {accelerator.memory_gib} GiB of {instance_type.name}"
     if memory.weights >= share:
         raise ValueError(
@@ -87,7 +87,7 @@ def warn_of_idle_accelerators(scope: Construct, container: IContainer, compute: 
 
 
 def _idle_accelerators(container: IContainer, compute: ComputeRequirements) -> str | None:
-    accelerators, engine = compute.accelerators, container.engine
+    accelerators, engine = compute.accelerators, container._engine
     used = engine.tensor_parallel
     if used is None or holds_token(accelerators) or used >= accelerators:
         return None
@@ -115,15 +115,15 @@ def _unknown(
     base_model: BaseModel, container: IContainer, compute: ComputeRequirements, instance_type: InstanceType
 ) -> Iterator[str]:
     """Yield what synth lacks to compute the memory of a copy, and what to give."""
-    shape, engine = base_model.shape, container.engine
+    shape, engine = base_model._shape, container._engine
     quantization = container.environment.get(engine.variables.quantization, "")
-    if shape is None and base_model.facts.kind is not None:
-        yield f"the size of a model of the type {base_model.facts.kind!r:.100} is not known"
+    if shape is None and base_model._facts.kind is not None:
+        yield f"the size of a model of the type {base_model._facts.kind!r:.100} is not known"
     elif shape is None:
         yield (
             "the base model's 'name' should be a known one"
-            f" ({known_model_hint(base_model.facts.name or base_model.folder)}), or give its config.json as"
-            f" 'config', got {base_model.facts.name!r}"
+            f" ({known_model_hint(base_model._facts.name or base_model.folder)}), or give its config.json as"
+            f" 'config', got {base_model._facts.name!r}"
         )
     elif shape.quantization.unknown is not None:
         yield f"the size of weights in the quantization {shape.quantization.unknown!r} is not known"

@@ -11,10 +11,11 @@ from aws_cdk import Annotations, Aws, CfnMapping, Stack, Token
 from aws_cdk import aws_ecr as ecr
 from constructs import Construct, IConstruct
 
-from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.engine_settings import EngineSettings
+from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
+from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference.arguments.argument_types import checked
 
 MAX_ENVIRONMENT_ENTRIES = 100
@@ -85,7 +86,7 @@ class IContainer:
     registry_mapping_id: ClassVar[str]
     """The id of the CloudFormation mapping from regions to the accounts of the image."""
 
-    version: ContainerRelease
+    version: LmiVersion | VllmVersion
     environment: Mapping[str, str] = field(default_factory=dict)
     prefix_caching: bool = False
     repository: ecr.IRepository | None = None
@@ -96,11 +97,11 @@ class IContainer:
             raise ValueError(f"'tag' should come with 'repository', got {self.tag!r} alone")
 
     @property
-    def engine(self) -> EngineSettings:
+    def _engine(self) -> EngineSettings:
         """The settings of the engine in `environment`."""
         return EngineSettings.from_environment(self.environment, self.version.variables)
 
-    def image(self, scope: Construct) -> ContainerImage:
+    def _image(self, scope: Construct) -> ContainerImage:
         """Return the image for the region of `scope`.
 
         Raises ValueError for a region where no such image is known.
@@ -120,7 +121,7 @@ class IContainer:
             ),
         )
 
-    def environment_for(self, lora: LoraServing, download: StartupDownload | None) -> dict[str, str]:
+    def _environment_for(self, lora: LoraServing, download: StartupDownload | None) -> dict[str, str]:
         """Return the container's whole environment: the library's settings, the model's and the user's.
 
         Raises ValueError if two of them have the same setting, or if there are too many.

@@ -209,11 +209,14 @@ def _members(owner: str, found: griffe.Class) -> Iterator[str]:
 
 def signature(name: str, function: griffe.Function) -> str:
     """Return the signature of a function, or of a class by its initializer, as a block."""
-    parameters = [each for each in function.parameters if each.name not in ("self", "cls")]
+    keyword = griffe.ParameterKind.keyword_only
+    given = [each for each in function.parameters if each.name not in ("self", "cls")]
+    # The class's own methods alone set a keyword with an underscore.
+    parameters = [each for each in given if each.kind is not keyword or not each.name.startswith("_")]
     shown: list[str] = []
     for position, each in enumerate(parameters):
         before = parameters[position - 1].kind if position else None
-        if each.kind is griffe.ParameterKind.keyword_only and before is not each.kind:
+        if each.kind is keyword and before is not each.kind:
             shown.append("*")
         if before is griffe.ParameterKind.positional_only and each.kind is not before:
             shown.append("/")

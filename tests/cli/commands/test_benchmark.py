@@ -154,7 +154,7 @@ def test_other_machine_is_refused_before_anything_is_asked_there(
     def unreachable(*_: object, **__: object) -> None:
         raise AssertionError("asked")
 
-    monkeypatch.setattr("adapters_cli.commands.benchmark.LoadTargets.find", unreachable)
+    monkeypatch.setattr("adapters_cli.commands.benchmark.find_adapters", unreachable)
     result = run(*arguments, url="http://10.255.255.1:4566")
     assert result.exit_code == 2
     assert f"(10.255.255.1); --yes-load {named} allows it" in result.stderr
@@ -320,7 +320,7 @@ def test_unknown_component_ends_with_1_as_in_other_commands(
 def test_component_of_another_endpoint_is_refused(run: Callable[..., Result]) -> None:
     result = run("--endpoint", "other", "-c", "llm-acme")
     assert result.exit_code == 1
-    assert "llm-acme is on the endpoint llm, not on other" in result.stderr
+    assert "endpoint other has no component 'llm-acme'" in result.stderr
 
 
 def test_ctrl_c_ends_with_130_and_prints_what_was_measured(

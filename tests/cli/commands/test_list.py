@@ -83,7 +83,7 @@ def test_failure_has_its_reason(run: Run, world: World) -> None:
 
 def test_json_says_who_owns_each(run: Run) -> None:
     document = json.loads(run("list", "--json", fleet=False).stdout)
-    owners = {each["component"]: (each["fleet"], each["stack"]) for each in document}
+    owners = {each["component"]: (each["fleet"], each["stack"]) for each in document["components"]}
     assert owners["native"] == (None, "Native")
     assert owners["p-acme"] == (UID, None)
     assert owners["by-hand"] == (None, None)

@@ -131,7 +131,7 @@ def test_component_needs_no_fleet(run: Run, stored: FakeLogs) -> None:
 
 
 def test_json_has_the_group_and_the_whole_message(run: Run, stored: FakeLogs) -> None:
-    first = json.loads(run("logs", "acme", "--json").stdout)[0]
+    first = json.loads(run("logs", "acme", "--json").stdout)["events"][0]
     assert (first["group"], first["stream"], first["source"]) == (ACME, "one", "adapter")
     assert first["message"] == "loaded \x1b[31mred"
     assert first["at"].endswith("Z")

@@ -68,15 +68,25 @@ def test_adapter_is_uploaded_brought_up_and_taken_away(world: World, service: Fa
     assert previews(service) == []
 
 
+def test_json_has_the_answers_to_each_prompt(world: World, runtime: FakeRuntime) -> None:
+    runtime.reply = lambda call: Reply.text(f"{call.component[:8]} to {call.body['prompt']}")
+    document = json.loads(acme(world, "-p", "Hello", "-p", "Bye", "--json").stdout)
+    answers = {each["prompt"]: [answer["text"] for answer in each["answers"]] for each in document["prompts"]}
+    assert answers == {
+        "Hello": ["base to Hello", "preview- to Hello"],
+        "Bye": ["base to Bye", "preview- to Bye"],
+    }
+
+
 def test_json_without_prompts_is_a_document_without_answers(world: World) -> None:
     result = acme(world, "--json")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+    assert (result.exit_code, json.loads(result.stdout)) == (0, {"prompts": []})
 
 
 def test_archive_in_s3_is_checked_and_used_in_place(world: World, service: FakeService) -> None:
     acme(world)
     writes = list(world.s3.writes)
-    result = preview(world, world.uri("acme"), "--endpoint", "endpoint")
+    result = preview(world, world.uri("acme"), "--on", "base")
     assert result.exit_code == 0, result.output
     assert re.search("preview-[0-9a-f]{8}-acme is in service", result.stderr)
     assert world.s3.writes == writes
@@ -127,8 +137,7 @@ def test_adapter_that_does_not_load_is_told_with_the_reason(world: World, servic
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["acme"], "on which base model? Give --on"),
-        (["acme", "--on", "base", "--endpoint", "endpoint"], "on which base model? Give --on"),
+        (["acme"], "missing option '--on'"),
         (["--on", "base"], "missing argument 'DIR|ARCHIVE|S3://…'"),
         (["acme", "--on", "base"], "where to upload the adapter? Give --to"),
         (["s3://my-adapters/prod/", "--on", "base"], "an adapter in S3 should be"),
@@ -137,12 +146,6 @@ def test_adapter_that_does_not_load_is_told_with_the_reason(world: World, servic
 def test_options_that_do_not_fit_are_wrong_usage(world: World, arguments: list[str], message: str) -> None:
     result = preview(world, *arguments)
     assert (result.exit_code, message in result.stderr) == (2, True), result.output
-
-
-def test_endpoint_with_two_bases_needs_the_name_of_one(world: World, service: FakeService) -> None:
-    service.add_base(base="other")
-    result = preview(world, str(world.adapters / "acme"), "--endpoint", "endpoint", "--to", DESTINATION)
-    assert (result.exit_code, "got several: base, other; name it with --on" in result.stderr) == (1, True)
 
 
 class TestLeftovers:

@@ -199,6 +199,17 @@ class TestUploading:
         assert (result.exit_code, world.s3.objects) == (1, {})
         assert "it changed while it was published" in result.stderr
 
+    def test_error_that_nothing_documents_is_a_bug_and_not_the_adapters_fault(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def write(*_: Any) -> str:
+            raise ValueError("a bug")
+
+        world.add("acme")
+        monkeypatch.setattr(AdapterFiles, "write_archive", write)
+        with pytest.raises(ValueError, match="a bug"):
+            world.publish()
+
     def test_dry_run_writes_nothing(self, world: World) -> None:
         world.add("acme")
         world.publish()

@@ -87,7 +87,7 @@ class TestFleet:
         before = self.stored(account)
         result = run("remove", *[f"a{number}" for number in range(10)], "--yes")
         assert result.exit_code == 1
-        assert "nothing is removed, as the fleet would refuse it: " in result.stderr
+        assert "the fleet would refuse it: " in result.stderr
         assert self.stored(account) == before
 
     def test_manifest_of_a_stack_needs_its_file(self, run: Run, world: World, manifest: Write) -> None:

@@ -48,5 +48,5 @@ def test_fleets_on_several_bases_are_told_with_their_bases(account: FakeAccount)
 
 def test_stack_whose_fleets_have_no_manifest_has_no_place(account: FakeAccount) -> None:
     account.add_fleet("Empty", "new", "Llm/New")
-    with pytest.raises(NoFleetError, match="'Llm/New' has received no manifest yet"):
+    with pytest.raises(NoFleetError, match="no fleet of stack 'Empty' has received a manifest yet"):
         base_place(account, "Empty", option="--on")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby, pairwise
 from typing import Any
 
@@ -34,7 +35,7 @@ class FakeClient:
     def settle(self, component: str, prompt: str, tokens: int) -> RequestError | None:
         return self.error
 
-    def ask(self, component: str, prompt: str, tokens: int) -> StreamTimes:
+    def ask(self, component: str, prompt: str, tokens: int, cut_off: Callable[[], bool]) -> StreamTimes:
         self.asked.append(component)
         self.prompts.append(prompt)
         if len(self.asked) == self.interrupt_at:

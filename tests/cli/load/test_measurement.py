@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
 from adapters_cli.load.measurement import BodyForm, Measurement, RequestError, StreamingClient, StreamTimes
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 
@@ -39,11 +40,8 @@ def client(runtime: FakeRuntime) -> StreamingClient:
     made: Any = boto3.client  # whose stubs want each service by its name
     config = Config(retries={"total_max_attempts": 1})
     ticks = count()
-    return StreamingClient(
-        "llm",
-        made("sagemaker-runtime", endpoint_url=runtime.url, config=config),
-        lambda: float(next(ticks)),
-    )
+    endpoint = RuntimeEndpoint("llm", made("sagemaker-runtime", endpoint_url=runtime.url, config=config))
+    return StreamingClient(endpoint, lambda: float(next(ticks)))
 
 
 def test_first_event_without_text_is_not_the_first_token(
@@ -162,13 +160,9 @@ def test_each_kind_of_error_has_its_name(
     assert error.kind == kind
 
 
-def test_answer_that_still_comes_at_the_end_is_left(runtime: FakeRuntime) -> None:
-    made: Any = boto3.client
-    client = StreamingClient(
-        "llm", made("sagemaker-runtime", endpoint_url=runtime.url), lambda: 0.0, cut_off=lambda: True
-    )
+def test_answer_that_still_comes_at_the_end_is_left(runtime: FakeRuntime, client: StreamingClient) -> None:
     runtime.reply = lambda call: Reply.stream(token("a"), token("b"), USAGE, DONE)
-    error = client.ask("llm-acme", "Hello", 2).error
+    error = client.ask("llm-acme", "Hello", 2, lambda: True).error
     assert error is not None
     assert error.kind == "unfinished"
 

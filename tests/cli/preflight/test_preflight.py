@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from botocore.exceptions import EndpointConnectionError
 from typer.testing import CliRunner, Result
 
 from adapters_cli.main import app
+from adapters_cli.preflight.check_outcome import CheckOutcome
+from adapters_cli.preflight.deployment import Deployment
 from adapters_cli.preflight.preflight import CHECKS
 from local_sagemaker.server import LocalCloud
 from tests.cli.preflight.account_in_order import INSTANCE, SERVICES, VERSION, AccountInOrder
@@ -159,6 +161,12 @@ def shard_missing(account: AccountInOrder) -> None:
     )
 
 
+def no_index(account: AccountInOrder) -> None:
+    account.client("s3").put_object(
+        Bucket=account.bucket, Key="models/tickets/model.safetensors.index.json", Body=b'{"weight_map": []}'
+    )
+
+
 def empty_weights(account: AccountInOrder) -> None:
     account.client("s3").put_object(Bucket=account.bucket, Key="models/tickets/model.safetensors", Body=b"")
 
@@ -256,6 +264,7 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
         "lacks model-00002-of-00002.safetensors",
         "adapters pull tickets s3://",
     ),
+    (no_index, "model", "not checked", "model.safetensors.index.json is no index of weights", ""),
     (empty_weights, "model", "error", "has empty files: model.safetensors", "adapters pull tickets s3://"),
     (no_topic, "topic", "error", "there is no topic", "aws sns create-topic --name nobody-made-it"),
     (topic_elsewhere, "topic", "error", "got one in eu-west-1", "aws sns create-topic --name on-call"),
@@ -295,6 +304,17 @@ def test_fault_is_found_and_nothing_else(
     assert remedy in finding["remedy"] if remedy else finding["remedy"] is None
     assert preflight(account).exit_code == (1 if verdict == "error" else 0)
     assert preflight(account, "--strict").exit_code == 1
+
+
+def test_error_that_no_check_documents_is_a_bug(
+    account: AccountInOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(deployment: Deployment) -> Iterator[CheckOutcome]:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("adapters_cli.preflight.preflight.CHECKS", [("mine", check)])
+    with pytest.raises(ValueError, match="a bug"):
+        preflight(account)
 
 
 def test_every_check_has_a_fault() -> None:

@@ -352,7 +352,7 @@ def test_fleet_is_started_when_copies_may_come(
     endpoint.add_fleet("Fleet", manifest=AdapterManifest.from_file(write_manifest()))
     (rule,) = scaling_rules(resources)
     alarms = [alarm["Properties"] for alarm in resources("AWS::CloudWatch::Alarm")]
-    (of_any,) = (alarm for alarm in alarms if "Metrics" in alarm)
+    assert len(alarms) == 2
     assert rule["EventPattern"] == {
         "source": ["aws.cloudwatch"],
         "detail-type": ["CloudWatch Alarm State Change"],
@@ -364,23 +364,30 @@ def test_fleet_is_started_when_copies_may_come(
                         "metrics": {
                             "metricStat": {
                                 "metric": {
-                                    "name": [
-                                        "ConcurrentRequestsPerCopy",
-                                        "InvocationsPerCopy",
-                                        "NoCapacityInvocationFailures",
-                                    ],
+                                    "name": ["ConcurrentRequestsPerCopy", "InvocationsPerCopy"],
                                     "dimensions": {"InferenceComponentName": [endpoint.base_component_name]},
                                 }
                             }
                         }
                     }
                 },
-                {"configuration": {"description": [of_any["AlarmDescription"]]}},
+                {"configuration": {"description": [alarm["AlarmDescription"] for alarm in alarms]}},
             ],
         },
     }
     (target,) = rule["Targets"]
     assert '"trigger":"scaling"' in target["InputTransformer"]["InputTemplate"]
+
+
+def test_fleet_waits_for_no_alarm_that_is_not_there(
+    make_endpoint: MakeEndpoint, resources: Resources, write_manifest: WriteManifest, bucket: s3.IBucket
+) -> None:
+    endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")])
+    endpoint.auto_scale_copies(min=1, max=2)
+    endpoint.add_fleet("Fleet", manifest=AdapterManifest.from_file(write_manifest()))
+    (rule,) = scaling_rules(resources)
+    assert list(rule["EventPattern"]["detail"]) == ["state", "configuration"]
+    assert list(rule["EventPattern"]["detail"]["configuration"]) == ["metrics"]
 
 
 def test_fleet_on_a_fixed_number_of_copies_is_not(

@@ -382,11 +382,11 @@ def test_every_setting_reaches_the_functions(make: MakeFleet, settings: Callable
     ids=["strict", "share", "at most"],
 )
 def test_a_failure_policy_allows_so_many_of_a_hundred(policy: FailurePolicy, allowed: int) -> None:
-    assert policy.limit.allowed(100) == allowed
+    assert policy._limit.allowed(100) == allowed
 
 
 def test_no_guard_allows_to_delete_everything() -> None:
-    assert DeletionGuard.off().limit == DeletionLimit(share=1, allow_empty=True)
+    assert DeletionGuard.off()._limit == DeletionLimit(share=1, allow_empty=True)
 
 
 @pytest.mark.parametrize(
@@ -1333,10 +1333,9 @@ def test_a_metric_is_that_of_the_fleet(plain: AdapterFleet, metric: str, name: s
 def test_alarm_for_a_standstill_counts_failed_passes_and_functions_that_died(
     stack: cdk.Stack, make: MakeFleet
 ) -> None:
-    fleet = make()
-    assert fleet.standstill_alarm is fleet.standstill_alarm
-    (alarm,) = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
-    properties = alarm["Properties"]
+    alarm = make().monitor(usage=None).alarms["Standstill"]
+    alarms = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm")
+    properties = alarms[stack.resolve(alarm.alarm_name)["Ref"]]["Properties"]
     assert (properties["Threshold"], properties["ComparisonOperator"]) == (
         3,
         "GreaterThanOrEqualToThreshold",
@@ -1602,22 +1601,16 @@ class TestLostEvents:
         stored()
         assert "live.yaml" in str(statements(template(), "RunPassRole"))
 
-    def test_alarm_is_in_the_stack_once_it_is_used(
-        self, stored: MakeFleet, template: Callable[[], dict[str, Any]]
+    def test_monitor_adds_the_alarm_for_lost_events(
+        self, stored: MakeFleet, stack: cdk.Stack, template: Callable[[], dict[str, Any]]
     ) -> None:
-        fleet = stored()
-        alarm = fleet.lost_events_alarm
-        assert fleet.lost_events_alarm is alarm
-        (found,) = [
-            resource["Properties"]
-            for resource in template().values()
-            if resource["Type"] == "AWS::CloudWatch::Alarm"
-        ]
+        alarm = stored().monitor(usage=None).alarms["LostEvents"]
+        found = template()[stack.resolve(alarm.alarm_name)["Ref"]]["Properties"]
         assert found["MetricName"] == "ApproximateNumberOfMessagesVisible"
         assert (found["Threshold"], found["TreatMissingData"]) == (1, "notBreaching")
         assert "DeadLetters" in str(found["Dimensions"])
 
-    def test_fleet_without_it_has_no_alarm(
+    def test_fleet_without_monitor_has_no_alarm(
         self, stored: MakeFleet, template: Callable[[], dict[str, Any]]
     ) -> None:
         stored()

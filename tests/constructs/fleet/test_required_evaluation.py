@@ -97,7 +97,7 @@ def test_manifest_in_s3_is_left_to_the_fleet(
     fleet: MakeFleet, bucket: s3.IBucket, settings: Callable[[], FleetSettings]
 ) -> None:
     fleet(AdapterManifest.from_bucket(bucket, "tenants.yaml", enable_events=False))
-    assert settings().evaluation == REQUIRED.bar
+    assert settings().evaluation == REQUIRED._bar
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_the_key_lets_cloudwatch_logs_use_it_for_log_groups_of_this_account(
     assert list(statement["Condition"]["ArnLike"]) == ["kms:EncryptionContext:aws:logs:arn"]
 
 
-def test_the_key_lets_eventbridge_put_events_into_the_queue(
+def test_the_key_lets_eventbridge_put_events_of_the_account_into_the_queue(
     stack: cdk.Stack, add: Callable[..., AdapterFleet]
 ) -> None:
     add(encryption_key=kms.Key(stack, "Key"))
@@ -192,6 +192,7 @@ def test_the_key_lets_eventbridge_put_events_into_the_queue(
         "Effect": "Allow",
         "Principal": {"Service": "events.amazonaws.com"},
         "Resource": "*",
+        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
     } in key["Properties"]["KeyPolicy"]["Statement"]
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.aws.components import endpoint_names
-from adapters_cli.aws.parallel_reads import read_each
 from adapters_cli.aws.service_quotas import SERVICE, find_quota, is_component_quota
+from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
 

@@ -12,7 +12,7 @@ from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.instance_types import INSTANCES
 from adapters_cli.models.base_model_option import declared_shape
 from adapters_cli.models.capacity_report import CapacityReport, Placement
-from adapters_cli.output.errors import UsageError
+from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.text import few
 from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
@@ -118,9 +118,9 @@ def _sizes(deployment: Deployment, bucket: str, prefix: str) -> Mapping[str, int
 
 
 def _shards(deployment: Deployment, bucket: str, prefix: str) -> list[str]:
-    """Return the files that the index of the weights names. Raises ValueError if it is no index."""
+    """Return the files that the index of the weights names. Raises CommandError if it is no index."""
     read = deployment.account.s3.get_object(Bucket=bucket, Key=f"{prefix}{_INDEX}")["Body"]
     try:
         return sorted(set(json.loads(read.read(_MAX_INDEX_BYTES))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ValueError(f"s3://{bucket}/{prefix}{_INDEX} is no index of weights") from None
+        raise CommandError(f"s3://{bucket}/{prefix}{_INDEX} is no index of weights") from None

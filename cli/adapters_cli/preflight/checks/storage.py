@@ -9,7 +9,7 @@ from adapter_fleet.common.counts import counted
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.manifest.manifest import Manifest, ManifestError
 from adapter_fleet.manifest.manifest_adapter import BucketArtifact, S3Artifact
-from adapters_cli.aws.parallel_reads import read_each
+from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.output.text import few
 from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters_cli.aws.meant_names import meant_name
+from adapters_cli.aws.components import meant_name
 from tests.fakes.errors import client_error
 
 
