@@ -1,7 +1,7 @@
 """Reads the uncompressed bytes of an untrusted archive: forwards only, in bounded memory, within limits.
 
-`gzip.GzipFile` accepts anything behind it. ISA-L would take two thirds of zlib's time, and a Lambda function
-does not have it.
+`gzip.GzipFile` accepts any number of members. ISA-L would take two thirds of zlib's time, and a Lambda
+function does not have it.
 """
 
 import zlib
@@ -24,6 +24,9 @@ _INPUT_BYTES = 64 * 1024
 _OUTPUT_BYTES = 96 * 1024
 _FREE_BYTES = 1024 * 1024
 """The output that is allowed at any expansion, as a small file may be all repetition."""
+# Each member costs a new inflater. Programs that write many members put 64 KiB into each.
+_FREE_MEMBERS = 64
+_BYTES_PER_MEMBER = 16 * 1024
 
 
 class Readable(Protocol):
@@ -45,7 +48,7 @@ class DecompressingReader:
         self._watch = watch
         self._piece = memoryview(b"")
         self._total = 0
-        self._gzip = _GzipFile(source)
+        self._members = _GzipMembers(source)
 
     def read(self, size: int) -> bytes:
         """Return the next `size` bytes, fewer only at the end."""
@@ -76,7 +79,7 @@ class DecompressingReader:
 
     def _has_more(self) -> bool:
         if not self._piece:
-            self._accept(self._gzip.next())
+            self._accept(self._members.next())
         return bool(self._piece)
 
     def _accept(self, data: bytes) -> None:
@@ -84,7 +87,7 @@ class DecompressingReader:
         self._total += len(data)
         if self._total > MAX_BYTES:
             raise ArchiveError(f"it should unpack to at most {MAX_BYTES} bytes", ArchiveFault.TOO_LARGE)
-        if self._total > _FREE_BYTES and self._total > MAX_EXPANSION * self._gzip.count:
+        if self._total > _FREE_BYTES and self._total > MAX_EXPANSION * self._members.count:
             raise ArchiveError(
                 f"it should unpack to at most {MAX_EXPANSION} times its size", ArchiveFault.TOO_LARGE
             )
@@ -95,8 +98,8 @@ class DecompressingReader:
 _ZEROS = memoryview(bytes(_OUTPUT_BYTES))
 
 
-class _GzipFile:
-    """Inflates a gzip file of one member (RFC 1952, 2.2), perhaps with zeros after it.
+class _GzipMembers:
+    """Inflates a gzip file: one or more members in a row (RFC 1952, 2.2), perhaps with zeros after them.
 
     count:
         Bytes read from the stored archive so far.
@@ -111,6 +114,8 @@ class _GzipFile:
         if self._input[: len(_GZIP_MAGIC)] != _GZIP_MAGIC:
             raise ArchiveError("it should be a gzipped tar archive (.tar.gz)", ArchiveFault.NOT_GZIPPED_TAR)
         self._inflater: zlib._Decompress | None = zlib.decompressobj(_GZIP_WINDOW_BITS)
+        self._members = 1
+        self._made = 0
         self._is_full = False
 
     def next(self) -> bytes:
@@ -128,17 +133,25 @@ class _GzipFile:
             except zlib.error as error:
                 raise ArchiveError(f"it is no readable gzip file: {error}", ArchiveFault.DAMAGED) from None
             self._input, self._is_full = inflater.unconsumed_tail, len(data) == _OUTPUT_BYTES
+            self._made += len(data)
             if inflater.eof:
-                self._inflater = None
-                self._check_rest(inflater.unused_data)
+                self._inflater = self._next_member(inflater.unused_data)
         return data
 
-    def _check_rest(self, rest: bytes) -> None:
-        """Read what is behind the gzip file to its end: zeros are allowed, as tapes have them."""
-        while rest or (rest := self._read(_INPUT_BYTES)):
-            if rest.strip(b"\0"):
-                raise ArchiveError("it should be one gzip file, with nothing behind it", ArchiveFault.FORM)
-            rest = b""
+    def _next_member(self, rest: bytes) -> "zlib._Decompress | None":
+        """Return an inflater for the member that begins in `rest` or after it; None if there is no other."""
+        rest = rest.lstrip(b"\0")
+        while len(rest) < len(_GZIP_MAGIC) and (more := self._read(_INPUT_BYTES)):
+            rest = (rest + more).lstrip(b"\0")
+        if not rest:
+            return None
+        if rest[: len(_GZIP_MAGIC)] != _GZIP_MAGIC:
+            raise ArchiveError("it has something after its end that is no gzip", ArchiveFault.FORM)
+        self._members += 1
+        if self._members > _FREE_MEMBERS + self._made // _BYTES_PER_MEMBER:
+            raise ArchiveError(f"it should be one gzip file, got {self._members} in a row", ArchiveFault.FORM)
+        self._input = rest
+        return zlib.decompressobj(_GZIP_WINDOW_BITS)
 
     def _read(self, size: int) -> bytes:
         data = self._source.read(size)

@@ -104,8 +104,8 @@ class CheckRule(Enum):
     ARCHIVE_FORM = (
         "archive-form",
         _ERROR,
-        "a plain tar in one gzip file: no sparse files, no name twice, only zeros after the end of either,"
-        " and at most 1 MiB of tar headers",
+        "a plain tar in one gzip file: no sparse files, no name twice, only zeros after the end of either, no"
+        " thousands of small gzip files in a row, and at most 1 MiB of tar headers",
         "pack it again from the adapter's directory, without tar's --sparse and extended attributes",
     )
     ARCHIVE_SIZE = (

@@ -243,7 +243,9 @@ def archives(draw: st.DrawFn) -> bytes:
         block = raw_header(name.encode("utf-8", "surrogatepass"), size, kind, field=field)
         parts.append(block + padded(content))
     tar = draw(damaged(b"".join(parts) + bytes(draw(st.sampled_from([0, 512, 1024, 10_240])))))
-    packed = gzip.compress(tar, 1)
+    cut = draw(st.integers(0, len(tar)))
+    whole = draw(st.sampled_from([True, True, False]))
+    packed = gzip.compress(tar, 1) if whole else gzip.compress(tar[:cut], 1) + gzip.compress(tar[cut:], 1)
     return draw(st.just(packed) | damaged(packed))
 
 
