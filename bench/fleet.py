@@ -29,9 +29,9 @@ from bench.cloud import STACK, Account, Synthesized, endpoint_in, synthesize  # 
 import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.reconcile.observation import PAGE
 from adapter_fleet.fleet.state.generations import Generation
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.lambdas.fleet import MAX_LOOK_SECONDS
 from bench import reconciler
 from bench.harness import Claim, publish
@@ -204,7 +204,7 @@ class Bench:
 
     def generation(self) -> Generation:
         """Return the newest generation of the fleet, as its registry has it."""
-        registry = DynamoDbRegistry(self.account.outputs()["Table"], self.account.client("dynamodb"))
+        registry = Registry(self.account.outputs()["Table"], self.account.client("dynamodb"))
         fleet = registry.fleet()
         assert fleet is not None
         generation = registry.generation(fleet.generation)

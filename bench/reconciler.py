@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs
 
 import boto3
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.reconcile.observation import PAGE
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.sagemaker_port import READ_OPERATIONS, WRITE_OPERATIONS
 from adapter_fleet.manifest.desired import DesiredAdapter
 from bench.harness import Claim
@@ -118,7 +118,7 @@ def with_registry(size: int) -> list[dict[str, float | str]]:
             BillingMode="PAY_PER_REQUEST",
         )
         world = new_world()
-        registry = DynamoDbRegistry(_TABLE, dynamodb)
+        registry = Registry(_TABLE, dynamodb)
         world.registry = registry  # type: ignore[assignment]
         world.reconciler = replace(world.reconciler, registry=registry)
         return deployments(world, size, "registry in DynamoDB")

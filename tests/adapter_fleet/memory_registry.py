@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.aws.dynamodb_table import key, put_action
+from adapter_fleet.fleet.state.dynamodb_table import key, put_action
 from adapter_fleet.fleet.state.records import AdapterRecord
-from adapter_fleet.fleet.state.registry import Lease
+from adapter_fleet.fleet.state.registry import Lease, Registry
 from tests.adapter_fleet.memory_dynamodb import Item, MemoryDynamoDb
 
 
-class MemoryRegistry(DynamoDbRegistry):
+class MemoryRegistry(Registry):
     """`Registry` for one process, with what backups and people do to its table."""
 
     def __init__(self) -> None:

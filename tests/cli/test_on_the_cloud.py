@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from adapter_fleet.artifacts.packing import identity_of, pack
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapter_fleet.manifest.manifest import Manifest
 from local_sagemaker.server import LocalCloud
@@ -80,7 +80,7 @@ class Deployed:
         )
         resources = stacks.list_stack_resources(StackName=self.stack)["StackResourceSummaries"]
         [table] = [one["PhysicalResourceId"] for one in resources if one["LogicalResourceId"] == "Registry"]
-        self.registry = DynamoDbRegistry(table, client(cloud, "dynamodb"))
+        self.registry = Registry(table, client(cloud, "dynamodb"))
         self.registry.register(FleetRecord(uid="uid", name="Llm/Tenants", machine=self.machine))
 
     def converge(self, *adapters: DesiredAdapter) -> None:

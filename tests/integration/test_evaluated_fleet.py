@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.manifest import Manifest
 from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
@@ -109,7 +109,7 @@ class Gated:
 
     def refused(self) -> Generation:
         """Wait until the fleet has refused the newest manifest."""
-        registry = DynamoDbRegistry(self.table, client(self.cloud, "dynamodb"))
+        registry = Registry(self.table, client(self.cloud, "dynamodb"))
         deadline = time.monotonic() + 40
         while time.monotonic() < deadline:
             fleet = registry.fleet()

@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.configuration import LEASE_SECONDS
 from adapter_fleet.fleet.state.fleet_settings import UpdateMode
-from adapter_fleet.fleet.state.registry import Lease
+from adapter_fleet.fleet.state.registry import Lease, Registry
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import client, write
 from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, components, metric, numbered, wrong
@@ -50,8 +49,8 @@ class Place:
         return SECOND if self.adapters == FIRST else FIRST
 
     @property
-    def registry(self) -> DynamoDbRegistry:
-        return DynamoDbRegistry(self.table, client(self.cloud, "dynamodb"))
+    def registry(self) -> Registry:
+        return Registry(self.table, client(self.cloud, "dynamodb"))
 
     def check(self, adapters: Mapping[str, str]) -> None:
         """Assert that the fleet is as it should be, and everything else as it was."""

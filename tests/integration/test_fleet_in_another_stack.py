@@ -8,7 +8,7 @@ from pathlib import Path
 import aws_cdk as cdk
 import pytest
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
+from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import InstanceType, LmiContainer, LmiVersion
 from tests.integration.by_hand import client
@@ -42,7 +42,7 @@ def test_container_of_the_base_is_changed_and_the_fleet_is_told_in_its_own_next_
     endpoint = created.outputs["EndpointName"]
     made = second.create(FLEETS)
     assert made.status == "CREATE_COMPLETE", made.reason
-    registry = DynamoDbRegistry(made.outputs["TenantsTable"], client(cloud, "dynamodb"))
+    registry = Registry(made.outputs["TenantsTable"], client(cloud, "dynamodb"))
     version = registry.fleet().base_version  # type: ignore[union-attr]
 
     another = LmiContainer(version=LmiVersion.V19, environment={"OPTION_SEED": "1"})

@@ -29,7 +29,6 @@ from aws_cdk import Duration
 from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.aws.s3_manifests import S3Manifests
 from adapter_fleet.aws.sagemaker_service import SageMakerService
 from adapter_fleet.aws.stacks import Stacks
@@ -43,6 +42,7 @@ from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from local_sagemaker.server import LocalCloud
@@ -253,7 +253,7 @@ class Exercise:
             ],
             BillingMode="PAY_PER_REQUEST",
         )
-        self.registry = DynamoDbRegistry(self.table, own)
+        self.registry = Registry(self.table, own)
         """As it is, whoever asks."""
         self.target = Target(
             endpoint=deployed.endpoint,
@@ -276,9 +276,9 @@ class Exercise:
         self.place.client("stepfunctions").delete_state_machine(stateMachineArn=self.machine)
 
     @cached_property
-    def theirs(self) -> DynamoDbRegistry:
+    def theirs(self) -> Registry:
         """The registry as the function sees it."""
-        return DynamoDbRegistry(self.table, self.user.client("dynamodb"), sleep=self.clock.sleep)
+        return Registry(self.table, self.user.client("dynamodb"), sleep=self.clock.sleep)
 
     def state_machine(self) -> StateMachine:
         return StateMachine(self.user.client("stepfunctions"), self.machine)

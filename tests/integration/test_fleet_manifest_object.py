@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from aws_cdk import Duration
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.records import FleetRecord
+from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
 from tests.integration.by_hand import client, wait_for_the_listing, write
@@ -62,8 +62,8 @@ class Deployed:
         return deployment
 
     @property
-    def registry(self) -> DynamoDbRegistry:
-        return DynamoDbRegistry(self.outputs["TenantsTable"], client(self.cloud, "dynamodb"))
+    def registry(self) -> Registry:
+        return Registry(self.outputs["TenantsTable"], client(self.cloud, "dynamodb"))
 
     @property
     def fleet(self) -> FleetRecord:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import client
 from tests.integration.fleet_stack import (
@@ -38,7 +38,7 @@ class Deployed:
     def __init__(self, stack: FleetStack, first: Deployment) -> None:
         self.stack, self.first = stack, first
         self.endpoint = first.outputs["EndpointName"]
-        self.registry = DynamoDbRegistry(first.outputs["TenantsTable"], client(stack.cloud, "dynamodb"))
+        self.registry = Registry(first.outputs["TenantsTable"], client(stack.cloud, "dynamodb"))
 
     def outcomes(self, before: int) -> list[Outcome]:
         """Return what became of the generations after one of that number."""

@@ -15,9 +15,9 @@ import pytest
 from aws_cdk import Duration
 from safetensors.numpy import load_file, save_file
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck, InstanceType
 from tests.integration.by_hand import V1, V2, client, prompts
@@ -110,7 +110,7 @@ class Deployed:
         assert status == "SUCCEEDED"
 
     def records(self) -> dict[str, AdapterRecord]:
-        registry = DynamoDbRegistry(self.outputs["MainTable"], client(self.cloud, "dynamodb"))
+        registry = Registry(self.outputs["MainTable"], client(self.cloud, "dynamodb"))
         return {record.name: record for record in registry.records().values()}
 
     def failures(self) -> dict[str, Failure]:

@@ -177,9 +177,7 @@ class Account:
 
     def registry(self, table: str) -> Registry:
         """Return the registry in a table."""
-        from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-
-        return DynamoDbRegistry(table, self.client("dynamodb"))
+        return Registry(table, self.client("dynamodb"))
 
     def now(self) -> float:
         """Return the seconds since 1970."""

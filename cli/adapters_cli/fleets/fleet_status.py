@@ -8,7 +8,7 @@ from enum import StrEnum
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import count_deletions
-from adapter_fleet.fleet.planning.desired_state import apply_pins
+from adapter_fleet.fleet.planning.desired_state import apply_pins, claims_of
 from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.planning.settle import is_proven
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, active_generation
@@ -179,7 +179,8 @@ def find_status(registry: Registry, now: float, only: Collection[str] | None = N
     if fleet is None or newest is None:
         return None
     active = in_force(registry, newest)
-    desired, orders, totals = desired_by(registry, active), registry.orders(), None
+    desired, totals = desired_by(registry, active), None
+    orders, unreadable_orders = registry.read_orders()
     if only is None:
         records = registry.records()
     else:
@@ -197,7 +198,7 @@ def find_status(registry: Registry, now: float, only: Collection[str] | None = N
         totals=totals,
         owned={name: record.owned for name, record in records.items() if record.owned is not None},
         orders=tuple(orders),
-        unreadable_orders=registry.unreadable_orders(),
+        unreadable_orders=unreadable_orders,
         at=now,
     )
 
@@ -304,8 +305,7 @@ def _states(
         now=now,
         generation=generation.number,
         foreign=fleet.foreign,
-        orders=orders,
-        deletes=True,
+        claims=claims_of(orders),
         has_copies=fleet.base_copies > 0,
     )
     wants = apply_pins(desired.adapters, orders, records)

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
-from adapter_fleet.fleet.planning.desired_state import apply_pins
+from adapter_fleet.fleet.planning.desired_state import apply_pins, claims_of
 from adapter_fleet.fleet.planning.observe import (
     base_trouble,
     known_foreign,
@@ -148,8 +148,7 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         now=fleet.account.now(),
         generation=fleet.record.generation + 1,
         foreign=known_foreign(fleet.record.foreign, records.keys() | wanted.keys()),
-        orders=orders,
-        deletes=True,
+        claims=claims_of(orders),
     )
     decisions, context = _decisions(components, records, wanted, target, fleet.record.uid, context)
     changes, sent = [], {}

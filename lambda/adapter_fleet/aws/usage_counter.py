@@ -12,10 +12,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from adapter_fleet.aws.dynamodb_table import DynamoDbTable, key
 from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.naming import USAGE_PARTITION
+from adapter_fleet.fleet.state.dynamodb_table import DynamoDbTable, key
 from adapter_fleet.usage.counting_settings import ADAPTER, FLEET, SHORT_SECONDS, CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
 from adapter_fleet.usage.usage_table import DAY, HOUR, Usage, by_key

@@ -1,7 +1,7 @@
 """The entry points of a fleet's Lambda functions. They create the clients and call what does the work."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache
@@ -13,7 +13,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.aws.s3_manifests import S3Manifests
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
 from adapter_fleet.aws.stacks import Stacks
@@ -28,7 +27,7 @@ from adapter_fleet.fleet.reconcile.session import (
 )
 from adapter_fleet.fleet.requests.handler import RequestHandler
 from adapter_fleet.fleet.state.generations import Generation, Outcome
-from adapter_fleet.fleet.state.registry import UnreadableError
+from adapter_fleet.fleet.state.registry import Registry, UnreadableError
 from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 from adapter_fleet.fleet.steps.executor import MAX_STEP_SECONDS
 
@@ -84,19 +83,15 @@ def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
     handler, clock = _request_handler(os.environ["STATE_MACHINE_ARN"]), Clock()
     end = clock.now() + MAX_LOOK_SECONDS
     while True:
-        answer = _incomplete_on_error(lambda: handler.is_complete(event))
+        try:
+            answer = handler.is_complete(event)
+        except (ClientError, BotoCoreError) as error:
+            # An exception of this function would fail the deployment.
+            _log().warning("the registry or the state machine did not answer", reason=str(error))
+            answer = {"IsComplete": False}
         if answer["IsComplete"] or clock.now() >= end:
             return answer
         clock.sleep(_LOOK_AGAIN_SECONDS)
-
-
-def _incomplete_on_error(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what `ask` returns, "not complete" for an error of AWS. An exception fails the deployment."""
-    try:
-        return ask()
-    except (ClientError, BotoCoreError) as error:
-        _log().warning("the registry or the state machine did not answer", reason=str(error))
-        return {"IsComplete": False}
 
 
 def manifest_object(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
@@ -185,8 +180,8 @@ def _request_handler(machine: str) -> RequestHandler:
 
 
 @cache
-def _registry() -> DynamoDbRegistry:
-    return DynamoDbRegistry(os.environ["REGISTRY_TABLE"], boto3.client("dynamodb", config=_RETRYING_CONFIG))
+def _registry() -> Registry:
+    return Registry(os.environ["REGISTRY_TABLE"], boto3.client("dynamodb", config=_RETRYING_CONFIG))
 
 
 @cache

@@ -12,12 +12,12 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
-from adapter_fleet.aws.dynamodb_table import DynamoDbTable
 from adapter_fleet.aws.usage_counter import UsageCounter, UsageCursor, UsageTelemetry
 from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.serialization import converter
+from adapter_fleet.fleet.state.dynamodb_table import DynamoDbTable
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
 
@@ -29,7 +29,7 @@ def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
     """Count what the fleet's adapters were used for up to the time of a scheduled event."""
     log = Logger(service="adapter-usage")
     dynamodb, table = boto3.client("dynamodb", config=_CONFIG), os.environ["REGISTRY_TABLE"]
-    registry = DynamoDbRegistry(table, dynamodb)
+    registry = Registry(table, dynamodb)
     fleet = registry.fleet()
     newest = None if fleet is None else registry.generation(fleet.generation)
     if newest is None:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adapter_fleet.aws.dynamodb_table import DynamoDbTable
 from adapter_fleet.aws.usage_counter import UsageCursor
+from adapter_fleet.fleet.state.dynamodb_table import DynamoDbTable
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

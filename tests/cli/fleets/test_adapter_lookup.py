@@ -26,8 +26,8 @@ def lookup(fleet: Fleet) -> AdapterLookup:
 def test_names_of_usual_components_take_no_reading_of_the_whole_fleet(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("adapter_fleet.aws.dynamodb_registry.DynamoDbRegistry.records")
-    monkeypatch.delattr("adapter_fleet.aws.dynamodb_registry.DynamoDbRegistry.desired")
+    monkeypatch.delattr("adapter_fleet.fleet.state.registry.Registry.records")
+    monkeypatch.delattr("adapter_fleet.fleet.state.registry.Registry.desired")
     assert lookup(fleet).find(["beta", "acme"]) == {"p-beta": "beta", "p-acme": "acme"}
     assert lookup(fleet).component("acme") == "p-acme"
 

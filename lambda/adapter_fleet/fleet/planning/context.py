@@ -1,12 +1,11 @@
 """The context of a plan: what decisions depend on besides the component itself."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.generations import Target
-from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import DesiredAdapter
 
@@ -49,16 +48,12 @@ class PlanContext:
         now: float,
         generation: int,
         foreign: Mapping[str, float],
-        orders: Iterable[Order] = (),
-        deletes: bool = False,
+        claims: Mapping[str, float],
+        deletes: bool = True,
         has_copies: bool = True,
+        spares_changes: bool = False,
     ) -> "PlanContext":
-        """Return the context of a generation with this target."""
-        claims = {
-            order.component: order.created
-            for order in orders
-            if order.kind is OrderKind.CLAIM and order.created is not None
-        }
+        """Return the context of a generation with this target; by default, everything else is settled."""
         return cls(
             now=now,
             generation=generation,
@@ -70,6 +65,7 @@ class PlanContext:
             foreign=foreign,
             claims=claims,
             has_copies=has_copies,
+            spares_changes=spares_changes,
         )
 
 

@@ -147,6 +147,15 @@ def _digest(smoke: SmokeRequest | None) -> str | None:
     return None if smoke is None else smoke.digest
 
 
+def claims_of(orders: Iterable[Order]) -> dict[str, float]:
+    """Return the creation times of the components that someone ordered to take over, by name."""
+    return {
+        order.component: order.created
+        for order in orders
+        if order.kind is OrderKind.CLAIM and order.created is not None
+    }
+
+
 # --- pins: orders to serve an earlier version of an adapter instead of the manifest's
 
 

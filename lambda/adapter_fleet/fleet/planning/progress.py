@@ -1,6 +1,6 @@
 """How far a generation is: its counts, its failures, and whether anything is left to do."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapter_fleet.common.bounded_text import bounded
@@ -45,16 +45,15 @@ class Progress:
         failed = decision is not None and decision.step.fails and final
         return failed and not self._is_unreadable(component)
 
-    def failure_reason(self, generation: Generation, failing: Iterable[str]) -> str:
-        """Return why a generation fails, for the user."""
-        failed = [(self._name(component), self._reason(component)) for component in sorted(failing)]
-        return failure_reason(generation, failed)
+    def reasons(self, components: Iterable[str]) -> list[tuple[str, str]]:
+        """Return the name of each of these adapters, and why it fails."""
+        return [(self._name(component), self._reason(component)) for component in components]
 
     @property
     def reason_of_converged(self) -> str | None:
         """What a generation that has converged did not reach; None if it reached all."""
         failed = [component for component in self.wanted if self.decisions[component].step.fails]
-        reasons = [f"{self._name(name)}: {self._reason(name)}" for name in failed[:_MAX_REASONS]]
+        reasons = [f"{name}: {reason}" for name, reason in self.reasons(failed[:_MAX_REASONS])]
         if self.asleep:
             reasons.append(
                 f"{self.asleep} wait for a copy of the base model, which has none; the next one is asked"
@@ -174,9 +173,8 @@ def exceeds_failure_limit(generation: Generation, failed: int) -> bool:
     return failed > _allowed_failures(generation)
 
 
-def failure_reason(generation: Generation, failed: Iterable[tuple[str, str]]) -> str:
+def failure_reason(generation: Generation, failed: Sequence[tuple[str, str]]) -> str:
     """Return why a generation exceeds its failure limit; `failed` are names and reasons in order."""
-    failed = list(failed)
     shown = failed[:_SHOWN]
     reasons = "; ".join(f"{name}: {bounded(reason, _REASON_BYTES // len(shown))}" for name, reason in shown)
     changed = f"{generation.changes} {noun_of(generation.changes or 0, 'adapter')}"

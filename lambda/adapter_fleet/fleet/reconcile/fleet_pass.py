@@ -14,7 +14,7 @@ from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
-from adapter_fleet.fleet.planning.desired_state import DesiredState, find_changed
+from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of, find_changed
 from adapter_fleet.fleet.planning.next_pass import (
     seconds_after_trouble,
     seconds_until_copies,
@@ -23,7 +23,7 @@ from adapter_fleet.fleet.planning.next_pass import (
 )
 from adapter_fleet.fleet.planning.observe import new_record
 from adapter_fleet.fleet.planning.plan import next_step
-from adapter_fleet.fleet.planning.progress import Progress, exceeds_failure_limit
+from adapter_fleet.fleet.planning.progress import Progress, exceeds_failure_limit, failure_reason
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_new_attempts
 from adapter_fleet.fleet.planning.surveys import adapters_to_probe, drifted_records, tags_to_read
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
@@ -92,7 +92,10 @@ class Pass:
         self._queue = WorkQueue(executor, workers, self._limits)
         in_use = self._queue.under_way.components
         self._records = RecordCache(session, declared=declared.keys(), in_use=in_use)
-        self._desired = DesiredState.of(declared, registry.orders(), self._records)
+        orders, unreadable = registry.read_orders()
+        for why in unreadable.values():
+            session.telemetry.trouble(f"an order is left alone: {why}")
+        self._desired = DesiredState.of(declared, orders, self._records)
         self._changed = find_changed(declared, generation, registry.generation, registry.desired)
         self._polling = Polling(
             session.clock, write_seconds=session.fleet.write_seconds, resumes=session.resumes
@@ -172,16 +175,8 @@ class Pass:
         self._records.flush()
         if retries or unpinned:
             registry.take_orders([*retries, *unpinned], self._session.lease)
-        for why in registry.unreadable_orders().values():
-            self._session.telemetry.trouble(f"an order is left alone: {why}")
-        # Made once: it holds every order, and a context is needed for every step.
-        self._base_context = PlanContext.of(
-            self._session.target,
-            now=self._session.clock.now(),
-            generation=self._session.generation.number,
-            foreign=self._observation.foreign,
-            orders=self._desired.orders,
-        )
+        # Made once: there may be many orders, and every step needs the claims among them.
+        self._claims = claims_of(self._desired.orders)
 
     # --- the base model
 
@@ -208,13 +203,16 @@ class Pass:
     @property
     def _context(self) -> PlanContext:
         """What decisions depend on now, beside the component."""
-        return replace(
-            self._base_context,
-            now=self._session.clock.now(),
+        session = self._session
+        return PlanContext.of(
+            session.target,
+            now=session.clock.now(),
+            generation=session.generation.number,
             foreign=self._observation.foreign,
+            claims=self._claims,
             deletes=self._deletes,
-            has_copies=self._session.fleet.base_copies > 0,
-            spares_changes=self._session.spares_changes,
+            has_copies=session.fleet.base_copies > 0,
+            spares_changes=session.spares_changes,
         )
 
     def _advance_all(self) -> None:
@@ -456,7 +454,7 @@ class Pass:
         if self._timed_out:
             self._over_limit = False
             return False
-        reason = self._progress.failure_reason(self._session.generation, self._failing)
+        reason = failure_reason(self._session.generation, self._progress.reasons(sorted(self._failing)))
         self._session.end_generation(Outcome.FAILED, reason)
         return True
 
@@ -854,7 +852,7 @@ class Pass:
         if surveys and observation.unread_strangers:
             wait = 1  # their tags are still to be read
         self._save_fleet(wait, trouble, held_up, settled=settled)
-        session.release()
+        session.registry.release(session.lease)
         generation = session.generation
         # The generation that a refused one had superseded goes on.
         refused = generation.outcome is Outcome.REFUSED
@@ -921,7 +919,7 @@ class Pass:
             converged=generation.number if converged else fleet.converged,
             deleted=converged and session.deleting,
         )
-        session.save_fleet()
+        session.registry.save_fleet(session.fleet, session.lease)
         session.telemetry.measured(
             generation,
             session.fleet,

@@ -144,7 +144,7 @@ class Reconciler:
         # A drift check that only reports leaves a deployment that came meanwhile to its own passes.
         if active is not None and not (reports and active.outcome is not Outcome.CONVERGED):
             return active
-        session.release()
+        self.registry.release(session.lease)
         # The pass that ended the generation may have died before it opened the undo.
         failed = newest_not_refused(session.newest, self.registry.generation) if active is None else None
         if failed is not None:

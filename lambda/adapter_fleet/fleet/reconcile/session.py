@@ -71,6 +71,8 @@ class Session:
 
     uid:
         The value of the fleet's tag.
+    lease:
+        The lease as it was last renewed.
     """
 
     def __init__(
@@ -93,13 +95,13 @@ class Session:
         self.clock, self.pass_input = clock, pass_input
         self.fleet, self.newest = fleet, newest
         self.generation = newest
-        self._lease = lease
+        self.lease = lease
         self._superseded = False
 
     def begin(self, generation: Generation) -> None:
         """Work on this generation; open it again if a generation that was refused had superseded it."""
         if generation.outcome is Outcome.SUPERSEDED:
-            generation = self.registry.reopen(generation.number, self._lease)
+            generation = self.registry.reopen(generation.number, self.lease)
         self.generation = generation
         # Each execution finds out again whether the service takes one write at a time.
         self.update_fleet(serial=self.fleet.serial and self.resumes)
@@ -130,27 +132,18 @@ class Session:
 
     # --- the lease and the time
 
-    @property
-    def lease(self) -> Lease:
-        """The lease as it was last renewed."""
-        return self._lease
-
     def renew(self) -> None:
         """Renew the lease once a fifth of its time has passed. Raises LeaseLostError."""
         now = self.clock.now()
-        if self._lease.expires - now < _RENEW_SECONDS:
-            self._lease = self.registry.renew(self._lease, now, LEASE_SECONDS)
+        if self.lease.expires - now < _RENEW_SECONDS:
+            self.lease = self.registry.renew(self.lease, now, LEASE_SECONDS)
 
     def beat(self) -> None:
         """Note that the pass goes on: `is_complete` starts another one where none seems to run."""
         now = self.clock.now()
         if now - self.fleet.heartbeat >= _HEARTBEAT_SECONDS:
             self.update_fleet(heartbeat=now)
-            self.save_fleet()
-
-    def release(self) -> None:
-        """Give the lease back."""
-        self.registry.release(self._lease)
+            self.registry.save_fleet(self.fleet, self.lease)
 
     def is_late(self) -> bool:
         """Return True if the pass has to end: its time is up, or a newer generation waits for it."""
@@ -163,12 +156,8 @@ class Session:
     # --- what is saved
 
     def update_fleet(self, **changes: Any) -> None:
-        """Change fields of the fleet's record. `save_fleet` writes them to the registry."""
+        """Change fields of the fleet's record. `beat` and the end of the pass write it to the registry."""
         self.fleet = replace(self.fleet, **changes)
-
-    def save_fleet(self) -> None:
-        """Write the fleet's record to the registry."""
-        self.registry.save_fleet(self.fleet, self._lease)
 
     def update_generation(self, **changes: Any) -> None:
         """Change fields of the generation. `save_generation` writes them to the registry."""
@@ -176,7 +165,7 @@ class Session:
 
     def save_generation(self) -> None:
         """Write the generation to the registry."""
-        self.registry.save_generation(self.generation, self._lease)
+        self.registry.save_generation(self.generation, self.lease)
 
     def end_generation(self, outcome: Outcome, reason: str | None) -> Outcome:
         """End the generation; return its outcome. One that was superseded meanwhile stays superseded."""

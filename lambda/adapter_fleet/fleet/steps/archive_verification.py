@@ -29,32 +29,23 @@ class Verdict:
         The version that is verified, or that has to be read.
     problem:
         Why the archive cannot be sent to SageMaker.
-    mismatch:
-        True if it is another archive than the recorded one.
+    cause:
+        The cause of the failure: `ARTIFACT` for another archive than the recorded one, `CAPACITY` if S3 gave
+        no answer or throttled the call, and otherwise `ACCESS`: such an archive may come at any moment.
     missing:
         True if the object does not exist.
     denied:
         True if the caller may not read the object.
     unread:
         True if the archive has to be copied or read first.
-    unanswered:
-        True if S3 gave no answer, or throttled the call.
     """
 
     version: ArchiveVersion | None = None
     problem: str | None = None
-    mismatch: bool = False
+    cause: Cause = Cause.ACCESS
     missing: bool = False
     denied: bool = False
     unread: bool = False
-    unanswered: bool = False
-
-    @property
-    def cause(self) -> Cause:
-        """The cause of the failure. A missing or denied archive is retried, as it may come at any moment."""
-        if self.unanswered:
-            return Cause.CAPACITY
-        return Cause.ARTIFACT if self.mismatch else Cause.ACCESS
 
 
 def look(artifact: Artifact, service: SageMakerPort, registry: Registry) -> Verdict:
@@ -128,7 +119,9 @@ def known_problem(artifact: Artifact, service: SageMakerPort, registry: Registry
 
 def _compared(known: ArchiveReading, artifact: Artifact, version: ArchiveVersion) -> Verdict:
     problem = known.mismatch(artifact)
-    return Verdict(version=version, problem=problem, mismatch=problem is not None)
+    if problem is None:
+        return Verdict(version=version)
+    return Verdict(version=version, problem=problem, cause=Cause.ARTIFACT)
 
 
 def _missing(uri: str) -> Verdict:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from adapter_fleet.fleet.state.configuration import MAX_READ_SECONDS
+from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError, ThrottledError, UnansweredError
 from adapter_fleet.fleet.steps import archive_verification as verification
@@ -25,14 +26,14 @@ def verify(task: StepTask) -> StepResult:
         if task.stop():
             raise  # the pass ends; the next one goes on
         verdict = _no_answer(artifact, error)
-    if verdict.unanswered and late():
+    if verdict.cause is Cause.CAPACITY and late():
         verdict = replace(
             verdict,
             problem=f"{verdict.problem}; a manifest that 'adapters publish' wrote has the archive's"
             " checksum, with which it need not be read",
         )
     # The step that sends the archive refuses a wrong one, by what the registry remembers of this reading.
-    if verdict.problem is not None and not verdict.mismatch:
+    if verdict.problem is not None and verdict.cause is not Cause.ARTIFACT:
         return not_usable(task, artifact, verdict)
     return StepResult(record=task.record, idle=True)
 
@@ -54,7 +55,7 @@ def confirm(task: StepTask) -> StepResult:
             failure = None
         return StepResult(record=replace(task.record, unconfirmed=None, failure=failure), idle=True)
     record = task.record
-    if verdict.mismatch:
+    if verdict.cause is Cause.ARTIFACT:
         now = f"{before} is {verdict.version} now"
         reason = f"{verdict.problem}; it was replaced while SageMaker loaded it: {now}"
         verdict = replace(verdict, problem=reason)
@@ -78,10 +79,10 @@ def not_usable(
     assert verdict.problem is not None  # the archive cannot be sent
     result = task.failure(artifact, verdict.problem, cause=verdict.cause, record=record)
     failure = result.record.failure
-    if verdict.mismatch and failure is not None and failure.artifact.same_as(artifact):
+    if verdict.cause is Cause.ARTIFACT and failure is not None and failure.artifact.same_as(artifact):
         result.record = replace(result.record, failure=replace(failure, unverified=True))
     return replace(result, idle=True, missing=verdict.problem if verdict.missing else None)
 
 
 def _no_answer(artifact: Artifact, error: ServiceError) -> Verdict:
-    return Verdict(problem=f"S3 gave no answer for {artifact.uri}: {error}", unanswered=True)
+    return Verdict(problem=f"S3 gave no answer for {artifact.uri}: {error}", cause=Cause.CAPACITY)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 def empty(request: pytest.FixtureRequest) -> Registry:
     if request.param == "memory":
         return MemoryRegistry()
-    return DynamoDbRegistry(request.getfixturevalue("table"), request.getfixturevalue("dynamodb"))
+    return Registry(request.getfixturevalue("table"), request.getfixturevalue("dynamodb"))
 
 
 @pytest.fixture

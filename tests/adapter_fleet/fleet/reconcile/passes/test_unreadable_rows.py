@@ -165,7 +165,7 @@ class TestOrder:
         world.settle()
         assert world.serving()["b"] == artifact("b", 2).uri
         assert set(world.log.troubles) == {f"an order is left alone: {why}"}
-        assert set(world.registry.unreadable_orders()) == {"p-b#pause"}
+        assert set(world.registry.read_orders()[1]) == {"p-b#pause"}
 
 
 class TestGeneration:

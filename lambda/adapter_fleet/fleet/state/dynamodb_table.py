@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
@@ -40,9 +39,6 @@ _FIRST_WAIT_SECONDS = 0.02
 
 _CONTENDED = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 """Reasons of a cancelled transaction that have nothing to do with its conditions."""
-
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
 
 
 class DynamoDbTable:
@@ -227,15 +223,21 @@ def _expressions(values: Mapping[str, object], **expressions: str | None) -> Ite
 
 def _typed(values: Mapping[str, object]) -> Any:
     """Return plain values as DynamoDB's API takes them."""
+    from boto3.dynamodb.types import TypeSerializer
+
+    serialize = TypeSerializer().serialize
     # boto3 takes no float. Its text is exact, and shorter than what Decimal makes of its bits.
     return {
-        name: _serialize(Decimal(repr(value)) if isinstance(value, float) else value)
+        name: serialize(Decimal(repr(value)) if isinstance(value, float) else value)
         for name, value in values.items()
     }
 
 
 def _plain(item: Mapping[str, Any]) -> Item:
     """Return an item of DynamoDB's API with plain values. Numbers are decimals."""
-    values = {name: _deserialize(value) for name, value in item.items()}
+    from boto3.dynamodb.types import TypeDeserializer
+
+    deserialize = TypeDeserializer().deserialize
+    values = {name: deserialize(value) for name, value in item.items()}
     # boto3 wraps bytes.
     return {name: getattr(value, "value", value) for name, value in values.items()}

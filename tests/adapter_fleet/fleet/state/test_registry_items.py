@@ -13,7 +13,6 @@ import pytest
 from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import ClientError
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
@@ -21,7 +20,13 @@ from adapter_fleet.fleet.state.generations import Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, Intent, Write
-from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, RecordTooLargeError, UnreadableError
+from adapter_fleet.fleet.state.registry import (
+    Lease,
+    LeaseLostError,
+    RecordTooLargeError,
+    Registry,
+    UnreadableError,
+)
 from adapter_fleet.manifest.desired import Artifact, Probe
 from adapter_fleet.manifest.value_rules import MAX_ADAPTER_BYTES
 from tests.adapter_fleet.registry_examples import FLEET, at_once, record, request, take, wanting
@@ -54,7 +59,7 @@ def test_records_with_many_long_tags_stay_below_the_bytes_of_a_transaction() -> 
     # The most that SageMaker allows: 50 tags, ten of them AWS's or the fleet's, of 128 and 256 characters.
     tags = {f"{number:03}" + "ü" * 125: "語" * 256 for number in range(40)}
     client = Recorder()
-    registry = DynamoDbRegistry("registry", client)  # type: ignore[arg-type]
+    registry = Registry("registry", client)  # type: ignore[arg-type]
     records = [record(f"a{number:03}", tags=tags) for number in range(150)]
     registry.put(records, Lease(owner="pass", token=1, expires=60.0))
     written = [
@@ -70,7 +75,7 @@ def test_records_with_many_long_tags_stay_below_the_bytes_of_a_transaction() -> 
 
 def test_records_of_usual_size_fill_the_transactions() -> None:
     client = Recorder()
-    registry = DynamoDbRegistry("registry", client)  # type: ignore[arg-type]
+    registry = Registry("registry", client)  # type: ignore[arg-type]
     registry.put([record(f"a{number:03}") for number in range(200)], Lease(owner="p", token=1, expires=60.0))
     assert [len(transaction) for transaction in client.transactions] == [100, 100, 3]
 
@@ -91,8 +96,8 @@ class Stored:
         return {"Items": [item for item in self.items if item["pk"] == ExpressionAttributeValues[":pk"]]}
 
 
-def reading(*items: dict[str, Any]) -> DynamoDbRegistry:
-    return DynamoDbRegistry("registry", Stored(*items))  # type: ignore[arg-type]
+def reading(*items: dict[str, Any]) -> Registry:
+    return Registry("registry", Stored(*items))  # type: ignore[arg-type]
 
 
 FAILURE = {"cause": "artifact", "reason": "r", "artifact": {"uri": "s3://b/x"}, "at": 1.0}
@@ -164,8 +169,8 @@ class TestOrderThatCannotBeRead:
         }
         registry = reading({"pk": "orders", **item}, other)
         assert registry.orders() == [Order(kind=OrderKind.RETRY, component="p-b", at=2.0)]
-        assert list(registry.unreadable_orders()) == [item["sk"]]
-        assert f"row '{item['sk']}' of 'orders' in the registry" in registry.unreadable_orders()[item["sk"]]
+        assert list(registry.read_orders()[1]) == [item["sk"]]
+        assert f"row '{item['sk']}' of 'orders' in the registry" in registry.read_orders()[1][item["sk"]]
 
     @pytest.mark.parametrize(
         "item",
@@ -180,7 +185,7 @@ class TestOrderThatCannotBeRead:
     def test_an_order_that_no_pass_could_remove_is_one(self, item: dict[str, Any]) -> None:
         registry = reading({"pk": "orders", "doc": json.dumps(RETRY), **item})
         assert registry.orders() == []
-        assert list(registry.unreadable_orders()) == [item["sk"]]
+        assert list(registry.read_orders()[1]) == [item["sk"]]
 
 
 FLEET_ROW = {
@@ -238,17 +243,17 @@ def test_archive_whose_reading_cannot_be_read_is_not_known() -> None:
 
 @pytest.mark.integration
 def test_order_that_cannot_be_read_can_be_withdrawn(table: str, dynamodb: DynamoDBClient) -> None:
-    registry = DynamoDbRegistry(table, dynamodb)
+    registry = Registry(table, dynamodb)
     for sk in ("x", "y"):
         dynamodb.put_item(TableName=table, Item={"pk": {"S": "orders"}, "sk": {"S": sk}})
     registry.withdraw_orders(["x"])
-    assert list(registry.unreadable_orders()) == ["y"]
+    assert list(registry.read_orders()[1]) == ["y"]
 
 
 def written(one: AdapterRecord) -> str:
     """The document of a record as it is stored."""
     client = Recorder()
-    registry = DynamoDbRegistry("registry", client)  # type: ignore[arg-type]
+    registry = Registry("registry", client)  # type: ignore[arg-type]
     registry.put([one], Lease(owner="pass", token=1, expires=60.0))
     text: str = client.transactions[0][1]["Put"]["Item"]["doc"]["S"]
     return text
@@ -299,7 +304,7 @@ def test_largest_record_that_manifests_can_make_fits_into_an_item() -> None:
 
 def test_record_above_the_limit_is_left_out_alone() -> None:
     client = Recorder()
-    registry = DynamoDbRegistry("registry", client)  # type: ignore[arg-type]
+    registry = Registry("registry", client)  # type: ignore[arg-type]
     records = [record("a"), record("b", tags={"large": "x" * 400_000}), record("c")]
     with pytest.raises(RecordTooLargeError) as raised:
         registry.put(records, Lease(owner="pass", token=1, expires=60.0))
@@ -310,7 +315,7 @@ def test_record_above_the_limit_is_left_out_alone() -> None:
 
 @pytest.mark.integration
 def test_details_of_equal_artifacts_come_back(table: str, dynamodb: DynamoDBClient) -> None:
-    registry = DynamoDbRegistry(table, dynamodb)
+    registry = Registry(table, dynamodb)
     registry.register(FLEET)
     new, old = version(2, "Who?"), version(1, "Who?")
     unprobed = replace(new, probe=None, checksum="sha256:0")
@@ -330,7 +335,7 @@ class TestTable:
         return [item for page in pages for item in page["Items"]]
 
     def test_only_history_expires(self, dynamodb: DynamoDBClient, table: str) -> None:
-        registry = DynamoDbRegistry(table, dynamodb)
+        registry = Registry(table, dynamodb)
         registry.register(FLEET)
         lease = take(registry, "pass", now=0)
         registry.open_generation(request("once"), wanting("acme"))
@@ -345,7 +350,7 @@ class TestTable:
     def test_generation_that_nothing_refers_to_expires_with_its_delivery_and_its_desired_state(
         self, dynamodb: DynamoDBClient, table: str
     ) -> None:
-        registry = DynamoDbRegistry(table, dynamodb)
+        registry = Registry(table, dynamodb)
         registry.register(FLEET)
         for day in range(5):
             asked = request(f"day-{day}", source=Source.OBJECT, at=day * 86400.0)
@@ -366,7 +371,7 @@ class TestTable:
         ]
 
     def test_generation_that_goes_on_does_not_expire(self, dynamodb: DynamoDBClient, table: str) -> None:
-        registry = DynamoDbRegistry(table, dynamodb)
+        registry = Registry(table, dynamodb)
         registry.register(FLEET)
         lease = take(registry, "pass", now=0)
         for delivery in ("first", "second", "third", "fourth"):
@@ -378,7 +383,7 @@ class TestTable:
     def test_chunks_of_a_generation_that_was_not_made_expire(
         self, dynamodb: DynamoDBClient, table: str
     ) -> None:
-        registry = DynamoDbRegistry(table, dynamodb)
+        registry = Registry(table, dynamodb)
         registry.register(FLEET)
         at_once(4, lambda _: registry.open_generation(request("same", at=0.0), wanting("acme")))
         chunks = [item for item in self.items(dynamodb, table) if item["pk"]["S"].startswith("desired#")]
@@ -387,7 +392,7 @@ class TestTable:
         assert all(item["expires"] == {"N": "86400"} for item in chunks if item not in lasting)
 
     def test_items_stay_below_the_limit_of_dynamodb(self, dynamodb: DynamoDBClient, table: str) -> None:
-        registry = DynamoDbRegistry(table, dynamodb)
+        registry = Registry(table, dynamodb)
         registry.register(FLEET)
         registry.open_generation(request(), wanting(*(uuid.uuid4().hex for _ in range(12_000))))
         sizes = [len(item["bytes"]["B"]) for item in self.items(dynamodb, table) if "bytes" in item]
@@ -415,8 +420,8 @@ class Interrupted:
 
         return interrupted
 
-    def registry(self, table: str) -> DynamoDbRegistry:
-        return DynamoDbRegistry(table, self, sleep=self.waits.append)  # type: ignore[arg-type]
+    def registry(self, table: str) -> Registry:
+        return Registry(table, self, sleep=self.waits.append)  # type: ignore[arg-type]
 
 
 @pytest.mark.integration
@@ -425,7 +430,7 @@ class TestInterruptions:
 
     @pytest.fixture
     def lease(self, dynamodb: DynamoDBClient, table: str) -> Lease:
-        registry = DynamoDbRegistry(table, dynamodb)
+        registry = Registry(table, dynamodb)
         registry.register(FLEET)
         return take(registry, "pass", now=0)
 
@@ -513,7 +518,7 @@ class TestInterruptions:
     def test_generation_that_another_made_first_is_counted(
         self, dynamodb: DynamoDBClient, table: str, lease: Lease
     ) -> None:
-        other = DynamoDbRegistry(table, dynamodb)
+        other = Registry(table, dynamodb)
 
         def be_second(**sent: Any) -> Any:
             other.open_generation(request(), wanting())

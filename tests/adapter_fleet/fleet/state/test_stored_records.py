@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from adapter_fleet.aws.dynamodb_registry import DynamoDbRegistry
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.registry import Registry
 from tests.adapter_fleet.fake_service import FakeComponent
 from tests.adapter_fleet.fleet_world import World
 
@@ -36,17 +36,17 @@ pytestmark = pytest.mark.integration
 STORED: dict[str, Any] = json.loads(Path(__file__).with_name("stored_records.json").read_bytes())
 TABLES = ("filled", "lived")
 
-Load = Callable[[str], DynamoDbRegistry]
+Load = Callable[[str], Registry]
 
 
 @pytest.fixture
 def load(dynamodb: DynamoDBClient, table: str) -> Load:
     """Put the items of a stored table into a new one, and return the registry on it."""
 
-    def loaded(name: str) -> DynamoDbRegistry:
+    def loaded(name: str) -> Registry:
         for item in STORED[name]["items"]:
             dynamodb.put_item(TableName=table, Item={key: binary(value) for key, value in item.items()})
-        return DynamoDbRegistry(table, dynamodb)
+        return Registry(table, dynamodb)
 
     return loaded
 
