@@ -107,7 +107,7 @@ class NoManifests:
     def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         return None
 
-    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
+    def version(self, bucket: str, key: str) -> str | None:
         return None
 
 

@@ -31,15 +31,15 @@ class S3Manifests:
         # One byte more than a manifest may have, so that a manifest that is too large is refused as such.
         return found["Body"].read(MAX_DOCUMENT_BYTES + 1), _version_of(found)
 
-    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
-        """Return the newest version of an object and when it was written, None if there is no such object."""
+    def version(self, bucket: str, key: str) -> str | None:
+        """Return the newest version of an object, None if there is no such object."""
         try:
             found = self._client.head_object(Bucket=bucket, Key=key)
         except ClientError as error:
             if code_of(error) in _MISSING:
                 return None
             raise
-        return _version_of(found), found["LastModified"].timestamp()
+        return _version_of(found)
 
 
 def _version_of(answer: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ class Object:
         return {"ETag": '"e1"', "Body": io.BytesIO(b"adapters: []"), **self._answer}
 
     def head_object(self, **_: str) -> dict[str, Any]:
-        return self.get_object() | {"LastModified": datetime.fromtimestamp(7.0, UTC)}
+        return self.get_object()
 
 
 def manifests(error: str | None = None, **answer: Any) -> S3Manifests:
@@ -38,13 +37,13 @@ def test_version_is_the_entity_tag_in_a_bucket_without_versioning(
     answer: dict[str, str], version: str
 ) -> None:
     assert manifests(**answer).read("bucket", "live.yaml") == (b"adapters: []", version)
-    assert manifests(**answer).look("bucket", "live.yaml") == (version, 7.0)
+    assert manifests(**answer).version("bucket", "live.yaml") == version
 
 
 @pytest.mark.parametrize("code", ["NoSuchKey", "404"])
 def test_object_that_does_not_exist_is_none(code: str) -> None:
     assert manifests(code).read("bucket", "live.yaml") is None
-    assert manifests(code).look("bucket", "live.yaml") is None
+    assert manifests(code).version("bucket", "live.yaml") is None
 
 
 def test_other_errors_are_raised() -> None:

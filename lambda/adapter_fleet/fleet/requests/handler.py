@@ -19,7 +19,6 @@ from adapter_fleet.fleet.state.generations import (
     Target,
     is_taken_up,
     newest_not_refused,
-    rejected_version,
 )
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import OvertakenError, Registry
@@ -186,25 +185,20 @@ class RequestHandler:
         target = self._target_in_force(newest)
         if target.manifest is None:
             return None
-        found = self.manifests.look(*location_of(target))
-        if found is None or is_taken_up(found[0], newest, self.registry.generation):
+        version = self.manifests.version(*location_of(target))
+        if version is None or is_taken_up(version, newest, self.registry.generation):
             return None
-        _, written_at = found
-        # The time tells it from an earlier one of the same version: a bucket may have no versioning.
-        return self.manifest_changed(f"seen-{written_at:.0f}")
+        # The number tells it from an earlier one of the same version: a bucket may have no versioning.
+        return self.manifest_changed(f"after-{newest.number}")
 
     def catch_up(self, number: int) -> None:
         """Make a generation of the manifest in S3 after a rollback went back to another one.
 
-        The rollback passed no guard, and this generation has to. A manifest that was refused or failed is
-        left alone.
+        The rollback passed no guard, and this generation has to.
         """
         undo = self.registry.generation(number)
-        if undo is None or not undo.undo or undo.request.target.manifest is None:
-            return
-        found = self.manifests.read(*location_of(undo.request.target))
-        if found is not None and found[1] != rejected_version(undo, self.registry.generation):
-            self.manifest_changed(f"after-{number}")
+        if undo is not None and undo.undo:
+            self.reread()
 
     def _start_for(self, generation: Generation) -> None:
         """Start the state machine for a manifest in S3, once, however often its event comes.

@@ -27,8 +27,8 @@ class Manifests(Protocol):
     def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         """Return the newest text of an object and its version, None if there is no such object."""
 
-    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
-        """Return the newest version of an object and when it was written, None if there is none."""
+    def version(self, bucket: str, key: str) -> str | None:
+        """Return the newest version of an object, None if there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,10 +38,10 @@ class Bucket:
     def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
         return self.objects.get(key)
 
-    def look(self, bucket: str, key: str) -> tuple[str, float] | None:
+    def version(self, bucket: str, key: str) -> str | None:
         self.looks += 1
         found = self.objects.get(key)
-        return None if found is None else (found[1], float(found[1][1:]))
+        return None if found is None else found[1]
 
 
 class Deployment:
