@@ -238,6 +238,9 @@
   "Another event has taken over",
   [
    [
+    "not everything could be looked at"
+   ],
+   [
     "generation",
     "is not the newest any more"
    ],
@@ -248,9 +251,6 @@
    ],
    [
     "the registry takes no new generation: others make them all the time"
-   ],
-   [
-    "not everything could be looked at"
    ],
    [
     "the lease ends in",
@@ -271,20 +271,17 @@
   "The registry of a fleet is lost or was restored",
   [
    [
-    "the fleet is not registered"
-   ],
-   [
-    "there is no generation"
-   ],
-   [
     "the registry is gone"
-   ],
-   [
-    "the registry does not know the fleet"
    ],
    [
     "the registry has lost generation",
     "; deploy again"
+   ],
+   [
+    "the fleet is not registered"
+   ],
+   [
+    "there is no generation"
    ],
    [
     "generation",

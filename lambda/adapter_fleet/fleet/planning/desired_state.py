@@ -1,13 +1,14 @@
 """What a generation wants: the adapters that it declares, and what people ordered beside the manifest."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from adapter_fleet.fleet.planning.observe import may_be_claimed
 from adapter_fleet.fleet.state.generations import Generation, Target, previous_in_force
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,18 +24,6 @@ class DesiredState:
     declared: Mapping[str, DesiredAdapter]
     orders: Collection[Order]
     wanted: Mapping[str, DesiredAdapter]
-
-    @classmethod
-    def of(
-        cls,
-        declared: Mapping[str, DesiredAdapter],
-        orders: Iterable[Order],
-        records: Mapping[str, AdapterRecord],
-    ) -> "DesiredState":
-        """Return the desired state of a manifest and the orders."""
-        orders = list(orders)
-        wanted = apply_pins(declared.values(), orders, records)
-        return cls(declared=declared, orders=orders, wanted=wanted)
 
     def without(self, orders: Collection[Order]) -> "DesiredState":
         """Return the same without these orders. What is wanted stays."""
@@ -107,23 +96,20 @@ class DesiredState:
 
 
 def find_changed(
-    declared: Mapping[str, DesiredAdapter],
-    generation: Generation,
-    read_generation: Callable[[int], Generation | None],
-    read_desired: Callable[[int], DesiredFleet],
+    declared: Mapping[str, DesiredAdapter], generation: Generation, registry: Registry
 ) -> frozenset[str]:
     """Return the components whose desired state differs from the previous generation's.
 
     Other components may be written on, too: what failed is tried again, and what was changed by hand is
     repaired.
     """
-    before = previous_in_force(generation, read_generation)
+    before = previous_in_force(generation, registry.generation)
     target = generation.request.target
     if before is None or generation.rebased:
         return frozenset(declared)
     if (before.request.target.endpoint, before.request.target.base) != (target.endpoint, target.base):
         return frozenset(declared)
-    known = {adapter.component: adapter for adapter in read_desired(before.number).adapters}
+    known = {adapter.component: adapter for adapter in registry.desired(before.number).adapters}
     return frozenset(
         component
         for component, adapter in declared.items()
@@ -160,13 +146,12 @@ def claims_of(orders: Iterable[Order]) -> dict[str, float]:
 
 
 def apply_pins(
-    desired: Iterable[DesiredAdapter], orders: Iterable[Order], records: Mapping[str, AdapterRecord]
+    desired: Iterable[DesiredAdapter], orders: Collection[Order], records: Mapping[str, AdapterRecord]
 ) -> dict[str, DesiredAdapter]:
     """Return the desired adapters by component, with the pinned artifacts in place of the manifest's.
 
     A pin counts only for a version that has served: a person who may give orders may not declare artifacts.
     """
-    orders = list(orders)
     unpinned = {order.component for order in orders if order.kind is OrderKind.UNPIN}
     pins = {
         order.component: order

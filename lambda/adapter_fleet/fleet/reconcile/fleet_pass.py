@@ -14,7 +14,7 @@ from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
-from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of, find_changed
+from adapter_fleet.fleet.planning.desired_state import DesiredState, apply_pins, claims_of, find_changed
 from adapter_fleet.fleet.planning.next_pass import (
     seconds_after_trouble,
     seconds_until_copies,
@@ -34,7 +34,7 @@ from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import PassHaltedError, PassResult, Session
 from adapter_fleet.fleet.reconcile.work_queue import QueuedStep, WorkQueue
 from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
-from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, active_generation
+from adapter_fleet.fleet.state.generations import Outcome, Source, active_generation
 from adapter_fleet.fleet.state.orders import Order
 from adapter_fleet.fleet.state.records import AdapterRecord, Write
 from adapter_fleet.fleet.state.sagemaker_port import (
@@ -95,8 +95,9 @@ class Pass:
         orders, unreadable = registry.read_orders()
         for why in unreadable.values():
             session.telemetry.trouble(f"an order is left alone: {why}")
-        self._desired = DesiredState.of(declared, orders, self._records)
-        self._changed = find_changed(declared, generation, registry.generation, registry.desired)
+        wanted = apply_pins(declared.values(), orders, self._records)
+        self._desired = DesiredState(declared=declared, orders=orders, wanted=wanted)
+        self._changed = find_changed(declared, generation, registry)
         self._polling = Polling(
             session.clock, write_seconds=session.fleet.write_seconds, resumes=session.resumes
         )
@@ -162,19 +163,14 @@ class Pass:
 
     def _take_orders(self) -> None:
         """Forget failures that people ordered to retry, and remove pins that they ordered to remove."""
-        registry = self._session.registry
-        retries, unpinned = self._desired.retries, self._desired.unpinned
+        retries = self._desired.retries
         for order in retries:
             record = self._records.get(order.component)
             if record is not None and record.failure is not None:
                 self._records.put(replace(record, failure=None, restore_at=None))
                 self._records.note(record, "retried")
-        if unpinned:
-            orders = self._desired.without(unpinned).orders
-            self._desired = DesiredState.of(self._desired.declared, orders, self._records)
         self._records.flush()
-        if retries or unpinned:
-            registry.take_orders([*retries, *unpinned], self._session.lease)
+        self._remove_orders([*retries, *self._desired.unpinned])
         # Made once: there may be many orders, and every step needs the claims among them.
         self._claims = claims_of(self._desired.orders)
 
@@ -905,8 +901,10 @@ class Pass:
         generation, fleet = session.generation, session.fleet
         newest = generation if generation.number == session.newest.number else session.newest
         converged = generation.outcome is Outcome.CONVERGED
-        in_force = settled and newest.outcome is Outcome.CONVERGED
-        behind_since = None if in_force else self._behind_since(newest, now)
+        in_force = newest.outcome is Outcome.CONVERGED
+        # A newer manifest does not reset the time, nor does one that is refused.
+        since = fleet.behind_since or (now if in_force else newest.request.at)
+        behind_since = None if settled and in_force else since
         session.update_fleet(
             rate=self._limits.writes.rate,
             write_seconds=self._polling.write_seconds,
@@ -929,15 +927,6 @@ class Pass:
             asleep=self._progress.asleep,
             misidentified=self._progress.misidentified,
         )
-
-    def _behind_since(self, newest: Generation, now: float) -> float:
-        """Return since when the fleet has differed from its newest manifest, even if that was refused.
-
-        A newer manifest does not reset the time.
-        """
-        if self._session.fleet.behind_since is not None:
-            return self._session.fleet.behind_since
-        return now if newest.outcome is Outcome.CONVERGED else newest.request.at
 
     # --- the next pass
 

@@ -110,7 +110,7 @@ class RequestHandler:
         of the newest generation stay: removing and restoring them would be two writes for each component.
         """
         if stack is None:
-            newest = self._newest()
+            newest = self.registry.newest()
             inherited = {} if newest is None else newest.request.target.tags
         else:
             # Tags of AWS and of the fleet itself cannot be inherited.
@@ -142,7 +142,7 @@ class RequestHandler:
         sequencer:
             That of S3's event. An event may come twice, late, or after the one that follows it.
         """
-        newest = self._newest()
+        newest = self.registry.newest()
         if newest is None or newest.request.target.manifest is None:
             return None
         if newest.request.source is Source.DELETION:
@@ -179,7 +179,7 @@ class RequestHandler:
 
         A manifest that was refused or undone is not taken again until a person writes another one.
         """
-        newest = self._newest()
+        newest = self.registry.newest()
         if newest is None or newest.request.source is Source.DELETION:
             return None
         target = self._target_in_force(newest)
@@ -213,11 +213,6 @@ class RequestHandler:
     @property
     def _requested_manifest(self) -> RequestedManifest:
         return RequestedManifest(registry=self.registry, manifests=self.manifests)
-
-    def _newest(self) -> Generation | None:
-        """Return the newest generation."""
-        fleet = self.registry.fleet()
-        return None if fleet is None else self.registry.generation(fleet.generation)
 
     def _target_in_force(self, newest: Generation) -> Target:
         """Return the target that counts: that of the newest generation that was not refused."""

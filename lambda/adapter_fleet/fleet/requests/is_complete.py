@@ -29,12 +29,12 @@ class Completion:
     def of(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Return the response to an event's `is_complete`. Raises FleetError if the generation has failed."""
         number = int(event["Generation"])
-        requested = self.registry.generation(number)
-        if requested is None:
+        requested, fleet = self.registry.generation(number), self.registry.fleet()
+        if requested is None or fleet is None:
             if event["RequestType"] == "Delete":
                 return {"IsComplete": True}
             raise FleetError(f"the registry has lost generation {number}; deploy again")
-        generation, fleet = self._successor(requested), self.registry.fleet()
+        generation = self._successor(requested)
         if generation.outcome is Outcome.CONVERGED:
             return _complete(generation)
         if generation.outcome is not Outcome.OPEN and not self._goes_on(generation):
@@ -42,7 +42,7 @@ class Completion:
                 return _complete(generation, undo=True)
             raise FleetError(generation.reason or f"generation {number} is {generation.outcome}")
         now = self.clock.now()
-        if fleet is not None and now - max(fleet.heartbeat, generation.request.at) > STALLED_SECONDS:
+        if now - max(fleet.heartbeat, generation.request.at) > STALLED_SECONDS:
             self.start_machine("deployment", f"{generation.number}-again-{int(now / STALLED_SECONDS)}")
         if now - requested.request.at < requested.request.target.settings.timeout_seconds:
             return {"IsComplete": False}
@@ -106,10 +106,8 @@ class Completion:
             raise FleetError(f"{after} one adapter is pending{trouble}")
         raise FleetError(f"{after} {pending} adapters are pending{trouble}")
 
-    def _standstill(self, generation: Generation, fleet: FleetRecord | None) -> str | None:
+    def _standstill(self, generation: Generation, fleet: FleetRecord) -> str | None:
         """Return why the fleet makes no progress any more, None while passes go on."""
-        if fleet is None:
-            return "the registry does not know the fleet"
         if fleet.failed_passes >= STANDSTILL_PASSES:
             return f"{fleet.failed_passes} passes in a row have failed: {fleet.trouble}"
         silent = self.clock.now() - max(fleet.heartbeat, generation.request.at)

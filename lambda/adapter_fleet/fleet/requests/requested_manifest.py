@@ -76,13 +76,13 @@ class RequestedManifest:
         That is the one in force before the deployment that is rolled back. If the manifest is in S3, the
         stack owns only its key: what came from there meanwhile stays.
         """
-        fleet = self.registry.fleet()
-        newest = None if fleet is None else self.registry.generation(fleet.generation)
+        newest = self.registry.newest()
         if newest is None or not is_undo(request, newest, self.registry.generation):
             return None
         target = request.target
         if target.manifest is not None:
-            found = self._newest_in_force(newest, lambda made: _resolves_same(made.request.target, target))
+            resolved = _resolves(target)
+            found = self._newest_in_force(newest, lambda made: _resolves(made.request.target) == resolved)
             if found is not None:
                 return found
         return self._newest_in_force(self._before_deployment(newest, request), lambda _: True)
@@ -131,11 +131,6 @@ class RequestedManifest:
 def location_of(target: Target) -> tuple[str, str]:
     """Return the bucket and the key of the manifest in S3."""
     return bucket_and_key(target.manifest or "")
-
-
-def _resolves_same(one: Target, other: Target) -> bool:
-    """Return True if the same manifest means the same adapters for two targets."""
-    return _resolves(one) == _resolves(other)
 
 
 def _resolves(target: Target) -> tuple[object, ...]:

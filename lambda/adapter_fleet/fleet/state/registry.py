@@ -241,6 +241,11 @@ class Registry:
             document = {**json.loads(item["doc"]), **json.loads(item["end"]), "outcome": item["outcome"]}
             return converter.structure(document, Generation)
 
+    def newest(self) -> Generation | None:
+        """Return the newest generation, None before the first."""
+        fleet = self.fleet()
+        return None if fleet is None else self.generation(fleet.generation)
+
     def _known_generation(self, number: int) -> Generation:
         known = self.generation(number)
         if known is None:

@@ -24,21 +24,6 @@ from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import Artifact
 
 
-def create(task: StepTask) -> StepResult:
-    """Create the component."""
-    return _write(task, Write.CREATE)
-
-
-def update(task: StepTask) -> StepResult:
-    """Update the component in place to another artifact."""
-    return _write(task, Write.UPDATE)
-
-
-def delete(task: StepTask) -> StepResult:
-    """Delete the component."""
-    return _write(task, Write.DELETE)
-
-
 def not_deleted(task: StepTask, reason: str) -> StepResult:
     """Return the failure of a deletion that was refused; whatever the cause, it is retried."""
     failure, last_good = task.record.failure, task.record.last_good
@@ -54,8 +39,9 @@ def not_deleted(task: StepTask, reason: str) -> StepResult:
     return replace(result, record=replace(result.record, last_good=last_good))
 
 
-def _write(task: StepTask, write: Write) -> StepResult:
-    artifact, archive = task.decision.artifact, None
+def write(task: StepTask) -> StepResult:
+    """Create the component, update it in place to another artifact, or delete it."""
+    kind, artifact, archive = Write(task.decision.step), task.decision.artifact, None
     if artifact is not None:
         verdict = archives.inspect(task, artifact)
         if verdict.unread:
@@ -63,14 +49,14 @@ def _write(task: StepTask, write: Write) -> StepResult:
         if verdict.problem is not None:
             return archives.not_usable(task, artifact, verdict)
         archive = verdict.version
-    record = _with_intent(task, write, archive)
+    record = _with_intent(task, kind, archive)
     # If this pass dies after the call, the next pass finds the intent and looks.
     task.registry.put([record], task.leased())
     task.check_lease()
     try:
-        return _send(task, record, write)
+        return _send(task, record, kind)
     except Exception as error:  # One adapter must not stop the others.
-        return _after_error(task, record, write, error)
+        return _after_error(task, record, kind, error)
 
 
 def _with_intent(task: StepTask, write: Write, archive: ArchiveVersion | None) -> AdapterRecord:

@@ -32,7 +32,7 @@ def test_unpin_ends_a_pin() -> None:
 
 
 def test_unpin_ends_the_pin_of_one_adapter_only() -> None:
-    wants = apply_pins([adapter("acme", 2), adapter("zeta", 1)], iter([UNPIN, PIN]), SERVED)
+    wants = apply_pins([adapter("acme", 2), adapter("zeta", 1)], [UNPIN, PIN], SERVED)
     assert {component: want.artifact for component, want in wants.items()} == {
         "p-acme": artifact("acme", 2),
         "p-zeta": artifact("zeta", 1),
