@@ -300,10 +300,11 @@ def _states(
     now: float,
 ) -> tuple[AdapterState, ...]:
     """Return the state of every adapter that is wanted or still exists."""
-    context = PlanContext.of(
-        generation.request.target,
+    context = PlanContext(
         now=now,
         generation=generation.number,
+        target=generation.request.target,
+        deletes=True,
         foreign=fleet.foreign,
         claims=claims_of(orders),
         has_copies=fleet.base_copies > 0,

@@ -143,10 +143,11 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         for component, record in seen.items()
         if component in wanted or component in stored
     }
-    context = PlanContext.of(
-        target,
+    context = PlanContext(
         now=fleet.account.now(),
         generation=fleet.record.generation + 1,
+        target=target,
+        deletes=True,
         foreign=known_foreign(fleet.record.foreign, records.keys() | wanted.keys()),
         claims=claims_of(orders),
     )

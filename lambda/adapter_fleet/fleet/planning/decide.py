@@ -260,7 +260,7 @@ def _decide_wanted(
     """Decide on a wanted component of the fleet with no write under way."""
     if not record.is_vouched:
         return Decision(step=Step.LOOK, why="it was modified")
-    if is_elsewhere(record, context):
+    if is_elsewhere(record, context.target):
         if record.counted is None:
             return Decision(
                 step=Step.ORPHAN,
@@ -421,8 +421,8 @@ def _restores_later(record: AdapterRecord, context: PlanContext) -> bool:
 
 def _is_replaced(failing: Failure, context: PlanContext) -> bool:
     """Return True if the component is deleted and re-created because its container refuses updates."""
-    return failing.cause is Cause.UPDATE_REFUSED and context.update_mode is UpdateMode.REPLACE
+    return failing.cause is Cause.UPDATE_REFUSED and context.target.settings.update_mode is UpdateMode.REPLACE
 
 
 def _is_restored_by_replacement(record: AdapterRecord, context: PlanContext) -> bool:
-    return record.not_in_place and context.update_mode is UpdateMode.REPLACE
+    return record.not_in_place and context.target.settings.update_mode is UpdateMode.REPLACE

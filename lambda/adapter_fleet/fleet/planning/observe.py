@@ -165,10 +165,12 @@ def may_have_made(intent: Intent | None, live: ObservedComponent) -> bool:
 
 def is_claimed(record: AdapterRecord, live: ObservedComponent, context: PlanContext) -> bool:
     """Return True if the fleet is to take a component over: someone ordered it, and it may."""
-    return context.claims.get(record.component) == live.created and may_be_claimed(record, live, context)
+    return context.claims.get(record.component) == live.created and may_be_claimed(
+        record, live, context.target
+    )
 
 
-def may_be_claimed(record: AdapterRecord, live: ObservedComponent, here: PlanContext | Target) -> bool:
+def may_be_claimed(record: AdapterRecord, live: ObservedComponent, target: Target) -> bool:
     """Return True if a fleet may take a component over, as far as its tags and its description are known.
 
     It has to be an adapter on the fleet's own endpoint and base model, and to belong to nobody.
@@ -176,7 +178,7 @@ def may_be_claimed(record: AdapterRecord, live: ObservedComponent, here: PlanCon
     if record.other_fleet is not None or record.other_stack is not None:
         return False
     # A listing tells no base model.
-    return not live.described or (live.endpoint, live.base) == (here.endpoint, here.base)
+    return not live.described or (live.endpoint, live.base) == (target.endpoint, target.base)
 
 
 def known_foreign(foreign: Mapping[str, float], known: Collection[str]) -> dict[str, float]:

@@ -83,7 +83,7 @@ def _without_void_failure(
     failure = record.failure
     if failure is None:
         return record
-    void = is_elsewhere(failure, context)
+    void = is_elsewhere(failure, context.target)
     if want is not None:
         smoke = want.smoke.digest if want.smoke is not None else None
         probe = want.artifact.probe.digest if want.artifact.probe is not None else None
@@ -321,7 +321,8 @@ def with_failure(
         generation=intent.generation if intent is not None else context.generation,
         cause=cause,
     )
-    failure = replace(failure, endpoint=context.endpoint, base=context.base, smoke=smoke, probe=probe)
+    endpoint, base = context.target.endpoint, context.target.base
+    failure = replace(failure, endpoint=endpoint, base=base, smoke=smoke, probe=probe)
     changed = replace(record, intent=None, failure=failure, generation=failure.generation)
     return changed, [_event(record, context, "failed", before=record.serving, after=artifact, cause=reason)]
 
@@ -355,7 +356,7 @@ def _with_failed_restore(
     """Return the record after a failed restore. The failure of the wanted artifact stays."""
     event = _event(record, context, "failed", after=artifact, cause=f"could not be restored: {reason}")
     record = replace(record, intent=None)
-    if cause is Cause.UPDATE_REFUSED and context.update_mode is UpdateMode.REPLACE:
+    if cause is Cause.UPDATE_REFUSED and context.target.settings.update_mode is UpdateMode.REPLACE:
         return replace(record, not_in_place=True), [event]
     restores = record.restores + 1
     # The artifact has served before, so for a while SageMaker's reason may be about something else.

@@ -200,10 +200,10 @@ class Pass:
     def _context(self) -> PlanContext:
         """What decisions depend on now, beside the component."""
         session = self._session
-        return PlanContext.of(
-            session.target,
+        return PlanContext(
             now=session.clock.now(),
             generation=session.generation.number,
+            target=session.target,
             foreign=self._observation.foreign,
             claims=self._claims,
             deletes=self._deletes,

@@ -142,7 +142,9 @@ def _ask(task: StepTask, probe: Probe, series: _Series) -> None:
 def _answer(task: StepTask, probe: Probe, nonce: str) -> Completion | None:
     """Return the answer to the probe; None if the copy does not have the adapter."""
     try:
-        return task.service.complete(task.record.component, task.context.endpoint, probe.request(nonce))
+        return task.service.complete(
+            task.record.component, task.context.target.endpoint, probe.request(nonce)
+        )
     except ModelFailedError as error:
         if not lacks_adapter(str(error)):
             raise
@@ -207,7 +209,9 @@ def _who(task: StepTask, probe: Probe, nonce: str, answer: Completion) -> str | 
         if other is not None and other.prompt == probe.prompt and answer.begins_with(other.answer):
             return f"{who} answers in its place"
     try:
-        base = task.service.complete(task.context.base, task.context.endpoint, probe.request(nonce))
+        base = task.service.complete(
+            task.context.target.base, task.context.target.endpoint, probe.request(nonce)
+        )
     except ServiceError:
         return None
     return "the base model answers in its place" if base.text == answer.text else None
@@ -240,8 +244,8 @@ def _compared_with_base(task: StepTask) -> AdapterRecord:
         asked = replace(prompt, prompt=with_nonce(prompt.prompt, new_nonce()))
         with suppress(ServiceError):
             own, base = (
-                task.service.complete(component, task.context.endpoint, asked)
-                for component in (record.component, task.context.base)
+                task.service.complete(component, task.context.target.endpoint, asked)
+                for component in (record.component, task.context.target.base)
             )
             like_base = own.text == base.text
     check = ProbeCheck(artifact=serving_of(record), like_base=like_base, ended=task.clock.now())

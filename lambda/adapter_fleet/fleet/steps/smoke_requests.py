@@ -72,7 +72,7 @@ def _ask(task: StepTask, request: SmokeRequest) -> str | None:
             break
         if attempt:
             task.clock.sleep(_SMOKE_PAUSE_SECONDS)
-        problem = task.service.ask(task.record.component, task.context.endpoint, request)
+        problem = task.service.ask(task.record.component, task.context.target.endpoint, request)
         if problem is None:
             break
     return problem

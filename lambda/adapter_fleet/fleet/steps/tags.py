@@ -35,7 +35,7 @@ def claim(task: StepTask) -> StepResult:
     except RefusedError as error:
         return _not_tagged(task, str(error))
     # An order may name anything, and a fleet or a stack may have taken the component over since.
-    if not may_be_claimed(found.record, live, task.context):
+    if not may_be_claimed(found.record, live, task.context.target):
         return found
     # Saved before the tag is written: whichever pass finds the tag has to know that it was an import.
     task.save(replace(task.record, claimed=task.context.generation))

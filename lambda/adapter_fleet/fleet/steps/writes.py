@@ -69,8 +69,8 @@ def _with_intent(task: StepTask, write: Write, archive: ArchiveVersion | None) -
         modified_before=live.modified if live is not None else None,
         failure_reason_before=live.failure_reason if live is not None else None,
         restores=task.decision.restores,
-        endpoint=task.context.endpoint,
-        base=task.context.base,
+        endpoint=task.context.target.endpoint,
+        base=task.context.target.base,
         archive=archive,
     )
     live = None if live is None else replace(live, described=False)
@@ -89,7 +89,7 @@ def _send(task: StepTask, record: AdapterRecord, write: Write) -> StepResult:
         status = Status.UPDATING
     else:
         assert artifact is not None and task.want is not None  # noqa: PT018 - only wanted ones are created
-        endpoint, base = task.context.endpoint, task.context.base
+        endpoint, base = task.context.target.endpoint, task.context.target.base
         tags = tags_of(task.want, task.context)
         task.service.create(
             record.component,

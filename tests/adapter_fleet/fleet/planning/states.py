@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.fleet_settings import UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings, UpdateMode
+from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Write
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe, SmokeRequest
@@ -96,13 +97,17 @@ wants = st.none() | st.builds(
     artifact=artifacts,
     smoke=st.none() | st.just(SmokeRequest(body={"inputs": "x"})),
 )
+
+
+def target(mode: UpdateMode = UpdateMode.IN_PLACE) -> Target:
+    return Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings(update_mode=mode))
+
+
 contexts = st.builds(
     PlanContext,
     now=st.just(NOW),
     generation=st.integers(1, 3),
-    endpoint=st.just("endpoint"),
-    base=st.just("base"),
-    update_mode=st.sampled_from(UpdateMode),
+    target=st.builds(target, st.sampled_from(UpdateMode)),
     has_copies=st.booleans(),
     deletes=st.booleans(),
     foreign=st.dictionaries(st.just(NAME), moments, max_size=1),

@@ -46,7 +46,7 @@ def test_component_that_is_wanted_and_serves_is_deleted_only_where_that_is_allow
     live = settled.live
     if want is not None and decision.step is Step.DELETE and live is not None:
         elsewhere = settled.endpoint == "another" or settled.base == "another"
-        replaces = context.update_mode is UpdateMode.REPLACE
+        replaces = context.target.settings.update_mode is UpdateMode.REPLACE
         assert live.status is Status.FAILED or elsewhere or replaces
 
 

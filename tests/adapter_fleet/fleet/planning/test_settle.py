@@ -12,7 +12,7 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
-from tests.adapter_fleet.fleet.planning.states import NAME, NOW, contexts, records, wants
+from tests.adapter_fleet.fleet.planning.states import NAME, NOW, contexts, records, target, wants
 
 
 @given(records, wants, contexts)
@@ -45,7 +45,7 @@ def test_adapter_that_is_found_serving_has_not_failed_for_a_cause_that_passes(
             generation=1,
         ),
     )  # fmt: skip
-    context = PlanContext(now=NOW, generation=1, endpoint="endpoint", base="base")
+    context = PlanContext(now=NOW, generation=1, target=target())
     settled, events = settle(record, DesiredAdapter(name="a", component=NAME, artifact=served), context)
     assert settled.serving == served
     assert [event.what for event in events] == ["adopted"]
@@ -65,7 +65,7 @@ def test_component_in_service_after_it_failed_is_known_again_though_its_modified
         ),
     )  # fmt: skip
     want = DesiredAdapter(name="a", component=NAME, artifact=served)
-    context = PlanContext(now=NOW, generation=1, endpoint="endpoint", base="base")
+    context = PlanContext(now=NOW, generation=1, target=target())
     settled, _ = settle(record, want, context)
     assert settled.serving == served
     assert decide(settled, want, context).step is not Step.LOOK
