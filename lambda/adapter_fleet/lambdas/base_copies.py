@@ -38,7 +38,7 @@ def on_event(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]
         component,
         start=int(properties["StartCopies"]),
         seconds=context.get_remaining_time_in_millis() / 1000 - _SPARE_SECONDS,
-        clock=_clock(),
+        clock=Clock(),
     )
     _log().info("read the copies", component=component, copies=copies)
     return {"PhysicalResourceId": physical_id, "Data": {"CopyCount": copies}}
@@ -71,10 +71,6 @@ def _describe(service: "SageMakerClient", component: str) -> "DescribeInferenceC
         if meaning_of(error) is not Meaning.MISSING:
             raise
         return None
-
-
-def _clock() -> Clock:
-    return Clock()
 
 
 @cache

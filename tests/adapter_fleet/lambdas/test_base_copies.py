@@ -23,7 +23,7 @@ def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock()
-    monkeypatch.setattr(base_copies, "_clock", lambda: clock)
+    monkeypatch.setattr(base_copies, "Clock", lambda: clock)
     return clock
 
 

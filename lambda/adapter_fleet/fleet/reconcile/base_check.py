@@ -98,7 +98,6 @@ class BaseCheck:
         elif self._session.fleet.base_version is None:
             # Whatever exists came before the base was first described in service.
             self._recheck_all(Recheck.ASK)
-            self._records.flush()
         elif self._may_have_new_copies(observed):
             self._recheck_under_way()
             needed = self._sample(wanted)
@@ -106,7 +105,7 @@ class BaseCheck:
                 return  # none could be asked; the next run asks again
             if needed:
                 self._recheck_all(needed)
-                self._records.flush()
+        self._records.flush()
         self._session.update_fleet(
             base_modified=observed.live.modified,
             base_version=observed.version,
@@ -172,7 +171,6 @@ class BaseCheck:
         generation = self._session.generation
         if generation.outcome is Outcome.OPEN and generation.changes is None:
             self._session.update_generation(rebased=True)
-        self._records.flush()
 
     def _recheck_for_first_copy(self) -> None:
         """Mark every adapter to be asked, and its probe too: no copy is left of those that had it."""
@@ -187,7 +185,6 @@ class BaseCheck:
                 replace(record, recheck=record.recheck or Recheck.ASK, probed=probed, failure=failure)
             )
         self._note_unasked()
-        self._records.flush()
 
     def _recheck_all(self, recheck: Recheck) -> None:
         """Mark every adapter to be asked or sent again, and forget failures that another base may remove."""

@@ -97,6 +97,8 @@ class Pass:
             session.telemetry.trouble(f"an order is left alone: {why}")
         wanted = apply_pins(declared.values(), orders, self._records)
         self._desired = DesiredState(declared=declared, orders=orders, wanted=wanted)
+        # Made once: there may be many orders, and every step needs the claims among them.
+        self._claims = claims_of(orders)
         self._changed = find_changed(declared, generation, registry)
         self._polling = Polling(
             session.clock, write_seconds=session.fleet.write_seconds, resumes=session.resumes
@@ -112,8 +114,6 @@ class Pass:
         self._deletes = False
         # Artifacts that have to be read before they are sent.
         self._unverified: dict[str, Artifact] = {}
-        # The records of the adapters that this drift check asks, as they were before.
-        self._probed: list[AdapterRecord] = []
         self._orphans_read = False
         self._counted_calls = session.service.calls.copy()
         self._saved_at = session.clock.now()
@@ -131,12 +131,11 @@ class Pass:
             if checks_drift:
                 self._queue_tags()
             self._take_steps(writes=False)
-            if checks_drift and self._base_check.steady:
-                self._queue_probes()
+            probed = self._queue_probes() if checks_drift and self._base_check.steady else []
             self._admit_or_refuse()
             if self._reports:
                 self._take_steps(writes=False, asks=self._base_check.steady)
-                self._forget_unasked_probes()
+                self._forget_unasked_probes(probed)
                 for record in drifted_records(self._queue.decisions, self._records):
                     self._records.put(record)
             if session.generation.outcome in (Outcome.OPEN, Outcome.CONVERGED):
@@ -171,8 +170,6 @@ class Pass:
                 self._records.note(record, "retried")
         self._records.flush()
         self._remove_orders([*retries, *self._desired.unpinned])
-        # Made once: there may be many orders, and every step needs the claims among them.
-        self._claims = claims_of(self._desired.orders)
 
     # --- the base model
 
@@ -309,8 +306,8 @@ class Pass:
         if chosen:
             self._session.update_fleet(tags_read=chosen[-1])
 
-    def _queue_probes(self) -> None:
-        """Begin a new series of probes for as many adapters as the settings say."""
+    def _queue_probes(self) -> list[AdapterRecord]:
+        """Begin a new series of probes for as many adapters as the settings say; return their old records."""
         found = adapters_to_probe(
             self._records,
             self._desired.wanted,
@@ -321,17 +318,22 @@ class Pass:
         most = self._session.target.settings.probes_per_drift_run
         if most is not None:
             most = max(0, most - len(self._queue.probes))  # some may be left from an earlier run
-        self._probed = found[:most]
-        for record in self._probed:
+        probed = found[:most]
+        for record in probed:
             check = record.probed
             assert check is not None  # a record without one is asked anyway
             # It is in the record, not in the queue alone: a pass that lists again decides anew.
             failure = None if may_be_asked_again(record) else record.failure
             self._queue_anew(replace(record, probed=check.begin_again(), failure=failure, recheck=None))
+        return probed
 
-    def _forget_unasked_probes(self) -> None:
-        """Leave those alone that this check had no time for: the next check asks them first."""
-        for before in self._probed:
+    def _forget_unasked_probes(self, probed: list[AdapterRecord]) -> None:
+        """Leave those alone that this check had no time for: the next check asks them first.
+
+        probed:
+            Their records before this check.
+        """
+        for before in probed:
             decision = self._queue.decisions.get(before.component)
             record = self._records.get(before.component)
             if decision is None or record is None:
@@ -663,17 +665,18 @@ class Pass:
         """Look at components whose writes should have ended by now."""
         for component in self._polling.take_due(now):
             self._look(component)
-        if self._polling.is_poll_due(now):
-            self._poll()
+        polled = self._polling.begin_poll(now)
+        if polled:
+            self._poll(polled)
 
-    def _poll(self) -> None:
+    def _poll(self, polled: list[str]) -> None:
         """Look at the components whose writes are under way, with as few calls as possible.
 
         Components that are being created are described, or listed with all that came after them. Others are
         described, or the whole endpoint is listed. With nothing left to write, that listing is the last one.
         """
         queue, observation = self._queue, self._observation
-        polled, now = self._polling.begin_poll(), self._session.clock.now()
+        now = self._session.clock.now()
         only_stuck = not self._polling.in_flight
         writing = bool(queue.writes) and not self._session.fleet.serial
         deleting = writing and self._deletes

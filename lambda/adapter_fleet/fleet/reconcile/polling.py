@@ -103,12 +103,10 @@ class Polling:
             self._look_at.pop(component, None)
             yield component
 
-    def is_poll_due(self, now: float) -> bool:
-        """Return True if a poll is due."""
-        return bool(self._polled) and self._poll_at is not None and self._poll_at <= now
-
-    def begin_poll(self) -> list[str]:
-        """Return the components to poll."""
+    def begin_poll(self, now: float) -> list[str]:
+        """Return the components to poll; none if no poll is due."""
+        if not self._polled or self._poll_at is None or self._poll_at > now:
+            return []
         self._resumes = False
         return sorted(self._polled)
 

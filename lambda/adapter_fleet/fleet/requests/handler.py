@@ -8,8 +8,7 @@ from typing import Any
 
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.fleet.requests.fleet_error import FleetError
-from adapter_fleet.fleet.requests.is_complete import Completion
+from adapter_fleet.fleet.requests.is_complete import Completion, FleetError
 from adapter_fleet.fleet.requests.requested_manifest import Manifests, RequestedManifest, location_of
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import (

@@ -7,15 +7,22 @@ from typing import Any
 from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.counts import counted, noun_of
-from adapter_fleet.fleet.requests.fleet_error import FleetError
 from adapter_fleet.fleet.state.configuration import MAX_PASS_SECONDS, STALLED_SECONDS, STANDSTILL_PASSES
 from adapter_fleet.fleet.state.fleet_settings import OnTimeout
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, restored_by_undo
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
 
+MAX_ERROR_BYTES = 1500
 MAX_SUMMARY_BYTES = 2500
 """A response to CloudFormation may have 4,096 bytes in all, as JSON."""
+
+
+class FleetError(Exception):
+    """The fleet cannot become what was requested. CloudFormation shows the message, cut to what it takes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(bounded(message, MAX_ERROR_BYTES))
 
 
 @dataclass(frozen=True, kw_only=True)

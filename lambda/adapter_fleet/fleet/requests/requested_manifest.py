@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from adapter_fleet.common.s3_uri import bucket_and_key
-from adapter_fleet.fleet.requests.fleet_error import FleetError
+from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.generations import (
     Generation,
     Request,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adapter_fleet.fleet.planning.progress import failure_reason
-from adapter_fleet.fleet.requests.fleet_error import FleetError
+from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Request, Source, Target
 

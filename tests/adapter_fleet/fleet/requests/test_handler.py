@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.requests.fleet_error import FleetError
+from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.generations import Outcome, Source
 from adapter_fleet.fleet.state.registry import Lease
 from tests.adapter_fleet.fleet.requests.deployment import OBJECT, UID, Deployment, manifest

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.requests.fleet_error import FleetError
-from adapter_fleet.fleet.requests.is_complete import data_of
+from adapter_fleet.fleet.requests.is_complete import FleetError, data_of
 from adapter_fleet.fleet.state.configuration import MAX_PASS_SECONDS, STANDSTILL_PASSES
 from adapter_fleet.fleet.state.fleet_settings import OnTimeout
 from adapter_fleet.fleet.state.generations import Outcome, Source

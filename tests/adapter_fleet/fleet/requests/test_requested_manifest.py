@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.fleet.requests.fleet_error import FleetError
+from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.generations import Outcome, Source
 from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment, manifest
 

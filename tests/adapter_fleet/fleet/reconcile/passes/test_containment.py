@@ -13,7 +13,7 @@ from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.fleet.planning import plan
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, decide
-from adapter_fleet.fleet.requests.fleet_error import FleetError
+from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
