@@ -87,7 +87,7 @@ class Story:
         ticks.dies_at = dies_at
         world.reconciler = replace(
             world.reconciler,
-            registry=Ticking(world.registry, ticks),
+            registry=Ticking(world.registry, ticks),  # type: ignore[arg-type]
             service=Ticking(world.service, ticks),
         )
         world.deploy(*AFTER)
@@ -152,7 +152,9 @@ def imported(*, dies_at: int | None, going_back: bool) -> tuple[list[str], World
     world.settle()
     ticks.dies_at = dies_at
     dying = replace(
-        world.reconciler, registry=Ticking(world.registry, ticks), service=Ticking(world.service, ticks)
+        world.reconciler,
+        registry=Ticking(world.registry, ticks),
+        service=Ticking(world.service, ticks),  # type: ignore[arg-type]
     )
     world.reconciler, lives_on = (world.reconciler, dying) if going_back else (dying, world.reconciler)
     world.deploy(adapter("a"), adapter("x"), digest="two", previous="one")
@@ -188,7 +190,7 @@ class DyingBetween:
             handler.start_machine(trigger, key)
             self.ticks.tick("start_machine", "after")
 
-        self.handler = replace(handler, registry=Ticking(handler.registry, self.ticks), start_machine=start)
+        self.handler = replace(handler, registry=Ticking(handler.registry, self.ticks), start_machine=start)  # type: ignore[arg-type]
 
     def until_it_lives(self, call: Any) -> None:
         """Call again after each death, as Lambda does with a failed event."""
