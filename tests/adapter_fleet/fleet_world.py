@@ -10,7 +10,7 @@ from typing import Any
 
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
-from adapter_fleet.fleet.requests.handler import RequestHandler
+from adapter_fleet.fleet.requests.is_complete import Completion
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
@@ -99,16 +99,6 @@ def adapter(
     if probed:
         made = replace(made, probe=Probe(prompt=prompt, answer=answer_of(made.uri, prompt)))
     return DesiredAdapter(name=name, component=f"{PREFIX}-{name}", artifact=made, smoke=smoke, tags=tags)
-
-
-class NoManifests:
-    """S3 without manifests: here, the desired state comes with the request."""
-
-    def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
-        return None
-
-    def version(self, bucket: str, key: str) -> str | None:
-        return None
 
 
 class Execution:
@@ -319,17 +309,12 @@ class World:
 
     def response_to(self, generation: Generation) -> dict[str, Any]:
         """Return the response to `is_complete` for a deployment. Raises FleetError if it has failed."""
-        handler = RequestHandler(
-            uid=UID,
-            name="fleet",
-            machine="machine",
+        completion = Completion(
             registry=self.registry,
-            manifests=NoManifests(),
             clock=self.clock,
             start_machine=lambda trigger, _key: self.start_machine(trigger),
-            describe_stack=lambda stack: None,
         )
-        return handler.is_complete({"RequestType": "Update", "Generation": generation.number})
+        return completion.of({"RequestType": "Update", "Generation": generation.number})
 
     def record(self, name: str) -> AdapterRecord:
         return self.registry.records()[f"{PREFIX}-{name}"]

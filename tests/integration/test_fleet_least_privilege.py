@@ -37,6 +37,7 @@ from adapter_fleet.common.clock import Clock
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
 from adapter_fleet.fleet.requests.handler import RequestHandler
+from adapter_fleet.fleet.requests.is_complete import Completion
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
@@ -544,13 +545,16 @@ def is_complete(exercise: Exercise) -> None:
     exercise.user.runs_as_function(logs=exercise.place.logs, dead_letters=exercise.place.dead_letters)
     exercise.want()
     event = {**exercise.event("Create"), "Generation": 1}
-    assert exercise.handler().is_complete(event) == {"IsComplete": False}
+    completion = Completion(
+        registry=exercise.theirs, clock=exercise.clock, start_machine=exercise.state_machine().start
+    )
+    assert completion.of(event) == {"IsComplete": False}
     # Nothing has run for long: it starts the machine again.
     exercise.clock.sleep(600)
-    assert exercise.handler().is_complete(event) == {"IsComplete": False}
+    assert completion.of(event) == {"IsComplete": False}
     assert exercise.executions() == 1
     exercise.converge()
-    assert exercise.handler().is_complete(event)["IsComplete"]
+    assert completion.of(event)["IsComplete"]
 
 
 def machine(exercise: Exercise) -> None:

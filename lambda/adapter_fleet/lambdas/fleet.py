@@ -26,6 +26,7 @@ from adapter_fleet.fleet.reconcile.session import (
     PassInput,
 )
 from adapter_fleet.fleet.requests.handler import RequestHandler
+from adapter_fleet.fleet.requests.is_complete import Completion
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.registry import Registry, UnreadableError
 from adapter_fleet.fleet.state.telemetry import FleetTelemetry
@@ -80,11 +81,11 @@ def on_event(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any
 
 def is_complete(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Return whether the fleet is as the event wants; look for some seconds before returning False."""
-    handler, clock = _request_handler(os.environ["STATE_MACHINE_ARN"]), Clock()
+    completion, clock = _completion(os.environ["STATE_MACHINE_ARN"]), Clock()
     end = clock.now() + MAX_LOOK_SECONDS
     while True:
         try:
-            answer = handler.is_complete(event)
+            answer = completion.of(event)
         except (ClientError, BotoCoreError) as error:
             # An exception of this function would fail the deployment.
             _log().warning("the registry or the state machine did not answer", reason=str(error))
@@ -177,6 +178,10 @@ def _request_handler(machine: str) -> RequestHandler:
         start_machine=_machine(machine).start,
         describe_stack=_stacks().describe,
     )
+
+
+def _completion(machine: str) -> Completion:
+    return Completion(registry=_registry(), clock=Clock(), start_machine=_machine(machine).start)
 
 
 @cache

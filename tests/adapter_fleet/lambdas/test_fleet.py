@@ -21,12 +21,12 @@ from tests.adapter_fleet.fleet_world import World, adapter
 
 
 class Looks:
-    """A handler that is complete after some looks."""
+    """A completion after some looks."""
 
     def __init__(self, number: int) -> None:
         self.left = number
 
-    def is_complete(self, _event: Mapping[str, Any]) -> dict[str, Any]:
+    def of(self, _event: Mapping[str, Any]) -> dict[str, Any]:
         self.left -= 1
         return {"IsComplete": self.left < 0}
 
@@ -40,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, looks: int) -> dict[str, Any]:
-    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Looks(looks))
+    monkeypatch.setattr(handlers, "_completion", lambda _machine: Looks(looks))
     return handlers.is_complete({}, None)  # type: ignore[arg-type]
 
 
@@ -73,14 +73,14 @@ def test_registry_that_does_not_answer_does_not_fail_the_deployment(
     clock: FakeClock, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     class Unsure(Looks):
-        def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
-            answer = super().is_complete(event)
+        def of(self, event: Mapping[str, Any]) -> dict[str, Any]:
+            answer = super().of(event)
             if not answer["IsComplete"]:
                 raise error
             return answer
 
     handler = Unsure(2)
-    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: handler)
+    monkeypatch.setattr(handlers, "_completion", lambda _machine: handler)
     assert handlers.is_complete({}, None) == {"IsComplete": True}  # type: ignore[arg-type]
     handler.left = 1000
     assert handlers.is_complete({}, None) == {"IsComplete": False}  # type: ignore[arg-type]
@@ -88,10 +88,10 @@ def test_registry_that_does_not_answer_does_not_fail_the_deployment(
 
 def test_deployment_that_failed_fails_at_once(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     class Failed(Looks):
-        def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        def of(self, event: Mapping[str, Any]) -> dict[str, Any]:
             raise RuntimeError("too many failed")
 
-    monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Failed(0))
+    monkeypatch.setattr(handlers, "_completion", lambda _machine: Failed(0))
     with pytest.raises(RuntimeError, match="too many failed"):
         handlers.is_complete({}, None)  # type: ignore[arg-type]
 

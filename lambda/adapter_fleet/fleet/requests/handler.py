@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.fleet.requests.is_complete import Completion, FleetError
+from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.requests.requested_manifest import Manifests, RequestedManifest, location_of
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import (
@@ -81,12 +81,6 @@ class RequestHandler:
             generation = self._open_deployment(request, properties.get("Manifest"))
         self.start_machine("deployment", f"{generation.number}-{delivery[:16]}")
         return {"PhysicalResourceId": self.uid, "Generation": generation.number}
-
-    def is_complete(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the response to an event's `is_complete`. Raises FleetError if the generation has failed."""
-        return Completion(registry=self.registry, clock=self.clock, start_machine=self.start_machine).of(
-            event
-        )
 
     def _open_deployment(self, request: Request, asset: Mapping[str, str] | None) -> Generation:
         """Open a generation for a deployment; read the manifest again if another came meanwhile."""

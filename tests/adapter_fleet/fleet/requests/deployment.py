@@ -8,6 +8,7 @@ from typing import Any
 
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.fleet.requests.handler import RequestHandler, StackState
+from adapter_fleet.fleet.requests.is_complete import Completion
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from tests.adapter_fleet.fake_service import FakeClock
@@ -114,7 +115,10 @@ class Deployment:
         return [adapter.name for adapter in self.registry.desired(self.newest().number).adapters]
 
     def complete(self, event: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-        return self.handler.is_complete({**event, **answer})
+        completion = Completion(
+            registry=self.registry, clock=self.clock, start_machine=self.handler.start_machine
+        )
+        return completion.of({**event, **answer})
 
     def save(self, number: int, **changes: Any) -> None:
         generation = self.registry.generation(number)

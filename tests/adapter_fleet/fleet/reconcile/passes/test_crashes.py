@@ -153,8 +153,8 @@ def imported(*, dies_at: int | None, going_back: bool) -> tuple[list[str], World
     ticks.dies_at = dies_at
     dying = replace(
         world.reconciler,
-        registry=Ticking(world.registry, ticks),
-        service=Ticking(world.service, ticks),  # type: ignore[arg-type]
+        registry=Ticking(world.registry, ticks),  # type: ignore[arg-type]
+        service=Ticking(world.service, ticks),
     )
     world.reconciler, lives_on = (world.reconciler, dying) if going_back else (dying, world.reconciler)
     world.deploy(adapter("a"), adapter("x"), digest="two", previous="one")
