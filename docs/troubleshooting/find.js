@@ -495,6 +495,16 @@
   ]
  ],
  [
+  "troubleshooting/adapters.html#the-record-of-an-adapter-is-too-large",
+  "The record of an adapter is too large",
+  [
+   [
+    "the record of",
+    "should have at most 400000 bytes, got"
+   ]
+  ]
+ ],
+ [
   "troubleshooting/adapters.html#the-archive-does-not-exist",
   "The archive does not exist",
   [

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.state.records import AdapterRecord, Event
+from adapter_fleet.fleet.state.registry import RecordTooLargeError
 
 _FULL_RECORDS = 25
 
@@ -137,7 +138,13 @@ class RecordCache(Mapping[str, AdapterRecord]):
         gone = [name for name in written if name not in self._records]
         registry, lease = self._session.registry, self._session.lease
         if changed:
-            registry.put(changed, lease)
+            try:
+                registry.put(changed, lease)
+            except RecordTooLargeError as error:
+                # The stored ones stay as they are. The limits of a manifest rule this out for new records.
+                for component in error.components:
+                    self._session.telemetry.unexpected(component, error)
+                changed = [record for record in changed if record.component not in error.components]
         if gone:
             registry.forget(gone, lease)
         for record in changed:

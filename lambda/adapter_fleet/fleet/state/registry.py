@@ -26,7 +26,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -79,6 +79,9 @@ _CHUNKS_OUTLIVE_SECONDS = 7 * 24 * 3600
 _CHUNK_BYTES = 350_000
 """Bytes of a chunk. An item may have 400 KB (DynamoDB's service quotas)."""
 
+_MAX_RECORD_BYTES = 400_000
+"""Bytes of a record's document, in ASCII. The limits of a manifest keep every record below."""
+
 _MAX_CACHED_STATES = 4
 """Desired states in memory. A warm function needs the newest one and the last that converged."""
 
@@ -102,6 +105,14 @@ class UnreadableError(Exception):
 
 class LeaseLostError(Exception):
     """Another pass may hold the lease. The pass must stop writing."""
+
+
+class RecordTooLargeError(Exception):
+    """The records of some `components` are too large to be stored; the others were stored."""
+
+    def __init__(self, message: str, components: Collection[str]) -> None:
+        super().__init__(message)
+        self.components = components
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,12 +321,23 @@ class Registry:
     def put(self, records: Iterable[AdapterRecord], lease: Lease) -> None:
         """Write records. After LeaseLostError some of them may be written.
 
-        Each fits into an item of 400 KB, by the limits of a manifest.
+        Raises RecordTooLargeError for those above the limit, once the others are written.
         """
         texts = {record.component: _text(_document_of(record)) for record in records}
-        puts = [put_action(key("records", component) | {"doc": text}) for component, text in texts.items()]
+        too_large = {name: len(text) for name, text in texts.items() if len(text) > _MAX_RECORD_BYTES}
+        puts = [
+            put_action(key("records", component) | {"doc": text})
+            for component, text in texts.items()
+            if component not in too_large
+        ]
         for batch in in_transactions(puts, beside=1):
             self._transact(batch, lease)
+        if too_large:
+            component, size = next(iter(too_large.items()))
+            raise RecordTooLargeError(
+                f"the record of {component} should have at most {_MAX_RECORD_BYTES} bytes, got {size}",
+                too_large.keys(),
+            )
 
     def forget(self, components: Iterable[str], lease: Lease) -> None:
         """Delete records. After LeaseLostError some of them may be deleted."""

@@ -7,7 +7,7 @@ from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.planning.observe import with_description
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.registry import LeaseLostError
+from adapter_fleet.fleet.state.registry import LeaseLostError, RecordTooLargeError
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     MissingError,
@@ -42,11 +42,13 @@ def execute(task: StepTask) -> StepResult:
         return StepResult(record=task.record, error=error, blocks=True)
     except LeaseLostError:
         raise
+    except RecordTooLargeError as error:
+        return _unexpected(task, str(error), Cause.ARTIFACT)  # another attempt would be as large
     except Exception as error:  # One adapter must not stop the others.
         return replace(_unexpected(task, text_of(error)), unexpected=error)
 
 
-def _unexpected(task: StepTask, reason: str) -> StepResult:
+def _unexpected(task: StepTask, reason: str, cause: Cause = Cause.UNEXPECTED) -> StepResult:
     """Return the result of a step that ended with an unexpected exception before any write was sent."""
     record, step = task.record, task.decision.step
     if step.reads:
@@ -56,7 +58,7 @@ def _unexpected(task: StepTask, reason: str) -> StepResult:
     wanted = task.want.artifact if task.want is not None else None
     asked = record.serving if step.asks else None
     artifact = asked or task.decision.artifact or wanted or Artifact(uri="")
-    return task.failure(artifact, reason, cause=Cause.UNEXPECTED)
+    return task.failure(artifact, reason, cause=cause)
 
 
 def _look(task: StepTask) -> StepResult:

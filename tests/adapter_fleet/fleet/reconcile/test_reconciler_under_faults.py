@@ -240,8 +240,7 @@ class Fleet(RuleBasedStateMachine):
         self.pruned: set[tuple[str, float]] = set()
         self.world.service.around = self._around
         self.world.reconciler = replace(
-            self.world.reconciler,
-            registry=Hooked(self.world.registry, self._around),  # type: ignore[arg-type]
+            self.world.reconciler, registry=Hooked(self.world.registry, self._around)
         )
         self.put({"a": 1, "b": 1}, False)
 

@@ -23,6 +23,7 @@ from adapter_fleet.fleet.state.records import AdapterRecord, Event, Intent, Writ
 from adapter_fleet.fleet.state.registry import (
     Lease,
     LeaseLostError,
+    RecordTooLargeError,
     Registry,
     UnreadableError,
 )
@@ -299,6 +300,17 @@ def test_largest_record_that_manifests_can_make_fits_into_an_item() -> None:
         drifted=reason,
     )
     assert len(written(largest)) < 400_000
+
+
+def test_record_above_the_limit_is_left_out_alone() -> None:
+    client = Recorder()
+    registry = Registry("registry", client)  # type: ignore[arg-type]
+    records = [record("a"), record("b", tags={"large": "x" * 400_000}), record("c")]
+    with pytest.raises(RecordTooLargeError) as raised:
+        registry.put(records, Lease(owner="pass", token=1, expires=60.0))
+    assert list(raised.value.components) == ["llm-b"]
+    (transaction,) = client.transactions
+    assert [action["Put"]["Item"]["sk"]["S"] for action in transaction[1:]] == ["llm-a", "llm-c"]
 
 
 @pytest.mark.integration

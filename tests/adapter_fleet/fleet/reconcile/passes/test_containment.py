@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
@@ -18,6 +18,7 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.registry import Lease, RecordTooLargeError
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
@@ -45,6 +46,41 @@ def world_of_three() -> World:
     world.deploy(adapter("a"), adapter("bad", smoke=SMOKE), adapter("z"))
     world.settle()
     return world
+
+
+class TestRecordThatIsTooLarge:
+    """An earlier release took manifests whose records the registry cannot store."""
+
+    def world(self, monkeypatch: pytest.MonkeyPatch) -> World:
+        world = world_of_three()
+        put = world.registry.put
+
+        def limited(records: Iterable[AdapterRecord], lease: Lease) -> None:
+            records = list(records)
+            put([record for record in records if record.component != "p-bad"], lease)
+            if any(record.component == "p-bad" for record in records):
+                raise RecordTooLargeError("the record of p-bad is too large", ["p-bad"])
+
+        monkeypatch.setattr(world.registry, "put", limited)
+        world.deploy(adapter("a", 2), adapter("bad", 2), adapter("z", 2), adapter("new"))
+        world.settle_without_retries()
+        return world
+
+    def test_others_converge(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        world = self.world(monkeypatch)
+        assert world.log.failed_passes == []
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert world.serving() == {
+            "a": artifact("a", 2).uri,
+            "bad": artifact("bad").uri,
+            "new": artifact("new").uri,
+            "z": artifact("z", 2).uri,
+        }
+
+    def test_its_adapter_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        newest = self.world(monkeypatch).newest()
+        assert newest.failed == 1
+        assert "the record of p-bad is too large" in str(newest.reason)
 
 
 class TestUnexpectedException:
