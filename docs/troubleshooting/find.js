@@ -2766,10 +2766,10 @@
    ],
    [
     "it should have at most",
-    ", with the defaults in each adapter, got"
+    "bytes, with the defaults in each adapter, got"
    ],
    [
-    "should be uploaded before, got the path"
+    "no such asset was uploaded, got asset:"
    ],
    [
     "should have at most 32000 bytes as JSON, with its defaults, got"
@@ -2777,6 +2777,10 @@
    [
     "there should be at most",
     "adapters, got"
+   ],
+   [
+    "unknown alias of a bucket (",
+    "), got"
    ],
    [
     "and",
@@ -2787,9 +2791,6 @@
    ],
    [
     "should be 'sha256:' and 64 hexadecimal digits, got"
-   ],
-   [
-    "should be at most 40 with those of the defaults, got"
    ],
    [
     "should be given, got nothing"
@@ -2840,9 +2841,6 @@
     "should be a path of printable characters, got"
    ],
    [
-    "should be at most 40, got"
-   ],
-   [
     "should be at most 50 with the",
     "of the fleet and",
     ", got"
@@ -2877,9 +2875,6 @@
    ],
    [
     "should have at most 256 characters, got"
-   ],
-   [
-    "should have at most 32000 bytes as JSON with those of the fleet, got"
    ],
    [
     "should have at most",

@@ -73,9 +73,9 @@ class ManifestFile:
             fleet_tags=target.tags,
             evaluation=target.settings.bar_beside(target.base),
             is_known=KnownVersions(registry),
+            buckets=target.buckets,
+            archives=target.archives,
         )
-        unknown = manifest.unknown_references(buckets=target.buckets, archives=target.archives)
-        findings += [finding for finding in unknown if finding not in findings]
         return cls(text=text, manifest=manifest, mistakes=tuple(findings))
 
     @property
