@@ -24,8 +24,8 @@ from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.releases import ContainerRelease
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client

@@ -23,9 +23,9 @@ from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.findings import Finding, shortened
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.lmi import NEWEST
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.releases import ContainerRelease
 
 _MAX_NAME_LENGTH = 100
 
