@@ -69,7 +69,7 @@ class BaseContainer:
     @property
     def max_loras(self) -> int | None:
         """Adapters in GPU memory; None if the environment does not say it."""
-        return self._number(LMI_VARIABLES.max_loras, VLLM_VARIABLES.max_loras)
+        return self._number(LMI_VARIABLES.name("MAX_LORAS"), VLLM_VARIABLES.name("MAX_LORAS"))
 
     def _number(self, *names: str) -> int | None:
         values = (self.environment.get(name, "") for name in names)
