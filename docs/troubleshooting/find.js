@@ -2745,9 +2745,6 @@
     "should have at most 1024 characters, got"
    ],
    [
-    "should have at most 4096 bytes as JSON, got"
-   ],
-   [
     "should be a regular expression (",
     "), got"
    ],
@@ -3259,13 +3256,6 @@
    [
     "'max_lora_rank' should be one of",
     "(or 1 from LMI 17 on), got"
-   ],
-   [
-    "'max_loras' should be at least 1, got"
-   ],
-   [
-    "'",
-    "' should be a whole number, got"
    ],
    [
     "'by' should be at most 5 keys of tags, got"

@@ -67,7 +67,7 @@ class DecompressingReader:
         """Read to the end, where gzip has its checksum; tell whether all bytes were zeros."""
         only_zeros = True
         while self._has_more():
-            only_zeros = only_zeros and self._piece == _ZEROS[: len(self._piece)]
+            only_zeros = only_zeros and not bytes(self._piece).strip(b"\0")
             self._piece = memoryview(b"")
         return only_zeros
 
@@ -101,9 +101,6 @@ class DecompressingReader:
             )
         if self._watch is not None:
             self._watch(data)
-
-
-_ZEROS = memoryview(bytes(_OUTPUT_BYTES))
 
 
 def _no_archive() -> ArchiveError:
