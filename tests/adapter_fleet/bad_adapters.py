@@ -618,7 +618,7 @@ def archive_with_another_length_in_its_trailer(path: Path) -> None:
     path.write_bytes(content)
 
 
-@filed("archive-form")
+@filed("archive-damaged")
 def archive_with_something_behind_it(path: Path) -> None:
     archive(path)
     path.write_bytes(path.read_bytes() + b"#!/bin/sh")
@@ -760,7 +760,7 @@ def archive_configuration_of_many_megabytes_before_the_weights(path: Path) -> No
         file.write(compressor.compress(without_end(SOUND[1:]) + bytes(1024)) + compressor.flush())
 
 
-@filed("archive-damaged")
+@filed("archive-form")
 def archive_of_millions_of_empty_blocks(path: Path) -> None:
     """Deflate may go on without giving a byte."""
     path.write_bytes(gzip.compress(b"")[:10] + b"\0\0\0\xff\xff" * 8 * MIB)

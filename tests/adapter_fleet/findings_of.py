@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter_fleet.artifacts.checks.adapter_check import AdapterCheck, examine
 from adapter_fleet.artifacts.decompressing_reader import Readable
-from adapter_fleet.common.findings import Finding
+from adapter_fleet.common.findings import Finding, Severity
 
 
 def findings_of(
@@ -18,9 +18,10 @@ def findings_of(
     watch: Callable[[bytes], object] | None = None,
     **options: Any,
 ) -> list[Finding]:
-    """Return what is found; `where` names a stream."""
+    """Return what is wrong; `where` names a stream."""
     if isinstance(adapter, Path):
-        return examine(adapter, watch=watch, **options).findings
-    check = AdapterCheck(where, **options)
-    check.check_archive(adapter, watch)
-    return check.findings
+        check = examine(adapter, watch=watch, **options)
+    else:
+        check = AdapterCheck(where, **options)
+        check.check_archive(adapter, watch)
+    return [finding for finding in check.findings if finding.severity is not Severity.NOT_COMPARED]

@@ -144,7 +144,7 @@ def _check_one(
         return _unreadable(subject.path, error)
     path, problem = str(subject.path), name_problem(subject.name)
     named = [] if problem is None else [CheckRule.ADAPTER_NAME.finding(path, problem)]
-    return CheckedAdapter(path=path, findings=[*named, *_all_of(check.findings, check.not_compared)])
+    return CheckedAdapter(path=path, findings=[*named, *check.findings])
 
 
 def _check_stored(
@@ -170,11 +170,7 @@ def _check_stored(
         return _failed(location.uri, CheckRule.OBJECT_READABLE, f"it cannot be read: {error_text(error)}")
     return CheckedAdapter(
         path=location.uri,
-        findings=_all_of(done.findings, done.not_compared),
+        findings=done.findings,
         bytes_read=done.bytes_read,
         size=done.size,
     )
-
-
-def _all_of(findings: Sequence[Finding], not_compared: Finding | None) -> list[Finding]:
-    return [*findings] if not_compared is None else [*findings, not_compared]

@@ -5,17 +5,14 @@ model, and DescribeModel the image. An embedded cloud only stores the image that
 really runs in a header of DescribeInferenceComponent's answer, which AWS does not have.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
-from adapter_fleet.serving.lmi import LmiVersion
-from adapter_fleet.serving.vllm import VllmVersion
+from adapter_fleet.serving.releases import RELEASES
 from adapters_cli.aws.account import Account
 
 _ENGINE_HEADER = "x-local-sagemaker-engine"
@@ -72,7 +69,7 @@ class BaseContainer:
     @property
     def max_loras(self) -> int | None:
         """Adapters in GPU memory; None if the environment does not say it."""
-        return self._number(LMI_VARIABLES.max_loras, VLLM_VARIABLES.max_loras)
+        return self._number(LMI_VARIABLES.name("MAX_LORAS"), VLLM_VARIABLES.name("MAX_LORAS"))
 
     def _number(self, *names: str) -> int | None:
         values = (self.environment.get(name, "") for name in names)
@@ -99,12 +96,8 @@ def _deployed_image(specification: Mapping[str, Any]) -> str | None:
 def _name_of_image(image: str) -> str:
     """Return the release in an image of AWS; of any other image, the image."""
     name = image.rpartition("/")[2]
-    for release in _releases():
+    for release in RELEASES:
         if name == f"{release.repository}:{release.tag}":
             engine = f"vLLM {release.engine.version}, " if release.engine.version else ""
             return f"{release.title} ({engine}{name})"
     return image
-
-
-def _releases() -> Iterator[ContainerRelease]:
-    yield from chain(LmiVersion, VllmVersion)

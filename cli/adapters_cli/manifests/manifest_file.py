@@ -73,9 +73,9 @@ class ManifestFile:
             fleet_tags=target.tags,
             evaluation=target.settings.bar_beside(target.base),
             is_known=KnownVersions(registry),
+            buckets=target.buckets,
+            archives=target.archives,
         )
-        unknown = manifest.unknown_references(buckets=target.buckets, archives=target.archives)
-        findings += [finding for finding in unknown if finding not in findings]
         return cls(text=text, manifest=manifest, mistakes=tuple(findings))
 
     @property
@@ -100,7 +100,7 @@ class ManifestFile:
             lines = {adapter.where: line for line, adapter in enumerate(self.manifest.adapters)}
             mistakes = sorted([*self.mistakes, *errors], key=lambda finding: lines.get(finding.where, -1))
             raise MistakesError(mistakes)
-        warnings = [finding for finding in artifacts.findings if finding.severity is not Severity.ERROR]
+        warnings = [finding for finding in artifacts.findings if finding.severity is Severity.WARNING]
         warnings += shortened(self.manifest.warnings())
         manifest = self.manifest.with_assets(artifacts.identities) if artifacts.identities else self.manifest
         archives = {identity: f"asset:{identity}" for identity in artifacts.identities.values()}

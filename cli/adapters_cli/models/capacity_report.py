@@ -95,7 +95,7 @@ class CapacityReport:
                 f" ({size(memory.slots)}) and the rest ({size(memory.other)}, an estimate) take"
                 f" {size(memory.budget - memory.left)} of {size(memory.budget)}; {most}"
             )
-        variable = self.workload.engine.variables.max_model_len
+        variable = self.workload.engine.variables.name("MAX_MODEL_LEN")
         longest = f"; {variable} may be {memory.tokens:,} at most" if memory.tokens else ""
         return (
             f"it does not fit: on each accelerator, {size(memory.cache)} are left for the key-value cache;"
@@ -175,7 +175,8 @@ class CapacityReport:
         found = [f"{variable} is not understood, and not counted" for variable in engine.not_understood]
         if engine.max_model_len is None and memory.max_model_len is not None:
             found.append(
-                f"{engine.variables.max_model_len} is not set: the model's own {memory.max_model_len:,}"
+                f"{engine.variables.name('MAX_MODEL_LEN')} is not set: the model's own"
+                f" {memory.max_model_len:,}"
             )
         if memory.tensor_parallel < self.sizing.accelerators:
             found.append(

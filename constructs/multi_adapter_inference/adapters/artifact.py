@@ -105,7 +105,10 @@ class _DirectoryArtifact(AdapterArtifact):
             lines = "".join(f"\n  - {error}" for error in errors)
             raise ValueError(f"adapter '{adapter.node.path}' cannot be served:{lines}")
         for finding in findings:
-            Annotations.of(adapter).add_warning_v2(f"multi-adapter-inference:{finding.rule}", str(finding))
+            if finding.severity is Severity.WARNING:
+                Annotations.of(adapter).add_warning_v2(
+                    f"multi-adapter-inference:{finding.rule}", str(finding)
+                )
         checked = identity_of(self._address)
         location = ADAPTER_ARCHIVES.stage(
             adapter,

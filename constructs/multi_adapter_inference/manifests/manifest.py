@@ -147,9 +147,10 @@ class _DocumentManifest(AdapterManifest):
                 max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
                 base_model=None if endpoint._base_model_facts is None else endpoint._base_model_facts.name,
                 evaluation=evaluation,
+                buckets=bucket_names,
+                archives={},
             ),
             *_misplaced(manifest, endpoint, bucket_names),
-            *manifest.unknown_references(buckets=bucket_names, archives={}),
             *(finding for finding in checked.findings if finding.severity is Severity.ERROR),
         ]
         if findings:

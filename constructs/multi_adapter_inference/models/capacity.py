@@ -63,12 +63,12 @@ def warn_of_memory(scope: Construct, memory: GpuMemory | str, container: IContai
         return
     if memory.fits:
         return
-    variables = container.version.variables
+    variable = container.version.variables.name("MAX_MODEL_LEN")
     most = f"at most {memory.most_loras} slots leave" if memory.most_loras else "no number of slots leaves"
     needed = (
         f"it should have {_gib(memory.least_cache)}"
         if memory.max_model_len is None
-        else f"one sequence of {memory.max_model_len} tokens ({variables.max_model_len}, or else the model's"
+        else f"one sequence of {memory.max_model_len} tokens ({variable}, or else the model's"
         f" own length) takes {_gib(memory.least_cache)}"
     )
     Annotations.of(scope).add_warning_v2(
@@ -116,7 +116,7 @@ def _unknown(
 ) -> Iterator[str]:
     """Yield what synth lacks to compute the memory of a copy, and what to give."""
     shape, engine = base_model._shape, container._engine
-    quantization = container.environment.get(engine.variables.quantization, "")
+    quantization = container.environment.get(engine.variables.name("QUANTIZATION"), "")
     if shape is None and base_model._facts.kind is not None:
         yield f"the size of a model of the type {base_model._facts.kind!r:.100} is not known"
     elif shape is None:

@@ -14,8 +14,8 @@ from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.releases import ContainerRelease
 
 _THREADS = 4
 

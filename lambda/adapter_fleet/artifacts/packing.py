@@ -33,11 +33,10 @@ _LEVEL = 1
 
 @dataclass(frozen=True, kw_only=True)
 class PackedAdapter:
-    """An archive on disk, the identity of its adapter, and its size in bytes."""
+    """An archive on disk, and the identity of its adapter."""
 
     path: Path
     identity: str
-    size: int
 
 
 class AdapterFiles:
@@ -135,8 +134,7 @@ def pack(directory: Path, target: Path) -> PackedAdapter:
     """
     with AdapterFiles.of(directory) as files, _replacing(target) as file:
         made = files.write_archive(file)
-        size = file.tell()
-    return PackedAdapter(path=target, identity=made, size=size)
+    return PackedAdapter(path=target, identity=made)
 
 
 def _extracted(archive: IO[bytes], stack: ExitStack, where: str) -> dict[str, IO[bytes]]:

@@ -24,8 +24,8 @@ from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.releases import ContainerRelease
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -37,14 +37,9 @@ _LAST_BLOCK = b"\x03\x00"
 
 @dataclass(frozen=True, kw_only=True)
 class StoredCheck:
-    """The result of a check, the bytes of the object that were read for it, and the object's size.
-
-    not_compared:
-        A finding on modules that could not be compared with the base model. It is no error.
-    """
+    """The result of a check, the bytes of the object that were read for it, and the object's size."""
 
     findings: list[Finding]
-    not_compared: Finding | None
     bytes_read: int
     size: int
 
@@ -74,12 +69,7 @@ def check_object(
         check = start()
         stream.rewind()
         _check_whole(check, stream, watch, named)
-    return StoredCheck(
-        findings=check.findings,
-        not_compared=check.not_compared,
-        bytes_read=stream.count,
-        size=stream.size or 0,
-    )
+    return StoredCheck(findings=check.findings, bytes_read=stream.count, size=stream.size or 0)
 
 
 def _check_whole(

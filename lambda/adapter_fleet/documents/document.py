@@ -68,13 +68,6 @@ class Document:
         return place.line
 
 
-def count_values(value: Any) -> int:
-    """Return the number of keys and values in plain data, as `MAX_VALUES` limits it."""
-    if isinstance(value, dict):
-        return 1 + len(value) + sum(map(count_values, value.values()))
-    return 1 + (sum(map(count_values, value)) if isinstance(value, list) else 0)
-
-
 class LimitedReader:
     """Applies the limits while a document is read, for the readers of both formats."""
 

@@ -78,14 +78,12 @@ class JsonReader(LimitedReader):
         position = self._skip(position)
         if self._text[position : position + 1] == "}":
             return values, places, position + 1
-        count = 0
         while True:
             if self._text[position : position + 1] != '"':
                 raise json.JSONDecodeError("a key should be here", self._text, position)
             line = self._line(position)
-            count += 1
             self.count_value(line)
-            self.check_keys(count, line, keys)
+            self.check_keys(len(values) + 1, line, keys)
             key, position = self._plain(position, line)
             self.check_first(key, places, line)
             position = self._skip(self._expect(":", self._skip(position)))

@@ -21,10 +21,6 @@ _OF_WHOLE_CHARACTERS = re.compile(
 _Pairs = list[tuple[str, Any]]
 
 
-class DuplicateKeyError(ValueError):
-    """An object has the same key twice."""
-
-
 def loads(text: bytes, *, of_object: Callable[[dict[str, Any]], Any] = lambda made: made) -> Any:
     """Parse UTF-8 JSON; raise ValueError for a text on whose meaning parsers disagree.
 
@@ -40,7 +36,7 @@ def loads(text: bytes, *, of_object: Callable[[dict[str, Any]], Any] = lambda ma
     def unique(pairs: _Pairs) -> Any:
         made = dict(pairs)
         if len(made) < len(pairs):
-            raise DuplicateKeyError(f"it has the key {short_repr(_duplicate(pairs))} twice")
+            raise ValueError(f"it has the key {short_repr(_duplicate(pairs))} twice")
         return of_object(made)
 
     try:

@@ -48,8 +48,6 @@ class _Open:
     key: str = ""
     key_line: int = 0
     awaits_key: bool = True
-    count: int = 0
-    """Items or keys so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +130,9 @@ class YamlReader(LimitedReader):
             return
         into = self._open[-1]
         if isinstance(into.value, list):
-            into.count += 1
-            self.check_items(into.count, line, into.keys)
+            self.check_items(len(into.value) + 1, line, into.keys)
         elif into.awaits_key:
-            into.count += 1
-            self.check_keys(into.count, line, into.keys)
+            self.check_keys(len(into.value) + 1, line, into.keys)
 
     def _begin(self, event: Any, value: Any, inner: Any, tags: frozenset[str | None]) -> None:
         line = _line(event)

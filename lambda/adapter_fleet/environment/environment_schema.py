@@ -10,10 +10,10 @@ from pathlib import Path
 
 from adapter_fleet.common.near_names import known_or_meant
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
-from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
+from adapter_fleet.serving.releases import ContainerRelease
 from adapter_fleet.serving.scaling_metric import DEFAULT_CONCURRENT_REQUESTS
 from adapter_fleet.serving.vllm import VllmVersion
 

@@ -1,6 +1,5 @@
 """What a manifest records of an evaluation: where its result is, and the figures that a gate looks at."""
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -12,9 +11,6 @@ from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 
 MAX_METRICS = 20
-_MAX_FIGURES_BYTES = 4096
-"""A record of the registry keeps the figures of several versions as JSON, and has to fit into an item."""
-
 _MAX_METRIC_CHARACTERS = 100
 _MAX_URI_CHARACTERS = 1024
 _MAX_TEXT_CHARACTERS = 256
@@ -94,21 +90,12 @@ def problems_of_figures(figures: Mapping[str, Figure]) -> Iterator[str]:
     """Find why a manifest cannot have these figures."""
     if not 0 < len(figures) <= MAX_METRICS:
         yield f"should have 1 to {MAX_METRICS} metrics, got {len(figures)}"
-    elif problem := _problem_of_size(figures):
-        yield problem
     for metric, figure in figures.items():
         if not 0 < len(metric) <= _MAX_METRIC_CHARACTERS or not metric.isprintable():
             name = short_repr(metric)
             yield f"a metric should have 1 to {_MAX_METRIC_CHARACTERS} characters, got {name}"
         elif not (math.isfinite(figure.base) and math.isfinite(figure.adapter)):
             yield f"should be finite numbers, got {figure.base} and {figure.adapter} for {metric!r}"
-
-
-def _problem_of_size(figures: Mapping[str, Figure]) -> str | None:
-    size = sum(len(json.dumps([metric, one.base, one.adapter])) for metric, one in figures.items())
-    if size <= _MAX_FIGURES_BYTES:
-        return None
-    return f"should have at most {_MAX_FIGURES_BYTES} bytes as JSON, got {size}"
 
 
 def _problem_of_result(uri: str) -> str | None:

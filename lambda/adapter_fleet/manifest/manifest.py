@@ -13,7 +13,7 @@ manifest-keys         no unknown key, and all required ones
 manifest-types        values of the right types
 manifest-base-model   the base model that the endpoint runs
 adapter-count         at most 10,000 adapters
-adapter-size          at most 32,000 bytes as JSON, and as many for tags with those of the fleet
+adapter-size          at most 32,000 bytes as JSON
 adapter-name          letters, digits and hyphens, as the component's name ends with it
 adapter-unique        no name twice, ignoring case
 artifact-form         `s3://<bucket>/<key>.tar.gz`, a bucket's alias and a key, `asset:<identity>` or a path
@@ -25,7 +25,7 @@ checksum-form         `sha256:` and 64 hexadecimal digits, perhaps `-<parts>`, o
 rank-positive         a rank above 0
 lora-rank             a rank within the endpoint's limit
 tag-form              a valid tag of AWS, other than the one that marks the fleet's components
-tag-count             at most 40 tags, and at most 50 with those of the fleet
+tag-count             at most 50 tags with those of the fleet
 smoke-request         a prompt or a body of at most 8,000 bytes as JSON, and a regular expression
 probe-form            a prompt of at most 2,000 characters and an answer of at most 200
 probe-shared          a probe that no other version in the manifest may answer (a warning)
@@ -54,10 +54,8 @@ from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.near_names import known_or_meant
 from adapter_fleet.documents.document import (
     MAX_DOCUMENT_BYTES,
-    MAX_VALUES,
     DocumentError,
     DocumentLimitError,
-    count_values,
 )
 from adapter_fleet.documents.reader import read
 from adapter_fleet.documents.schema import dotted
@@ -76,7 +74,6 @@ from adapter_fleet.manifest.manifest_adapter import (
 from adapter_fleet.manifest.parser import MAX_ADAPTERS, SCHEMA_FILE, ManifestParser
 from adapter_fleet.manifest.value_rules import (
     MAX_ADAPTER_BYTES,
-    MAX_TAGS,
     Violation,
     duplicates,
     shared_probes,
@@ -88,7 +85,6 @@ from adapter_fleet.manifest.writer import plain_adapter, plain_document
 from adapter_fleet.serving.base_model import BaseModelFacts
 
 __all__ = [
-    "MAX_TAGS",
     "SCHEMA_FILE",
     "ArtifactReference",
     "AssetArtifact",
@@ -190,11 +186,14 @@ class Manifest:
         fleet_tags: Mapping[str, str] | None = None,
         evaluation: EvaluationBar | None = None,
         is_known: Callable[[str, str], bool] = nothing_known,
+        buckets: Mapping[str, str] | None = None,
+        archives: Mapping[str, str] | None = None,
     ) -> list[Finding]:
         """Apply the rules that need the fleet and its endpoint. An argument of None skips its rules.
 
         Base models are the same if the last parts of their names are. `is_known` is called with an adapter's
-        name and the digest of a version whose evaluation would be refused, and accepts it.
+        name and the digest of a version whose evaluation would be refused, and accepts it. `buckets` and
+        `archives` have the bucket of each alias and the URI of each asset.
         """
         found = []
         if self.base_model and base_model and not BaseModelFacts(name=base_model).is_named(self.base_model):
@@ -217,6 +216,9 @@ class Manifest:
                 violation.finding(adapter)
                 for adapter, violation in unevaluated(self.adapters, evaluation, is_known)
             ]
+        if buckets is not None and archives is not None:
+            uris = [(adapter, _uri(adapter.artifact, buckets, archives)) for adapter in self.adapters]
+            found += [uri.finding(adapter) for adapter, uri in uris if isinstance(uri, Violation)]
         return found
 
     def warnings(self) -> list[Finding]:
@@ -225,15 +227,6 @@ class Manifest:
             Finding.warning(violation.rule, adapter.where, violation.text(adapter))
             for adapter, violation in shared_probes(self.adapters)
         ]
-
-    def unknown_references(self, *, buckets: Mapping[str, str], archives: Mapping[str, str]) -> list[Finding]:
-        """Find the aliases of buckets and the assets that the fleet does not have."""
-        references = [
-            (adapter, _uri(adapter.artifact, buckets, archives))
-            for adapter in self.adapters
-            if not isinstance(adapter.artifact, LocalArtifact)
-        ]
-        return [uri.finding(adapter) for adapter, uri in references if isinstance(uri, Violation)]
 
     def resolve(
         self,
@@ -254,7 +247,7 @@ class Manifest:
         `kept_archives` is the folder of the fleet's own copies of assets, which replace the assets. `smoke`
         is the default smoke request. The other arguments are those of `findings`.
 
-        Raises ManifestError with every unknown reference, and with the findings of `findings`.
+        No adapter may be a path any more. Raises ManifestError with the findings of `findings`.
         """
         findings = self.findings(
             prefix=prefix,
@@ -263,14 +256,9 @@ class Manifest:
             fleet_tags=fleet_tags,
             evaluation=evaluation,
             is_known=is_known,
+            buckets=buckets,
+            archives=archives,
         )
-        artifacts = []
-        for adapter in self.adapters:
-            uri = _uri(adapter.artifact, buckets, archives)
-            if isinstance(uri, Violation):
-                findings.append(uri.finding(adapter))
-            else:
-                artifacts.append(_located(adapter, uri, kept_archives))
         if findings:
             raise ManifestError(findings)
         return DesiredFleet(
@@ -278,12 +266,12 @@ class Manifest:
                 DesiredAdapter(
                     name=adapter.name,
                     component=adapter.component_name(prefix),
-                    artifact=artifact,
+                    artifact=_located(adapter, _uri(adapter.artifact, buckets, archives), kept_archives),
                     rank=adapter.rank,
                     tags=dict(adapter.tags),
                     smoke=(smoke if adapter.smoke is None else adapter.smoke) or None,
                 )
-                for adapter, artifact in zip(self.adapters, artifacts, strict=True)
+                for adapter in self.adapters
             )
         )
 
@@ -293,22 +281,17 @@ class Manifest:
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
     def check_size(self) -> None:
-        """Raise ManifestError if `to_json` exceeds the limits of `parse`.
+        """Raise ManifestError if `to_json` is larger than `parse` takes.
 
         `to_json` repeats the defaults in each adapter, so it may be larger than the parsed document.
         """
-        values = count_values(plain_document(self.adapters, self.base_model))
         size = len(self.to_json())
-        for unit, got, most in (
-            ("keys and values", values, MAX_VALUES),
-            ("bytes", size, MAX_DOCUMENT_BYTES),
-        ):
-            if got > most:
-                message = (
-                    f"it should have at most {most} {unit}, with the defaults in each adapter, got {got}"
-                )
-                where = self.where.rpartition(":")[0]
-                raise ManifestError([Finding.error("manifest-size", where, message)])
+        if size > MAX_DOCUMENT_BYTES:
+            message = (
+                f"it should have at most {MAX_DOCUMENT_BYTES} bytes, with the defaults in each adapter, got"
+                f" {size}"
+            )
+            raise ManifestError([Finding.error("manifest-size", self.where.rpartition(":")[0], message)])
 
     @property
     def digest(self) -> str:
@@ -347,8 +330,8 @@ def _limit_finding(error: DocumentLimitError, where: str) -> Finding:
 
 def _uri(
     artifact: ArtifactReference, buckets: Mapping[str, str], archives: Mapping[str, str]
-) -> str | Violation:
-    rule = "artifact-place"
+) -> str | Violation | None:
+    """Return the URI of an archive, or why the fleet does not know it; None for a path."""
     match artifact:
         case S3Artifact(uri=uri):
             return uri
@@ -356,18 +339,19 @@ def _uri(
             if alias in buckets:
                 return f"s3://{buckets[alias]}/{key}"
             hint = known_or_meant(alias, buckets)
-            rule, message = "bucket-known", f"unknown alias of a bucket ({hint}), got {short_repr(alias)}"
+            message = f"unknown alias of a bucket ({hint}), got {short_repr(alias)}"
+            return Violation("bucket-known", ("artifact",), message)
         case AssetArtifact(identity=identity):
             if identity in archives:
                 return archives[identity]
-            rule, message = "asset-known", f"no such asset was uploaded, got asset:{identity:.80}"
-        case LocalArtifact(path=path):
-            message = f"should be uploaded before, got the path {short_repr(str(path))}"
-    return Violation(rule, ("artifact",), message)
+            message = f"no such asset was uploaded, got asset:{identity:.80}"
+            return Violation("asset-known", ("artifact",), message)
+    return None
 
 
-def _located(adapter: ManifestAdapter, uri: str, kept_archives: str | None) -> Artifact:
+def _located(adapter: ManifestAdapter, uri: str | Violation | None, kept_archives: str | None) -> Artifact:
     """Return an adapter's artifact. It is the fleet's own copy of an asset, if the fleet keeps copies."""
+    assert isinstance(uri, str)  # `findings` has all others, and paths were uploaded
     digest, source = adapter.known_digest, None
     if isinstance(adapter.artifact, AssetArtifact) and kept_archives is not None:
         uri, source = f"{kept_archives}{adapter.artifact.identity}{ARCHIVE_SUFFIX}", uri

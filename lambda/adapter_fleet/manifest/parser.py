@@ -39,7 +39,6 @@ from adapter_fleet.manifest.manifest_adapter import (
 )
 from adapter_fleet.manifest.smoke_test import SmokeSettings
 from adapter_fleet.manifest.value_rules import (
-    MAX_TAGS,
     Violation,
     adapter_message,
     duplicates,
@@ -213,7 +212,7 @@ class ManifestParser:
         broken = [violation for violation in violations(adapter) if not self._follows(violation, keys)]
         for violation in broken:
             self._add(violation.rule, (*keys, *violation.keys), violation.message)
-        return self._with_defaults(adapter, keys)
+        return self._with_defaults(adapter)
 
     def _follows(self, violation: Violation, keys: Keys) -> bool:
         """Return True if a violation follows from an error that was reported before."""
@@ -222,16 +221,12 @@ class ManifestParser:
             places.add((*keys, "artifact"))
         return not places.isdisjoint(self._faulty)
 
-    def _with_defaults(self, adapter: ManifestAdapter, keys: Keys) -> ManifestAdapter:
+    def _with_defaults(self, adapter: ManifestAdapter) -> ManifestAdapter:
         defaults = self._defaults
-        tags = {**defaults.tags, **adapter.tags}
-        if len(tags) > MAX_TAGS >= max(len(adapter.tags), len(defaults.tags)):
-            message = f"should be at most {MAX_TAGS} with those of the defaults, got {len(tags)}"
-            self._add("tag-count", (*keys, "tags"), message)
         return replace(
             adapter,
             rank=defaults.rank if adapter.rank is None else adapter.rank,
-            tags=tags,
+            tags={**defaults.tags, **adapter.tags},
             smoke=defaults.smoke if adapter.smoke is None else adapter.smoke,
         )
 

@@ -1,6 +1,5 @@
 """The rules on the adapters of a manifest. `manifest.manifest` has the table of all rules."""
 
-import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,8 +26,6 @@ from adapter_fleet.manifest.manifest_adapter import (
 )
 from adapter_fleet.manifest.smoke_test import problems_of_smoke
 
-MAX_TAGS = 40
-"""An adapter's own tags. The rest of `MAX_COMPONENT_TAGS` is for the tags of the fleet."""
 MAX_COMPONENT_TAGS = 50
 """TagList in the botocore service model of SageMaker."""
 
@@ -93,12 +90,9 @@ def violations_of_settings(settings: AdapterSettings) -> Iterator[Violation]:
     rank, tags = settings.rank, settings.tags
     if rank is not None and rank <= 0:
         yield Violation("rank-positive", ("rank",), f"should be above 0, got {rank}")
-    if len(tags) > MAX_TAGS:
-        yield Violation("tag-count", ("tags",), f"should be at most {MAX_TAGS}, got {len(tags)}")
-    else:
-        for key, value in tags.items():
-            if problem := problem_of_tag(key, value):
-                yield Violation("tag-form", ("tags", key), problem)
+    for key, value in tags.items():
+        if problem := problem_of_tag(key, value):
+            yield Violation("tag-form", ("tags", key), problem)
     if settings.smoke:
         for key, problem in problems_of_smoke(settings.smoke):
             yield Violation("smoke-request", ("smoke", key), problem)
@@ -114,9 +108,6 @@ def violations_in_fleet(
     """Apply the rules that need the fleet; `earlier` are the adapters before this one, by component."""
     if problem := problem_of_tag_count(adapter.tags, fleet_tags):
         yield Violation("tag-count", ("tags",), problem)
-    elif (size := len(json.dumps({**fleet_tags, **adapter.tags}))) > MAX_ADAPTER_BYTES:
-        message = f"should have at most {MAX_ADAPTER_BYTES} bytes as JSON with those of the fleet, got {size}"
-        yield Violation("adapter-size", ("tags",), message)
     if max_lora_rank is not None and adapter.rank is not None and adapter.rank > max_lora_rank:
         message = f"should be at most {max_lora_rank} ('max_lora_rank'), got {adapter.rank}"
         yield Violation("lora-rank", ("rank",), message)
@@ -131,19 +122,12 @@ def violations_in_fleet(
 
 
 def duplicates(adapters: Iterable[ManifestAdapter]) -> Iterator[tuple[ManifestAdapter, Violation]]:
-    """Find the adapters whose name or component an earlier adapter has as well."""
+    """Find the adapters whose name an earlier adapter has as well."""
     by_name: dict[str, ManifestAdapter] = {}
-    by_component: dict[str, ManifestAdapter] = {}
     for adapter in adapters:
         other = by_name.setdefault(adapter.name.casefold(), adapter)
         if other is not adapter and adapter.name:
             yield adapter, Violation("adapter-unique", (), _used_twice("name", adapter.name, other))
-        if adapter.component is None:
-            continue
-        other = by_component.setdefault(adapter.component.casefold(), adapter)
-        if other is not adapter:
-            message = _used_twice("component", adapter.component, other)
-            yield adapter, Violation("component-unique", (), message)
 
 
 def shared_probes(adapters: Iterable[ManifestAdapter]) -> Iterator[tuple[ManifestAdapter, Violation]]:

@@ -26,21 +26,18 @@ class PromptForm(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class PromptRequest:
-    """A prompt and the limits of its answer."""
+    """A prompt and the most tokens of its answer, which is asked for at temperature 0."""
 
     prompt: str
     max_tokens: int
-    temperature: float = 0
 
-    def body(self, form: PromptForm = PromptForm.COMPLETIONS, *, stream: bool = False) -> dict[str, Any]:
+    def body(self, form: PromptForm = PromptForm.COMPLETIONS) -> dict[str, Any]:
         """Return the request's JSON body."""
-        streamed = {"stream": True} if stream else {}
         if form is PromptForm.LMI:
-            parameters = {"max_new_tokens": self.max_tokens, "temperature": self.temperature}
-            return {"inputs": self.prompt, "parameters": parameters, **streamed}
-        body = {"prompt": self.prompt, "max_tokens": self.max_tokens, "temperature": self.temperature}
+            parameters = {"max_new_tokens": self.max_tokens, "temperature": 0}
+            return {"inputs": self.prompt, "parameters": parameters}
         logprobs = {"logprobs": _TOP_TOKENS} if form is PromptForm.WITH_LOGPROBS else {}
-        return {**body, **logprobs, **streamed}
+        return {"prompt": self.prompt, "max_tokens": self.max_tokens, "temperature": 0, **logprobs}
 
     @classmethod
     def of_body(cls, body: Mapping[str, object]) -> "PromptRequest | None":

@@ -1,7 +1,7 @@
 """Reads the settings about memory in a container's environment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from adapter_fleet.serving.lora_limits import LoraServing
@@ -19,107 +19,83 @@ _LORA_BYTES = {"float16": 2, "bfloat16": 2}
 _DEFAULT_UTILIZATION = 0.9
 
 
+_SETTINGS = (
+    "DTYPE",
+    "KV_CACHE_DTYPE",
+    "GPU_MEMORY_UTILIZATION",
+    "MAX_MODEL_LEN",
+    "QUANTIZATION",
+    "LORA_DTYPE",
+    "FULLY_SHARDED_LORAS",
+)
+"""What `EngineSettings` reads, by vLLM's own names, beside the number of accelerators."""
+
+_EXPECTED = {
+    "PIPELINE_PARALLEL_SIZE": "1",
+    "LORA_TARGET_MODULES": "",
+    "CPU_OFFLOAD_GB": "0",
+    "KV_CACHE_MEMORY_BYTES": "",
+    "SPECULATIVE_CONFIG": "",
+}
+"""The values with which the computation of `gpu_memory` is right: one stage with all layers, slots for every
+module, and nothing else in the memory."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineVariables:
     """The names of a container's environment variables for vLLM's settings.
 
+    prefix:
+        What is before vLLM's own name of a setting.
+    renamed:
+        The settings that have another name after the prefix.
     tensor_parallel:
         The names for the number of accelerators, the first one preferred.
     all_accelerators:
         The values of these for all accelerators of a copy.
     default_accelerators:
         Accelerators without such a variable; None for all of the copy's.
-    expected:
-        The values with which the computation of `gpu_memory` is right, by variable: one stage with all
-        layers, slots for every module, and nothing else in the memory.
     """
 
+    prefix: str
+    renamed: Mapping[str, str] = field(default_factory=dict)
     tensor_parallel: tuple[str, ...]
-    all_accelerators: tuple[str, ...]
+    all_accelerators: tuple[str, ...] = ()
     default_accelerators: int | None
-    dtype: str
-    cache_dtype: str
-    utilization: str
-    max_model_len: str
-    quantization: str
-    max_loras: str
-    max_cpu_loras: str
-    max_lora_rank: str
-    lora_dtype: str
-    fully_sharded: str
-    expected: Mapping[str, str]
+
+    def name(self, setting: str) -> str:
+        """Return the variable of a setting, such as MAX_MODEL_LEN."""
+        return f"{self.prefix}{self.renamed.get(setting, setting)}"
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every variable that `EngineSettings` reads."""
-        return (
-            *self.tensor_parallel,
-            self.dtype,
-            self.cache_dtype,
-            self.utilization,
-            self.max_model_len,
-            self.quantization,
-            self.lora_dtype,
-            self.fully_sharded,
-            *self.expected,
-        )
+        return (*self.tensor_parallel, *map(self.name, (*_SETTINGS, *_EXPECTED)))
 
     def for_lora(self, lora: LoraServing) -> dict[str, str]:
         """Return the variables with the limits for adapters."""
         return {
-            self.max_loras: str(lora.max_loras),
-            self.max_cpu_loras: str(lora.max_cpu_loras),
-            self.max_lora_rank: str(lora.max_lora_rank),
+            self.name("MAX_LORAS"): str(lora.max_loras),
+            self.name("MAX_CPU_LORAS"): str(lora.max_cpu_loras),
+            self.name("MAX_LORA_RANK"): str(lora.max_lora_rank),
         }
 
 
 LMI_VARIABLES = EngineVariables(
+    prefix="OPTION_",
+    renamed={"QUANTIZATION": "QUANTIZE", "PIPELINE_PARALLEL_SIZE": "PIPELINE_PARALLEL_DEGREE"},
     tensor_parallel=("OPTION_TENSOR_PARALLEL_DEGREE", "TENSOR_PARALLEL_DEGREE"),
     all_accelerators=("max",),
     # LMI's default is `max` (LmiConfigRecommender in djl-serving).
     default_accelerators=None,
-    dtype="OPTION_DTYPE",
-    cache_dtype="OPTION_KV_CACHE_DTYPE",
-    utilization="OPTION_GPU_MEMORY_UTILIZATION",
-    max_model_len="OPTION_MAX_MODEL_LEN",
-    quantization="OPTION_QUANTIZE",
-    max_loras="OPTION_MAX_LORAS",
-    max_cpu_loras="OPTION_MAX_CPU_LORAS",
-    max_lora_rank="OPTION_MAX_LORA_RANK",
-    lora_dtype="OPTION_LORA_DTYPE",
-    fully_sharded="OPTION_FULLY_SHARDED_LORAS",
-    expected={
-        "OPTION_PIPELINE_PARALLEL_DEGREE": "1",
-        "OPTION_LORA_TARGET_MODULES": "",
-        "OPTION_CPU_OFFLOAD_GB": "0",
-        "OPTION_KV_CACHE_MEMORY_BYTES": "",
-        "OPTION_SPECULATIVE_CONFIG": "",
-    },
 )
 """LMI's variables, which its property names are made of."""
 
 VLLM_VARIABLES = EngineVariables(
+    prefix="SM_VLLM_",
     tensor_parallel=("SM_VLLM_TENSOR_PARALLEL_SIZE",),
-    all_accelerators=(),
     # vLLM's own default (vllm/config/parallel.py).
     default_accelerators=1,
-    dtype="SM_VLLM_DTYPE",
-    cache_dtype="SM_VLLM_KV_CACHE_DTYPE",
-    utilization="SM_VLLM_GPU_MEMORY_UTILIZATION",
-    max_model_len="SM_VLLM_MAX_MODEL_LEN",
-    quantization="SM_VLLM_QUANTIZATION",
-    max_loras="SM_VLLM_MAX_LORAS",
-    max_cpu_loras="SM_VLLM_MAX_CPU_LORAS",
-    max_lora_rank="SM_VLLM_MAX_LORA_RANK",
-    lora_dtype="SM_VLLM_LORA_DTYPE",
-    fully_sharded="SM_VLLM_FULLY_SHARDED_LORAS",
-    expected={
-        "SM_VLLM_PIPELINE_PARALLEL_SIZE": "1",
-        "SM_VLLM_LORA_TARGET_MODULES": "",
-        "SM_VLLM_CPU_OFFLOAD_GB": "0",
-        "SM_VLLM_KV_CACHE_MEMORY_BYTES": "",
-        "SM_VLLM_SPECULATIVE_CONFIG": "",
-    },
 )
 """The variables of AWS's vLLM container: SM_VLLM_MAX_MODEL_LEN is vLLM's `--max-model-len`."""
 
@@ -172,28 +148,30 @@ class EngineSettings:
         cls, environment: Mapping[str, str], variables: EngineVariables = LMI_VARIABLES
     ) -> "EngineSettings":
         """Read the settings from a container's environment. No value is an error."""
-        reader = _VariableReader(environment, variables.expected)
-        degrees = [reader.whole(name, unset=variables.all_accelerators) for name in variables.tensor_parallel]
+        reader, name = _VariableReader(environment), variables.name
+        degrees = [reader.whole(each, unset=variables.all_accelerators) for each in variables.tensor_parallel]
         return cls(
             variables=variables,
             tensor_parallel=next(filter(None, degrees), variables.default_accelerators),
-            number_bytes=reader.one_of(variables.dtype, _NUMBER_BYTES) or 2,
-            cache_bytes=reader.one_of(variables.cache_dtype, _CACHE_BYTES, unset=("auto",)),
-            utilization=reader.share(variables.utilization) or _DEFAULT_UTILIZATION,
-            max_model_len=reader.whole(variables.max_model_len),
-            quantize_bits=reader.one_of(variables.quantization, {"fp8": 8}, unset=("awq", "gptq")),
-            lora_bytes=reader.one_of(variables.lora_dtype, _LORA_BYTES, unset=("auto",)),
-            fully_sharded=reader.one_of(variables.fully_sharded, {"true": True}, unset=("false",)) or False,
-            not_understood=reader.not_understood(),
+            number_bytes=reader.one_of(name("DTYPE"), _NUMBER_BYTES) or 2,
+            cache_bytes=reader.one_of(name("KV_CACHE_DTYPE"), _CACHE_BYTES, unset=("auto",)),
+            utilization=reader.share(name("GPU_MEMORY_UTILIZATION")) or _DEFAULT_UTILIZATION,
+            max_model_len=reader.whole(name("MAX_MODEL_LEN")),
+            quantize_bits=reader.one_of(name("QUANTIZATION"), {"fp8": 8}, unset=("awq", "gptq")),
+            lora_bytes=reader.one_of(name("LORA_DTYPE"), _LORA_BYTES, unset=("auto",)),
+            fully_sharded=reader.one_of(name("FULLY_SHARDED_LORAS"), {"true": True}, unset=("false",))
+            or False,
+            not_understood=reader.not_understood(
+                {name(setting): value for setting, value in _EXPECTED.items()}
+            ),
         )
 
 
 class _VariableReader:
     """Reads variables, and collects those with an unsupported value."""
 
-    def __init__(self, environment: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._expected = expected
         self._unsupported: list[str] = []
 
     def whole(self, name: str, *, unset: tuple[str, ...] = ()) -> int | None:
@@ -223,11 +201,11 @@ class _VariableReader:
             self._unsupported.append(self._assignment(name))
         return values.get(text or "")
 
-    def not_understood(self) -> tuple[str, ...]:
-        """Return the variables with an unsupported value, the unexpected ones included."""
+    def not_understood(self, expected: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the variables with an unsupported value, or another one than the expected."""
         others = [
             self._assignment(name)
-            for name, value in self._expected.items()
+            for name, value in expected.items()
             if self._text(name, (value,)) is not None
         ]
         return (*self._unsupported, *others)

@@ -228,7 +228,10 @@ def slot_bytes(shape: ModelShape, engine: EngineSettings, rank: int, tensor_para
     VocabParallelEmbeddingWithLoRA in vllm/lora/layers), whether or not an adapter changes them.
     """
     linear = linear_slot_bytes(shape, engine, rank, tensor_parallel)
-    return linear + vocabulary_slot_bytes(shape, engine, rank)
+    if not shape.vocabulary_slots:
+        return linear
+    vocabulary = 2 * (shape.dimensions.vocabulary + shape.dimensions.hidden) * rank
+    return linear + vocabulary * engine.adapter_number_bytes
 
 
 def linear_slot_bytes(shape: ModelShape, engine: EngineSettings, rank: int, tensor_parallel: int = 1) -> int:
@@ -246,13 +249,6 @@ def linear_slot_bytes(shape: ModelShape, engine: EngineSettings, rank: int, tens
             numbers += (_part(rank, tensor_parallel) if fully_sharded else rank) * module.inputs
             numbers += rank * _outputs(shape, name, tensor_parallel)
     return shape.dimensions.layers * numbers * engine.adapter_number_bytes
-
-
-def vocabulary_slot_bytes(shape: ModelShape, engine: EngineSettings, rank: int) -> int:
-    """Return the memory of one slot's embedding and output head; 0 if the engine has no slots for them."""
-    if not shape.vocabulary_slots:
-        return 0
-    return 2 * (shape.dimensions.vocabulary + shape.dimensions.hidden) * rank * engine.adapter_number_bytes
 
 
 def weight_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int = 1) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from adapter_fleet.common.validators import check_known
+from adapter_fleet.common.validators import check_whole_number
 
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The maximum ranks that vLLM accepts (`MaxLoRARanks` in vllm/config/lora.py). Newer engines accept 1."""
@@ -31,14 +31,9 @@ class LoraServing:
     max_lora_rank: int
 
     def __post_init__(self) -> None:
-        for setting in ("max_loras", "max_cpu_loras", "max_lora_rank"):
-            value = getattr(self, setting)
-            check_known(setting, value)
-            if type(value) is not int:  # a bool is an int to isinstance
-                raise ValueError(f"'{setting}' should be a whole number, got {value!r}")
         # vLLM checks the same when the container starts, minutes later (LoRAConfig in vllm/config/lora.py).
-        if self.max_loras < 1:
-            raise ValueError(f"'max_loras' should be at least 1, got {self.max_loras}")
+        for setting in ("max_loras", "max_cpu_loras", "max_lora_rank"):
+            check_whole_number(setting, getattr(self, setting), at_least=1)
         if self.max_cpu_loras < self.max_loras:
             raise ValueError(
                 f"'max_cpu_loras' should be at least {self.max_loras}, as it includes those of 'max_loras',"

@@ -82,14 +82,6 @@ class ModelShape:
         return [name for name in self.dimensions.modules if name.startswith(_LINEAR_PARTS)]
 
     @property
-    def linear_parameters(self) -> int:
-        """The parameters of the linear modules of all layers, without biases."""
-        modules = self.dimensions.modules
-        return self.dimensions.layers * sum(
-            modules[name].inputs * modules[name].outputs for name in self.linear_modules
-        )
-
-    @property
     def vocabulary_parameters(self) -> int:
         """The parameters of the embedding and, if the two are not tied, of the output head."""
         return self.dimensions.vocabulary * self.dimensions.hidden * (1 if self.tied else 2)
@@ -97,7 +89,9 @@ class ModelShape:
     @property
     def parameters(self) -> int:
         """All parameters but those of norms and biases."""
-        return self.linear_parameters + self.vocabulary_parameters
+        modules = map(self.dimensions.modules.__getitem__, self.linear_modules)
+        linear = sum(module.inputs * module.outputs for module in modules)
+        return self.dimensions.layers * linear + self.vocabulary_parameters
 
 
 def _quantization(config: Any) -> Quantization:

@@ -282,7 +282,6 @@ BROKEN = [
     ({"tags": {"k": "a;b"}}, "tags.k: should be letters, digits, spaces and _.:/=+-@, got 'a;b'"),
     ({"tags": {"k": 5}}, "tags.k: should be a string, got 5"),
     ({"tags": ["k"]}, "tags: should be a mapping, got ['k']"),
-    ({"tags": {f"k{i}": "" for i in range(41)}}, "tags: should be at most 40, got 41"),
     ({"smoke": True}, "smoke: should be a mapping or false, got True"),
     ({"smoke": "hi"}, "smoke: should be a mapping or false, got 'hi'"),
     ({"smoke": {}}, "smoke: one of prompt, body should be given, got none"),
@@ -503,14 +502,6 @@ def test_tags_may_have_letters_of_any_language() -> None:
     assert read.tags == {"Größe 1": "大 _.:/=+-@"}
 
 
-def test_tags_are_counted_with_those_of_the_defaults() -> None:
-    tags = [{f"{kind}{i}": "" for i in range(21)} for kind in "ab"]
-    good = json.loads(entry(tags=tags[0]))
-    assert errors(json.dumps({"defaults": {"tags": tags[1]}, **good})) == [
-        "1: adapter 'acme': tags: should be at most 40 with those of the defaults, got 42 [tag-count]"
-    ]
-
-
 SCRIPT_A = "\U0001d49c"
 """A letter, and so allowed in tags: one character, and twelve bytes of JSON."""
 
@@ -532,7 +523,7 @@ def test_adapter_is_measured_with_its_defaults() -> None:
 
 
 def test_adapter_in_ascii_may_have_all_that_the_other_rules_allow() -> None:
-    tags = {f"{number:0128}": "v" * 256 for number in range(40)}
+    tags = {f"{number:0128}": "v" * 256 for number in range(49)}
     probe = {"prompt": "p" * 2000, "answer": "a" * 200}
     parse(entry(tags=tags, probe=probe, smoke={"prompt": "s" * 7900}))
 
@@ -570,13 +561,13 @@ def test_of_many_mistakes_the_first_are_told_and_the_others_counted() -> None:
 
 
 def test_manifest_that_is_too_large_once_each_adapter_has_the_defaults_is_an_error() -> None:
-    defaults = {"tags": {f"t{number}": "x" for number in range(40)}}
-    adapters = [{"name": f"a{number}", "artifact": f"asset:{A}"} for number in range(6_000)]
+    defaults = {"tags": {f"t{number}": "x" * 250 for number in range(40)}}
+    adapters = [{"name": f"a{number}", "artifact": f"asset:{A}"} for number in range(1_000)]
     text = json.dumps({"defaults": defaults, "adapters": adapters}).encode()
     manifest = Manifest.parse(text, where="adapters.json", folder=None)
-    with pytest.raises(ManifestError, match="at most 500000 keys and values, with the defaults in") as raised:
+    with pytest.raises(ManifestError, match="at most 8388608 bytes, with the defaults in each") as raised:
         manifest.check_size()
-    with pytest.raises(ManifestError, match="at most 500000 keys and values"):
+    with pytest.raises(ManifestError, match="at most 8388608 bytes"):
         Manifest.parse(manifest.to_json(), where="compiled", folder=None)
     assert raised.value.findings[0].where == "adapters.json"
 
@@ -615,13 +606,6 @@ def test_two_adapters_of_one_name_are_an_error_whatever_the_case() -> None:
     ]
 
 
-def test_two_adapters_of_one_component_are_an_error_whatever_the_case() -> None:
-    good = json.loads(entry(component="by-hand"))["adapters"][0]
-    (error,) = errors(json.dumps({"adapters": [good, {**good, "name": "b", "component": "By-Hand"}]}))
-    assert "adapter 'b': component: should be its own" in error
-    assert error.endswith("[component-unique]")
-
-
 class TestAtTheEndpoint:
     def test_a_manifest_that_fits_has_no_findings(self) -> None:
         found = parse(FULL).findings(prefix="p", max_lora_rank=16, base_model="llama-3.1-8b-instruct")
@@ -643,14 +627,6 @@ class TestAtTheEndpoint:
             " 'fleet-uid', got 51 [tag-count]"
         )
 
-    def test_tags_are_measured_with_those_of_the_fleet(self) -> None:
-        of_fleet = {f"fleet{number}": SCRIPT_A * 256 for number in range(11)}
-        (finding,) = parse(entry()).findings(prefix="p", fleet_tags=of_fleet)
-        assert str(finding) == (
-            "adapters.yaml:1: adapter 'acme': tags: should have at most 32000 bytes as JSON with those of"
-            " the fleet, got 33947 [adapter-size]"
-        )
-
     def test_another_base_model_is_an_error_on_the_line_that_names_it(self) -> None:
         (finding,) = parse(FULL).findings(prefix="p", base_model="Qwen/Qwen3-8B")
         assert str(finding) == (
@@ -662,6 +638,13 @@ class TestAtTheEndpoint:
         (finding,) = parse(entry(name="a" * 60)).findings(prefix="prefix")
         assert finding.rule == "component-name"
         assert "'component_name' should have at most 63 characters, got 67" in finding.message
+
+    def test_two_adapters_of_one_component_are_an_error_whatever_the_case(self) -> None:
+        good = json.loads(entry(component="by-hand"))["adapters"][0]
+        text = json.dumps({"adapters": [good, {**good, "name": "b", "component": "By-Hand"}]})
+        (finding,) = parse(text).findings(prefix="p")
+        assert "adapter 'b': component: should be its own" in finding.message
+        assert finding.rule == "component-unique"
 
     def test_a_given_component_that_another_adapter_has_by_its_name_is_an_error(self) -> None:
         good = json.loads(entry())["adapters"][0]
@@ -714,7 +697,6 @@ class TestResolving:
             ("component-name", "adapters.yaml:16"),
             ("component-name", "adapters.yaml:19"),
             ("bucket-known", "adapters.yaml:10"),
-            ("artifact-place", "adapters.yaml:16"),
             ("asset-known", "adapters.yaml:19"),
         ]
         assert "unknown alias of a bucket (did you mean 'model'?), got 'models'" in str(error.value)

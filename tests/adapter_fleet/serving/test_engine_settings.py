@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.engine_settings import (
     LMI_VARIABLES,
     VLLM_VARIABLES,
@@ -13,6 +12,7 @@ from adapter_fleet.serving.engine_settings import (
 )
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.releases import ContainerRelease
 from adapter_fleet.serving.vllm import VllmVersion
 
 

@@ -22,7 +22,6 @@ from adapter_fleet.serving.gpu_memory import (
     problem_of_split,
     slot_bytes,
     token_bytes,
-    vocabulary_slot_bytes,
     weight_bytes,
 )
 from adapter_fleet.serving.instance_types import A10G, INSTANCES
@@ -94,7 +93,6 @@ class TestSlots:
 
     def test_vocabulary_has_slots_of_its_own_that_are_whole_on_each_accelerator(self) -> None:
         vocabulary = 2 * (128256 + 4096) * 64 * 2
-        assert vocabulary_slot_bytes(LLAMA, ENGINE, 64) == vocabulary
         for parallel in (1, 4):
             assert (
                 slot_bytes(LLAMA, ENGINE, 64, parallel)
@@ -102,7 +100,8 @@ class TestSlots:
             )
 
     def test_engine_makes_no_vocabulary_slots_for_qwen(self) -> None:
-        assert vocabulary_slot_bytes(shape_of(model_type="qwen2"), ENGINE, 64) == 0
+        qwen = shape_of(model_type="qwen2")
+        assert slot_bytes(qwen, ENGINE, 64) == linear_slot_bytes(qwen, ENGINE, 64)
 
     @pytest.mark.parametrize(
         ("own", "number_bytes", "expected"),
@@ -315,7 +314,7 @@ class TestWeights:
     ) -> None:
         shape = shape_of(quantization_config=quantization)
         assert weight_bytes(shape, EngineSettings()) == pytest.approx(
-            shape.linear_parameters * bits / 8 + 2 * shape.vocabulary_parameters
+            (shape.parameters - shape.vocabulary_parameters) * bits / 8 + 2 * shape.vocabulary_parameters
         )
 
     @pytest.mark.parametrize(
@@ -327,7 +326,7 @@ class TestWeights:
 
     def test_engine_may_quantize_them_when_it_loads_them(self) -> None:
         half = weight_bytes(LLAMA, EngineSettings(quantize_bits=8))
-        assert weight_bytes(LLAMA, EngineSettings()) - half == LLAMA.linear_parameters
+        assert weight_bytes(LLAMA, EngineSettings()) - half == LLAMA.parameters - LLAMA.vocabulary_parameters
 
 
 class TestShape:

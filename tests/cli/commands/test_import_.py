@@ -136,12 +136,12 @@ class TestOddComponents:
         assert result.exit_code == 1
         assert result.stderr.splitlines()[0] == "adapters: solo: adapter 'acme' has its component"
 
-    def test_component_with_too_many_tags_is_left_out_and_told(self, run: Run, world: World) -> None:
-        world.service.make("three", "s3://hand/made.tar.gz", tags={f"t{n}": "" for n in range(45)})
+    def test_component_with_too_much_in_its_tags_is_left_out_and_told(self, run: Run, world: World) -> None:
+        world.service.make("three", "s3://hand/made.tar.gz", tags={f"t{n}": "大" * 256 for n in range(45)})
         result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
         assert result.exit_code == 1
         assert result.stderr.splitlines()[0] == (
-            "adapters: adapter 'three': tags: should be at most 40, got 45"
+            "adapters: adapter 'three': should have at most 32000 bytes as JSON, with its defaults, got 69776"
         )
         assert {order.component for order in world.registry.orders()} == {"p-one", "two"}
 

@@ -137,9 +137,9 @@ def test_every_error_is_told_at_once_with_file_line_adapter_and_rule(
     with pytest.raises(ValueError, match=r"^'Stack/Tenants': the manifest cannot be deployed:") as error:
         fleet(AdapterManifest.from_file(path))
     lines = str(error.value).splitlines()[1:]
-    rules = ["lora-rank", "component-name", "artifact-source", "bucket-known", "artifact-place"]
+    rules = ["lora-rank", "component-name", "bucket-known", "artifact-source", "artifact-place"]
     assert [line.rpartition("[")[2].rstrip("]") for line in lines] == rules
-    for line, name in zip(lines, ("ectsum", "x" * 63, "elsewhere", "unknown", "local"), strict=True):
+    for line, name in zip(lines, ("ectsum", "x" * 63, "unknown", "elsewhere", "local"), strict=True):
         assert line.startswith(f"  - {path}:")
         assert f"adapter {name!r}" in line
 

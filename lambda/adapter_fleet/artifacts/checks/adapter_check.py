@@ -23,9 +23,9 @@ from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.findings import Finding, shortened
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.lmi import NEWEST
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.releases import ContainerRelease
 
 _MAX_NAME_LENGTH = 100
 
@@ -96,8 +96,6 @@ class AdapterCheck:
 
     config:
         The configuration; None if it cannot be read.
-    not_compared:
-        A finding on modules that could not be compared with the base model; None if all were. It is no error.
     """
 
     def __init__(
@@ -112,7 +110,6 @@ class AdapterCheck:
         """Start a check. Without `reads_weights` it looks at no numbers."""
         self.findings: list[Finding] = []
         self.config: AdapterConfig | None = None
-        self.not_compared: Finding | None = None
         self._reads_weights = reads_weights
         self._of_weights: list[Finding] = []
         self._where = where
@@ -198,4 +195,4 @@ class AdapterCheck:
                 version=self._version,
             )
             self.findings += shortened(of_tensors) + self._of_weights
-            self.not_compared = not_compared(self._tensors, self._place(WEIGHTS_FILE), self._base)
+            self.findings += not_compared(self._tensors, self._place(WEIGHTS_FILE), self._base)

@@ -13,9 +13,9 @@ from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.documents import strict_json
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.lmi import NEWEST
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.releases import ContainerRelease
 
 MAX_CONFIG_BYTES = 1024 * 1024
 

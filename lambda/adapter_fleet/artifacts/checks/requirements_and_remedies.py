@@ -98,14 +98,14 @@ class CheckRule(Enum):
     ARCHIVE_DAMAGED = (
         "archive-damaged",
         _ERROR,
-        "a complete archive, whose checksums and lengths agree",
+        "a complete archive, whose checksums and lengths agree, and only zeros after its end",
         "copy or upload it again: its end is missing, or its bytes have changed",
     )
     ARCHIVE_FORM = (
         "archive-form",
         _ERROR,
-        "a plain tar in one gzip file: no sparse files, no name twice, only zeros after the end of either, no"
-        " thousands of small gzip files in a row, and at most 1 MiB of tar headers",
+        "a plain tar: no sparse files, no name twice, only zeros after its end, at most 1 MiB of headers, and"
+        " at least half as large as its gzip file",
         "pack it again from the adapter's directory, without tar's --sparse and extended attributes",
     )
     ARCHIVE_SIZE = (

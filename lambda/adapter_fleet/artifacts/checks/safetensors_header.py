@@ -9,7 +9,7 @@ import math
 import struct
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.decompressing_reader import Readable
@@ -88,7 +88,7 @@ def read_tensors(stream: Readable, size: int) -> list[Tensor]:
         raise _truncated(f"{len(text)} of the header's {length} bytes")
     placed = _placed(text)
     _check_layout(placed, data_size=size - _LENGTH.size - length)
-    return [item.tensor for item in placed]
+    return [tensor for _, _, tensor in placed]
 
 
 def _truncated(message: str) -> HeaderError:
@@ -98,12 +98,8 @@ def _truncated(message: str) -> HeaderError:
 # A tensor in the header: dtype, shape, first byte and end. There may be a hundred thousand, and a plain tuple
 # is the fastest to make. No value of JSON becomes a tuple otherwise.
 _Entry = tuple[str, tuple[int, ...], int, int]
-
-
-class _Placed(NamedTuple):
-    begin: int
-    end: int
-    tensor: Tensor
+# First byte, end, and the tensor.
+_Placed = tuple[int, int, Tensor]
 
 
 def _entry(entry: dict[str, Any]) -> Any:
@@ -152,7 +148,7 @@ def _parse(name: str, entry: Any) -> _Placed:
         raise HeaderError(
             f"tensor {name!r:.200} ({dtype}, {list(shape)}) should take {expected} bytes, got {end - begin}"
         )
-    return _Placed(begin, end, Tensor(name=name, dtype=dtype, shape=shape))
+    return begin, end, Tensor(name=name, dtype=dtype, shape=shape)
 
 
 def _check_layout(placed: list[_Placed], data_size: int) -> None:

@@ -14,8 +14,8 @@ from adapter_fleet.artifacts.checks.safetensors_header import Tensor
 from adapter_fleet.common.counts import noun_of
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import VOCABULARY_MODULES, BaseModelFacts, Dimensions
-from adapter_fleet.serving.container_release import ContainerRelease
 from adapter_fleet.serving.lmi import NEWEST
+from adapter_fleet.serving.releases import ContainerRelease
 
 # Linear modules and embeddings have names of different forms. vLLM accepts both forms for any module, and of
 # two it keeps the last. The embeddings are the `embedding_modules` in vllm/model_executor/models.
@@ -84,28 +84,26 @@ def tensor_findings(
             )
 
 
-def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | None) -> Finding | None:
-    """Return a finding on the modules that could not be compared with the base model.
-
-    None if all were compared, or if no base model is given.
-    """
+def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | None) -> Iterator[Finding]:
+    """Find modules that could not be compared with the base model, if one is given."""
     if base is None:
-        return None
+        return
     whose = f"the base model {base.name!r:.200}"
     if base.dimensions is None:
         why = "only its name is known" if base.kind is None else f"a {base.kind!r:.100} is not known"
-        return CheckRule.BASE_COMPARED.finding(where, f"no module was compared with {whose}: {why}")
+        yield CheckRule.BASE_COMPARED.finding(where, f"no module was compared with {whose}: {why}")
+        return
     if base.dimensions.whole:
-        return None
+        return
     matches = [_NAME.fullmatch(tensor.name) for tensor in tensors if not _is_long(tensor.name)]
     modules = sorted({match["module"] for match in matches if match is not None})
     others = [module for module in modules if not base.dimensions.knows(module)]
     if not others:
-        return None
+        return
     compared = len(modules) - len(others)
     of = f"{compared} of {len(modules)} {noun_of(len(modules), 'module')}" if compared else "no module"
     were = "was" if compared <= 1 else "were"
-    return CheckRule.BASE_COMPARED.finding(
+    yield CheckRule.BASE_COMPARED.finding(
         where, f"{of} {were} compared with {whose}: not known are such as {others[0]!r:.200}"
     )
 
