@@ -240,7 +240,8 @@ class Fleet(RuleBasedStateMachine):
         self.pruned: set[tuple[str, float]] = set()
         self.world.service.around = self._around
         self.world.reconciler = replace(
-            self.world.reconciler, registry=Hooked(self.world.registry, self._around)
+            self.world.reconciler,
+            registry=Hooked(self.world.registry, self._around),  # type: ignore[arg-type]
         )
         self.put({"a": 1, "b": 1}, False)
 

@@ -78,5 +78,5 @@ def test_failed_manifest_is_undone_though_the_pass_that_failed_it_died(world: Wo
         return generation is not None and generation.outcome is Outcome.FAILED
 
     dying = DyingAfter(world.registry, operation, failed)
-    world.reconciler = replace(world.reconciler, registry=dying)
+    world.reconciler = replace(world.reconciler, registry=dying)  # type: ignore[arg-type]
     assert taken_back(world)
