@@ -1,12 +1,13 @@
 """A manifest on this machine for a deployed fleet, checked before anything is written."""
 
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
 from adapter_fleet.common.findings import Finding, Severity, shortened
+from adapter_fleet.fleet.requests.requested_manifest import findings_of, resolved
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.known_versions import KnownVersions
 from adapter_fleet.fleet.state.registry import Registry
@@ -66,16 +67,7 @@ class ManifestFile:
             manifest = Manifest.parse(text, where=where, folder=folder)
         except ManifestError as error:
             raise MistakesError(error.findings) from None
-        findings = manifest.findings(
-            prefix=target.prefix,
-            max_lora_rank=target.settings.max_lora_rank,
-            base_model=target.settings.base_model,
-            fleet_tags=target.tags,
-            evaluation=target.settings.bar_beside(target.base),
-            is_known=KnownVersions(registry),
-            buckets=target.buckets,
-            archives=target.archives,
-        )
+        findings = findings_of(manifest, target, KnownVersions(registry))
         return cls(text=text, manifest=manifest, mistakes=tuple(findings))
 
     @property
@@ -104,17 +96,7 @@ class ManifestFile:
         warnings += shortened(self.manifest.warnings())
         manifest = self.manifest.with_assets(artifacts.identities) if artifacts.identities else self.manifest
         archives = {identity: f"asset:{identity}" for identity in artifacts.identities.values()}
-        return _resolve(manifest, target, archives | dict(target.archives)), warnings
-
-
-def _resolve(manifest: Manifest, target: Target, archives: Mapping[str, str]) -> DesiredFleet:
-    return manifest.resolve(
-        prefix=target.prefix,
-        buckets=target.buckets,
-        archives=archives,
-        kept_archives=target.kept_archives,
-        smoke=target.settings.smoke,
-    )
+        return resolved(manifest, replace(target, archives=archives | dict(target.archives))), warnings
 
 
 def _check_local_artifacts(manifest: Manifest, target: Target) -> CheckedArtifacts:

@@ -236,31 +236,14 @@ class Manifest:
         archives: Mapping[str, str],
         kept_archives: str | None = None,
         smoke: SmokeRequest | None = None,
-        max_lora_rank: int | None = None,
-        base_model: str | None = None,
-        fleet_tags: Mapping[str, str] | None = None,
-        evaluation: EvaluationBar | None = None,
-        is_known: Callable[[str, str], bool] = nothing_known,
     ) -> DesiredFleet:
         """Look up the bucket of each alias and the URI of each asset, and name the components.
 
         `kept_archives` is the folder of the fleet's own copies of assets, which replace the assets. `smoke`
-        is the default smoke request. The other arguments are those of `findings`.
+        is the default smoke request.
 
-        No adapter may be a path any more. Raises ManifestError with the findings of `findings`.
+        No adapter may be a path any more, and `findings` has to have found nothing.
         """
-        findings = self.findings(
-            prefix=prefix,
-            max_lora_rank=max_lora_rank,
-            base_model=base_model,
-            fleet_tags=fleet_tags,
-            evaluation=evaluation,
-            is_known=is_known,
-            buckets=buckets,
-            archives=archives,
-        )
-        if findings:
-            raise ManifestError(findings)
         return DesiredFleet(
             adapters=tuple(
                 DesiredAdapter(
@@ -351,7 +334,7 @@ def _uri(
 
 def _located(adapter: ManifestAdapter, uri: str | Violation | None, kept_archives: str | None) -> Artifact:
     """Return an adapter's artifact. It is the fleet's own copy of an asset, if the fleet keeps copies."""
-    assert isinstance(uri, str)  # `findings` has all others, and paths were uploaded
+    assert isinstance(uri, str)  # `findings` has the others
     digest, source = adapter.known_digest, None
     if isinstance(adapter.artifact, AssetArtifact) and kept_archives is not None:
         uri, source = f"{kept_archives}{adapter.artifact.identity}{ARCHIVE_SUFFIX}", uri

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.generations import (
@@ -148,20 +149,39 @@ def _resolves(target: Target) -> tuple[object, ...]:
 def desired_of(
     text: bytes, *, where: str, target: Target, is_known: Callable[[str, str], bool] = nothing_known
 ) -> DesiredFleet:
-    """Return what a manifest wants of a fleet with this target. Raises ManifestError with every error.
+    """Return what a manifest wants of a fleet with this target. Raises ManifestError with every error."""
+    manifest = Manifest.parse(text, where=where, folder=None)
+    findings = findings_of(manifest, target, is_known)
+    if findings:
+        raise ManifestError(findings)
+    return resolved(manifest, target)
+
+
+def findings_of(
+    manifest: Manifest, target: Target, is_known: Callable[[str, str], bool] = nothing_known
+) -> list[Finding]:
+    """Apply the rules of a manifest for a fleet with this target.
 
     `is_known` is called with an adapter's name and the digest of a version that needs no evaluation.
     """
-    settings = target.settings
-    return Manifest.parse(text, where=where, folder=None).resolve(
+    return manifest.findings(
+        prefix=target.prefix,
+        max_lora_rank=target.settings.max_lora_rank,
+        base_model=target.settings.base_model,
+        fleet_tags=target.tags,
+        evaluation=target.settings.bar_beside(target.base),
+        is_known=is_known,
+        buckets=target.buckets,
+        archives=target.archives,
+    )
+
+
+def resolved(manifest: Manifest, target: Target) -> DesiredFleet:
+    """Return what a manifest without findings wants of a fleet with this target."""
+    return manifest.resolve(
         prefix=target.prefix,
         buckets=target.buckets,
         archives=target.archives,
         kept_archives=target.kept_archives,
-        smoke=settings.smoke,
-        max_lora_rank=settings.max_lora_rank,
-        base_model=settings.base_model,
-        fleet_tags=target.tags,
-        evaluation=settings.bar_beside(target.base),
-        is_known=is_known,
+        smoke=target.settings.smoke,
     )
