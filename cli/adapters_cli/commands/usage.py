@@ -29,7 +29,7 @@ EXAMPLES = """
 # The last seven days.
 adapters usage --stack Tenants
 
-# Each customer's share of a month, by which to divide what the endpoint cost.
+# Each customer's share of a month, and so of what the endpoint cost.
 adapters usage --since 30d --by customer
 """
 
