@@ -165,12 +165,13 @@ def _combined(function: Callable[[float, float], float], left: Value, right: Val
         raise ValueError(f"not a number or a series: {left if isinstance(left, str) else right!r}")
     if isinstance(left, float) and isinstance(right, float):
         raise ValueError(f"not supported in an expression: arithmetic of two numbers, {left} and {right}")
-    count = max(len(side) for side in (left, right) if isinstance(side, list))
-    sides = (
-        [side] * count if isinstance(side, float) else side * (count if len(side) == 1 else 1)
-        for side in (left, right)
-    )
-    return [_of_moments(function, one, other) for one, other in zip(*sides, strict=True)]
+    sides = [side if isinstance(side, list) else [side] for side in (left, right)]
+    first, second = map(len, sides)
+    if 1 not in (first, second) and first != second:
+        raise ValueError(f"not supported in an expression: arithmetic of {first} and {second} series")
+    count = second if first == 1 else first
+    pairs = zip(*(side * count if len(side) == 1 else side for side in sides), strict=True)
+    return [_of_moments(function, one, other) for one, other in pairs]
 
 
 def _of_moments(

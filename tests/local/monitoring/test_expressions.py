@@ -42,6 +42,15 @@ def test_metric_math(evaluate: Evaluate, text: str, values: dict[float, float]) 
     assert list(evaluate(text).values()) == [values]
 
 
+def test_number_goes_with_each_series(evaluate: Evaluate) -> None:
+    assert evaluate("[m1, m2] * 2") == {"one": {0: 8, 60: 16}, "two": {0: 4, 120: 10}}
+
+
+def test_arithmetic_of_a_search_that_finds_nothing_has_no_series(evaluate: Evaluate) -> None:
+    nothing = "SEARCH('{n,InferenceComponentName} MetricName=\"None\"', 'Sum', 60)"
+    assert evaluate(f"{nothing} / m1") == evaluate(f"100 * {nothing}") == {}
+
+
 def test_number_has_a_value_in_every_period(evaluate: Evaluate) -> None:
     assert evaluate("5") == {"5": {0: 5, 60: 5, 120: 5}}
 
@@ -74,6 +83,7 @@ def test_sort_takes_the_largest_first(evaluate: Evaluate) -> None:
         "m1 +",
         "m3",
         "1 + 2",
+        "[m1, m2] + [m1, m2, m2]",
         "m1 * AVG",
         "m1 ** 2",
         "RUNNING_SUM(m1)",
