@@ -154,7 +154,8 @@ class AutoScaling:
         _check_bounds(minimum, maximum)
         target.minimum, target.maximum = minimum, maximum
         self._targets[resource] = target
-        # [T] Within a second; what somebody changes later stays until the next alarm.
+        # [V API reference, RegisterScalableTarget] It brings the capacity into the range. [I] At once; what
+        # somebody changes later stays until the next alarm.
         self._scaler.bring_in_bounds(target)
         return {"ScalableTargetARN": target.arn}
 
