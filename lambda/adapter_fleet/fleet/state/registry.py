@@ -466,7 +466,7 @@ class Registry:
             while left and (replaced := self._transact(left, lease)):
                 left = [action for index, action in enumerate(left) if index not in replaced]
 
-    # Readings of archives. They need no lease: a reading of a version is true, whoever stores it.
+    # Readings of archives. They need no lease: every pass reads the same of one version.
 
     def known_archive(self, uri: str) -> ArchiveReading | None:
         """Return the last reading of an archive, None if there is none, or none that can be read."""
