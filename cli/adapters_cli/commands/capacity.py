@@ -8,7 +8,6 @@ import typer
 
 from adapter_fleet.common.near_names import known_or_meant
 from adapter_fleet.manifest.manifest import Manifest
-from adapter_fleet.serving.capacity import Workload
 from adapter_fleet.serving.engine_settings import (
     LMI_VARIABLES,
     VLLM_VARIABLES,
@@ -20,6 +19,7 @@ from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.models.base_model_option import declared_shape, shape_at
+from adapters_cli.models.capacity import Workload
 from adapters_cli.models.capacity_report import (
     AdapterCount,
     CapacityReport,

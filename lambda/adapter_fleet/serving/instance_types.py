@@ -138,23 +138,6 @@ INSTANCES: Mapping[str, Instance] = {
 """The instance types by name. A newer type is left out rather than guessed."""
 
 
-def larger(than: Instance) -> list[Instance]:
-    """Return the types with more accelerator memory, the smallest first.
-
-    Of types that differ only in the host, the smallest is listed. Of types with the same memory, the family
-    of `than` comes first. g4dn is listed for g4dn only, as its T4 has no bfloat16.
-    """
-    smallest: dict[tuple[str, int], Instance] = {}
-    for instance in sorted(INSTANCES.values(), key=lambda known: known.vcpus):
-        older = instance.accelerator is T4 and than.accelerator is not T4
-        if instance.accelerators_gib > than.accelerators_gib and not older:
-            smallest.setdefault((instance.family, instance.accelerators), instance)
-    return sorted(
-        smallest.values(),
-        key=lambda known: (known.accelerators_gib, known.family != than.family, known.name),
-    )
-
-
 def check_runs_vllm(setting: str, name: str) -> None:
     """Raise ValueError for an instance type without GPUs for the LMI and vLLM containers."""
     has = _instead_of_gpus(name)

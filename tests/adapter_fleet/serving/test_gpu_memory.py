@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter_fleet.serving.base_model import Dimensions, read_model_config
-from adapter_fleet.serving.capacity import Workload
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import (
     GIB,
@@ -508,12 +507,6 @@ class TestGroupsOfAQuantization:
     def test_width_that_does_not_divide_is_an_error(self) -> None:
         with pytest.raises(ValueError, match=r"the 14340 inputs of 'mlp\.down_proj' do not divide by"):
             on_a10g(8, shape=shape_of(intermediate_size=14_340))
-
-    def test_larger_instances_are_those_that_the_groups_allow(self) -> None:
-        shape = shape_of(intermediate_size=self.INNER, quantization_config=awq(32))
-        workload = Workload(shape=shape, lora=SERVING, engine=ENGINE)
-        larger = workload.on_larger(workload.on(INSTANCES["ml.g5.12xlarge"], 4))
-        assert {sizing.memory.tensor_parallel for sizing in larger} == {4}
 
 
 class TestOtherDecoders:

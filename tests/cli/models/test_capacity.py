@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.serving.capacity import Workload
 from adapter_fleet.serving.engine_settings import EngineSettings
-from adapter_fleet.serving.instance_types import INSTANCES, larger
+from adapter_fleet.serving.instance_types import INSTANCES
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.model_shape import known_shape
+from adapter_fleet.serving.model_shape import Quantization, known_shape
+from adapters_cli.models.capacity import Workload, larger
 
 LLAMA = known_shape("llama-3.1-8b")
 assert LLAMA is not None
@@ -70,6 +70,12 @@ def test_copy_has_no_more_accelerators_than_it_can_be_split_over() -> None:
     found = larger_than("ml.g5.12xlarge", workload=replace(WORKLOAD, shape=seven_heads))
     assert "ml.g6e.48xlarge 4" not in found  # the same as ml.g6e.12xlarge
     assert found[0] == "ml.g6e.12xlarge 4"
+
+
+def test_copy_is_split_as_far_as_the_groups_of_a_quantization_allow() -> None:
+    in_groups = replace(WORKLOAD.shape, quantization=Quantization(bits=4.0, input_group=512))
+    found = larger_than("ml.g5.12xlarge", workload=replace(WORKLOAD, shape=in_groups))
+    assert {name.split()[1] for name in found} == {"4"}
 
 
 def test_degree_that_is_set_is_for_the_present_instance() -> None:

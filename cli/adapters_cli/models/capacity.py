@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import GpuMemory, gpu_memory, problem_of_split
-from adapter_fleet.serving.instance_types import Instance, larger
+from adapter_fleet.serving.instance_types import INSTANCES, T4, Instance
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape
 
@@ -66,3 +66,20 @@ class Workload:
             if copy.memory.tensor_parallel * copy.memory.budget > present and copy.memory not in given:
                 given.add(copy.memory)
                 yield copy
+
+
+def larger(than: Instance) -> list[Instance]:
+    """Return the types with more accelerator memory, the smallest first.
+
+    Of types that differ only in the host, the smallest is listed. Of types with the same memory, the family
+    of `than` comes first. g4dn is listed for g4dn only, as its T4 has no bfloat16.
+    """
+    smallest: dict[tuple[str, int], Instance] = {}
+    for instance in sorted(INSTANCES.values(), key=lambda known: known.vcpus):
+        older = instance.accelerator is T4 and than.accelerator is not T4
+        if instance.accelerators_gib > than.accelerators_gib and not older:
+            smallest.setdefault((instance.family, instance.accelerators), instance)
+    return sorted(
+        smallest.values(),
+        key=lambda known: (known.accelerators_gib, known.family != than.family, known.name),
+    )
