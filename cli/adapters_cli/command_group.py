@@ -28,21 +28,23 @@ _PLACE_PANEL = "Fleet and endpoint"
 
 @dataclass(frozen=True, kw_only=True)
 class CommandModule:
-    """Where a command is: a module of `adapters_cli.commands` with a function of the same name.
+    """What is known of a command before its module of `adapters_cli.commands` is imported.
 
     panel:
         Its group in the list of commands.
     summary:
-        The first sentence of the function's docstring, for the list of commands.
+        The first sentence of its function's docstring, for the list of commands.
     of_fleet, of_endpoint:
         True if it has the options that name a fleet, or the one that names an endpoint.
+    module:
+        The name of its module, and of the function there, if it is not the command's: a word of Python.
     """
 
-    module: str
     panel: str
     summary: str
     of_fleet: bool = False
     of_endpoint: bool = False
+    module: str | None = None
 
 
 class CommandGroup(TyperGroup):
@@ -107,8 +109,10 @@ class _LazyCommand(TyperCommand):
 
     @cached_property
     def _command(self) -> Any:
-        module = importlib.import_module(f"adapters_cli.commands.{self._at.module}")
-        command = _command_of(getattr(module, self._at.module), self.name)
+        assert self.name is not None  # the group gives each command one
+        name = self._at.module or self.name
+        module = importlib.import_module(f"adapters_cli.commands.{name}")
+        command = _command_of(getattr(module, name), self.name)
         command.examples = module.EXAMPLES
         if self._at.of_fleet:
             command.params += _parameters(_fleet_options)

@@ -17,64 +17,53 @@ _CLIENTS = "Clients"
 
 CommandGroup.modules = {
     "check": CommandModule(
-        module="check",
         panel=_TRAIN,
         summary="Check adapters against every rule of archives, LoRA, the engine and the base model.",
     ),
     "capacity": CommandModule(
-        module="capacity",
         panel=_TRAIN,
         summary="Show what fits into the accelerators' memory, and which adapters are in which tier.",
     ),
     "publish": CommandModule(
-        module="publish",
         panel=_TRAIN,
         summary="Check adapters, upload those that are not in S3 yet, and write or update a manifest"
         " of them.",
     ),
     "preview": CommandModule(
-        module="preview",
         panel=_TRAIN,
         summary="Bring an adapter up under a throw-away name on a real endpoint, try it there, and take it"
         " away.",
     ),
     "pull": CommandModule(
-        module="pull",
         panel=_TRAIN,
         summary="Copy a model from the hub to S3, for BaseModel.from_bucket.",
     ),
     "preflight": CommandModule(
-        module="preflight",
         panel=_DEPLOY,
         summary="Check an account before a deployment of an environment. Nothing is written.",
     ),
     "plan": CommandModule(
-        module="plan",
         panel=_DEPLOY,
         summary="Show what a manifest would change on the live endpoint. Nothing is written.",
         of_fleet=True,
     ),
     "apply": CommandModule(
-        module="apply",
         panel=_DEPLOY,
         summary="Write the fleet's manifest in S3 and wait until it is in force; or try adapters again.",
         of_fleet=True,
     ),
     "remove": CommandModule(
-        module="remove",
         panel=_DEPLOY,
         summary="Remove adapters from a manifest.",
         of_fleet=True,
     ),
     "rollback": CommandModule(
-        module="rollback",
         panel=_DEPLOY,
         summary="Serve the last good version of an adapter, until the manifest names another than the present"
         " one.",
         of_fleet=True,
     ),
     "prune": CommandModule(
-        module="prune",
         panel=_DEPLOY,
         summary="List or delete orphans: components with the fleet's tag that no manifest declares.",
         of_fleet=True,
@@ -88,13 +77,11 @@ CommandGroup.modules = {
         of_endpoint=True,
     ),
     "status": CommandModule(
-        module="status",
         panel=_LOOK,
         summary="Show the state of every adapter.",
         of_fleet=True,
     ),
     "describe": CommandModule(
-        module="describe",
         panel=_LOOK,
         summary="Show an adapter: its version, state, owner, evaluation, history, and the address that"
         " clients call.",
@@ -107,46 +94,39 @@ CommandGroup.modules = {
         of_endpoint=True,
     ),
     "usage": CommandModule(
-        module="usage",
         panel=_LOOK,
         summary="Show the requests and tokens of every adapter of a fleet.",
         of_fleet=True,
     ),
     "history": CommandModule(
-        module="history",
         panel=_LOOK,
         summary="Show the events of an adapter, or every change of the manifest; newest first.",
         of_fleet=True,
     ),
     "logs": CommandModule(
-        module="logs",
         panel=_LOOK,
         summary="Show what an adapter, its base model and its fleet log.",
         of_fleet=True,
     ),
     "evaluate": CommandModule(
-        module="evaluate",
         panel=_EVALUATE,
         summary="Ask adapters and their base model the same items, score the answers, and say what differs.",
         of_fleet=True,
         of_endpoint=True,
     ),
     "benchmark": CommandModule(
-        module="benchmark",
         panel=_EVALUATE,
         summary="Load adapters and their base model, and compare latency and throughput.",
         of_fleet=True,
         of_endpoint=True,
     ),
     "invoke": CommandModule(
-        module="invoke",
         panel=_CLIENTS,
         summary="Send a prompt to the base model and its adapters, and show the answers side by side.",
         of_fleet=True,
         of_endpoint=True,
     ),
     "token": CommandModule(
-        module="token",
         panel=_CLIENTS,
         summary="Print a bearer token for the addresses that `adapters describe` shows.",
     ),

@@ -39,7 +39,8 @@ def help_of(*command: str, option: str = "--help") -> str:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_summary_of_a_command_is_the_first_sentence_of_its_docstring(command: str) -> None:
     at = CommandGroup.modules[command]
-    function = getattr(importlib.import_module(f"adapters_cli.commands.{at.module}"), at.module)
+    name = at.module or command
+    function = getattr(importlib.import_module(f"adapters_cli.commands.{name}"), name)
     first = (inspect.getdoc(function) or "").partition("\n\n")[0]
     assert at.summary == " ".join(first.split())
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
@@ -11,6 +12,7 @@ from adapter_fleet.fleet.planning.deletion_guard import count_deletions
 from adapter_fleet.fleet.planning.desired_state import apply_pins, claims_of
 from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.planning.settle import is_proven
+from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, active_generation
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
@@ -348,42 +350,54 @@ def _in_order(states: Collection[AdapterState]) -> tuple[AdapterState, ...]:
 def _state(
     record: AdapterRecord, want: DesiredAdapter | None, decision: Decision, *, waits: bool
 ) -> AdapterState:
-    name = want.name if want is not None else record.name or record.component
-    version = record.serving.version if record.serving is not None else None
+    state = partial(
+        AdapterState,
+        name=want.name if want is not None else record.name or record.component,
+        component=record.component,
+        version=record.serving.version if record.serving is not None else None,
+    )
     if decision.step is Step.KEEP:
-        return AdapterState(
-            name=name,
-            component=record.component,
+        return state(
             group=StateGroup.IN_SERVICE,
             state="in service",
-            version=version,
             since=record.changed_at,
             reason=record.drifted
             or (_NOT_DISTINGUISHED if _proof(record, want) is Proof.NOT_DISTINGUISHED else None),
         )
     if decision.step is Step.ORPHAN and want is None:
-        return AdapterState(
-            name=name,
-            component=record.component,
+        return state(
             group=StateGroup.ORPHAN,
             state="orphan",
-            version=version,
             since=record.owned,
             reason=f"{decision.why}; 'adapters prune {record.component}' deletes it",
         )
     if decision.step.fails and not waits:
-        return _failed_state(name, record, want, decision, version)
-    return AdapterState(
-        name=name,
-        component=record.component,
+        failure = record.failure if decision.step is Step.FAILED else None
+        return state(
+            group=StateGroup.FAILED,
+            state=decision.step,
+            since=failure.at if failure is not None else None,
+            reason=(_reason(record, want, failure) if failure is not None else decision.why) or None,
+            retry_at=decision.until,
+            # The fleet describes a stuck adapter now and then. Nothing waits for it.
+            settled=failure is None or failure.final,
+        )
+    return state(
         group=StateGroup.PENDING,
         state=_activity(record, decision),
-        version=version,
         since=record.intent.at if record.intent is not None else None,
         reason=decision.why or record.drifted,
         # Only a request starts a copy; the fleet sends none for that.
         settled=decision.step is Step.ASLEEP,
     )
+
+
+def _reason(record: AdapterRecord, want: DesiredAdapter | None, failure: Failure) -> str:
+    """Return why an adapter failed, with the version that did if another one serves."""
+    serving = record.serving
+    if want is None or serving is None or serving.version in (None, want.artifact.version):
+        return failure.reason
+    return f"{want.artifact.version}: {failure.reason}"
 
 
 _NOT_DISTINGUISHED = "its smoke request has the base model's answer, too; a probe would tell the two apart"
@@ -398,27 +412,6 @@ def _proof(record: AdapterRecord, want: DesiredAdapter | None) -> Proof | None:
     if check.like_base is None:
         return None
     return Proof.NOT_DISTINGUISHED if check.like_base else Proof.WEAKER
-
-
-def _failed_state(
-    name: str, record: AdapterRecord, want: DesiredAdapter | None, decision: Decision, version: str | None
-) -> AdapterState:
-    failure = record.failure if decision.step is Step.FAILED else None
-    reason = failure.reason if failure is not None else decision.why
-    if failure is not None and want is not None and version is not None and version != want.artifact.version:
-        reason = f"{want.artifact.version}: {reason}"
-    return AdapterState(
-        name=name,
-        component=record.component,
-        group=StateGroup.FAILED,
-        state=decision.step,
-        version=version,
-        since=failure.at if failure is not None else None,
-        reason=reason or None,
-        retry_at=decision.until,
-        # The fleet describes a stuck adapter now and then. Nothing waits for it.
-        settled=failure is None or failure.final,
-    )
 
 
 def _earlier(record: AdapterRecord, declared: DesiredAdapter | None) -> tuple[Artifact, ...]:
