@@ -31,7 +31,7 @@ from adapter_fleet.documents import yaml_reader
 from adapter_fleet.lambdas import fleet as handlers
 from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
-from adapter_fleet.manifest.manifest import ManifestError
+from adapter_fleet.manifest.manifest_adapter import ManifestError
 from adapter_fleet.fleet.state.generations import Target
 
 yaml_reader.YAML_LOADER = yaml.SafeLoader

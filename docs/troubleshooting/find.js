@@ -620,8 +620,12 @@
     "to its end"
    ],
    [
-    "the service gave no answer to 5 requests to",
-    "it"
+    "the search for",
+    "was ended by signal"
+   ],
+   [
+    "5 requests to",
+    "it had no answer, or no effect"
    ],
    [
     "the copy at",
@@ -3653,12 +3657,6 @@
     "' should be the configuration of a base model, got:"
    ],
    [
-    "'accelerators' should be at most",
-    ", as",
-    "has",
-    ", got"
-   ],
-   [
     "'",
     "' should be at most",
     ", the accelerators of a copy, got"
@@ -3703,6 +3701,12 @@
    [
     ": the dimensions of a model of the type",
     "are not known: it is no dense decoder like Llama, or they are not all there"
+   ],
+   [
+    "'accelerators' should be at most",
+    ", as",
+    "has",
+    ", got"
    ],
    [
     "a copy reserves",

@@ -6,7 +6,8 @@ import re
 import shutil
 from pathlib import Path
 
-from adapter_fleet.manifest.manifest import LocalArtifact, Manifest
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import LocalArtifact
 
 ROOT = Path(__file__).resolve().parents[2]
 TICKETS = ROOT / "examples" / "tickets"

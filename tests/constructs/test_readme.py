@@ -11,7 +11,7 @@ import aws_cdk as cdk
 import pytest
 import yaml
 
-from adapter_fleet.manifest.manifest import SCHEMA_FILE
+from adapter_fleet.manifest.parser import SCHEMA_FILE
 from tests.docs.blocks import read
 
 ROOT = Path(__file__).parents[2]

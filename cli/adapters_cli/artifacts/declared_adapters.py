@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from adapter_fleet.common.findings import shortened
-from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, ManifestAdapter, S3Artifact
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import LocalArtifact, ManifestAdapter, S3Artifact
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.artifacts.archive_store import ArchiveStore
 from adapters_cli.artifacts.local_adapters import LocalAdapter

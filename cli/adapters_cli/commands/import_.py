@@ -16,7 +16,8 @@ from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.generations import Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import ManifestAdapter, ManifestError
 from adapter_fleet.manifest.writer import manifest_text
 from adapters_cli.artifacts.temporary_component import TAG
 from adapters_cli.aws.account import Account, account_of

@@ -21,7 +21,8 @@ from adapter_fleet.documents.scalars import plain_scalar
 from adapter_fleet.documents.yaml_reader import YAML_LOADER
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe
-from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import ManifestAdapter, ManifestError, S3Artifact
 from adapter_fleet.manifest.writer import plain_evaluation, plain_probe
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.output.errors import CommandError

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.desired import DesiredFleet
-from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact, named_digest
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import ManifestAdapter, ManifestError, S3Artifact, named_digest
 
 
 def names_of(components: Collection[str], prefix: str | None, taken: Iterable[str]) -> dict[str, str]:

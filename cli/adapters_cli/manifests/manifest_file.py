@@ -12,7 +12,8 @@ from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.known_versions import KnownVersions
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredFleet
-from adapter_fleet.manifest.manifest import LocalArtifact, Manifest, ManifestError
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import LocalArtifact, ManifestError
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapters_cli.output.errors import CommandError, UsageError

@@ -13,7 +13,8 @@ import yaml
 
 from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.documents.yaml_reader import YAML_LOADER
-from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import ManifestError
 from adapters_cli.manifests.edit import end_of, json_like
 from adapters_cli.output.errors import CommandError
 

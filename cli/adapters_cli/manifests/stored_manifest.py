@@ -8,7 +8,8 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
-from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import ManifestError
 from adapters_cli.aws.s3_location import CONDITION_FAILED
 
 if TYPE_CHECKING:

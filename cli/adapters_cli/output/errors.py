@@ -76,7 +76,7 @@ def reported_errors() -> Iterator[None]:
         raise typer.BadParameter(error_text(error)) from None
     except ValueError as error:
         # Imported here: few commands read manifests.
-        from adapter_fleet.manifest.manifest import ManifestError
+        from adapter_fleet.manifest.manifest_adapter import ManifestError
 
         if not isinstance(error, ManifestError):
             raise

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.aws_errors import message_of
-from adapter_fleet.manifest.manifest import ManifestError
+from adapter_fleet.manifest.manifest_adapter import ManifestError
 from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.output.errors import CommandError, error_text
 from adapters_cli.preflight.check_outcome import Check, CheckOutcome

@@ -18,10 +18,10 @@ from adapter_fleet.common.findings import Finding, Severity, shortened
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.common.validators import TOKEN, check_known
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
-from adapter_fleet.manifest.manifest import (
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import (
     BucketArtifact,
     LocalArtifact,
-    Manifest,
     ManifestAdapter,
     ManifestError,
     S3Artifact,

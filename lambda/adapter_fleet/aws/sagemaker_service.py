@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from adapter_fleet.aws.invocations import Invocations
 from adapter_fleet.aws.s3_archives import S3Archives
@@ -202,9 +202,12 @@ class SageMakerService:
         """Send a smoke request; return what is wrong with the answer, None for a right answer."""
         try:
             text = self._invocations.text(component, endpoint, smoke)
+            right = smoke.expect is None or matches(smoke.expect, text)
         except ModelFailedError as error:
             return str(error)
-        if smoke.expect is not None and not matches(smoke.expect, text):
+        except ChildProcessError as error:
+            raise UnansweredError(str(error)) from None
+        if not right:
             return f"the answer should match {smoke.expect!r}, got {text[:200]!r}"
         return None
 
@@ -219,6 +222,8 @@ class SageMakerService:
             yield
         except ClientError as error:
             raise _error_of(error) from error
+        except ParamValidationError as error:
+            raise RefusedError(str(error)) from error  # it was never sent
         except BotoCoreError as error:
             raise UnansweredError(str(error)) from error
 

@@ -13,7 +13,7 @@ from adapter_fleet.common.naming import component_log_group
 from adapter_fleet.usage.usage_table import DAY, HOUR, CountedTokens, Table, TokenPattern, day_of, new_table
 
 _LONGEST_LINE = 1024
-"""Longer lines tell no tokens: some regular expressions take very long for them."""
+"""Longer lines are not searched for tokens: some regular expressions take very long for them."""
 
 _NUMBERS = ("prompt", "completion")
 _NUMBER = re.compile(r"\d{1,9}")
@@ -46,17 +46,17 @@ class UsageReader(MetricReader):
         return table
 
     def tokens(self, base: str, start: float, end: float, tokens: TokenPattern) -> Iterator[CountedTokens]:
-        """Yield the tokens that the base's containers tell; those of the base itself are under its name."""
+        """Yield the tokens in the logs of the base's containers; its own are under its name."""
         for at, line in self._lines(component_log_group(base), tokens.text, start, end):
             if len(line) > _LONGEST_LINE:
                 continue
             # Part of a line may be text of a caller.
-            told = re.fullmatch(tokens.pattern, line.rstrip())
+            match = re.fullmatch(tokens.pattern, line.rstrip())
             # Somebody's pattern may find words where numbers should be, or nothing.
-            if told is not None and all(_NUMBER.fullmatch(told[group] or "") for group in _NUMBERS):
-                prompt, completion = (int(told[group]) for group in _NUMBERS)
+            if match is not None and all(_NUMBER.fullmatch(match[group] or "") for group in _NUMBERS):
+                prompt, completion = (int(match[group]) for group in _NUMBERS)
                 yield CountedTokens(
-                    at=at, component=told["adapter"] or base, prompt=prompt, completion=completion
+                    at=at, component=match["adapter"] or base, prompt=prompt, completion=completion
                 )
 
     def _lines(self, group: str, text: str, start: float, end: float) -> Iterator[tuple[float, str]]:

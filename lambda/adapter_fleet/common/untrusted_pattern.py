@@ -13,7 +13,8 @@ _SEARCH = "import json, re, sys; sys.exit(0 if re.search(*json.load(sys.stdin)) 
 def matches(pattern: str, text: str, *, seconds: float = MAX_SEARCH_SECONDS) -> bool:
     """Search a text for a regular expression. A search that takes longer than `seconds` counts as no match.
 
-    The search runs in its own process, as Python's `re` blocks all threads and cannot be stopped.
+    The search runs in its own process, as Python's `re` blocks all threads and cannot be stopped. Raises
+    ChildProcessError if that process is killed, for example for want of memory.
     """
     command = [sys.executable, "-I", "-S", "-c", _SEARCH]
     given = json.dumps([pattern, text]).encode()
@@ -21,4 +22,6 @@ def matches(pattern: str, text: str, *, seconds: float = MAX_SEARCH_SECONDS) -> 
         done = subprocess.run(command, input=given, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
         return False
+    if done.returncode < 0:
+        raise ChildProcessError(f"the search for {pattern[:200]!r} was ended by signal {-done.returncode}")
     return done.returncode == 0

@@ -59,7 +59,7 @@ def copy_count(
     deadline = clock.now() + seconds
     while described := _describe(service, component):
         if described["InferenceComponentStatus"] != "Updating" or clock.now() >= deadline:
-            return max(1, described["RuntimeConfig"]["DesiredCopyCount"])
+            return max(1, described.get("RuntimeConfig", {}).get("DesiredCopyCount", start))
         clock.sleep(_INTERVAL_SECONDS)
     return start
 

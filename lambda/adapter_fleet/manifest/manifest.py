@@ -69,9 +69,8 @@ from adapter_fleet.manifest.manifest_adapter import (
     ManifestAdapter,
     ManifestError,
     S3Artifact,
-    named_digest,
 )
-from adapter_fleet.manifest.parser import MAX_ADAPTERS, SCHEMA_FILE, ManifestParser
+from adapter_fleet.manifest.parser import MAX_ADAPTERS, ManifestParser
 from adapter_fleet.manifest.value_rules import (
     MAX_ADAPTER_BYTES,
     Violation,
@@ -83,19 +82,6 @@ from adapter_fleet.manifest.value_rules import (
 )
 from adapter_fleet.manifest.writer import plain_adapter, plain_document
 from adapter_fleet.serving.base_model import BaseModelFacts
-
-__all__ = [
-    "SCHEMA_FILE",
-    "ArtifactReference",
-    "AssetArtifact",
-    "BucketArtifact",
-    "LocalArtifact",
-    "Manifest",
-    "ManifestAdapter",
-    "ManifestError",
-    "S3Artifact",
-    "named_digest",
-]
 
 MAX_COMPRESSED_BYTES = 3_000_000
 """A transaction of the registry has the whole desired state, and 4 MB at most (DynamoDB's quotas)."""

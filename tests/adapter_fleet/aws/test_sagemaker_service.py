@@ -18,6 +18,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from adapter_fleet.aws.sagemaker_service import SageMakerService
+from adapter_fleet.common import untrusted_pattern
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion, checksum_text
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
@@ -222,6 +223,12 @@ def test_error_of_a_write_is_told_by_its_meaning(
         stubs.service.update("p-a", ARTIFACT)
 
 
+def test_request_that_is_never_sent_is_refused(stubs: Stubs) -> None:
+    stubs.stubbers["sagemaker"].deactivate()  # it would look at the request first
+    with pytest.raises(RefusedError, match="Invalid type for parameter InferenceComponentName"):
+        stubs.service.delete(None)  # type: ignore[arg-type]
+
+
 def test_archive_is_found_with_its_version_and_the_checksum_of_s3(stubs: Stubs) -> None:
     checksum = base64.b64encode(bytes.fromhex("5" * 64)).decode()
     head = {"ETag": '"e"', "ContentLength": 7, "LastModified": THEN, "VersionId": "v1", "Metadata": {}}
@@ -289,6 +296,13 @@ def test_answer_that_does_not_match_is_told(stubs: Stubs) -> None:
     problem = stubs.service.ask("p-a", "endpoint", SmokeRequest(body={"inputs": "x"}, expect="hello"))
     assert problem is not None
     assert "bye" in problem
+
+
+def test_answer_that_cannot_be_searched_is_no_answer(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(untrusted_pattern, "_SEARCH", "import os; os.kill(os.getpid(), 9)")
+    stubs.answers("sagemaker-runtime", "invoke_endpoint", answer('{"generated_text": "hello"}'))
+    with pytest.raises(UnansweredError, match="was ended by signal 9"):
+        stubs.service.ask("p-a", "endpoint", SmokeRequest(body={"inputs": "x"}, expect="hello"))
 
 
 def test_error_of_the_container_is_what_is_wrong(stubs: Stubs) -> None:

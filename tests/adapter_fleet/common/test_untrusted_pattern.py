@@ -2,6 +2,7 @@
 
 import pytest
 
+from adapter_fleet.common import untrusted_pattern
 from adapter_fleet.common.untrusted_pattern import matches
 
 
@@ -19,6 +20,12 @@ def test_text_may_have_any_characters() -> None:
 
 def test_expression_that_takes_for_ever_does_not_match() -> None:
     assert not matches(r"^(\w+\s?)+$", "Thequickbrownfoxjumpsoverthelazydog!!", seconds=0.3)
+
+
+def test_search_that_is_killed_says_nothing_about_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(untrusted_pattern, "_SEARCH", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(ChildProcessError, match="'rose' was ended by signal 9"):
+        matches("rose", "The revenue rose.")
 
 
 @pytest.mark.parametrize("pattern", ["\0", "a" * 200_000, "\ud800"])

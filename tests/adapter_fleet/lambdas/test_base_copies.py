@@ -76,6 +76,15 @@ def test_component_keeps_the_copies_that_run_and_has_at_least_one(
     assert answer == {"PhysicalResourceId": "before", "Data": {"CopyCount": kept}}
 
 
+def test_component_described_without_copies_starts_with_those_of_the_template(
+    sagemaker: Stubber,
+) -> None:
+    answer = described(3)
+    del answer["RuntimeConfig"]
+    sagemaker.add_response("describe_inference_component", answer)
+    assert base_copies.on_event(event("Update"), context())["Data"] == {"CopyCount": 2}
+
+
 def test_component_that_exists_before_its_scaling_keeps_its_copies(sagemaker: Stubber) -> None:
     sagemaker.add_response("describe_inference_component", described(4))
     assert base_copies.on_event(event("Create"), context())["Data"] == {"CopyCount": 4}

@@ -17,18 +17,17 @@ from adapter_fleet.documents.schema import keys_of
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
 from adapter_fleet.manifest import manifest
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, Probe, SmokeRequest
-from adapter_fleet.manifest.manifest import (
-    SCHEMA_FILE,
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import (
+    AdapterSettings,
     AssetArtifact,
     BucketArtifact,
     LocalArtifact,
-    Manifest,
     ManifestAdapter,
     ManifestError,
     S3Artifact,
 )
-from adapter_fleet.manifest.manifest_adapter import AdapterSettings
-from adapter_fleet.manifest.parser import ManifestDocument
+from adapter_fleet.manifest.parser import SCHEMA_FILE, ManifestDocument
 from adapter_fleet.manifest.smoke_test import SmokeSettings
 from adapter_fleet.manifest.writer import manifest_text
 

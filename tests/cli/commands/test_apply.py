@@ -12,7 +12,7 @@ from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.manifest.desired import DesiredFleet, SmokeRequest
-from adapter_fleet.manifest.manifest import ManifestError
+from adapter_fleet.manifest.manifest_adapter import ManifestError
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from adapter_fleet.artifacts import canonical_tar
-from adapter_fleet.manifest.manifest import Manifest, S3Artifact
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import S3Artifact
 from adapters_cli.artifacts import archive_store
 from tests.cli.publishing import BUCKET, STORED, World
 from tests.fakes.s3 import FakeS3, Object

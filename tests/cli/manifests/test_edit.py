@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
 from adapter_fleet.manifest.desired import Probe
-from adapter_fleet.manifest.manifest import Manifest, ManifestAdapter, ManifestError, S3Artifact
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import ManifestAdapter, ManifestError, S3Artifact
 from adapter_fleet.manifest.writer import plain_evaluation
 from adapters_cli.manifests.edit import PublishedAdapter, edited
 from adapters_cli.output.errors import CommandError

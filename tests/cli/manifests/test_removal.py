@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.manifest.manifest import Manifest, ManifestError
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import ManifestError
 from adapters_cli.manifests.removal import without
 from adapters_cli.output.errors import CommandError
 

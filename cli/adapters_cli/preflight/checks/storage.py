@@ -7,8 +7,8 @@ from botocore.exceptions import ClientError
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.s3_uri import bucket_and_key
-from adapter_fleet.manifest.manifest import Manifest, ManifestError
-from adapter_fleet.manifest.manifest_adapter import BucketArtifact, S3Artifact
+from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.manifest.manifest_adapter import BucketArtifact, ManifestError, S3Artifact
 from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.output.text import few
 from adapters_cli.preflight.check_outcome import Check, CheckOutcome

@@ -177,7 +177,7 @@ def may_be_claimed(record: AdapterRecord, live: ObservedComponent, target: Targe
     """
     if record.other_fleet is not None or record.other_stack is not None:
         return False
-    # A listing tells no base model.
+    # A listing omits the base model.
     return not live.described or (live.endpoint, live.base) == (target.endpoint, target.base)
 
 

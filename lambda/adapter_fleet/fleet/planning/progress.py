@@ -38,7 +38,7 @@ class Progress:
     def has_failed(self, component: str) -> bool:
         """Return True if a component has failed for good.
 
-        A record that cannot be read does not count: to take this change back would not mend it.
+        A record that cannot be read does not count: a rollback would not mend it.
         """
         decision, record = self.decisions.get(component), self.records.get(component)
         final = record is not None and (record.failure is None or record.failure.final)

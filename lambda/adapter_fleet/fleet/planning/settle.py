@@ -181,15 +181,13 @@ def _without_effect(record: AdapterRecord, intent: Intent, context: PlanContext)
 def _lost(record: AdapterRecord, intent: Intent, context: PlanContext) -> Settled:
     """End a write that had no effect. Many lost writes in a row count as a failure that is retried."""
     record = replace(record, intent=None)
-    if intent.acknowledged is not None:
-        return record, []
     if record.lost + 1 < MAX_LOST_WRITES:
         return replace(record, lost=record.lost + 1), []
     known = record.failure.artifact if record.failure is not None else None
     return with_failure(
         replace(record, lost=0),
         intent.artifact or known or record.serving or Artifact(uri=""),
-        f"the service gave no answer to {MAX_LOST_WRITES} requests to {intent.write} it"
+        f"{MAX_LOST_WRITES} requests to {intent.write} it had no answer, or no effect"
         + (f": {intent.error}" if intent.error else ""),
         context,
         cause=Cause.CAPACITY,

@@ -71,7 +71,7 @@ def drifted_records(
         if decision.step is Step.ASK:
             drifted.append(replace(record, drifted="its base model may have lost it"))
         elif decision.step.writes and (record.failure is None or record.recheck is not None):
-            # Whoever repeats a failed attempt takes nothing back that people changed.
+            # A retry of a failed attempt reverts no change that a person made.
             text = f"needs {decision.step}: {decision.why or 'it is not as the manifest says'}"
             drifted.append(replace(record, drifted=text))
     return drifted

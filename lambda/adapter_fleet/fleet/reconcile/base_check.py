@@ -18,6 +18,7 @@ from adapter_fleet.fleet.planning.settle import is_proven, probe_of
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, SCALING_TRIGGER, Session
 from adapter_fleet.fleet.state.components import ObservedBase, Status
+from adapter_fleet.fleet.state.configuration import READ_RATE
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.probe_check import requests_for
@@ -270,6 +271,8 @@ class BaseCheck:
         for request in range(requests):
             if request and clock.now() - began > _SAMPLE_SECONDS:
                 break
+            # The adapters of a sample share the rate.
+            clock.sleep(max(0.0, began + request * _SAMPLE_ADAPTERS / READ_RATE - clock.now()))
             try:
                 answers.add(self._answer(want, probe))
             except Exception as error:  # An error with one adapter is no sign of new copies.

@@ -108,6 +108,8 @@ class Pass:
         self._failing: set[str] = set()
         # When the reads of a component began to fail.
         self._unread_since: dict[str, float] = {}
+        # Why the service did not take the newest write.
+        self._not_taken: str | None = None
         # More of the changed adapters have failed than the failure policy allows.
         self._over_limit = False
         # What is not wanted is deleted now: everything else is done.
@@ -209,7 +211,7 @@ class Pass:
         )
 
     def _advance_all(self) -> None:
-        """Decide anew for every component: the wanted ones in the order of the manifest, then the others.
+        """Decide again for every component: the wanted ones in the order of the manifest, then the others.
 
         Those to create come first, as they show whether the account has room for more.
         """
@@ -322,9 +324,9 @@ class Pass:
         for record in probed:
             check = record.probed
             assert check is not None  # a record without one is asked anyway
-            # It is in the record, not in the queue alone: a pass that lists again decides anew.
+            # It is in the record, not in the queue alone: a pass that lists again decides again.
             failure = None if may_be_asked_again(record) else record.failure
-            self._queue_anew(replace(record, probed=check.begin_again(), failure=failure, recheck=None))
+            self._queue_again(replace(record, probed=check.begin_again(), failure=failure, recheck=None))
         return probed
 
     def _forget_unasked_probes(self, probed: list[AdapterRecord]) -> None:
@@ -339,14 +341,14 @@ class Pass:
             if decision is None or record is None:
                 continue
             if decision.step is Step.PROBE:
-                self._queue_anew(
+                self._queue_again(
                     replace(record, probed=before.probed, failure=before.failure, recheck=before.recheck)
                 )
             elif before.recheck is not None and record.failure is not None:
                 # The next run that repairs sends it again: the base has lost it.
                 self._records.put(replace(record, recheck=before.recheck))
 
-    def _queue_anew(self, record: AdapterRecord) -> None:
+    def _queue_again(self, record: AdapterRecord) -> None:
         self._records.put(record)
         self._queue.withdraw(record.component)
         self._advance(record.component)
@@ -583,6 +585,7 @@ class Pass:
             self._session.telemetry.unexpected(component, result.unexpected)
         self._records.put(result.record)
         if step.writes and not result.idle:
+            self._not_taken = None if result.error is None else str(result.error)
             self._observation.note_write()
             self._records.note_written(component)
         for event in result.events:
@@ -794,8 +797,9 @@ class Pass:
 
     def _count(self) -> None:
         """Bring the counts of the generation up to date."""
-        calls = self._session.service.calls - self._counted_calls
-        self._counted_calls = self._session.service.calls.copy()
+        # One snapshot: calls go on meanwhile.
+        made = self._session.service.calls.copy()
+        calls, self._counted_calls = made - self._counted_calls, made
         generation = self._session.generation
         self._session.update_generation(
             **self._progress.counts,
@@ -837,7 +841,7 @@ class Pass:
         if surveys and len(observation.unread_strangers) <= TAGS_BEFORE_THE_END:
             self._read_strangers()
         blocked = next(iter(self._queue.blocked.values()), None)
-        held_up = None if settled or ended else trouble or blocked or self._queue.limit
+        held_up = None if settled or ended else trouble or blocked or self._queue.limit or self._not_taken
         self._save_generation(settled=settled, held_up=held_up)
         if surveys and observation.unread_strangers:
             # The deployment has ended by now, and need not wait for this.

@@ -99,7 +99,7 @@ class WorkQueue:
         self.decisions[component] = decision
 
     def stop_creating(self, limit: str) -> list[str]:
-        """Create nothing more, as a limit is reached; return the components to decide anew."""
+        """Create nothing more, as a limit is reached; return the components to decide again."""
         self.limit = limit
         writes = list(self.writes)
         self.writes.clear()

@@ -136,24 +136,23 @@ class RequestHandler:
             That of S3's event. An event may come twice, late, or after the one that follows it.
         """
         newest = self.registry.newest()
-        if newest is None or newest.request.target.manifest is None:
+        if newest is None or newest.request.source is Source.DELETION:
             return None
-        if newest.request.source is Source.DELETION:
-            return None
-        request = Request(
-            delivery="", source=Source.OBJECT, target=self._target_in_force(newest), at=self.clock.now()
-        )
-        request, desired = self._requested_manifest.read(request, None)
-        version = request.manifest_version
+        target = self._target_in_force(newest)
+        version = None if target.manifest is None else self.manifests.version(*location_of(target))
         if version is None:
             return None
         # After an undo, a person may want the same manifest again: then there is an event.
         if version == newest.request.manifest_version and newest.request.source is not Source.UNDO:
             self._start_for(newest)
             return None
+        request = Request(delivery="", source=Source.OBJECT, target=target, at=self.clock.now())
+        request, desired = self._requested_manifest.read(request, None)
+        if request.manifest_version is None:
+            return None  # it was deleted meanwhile
         request = replace(
             request,
-            delivery=f"object-{version}-{sequencer}",
+            delivery=f"object-{request.manifest_version}-{sequencer}",
             source_digest=desired.digest,
             previous_digest=newest.request.source_digest,
         )

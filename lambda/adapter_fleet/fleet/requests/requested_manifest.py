@@ -19,7 +19,8 @@ from adapter_fleet.fleet.state.generations import (
 from adapter_fleet.fleet.state.known_versions import KnownVersions
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredFleet
-from adapter_fleet.manifest.manifest import Manifest, ManifestError, nothing_known
+from adapter_fleet.manifest.manifest import Manifest, nothing_known
+from adapter_fleet.manifest.manifest_adapter import ManifestError
 
 
 class Manifests(Protocol):

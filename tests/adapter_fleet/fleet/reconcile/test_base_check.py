@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from dataclasses import replace
 
 import pytest
 
 from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.configuration import READ_RATE
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
@@ -508,6 +510,25 @@ class TestBaseOnOtherInstances:
         world.settle()
         assert world.newest().outcome is Outcome.CONVERGED
         assert any("ZeroDivisionError" in text for text in world.log.troubles)
+
+
+def test_requests_to_many_new_copies_keep_to_the_rate_of_reads() -> None:
+    world = fleet(replace(STRICT, drift=DriftAction.REPAIR))
+    world.service.copies = 12
+    sent: dict[str, list[float]] = defaultdict(list)
+
+    def note(operation: str, when: str) -> None:
+        if operation.startswith("InvokeEndpoint") and when == "before":
+            sent[operation].append(world.clock.now())
+
+    world.service.around = note
+    world.start_machine("drift")
+    world.settle()
+    sample = [times for times in sent.values() if len(times) >= 12]
+    assert len(sample) == 3
+    for times in sample:
+        gaps = [after - before for before, after in itertools.pairwise(times)]
+        assert min(gaps) >= len(sample) / READ_RATE - 1e-6
 
 
 def cut_off(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:

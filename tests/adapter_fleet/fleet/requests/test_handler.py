@@ -164,8 +164,28 @@ class TestManifestInS3:
         assert generation.request.source is Source.OBJECT
         assert [adapter.name for adapter in watched.registry.desired(2).adapters] == ["a", "b"]
 
-    def test_version_in_force_makes_no_generation(self, watched: Deployment) -> None:
+    def test_version_in_force_is_not_read_and_makes_no_generation(self, watched: Deployment) -> None:
+        watched.bucket.read = None  # type: ignore[method-assign,assignment]
         assert watched.handler.manifest_changed("1") is None
+
+    def test_new_version_makes_a_generation_after_a_move_out_of_s3_was_refused(
+        self, watched: Deployment
+    ) -> None:
+        watched.converge(1)
+        watched.handler.on_event(watched.event("Update", Manifest=watched.asset("one", "c")))
+        watched.save(2, outcome=Outcome.REFUSED)
+        watched.bucket.put("live", manifest("a", "b"))
+        generation = watched.handler.manifest_changed("1")
+        assert generation is not None
+        assert [adapter.name for adapter in watched.registry.desired(3).adapters] == ["a", "b"]
+
+    def test_manifest_that_a_refused_move_named_is_not_read(self, deployment: Deployment) -> None:
+        deployment.handler.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
+        deployment.converge(1)
+        deployment.bucket.put("live", manifest("b"))
+        deployment.handler.on_event(deployment.event("Update", ManifestObject=OBJECT))
+        deployment.save(2, outcome=Outcome.REFUSED)
+        assert deployment.handler.manifest_changed("1") is None
 
     def test_repeated_event_makes_one_generation(self, watched: Deployment) -> None:
         watched.bucket.put("live", manifest("a", "b"))

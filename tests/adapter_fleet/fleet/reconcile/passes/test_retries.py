@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ class TestWritesWithoutAnAnswer:
         assert failure is not None
         assert failure.cause is Cause.CAPACITY
         assert failure.reason == (
-            f"the service gave no answer to {MAX_LOST_WRITES} requests to create it: {self.UNANSWERED}"
+            f"{MAX_LOST_WRITES} requests to create it had no answer, or no effect: {self.UNANSWERED}"
         )
 
     def test_writes_without_an_answer_are_retried_with_backoff(self) -> None:
@@ -92,6 +93,50 @@ class TestWritesWithoutAnAnswer:
         world.settle_without_retries()
         assert set(world.serving()) == {"a", "b"}
         assert world.deletions() == ["DeleteInferenceComponent p-c"]
+
+
+class TestAcceptedWritesWithoutAnEffect:
+    def test_update_without_an_effect_fails_and_is_retried_with_backoff(self) -> None:
+        world = World(settings=LENIENT)
+        world.deploy(adapter("a"))
+        world.settle()
+        world.service.update = lambda component, _artifact: world.service._begin(  # type: ignore[method-assign]
+            "UpdateInferenceComponent", component, write=True
+        )
+        world.deploy(adapter("a", 2))
+        world.settle_without_retries()
+        failure = world.record("a").failure
+        assert failure is not None
+        assert failure.reason == f"{MAX_LOST_WRITES} requests to update it had no answer, or no effect"
+        world.run_for(6 * 3600)
+        assert world.service.calls["UpdateInferenceComponent"] <= 6 * 6 * MAX_LOST_WRITES
+
+    def test_creation_whose_component_vanishes_fails_and_is_retried_with_backoff(self) -> None:
+        world = World(settings=LENIENT)
+        create = world.service.create
+
+        def vanishes(component: str, **settings: Any) -> str:
+            arn = create(component, **settings)
+            world.service.remove(component)
+            return arn
+
+        world.service.create = vanishes  # type: ignore[method-assign]
+        world.deploy(adapter("a"))
+        world.settle_without_retries()
+        failure = world.record("a").failure
+        assert failure is not None
+        assert failure.reason == f"{MAX_LOST_WRITES} requests to create it had no answer, or no effect"
+        world.run_for(6 * 3600)
+        assert world.service.calls["CreateInferenceComponent"] <= 6 * 6 * MAX_LOST_WRITES
+
+
+def test_deployment_reports_the_conflict_that_holds_up_its_adapters() -> None:
+    world = World(settings=replace(LENIENT, timeout_seconds=600))
+    words = "Cannot update base: UPDATE_IN_PROGRESS"
+    world.service.around, _ = failing("CreateInferenceComponent p-b", ConflictError(words))
+    deployed = world.deploy(adapter("a"), adapter("b"))
+    world.run_for(650)
+    assert world.response_to(deployed)["Data"]["Summary"].endswith(words)
 
 
 def test_conflicts_with_a_write_of_someone_else_back_off() -> None:
