@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.planning.deletion_guard import refusal
+from adapter_fleet.fleet.planning.deletion_guard import count_deletions, refusal
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Target
@@ -100,3 +101,37 @@ def test_name_whose_other_spelling_is_gone_is_not_refused() -> None:
     want = DesiredAdapter(name="acme", component="p-acme", artifact=Artifact(uri="s3://b/1.tar.gz"))
     target = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
     assert refusal({"p-Acme": gone}, {"p-acme": want}, target, hour_ago=()) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "counted"),
+    [
+        ({}, True),
+        ({"owned": None}, False),
+        ({"owned": None, "unreadable": "no JSON"}, True),
+        ({"claimed": 3}, False),
+    ],
+    ids=["own", "foreign", "unreadable", "taken over and not yet in force"],
+)
+def test_unwanted_component_is_counted_if_the_fleet_has_it_for_good(
+    change: dict[str, object], counted: bool
+) -> None:
+    record = replace(records_of([1])["p-1"], **change)  # type: ignore[arg-type]
+    assert (count_deletions({"p-1": record}, {}, TARGET, generation=4) != {}) is counted
+
+
+def test_wanted_component_is_counted_if_it_is_on_another_base() -> None:
+    found = records_of([1, 2])
+    records = {
+        name: replace(record, endpoint="endpoint", base=base)
+        for (name, record), base in zip(found.items(), ["base", "another"], strict=True)
+    }
+    assert count_deletions(records, wanting(records), TARGET, generation=4) == {
+        "p-2": replace(records["p-2"], counted=4)
+    }
+
+
+def test_adopted_component_that_is_spared_is_marked_for_no_later_deletion() -> None:
+    adopted = replace(records_of([1])["p-1"], adopted=True)
+    marked = count_deletions({"p-1": adopted}, {}, TARGET, generation=4, spares_adopted=True)
+    assert marked == {"p-1": replace(adopted, claimed=4)}

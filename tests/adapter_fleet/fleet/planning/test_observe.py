@@ -104,6 +104,20 @@ def test_spelling_of_a_component_that_the_fleet_has_comes_before_a_declared_one(
     assert list(seen) == ["p-Acme"]
 
 
+def test_two_spellings_that_the_fleet_has_both_stay() -> None:
+    """No service lists both, but a registry from a backup may have both."""
+    both = {name: replace(RECORD, component=name, owned=NOW) for name in ("p-Acme", "p-acme")}
+    for name in both:
+        assert list(with_known_spellings({name: LIVE}, both, set(both))) == [name]
+
+
+def test_deletion_that_a_listing_shows_ended_is_absent_and_no_other_write_is() -> None:
+    for write in (Write.DELETE, Write.UPDATE):
+        intent = Intent(write=write, at=NOW - 9, acknowledged=NOW - 8, generation=1)
+        seen = merge_listing({NAME: replace(RECORD, intent=intent)}, {}, base="base")[NAME]
+        assert seen.absent_at == (NOW - 8 if write is Write.DELETE else None)
+
+
 def test_component_that_is_known_to_be_the_fleets_keeps_its_record() -> None:
     record = replace(RECORD, owned=NOW, serving=Artifact(uri="s3://b/1.tar.gz"))
     assert with_tags(record, LIVE, {FLEET_TAG: "fleet"}, uid="fleet", now=NOW) == record
