@@ -75,7 +75,7 @@ def apply(
 
     Only for fleets whose manifest is in S3 (`AdapterManifest.from_bucket`). Other fleets change with a
     deployment. Nothing is written if someone else has written the manifest meanwhile, or if `adapters plan`
-    shows that an adapter would fail.
+    would end with 1.
 
     Ends with 1 if the manifest is refused or fails. Ends with 3 if the time is over before it is in force,
     or if something is pending then. Ctrl-C ends the waiting; what is written stays.
