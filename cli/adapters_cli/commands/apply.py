@@ -21,10 +21,11 @@ from adapters_cli.fleets.manifest_changes import accepted_changes
 from adapters_cli.fleets.status_line import StatusLine
 from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
-from adapters_cli.output.errors import CommandError
+from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.exit_codes import INTERRUPTED, NOT_SETTLED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import capped, one_line, print_error, print_note
+from adapters_cli.output.usage_errors import is_given
 
 _READ_EVERY_SECONDS = 1.0
 _NOTICE_SECONDS = 120.0
@@ -85,7 +86,9 @@ def apply(
     neither failed nor is pending.
     """
     if not retry and len(words or ()) != 1:
-        raise typer.BadParameter("give one manifest, or --retry")
+        raise UsageError("give one manifest, or --retry")
+    if retry and (allow_failing or is_given(context, "timeout")):
+        raise UsageError("--retry waits for nothing; give it without --timeout and --allow-failing")
     found = find_fleet(account_of(context))
     if retry:
         _retry(found, words or (), as_json=as_json)

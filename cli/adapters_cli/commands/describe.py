@@ -25,6 +25,7 @@ from adapters_cli.fleets.base_state import read_base
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import AdapterState, Proof, desired_by, read_status
 from adapters_cli.fleets.versions import figures_text, version_document
+from adapters_cli.output.errors import UsageError
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import folded, latency, one_line, print_error, print_note, timestamp
@@ -65,7 +66,7 @@ def describe(
     Ends with 1 if the base component is not there or failed: no adapter answers then.
     """
     if (name is None) == (component is None):
-        raise typer.BadParameter("give the adapter's name, or --component")
+        raise UsageError("give the adapter's name, or --component")
     outage = None
     account = account_of(context)
     if component is not None:

@@ -59,7 +59,7 @@ def import_(
     Ends with 1 if an adapter had to be left out.
     """
     if yes and not take_over:
-        raise typer.BadParameter("--yes confirms --take-over")
+        raise UsageError("--yes confirms --take-over")
     account = account_of(context)
     endpoint = account.endpoint
     if endpoint is None:

@@ -81,7 +81,7 @@ def logs(
     Ends with 4 if none of the log groups is there.
     """
     if follow and as_json:
-        raise typer.BadParameter("--follow never ends by itself; give it without --json")
+        raise UsageError("--follow never ends by itself; give it without --json")
     account = account_of(context)
     with option_errors():
         seconds = look_back_seconds(since, units="smhd", such_as="30s, 15m, 1h or 7d")

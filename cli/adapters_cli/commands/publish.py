@@ -15,6 +15,7 @@ from adapter_fleet.common.counts import counted
 from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.base_place import base_place, rank_limit_of_manifest
+from adapters_cli.models.base_model_option import check_model_name
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.results import JsonOption, print_result
@@ -122,8 +123,7 @@ def publish(
     )
     from adapters_cli.artifacts.publisher import PublishState, publish_all
 
-    if base_model is not None and not base_model.strip():
-        raise UsageError(f"'--base-model' should be a name, got {base_model!r}")
+    check_model_name(base_model)
     account = account_of(context)
     finder = None if probe_on is None else _probe_finder(account, probe_on, manifest=manifest)
     gate = _gate(account, evaluation or (), manifest=manifest)

@@ -14,7 +14,7 @@ from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generatio
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.fleets.versions import is_named, version_document
-from adapters_cli.output.errors import CommandError
+from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.results import JsonOption, print_result
 
 EXAMPLES = """
@@ -54,7 +54,7 @@ def rollback(
     versions; the first characters of a digest are enough.
     """
     if undo and to is not None:
-        raise typer.BadParameter("--undo goes back to what the manifest says; give it without --to")
+        raise UsageError("--undo goes back to what the manifest says; give it without --to")
     found = find_fleet(account_of(context))
     want = _declared(found, name)
     pending = {order.kind: order for order in found.registry.orders() if order.component == want.component}
