@@ -47,6 +47,7 @@ def check_objects(deployment: Deployment) -> Iterator[CheckOutcome]:
     check, environment = Check("object"), deployment.environment
     manifests = [f"s3://{fleet.bucket}/{fleet.key}" for fleet in environment.fleets.values() if fleet.bucket]
     archives = [adapter.uri for adapter in environment.adapters.values() if adapter.uri is not None]
+    has_mistakes = False
     for fleet in environment.fleets.values():
         if fleet.manifest is not None:
             try:
@@ -54,7 +55,8 @@ def check_objects(deployment: Deployment) -> Iterator[CheckOutcome]:
                     fleet.manifest.read_bytes(), where=str(fleet.manifest), folder=fleet.manifest.parent
                 )
             except (ManifestError, OSError) as error:
-                yield check.error(str(error), f"adapters check {fleet.manifest}")
+                has_mistakes = True
+                yield check.error(str(error))
                 continue
             archives += _archives(manifest, fleet.buckets)
     named = list(dict.fromkeys([*manifests, *archives]))
@@ -77,7 +79,7 @@ def check_objects(deployment: Deployment) -> Iterator[CheckOutcome]:
         )
     if denied:
         yield check.not_checked(f"the caller may not read {few(denied)}")
-    if not missing and not denied and not nowhere:
+    if not (missing or denied or nowhere or has_mistakes):
         yield check.ok(f"{counted(len(wanted), 'object')} in S3" if wanted else "none is named")
 
 
