@@ -36,7 +36,7 @@ EXAMPLES = """
 adapters evaluate acme --dataset test.jsonl --stack Tenants
 
 # One that is not published.
-adapters evaluate out/acme --to s3://my/adapters --dataset a.csv
+adapters evaluate out/acme --to s3://my-adapters/prod --dataset a.csv
 
 # A component of an endpoint.
 adapters evaluate --endpoint my-endpoint -c llm-acme --dataset test.jsonl

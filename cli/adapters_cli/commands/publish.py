@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.filesize import decimal
@@ -210,7 +210,7 @@ def _print(
     """Print the result and the totals."""
     where = None if declared is None else declared.manifest.where
     document = {
-        "adapters": [asdict(result) for result in results],
+        "adapters": [_document(result) for result in results],
         "manifest": None if where is None else {"where": where, "changed": changed},
     }
     table = RowTable(headings=_HEADINGS, rows=[*map(_row, results)], styled=1)
@@ -223,6 +223,12 @@ def _print(
     if where is not None:
         text += f"; {where} {'updated' if changed else 'unchanged'}"
     print_note(text)
+
+
+def _document(result: "PublishResult") -> dict[str, Any]:
+    document = asdict(result)
+    identity = document.pop("identity")
+    return {**document, "digest": None if identity is None else f"sha256:{identity}"}
 
 
 def _row(result: "PublishResult") -> tuple[str, ...]:

@@ -228,7 +228,7 @@ class TestUploading:
                     "name": "acme",
                     "path": str(world.adapters / "acme"),
                     "state": "uploaded",
-                    "identity": identity_of(world.adapters / "acme"),
+                    "digest": f"sha256:{identity_of(world.adapters / 'acme')}",
                     "uri": world.uri("acme"),
                     "checksum": world.checksum("acme"),
                     "rank": 8,
