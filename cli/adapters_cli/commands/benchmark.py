@@ -54,7 +54,9 @@ def benchmark(
     yes_load: Annotated[
         str | None,
         typer.Option(
-            "--yes-load", metavar="ENDPOINT", help="The endpoint's name again, unless it is on this machine."
+            "--yes-load",
+            metavar="ENDPOINT",
+            help="Allow the load by the endpoint's name; needed if it is not on this machine.",
         ),
     ] = None,
     concurrency: Annotated[

@@ -48,7 +48,7 @@ def rollback(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Serve the last good version of an adapter, until the manifest names another than the present one.
+    """Serve the last good version of an adapter until the manifest names a new one.
 
     --to serves the named version instead. `adapters history NAME` and `adapters status NAME` show the
     versions; the first characters of a digest are enough.
