@@ -89,30 +89,30 @@ def apply(
         raise UsageError("give one manifest, or --retry")
     if retry and (allow_failing or is_given(context, "timeout")):
         raise UsageError("--retry waits for nothing; give it without --timeout and --allow-failing")
-    found = find_fleet(account_of(context))
+    fleet = find_fleet(account_of(context))
     if retry:
-        _retry(found, words or (), as_json=as_json)
+        _retry(fleet, words or (), as_json=as_json)
         return
     manifest = Path(*words or ())
-    target = manifest_target(found)
-    stored = _stored(found, target)
-    file = ManifestFile.read(manifest, target, found.registry)
+    target = manifest_target(fleet)
+    stored = _stored(fleet, target)
+    file = ManifestFile.read(manifest, target, fleet.registry)
     if file.local:
         publish = f"publish them first: adapters publish s3://BUCKET/PREFIX --manifest {manifest}"
         raise CommandError("\n".join([*map(str, file.mistakes), *file.local, publish]))
     desired, _ = file.desired(target)
-    _print_changes(found, desired)
-    number = _already_open_or_in_force(found, stored, file, desired)
+    _print_changes(fleet, desired)
+    number = _already_open_or_in_force(fleet, stored, file, desired)
     if number is not None:
-        raise typer.Exit(_wait_for(found, stored, number, found.account.now(), timeout, as_json=as_json))
-    _check_changes(found, target, desired, allow_failing=allow_failing)
-    _check_new_version(found, stored, file)
-    record = found.registry.fleet() or found.record
-    version = _write(found, stored, file.text)
-    written = found.account.now()
+        raise typer.Exit(_wait_for(fleet, stored, number, fleet.account.now(), timeout, as_json=as_json))
+    _check_changes(fleet, target, desired, allow_failing=allow_failing)
+    _check_new_version(fleet, stored, file)
+    record = fleet.registry.fleet() or fleet.record
+    version = _write(fleet, stored, file.text)
+    written = fleet.account.now()
     with _note_that_it_is_written():
-        number = _generation_of_version(found, stored, record.generation, version, desired.digest, timeout)
-        raise typer.Exit(_wait_for(found, stored, number, written, timeout, as_json=as_json))
+        number = _generation_of_version(fleet, stored, record.generation, version, desired.digest, timeout)
+        raise typer.Exit(_wait_for(fleet, stored, number, written, timeout, as_json=as_json))
 
 
 def _retry(fleet: Fleet, names: Sequence[str], *, as_json: bool) -> None:

@@ -72,17 +72,17 @@ def describe(
     if component is not None:
         document = _component_document(account, component)
     else:
-        found = find_fleet(account)
-        newest = newest_generation(found)
-        lookup = AdapterLookup(found, newest)
+        fleet = find_fleet(account)
+        newest = newest_generation(fleet)
+        lookup = AdapterLookup(fleet, newest)
         own = lookup.component(name or "")
-        seen = read_status(found, [own])
+        seen = read_status(fleet, [own])
         if not seen.adapters:
             raise lookup.unknown(name or "")
-        desired = desired_by(found.registry, seen.active).adapters
+        desired = desired_by(fleet.registry, seen.active).adapters
         declared = next((adapter for adapter in desired if adapter.component == own), None)
-        document = _document(found, seen.active.request.target, seen.adapters[0], declared)
-        base = read_base(found, seen.active)
+        document = _document(fleet, seen.active.request.target, seen.adapters[0], declared)
+        base = read_base(fleet, seen.active)
         outage = base.outage
         document |= {"base_outage": outage, "copies": base.copies}
         if base.note is not None:

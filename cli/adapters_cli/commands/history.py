@@ -47,11 +47,11 @@ def history(
 
     Events are kept for 400 days.
     """
-    found = find_fleet(account_of(context))
+    fleet = find_fleet(account_of(context))
     if name is None:
-        _show_generations(found, limit, as_json=as_json)
+        _show_generations(fleet, limit, as_json=as_json)
     else:
-        _show_adapter(found, name, limit, as_json=as_json)
+        _show_adapter(fleet, name, limit, as_json=as_json)
 
 
 def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None:

@@ -59,15 +59,15 @@ def plan(
 
     Orders of retry and rollback that the fleet has not taken yet are counted in.
     """
-    found = find_fleet(account_of(context))
-    target = manifest_target(found)
+    fleet = find_fleet(account_of(context))
+    target = manifest_target(fleet)
     try:
-        desired, warnings = ManifestFile.read(manifest, target, found.registry).desired(target)
+        desired, warnings = ManifestFile.read(manifest, target, fleet.registry).desired(target)
     except MistakesError as error:
         if as_json:
             print_result(_document(ManifestChanges(), mistakes=error.findings), "", as_json=True)
         raise
-    planned = changes_of_manifest(found, target, desired)
+    planned = changes_of_manifest(fleet, target, desired)
     for line in capped(list(map(str, warnings)), "warnings"):
         print_error(line)
     shown = [change for change in planned.changes if change.action is not Action.KEEP]

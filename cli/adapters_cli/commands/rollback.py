@@ -55,12 +55,12 @@ def rollback(
     """
     if undo and to is not None:
         raise UsageError("--undo goes back to what the manifest says; give it without --to")
-    found = find_fleet(account_of(context))
-    want = _declared(found, name)
-    pending = {order.kind: order for order in found.registry.orders() if order.component == want.component}
+    fleet = find_fleet(account_of(context))
+    want = _declared(fleet, name)
+    pending = {order.kind: order for order in fleet.registry.orders() if order.component == want.component}
     if undo:
-        _undo(found, name, want, pending.keys())
-        _print(found, want, want.artifact, undo=True, as_json=as_json)
+        _undo(fleet, name, want, pending.keys())
+        _print(fleet, want, want.artifact, undo=True, as_json=as_json)
         return
     if OrderKind.UNPIN in pending:
         raise CommandError(f"a rollback of adapter '{name}' is being taken back; {FOLLOW_HINT}")
@@ -69,7 +69,7 @@ def rollback(
         raise CommandError(
             f"adapter '{name}' is rolled back already; --undo takes that back, and --to names another version"
         )
-    record = found.registry.record(want.component)
+    record = fleet.registry.record(want.component)
     versions = record.versions if record is not None else ()
     artifact = _last_good(name, versions, want) if to is None else _named(name, versions, to, want)
     if pin is not None and artifact.same_version_as(pin.artifact):
@@ -77,12 +77,12 @@ def rollback(
     order = Order(
         kind=OrderKind.PIN,
         component=want.component,
-        at=found.account.now(),
+        at=fleet.account.now(),
         artifact=artifact,
         replaces=want.artifact,
     )
-    found.order([order])
-    _print(found, want, artifact, undo=False, as_json=as_json)
+    fleet.order([order])
+    _print(fleet, want, artifact, undo=False, as_json=as_json)
 
 
 def _print(fleet: Fleet, adapter: DesiredAdapter, artifact: Artifact, *, undo: bool, as_json: bool) -> None:

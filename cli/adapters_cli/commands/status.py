@@ -93,10 +93,10 @@ def status(
     """
     if not wait and is_given(context, "timeout"):
         raise UsageError("--timeout is the longest time of --wait; give both")
-    found = find_fleet(account_of(context))
+    fleet = find_fleet(account_of(context))
     states = set(state or ())
-    selection = _Selection.of(found, names or (), states, tag or ())
-    seen = _wait_until_settled(found, selection, timeout) if wait else selection.read(found)
+    selection = _Selection.of(fleet, names or (), states, tag or ())
+    seen = _wait_until_settled(fleet, selection, timeout) if wait else selection.read(fleet)
     shown = selection.shown(seen)
     # The prompt has a line, too.
     page, table = _fitted(seen, shown, Console().height - 1), _table(seen, shown)

@@ -65,8 +65,8 @@ def usage(
     with option_errors():
         length = look_back_seconds(since, units="hd", such_as="12h or 7d")
         pattern = ANSWERED if tokens is None else TokenPattern.of(tokens, "", setting="--tokens")
-    found = find_fleet(account)
-    members = FleetMembers.of(found.registry, newest_generation(found))
+    fleet = find_fleet(account)
+    members = FleetMembers.of(fleet.registry, newest_generation(fleet))
     target, keys = members.target, _keys(members, by)
     end = account.now()
     start = _begin(end, length)
@@ -75,7 +75,7 @@ def usage(
     keys |= _keys_of_removed(used, keys, target, by)
     days = grouped(used, keys | {target.base: BASE})
     total = summed(days.values())
-    title = f"{found.record.name}, since {_minute(start)}"
+    title = f"{fleet.record.name}, since {_minute(start)}"
     heading = (by or "adapter").upper()
     if not as_json:
         columns = ", ".join(column.lower() for column in (heading, *_NUMBERS))

@@ -15,7 +15,7 @@ from adapters_cli.load.benchmark_result import (
     Level,
     Series,
 )
-from adapters_cli.load.statistics import Distribution
+from adapters_cli.load.latency_statistics import Distribution
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import one_line
 

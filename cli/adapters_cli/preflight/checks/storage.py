@@ -9,12 +9,13 @@ from adapter_fleet.common.counts import counted
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import BucketArtifact, ManifestError, S3Artifact
+from adapters_cli.aws.s3_location import NO_OBJECT
 from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.output.text import few
 from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
 
-_GONE = ("404", "NoSuchBucket", "NoSuchKey", "NotFound")
+_GONE = (*NO_OBJECT, "NoSuchBucket")
 _DENIED = ("403", "AccessDenied", "Forbidden")
 
 
