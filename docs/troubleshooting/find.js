@@ -1975,6 +1975,11 @@
   [
    [
     "no security group lets HTTPS out (TCP 443):"
+   ],
+   [
+    "there is no route to the internet from",
+    "(a NAT gateway; an internet gateway needs public addresses, which nothing here has), and",
+    "has no endpoint for"
    ]
   ]
  ],
@@ -3991,11 +3996,6 @@
     "subnets should be of",
     "in",
     ", got"
-   ],
-   [
-    "there is no route to the internet from",
-    "(a NAT gateway; an internet gateway needs public addresses, which nothing here has), and",
-    "has no endpoint for"
    ],
    [
     "CloudFormation in",
