@@ -413,13 +413,15 @@ def test_every_service_that_is_not_reached_has_its_command(account: AccountInOrd
     assert {command.partition("us-east-1.")[2].split()[0] for command in commands} == set(SERVICES)
 
 
-def test_subnets_share_an_endpoint_for_each_service(account: AccountInOrder) -> None:
+def test_subnets_share_an_endpoint_for_each_service_with_one_of_each_zone(account: AccountInOrder) -> None:
     no_way_out(account)
-    made = account.ec2.create_subnet(
-        VpcId=account.vpc, CidrBlock="10.0.1.0/24", AvailabilityZone="us-east-1b"
+    other, same = (
+        account.ec2.create_subnet(VpcId=account.vpc, CidrBlock=cidr, AvailabilityZone=zone)["Subnet"][
+            "SubnetId"
+        ]
+        for cidr, zone in (("10.0.1.0/24", "us-east-1b"), ("10.0.2.0/24", "us-east-1a"))
     )
-    other = made["Subnet"]["SubnetId"]
-    account.edit(f'"{account.subnet}"', f'"{account.subnet}", "{other}"')
+    account.edit(f'"{account.subnet}"', f'"{account.subnet}", "{other}", "{same}"')
     (finding,) = findings(account)
     commands = finding["remedy"].split(" && ")
     assert len(commands) == len(SERVICES)
@@ -431,7 +433,7 @@ def test_subnets_share_an_endpoint_for_each_service(account: AccountInOrder) -> 
     )["RouteTables"][0]["RouteTableId"]
     assert {command.partition("-ids ")[2] for command in commands} == {
         f"{account.table} {main}",
-        f"{account.subnet} {other}",
+        f"{same} {other}",
     }
 
 

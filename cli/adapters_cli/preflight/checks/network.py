@@ -45,7 +45,8 @@ def check_subnets(deployment: Deployment) -> Iterator[CheckOutcome]:
         # Some emulators do not filter.
         if endpoint["VpcId"] == network.vpc and endpoint.get("State", "available").lower() == "available"
     ]
-    findings = list(_unreached(check, deployment, network, tables, endpoints))
+    zones = {name: str(subnet["AvailabilityZone"]) for name, subnet in subnets.items()}
+    findings = list(_unreached(check, deployment, network, zones, tables, endpoints))
     yield from findings or [check.ok(f"{few(network.subnets)} reach the services that are called")]
 
 
@@ -79,6 +80,7 @@ def _unreached(
     check: Check,
     deployment: Deployment,
     network: NetworkTable,
+    zones: Mapping[str, str],
     tables: list[Mapping[str, Any]],
     endpoints: list[Mapping[str, Any]],
 ) -> Iterator[CheckOutcome]:
@@ -100,7 +102,7 @@ def _unreached(
             f" {', '.join(lacking)}",
             " && ".join(
                 f"aws ec2 create-vpc-endpoint --vpc-id {network.vpc} --region {deployment.region}"
-                f" {_endpoint_options(service, deployment.region, tables_of)}"
+                f" {_endpoint_options(service, deployment.region, tables_of, zones)}"
                 for service, tables_of in lacking.items()
             ),
         )
@@ -153,14 +155,15 @@ def _services(endpoints: Iterable[Mapping[str, Any]], table: str, region: str) -
     return found
 
 
-def _endpoint_options(service: str, region: str, tables: Mapping[str, str]) -> str:
-    """Return the options of one endpoint for these subnets and their route tables."""
+def _endpoint_options(service: str, region: str, tables: Mapping[str, str], zones: Mapping[str, str]) -> str:
+    """Return the options of one endpoint for these subnets and their route tables: a subnet of each zone."""
     name = f"--service-name com.amazonaws.{region}.{service}"
     if service in ("s3", "dynamodb"):
         return (
             f"{name} --vpc-endpoint-type Gateway --route-table-ids {' '.join(dict.fromkeys(tables.values()))}"
         )
-    return f"{name} --vpc-endpoint-type Interface --subnet-ids {' '.join(tables)}"
+    by_zone = {zones[subnet]: subnet for subnet in tables}
+    return f"{name} --vpc-endpoint-type Interface --subnet-ids {' '.join(by_zone.values())}"
 
 
 def _lets_https_out(group: Mapping[str, Any]) -> bool:
