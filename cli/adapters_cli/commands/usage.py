@@ -58,7 +58,7 @@ def usage(
 ) -> None:
     """Show the requests and tokens of every adapter of a fleet.
 
-    Requests are CloudWatch's. Tokens are those that the container's log tells; most containers tell none.
+    Requests are CloudWatch's. Tokens are those in the container's log; most containers log none.
     The share is that of all tokens, or of all requests if there are no tokens.
     """
     account = account_of(context)
