@@ -5,11 +5,13 @@
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -32,8 +34,6 @@ class CommandModule:
 
     panel:
         Its group in the list of commands.
-    summary:
-        The first sentence of its function's docstring, for the list of commands.
     of_fleet, of_endpoint:
         True if it has the options that name a fleet, or the one that names an endpoint.
     module:
@@ -41,7 +41,6 @@ class CommandModule:
     """
 
     panel: str
-    summary: str
     of_fleet: bool = False
     of_endpoint: bool = False
     module: str | None = None
@@ -76,6 +75,13 @@ class CommandGroup(TyperGroup):
         """Return the options of all commands as the help shows them."""
         return without_types(super().get_params(ctx))
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the commands in their order, after a look at what each one does."""
+        for command in self.commands.values():
+            if isinstance(command, _LazyCommand):
+                command.help = command.summary
+        return super().list_commands(ctx)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command of a command line."""
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
@@ -100,8 +106,19 @@ class _LazyCommand(TyperCommand):
     """A command whose module is imported when its command line is parsed."""
 
     def __init__(self, name: str, at: CommandModule) -> None:
-        super().__init__(name, help=at.summary, rich_help_panel=at.panel)
+        super().__init__(name, rich_help_panel=at.panel)
         self._at = at
+        self._module = at.module or name
+
+    @property
+    def summary(self) -> str:
+        """The first paragraph of its function's docstring, read from the source: an import takes long."""
+        source = (Path(__file__).parent / "commands" / f"{self._module}.py").read_text(encoding="utf-8")
+        found = re.search(
+            rf'^def {self._module}\(.*?^    """(.*?)(\n\n|""")', source, re.DOTALL | re.MULTILINE
+        )
+        assert found is not None  # every command has a docstring, and a test reads it
+        return " ".join(found[1].split())
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
         """Parse the command line of the real command, which is the one that runs."""
@@ -109,10 +126,8 @@ class _LazyCommand(TyperCommand):
 
     @cached_property
     def _command(self) -> Any:
-        assert self.name is not None  # the group gives each command one
-        name = self._at.module or self.name
-        module = importlib.import_module(f"adapters_cli.commands.{name}")
-        command = _command_of(getattr(module, name), self.name)
+        module = importlib.import_module(f"adapters_cli.commands.{self._module}")
+        command = _command_of(getattr(module, self._module), self.name)
         command.examples = module.EXAMPLES
         if self._at.of_fleet:
             command.params += _parameters(_fleet_options)

@@ -1977,8 +1977,9 @@
     "no security group lets HTTPS out (TCP 443):"
    ],
    [
-    "has no route to the internet (a NAT gateway; an internet gateway needs public addresses, which nothing here has), and",
-    "no endpoint for"
+    "there is no route to the internet from",
+    "(a NAT gateway; an internet gateway needs public addresses, which nothing here has), and",
+    "has no endpoint for"
    ]
   ]
  ],
@@ -3695,6 +3696,9 @@
     "), got"
    ],
    [
+    "'--base-model' should be a name, got"
+   ],
+   [
     "'",
     "' cannot be read:"
    ],
@@ -3772,6 +3776,9 @@
     "a manifest in S3 should be 's3://<bucket>/<key>', got"
    ],
    [
+    "--retry waits for nothing; give it without --timeout and --allow-failing"
+   ],
+   [
     "give one manifest, or --retry"
    ],
    [
@@ -3809,9 +3816,6 @@
     "more)"
    ],
    [
-    "'--base-model' should be a name, got"
-   ],
-   [
     "--name is for a path that is given"
    ],
    [
@@ -3829,6 +3833,9 @@
    ],
    [
     "'--tag' should be KEY or KEY=VALUE, got"
+   ],
+   [
+    "--timeout is the longest time of --wait; give both"
    ],
    [
     "'",

@@ -18,7 +18,7 @@ from adapter_fleet.common.archive_names import archive_name
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.archive_version import checksum_text
-from adapters_cli.aws.s3_location import CONDITION_FAILED
+from adapters_cli.aws.s3_location import CONDITION_FAILED, NO_OBJECT
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
 from adapters_cli.output.progress_bars import Watch
 
@@ -30,7 +30,6 @@ LARGEST_PUT = 5 * 1000**3
 # At most 10,000 parts. The largest archive that is taken, of 16 GiB, has 128 of these.
 PART_BYTES = 128 * 1024**2
 _MAX_ATTEMPTS = 3
-_GONE = ("404", "NoSuchKey", "NotFound")
 
 SHA256 = "sha256"
 """The key of the SHA-256 of the archive itself, in hexadecimal."""
@@ -114,7 +113,7 @@ class ArchiveStore:
         try:
             found = self._s3.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
-            if code_of(error) not in _GONE:
+            if code_of(error) not in NO_OBJECT:
                 raise
             return None
         metadata = found.get("Metadata", {})

@@ -5,7 +5,6 @@ import secrets
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import EndpointComponents
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.exit_codes import INTERRUPTED
-from adapters_cli.output.text import print_note
+from adapters_cli.output.text import print_note, whole_second
 
 TAG = "adapters-preview"
 """The tag of temporary components. Its value is the time of creation, as in `2026-03-01T09:30:00Z`."""
@@ -59,7 +58,7 @@ def temporary_component(
     service.
     """
     component = f"preview-{secrets.token_hex(4)}-{name}"[:_LONGEST_NAME].rstrip("-")
-    tags = {TAG: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(account.now()))}
+    tags = {TAG: whole_second(account.now())}
     with _signals(_ENDING_SIGNALS, _end_by):
         try:
             # A creation without an answer may have taken effect, so it is deleted like any other.

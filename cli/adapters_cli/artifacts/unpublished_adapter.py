@@ -9,6 +9,7 @@ from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.local_adapters import local_adapters
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
+from adapters_cli.models.base_model_option import check_model_name
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.text import few
@@ -26,8 +27,10 @@ def unpublished_adapter(
     """Check an adapter, and upload it unless it is in S3. Return its name and its archive.
 
     `served_model` is the model of the base component, if known. `base_model` overrides the adapter's own.
-    Raises UsageError for a path that is no single adapter, and CommandError if it breaks a rule.
+    Raises UsageError for a path that is no single adapter, and for a base model that is no name. Raises
+    CommandError if the adapter breaks a rule.
     """
+    check_model_name(base_model)
     limits = ServingLimits.of_options(account, max_lora_rank=max_lora_rank)
     location = S3Location.parse(adapter)
     if location is not None:

@@ -71,11 +71,11 @@ class LogReader:
         try:
             for page in self._client.get_paginator("filter_log_events").paginate(**query):
                 self.missing.discard(group)
-                for told in page["events"]:
-                    at, message, stream = told["timestamp"] / 1000, told["message"], told["logStreamName"]
+                for event in page["events"]:
+                    at, message, stream = event["timestamp"] / 1000, event["message"], event["logStreamName"]
                     if at >= start and (names is None or names.search(message)):
                         # Some emulators give no id.
-                        name = told.get("eventId") or f"{stream} {at} {message}"
+                        name = event.get("eventId") or f"{stream} {at} {message}"
                         yield name, LogEvent(at=at, group=group, stream=stream, message=message)
         except ClientError as error:
             if code_of(error) != "ResourceNotFoundException":

@@ -11,6 +11,8 @@ from adapters_cli.output.errors import UsageError
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+NO_OBJECT = ("404", "NoSuchKey", "NotFound")
+"""Codes of an object that is not there. S3 gives a HEAD a status alone."""
 CONDITION_FAILED = ("PreconditionFailed", "ConditionalRequestConflict")
 """Codes of S3 if the condition of a write does not hold: someone else wrote the object meanwhile."""
 

@@ -21,10 +21,11 @@ from adapters_cli.fleets.manifest_changes import accepted_changes
 from adapters_cli.fleets.status_line import StatusLine
 from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
-from adapters_cli.output.errors import CommandError
+from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.exit_codes import INTERRUPTED, NOT_SETTLED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import capped, one_line, print_error, print_note
+from adapters_cli.output.usage_errors import is_given
 
 _READ_EVERY_SECONDS = 1.0
 _NOTICE_SECONDS = 120.0
@@ -75,7 +76,7 @@ def apply(
 
     Only for fleets whose manifest is in S3 (`AdapterManifest.from_bucket`). Other fleets change with a
     deployment. Nothing is written if someone else has written the manifest meanwhile, or if `adapters plan`
-    shows that an adapter would fail.
+    would end with 1.
 
     Ends with 1 if the manifest is refused or fails. Ends with 3 if the time is over before it is in force,
     or if something is pending then. Ctrl-C ends the waiting; what is written stays.
@@ -85,31 +86,33 @@ def apply(
     neither failed nor is pending.
     """
     if not retry and len(words or ()) != 1:
-        raise typer.BadParameter("give one manifest, or --retry")
-    found = find_fleet(account_of(context))
+        raise UsageError("give one manifest, or --retry")
+    if retry and (allow_failing or is_given(context, "timeout")):
+        raise UsageError("--retry waits for nothing; give it without --timeout and --allow-failing")
+    fleet = find_fleet(account_of(context))
     if retry:
-        _retry(found, words or (), as_json=as_json)
+        _retry(fleet, words or (), as_json=as_json)
         return
     manifest = Path(*words or ())
-    target = manifest_target(found)
-    stored = _stored(found, target)
-    file = ManifestFile.read(manifest, target, found.registry)
+    target = manifest_target(fleet)
+    stored = _stored(fleet, target)
+    file = ManifestFile.read(manifest, target, fleet.registry)
     if file.local:
         publish = f"publish them first: adapters publish s3://BUCKET/PREFIX --manifest {manifest}"
         raise CommandError("\n".join([*map(str, file.mistakes), *file.local, publish]))
     desired, _ = file.desired(target)
-    _print_changes(found, desired)
-    number = _already_open_or_in_force(found, stored, file, desired)
+    _print_changes(fleet, desired)
+    number = _already_open_or_in_force(fleet, stored, file, desired)
     if number is not None:
-        raise typer.Exit(_wait_for(found, stored, number, found.account.now(), timeout, as_json=as_json))
-    _check_changes(found, target, desired, allow_failing=allow_failing)
-    _check_new_version(found, stored, file)
-    record = found.registry.fleet() or found.record
-    version = _write(found, stored, file.text)
-    written = found.account.now()
+        raise typer.Exit(_wait_for(fleet, stored, number, fleet.account.now(), timeout, as_json=as_json))
+    _check_changes(fleet, target, desired, allow_failing=allow_failing)
+    _check_new_version(fleet, stored, file)
+    record = fleet.registry.fleet() or fleet.record
+    version = _write(fleet, stored, file.text)
+    written = fleet.account.now()
     with _note_that_it_is_written():
-        number = _generation_of_version(found, stored, record.generation, version, desired.digest, timeout)
-        raise typer.Exit(_wait_for(found, stored, number, written, timeout, as_json=as_json))
+        number = _generation_of_version(fleet, stored, record.generation, version, desired.digest, timeout)
+        raise typer.Exit(_wait_for(fleet, stored, number, written, timeout, as_json=as_json))
 
 
 def _retry(fleet: Fleet, names: Sequence[str], *, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +17,7 @@ from adapters_cli.load.latency_requirement import LatencyRequirement
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.exit_codes import INTERRUPTED
 from adapters_cli.output.results import JsonOption, print_result
-from adapters_cli.output.text import print_error, print_note
+from adapters_cli.output.text import print_error, print_note, whole_second
 from adapters_cli.product import product_version
 
 if TYPE_CHECKING:
@@ -55,7 +54,9 @@ def benchmark(
     yes_load: Annotated[
         str | None,
         typer.Option(
-            "--yes-load", metavar="ENDPOINT", help="The endpoint's name again, unless it is on this machine."
+            "--yes-load",
+            metavar="ENDPOINT",
+            help="Allow the load by the endpoint's name; needed if it is not on this machine.",
         ),
     ] = None,
     concurrency: Annotated[
@@ -236,7 +237,7 @@ def _empty_result(container: BaseContainer, plan: "BenchmarkPlan") -> "Benchmark
     from adapters_cli.load.benchmark_result import BenchmarkResult
 
     return BenchmarkResult(
-        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        made_at=whole_second(time.time()),
         product_version=product_version(),
         endpoint=container.endpoint,
         base=container.component,

@@ -25,6 +25,7 @@ from adapters_cli.fleets.base_state import read_base
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import AdapterState, Proof, desired_by, read_status
 from adapters_cli.fleets.versions import figures_text, version_document
+from adapters_cli.output.errors import UsageError
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import folded, latency, one_line, print_error, print_note, timestamp
@@ -65,23 +66,23 @@ def describe(
     Ends with 1 if the base component is not there or failed: no adapter answers then.
     """
     if (name is None) == (component is None):
-        raise typer.BadParameter("give the adapter's name, or --component")
+        raise UsageError("give the adapter's name, or --component")
     outage = None
     account = account_of(context)
     if component is not None:
         document = _component_document(account, component)
     else:
-        found = find_fleet(account)
-        newest = newest_generation(found)
-        lookup = AdapterLookup(found, newest)
+        fleet = find_fleet(account)
+        newest = newest_generation(fleet)
+        lookup = AdapterLookup(fleet, newest)
         own = lookup.component(name or "")
-        seen = read_status(found, [own])
+        seen = read_status(fleet, [own])
         if not seen.adapters:
             raise lookup.unknown(name or "")
-        desired = desired_by(found.registry, seen.active).adapters
+        desired = desired_by(fleet.registry, seen.active).adapters
         declared = next((adapter for adapter in desired if adapter.component == own), None)
-        document = _document(found, seen.active.request.target, seen.adapters[0], declared)
-        base = read_base(found, seen.active)
+        document = _document(fleet, seen.active.request.target, seen.adapters[0], declared)
+        base = read_base(fleet, seen.active)
         outage = base.outage
         document |= {"base_outage": outage, "copies": base.copies}
         if base.note is not None:

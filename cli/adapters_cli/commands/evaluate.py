@@ -36,7 +36,7 @@ EXAMPLES = """
 adapters evaluate acme --dataset test.jsonl --stack Tenants
 
 # One that is not published.
-adapters evaluate out/acme --to s3://my/adapters --dataset a.csv
+adapters evaluate out/acme --to s3://my-adapters/prod --dataset a.csv
 
 # A component of an endpoint.
 adapters evaluate --endpoint my-endpoint -c llm-acme --dataset test.jsonl
@@ -247,10 +247,10 @@ def _unpublished(
     from adapters_cli.fleets.subject_lookup import find_unpublished
 
     if on is None or account.stack is not None:
-        found = find_fleet(account)
-        place = place_of_fleet(found)
+        fleet = find_fleet(account)
+        place = place_of_fleet(fleet)
     else:
-        found = None
+        fleet = None
     if on is not None:
         place = base_place(account, on, option="--on")
     name, artifact = unpublished_adapter(
@@ -261,7 +261,7 @@ def _unpublished(
         served_model=place.base_model,
         max_lora_rank=place.max_lora_rank,
     )
-    return find_unpublished(account, name, artifact, place, against=against, fleet=found)
+    return find_unpublished(account, name, artifact, place, against=against, fleet=fleet)
 
 
 def _beside_other(evaluated: "Evaluated", found: "FoundSubjects") -> "Evaluated":

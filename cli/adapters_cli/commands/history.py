@@ -1,6 +1,5 @@
 """`adapters history`: show the events of one adapter, or the generations of a fleet."""
 
-import time
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -20,7 +19,7 @@ from adapters_cli.fleets.versions import figures_text, print_earlier_versions
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
-from adapters_cli.output.text import print_note, timestamp
+from adapters_cli.output.text import print_note, timestamp, whole_second
 
 _HEADINGS = ("WHEN", "WHAT", "GENERATION", "FROM", "TO", "SECONDS", "WHY")
 _SPARE = ("SECONDS", "GENERATION", "FROM", "TO")
@@ -48,11 +47,11 @@ def history(
 
     Events are kept for 400 days.
     """
-    found = find_fleet(account_of(context))
+    fleet = find_fleet(account_of(context))
     if name is None:
-        _show_generations(found, limit, as_json=as_json)
+        _show_generations(fleet, limit, as_json=as_json)
     else:
-        _show_adapter(found, name, limit, as_json=as_json)
+        _show_adapter(fleet, name, limit, as_json=as_json)
 
 
 def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None:
@@ -69,7 +68,7 @@ def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None
     }
     rows = [
         (
-            _second(event.at),
+            whole_second(event.at),
             event.what,
             str(event.generation),
             event.before or "-",
@@ -126,7 +125,7 @@ def _reason(fleet: Fleet, generation: Generation) -> str | None:
 def _generation_row(generation: Generation, reason: str | None) -> Sequence[str]:
     return (
         str(generation.number),
-        _second(generation.request.at),
+        whole_second(generation.request.at),
         _source(generation),
         generation.outcome,
         "-" if generation.changes is None else str(generation.changes),
@@ -149,7 +148,3 @@ def _generation_document(generation: Generation, reason: str | None) -> dict[str
 
 def _source(generation: Generation) -> str:
     return "rollback" if generation.undo else generation.request.source
-
-
-def _second(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

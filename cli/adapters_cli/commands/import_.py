@@ -59,7 +59,7 @@ def import_(
     Ends with 1 if an adapter had to be left out.
     """
     if yes and not take_over:
-        raise typer.BadParameter("--yes confirms --take-over")
+        raise UsageError("--yes confirms --take-over")
     account = account_of(context)
     endpoint = account.endpoint
     if endpoint is None:
@@ -126,8 +126,8 @@ def _fleet(account: Account, *, endpoint: str, takes_over: bool) -> _GivenFleet 
     """Return the fleet of the options; None if there is none and none is needed."""
     if not (takes_over or account.names_fleet or stack_of_environment()):
         return None
-    found = find_fleet(account)
-    status = find_status(found.registry, account.now())
+    fleet = find_fleet(account)
+    status = find_status(fleet.registry, account.now())
     if takes_over and (status is None or status.newest.request.source is Source.DELETION):
         raise CommandError("there is no fleet to take them over; deploy it first, without them")
     if status is None:
@@ -135,7 +135,7 @@ def _fleet(account: Account, *, endpoint: str, takes_over: bool) -> _GivenFleet 
     target = status.newest.request.target
     if target.endpoint != endpoint:
         raise CommandError(f"the fleet is on endpoint '{target.endpoint}', got '{endpoint}'")
-    return _GivenFleet(fleet=found, status=status)
+    return _GivenFleet(fleet=fleet, status=status)
 
 
 def _of_no_fleet(

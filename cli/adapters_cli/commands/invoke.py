@@ -1,7 +1,6 @@
 """`adapters invoke`: send one prompt to adapters of a fleet, or to components of an endpoint."""
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.named_components import ComponentOption, find_components
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
 from adapters_cli.output.results import JsonOption, print_result
-from adapters_cli.output.text import print_note
+from adapters_cli.output.text import print_note, whole_second
 
 if TYPE_CHECKING:
     from adapters_cli.reports.answers import ComponentAnswer
@@ -101,7 +100,7 @@ def _write_page(
     page = comparison_page(
         [EvaluatedItem(id="1", prompt=prompt, reference="", answers=by_name, scores={})],
         list(by_name),
-        made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(account.now())),
+        made_at=whole_second(account.now()),
         endpoint=endpoint,
         engine=engine_name(account, endpoint, answers[0].component),
     )

@@ -81,7 +81,7 @@ def logs(
     Ends with 4 if none of the log groups is there.
     """
     if follow and as_json:
-        raise typer.BadParameter("--follow never ends by itself; give it without --json")
+        raise UsageError("--follow never ends by itself; give it without --json")
     account = account_of(context)
     with option_errors():
         seconds = look_back_seconds(since, units="smhd", such_as="30s, 15m, 1h or 7d")
@@ -128,14 +128,14 @@ def _of_component(account: Account, component: str) -> list[LogGroup]:
 
 def _of_fleet(account: Account, name: str | None) -> list[LogGroup]:
     """Return the groups of an adapter of a fleet, or else those of the fleet itself."""
-    found = find_fleet(account)
-    newest = newest_generation(found)
-    component = None if name is None else AdapterLookup(found, newest).component_of_events(name)
+    fleet = find_fleet(account)
+    newest = newest_generation(fleet)
+    component = None if name is None else AdapterLookup(fleet, newest).component_of_events(name)
     groups = []
     if component is not None:
         base = newest.request.target.base
         groups = [component_group(component, "adapter"), component_group(base, "base", component)]
-    return [*groups, *fleet_groups(found, component)]
+    return [*groups, *fleet_groups(fleet, component)]
 
 
 def _events(

@@ -51,22 +51,23 @@ def plan(
 ) -> None:
     """Show what a manifest would change on the live endpoint. Nothing is written.
 
-    Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if an adapter is known to fail.
-    An adapter fails if its component belongs to someone else, or if its archive is not in S3. Else ends with
-    3 if the base component is not in service, because the fleet would change nothing for now, or if the quota
-    of components has no room for all adapters.
+    Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if an adapter is known to fail
+    because of it. An adapter fails if its component belongs to someone else, if its archive is not in S3, or
+    if this archive failed before. What fails already is shown, and does not count. Else ends with 3 if the
+    base component is not in service, because the fleet would change nothing for now, or if the quota of
+    components has no room for all adapters.
 
     Orders of retry and rollback that the fleet has not taken yet are counted in.
     """
-    found = find_fleet(account_of(context))
-    target = manifest_target(found)
+    fleet = find_fleet(account_of(context))
+    target = manifest_target(fleet)
     try:
-        desired, warnings = ManifestFile.read(manifest, target, found.registry).desired(target)
+        desired, warnings = ManifestFile.read(manifest, target, fleet.registry).desired(target)
     except MistakesError as error:
         if as_json:
             print_result(_document(ManifestChanges(), mistakes=error.findings), "", as_json=True)
         raise
-    planned = changes_of_manifest(found, target, desired)
+    planned = changes_of_manifest(fleet, target, desired)
     for line in capped(list(map(str, warnings)), "warnings"):
         print_error(line)
     shown = [change for change in planned.changes if change.action is not Action.KEEP]
@@ -87,7 +88,7 @@ def plan(
 
 def _exit_code(planned: ManifestChanges, *, detailed: bool) -> int:
     actions = {change.action for change in planned.changes}
-    if planned.refused or planned.failing or actions & {Action.FOREIGN, Action.UNUSABLE}:
+    if planned.refused or planned.failing:
         return FAILED
     if planned.trouble:
         return NOT_SETTLED

@@ -17,7 +17,7 @@ from adapters_cli.fleets.fleet_status import StateGroup, read_status
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.fleets.versions import version_document
 from adapters_cli.output.confirmation import confirm
-from adapters_cli.output.errors import CommandError
+from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import duration, few, print_note, timestamp
@@ -53,8 +53,8 @@ def prune(
 
     The key of an order that cannot be read, as `adapters status` shows it, removes that order.
     """
-    if everything and names:
-        raise typer.BadParameter("give components, or --all")
+    if (everything and names) or (yes and not everything and not names):
+        raise UsageError("give components, or --all")
     account = account_of(context)
     endpoint = account.endpoint_alone
     if endpoint is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.filesize import decimal
@@ -15,6 +15,7 @@ from adapter_fleet.common.counts import counted
 from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.base_place import base_place, rank_limit_of_manifest
+from adapters_cli.models.base_model_option import check_model_name
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.results import JsonOption, print_result
@@ -122,8 +123,7 @@ def publish(
     )
     from adapters_cli.artifacts.publisher import PublishState, publish_all
 
-    if base_model is not None and not base_model.strip():
-        raise UsageError(f"'--base-model' should be a name, got {base_model!r}")
+    check_model_name(base_model)
     account = account_of(context)
     finder = None if probe_on is None else _probe_finder(account, probe_on, manifest=manifest)
     gate = _gate(account, evaluation or (), manifest=manifest)
@@ -210,7 +210,7 @@ def _print(
     """Print the result and the totals."""
     where = None if declared is None else declared.manifest.where
     document = {
-        "adapters": [asdict(result) for result in results],
+        "adapters": [_document(result) for result in results],
         "manifest": None if where is None else {"where": where, "changed": changed},
     }
     table = RowTable(headings=_HEADINGS, rows=[*map(_row, results)], styled=1)
@@ -223,6 +223,12 @@ def _print(
     if where is not None:
         text += f"; {where} {'updated' if changed else 'unchanged'}"
     print_note(text)
+
+
+def _document(result: "PublishResult") -> dict[str, Any]:
+    document = asdict(result)
+    identity = document.pop("identity")
+    return {**document, "digest": None if identity is None else f"sha256:{identity}"}
 
 
 def _row(result: "PublishResult") -> tuple[str, ...]:

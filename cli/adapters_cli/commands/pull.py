@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.counts import counted
 from adapters_cli.aws.account import account_of
-from adapters_cli.aws.s3_location import S3Location
+from adapters_cli.aws.s3_location import NO_OBJECT, S3Location
 from adapters_cli.models.model_files import ModelFile, wanted_files
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
 from adapters_cli.output.exit_codes import INTERRUPTED
@@ -86,7 +86,7 @@ class _Folder:
         try:
             found = self._s3.head_object(Bucket=self.place.bucket, Key=self.place.key + file.path)
         except ClientError as error:
-            if code_of(error) not in ("404", "NoSuchKey"):
+            if code_of(error) not in NO_OBJECT:
                 raise
             return False
         return found["ContentLength"] == file.size and found["Metadata"].get(_DIGEST) == file.digest

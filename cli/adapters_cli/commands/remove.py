@@ -55,16 +55,16 @@ def remove(
     With a fleet, nothing is written if its guard against deletions would refuse the manifest.
     """
     account = account_of(context)
-    found = None
+    fleet = None
     if account.names_fleet or manifest is None:
-        found = find_fleet(account)
-    target = None if found is None else manifest_target(found)
-    editable = EditableManifest.of(manifest or _of_fleet(found, target), account)
+        fleet = find_fleet(account)
+    target = None if fleet is None else manifest_target(fleet)
+    editable = EditableManifest.of(manifest or _of_fleet(fleet, target), account)
     text = without(editable.read(), names, where=editable.where, folder=editable.folder)
     unique = list(dict.fromkeys(names))
     absent: list[str] = []
-    if found is not None and target is not None:
-        planned = _guarded_changes(found, target, text, editable)
+    if fleet is not None and target is not None:
+        planned = _guarded_changes(fleet, target, text, editable)
         absent = [] if planned.trouble is not None else _without_component(unique, planned)
     confirm(
         f"Remove {counted(len(unique), 'adapter')} ({few(unique)}) from {editable.where}?",

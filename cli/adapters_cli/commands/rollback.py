@@ -14,7 +14,7 @@ from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generatio
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.fleets.versions import is_named, version_document
-from adapters_cli.output.errors import CommandError
+from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.results import JsonOption, print_result
 
 EXAMPLES = """
@@ -48,19 +48,19 @@ def rollback(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Serve the last good version of an adapter, until the manifest names another than the present one.
+    """Serve the last good version of an adapter until the manifest names a new one.
 
     --to serves the named version instead. `adapters history NAME` and `adapters status NAME` show the
     versions; the first characters of a digest are enough.
     """
     if undo and to is not None:
-        raise typer.BadParameter("--undo goes back to what the manifest says; give it without --to")
-    found = find_fleet(account_of(context))
-    want = _declared(found, name)
-    pending = {order.kind: order for order in found.registry.orders() if order.component == want.component}
+        raise UsageError("--undo goes back to what the manifest says; give it without --to")
+    fleet = find_fleet(account_of(context))
+    want = _declared(fleet, name)
+    pending = {order.kind: order for order in fleet.registry.orders() if order.component == want.component}
     if undo:
-        _undo(found, name, want, pending.keys())
-        _print(found, want, want.artifact, undo=True, as_json=as_json)
+        _undo(fleet, name, want, pending.keys())
+        _print(fleet, want, want.artifact, undo=True, as_json=as_json)
         return
     if OrderKind.UNPIN in pending:
         raise CommandError(f"a rollback of adapter '{name}' is being taken back; {FOLLOW_HINT}")
@@ -69,7 +69,7 @@ def rollback(
         raise CommandError(
             f"adapter '{name}' is rolled back already; --undo takes that back, and --to names another version"
         )
-    record = found.registry.record(want.component)
+    record = fleet.registry.record(want.component)
     versions = record.versions if record is not None else ()
     artifact = _last_good(name, versions, want) if to is None else _named(name, versions, to, want)
     if pin is not None and artifact.same_version_as(pin.artifact):
@@ -77,12 +77,12 @@ def rollback(
     order = Order(
         kind=OrderKind.PIN,
         component=want.component,
-        at=found.account.now(),
+        at=fleet.account.now(),
         artifact=artifact,
         replaces=want.artifact,
     )
-    found.order([order])
-    _print(found, want, artifact, undo=False, as_json=as_json)
+    fleet.order([order])
+    _print(fleet, want, artifact, undo=False, as_json=as_json)
 
 
 def _print(fleet: Fleet, adapter: DesiredAdapter, artifact: Artifact, *, undo: bool, as_json: bool) -> None:

@@ -35,6 +35,7 @@ from adapters_cli.output.fitted_screen import FittedScreen, hidden_rows
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import duration, one_line, print_error, print_note, printable, timestamp
+from adapters_cli.output.usage_errors import is_given
 
 _HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "PROOF", "REASON")
 _SPARE = ("PROOF", "AGE", "VERSION")
@@ -90,10 +91,12 @@ def status(
 
     A terminal shows as many adapters as it has room for, failed and pending ones first. A pipe gets all.
     """
-    found = find_fleet(account_of(context))
+    if not wait and is_given(context, "timeout"):
+        raise UsageError("--timeout is the longest time of --wait; give both")
+    fleet = find_fleet(account_of(context))
     states = set(state or ())
-    selection = _Selection.of(found, names or (), states, tag or ())
-    seen = _wait_until_settled(found, selection, timeout) if wait else selection.read(found)
+    selection = _Selection.of(fleet, names or (), states, tag or ())
+    seen = _wait_until_settled(fleet, selection, timeout) if wait else selection.read(fleet)
     shown = selection.shown(seen)
     # The prompt has a line, too.
     page, table = _fitted(seen, shown, Console().height - 1), _table(seen, shown)

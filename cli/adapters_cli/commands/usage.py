@@ -58,15 +58,15 @@ def usage(
 ) -> None:
     """Show the requests and tokens of every adapter of a fleet.
 
-    Requests are CloudWatch's. Tokens are those that the container's log tells; most containers tell none.
+    Requests are CloudWatch's. Tokens are those in the container's log; most containers log none.
     The share is that of all tokens, or of all requests if there are no tokens.
     """
     account = account_of(context)
     with option_errors():
         length = look_back_seconds(since, units="hd", such_as="12h or 7d")
         pattern = ANSWERED if tokens is None else TokenPattern.of(tokens, "", setting="--tokens")
-    found = find_fleet(account)
-    members = FleetMembers.of(found.registry, newest_generation(found))
+    fleet = find_fleet(account)
+    members = FleetMembers.of(fleet.registry, newest_generation(fleet))
     target, keys = members.target, _keys(members, by)
     end = account.now()
     start = _begin(end, length)
@@ -75,12 +75,12 @@ def usage(
     keys |= _keys_of_removed(used, keys, target, by)
     days = grouped(used, keys | {target.base: BASE})
     total = summed(days.values())
-    title = f"{found.record.name}, since {_minute(start)}"
+    title = f"{fleet.record.name}, since {_minute(start)}"
     heading = (by or "adapter").upper()
     if not as_json:
         columns = ", ".join(column.lower() for column in (heading, *_NUMBERS))
         print_note(title if sys.stdout.isatty() else f"{title}: {columns}")
-    print_result(_document(days), _table(total, heading), as_json=as_json)
+    print_result(_document(days), _table(total, heading), as_json=as_json, rows=_rows(total, comma=""))
     if not as_json:
         print_note(_total_text(total))
 
@@ -116,14 +116,24 @@ def _keys_of_removed(used: Table, keys: Mapping[str, str], target: Target, by: s
 
 
 def _table(total: Mapping[str, Usage], heading: str) -> RowTable:
-    weights = _weights(total)
-    rows = [(*_cells(who, use), f"{100 * weights[who]:.1f} %") for who, use in total.items()]
+    rows = [(*fields, f"{share} %") for *fields, share in _rows(total, comma=",")]
     headings = (heading, *_NUMBERS)
     return RowTable(headings=headings, rows=rows, styled=None, spare=_SPARE, numbers=_NUMBERS, text=False)
 
 
-def _cells(who: str, use: Usage) -> tuple[str, ...]:
-    return who, f"{use.requests:,.0f}", f"{use.prompt_tokens:,}", f"{use.completion_tokens:,}"
+def _rows(total: Mapping[str, Usage], *, comma: str) -> list[tuple[str, ...]]:
+    """Return the use and the share in per cent, with this between the thousands."""
+    weights = _weights(total)
+    return [
+        (
+            who,
+            f"{use.requests:{comma}.0f}",
+            f"{use.prompt_tokens:{comma}}",
+            f"{use.completion_tokens:{comma}}",
+            f"{100 * weights[who]:.1f}",
+        )
+        for who, use in total.items()
+    ]
 
 
 def _total_text(uses: Mapping[str, Usage]) -> str:

@@ -1,6 +1,5 @@
 """One evaluation: the same items for baseline and subjects, scores of their answers, and comparisons."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +22,7 @@ from adapters_cli.evaluation.result import (
 from adapters_cli.evaluation.runner import Ask, Runner, RunSummary
 from adapters_cli.evaluation.statistics import RESAMPLES, compare, holm, latency_of
 from adapters_cli.output.progress_bars import AnswerCounts
+from adapters_cli.output.text import whole_second
 from adapters_cli.product import product_version
 
 Answers = Mapping[str, Mapping[str, Answer]]
@@ -149,7 +149,7 @@ def evaluate(
     scores = scored(plan, answers)
     comparisons = compared(plan, scores)
     result = EvaluationResult(
-        made_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+        made_at=whole_second(now),
         product_version=product_version(),
         endpoint=plan.endpoint,
         engine=plan.engine,

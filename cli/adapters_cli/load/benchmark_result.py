@@ -7,9 +7,9 @@ from typing import Any
 
 from adapter_fleet.common.counts import counted
 from adapters_cli.load.latency_requirement import LatencyOutcome, LatencyRequirement
+from adapters_cli.load.latency_statistics import Distribution, Ratio, percentile
 from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import Measurement, RequestError
-from adapters_cli.load.statistics import Distribution, Ratio, percentile
 
 FORMAT = "adapters-benchmark/1"
 

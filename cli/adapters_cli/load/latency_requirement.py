@@ -5,7 +5,7 @@ from operator import ge, gt, le, lt
 
 from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.evaluation.requirement import Requirement
-from adapters_cli.load.statistics import Ratio
+from adapters_cli.load.latency_statistics import Ratio
 
 METRICS = (
     "time_to_first_token",

@@ -1,8 +1,8 @@
 """Editing a manifest that people write: no character changes but those of published adapters.
 
-A YAML document is edited as text, at the positions that the parser reports. So comments, order, quotes and
-indentation stay. The new text is parsed again and must have exactly the intended meaning. A JSON document
-stays JSON.
+A document is edited as text, at the positions that YAML's parser reports; it reads JSON, too. So comments,
+order, quotes and indentation stay, and JSON stays JSON. The new text is parsed again and must have exactly
+the intended meaning.
 
 ruamel.yaml was tried. It indents the whole document again and drops `---`. It also rewrites what looks like
 a date or a number, which are strings in a manifest.
@@ -30,6 +30,8 @@ from adapters_cli.output.errors import CommandError
 _Value = str | int | float | dict[str, Any]
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+=-]*(?<!:)")
+_UNKNOWN_TO_YAML = re.compile(r"\t|\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+"""What JSON may have and YAML's parsers refuse: tabs between tokens, halves of surrogate pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +94,8 @@ def edited(
     if edit.is_none:
         return text
     source = text.decode("utf-8-sig")
-    made = _edited_json(source, edit)
-    if made is None:
-        made = _edited_yaml(source, edit)
+    root = composed(source)
+    made = None if root is None else _ManifestText(source, root).with_(edit)
     if made is None or not edit.is_made(made.encode(), where, folder):
         raise CommandError(
             f"{where}: it cannot be changed for these adapters without changing what it says of others, as"
@@ -188,54 +189,33 @@ def _evaluation_of(entry: ManifestAdapter, made: PublishedAdapter) -> Evaluation
     return made.evaluation or (entry.evaluation if entry.known_digest == made.identity else None)
 
 
-def _edited_json(text: str, edit: _Edit) -> str | None:
-    """Return the changed document; None if it is no JSON."""
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return None
-    for entry, (before, made) in zip(document["adapters"], edit.pairs, strict=True):
-        if made is not None:
-            entry["artifact"] = made.uri
-            if before.digest:
-                entry["digest"] = f"sha256:{made.identity}"
-            if made.checksum:
-                entry["checksum"] = made.checksum
-            if before.rank != made.rank:
-                entry["rank"] = made.rank
-            if made.probe:
-                entry["probe"] = plain_probe(made.probe)
-            entry.pop("evaluation", None)
-            if evaluation := _evaluation_of(before, made):
-                entry["evaluation"] = plain_evaluation(evaluation)
-    document["adapters"] += [made.entry for made in edit.added]
-    if edit.base_model is not None:
-        document = {"base_model": edit.base_model, **document}
-    return json_like(text, document)
-
-
-def json_like(text: str, document: dict[str, Any]) -> str:
-    """Return a document as JSON with the indentation and the end of a text."""
-    indent = re.match(r"\s*\{\r?\n([ \t]+)", text)
-    end = text[len(text.rstrip()) :]
-    return json.dumps(document, indent=indent and indent.group(1), ensure_ascii=False) + end
-
-
-def _edited_yaml(text: str, edit: _Edit) -> str | None:
-    """Return the changed text; None if the document is no mapping."""
+def composed(text: str) -> yaml.MappingNode | None:
+    """Return the nodes of a document in YAML or JSON; None if it is no mapping."""
+    if is_json(text):
+        text = _UNKNOWN_TO_YAML.sub(lambda found: " " * len(found[0]), text)
     try:
         root = yaml.compose(text, Loader=YAML_LOADER)
     except yaml.YAMLError:
         return None
-    return _YamlText(text, root).with_(edit) if isinstance(root, yaml.MappingNode) else None
+    return root if isinstance(root, yaml.MappingNode) else None
 
 
-class _YamlText:
+def is_json(text: str) -> bool:
+    """Return True if a document is JSON, where each key and each text has quotes."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+class _ManifestText:
     """The text of a document and its nodes, whose marks are their positions in the text."""
 
     def __init__(self, text: str, root: yaml.MappingNode) -> None:
         self._text = text
         self._root = root
+        self._is_json = is_json(text)
         self._line_end = "\r\n" if "\r\n" in text else "\n"
         self._edits: list[tuple[int, int, str]] = []
 
@@ -288,17 +268,17 @@ class _YamlText:
                 self._remove(entry, index)
             return
         plain = plain_evaluation(evaluation)
-        lines = [f"evaluation: {_flow(plain)}"]
+        lines = [self._member("evaluation", plain)]
         if not entry.flow_style:
             lines = [
                 "evaluation:",
-                *(f"{' ' * column}  {key}: {_text(value)}" for key, value in plain.items()),
+                *(f"{' ' * column}  {self._member(key, value)}" for key, value in plain.items()),
             ]
         if index is not None:
             key, old = entry.value[index]
             self._edits.append((key.start_mark.index, self._end(old), self._line_end.join(lines)))
         elif entry.flow_style:
-            self._insert(self._end(entry.value[-1][1]), f", {lines[0]}")
+            self._insert(self._end(entry.value[-1][1]), self._comma(entry) + lines[0])
         else:
             self._insert_lines(self._end(entry), [f"{' ' * column}{lines[0]}", *lines[1:]])
 
@@ -319,36 +299,36 @@ class _YamlText:
         self._edits.append((start, end, ""))
 
     def _set(self, node: yaml.Node, value: _Value) -> None:
-        self._edits.append((node.start_mark.index, self._end(node), _text(value)))
+        self._edits.append((node.start_mark.index, self._end(node), self._value(value)))
 
     def _insert_key(self, entry: yaml.MappingNode, after: yaml.Node, key: str, value: _Value) -> None:
-        text = f"{key}: {_text(value)}"
+        text = self._member(key, value)
         if entry.flow_style:
-            self._insert(self._end(after), f", {text}")
+            self._insert(self._end(after), self._comma(entry) + text)
             return
         column = entry.value[0][0].start_mark.column
         self._insert_lines(self._end(after), [f"{' ' * column}{text}"])
 
     def _add_base_model(self, name: str) -> None:
         first = self._root.value[0][0].start_mark
-        line = f"base_model: {_text(name)}"
-        between = ", " if self._root.flow_style else f"{self._line_end}{' ' * first.column}"
-        self._insert(first.index, line + between)
+        between = f"{self._line_end}{' ' * first.column}"
+        if self._root.flow_style:
+            between = self._comma(self._root)
+        self._insert(first.index, self._member("base_model", name) + between)
 
     def _add(self, adapters: yaml.SequenceNode, entries: Sequence[dict[str, Any]]) -> None:
         if not adapters.value:
             start, end = adapters.start_mark.index, self._end(adapters)
             if self._root.flow_style:
-                self._edits.append((start, end, f"[{', '.join(map(_flow, entries))}]"))
+                self._edits.append((start, end, self._first(entries)))
                 return
             self._edits.append((len(self._text[:start].rstrip(" ")), end, ""))
             self._insert_lines(end, [line for entry in entries for line in _block(entry, 2, 4)])
             return
         last = adapters.value[-1]
         if adapters.flow_style:
-            apart = last.start_mark.line > adapters.start_mark.line
-            between = f",{self._line_end}{' ' * last.start_mark.column}" if apart else ", "
-            self._insert(self._end(last), "".join(between + _flow(entry) for entry in entries))
+            comma = f",{self._line_before(last) or ' '}"
+            self._insert(self._end(last), "".join(comma + self._like(last, entry) for entry in entries))
             return
         dash, column = adapters.start_mark.column, last.start_mark.column
         if last.flow_style:
@@ -356,6 +336,37 @@ class _YamlText:
         else:
             lines = [line for entry in entries for line in _block(entry, dash, column)]
         self._insert_lines(self._end(last, content=True), lines)
+
+    def _first(self, entries: Sequence[dict[str, Any]]) -> str:
+        """Return the list of a document in braces: an entry a line if the keys around it begin lines."""
+        line = self._line_before(self._root.value[0][0])
+        inner = line + line.lstrip("\r\n")
+        comma = f",{inner or ' '}"
+        return f"[{inner}{comma.join(map(self._value, entries))}{line}]"
+
+    def _like(self, other: yaml.MappingNode, entry: dict[str, Any]) -> str:
+        """Return an entry in the layout of another one: on a line, or in JSON a member a line."""
+        if not self._is_json:
+            return _flow(entry)
+        line, comma = self._line_before(other.value[0][0]), self._comma(other)
+        end = self._text[self._end(other.value[-1][1]) : other.end_mark.index]
+        return f"{{{line}{comma.join(self._member(key, value) for key, value in entry.items())}{end}"
+
+    def _comma(self, mapping: yaml.MappingNode) -> str:
+        """Return what is between two members in braces."""
+        return f",{self._line_before(mapping.value[0][0]) or ' '}"
+
+    def _line_before(self, node: yaml.Node) -> str:
+        """Return the line end and the indentation before a node; nothing if it does not begin a line."""
+        start = node.start_mark
+        before = self._text[start.index - start.column : start.index]
+        return f"{self._line_end}{before}" if start.line and not before.strip() else ""
+
+    def _member(self, key: str, value: _Value) -> str:
+        return f"{self._value(key)}: {self._value(value)}"
+
+    def _value(self, value: _Value) -> str:
+        return json.dumps(value, ensure_ascii=False) if self._is_json else _text(value)
 
     def _insert(self, position: int, text: str) -> None:
         self._edits.append((position, position, text))

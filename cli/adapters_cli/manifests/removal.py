@@ -1,10 +1,9 @@
 """Removing adapters from a manifest that people write: no other character changes.
 
-As with `edit`, a YAML document is changed as text at the positions that the parser reports, and the new text
+As with `edit`, a document is changed as text at the positions that YAML's parser reports, and the new text
 must have exactly the intended meaning. Comments above an adapter stay; those on its lines go with it.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ from typing import Any
 import yaml
 
 from adapter_fleet.common.near_names import did_you_mean
-from adapter_fleet.documents.yaml_reader import YAML_LOADER
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import ManifestError
-from adapters_cli.manifests.edit import end_of, json_like
+from adapters_cli.manifests.edit import composed, end_of
 from adapters_cli.output.errors import CommandError
 
 
@@ -35,9 +33,8 @@ def without(text: bytes, names: Collection[str], *, where: str, folder: Path | N
         )
     indexes = [index for index, adapter in enumerate(before.adapters) if adapter.name.casefold() in wanted]
     source = text.decode("utf-8-sig")
-    made = _json_without(source, indexes)
-    if made is None:
-        made = _yaml_without(source, indexes)
+    root = composed(source)
+    made = None if root is None else _without(source, root, indexes)
     kept = [adapter for adapter in before.adapters if adapter.name.casefold() not in wanted]
     if made is None or not _means(made.encode(), before, kept, where, folder):
         raise CommandError(
@@ -55,21 +52,7 @@ def _means(text: bytes, before: Manifest, kept: list[Any], where: str, folder: P
     return list(after.adapters) == kept and after.base_model == before.base_model
 
 
-def _json_without(text: str, indexes: Sequence[int]) -> str | None:
-    """Return the changed document; None if it is no JSON."""
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return None
-    document["adapters"] = [entry for index, entry in enumerate(document["adapters"]) if index not in indexes]
-    return json_like(text, document)
-
-
-def _yaml_without(text: str, indexes: Sequence[int]) -> str | None:
-    """Return the changed text; None if the document is no mapping."""
-    root = yaml.compose(text, Loader=YAML_LOADER)
-    if not isinstance(root, yaml.MappingNode):
-        return None
+def _without(text: str, root: yaml.MappingNode, indexes: Sequence[int]) -> str:
     adapters = {key.value: value for key, value in root.value}["adapters"]
     entries: list[yaml.Node] = adapters.value
     if len(indexes) == len(entries):

@@ -10,14 +10,14 @@ from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import ManifestError
-from adapters_cli.aws.s3_location import CONDITION_FAILED
+from adapters_cli.aws.s3_location import CONDITION_FAILED, NO_OBJECT
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 
-_NOT_SEEN = ("404", "NoSuchKey", "NoSuchBucket", "403", "AccessDenied")
-"""Codes of an object that is not there, or that the caller may not read. S3 gives a HEAD no other words."""
+_NOT_SEEN = (*NO_OBJECT, "NoSuchBucket", "403", "AccessDenied")
+"""Codes of an object that is not there, or that the caller may not read."""
 
 
 class ChangedMeanwhileError(Exception):

@@ -55,6 +55,14 @@ class BaseModelOption:
         return cls(facts=base_named(given), kind=None, shape=shape)
 
 
+def check_model_name(given: str | None) -> None:
+    """Raise UsageError if `--base-model` is a place, for a command that records it as the model's name."""
+    if given is None:
+        return
+    if not given.strip() or S3Location.parse(given) is not None or Path(given).exists():
+        raise UsageError(f"'--base-model' should be a name, got {given!r}")
+
+
 def _local(path: Path) -> BaseModelOption:
     try:
         with path.open("rb") as file:

@@ -249,49 +249,52 @@ def _instance_document(sizing: CopyOnInstance) -> dict[str, Any]:
 
 
 def rows(report: CapacityReport) -> list[tuple[str, ...]]:
-    """Return a report as rows. The first field is the kind of the row."""
+    """Return a report as rows of plain numbers, sizes in bytes. The first field is the kind of the row."""
     memory = report.memory
     found: list[tuple[str, ...]] = [
         (
             "memory",
             part.name,
-            size(part.size),
-            size(part.size * memory.tensor_parallel),
+            str(part.size),
+            str(part.size * memory.tensor_parallel),
             part.how,
             part.source,
         )
         for part in report.parts
     ]
-    found += [("tier", name, str(number), share) for name, number, share in tier_rows(report)]
-    found.append(("host", "adapters", size(report.host_bytes)))
-    found += [("instance", *row) for row in instance_rows(report)]
+    found += [("tier", name, str(number), share) for name, number, share in _tier_rows(report)]
+    found.append(("host", "adapters", str(report.host_bytes)))
+    found += [("instance", *row) for row in _instance_rows(report, comma="")]
     found += [("note", note) for note in report.notes]
     return [*found, ("verdict", "fits" if report.fits else "does not fit", report.verdict)]
 
 
-def tier_rows(report: CapacityReport) -> list[tuple[str, int, str]]:
-    """Return each tier with its number of adapters and their share; nothing if the number is unknown."""
+def _tier_rows(report: CapacityReport) -> list[tuple[str, int, str]]:
+    """Return each tier with its number of adapters and their share in per cent; nothing if it is unknown."""
     tiers = report.tiers
     if tiers is None:
         return []
     return [
-        (name, number, f"{100 * number / max(1, tiers.adapters):.0f} %")
+        (name, number, f"{100 * number / max(1, tiers.adapters):.0f}")
         for name, number in (("GPU", tiers.gpu), ("CPU", tiers.cpu), ("disk", tiers.disk))
     ]
 
 
-INSTANCE_HEADINGS = ("INSTANCE", "COPY HAS", "KV TOKENS", "SEQUENCES", "MOST LORAS")
+_INSTANCE_HEADINGS = ("INSTANCE", "COPY HAS", "KV TOKENS", "SEQUENCES", "MOST LORAS")
 
 
-def instance_rows(report: CapacityReport) -> list[tuple[str, ...]]:
-    """Return the rows of the instance type and of larger ones, with `INSTANCE_HEADINGS` as columns."""
+def _instance_rows(report: CapacityReport, *, comma: str) -> list[tuple[str, ...]]:
+    """Return the rows of the instance type and of larger ones, with `_INSTANCE_HEADINGS` as columns.
+
+    `comma` is what goes between thousands.
+    """
     return [
         (
             sizing.instance.name,
-            accelerators_of(sizing),
-            f"{sizing.memory.tokens:,}",
-            "-" if sizing.memory.sequences is None else f"{sizing.memory.sequences:,.1f}",
-            f"{sizing.memory.most_loras:,}",
+            _accelerators_of(sizing),
+            f"{sizing.memory.tokens:{comma}}",
+            "-" if sizing.memory.sequences is None else f"{sizing.memory.sequences:{comma}.1f}",
+            f"{sizing.memory.most_loras:{comma}}",
         )
         for sizing in (report.sizing, *report.larger)
     ]
@@ -317,7 +320,7 @@ def _parameters(number: int) -> str:
     return f"{number / 1e9:.2f} B" if number >= 1e8 else f"{number / 1e6:.2f} M"
 
 
-def accelerators_of(sizing: CopyOnInstance) -> str:
+def _accelerators_of(sizing: CopyOnInstance) -> str:
     """Return the accelerators of a copy as text: 4 x A10G 24 GiB."""
     accelerator = sizing.instance.accelerator
     return f"{sizing.accelerators} x {accelerator.name} {accelerator.memory_gib} GiB"
@@ -331,7 +334,7 @@ def screen(report: CapacityReport) -> RenderableType:
         (part.name, size(part.size), size(part.size * parallel), f"{part.how} [{part.source}]")
         for part in report.parts
     ]
-    where = f"{report.model} on {report.sizing.instance.name}: {accelerators_of(report.sizing)} a copy"
+    where = f"{report.model} on {report.sizing.instance.name}: {_accelerators_of(report.sizing)} a copy"
     lines: list[RenderableType] = [
         Text(one_line(where), style="bold"),
         Text(report.verdict, style="green" if report.fits else "red"),
@@ -342,17 +345,17 @@ def screen(report: CapacityReport) -> RenderableType:
         Text(),
     ]
     if report.tiers is not None and report.adapters is not None:
-        tiers = ", ".join(f"{name} {number:,} ({share})" for name, number, share in tier_rows(report))
+        tiers = ", ".join(f"{name} {number:,} ({share} %)" for name, number, share in _tier_rows(report))
         counted_in = f" ({report.adapters.where})" if report.adapters.where else ""
         lines.append(Text(one_line(f"{counted(report.tiers.adapters, 'adapter')}{counted_in}: {tiers}")))
     lines += [
         Text(f"CPU memory of adapters: up to about {size(report.host_bytes)} in {workers} of a copy"),
         Text(),
         RowTable(
-            headings=INSTANCE_HEADINGS,
-            rows=list(instance_rows(report)),
+            headings=_INSTANCE_HEADINGS,
+            rows=_instance_rows(report, comma=","),
             styled=None,
-            numbers=INSTANCE_HEADINGS[2:],
+            numbers=_INSTANCE_HEADINGS[2:],
             text=False,
         ),
         *(Text(f"note: {one_line(note)}", style="yellow") for note in report.notes),

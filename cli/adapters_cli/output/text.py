@@ -89,6 +89,11 @@ def latency(seconds: float | None) -> str:
     return f"{seconds * 1000:,.0f}ms" if seconds < 1 else f"{seconds:,.1f}s"
 
 
+def whole_second(at: float) -> str:
+    """Return seconds since 1970 as ISO 8601 in UTC, without a fraction."""
+    return datetime.fromtimestamp(int(at), UTC).isoformat().replace("+00:00", "Z")
+
+
 def timestamp(at: float | None) -> str | None:
     """Return seconds since 1970 as ISO 8601 in UTC with milliseconds; None for None."""
     if at is None:

@@ -38,6 +38,12 @@ def _text(error: Any) -> str:
     return (message[:1].lower() + message[1:]).rstrip(".")
 
 
+def is_given(context: typer.Context, name: str) -> bool:
+    """Return True if the command line has the option of this parameter, also with its default value."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def unknown_command(name: str, known: list[str]) -> str:
     """Return the error of a command that does not exist."""
     # Imported here: most command lines are right, and `adapters --help` imports no room but this one.

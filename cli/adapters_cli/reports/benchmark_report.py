@@ -15,7 +15,7 @@ from adapters_cli.load.benchmark_result import (
     Level,
     Series,
 )
-from adapters_cli.load.statistics import Distribution
+from adapters_cli.load.latency_statistics import Distribution
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import one_line
 
@@ -37,7 +37,7 @@ Rows = list[tuple[str, ...]]
 
 
 def latency_rows(result: BenchmarkResult) -> Rows:
-    """Return the latencies of base and adapters at each level."""
+    """Return the latencies of base and adapters at each level: three percentiles of each metric."""
     found: Rows = []
     for level, who, series in _sides(result):
         metrics = series.distributions()
@@ -46,9 +46,7 @@ def latency_rows(result: BenchmarkResult) -> Rows:
                 level.loop.text,
                 str(level.adapters),
                 who,
-                _percentiles(metrics.get(TIME_TO_FIRST_TOKEN), 50, 90, 99),
-                _percentiles(metrics.get(INTER_TOKEN_LATENCY), 50, 90, 99),
-                _percentiles(metrics.get(REQUEST_LATENCY), 50, 90, 99),
+                *(text for metric in _SHORT_NAMES for text in _percentiles(metrics.get(metric))),
             )
         )
     return found
@@ -81,7 +79,7 @@ def _sides(result: BenchmarkResult) -> Iterator[tuple[Level, str, Series]]:
 
 
 def ratio_rows(result: BenchmarkResult) -> Rows:
-    """Return the ratios of adapters and base at each level."""
+    """Return the ratios of adapters and base at each level, each with its interval's ends."""
     found: Rows = []
     for level in result.levels:
         for metric, ratio in level.ratios.items():
@@ -90,8 +88,7 @@ def ratio_rows(result: BenchmarkResult) -> Rows:
                     level.loop.text,
                     str(level.adapters),
                     _SHORT_NAMES[metric],
-                    f"{ratio.value:.3f}",
-                    f"{ratio.low:.3f} to {ratio.high:.3f}",
+                    *(f"{number:.3f}" for number in (ratio.value, ratio.low, ratio.high)),
                 )
             )
     return found
@@ -99,13 +96,15 @@ def ratio_rows(result: BenchmarkResult) -> Rows:
 
 def tables(result: BenchmarkResult) -> Iterator[tuple[str, Sequence[str], Rows]]:
     """Yield the tables that have rows: title, headings, rows."""
-    for title, headings, rows in (
-        ("Latency in ms: p50 / p90 / p99", LATENCY_HEADINGS, latency_rows(result)),
+    latencies = [(*row[:3], *(_joined(row[at : at + 3]) for at in (3, 6, 9))) for row in latency_rows(result)]
+    ratios = [(*row[:4], " to ".join(row[4:])) for row in ratio_rows(result)]
+    for title, headings, found in (
+        ("Latency in ms: p50 / p90 / p99", LATENCY_HEADINGS, latencies),
         ("Throughput", WORK_HEADINGS, work_rows(result)),
-        ("Adapters beside the base", RATIO_HEADINGS, ratio_rows(result)),
+        ("Adapters beside the base", RATIO_HEADINGS, ratios),
     ):
-        if rows:
-            yield title, headings, rows
+        if found:
+            yield title, headings, found
 
 
 def summary(result: BenchmarkResult) -> list[str]:
@@ -177,14 +176,19 @@ def screen(result: BenchmarkResult) -> RenderableType:
 
 
 def rows(result: BenchmarkResult) -> Iterator[tuple[str, ...]]:
-    """Yield the report for a pipe. The first field is the title of a row's table."""
-    for title, _, found in tables(result):
-        yield from ((title, *row) for row in found)
+    """Yield the report for a pipe, a number a field. The first field says what the row is about."""
+    yield from (("latency", *row) for row in latency_rows(result))
+    yield from (("throughput", *row) for row in work_rows(result))
+    yield from (("ratio", *row) for row in ratio_rows(result))
     yield from (("note", line) for line in notes(result))
 
 
-def _percentiles(each: Distribution | None, *numbers: int) -> str:
-    return "-" if each is None else " / ".join(_short(each.percentiles[number]) for number in numbers)
+def _percentiles(each: Distribution | None) -> list[str]:
+    return ["-" if each is None else _short(each.percentiles[number]) for number in (50, 90, 99)]
+
+
+def _joined(percentiles: Sequence[str]) -> str:
+    return "-" if "-" in percentiles else " / ".join(percentiles)
 
 
 def _short(value: float) -> str:

@@ -46,7 +46,7 @@ def _overview(group: Any) -> Iterator[str]:
     panels: dict[str, list[tuple[str, str]]] = {}
     for name, command in group.commands.items():
         panel = getattr(command, "rich_help_panel", None) or "Commands"
-        panels.setdefault(panel, []).append((f"[`{name}`](#{anchor(f'adapters {name}')})", command.help))
+        panels.setdefault(panel, []).append((f"[`{name}`](#{anchor(f'adapters {name}')})", command.summary))
     for panel, rows in panels.items():
         yield f"**{panel}**"
         yield table(("command", "what it does"), rows)

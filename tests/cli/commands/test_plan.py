@@ -281,6 +281,17 @@ def test_artifact_that_has_failed_is_not_tried_again(run: Run, world: World, man
     assert result.exit_code == 0  # that is how it is already
 
 
+def test_component_of_someone_else_that_the_fleet_wants_already_is_shown_and_does_not_count(
+    run: Run, world: World, manifest: Write
+) -> None:
+    world.service.make("p-new", artifact("new").uri)
+    world.with_settings(FleetSettings())
+    world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"), adapter("new"))
+    world.settle()
+    result = run("plan", manifest(acme=1, beta=1, zeta=1, new=1))
+    assert (result.exit_code, rows(result)[0][:2]) == (0, ["new", "foreign"])
+
+
 def test_artifact_that_has_failed_and_was_taken_back_would_fail_again(
     run: Run, world: World, manifest: Write
 ) -> None:

@@ -36,6 +36,9 @@ class TestPrune:
     def test_orphans_are_listed(self, run: Run, orphans: list[str]) -> None:
         assert [row[0] for row in rows(run("prune"))] == orphans
 
+    def test_confirmation_of_no_deletion_is_wrong_usage(self, run: Run, orphans: list[str]) -> None:
+        assert run("prune", "--yes").exit_code == 2
+
     def test_orphan_is_deleted_by_name(self, run: Run, world: World, orphans: list[str]) -> None:
         assert run("prune", "stray-1", "--yes").exit_code == 0
         world.settle()

@@ -228,7 +228,7 @@ class TestUploading:
                     "name": "acme",
                     "path": str(world.adapters / "acme"),
                     "state": "uploaded",
-                    "identity": identity_of(world.adapters / "acme"),
+                    "digest": f"sha256:{identity_of(world.adapters / 'acme')}",
                     "uri": world.uri("acme"),
                     "checksum": world.checksum("acme"),
                     "rank": 8,
@@ -736,8 +736,8 @@ class TestBaseModel:
         assert result.exit_code == 0
         assert "[base-model-name]" in result.stderr
 
-    @pytest.mark.parametrize("base", ["", " "])
-    def test_base_without_a_name_is_wrong_usage(self, world: World, base: str) -> None:
+    @pytest.mark.parametrize("base", ["", " ", ".", "s3://bucket/base"])
+    def test_base_that_is_no_name_is_wrong_usage(self, world: World, base: str) -> None:
         world.add("acme")
         result = world.publish("--manifest", world.manifest, "--base-model", base)
         assert (result.exit_code, world.s3.calls) == (2, [])

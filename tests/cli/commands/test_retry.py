@@ -39,6 +39,11 @@ class TestRetry:
         world.settle()
         assert world.serving().keys() == {"acme", "beta"}
 
+    @pytest.mark.parametrize("option", ["--timeout=3600", "--allow-failing"])
+    def test_options_of_a_manifest_are_refused(self, run: Run, world: World, option: str) -> None:
+        assert run("apply", "--retry", "acme", option).exit_code == 2
+        assert world.registry.orders() == []
+
     def test_json_names_what_is_tried_again(self, run: Run) -> None:
         assert json.loads(run("apply", "--retry", "acme", "--json").stdout) == {
             "fleet": "fleet",

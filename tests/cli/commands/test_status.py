@@ -571,6 +571,9 @@ class TestThousand:
         assert rows(run("status", "--tag", "team=t7", "--tag", "tier")) == []
         assert run("status", "--tag", "=t7").exit_code == 2
 
+    def test_longest_time_of_a_wait_without_a_wait_is_wrong_usage(self, run: Run) -> None:
+        assert run("status", "--timeout", "60").exit_code == 2
+
     def test_named_adapter_is_read_alone(self, run: Run, counted: CountedRegistry) -> None:
         result = run("status", "a007", "p-a008")
         assert [row[:2] for row in rows(result)] == [["a007", "in service"], ["a008", "in service"]]

@@ -119,9 +119,9 @@ def rows(result: Result) -> list[list[str]]:
 
 def test_largest_user_is_first(run: Run) -> None:
     assert rows(run("usage")) == [
-        ["acme", "3", "40", "35", "75.0 %"],
-        ["base", "0", "10", "5", "15.0 %"],
-        ["beta", "1", "5", "5", "10.0 %"],
+        ["acme", "3", "40", "35", "75.0"],
+        ["base", "0", "10", "5", "15.0"],
+        ["beta", "1", "5", "5", "10.0"],
     ]
 
 
@@ -141,7 +141,7 @@ def test_tag_sums_its_adapters(run: Run) -> None:
 
 
 def test_longer_time_has_more(run: Run) -> None:
-    assert rows(run("usage", "--since", "40d"))[0][:2] == ["acme", "1,003"]
+    assert rows(run("usage", "--since", "40d"))[0][:2] == ["acme", "1003"]
 
 
 def test_terminal_shows_shares_at_one_place(terminal: Callable[..., list[str]]) -> None:
@@ -159,7 +159,7 @@ def test_adapters_without_the_tag_are_named_so(run: Run) -> None:
 
 def test_without_tokens_requests_make_the_share(run: Run) -> None:
     found = rows(run("usage", "--tokens", "(?P<adapter>x)(?P<prompt>x)(?P<completion>x)"))
-    assert [(row[0], row[4]) for row in found] == [("acme", "75.0 %"), ("beta", "25.0 %")]
+    assert [(row[0], row[4]) for row in found] == [("acme", "75.0"), ("beta", "25.0")]
 
 
 def test_document_has_each_day_and_the_total(run: Run) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from adapters_cli.load.latency_requirement import LatencyRequirement
-from adapters_cli.load.statistics import Ratio
+from adapters_cli.load.latency_statistics import Ratio
 
 
 def judged(

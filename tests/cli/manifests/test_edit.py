@@ -147,12 +147,33 @@ def test_name_that_looks_like_a_number_is_quoted() -> None:
 
 @pytest.mark.parametrize("indent", [None, 2, "\t"])
 def test_json_stays_json_with_its_indentation(indent: int | str | None) -> None:
-    entry = {"name": "acme", "artifact": BEFORE, "digest": f"sha256:{OLD}", "tags": {"größe": "1"}}
-    text = json.dumps({"adapters": [entry]}, indent=indent, ensure_ascii=False) + "\n"
-    changed = entry | {"artifact": after("acme"), "digest": f"sha256:{NEW}", "rank": 8}
+    smoke = {"prompt": "\U0001f600 größe"}
+    entry = {"name": "acme", "artifact": BEFORE, "digest": f"sha256:{OLD}", "smoke": smoke}
+    text = json.dumps({"adapters": [entry]}, indent=indent) + "\n"
+    changed = {
+        "name": "acme",
+        "artifact": after("acme"),
+        "rank": 8,
+        "digest": f"sha256:{NEW}",
+        "smoke": smoke,
+    }
     expected = {"base_model": "base", "adapters": [changed, published("new").entry]}
     made = edit(text, "acme", "new", base_model="base")
-    assert made == json.dumps(expected, indent=indent, ensure_ascii=False) + "\n"
+    assert made == json.dumps(expected, indent=indent) + "\n"
+
+
+def test_json_with_an_adapter_a_line_stays_so() -> None:
+    first, second = (json.dumps({"name": name, "artifact": BEFORE, "rank": 8}) for name in ("acme", "zeta"))
+    added = json.dumps(published("new").entry)
+    assert edit(f'{{"adapters": [\n  {first},\n  {second}\n]}}\n', "acme", "new") == (
+        f'{{"adapters": [\n  {first.replace(BEFORE, after("acme"))},\n  {second},\n  {added}\n]}}\n'
+    )
+
+
+def test_first_adapters_of_json_have_a_line_each() -> None:
+    made = edit('{\n  "adapters": []\n}\n', "a", "b")
+    one, two = (json.dumps(published(name).entry) for name in "ab")
+    assert made == f'{{\n  "adapters": [\n    {one},\n    {two}\n  ]\n}}\n'
 
 
 def test_alias_for_an_adapter_is_not_changed_with_its_anchor() -> None:
@@ -336,4 +357,4 @@ class TestEvaluations:
 
     def test_it_goes_in_json_too(self) -> None:
         entry = {"name": "acme", "artifact": BEFORE, "evaluation": plain_evaluation(evaluation(OLD))}
-        assert "evaluation" not in edit(json.dumps({"adapters": [entry]}), "acme")
+        assert "evaluation" not in edit(json.dumps({"adapters": [entry]}, indent=2), "acme")

@@ -75,10 +75,17 @@ def test_yaml_keeps_every_other_character(text: str, names: list[str], expected:
     assert removed(text, *names) == expected
 
 
-def test_json_stays_json_with_its_indentation() -> None:
+@pytest.mark.parametrize("indent", [None, 4, "\t"])
+def test_json_stays_json_with_its_indentation(indent: int | str | None) -> None:
     entries = [{"name": name, "artifact": uri(name)} for name in "abc"]
-    text = json.dumps({"adapters": entries}, indent=4) + "\n"
-    assert removed(text, "b") == json.dumps({"adapters": [entries[0], entries[2]]}, indent=4) + "\n"
+    text = json.dumps({"adapters": entries}, indent=indent) + "\n"
+    assert removed(text, "b") == json.dumps({"adapters": [entries[0], entries[2]]}, indent=indent) + "\n"
+
+
+def test_json_with_an_adapter_a_line_stays_so() -> None:
+    lines = [json.dumps({"name": name, "artifact": uri(name)}) for name in "ab"]
+    text = f'{{"adapters": [\n  {lines[0]},\n  {lines[1]}\n]}}\n'
+    assert removed(text, "b") == f'{{"adapters": [\n  {lines[0]}\n]}}\n'
 
 
 def test_unknown_names_are_told_together() -> None:

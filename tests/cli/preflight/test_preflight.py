@@ -152,6 +152,11 @@ def no_archive(account: AccountInOrder) -> None:
     account.edit(f'bucket = "{account.bucket}"\nkey = "fleet.yaml"', 'manifest = "fleet.yaml"')
 
 
+def manifest_with_mistakes(account: AccountInOrder) -> None:
+    account.file.with_name("fleet.yaml").write_text("adapters:\n  - {name: acme}\n")
+    account.edit(f'bucket = "{account.bucket}"\nkey = "fleet.yaml"', 'manifest = "fleet.yaml"')
+
+
 def shard_missing(account: AccountInOrder) -> None:
     index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
     account.client("s3").put_object(
@@ -256,6 +261,7 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
     (no_bucket, "bucket", "error", "there is no bucket 'gone-", "aws s3 mb s3://gone-"),
     (bucket_elsewhere, "bucket", "error", "got eu-central-1", "&& aws s3 sync s3://far-"),
     (no_manifest, "object", "error", "there is no manifest s3://", "publish DIRECTORY s3://"),
+    (manifest_with_mistakes, "object", "error", "fleet.yaml:2: adapter 'acme': ", ""),
     (no_archive, "object", "error", "there is no archive s3://", "publish DIRECTORY s3://"),
     (
         shard_missing,
@@ -405,6 +411,30 @@ def test_every_service_that_is_not_reached_has_its_command(account: AccountInOrd
     (finding,) = findings(account)
     commands = finding["remedy"].split(" && ")
     assert {command.partition("us-east-1.")[2].split()[0] for command in commands} == set(SERVICES)
+
+
+def test_subnets_share_an_endpoint_for_each_service_with_one_of_each_zone(account: AccountInOrder) -> None:
+    no_way_out(account)
+    other, same = (
+        account.ec2.create_subnet(VpcId=account.vpc, CidrBlock=cidr, AvailabilityZone=zone)["Subnet"][
+            "SubnetId"
+        ]
+        for cidr, zone in (("10.0.1.0/24", "us-east-1b"), ("10.0.2.0/24", "us-east-1a"))
+    )
+    account.edit(f'"{account.subnet}"', f'"{account.subnet}", "{other}", "{same}"')
+    (finding,) = findings(account)
+    commands = finding["remedy"].split(" && ")
+    assert len(commands) == len(SERVICES)
+    main = account.ec2.describe_route_tables(
+        Filters=[
+            {"Name": "vpc-id", "Values": [account.vpc]},
+            {"Name": "association.main", "Values": ["true"]},
+        ]
+    )["RouteTables"][0]["RouteTableId"]
+    assert {command.partition("-ids ")[2] for command in commands} == {
+        f"{account.table} {main}",
+        f"{same} {other}",
+    }
 
 
 def test_function_that_counts_the_use_has_to_reach_cloudwatch(account: AccountInOrder) -> None:

@@ -74,5 +74,10 @@ def test_report_has_every_table_with_as_many_cells_as_headings() -> None:
     for _, headings, cells in found:
         assert {len(row) for row in cells} == {len(headings)}
     assert "an engine" in text_of(result)
-    of_tables = [(title, *row) for title, _, found in tables(result) for row in found]
-    assert list(rows(result))[: len(of_tables)] == of_tables
+
+
+def test_rows_have_a_number_a_field() -> None:
+    result, _ = run(plan())
+    found = [row for row in rows(result) if row[0] != "note"]
+    assert {row[0]: len(row) for row in found} == {"latency": 13, "throughput": 9, "ratio": 7}
+    assert all(field == "-" or float(field) >= 0 for row in found for field in row[4:])

@@ -45,7 +45,8 @@ def check_subnets(deployment: Deployment) -> Iterator[CheckOutcome]:
         # Some emulators do not filter.
         if endpoint["VpcId"] == network.vpc and endpoint.get("State", "available").lower() == "available"
     ]
-    findings = list(_unreached(check, deployment, network, tables, endpoints))
+    zones = {name: str(subnet["AvailabilityZone"]) for name, subnet in subnets.items()}
+    findings = list(_unreached(check, deployment, network, zones, tables, endpoints))
     yield from findings or [check.ok(f"{few(network.subnets)} reach the services that are called")]
 
 
@@ -79,27 +80,32 @@ def _unreached(
     check: Check,
     deployment: Deployment,
     network: NetworkTable,
+    zones: Mapping[str, str],
     tables: list[Mapping[str, Any]],
     endpoints: list[Mapping[str, Any]],
 ) -> Iterator[CheckOutcome]:
-    region = deployment.region
+    lacking: dict[str, dict[str, str]] = {}
     for subnet in network.subnets:
         table = _table_of(subnet, tables)
         table_id = str(table.get("RouteTableId", "ROUTE-TABLE"))
         if any(_leads_out(route) for route in table.get("Routes", ())):
             continue
-        present = _services(endpoints, table_id, region)
-        if lacking := [name for name in _needed(deployment) if name not in present]:
-            yield check.error(
-                f"{subnet} has no route to the internet (a NAT gateway; an internet gateway needs public"
-                f" addresses, which nothing here has), and {network.vpc} no endpoint for"
-                f" {', '.join(lacking)}",
-                " && ".join(
-                    f"aws ec2 create-vpc-endpoint --vpc-id {network.vpc} --region {region}"
-                    f" {_endpoint_options(name, region, subnet, table_id)}"
-                    for name in lacking
-                ),
-            )
+        present = _services(endpoints, table_id, deployment.region)
+        for service in _needed(deployment):
+            if service not in present:
+                lacking.setdefault(service, {})[subnet] = table_id
+    if lacking:
+        subnets = list(dict.fromkeys(subnet for tables_of in lacking.values() for subnet in tables_of))
+        yield check.error(
+            f"there is no route to the internet from {few(subnets)} (a NAT gateway; an internet gateway needs"
+            f" public addresses, which nothing here has), and {network.vpc} has no endpoint for"
+            f" {', '.join(lacking)}",
+            " && ".join(
+                f"aws ec2 create-vpc-endpoint --vpc-id {network.vpc} --region {deployment.region}"
+                f" {_endpoint_options(service, deployment.region, tables_of, zones)}"
+                for service, tables_of in lacking.items()
+            ),
+        )
 
 
 def _table_of(subnet: str, tables: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -149,11 +155,15 @@ def _services(endpoints: Iterable[Mapping[str, Any]], table: str, region: str) -
     return found
 
 
-def _endpoint_options(service: str, region: str, subnet: str, table: str) -> str:
+def _endpoint_options(service: str, region: str, tables: Mapping[str, str], zones: Mapping[str, str]) -> str:
+    """Return the options of one endpoint for these subnets and their route tables: a subnet of each zone."""
     name = f"--service-name com.amazonaws.{region}.{service}"
     if service in ("s3", "dynamodb"):
-        return f"{name} --vpc-endpoint-type Gateway --route-table-ids {table}"
-    return f"{name} --vpc-endpoint-type Interface --subnet-ids {subnet}"
+        return (
+            f"{name} --vpc-endpoint-type Gateway --route-table-ids {' '.join(dict.fromkeys(tables.values()))}"
+        )
+    by_zone = {zones[subnet]: subnet for subnet in tables}
+    return f"{name} --vpc-endpoint-type Interface --subnet-ids {' '.join(by_zone.values())}"
 
 
 def _lets_https_out(group: Mapping[str, Any]) -> bool:

@@ -9,12 +9,13 @@ from adapter_fleet.common.counts import counted
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import BucketArtifact, ManifestError, S3Artifact
+from adapters_cli.aws.s3_location import NO_OBJECT
 from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.output.text import few
 from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
 
-_GONE = ("404", "NoSuchBucket", "NoSuchKey", "NotFound")
+_GONE = (*NO_OBJECT, "NoSuchBucket")
 _DENIED = ("403", "AccessDenied", "Forbidden")
 
 
@@ -47,6 +48,7 @@ def check_objects(deployment: Deployment) -> Iterator[CheckOutcome]:
     check, environment = Check("object"), deployment.environment
     manifests = [f"s3://{fleet.bucket}/{fleet.key}" for fleet in environment.fleets.values() if fleet.bucket]
     archives = [adapter.uri for adapter in environment.adapters.values() if adapter.uri is not None]
+    has_mistakes = False
     for fleet in environment.fleets.values():
         if fleet.manifest is not None:
             try:
@@ -54,7 +56,8 @@ def check_objects(deployment: Deployment) -> Iterator[CheckOutcome]:
                     fleet.manifest.read_bytes(), where=str(fleet.manifest), folder=fleet.manifest.parent
                 )
             except (ManifestError, OSError) as error:
-                yield check.error(str(error), f"adapters check {fleet.manifest}")
+                has_mistakes = True
+                yield check.error(str(error))
                 continue
             archives += _archives(manifest, fleet.buckets)
     named = list(dict.fromkeys([*manifests, *archives]))
@@ -77,7 +80,7 @@ def check_objects(deployment: Deployment) -> Iterator[CheckOutcome]:
         )
     if denied:
         yield check.not_checked(f"the caller may not read {few(denied)}")
-    if not missing and not denied and not nowhere:
+    if not (missing or denied or nowhere or has_mistakes):
         yield check.ok(f"{counted(len(wanted), 'object')} in S3" if wanted else "none is named")
 
 

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from adapters_cli.load.statistics import Distribution, Ratio, percentile_interval
+from adapters_cli.load.latency_statistics import Distribution, Ratio, percentile_interval
 
 
 def lognormal(count: int, seed: int, scale: float = 1.0) -> list[float]:

@@ -13,7 +13,7 @@ _OUTSIDE = 0.025
 _T_OF_FEW = {1: 12.706, 2: 4.303, 3: 3.182}
 _EXACT_UP_TO = 5_000
 
-Interval = tuple[float | None, float | None]
+PercentileInterval = tuple[float | None, float | None]
 """A 95 % confidence interval. None is an end that so few values do not give."""
 
 
@@ -32,7 +32,7 @@ class Distribution:
     std: float
     count: int
     percentiles: Mapping[int, float]
-    intervals: Mapping[int, Interval]
+    intervals: Mapping[int, PercentileInterval]
 
     @classmethod
     def of(cls, unit: str, values: Sequence[float]) -> "Distribution | None":
@@ -60,7 +60,7 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
-def percentile_interval(ordered: Sequence[float], share: float) -> Interval:
+def percentile_interval(ordered: Sequence[float], share: float) -> PercentileInterval:
     """Return the 95 % interval of a percentile: the order statistics between which it lies."""
     count = len(ordered)
     # How many of the values are below the percentile is binomial.
