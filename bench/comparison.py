@@ -13,9 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
 
 from bench.cloud import PREFIX, Account, Synthesized, endpoint_in, synthesize  # isort: skip - before the CDK
 

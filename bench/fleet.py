@@ -20,9 +20,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
 
 from bench.cloud import STACK, Account, Synthesized, endpoint_in, synthesize  # isort: skip - before the CDK
 

@@ -14,9 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
 
 from bench.fleet import DELAY_SECONDS, RATE, Bench, Versions  # isort: skip - before the rest of the CDK
 

@@ -11,10 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
 
 from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES, MAX_ITEMS
 from bench.harness import Claim, publish

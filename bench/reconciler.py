@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # so that the file also runs by its path
-
 import boto3
 
 from adapter_fleet.fleet.reconcile.observation import PAGE
