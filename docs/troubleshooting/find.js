@@ -4696,6 +4696,11 @@
    ],
    [
     "runs a model.py that it finds in an adapter's archive, and those in S3 are not checked at synth: everybody who can write there can run code in the container"
+   ],
+   [
+    "the bucket '",
+    "' is of the account",
+    ": let the roles of this app read it in its bucket policy and in the policy of its KMS key, as nothing here can"
    ]
   ]
  ]

@@ -10,9 +10,11 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
+from constructs import IConstruct
 
 from adapter_fleet.common.naming import ORDERS_PARTITION
 from multi_adapter_inference.models.artifact_source import ArtifactSource
+from multi_adapter_inference.template.object_statements import reads_objects
 from multi_adapter_inference.template.statement import in_partition
 
 INVOKE_ACTIONS = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")
@@ -38,6 +40,8 @@ def grant_invoke(
 class OperatedFleet:
     """What the `adapters` command uses of a fleet.
 
+    fleet:
+        The fleet itself.
     registry:
         The table that the command reads, and writes orders to.
     stacks:
@@ -50,6 +54,7 @@ class OperatedFleet:
         The places in buckets that hold adapters, as far as they are known.
     """
 
+    fleet: IConstruct
     registry: dynamodb.ITable
     stacks: Sequence[str]
     components: str
@@ -67,7 +72,8 @@ class OperatedFleet:
             granted = granted.combine(_grant(grantee, ["cloudformation:ListStackResources"], *self.stacks))
         if self.registry.encryption_key is not None:
             granted = granted.combine(self.registry.encryption_key.grant_decrypt(grantee))
-        return granted.combine(self._read_archives(grantee)) if self.archives else granted
+        archives = [(source.bucket, f"{source.prefix}*") for source in self.archives]
+        return self._read_objects(granted, grantee, *archives)
 
     def grant_manage(self, grantee: iam.IGrantable, state_machine: sfn.IStateMachine) -> iam.Grant:
         """Let `grantee` also give orders and remove them, and write the manifest in S3."""
@@ -87,24 +93,18 @@ class OperatedFleet:
             granted = granted.combine(self.registry.encryption_key.grant_encrypt(grantee))
         if self.manifest is not None:
             bucket, key = self.manifest
-            granted = granted.combine(
-                _grant(grantee, ["s3:GetObject", "s3:PutObject"], bucket.arn_for_objects(key))
-            )
-            # Without it, S3 answers a request for a missing manifest with "access denied".
-            granted = granted.combine(_grant(grantee, ["s3:ListBucket"], bucket.bucket_arn))
+            granted = self._read_objects(granted, grantee, self.manifest)
+            granted = granted.combine(_grant(grantee, ["s3:PutObject"], bucket.arn_for_objects(key)))
             if bucket.encryption_key is not None:
-                granted = granted.combine(bucket.encryption_key.grant_encrypt_decrypt(grantee))
+                granted = granted.combine(bucket.encryption_key.grant_encrypt(grantee))
         return granted
 
-    def _read_archives(self, grantee: iam.IGrantable) -> iam.Grant:
-        objects = [source.bucket.arn_for_objects(f"{source.prefix}*") for source in self.archives]
-        granted = _grant(grantee, ["s3:GetObject"], *objects)
-        # Without it, S3 answers a request for a missing archive with "access denied".
-        buckets = dict.fromkeys(source.bucket.bucket_arn for source in self.archives)
-        granted = granted.combine(_grant(grantee, ["s3:ListBucket"], *buckets))
-        for source in self.archives:
-            if source.bucket.encryption_key is not None:
-                granted = granted.combine(source.bucket.encryption_key.grant_decrypt(grantee))
+    def _read_objects(
+        self, granted: iam.Grant, grantee: iam.IGrantable, *objects: tuple[s3.IBucket, str]
+    ) -> iam.Grant:
+        for each in reads_objects(self.fleet, *objects):
+            right = _grant(grantee, each.actions, *each.resources, conditions=each.conditions)
+            granted = granted.combine(right)
         return granted
 
 

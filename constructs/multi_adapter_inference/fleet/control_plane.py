@@ -206,14 +206,6 @@ class ControlPlane:
             *([] if self.manifest_object is None else [self.manifest_object]),
         ]
 
-    @property
-    def roles_that_read_manifests(self) -> Sequence[iam.Role]:
-        """The roles of the functions that read the manifest."""
-        functions = [self._on_event, self.manifest_object]
-        if self.manifest_object is not None:
-            functions.append(self.run_pass)
-        return [_role_of(function) for function in functions if function is not None]
-
     def _on_registry(self, actions: Sequence[str]) -> Statement:
         return allow(actions, self._registry_arn)
 

@@ -261,7 +261,6 @@ class AdapterFleet(IAdapterFleet):
         )
         self.registry = self._control.registry
         self.state_machine = self._control.state_machine
-        self._grant_decrypt()
 
         base_model, hosting = endpoint.base_model_for(self), endpoint.hosting_for(self)
         self._resource = CustomResource(
@@ -462,16 +461,6 @@ class AdapterFleet(IAdapterFleet):
                 bucket_name=bound.object.bucket.bucket_name,
                 key=bound.object.key,
             )
-
-    def _grant_decrypt(self) -> None:
-        """Let the functions use the keys of the buckets that they read."""
-        manifest = self._manifest_object
-        if manifest is not None and manifest.bucket.encryption_key is not None:
-            for role in self._control.roles_that_read_manifests:
-                manifest.bucket.encryption_key.grant_decrypt(role)
-        for source in self.endpoint.artifact_sources or ():
-            if source.bucket.encryption_key is not None:
-                source.bucket.encryption_key.grant_decrypt(self._control.run_pass)
 
     def _start_on_changes(self, drift_check: DriftCheck | None) -> None:
         manifest, function = self._manifest_object, self._control.manifest_object

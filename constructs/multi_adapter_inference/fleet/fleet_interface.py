@@ -190,6 +190,7 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
                 f"fleet '{self.node.path}' should be imported with 'registry' to be {doing}, got None"
             )
         return OperatedFleet(
+            fleet=self,
             registry=self.registry,
             stacks=self.stack_arns,
             components=component_arn(self, "*"),

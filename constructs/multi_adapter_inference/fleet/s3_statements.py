@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.adapters.artifact import ADAPTER_ARCHIVES
 from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
 from multi_adapter_inference.manifests.bound_manifest import MANIFESTS, BoundManifest
+from multi_adapter_inference.template.object_statements import reads_objects
 from multi_adapter_inference.template.stack_location import partition_of
 from multi_adapter_inference.template.statement import Statement, allow
 
@@ -15,12 +17,7 @@ from multi_adapter_inference.template.statement import Statement, allow
 def reads_manifest(scope: Construct, bound: BoundManifest) -> list[Statement]:
     """Return the statements for a function that reads the manifest."""
     if bound.object is not None:
-        bucket, key = bound.object.bucket, bound.object.key
-        return [
-            allow(["s3:GetObject"], bucket.arn_for_objects(key)),
-            # Without it, S3 answers a request for a missing object with "access denied".
-            allow(["s3:ListBucket"], bucket.bucket_arn),
-        ]
+        return reads_objects(scope, (bound.object.bucket, bound.object.key))
     assert bound.asset is not None  # one of the two
     # Every manifest in the folder: a rollback reads the previous one.
     statements = [allow(["s3:GetObject"], MANIFESTS.objects_arn(scope, bound.asset))]
@@ -33,20 +30,16 @@ def reads_artifacts(
     scope: Construct, bound: BoundManifest, endpoint: IMultiAdapterEndpoint
 ) -> list[Statement]:
     """Return the statements for a function that looks for archives."""
-    sources, s3_arn = endpoint.artifact_sources, _s3_arn(scope)
+    sources = endpoint.artifact_sources
     if sources is None:
-        objects = [f"{s3_arn}{name}/*" for name in bound.bucket_names]
-        buckets = [f"{s3_arn}{name}" for name in bound.bucket_names]
+        objects = [
+            (bucket or s3.Bucket.from_bucket_name(scope, name, name), "*")
+            for name, bucket in bound.buckets.items()
+        ]
     else:
-        objects = [source.bucket.arn_for_objects(f"{source.prefix}*") for source in sources]
-        buckets = [source.bucket.bucket_arn for source in sources]
-    if bound.asset is not None:
-        objects.insert(0, ADAPTER_ARCHIVES.objects_arn(scope, bound.asset))
-    return [
-        *([allow(["s3:GetObject"], *objects)] if objects else []),
-        # Without it, S3 answers a request for a missing archive with "access denied".
-        *([allow(["s3:ListBucket"], *dict.fromkeys(buckets))] if buckets else []),
-    ]
+        objects = [(source.bucket, f"{source.prefix}*") for source in sources]
+    assets = [] if bound.asset is None else [ADAPTER_ARCHIVES.objects_arn(scope, bound.asset)]
+    return [*(allow(["s3:GetObject"], arn) for arn in assets), *reads_objects(scope, *objects)]
 
 
 def kept_archives(scope: Construct, bound: BoundManifest, uid: str) -> str | None:

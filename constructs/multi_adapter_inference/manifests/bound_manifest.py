@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,8 +36,9 @@ class BoundManifest:
         The custom resource's `Manifest` or `ManifestObject`, `Buckets` and `Archives`.
     component_names:
         By adapter. None if synth does not know them.
-    bucket_names:
-        The buckets that hold adapters, as far as they are known.
+    buckets:
+        The buckets that hold adapters, by name, as far as they are known. None for one that only an address
+        in the manifest names.
     adapter_tags:
         The tags of each adapter, in addition to those of the fleet, as far as they are known.
     object:
@@ -48,7 +49,7 @@ class BoundManifest:
 
     properties: Mapping[str, Any]
     component_names: Mapping[str, str] | None
-    bucket_names: Sequence[str]
+    buckets: Mapping[str, s3.IBucket | None]
     adapter_tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     object: ManifestObject | None = None
     asset: FileAssetLocation | None = None

@@ -135,6 +135,7 @@ class _DocumentManifest(AdapterManifest):
         except ManifestError as error:
             raise _error(error.findings) from None
         bucket_names = {alias: bucket.bucket_name for alias, bucket in buckets.items()}
+        known = {bucket_names[alias]: bucket for alias, bucket in buckets.items()}
         known_prefix = _PLACEHOLDER_PREFIX if TOKEN in prefix else prefix
         local = _local_artifacts(manifest)
         checked = _check_local(local, endpoint)
@@ -188,7 +189,10 @@ class _DocumentManifest(AdapterManifest):
             component_names={
                 adapter.name: adapter.component or f"{prefix}-{adapter.name}" for adapter in compiled.adapters
             },
-            bucket_names=sorted({bucket for _, bucket, *_ in _stored(compiled, bucket_names)}),
+            buckets={
+                name: known.get(name)
+                for name in sorted({bucket for _, bucket, *_ in _stored(compiled, bucket_names)})
+            },
             adapter_tags={adapter.name: adapter.tags for adapter in compiled.adapters},
             asset=asset,
         )
@@ -269,7 +273,7 @@ class _StoredManifest(AdapterManifest):
                 "Archives": {},
             },
             component_names=None,
-            bucket_names=sorted({self._object.bucket.bucket_name, *bucket_names.values()}),
+            buckets={bucket.bucket_name: bucket for bucket in (self._object.bucket, *self._buckets.values())},
             object=self._object,
         )
 

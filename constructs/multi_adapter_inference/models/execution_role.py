@@ -15,6 +15,7 @@ from multi_adapter_inference.models.container import ContainerImage
 from multi_adapter_inference.template.acknowledgement import acknowledge, wildcards
 from multi_adapter_inference.template.asset_folder import AssetFolder
 from multi_adapter_inference.template.metrics import CONTAINER_NAMESPACES
+from multi_adapter_inference.template.object_statements import decrypts_objects, uses_key
 from multi_adapter_inference.template.stack_location import stack_of
 from multi_adapter_inference.template.statement import Statement, allow, policy_statement
 
@@ -52,18 +53,15 @@ class ExecutionRole:
     def read_prefix(self, bucket: s3.IBucket, prefix: str) -> None:
         """Let the role read the objects of `bucket` whose keys begin with `prefix`."""
         objects = bucket.arn_for_objects(f"{prefix}*")
-        self._allow(
+        self._allow_objects(
+            "a model is many objects, and adapters come and go, under this prefix",
             allow(["s3:GetObject"], objects),
             allow(
                 ["s3:ListBucket"],
                 bucket.bucket_arn,
                 conditions={"StringLike": {"s3:prefix": f"{prefix}*"}},
             ),
-        )
-        if bucket.encryption_key is not None:
-            bucket.encryption_key.grant_decrypt(self.policy)
-        self._acknowledge_wildcard(
-            objects, "a model is many objects, and adapters come and go, under this prefix"
+            *decrypts_objects(self.scope, bucket),
         )
 
     def read_archives(self, folder: AssetFolder, location: FileAssetLocation) -> None:
@@ -74,11 +72,11 @@ class ExecutionRole:
         if known in self._readable:
             return
         self._readable.add(known)
-        self._allow(allow(["s3:GetObject"], objects))
-        if location.kms_key_arn is not None:
-            self._allow(allow(["kms:Decrypt"], location.kms_key_arn))
-        self._acknowledge_wildcard(
-            objects, "a rollback reads the archive of the version before, whose key is not in the template"
+        key = location.kms_key_arn
+        self._allow_objects(
+            "a rollback reads the archive of the version before, whose key is not in the template",
+            allow(["s3:GetObject"], objects),
+            *([] if key is None else [allow(["kms:Decrypt"], key)]),
         )
 
     def pull(self, image: ContainerImage) -> None:
@@ -146,8 +144,7 @@ class ExecutionRole:
 
     def use_volume_key(self, key: kms.IKey) -> None:
         """Let the role encrypt the instances' storage volumes with `key`."""
-        key.grant(
-            self.policy,
+        actions = [
             "kms:Decrypt",
             "kms:DescribeKey",
             "kms:Encrypt",
@@ -155,21 +152,23 @@ class ExecutionRole:
             "kms:GenerateDataKeyWithoutPlaintext",
             "kms:ReEncryptFrom",
             "kms:ReEncryptTo",
-        )
+        ]
         condition = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
-        self._allow(allow(["kms:CreateGrant"], key.key_arn, conditions=condition))
+        self._allow(
+            allow(actions, key.key_arn), allow(["kms:CreateGrant"], key.key_arn, conditions=condition)
+        )
 
     def write_prefix(self, bucket: s3.IBucket, prefix: str, key: kms.IKey | None) -> None:
         """Let the role write objects of `bucket` whose keys begin with `prefix`.
 
         Without `key`, they are encrypted with the bucket's own.
         """
-        objects = bucket.arn_for_objects(f"{prefix}*")
-        self._allow(allow(["s3:PutObject"], objects))
         used = key or bucket.encryption_key
-        if used is not None:
-            used.grant(self.policy, "kms:Decrypt", "kms:GenerateDataKey")
-        self._acknowledge_wildcard(objects, "SageMaker names each object by the time of a request")
+        self._allow_objects(
+            "SageMaker names each object by the time of a request",
+            allow(["s3:PutObject"], bucket.arn_for_objects(f"{prefix}*")),
+            *([] if used is None else [uses_key(self.scope, used, "kms:Decrypt", "kms:GenerateDataKey")]),
+        )
 
     def watch_alarms(self, scope: Construct, id: str, alarms: Sequence[cloudwatch.IAlarm]) -> iam.Policy:
         """Let the role read the state of alarms, and return the policy.
@@ -187,5 +186,7 @@ class ExecutionRole:
     def _allow(self, *statements: Statement) -> None:
         self.policy.add_statements(*map(policy_statement, statements))
 
-    def _acknowledge_wildcard(self, arn: str, reason: str) -> None:
-        acknowledge(self.policy, wildcards(self.scope, [arn], reason))
+    def _allow_objects(self, why_wildcards: str, *statements: Statement) -> None:
+        self._allow(*statements)
+        arns = [arn for each in statements for arn in each.resources if "*" in arn]
+        acknowledge(self.policy, wildcards(self.scope, arns, why_wildcards))

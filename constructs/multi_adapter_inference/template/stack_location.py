@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Stack
+from aws_cdk import IResource, Stack
 from constructs import Construct, IConstruct
 
 from adapter_fleet.common.validators import TOKEN
@@ -54,6 +54,13 @@ def top_level_stack(scope: IConstruct) -> Stack:
 def deployed_together(one: IConstruct, other: IConstruct) -> bool:
     """Return whether both are in the same deployed stack, so neither needs an export of the other."""
     return top_level_stack(one) is top_level_stack(other)
+
+
+def is_elsewhere(scope: IConstruct, resource: IResource, *, only_account: bool = False) -> bool:
+    """Return whether a resource is known to be in another account, or region, than a construct."""
+    own, theirs = account_and_region(stack_of(scope)), (resource.env.account, resource.env.region)
+    pairs = list(zip(own, theirs, strict=True))[: 1 if only_account else 2]
+    return any(here != there and TOKEN not in here and TOKEN not in there for here, there in pairs)
 
 
 def check_same_environment(scope: Construct, endpoint: IConstruct) -> None:

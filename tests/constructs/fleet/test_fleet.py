@@ -888,6 +888,28 @@ def test_manifest_and_adapters_may_be_encrypted_with_keys(
         assert "kms:Decrypt" in actions(statements(resources, f"Tenants{role}"))
 
 
+@pytest.mark.parametrize("in_bucket", [False, True], ids=["manifest of synth", "manifest in S3"])
+def test_archives_anywhere_are_read_with_the_keys_of_the_buckets_that_are_known(
+    stack: cdk.Stack, make: MakeFleet, template: Callable[[], dict[str, Any]], in_bucket: bool
+) -> None:
+    key = kms.Key(stack, "Key")
+    own = s3.Bucket(stack, "Own", encryption_key=key)
+    archive = AdapterArtifact.from_bucket(own, f"a/{'0' * 64}.tar.gz")
+    endpoint = MultiAdapterEndpoint.from_endpoint_attributes(
+        stack, "Theirs", endpoint_name="llama", base_component_name="base", component_prefix="acme"
+    )
+    manifest = (
+        AdapterManifest.from_bucket(
+            s3.Bucket.from_bucket_name(stack, "Manifests", "manifests"), "a.yaml", buckets={"own": own}
+        )
+        if in_bucket
+        else AdapterManifest.from_adapters([FleetAdapter(name="a", artifact=archive)])
+    )
+    make(endpoint=endpoint, manifest=manifest)
+    decrypts = [s for s in statements(template(), "TenantsRunPassRole") if s["Action"] == "kms:Decrypt"]
+    assert [s["Resource"] for s in decrypts] == [stack.resolve(key.key_arn)]
+
+
 def test_a_component_is_named_by_the_prefix_and_the_adapter(plain: AdapterFleet) -> None:
     assert plain.component_name("ectsum") == "acme-ectsum"
 

@@ -7,7 +7,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from aws_cdk.assertions import Template
+from aws_cdk.assertions import Annotations, Match, Template
 
 from multi_adapter_inference import (
     AdapterArtifact,
@@ -17,7 +17,7 @@ from multi_adapter_inference import (
     LoraAdapter,
     MultiAdapterEndpoint,
 )
-from tests.constructs.conftest import Components, MakeEndpoint
+from tests.constructs.conftest import Components, MakeEndpoint, Warnings
 from tests.constructs.nag import nag
 
 SAGEMAKER = iam.ServicePrincipal("sagemaker.amazonaws.com")
@@ -168,3 +168,42 @@ def test_the_role_may_write_metrics_where_sagemaker_puts_those_of_endpoints(
             ]
         }
     }
+
+
+@pytest.fixture
+def their_bucket(app: cdk.App) -> s3.Bucket:
+    """An encrypted bucket of the same app in another account than `own_stack`."""
+    stack = cdk.Stack(app, "Theirs", env=cdk.Environment(account="222222222222", region="eu-west-1"))
+    return s3.Bucket(stack, "Bucket", bucket_name="theirs", encryption_key=kms.Key(stack, "Key"))
+
+
+@pytest.fixture
+def own_stack(app: cdk.App) -> cdk.Stack:
+    return cdk.Stack(app, "Own", env=cdk.Environment(account="111111111111", region="eu-west-1"))
+
+
+def test_a_role_reads_a_bucket_of_another_account_through_s3_alone(
+    make_endpoint: MakeEndpoint, own_stack: cdk.Stack, their_bucket: s3.Bucket
+) -> None:
+    """The ARN of their key is in no other account's template, as a key has no name that synth knows."""
+    make_endpoint(own_stack, artifact_sources=[ArtifactSource(bucket=their_bucket)])
+    (statement,) = [s for s in statements(own_stack, "LlmPolicy") if s["Action"] == "kms:Decrypt"]
+    assert statement["Resource"]["Fn::Join"][1][-1] == ":kms:eu-west-1:222222222222:key/*"
+    assert statement["Condition"] == {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}
+
+
+def test_a_bucket_of_another_account_is_a_warning(
+    make_endpoint: MakeEndpoint, own_stack: cdk.Stack, their_bucket: s3.Bucket
+) -> None:
+    make_endpoint(own_stack, artifact_sources=[ArtifactSource(bucket=their_bucket)])
+    (warning,) = [
+        str(found.entry.data)
+        for found in Annotations.from_stack(own_stack).find_warning("*", Match.any_value())
+        if "bucket-of-another-account" in str(found.entry.data)
+    ]
+    assert "'Theirs/Bucket' is of the account 222222222222" in warning
+
+
+def test_a_bucket_of_the_same_account_is_no_warning(make_endpoint: MakeEndpoint, warnings: Warnings) -> None:
+    make_endpoint()
+    assert not [warning for warning in warnings() if "bucket-of-another-account" in warning]

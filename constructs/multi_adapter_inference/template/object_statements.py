@@ -1,0 +1,66 @@
+"""Statements that let a role read objects of buckets, and decrypt them with the buckets' keys."""
+
+from __future__ import annotations
+
+from aws_cdk import Annotations
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import IConstruct
+
+from adapter_fleet.common.validators import holds_token
+from multi_adapter_inference.template.stack_location import is_elsewhere, partition_of
+from multi_adapter_inference.template.statement import Statement, allow
+
+
+def reads_objects(scope: IConstruct, *objects: tuple[s3.IBucket, str]) -> list[Statement]:
+    """Return the statements for a reader of objects, each a bucket and a pattern of keys.
+
+    Adds a warning to `scope` for a bucket of another account, whose policy this app does not write.
+    """
+    if not objects:
+        return []
+    buckets = [bucket for bucket, _ in objects]
+    return [
+        allow(["s3:GetObject"], *(bucket.arn_for_objects(keys) for bucket, keys in objects)),
+        # Without it, S3 answers a request for a missing object with "access denied". A condition on the
+        # prefix would not help, as such a request has none.
+        allow(["s3:ListBucket"], *dict.fromkeys(bucket.bucket_arn for bucket in buckets)),
+        *decrypts_objects(scope, *buckets),
+    ]
+
+
+def decrypts_objects(scope: IConstruct, *buckets: s3.IBucket) -> list[Statement]:
+    """Return the statements for the use of the buckets' keys by a reader. Warns as `reads_objects` does."""
+    statements = {}
+    for bucket in buckets:
+        _warn_of_another_account(scope, bucket)
+        if bucket.encryption_key is not None:
+            statement = uses_key(scope, bucket.encryption_key, "kms:Decrypt")
+            statements[tuple(statement.resources)] = statement
+    return list(statements.values())
+
+
+def uses_key(scope: IConstruct, key: kms.IKey, *actions: str) -> Statement:
+    """Return the statement for the use of a bucket's key.
+
+    A key has no name that synth could know, so a template of another account or region cannot have its ARN.
+    There, the statement covers each key of that account that S3 uses for an object of that region.
+    """
+    if not holds_token(key.key_arn) or not is_elsewhere(scope, key):
+        return allow(actions, key.key_arn)
+    account, region = key.env.account, key.env.region
+    return allow(
+        actions,
+        f"arn:{partition_of(scope)}:kms:{region}:{account}:key/*",
+        conditions={"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}},
+    )
+
+
+def _warn_of_another_account(scope: IConstruct, bucket: s3.IBucket) -> None:
+    if not is_elsewhere(scope, bucket, only_account=True):
+        return
+    Annotations.of(scope).add_warning_v2(
+        "multi-adapter-inference:bucket-of-another-account",
+        f"the bucket '{bucket.node.path}' is of the account {bucket.env.account}: let the roles of this app"
+        " read it in its bucket policy and in the policy of its KMS key, as nothing here can",
+    )
