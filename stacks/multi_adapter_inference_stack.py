@@ -45,7 +45,6 @@ from multi_adapter_inference import (
     LmiContainer,
     LoraAdapter,
     MultiAdapterEndpoint,
-    ScalingMetric,
     ScalingTarget,
     SmokeTest,
     StartupTimeouts,
@@ -129,7 +128,7 @@ class MultiAdapterInferenceStack(Stack):
         self.endpoint.auto_scale_copies(
             min=settings.min_copies,
             max=settings.max_copies,
-            target=ScalingTarget(metric=ScalingMetric.CONCURRENT_REQUESTS, value=settings.target),
+            target=ScalingTarget.concurrent_requests(settings.target),
             scale_in_cooldown=Duration.minutes(10),
             max_instances=settings.max_instances,
             functions=self._functions,

@@ -15,6 +15,7 @@ from multi_adapter_inference.adapters.artifact import AdapterArtifact, ObjectAdd
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.component_names import (
+    check_name,
     claim_name,
     immutable_hash,
     replace_on_change,
@@ -197,6 +198,8 @@ class _ImportedAdapter(ILoraAdapter):
         self, scope: Construct, id: str, component_name: str, endpoint: IMultiAdapterEndpoint
     ) -> None:
         super().__init__(scope, id)
+        with error_context(self):
+            check_name(component_name, {"component_name": component_name})
         self.endpoint = endpoint
         self.component_name = component_name
         self._component_arns = component_arn_spellings(self, component_name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,9 @@ from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.template.stack_location import account_and_region, stack_of, top_level_stack
 
 _HASH_LENGTH = 8
+_TOKENS = re.compile(rf"{re.escape(TOKEN)}.*?\]\}}")
+_PLACEHOLDER = "p"
+"""Stands for each token of a name, so that the rest of the name can be checked."""
 
 _Owners = dict[str, Construct]  # by component name, by prefix and manifest, or by a fleet's identifier
 
@@ -83,11 +87,10 @@ def claim_name(scope: Construct, name: str, *, endpoint: IConstruct, made_of: Ma
 
     `made_of` has the user's settings that the name is made of.
     """
-    if TOKEN in name:
-        return
     with error_context(scope):
-        _check(name, made_of)
-    claim_checked(scope, [name], endpoint=endpoint)
+        check_name(name, made_of)
+    if TOKEN not in name:
+        claim_checked(scope, [name], endpoint=endpoint)
 
 
 def claim_checked(scope: Construct, names: Iterable[str], *, endpoint: IConstruct) -> None:
@@ -127,11 +130,13 @@ def claim_fleet_uid(scope: Construct, uid: str, *, endpoint: IConstruct) -> None
         )
 
 
-def _check(name: str, made_of: Mapping[str, str]) -> None:
+def check_name(name: str, made_of: Mapping[str, str]) -> None:
+    """Raise ValueError unless a component may have that name. What a token stands for is not checked."""
     try:
-        check_component_name(name)
+        check_component_name(_TOKENS.sub(_PLACEHOLDER, name))
     except ValueError as error:
-        settings = " and ".join(f"'{setting}' {value!r}" for setting, value in made_of.items())
+        known = {setting: value for setting, value in made_of.items() if TOKEN not in value}
+        settings = " and ".join(f"'{setting}' {value!r}" for setting, value in known.items())
         raise ValueError(f"{error}, made of {settings}") from None
 
 

@@ -69,6 +69,7 @@ class DataCapture:
     csv_content_types: Sequence[str] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "prefix", as_folder(self.prefix))
         check_whole_number("sampling_percent", self.sampling_percent, at_least=0)
         if self.sampling_percent > 100:
             raise ValueError(f"'sampling_percent' should be at most 100, got {self.sampling_percent}")
@@ -84,11 +85,6 @@ class DataCapture:
             raise ValueError(f"'csv_content_types' should have none of 'json_content_types', got {both[0]!r}")
 
     @property
-    def folder(self) -> str:
-        """The prefix of the objects, which ends with a slash unless it is empty."""
-        return as_folder(self.prefix)
-
-    @property
     def _property(self) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty:
         """The property of the endpoint configuration."""
         cfn, key = sagemaker.CfnEndpointConfig, self.encryption_key
@@ -98,8 +94,8 @@ class DataCapture:
         return cfn.DataCaptureConfigProperty(
             enable_capture=True,
             initial_sampling_percentage=self.sampling_percent,
-            destination_s3_uri=self.bucket.s3_url_for_object(self.folder)
-            if self.folder
+            destination_s3_uri=self.bucket.s3_url_for_object(self.prefix)
+            if self.prefix
             else f"s3://{self.bucket.bucket_name}/",
             kms_key_id=None if key is None else key.key_arn,
             capture_options=[cfn.CaptureOptionProperty(capture_mode=mode.value) for mode in modes],

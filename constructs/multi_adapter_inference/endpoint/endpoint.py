@@ -24,6 +24,7 @@ from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import whole_seconds
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.component_names import (
+    check_name,
     claim_name,
     immutable_hash,
     replace_on_change,
@@ -338,6 +339,8 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             The places in buckets where adapters must be. Default: anywhere.
         """
         imported = _ImportedEndpoint(scope, id)
+        with error_context(imported):
+            check_name(base_component_name, {"base_component_name": base_component_name})
         warn_of_fixed_names(
             imported,
             endpoint_name=endpoint_name,
@@ -433,7 +436,13 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             if self._scaling is not None:
                 raise ValueError("'auto_scale_copies' should be called once, got a second call")
             instances = self._check_scaling(min, max, max_instances)
-            wake_seconds = whole_seconds("wake_cooldown", wake_cooldown)
+            for setting, cooldown in (
+                ("scale_in_cooldown", scale_in_cooldown),
+                ("scale_out_cooldown", scale_out_cooldown),
+                ("wake_cooldown", wake_cooldown),
+            ):
+                if cooldown is not None:
+                    whole_seconds(setting, cooldown)
         base = self._base
         self._scaling = scaling = CopyScaling(
             self,
@@ -445,7 +454,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             target=target,
             scale_in_cooldown=scale_in_cooldown,
             scale_out_cooldown=scale_out_cooldown,
-            wake_cooldown=Duration.seconds(wake_seconds),
+            wake_cooldown=wake_cooldown,
             wake_for_adapters=wake_for_adapters,
         )
         scaling.scalable_target.node.add_dependency(base)
@@ -635,7 +644,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         if encryption_key is not None:
             self._execution_role.use_volume_key(encryption_key)
         if capture is not None:
-            self._execution_role.write_prefix(capture.bucket, capture.folder, capture.encryption_key)
+            self._execution_role.write_prefix(capture.bucket, capture.prefix, capture.encryption_key)
 
     def _create_model(
         self, bound: BoundModel, container: IContainer, network_isolation: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -31,7 +32,7 @@ class BatchSize:
         half, one = BatchSize.percent(50), BatchSize.copies(1)
     """
 
-    type: str
+    type: Literal["COPY_COUNT", "CAPACITY_PERCENT"]
     value: int
 
     def __post_init__(self) -> None:

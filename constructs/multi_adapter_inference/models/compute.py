@@ -76,6 +76,11 @@ class ComputeRequirements:
         known = _known_mib(self.max_memory)
         return self.max_memory.to_mebibytes() if known is None else known
 
+    @cached_property
+    def amounts(self) -> tuple[float | None, ...]:
+        """The numbers for comparisons, as the CDK compares no sizes."""
+        return self.accelerators, self.min_memory_mib, self.max_memory_mib, self.cpu_cores
+
     def copies_on(self, instance_type: InstanceType) -> int | None:
         """Return how many copies fit on one instance, or None if nothing is known of the type.
 

@@ -2,9 +2,9 @@
 
 # No postponed annotations: the argument checks would look for their names in the modules of the subclasses.
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 from aws_cdk import Annotations, Aws, CfnMapping, Stack, Token
@@ -62,7 +62,7 @@ class StartupDownload:
 
 @checked
 @dataclass(frozen=True, kw_only=True)
-class IContainer:
+class IContainer(ABC):
     """A container that serves a base model with its adapters: an `LmiContainer` or a `VllmContainer`.
 
     version:
@@ -83,9 +83,6 @@ class IContainer:
         is_on_cuda_13(VllmContainer(version=VllmVersion.V2_6))
     """
 
-    registry_mapping_id: ClassVar[str]
-    """The id of the CloudFormation mapping from regions to the accounts of the image."""
-
     version: LmiVersion | VllmVersion
     environment: Mapping[str, str] = field(default_factory=dict)
     prefix_caching: bool = False
@@ -95,6 +92,11 @@ class IContainer:
     def __post_init__(self) -> None:
         if self.tag is not None and self.repository is None:
             raise ValueError(f"'tag' should come with 'repository', got {self.tag!r} alone")
+
+    @property
+    @abstractmethod
+    def registry_mapping_id(self) -> str:
+        """The id of the CloudFormation mapping from regions to the accounts of the image."""
 
     @property
     def _engine(self) -> EngineSettings:

@@ -14,37 +14,34 @@ class _Known:
     """A descriptor: `ML_G5_XLARGE = _Known()` in the class below is the `InstanceType` of `ml.g5.xlarge`."""
 
     def __set_name__(self, owner: type[InstanceType], attribute: str) -> None:
-        self._facts = INSTANCES[attribute.lower().replace("_", ".")]
+        self._name = attribute.lower().replace("_", ".")
 
     def __get__(self, instance: InstanceType | None, owner: type[InstanceType]) -> InstanceType:
-        return owner(
-            name=self._facts.name,
-            accelerators=self._facts.accelerators,
-            accelerator_memory_gib=self._facts.accelerator.memory_gib,
-            memory_gib=self._facts.memory_gib,
-            vcpus=self._facts.vcpus,
-            local_storage=True,
-        )
+        return owner(name=self._name)
 
 
 @checked
 @dataclass(frozen=True, kw_only=True)
 class InstanceType:
-    """A hosting instance type with GPUs, and what one instance has. Synth does not check a fact that is None.
+    """A hosting instance type with GPUs, and what one instance has. Facts given here win over known ones.
+
+    Synth does not check a fact that is neither given nor known. A name that neither this library nor
+    botocore's API model has is an error, unless a fact is given with it, as for a type that is newer than
+    both.
 
     name:
         The name with `ml.`.
     accelerators:
-        The number of accelerators. Default: unknown.
+        The number of accelerators. Default: the known one.
     accelerator_memory_gib:
-        The memory of one accelerator, in GiB. Default: unknown.
+        The memory of one accelerator, in GiB. Default: the known one.
     memory_gib:
-        The memory of the host, in GiB. Default: unknown.
+        The memory of the host, in GiB. Default: the known one.
     vcpus:
-        The number of vCPUs. Default: unknown.
+        The number of vCPUs. Default: the known one.
     local_storage:
         Whether the disks are NVMe in the host, which encrypts them in hardware and takes no KMS key.
-        Default: unknown.
+        Default: True for a known type.
 
     Example::
 
@@ -103,6 +100,16 @@ class InstanceType:
                 f"'name' should be a hosting instance type such as 'ml.g5.xlarge', got {self.name!r}"
             )
         check_runs_vllm("name", self.name)
+        facts = ("accelerators", "accelerator_memory_gib", "memory_gib", "vcpus", "local_storage")
+        missing = [fact for fact in facts if getattr(self, fact) is None]
+        if len(missing) == len(facts):
+            check_instance_type("name", self.name)
+        if (known := INSTANCES.get(self.name)) is None:
+            return
+        values = (known.accelerators, known.accelerator.memory_gib, known.memory_gib, known.vcpus, True)
+        for fact, value in zip(facts, values, strict=True):
+            if fact in missing:
+                object.__setattr__(self, fact, value)
 
     @classmethod
     def of(
@@ -115,28 +122,20 @@ class InstanceType:
         vcpus: int | None = None,
         local_storage: bool | None = None,
     ) -> InstanceType:
-        """Return the type of that name. Facts given here win over known ones.
-
-        A name that neither this library nor botocore's API model has is an error, unless a fact is given with
-        it, as for a type that is newer than both.
+        """Return the type of that name.
 
         accelerators, accelerator_memory, memory, vcpus, local_storage:
             The facts of the class. Default: the known ones.
         """
-        if (accelerators, accelerator_memory, memory, vcpus, local_storage) == (None,) * 5:
-            check_instance_type("name", name)
-        known = getattr(cls, name.upper().replace(".", "_"), None)
-        if not isinstance(known, InstanceType):
-            known = cls(name=name)
         return cls(
             name=name,
-            accelerators=known.accelerators if accelerators is None else accelerators,
-            accelerator_memory_gib=_gib(accelerator_memory, known.accelerator_memory_gib),
-            memory_gib=_gib(memory, known.memory_gib),
-            vcpus=known.vcpus if vcpus is None else vcpus,
-            local_storage=known.local_storage if local_storage is None else local_storage,
+            accelerators=accelerators,
+            accelerator_memory_gib=_gib(accelerator_memory),
+            memory_gib=_gib(memory),
+            vcpus=vcpus,
+            local_storage=local_storage,
         )
 
 
-def _gib(given: Size | None, known: int | None) -> int | None:
-    return known if given is None else int(given.to_gibibytes(rounding=SizeRoundingBehavior.FLOOR))
+def _gib(size: Size | None) -> int | None:
+    return None if size is None else int(size.to_gibibytes(rounding=SizeRoundingBehavior.FLOOR))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from adapter_fleet.serving.lmi import LmiVersion
 from multi_adapter_inference.arguments.argument_types import checked
@@ -32,6 +31,6 @@ class LmiContainer(IContainer):
         LmiContainer(version=LmiVersion.V19, environment={"OPTION_MAX_MODEL_LEN": "4096"})
     """
 
-    registry_mapping_id: ClassVar[str] = "LmiRegistryAccounts"
+    registry_mapping_id = "LmiRegistryAccounts"
 
     version: LmiVersion

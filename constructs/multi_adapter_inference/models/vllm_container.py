@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference.arguments.argument_types import checked
@@ -36,6 +35,6 @@ class VllmContainer(IContainer):
         VllmContainer(version=VllmVersion.V2_6, environment={"SM_VLLM_MAX_MODEL_LEN": "4096"})
     """
 
-    registry_mapping_id: ClassVar[str] = "VllmRegistryAccounts"
+    registry_mapping_id = "VllmRegistryAccounts"
 
     version: VllmVersion

@@ -255,6 +255,25 @@ def test_an_error_in_a_name_tells_where_and_what_was_given(
         endpoint.add_adapter(id, artifact=artifact, **settings)
 
 
+def test_the_known_part_of_a_name_is_checked_where_the_prefix_is_a_token(
+    make_endpoint: MakeEndpoint, artifact: AdapterArtifact, bucket: s3.IBucket
+) -> None:
+    endpoint = make_endpoint(
+        component_prefix=cdk.Aws.STACK_NAME, artifact_sources=[ArtifactSource(bucket=bucket)]
+    )
+    with pytest.raises(ValueError, match=r"'component_name' should be letters, .* made of 'id' 'My_bad!'$"):
+        endpoint.add_adapter("My_bad!", artifact=artifact)
+
+
+def test_the_names_of_what_is_imported_are_checked(stack: cdk.Stack, endpoint: MultiAdapterEndpoint) -> None:
+    with pytest.raises(ValueError, match=r"^'Stack/Theirs': .* should be letters, .* got 'no good!'"):
+        LoraAdapter.from_component_name(stack, "Theirs", "no good!", endpoint=endpoint)
+    with pytest.raises(ValueError, match=r"^'Stack/Their-Llm': .* made of 'base_component_name' 'ba_se'$"):
+        MultiAdapterEndpoint.from_endpoint_attributes(
+            stack, "Their-Llm", endpoint_name="llm", base_component_name="ba_se", component_prefix="acme"
+        )
+
+
 def test_an_id_that_the_endpoint_uses_itself_is_an_error(
     stack: cdk.Stack, make_endpoint: MakeEndpoint, artifact: AdapterArtifact
 ) -> None:

@@ -224,7 +224,7 @@ def test_a_missing_argument_is_an_error_that_names_what_was_called() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: InstanceType.of("ml.g5.xlarg"), "InstanceType.of: 'name' should be a hosting instance type"),
+        (lambda: InstanceType.of("ml.g5.xlarg"), "InstanceType: 'name' should be a hosting instance type"),
         (lambda: InstanceType.of("g5.xlarge"), "InstanceType: 'name' should be a hosting instance type"),
         (lambda: SmokeTest(prompt="a", expect="["), "SmokeTest: 'expect' should be "),
         (lambda: FailurePolicy.share(5), "FailurePolicy.share: 'share' should be from 0 to 1, got 5"),

@@ -122,15 +122,15 @@ def test_accelerators_that_no_copy_can_use_do_not_count(make_endpoint: MakeEndpo
     [
         ({"min": 3, "max": 2}, "'min' should be at most 'max', 2, got 3"),
         ({"min": -1, "max": 2}, "'min' should be at least 0, got -1"),
+        *(
+            ({"min": 1, "max": 2, setting: cdk.Duration.millis(1500)}, f"'{setting}' should be whole seconds")
+            for setting in ("scale_in_cooldown", "scale_out_cooldown", "wake_cooldown")
+        ),
         ({"min": 0, "max": 0}, "'max' should be at least 1, got 0"),
         ({"min": 2, "max": 2}, "'copy_count', the number of copies at the start, should be from 2 to 2"),
         (
             {"min": 1, "max": 2, "max_instances": 0},
             "'max_instances' should be at least 1, got 0",
-        ),
-        (
-            {"min": 1, "max": 2, "wake_cooldown": cdk.Duration.millis(1)},
-            "'wake_cooldown' should be whole seconds",
         ),
         ({"min": 1, "max": 2, "target": 5}, "'target' should be a ScalingTarget, such as ScalingTarget.conc"),
     ],
@@ -299,13 +299,14 @@ def test_schedules_change_the_range(make_endpoint: MakeEndpoint, resources: Reso
         ({"max": 4}, "'max' should be at most 3, as that many copies fit on the instances"),
         ({"min": 3, "max": 2}, "'min' should be at most 'max', 2, got 3"),
         ({"min": 4}, "'min' should be at most 'max', 3, got 4"),
+        ({"max": 1}, "'min' should be at most 'max', 1, got 2"),
     ],
     ids=str,
 )
 def test_schedule_keeps_to_what_is_wired(
     make_endpoint: MakeEndpoint, settings: Mapping[str, Any], message: str
 ) -> None:
-    scaling = make_endpoint().auto_scale_copies(min=1, max=3)
+    scaling = make_endpoint(copy_count=2, instance_count=2).auto_scale_copies(min=2, max=3)
     with pytest.raises(ValueError) as caught:
         scaling.on_schedule("Odd", schedule=Schedule.cron(hour="7", minute="0"), **settings)
     assert str(caught.value).startswith(f"'Stack/Llm/Scaling': {message}")

@@ -74,6 +74,17 @@ def test_each_pool_may_have_a_specification_of_its_own(
     ]
 
 
+def test_a_pool_whose_copies_take_the_same_has_no_specification_of_its_own(
+    make_endpoint: MakeEndpoint, components: Components
+) -> None:
+    def compute() -> ComputeRequirements:
+        return ComputeRequirements(accelerators=4, min_memory=cdk.Size.gibibytes(16))
+
+    pool = InstancePool(instance_type=InstanceType.ML_G6_12XLARGE, compute=compute())
+    endpoint = make_endpoint(compute=compute(), instance_pools=[pool])
+    assert "Specifications" not in components()[endpoint.base_component_name]["Properties"]
+
+
 def test_copies_have_to_fit_on_every_pool(make_endpoint: MakeEndpoint) -> None:
     with pytest.raises(ValueError, match=r"'accelerators' should be at most 1, as ml\.g6e\.xlarge has 1"):
         make_endpoint(instance_pools=[InstancePool(instance_type=InstanceType.ML_G6E_XLARGE)])
@@ -207,6 +218,10 @@ def test_what_contradicts_itself_is_an_error(
         (
             lambda _: CopyScheduling(strategy=PlacementStrategy.SPREAD, max_zone_imbalance=101),
             "'max_zone_imbalance' should be at most 100, got 101",
+        ),
+        (
+            lambda bucket: DataCapture(bucket=bucket, sampling_percent=1, prefix="/captured"),
+            "^DataCapture: 'prefix' should not start with '/', got '/captured'",
         ),
         (
             lambda bucket: DataCapture(bucket=bucket, sampling_percent=101),

@@ -134,6 +134,11 @@ def test_what_cannot_be_is_an_error(
     assert str(refused.value).startswith("'Stack/Llm': ")
 
 
+def test_a_batch_is_of_copies_or_of_a_share() -> None:
+    with pytest.raises(ValueError, match="'type' should be 'COPY_COUNT' or 'CAPACITY_PERCENT', got 'NODES'"):
+        BatchSize(type="NODES", value=5)  # type: ignore[arg-type]
+
+
 def test_alarms_need_a_wait_and_are_ten_at_most(make_endpoint: MakeEndpoint) -> None:
     endpoint = make_endpoint()
     one = errors(endpoint)

@@ -78,6 +78,12 @@ def test_a_known_instance_type_can_be_had_by_name() -> None:
     assert InstanceType.ML_G5_12XLARGE.accelerators == 4
 
 
+def test_an_instance_type_is_known_and_checked_however_it_is_made() -> None:
+    assert InstanceType(name="ml.g5.12xlarge") == InstanceType.ML_G5_12XLARGE
+    with pytest.raises(ValueError, match=r"'name' should be .* \(did you mean .* got 'ml.g5.13xlarge'"):
+        InstanceType(name="ml.g5.13xlarge")
+
+
 def test_every_instance_type_that_is_known_can_be_had_by_attribute() -> None:
     attributes = [name for name in vars(InstanceType) if name.startswith("ML_")]
     assert [getattr(InstanceType, name).name for name in attributes] == list(INSTANCES)

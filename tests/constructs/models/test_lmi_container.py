@@ -336,3 +336,8 @@ def test_warning_of_a_prefix_cache_can_be_acknowledged_on_the_endpoint(
     cdk.Annotations.of(endpoint).acknowledge_warning("multi-adapter-inference:prefix-cache-outlives-update")
     endpoint.add_adapter("One", artifact=AdapterArtifact.from_directory(adapter_directory))
     assert not any("prefix-cache-outlives-update" in warning for warning in warnings())
+
+
+def test_a_container_is_one_of_the_two() -> None:
+    with pytest.raises(TypeError, match="abstract class IContainer"):
+        IContainer(version=LmiVersion.V19)  # type: ignore[abstract]
