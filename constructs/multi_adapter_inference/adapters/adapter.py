@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import jsii
 from aws_cdk import Resource
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct, IConstruct
 
@@ -22,10 +21,8 @@ from multi_adapter_inference.components.component_names import (
     warn_of_fixed_names,
 )
 from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
-from multi_adapter_inference.components.grants import grant_invoke
 from multi_adapter_inference.components.inference_component import IInferenceComponent
 from multi_adapter_inference.template.arns import component_arn_spellings
-from multi_adapter_inference.template.openai_url import openai_base_url
 from multi_adapter_inference.template.stack_location import check_same_environment
 
 
@@ -47,29 +44,15 @@ class ILoraAdapter(Resource, IInferenceComponent, metaclass=jsii.JSIIAbstractCla
     endpoint: IMultiAdapterEndpoint
     """The endpoint that the adapter runs on."""
 
-    _component_arns: Sequence[str]
-    """The component's ARN, in every spelling that IAM may compare with."""
-
-    @property
-    def openai_base_url(self) -> str:
-        """The `base_url` of an OpenAI client that talks to this adapter; `model` is `component_name`."""
-        return openai_base_url(self, self.endpoint.endpoint_name, self.component_name)
+    _component_arns: Sequence[str] = ()
 
     @property
     def _metrics_of(self) -> IConstruct:
         return self
 
-    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
-        """Let `grantee` send requests to this adapter, and to no other component of the endpoint.
-
-        This does not isolate tenants: the container lets a request to one adapter name another in its body.
-
-        bearer_token:
-            True allows requests to `openai_base_url`, too. Default: False.
-        """
-        return grant_invoke(
-            grantee, self.endpoint.endpoint_arn, *self._component_arns, bearer_token=bearer_token
-        )
+    @property
+    def _endpoint(self) -> IMultiAdapterEndpoint:
+        return self.endpoint
 
 
 @checked

@@ -6,19 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import jsii
 from aws_cdk import Resource
-from aws_cdk import aws_iam as iam
 from constructs import Construct, IConstruct, IDependable
 
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lora_limits import LoraServing
 from multi_adapter_inference.arguments.argument_types import checked
-from multi_adapter_inference.components.grants import grant_invoke
 from multi_adapter_inference.components.inference_component import IInferenceComponent
 from multi_adapter_inference.components.scaling import CopyScaling
 from multi_adapter_inference.models.artifact_source import ArtifactSource
 from multi_adapter_inference.models.container import IContainer
 from multi_adapter_inference.models.execution_role import ExecutionRole
-from multi_adapter_inference.template.openai_url import openai_base_url
 
 VARIANT_NAME = "AllTraffic"
 """The one variant of an endpoint with inference components."""
@@ -44,8 +41,7 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
     endpoint_arn: str
     """The endpoint's ARN."""
 
-    base_component_arns: Sequence[str]
-    """The ARN of the base model's component, in every spelling that IAM may compare with."""
+    _component_arns: Sequence[str] = ()
 
     component_prefix: str
     """The beginning of the names of the adapters' components."""
@@ -77,28 +73,12 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
     @property
     def base_component_arn(self) -> str:
         """The ARN of the base model's component."""
-        return self.base_component_arns[0]
+        return self._component_arns[0]
 
     @property
     def base_component_name(self) -> str:
         """The name of the base model's component."""
         return self.component_name
-
-    @property
-    def openai_base_url(self) -> str:
-        """The `base_url` of an OpenAI client that talks to the base model; `model` is empty.
-
-        Each adapter has an `openai_base_url` of its own.
-        """
-        return openai_base_url(self, self.endpoint_name, self.component_name)
-
-    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
-        """Let `grantee` send requests to the base model. Each adapter has a `grant_invoke` of its own.
-
-        bearer_token:
-            True allows requests to `openai_base_url`, too. Default: False.
-        """
-        return grant_invoke(grantee, self.endpoint_arn, *self.base_component_arns, bearer_token=bearer_token)
 
     def base_model_for(self, _scope: Construct, /) -> str | None:
         """Return a text that changes with the base model or its container, for use in a scope.
@@ -113,6 +93,10 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
 
     @property
     def _metrics_of(self) -> IConstruct:
+        return self
+
+    @property
+    def _endpoint(self) -> IMultiAdapterEndpoint:
         return self
 
     @property

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Unpack
+from collections.abc import Sequence
+from typing import Protocol, Unpack
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
 from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.components.grants import grant_invoke
 from multi_adapter_inference.template.metrics import INVOCATION_NAMESPACE, MetricOptions
+from multi_adapter_inference.template.openai_url import openai_base_url
+
+
+class _Endpoint(Protocol):
+    """What a component uses of the endpoint that it runs on."""
+
+    endpoint_name: str
+    endpoint_arn: str
 
 
 @checked
@@ -32,15 +42,27 @@ class IInferenceComponent(ABC):
 
     @property
     @abstractmethod
-    def openai_base_url(self) -> str:
-        """The `base_url` of an OpenAI client that talks to this component; `model` is `component_name`."""
+    def _metrics_of(self) -> IConstruct:
+        """The construct whose account and region the component has."""
 
     @property
     @abstractmethod
-    def _metrics_of(self) -> IConstruct:
-        """The construct whose account and region the metrics have."""
+    def _endpoint(self) -> _Endpoint:
+        """The endpoint that the component runs on."""
 
+    @property
     @abstractmethod
+    def _component_arns(self) -> Sequence[str]:
+        """The component's ARN, in every spelling that IAM may compare with."""
+
+    @property
+    def openai_base_url(self) -> str:
+        """The `base_url` of an OpenAI client that talks to this component.
+
+        An adapter's `model` is its `component_name`, and that of the base model is empty.
+        """
+        return openai_base_url(self._metrics_of, self._endpoint.endpoint_name, self.component_name)
+
     def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
         """Let `grantee` send requests to this component, and to no other one of the endpoint.
 
@@ -49,6 +71,8 @@ class IInferenceComponent(ABC):
         bearer_token:
             True allows requests to `openai_base_url`, too. Default: False.
         """
+        endpoint_arn = self._endpoint.endpoint_arn
+        return grant_invoke(grantee, endpoint_arn, *self._component_arns, bearer_token=bearer_token)
 
     def metric(
         self,

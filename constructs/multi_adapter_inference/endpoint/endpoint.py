@@ -283,7 +283,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             metrics_config,
             data_capture,
         )
-        self._endpoint = endpoint = sagemaker.CfnEndpoint(
+        self._resource = endpoint = sagemaker.CfnEndpoint(
             self, "Resource", endpoint_config_name=self._config.attr_endpoint_config_name
         )
         self.endpoint_name = endpoint.attr_endpoint_name
@@ -291,7 +291,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         self._base = base = self._create_base(
             self._model.model, copy_count, startup, scheduling, data_caching
         )
-        self.base_component_arns = (base.attr_inference_component_arn,)
+        self._component_arns = (base.attr_inference_component_arn,)
         for resource in (self._model.model, endpoint, base):
             resource.node.add_dependency(self._execution_role.policy)
         if self._network is not None:
@@ -351,7 +351,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         imported.endpoint_name = endpoint_name
         imported.endpoint_arn = endpoint_arn(imported, endpoint_name)
         imported.component_name = base_component_name
-        imported.base_component_arns = component_arn_spellings(imported, base_component_name)
+        imported._component_arns = component_arn_spellings(imported, base_component_name)
         imported.component_prefix = component_prefix
         imported.identity = endpoint_name
         imported.lora = lora
@@ -478,7 +478,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             },
         )
         # Another configuration would bring the number of instances back to the one at the start.
-        self._endpoint.retain_all_variant_properties = True
+        self._resource.retain_all_variant_properties = True
         if instances.copies is None or instances.copies > max:
             Annotations.of(self).acknowledge_warning(
                 f"multi-adapter-inference:{_NO_ROOM}", "managed instance scaling adds instances"
@@ -614,7 +614,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
     @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:
         """The base model's component and the endpoint. They cannot be deleted before the adapters."""
-        return [self._base, self._endpoint]
+        return [self._base, self._resource]
 
     @property
     def connections(self) -> ec2.Connections:

@@ -68,7 +68,7 @@ class InstancePools:
     @property
     def differ(self) -> bool:
         """Whether a copy takes something else on some type."""
-        return any(compute.amounts != self.pools[0][1].amounts for _, compute in self.pools)
+        return any(compute._amounts != self.pools[0][1]._amounts for _, compute in self.pools)
 
     @property
     def names(self) -> str:

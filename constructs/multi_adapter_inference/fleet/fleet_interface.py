@@ -28,7 +28,6 @@ from multi_adapter_inference.components.grants import INVOKE_ACTIONS, OperatedFl
 from multi_adapter_inference.components.inference_component import IInferenceComponent
 from multi_adapter_inference.fleet.fleet_metrics import FleetMetrics
 from multi_adapter_inference.template.arns import component_arn, component_arn_spellings
-from multi_adapter_inference.template.openai_url import openai_base_url
 from multi_adapter_inference.template.stack_location import stack_of
 
 MOST_NAMED_GRANTS = 50
@@ -216,23 +215,16 @@ class FleetMember(IInferenceComponent):
     """The name that callers put into their requests."""
 
     @property
-    def openai_base_url(self) -> str:
-        """The `base_url` of an OpenAI client that talks to this adapter; `model` is `component_name`."""
-        return openai_base_url(self.fleet, self.fleet.endpoint.endpoint_name, self.component_name)
-
-    @property
     def _metrics_of(self) -> IConstruct:
         return self.fleet
 
-    def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
-        """Let `grantee` send requests to this adapter, and to no other component of the endpoint.
+    @property
+    def _endpoint(self) -> IMultiAdapterEndpoint:
+        return self.fleet.endpoint
 
-        This does not isolate tenants: the container lets a request to one adapter name another in its body.
-
-        bearer_token:
-            True allows requests to `openai_base_url`, too. Default: False.
-        """
-        return self.fleet.grant_invoke(grantee, components=[self.component_name], bearer_token=bearer_token)
+    @property
+    def _component_arns(self) -> Sequence[str]:
+        return component_arn_spellings(self.fleet, self.component_name)
 
 
 def checked_prefix(endpoint: IMultiAdapterEndpoint, given: str | None) -> str:

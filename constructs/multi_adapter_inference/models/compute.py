@@ -77,7 +77,7 @@ class ComputeRequirements:
         return self.max_memory.to_mebibytes() if known is None else known
 
     @cached_property
-    def amounts(self) -> tuple[float | None, ...]:
+    def _amounts(self) -> tuple[float | None, ...]:
         """The numbers for comparisons, as the CDK compares no sizes."""
         return self.accelerators, self.min_memory_mib, self.max_memory_mib, self.cpu_cores
 
