@@ -2979,8 +2979,7 @@
     "), got"
    ],
    [
-    "a requirement should be a metric, one of >=, >, <= and <, and a number, 'base' or 'base' with +, - or * and a number, such as",
-    ", got"
+    "a requirement should be a metric, one of >=, >, <= and <, and a number, 'base' or 'base' with +, - or * and a number, such as 'exact_match >= 0.9' or 'rougeL >= base + 20%', got"
    ],
    [
     "'--dataset' should have a row or more, got none in"

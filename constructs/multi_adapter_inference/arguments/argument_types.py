@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import inspect
 import math
-import os
 import re
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from enum import Enum
 from functools import cache, wraps
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, is_typeddict
@@ -25,58 +23,9 @@ from multi_adapter_inference.arguments.errors import LocatedError
 
 T = TypeVar("T")
 
-_PACKAGE = __name__.partition(".")[0]
-
 _LONGEST_SHOWN = 80
-_MOST_MEMBERS_SHOWN = 6
-_AFTER_AN = tuple("AEIOUaeiou")
-"""Nouns that begin so follow 'an'."""
-
-_EXAMPLES = {
-    "AdapterArtifact": "AdapterArtifact.from_directory('adapters/ectsum')",
-    "AdapterManifest": "AdapterManifest.from_file('adapters.yaml')",
-    "ArtifactSource": "ArtifactSource(bucket=bucket, prefix='adapters/')",
-    "BatchSize": "BatchSize.percent(50)",
-    "BaseModel": "BaseModel.from_bucket(bucket, 'llama/', name='meta-llama/Llama-3.1-8B-Instruct')",
-    "ComputeRequirements": "ComputeRequirements(accelerators=1, min_memory=Size.gibibytes(16))",
-    "CopyScheduling": "CopyScheduling(strategy=PlacementStrategy.SPREAD)",
-    "DataCapture": "DataCapture(bucket=bucket, prefix='captured/', sampling_percent=5)",
-    "DeletionGuard": "DeletionGuard.share(0.2)",
-    "DriftCheck": "DriftCheck.report(every=Duration.hours(6))",
-    "Duration": "Duration.minutes(50)",
-    "FailurePolicy": "FailurePolicy.share(0.05)",
-    "FleetAdapter": "FleetAdapter(name='ectsum', artifact=…)",
-    "FunctionHosting": "FunctionHosting(encryption_key=key)",
-    "IAlarm": "Alarm(…)",
-    "IBucket": "Bucket.from_bucket_name(…)",
-    "IKey": "Key.from_key_arn(…)",
-    "IRepository": "Repository.from_repository_name(…)",
-    "IRole": "Role.from_role_name(…)",
-    "ISecurityGroup": "SecurityGroup.from_security_group_id(…)",
-    "IAdapterFleet": "AdapterFleet(…)",
-    "IContainer": "LmiContainer(version=LmiVersion.V19)",
-    "IMultiAdapterEndpoint": "MultiAdapterEndpoint(…)",
-    "ITable": "Table.from_table_name(…)",
-    "IVpc": "Vpc.from_lookup(…)",
-    "InstancePool": "InstancePool(instance_type=InstanceType.ML_G6E_12XLARGE)",
-    "InstanceType": "InstanceType.ML_G5_12XLARGE or InstanceType.of('ml.g5.12xlarge')",
-    "LoraServing": "LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)",
-    "MetricsConfig": "MetricsConfig(publish_every=Duration.seconds(10))",
-    "Size": "Size.mebibytes(64)",
-    "Schedule": "Schedule.cron(hour='7', minute='0')",
-    "ScalingTarget": "ScalingTarget.concurrent_requests(5)",
-    "SmokeTest": "SmokeTest(prompt='Hello')",
-    "SubnetSelection": "SubnetSelection(subnet_type=SubnetType.PRIVATE_WITH_EGRESS)",
-}
-"""An example of each class for messages, by the name of the class."""
-
-_WORDS: Mapping[Any, str] = {
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "True or False",
-    NoneType: "None",
-}
+# The modules of the names in an annotation.
+_MODULES = re.compile(r"\b(?:\w+\.)+")
 
 
 def checked(cls: type[T]) -> type[T]:
@@ -157,8 +106,8 @@ def _wrong(
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             (options,) = get_args(hint) or (None,)  # of Unpack
             known = typing.get_type_hints(options) if is_typeddict(options) else {}
-            for option, its in value.items():
-                if (found := _misfit(its, known.get(option, Any))) is not None:
+            for option, given_value in value.items():
+                if (found := _misfit(given_value, known.get(option, Any))) is not None:
                     yield _message(option, known[option], found)
         elif (found := _misfit(value, hint)) is not None:
             yield _message(name, hint, found)
@@ -246,7 +195,7 @@ def _implements(classes: Sequence[type], interface: Any) -> bool:
 
 def _message(name: str, hint: Any, misfit: _Misfit) -> str:
     value, where = misfit
-    return f"'{name}' should be {_in_words(hint)}, got {_shown(value)}{where}"
+    return f"'{name}' should be {_annotation(hint)}, got {_shown(value)}{where}"
 
 
 def _shown(value: object) -> str:
@@ -256,47 +205,8 @@ def _shown(value: object) -> str:
     return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]} …"
 
 
-def _in_words(hint: Any) -> str:
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        # None means that the argument is left out.
-        return " or ".join(_in_words(choice) for choice in arguments if choice is not NoneType)
-    if origin is Literal:
-        return " or ".join(map(repr, arguments))
-    if origin is not None and issubclass(origin, Mapping):
-        return f"a mapping of {_plural(arguments[0])} to {_plural(arguments[1])}"
-    if origin is not None and issubclass(origin, Collection):
-        return f"a list of {_plural(arguments[0])}"
-    if hint in _WORDS:
-        return _WORDS[hint]
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return _choices(hint)
-    if isinstance(hint, type) and issubclass(hint, os.PathLike):
-        return "a path"
-    name = hint.__name__
-    noun = _noun(hint)
-    example = f", such as {_EXAMPLES[name]}" if name in _EXAMPLES else ""
-    return f"{'an' if noun.startswith(_AFTER_AN) else 'a'} {noun}{example}"
-
-
-def _noun(hint: Any) -> str:
-    """Return a class in words: `ISecurityGroup` is a security group. Our own classes keep their names."""
-    if hint.__module__.startswith(f"{_PACKAGE}."):
-        return re.sub("^I(?=[A-Z])", "", hint.__name__)
-    if not typing_extensions.is_protocol(hint):
-        return str(hint.__name__)
-    return " ".join(re.findall("[A-Z][^A-Z]*", hint.__name__[1:])).lower()
-
-
-def _choices(enum: type[Enum]) -> str:
-    members = [f"{enum.__name__}.{member.name}" for member in enum]
-    if len(members) > _MOST_MEMBERS_SHOWN:
-        return f"a member of {enum.__name__}, such as {members[0]}"
-    return f"one of {', '.join(members)}"
-
-
-def _plural(hint: Any) -> str:
-    words = {str: "texts", int: "whole numbers", float: "numbers", Any: "anything", object: "anything"}
-    if hint in words:
-        return words[hint]
-    return f"{_noun(hint)}s" if typing_extensions.is_protocol(hint) else f"{_noun(hint)} objects"
+def _annotation(hint: Any) -> str:
+    """Return an annotation as the reference has it. None is left out, as it means that nothing is given."""
+    if get_origin(hint) in (Union, UnionType):
+        return " | ".join(_annotation(choice) for choice in get_args(hint) if choice is not NoneType)
+    return _MODULES.sub("", inspect.formatannotation(hint))

@@ -9,7 +9,6 @@ from typing import Any, cast
 import aws_cdk as cdk
 import jsii
 import pytest
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Template
@@ -165,32 +164,29 @@ def test_an_argument_of_a_wrong_type_is_an_error(
     [
         (
             {"instance_type": "ml.g5.12xlarge"},
-            "'instance_type' should be an InstanceType, such as InstanceType.ML_G5_12XLARGE or"
-            " InstanceType.of('ml.g5.12xlarge'), got 'ml.g5.12xlarge'",
+            "'instance_type' should be InstanceType, got 'ml.g5.12xlarge'",
         ),
-        ({"copy_count": 1.5}, "'copy_count' should be a whole number, got 1.5"),
-        ({"copy_count": True}, "'copy_count' should be a whole number, got True"),
+        ({"copy_count": 1.5}, "'copy_count' should be int, got 1.5"),
+        ({"copy_count": True}, "'copy_count' should be int, got True"),
         ({"copy_count": 0}, "'copy_count' should be at least 1, got 0"),
         ({"component_prefix": ""}, "'component_prefix' should not be empty, got ''"),
         ({"base_component_name": ""}, "'base_component_name' should not be empty, got ''"),
         ({"inference_ami_version": ""}, "'inference_ami_version' should not be empty, got ''"),
         (
             {"routing_strategy": "RANDOM"},
-            "'routing_strategy' should be one of RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,"
-            " RoutingStrategy.RANDOM, got 'RANDOM'",
+            "'routing_strategy' should be RoutingStrategy, got 'RANDOM'",
         ),
         (
             {"artifact_sources": ["adapters/"]},
-            "'artifact_sources' should be a list of ArtifactSource objects, got 'adapters/' at index 0",
+            "'artifact_sources' should be Sequence[ArtifactSource], got 'adapters/' at index 0",
         ),
         (
             {"role": "arn:aws:iam::1:role/x"},
-            "'role' should be a role, such as Role.from_role_name(…), got 'arn",
+            "'role' should be IRole, got 'arn:aws:iam::1:role/x'",
         ),
         (
             {"copy_count": "2", "network_isolation": "no"},
-            "'copy_count' should be a whole number, got '2'; 'network_isolation' should be True or False, got"
-            " 'no'",
+            "'copy_count' should be int, got '2'; 'network_isolation' should be bool, got 'no'",
         ),
     ],
 )
@@ -203,9 +199,7 @@ def test_the_error_names_the_endpoint_the_argument_what_it_should_be_and_what_wa
 
 
 def test_an_error_of_a_method_that_makes_a_child_names_the_child(make_endpoint: MakeEndpoint) -> None:
-    with pytest.raises(
-        ValueError, match=r"^'Stack/Llm/T': 'artifact' should be an AdapterArtifact, such as "
-    ):
+    with pytest.raises(ValueError, match=r"^'Stack/Llm/T': 'artifact' should be AdapterArtifact, got 'dir'"):
         make_endpoint().add_adapter("T", artifact="dir")  # type: ignore[arg-type]
 
 
@@ -237,17 +231,9 @@ def test_an_error_of_a_record_names_its_class(make: Callable[..., Any], message:
     assert str(error.value).startswith(message)
 
 
-def test_a_class_of_the_cdk_is_named_by_its_words(make_endpoint: MakeEndpoint, stack: cdk.Stack) -> None:
-    vpc = ec2.Vpc.from_vpc_attributes(stack, "Vpc", vpc_id="vpc-1", availability_zones=["a"])
-    with pytest.raises(ValueError, match="'security_groups' should be a list of security groups, got 5 at"):
-        make_endpoint(vpc=vpc, security_groups=[5])
-
-
-def test_the_article_follows_how_a_name_is_spoken(make_endpoint: MakeEndpoint) -> None:
-    with pytest.raises(ValueError, match="'instance_type' should be an InstanceType, such as "):
-        make_endpoint(instance_type=5)
-    with pytest.raises(ValueError, match="'container' should be a Container, such as LmiContainer"):
-        make_endpoint(container=5)
+def test_each_kind_that_fits_is_named_without_its_module() -> None:
+    with pytest.raises(ValueError, match=r"'path' should be str \| Path, got 5"):
+        AdapterManifest.from_file(5)  # type: ignore[arg-type]
 
 
 def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(
@@ -260,13 +246,13 @@ def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(
 
 def test_a_key_is_no_bucket(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     role = iam.Role.from_role_name(stack, "Role", "own")
-    with pytest.raises(ValueError, match="'bucket' should be a bucket, such as "):
+    with pytest.raises(ValueError, match="'bucket' should be IBucket, got "):
         ArtifactSource(bucket=role)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, True])
 def test_a_number_is_a_finite_one(value: float) -> None:
-    with pytest.raises(ValueError, match=r"^FailurePolicy.share: 'share' should be a number, got"):
+    with pytest.raises(ValueError, match=r"^FailurePolicy.share: 'share' should be float, got"):
         FailurePolicy.share(value)
 
 
@@ -274,7 +260,7 @@ def test_a_value_of_a_mapping_is_named_by_its_key() -> None:
     with pytest.raises(ValueError) as error:
         LmiContainer(version=LmiVersion.V19, environment={"OPTION_A": "1", "OPTION_B": cast("Any", 4096)})
     assert str(error.value) == (
-        "LmiContainer: 'environment' should be a mapping of texts to texts, got 4096 for 'OPTION_B'"
+        "LmiContainer: 'environment' should be Mapping[str, str], got 4096 for 'OPTION_B'"
     )
 
 

@@ -132,7 +132,7 @@ def test_accelerators_that_no_copy_can_use_do_not_count(make_endpoint: MakeEndpo
             {"min": 1, "max": 2, "max_instances": 0},
             "'max_instances' should be at least 1, got 0",
         ),
-        ({"min": 1, "max": 2, "target": 5}, "'target' should be a ScalingTarget, such as ScalingTarget.conc"),
+        ({"min": 1, "max": 2, "target": 5}, "'target' should be ScalingTarget, got 5"),
     ],
     # The text of a Duration has its address, which differs between the processes of a run.
     ids=lambda value: " ".join(value) if isinstance(value, dict) else value,

@@ -135,7 +135,7 @@ def test_what_cannot_be_is_an_error(
 
 
 def test_a_batch_is_of_copies_or_of_a_share() -> None:
-    with pytest.raises(ValueError, match="'type' should be 'COPY_COUNT' or 'CAPACITY_PERCENT', got 'NODES'"):
+    with pytest.raises(ValueError, match=r"'type' should be Literal.'COPY_COUNT', .* got 'NODES'"):
         BatchSize(type="NODES", value=5)  # type: ignore[arg-type]
 
 

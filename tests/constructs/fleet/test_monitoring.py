@@ -288,7 +288,7 @@ def test_wrong_usage_setting_is_an_error(settings: dict[str, Any], message: str)
     [
         ({"max_failed": -1}, "'max_failed' should be at least 0, got -1"),
         ({"max_server_errors": 0}, "'max_server_errors' should be at least 1, got 0"),
-        ({"max_convergence_age": 5}, "'max_convergence_age' should be a Duration"),
+        ({"max_convergence_age": 5}, "'max_convergence_age' should be Duration"),
     ],
     ids=str,
 )
