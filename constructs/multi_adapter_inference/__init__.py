@@ -13,9 +13,7 @@ from multi_adapter_inference.components.scaling import CopyScaling, ScalingTarge
 from multi_adapter_inference.endpoint.data_capture import CaptureMode, DataCapture
 from multi_adapter_inference.endpoint.endpoint import MultiAdapterEndpoint, RoutingStrategy
 from multi_adapter_inference.endpoint.instance_pool import InstancePool
-from multi_adapter_inference.endpoint.metrics_config import MetricsConfig
 from multi_adapter_inference.endpoint.rolling_update import BatchSize
-from multi_adapter_inference.endpoint.scheduling import CopyScheduling, PlacementStrategy
 from multi_adapter_inference.fleet.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.fleet.fleet_interface import FleetMember, IAdapterFleet
 from multi_adapter_inference.fleet.monitoring import AdapterFleetMonitoring
@@ -50,7 +48,6 @@ __all__ = [
     "CaptureMode",
     "ComputeRequirements",
     "CopyScaling",
-    "CopyScheduling",
     "DataCapture",
     "DeletionGuard",
     "DriftCheck",
@@ -71,11 +68,9 @@ __all__ = [
     "LoraAdapter",
     "LoraServing",
     "MetricOptions",
-    "MetricsConfig",
     "ModelDownload",
     "MultiAdapterEndpoint",
     "OnTimeout",
-    "PlacementStrategy",
     "RequiredEvaluation",
     "RoutingStrategy",
     "ScalingMetric",

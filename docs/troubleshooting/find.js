@@ -3354,18 +3354,7 @@
     "one of 'min', 'max' should be given, got none"
    ],
    [
-    "'csv_content_types' should have none of 'json_content_types', got"
-   ],
-   [
     "'sampling_percent' should be at most 100, got"
-   ],
-   [
-    "'",
-    "' should be at most 10, got"
-   ],
-   [
-    "'",
-    "' should be types such as 'application/json', got"
    ],
    [
     "'auto_scale_copies' should be called once, got a second call"
@@ -3439,13 +3428,6 @@
     "twice"
    ],
    [
-    "'publish_every' should be one of",
-    "seconds, got"
-   ],
-   [
-    "one of 'enhanced', 'detailed_observability', 'publish_every' should be given, got none"
-   ],
-   [
     "'alarms' should be at most 10, got"
    ],
    [
@@ -3481,9 +3463,6 @@
    ],
    [
     "'wait' should be at most an hour, got"
-   ],
-   [
-    "'max_zone_imbalance' should be at most 100, got"
    ],
    [
     "'auto_scale_copies' of '",

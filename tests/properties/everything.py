@@ -22,16 +22,13 @@ from multi_adapter_inference import (
     BatchSize,
     CaptureMode,
     ComputeRequirements,
-    CopyScheduling,
     DataCapture,
     InstancePool,
     InstanceType,
     LmiContainer,
     LmiVersion,
     LoraServing,
-    MetricsConfig,
     MultiAdapterEndpoint,
-    PlacementStrategy,
     RoutingStrategy,
     StartupTimeouts,
 )
@@ -85,7 +82,6 @@ def _reserved(stack: cdk.Stack) -> None:
             container_health_check=cdk.Duration.seconds(602),
             instance_provision=cdk.Duration.seconds(603),
         ),
-        scheduling=CopyScheduling(strategy=PlacementStrategy.BINPACK, max_zone_imbalance=3),
         data_caching=True,
         routing_strategy=RoutingStrategy.RANDOM,
         artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
@@ -96,17 +92,12 @@ def _reserved(stack: cdk.Stack) -> None:
         network_isolation=True,
         encryption_key=kms.Key.from_key_arn(stack, "Key", KEY),
         inference_ami_version="al2-ami-sagemaker-inference-gpu-3-1",
-        metrics_config=MetricsConfig(
-            enhanced=True, detailed_observability=True, publish_every=cdk.Duration.seconds(30)
-        ),
         data_capture=DataCapture(
             bucket=bucket,
             prefix="captured/",
             sampling_percent=11,
             mode=CaptureMode.OUTPUT,
             encryption_key=kms.Key.from_key_arn(stack, "CaptureKey", KEY),
-            json_content_types=["application/jsonlines"],
-            csv_content_types=["text/csv"],
         ),
     )
     endpoint.roll_updates(
@@ -148,7 +139,6 @@ def _pooled(stack: cdk.Stack) -> None:
         startup=StartupTimeouts(
             model_download=cdk.Duration.seconds(604), container_health_check=cdk.Duration.seconds(605)
         ),
-        scheduling=CopyScheduling(strategy=PlacementStrategy.SPREAD, max_zone_imbalance=6),
         data_caching=False,
     )
     endpoint.auto_scale_copies(min=3, max=7, max_instances=8)

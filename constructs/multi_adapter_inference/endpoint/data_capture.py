@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,10 +12,6 @@ from aws_cdk import aws_sagemaker as sagemaker
 from adapter_fleet.common.validators import check_whole_number
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.object_prefix import as_folder
-
-_MOST_TYPES = 10
-# CsvContentType and JsonContentType in the botocore service model
-_CONTENT_TYPE = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*/[a-zA-Z0-9](-*[a-zA-Z0-9.])*")
 
 
 class CaptureMode(StrEnum):
@@ -41,19 +35,19 @@ class CaptureMode(StrEnum):
 class DataCapture:
     """What an endpoint writes of its requests and answers to a bucket. Prompts may hold personal data.
 
-    No source says whether SageMaker captures streamed answers and requests of the OpenAI path.
+    Content of other types than `application/json` is written in base64. No source says whether SageMaker
+    captures streamed answers and requests of the OpenAI path.
 
-    bucket, prefix:
-        Where to. Default of `prefix`: the whole bucket.
+    bucket:
+        The bucket to write to.
+    prefix:
+        The folder of the bucket. Default: the whole bucket.
     sampling_percent:
         The share of the requests, from 0 to 100.
     mode:
-        What of them. Default: requests and answers.
+        Whether requests are written, or answers. Default: both.
     encryption_key:
         The KMS key of the objects. Default: the bucket's own encryption.
-    json_content_types, csv_content_types:
-        The content types that are written as they are. Others are written in base64. Default:
-        `application/json` and no other.
 
     Example::
 
@@ -65,24 +59,12 @@ class DataCapture:
     sampling_percent: int
     mode: CaptureMode = CaptureMode.INPUT_AND_OUTPUT
     encryption_key: kms.IKey | None = None
-    json_content_types: Sequence[str] = ("application/json",)
-    csv_content_types: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefix", as_folder(self.prefix))
         check_whole_number("sampling_percent", self.sampling_percent, at_least=0)
         if self.sampling_percent > 100:
             raise ValueError(f"'sampling_percent' should be at most 100, got {self.sampling_percent}")
-        for setting in ("json_content_types", "csv_content_types"):
-            types: Sequence[str] = getattr(self, setting)
-            if len(types) > _MOST_TYPES:
-                raise ValueError(f"'{setting}' should be at most {_MOST_TYPES}, got {len(types)}")
-            for type_ in types:
-                if not _CONTENT_TYPE.fullmatch(type_):
-                    raise ValueError(f"'{setting}' should be types such as 'application/json', got {type_!r}")
-        both = sorted(set(self.json_content_types) & set(self.csv_content_types))
-        if both:
-            raise ValueError(f"'csv_content_types' should have none of 'json_content_types', got {both[0]!r}")
 
     @property
     def _property(self) -> sagemaker.CfnEndpointConfig.DataCaptureConfigProperty:
@@ -99,10 +81,8 @@ class DataCapture:
             else f"s3://{self.bucket.bucket_name}/",
             kms_key_id=None if key is None else key.key_arn,
             capture_options=[cfn.CaptureOptionProperty(capture_mode=mode.value) for mode in modes],
+            # Other types are written in base64.
             capture_content_type_header=cfn.CaptureContentTypeHeaderProperty(
-                json_content_types=list(self.json_content_types) or None,
-                csv_content_types=list(self.csv_content_types) or None,
-            )
-            if self.json_content_types or self.csv_content_types
-            else None,
+                json_content_types=["application/json"]
+            ),
         )

@@ -42,10 +42,8 @@ from multi_adapter_inference.endpoint.container_network import ContainerNetwork
 from multi_adapter_inference.endpoint.copy_reader import CopyReader
 from multi_adapter_inference.endpoint.data_capture import DataCapture
 from multi_adapter_inference.endpoint.instance_pool import InstancePool, InstancePools
-from multi_adapter_inference.endpoint.metrics_config import MetricsConfig
 from multi_adapter_inference.endpoint.model_resource import ModelResource
 from multi_adapter_inference.endpoint.rolling_update import BatchSize, RollingUpdate
-from multi_adapter_inference.endpoint.scheduling import CopyScheduling
 from multi_adapter_inference.fleet.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.functions.function_hosting import DEFAULT_HOSTING, FunctionHosting
 from multi_adapter_inference.manifests.manifest import AdapterManifest
@@ -128,8 +126,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         The number of copies of the base model. Default: 1.
     startup:
         How long instances and copies may take to start. Default: SageMaker's own limits.
-    scheduling:
-        On which instances copies are placed. Default: SageMaker's own choice.
     data_caching:
         Whether each instance keeps the model's files and the image, so that copies of a scale-out start
         faster. Default: SageMaker's own choice.
@@ -158,8 +154,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         take none: hardware encrypts it. Default: a key of AWS.
     inference_ami_version:
         The image of the instances. Newer containers need a newer driver. Default: SageMaker's own.
-    metrics_config:
-        Which metrics are published, and how often. Default: the usual ones, each minute.
     data_capture:
         What is written of requests and answers to a bucket. Default: nothing.
 
@@ -201,7 +195,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         capacity_reservation_arn: str | None = None,
         copy_count: int = 1,
         startup: StartupTimeouts | None = None,
-        scheduling: CopyScheduling | None = None,
         data_caching: bool | None = None,
         routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,
         artifact_sources: Sequence[ArtifactSource] = (),
@@ -214,7 +207,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         network_isolation: bool | None = None,
         encryption_key: kms.IKey | None = None,
         inference_ami_version: str | None = None,
-        metrics_config: MetricsConfig | None = None,
         data_capture: DataCapture | None = None,
     ) -> None:
         super().__init__(scope, id)
@@ -280,7 +272,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             ),
             encryption_key,
             network_isolation,
-            metrics_config,
             data_capture,
         )
         self._resource = endpoint = sagemaker.CfnEndpoint(
@@ -288,9 +279,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         )
         self.endpoint_name = endpoint.attr_endpoint_name
         self.endpoint_arn = endpoint.ref
-        self._base = base = self._create_base(
-            self._model.model, copy_count, startup, scheduling, data_caching
-        )
+        self._base = base = self._create_base(self._model.model, copy_count, startup, data_caching)
         self._component_arns = (base.attr_inference_component_arn,)
         for resource in (self._model.model, endpoint, base):
             resource.node.add_dependency(self._execution_role.policy)
@@ -697,7 +686,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         variant: sagemaker.CfnEndpointConfig.ProductionVariantProperty,
         encryption_key: kms.IKey | None,
         network_isolation: bool,
-        metrics_config: MetricsConfig | None,
         data_capture: DataCapture | None,
     ) -> sagemaker.CfnEndpointConfig:
         network = None if self._network is None else self._network.settings
@@ -710,7 +698,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             kms_key_id=None if encryption_key is None else encryption_key.key_arn,
             enable_network_isolation=network_isolation or None,
             vpc_config=network and sagemaker.CfnEndpointConfig.VpcConfigProperty(**network),
-            metrics_config=None if metrics_config is None else metrics_config._property,
             data_capture_config=None if data_capture is None else data_capture._property,
         )
 
@@ -719,7 +706,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         model: sagemaker.CfnModel,
         copy_count: int,
         startup: StartupTimeouts,
-        scheduling: CopyScheduling | None,
         data_caching: bool | None,
     ) -> sagemaker.CfnInferenceComponent:
         cfn, pools = sagemaker.CfnInferenceComponent, self._pools
@@ -733,7 +719,6 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             )
             if startup.of_copies
             else None,
-            scheduling_config=None if scheduling is None else scheduling._property,
             data_cache_config=None
             if data_caching is None
             else cfn.InferenceComponentDataCacheConfigProperty(enable_caching=data_caching),
@@ -772,7 +757,6 @@ class _Shared(TypedDict):
 
     model_name: str
     startup_parameters: sagemaker.CfnInferenceComponent.InferenceComponentStartupParametersProperty | None
-    scheduling_config: sagemaker.CfnInferenceComponent.InferenceComponentSchedulingConfigProperty | None
     data_cache_config: sagemaker.CfnInferenceComponent.InferenceComponentDataCacheConfigProperty | None
 
 

@@ -1,4 +1,4 @@
-"""Instance pools, reservations, placement, caching, metrics and data capture of an endpoint."""
+"""Instance pools, reservations, caching and data capture of an endpoint."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,9 @@ from aws_cdk.assertions import Match, Template
 from multi_adapter_inference import (
     CaptureMode,
     ComputeRequirements,
-    CopyScheduling,
     DataCapture,
     InstancePool,
     InstanceType,
-    MetricsConfig,
-    PlacementStrategy,
     StartupTimeouts,
 )
 from tests.constructs.conftest import Components, MakeEndpoint
@@ -98,17 +95,10 @@ def test_scaled_copies_have_to_fit_on_every_pool(make_endpoint: MakeEndpoint) ->
         endpoint.auto_scale_copies(min=1, max=3, max_instances=2)
 
 
-def test_placement_and_caching_are_of_the_base(make_endpoint: MakeEndpoint, components: Components) -> None:
-    endpoint = make_endpoint(
-        scheduling=CopyScheduling(strategy=PlacementStrategy.BINPACK, max_zone_imbalance=2),
-        data_caching=False,
-    )
+def test_caching_is_of_the_base(make_endpoint: MakeEndpoint, components: Components) -> None:
+    endpoint = make_endpoint(data_caching=False)
     specification = components()[endpoint.base_component_name]["Properties"]["Specification"]
     assert specification["DataCacheConfig"] == {"EnableCaching": False}
-    assert specification["SchedulingConfig"] == {
-        "PlacementStrategy": "BINPACK",
-        "AvailabilityZoneBalance": {"EnforcementMode": "PERMISSIVE", "MaxImbalance": 2},
-    }
 
 
 def test_instances_start_in_their_reservation_only(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
@@ -117,21 +107,6 @@ def test_instances_start_in_their_reservation_only(stack: cdk.Stack, make_endpoi
         "CapacityReservationPreference": "capacity-reservations-only",
         "MlReservationArn": PLAN,
     }
-
-
-def test_metrics_are_published_as_often_as_wanted(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
-    every = cdk.Duration.seconds(10)
-    make_endpoint(metrics_config=MetricsConfig(enhanced=True, publish_every=every))
-    Template.from_stack(stack).has_resource_properties(
-        "AWS::SageMaker::EndpointConfig",
-        {
-            "MetricsConfig": {
-                "EnableEnhancedMetrics": True,
-                "EnableDetailedObservability": Match.absent(),
-                "MetricPublishFrequencyInSeconds": 10,
-            }
-        },
-    )
 
 
 def test_captured_data_goes_where_the_role_may_write(
@@ -144,7 +119,6 @@ def test_captured_data_goes_where_the_role_may_write(
             prefix="captured",
             sampling_percent=5,
             encryption_key=key,
-            csv_content_types=["text/csv"],
         )
     )
     template = Template.from_stack(stack)
@@ -158,10 +132,7 @@ def test_captured_data_goes_where_the_role_may_write(
                 "DestinationS3Uri": "s3://models/captured/",
                 "KmsKeyId": key_arn,
                 "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-                "CaptureContentTypeHeader": {
-                    "JsonContentTypes": ["application/json"],
-                    "CsvContentTypes": ["text/csv"],
-                },
+                "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
             }
         },
     )
@@ -210,15 +181,6 @@ def test_what_contradicts_itself_is_an_error(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda _: MetricsConfig(), "one of 'enhanced', 'detailed_observability', 'publish_every'"),
-        (
-            lambda _: MetricsConfig(publish_every=cdk.Duration.seconds(15)),
-            "'publish_every' should be one of 10, 30, 60, 120, 180, 240, 300 seconds, got 15",
-        ),
-        (
-            lambda _: CopyScheduling(strategy=PlacementStrategy.SPREAD, max_zone_imbalance=101),
-            "'max_zone_imbalance' should be at most 100, got 101",
-        ),
         (
             lambda bucket: DataCapture(bucket=bucket, sampling_percent=1, prefix="/captured"),
             "^DataCapture: 'prefix' should not start with '/', got '/captured'",
@@ -226,16 +188,6 @@ def test_what_contradicts_itself_is_an_error(
         (
             lambda bucket: DataCapture(bucket=bucket, sampling_percent=101),
             "'sampling_percent' should be at most 100, got 101",
-        ),
-        (
-            lambda bucket: DataCapture(bucket=bucket, sampling_percent=1, json_content_types=["json"]),
-            "'json_content_types' should be types such as 'application/json', got 'json'",
-        ),
-        (
-            lambda bucket: DataCapture(
-                bucket=bucket, sampling_percent=1, csv_content_types=["application/json"]
-            ),
-            "'csv_content_types' should have none of 'json_content_types'",
         ),
         (
             lambda _: StartupTimeouts(instance_provision=cdk.Duration.minutes(4)),
