@@ -11,7 +11,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 
 from adapter_fleet.common.validators import check_whole_number
 from multi_adapter_inference.arguments.argument_types import checked
-from multi_adapter_inference.arguments.object_prefix import as_folder
+from multi_adapter_inference.arguments.object_prefix import as_folder, folder_url
 
 
 class CaptureMode(StrEnum):
@@ -76,9 +76,7 @@ class DataCapture:
         return cfn.DataCaptureConfigProperty(
             enable_capture=True,
             initial_sampling_percentage=self.sampling_percent,
-            destination_s3_uri=self.bucket.s3_url_for_object(self.prefix)
-            if self.prefix
-            else f"s3://{self.bucket.bucket_name}/",
+            destination_s3_uri=folder_url(self.bucket, self.prefix),
             kms_key_id=None if key is None else key.key_arn,
             capture_options=[cfn.CaptureOptionProperty(capture_mode=mode.value) for mode in modes],
             # Other types are written in base64.

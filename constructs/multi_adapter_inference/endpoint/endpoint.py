@@ -232,11 +232,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         # How many copies may run, if synth knows it.
         self._copies = None if holds_token(copy_count) else (copy_count, copy_count)
         self._rolling_update: RollingUpdate | None = None
-        self._hosting: Mapping[str, str | int] = {
-            "InstanceType": pools.names,
-            "InstanceCount": instance_count,
-            "CopyCount": copy_count,
-        }
+        self._copies_at_start, self._instances_at_start = copy_count, instance_count
         self.identity = self.node.addr
         self.component_prefix = component_prefix or Names.unique_resource_name(
             self, max_length=_LONGEST_DEFAULT_PREFIX, separator="-"
@@ -452,7 +448,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             "Copies",
             component_name=self.component_name,
             base=base,
-            start=int(self._hosting["CopyCount"]),
+            start=self._copies_at_start,
             functions=functions,
         )
         base.runtime_config = sagemaker.CfnInferenceComponent.InferenceComponentRuntimeConfigProperty(
@@ -480,10 +476,10 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         check_whole_number("max", most, at_least=1)
         if fewest > most:
             raise ValueError(f"'min' should be at most 'max', {most}, got {fewest}")
-        start, start_instances = self._hosting["CopyCount"], self._hosting["InstanceCount"]
+        start, start_instances = self._copies_at_start, self._instances_at_start
         for setting, value in (("copy_count", start), ("instance_count", start_instances)):
             check_whole_number(setting, value, at_least=1)
-        if not fewest <= int(start) <= most:
+        if not fewest <= start <= most:
             raise ValueError(
                 f"'copy_count', the number of copies at the start, should be from {fewest} to {most} as"
                 f" 'min' and 'max' are, got {start}"
@@ -498,7 +494,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         instances = InstanceRange.for_copies(
             fewest, most, max_instances=max_instances, compute=compute, instance_type=instance_type
         )
-        if not instances.fewest <= int(start_instances) <= instances.most:
+        if not instances.fewest <= start_instances <= instances.most:
             raise ValueError(
                 "'instance_count', the number of instances at the start, should be from"
                 f" {instances.fewest} to {instances.most} for {fewest} to {most} copies, got"
@@ -598,7 +594,12 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         In another stack than the endpoint's, tokens are left out.
         """
         together = deployed_together(self, scope)
-        return {name: value for name, value in self._hosting.items() if together or not holds_token(value)}
+        hosting: dict[str, str | int] = {
+            "InstanceType": self._pools.names,
+            "InstanceCount": self._instances_at_start,
+            "CopyCount": self._copies_at_start,
+        }
+        return {name: value for name, value in hosting.items() if together or not holds_token(value)}
 
     @property
     def needed_by_adapters(self) -> Sequence[IConstruct]:

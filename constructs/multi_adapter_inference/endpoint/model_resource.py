@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 import jsii
-from aws_cdk import IStableStringProducer, Lazy, Stack
+from aws_cdk import IStableStringProducer, Lazy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
@@ -15,7 +15,7 @@ from constructs import Construct
 from multi_adapter_inference.endpoint.container_network import VpcSettings
 from multi_adapter_inference.models.base_model import BoundModel
 from multi_adapter_inference.models.container import ContainerImage
-from multi_adapter_inference.template.stack_location import deployed_together
+from multi_adapter_inference.template.stack_location import deployed_together, stack_of
 
 
 class ModelResource:
@@ -82,5 +82,5 @@ class _ModelHash:
 
     def produce(self) -> str:
         """Return the hash."""
-        resolved = Stack.of(self._scope).resolve(list(self._known))
+        resolved = stack_of(self._scope).resolve(list(self._known))
         return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:16]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
-from aws_cdk import Annotations, ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import Annotations, ArnFormat, Duration, RemovalPolicy
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -17,6 +17,7 @@ from constructs import Construct
 from multi_adapter_inference.functions.function_hosting import FunctionHosting
 from multi_adapter_inference.functions.lambda_zip import lambda_zip
 from multi_adapter_inference.template.acknowledgement import acknowledge, wildcards
+from multi_adapter_inference.template.stack_location import stack_of
 from multi_adapter_inference.template.statement import Statement, allow, policy_document
 
 _RUNTIME = lambda_.Runtime.PYTHON_3_13
@@ -143,7 +144,7 @@ def _let_services_use(key: kms.IKey, scope: Construct) -> None:
     CloudWatch Logs encrypts the log groups of this account and region. EventBridge encrypts the events that
     reach no function, which it sends to the queue itself.
     """
-    stack = Stack.of(scope)
+    stack = stack_of(scope)
     key.add_to_resource_policy(
         iam.PolicyStatement(
             principals=[iam.ServicePrincipal("events.amazonaws.com")],

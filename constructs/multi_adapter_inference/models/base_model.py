@@ -19,7 +19,7 @@ from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
 from adapter_fleet.serving.lmi import LMI_SETTINGS_FILE
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
 from multi_adapter_inference.arguments.argument_types import checked
-from multi_adapter_inference.arguments.object_prefix import as_folder
+from multi_adapter_inference.arguments.object_prefix import as_folder, folder_url
 from multi_adapter_inference.models.container import StartupDownload
 from multi_adapter_inference.models.execution_role import ExecutionRole
 from multi_adapter_inference.template.asset_folder import AssetFolder
@@ -175,11 +175,7 @@ class _BucketModel(BaseModel):
 
     def _bind(self, role: ExecutionRole, /) -> BoundModel:
         role.read_prefix(self._bucket, self._prefix)
-        uri = (
-            self._bucket.s3_url_for_object(self._prefix)
-            if self._prefix
-            else f"s3://{self._bucket.bucket_name}/"
-        )
+        uri = folder_url(self._bucket, self._prefix)
         if self._download is ModelDownload.CONTAINER:
             return BoundModel(download=StartupDownload(model_id=uri, in_bucket=True))
         return BoundModel(

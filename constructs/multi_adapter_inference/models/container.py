@@ -17,6 +17,7 @@ from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.template.stack_location import stack_of
 
 MAX_ENVIRONMENT_ENTRIES = 100
 """The limit of a model's container (`EnvironmentMap` in botocore 1.43.106).
@@ -114,7 +115,7 @@ class IContainer(ABC):
                 uri=self.repository.repository_uri_for_tag_or_digest(tag),
                 repository_arn=self.repository.repository_arn,
             )
-        stack = Stack.of(scope)
+        stack = stack_of(scope)
         account = self._registry_account(stack)
         return ContainerImage(
             uri=f"{account}.dkr.ecr.{stack.region}.{stack.url_suffix}/{name}:{tag}",
