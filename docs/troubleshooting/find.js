@@ -3465,11 +3465,6 @@
     "'wait' should be at most an hour, got"
    ],
    [
-    "'auto_scale_copies' of '",
-    "' should be called before the fleet '",
-    "' is added, as the fleet would not ask new copies"
-   ],
-   [
     "'manifest_bucket' and 'manifest_key' should be given together, got '",
     "' alone"
    ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jsii
 from aws_cdk import Resource
@@ -64,9 +64,6 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
     artifact_sources: Sequence[ArtifactSource] | None = None
     """The places in buckets where adapters must be."""
 
-    _scaling: CopyScaling | None = None
-    """The scaling of the base model's copies, if they are known to follow the load."""
-
     adapters_depend_on: Sequence[IDependable] = ()
     """What must be there before the first adapter is created."""
 
@@ -79,6 +76,9 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
     def base_component_name(self) -> str:
         """The name of the base model's component."""
         return self.component_name
+
+    def _when_scaled(self, _use: Callable[[CopyScaling], None], /) -> None:
+        """Call a function with the scaling of the base model's copies, as soon as synth knows of one."""
 
     def base_model_for(self, _scope: Construct, /) -> str | None:
         """Return a text that changes with the base model or its container, for use in a scope.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TypedDict, Unpack
 
@@ -232,6 +232,8 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         # How many copies may run, if synth knows it.
         self._copies = None if holds_token(copy_count) else (copy_count, copy_count)
         self._rolling_update: RollingUpdate | None = None
+        self._scaling: CopyScaling | None = None
+        self._uses_of_scaling: list[Callable[[CopyScaling], None]] = []
         self._copies_at_start, self._instances_at_start = copy_count, instance_count
         self.identity = self.node.addr
         self.component_prefix = component_prefix or Names.unique_resource_name(
@@ -392,7 +394,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
     ) -> CopyScaling:
         """Let the copies of the base model follow the load, and the instances follow the copies.
 
-        Call it before you add fleets, which ask new copies. Adapters need no scaling of their own.
+        Fleets ask new copies for their adapters. Adapters need no scaling of their own.
         `copy_count` is only the number at the start: later deployments keep the copies that run.
         docs/guides/scaling.md has the details.
 
@@ -468,7 +470,15 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             Annotations.of(self).acknowledge_warning(
                 f"multi-adapter-inference:{_NO_ROOM}", "managed instance scaling adds instances"
             )
+        for use in self._uses_of_scaling:
+            use(scaling)
         return scaling
+
+    def _when_scaled(self, use: Callable[[CopyScaling], None], /) -> None:
+        if self._scaling is not None:
+            use(self._scaling)
+        else:
+            self._uses_of_scaling.append(use)
 
     def _check_scaling(self, fewest: int, most: int, max_instances: int | None) -> InstanceRange:
         """Return the range of instances. Raises ValueError for numbers that contradict each other."""

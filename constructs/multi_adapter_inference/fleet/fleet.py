@@ -37,6 +37,7 @@ from multi_adapter_inference.components.component_names import (
     claim_manifest,
 )
 from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
+from multi_adapter_inference.components.scaling import CopyScaling
 from multi_adapter_inference.fleet.alarms import PERIOD, add_lost_events_alarm, add_standstill_alarm
 from multi_adapter_inference.fleet.component_tags import ComponentTags, InheritedTags, RemovedTags
 from multi_adapter_inference.fleet.control_plane import ControlPlane
@@ -469,12 +470,13 @@ class AdapterFleet(IAdapterFleet):
             # Before the fleet, so that a version that arrives during the first deployment is not missed.
             self._resource.node.add_dependency(rule)
             reread_manifest(self, manifest.reread_every, function, after=self._resource)
-        self._asks_after = self.endpoint._scaling
-        if self._asks_after is not None:
-            name, alarms = self.endpoint.base_component_name, self._asks_after.wake_alarms
-            ask_after_scaling(self, name, alarms, self._control, after=self._resource)
+        self.endpoint._when_scaled(self._ask_new_copies)
         if drift_check is not None:
             check_for_drift(self, drift_check, self._control, after=self._resource)
+
+    def _ask_new_copies(self, scaling: CopyScaling) -> None:
+        name, alarms = self.endpoint.base_component_name, scaling.wake_alarms
+        ask_after_scaling(self, name, alarms, self._control, after=self._resource)
 
 
 class _ImportedFleet(IAdapterFleet):
@@ -489,16 +491,7 @@ class _FleetValidation:
         self._fleet = fleet
 
     def validate(self) -> list[str]:
-        return [*self._removal_errors(), *self._fleet._tags.errors(), *self._scaling_errors()]
-
-    def _scaling_errors(self) -> list[str]:
-        fleet = self._fleet
-        if fleet.endpoint._scaling is fleet._asks_after:
-            return []
-        return [
-            f"'auto_scale_copies' of '{fleet.endpoint.node.path}' should be called before the fleet"
-            f" '{fleet.node.path}' is added, as the fleet would not ask new copies"
-        ]
+        return [*self._removal_errors(), *self._fleet._tags.errors()]
 
     def _removal_errors(self) -> list[str]:
         fleet, endpoint = self._fleet, self._fleet.endpoint

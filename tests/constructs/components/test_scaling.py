@@ -399,11 +399,11 @@ def test_fleet_on_a_fixed_number_of_copies_is_not(
     assert scaling_rules(resources) == []
 
 
-def test_fleet_that_is_added_before_scaling_is_an_error(
-    app: cdk.App, make_endpoint: MakeEndpoint, write_manifest: WriteManifest, bucket: s3.IBucket
+def test_fleet_that_is_added_before_scaling_asks_new_copies_too(
+    make_endpoint: MakeEndpoint, resources: Resources, write_manifest: WriteManifest, bucket: s3.IBucket
 ) -> None:
     endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")])
     endpoint.add_fleet("Fleet", manifest=AdapterManifest.from_file(write_manifest()))
-    endpoint.auto_scale_copies(min=1, max=2)
-    with pytest.raises(RuntimeError, match="'auto_scale_copies' of 'Stack/Llm' should be called before"):
-        app.synth()
+    endpoint.auto_scale_copies(min=0, max=2)
+    (rule,) = scaling_rules(resources)
+    assert len(rule["EventPattern"]["detail"]["$or"]) == 2
