@@ -81,7 +81,7 @@ class MultiAdapterInferenceStack(Stack):
             with _table("scaling"):
                 self._scale(environment.scaling)
         adapters = {name: self._adapter(name, adapter) for name, adapter in environment.adapters.items()}
-        self._put_out(adapters)
+        self._add_outputs(adapters)
         self.fleets = {name: self._fleet(name, fleet) for name, fleet in environment.fleets.items()}
         if environment.monitoring is not None:
             with _table("monitoring"):
@@ -223,7 +223,7 @@ class MultiAdapterInferenceStack(Stack):
         ]
         return {"vpc": vpc, "security_groups": groups}
 
-    def _put_out(self, adapters: dict[str, LoraAdapter]) -> None:
+    def _add_outputs(self, adapters: dict[str, LoraAdapter]) -> None:
         CfnOutput(self, "EndpointName", value=self.endpoint.endpoint_name)
         CfnOutput(self, "BaseComponentName", value=self.endpoint.base_component_name)
         names = {name: adapter.component_name for name, adapter in adapters.items()}

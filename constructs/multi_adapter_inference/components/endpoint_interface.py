@@ -47,7 +47,7 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
     """The beginning of the names of the adapters' components."""
 
     identity: str
-    """A text that changes when the endpoint becomes another one, also before its name is known."""
+    """A text that another endpoint does not have. Synth knows it before the deployment gives a name."""
 
     container: IContainer | None = None
     """The container that runs the base model."""
@@ -80,7 +80,7 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
     def _when_scaled(self, _use: Callable[[CopyScaling], None], /) -> None:
         """Call a function with the scaling of the base model's copies, as soon as synth knows of one."""
 
-    def base_model_for(self, _scope: Construct, /) -> str | None:
+    def base_model_version_for(self, _scope: Construct, /) -> str | None:
         """Return a text that changes with the base model or its container, for use in a scope.
 
         None if synth does not know it.

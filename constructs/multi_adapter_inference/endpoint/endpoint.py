@@ -375,7 +375,7 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         self._check_id(id, "a fleet")
         return AdapterFleet(self, id, endpoint=self, manifest=manifest, **options)
 
-    def base_model_for(self, scope: Construct, /) -> str:
+    def base_model_version_for(self, scope: Construct, /) -> str:
         """Return a text that changes with the base model or its container, for use in a scope."""
         return self._model.version_for(scope)
 
@@ -417,7 +417,8 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
             region starts one, and one more after each `wake_cooldown` while they keep failing. False: only
             requests to the base model do. Default: True.
         functions:
-            Where the function runs that reads the copies in a deployment. Default: as of `AdapterFleet`.
+            Where the function runs that reads the copies in a deployment. Default: AWS's own network and
+            keys, and logs for three months.
         """
         with error_context(self):
             if self._scaling is not None:

@@ -67,7 +67,7 @@ class BatchSize:
 
 @dataclass(frozen=True, kw_only=True)
 class RollingUpdate:
-    """The settings of `roll_updates` of an endpoint. Raises ValueError for those that cannot be."""
+    """The settings of `roll_updates` of an endpoint. Raises ValueError for what SageMaker refuses."""
 
     batch_size: BatchSize
     wait: Duration

@@ -67,9 +67,9 @@ class ControlPlane:
 
     functions:
         Where the functions run. Their key also encrypts the table.
-    reads_manifest:
+    manifest_statements:
         Statements for the functions that read the manifest.
-    reads_artifacts:
+    artifact_statements:
         Statements for the function that looks for archives.
     watches_object:
         Whether the manifest is in S3.
@@ -88,8 +88,8 @@ class ControlPlane:
         timeout_seconds: int,
         registry_removal_policy: RemovalPolicy,
         functions: FunctionHosting,
-        reads_manifest: Sequence[Statement],
-        reads_artifacts: Sequence[Statement],
+        manifest_statements: Sequence[Statement],
+        artifact_statements: Sequence[Statement],
         watches_object: bool,
     ) -> None:
         self._scope = scope
@@ -137,9 +137,9 @@ class ControlPlane:
                 *manages_components(
                     scope, endpoint_arn=endpoint_arn, base_component_name=base_component_name, uid=uid
                 ),
-                *reads_artifacts,
+                *artifact_statements,
                 # A scheduled or ordered pass reads a manifest whose event was lost.
-                *(reads_manifest if watches_object else ()),
+                *(manifest_statements if watches_object else ()),
             ],
             timeout=Duration.seconds(_PASS_SECONDS),
             memory_mib=_PASS_MEMORY_MIB,
@@ -157,7 +157,7 @@ class ControlPlane:
             "OnEvent",
             "on_event",
             "Opens a generation of the fleet for a deployment",
-            statements=[opens, starts, *reads_manifest, _sees_rollbacks(scope)],
+            statements=[opens, starts, *manifest_statements, _sees_rollbacks(scope)],
             environment=machine,
             timeout=MANIFEST_TIMEOUT,
             memory_mib=MANIFEST_MEMORY_MIB,
@@ -174,7 +174,7 @@ class ControlPlane:
                 "ManifestObject",
                 "manifest_object",
                 "Takes a new version of the fleet's manifest in S3",
-                statements=[opens, starts, *reads_manifest],
+                statements=[opens, starts, *manifest_statements],
                 environment=machine,
                 timeout=MANIFEST_TIMEOUT,
                 memory_mib=MANIFEST_MEMORY_MIB,
@@ -192,7 +192,7 @@ class ControlPlane:
         )
 
     @property
-    def parts(self) -> Sequence[Construct]:
+    def resources(self) -> Sequence[Construct]:
         """Everything that must be there as long as the fleet is."""
         return [
             self.registry,

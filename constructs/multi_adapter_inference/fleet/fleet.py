@@ -55,8 +55,8 @@ from multi_adapter_inference.fleet.policies import (
     RequiredEvaluation,
 )
 from multi_adapter_inference.fleet.s3_statements import (
-    keeps_archives,
-    kept_archives,
+    copies_archives,
+    prefix_of_copies,
     reads_artifacts,
     reads_manifest,
 )
@@ -242,7 +242,7 @@ class AdapterFleet(IAdapterFleet):
         stack, node = stack_of(self), self.node
         # The end of the stack's ARN differs between two deployments of the same app.
         uid = fleet_uid or Fn.join("-", [node.addr[:8], Fn.select(2, Fn.split("/", stack.stack_id))])
-        kept = kept_archives(self, bound, uid)
+        kept = prefix_of_copies(self, bound, uid)
         name = node.path.removeprefix(stack.node.path).removeprefix("/")
         self._control = ControlPlane(
             self,
@@ -253,17 +253,17 @@ class AdapterFleet(IAdapterFleet):
             timeout_seconds=timeout_seconds,
             registry_removal_policy=registry_removal_policy,
             functions=functions,
-            reads_manifest=reads_manifest(self, bound),
-            reads_artifacts=[
+            manifest_statements=reads_manifest(self, bound),
+            artifact_statements=[
                 *reads_artifacts(self, bound, endpoint),
-                *keeps_archives(self, bound, kept),
+                *copies_archives(self, bound, kept),
             ],
             watches_object=bound.object is not None,
         )
         self.registry = self._control.registry
         self.state_machine = self._control.state_machine
 
-        base_model, hosting = endpoint.base_model_for(self), endpoint.hosting_for(self)
+        base_model, hosting = endpoint.base_model_version_for(self), endpoint.hosting_for(self)
         self._resource = CustomResource(
             self,
             "Resource",
@@ -289,7 +289,7 @@ class AdapterFleet(IAdapterFleet):
             },
         )
         # Created after everything that it needs, and so deleted before it.
-        self._resource.node.add_dependency(*endpoint.adapters_depend_on, *self._control.parts)
+        self._resource.node.add_dependency(*endpoint.adapters_depend_on, *self._control.resources)
         self._start_on_changes(drift_check)
         # The resource's physical id is the identifier, so a policy that names it waits for the fleet.
         self.fleet_uid = self._resource.ref

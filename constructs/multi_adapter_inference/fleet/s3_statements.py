@@ -42,7 +42,7 @@ def reads_artifacts(
     return [*(allow(["s3:GetObject"], arn) for arn in assets), *reads_objects(scope, *objects)]
 
 
-def kept_archives(scope: Construct, bound: BoundManifest, uid: str) -> str | None:
+def prefix_of_copies(scope: Construct, bound: BoundManifest, uid: str) -> str | None:
     """Return the beginning of the fleet's own copies of its archives, `<bucket>/<key>`.
 
     None for a manifest in S3, whose archives are in the user's buckets.
@@ -54,7 +54,7 @@ def kept_archives(scope: Construct, bound: BoundManifest, uid: str) -> str | Non
     return ADAPTER_ARCHIVES.kept(bound.asset, f"fleet-{name}")
 
 
-def keeps_archives(scope: Construct, bound: BoundManifest, kept: str | None) -> list[Statement]:
+def copies_archives(scope: Construct, bound: BoundManifest, kept: str | None) -> list[Statement]:
     """Return the statements for a function that copies archives to where `kept` says."""
     if kept is None or bound.asset is None:
         return []

@@ -15,7 +15,7 @@ from multi_adapter_inference.template.stack_location import stack_of
 ACKNOWLEDGED_OF_MACHINES = {
     "IAM5[Resource::*]": "the delivery of logs and of traces has no resource that a policy could name"
 }
-"""What the role of every state machine with logs and traces breaks."""
+"""The rule that the role of every state machine with logs and traces breaks, and the reason."""
 
 _NOTIFICATIONS_HANDLER = "BucketNotificationsHandler050a0587b7544547bf325f094a3db834"
 

@@ -8,7 +8,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
 from adapter_fleet.common.validators import holds_token
-from multi_adapter_inference.template.stack_location import is_elsewhere, partition_of
+from multi_adapter_inference.template.stack_location import elsewhere, partition_of
 from multi_adapter_inference.template.statement import Statement, allow
 
 
@@ -46,7 +46,7 @@ def uses_key(scope: IConstruct, key: kms.IKey, *actions: str) -> Statement:
     A key has no name that synth could know, so a template of another account or region cannot have its ARN.
     There, the statement covers each key of that account that S3 uses for an object of that region.
     """
-    if not holds_token(key.key_arn) or not is_elsewhere(scope, key):
+    if not holds_token(key.key_arn) or not elsewhere(scope, key):
         return allow(actions, key.key_arn)
     account, region = key.env.account, key.env.region
     return allow(
@@ -57,7 +57,7 @@ def uses_key(scope: IConstruct, key: kms.IKey, *actions: str) -> Statement:
 
 
 def _warn_of_another_account(scope: IConstruct, bucket: s3.IBucket) -> None:
-    if not is_elsewhere(scope, bucket, only_account=True):
+    if "account" not in elsewhere(scope, bucket):
         return
     Annotations.of(scope).add_warning_v2(
         "multi-adapter-inference:bucket-of-another-account",

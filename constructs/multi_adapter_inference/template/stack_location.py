@@ -1,6 +1,6 @@
 """The stack, account and region that a construct is deployed to."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 from aws_cdk import IResource, Stack
@@ -56,19 +56,26 @@ def deployed_together(one: IConstruct, other: IConstruct) -> bool:
     return top_level_stack(one) is top_level_stack(other)
 
 
-def is_elsewhere(scope: IConstruct, resource: IResource, *, only_account: bool = False) -> bool:
-    """Return whether a resource is known to be in another account, or region, than a construct."""
-    own, theirs = account_and_region(stack_of(scope)), (resource.env.account, resource.env.region)
-    pairs = list(zip(own, theirs, strict=True))[: 1 if only_account else 2]
-    return any(here != there and TOKEN not in here and TOKEN not in there for here, there in pairs)
+def elsewhere(scope: IConstruct, resource: IResource) -> Mapping[str, tuple[str, str]]:
+    """Return the account and the region of a construct and a resource, as far as they are known to differ."""
+    return _differences(account_and_region(stack_of(scope)), (resource.env.account, resource.env.region))
 
 
 def check_same_environment(scope: Construct, endpoint: IConstruct) -> None:
     """Raise ValueError if an endpoint is known to be in another account or region than its adapters."""
-    own, its = (account_and_region(top_level_stack(each)) for each in (scope, endpoint))
-    for what, here, there in zip(("account", "region"), own, its, strict=True):
-        if here != there and TOKEN not in here and TOKEN not in there:
-            raise ValueError(
-                f"'endpoint' should be in the {what} {here}, where its adapters are to be, got"
-                f" '{endpoint.node.path}' in {there}"
-            )
+    own, other = (account_and_region(top_level_stack(each)) for each in (scope, endpoint))
+    for what, (here, there) in _differences(own, other).items():
+        raise ValueError(
+            f"'endpoint' should be in the {what} {here}, where its adapters are to be, got"
+            f" '{endpoint.node.path}' in {there}"
+        )
+
+
+def _differences(own: tuple[str, str], other: tuple[str, str]) -> dict[str, tuple[str, str]]:
+    """Return what differs between two accounts and regions. A token may stand for the same one."""
+    pairs = zip(("account", "region"), own, other, strict=True)
+    return {
+        what: (here, there)
+        for what, here, there in pairs
+        if here != there and TOKEN not in here and TOKEN not in there
+    }
