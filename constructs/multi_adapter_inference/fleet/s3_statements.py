@@ -39,7 +39,7 @@ def reads_artifacts(
     else:
         objects = [(source.bucket, f"{source.prefix}*") for source in sources]
     assets = [] if bound.asset is None else [ADAPTER_ARCHIVES.objects_arn(scope, bound.asset)]
-    return [*(allow(["s3:GetObject"], arn) for arn in assets), *reads_objects(scope, *objects)]
+    return reads_objects(scope, *objects, assets=assets)
 
 
 def prefix_of_copies(scope: Construct, bound: BoundManifest, uid: str) -> str | None:

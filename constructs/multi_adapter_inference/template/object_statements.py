@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Annotations
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -12,19 +14,24 @@ from multi_adapter_inference.template.stack_location import elsewhere, partition
 from multi_adapter_inference.template.statement import Statement, allow
 
 
-def reads_objects(scope: IConstruct, *objects: tuple[s3.IBucket, str]) -> list[Statement]:
+def reads_objects(
+    scope: IConstruct, *objects: tuple[s3.IBucket, str], assets: Sequence[str] = ()
+) -> list[Statement]:
     """Return the statements for a reader of objects, each a bucket and a pattern of keys.
 
     Adds a warning to `scope` for a bucket of another account, whose policy this app does not write.
+
+    assets:
+        The ARNs of further objects, which are never missing.
     """
-    if not objects:
-        return []
+    arns = [*assets, *(bucket.arn_for_objects(keys) for bucket, keys in objects)]
     buckets = [bucket for bucket, _ in objects]
+    bucket_arns = dict.fromkeys(bucket.bucket_arn for bucket in buckets)
     return [
-        allow(["s3:GetObject"], *(bucket.arn_for_objects(keys) for bucket, keys in objects)),
+        *([allow(["s3:GetObject"], *arns)] if arns else []),
         # Without it, S3 answers a request for a missing object with "access denied". A condition on the
         # prefix would not help, as such a request has none.
-        allow(["s3:ListBucket"], *dict.fromkeys(bucket.bucket_arn for bucket in buckets)),
+        *([allow(["s3:ListBucket"], *bucket_arns)] if buckets else []),
         *decrypts_objects(scope, *buckets),
     ]
 
