@@ -38,7 +38,6 @@ from multi_adapter_inference.components.component_names import (
 )
 from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
 from multi_adapter_inference.components.scaling import CopyScaling
-from multi_adapter_inference.fleet.alarms import PERIOD, add_lost_events_alarm, add_standstill_alarm
 from multi_adapter_inference.fleet.component_tags import ComponentTags, InheritedTags, RemovedTags
 from multi_adapter_inference.fleet.control_plane import ControlPlane
 from multi_adapter_inference.fleet.fleet_interface import IAdapterFleet, checked_prefix, stack_arn
@@ -46,6 +45,7 @@ from multi_adapter_inference.fleet.monitoring import (
     DEFAULT_CONVERGENCE_AGE,
     DEFAULT_SERVER_ERRORS,
     DEFAULT_USAGE,
+    PERIOD,
     AdapterFleetMonitoring,
 )
 from multi_adapter_inference.fleet.policies import (
@@ -416,16 +416,12 @@ class AdapterFleet(IAdapterFleet):
                 every=usage.every,
                 settings=usage._counting(self.endpoint.lora),
             )
-        failed_passes = self.metric_failed_passes(period=PERIOD)
-        function_errors = self._control.run_pass.metric_errors(period=PERIOD)
         return AdapterFleetMonitoring(
             self,
             "Monitoring",
             fleet=self,
-            fleet_alarms={
-                "Standstill": add_standstill_alarm(self, failed_passes, function_errors),
-                "LostEvents": add_lost_events_alarm(self, self.metric_lost_events()),
-            },
+            function_errors=self._control.run_pass.metric_errors(period=PERIOD),
+            lost_events=self.metric_lost_events(),
             topic=topic,
             max_failed=max_failed,
             max_convergence_age=max_convergence_age,

@@ -12,6 +12,7 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from adapter_fleet.common.validators import check_whole_number
+from adapter_fleet.fleet.state.configuration import STANDSTILL_PASSES
 from adapter_fleet.usage.counting_settings import ADAPTER, FLEET
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import whole_milliseconds, whole_seconds
@@ -76,7 +77,8 @@ class AdapterFleetMonitoring(Construct):
         id: str,
         *,
         fleet: IAdapterFleet,
-        fleet_alarms: Mapping[str, cloudwatch.Alarm],
+        function_errors: cloudwatch.Metric,
+        lost_events: cloudwatch.Metric,
         topic: sns.ITopic | None,
         max_failed: int,
         max_convergence_age: Duration,
@@ -143,7 +145,7 @@ class AdapterFleetMonitoring(Construct):
             )
         if usage is not None and fleet.endpoint.lora is not None:
             alarms |= self._room_alarms(usage)
-        self.alarms = {**alarms, **fleet_alarms}
+        self.alarms = {**alarms, **_fleet_alarms(fleet, function_errors, lost_events)}
         if topic is not None:
             for alarm in self.alarms.values():
                 self._shared.notify(alarm, topic)
@@ -350,6 +352,41 @@ def _above(
         comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         treat_missing_data=missing,
     )
+
+
+def _fleet_alarms(
+    fleet: IAdapterFleet, function_errors: cloudwatch.Metric, lost_events: cloudwatch.Metric
+) -> dict[str, cloudwatch.Alarm]:
+    """Add the alarms on the fleet's functions, as children of the fleet."""
+    alarm = partial(
+        cloudwatch.Alarm,
+        fleet,
+        evaluation_periods=1,
+        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+    )
+    # Passes that the fleet counted, and those whose function ended before it could.
+    failing = cloudwatch.MathExpression(
+        expression="MAX([FILL(passes, 0), FILL(errors, 0)])",
+        using_metrics={"passes": fleet.metric_failed_passes(period=PERIOD), "errors": function_errors},
+        label="failed passes",
+        period=PERIOD,
+    )
+    return {
+        "Standstill": alarm(
+            "Standstill",
+            metric=failing,
+            alarm_description=f"Passes of the fleet {fleet.node.path} keep failing",
+            threshold=STANDSTILL_PASSES,
+            treat_missing_data=cloudwatch.TreatMissingData.IGNORE,
+        ),
+        "LostEvents": alarm(
+            "LostEvents",
+            metric=lost_events,
+            alarm_description=f"Events that the fleet {fleet.node.path} failed to handle",
+            threshold=1,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        ),
+    }
 
 
 def _graph(
