@@ -100,7 +100,7 @@ class TestAcceptedWritesWithoutAnEffect:
         world = World(settings=LENIENT)
         world.deploy(adapter("a"))
         world.settle()
-        world.service.update = lambda component, _artifact: world.service._begin(  # type: ignore[method-assign]
+        world.service.update = lambda component, artifact: world.service._begin(  # type: ignore[method-assign]
             "UpdateInferenceComponent", component, write=True
         )
         world.deploy(adapter("a", 2))
