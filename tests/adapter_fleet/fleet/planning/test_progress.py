@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,15 @@ from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Request, Source, Target
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+
+
+def test_reason_names_five_adapters_and_counts_the_others() -> None:
+    target = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
+    request = Request(delivery="1", source=Source.DEPLOYMENT, target=target, at=0.0)
+    for number, more in ((5, ""), (6, "; and 1 more")):
+        failed = [(f"a{index}", "bad") for index in range(number)]
+        reason = failure_reason(Generation(number=1, request=request, changes=40), failed)
+        assert f": {'; '.join(f'a{index}: bad' for index in range(5))}{more}; mend" in reason
 
 
 def test_reason_ends_with_what_helps_however_long_the_adapters_reasons_are() -> None:
@@ -65,3 +75,9 @@ def test_counts_of_a_generation(
         "pending": pending,
         "orphans": orphans,
     }
+
+
+def test_orphan_is_adopted_and_in_no_manifest() -> None:
+    found = progress({"w": Step.ORPHAN}, {"o": Step.ORPHAN, "k": Step.KEEP, "new": Step.ORPHAN})
+    own = {"new": replace(found.records["new"], adopted=False)}
+    assert replace(found, records={**found.records, **own}).orphans == ["o"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Step, decide
-from adapter_fleet.fleet.planning.settle import settle
+from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS
+from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES, settle
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet.planning.states import NAME, NOW, contexts, records, target, wants
 
@@ -69,3 +72,56 @@ def test_component_in_service_after_it_failed_is_known_again_though_its_modified
     settled, _ = settle(record, want, context)
     assert settled.serving == served
     assert decide(settled, want, context).step is not Step.LOOK
+
+
+SERVED, NEXT = Artifact(uri="s3://b/1.tar.gz"), Artifact(uri="s3://b/2.tar.gz")
+WANT = DesiredAdapter(name="a", component=NAME, artifact=NEXT)
+CONTEXT = PlanContext(now=NOW, generation=1, target=target())
+CREATION = Intent(write=Write.CREATE, at=NOW - 3, generation=1, artifact=NEXT, acknowledged=NOW - 2)
+
+
+def live(created: float) -> ObservedComponent:
+    return ObservedComponent(
+        status=Status.CREATING, created=created, modified=created, arn="arn", endpoint="endpoint",
+        base="base", artifact_uri=NEXT.uri, described=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("seconds", "owned"), [(0.0, True), (SETTLING_SECONDS + 1, False)])
+def test_component_that_appears_when_its_creation_is_acknowledged_is_the_fleets(
+    seconds: float, owned: bool
+) -> None:
+    record = AdapterRecord(name="a", component=NAME, intent=CREATION, live=live(NOW - 2 - seconds))
+    settled, _ = settle(record, WANT, CONTEXT)
+    assert (settled.owned is not None) is owned
+
+
+def test_component_that_someone_created_during_an_update_is_not_the_fleets() -> None:
+    update = replace(CREATION, write=Write.UPDATE)
+    record = AdapterRecord(name="a", component=NAME, owned=NOW - 500, intent=update, live=live(NOW - 2))
+    assert settle(record, WANT, CONTEXT)[0].owned != NOW - 2
+
+
+def test_component_that_is_gone_was_deleted_by_hand_unless_a_write_is_under_way() -> None:
+    record = AdapterRecord(name="a", component=NAME, owned=NOW - 500, serving=SERVED, absent_at=NOW)
+    settled, events = settle(record, WANT, CONTEXT)
+    assert (settled.owned, settled.drifted) == (None, "someone deleted it")
+    assert [event.what for event in events] == ["drifted"]
+    waiting = replace(record, intent=replace(CREATION, acknowledged=NOW))
+    assert settle(waiting, WANT, CONTEXT) == (waiting, [])
+
+
+def test_last_of_many_writes_without_an_effect_is_a_failure_and_the_first_of_the_next() -> None:
+    sent = NOW - SETTLING_SECONDS - 5
+    update = Intent(
+        write=Write.UPDATE, at=sent, generation=1, artifact=NEXT, acknowledged=sent, modified_before=NOW - 900
+    )
+    there = replace(live(NOW - 900), status=Status.IN_SERVICE, artifact_uri=SERVED.uri)
+    record = AdapterRecord(
+        name="a", component=NAME, owned=NOW - 900, serving=SERVED, intent=update, live=there
+    )
+    settled, _ = settle(replace(record, lost=MAX_LOST_WRITES - 2), WANT, CONTEXT)
+    assert (settled.failure, settled.lost) == (None, MAX_LOST_WRITES - 1)
+    settled, _ = settle(replace(record, lost=MAX_LOST_WRITES - 1), WANT, CONTEXT)
+    assert settled.failure is not None
+    assert (settled.failure.cause, settled.lost) == (Cause.CAPACITY, 0)

@@ -26,15 +26,15 @@ def record(name: str, *, ended: float | None = NOW, copies: int = 2) -> AdapterR
     return AdapterRecord(name=name, component=f"p-{name}", serving=SERVING, probed=probed)
 
 
-def chosen(*records: AdapterRecord, copies: int = 2, reports: bool = False) -> list[str]:
+def chosen(*records: AdapterRecord, step: Step = Step.KEEP, reports: bool = False) -> list[str]:
     found = adapters_to_probe(
         {each.component: each for each in records},
         {
             each.component: DesiredAdapter(name=each.name, component=each.component, artifact=SERVING)
             for each in records
         },
-        {each.component: KEEP for each in records},
-        copies=copies,
+        {each.component: Decision(step=step) for each in records},
+        copies=2,
         reports=reports,
     )
     return [each.name for each in found]
@@ -57,6 +57,13 @@ def test_those_that_answered_when_there_were_fewer_copies_come_before_all_others
 def test_adapter_without_a_probe_is_not_asked() -> None:
     plain = replace(record("plain"), probed=replace(ASKED, probe=None))
     assert chosen(plain, replace(record("none"), probed=None)) == []
+
+
+def test_report_asks_those_first_that_the_base_may_have_lost() -> None:
+    lost = replace(record("lost"), recheck=Recheck.ASK)
+    assert chosen(lost, step=Step.ASK, reports=True) == ["lost"]
+    assert chosen(record("old", ended=NOW - 100), lost, reports=True) == ["lost", "old"]
+    assert chosen(lost, step=Step.ASK) == []
 
 
 def drift_of(step: Step, noted: AdapterRecord) -> str | None:

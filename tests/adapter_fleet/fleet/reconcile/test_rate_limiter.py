@@ -2,8 +2,10 @@
 
 from random import Random
 
-from adapter_fleet.fleet.reconcile.rate_limiter import RateLimiter
+from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits, RateLimiter
 from adapter_fleet.fleet.state.configuration import MIN_RATE
+from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
+from tests.adapter_fleet.fake_service import FakeClock
 
 
 def limiter(rate: float | None = None) -> RateLimiter:
@@ -68,3 +70,31 @@ def test_throttle_never_raises_a_rate_that_is_below_the_lowest() -> None:
     calls = RateLimiter(ceiling=0.1, rate=None, random=Random(1))
     calls.throttled(0.0)
     assert calls.rate == 0.1
+
+
+def limits() -> CallLimits:
+    return CallLimits(write_ceiling=10.0, write_rate=None, clock=FakeClock(), random=Random(1))
+
+
+def pause(limits: CallLimits) -> float:
+    """Meet a conflict; return how long writes pause after it."""
+    limits.paused_until = 0.0
+    limits.pause_after_conflict()
+    return limits.paused_until - FakeClock().now()
+
+
+def test_pause_after_a_conflict_grows_to_ten_seconds_and_starts_again_after_a_write() -> None:
+    met = limits()
+    seconds = [pause(met) for _ in range(10)]
+    assert 0.2 <= seconds[0] <= 1.0
+    assert all(2.0 <= later <= 10.0 for later in seconds[4:])
+    met.write_accepted()
+    assert 0.2 <= pause(met) <= 1.0
+
+
+def test_only_throttles_are_counted() -> None:
+    met = limits()
+    met.back_off(ThrottledError("Rate exceeded"), met.reads)
+    met.back_off(UnansweredError("timeout"), met.reads)
+    assert met.throttles == 1
+    assert limits().throttles == 0
