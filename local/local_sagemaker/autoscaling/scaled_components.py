@@ -24,7 +24,7 @@ class ScaledComponents:
         if not isinstance(component, BaseComponent):
             return None
         return Capacity(
-            component.desired_copies,
+            component.requested_copies,
             len(component.running_copies),
             component.state.in_transition,
             component.failure_reason,

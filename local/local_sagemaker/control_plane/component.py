@@ -111,6 +111,7 @@ class Component:
 class BaseComponent(Component):
     """A base model with its copies.
 
+    desired_copies is how many the last change left, requested_copies how many a change in progress asks for.
     deployment is how its last update was to go. placements are the instance and the reservation of each copy,
     in the order of the copies. They stay reserved until deletion, even if the component failed.
     specifications has one specification for each instance type, if the component was given several;
@@ -118,6 +119,7 @@ class BaseComponent(Component):
     """
 
     desired_copies: int
+    requested_copies: int
     specifications: list[dict[str, Any]] | None = None
     deployment: dict[str, Any] | None = None
     copies: list[Copy] = field(default_factory=list)

@@ -76,6 +76,8 @@ class Deployments:
         reason = await _failure(self._change_base(base, specification, copies, deployment))
         if reason is None and specification is not None:
             base.specifications = specifications
+        # [I] After a failure, DesiredCopyCount is what it was before the update.
+        base.requested_copies = base.desired_copies
         self._finish_update(base, base.failure_reason if changes_nothing and reason is None else reason)
 
     def _finish_update(self, component: Component, reason: str | None) -> None:
