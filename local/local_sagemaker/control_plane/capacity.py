@@ -1,11 +1,15 @@
 """Places copies of base components on the instances of a variant, by what each copy reserves."""
 
+import logging
 import math
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, NamedTuple
 
 from local_sagemaker.errors import HostingError
+
+_log = logging.getLogger(__name__)
 
 
 class Resources(NamedTuple):
@@ -60,8 +64,9 @@ NO_ROOM = (
 )
 
 
+@cache
 def instance_resources(instance_type: str) -> Resources:
-    """What an instance type ("ml.g5.12xlarge") has; infinite if unknown."""
+    """What an instance type ("ml.g5.12xlarge") has; infinite if unknown, with one warning in the log."""
     name = instance_type.removeprefix("ml.")
     if name in _INSTANCES:
         accelerators, gib, vcpus = _INSTANCES[name]
@@ -69,6 +74,7 @@ def instance_resources(instance_type: str) -> Resources:
     if match := _CPU_TYPE.fullmatch(name):
         vcpus = {"medium": 1, "large": 2}.get(name.partition(".")[2]) or 4 * int(match[2] or 1)
         return Resources(0, vcpus * _GIB_PER_VCPU[match[1]] * _GIB, vcpus)
+    _log.warning("instance type %s is not known here: it has room for every copy", instance_type)
     # Of burstable types, the memory for each vCPU differs from size to size.
     return Resources(0 if re.match(r"t\d", name) else math.inf, math.inf, math.inf)
 

@@ -202,7 +202,7 @@ def parse_request(body: bytes) -> dict[str, Any]:
     """The request of a body; ApiError if it is no JSON object."""
     try:
         request = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ApiError("SerializationException", str(error)) from error
     if not isinstance(request, dict):
         # [I] No source has the words.

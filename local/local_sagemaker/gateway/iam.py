@@ -123,7 +123,7 @@ def _request(body: bytes) -> dict[str, Any]:
     """The request of a body; empty if it is no JSON object, which the operation refuses later."""
     try:
         request = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return request if isinstance(request, dict) else {}
 

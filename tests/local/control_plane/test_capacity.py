@@ -42,6 +42,13 @@ def test_resources_of_an_instance_type(
     assert instance_resources(instance_type) == (accelerators, gib * GIB, vcpus)
 
 
+def test_unknown_instance_type_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        assert instance_resources("ml.g5.13xlarge").accelerators == math.inf
+    (message,) = caplog.messages
+    assert "ml.g5.13xlarge is not known here" in message
+
+
 def test_copies_go_where_most_is_free() -> None:
     placed = place(VARIANT, gpus(1), copies=3, taken=[(0, gpus(2))])
     assert [instance for instance, _ in placed] == [1, 1, 0]
