@@ -9,7 +9,7 @@ from ministack.services.cloudformation import provisioners
 from local_sagemaker.autoscaling.records import Capacity
 from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
-from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
+from local_sagemaker.ministack_patches.internals import scope
 
 
 class ScaledComponents:

@@ -19,7 +19,7 @@ from local_sagemaker.autoscaling.scaled_components import ScaledComponents, Trac
 from local_sagemaker.autoscaling.scaler import Scaler
 from local_sagemaker.autoscaling.schedules import next_due
 from local_sagemaker.control_plane.request_validation import check_request, without_nulls
-from local_sagemaker.errors import ApiError, validation_exception
+from local_sagemaker.errors import ApiError, logged, validation_exception
 
 SERVICE = "application-autoscaling"
 _PAGE = 50
@@ -102,18 +102,19 @@ class AutoScaling:
         self._scaler.follow()
         now = self._clock()
         for key, schedule in list(self._schedules.items()):
-            if schedule.end is not None and now > schedule.end:
-                del self._schedules[key]
-                continue
-            due = self._due(schedule)
-            target = self._targets.get(schedule.resource)
-            if due is None or due > now or target is None:
-                continue
-            schedule.fired = now
-            self._fire(target, schedule)
-            if schedule.expression.startswith("at("):
-                # [V user guide] A one-time action is deleted once it has run.
-                del self._schedules[key]
+            with logged(f"scheduled action {schedule.name}"):
+                if schedule.end is not None and now > schedule.end:
+                    del self._schedules[key]
+                    continue
+                due = self._due(schedule)
+                target = self._targets.get(schedule.resource)
+                if due is None or due > now or target is None:
+                    continue
+                schedule.fired = now
+                self._fire(target, schedule)
+                if schedule.expression.startswith("at("):
+                    # [V user guide] A one-time action is deleted once it has run.
+                    del self._schedules[key]
 
     def _due(self, schedule: Schedule) -> float | None:
         after = max(schedule.fired, (schedule.start or 0.0) - 1)

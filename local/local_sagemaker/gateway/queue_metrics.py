@@ -10,8 +10,7 @@ from collections.abc import Callable
 from ministack.services import sqs
 
 from local_sagemaker.gateway.telemetry import MinistackTelemetry
-from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, scope
 
 _SECONDS = 60.0
 _METRIC = "ApproximateNumberOfMessagesVisible"

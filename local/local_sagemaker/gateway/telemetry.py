@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ministack.services import cloudwatch, cloudwatch_logs
 
 from local_sagemaker.control_plane.telemetry_port import STREAM_LINES
-from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, scope
 from local_sagemaker.monitoring.metric_points import Points
 
 
