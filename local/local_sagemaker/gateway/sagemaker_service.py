@@ -6,9 +6,9 @@ from ministack.services.cloudformation import provisioners
 
 from local_sagemaker.cloudformation.handlers import Handlers
 from local_sagemaker.cloudformation.resource_types import RESOURCE_TYPES
-from local_sagemaker.gateway import bearer_token, iam, type_registry
+from local_sagemaker.gateway import bearer_token, iam
 from local_sagemaker.gateway.cloud import Cloud
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, provision_type
 
 
 def install(cloud: Cloud) -> None:
@@ -30,15 +30,9 @@ def install(cloud: Cloud) -> None:
     for resource in RESOURCE_TYPES:
         handlers = Handlers(resource, cloud.plane, lambda: ministack.app._MAIN_LOOP)
         name = resource.cloudformation_type
-        provisioners._RESOURCE_HANDLERS[name] = {
-            "create": handlers.create,
-            "update": handlers.update,
-            "delete": handlers.delete,
-        }
-        provisioners._REPLACING_PROPERTIES[name] = resource.create_only
+        provision_type(name, handlers, resource.create_only)
         provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
         if resource.create_only:
             provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
     iam.install(cloud.tagged_resources)
-    type_registry.install()
     bearer_token.check_internals()

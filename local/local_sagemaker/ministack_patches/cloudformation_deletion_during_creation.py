@@ -25,6 +25,8 @@ def install() -> None:
     """
     for name in ("_deploy_stack_async", "_delete_stack_async", "_roll_back_operation", "_resolve_refs"):
         expect(hasattr(stacks, name), f"stacks.{name} exists")
+    expect(hasattr(cloudformation, "_stacks"), "cloudformation._stacks has the stacks")
+    expect(hasattr(handlers, "_resolve_stack"), "handlers._resolve_stack finds a stack")
     expect(_ACTION in handlers._ACTION_HANDLERS, f"handlers._ACTION_HANDLERS has {_ACTION}")
     request_deletion = handlers._ACTION_HANDLERS[_ACTION]
     operations = _Operations(

@@ -141,8 +141,10 @@ class Alarms:
 
     def install(self) -> None:
         """Replace ministack's evaluation, and take Metrics in alarms of the API and of templates."""
-        for name in ("_alarms", "_evaluate_alarm", "_record_history", "_dispatch_alarm_actions"):
+        for name in ("_alarms", "_evaluate_alarm", "_record_history"):
             expect(hasattr(cloudwatch, name), f"cloudwatch.{name} exists")
+        for name in ("_dispatch_alarm_actions", "_evaluate_parent_alarms"):
+            expect(hasattr(cloudwatch, name), f"cloudwatch.{name} is called when an alarm changes")
         expect(hasattr(eventbridge, "_put_events"), "eventbridge._put_events sends events")
         expect(hasattr(cloudwatch, "_put_metric_alarm"), "cloudwatch._put_metric_alarm puts alarms")
         expect(hasattr(provisioners, "_cw_metric_alarm_record"), "provisioners has records of alarms")

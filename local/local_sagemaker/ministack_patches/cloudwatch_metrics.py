@@ -50,6 +50,8 @@ def install() -> None:
         expect(hasattr(cloudwatch, name), f"cloudwatch.{name} exists")
     for name in ("_get_metric_data", "_evict_old_metrics"):
         expect(hasattr(cloudwatch, name), f"cloudwatch.{name} is called by name")
+    for name in ("_json_ok", "_cbor_ok", "_cbor_metric_data_result"):
+        expect(hasattr(cloudwatch, name), f"cloudwatch.{name} makes an answer")
     cloudwatch._evict_old_metrics = _compactor()
     cloudwatch._get_metric_data = _get_metric_data(cloudwatch._get_metric_data)
 

@@ -41,6 +41,13 @@ def scope(account: str, region: str) -> Iterator[None]:
         responses.set_request_region(before[1])
 
 
+def provision_type(name: str, handlers: Any, create_only: tuple[str, ...]) -> None:
+    """Let CloudFormation provision a type by handlers with the methods create, update and delete."""
+    operations = ("create", "update", "delete")
+    provisioners._RESOURCE_HANDLERS[name] = {each: getattr(handlers, each) for each in operations}
+    provisioners._REPLACING_PROPERTIES[name] = create_only
+
+
 def after_provisioning(resource_type: str, apply: Callable[[str, dict[str, Any]], None]) -> None:
     """Call a function with the physical id and the properties after each create and update of a type."""
     handlers = provisioners._RESOURCE_HANDLERS.get(resource_type, {})

@@ -1,4 +1,7 @@
-"""DescribeType, which ministack lacks, for the CloudFormation types that the embedded cloud provisions."""
+"""DescribeType answers for the CloudFormation types that the embedded cloud provisions.
+
+Fault of ministack: it does not have the operation.
+"""
 
 from collections.abc import Mapping
 from html import escape
