@@ -1,4 +1,4 @@
-"""What Application Auto Scaling needs: the copies of components, and alarms for target tracking."""
+"""The copies that Application Auto Scaling reads and changes, and the alarms of target tracking."""
 
 from collections.abc import Mapping
 from typing import Any
