@@ -103,7 +103,7 @@ def needed_resources(specification: dict[str, Any]) -> Resources:
     )
 
 
-def place(
+def place_copies(
     variant: dict[str, Any], needed: Resources, *, copies: int, taken: Iterable[Placement], kept: float = 0.0
 ) -> list[Placement]:
     """Place new copies beside the `taken` placements.
@@ -131,11 +131,11 @@ def place(
     return placed
 
 
-def beyond(reserved: Iterable[Placement], wanted: Iterable[Placement]) -> list[Placement]:
+def room_beyond(reserved: Iterable[Placement], wanted: Iterable[Placement]) -> list[Placement]:
     """What `wanted` placements take of each instance beyond what the `reserved` ones take."""
     own, more = _by_instance(reserved), _by_instance(wanted)
     return [
-        (instance, Resources(*map(_above_zero, needed.without(own.get(instance, Resources())))))
+        (instance, Resources(*(max(0, rest) for rest in needed.without(own.get(instance, Resources())))))
         for instance, needed in more.items()
     ]
 
@@ -148,14 +148,12 @@ def _by_instance(placements: Iterable[Placement]) -> dict[int, Resources]:
     return totals
 
 
-def _above_zero(amount: float) -> float:
-    return max(amount, 0)
-
-
-def move(variant: dict[str, Any], placements: list[Placement], *, kept: float = 0.0) -> list[Placement]:
+def move_copies(
+    variant: dict[str, Any], placements: list[Placement], *, kept: float = 0.0
+) -> list[Placement]:
     """Place existing copies on another variant: on the same instance where there is room.
 
-    `kept` is as for `place`. HostingError if there is no room.
+    `kept` is as for `place_copies`. HostingError if there is no room.
     """
     free = _free(variant, kept)
     moved = list(placements)
@@ -168,7 +166,7 @@ def move(variant: dict[str, Any], placements: list[Placement], *, kept: float = 
     for index in displaced:
         needed = placements[index][1]
         taken = [other for at, other in enumerate(moved) if at not in displaced or at < index]
-        (moved[index],) = place(variant, needed, copies=1, taken=taken, kept=kept)
+        (moved[index],) = place_copies(variant, needed, copies=1, taken=taken, kept=kept)
     return moved
 
 

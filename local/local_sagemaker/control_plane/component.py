@@ -56,7 +56,6 @@ class _Snapshot:
 
     moment: float
     status: str | None
-    modified: float
 
 
 @dataclass(kw_only=True, eq=False)
@@ -83,22 +82,22 @@ class Component:
     @property
     def modified(self) -> float:
         """The moment of the last change of the state."""
-        return self._history[-1].modified
+        return self._history[-1].moment
 
     def enter(self, state: State, moment: float) -> None:
         """Change the state."""
         self.state = state
-        self._history.append(_Snapshot(moment, state.status, moment))
+        self._history.append(_Snapshot(moment, state.status))
 
     def vanish(self, moment: float) -> None:
         """Record the end of the component, for listings that lag behind."""
-        self._history.append(_Snapshot(moment, None, moment))
+        self._history.append(_Snapshot(moment, None))
 
     def seen_at(self, moment: float) -> tuple[str, float] | None:
         """The status and the last-modified time at a moment, None if the component did not exist."""
         for snapshot in reversed(self._history):
             if snapshot.moment <= moment:
-                return None if snapshot.status is None else (snapshot.status, snapshot.modified)
+                return None if snapshot.status is None else (snapshot.status, snapshot.moment)
         return None
 
     def forget_before(self, moment: float) -> None:

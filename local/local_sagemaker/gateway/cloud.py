@@ -92,10 +92,6 @@ class Cloud:
         with self._lock:
             return list(self._regions.values())
 
-    def planes(self) -> list[SageMakerControlPlane]:
-        """The control planes of all accounts and regions in use."""
-        return [region.plane for region in self.regions()]
-
     def tokens(self) -> dict[str, Tokens]:
         """What the servers have counted until now, by the component's name in any account and region."""
         counted: dict[str, Tokens] = {}

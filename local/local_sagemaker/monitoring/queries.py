@@ -1,5 +1,6 @@
 """GetMetricData's queries, which alarms have as well: metrics, metric math, searches and Metrics Insights."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,8 +60,4 @@ def _refers_to(expression: str, names: set[str]) -> bool:
         return False
     # Words in quotes are searches.
     words = "".join(part for index, part in enumerate(expression.split("'")) if index % 2 == 0)
-    return any(word in names for word in _words(words))
-
-
-def _words(text: str) -> list[str]:
-    return "".join(letter if letter.isalnum() or letter == "_" else " " for letter in text).split()
+    return not names.isdisjoint(re.findall(r"\w+", words))

@@ -1,4 +1,4 @@
-"""What is published of copies and instances at intervals, and what copies print.
+"""Publishes the metrics of copies and instances at intervals, and passes on what copies print.
 
 [V developer guide, "Amazon SageMaker AI metrics in Amazon CloudWatch"; ML blog on faster auto scaling]
 ConcurrentRequestsPerCopy comes several times in 10 s. Utilisation comes once a minute, or as often as

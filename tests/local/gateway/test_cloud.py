@@ -63,7 +63,7 @@ def test_body_that_is_nested_too_deeply_is_refused() -> None:
 
 
 def regions(cloud: Cloud) -> list[str]:
-    return [plane.context.region for plane in cloud.planes()]
+    return [region.name for region in cloud.regions()]
 
 
 def test_token_with_a_true_signature_creates_the_control_plane_of_its_region(
