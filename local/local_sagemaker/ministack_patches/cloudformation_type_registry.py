@@ -10,7 +10,7 @@ from typing import Any
 from ministack.core.responses import get_region
 from ministack.services.cloudformation import handlers, helpers, provisioners
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, expect_names
 
 _DESCRIBE = "DescribeType"
 _RESOURCE = "RESOURCE"
@@ -19,8 +19,7 @@ _RESOURCE = "RESOURCE"
 def install() -> None:
     """Register the operation with ministack; UnknownMinistackError if its internals differ."""
     expect(_DESCRIBE not in handlers._ACTION_HANDLERS, f"ministack has no {_DESCRIBE} of its own")
-    for name in ("_p", "_xml", "_error"):
-        expect(hasattr(helpers, name), f"helpers.{name} exists")
+    expect_names(helpers, "_p", "_xml", "_error")
     handlers._ACTION_HANDLERS[_DESCRIBE] = _describe_type
 
 

@@ -19,7 +19,7 @@ from ministack.services.cloudformation import provisioners
 
 from local_sagemaker.errors import logged
 from local_sagemaker.ministack_patches.cloudwatch_metrics import StoredMetrics
-from local_sagemaker.ministack_patches.internals import expect, scope
+from local_sagemaker.ministack_patches.internals import expect, expect_names, scope
 from local_sagemaker.monitoring.alarm_state import Evaluation, Windows, evaluated, period
 from local_sagemaker.monitoring.metric_reader import Series, query_metric
 from local_sagemaker.monitoring.queries import answers, is_select
@@ -141,8 +141,7 @@ class Alarms:
 
     def install(self) -> None:
         """Replace ministack's evaluation, and take Metrics in alarms of the API and of templates."""
-        for name in ("_alarms", "_evaluate_alarm", "_record_history"):
-            expect(hasattr(cloudwatch, name), f"cloudwatch.{name} exists")
+        expect_names(cloudwatch, "_alarms", "_evaluate_alarm", "_record_history")
         for name in ("_dispatch_alarm_actions", "_evaluate_parent_alarms"):
             expect(hasattr(cloudwatch, name), f"cloudwatch.{name} is called when an alarm changes")
         expect(hasattr(eventbridge, "_put_events"), "eventbridge._put_events sends events")

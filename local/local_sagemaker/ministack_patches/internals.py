@@ -28,6 +28,12 @@ def expect(holds: bool, what: str) -> None:
         )
 
 
+def expect_names(module: ModuleType, *names: str) -> None:
+    """Raise UnknownMinistackError unless a module of ministack has all the names."""
+    for name in names:
+        expect(hasattr(module, name), f"{module.__name__}.{name} exists")
+
+
 @contextmanager
 def scope(account: str, region: str) -> Iterator[None]:
     """Let ministack act in an account and a region."""
