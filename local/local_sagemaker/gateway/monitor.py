@@ -32,10 +32,11 @@ class Monitor:
         """Look at everything once."""
         for region in self._cloud.regions():
             with scope(region.account, region.name):
-                with logged("what copies print"):
+                with logged("the measurement of copies"):
                     region.copies.tick()
                 with logged("scaling"):
                     region.autoscaling.tick()
         with logged("the metrics of queues"):
             self._queues.tick()
-        self._alarms.tick()
+        with logged("the evaluation of alarms"):
+            self._alarms.tick()
