@@ -3653,12 +3653,6 @@
     "' should be the configuration of a base model, got:"
    ],
    [
-    "'accelerators' should be at most",
-    ", as",
-    "has",
-    ", got"
-   ],
-   [
     "'",
     "' should be at most",
     ", the accelerators of a copy, got"
@@ -3703,6 +3697,12 @@
    [
     ": the dimensions of a model of the type",
     "are not known: it is no dense decoder like Llama, or they are not all there"
+   ],
+   [
+    "'accelerators' should be at most",
+    ", as",
+    "has",
+    ", got"
    ],
    [
     "a copy reserves",

@@ -6,7 +6,7 @@ from ministack.services.cloudformation import provisioners
 
 from local_sagemaker.cloudformation.handlers import Handlers
 from local_sagemaker.cloudformation.resource_types import RESOURCE_TYPES
-from local_sagemaker.gateway import bearer_token, iam
+from local_sagemaker.gateway import bearer_token, iam, type_registry
 from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.ministack_patches.internals import expect, expect_names, provision_type
 
@@ -34,4 +34,5 @@ def install(cloud: Cloud) -> None:
         if resource.create_only:
             provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
     iam.install(cloud.tagged_resources)
+    type_registry.install()
     bearer_token.check_internals()

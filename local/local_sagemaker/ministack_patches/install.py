@@ -9,7 +9,6 @@ from local_sagemaker.ministack_patches import (
     cloudformation_failed_custom_resources,
     cloudformation_failed_deletions,
     cloudformation_native_types,
-    cloudformation_type_registry,
     cloudwatch_log_pages,
     cloudwatch_metrics,
     http_content_type,
@@ -60,7 +59,6 @@ def install_patches(
         cloudformation_failed_custom_resources,
         cloudformation_failed_deletions,
         cloudformation_change_sets,
-        cloudformation_type_registry,
     ):
         patch.install()
     alarms.install()

@@ -1,7 +1,4 @@
-"""DescribeType answers for the CloudFormation types that the embedded cloud provisions.
-
-Fault of ministack: it does not have the operation.
-"""
+"""DescribeType of CloudFormation, for the types that the embedded cloud provisions."""
 
 from collections.abc import Mapping
 from html import escape
