@@ -42,4 +42,4 @@ def logged(what: str) -> Iterator[None]:
     try:
         yield
     except Exception:
-        _log.exception("%s failed, and is tried again in the next round", what)
+        _log.exception("%s failed", what)

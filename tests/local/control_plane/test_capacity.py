@@ -43,6 +43,7 @@ def test_resources_of_an_instance_type(
 
 
 def test_unknown_instance_type_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    instance_resources.cache_clear()
     for _ in range(2):
         assert instance_resources("ml.g5.13xlarge").accelerators == math.inf
     (message,) = caplog.messages
