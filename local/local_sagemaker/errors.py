@@ -1,6 +1,11 @@
-"""Errors of the control plane and the runtime."""
+"""Errors of the control plane and the runtime, and what happens to unexpected ones."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+_log = logging.getLogger(__name__)
 
 
 class ApiError(Exception):
@@ -29,3 +34,12 @@ def validation_exception(message: str, kind: type[ApiError] = ApiError) -> ApiEr
 
 class HostingError(Exception):
     """A deployment failed; the message becomes the resource's FailureReason."""
+
+
+@contextmanager
+def logged(what: str) -> Iterator[None]:
+    """Log an exception instead of raising it, so that the next alarm, endpoint or action has its turn."""
+    try:
+        yield
+    except Exception:
+        _log.exception("%s failed", what)

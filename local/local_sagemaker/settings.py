@@ -7,6 +7,7 @@ Comments in this package name the source of each behaviour: [V] verified in offi
 """
 
 import dataclasses
+import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -168,7 +169,7 @@ def _check(name: str, value: object, kind: Any) -> None:
             raise ValueError(f"'{name}' should be one of {', '.join(get_args(kind))}, got {value!r}")
     elif kind in (int, float):
         number = isinstance(value, (int, kind)) and not isinstance(value, bool)
-        if not number or value < 0:  # type: ignore[operator]
+        if not number or not 0 <= value < math.inf:  # type: ignore[operator]
             raise ValueError(f"'{name}' should be a number of at least 0, got {value!r}")
     elif not isinstance(value, kind):
         raise ValueError(f"'{name}' should be of type {kind.__name__}, got {value!r}")

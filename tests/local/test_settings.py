@@ -14,6 +14,8 @@ from local_sagemaker.settings import PROFILES, Settings
         ({"profile": "evil"}, "'profile' should be one of kind, hostile, got 'evil'"),
         ({"adapter_update": "maybe"}, "'adapter_update' should be one of gapless, gap, refused, got 'maybe'"),
         ({"write_rate": -1}, "'write_rate' should be a number of at least 0, got -1"),
+        ({"time_scale": float("nan")}, "'time_scale' should be a number of at least 0, got nan"),
+        ({"endpoint_seconds": float("inf")}, "'endpoint_seconds' should be a number of at least 0, got inf"),
         ({"one_write_per_base": 1}, "'one_write_per_base' should be of type bool, got 1"),
         ({"engine_command": "serve --config '{\"a\": 1}'"}, "'engine_command' should be a command with no"),
         ({"engine_command": "serve {gpu}"}, "'engine_command' should be a command with no placeholders but"),

@@ -8,15 +8,6 @@ NAMESPACE = "sagemaker"
 COPIES = "sagemaker:inference-component:DesiredCopyCount"
 
 
-def scalable_target_arn(resource: str, dimension: str, *, account: str, region: str) -> str:
-    """[V service authorization reference] The ARN of a scalable target, registered or not.
-
-    [I] How its last part comes about: here, the same resource always has the same one.
-    """
-    name = uuid.uuid5(uuid.NAMESPACE_URL, f"{account}/{region}/{resource}/{dimension}").hex
-    return f"arn:aws:application-autoscaling:{region}:{account}:scalable-target/{name}"
-
-
 @dataclass(frozen=True)
 class Capacity:
     """The capacity of a resource: wanted, and there now.
@@ -52,7 +43,7 @@ class Target:
 
 @dataclass(kw_only=True)
 class Policy:
-    """A scaling policy of a target; configuration is that of its type."""
+    """A scaling policy of a target; configuration is that of its type, alarms are by kind ("Low")."""
 
     name: str
     arn: str
@@ -60,7 +51,7 @@ class Policy:
     type: str
     configuration: dict[str, Any]
     created: float
-    alarms: list[dict[str, str]] = field(default_factory=list)
+    alarms: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def tracks(self) -> bool:

@@ -1,4 +1,4 @@
-"""What Application Auto Scaling needs: the copies of components, and alarms for target tracking."""
+"""The copies that Application Auto Scaling reads and changes, and the alarms of target tracking."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from ministack.services.cloudformation import provisioners
 from local_sagemaker.autoscaling.records import Capacity
 from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
-from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
+from local_sagemaker.ministack_patches.internals import scope
 
 
 class ScaledComponents:
@@ -24,7 +24,7 @@ class ScaledComponents:
         if not isinstance(component, BaseComponent):
             return None
         return Capacity(
-            component.desired_copies,
+            component.requested_copies,
             len(component.running_copies),
             component.state.in_transition,
             component.failure_reason,

@@ -6,20 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local_sagemaker.autoscaling.decisions import PREDEFINED, tracking_alarms
-from local_sagemaker.autoscaling.records import (
-    COPIES,
-    NAMESPACE,
-    Activity,
-    Policy,
-    Schedule,
-    Target,
-    scalable_target_arn,
-)
+from local_sagemaker.autoscaling.records import COPIES, NAMESPACE, Activity, Policy, Schedule, Target
 from local_sagemaker.autoscaling.scaled_components import ScaledComponents, TrackingAlarms
 from local_sagemaker.autoscaling.scaler import Scaler
 from local_sagemaker.autoscaling.schedules import next_due
 from local_sagemaker.control_plane.request_validation import check_request, without_nulls
-from local_sagemaker.errors import ApiError, validation_exception
+from local_sagemaker.errors import ApiError, logged, validation_exception
 
 SERVICE = "application-autoscaling"
 _PAGE = 50
@@ -85,16 +77,10 @@ class AutoScaling:
             self._scaler.step(target, policy, alarm, value)
 
     def _agree(self, policy: Policy) -> bool:
-        others = (
-            other
-            for other in self._policies.values()
-            if other is not policy and other.resource == policy.resource and other.tracks
-        )
         return all(
-            self._alarms.rings(alarm["AlarmName"])
-            for other in others
-            for alarm in other.alarms
-            if "-AlarmLow-" in alarm["AlarmName"]
+            self._alarms.rings(other.alarms["Low"]["AlarmName"])
+            for other in self._policies.values()
+            if other is not policy and other.resource == policy.resource and "Low" in other.alarms
         )
 
     def tick(self) -> None:
@@ -102,18 +88,19 @@ class AutoScaling:
         self._scaler.follow()
         now = self._clock()
         for key, schedule in list(self._schedules.items()):
-            if schedule.end is not None and now > schedule.end:
-                del self._schedules[key]
-                continue
-            due = self._due(schedule)
-            target = self._targets.get(schedule.resource)
-            if due is None or due > now or target is None:
-                continue
-            schedule.fired = now
-            self._fire(target, schedule)
-            if schedule.expression.startswith("at("):
-                # [V user guide] A one-time action is deleted once it has run.
-                del self._schedules[key]
+            with logged(f"scheduled action {schedule.name}"):
+                if schedule.end is not None and now > schedule.end:
+                    del self._schedules[key]
+                    continue
+                due = self._due(schedule)
+                target = self._targets.get(schedule.resource)
+                if due is None or due > now or target is None:
+                    continue
+                schedule.fired = now
+                self._fire(target, schedule)
+                if schedule.expression.startswith("at("):
+                    # [V user guide] A one-time action is deleted once it has run.
+                    del self._schedules[key]
 
     def _due(self, schedule: Schedule) -> float | None:
         after = max(schedule.fired, (schedule.start or 0.0) - 1)
@@ -142,7 +129,9 @@ class AutoScaling:
                 raise validation_exception(f"Inference component doesn't exist: {resource}")
             target = Target(
                 resource=resource,
-                arn=scalable_target_arn(resource, COPIES, account=self._account, region=self._region),
+                # [V service authorization reference] [I] The last part is random.
+                arn=f"arn:aws:application-autoscaling:{self._region}:{self._account}:scalable-target/"
+                f"{uuid.uuid4().hex}",
                 minimum=request["MinCapacity"],
                 maximum=request["MaxCapacity"],
                 created=self._clock(),
@@ -233,26 +222,21 @@ class AutoScaling:
         if policy.tracks:
             self._put_alarms(policy)
         self._policies[target.resource, name] = policy
-        return {"PolicyARN": policy.arn, "Alarms": policy.alarms}
+        return {"PolicyARN": policy.arn, "Alarms": list(policy.alarms.values())}
 
     def _put_alarms(self, policy: Policy) -> None:
         """Put the alarms of a policy that tracks under the names that the service gives them [T]."""
-        present = {
-            alarm["AlarmName"].rpartition("-Alarm")[2].partition("-")[0]: alarm for alarm in policy.alarms
-        }
-        wanted = tracking_alarms(policy.configuration, policy.resource)
-        alarms = []
-        for kind, alarm in wanted.items():
+        present, policy.alarms = policy.alarms, {}
+        for kind, alarm in tracking_alarms(policy.configuration, policy.resource).items():
             generated = f"TargetTracking-{policy.resource}-Alarm{kind}-{uuid.uuid4()}"
             name = present[kind]["AlarmName"] if kind in present else generated
-            alarms.append({"AlarmName": name, "AlarmARN": self._alarms.put(name, alarm, policy.arn)})
-        for kind, old in present.items():
-            if kind not in wanted:
-                self._alarms.delete(old["AlarmName"])
-        policy.alarms = alarms
+            arn = self._alarms.put(name, alarm, policy.arn)
+            policy.alarms[kind] = {"AlarmName": name, "AlarmARN": arn}
+        for kind in present.keys() - policy.alarms.keys():
+            self._alarms.delete(present[kind]["AlarmName"])
 
     def _drop(self, policy: Policy) -> None:
-        for alarm in policy.alarms:
+        for alarm in policy.alarms.values():
             self._alarms.delete(alarm["AlarmName"])
         del self._policies[policy.resource, policy.name]
 
@@ -264,7 +248,7 @@ class AutoScaling:
                 "PolicyName": policy.name,
                 "PolicyType": policy.type,
                 f"{policy.type}PolicyConfiguration": policy.configuration,
-                "Alarms": policy.alarms,
+                "Alarms": list(policy.alarms.values()),
                 "CreationTime": policy.created,
             }
             for policy in self._policies.values()

@@ -1,11 +1,15 @@
 """Places copies of base components on the instances of a variant, by what each copy reserves."""
 
+import logging
 import math
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, NamedTuple
 
 from local_sagemaker.errors import HostingError
+
+_log = logging.getLogger(__name__)
 
 
 class Resources(NamedTuple):
@@ -60,8 +64,9 @@ NO_ROOM = (
 )
 
 
+@cache
 def instance_resources(instance_type: str) -> Resources:
-    """What an instance type ("ml.g5.12xlarge") has; infinite if unknown."""
+    """What an instance type ("ml.g5.12xlarge") has; infinite if unknown, with one warning in the log."""
     name = instance_type.removeprefix("ml.")
     if name in _INSTANCES:
         accelerators, gib, vcpus = _INSTANCES[name]
@@ -69,6 +74,7 @@ def instance_resources(instance_type: str) -> Resources:
     if match := _CPU_TYPE.fullmatch(name):
         vcpus = {"medium": 1, "large": 2}.get(name.partition(".")[2]) or 4 * int(match[2] or 1)
         return Resources(0, vcpus * _GIB_PER_VCPU[match[1]] * _GIB, vcpus)
+    _log.warning("instance type %s is not known here: it has room for every copy", instance_type)
     # Of burstable types, the memory for each vCPU differs from size to size.
     return Resources(0 if re.match(r"t\d", name) else math.inf, math.inf, math.inf)
 
@@ -97,7 +103,7 @@ def needed_resources(specification: dict[str, Any]) -> Resources:
     )
 
 
-def place(
+def place_copies(
     variant: dict[str, Any], needed: Resources, *, copies: int, taken: Iterable[Placement], kept: float = 0.0
 ) -> list[Placement]:
     """Place new copies beside the `taken` placements.
@@ -125,11 +131,11 @@ def place(
     return placed
 
 
-def beyond(reserved: Iterable[Placement], wanted: Iterable[Placement]) -> list[Placement]:
+def room_beyond(reserved: Iterable[Placement], wanted: Iterable[Placement]) -> list[Placement]:
     """What `wanted` placements take of each instance beyond what the `reserved` ones take."""
     own, more = _by_instance(reserved), _by_instance(wanted)
     return [
-        (instance, Resources(*map(_above_zero, needed.without(own.get(instance, Resources())))))
+        (instance, Resources(*(max(0, rest) for rest in needed.without(own.get(instance, Resources())))))
         for instance, needed in more.items()
     ]
 
@@ -142,14 +148,12 @@ def _by_instance(placements: Iterable[Placement]) -> dict[int, Resources]:
     return totals
 
 
-def _above_zero(amount: float) -> float:
-    return max(amount, 0)
-
-
-def move(variant: dict[str, Any], placements: list[Placement], *, kept: float = 0.0) -> list[Placement]:
+def move_copies(
+    variant: dict[str, Any], placements: list[Placement], *, kept: float = 0.0
+) -> list[Placement]:
     """Place existing copies on another variant: on the same instance where there is room.
 
-    `kept` is as for `place`. HostingError if there is no room.
+    `kept` is as for `place_copies`. HostingError if there is no room.
     """
     free = _free(variant, kept)
     moved = list(placements)
@@ -162,7 +166,7 @@ def move(variant: dict[str, Any], placements: list[Placement], *, kept: float = 
     for index in displaced:
         needed = placements[index][1]
         taken = [other for at, other in enumerate(moved) if at not in displaced or at < index]
-        (moved[index],) = place(variant, needed, copies=1, taken=taken, kept=kept)
+        (moved[index],) = place_copies(variant, needed, copies=1, taken=taken, kept=kept)
     return moved
 
 

@@ -56,7 +56,6 @@ class _Snapshot:
 
     moment: float
     status: str | None
-    modified: float
 
 
 @dataclass(kw_only=True, eq=False)
@@ -83,22 +82,22 @@ class Component:
     @property
     def modified(self) -> float:
         """The moment of the last change of the state."""
-        return self._history[-1].modified
+        return self._history[-1].moment
 
     def enter(self, state: State, moment: float) -> None:
         """Change the state."""
         self.state = state
-        self._history.append(_Snapshot(moment, state.status, moment))
+        self._history.append(_Snapshot(moment, state.status))
 
     def vanish(self, moment: float) -> None:
         """Record the end of the component, for listings that lag behind."""
-        self._history.append(_Snapshot(moment, None, moment))
+        self._history.append(_Snapshot(moment, None))
 
     def seen_at(self, moment: float) -> tuple[str, float] | None:
         """The status and the last-modified time at a moment, None if the component did not exist."""
         for snapshot in reversed(self._history):
             if snapshot.moment <= moment:
-                return None if snapshot.status is None else (snapshot.status, snapshot.modified)
+                return None if snapshot.status is None else (snapshot.status, snapshot.moment)
         return None
 
     def forget_before(self, moment: float) -> None:
@@ -111,6 +110,7 @@ class Component:
 class BaseComponent(Component):
     """A base model with its copies.
 
+    desired_copies is how many the last change left, requested_copies how many a change in progress asks for.
     deployment is how its last update was to go. placements are the instance and the reservation of each copy,
     in the order of the copies. They stay reserved until deletion, even if the component failed.
     specifications has one specification for each instance type, if the component was given several;
@@ -118,6 +118,7 @@ class BaseComponent(Component):
     """
 
     desired_copies: int
+    requested_copies: int
     specifications: list[dict[str, Any]] | None = None
     deployment: dict[str, Any] | None = None
     copies: list[Copy] = field(default_factory=list)

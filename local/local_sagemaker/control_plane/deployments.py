@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
-from local_sagemaker.control_plane.capacity import Placement, beyond, needed_resources, place
+from local_sagemaker.control_plane.capacity import Placement, needed_resources, place_copies, room_beyond
 from local_sagemaker.control_plane.component import AdapterComponent, BaseComponent, Component, State, base_of
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
@@ -76,6 +76,8 @@ class Deployments:
         reason = await _failure(self._change_base(base, specification, copies, deployment))
         if reason is None and specification is not None:
             base.specifications = specifications
+        # [I] After a failure, DesiredCopyCount is what it was before the update.
+        base.requested_copies = base.desired_copies
         self._finish_update(base, base.failure_reason if changes_nothing and reason is None else reason)
 
     def _finish_update(self, component: Component, reason: str | None) -> None:
@@ -129,7 +131,7 @@ class Deployments:
             if beside_own or other is not base
             for placement in other.placements
         ]
-        return place(
+        return place_copies(
             base.production_variant,
             needed_resources(specification),
             copies=copies,
@@ -177,7 +179,7 @@ class Deployments:
                 # [V docs] What runs beside the old copies meanwhile is on newly provisioned capacity. Room is
                 # kept for the old ones, which may come back, and for the new ones.
                 places = self._place(base, specification, copies, beside_own=False)
-                base.placements = [*reserved, *beyond(reserved, places)]
+                base.placements = [*reserved, *room_beyond(reserved, places)]
             self._check_load(base)
             container, role = self._container(base, specification)
             environment = dict(container.get("Environment", {}))

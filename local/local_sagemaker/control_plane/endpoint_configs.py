@@ -1,5 +1,6 @@
 """Endpoint configurations: the instances and the execution role of an endpoint."""
 
+import operator
 from typing import Any
 
 from local_sagemaker.control_plane.capacity import scales_instances
@@ -123,15 +124,11 @@ def in_force(config: dict[str, Any]) -> dict[str, Any]:
 
     [V InstancePool] Instances of the pool with the lowest number come first. Here there are always some.
     """
+    priority = operator.itemgetter("Priority")
     variants = [
         variant
         if "InstanceType" in variant
-        else {**variant, "InstanceType": min(variant["InstancePools"], key=_priority)["InstanceType"]}
+        else {**variant, "InstanceType": min(variant["InstancePools"], key=priority)["InstanceType"]}
         for variant in config["ProductionVariants"]
     ]
     return {**config, "ProductionVariants": variants}
-
-
-def _priority(pool: dict[str, Any]) -> int:
-    number: int = pool["Priority"]
-    return number

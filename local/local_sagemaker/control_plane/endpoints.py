@@ -3,7 +3,7 @@
 import contextlib
 from typing import Any
 
-from local_sagemaker.control_plane.capacity import Placement, move
+from local_sagemaker.control_plane.capacity import Placement, move_copies
 from local_sagemaker.control_plane.case_insensitive_dict import CaseInsensitiveDict
 from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.control_plane.component_store import ComponentStore
@@ -193,7 +193,7 @@ class Endpoints:
         placements = {}
         for variant in config["ProductionVariants"]:
             bases = self._components.bases_on(endpoint, variant["VariantName"])
-            rest = move(
+            rest = move_copies(
                 variant,
                 [placement for base in bases for placement in base.placements],
                 kept=self._context.settings.value.instance_memory_kept,

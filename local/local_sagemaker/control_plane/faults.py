@@ -131,11 +131,6 @@ class Faults:
         if event is not None:
             event.set()
 
-    @property
-    def held(self) -> list[str]:
-        """The held components."""
-        return list(self._held)
-
     async def released(self, component: str) -> None:
         """Wait while a component is held."""
         while component in self._held:

@@ -140,6 +140,7 @@ class InferenceComponents:
             specifications=copy.deepcopy(request.get("Specifications")),
             variant=variant["VariantName"],
             desired_copies=copies,
+            requested_copies=copies,
         )
 
     def _base_specification(self, request: dict[str, Any], variant: dict[str, Any]) -> dict[str, Any] | None:
@@ -211,10 +212,12 @@ class InferenceComponents:
             base = base_of(component)
             specification = self._base_specification(request, base.production_variant)
             deployment = request.get("DeploymentConfig")
+            requested = base.desired_copies if copies is None else copies
             if deployment is not None:
-                check_batches(deployment, base.desired_copies if copies is None else copies)
+                check_batches(deployment, requested)
                 self._check_alarms(deployment)
                 base.deployment = deployment
+            base.requested_copies = requested
             state = State.UPDATING if specification is not None else State.UPDATING_COPIES
             base.enter(state, self._context.clock.now())
             self._context.spawn(
@@ -242,7 +245,7 @@ class InferenceComponents:
             raise validation_exception(
                 f'The copies of "{component.arn}" are those of its base inference component.'
             )
-        copies = request["DesiredRuntimeConfig"]["CopyCount"]
+        component.requested_copies = copies = request["DesiredRuntimeConfig"]["CopyCount"]
         component.enter(State.UPDATING_COPIES, self._context.clock.now())
         self._context.spawn(self._deployments.update_base(component, None, copies))
         return {"InferenceComponentArn": component.arn}
@@ -303,7 +306,7 @@ class InferenceComponents:
             "VariantName": component.variant,
             **_specifications(component),
             "RuntimeConfig": {
-                "DesiredCopyCount": base.desired_copies,
+                "DesiredCopyCount": base.requested_copies,
                 "CurrentCopyCount": len(base.running_copies),
             },
             "InferenceComponentStatus": component.state.status,

@@ -72,7 +72,8 @@ def list_page(
 
 def _filter(request: dict[str, Any], name_key: str, equals: dict[str, str]) -> Callable[[Summary], bool]:
     """A function that returns whether a summary matches the filters of a request."""
-    wanted = [(member, request[name]) for name, member in equals.items() if name in request]
+    # [I] As elsewhere in the API, names are the same in any case.
+    wanted = [(member, request[name].lower()) for name, member in equals.items() if name in request]
     bounds = [
         (member, holds, request[member + bound])
         for member in ("CreationTime", "LastModifiedTime")
@@ -85,7 +86,7 @@ def _filter(request: dict[str, Any], name_key: str, equals: dict[str, str]) -> C
         if part not in summary[name_key]:
             return False
         for member, value in wanted:
-            if summary[member] != value:
+            if summary[member].lower() != value:
                 return False
         return all(holds(summary[member], limit) for member, holds, limit in bounds)
 

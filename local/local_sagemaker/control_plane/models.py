@@ -37,15 +37,10 @@ class Models:
     def container(self, name: str) -> dict[str, Any]:
         """The container definition of a model."""
         model = self.get(name)
-        if "PrimaryContainer" in model:
-            primary: dict[str, Any] = model["PrimaryContainer"]
-            return primary
-        if len(model["Containers"]) != 1:
-            raise validation_exception(
-                f"Model {name} should have one container, got {len(model['Containers'])}."
-            )
-        only: dict[str, Any] = model["Containers"][0]
-        return only
+        containers: list[dict[str, Any]] = model.get("Containers") or [model["PrimaryContainer"]]
+        if len(containers) != 1:
+            raise validation_exception(f"Model {name} should have one container, got {len(containers)}.")
+        return containers[0]
 
     def _create(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request["ModelName"]

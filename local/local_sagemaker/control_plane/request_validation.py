@@ -48,11 +48,6 @@ def check_request(operation: str, request: dict[str, Any], *, service: str = "sa
         raise validation_exception(count + "; ".join(problems))
 
 
-def shape_problems(shape: Shape, value: Any, path: str = "") -> list[str]:
-    """What is wrong with a value of a shape, in AWS's words; ApiError for a value of another type."""
-    return _problems(shape, value, path)
-
-
 def header_problems(operation: str, headers: Mapping[str, str], *, service: str) -> list[str]:
     """What is wrong with the headers of a request, whose names are in lower case."""
     shape = operation_model(operation, service).input_shape
@@ -123,7 +118,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def _problems(shape: Shape, value: Any, path: str) -> list[str]:
+def shape_problems(shape: Shape, value: Any, path: str = "") -> list[str]:
+    """What is wrong with a value of a shape, in AWS's words; ApiError for a value of another type."""
     if value is None:
         return [f"{_at(value, path)}: Member must not be null"]
     if not _is_a(_TYPES[shape.type_name], value):
@@ -135,11 +131,11 @@ def _problems(shape: Shape, value: Any, path: str) -> list[str]:
         found += _text_problems(shape, value, path)
     elif isinstance(shape, ListShape):
         for index, item in enumerate(value, start=1):
-            found += _problems(shape.member, item, f"{path}.{index}.member")
+            found += shape_problems(shape.member, item, f"{path}.{index}.member")
     elif isinstance(shape, MapShape):
         for key, item in value.items():
-            found += _problems(shape.key, key, f"{path}.{key}.key")
-            found += _problems(shape.value, item, f"{path}.{key}.value")
+            found += shape_problems(shape.key, key, f"{path}.{key}.key")
+            found += shape_problems(shape.value, item, f"{path}.{key}.value")
     return found
 
 
@@ -171,7 +167,7 @@ def _structure_problems(shape: StructureShape, value: dict[str, Any], path: str)
             known = ", ".join(shape.members)
             found.append(f"Unknown parameter '{prefix}{_member(name)}', must be one of: {known}")
         elif item is not None:
-            found += _problems(shape.members[name], item, prefix + _member(name))
+            found += shape_problems(shape.members[name], item, prefix + _member(name))
     return found
 
 

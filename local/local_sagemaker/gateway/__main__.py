@@ -21,7 +21,7 @@ from hypercorn.config import Config as ServerConfig
 from ministack.core import router
 
 from local_sagemaker.cloudformation.resource_types import TYPE_PREFIX
-from local_sagemaker.gateway import autoscaling_service, queue_metrics, sagemaker_service, telemetry
+from local_sagemaker.gateway import autoscaling_service, sagemaker_service, telemetry
 from local_sagemaker.gateway.admin_paths import admin_application
 from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.monitor import Monitor
@@ -102,7 +102,6 @@ def main() -> None:
     sagemaker_service.install(cloud)
     autoscaling_service.install(cloud)
     telemetry.check_internals()
-    queue_metrics.check_internals()
     alarms = Alarms(cloud.time_scale)
     install_patches(
         DownloadSigner(token),

@@ -93,7 +93,7 @@ class _AdminPaths:
             if "held" in fault:
                 self._faults.hold(_held(**fault))
             elif "swapped" in fault:
-                await swap(self._cloud.planes(), **fault)
+                await swap((region.plane for region in self._cloud.regions()), **fault)
             elif "component" in fault or "artifact" in fault:
                 component_or_url, reason = _load_fault(**fault)
                 self._faults.loads[component_or_url] = reason

@@ -6,18 +6,20 @@ from typing import Any
 
 import ministack.app
 from ministack.core import iam_actions, router
-from ministack.services.cloudformation import provisioners
+from ministack.services import eventbridge
 
 from local_sagemaker.autoscaling.service import SERVICE
 from local_sagemaker.cloudformation.autoscaling_types import AUTOSCALING_TYPES
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway.cloud import CONTENT_TYPE, Cloud, Response, parse_request, refusal
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, provision_type
 
 
 def install(cloud: Cloud) -> None:
     """Register Application Auto Scaling with ministack; UnknownMinistackError if its internals differ."""
     expect(SERVICE not in ministack.app.SERVICE_HANDLERS, "ministack has no Application Auto Scaling")
+    for name in ("_parse_cron_fields", "_cron_next_fire"):
+        expect(hasattr(eventbridge, name), f"eventbridge.{name} reads cron expressions")
 
     async def handle(
         method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
@@ -39,14 +41,6 @@ def install(cloud: Cloud) -> None:
     iam_actions.SERVICE_TO_IAM_NAMESPACE[SERVICE] = SERVICE
     iam_actions._BOTOCORE_SERVICE_MAP[SERVICE] = [SERVICE]
 
-    def call(operation: str, request: dict[str, Any]) -> dict[str, Any]:
-        return cloud.autoscaling().call(operation, request)
-
     for kind in AUTOSCALING_TYPES:
-        handlers = kind(call)
-        provisioners._RESOURCE_HANDLERS[kind.name] = {
-            "create": handlers.create,
-            "update": handlers.update,
-            "delete": handlers.delete,
-        }
-        provisioners._REPLACING_PROPERTIES[kind.name] = kind.create_only
+        handlers = kind(lambda operation, request: cloud.autoscaling().call(operation, request))
+        provision_type(kind.name, handlers, kind.create_only)

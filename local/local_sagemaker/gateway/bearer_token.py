@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 from ministack.core import iam_evaluator, sigv4
 
 from local_sagemaker.errors import ApiError
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect_names
 
 PREFIX = "sagemaker-api-key-"
 
@@ -38,13 +38,8 @@ _CLOCK_SKEW = datetime.timedelta(minutes=5)
 
 def check_internals() -> None:
     """Raise UnknownMinistackError if ministack's functions for signatures are not there."""
-    for module, name in (
-        (sigv4, "parse_query_signature"),
-        (sigv4, "header_signature_failure"),
-        (iam_evaluator, "resolve_credential"),
-        (iam_evaluator, "CredentialResolutionError"),
-    ):
-        expect(hasattr(module, name), f"{module.__name__}.{name} exists")
+    expect_names(sigv4, "parse_query_signature", "header_signature_failure")
+    expect_names(iam_evaluator, "resolve_credential", "CredentialResolutionError")
 
 
 @dataclass(frozen=True)

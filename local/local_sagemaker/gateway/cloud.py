@@ -92,10 +92,6 @@ class Cloud:
         with self._lock:
             return list(self._regions.values())
 
-    def planes(self) -> list[SageMakerControlPlane]:
-        """The control planes of all accounts and regions in use."""
-        return [region.plane for region in self.regions()]
-
     def tokens(self) -> dict[str, Tokens]:
         """What the servers have counted until now, by the component's name in any account and region."""
         counted: dict[str, Tokens] = {}
@@ -202,7 +198,7 @@ def parse_request(body: bytes) -> dict[str, Any]:
     """The request of a body; ApiError if it is no JSON object."""
     try:
         request = json.loads(body or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ApiError("SerializationException", str(error)) from error
     if not isinstance(request, dict):
         # [I] No source has the words.

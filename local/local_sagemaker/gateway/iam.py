@@ -13,7 +13,7 @@ from ministack.core import iam_actions, iam_evaluator, router
 from ministack.services import iam, sts, tagging
 
 from local_sagemaker.errors import ApiError, HostingError
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, expect_names
 
 _SERVICE = "sagemaker"
 _SERVICE_PRINCIPAL = "sagemaker.amazonaws.com"
@@ -49,18 +49,11 @@ class Credentials:
 def install(tagged_resources: TaggedResources) -> None:
     """Add SageMaker's actions and ARNs to ministack, which otherwise enforces nothing for SageMaker."""
     expect(_SERVICE not in iam_actions.SERVICE_TO_IAM_NAMESPACE, "IAM does not know SageMaker")
-    for module, name in (
-        (iam_actions, "_BOTOCORE_SERVICE_MAP"),
-        (iam_actions, "extract_resource_arn"),
-        (iam_actions, "request_tag_context"),
-        (tagging, "_RESOURCE_TAG_COLLECTORS"),
-        (iam_evaluator, "enforce"),
-        (iam_evaluator, "_action_matches"),
-        (iam_evaluator, "_service_principal_matches"),
-        (iam, "_roles"),
-        (sts, "register_session"),
-    ):
-        expect(hasattr(module, name), f"{module.__name__}.{name} exists")
+    expect_names(iam_actions, "_BOTOCORE_SERVICE_MAP", "extract_resource_arn", "request_tag_context")
+    expect_names(tagging, "_RESOURCE_TAG_COLLECTORS")
+    expect_names(iam_evaluator, "enforce", "_action_matches", "_service_principal_matches")
+    expect_names(iam, "_roles")
+    expect_names(sts, "register_session")
     iam_actions.SERVICE_TO_IAM_NAMESPACE[_SERVICE] = _SERVICE
     iam_actions._BOTOCORE_SERVICE_MAP[_SERVICE] = [_SERVICE, "sagemaker-runtime"]
     extract = iam_actions.extract_resource_arn
@@ -123,7 +116,7 @@ def _request(body: bytes) -> dict[str, Any]:
     """The request of a body; empty if it is no JSON object, which the operation refuses later."""
     try:
         request = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return request if isinstance(request, dict) else {}
 

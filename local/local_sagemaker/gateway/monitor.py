@@ -1,22 +1,15 @@
 """The clock of everything that happens by itself: measurements, logs, alarms, scaling."""
 
 import asyncio
-import logging
-from collections.abc import Callable, Mapping
-from typing import Any
 
-from ministack.core.responses import get_account_id, get_region
-
+from local_sagemaker.errors import logged
 from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.queue_metrics import QueueMetrics
-from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, scope
-
-_log = logging.getLogger(__name__)
+from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms
+from local_sagemaker.ministack_patches.internals import scope
 
 # The longest and the shortest time between two rounds. With scaled time, a round is that part of a second.
 _LONGEST, _SHORTEST = 1.0, 0.05
-
-_SCALING_POLICY = "arn:aws:autoscaling:"
 
 
 class Monitor:
@@ -26,15 +19,7 @@ class Monitor:
         self._cloud = cloud
         self._alarms = alarms
         self._queues = QueueMetrics(cloud.time_scale)
-        # Alarms may ring on the thread of a function that has logged a metric.
-        self._actions: list[tuple[str, str, Callable[[], None]]] = []
-        alarms.on_action(_SCALING_POLICY, self._scale)
-
-    def _scale(self, action: str, alarm: Mapping[str, Any], value: float | None) -> None:
-        def carry_out() -> None:
-            self._cloud.autoscaling().alarmed(action, alarm, value)
-
-        self._actions.append((get_account_id(), get_region(), carry_out))
+        alarms.on_policy(lambda *rings: cloud.autoscaling().alarmed(*rings))
 
     async def run(self) -> None:
         """Go on until cancelled; what fails is logged, and tried again in the next round."""
@@ -47,18 +32,11 @@ class Monitor:
         """Look at everything once."""
         for region in self._cloud.regions():
             with scope(region.account, region.name):
-                _guarded(region.copies.tick)
-                _guarded(region.autoscaling.tick)
-        _guarded(self._queues.tick)
-        _guarded(self._alarms.tick)
-        while self._actions:
-            account, name, action = self._actions.pop(0)
-            with scope(account, name):
-                _guarded(action)
-
-
-def _guarded(step: Callable[[], None]) -> None:
-    try:
-        step()
-    except Exception:
-        _log.exception("a round of the monitor failed")
+                with logged("the measurement of copies"):
+                    region.copies.tick()
+                with logged("scaling"):
+                    region.autoscaling.tick()
+        with logged("the metrics of queues"):
+            self._queues.tick()
+        with logged("the evaluation of alarms"):
+            self._alarms.tick()

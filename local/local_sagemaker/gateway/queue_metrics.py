@@ -1,6 +1,6 @@
-"""The queues of all accounts tell once a minute how many messages can be received from them.
+"""Publishes once a minute how many messages can be received from each queue of all accounts.
 
-Fault of ministack: SQS has no metrics. [V developer guide, "Available CloudWatch metrics for Amazon SQS"]
+SQS of ministack has no metrics. [V developer guide, "Available CloudWatch metrics for Amazon SQS"]
 Namespace AWS/SQS, dimension QueueName, once a minute; [I] also for queues that nobody uses.
 """
 
@@ -10,17 +10,10 @@ from collections.abc import Callable
 from ministack.services import sqs
 
 from local_sagemaker.gateway.telemetry import MinistackTelemetry
-from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, scope
 
 _SECONDS = 60.0
 _METRIC = "ApproximateNumberOfMessagesVisible"
-
-
-def check_internals() -> None:
-    """Raise UnknownMinistackError if ministack's internals differ."""
-    for name in ("_queues", "_refresh_counts"):
-        expect(hasattr(sqs, name), f"sqs.{name} counts the messages of queues")
 
 
 class QueueMetrics:
@@ -28,6 +21,8 @@ class QueueMetrics:
 
     def __init__(self, scale: Callable[[], float], clock: Callable[[], float] = time.time):
         """`scale` is how much of its time a minute lasts."""
+        for name in ("_queues", "_refresh_counts"):
+            expect(hasattr(sqs, name), f"sqs.{name} counts the messages of queues")
         self._scale, self._clock = scale, clock
         self._published = 0.0
 

@@ -8,7 +8,7 @@ from local_sagemaker.cloudformation.handlers import Handlers
 from local_sagemaker.cloudformation.resource_types import RESOURCE_TYPES
 from local_sagemaker.gateway import bearer_token, iam, type_registry
 from local_sagemaker.gateway.cloud import Cloud
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, expect_names, provision_type
 
 
 def install(cloud: Cloud) -> None:
@@ -22,20 +22,14 @@ def install(cloud: Cloud) -> None:
         (provisioners, "_STACK_TAG_PROPERTY"),
     ):
         expect(isinstance(getattr(holder, name, None), dict), f"{name} is a dictionary")
-    for name in ("app", "AUTH", "_MAIN_LOOP"):
-        expect(hasattr(ministack.app, name), f"app.{name} exists")
+    expect_names(ministack.app, "app", "AUTH", "_MAIN_LOOP")
     expect("sagemaker" not in ministack.app.SERVICE_HANDLERS, "ministack has no SageMaker of its own")
     ministack.app.SERVICE_HANDLERS["sagemaker"] = cloud.handle
     router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."], "host_patterns": []}
     for resource in RESOURCE_TYPES:
         handlers = Handlers(resource, cloud.plane, lambda: ministack.app._MAIN_LOOP)
         name = resource.cloudformation_type
-        provisioners._RESOURCE_HANDLERS[name] = {
-            "create": handlers.create,
-            "update": handlers.update,
-            "delete": handlers.delete,
-        }
-        provisioners._REPLACING_PROPERTIES[name] = resource.create_only
+        provision_type(name, handlers, resource.create_only)
         provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
         if resource.create_only:
             provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ministack.services import cloudwatch, cloudwatch_logs
 
 from local_sagemaker.control_plane.telemetry_port import STREAM_LINES
-from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, expect_names, scope
 from local_sagemaker.monitoring.metric_points import Points
 
 
@@ -16,8 +15,9 @@ def check_internals() -> None:
     expect(hasattr(cloudwatch._metrics, "get_scoped"), "cloudwatch._metrics is kept by account and region")
     for name in ("_alarms", "_composite_alarms"):
         expect(hasattr(cloudwatch, name), f"cloudwatch.{name} has the alarms")
-    for name in ("_log_groups", "_create_log_group", "_create_log_stream", "_append_log_events"):
-        expect(hasattr(cloudwatch_logs, name), f"cloudwatch_logs.{name} exists")
+    expect_names(
+        cloudwatch_logs, "_log_groups", "_create_log_group", "_create_log_stream", "_append_log_events"
+    )
 
 
 class MinistackTelemetry:

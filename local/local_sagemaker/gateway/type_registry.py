@@ -1,4 +1,4 @@
-"""DescribeType, which ministack lacks, for the CloudFormation types that the embedded cloud provisions."""
+"""DescribeType of CloudFormation, for the types that the embedded cloud provisions."""
 
 from collections.abc import Mapping
 from html import escape
@@ -7,7 +7,7 @@ from typing import Any
 from ministack.core.responses import get_region
 from ministack.services.cloudformation import handlers, helpers, provisioners
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, expect_names
 
 _DESCRIBE = "DescribeType"
 _RESOURCE = "RESOURCE"
@@ -16,8 +16,7 @@ _RESOURCE = "RESOURCE"
 def install() -> None:
     """Register the operation with ministack; UnknownMinistackError if its internals differ."""
     expect(_DESCRIBE not in handlers._ACTION_HANDLERS, f"ministack has no {_DESCRIBE} of its own")
-    for name in ("_p", "_xml", "_error"):
-        expect(hasattr(helpers, name), f"helpers.{name} exists")
+    expect_names(helpers, "_p", "_xml", "_error")
     handlers._ACTION_HANDLERS[_DESCRIBE] = _describe_type
 
 

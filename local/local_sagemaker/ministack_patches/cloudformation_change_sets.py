@@ -11,7 +11,7 @@ from typing import Any
 
 from ministack.services.cloudformation import _stacks, changesets, engine, handlers
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, expect_names
 
 _ACTION = "CreateChangeSet"
 _EMPTY = "The submitted information didn't contain changes."
@@ -26,6 +26,7 @@ Parameters = dict[str, Any]
 def install() -> None:
     """Compare only resources whose condition holds, and compare outputs too."""
     expect(hasattr(changesets, _COMPARE), f"changesets.{_COMPARE} prepares a template for comparison")
+    expect_names(engine, "_evaluate_conditions")
     expect(hasattr(changesets, "_find_change_set"), "changesets._find_change_set finds what was created")
     expect(_ACTION in handlers._ACTION_HANDLERS, f"handlers._ACTION_HANDLERS has {_ACTION}")
     resolve, create = getattr(changesets, _COMPARE), handlers._ACTION_HANDLERS[_ACTION]

@@ -7,14 +7,14 @@ from typing import Any
 
 from ministack.services import lambda_svc
 
-from local_sagemaker.ministack_patches.internals import after_provisioning, expect
+from local_sagemaker.ministack_patches.internals import after_provisioning, expect_names
 
 _SETTING = "DeadLetterConfig"
 
 
 def install() -> None:
     """Set or remove the queue after a create and an update."""
-    expect(hasattr(lambda_svc, "_functions"), "lambda_svc._functions exists")
+    expect_names(lambda_svc, "_functions")
     after_provisioning("AWS::Lambda::Function", _apply)
 
 

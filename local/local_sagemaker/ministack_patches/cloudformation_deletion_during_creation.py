@@ -12,7 +12,7 @@ from typing import Any
 from ministack.services import cloudformation
 from ministack.services.cloudformation import handlers, stacks
 
-from local_sagemaker.ministack_patches.internals import expect, replace_everywhere
+from local_sagemaker.ministack_patches.internals import expect, expect_names, replace_everywhere
 
 _ACTION = "DeleteStack"
 _CANCELLED = "Resource creation cancelled"
@@ -23,8 +23,11 @@ def install() -> None:
 
     Install it after `cloudformation_failed_deletions`, which replaces the same function.
     """
-    for name in ("_deploy_stack_async", "_delete_stack_async", "_roll_back_operation", "_resolve_refs"):
-        expect(hasattr(stacks, name), f"stacks.{name} exists")
+    expect_names(
+        stacks, "_deploy_stack_async", "_delete_stack_async", "_roll_back_operation", "_resolve_refs"
+    )
+    expect(hasattr(cloudformation, "_stacks"), "cloudformation._stacks has the stacks")
+    expect(hasattr(handlers, "_resolve_stack"), "handlers._resolve_stack finds a stack")
     expect(_ACTION in handlers._ACTION_HANDLERS, f"handlers._ACTION_HANDLERS has {_ACTION}")
     request_deletion = handlers._ACTION_HANDLERS[_ACTION]
     operations = _Operations(

@@ -12,13 +12,12 @@ from typing import Any
 from ministack.services import cloudformation
 from ministack.services.cloudformation import custom_resource
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect_names
 
 
 def install() -> None:
     """Remember the physical id of a FAILED answer, and send the Delete before reporting the failure."""
-    for name in ("deliver_response", "invoke_custom_resource"):
-        expect(hasattr(custom_resource, name), f"custom_resource.{name} exists")
+    expect_names(custom_resource, "deliver_response", "invoke_custom_resource")
     deliver, invoke = custom_resource.deliver_response, custom_resource.invoke_custom_resource
     failed: dict[tuple[str, str], str] = {}
 

@@ -11,7 +11,7 @@ from typing import Any
 from ministack.services import cloudformation
 from ministack.services.cloudformation import stacks
 
-from local_sagemaker.ministack_patches.internals import expect, replace_everywhere
+from local_sagemaker.ministack_patches.internals import expect_names, replace_everywhere
 
 # The stack whose deletion is running in this context.
 _deleting: ContextVar[dict[str, Any] | None] = ContextVar("stack that is being deleted", default=None)
@@ -19,8 +19,7 @@ _deleting: ContextVar[dict[str, Any] | None] = ContextVar("stack that is being d
 
 def install() -> None:
     """Skip the dependencies of failed resources in the order in which a stack's resources are deleted."""
-    for name in ("_delete_stack_async", "_topological_sort", "_with_dependencies"):
-        expect(hasattr(stacks, name), f"stacks.{name} exists")
+    expect_names(stacks, "_delete_stack_async", "_topological_sort", "_with_dependencies")
     delete, sort = stacks._delete_stack_async, stacks._topological_sort
 
     async def delete_with_order(stack_name: str, *arguments: Any, **options: Any) -> None:

@@ -2,23 +2,24 @@
 
 Faults of ministack: an alarm takes every metric of its name whatever its dimensions, is evaluated only when
 somebody calls PutMetricData, counts its periods as one, ignores DatapointsToAlarm and TreatMissingData, and
-refuses Metrics. Only topics are told of it, and EventBridge gets no event.
+refuses Metrics. It notifies only topics, and sends no event to EventBridge.
 """
 
 import json
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ministack.core import responses
 from ministack.services import cloudwatch, eventbridge
 from ministack.services.cloudformation import provisioners
 
+from local_sagemaker.errors import logged
 from local_sagemaker.ministack_patches.cloudwatch_metrics import StoredMetrics
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, expect_names, scope
 from local_sagemaker.monitoring.alarm_state import Evaluation, Windows, evaluated, period
 from local_sagemaker.monitoring.metric_reader import Series, query_metric
 from local_sagemaker.monitoring.queries import answers, is_select
@@ -31,8 +32,12 @@ _REPEAT_SECONDS = 60.0
 _MOST_PERIODS = 10
 _SEARCH = re.compile(r"\bSEARCH\s*\(", re.IGNORECASE)
 
-# Called with an alarm's action, the alarm and its latest value.
-Action = Callable[[str, Mapping[str, Any], float | None], None]
+_SCALING_POLICY = "arn:aws:autoscaling:"
+# What has to be at least 1 in an alarm.
+_COUNTS = ("EvaluationPeriods", "DatapointsToAlarm", "Period")
+
+# Called with the ARN of a scaling policy, the alarm and its latest value.
+PolicyAction = Callable[[str, Mapping[str, Any], float | None], None]
 
 
 class Alarms:
@@ -42,27 +47,31 @@ class Alarms:
         """`scale` is how much of its time a period lasts."""
         self._scale = scale
         self._clock = clock
-        self._actions: dict[str, Action] = {}
+        self._on_policy: PolicyAction | None = None
         # By the alarm's ARN: the begin of the newest period that was looked at, and when its actions ran.
         self._looked_at: dict[str, float] = {}
         self._acted: dict[str, float] = {}
-        # Events by account and region. Alarms may ring on the thread of a function that has logged a metric.
-        self._events: list[tuple[str, str, dict[str, Any]]] = []
+        # Events and policies by account and region. They wait for a tick, since an alarm may ring on the
+        # thread of a function that has logged a metric.
+        self._later: list[tuple[str, str, Callable[[], object]]] = []
 
-    def on_action(self, prefix: str, action: Action) -> None:
-        """Call a function for the actions of alarms that begin with a prefix."""
-        self._actions[prefix] = action
+    def on_policy(self, action: PolicyAction) -> None:
+        """Call a function for each action of an alarm that is a scaling policy."""
+        self._on_policy = action
 
     def tick(self) -> None:
-        """Evaluate every alarm that has a new period behind it, and send the events of all that changed."""
-        for (account, region, _), alarm in list(cloudwatch._alarms._data.items()):
-            with scope(account, region):
+        """Evaluate every alarm that has a new period behind it, then send events and carry out policies."""
+        for (account, region, name), alarm in list(cloudwatch._alarms._data.items()):
+            with scope(account, region), logged(f"alarm {name}"):
                 for moment in self._due(alarm):
                     self._evaluate_at(alarm, moment)
-        while self._events:
-            account, region, event = self._events.pop(0)
-            with scope(account, region):
-                eventbridge._put_events({"Entries": [event]}, allow_aws_source=True)
+        while self._later:
+            account, region, act = self._later.pop(0)
+            with scope(account, region), logged("an event or a scaling policy of an alarm"):
+                act()
+
+    def _do_later(self, act: Callable[[], object]) -> None:
+        self._later.append((responses.get_account_id(), responses.get_region(), act))
 
     def _due(self, alarm: Mapping[str, Any]) -> list[float]:
         """A moment after each period that is over and was not looked at, the oldest first.
@@ -76,12 +85,13 @@ class Alarms:
         return [now - ago * windows.seconds for ago in reversed(range(count))]
 
     def evaluate(self, alarm: dict[str, Any]) -> None:
-        """Evaluate an alarm of the current account and region; a wrong expression is only logged.
+        """Evaluate an alarm of the current account and region; what goes wrong is only logged.
 
         Without a new period, the newest one is evaluated again: its values may have come late.
         """
-        for moment in self._due(alarm) or [self._clock()]:
-            self._evaluate_at(alarm, moment)
+        with logged(f"alarm {alarm['AlarmName']}"):
+            for moment in self._due(alarm) or [self._clock()]:
+                self._evaluate_at(alarm, moment)
 
     def _evaluate_at(self, alarm: dict[str, Any], moment: float) -> None:
         windows = Windows.of(alarm, moment, self._scale())
@@ -116,23 +126,24 @@ class Alarms:
             cloudwatch._dispatch_alarm_actions(alarm, before, evaluation.state, evaluation.reason)
             cloudwatch._evaluate_parent_alarms(alarm)
             self._acted.pop(arn, None)
-            self._events.append((responses.get_account_id(), responses.get_region(), _event(alarm, before)))
+            entries = {"Entries": [_event(alarm, before)]}
+            self._do_later(partial(eventbridge._put_events, entries, allow_aws_source=True))
         if evaluation.state == "ALARM" and now - self._acted.get(arn, 0.0) >= _REPEAT_SECONDS * self._scale():
             self._acted[arn] = now
             self._act(alarm, evaluation.value)
 
     def _act(self, alarm: Mapping[str, Any], value: float | None) -> None:
-        if not alarm.get("ActionsEnabled", True):
+        if self._on_policy is None or not alarm.get("ActionsEnabled", True):
             return
         for action in alarm.get("AlarmActions") or ():
-            for prefix, function in self._actions.items():
-                if action.startswith(prefix):
-                    function(action, alarm, value)
+            if action.startswith(_SCALING_POLICY):
+                self._do_later(partial(self._on_policy, action, alarm, value))
 
     def install(self) -> None:
         """Replace ministack's evaluation, and take Metrics in alarms of the API and of templates."""
-        for name in ("_alarms", "_evaluate_alarm", "_record_history", "_dispatch_alarm_actions"):
-            expect(hasattr(cloudwatch, name), f"cloudwatch.{name} exists")
+        expect_names(cloudwatch, "_alarms", "_evaluate_alarm", "_record_history")
+        for name in ("_dispatch_alarm_actions", "_evaluate_parent_alarms"):
+            expect(hasattr(cloudwatch, name), f"cloudwatch.{name} is called when an alarm changes")
         expect(hasattr(eventbridge, "_put_events"), "eventbridge._put_events sends events")
         expect(hasattr(cloudwatch, "_put_metric_alarm"), "cloudwatch._put_metric_alarm puts alarms")
         expect(hasattr(provisioners, "_cw_metric_alarm_record"), "provisioners has records of alarms")
@@ -142,7 +153,7 @@ class Alarms:
             params: Any, request: Mapping[str, Any], is_cbor: bool, is_json: bool = False
         ) -> Any:
             try:
-                check_metrics(request.get("Metrics") or ())
+                check_alarm(request)
             except ValueError as error:
                 return cloudwatch._error(
                     "ValidationError", str(error), 400, use_json=is_json, use_cbor=is_cbor
@@ -154,10 +165,10 @@ class Alarms:
             return answer
 
         def record_with_metrics(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+            check_alarm(properties)
             metrics = properties.get("Metrics")
             if not metrics:
                 return dict(record(name, properties))
-            check_metrics(metrics)
             placeholder = {"MetricName": "expression", "Namespace": "expression"}
             rest = {key: value for key, value in properties.items() if key != "Metrics"}
             return _take_metrics(dict(record(name, rest | placeholder)), _numbers(metrics))
@@ -167,11 +178,15 @@ class Alarms:
         cloudwatch._evaluate_alarm = self.evaluate
 
 
-def check_metrics(metrics: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ValueError for queries that no alarm may have, or that cannot be evaluated here.
+def check_alarm(alarm: Mapping[str, Any]) -> None:
+    """Raise ValueError for counts and queries that no alarm may have, or that cannot be evaluated here.
 
     [T, a deployment that failed with this sentence] SEARCH is for dashboards and GetMetricData.
     """
+    for name in _COUNTS:
+        if alarm.get(name) is not None and int(alarm[name]) < 1:
+            raise ValueError(f"'{name}' of a Metric Alarm should be at least 1, got {alarm[name]}")
+    metrics = alarm.get("Metrics") or ()
     expressions = [query.get("Expression") or "" for query in metrics]
     if any(_SEARCH.search(text) for text in expressions if not is_select(text)):
         raise ValueError("SEARCH is not supported on Metric Alarms")
@@ -243,16 +258,3 @@ def _evaluated(alarm: Mapping[str, Any], windows: Windows, series: Series) -> Ev
     # The begins of periods are products, which may differ in their last bits.
     values = {round(moment / windows.seconds): value for moment, value in series.values.items()}
     return evaluated(alarm, [values.get(round(start / windows.seconds)) for start in windows.starts])
-
-
-@contextmanager
-def scope(account: str, region: str) -> Iterator[None]:
-    """Let ministack act in an account and a region."""
-    before = responses.get_account_id(), responses.get_region()
-    responses.set_request_account_id(account)
-    responses.set_request_region(region)
-    try:
-        yield
-    finally:
-        responses.set_request_account_id(before[0])
-        responses.set_request_region(before[1])

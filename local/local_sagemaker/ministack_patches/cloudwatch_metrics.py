@@ -11,7 +11,7 @@ from typing import Any
 
 from ministack.services import cloudwatch
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, expect_names
 from local_sagemaker.monitoring.metric_points import KEPT_SECONDS, Point, Points
 from local_sagemaker.monitoring.metric_reader import Metric, Series
 from local_sagemaker.monitoring.queries import answers
@@ -46,10 +46,11 @@ class StoredMetrics:
 
 def install() -> None:
     """Answer every query, and drop old points once a minute instead of at every request."""
-    for name in ("_metrics", "_dims_key", "_calc_stats", "_stat_value", "_parse_ts", "_ts_iso"):
-        expect(hasattr(cloudwatch, name), f"cloudwatch.{name} exists")
+    expect_names(cloudwatch, "_metrics", "_dims_key", "_calc_stats", "_stat_value", "_parse_ts", "_ts_iso")
     for name in ("_get_metric_data", "_evict_old_metrics"):
         expect(hasattr(cloudwatch, name), f"cloudwatch.{name} is called by name")
+    for name in ("_json_ok", "_cbor_ok", "_cbor_metric_data_result"):
+        expect(hasattr(cloudwatch, name), f"cloudwatch.{name} makes an answer")
     cloudwatch._evict_old_metrics = _compactor()
     cloudwatch._get_metric_data = _get_metric_data(cloudwatch._get_metric_data)
 

@@ -5,12 +5,12 @@ Fault of ministack: it overwrites the content type of every successful answer.
 
 import ministack.app
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect_names
 
 
 def install(marker_header: str) -> None:
     """Skip answers with a header that only the runtime sets."""
-    expect(hasattr(ministack.app, "fix_success_content_type"), "app.fix_success_content_type exists")
+    expect_names(ministack.app, "fix_success_content_type")
     fix = ministack.app.fix_success_content_type
 
     def fix_unless_runtime(service: str, status: int, headers: dict[str, str]) -> None:

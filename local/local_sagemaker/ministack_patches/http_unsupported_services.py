@@ -12,7 +12,7 @@ from typing import Any
 
 import ministack.app
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, expect_names
 
 _UNSUPPORTED = "unsupported"
 _CODE = "UnknownOperationException"
@@ -21,7 +21,7 @@ _SCOPE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
 
 def install() -> None:
     """Route such requests to a handler of their own."""
-    expect(hasattr(ministack.app, "detect_service"), "app.detect_service exists")
+    expect_names(ministack.app, "detect_service")
     expect(_UNSUPPORTED not in ministack.app.SERVICE_HANDLERS, f"there is no service '{_UNSUPPORTED}'")
     detect = ministack.app.detect_service
 

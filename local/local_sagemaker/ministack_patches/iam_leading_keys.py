@@ -10,7 +10,7 @@ from typing import Any
 from ministack.core import iam_actions
 from ministack.services import dynamodb
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect_names
 
 _KEY = "dynamodb:LeadingKeys"
 
@@ -21,8 +21,8 @@ def install() -> None:
     [V IAM service authorization reference, DynamoDB] Its value is the first key attribute of each item, a
     list even for one item. On AWS, queries and batches have it too.
     """
-    expect(hasattr(iam_actions, "dynamodb_service_context"), "iam_actions.dynamodb_service_context exists")
-    expect(hasattr(dynamodb, "_tables"), "dynamodb._tables exists")
+    expect_names(iam_actions, "dynamodb_service_context")
+    expect_names(dynamodb, "_tables")
     known = iam_actions.dynamodb_service_context
 
     def context(body: bytes) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from ministack.core import iam_actions
 from ministack.services import s3
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect_names
 
 
 def install() -> None:
@@ -17,12 +17,8 @@ def install() -> None:
 
     [V GetObject, HeadObject] 404 with that permission, 403 without it.
     """
-    for module, name in (
-        (iam_actions, "s3_additional_checks"),
-        (s3, "_buckets"),
-        (s3, "_bucket_owner_account"),
-    ):
-        expect(hasattr(module, name), f"{module.__name__}.{name} exists")
+    expect_names(iam_actions, "s3_additional_checks")
+    expect_names(s3, "_buckets", "_bucket_owner_account")
     known = iam_actions.s3_additional_checks
 
     def checks(

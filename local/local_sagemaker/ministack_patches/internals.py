@@ -5,11 +5,13 @@ ministack's internals, so each checks first that these are as expected.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
+from ministack.core import responses
 from ministack.services.cloudformation import provisioners
 
 
@@ -24,6 +26,32 @@ def expect(holds: bool, what: str) -> None:
             f"ministack {version('ministack')} is not built as expected: {what}; the embedded cloud needs "
             "1.5.33"
         )
+
+
+def expect_names(module: ModuleType, *names: str) -> None:
+    """Raise UnknownMinistackError unless a module of ministack has all the names."""
+    for name in names:
+        expect(hasattr(module, name), f"{module.__name__}.{name} exists")
+
+
+@contextmanager
+def scope(account: str, region: str) -> Iterator[None]:
+    """Let ministack act in an account and a region."""
+    before = responses.get_account_id(), responses.get_region()
+    responses.set_request_account_id(account)
+    responses.set_request_region(region)
+    try:
+        yield
+    finally:
+        responses.set_request_account_id(before[0])
+        responses.set_request_region(before[1])
+
+
+def provision_type(name: str, handlers: Any, create_only: tuple[str, ...]) -> None:
+    """Let CloudFormation provision a type by handlers with the methods create, update and delete."""
+    operations = ("create", "update", "delete")
+    provisioners._RESOURCE_HANDLERS[name] = {each: getattr(handlers, each) for each in operations}
+    provisioners._REPLACING_PROPERTIES[name] = create_only
 
 
 def after_provisioning(resource_type: str, apply: Callable[[str, dict[str, Any]], None]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ministack.services import cloudwatch, lambda_svc
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, expect_names
 
 
 class Datum(NamedTuple):
@@ -30,8 +30,7 @@ class Datum(NamedTuple):
 def install() -> None:
     """Store the metrics of a handler's log lines after ministack has stored the lines."""
     expect(hasattr(lambda_svc, "_emit_lambda_logs"), "lambda_svc._emit_lambda_logs writes a handler's log")
-    for name in ("_store_datum", "_evaluate_all_alarms"):
-        expect(hasattr(cloudwatch, name), f"cloudwatch.{name} exists")
+    expect_names(cloudwatch, "_store_datum", "_evaluate_all_alarms")
     emit = lambda_svc._emit_lambda_logs
 
     def emit_with_metrics(

@@ -1,4 +1,4 @@
-"""An exception of a Python handler is reported by its own type, and `LoggingConfig` counts.
+"""An exception of a Python handler is reported by its own type, and a `LoggingConfig` takes effect.
 
 Faults of ministack: it reports Runtime.HandlerError for every exception, and ignores the format and the
 level of a `LoggingConfig`.

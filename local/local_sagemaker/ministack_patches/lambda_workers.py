@@ -13,7 +13,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import lambda_svc
 from ministack.services.cloudformation import provisioners
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect, expect_names
 
 _TYPE = "AWS::Lambda::Function"
 _POLL_SECONDS = 0.1
@@ -25,8 +25,7 @@ def install() -> None:
     """Stop the workers of deleted functions, and workers idle for LAMBDA_WARM_TTL_SECONDS."""
     handlers = provisioners._RESOURCE_HANDLERS.get(_TYPE, {})
     expect("delete" in handlers, f"{_TYPE} has a delete handler")
-    for name in ("_workers", "_lock", "_LOCAL_WORKER_TTL", "kill_workers"):
-        expect(hasattr(lambda_runtime, name), f"lambda_runtime.{name} exists")
+    expect_names(lambda_runtime, "_workers", "_lock", "_LOCAL_WORKER_TTL", "kill_workers")
     expect(hasattr(lambda_svc, "reap_idle_workers"), "lambda_svc.reap_idle_workers stops idle workers")
     delete = handlers["delete"]
 

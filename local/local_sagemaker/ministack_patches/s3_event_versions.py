@@ -9,13 +9,13 @@ from typing import Any
 
 from ministack.services import eventbridge, s3
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect_names
 
 
 def install() -> None:
     """Remember the version while S3 sends an event, and add it to the event's detail."""
-    for module, name in ((s3, "_fire_s3_event"), (eventbridge, "_dispatch_event")):
-        expect(hasattr(module, name), f"{module.__name__}.{name} exists")
+    expect_names(s3, "_fire_s3_event")
+    expect_names(eventbridge, "_dispatch_event")
     fire, dispatch = s3._fire_s3_event, eventbridge._dispatch_event
     version: ContextVar[str | None] = ContextVar("version", default=None)
 

@@ -44,7 +44,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """Parse a JSON object."""
     try:
         content = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequestError(f"the body is no JSON: {error}") from error
     if not isinstance(content, dict):
         raise BadRequestError("the body should be a JSON object")

@@ -1,7 +1,7 @@
 """CloudWatch's metric math, with SEARCH: the functions that alarms and dashboards of endpoints use.
 
-[V user guide, "Using metric math"] An expression is a number, a series or
-several series. Its syntax is close enough to Python's that Python parses it.
+[V user guide, "Using metric math"] An expression is a number, a series or several series, and a whole one is
+no number. Its syntax is close enough to Python's that Python parses it.
 """
 
 import ast
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from local_sagemaker.monitoring.metric_reader import Metric, Metrics, Series, Span, read
 
-Value = float | str | list[Series]
+Value = float | str | Series | list[Series]
 
 _MOST_SERIES = 500
 _SEARCH = re.compile(r'\s*\{([^}]*)\}((?:\s*\w+\s*=\s*"[^"]*")*)\s*')
@@ -68,24 +68,22 @@ class Expressions:
         self,
         metrics: Metrics,
         span: Span,
-        results: Mapping[str, list[Series]],
+        results: Mapping[str, Series | list[Series]],
     ):
         self._metrics = metrics
         self._span = span
         self._results = results
 
-    def value(self, text: str) -> list[Series]:
-        """The series of an expression; ValueError if it is not one that this module knows."""
+    def value(self, text: str) -> Series | list[Series]:
+        """The one or several series of an expression; ValueError if it is not one that this module knows."""
         try:
             tree = ast.parse(text.strip(), mode="eval")
         except SyntaxError as error:
             raise ValueError(f"not an expression: {text!r}") from error
         value = self._of(tree.body)
-        if isinstance(value, list):
-            return value
-        if isinstance(value, str):
-            raise ValueError(f"not an expression: {text!r}")
-        return [Series(text, dict.fromkeys(self._span.begins, float(value)))]
+        if isinstance(value, (str, float)):
+            raise ValueError(f"not an expression of a series: {text!r}")
+        return value
 
     def _of(self, node: ast.expr) -> Value:
         match node:
@@ -96,29 +94,28 @@ class Expressions:
             case ast.Name(id=word):
                 return word
             case ast.List(elts=elements):
-                return [one for element in elements for one in self._series(element)]
+                return [one for element in elements for one in _listed(self._of(element))]
             case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _ARITHMETIC:
                 return _combined(_ARITHMETIC[type(sign)], self._of(left), self._of(right))
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return _combined(operator.sub, 0.0, self._of(operand))
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return self._call(name.upper(), arguments)
         raise ValueError(f"not supported in an expression: {ast.unparse(node)!r}")
-
-    def _series(self, node: ast.expr) -> list[Series]:
-        value = self._of(node)
-        if not isinstance(value, list):
-            raise ValueError(f"should be a series: {ast.unparse(node)!r}")
-        return value
 
     def _call(self, name: str, arguments: Sequence[ast.expr]) -> Value:
         match name, arguments:
             case "SEARCH", [what, statistic, *period]:
                 return self._search(str(self._of(what)), str(self._of(statistic)), period)
             case (("SUM" | "AVG" | "MAX" | "MIN"), [argument]):
-                return _aggregated(_AGGREGATES[name], self._series(argument), name)
+                return _aggregated(name, self._of(argument))
             case "FILL", [argument, filling]:
-                return [self._filled(one, self._of(filling)) for one in self._series(argument)]
-            case "SORT", [argument, by, *rest]:
-                return self._sorted(argument, by, rest)
+                value = self._of(argument)
+                filled = [self._filled(one, self._of(filling)) for one in _listed(value)]
+                return filled[0] if isinstance(value, Series) else filled
+            case "SORT", [argument, by, order, *count]:
+                words = str(self._of(by)).upper(), str(self._of(order)).upper()
+                return _sorted(_listed(self._of(argument)), *words, [self._of(one) for one in count])
         raise ValueError(f"not supported in an expression: {name}")
 
     def _search(self, what: str, statistic: str, period: Sequence[ast.expr]) -> list[Series]:
@@ -137,6 +134,8 @@ class Expressions:
         return sorted(found, key=lambda one: one.label)[:_MOST_SERIES]
 
     def _filled(self, series: Series, filling: Value) -> Series:
+        if filling != "REPEAT" and not isinstance(filling, float):
+            raise ValueError(f"not supported in an expression: FILL with {filling!r}")
         values: dict[float, float] = {}
         last: float | None = None
         for begin in self._span.begins:
@@ -147,16 +146,22 @@ class Expressions:
                 values[begin] = float(value)
         return Series(series.label, values)
 
-    def _sorted(self, argument: ast.expr, by: ast.expr, rest: Sequence[ast.expr]) -> list[Series]:
-        function = _AGGREGATES.get(str(self._of(by)).upper(), sum)
-        descending = str(self._of(rest[0])).upper() == "DESC" if rest else False
-        count = self._of(rest[1]) if len(rest) > 1 else None
-        ordered = sorted(
-            self._series(argument),
-            key=lambda one: function(list(one.values.values()) or [0.0]),
-            reverse=descending,
-        )
-        return ordered if count is None else ordered[: int(float(str(count)))]
+
+def _listed(value: Value) -> list[Series]:
+    if isinstance(value, (str, float)):
+        raise ValueError(f"not a series: {value!r}")
+    return value if isinstance(value, list) else [value]
+
+
+def _sorted(series: list[Series], by: str, order: str, count: Sequence[Value]) -> list[Series]:
+    if by not in _AGGREGATES or order not in ("ASC", "DESC"):
+        raise ValueError(f"not supported in an expression: SORT by {by} {order}")
+    ordered = sorted(
+        series,
+        key=lambda one: _AGGREGATES[by](list(one.values.values()) or [0.0]),
+        reverse=order == "DESC",
+    )
+    return ordered[: int(float(str(count[0])))] if count else ordered
 
 
 def _combined(function: Callable[[float, float], float], left: Value, right: Value) -> Value:
@@ -164,14 +169,18 @@ def _combined(function: Callable[[float, float], float], left: Value, right: Val
     if isinstance(left, str) or isinstance(right, str):
         raise ValueError(f"not a number or a series: {left if isinstance(left, str) else right!r}")
     if isinstance(left, float) and isinstance(right, float):
-        raise ValueError(f"not supported in an expression: arithmetic of two numbers, {left} and {right}")
+        try:
+            return function(left, right)
+        except ZeroDivisionError as error:
+            raise ValueError(f"not supported in an expression: {left} divided by zero") from error
     sides = [side if isinstance(side, list) else [side] for side in (left, right)]
     first, second = map(len, sides)
     if 1 not in (first, second) and first != second:
         raise ValueError(f"not supported in an expression: arithmetic of {first} and {second} series")
     count = second if first == 1 else first
     pairs = zip(*(side * count if len(side) == 1 else side for side in sides), strict=True)
-    return [_of_moments(function, one, other) for one, other in pairs]
+    combined = [_of_moments(function, one, other) for one, other in pairs]
+    return combined if isinstance(left, list) or isinstance(right, list) else combined[0]
 
 
 def _of_moments(
@@ -188,11 +197,13 @@ def _of_moments(
     return Series(series[0].label, values)
 
 
-def _aggregated(
-    function: Callable[[Sequence[float]], float], series: list[Series], label: str
-) -> list[Series]:
+def _aggregated(name: str, series: Value) -> Series:
+    """[V user guide] Of several series, one series. Of one series, a number: it is refused."""
+    if not isinstance(series, list):
+        raise ValueError(f"not supported in an expression: {name} of one series")
     moments: dict[float, list[float]] = {}
     for one in series:
         for moment, value in one.values.items():
             moments.setdefault(moment, []).append(value)
-    return [Series(label, {moment: function(values) for moment, values in sorted(moments.items())})]
+    function = _AGGREGATES[name]
+    return Series(name, {moment: function(values) for moment, values in sorted(moments.items())})

@@ -1,5 +1,6 @@
 """GetMetricData's queries, which alarms have as well: metrics, metric math, searches and Metrics Insights."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,8 +20,8 @@ def answers(
     if sum(is_select(query.get("Expression") or "") for query in queries) > 1:
         raise ValueError("only one Metrics Insights query may be given")
     plain = {query["Id"]: query for query in queries if not query.get("Expression")}
-    results = {
-        name: [_metric(metrics, query["MetricStat"], start, end, scale)] for name, query in plain.items()
+    results: dict[str, Series | list[Series]] = {
+        name: _metric(metrics, query["MetricStat"], start, end, scale) for name, query in plain.items()
     }
     shortest = min((float(query["MetricStat"].get("Period") or 60) for query in plain.values()), default=60.0)
     waiting = [query for query in queries if query.get("Expression")]
@@ -39,7 +40,7 @@ def answers(
         if len(left) == len(waiting):
             raise ValueError("the expressions refer to each other in a circle")
         waiting = left
-    return results
+    return {name: [found] if isinstance(found, Series) else found for name, found in results.items()}
 
 
 def _metric(metrics: Metrics, stat: Mapping[str, Any], start: float, end: float, scale: float) -> Series:
@@ -59,8 +60,4 @@ def _refers_to(expression: str, names: set[str]) -> bool:
         return False
     # Words in quotes are searches.
     words = "".join(part for index, part in enumerate(expression.split("'")) if index % 2 == 0)
-    return any(word in names for word in _words(words))
-
-
-def _words(text: str) -> list[str]:
-    return "".join(letter if letter.isalnum() or letter == "_" else " " for letter in text).split()
+    return not names.isdisjoint(re.findall(r"\w+", words))

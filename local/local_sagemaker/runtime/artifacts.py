@@ -33,11 +33,11 @@ class Artifacts:
         model_id = container.get("Environment", {}).get("HF_MODEL_ID", "")
         if source is not None:
             if source.get("CompressionType", "None") == "Gzip" or source["S3DataType"] == "S3Object":
-                self._fetch_archive(source["S3Uri"], role, target)
+                self.fetch_archive(source["S3Uri"], role, target)
             else:
                 self._fetch_prefix(source["S3Uri"], role, target)
         elif "ModelDataUrl" in container or "ArtifactUrl" in container:
-            self._fetch_archive(container.get("ModelDataUrl") or container["ArtifactUrl"], role, target)
+            self.fetch_archive(container.get("ModelDataUrl") or container["ArtifactUrl"], role, target)
         elif model_id.startswith("s3://"):
             # [V LMI docs] The container downloads the prefix by itself.
             self._fetch_prefix(model_id.rstrip("/") + "/", role, target)
@@ -52,10 +52,6 @@ class Artifacts:
                 "The container has no model: give ModelDataSource, ModelDataUrl, or HF_MODEL_ID in its "
                 "environment."
             )
-
-    def fetch_adapter(self, url: str, role: str, target: Path) -> None:
-        """Extract an adapter's archive into `target`; HostingError if that fails."""
-        self._fetch_archive(url, role, target)
 
     def identity(self, url: str, role: str) -> str:
         """A string that is equal for equal content; HostingError if the role may not read the archive."""
@@ -92,7 +88,8 @@ class Artifacts:
         if not found:
             raise HostingError(f"Could not find model data at {uri}.")
 
-    def _fetch_archive(self, uri: str, role: str, target: Path) -> None:
+    def fetch_archive(self, uri: str, role: str, target: Path) -> None:
+        """Extract a model's or an adapter's archive into `target`; HostingError if that fails."""
         bucket, key = _split(uri)
         archive = target.with_name(target.name + ".tar.gz")
         try:

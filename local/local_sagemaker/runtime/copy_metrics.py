@@ -1,4 +1,4 @@
-"""What is published of copies and instances at intervals, and what copies print.
+"""Publishes the metrics of copies and instances at intervals, and passes on what copies print.
 
 [V developer guide, "Amazon SageMaker AI metrics in Amazon CloudWatch"; ML blog on faster auto scaling]
 ConcurrentRequestsPerCopy comes several times in 10 s. Utilisation comes once a minute, or as often as
@@ -24,6 +24,7 @@ from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.endpoints import Endpoints
 from local_sagemaker.control_plane.hosting_port import Copy
+from local_sagemaker.errors import logged
 from local_sagemaker.runtime.invocation_metrics import NAMESPACE, component_dimensions
 
 COPIES_NAMESPACE = "/aws/sagemaker/InferenceComponents"
@@ -88,9 +89,10 @@ class CopyMetrics:
     def tick(self) -> None:
         """Measure what is due, and read what the copies have printed."""
         for endpoint in self._endpoints.all():
-            self._concurrency(endpoint)
-            if self._due(endpoint):
-                self._utilisation(endpoint)
+            with logged(f"the metrics of endpoint {endpoint.name}"):
+                self._concurrency(endpoint)
+                if self._due(endpoint):
+                    self._utilisation(endpoint)
         self.read_logs()
 
     def _bases(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> list[BaseComponent]:

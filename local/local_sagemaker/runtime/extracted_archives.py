@@ -51,7 +51,7 @@ class ExtractedArchives:
             return
         entry.directory.mkdir(parents=True)
         try:
-            self._source.fetch_adapter(url, role, entry.directory)
+            self._source.fetch_archive(url, role, entry.directory)
         except BaseException:
             shutil.rmtree(entry.directory, ignore_errors=True)
             raise

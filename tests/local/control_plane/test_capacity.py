@@ -6,11 +6,11 @@ import pytest
 
 from local_sagemaker.control_plane.capacity import (
     Resources,
-    beyond,
     instance_count,
     instance_resources,
-    move,
-    place,
+    move_copies,
+    place_copies,
+    room_beyond,
 )
 from local_sagemaker.errors import HostingError
 
@@ -42,14 +42,22 @@ def test_resources_of_an_instance_type(
     assert instance_resources(instance_type) == (accelerators, gib * GIB, vcpus)
 
 
+def test_unknown_instance_type_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    instance_resources.cache_clear()
+    for _ in range(2):
+        assert instance_resources("ml.g5.13xlarge").accelerators == math.inf
+    (message,) = caplog.messages
+    assert "ml.g5.13xlarge is not known here" in message
+
+
 def test_copies_go_where_most_is_free() -> None:
-    placed = place(VARIANT, gpus(1), copies=3, taken=[(0, gpus(2))])
+    placed = place_copies(VARIANT, gpus(1), copies=3, taken=[(0, gpus(2))])
     assert [instance for instance, _ in placed] == [1, 1, 0]
 
 
 def test_copy_does_not_span_instances() -> None:
     with pytest.raises(HostingError, match="CapacityError"):
-        place(VARIANT, gpus(3), copies=1, taken=[(0, gpus(2)), (1, gpus(2))])
+        place_copies(VARIANT, gpus(3), copies=1, taken=[(0, gpus(2)), (1, gpus(2))])
 
 
 @pytest.mark.parametrize(
@@ -58,23 +66,23 @@ def test_copy_does_not_span_instances() -> None:
     ids=["memory", "vcpus"],
 )
 def test_copy_needs_memory_and_cpus_of_the_host_too(needed: Resources) -> None:
-    placed = place(VARIANT, needed, copies=2, taken=[])
+    placed = place_copies(VARIANT, needed, copies=2, taken=[])
     assert [instance for instance, _ in placed] == [0, 1]
     with pytest.raises(HostingError, match="CapacityError"):
-        place(VARIANT, needed, copies=1, taken=placed)
+        place_copies(VARIANT, needed, copies=1, taken=placed)
 
 
 def test_memory_that_the_service_keeps_is_for_no_copy() -> None:
     half = Resources(1, memory=96 * GIB)
-    assert len(place(VARIANT, half, copies=4, taken=[])) == 4
+    assert len(place_copies(VARIANT, half, copies=4, taken=[])) == 4
     with pytest.raises(HostingError, match="CapacityError"):
-        place(VARIANT, half, copies=3, taken=[], kept=0.1)
+        place_copies(VARIANT, half, copies=3, taken=[], kept=0.1)
 
 
 def test_what_another_placement_takes_beyond_the_present_one() -> None:
     present = [(0, Resources(1, memory=10)), (0, Resources(1, memory=10)), (1, Resources(4))]
     wanted = [(0, Resources(3, memory=5)), (2, Resources(1))]
-    assert beyond(present, wanted) == [(0, Resources(1)), (2, Resources(1))]
+    assert room_beyond(present, wanted) == [(0, Resources(1)), (2, Resources(1))]
 
 
 def test_managed_scaling_has_room_up_to_its_maximum() -> None:
@@ -84,19 +92,19 @@ def test_managed_scaling_has_room_up_to_its_maximum() -> None:
 
 
 def test_copies_whose_instances_go_share_what_is_left_of_the_others() -> None:
-    moved = move(VARIANT, [(0, gpus(4)), (2, gpus(2)), (3, gpus(2))])
+    moved = move_copies(VARIANT, [(0, gpus(4)), (2, gpus(2)), (3, gpus(2))])
     assert [instance for instance, _ in moved] == [0, 1, 1]
     with pytest.raises(HostingError, match="CapacityError"):
-        move(VARIANT, [(0, gpus(4)), (2, gpus(2)), (3, gpus(4))])
+        move_copies(VARIANT, [(0, gpus(4)), (2, gpus(2)), (3, gpus(4))])
 
 
 def test_copies_stay_where_they_are_when_the_new_instances_have_room_there() -> None:
     placements = [(1, gpus(2)), (1, gpus(2))]
-    assert move(VARIANT, placements) == placements
+    assert move_copies(VARIANT, placements) == placements
 
 
 def test_managed_scaling_adds_an_instance_only_for_a_copy_without_room() -> None:
     scaling = {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": 3}
     variant = {"InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": 1, "ManagedInstanceScaling": scaling}
-    placed = place(variant, gpus(2), copies=3, taken=[])
+    placed = place_copies(variant, gpus(2), copies=3, taken=[])
     assert [instance for instance, _ in placed] == [0, 0, 1]

@@ -320,3 +320,22 @@ def test_base_that_is_deleted_while_a_copy_is_replaced_leaves_nothing_running(wo
     world.pass_time(10)
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="base")
     assert world.running == []
+
+
+def test_desired_copies_lead_while_the_current_ones_follow(world: World) -> None:
+    world.serve(instances=3)
+    scale(world, 3)
+    assert counts(world) == (3, 1)
+    world.pass_time(10)
+    assert counts(world) == (3, 3)
+    update_base(world, RuntimeConfig={"CopyCount": 2})
+    assert counts(world) == (2, 3)
+
+
+def test_desired_copies_are_the_former_ones_after_a_change_that_failed(world: World) -> None:
+    world.serve()
+    scale(world, 3)
+    assert counts(world) == (3, 1)
+    world.pass_time(10)
+    assert world.component("base")["FailureReason"] == NO_ROOM
+    assert counts(world) == (1, 1)

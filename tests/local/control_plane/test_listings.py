@@ -115,6 +115,7 @@ def test_filters_by_text_status_endpoint_and_variant(many: World) -> None:
     assert names(many, NameContains="b", MaxResults=2) == ["broken", "amber"]
     assert names(many, StatusEquals="Failed") == ["broken"]
     assert names(many, EndpointNameEquals="elsewhere") == ["far"]
+    assert names(many, EndpointNameEquals="ElseWhere") == ["far"]
     assert names(many, EndpointNameEquals="endpoint", NameContains="base") == ["base"]
     assert names(many, VariantNameEquals="Other") == []
 

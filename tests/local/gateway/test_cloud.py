@@ -10,10 +10,11 @@ import httpx
 import ministack.app
 import pytest
 
-from local_sagemaker.gateway.cloud import Cloud
+from local_sagemaker.errors import ApiError
+from local_sagemaker.gateway.cloud import Cloud, parse_request
 from local_sagemaker.gateway.iam import resource_arn
 from local_sagemaker.gateway.openai_path import OpenAIPath
-from local_sagemaker.ministack_patches.cloudwatch_alarms import scope
+from local_sagemaker.ministack_patches.internals import scope
 from local_sagemaker.runtime.copy_metrics import Tokens
 from local_sagemaker.settings import Settings
 from tests.local.bearer import bearer_token
@@ -52,8 +53,17 @@ def test_body_of_a_refused_chat_is_read(cloud: Cloud) -> None:
     asyncio.run(OpenAIPath(cloud)(scope, receive, send))
 
 
+def test_body_that_is_nested_too_deeply_is_refused() -> None:
+    nested = b"[" * 100_000
+    with pytest.raises(ApiError) as refused:
+        parse_request(nested)
+    assert refused.value.code == "SerializationException"
+    target = "SageMaker.DescribeModel"
+    assert resource_arn("/", target, nested, region="us-east-1", account="111122223333") == "*"
+
+
 def regions(cloud: Cloud) -> list[str]:
-    return [plane.context.region for plane in cloud.planes()]
+    return [region.name for region in cloud.regions()]
 
 
 def test_token_with_a_true_signature_creates_the_control_plane_of_its_region(

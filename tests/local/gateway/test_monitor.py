@@ -12,19 +12,21 @@ from ministack.core.responses import get_account_id, get_region
 from local_sagemaker.autoscaling.service import AutoScaling
 from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.monitor import Monitor
-from local_sagemaker.ministack_patches.cloudwatch_alarms import Action, Alarms, scope
+from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, PolicyAction
+from local_sagemaker.ministack_patches.internals import scope
 from local_sagemaker.settings import Settings
 
 
 class FakeAlarms(Alarms):
     """Alarms that ring when a test says so."""
 
+    policy_action: PolicyAction
+
     def __init__(self) -> None:
         super().__init__(lambda: 1.0)
-        self.actions: dict[str, Action] = {}
 
-    def on_action(self, prefix: str, action: Action) -> None:
-        self.actions[prefix] = action
+    def on_policy(self, action: PolicyAction) -> None:
+        self.policy_action = action
 
     def tick(self) -> None:
         """Nothing rings by itself."""
@@ -45,13 +47,9 @@ def test_alarm_scales_in_its_own_account_and_region(cloud: Cloud, monkeypatch: p
 
     monkeypatch.setattr(AutoScaling, "alarmed", alarmed)
     alarms = FakeAlarms()
-    monitor = Monitor(cloud, alarms)
-    (action,) = alarms.actions.values()
+    Monitor(cloud, alarms)
     with scope("111122223333", "eu-west-1"):
-        action("arn:aws:autoscaling:x", {"AlarmName": "a"}, 3.0)
-    assert acted == []
-    monitor.round()
-    monitor.round()
+        alarms.policy_action("arn:aws:autoscaling:x", {"AlarmName": "a"}, 3.0)
     assert acted == [("111122223333", "eu-west-1", "arn:aws:autoscaling:x", 3.0)]
 
 
@@ -71,4 +69,4 @@ def test_failure_in_one_account_does_not_keep_others_from_their_turn(
             cloud.plane()
     Monitor(cloud, FakeAlarms()).round()
     assert ticked == ["111122223333", "444455556666"]
-    assert "a round of the monitor failed" in caplog.text
+    assert "scaling failed" in caplog.text

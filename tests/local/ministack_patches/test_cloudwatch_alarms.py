@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from ministack.core.responses import get_account_id
 from ministack.services import cloudwatch as cloudwatch_service
 
-from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, scope
+from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, check_alarm
+from local_sagemaker.ministack_patches.internals import scope
 from local_sagemaker.monitoring.metric_points import Points
 from tests.local.stacks import Stack
 
@@ -210,7 +212,7 @@ class Late:
         self._account = account
         self.alarms = Alarms(lambda: 1.0, lambda: self.now)
         self.acted: list[float] = []
-        self.alarms.on_action("policy:", self._act)
+        self.alarms.on_policy(self._act)
         with scope(account, "us-east-1"):
             cloudwatch_service._alarms["late"] = {
                 "AlarmName": "late",
@@ -225,13 +227,14 @@ class Late:
                 "TreatMissingData": "notBreaching",
                 "StateValue": "OK",
                 "StateReason": "",
-                "AlarmActions": ["policy:x"],
+                "AlarmActions": ["arn:aws:autoscaling:x"],
                 **more,
             }
         self.alarms.tick()
 
     def _act(self, _: str, alarm: Mapping[str, Any], __: float | None) -> None:
         if self._account in alarm["AlarmArn"]:
+            assert get_account_id() == self._account
             self.acted.append(self.now)
 
     def put(self, value: float) -> None:
@@ -280,6 +283,27 @@ def test_policy_is_invoked_again_each_minute_while_the_alarm_rings() -> None:
     assert late.acted == [6_060, 6_120, 6_180]
 
 
+def test_alarm_that_cannot_be_evaluated_keeps_no_other_from_its_turn(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = Late("100000000005", EvaluationPeriods=-1)
+    late = Late("100000000006")
+    late.put(9)
+    late.now += 60
+    late.alarms.tick()
+    assert (broken.acted, late.acted) == ([], [6_060])
+    assert "alarm late failed" in caplog.text
+    with scope("100000000005", "us-east-1"):
+        del cloudwatch_service._alarms["late"]
+
+
+@pytest.mark.parametrize("name", ["EvaluationPeriods", "DatapointsToAlarm", "Period"])
+@pytest.mark.parametrize("count", [0, -1, "-1"])
+def test_alarm_with_a_count_below_one_is_refused(name: str, count: object) -> None:
+    with pytest.raises(ValueError, match=f"'{name}' of a Metric Alarm should be at least 1, got {count}"):
+        check_alarm({"EvaluationPeriods": 1, name: count})
+
+
 SEARCH = "SUM(SEARCH('{AWS/SageMaker,InferenceComponentName} MetricName=\"Invocations\"', 'Sum', 60))"
 SELECT = 'SELECT SUM(Errors) FROM SCHEMA("Search", Component)'
 
@@ -290,8 +314,8 @@ SELECT = 'SELECT SUM(Errors) FROM SCHEMA("Search", Component)'
         ((SEARCH,), "SEARCH is not supported on Metric Alarms"),
         ((SELECT, SELECT), "only one Metrics Insights query"),
         (("SUM(METRICS())",), "not supported in an expression: METRICS"),
-        (("q1 ** 2", "1"), "not supported in an expression: 'q1 \\*\\* 2'"),
-        (("q1 +", "1"), "not an expression: 'q1 \\+'"),
+        (("q1 ** 2", SELECT), "not supported in an expression: 'q1 \\*\\* 2'"),
+        (("q1 +", SELECT), "not an expression: 'q1 \\+'"),
     ],
 )
 def test_alarm_that_could_not_be_evaluated_is_refused(

@@ -249,6 +249,7 @@ def test_unknown_adapter_is_404_and_never_answered_by_the_base(
     [
         (b"{", "the body is no JSON: Expecting property name"),
         (b"\xff", "the body is no JSON"),
+        (b"[" * 100_000, "the body is no JSON"),
         (b"[]", "the body should be a JSON object"),
         ({}, "the body should have 'prompt', 'inputs' or 'messages'"),
         ({"prompt": ["a", "b"]}, '\'prompt\' should be a string, got ["a", "b"]'),

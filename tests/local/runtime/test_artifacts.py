@@ -85,7 +85,7 @@ class OneObject:
 
 def fetch(content: bytes, target: Path) -> None:
     target.mkdir()
-    Artifacts(lambda role: OneObject(content)).fetch_adapter("s3://b/a.tar.gz", "role", target)  # type: ignore[arg-type,return-value]
+    Artifacts(lambda role: OneObject(content)).fetch_archive("s3://b/a.tar.gz", "role", target)  # type: ignore[arg-type,return-value]
 
 
 def text_archive(folder: Path) -> bytes:
@@ -164,7 +164,7 @@ def test_key_may_have_what_means_something_in_web_addresses(tmp_path: Path, mark
 
     bucket = Bucket(text_archive(tmp_path))
     uri = f"s3://b/a{mark}1.tar.gz"
-    Artifacts(lambda role: bucket).fetch_adapter(uri, "role", tmp_path / "adapter")  # type: ignore[arg-type,return-value]
+    Artifacts(lambda role: bucket).fetch_archive(uri, "role", tmp_path / "adapter")  # type: ignore[arg-type,return-value]
     fetch_prefix(f"s3://b/base{mark}1/", tmp_path / "model", f"base{mark}1/config.json", "base/config.json")
     assert asked == [f"a{mark}1.tar.gz"]
     assert (tmp_path / "model/config.json").read_text() == f"base{mark}1/config.json"

@@ -24,7 +24,7 @@ class Source(Artifacts):
             raise HostingError(f"{role} may not read {url}")
         return url.partition("/")[0]
 
-    def fetch_adapter(self, url: str, role: str, target: Path) -> None:
+    def fetch_archive(self, url: str, role: str, target: Path) -> None:
         self.fetched.append(url)
         (target / "content").write_text(url.partition("/")[0])
         if url in self.faulty:
