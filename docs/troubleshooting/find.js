@@ -1385,7 +1385,7 @@
    ],
    [
     ": it cannot be changed for these adapters without changing what it says of others, as where an alias (*",
-    ") stands for a part of one; write such parts out, and publish again"
+    ") stands for a part of one, or where YAML does not have a character of JSON; write such parts in another way, and publish again"
    ],
    [
     ": adapter '",
@@ -1397,7 +1397,7 @@
    ],
    [
     ": they cannot be removed without changing what it says of others, as where an alias (*",
-    ") stands for a part of one; write such parts out, and remove them again"
+    ") stands for a part of one, or where YAML does not have a character of JSON; write such parts in another way, and remove them again"
    ]
   ]
  ],
@@ -3669,7 +3669,7 @@
     "), got"
    ],
    [
-    "'--base-model' should be a name, got"
+    "'--base-model' should be the name of a model and no path, got"
    ],
    [
     "'",
@@ -4672,8 +4672,8 @@
    ],
    [
     "the bucket '",
-    "' is of the account",
-    ": let the roles of this app read it in its bucket policy and in the policy of its KMS key, as nothing here can"
+    "' belongs to the account",
+    ": its bucket policy, and the policy of its KMS key, have to let the roles of this app read it"
    ]
   ]
  ]

@@ -99,7 +99,8 @@ def edited(
     if made is None or not edit.is_made(made.encode(), where, folder):
         raise CommandError(
             f"{where}: it cannot be changed for these adapters without changing what it says of others, as"
-            " where an alias (*…) stands for a part of one; write such parts out, and publish again"
+            " where an alias (*…) stands for a part of one, or where YAML does not have a character of JSON;"
+            " write such parts in another way, and publish again"
         )
     return made.encode()
 

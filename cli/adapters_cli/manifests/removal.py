@@ -39,7 +39,8 @@ def without(text: bytes, names: Collection[str], *, where: str, folder: Path | N
     if made is None or not _means(made.encode(), before, kept, where, folder):
         raise CommandError(
             f"{where}: they cannot be removed without changing what it says of others, as where an alias (*…)"
-            " stands for a part of one; write such parts out, and remove them again"
+            " stands for a part of one, or where YAML does not have a character of JSON; write such parts in"
+            " another way, and remove them again"
         )
     return made.encode()
 

@@ -60,7 +60,7 @@ def check_model_name(given: str | None) -> None:
     if given is None:
         return
     if not given.strip() or S3Location.parse(given) is not None or Path(given).exists():
-        raise UsageError(f"'--base-model' should be a name, got {given!r}")
+        raise UsageError(f"'--base-model' should be the name of a model and no path, got {given!r}")
 
 
 def _local(path: Path) -> BaseModelOption:

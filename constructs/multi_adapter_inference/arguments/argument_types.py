@@ -10,6 +10,7 @@ import math
 import re
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from enum import Enum
 from functools import cache, wraps
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, is_typeddict
@@ -24,6 +25,14 @@ from multi_adapter_inference.arguments.errors import LocatedError
 T = TypeVar("T")
 
 _LONGEST_SHOWN = 80
+_MOST_MEMBERS_SHOWN = 6
+
+_WORDS: Mapping[Any, str] = {
+    str: "a text",
+    int: "a whole number",
+    float: "a finite number",
+    bool: "True or False",
+}
 # The modules of the names in an annotation.
 _MODULES = re.compile(r"\b(?:\w+\.)+")
 
@@ -195,7 +204,7 @@ def _implements(classes: Sequence[type], interface: Any) -> bool:
 
 def _message(name: str, hint: Any, misfit: _Misfit) -> str:
     value, where = misfit
-    return f"'{name}' should be {_annotation(hint)}, got {_shown(value)}{where}"
+    return f"'{name}' should be {_in_words(hint)}, got {_shown(value)}{where}"
 
 
 def _shown(value: object) -> str:
@@ -205,8 +214,12 @@ def _shown(value: object) -> str:
     return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]} …"
 
 
-def _annotation(hint: Any) -> str:
-    """Return an annotation as the reference has it. None is left out, as it means that nothing is given."""
+def _in_words(hint: Any) -> str:
+    """Return what an argument should be. None is left out, as it means that nothing is given."""
     if get_origin(hint) in (Union, UnionType):
-        return " | ".join(_annotation(choice) for choice in get_args(hint) if choice is not NoneType)
+        return " or ".join(_in_words(choice) for choice in get_args(hint) if choice is not NoneType)
+    if hint in _WORDS:
+        return _WORDS[hint]
+    if isinstance(hint, type) and issubclass(hint, Enum) and len(hint) <= _MOST_MEMBERS_SHOWN:
+        return " or ".join(f"{hint.__name__}.{member.name}" for member in hint)
     return _MODULES.sub("", inspect.formatannotation(hint))

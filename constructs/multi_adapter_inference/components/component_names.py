@@ -135,9 +135,11 @@ def check_name(name: str, made_of: Mapping[str, str]) -> None:
     try:
         check_component_name(_TOKENS.sub(_PLACEHOLDER, name))
     except ValueError as error:
-        known = {setting: value for setting, value in made_of.items() if TOKEN not in value}
-        settings = " and ".join(f"'{setting}' {value!r}" for setting, value in known.items())
-        raise ValueError(f"{error}, made of {settings}") from None
+        settings = " and ".join(
+            f"'{setting}' {_TOKENS.sub('<token>', value)!r}" for setting, value in made_of.items()
+        )
+        where = f", with {_PLACEHOLDER!r} for each token" if TOKEN in name else ""
+        raise ValueError(f"{error}{where}, made of {settings}") from None
 
 
 def _other_owner(scope: Construct, environments: Sequence[_Owners], text: str) -> Construct | None:

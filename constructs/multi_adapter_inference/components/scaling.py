@@ -206,8 +206,7 @@ class CopyScaling(Construct):
         schedule:
             When. Give `minute`: without it, a cron expression acts in every minute of the hour.
         min, max:
-            The numbers from then on. Default: the ones before, which are checked as those of
-            `auto_scale_copies`.
+            The numbers from then on. Default: the ones before.
         time_zone:
             The time zone of a cron expression. Default: UTC.
         """
@@ -216,7 +215,8 @@ class CopyScaling(Construct):
                 raise ValueError("one of 'min', 'max' should be given, got none")
             if max is not None:
                 self._check_most(max)
-            self._check_least(self._min if min is None else min, self._max if max is None else max)
+            if min is not None:
+                self._check_least(min, self._max if max is None else max)
         self.scalable_target.scale_on_schedule(
             id,
             schedule=schedule,

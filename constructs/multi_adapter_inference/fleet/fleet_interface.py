@@ -214,6 +214,9 @@ class FleetMember(IInferenceComponent):
     component_name: str
     """The name that callers put into their requests."""
 
+    def __post_init__(self) -> None:
+        self.fleet._check_component("component_name", self.component_name)
+
     @property
     def _metrics_of(self) -> IConstruct:
         return self.fleet

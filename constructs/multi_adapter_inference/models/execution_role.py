@@ -15,7 +15,7 @@ from multi_adapter_inference.models.container import ContainerImage
 from multi_adapter_inference.template.acknowledgement import acknowledge, wildcards
 from multi_adapter_inference.template.asset_folder import AssetFolder
 from multi_adapter_inference.template.metrics import CONTAINER_NAMESPACES
-from multi_adapter_inference.template.object_statements import decrypts_objects, uses_key
+from multi_adapter_inference.template.object_statements import decrypts_objects, key_arn, uses_key
 from multi_adapter_inference.template.stack_location import stack_of
 from multi_adapter_inference.template.statement import Statement, allow, policy_statement
 
@@ -155,7 +155,7 @@ class ExecutionRole:
         ]
         condition = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
         self._allow(
-            allow(actions, key.key_arn), allow(["kms:CreateGrant"], key.key_arn, conditions=condition)
+            allow(actions, key_arn(key)), allow(["kms:CreateGrant"], key_arn(key), conditions=condition)
         )
 
     def write_prefix(self, bucket: s3.IBucket, prefix: str, key: kms.IKey | None) -> None:

@@ -10,7 +10,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
 from adapter_fleet.common.validators import holds_token
-from multi_adapter_inference.template.stack_location import elsewhere, partition_of
+from multi_adapter_inference.template.stack_location import elsewhere, partition_of, stack_of
 from multi_adapter_inference.template.statement import Statement, allow
 
 
@@ -53,14 +53,20 @@ def uses_key(scope: IConstruct, key: kms.IKey, *actions: str) -> Statement:
     A key has no name that synth could know, so a template of another account or region cannot have its ARN.
     There, the statement covers each key of that account that S3 uses for an object of that region.
     """
-    if not holds_token(key.key_arn) or not elsewhere(scope, key):
-        return allow(actions, key.key_arn)
+    arn = key_arn(key)
+    if not holds_token(arn) or not elsewhere(scope, key):
+        return allow(actions, arn)
     account, region = key.env.account, key.env.region
     return allow(
         actions,
         f"arn:{partition_of(scope)}:kms:{region}:{account}:key/*",
-        conditions={"StringEquals": {"kms:ViaService": f"s3.{region}.amazonaws.com"}},
+        conditions={"StringEquals": {"kms:ViaService": f"s3.{region}.{stack_of(scope).url_suffix}"}},
     )
+
+
+def key_arn(key: kms.IKey) -> str:
+    """Return the ARN that statements name a key by. The ARN of an alias gives no right to its key."""
+    return (key.alias_target_key if isinstance(key, kms.Alias) else key).key_arn
 
 
 def _warn_of_another_account(scope: IConstruct, bucket: s3.IBucket) -> None:
@@ -68,6 +74,6 @@ def _warn_of_another_account(scope: IConstruct, bucket: s3.IBucket) -> None:
         return
     Annotations.of(scope).add_warning_v2(
         "multi-adapter-inference:bucket-of-another-account",
-        f"the bucket '{bucket.node.path}' is of the account {bucket.env.account}: let the roles of this app"
-        " read it in its bucket policy and in the policy of its KMS key, as nothing here can",
+        f"the bucket '{bucket.node.path}' belongs to the account {bucket.env.account}: its bucket policy, and"
+        " the policy of its KMS key, have to let the roles of this app read it",
     )

@@ -99,8 +99,8 @@ class SageMakerService:
         components = {
             summary["InferenceComponentName"]: ObservedComponent(
                 status=Status(summary["InferenceComponentStatus"]),
-                created=_seconds(summary["CreationTime"]),
-                modified=_seconds(summary["LastModifiedTime"]),
+                created=summary["CreationTime"].timestamp(),
+                modified=summary["LastModifiedTime"].timestamp(),
                 arn=summary["InferenceComponentArn"],
                 endpoint=summary["EndpointName"],
             )
@@ -240,8 +240,8 @@ def _observed(found: Mapping[str, Any]) -> ObservedComponent:
     specification = found.get("Specification", {})
     return ObservedComponent(
         status=Status(found["InferenceComponentStatus"]),
-        created=_seconds(found["CreationTime"]),
-        modified=_seconds(found["LastModifiedTime"]),
+        created=found["CreationTime"].timestamp(),
+        modified=found["LastModifiedTime"].timestamp(),
         arn=found["InferenceComponentArn"],
         endpoint=found["EndpointName"],
         artifact_uri=specification.get("Container", {}).get("ArtifactUrl"),
@@ -264,10 +264,6 @@ def _copies(found: Mapping[str, Any]) -> int:
 def _running_copies(found: Mapping[str, Any]) -> int:
     """Return how many copies of a base there are now, whatever change of their number is under way."""
     return int(found.get("RuntimeConfig", {}).get("CurrentCopyCount", _copies(found)))
-
-
-def _seconds(moment: datetime) -> float:
-    return moment.timestamp()
 
 
 def _arn(component: str, live: ObservedComponent) -> str:

@@ -141,7 +141,10 @@ def test_adapter_that_does_not_load_is_told_with_the_reason(world: World, servic
         (["--on", "base"], "missing argument 'DIR|ARCHIVE|S3://…'"),
         (["acme", "--on", "base"], "where to upload the adapter? Give --to"),
         (["s3://my-adapters/prod/", "--on", "base"], "an adapter in S3 should be"),
-        (["acme", "--on", "base", "--base-model", "."], "'--base-model' should be a name, got '.'"),
+        (
+            ["acme", "--on", "base", "--base-model", "."],
+            "'--base-model' should be the name of a model and no path, got '.'",
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_wrong_usage(world: World, arguments: list[str], message: str) -> None:

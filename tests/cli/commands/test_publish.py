@@ -741,7 +741,7 @@ class TestBaseModel:
         world.add("acme")
         result = world.publish("--manifest", world.manifest, "--base-model", base)
         assert (result.exit_code, world.s3.calls) == (2, [])
-        assert f"'--base-model' should be a name, got {base!r}" in result.stderr
+        assert f"'--base-model' should be the name of a model and no path, got {base!r}" in result.stderr
 
     def test_base_that_is_given_has_to_be_the_manifests(self, world: World) -> None:
         world.add("acme")

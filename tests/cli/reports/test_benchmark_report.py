@@ -81,3 +81,10 @@ def test_rows_have_a_number_a_field() -> None:
     found = [row for row in rows(result) if row[0] != "note"]
     assert {row[0]: len(row) for row in found} == {"latency": 13, "throughput": 9, "ratio": 7}
     assert all(field == "-" or float(field) >= 0 for row in found for field in row[4:])
+    [(_, _, latencies), (_, _, work), (_, _, ratios)] = tables(result)
+    percentiles = [
+        [" / ".join(row[at : at + 3]) for at in (4, 7, 10)] for row in found if row[0] == "latency"
+    ]
+    assert percentiles == [list(cells[3:]) for cells in latencies]
+    assert [row[1:] for row in found if row[0] == "throughput"] == work
+    assert [(*row[1:5], " to ".join(row[5:])) for row in found if row[0] == "ratio"] == ratios

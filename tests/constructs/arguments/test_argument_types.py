@@ -166,15 +166,16 @@ def test_an_argument_of_a_wrong_type_is_an_error(
             {"instance_type": "ml.g5.12xlarge"},
             "'instance_type' should be InstanceType, got 'ml.g5.12xlarge'",
         ),
-        ({"copy_count": 1.5}, "'copy_count' should be int, got 1.5"),
-        ({"copy_count": True}, "'copy_count' should be int, got True"),
+        ({"copy_count": 1.5}, "'copy_count' should be a whole number, got 1.5"),
+        ({"copy_count": True}, "'copy_count' should be a whole number, got True"),
         ({"copy_count": 0}, "'copy_count' should be at least 1, got 0"),
         ({"component_prefix": ""}, "'component_prefix' should not be empty, got ''"),
         ({"base_component_name": ""}, "'base_component_name' should not be empty, got ''"),
         ({"inference_ami_version": ""}, "'inference_ami_version' should not be empty, got ''"),
         (
             {"routing_strategy": "RANDOM"},
-            "'routing_strategy' should be RoutingStrategy, got 'RANDOM'",
+            "'routing_strategy' should be RoutingStrategy.LEAST_OUTSTANDING_REQUESTS or"
+            " RoutingStrategy.RANDOM, got 'RANDOM'",
         ),
         (
             {"artifact_sources": ["adapters/"]},
@@ -186,7 +187,8 @@ def test_an_argument_of_a_wrong_type_is_an_error(
         ),
         (
             {"copy_count": "2", "network_isolation": "no"},
-            "'copy_count' should be int, got '2'; 'network_isolation' should be bool, got 'no'",
+            "'copy_count' should be a whole number, got '2'; 'network_isolation' should be True or False, got"
+            " 'no'",
         ),
     ],
 )
@@ -232,7 +234,7 @@ def test_an_error_of_a_record_names_its_class(make: Callable[..., Any], message:
 
 
 def test_each_kind_that_fits_is_named_without_its_module() -> None:
-    with pytest.raises(ValueError, match=r"'path' should be str \| Path, got 5"):
+    with pytest.raises(ValueError, match=r"'path' should be a text or Path, got 5"):
         AdapterManifest.from_file(5)  # type: ignore[arg-type]
 
 
@@ -252,7 +254,7 @@ def test_a_key_is_no_bucket(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> No
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, True])
 def test_a_number_is_a_finite_one(value: float) -> None:
-    with pytest.raises(ValueError, match=r"^FailurePolicy.share: 'share' should be float, got"):
+    with pytest.raises(ValueError, match=r"^FailurePolicy.share: 'share' should be a finite number, got"):
         FailurePolicy.share(value)
 
 

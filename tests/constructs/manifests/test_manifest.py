@@ -382,7 +382,7 @@ def test_a_token_for_the_base_model_is_an_error(stack: cdk.Stack) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"name": 5}, "'name' should be str, got 5"),
+        ({"name": 5}, "'name' should be a text, got 5"),
         (
             {"artifact": "s3://a/b.tar.gz"},
             "'artifact' should be AdapterArtifact, got 's3://a/b.tar.gz'",
@@ -493,9 +493,9 @@ def test_an_endpoint_of_elsewhere_takes_archives_from_any_bucket(
         ({}, "one of prompt, body should be given, got none"),
         ({"prompt": "a", "body": {}}, "one of prompt, body should be given, got prompt and body"),
         ({"prompt": "a", "max_tokens": 0}, "'max_tokens' should be above 0, got 0"),
-        ({"prompt": "a", "max_tokens": 1.5}, r"'max_tokens' should be int, got 1\.5"),
+        ({"prompt": "a", "max_tokens": 1.5}, r"'max_tokens' should be a whole number, got 1\.5"),
         ({"prompt": ""}, "'prompt' should not be empty, got ''"),
-        ({"prompt": 5}, "'prompt' should be str, got 5"),
+        ({"prompt": 5}, "'prompt' should be a text, got 5"),
         ({"body": "{}"}, "'body' should be Mapping.*, got '{}'"),
         ({"body": {"inputs": b"a"}}, "'body' should be plain data: .*bytes"),
         ({"body": {}, "max_tokens": 5}, "'max_tokens' should be given with prompt only, got 5"),

@@ -186,7 +186,7 @@ LLAMA_70B = "meta-llama/Llama-3.1-70B-Instruct"
         ),
         (LLAMA_8B, "ml.inf2.xlarge", 1, {}, "GPUs .*, which has Inferentia accelerators$"),
         (LLAMA_8B, "ml.trn1.2xlarge", 1, {}, "GPUs .*, which has Trainium accelerators$"),
-        (LLAMA_8B, "ml.g5.12xlarge", None, {}, "'accelerators' should be int, got None$"),
+        (LLAMA_8B, "ml.g5.12xlarge", None, {}, "'accelerators' should be a whole number, got None$"),
     ],
     ids=[
         "too many slots",

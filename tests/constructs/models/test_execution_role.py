@@ -189,7 +189,8 @@ def test_a_role_reads_a_bucket_of_another_account_through_s3_alone(
     make_endpoint(own_stack, artifact_sources=[ArtifactSource(bucket=their_bucket)])
     (statement,) = [s for s in statements(own_stack, "LlmPolicy") if s["Action"] == "kms:Decrypt"]
     assert statement["Resource"]["Fn::Join"][1][-1] == ":kms:eu-west-1:222222222222:key/*"
-    assert statement["Condition"] == {"StringEquals": {"kms:ViaService": "s3.eu-west-1.amazonaws.com"}}
+    via = statement["Condition"]["StringEquals"]["kms:ViaService"]
+    assert via == {"Fn::Join": ["", ["s3.eu-west-1.", {"Ref": "AWS::URLSuffix"}]]}
 
 
 def test_a_bucket_of_another_account_is_a_warning(
@@ -201,7 +202,20 @@ def test_a_bucket_of_another_account_is_a_warning(
         for found in Annotations.from_stack(own_stack).find_warning("*", Match.any_value())
         if "bucket-of-another-account" in str(found.entry.data)
     ]
-    assert "'Theirs/Bucket' is of the account 222222222222" in warning
+    assert "'Theirs/Bucket' belongs to the account 222222222222" in warning
+
+
+def test_rights_to_a_key_with_an_alias_name_the_key(make_endpoint: MakeEndpoint, stack: cdk.Stack) -> None:
+    alias = kms.Alias(stack, "Alias", alias_name="alias/adapters", target_key=kms.Key(stack, "Named"))
+    source = ArtifactSource(bucket=s3.Bucket(stack, "Encrypted", encryption_key=alias))
+    make_endpoint(
+        artifact_sources=[source],
+        encryption_key=alias,
+        instance_type=InstanceType.of("ml.new.large", local_storage=False),
+    )
+    named = [s["Resource"] for s in statements(stack, "LlmPolicy") if "kms" in str(s["Action"])]
+    assert len(named) == 3
+    assert {resource["Fn::GetAtt"][0][:5] for resource in named} == {"Named"}
 
 
 def test_a_bucket_of_the_same_account_is_no_warning(make_endpoint: MakeEndpoint, warnings: Warnings) -> None:

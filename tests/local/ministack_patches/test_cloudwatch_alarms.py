@@ -265,6 +265,9 @@ def test_values_that_are_put_leave_out_no_period() -> None:
     with scope("100000000004", "us-east-1"):
         late.alarms.evaluate(cloudwatch_service._alarms["late"])
     assert late.went_through() == ["ALARM", "OK"]
+    assert late.acted == []  # a policy waits for the next tick: this may be a function's thread
+    late.alarms.tick()
+    assert late.acted == [6_240]
 
 
 def test_policy_is_invoked_again_each_minute_while_the_alarm_rings() -> None:

@@ -136,6 +136,8 @@ def _end_as_described(
     # [V ACK, Terraform] After a failed update the component is InService with a FailureReason. It may outlive
     # a later success. So the artifact decides. If the update keeps its address, a new reason decides.
     same_address = record.serving is not None and record.serving.uri == intent.artifact.uri
+    if same_address and live.modified < intent.at and context.now - intent.at < SETTLING_SECONDS:
+        return record, []  # it may be from before the update, with a last-modified time that moved by itself
     if live.artifact_uri == intent.artifact.uri and not (same_address and new_reason):
         return _succeeded(record, intent, live, context)
     if new_reason or (live.failure_reason is not None and intent.acknowledged is not None):

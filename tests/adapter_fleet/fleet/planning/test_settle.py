@@ -125,3 +125,22 @@ def test_last_of_many_writes_without_an_effect_is_a_failure_and_the_first_of_the
     settled, _ = settle(replace(record, lost=MAX_LOST_WRITES - 1), WANT, CONTEXT)
     assert settled.failure is not None
     assert (settled.failure.cause, settled.lost) == (Cause.CAPACITY, 0)
+
+
+@pytest.mark.parametrize(("later", "ended"), [(1.0, False), (SETTLING_SECONDS, True)])
+def test_describe_that_may_be_from_before_an_update_of_the_same_address_ends_it_only_later(
+    later: float, ended: bool
+) -> None:
+    update = Intent(
+        write=Write.UPDATE, at=NOW - later, generation=1, artifact=SERVED, acknowledged=NOW - later,
+        modified_before=NOW - 900,
+    )  # fmt: skip
+    there = replace(live(NOW - 900), status=Status.IN_SERVICE, artifact_uri=SERVED.uri)
+    moved = replace(there, modified=NOW - later - 0.5)
+    record = AdapterRecord(
+        name="a", component=NAME, owned=NOW - 900, serving=SERVED, intent=update, live=moved
+    )
+    settled, _ = settle(record, replace(WANT, artifact=SERVED), CONTEXT)
+    assert (settled.intent is None) is ended
+    after = replace(record, live=replace(there, modified=NOW - later + 0.5))
+    assert settle(after, replace(WANT, artifact=SERVED), CONTEXT)[0].intent is None
