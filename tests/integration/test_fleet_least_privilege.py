@@ -34,6 +34,7 @@ from adapter_fleet.aws.sagemaker_service import SageMakerService
 from adapter_fleet.aws.stacks import Stacks
 from adapter_fleet.aws.state_machine import StateMachine
 from adapter_fleet.common.clock import Clock
+from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
 from adapter_fleet.fleet.requests.handler import RequestHandler
@@ -538,7 +539,15 @@ def manifest_object(exercise: Exercise) -> None:
     exercise.put_manifest("a")
     assert exercise.handler().manifest_changed("2") is not None
     assert [adapter.name for adapter in exercise.registry.desired(3).adapters] == ["a"]
-    assert exercise.executions() == 1
+    # A bar for evaluations stops no version that was in force before.
+    exercise.converge()
+    bar = EvaluationBar(requirements=("rouge1.f1 >= 0.5",))
+    settings = replace(exercise.target.settings, evaluation=bar)
+    exercise.target = replace(exercise.target, settings=settings)
+    exercise.want()
+    assert exercise.handler().manifest_changed("3") is not None
+    assert [adapter.name for adapter in exercise.registry.desired(5).adapters] == ["a"]
+    assert exercise.executions() == 2
 
 
 def is_complete(exercise: Exercise) -> None:
