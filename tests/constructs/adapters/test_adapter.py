@@ -261,7 +261,8 @@ def test_the_known_part_of_a_name_is_checked_where_the_prefix_is_a_token(
     endpoint = make_endpoint(
         component_prefix=cdk.Aws.STACK_NAME, artifact_sources=[ArtifactSource(bucket=bucket)]
     )
-    with pytest.raises(ValueError, match=r"'component_name' should be letters, .* made of 'id' 'My_bad!'$"):
+    parts = "made of 'component_prefix' '<token>' and 'id' 'My_bad!'"
+    with pytest.raises(ValueError, match=f"'component_name' should be letters, .* {parts}$"):
         endpoint.add_adapter("My_bad!", artifact=artifact)
 
 
