@@ -48,7 +48,7 @@ def rollback(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Serve the last good version of an adapter until the manifest names a new one.
+    """Serve the last good version of an adapter until the manifest names another version.
 
     --to serves the named version instead. `adapters history NAME` and `adapters status NAME` show the
     versions; the first characters of a digest are enough.
