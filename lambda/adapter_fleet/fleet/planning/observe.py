@@ -181,13 +181,15 @@ def may_be_claimed(record: AdapterRecord, live: ObservedComponent, target: Targe
     return not live.described or (live.endpoint, live.base) == (target.endpoint, target.base)
 
 
-def known_foreign(foreign: Mapping[str, float], known: Collection[str]) -> dict[str, float]:
+def known_foreign(
+    foreign: Mapping[str, float], known: Collection[str], *, read_until: float
+) -> dict[str, float]:
     """Return the foreign components on an endpoint, without those whose tags have to be read again.
 
-    known:
-        The components that are wanted or recorded. Their tags may have come late, or have been put back.
+    Tags may have come late. Those of a component that is wanted or recorded may have been put back, too.
     """
-    return {component: created for component, created in foreign.items() if component not in known}
+    latest = read_until - LATE_TAGS_SECONDS
+    return {name: created for name, created in foreign.items() if name not in known and created <= latest}
 
 
 def next_tag_reading(record: AdapterRecord, live: ObservedComponent, *, now: float) -> float | None:

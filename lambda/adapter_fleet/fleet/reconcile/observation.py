@@ -53,7 +53,8 @@ class Observation:
         foreign = session.fleet.foreign
         if not session.resumes:
             # The tags of known components are read again, and before a deletion those of all.
-            foreign = {} if session.deleting else known_foreign(foreign, self._records.known)
+            known, read_until = self._records.known, session.fleet.pass_ended
+            foreign = {} if session.deleting else known_foreign(foreign, known, read_until=read_until)
         self.foreign = dict(foreign)
         self.strangers: dict[str, AdapterRecord] = {}
         self._base: ObservedComponent | None = None

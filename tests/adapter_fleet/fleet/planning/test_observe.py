@@ -9,6 +9,7 @@ from hypothesis import given
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.planning.observe import (
+    known_foreign,
     merge_listing,
     next_tag_reading,
     with_description,
@@ -16,6 +17,7 @@ from adapter_fleet.fleet.planning.observe import (
     with_tags,
 )
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.configuration import LATE_TAGS_SECONDS
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Write
 from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.fleet.planning.states import NAME, NOW, lives, records
@@ -126,3 +128,8 @@ def test_component_that_is_known_to_be_the_fleets_keeps_its_record() -> None:
 def test_describe_that_finds_nothing_notes_when_the_component_was_absent() -> None:
     assert with_description(RECORD, None, now=NOW) == replace(RECORD, live=None, absent_at=NOW)
     assert with_description(replace(RECORD, live=None), LIVE, now=NOW) == RECORD
+
+
+def test_component_without_tags_is_known_to_be_foreign_once_they_cannot_come_late_any_more() -> None:
+    foreign = {"old": NOW - LATE_TAGS_SECONDS, "young": NOW - LATE_TAGS_SECONDS + 1, "p-known": NOW - 9000}
+    assert known_foreign(foreign, {"p-known"}, read_until=NOW) == {"old": NOW - LATE_TAGS_SECONDS}
