@@ -148,7 +148,9 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         generation=fleet.record.generation + 1,
         target=target,
         deletes=True,
-        foreign=known_foreign(fleet.record.foreign, records.keys() | wanted.keys()),
+        foreign=known_foreign(
+            fleet.record.foreign, records.keys() | wanted.keys(), read_until=fleet.record.pass_ended
+        ),
         claims=claims_of(orders),
     )
     decisions, context = _decisions(components, records, wanted, target, fleet.record.uid, context)
