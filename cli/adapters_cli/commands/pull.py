@@ -3,6 +3,7 @@
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 _DIGEST = "hub-digest"  # in the metadata of an object: the hub's digest of its bytes
+_POLL_SECONDS = 0.05
 
 EXAMPLES = """
 # Copy a branch, tag or commit of a model.
@@ -93,16 +95,23 @@ class _Folder:
 
     def upload(self, file: ModelFile, path: Path) -> None:
         """Upload a file. The object appears whole or not at all."""
-        from boto3.s3.transfer import S3Transfer
+        from boto3.s3.transfer import TransferConfig, create_transfer_manager
 
         extra = {"ChecksumAlgorithm": "CRC32", "Metadata": {_DIGEST: file.digest}}
         key = self.place.key + file.path
+        # Not the client's `upload_file`: after Ctrl-C, it waits for the parts that its threads send.
+        transfer = create_transfer_manager(self._s3, TransferConfig()).upload(
+            str(path), self.place.bucket, key, extra_args=extra
+        )
         try:
-            # Not the client's `upload_file`: after Ctrl-C, it waits for the parts that its threads send.
-            S3Transfer(self._s3).upload_file(str(path), self.place.bucket, key, extra_args=extra)
+            # In short sleeps: Ctrl-C does not end a sleep that begins just after it.
+            while not transfer.done():
+                time.sleep(_POLL_SECONDS)
+            transfer.result()
         except KeyboardInterrupt:
             # A second Ctrl-C ends the process without the abort.
             try:
+                transfer.cancel()
                 self._s3.abort_multipart_upload(**self._begun)
             finally:
                 os._exit(INTERRUPTED)

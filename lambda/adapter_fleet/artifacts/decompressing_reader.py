@@ -18,6 +18,7 @@ MAX_EXPANSION = 100
 
 # glibc takes larger buffers from the system each time (M_MMAP_THRESHOLD in mallopt(3)): a tenth slower.
 _OUTPUT_BYTES = 96 * 1024
+_INPUT_BYTES = 64 * 1024  # Python's gzip asks for 8 or, since 3.12, for 128 KiB at a time.
 _FREE_BYTES = 1024 * 1024
 """What is allowed at any expansion: a small file may be all repetition, or hold hardly anything."""
 
@@ -121,6 +122,6 @@ class _CountedSource:
     def read(self, size: int) -> bytes:
         if self.count > _FREE_BYTES + 2 * self.unpacked:
             raise ArchiveError("it should unpack to at least half its size", ArchiveFault.FORM)
-        data = self._source.read(size)
+        data = self._source.read(min(size, _INPUT_BYTES))
         self.count += len(data)
         return data

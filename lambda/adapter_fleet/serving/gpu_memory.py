@@ -33,7 +33,6 @@ from adapter_fleet.serving.instance_types import Accelerator
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape
 
-MIB = 1024**2
 GIB = 1024**3
 
 OTHER_BYTES = int(1.5 * GIB)

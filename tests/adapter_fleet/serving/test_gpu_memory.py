@@ -14,7 +14,6 @@ from adapter_fleet.serving.base_model import Dimensions, read_model_config
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import (
     GIB,
-    MIB,
     GpuMemory,
     gpu_memory,
     linear_slot_bytes,
@@ -26,6 +25,8 @@ from adapter_fleet.serving.gpu_memory import (
 from adapter_fleet.serving.instance_types import A10G, INSTANCES
 from adapter_fleet.serving.lora_limits import LORA_RANKS, LoraServing
 from adapter_fleet.serving.model_shape import KNOWN_MODELS, ModelShape, known_shape
+
+MIB = 1024**2
 
 TICKETS = Path(__file__).parents[3] / "examples" / "tickets"
 

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter_fleet.serving.engine_settings import EngineSettings
-from adapter_fleet.serving.gpu_memory import MIB
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import known_shape
 from adapter_fleet.serving.tier_counts import TierCounts, cpu_bytes
@@ -41,7 +40,7 @@ def test_mostly_on_disk_is_more_than_half(adapters: int, mostly: bool) -> None:
 
 def memory(*ranks: int | None, workers: int = 1) -> float:
     assert LLAMA is not None
-    return cpu_bytes(LLAMA, EngineSettings(), ranks, SERVING, workers=workers) / MIB
+    return cpu_bytes(LLAMA, EngineSettings(), ranks, SERVING, workers=workers) / 1024**2
 
 
 def test_cpu_memory_is_that_of_each_rank() -> None:
