@@ -15,7 +15,7 @@ LOCAL_PORT ?= 4566
 LOCAL_PROFILE ?= kind
 # uv does not read pip's settings.
 UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(PIP_INDEX_URL),--default-index $(PIP_INDEX_URL))
-UNIT := not integration and not evolutions and not upgrade and not vllm and not clients and not release and not documents and not aws
+UNIT := not integration and not vllm and not documents
 FROM ?= HEAD^
 TAG ?=
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
@@ -66,20 +66,24 @@ local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL
 unit: setup  ## the tests that need no embedded cloud
 	python -m pytest -n 2 --dist loadfile -m '$(UNIT)'
 
-coverage: setup  ## measure which lines the tests of `make unit` run; it judges nothing
-	python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-report=term:skip-covered
+coverage: setup  ## measure which lines the tests without deployments run; it judges nothing
+	python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-report=
+	python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-append --cov-report=term:skip-covered tests/local
 
 # A file at a time, as the tests of one share what they deploy. Four for two cores, as half of the time that
 # deployments take is waiting. tests/conftest.py puts the files that take longest first.
 test: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the whole suite
 	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
+test-local: setup  ## the tests of the embedded cloud itself
+	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder tests/local tests/vllm
+
 # What needs `kind` is skipped with its reason; docs/guides/divergences.md lists it.
 test-hostile: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
 	TEST_PROFILE=hostile python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/cli
 
 test-clients: setup  ## clients that others wrote, each in an environment of its own, and record in the guide what they can do
-	RECORD=1 python -m pytest tests/clients -m clients
+	RECORD=1 python -m pytest tests/clients
 	python -m pytest tests/integration/test_openai_path.py tests/integration/test_sagemaker_sdk.py
 
 # The newest botocore and cfn-lint, which the lock cannot have: ministack pins an older botocore.
@@ -98,7 +102,7 @@ nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not su
 	NEWEST=1 python -m pytest tests/properties
 	NIGHTLY=1 python -m pytest tests/docs/site
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py tests/integration/test_many_scaled_adapters.py
-	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws -m aws || exit 1; done
+	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws || exit 1; done
 	NIGHTLY=1 python -m pytest tests/integration/test_scaling.py tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
 
 test-docs: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## run the commands of README and docs on the embedded cloud, and say which blocks nothing runs
@@ -106,7 +110,7 @@ test-docs: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## r
 	python -m tests.docs
 
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
-	RECORD=1 python -m pytest tests/evolutions -m evolutions
+	RECORD=1 python -m pytest tests/evolutions
 
 # They deploy, and take some minutes. EXAMPLES="01 05" runs these.
 test-examples: setup  ## take each numbered example out of the checkout, with the wheel alone, and run its tests there
@@ -116,10 +120,10 @@ test-vllm: setup  ## the tests of the embedded cloud's engine `vllm`, and record
 	RECORD=1 python -m tests.vllm
 
 test-upgrade: setup  ## deploy the app of an earlier commit and update it to this one (FROM=HEAD^)
-	FROM=$(FROM) python -m pytest tests/upgrade -m upgrade
+	FROM=$(FROM) python -m pytest tests/upgrade
 
 # uv finds each Python or downloads it; PYTHONS="3.12 3.13" chooses some.
-test-pythons: setup  ## the tests of `make unit` on every supported Python that is to be had, and record which those were
+test-pythons: setup  ## the tests without deployments on every supported Python that is to be had, and record which those were
 	python -m tests.pythons '$(UNIT)' $(PYTHONS)
 
 $(RELEASE)/.installed: tests/release/tools.txt $(VENV)/.installed
@@ -128,11 +132,11 @@ $(RELEASE)/.installed: tests/release/tools.txt $(VENV)/.installed
 	touch $@
 
 test-release: setup $(RELEASE)/.installed  ## build the distributions twice; check contents, metadata and types, as a consumer has them
-	python -m pytest tests/release -m release
+	python -m pytest tests/release
 
 # docs/proven.md says what it needs.
 test-aws: setup  ## answer the open questions about SageMaker in the account of the environment, which costs money
-	ACCOUNT=1 python -m pytest tests/aws -m aws
+	ACCOUNT=1 python -m pytest tests/aws
 
 check: lint types imports docs test  ## what CI runs
 

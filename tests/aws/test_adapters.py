@@ -12,7 +12,7 @@ import pytest
 
 from tests.aws.stage import Stage
 
-pytestmark = [pytest.mark.aws, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.timeout(3600)
 
 _PATH = re.compile(r"(?<![\w.])/[\w./=-]{4,}")
 

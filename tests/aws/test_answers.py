@@ -17,7 +17,7 @@ from adapter_fleet.openai.bearer_auth import BearerAuth
 from adapter_fleet.openai.urls import base_url
 from tests.aws.stage import PROMPTS, Stage
 
-pytestmark = [pytest.mark.aws, pytest.mark.timeout(3600)]
+pytestmark = pytest.mark.timeout(3600)
 
 
 def chat(stage: Stage, component: str, *, signed: bool = False, **members: Any) -> tuple[int, Any]:

@@ -10,7 +10,7 @@ import pytest
 from tests.aws.stage import PROMPTS, Stage
 from tests.aws.test_answers import metric
 
-pytestmark = [pytest.mark.aws, pytest.mark.timeout(7200)]
+pytestmark = pytest.mark.timeout(7200)
 
 
 def on_new_copies(answered: list[str]) -> str | None:

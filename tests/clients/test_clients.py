@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.clients.world import World
 
 # An installation may have to wait for a package index.
-pytestmark = [pytest.mark.clients, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda one: one.script)

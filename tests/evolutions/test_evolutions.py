@@ -9,8 +9,6 @@ from tests.evolutions.evolutions import EVOLUTIONS, NOTHING, Effect, Effects, Ev
 from tests.evolutions.record import DONE
 from tests.evolutions.story import Outcome, Story
 
-pytestmark = pytest.mark.evolutions
-
 KINDS = ("base", "native", "fleet")
 Outcomes = dict[tuple[str, str], dict[str, Outcome]]
 

@@ -15,8 +15,6 @@ import pytest
 
 from tests.release.distributions import ROOT, build, install
 
-pytestmark = pytest.mark.release
-
 TOOLS = ROOT / ".venv-release" / "bin"
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 NAME = f"cdk_multi_adapter_inference-{VERSION}"

@@ -17,8 +17,6 @@ import pytest
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import client
 
-pytestmark = pytest.mark.upgrade
-
 HERE = Path(__file__).parents[2]
 STACK = "MultiAdapterInference-local"
 PREFIX_CACHING = ("OPTION_ENABLE_PREFIX_CACHING", "SM_VLLM_NO_ENABLE_PREFIX_CACHING")
