@@ -78,7 +78,7 @@ test: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.js
 test-local: setup  ## the tests of the embedded cloud itself
 	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder tests/local tests/vllm
 
-# What needs `kind` is skipped with its reason; docs/guides/divergences.md lists it.
+# docs/guides/divergences.md tells what the tests do differently there.
 test-hostile: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
 	TEST_PROFILE=hostile python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/cli
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-import pytest
-
 from local_sagemaker.settings import PROFILES, Profile
 
 VARIABLE = "TEST_PROFILE"
@@ -24,14 +22,6 @@ def _profile() -> Profile:
 
 
 PROFILE: Profile = _profile()
-
-
-def kind_only(reason: str) -> pytest.MarkDecorator:
-    """Skip a test under `hostile`, which does not give what the test assumes.
-
-    The guide to the embedded cloud lists these tests with their reasons.
-    """
-    return pytest.mark.skipif(PROFILE == "hostile", reason=reason)
 
 
 def only_writes(seen: Mapping[str, int], expected: Mapping[str, int]) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from adapter_fleet.fleet.state.configuration import LEASE_SECONDS
 from adapter_fleet.fleet.state.fleet_settings import UpdateMode
@@ -19,6 +20,7 @@ from adapter_fleet.fleet.state.registry import Lease, Registry
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import client, write
 from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, components, metric, numbered, wrong
+from tests.profiles import PROFILE
 
 pytestmark = pytest.mark.integration
 
@@ -28,7 +30,7 @@ FIRST, SECOND = numbered(3), {**numbered(2, shift=1), "new": "summary-v2"}
 
 @dataclass(kw_only=True)
 class Place:
-    """A fleet to be harmed, and beside it on the endpoint another fleet and an adapter made by hand."""
+    """A fleet to be place, and beside it on the endpoint another fleet and an adapter made by hand."""
 
     cloud: LocalCloud
     endpoint: Endpoint
@@ -180,13 +182,6 @@ def place(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     cloud.admin.scale_waits(1)
 
 
-@pytest.fixture(params=["kind", "hostile"])
-def harmed(place: Place, request: pytest.FixtureRequest) -> Iterator[Place]:
-    """The place under one profile."""
-    with settings(place.cloud, profile=request.param):
-        yield place
-
-
 def workers(cloud: LocalCloud, function: str) -> list[int]:
     """Return the processes of the embedded cloud that run a Lambda function."""
     parents, names = {}, {}
@@ -213,8 +208,8 @@ def workers(cloud: LocalCloud, function: str) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")
-def test_pass_that_is_killed_is_made_again(harmed: Place) -> None:
-    resources = client(harmed.cloud, "cloudformation").describe_stack_resources(StackName=harmed.stack.name)[
+def test_pass_that_is_killed_is_made_again(place: Place) -> None:
+    resources = client(place.cloud, "cloudformation").describe_stack_resources(StackName=place.stack.name)[
         "StackResources"
     ]
     (function,) = [
@@ -223,20 +218,20 @@ def test_pass_that_is_killed_is_made_again(harmed: Place) -> None:
         if resource["ResourceType"] == "AWS::Lambda::Function"
         and resource["LogicalResourceId"].startswith("MainRunPass")
     ]
-    with settings(harmed.cloud, component_update_seconds=4, component_create_seconds=4):
-        harmed.update()
-        harmed.until(lambda: harmed.written() >= 1)
-        if harmed.cloud.admin.settings()["profile"] == "hostile":
+    with settings(place.cloud, component_update_seconds=4, component_create_seconds=4):
+        place.update()
+        place.until(lambda: place.written() >= 1)
+        if PROFILE == "hostile":
             # Not before it has its answer: the next pass waits half a minute for what may show yet.
             time.sleep(1)
-        killed = workers(harmed.cloud, function)
+        killed = workers(place.cloud, function)
         assert killed
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.5)
-        assert harmed.lease().expires > time.time(), "it should have died with the lease"
-    end_lease(harmed)
-    harmed.converges()
+        assert place.lease().expires > time.time(), "it should have died with the lease"
+    end_lease(place)
+    place.converges()
 
 
 def end_lease(place: Place) -> None:
@@ -251,55 +246,65 @@ def end_lease(place: Place) -> None:
     )
 
 
-def test_deployment_that_is_cancelled_gives_way_to_another(harmed: Place) -> None:
-    with settings(harmed.cloud, component_update_seconds=1):
-        harmed.update(more=True)
-        harmed.until(lambda: harmed.written() >= 1)
-        client(harmed.cloud, "cloudformation").cancel_update_stack(StackName=harmed.stack.name)
-    assert "no-such-base" not in harmed.stays(), "the resource after the fleet was begun"
-    harmed.update()
-    harmed.converges()
+def test_deployment_that_is_cancelled_gives_way_to_another(place: Place) -> None:
+    with settings(place.cloud, component_update_seconds=1):
+        place.update(more=True)
+        place.until(lambda: place.written() >= 1)
+        client(place.cloud, "cloudformation").cancel_update_stack(StackName=place.stack.name)
+    assert "no-such-base" not in place.stays(), "the resource after the fleet was begun"
+    place.update()
+    place.converges()
 
 
-def test_half_of_all_calls_are_throttled(harmed: Place) -> None:
-    before = harmed.throttled()
+def test_half_of_all_calls_are_throttled(place: Place) -> None:
+    before = place.throttled()
     for calls in ("writes", "reads"):
-        harmed.cloud.admin.fail_calls(calls, code="ThrottlingException", times=None, share=0.5)
-    harmed.update()
-    harmed.converges()
+        place.cloud.admin.fail_calls(calls, code="ThrottlingException", times=None, share=0.5)
+    place.update()
+    place.converges()
     # Four changes: whatever was refused was asked for again.
-    assert harmed.written() > 4
+    assert place.written() > 4
     # Metrics are made of what a pass has logged, for which the end of a deployment does not wait.
-    harmed.until(lambda: harmed.throttled() > before)
+    place.until(lambda: place.throttled() > before)
 
 
-def test_answers_are_lost_after_the_service_acted(harmed: Place) -> None:
-    for operation in ("Create", "Update", "Delete"):
-        harmed.cloud.admin.lose_answers(f"{operation}InferenceComponent", times=1)
-    harmed.update()
-    harmed.converges()
+def test_answers_are_lost_after_the_service_acted(place: Place) -> None:
+    sagemaker = client(place.cloud, "sagemaker")
+    by_operation: dict[str, dict[str, Any]] = {
+        "create_inference_component": {"EndpointName": "none", "Specification": {}},
+        "update_inference_component": {},
+        "delete_inference_component": {},
+    }
+    for operation in by_operation:
+        place.cloud.admin.lose_answers(sagemaker.meta.method_to_api_mapping[operation], times=1)
+    place.update()
+    place.stack.wait()
+    for operation, further in by_operation.items():
+        with pytest.raises(ClientError):  # the answer arrives: the one to lose was the fleet's
+            getattr(sagemaker, operation)(InferenceComponentName="none", **further)
+    place.converges()
 
 
 def test_update_that_is_refused_in_place_fails_the_deployment_and_leaves_everything_as_it_was(
-    harmed: Place,
+    place: Place,
 ) -> None:
-    names = {harmed.stack.component("Main", name): label for name, label in harmed.adapters.items()}
-    before = said_of(harmed.cloud, names)
-    with settings(harmed.cloud, adapter_update="refused"):
+    names = {place.stack.component("Main", name): label for name, label in place.adapters.items()}
+    before = said_of(place.cloud, names)
+    with settings(place.cloud, adapter_update="refused"):
         # Not those that it had before: that would be an undo, which no failure stops.
-        harmed.update({**harmed.others, "more": "shout"})
-        reason = harmed.stays()
+        place.update({**place.others, "more": "shout"})
+        reason = place.stays()
     assert "not supported" in reason
     assert "failure_policy" in reason
-    kept = [name for name in harmed.adapters if name in harmed.others]
-    after = said_of(harmed.cloud, {harmed.stack.component("Main", name): "" for name in kept})
+    kept = [name for name in place.adapters if name in place.others]
+    after = said_of(place.cloud, {place.stack.component("Main", name): "" for name in kept})
     assert {name: before[name] for name in after} == after
 
 
-def test_update_that_is_refused_in_place_is_a_new_component_where_the_mode_says_so(harmed: Place) -> None:
-    with settings(harmed.cloud, adapter_update="refused"):
-        harmed.update(update_mode=UpdateMode.REPLACE)
-        harmed.converges()
+def test_update_that_is_refused_in_place_is_a_new_component_where_the_mode_says_so(place: Place) -> None:
+    with settings(place.cloud, adapter_update="refused"):
+        place.update(update_mode=UpdateMode.REPLACE)
+        place.converges()
 
 
 def test_machine_that_is_stopped_is_started_again_by_the_deployment(place: Place) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import re
 from collections.abc import Iterator
@@ -95,27 +94,3 @@ def test_what_holds_under_kind_only_is_marked_in_the_guides_that_the_list_names(
     named = {name for row in promises for name in re.findall(r"\(([\w-]+\.md)\)", row[2])}
     guides = [guide for guide in GUIDE.parent.glob("*.md") if KIND_ONLY in guide.read_text()]
     assert named == {guide.name for guide in guides}
-
-
-def marked() -> set[tuple[str, str]]:
-    """The tests and files of tests that need the profile `kind`, with their reasons."""
-    found = set()
-    for path in [*ROOT.glob("tests/integration/test_*.py"), *ROOT.glob("tests/cli/**/test_*.py")]:
-        if "kind_only" not in path.read_text():
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            marks: list[ast.expr] = []
-            where = f"`{path.relative_to(ROOT)}`"
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                marks, where = node.decorator_list, f"{where[:-1]}::{node.name}`"
-            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
-                marks = node.value.elts if isinstance(node.value, ast.List) else [node.value]
-            for mark in marks:
-                if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "kind_only":
-                    found.add((where, ast.literal_eval(mark.args[0])))
-    return found
-
-
-def test_tests_that_need_the_profile_kind_are_listed_with_their_reasons() -> None:
-    _, listed = tables("The integration tests under `hostile`")
-    assert set(listed) == marked()
