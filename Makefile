@@ -76,7 +76,7 @@ test: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.js
 	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --junitxml=build/tests.xml
 
 test-local: setup  ## the tests of the embedded cloud itself
-	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder tests/local tests/vllm
+	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --junitxml=build/local.xml tests/local tests/vllm
 
 # docs/guides/divergences.md tells what the tests do differently there.
 test-hostile: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
