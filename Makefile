@@ -35,7 +35,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@# Debian's Python has no ensurepip without python3-venv, but may have pip. `python3` is that of $(VENV) by now.
 	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip || \
 	    "$$($(BIN)/python -c 'import sys; print(sys._base_executable)')" -m pip --quiet --python $(BIN)/python install pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.txt uv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ]*' requirements.txt)"
 	$(UV_INSTALL) --requirement requirements.txt || $(BIN)/python -m pip install --quiet --requirement requirements.txt
 	$(UV_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -174,7 +174,7 @@ bench: setup  ## measure every claim; tables here, figures in bench/results
 	python -m bench
 
 lock: setup  ## pin the newest versions that pyproject.toml and package.json allow
-	uv pip compile --quiet --upgrade pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+	uv pip compile --quiet --upgrade --generate-hashes pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 	    --no-header --no-emit-index-url -o requirements.txt
 	for wanted in tests/clients/requirements/*.in; do \
 	    uv pip compile --quiet --upgrade $$wanted --universal --python-version 3.11 \
