@@ -1,6 +1,5 @@
 import inspect
 import json
-import math
 import re
 import subprocess
 import sys
@@ -99,6 +98,17 @@ def plain_properties(plain_resources: dict[str, Any]) -> dict[str, Any]:
     return dict(plain_resources[logical_id(plain_resources, "Custom::AdapterFleet")]["Properties"])
 
 
+@pytest.fixture(scope="module")
+def stored_resources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The resources of a stack with a fleet whose manifest is in a bucket of the stack."""
+    stack = cdk.Stack(cdk.App(outdir=str(tmp_path_factory.mktemp("stored"))), "Stack")
+    own = s3.Bucket(stack, "Own")
+    endpoint = endpoint_of(stack, "Llm", own, artifact_sources=[ArtifactSource(bucket=own)])
+    manifest = AdapterManifest.from_bucket(own, "fleets/tenants.yaml")
+    AdapterFleet(stack, "Tenants", endpoint=endpoint, manifest=manifest)
+    return dict(Template.from_stack(stack).to_json()["Resources"])
+
+
 @pytest.fixture
 def settings(fleet_properties: FleetProperties) -> Callable[[], FleetSettings]:
     """Return a function that returns the settings that the Lambda functions will read."""
@@ -146,6 +156,11 @@ def depends_on(resources: dict[str, Any], logical_id: str) -> set[str]:
         seen |= new
         open_ += new
     return seen
+
+
+def rules_of(resources: dict[str, Any], name: str) -> list[str]:
+    """Return the logical ids of the rules that contain a name."""
+    return [key for key, found in resources.items() if found["Type"] == "AWS::Events::Rule" and name in key]
 
 
 def logical_id(resources: dict[str, Any], type_: str) -> str:
@@ -280,31 +295,21 @@ def told_from_another_stack(
     return told
 
 
-def test_a_fleet_in_another_stack_takes_no_export_of_the_base_model(
+def test_a_fleet_in_another_stack_is_told_of_another_base_model_without_an_export(
     told_from_another_stack: Callable[..., tuple[str, dict[str, Any]]],
 ) -> None:
     told, outputs = told_from_another_stack()
     assert re.fullmatch("[0-9a-f]{16}", told)
     assert "ModelName" not in json.dumps(outputs)
-
-
-@pytest.mark.parametrize(
-    "another",
-    [
+    assert told_from_another_stack()[0] == told
+    others: list[dict[str, Any]] = [
         {"base_model": lambda models: BaseModel.from_bucket(models, "qwen/")},
         {"container": lambda _: LmiContainer(version=LmiVersion.V20)},
         {"container": lambda _: LmiContainer(version=LmiVersion.V19, environment={"OPTION_X": "1"})},
         {"lora": lambda _: LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=64)},
         {"network_isolation": lambda _: False},
-    ],
-    ids=["model", "version", "environment", "lora", "isolation"],
-)
-def test_a_fleet_in_another_stack_is_told_of_another_base_model(
-    told_from_another_stack: Callable[..., tuple[str, dict[str, Any]]], another: dict[str, Any]
-) -> None:
-    before, _ = told_from_another_stack()
-    assert told_from_another_stack()[0] == before
-    assert told_from_another_stack(**another)[0] != before
+    ]
+    assert len({told, *(told_from_another_stack(**other)[0] for other in others)}) == 6
 
 
 def test_the_name_for_people_has_no_stack_in_it(
@@ -401,31 +406,10 @@ def test_no_guard_allows_to_delete_everything() -> None:
             {"timeout": cdk.Duration.millis(1500)},
             "'timeout' should be whole seconds, got 1 second 500 millis",
         ),
-        ({"timeout": 50}, "'timeout' should be Duration, got 50"),
-        ({"timeout": None}, "'timeout' should be Duration, got None"),
         ({"request_rate": 0}, "'request_rate' should be above 0, got 0"),
-        ({"request_rate": math.nan}, "'request_rate' should be a finite number, got nan"),
-        ({"request_rate": math.inf}, "'request_rate' should be a finite number, got inf"),
-        ({"request_rate": "5"}, "'request_rate' should be a finite number, got '5'"),
-        ({"update_mode": 3}, "'update_mode' should be UpdateMode.IN_PLACE or .*, got 3"),
-        ({"on_timeout": "FAIL"}, "'on_timeout' should be OnTimeout.SUCCEED or OnTimeout.FAIL, got 'FAIL'"),
-        ({"on_timeout": None}, "'on_timeout' should be OnTimeout.SUCCEED or OnTimeout.FAIL, got None"),
-        ({"failure_policy": 0.05}, r"'failure_policy' should be FailurePolicy, got 0\.05"),
-        ({"deletion_guard": "off"}, "'deletion_guard' should be DeletionGuard, got 'off'"),
-        ({"manifest": "adapters.yaml"}, "'manifest' should be AdapterManifest, got 'adapters.yaml'"),
-        ({"smoke_test": "hello"}, "'smoke_test' should be SmokeTest, got 'hello'"),
-        ({"drift_check": HOURLY}, "'drift_check' should be DriftCheck, got "),
-        ({"endpoint": None}, "'endpoint' should be IMultiAdapterEndpoint, got None"),
-        ({"allow_base_replacement": "no"}, "'allow_base_replacement' should be True or False, got 'no'"),
-        (
-            {"registry_removal_policy": "retain"},
-            "'registry_removal_policy' should be RemovalPolicy.DESTROY or .*, got 'retain'",
-        ),
-        ({"functions": 90}, "'functions' should be FunctionHosting, got 90"),
         ({"component_prefix": ""}, "'component_prefix' should not be empty, got ''"),
         ({"component_prefix": "bad_prefix!"}, "'component_prefix' should be letters, .* got 'bad_prefix!'"),
         ({"component_prefix": "p" * 80}, "'component_prefix' should have at most 61 characters, .* got 80"),
-        ({"component_prefix": 5}, "'component_prefix' should be a text, got 5"),
     ],
 )
 def test_a_setting_that_cannot_be_is_an_error_with_the_fleet(
@@ -445,23 +429,7 @@ def test_a_prefix_is_checked_also_where_nobody_knows_the_adapters(
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (lambda: FailurePolicy.share(5), "'share' should be from 0 to 1, got 5"),
-        (lambda: FailurePolicy.share(cast("Any", "x")), "'share' should be a finite number, got 'x'"),
-        (lambda: FailurePolicy.at_most(cast("Any", 1.5)), r"'count' should be a whole number, got 1\.5"),
-        (lambda: FailurePolicy.at_most(True), "'count' should be a whole number, got True"),
         (lambda: FailurePolicy.at_most(-1), "'count' should be at least 0, got -1"),
-        (
-            lambda: DeletionGuard.share(0.2, above=cast("Any", 1.5)),
-            r"'above' should be a whole number, got 1\.5",
-        ),
-        (
-            lambda: DeletionGuard.share(0.2, allow_empty=cast("Any", 1)),
-            "'allow_empty' should be True or False, got 1",
-        ),
-        (
-            lambda: DriftCheck.report(every=cast("Any", 60)),
-            "'every' should be Duration, got 60",
-        ),
         (
             lambda: DriftCheck.report(every=cdk.Duration.seconds(30)),
             "'every' should be at least a minute, got 30 seconds",
@@ -640,27 +608,23 @@ def test_a_fleet_in_another_stack_follows_the_endpoints_stack(
 
 
 def test_a_new_manifest_in_s3_is_taken_and_none_is_missed_while_the_first_is_applied(
-    stack: cdk.Stack, make: MakeFleet, template: Callable[[], dict[str, Any]]
+    stored_resources: dict[str, Any],
 ) -> None:
-    own = s3.Bucket(stack, "Own")
-    make(manifest=AdapterManifest.from_bucket(own, "fleets/tenants.yaml"))
-    resources = template()
-    (rule,) = [
-        name
-        for name, resource in resources.items()
-        if resource["Type"] == "AWS::Events::Rule" and "ManifestChanged" in name
-    ]
+    resources = stored_resources
+    (rule,) = rules_of(resources, "ManifestChanged")
+    bucket = logical_id(resources, "AWS::S3::Bucket")
     assert resources[rule]["Properties"]["EventPattern"] == {
         "source": ["aws.s3"],
         "detail-type": ["Object Created"],
-        "detail": {
-            "bucket": {"name": [stack.resolve(own.bucket_name)]},
-            "object": {"key": ["fleets/tenants.yaml"]},
-        },
+        "detail": {"bucket": {"name": [{"Ref": bucket}]}, "object": {"key": ["fleets/tenants.yaml"]}},
     }
     assert rule in resources[logical_id(resources, "Custom::AdapterFleet")]["DependsOn"]
     (target,) = resources[rule]["Properties"]["Targets"]
-    assert resources[target["Arn"]["Fn::GetAtt"][0]]["Properties"]["Handler"].endswith(".manifest_object")
+    function = resources[target["Arn"]["Fn::GetAtt"][0]]["Properties"]
+    assert function["Handler"].endswith(".manifest_object")
+    # What never reaches the function, and what it fails at.
+    assert "DeadLetters" in str(target["DeadLetterConfig"])
+    assert "DeadLetters" in str(function["DeadLetterConfig"])
     notifications = resources[logical_id(resources, "Custom::S3BucketNotifications")]["Properties"]
     assert "EventBridgeConfiguration" in notifications["NotificationConfiguration"]
 
@@ -678,12 +642,6 @@ def test_a_drift_check_starts_the_machine_now_and_then(make: MakeFleet, resource
     assert rule["Properties"]["ScheduleExpression"] == "rate(6 hours)"
     (target,) = rule["Properties"]["Targets"]
     assert '"trigger":"drift"' in target["InputTransformer"]["InputTemplate"]
-
-
-def test_without_drift_check_or_manifest_in_s3_nothing_starts_it_but_deployments(
-    plain_resources: dict[str, Any],
-) -> None:
-    assert "AWS::Events::Rule" not in {resource["Type"] for resource in plain_resources.values()}
 
 
 def test_the_machine_repeats_passes_until_one_is_done(plain_resources: dict[str, Any]) -> None:
@@ -745,15 +703,6 @@ def test_a_fleet_that_stays_when_one_thing_that_it_needs_goes_is_an_error(
 ) -> None:
     make()
     cdk.RemovalPolicies.of(stack).retain(exclude_resource_types=[goes])
-    with pytest.raises(RuntimeError, match="'Stack/Tenants' should not be retained"):
-        app.synth()
-
-
-def test_a_fleet_that_an_aspect_retains_is_an_error_too(
-    app: cdk.App, stack: cdk.Stack, make: MakeFleet
-) -> None:
-    fleet = make()
-    cdk.RemovalPolicies.of(fleet).retain()
     with pytest.raises(RuntimeError, match="'Stack/Tenants' should not be retained"):
         app.synth()
 
@@ -832,24 +781,6 @@ def test_the_pass_can_tell_an_archive_that_is_missing(plain_resources: dict[str,
     lists = [s for s in statements(plain_resources, "RunPassRole") if "s3:ListBucket" in actions([s])]
     assert "models" in str(lists)
     assert "assets" in str(lists)
-
-
-@pytest.mark.parametrize(("role", "count"), [("RunPass", 7), ("OnEvent", 5), ("IsComplete", 1)])
-def test_each_function_may_do_with_the_registry_what_it_does(
-    plain_resources: dict[str, Any], role: str, count: int
-) -> None:
-    found = actions(statements(plain_resources, f"{role}Role"))
-    assert len([action for action in found if action.startswith("dynamodb:")]) == count
-
-
-def test_the_pass_may_take_tags_from_its_own_components_alone(
-    plain_resources: dict[str, Any], plain_properties: dict[str, Any]
-) -> None:
-    (statement,) = [
-        s for s in statements(plain_resources, "RunPassRole") if "sagemaker:DeleteTags" in actions([s])
-    ]
-    uid = plain_properties["FleetUid"]
-    assert statement["Condition"] == {"StringEquals": {"aws:ResourceTag/fleet-uid": uid}}
 
 
 def test_functions_that_answer_cloudformation_write_to_nothing_but_the_registry(
@@ -1289,7 +1220,9 @@ def test_a_registry_may_be_encrypted_with_a_key_and_its_users_may_use_it(
     stack: cdk.Stack, make: MakeFleet, caller: iam.Role, template: Callable[[], dict[str, Any]]
 ) -> None:
     key = kms.Key(stack, "Key")
-    make(functions=FunctionHosting(encryption_key=key)).grant_read(caller)
+    fleet = make(functions=FunctionHosting(encryption_key=key))
+    fleet.grant_read(caller)
+    fleet.grant_manage(iam.Role(stack, "Manager", assumed_by=iam.AccountRootPrincipal()))
     resources = template()
     table = resources[logical_id(resources, "AWS::DynamoDB::Table")]["Properties"]
     assert table["SSESpecification"] == {
@@ -1299,16 +1232,10 @@ def test_a_registry_may_be_encrypted_with_a_key_and_its_users_may_use_it(
     }
     for role in ("RunPassRole", "OnEventRole", "IsCompleteRole"):
         assert "kms:GenerateDataKey*" in actions(statements(resources, f"Tenants{role}"))
-    assert {action for action in actions(statements(resources, "Caller")) if action.startswith("kms")} == {
+    assert [action for action in actions(statements(resources, "Caller")) if action.startswith("kms")] == [
         "kms:Decrypt"
-    }
-
-
-def test_who_manages_may_use_the_registrys_key_to_write(
-    stack: cdk.Stack, make: MakeFleet, caller: iam.Role, template: Callable[[], dict[str, Any]]
-) -> None:
-    make(functions=FunctionHosting(encryption_key=kms.Key(stack, "Key"))).grant_manage(caller)
-    assert "kms:Encrypt" in actions(statements(template(), "Caller"))
+    ]
+    assert "kms:Encrypt" in actions(statements(resources, "Manager"))
 
 
 def test_cdk_nag_finds_nothing_in_a_fleet_whose_registry_has_a_key(
@@ -1555,91 +1482,60 @@ def test_two_machines_make_the_same_template(tmp_path: Path, monkeypatch: pytest
     assert first == second
 
 
-class TestLostEvents:
-    @pytest.fixture
-    def stored(self, make: MakeFleet, bucket: s3.IBucket) -> MakeFleet:
-        """Return a function that makes a fleet whose manifest is in S3."""
-        return lambda **options: make(manifest=AdapterManifest.from_bucket(bucket, "live.yaml", **options))
+@pytest.mark.parametrize(
+    ("options", "rate"),
+    [
+        ({}, "rate(15 minutes)"),
+        ({"reread_every": HOURLY}, "rate(1 hour)"),
+        ({"reread_every": cdk.Duration.minutes(1)}, "rate(1 minute)"),
+    ],
+)
+def test_manifest_in_s3_is_looked_at_on_a_schedule_without_any_drift_check(
+    make: MakeFleet,
+    bucket: s3.IBucket,
+    template: Callable[[], dict[str, Any]],
+    options: dict[str, Any],
+    rate: str,
+) -> None:
+    make(manifest=AdapterManifest.from_bucket(bucket, "live.yaml", **options))
+    resources = template()
+    (rule,) = rules_of(resources, "ManifestReread")
+    found = resources[rule]["Properties"]
+    assert found["ScheduleExpression"] == rate
+    (target,) = found["Targets"]
+    assert json.loads(target["Input"]) == {"trigger": "schedule"}
+    assert "ManifestObject" in str(target["Arn"])
 
-    @pytest.fixture
-    def rules(self, template: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
-        return lambda: {
-            name: resource["Properties"]
-            for name, resource in template().items()
-            if resource["Type"] == "AWS::Events::Rule"
-        }
 
-    def rule(self, rules: Callable[[], dict[str, Any]], name: str) -> dict[str, Any]:
-        found: dict[str, Any]
-        (found,) = [properties for logical_id, properties in rules().items() if name in logical_id]
-        return found
+def test_fleet_whose_manifest_comes_with_the_deployment_has_no_schedule(
+    plain_resources: dict[str, Any],
+) -> None:
+    assert rules_of(plain_resources, "") == []
 
-    def test_event_that_never_reaches_the_function_goes_to_the_queue_of_lost_ones(
-        self, stored: MakeFleet, rules: Callable[[], dict[str, Any]]
-    ) -> None:
-        stored()
-        (target,) = self.rule(rules, "ManifestChanged")["Targets"]
-        assert "DeadLetters" in str(target["DeadLetterConfig"])
 
-    def test_event_that_the_function_fails_at_goes_there_too(
-        self, stored: MakeFleet, template: Callable[[], dict[str, Any]]
-    ) -> None:
-        stored()
-        (function,) = [
-            resource["Properties"]
-            for name, resource in template().items()
-            if resource["Type"] == "AWS::Lambda::Function" and "ManifestObject" in name
-        ]
-        assert "DeadLetters" in str(function["DeadLetterConfig"])
+@pytest.mark.parametrize("every", [cdk.Duration.seconds(30), 15])
+def test_interval_of_the_looks_is_whole_minutes(bucket: s3.IBucket, every: Any) -> None:
+    with pytest.raises(ValueError, match="'reread_every' should be"):
+        AdapterManifest.from_bucket(bucket, "live.yaml", reread_every=every)
 
-    @pytest.mark.parametrize(
-        ("options", "rate"),
-        [
-            ({}, "rate(15 minutes)"),
-            ({"reread_every": HOURLY}, "rate(1 hour)"),
-            ({"reread_every": cdk.Duration.minutes(1)}, "rate(1 minute)"),
-        ],
-    )
-    def test_manifest_is_looked_at_on_a_schedule_without_any_drift_check(
-        self, stored: MakeFleet, rules: Callable[[], dict[str, Any]], options: dict[str, Any], rate: str
-    ) -> None:
-        stored(**options)
-        found = self.rule(rules, "ManifestReread")
-        assert found["ScheduleExpression"] == rate
-        (target,) = found["Targets"]
-        assert json.loads(target["Input"]) == {"trigger": "schedule"}
-        assert "ManifestObject" in str(target["Arn"])
 
-    def test_fleet_whose_manifest_comes_with_the_deployment_has_no_schedule(
-        self, plain_resources: dict[str, Any]
-    ) -> None:
-        assert "AWS::Events::Rule" not in {resource["Type"] for resource in plain_resources.values()}
+def test_scheduled_pass_may_look_at_the_manifest(stored_resources: dict[str, Any]) -> None:
+    assert "fleets/tenants.yaml" in str(statements(stored_resources, "RunPassRole"))
 
-    @pytest.mark.parametrize("every", [cdk.Duration.seconds(30), 15])
-    def test_interval_is_whole_minutes(self, stored: MakeFleet, every: cdk.Duration | int) -> None:
-        with pytest.raises(ValueError, match="'reread_every' should be"):
-            stored(reread_every=every)
 
-    def test_scheduled_pass_may_look_at_the_manifest(
-        self, stored: MakeFleet, template: Callable[[], dict[str, Any]]
-    ) -> None:
-        stored()
-        assert "live.yaml" in str(statements(template(), "RunPassRole"))
+def test_monitor_adds_the_alarm_for_lost_events(
+    make: MakeFleet, bucket: s3.IBucket, stack: cdk.Stack, template: Callable[[], dict[str, Any]]
+) -> None:
+    fleet = make(manifest=AdapterManifest.from_bucket(bucket, "live.yaml"))
+    alarm = fleet.monitor(usage=None).alarms["LostEvents"]
+    found = template()[stack.resolve(alarm.alarm_name)["Ref"]]["Properties"]
+    assert found["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    assert (found["Threshold"], found["TreatMissingData"]) == (1, "notBreaching")
+    assert "DeadLetters" in str(found["Dimensions"])
 
-    def test_monitor_adds_the_alarm_for_lost_events(
-        self, stored: MakeFleet, stack: cdk.Stack, template: Callable[[], dict[str, Any]]
-    ) -> None:
-        alarm = stored().monitor(usage=None).alarms["LostEvents"]
-        found = template()[stack.resolve(alarm.alarm_name)["Ref"]]["Properties"]
-        assert found["MetricName"] == "ApproximateNumberOfMessagesVisible"
-        assert (found["Threshold"], found["TreatMissingData"]) == (1, "notBreaching")
-        assert "DeadLetters" in str(found["Dimensions"])
 
-    def test_fleet_without_monitor_has_no_alarm(
-        self, stored: MakeFleet, template: Callable[[], dict[str, Any]]
-    ) -> None:
-        stored()
-        assert "AWS::CloudWatch::Alarm" not in {resource["Type"] for resource in template().values()}
+def test_fleet_without_monitor_has_no_alarm(stored_resources: dict[str, Any]) -> None:
+    assert "AWS::CloudWatch::Alarm" not in {resource["Type"] for resource in stored_resources.values()}
 
 
 class TestKeptArchives:
@@ -1667,8 +1563,6 @@ class TestKeptArchives:
         text = json.dumps(fleet_properties()["KeptArchives"])
         assert "/lora-adapters/fleet-c8abcdef.c8abcdef-1234/" in text
 
-    def test_fleet_whose_manifest_is_in_s3_copies_nothing(
-        self, make: MakeFleet, bucket: s3.IBucket, fleet_properties: FleetProperties
-    ) -> None:
-        make(manifest=AdapterManifest.from_bucket(bucket, "live.yaml"))
-        assert "KeptArchives" not in fleet_properties()
+    def test_fleet_whose_manifest_is_in_s3_copies_nothing(self, stored_resources: dict[str, Any]) -> None:
+        fleet = stored_resources[logical_id(stored_resources, "Custom::AdapterFleet")]
+        assert "KeptArchives" not in fleet["Properties"]
