@@ -114,6 +114,41 @@ class TestInForce:
         assert after.in_force == 1
 
 
+class TestUndo:
+    """Each request as the digest that it wants and the one that it replaces."""
+
+    THERE, BACK = ("new", "old"), ("old", "new")
+
+    @pytest.mark.parametrize(
+        ("requests", "undos"),
+        [
+            pytest.param([THERE, BACK], [False, True], id="back to what was replaced"),
+            pytest.param([BACK], [False], id="the first deployment"),
+            pytest.param([THERE, ("third", "new")], [False, False], id="another manifest"),
+            pytest.param([("new", None), (None, "new")], [False, False], id="digests that are not known"),
+            pytest.param([THERE, BACK, BACK], [False, True, True], id="a rollback that is continued"),
+            pytest.param([THERE, BACK, THERE, BACK], [False, True, False, True], id="a second try"),
+            pytest.param([THERE, None, BACK], [False, False, True], id="after a manifest from S3"),
+        ],
+    )
+    def test_deployment_that_goes_back_is_an_undo(
+        self, requests: list[tuple[str | None, str | None] | None], undos: list[bool]
+    ) -> None:
+        table = Table()
+        for digests in requests:
+            if digests is None:
+                table.open(Outcome.OPEN, source_digest="manifest")
+            else:
+                wanted, replaced = digests
+                table.open(Outcome.OPEN, Source.DEPLOYMENT, source_digest=wanted, previous_digest=replaced)
+        assert [made.undo for made in table.made.values()] == undos
+
+    def test_manifest_in_s3_that_goes_back_is_no_undo(self) -> None:
+        table = Table()
+        table.open(Outcome.OPEN, Source.DEPLOYMENT, source_digest="new", previous_digest="old")
+        assert not table.open(Outcome.OPEN, source_digest="old", previous_digest="new").undo
+
+
 class TestReferenced:
     """What a later pass or request may look up; everything else may expire."""
 

@@ -12,7 +12,7 @@ import pytest
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
-from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import Event, Intent, Write
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
@@ -49,12 +49,6 @@ def stale(registry: Registry) -> Lease:
 
 
 class TestFleet:
-    def test_registry_without_a_fleet_has_none(self, empty: Registry) -> None:
-        assert empty.fleet() is None
-
-    def test_fleet_is_as_it_was_registered(self, registry: Registry) -> None:
-        assert registry.fleet() == FLEET
-
     def test_fleet_that_is_there_gets_its_newest_name_and_machine_alone(self, registry: Registry) -> None:
         registry.register(replace(FLEET, name="other", machine="another", generation=7))
         assert registry.fleet() == replace(FLEET, name="other", machine="another")
@@ -87,16 +81,6 @@ class TestFleet:
 
 
 class TestGenerations:
-    def test_generations_are_numbered_from_one(self, registry: Registry) -> None:
-        asked = request()
-        assert registry.open_generation(asked, wanting("acme")) == Generation(
-            number=1, request=asked, deployment=1, in_force=0
-        )
-        assert registry.open_generation(request(), wanting()).number == 2
-        fleet = registry.fleet()
-        assert fleet is not None
-        assert fleet.generation == 2
-
     def test_generation_and_what_it_wants_are_kept_as_they_are(self, registry: Registry) -> None:
         settings = FleetSettings(failures=FailureLimit(count=3), drift=DriftAction.REPAIR, request_rate=0.5)
         asked = request(
@@ -152,23 +136,6 @@ class TestGenerations:
         registry.open_generation(request(), wanting())
         assert registry.generation(1) == ended
 
-    def test_passes_note_how_far_a_generation_is(self, registry: Registry, lease: Lease) -> None:
-        made = registry.open_generation(request(), wanting())
-        further = replace(
-            made,
-            changes=0,
-            failures=1,
-            pending=2,
-            in_service=3,
-            failed=4,
-            desired=5,
-            writes=6,
-            reads=7,
-            passes=8,
-        )
-        registry.save_generation(further, lease)
-        assert registry.generation(1) == further
-
     def test_outcome_stays_with_its_reason_while_figures_change(
         self, registry: Registry, lease: Lease
     ) -> None:
@@ -209,60 +176,6 @@ class TestGenerations:
         desired = wanting(*(uuid.uuid4().hex for _ in range(12_000)))
         registry.open_generation(request(), desired)
         assert registry.desired(1) == desired
-
-
-class TestUndo:
-    def opened(self, registry: Registry, *requests: Request) -> list[bool]:
-        return [registry.open_generation(one, wanting()).undo for one in requests]
-
-    def test_deployment_that_goes_back_to_what_was_replaced_is_an_undo(self, registry: Registry) -> None:
-        there = request(source_digest="new", previous_digest="old")
-        back = request(source_digest="old", previous_digest="new")
-        assert self.opened(registry, there, back) == [False, True]
-
-    def test_first_deployment_undoes_nothing(self, registry: Registry) -> None:
-        assert self.opened(registry, request(source_digest="old", previous_digest="new")) == [False]
-
-    def test_deployment_of_another_manifest_is_no_undo(self, registry: Registry) -> None:
-        there = request(source_digest="new", previous_digest="old")
-        assert self.opened(registry, there, request(source_digest="third", previous_digest="new")) == [
-            False,
-            False,
-        ]
-
-    def test_what_is_not_known_is_no_undo(self, registry: Registry) -> None:
-        assert self.opened(registry, request(source_digest="new"), request(previous_digest="new")) == [
-            False,
-            False,
-        ]
-
-    def test_manifest_object_that_goes_back_is_no_undo(self, registry: Registry) -> None:
-        there = request(source_digest="new", previous_digest="old")
-        back = request(source_digest="old", previous_digest="new", source=Source.OBJECT)
-        assert self.opened(registry, there, back) == [False, False]
-
-    def test_redelivered_undo_still_is_one(self, registry: Registry) -> None:
-        there = request(source_digest="new", previous_digest="old")
-        back = request(source_digest="old", previous_digest="new")
-        assert self.opened(registry, there, back, back) == [False, True, True]
-
-    def test_rollback_that_is_continued_still_is_one(self, registry: Registry) -> None:
-        there = request(source_digest="new", previous_digest="old")
-        back, again = (request(source_digest="old", previous_digest="new") for _ in range(2))
-        assert self.opened(registry, there, back, again) == [False, True, True]
-
-    def test_second_try_of_what_was_rolled_back_is_no_undo(self, registry: Registry) -> None:
-        there, back, again, back_again = (
-            request(source_digest=wanted, previous_digest=before)
-            for wanted, before in (("new", "old"), ("old", "new")) * 2
-        )
-        assert self.opened(registry, there, back, again, back_again) == [False, True, False, True]
-
-    def test_rollback_is_one_after_a_manifest_from_s3(self, registry: Registry) -> None:
-        there = request(source_digest="new", previous_digest="old")
-        between = request(source=Source.OBJECT, source_digest="manifest")
-        back = request(source_digest="old", previous_digest="new")
-        assert self.opened(registry, there, between, back) == [False, False, True]
 
 
 class TestRecords:
@@ -318,10 +231,6 @@ class TestRecords:
         assert list(registry.records().values()) == many
         registry.forget([one.component for one in many], lease)
         assert registry.records() == {}
-
-    def test_threads_of_one_pass_do_not_hinder_each_other(self, registry: Registry, lease: Lease) -> None:
-        at_once(16, lambda index: registry.put([record(f"a{index}")], lease))
-        assert len(registry.records()) == 16
 
 
 class TestLease:
@@ -410,10 +319,6 @@ class TestRunner:
         fleet = registry.fleet()
         assert fleet is not None
         assert (fleet.runner, fleet.runner_at) == ("second", 2.0)
-
-    def test_runner_stays_the_runner(self, registry: Registry) -> None:
-        assert registry.become_runner("run", 1.0)
-        assert registry.become_runner("run", 1.0)
 
     @pytest.mark.parametrize("order", [("a", "b"), ("b", "a")], ids="".join)
     def test_of_two_that_began_together_one_runs(self, registry: Registry, order: tuple[str, ...]) -> None:
@@ -508,15 +413,6 @@ class TestOrders:
         registry.take_orders(seen, lease)
         assert registry.orders() == [self.retry("acme", 1.0)]
 
-    def test_orders_for_a_thousand_adapters_are_left_and_taken(
-        self, registry: Registry, lease: Lease
-    ) -> None:
-        many = [self.retry(f"a{number:04}", 1.0) for number in range(1_000)]
-        registry.order(many)
-        assert registry.orders() == many
-        registry.take_orders(many, lease)
-        assert registry.orders() == []
-
 
 class TestTwoAtOnce:
     def test_one_delivery_makes_one_generation(self, registry: Registry) -> None:
@@ -543,17 +439,3 @@ class TestTwoAtOnce:
 
         at_once(16, write)
         assert len(registry.records()) == 8
-
-
-def test_clone_of_the_fake_goes_its_own_way() -> None:
-    first = MemoryRegistry()
-    first.register(FLEET)
-    first.open_generation(request(), wanting("acme"))
-    first.append([Event(component="llm-acme", name="acme", at=1.0, what="created", generation=1)])
-    second = first.clone()
-    lease = take(second, "pass", now=0)
-    second.put([record("acme")], lease)
-    second.open_generation(request(), wanting())
-    second.append([Event(component="llm-acme", name="acme", at=2.0, what="deleted", generation=2)])
-    assert (first.records(), first.generation(2), len(first.history("llm-acme", 9))) == ({}, None, 1)
-    assert (second.desired(1), len(second.history("llm-acme", 9))) == (wanting("acme"), 2)
