@@ -11,6 +11,7 @@ from typing import Any
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
 from adapter_fleet.fleet.requests.is_complete import Completion
+from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
@@ -159,6 +160,13 @@ class World:
             desired,
         )
 
+    def apply(
+        self, *adapters: DesiredAdapter, digest: str | None = None, previous: str | None = None
+    ) -> None:
+        """Deploy adapters, and run until every execution is done."""
+        self.deploy(*adapters, digest=digest, previous=previous)
+        self.settle()
+
     def put_manifest(self, *adapters: DesiredAdapter) -> Generation:
         """Write a new version of the manifest in S3."""
         desired = DesiredFleet(adapters=adapters)
@@ -220,6 +228,11 @@ class World:
         # No two executions start at the same time.
         self.clock.time += 0.001
         self.executions.append(Execution(f"execution-{number}", self.clock.now(), trigger))
+
+    def trigger(self, trigger: str) -> None:
+        """Start an execution, and run until every execution is done."""
+        self.start_machine(trigger)
+        self.settle()
 
     # --- the state machine
 
@@ -285,20 +298,20 @@ class World:
     def settle_without_retries(self, *, passes: int = 100) -> None:
         """Run until the newest generation is decided."""
         for _ in range(passes):
-            fleet = self.registry.fleet()
-            assert fleet is not None
-            generation = self.registry.generation(fleet.generation)
-            assert generation is not None
-            if generation.outcome is not Outcome.OPEN or not self.step():
+            if self.newest().outcome is not Outcome.OPEN or not self.step():
                 return
         raise AssertionError(f"not decided after {passes} passes: {self.describe()}")
 
     # --- what there is
 
-    def newest(self) -> Generation:
+    def fleet(self) -> FleetRecord:
+        """Return the record of the fleet."""
         fleet = self.registry.fleet()
         assert fleet is not None
-        generation = self.registry.generation(fleet.generation)
+        return fleet
+
+    def newest(self) -> Generation:
+        generation = self.registry.generation(self.fleet().generation)
         assert generation is not None
         return generation
 
@@ -318,6 +331,12 @@ class World:
 
     def record(self, name: str) -> AdapterRecord:
         return self.registry.records()[f"{PREFIX}-{name}"]
+
+    def failure(self, name: str) -> Failure:
+        """Return the failure of an adapter that has failed."""
+        failure = self.record(name).failure
+        assert failure is not None
+        return failure
 
     def serving(self) -> dict[str, str | None]:
         return {name.removeprefix(f"{PREFIX}-"): uri for name, uri in self.service.serving().items()}

@@ -92,8 +92,7 @@ def members() -> FleetMembers:
     """Three adapters: two of tenant A, and one of tenant B."""
     world = World()
     tenants = {"acme": "A", "apex": "A", "beta": "B"}
-    world.deploy(*(replace(adapter(name), tags={"tenant": tenant}) for name, tenant in tenants.items()))
-    world.settle()
+    world.apply(*(replace(adapter(name), tags={"tenant": tenant}) for name, tenant in tenants.items()))
     return FleetMembers.of(world.registry, world.newest())
 
 
@@ -203,8 +202,7 @@ def test_fleet_that_nobody_asks_has_room(counting: Counting) -> None:
 
 def test_deleted_fleet_has_no_declared_adapters() -> None:
     world = World()
-    world.deploy(adapter("acme"))
-    world.settle()
+    world.apply(adapter("acme"))
     world.destroy()
     members = FleetMembers.of(world.registry, world.newest())
     assert members.declared == {}

@@ -299,8 +299,7 @@ def test_smoke_request_that_begins_just_before_the_deadline_ends_before_the_func
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     world = World()
-    world.deploy(adapter("acme"))
-    world.settle()
+    world.apply(adapter("acme"))
     taken = iter([14.0, ASK_SECONDS])
 
     def ask(*_: object) -> str:

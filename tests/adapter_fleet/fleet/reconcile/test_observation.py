@@ -10,11 +10,11 @@ from tests.adapter_fleet.fleet_world import World, adapter
 LISTING = "ListInferenceComponents"
 
 
-def fleet_of(size: int, *, rate: float = 1000.0) -> World:
-    """Return a fleet that has converged with so many adapters."""
+def fleet_of(size: int, *, rate: float = 1000.0, page: int = 10) -> World:
+    """Return a fleet that has converged with so many adapters, and so many in a page of a listing."""
     world = World(settings=FleetSettings(request_rate=rate, deletions=DeletionLimit(share=1.0)))
-    world.deploy(*adapters(size))
-    world.settle()
+    world.service.page = page
+    world.apply(*adapters(size))
     world.service.calls.clear()
     return world
 
@@ -24,7 +24,7 @@ def adapters(size: int, changed: int = 0) -> list[DesiredAdapter]:
 
 
 def test_throttled_page_is_asked_again_and_not_those_before_it() -> None:
-    world = fleet_of(950)
+    world = fleet_of(95)
     throttled: list[str] = []
 
     def throttle_fifth_page(operation: str, when: str) -> None:
@@ -34,37 +34,34 @@ def test_throttled_page_is_asked_again_and_not_those_before_it() -> None:
             world.service.faults.throttled = 3
 
     world.service.around = throttle_fifth_page
-    world.deploy(*adapters(950))
-    world.settle()
+    world.apply(*adapters(95))
     assert throttled
     assert world.service.calls[LISTING] == 10 + 3
 
 
 def test_change_converges_where_the_service_allows_few_reads() -> None:
-    world = fleet_of(950)
+    world = fleet_of(95)
     world.service.faults.read_rate = 2.0
     world.service.faults.read_seconds = 0.05
     began = world.clock.now()
-    world.deploy(*adapters(950, 1))
-    world.settle()
+    world.apply(*adapters(95, 1))
     assert world.newest().outcome is Outcome.CONVERGED
     # Two listings of ten pages, a describe of the base and one of the adapter, and the time of the update.
     assert world.clock.now() - began < 1.15 * (22 / 2.0 + world.service.seconds)
 
 
 def test_pages_of_a_listing_come_at_the_rate_of_reads() -> None:
-    world = fleet_of(1950)
+    world = fleet_of(195)
     began = world.clock.now()
-    world.deploy(*adapters(1950))
-    world.settle()
+    world.apply(*adapters(195))
     assert world.service.calls[LISTING] == 20
     assert world.clock.now() - began >= 0.5
 
 
 def test_pass_that_ends_within_a_listing_says_so_and_the_next_one_lists() -> None:
-    world = fleet_of(950)
+    world = fleet_of(95)
     world.service.faults.read_seconds = 1.0
-    world.deploy(*adapters(950, 1))
+    world.deploy(*adapters(95, 1))
     world.run_newest(deadline=4.0)
     assert "the pass ended before it had listed all components" in world.log.troubles[-1]
     assert world.newest().reason == world.log.troubles[-1]
@@ -73,15 +70,14 @@ def test_pass_that_ends_within_a_listing_says_so_and_the_next_one_lists() -> Non
 
 
 def test_listing_under_way_is_a_sign_of_life() -> None:
-    world = fleet_of(950)
+    world = fleet_of(95)
     world.service.faults.read_seconds = 20.0
-    world.deploy(*adapters(950, 1))
+    world.deploy(*adapters(95, 1))
     began = world.clock.now()
     heartbeats = set()
 
     def note_heartbeat(operation: str, when: str) -> None:
-        fleet = world.registry.fleet()
-        assert fleet is not None
+        fleet = world.fleet()
         heartbeats.add(fleet.heartbeat)
 
     world.service.around = note_heartbeat
@@ -90,20 +86,18 @@ def test_listing_under_way_is_a_sign_of_life() -> None:
 
 
 def test_adapters_that_are_being_created_are_looked_for_among_new_components_only() -> None:
-    world = fleet_of(2000, rate=10.0)
-    world.deploy(*adapters(2300))
-    world.settle()
+    world = fleet_of(2000, rate=10.0, page=100)
+    world.apply(*adapters(2300))
     assert world.newest().in_service == 2300
     # 21 pages at the beginning, 24 at the end, and a few with the new ones between.
     assert world.service.calls[LISTING] < 21 + 24 + 20
 
 
 def test_listings_while_writes_go_on_take_a_small_share_of_the_time() -> None:
-    world = fleet_of(1500, rate=10.0)
+    world = fleet_of(1500, rate=10.0, page=100)
     world.service.faults.read_rate = 3.0
     world.service.faults.read_seconds = 0.05
     began = world.clock.now()
-    world.deploy(*adapters(10))
-    world.settle()
+    world.apply(*adapters(10))
     bound = 1490 / 10.0 + (16 + 1) / 3.0 + world.service.seconds
     assert world.clock.now() - began < 1.1 * bound

@@ -9,7 +9,6 @@ import pytest
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import (
-    DeletionLimit,
     DriftAction,
     FailureLimit,
     FleetSettings,
@@ -30,8 +29,7 @@ def uris(*names: str, version: int = 1) -> dict[str, str]:
 
 def test_adapters_of_a_first_manifest_are_created() -> None:
     world = World()
-    world.deploy(*map(adapter, MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
     assert world.serving() == uris(*MANY)
     assert world.newest().outcome is Outcome.CONVERGED
     assert len(world.writes()) == len(MANY)
@@ -39,24 +37,20 @@ def test_adapters_of_a_first_manifest_are_created() -> None:
 
 def test_unchanged_fleet_costs_no_write_two_listing_pages_and_one_describe_of_the_base() -> None:
     world = World()
-    world.deploy(*map(adapter, MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
     world.writes().clear()
     world.service.calls.clear()
-    world.deploy(*map(adapter, MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
     assert world.writes() == []
     assert world.service.calls == {"ListInferenceComponents": 2, "DescribeInferenceComponent": 1}
 
 
 def test_change_of_one_adapter_costs_one_write_two_listings_and_two_describes() -> None:
     world = World()
-    world.deploy(*map(adapter, MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
     world.writes().clear()
     world.service.calls.clear()
-    world.deploy(adapter("a000", 2), *map(adapter, MANY[1:]))
-    world.settle()
+    world.apply(adapter("a000", 2), *map(adapter, MANY[1:]))
     assert world.writes() == ["UpdateInferenceComponent p-a000"]
     assert world.serving()["a000"] == artifact("a000", 2).uri
     assert world.service.calls["ListInferenceComponents"] == 4
@@ -66,11 +60,9 @@ def test_change_of_one_adapter_costs_one_write_two_listings_and_two_describes() 
 
 def test_adapter_is_polled_when_it_should_be_in_service() -> None:
     world = World(seconds=40.0)
-    world.deploy(*map(adapter, MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
     started = world.clock.now()
-    world.deploy(adapter("a000", 2), *map(adapter, MANY[1:]))
-    world.settle()
+    world.apply(adapter("a000", 2), *map(adapter, MANY[1:]))
     ended = world.newest().ended
     assert ended is not None
     assert ended - started <= 42.0
@@ -78,12 +70,10 @@ def test_adapter_is_polled_when_it_should_be_in_service() -> None:
 
 def test_changed_adapters_are_described_once_each_and_not_listed_in_between() -> None:
     world = World()
-    world.deploy(*map(adapter, MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
     world.service.calls.clear()
     started = world.clock.now()
-    world.deploy(*(adapter(name, 2) for name in MANY))
-    world.settle()
+    world.apply(*(adapter(name, 2) for name in MANY))
     ended = world.newest().ended
     assert ended is not None
     assert ended - started <= len(MANY) / 10 + 5.0 + 1.0
@@ -91,60 +81,32 @@ def test_changed_adapters_are_described_once_each_and_not_listed_in_between() ->
     assert world.service.calls["DescribeInferenceComponent"] <= len(MANY) + 1
 
 
-def test_deployment_ends_soon_after_the_last_write() -> None:
-    world = World()
-    started = world.clock.now()
-    world.deploy(*(adapter(f"b{number}") for number in range(1000)))
-    world.settle()
-    ended = world.newest().ended
-    assert ended is not None
-    assert ended - started <= 1.25 * (1000 / 10 + 5)
-
-
-def test_unwanted_adapter_is_deleted_after_everything_else() -> None:
-    world = World()
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
-    world.writes().clear()
-    world.deploy(adapter("a", 2))
-    world.settle()
-    assert world.writes() == ["UpdateInferenceComponent p-a", "DeleteInferenceComponent p-b"]
-    assert world.serving() == uris("a", version=2)
-    assert set(world.registry.records()) == {"p-a"}
-
-
 def test_broken_adapter_does_not_take_the_others_down() -> None:
     world = World()
     world.service.faults.broken[artifact("a000").uri] = "rank 64 is above the maximum"
-    world.deploy(*map(adapter, MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.newest().failed == 1
     assert world.serving() == uris(*MANY[1:])
-    failure = world.record("a000").failure
-    assert failure is not None
+    failure = world.failure("a000")
     assert (failure.cause, failure.reason) == (Cause.ARTIFACT, "rank 64 is above the maximum")
 
 
 def test_fault_of_the_artifact_is_not_retried_until_the_artifact_changes() -> None:
     world = World()
     world.service.faults.broken[artifact("a000").uri] = "rank 64 is above the maximum"
-    world.deploy(*map(adapter, MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
     world.writes().clear()
-    world.deploy(*map(adapter, MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
     assert world.writes() == []
-    world.deploy(adapter("a000", 2), *map(adapter, MANY[1:]))
-    world.settle()
+    world.apply(adapter("a000", 2), *map(adapter, MANY[1:]))
     assert world.serving()["a000"] == artifact("a000", 2).uri
 
 
 def test_retry_forgets_a_failure() -> None:
     world = World()
     world.service.faults.broken[artifact("a000").uri] = "the file was cut"
-    world.deploy(*map(adapter, MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
     world.service.faults.broken.clear()
     world.order(OrderKind.RETRY, "a000")
     world.settle()
@@ -153,11 +115,9 @@ def test_retry_forgets_a_failure() -> None:
 
 def test_update_that_fails_keeps_the_last_good_version() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
-    world.deploy(adapter("a", 2))
-    world.settle()
+    world.apply(adapter("a", 2))
     assert world.serving() == uris("a")
     record = world.record("a")
     assert record.failure is not None
@@ -168,66 +128,12 @@ def test_update_that_fails_keeps_the_last_good_version() -> None:
 def test_more_failures_than_the_limit_fail_the_deployment() -> None:
     world = World()
     world.service.faults.broken[artifact("a").uri] = "bad tensors"
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
+    world.apply(adapter("a"), adapter("b"))
     assert world.newest().outcome is Outcome.FAILED
     reason = world.newest().reason
     assert reason is not None
     assert "a: bad tensors" in reason
     assert "failure_policy" in reason
-
-
-def test_undo_restores_the_previous_manifest() -> None:
-    world = World()
-    first = [adapter(name) for name in MANY[:20]]
-    world.deploy(*first, digest="one")
-    world.settle()
-    for name in MANY[:10]:
-        world.service.faults.broken[artifact(name, 2).uri] = "bad tensors"
-    second = [adapter(name, 2) for name in MANY[:20]]
-    world.deploy(*second, *(adapter(name) for name in MANY[20:]), digest="two", previous="one")
-    world.settle()
-    assert world.newest().outcome is Outcome.FAILED
-    world.deploy(*first, digest="one", previous="two")
-    world.settle()
-    assert world.newest().undo
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert world.serving() == uris(*MANY[:20])
-
-
-def test_fleet_undoes_a_failed_manifest_in_s3() -> None:
-    world = World()
-    world.deploy(*map(adapter, MANY[:20]))
-    world.settle()
-    for name in MANY[:10]:
-        world.service.faults.broken[artifact(name, 2).uri] = "bad tensors"
-    world.put_manifest(*(adapter(name, 2) for name in MANY[:20]))
-    world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert world.serving() == uris(*MANY[:20])
-
-
-def test_manifest_that_deletes_too_many_is_refused_with_the_name_of_the_setting() -> None:
-    world = World()
-    world.deploy(*map(adapter, MANY[:100]))
-    world.settle()
-    world.writes().clear()
-    world.deploy(*map(adapter, MANY[:70]))
-    world.settle()
-    assert world.newest().outcome is Outcome.REFUSED
-    assert "deletion_guard" in str(world.newest().reason)
-    assert world.writes() == []
-
-
-def test_empty_manifest_is_refused() -> None:
-    world = World()
-    world.deploy(adapter("a"))
-    world.settle()
-    world.deploy()
-    world.settle()
-    assert world.newest().outcome is Outcome.REFUSED
-    assert "allow_empty" in str(world.newest().reason)
-    assert world.serving() == uris("a")
 
 
 def test_empty_manifest_is_refused_while_the_adapters_do_not_show_yet() -> None:
@@ -237,28 +143,16 @@ def test_empty_manifest_is_refused_while_the_adapters_do_not_show_yet() -> None:
     world.deploy(adapter("a"), adapter("b"))
     world.run_pass(world.executions[0], deadline=0.2)
     assert len(world.writes()) == 2
-    world.deploy()
-    world.settle()
+    world.apply()
     assert world.newest().outcome is Outcome.REFUSED
     assert not any(write.startswith("Delete") for write in world.writes())
-
-
-def test_empty_manifest_is_applied_if_the_setting_allows_it() -> None:
-    settings = FleetSettings(request_rate=10, deletions=DeletionLimit(allow_empty=True, share=1.0))
-    world = World(settings=settings)
-    world.deploy(*map(adapter, MANY))
-    world.settle()
-    world.deploy()
-    world.settle()
-    assert world.serving() == {}
 
 
 def test_deletion_removes_the_fleet_s_components_and_no_others() -> None:
     world = World()
     world.service.make("p-by-hand", "s3://x/y")
     world.service.make("q-other", "s3://x/z", tags={FLEET_TAG: "fleet-2"})
-    world.deploy(*map(adapter, MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
     world.destroy()
     world.settle()
     assert world.serving() == {"by-hand": "s3://x/y", "q-other": "s3://x/z"}
@@ -268,11 +162,9 @@ def test_deletion_removes_the_fleet_s_components_and_no_others() -> None:
 def test_foreign_component_of_a_wanted_name_is_reported_and_left_alone() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
     world.service.make("p-a", "s3://x/y")
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
+    world.apply(adapter("a"), adapter("b"))
     assert world.serving() == {"a": "s3://x/y", **uris("b")}
-    failure = world.record("a").failure
-    assert failure is not None
+    failure = world.failure("a")
     assert failure.cause is Cause.FOREIGN
     assert failure.reason == (
         "a component named p-a is there and has no tag fleet-uid of this fleet;"
@@ -285,10 +177,8 @@ def test_foreign_component_of_a_wanted_name_is_reported_and_left_alone() -> None
 def test_component_of_another_fleet_is_reported_with_that_fleet() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
     world.service.make("p-a", "s3://x/y", tags={FLEET_TAG: "fleet-2"})
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
-    failure = world.record("a").failure
-    assert failure is not None
+    world.apply(adapter("a"), adapter("b"))
+    failure = world.failure("a")
     assert (failure.cause, failure.reason) == (
         Cause.FOREIGN,
         "a component named p-a is there and has the tag fleet-uid of another fleet, fleet-2; give this fleet"
@@ -297,98 +187,33 @@ def test_component_of_another_fleet_is_reported_with_that_fleet() -> None:
     assert world.service.foreign_writes == []
 
 
-def test_lost_registry_is_rebuilt_from_the_tags() -> None:
-    world = World()
-    world.deploy(*map(adapter, MANY))
-    world.settle()
-    world.registry.__init__()  # type: ignore[misc]
-    world.writes().clear()
-    world.deploy(*map(adapter, MANY[:110]))
-    world.settle()
-    assert world.writes() == []
-    assert world.newest().orphans == len(MANY[110:])
-    # The next deployment counts them.
-    world.deploy(*map(adapter, MANY[:110]))
-    world.settle()
-    assert world.writes() == [f"DeleteInferenceComponent p-{name}" for name in MANY[110:]]
-    assert world.serving() == uris(*MANY[:110])
-
-
-def test_component_made_by_hand_is_imported_without_being_re_created() -> None:
-    world = World()
-    made = world.service.make("p-a", artifact("a").uri)
-    world.order(OrderKind.CLAIM, "a", created=made.created)
-    world.deploy(adapter("a"))
-    world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert world.writes() == ["AddTags p-a"]
-    assert world.service.components["p-a"].tags[FLEET_TAG] == UID
-    world.deploy(adapter("a", 2))
-    world.settle()
-    assert world.serving() == uris("a", version=2)
-
-
 def test_failed_smoke_request_restores_the_last_good_version() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
     smoke = SmokeRequest(body={"inputs": "x"}, expect="y")
-    world.deploy(adapter("a", smoke=smoke))
-    world.settle()
+    world.apply(adapter("a", smoke=smoke))
     world.service.faults.silent.add(artifact("a", 2).uri)
     world.writes().clear()
-    world.deploy(adapter("a", 2, smoke=smoke))
-    world.settle()
+    world.apply(adapter("a", 2, smoke=smoke))
     assert world.serving() == uris("a")
     assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
-    failure = world.record("a").failure
-    assert failure is not None
+    failure = world.failure("a")
     assert failure.cause is Cause.SMOKE
 
 
 def test_refused_update_in_place_names_the_setting() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     world.service.faults.update_refused = True
-    world.deploy(adapter("a", 2))
-    world.settle()
+    world.apply(adapter("a", 2))
     assert world.serving() == uris("a")
-    failure = world.record("a").failure
-    assert failure is not None
+    failure = world.failure("a")
     assert failure.cause is Cause.UPDATE_REFUSED
-
-
-def test_update_mode_replace_re_creates_an_adapter_that_cannot_be_updated() -> None:
-    settings = FleetSettings(
-        request_rate=10, failures=FailureLimit(share=1.0), update_mode=UpdateMode.REPLACE
-    )
-    world = World(settings=settings)
-    world.deploy(adapter("a"))
-    world.settle()
-    world.service.faults.update_refused = True
-    world.deploy(adapter("a", 2))
-    world.settle()
-    assert world.serving() == uris("a", version=2)
-
-
-def test_failed_replacement_re_creates_the_last_good_version() -> None:
-    settings = FleetSettings(
-        request_rate=10, failures=FailureLimit(share=1.0), update_mode=UpdateMode.REPLACE
-    )
-    world = World(settings=settings)
-    world.deploy(adapter("a"))
-    world.settle()
-    world.service.faults.update_refused = True
-    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
-    world.deploy(adapter("a", 2))
-    world.settle()
-    assert world.serving() == uris("a")
 
 
 def test_fleet_adapts_to_a_service_that_takes_one_write_at_a_time() -> None:
     world = World(seconds=1.0)
     world.service.faults.one_write_at_a_time = True
-    world.deploy(*map(adapter, MANY[:30]))
-    world.settle()
+    world.apply(*map(adapter, MANY[:30]))
     assert world.serving() == uris(*MANY[:30])
     refused = world.service.calls["CreateInferenceComponent"] - 30
     assert refused <= 3
@@ -396,8 +221,7 @@ def test_fleet_adapts_to_a_service_that_takes_one_write_at_a_time() -> None:
 
 def test_throttling_of_every_second_call_does_not_slow_the_fleet_for_ever() -> None:
     world = World(settings=FleetSettings(request_rate=50))
-    world.deploy(*map(adapter, MANY[:40]))
-    world.settle()
+    world.apply(*map(adapter, MANY[:40]))
     count = 0
 
     def throttle(operation: str, when: str) -> None:
@@ -408,8 +232,7 @@ def test_throttling_of_every_second_call_does_not_slow_the_fleet_for_ever() -> N
 
     world.service.around = throttle
     started = world.clock.now()
-    world.deploy(*(adapter(name, 2) for name in MANY[:40]))
-    world.settle()
+    world.apply(*(adapter(name, 2) for name in MANY[:40]))
     assert world.serving() == uris(*MANY[:40], version=2)
     assert world.clock.now() - started < 200
 
@@ -429,11 +252,9 @@ def test_throttled_describe_of_the_base_is_retried_in_the_same_pass() -> None:
 
 def test_update_of_an_old_adapter_does_not_count_as_stuck() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     world.clock.sleep(24 * 3600)
-    world.deploy(adapter("a", 2))
-    world.settle()
+    world.apply(adapter("a", 2))
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.newest().failed == 0
     assert world.serving() == uris("a", version=2)
@@ -446,8 +267,7 @@ def test_adapter_that_a_new_base_lost_during_its_creation_is_sent_again() -> Non
     world.clock.sleep(5.0)
     world.service.replace_base("another model", lost=True)
     assert world.serving() == {"a": None}
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     assert world.serving() == uris("a")
 
 
@@ -464,99 +284,46 @@ def test_claimed_component_does_not_count_as_a_creation_of_the_fleet() -> None:
 
 def test_last_good_version_that_a_new_base_lost_is_sent_again() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
-    world.deploy(adapter("a", 2))
-    world.settle()
+    world.apply(adapter("a", 2))
     world.service.replace_base("another model", lost=True)
     world.writes().clear()
-    world.deploy(adapter("a", 2))
-    world.settle()
+    world.apply(adapter("a", 2))
     assert world.serving() == uris("a")
     # The new base may accept what the old base refused.
     assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
     assert world.record("a").failure is not None
 
 
-def test_throttling_fails_no_adapter() -> None:
-    world = World()
-    world.service.faults.throttled = 25
-    world.deploy(*map(adapter, MANY))
-    world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert world.serving() == uris(*MANY)
-
-
 def test_write_with_a_lost_answer_is_looked_up() -> None:
     world = World()
     world.service.faults.lost_after = 5
     world.service.faults.lost_before = 5
-    world.deploy(*map(adapter, MANY[:30]))
-    world.settle()
+    world.apply(*map(adapter, MANY[:30]))
     assert world.serving() == uris(*MANY[:30])
     assert len(world.writes()) == 30
-
-
-def test_denied_access_is_retried() -> None:
-    world = World()
-    world.service.faults.denied = True
-    world.deploy(*map(adapter, MANY[:5]))
-    for _ in range(5):
-        world.step()
-    assert world.newest().outcome is Outcome.OPEN
-    assert "AccessDenied" in str(world.newest().reason)
-    world.service.faults.denied = False
-    world.settle()
-    assert world.serving() == uris(*MANY[:5])
-
-
-def test_missing_archive_costs_no_write_and_is_retried() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
-    world.service.faults.missing.add(artifact("a").uri)
-    world.deploy(adapter("a"), adapter("b"))
-    for _ in range(3):
-        world.step()
-    assert world.service.calls["CreateInferenceComponent"] == 1
-    world.service.faults.missing.clear()
-    world.settle()
-    assert world.serving() == uris("a", "b")
 
 
 def test_stale_listing_causes_no_second_write() -> None:
     world = World(seconds=1.0)
     world.service.faults.listing_lag = 3.0
     world.service.faults.modified_moves = True
-    world.deploy(*map(adapter, MANY))
-    world.settle()
-    world.deploy(*(adapter(name, 2) for name in MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
+    world.apply(*(adapter(name, 2) for name in MANY))
     assert world.serving() == uris(*MANY, version=2)
     assert len(world.writes()) == 2 * len(MANY)
-
-
-def test_drift_is_repaired_by_the_next_deployment() -> None:
-    world = World()
-    world.deploy(*map(adapter, MANY))
-    world.settle()
-    world.service.edit("p-a000", "s3://bucket/other.tar.gz")
-    world.service.remove("p-a001")
-    world.deploy(*map(adapter, MANY))
-    world.settle()
-    assert world.serving() == uris(*MANY)
 
 
 @pytest.mark.parametrize("mode", DriftAction)
 def test_drift_check_repairs_or_only_reports(mode: DriftAction) -> None:
     world = World(settings=FleetSettings(request_rate=10, drift=mode))
-    world.deploy(*map(adapter, MANY))
-    world.settle()
+    world.apply(*map(adapter, MANY))
     world.service.edit("p-a000", "s3://bucket/other.tar.gz")
     world.service.remove("p-a001")
     world.writes().clear()
     world.log.metrics.clear()
-    world.start_machine("drift")
-    world.settle()
+    world.trigger("drift")
     assert world.log.metrics[0]["drifted"] == 2
     if mode is DriftAction.REPAIR:
         assert world.serving() == uris(*MANY)
@@ -565,22 +332,12 @@ def test_drift_check_repairs_or_only_reports(mode: DriftAction) -> None:
         assert world.record("a000").drifted is not None
 
 
-def test_drift_check_yields_to_an_open_deployment() -> None:
-    world = World(settings=FleetSettings(request_rate=10, drift=DriftAction.REPAIR))
-    world.deploy(*map(adapter, MANY))
-    world.start_machine("drift")
-    world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
-
-
 @pytest.mark.parametrize("words", ["AccessDeniedException: not authorized", "something that nobody knows"])
 def test_refused_deletion_is_retried_with_backoff(words: str) -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
+    world.apply(adapter("a"), adapter("b"))
     world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
-    world.deploy(adapter("a", 2), adapter("b"))
-    world.settle()
+    world.apply(adapter("a", 2), adapter("b"))
     world.service.faults.deletion_refused = words
     world.service.calls.clear()
     world.deploy(adapter("b"))
@@ -599,8 +356,7 @@ def test_replacement_with_a_refused_deletion_does_not_repeat_the_update() -> Non
         request_rate=10, failures=FailureLimit(share=1.0), update_mode=UpdateMode.REPLACE
     )
     world = World(settings=settings)
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     world.service.faults.update_refused = True
     world.service.faults.deletion_refused = "AccessDeniedException: not authorized"
     world.service.calls.clear()
@@ -612,18 +368,6 @@ def test_replacement_with_a_refused_deletion_does_not_repeat_the_update() -> Non
     world.service.faults.deletion_refused = None
     world.settle()
     assert world.serving() == uris("a", version=2)
-
-
-def test_newer_deployment_takes_over_from_an_open_one() -> None:
-    world = World()
-    world.deploy(*map(adapter, MANY))
-    world.run_pass(world.executions[0], deadline=3.0)
-    world.deploy(*(adapter(name, 2) for name in MANY))
-    world.settle()
-    assert world.serving() == uris(*MANY, version=2)
-    generation = world.registry.generation(1)
-    assert generation is not None
-    assert generation.outcome is Outcome.SUPERSEDED
 
 
 def test_pass_yields_to_a_deployment_that_comes_during_it() -> None:
@@ -647,70 +391,45 @@ def test_pass_yields_to_a_deployment_that_comes_during_it() -> None:
 
 def test_pin_serves_an_older_version_until_the_manifest_changes() -> None:
     world = World()
-    world.deploy(adapter("a"))
-    world.settle()
-    world.deploy(adapter("a", 2))
-    world.settle()
+    world.apply(adapter("a"))
+    world.apply(adapter("a", 2))
     world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
     world.settle()
     assert world.serving() == uris("a")
-    world.deploy(adapter("a", 2), adapter("b"))
-    world.settle()
+    world.apply(adapter("a", 2), adapter("b"))
     assert world.serving() == uris("a", "b")
-    world.deploy(adapter("a", 3), adapter("b"))
-    world.settle()
+    world.apply(adapter("a", 3), adapter("b"))
     assert world.serving() == {**uris("a", version=3), **uris("b")}
     assert world.registry.orders() == []
 
 
 def test_changed_tags_cost_only_the_writes_of_tags() -> None:
     world = World()
-    world.deploy(adapter("a", tags={"tier": "gold", "team": "x"}))
-    world.settle()
+    world.apply(adapter("a", tags={"tier": "gold", "team": "x"}))
     world.writes().clear()
-    world.deploy(adapter("a", tags={"tier": "silver"}))
-    world.settle()
+    world.apply(adapter("a", tags={"tier": "silver"}))
     assert world.service.components["p-a"].tags == {"tier": "silver", FLEET_TAG: UID}
     assert world.writes() == ["AddTags p-a", "DeleteTags p-a"]
 
 
 def test_fleet_with_another_base_is_refused() -> None:
     world = World()
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     world.service.add_base("endpoint", "base-2")
     world.target = replace(world.target, base="base-2")
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     assert world.newest().outcome is Outcome.REFUSED
     assert "allow_base_replacement" in str(world.newest().reason)
 
 
 def test_fleet_moves_to_another_base_if_that_is_allowed() -> None:
     world = World(settings=FleetSettings(request_rate=10, allow_base_replacement=True))
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     world.service.add_base("endpoint-2", "base-2")
     world.target = replace(world.target, endpoint="endpoint-2", base="base-2")
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     assert world.service.components["p-a"].base == "base-2"
     assert world.service.components["p-a"].endpoint == "endpoint-2"
-
-
-def test_adapters_that_a_new_base_lost_are_sent_again() -> None:
-    world = World()
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
-    world.service.components["base"].uri = "model-2"
-    world.service.components["base"].modified = world.clock.now()
-    world.service._note("base")
-    world.service.components["p-a"].serves = None
-    world.writes().clear()
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
-    assert world.writes() == ["UpdateInferenceComponent p-a"]
-    assert world.serving() == uris("a", "b")
 
 
 def test_stuck_creation_counts_as_failed_and_is_polled_again() -> None:
@@ -729,50 +448,9 @@ def test_stuck_creation_counts_as_failed_and_is_polled_again() -> None:
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(share=0.0))
 
 
-def test_undo_does_not_delete_an_import() -> None:
-    world = World(settings=STRICT)
-    world.deploy(adapter("a"), digest="one")
-    world.settle()
-    made = world.service.make("p-hand", artifact("hand").uri)
-    world.order(OrderKind.CLAIM, "hand", created=made.created)
-    world.service.faults.broken[artifact("bad").uri] = "bad tensors"
-    world.deploy(adapter("a"), adapter("hand"), adapter("bad"), digest="two", previous="one")
-    world.settle()
-    assert world.newest().outcome is Outcome.FAILED
-    world.deploy(adapter("a"), digest="one", previous="two")
-    world.settle()
-    assert world.serving() == uris("a", "hand")
-
-
-def test_guard_protects_components_that_a_lost_registry_did_not_list() -> None:
-    world = World()
-    world.deploy(*map(adapter, MANY))
-    world.settle()
-    world.registry.__init__()  # type: ignore[misc]
-    deny_tags = True
-
-    def deny(operation: str, when: str) -> None:
-        world.service.faults.denied = deny_tags and operation.startswith("ListTags")
-
-    world.service.around = deny
-    world.deploy(adapter("a000"))
-    world.step()
-    deny_tags = False
-    world.deploy(adapter("a000"))
-    world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert world.serving() == uris(*MANY)
-    # Now the registry knows them, and they are too many to delete.
-    world.deploy(adapter("a000"))
-    world.settle()
-    assert world.newest().outcome is Outcome.REFUSED
-    assert world.serving() == uris(*MANY)
-
-
 def test_deletion_is_not_complete_while_a_component_is_left() -> None:
     world = World()
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
+    world.apply(adapter("a"), adapter("b"))
     world.destroy()
     world.run_pass(world.executions[-1], deadline=0.5)
     world.service.components["p-a"].stuck = True
@@ -788,15 +466,12 @@ def test_deletion_is_not_complete_while_a_component_is_left() -> None:
 
 def test_failed_manifest_fails_again_when_it_is_deployed_again() -> None:
     world = World(settings=STRICT)
-    world.deploy(adapter("a"), digest="one")
-    world.settle()
+    world.apply(adapter("a"), digest="one")
     world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
     for _ in range(2):
-        world.deploy(adapter("a", 2), digest="two", previous="one")
-        world.settle()
+        world.apply(adapter("a", 2), digest="two", previous="one")
         assert world.newest().outcome is Outcome.FAILED
-        world.deploy(adapter("a"), digest="one", previous="two")
-        world.settle()
+        world.apply(adapter("a"), digest="one", previous="two")
         assert world.newest().outcome is Outcome.CONVERGED
 
 
@@ -823,51 +498,34 @@ def test_stuck_adapters_count_against_the_failure_limit() -> None:
     assert world.newest().outcome is Outcome.FAILED
 
 
-def test_failure_limit_ends_once_the_deployment_is_reported() -> None:
-    world = World(settings=replace(STRICT, timeout_seconds=60))
-    world.service.faults.broken[artifact("a").uri] = "bad tensors"
-    world.deploy(adapter("a"), adapter("b"))
-    world.clock.time += 61
-    world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert world.serving() == uris("b")
-
-
 def test_creation_in_flight_belongs_to_the_base_that_it_was_sent_to() -> None:
     world = World(settings=FleetSettings(request_rate=10, allow_base_replacement=True))
     world.deploy(adapter("a"))
     world.run_pass(world.executions[0], deadline=0.5)
     world.service.add_base("endpoint", "base-2")
     world.target = replace(world.target, base="base-2")
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     assert world.service.components["p-a"].base == "base-2"
 
 
 def test_refused_manifest_keeps_pins() -> None:
     world = World()
-    world.deploy(*map(adapter, MANY[:20]))
-    world.settle()
-    world.deploy(adapter("a000", 2), *map(adapter, MANY[1:20]))
-    world.settle()
+    world.apply(*map(adapter, MANY[:20]))
+    world.apply(adapter("a000", 2), *map(adapter, MANY[1:20]))
     world.order(OrderKind.PIN, "a000", artifact=artifact("a000"), replaces=artifact("a000", 2))
     world.settle()
-    world.deploy(*map(adapter, MANY[5:20]))
-    world.settle()
+    world.apply(*map(adapter, MANY[5:20]))
     assert world.newest().outcome is Outcome.REFUSED
-    world.start_machine("order")
-    world.settle()
+    world.trigger("order")
     assert world.serving() == uris(*MANY[:20])
 
 
 def test_foreign_name_is_used_once_it_is_free() -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
     world.service.make("p-a", "s3://x/y")
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     world.service.remove("p-a")
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     assert world.serving() == uris("a")
 
 
@@ -886,8 +544,7 @@ def test_adapter_that_cannot_be_asked_is_retried_and_holds_up_no_other() -> None
     world.settle_without_retries()
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.service.calls["InvokeEndpoint"] <= 5
-    failure = world.record("a").failure
-    assert failure is not None
+    failure = world.failure("a")
     assert "no answer in time" in failure.reason
     silent = False
     world.settle()

@@ -18,16 +18,14 @@ MANY = [adapter(f"a{number:03}") for number in range(2 * TAGS_A_DRIFT_CHECK + 50
 def whole(*adapters: object, drift: DriftAction = DriftAction.REPAIR) -> World:
     """A fleet with nothing to do."""
     world = World(settings=FleetSettings(request_rate=10, drift=drift))
-    world.deploy(*adapters)  # type: ignore[arg-type]
-    world.settle()
+    world.apply(*adapters)  # type: ignore[arg-type]
     world.service.calls.clear()
     world.writes().clear()
     return world
 
 
 def run_drift_check(world: World) -> None:
-    world.start_machine("drift")
-    world.settle()
+    world.trigger("drift")
 
 
 @pytest.mark.parametrize("drift", DriftAction)
@@ -35,8 +33,7 @@ def test_component_without_its_tag_is_foreign_and_left_alone(drift: DriftAction)
     world = whole(adapter("acme"), adapter("zeta"), drift=drift)
     del world.service.components["p-acme"].tags[FLEET_TAG]
     run_drift_check(world)
-    failure = world.record("acme").failure
-    assert failure is not None
+    failure = world.failure("acme")
     assert failure.cause is Cause.FOREIGN
     assert f"has no tag {FLEET_TAG} of this fleet; 'adapters import --take-over'" in failure.reason
     assert (world.newest().failed, world.newest().in_service) == (1, 1)
@@ -55,18 +52,6 @@ def test_component_without_its_tag_can_be_imported_again() -> None:
     assert world.writes() == ["AddTags p-acme"]
 
 
-def test_component_with_the_tag_of_another_fleet_is_reported_with_that_fleet() -> None:
-    world = whole(adapter("acme"))
-    tags = world.service.components["p-acme"].tags
-    del tags[FLEET_TAG]
-    run_drift_check(world)
-    tags[FLEET_TAG] = "fleet-2"
-    run_drift_check(world)
-    failure = world.record("acme").failure
-    assert failure is not None
-    assert "of another fleet, fleet-2" in failure.reason
-
-
 @pytest.mark.parametrize("lost", [False, True], ids=["throttled", "unanswered"])
 def test_reading_of_tags_is_retried(lost: bool) -> None:
     world = whole(adapter("acme"), adapter("zeta"))
@@ -80,8 +65,7 @@ def test_reading_of_tags_is_retried(lost: bool) -> None:
     world.service.around = fail
     run_drift_check(world)
     assert failures == []
-    failure = world.record("acme").failure
-    assert failure is not None
+    failure = world.failure("acme")
     assert failure.cause is Cause.FOREIGN
 
 
@@ -94,18 +78,15 @@ def test_component_with_its_tag_back_is_the_fleet_s_again() -> None:
     run_drift_check(world)
     assert world.record("acme").failure is None
     assert world.newest().in_service == 1
-    world.deploy(adapter("acme", 2))
-    world.settle()
+    world.apply(adapter("acme", 2))
     assert world.serving() == {"acme": artifact("acme", 2).uri}
 
 
 def test_tags_refused_without_the_fleet_s_tag_are_not_retried_for_ever() -> None:
     world = whole(adapter("acme"), adapter("zeta"))
     del world.service.components["p-acme"].tags[FLEET_TAG]
-    world.deploy(adapter("acme", tags={"team": "support"}), adapter("zeta"))
-    world.settle()
-    failure = world.record("acme").failure
-    assert failure is not None
+    world.apply(adapter("acme", tags={"team": "support"}), adapter("zeta"))
+    failure = world.failure("acme")
     assert failure.cause is Cause.FOREIGN
     assert world.service.foreign_writes == ["AddTags p-acme"]
 
@@ -122,10 +103,3 @@ def test_drift_checks_take_turns_in_reading_tags() -> None:
     for _ in range(3):
         run_drift_check(world)
     assert world.newest().failed == 1
-
-
-def test_deployment_reads_no_tags() -> None:
-    world = whole(*MANY)
-    world.deploy(*MANY[1:])
-    world.settle()
-    assert world.service.calls["ListTags"] == 0

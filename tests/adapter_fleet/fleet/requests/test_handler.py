@@ -22,13 +22,6 @@ def test_creation_stores_the_desired_state_and_starts_the_machine(deployment: De
     assert deployment.newest().request.target.tags == {"team": "x"}
 
 
-def test_event_delivered_twice_keeps_its_generation(deployment: Deployment) -> None:
-    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
-    assert deployment.handler.on_event(event) == deployment.handler.on_event(event)
-    assert deployment.newest().number == 1
-    assert len(set(deployment.started)) == 1
-
-
 def test_same_request_id_with_another_response_url_is_another_event(
     deployment: Deployment,
 ) -> None:
@@ -157,13 +150,6 @@ def test_update_that_would_change_the_fleet_uid_is_refused(
 
 
 class TestManifestInS3:
-    def test_new_version_makes_a_generation(self, watched: Deployment) -> None:
-        watched.bucket.put("live", manifest("a", "b"))
-        generation = watched.handler.manifest_changed("1")
-        assert generation is not None
-        assert generation.request.source is Source.OBJECT
-        assert [adapter.name for adapter in watched.registry.desired(2).adapters] == ["a", "b"]
-
     def test_version_in_force_is_not_read_and_makes_no_generation(self, watched: Deployment) -> None:
         watched.bucket.read = None  # type: ignore[method-assign,assignment]
         assert watched.handler.manifest_changed("1") is None
@@ -187,12 +173,6 @@ class TestManifestInS3:
         deployment.save(2, outcome=Outcome.REFUSED)
         assert deployment.handler.manifest_changed("1") is None
 
-    def test_repeated_event_makes_one_generation(self, watched: Deployment) -> None:
-        watched.bucket.put("live", manifest("a", "b"))
-        watched.handler.manifest_changed("1")
-        assert watched.handler.manifest_changed("1") is None
-        assert watched.newest().number == 2
-
     def test_late_event_applies_the_newest_version(self, watched: Deployment) -> None:
         watched.bucket.put("live", manifest("b"))
         watched.bucket.put("live", manifest("c"))
@@ -200,10 +180,6 @@ class TestManifestInS3:
         watched.handler.manifest_changed("2")
         assert [adapter.name for adapter in watched.registry.desired(2).adapters] == ["c"]
         assert watched.newest().number == 2
-
-    def test_missing_first_manifest_wants_nothing(self, deployment: Deployment) -> None:
-        deployment.handler.on_event(deployment.event("Create", ManifestObject=OBJECT))
-        assert deployment.registry.desired(1).adapters == ()
 
     def test_deleted_manifest_leaves_the_last_one_in_force(self, watched: Deployment) -> None:
         fleet = watched.registry.fleet()
@@ -246,17 +222,6 @@ class TestManifestInS3:
         watched.bucket.put("live", manifest("b"))
         assert watched.handler.manifest_changed("good") is not None
         assert len(reads) < 20
-
-    def test_repeated_event_starts_the_machine_that_the_first_could_not_start(
-        self, watched: Deployment
-    ) -> None:
-        watched.converge(1)
-        watched.bucket.put("live", manifest("a", "b"))
-        watched.handler.manifest_changed("1")
-        started = watched.started[-1]
-        watched.started.clear()
-        watched.handler.manifest_changed("1")
-        assert watched.started == [started]
 
     def test_undone_manifest_can_be_applied_again(self, watched: Deployment) -> None:
         watched.converge(1)

@@ -14,12 +14,6 @@ from adapter_fleet.fleet.state.generations import Outcome, Source
 from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment, manifest
 
 
-def test_deployment_waits_while_its_generation_is_open(deployment: Deployment) -> None:
-    event = deployment.event("Create", Manifest=deployment.asset("one", "a"))
-    answer = deployment.handler.on_event(event)
-    assert deployment.complete(event, answer) == {"IsComplete": False}
-
-
 def test_deployment_ends_with_the_counts(deployment: Deployment) -> None:
     event = deployment.event("Create", Manifest=deployment.asset("one", "a", "b"))
     answer = deployment.handler.on_event(event)

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from adapter_fleet.fleet.state.generations import Outcome, Source
-from tests.adapter_fleet.fleet.requests.deployment import Deployment, manifest
-
-OBJECT = {"Bucket": "manifests", "Key": "live"}
+from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment, manifest
 
 
-@pytest.fixture
-def watched() -> Deployment:
-    """A fleet whose first manifest in S3 is in force."""
-    deployment = Deployment()
-    deployment.bucket.put("live", manifest("a"))
-    deployment.handler.on_event(deployment.event("Create", ManifestObject=OBJECT))
-    deployment.converge(1)
-    return deployment
-
-
-def names(deployment: Deployment) -> list[str]:
-    number = deployment.newest().number
-    return [adapter.name for adapter in deployment.registry.desired(number).adapters]
-
-
-def update(watched: Deployment, *, seconds: int, old: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Deploy a setting; return the properties."""
-    event = watched.event("Update", ManifestObject=OBJECT, old=old or {}, Timeout=str(seconds))
-    watched.handler.on_event(event)
-    properties: dict[str, Any] = event["ResourceProperties"]
-    return properties
+@pytest.fixture(autouse=True)
+def in_force(watched: Deployment) -> None:
+    """Let the first manifest in S3 be in force."""
+    watched.converge(1)
 
 
 def test_manifest_with_a_lost_event_is_applied(watched: Deployment) -> None:
@@ -40,7 +19,7 @@ def test_manifest_with_a_lost_event_is_applied(watched: Deployment) -> None:
     made = watched.handler.reread()
     assert made is not None
     assert (made.request.source, made.exempt) == (Source.OBJECT, False)
-    assert names(watched) == ["a", "b"]
+    assert watched.names() == ["a", "b"]
     assert watched.started[-1][0] == "object"
 
 
@@ -50,7 +29,7 @@ def test_first_manifest_with_a_lost_event_is_applied() -> None:
     assert deployment.handler.reread() is None
     deployment.bucket.put("live", manifest("a"))
     assert deployment.handler.reread() is not None
-    assert names(deployment) == ["a"]
+    assert deployment.names() == ["a"]
 
 
 def test_reread_of_a_known_manifest_is_one_call_and_no_generation(watched: Deployment) -> None:
@@ -73,7 +52,7 @@ def test_earlier_manifest_that_was_written_again_is_applied(watched: Deployment)
     for name in ("two", "one", "two", "one"):
         watched.bucket.objects["live"] = (texts[name], name)
         assert watched.handler.reread() is not None
-    assert names(watched) == ["a"]
+    assert watched.names() == ["a"]
 
 
 @pytest.mark.parametrize("text", [manifest("a", "b"), b"adapters: ["], ids=["good", "bad"])
@@ -88,8 +67,8 @@ def test_rejected_manifest_is_not_applied_again(watched: Deployment, outcome: Ou
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.FAILED])
 def test_rejected_manifest_is_not_applied_after_a_rollback(watched: Deployment, outcome: Outcome) -> None:
-    one = update(watched, seconds=700)
-    two = update(watched, seconds=800, old=one)
+    one = watched.update(seconds=700)
+    two = watched.update(seconds=800, old=one)
     watched.converge(3)
     watched.bucket.put("live", manifest("a", "broken"))
     watched.handler.reread()
@@ -97,9 +76,10 @@ def test_rejected_manifest_is_not_applied_after_a_rollback(watched: Deployment, 
     watched.rolling_back = True
     back = watched.event("Update", old=two)
     watched.send({**back, "ResourceProperties": one})
-    undo = watched.newest().number
+    assert watched.newest().undo
     assert watched.handler.reread() is None
-    assert watched.newest().number == undo
+    assert watched.newest().number == 5
+    assert watched.names() == ["a"]
 
 
 def test_fleet_in_deletion_rereads_no_manifest(watched: Deployment) -> None:

@@ -100,21 +100,6 @@ class TestManifestInS3:
         assert generation.request.manifest_version == "v2"
         assert [adapter.name for adapter in watched.registry.desired(3).adapters] == ["a", "b"]
 
-    @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REFUSED])
-    def test_rollback_does_not_apply_a_rejected_manifest(self, watched: Deployment, outcome: Outcome) -> None:
-        one = watched.update(seconds=700)
-        two = watched.update(seconds=800, old=one)
-        watched.converge(3)
-        watched.bucket.put("live", manifest("a", "broken"))
-        watched.handler.manifest_changed("1")
-        watched.save(4, outcome=outcome)
-        watched.rolling_back = True
-        back = watched.event("Update", old=two)
-        watched.send({**back, "ResourceProperties": one})
-        newest = watched.newest()
-        assert (newest.number, newest.undo) == (5, True)
-        assert [adapter.name for adapter in watched.registry.desired(5).adapters] == ["a"]
-
     @pytest.mark.parametrize("handled", [False, True], ids=["unseen", "under way"])
     def test_pending_manifest_passes_the_guards_after_a_rollback(
         self, watched: Deployment, handled: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
@@ -27,15 +27,8 @@ def world() -> World:
     """A fleet of one adapter beside an adapter of a stack."""
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)), seconds=1.0)
     world.service.make("p-x", artifact("x").uri, tags=OF_A_STACK)
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     return world
-
-
-def failure(world: World) -> Failure:
-    found = world.record("x").failure
-    assert found is not None
-    return found
 
 
 def untouched(world: World) -> bool:
@@ -45,28 +38,10 @@ def untouched(world: World) -> bool:
 
 
 def test_adapter_with_the_name_of_a_stack_component_fails_and_names_the_stack(world: World) -> None:
-    world.deploy(adapter("a"), adapter("x"))
-    world.settle()
-    assert (failure(world).cause, failure(world).reason) == (Cause.FOREIGN, WHY)
+    world.apply(adapter("a"), adapter("x"))
+    assert (world.failure("x").cause, world.failure("x").reason) == (Cause.FOREIGN, WHY)
     assert world.newest().outcome is Outcome.CONVERGED
     assert untouched(world)
-
-
-def test_adapter_of_a_manifest_in_s3_fails_alike(world: World) -> None:
-    world.put_manifest(adapter("a"), adapter("x"))
-    world.settle()
-    assert failure(world).reason == WHY
-    assert untouched(world)
-
-
-def test_order_to_import_a_stack_component_is_void(world: World) -> None:
-    made = world.service.components["p-x"].created
-    world.order(OrderKind.CLAIM, "x", created=made)
-    world.deploy(adapter("a"), adapter("x"))
-    world.settle()
-    assert failure(world).reason == WHY
-    assert untouched(world)
-    assert world.registry.orders() == []
 
 
 def test_component_that_a_stack_imported_after_the_order_stays_with_the_stack(world: World) -> None:
@@ -74,32 +49,13 @@ def test_component_that_a_stack_imported_after_the_order_stays_with_the_stack(wo
     world.order(OrderKind.CLAIM, "x", created=by_hand.created)
     world.settle()
     by_hand.tags.update(OF_A_STACK)
-    world.deploy(adapter("a"), adapter("x"))
-    world.settle()
-    assert failure(world).reason == WHY
-    assert untouched(world)
-
-
-def test_retry_does_not_import_a_stack_component(world: World) -> None:
-    world.deploy(adapter("a"), adapter("x"))
-    world.settle()
-    world.order(OrderKind.RETRY, "x")
-    world.settle()
-    assert failure(world).reason == WHY
-    assert untouched(world)
-
-
-def test_stack_component_that_leaves_the_manifest_is_not_deleted(world: World) -> None:
-    world.deploy(adapter("a"), adapter("x"))
-    world.settle()
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"), adapter("x"))
+    assert world.failure("x").reason == WHY
     assert untouched(world)
 
 
 def test_fleet_creates_the_adapter_once_the_stack_has_deleted_its_component(world: World) -> None:
-    world.deploy(adapter("a"), adapter("x"))
-    world.settle()
+    world.apply(adapter("a"), adapter("x"))
     world.service.remove("p-x")
     world.order(OrderKind.RETRY, "x")
     world.settle()
@@ -111,8 +67,7 @@ def test_fleet_creates_the_adapter_once_the_stack_has_deleted_its_component(worl
 def test_stack_component_with_the_fleet_s_tag_is_neither_adopted_nor_deleted(wanted: bool) -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
     world.service.make("p-x", artifact("other").uri, tags={FLEET_TAG: UID, **OF_A_STACK})
-    world.deploy(adapter("a"), *([adapter("x")] if wanted else []))
-    world.settle()
+    world.apply(adapter("a"), *([adapter("x")] if wanted else []))
     assert world.serving() == {"a": artifact("a").uri, "x": artifact("other").uri}
     assert not any(write.endswith(" p-x") for write in world.writes())
 
@@ -121,11 +76,8 @@ def test_drift_check_finds_a_component_that_a_stack_has_imported(world: World) -
     world.with_settings(
         FleetSettings(request_rate=10, failures=FailureLimit(count=1), drift=DriftAction.REPAIR)
     )
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
+    world.apply(adapter("a"), adapter("b"))
     world.service.components["p-b"].tags.update(OF_A_STACK)
-    world.start_machine("drift")
-    world.settle()
-    world.deploy(adapter("a"))
-    world.settle()
+    world.trigger("drift")
+    world.apply(adapter("a"))
     assert "b" in world.serving()

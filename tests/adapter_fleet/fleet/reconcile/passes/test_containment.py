@@ -43,8 +43,7 @@ def raising(operation: str, when: str, error: Exception) -> Callable[[str, str],
 
 def world_of_three() -> World:
     world = World(settings=LENIENT)
-    world.deploy(adapter("a"), adapter("bad", smoke=SMOKE), adapter("z"))
-    world.settle()
+    world.apply(adapter("a"), adapter("bad", smoke=SMOKE), adapter("z"))
     return world
 
 
@@ -115,19 +114,6 @@ class TestUnexpectedException:
         assert "KeyError: 'a defect'" in str(world.newest().reason)
         assert {component for component, _ in world.log.unexpected_errors} == {"p-bad"}
 
-    @pytest.mark.parametrize("operation", PORTS)
-    def test_adapter_converges_once_the_exception_is_over(self, operation: str) -> None:
-        world = world_of_three()
-        if operation.startswith("Create"):
-            world.service.remove("p-bad")
-        world.service.around = raising(operation, "before", KeyError("a defect"))
-        world.deploy(adapter("a"), adapter("bad", 2, smoke=SMOKE), adapter("z"))
-        world.run_for(300)
-        world.service.around = lambda _operation, _when: None
-        world.settle()
-        assert world.serving()["bad"] == artifact("bad", 2).uri
-        assert world.newest().failed == 0
-
     def test_exception_while_deciding_is_the_failure_of_that_component(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -164,8 +150,7 @@ class TestFailedPasses:
         world = self.world()
         self.fail_passes(world, 3)
         assert world.log.failed_passes == [1, 2, 3]
-        fleet = world.registry.fleet()
-        assert fleet is not None
+        fleet = world.fleet()
         assert fleet.trouble == "a pass failed: KeyError: 'a defect'"
 
     def test_deployment_fails_with_the_reason_of_its_failed_passes(self) -> None:
@@ -179,8 +164,7 @@ class TestFailedPasses:
         self.fail_passes(world, 3)
         world.service.around = lambda _operation, _when: None
         world.settle()
-        fleet = world.registry.fleet()
-        assert fleet is not None
+        fleet = world.fleet()
         assert fleet.failed_passes == 0
         assert world.newest().outcome is Outcome.CONVERGED
 
@@ -193,8 +177,7 @@ class TestFailedPasses:
 class TestArchiveWithoutAnAnswerFromS3:
     def world(self, error: Exception) -> World:
         world = World(settings=replace(LENIENT, failures=FailureLimit(count=1)))
-        world.deploy(adapter("a"), adapter("gone"))
-        world.settle()
+        world.apply(adapter("a"), adapter("gone"))
         bad = adapter("bad")
         bad = replace(bad, artifact=replace(bad.artifact, digest="ab" * 32))
         world.service.around = raising(f"HeadObject {bad.artifact.uri}", "before", error)
@@ -212,8 +195,7 @@ class TestArchiveWithoutAnAnswerFromS3:
     def test_archive_without_an_answer_does_not_slow_writes_to_sagemaker(self) -> None:
         world = self.world(ThrottledError("SlowDown"))
         world.settle_without_retries()
-        fleet = world.registry.fleet()
-        assert fleet is not None
+        fleet = world.fleet()
         assert fleet.rate == LENIENT.request_rate
 
     def test_archive_is_retried_with_backoff(self) -> None:
@@ -272,7 +254,6 @@ class TestTexts:
         many = [adapter(f"b{number:02}") for number in range(20)]
         for one in many:
             world.service.faults.broken[one.artifact.uri] = "\U0001f600" * 25_000
-        world.deploy(*many)
-        world.settle()
+        world.apply(*many)
         documents = [world.newest(), *world.registry.records().values()]
         assert max(len(json.dumps(unstructured(document))) for document in documents) < 40_000

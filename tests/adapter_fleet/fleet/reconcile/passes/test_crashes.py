@@ -74,8 +74,7 @@ class Story:
                 update_mode=mode,
             ),
         )
-        self.world.deploy(*BEFORE)
-        self.world.settle()
+        self.world.apply(*BEFORE)
         faults = self.world.service.faults
         faults.update_refused = mode is UpdateMode.REPLACE
         faults.broken[artifact("f").uri] = "bad tensors"
@@ -146,8 +145,7 @@ def imported(*, dies_at: int | None, going_back: bool) -> tuple[list[str], World
     """Import a component and roll that back; the process dies during one of the two."""
     world, ticks = World(seconds=1.0), Ticks()
     made = world.service.make("p-x", artifact("x").uri)
-    world.deploy(adapter("a"), digest="one")
-    world.settle()
+    world.apply(adapter("a"), digest="one")
     world.order(OrderKind.CLAIM, "x", created=made.created)
     world.settle()
     ticks.dies_at = dies_at

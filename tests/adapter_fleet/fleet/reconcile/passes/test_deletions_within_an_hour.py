@@ -18,8 +18,7 @@ MORE = [adapter(f"b{number:03}") for number in range(15)]
 
 def fleet_of_a_hundred(*, seconds_ago: float = 7200.0) -> World:
     world = World()
-    world.deploy(*FLEET)
-    world.settle()
+    world.apply(*FLEET)
     world.clock.sleep(seconds_ago)
     return world
 
@@ -80,12 +79,6 @@ def test_manifest_that_was_open_for_hours_is_no_manifest_of_the_last_hour(source
     assert [put(world, [*FLEET[left:], *MORE]) for left in (25, 40)] == [Outcome.CONVERGED, Outcome.REFUSED]
 
 
-def test_adapters_that_came_within_the_hour_may_go_again() -> None:
-    world = fleet_of_a_hundred()
-    manifests = ([*FLEET, *MORE], FLEET[5:], FLEET[20:])
-    assert [put(world, adapters) for adapters in manifests] == [Outcome.CONVERGED] * 3
-
-
 def test_what_a_person_allowed_to_delete_is_not_held_against_the_next_manifest() -> None:
     world = fleet_of_a_hundred()
     settings = world.target.settings
@@ -97,12 +90,9 @@ def test_what_a_person_allowed_to_delete_is_not_held_against_the_next_manifest()
 
 def test_what_an_undo_deleted_is_not_held_against_the_next_manifest() -> None:
     world = World(settings=FleetSettings(request_rate=10))
-    world.deploy(*FLEET[:50], digest="before")
-    world.settle()
-    world.deploy(*FLEET, digest="after", previous="before")
-    world.settle()
+    world.apply(*FLEET[:50], digest="before")
+    world.apply(*FLEET, digest="after", previous="before")
     world.clock.sleep(7200.0)
-    world.deploy(*FLEET[:50], digest="before", previous="after")
-    world.settle()
+    world.apply(*FLEET[:50], digest="before", previous="after")
     assert world.newest().undo
     assert put(world, FLEET[1:50]) is Outcome.CONVERGED

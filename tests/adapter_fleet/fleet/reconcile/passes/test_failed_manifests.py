@@ -17,8 +17,7 @@ from tests.adapter_fleet.fleet_world import World, adapter, artifact
 def world() -> World:
     """A fleet of two adapters that has just got a manifest with a broken adapter."""
     world = World()
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
+    world.apply(adapter("a"), adapter("b"))
     world.service.faults.broken[artifact("c").uri] = "bad tensors"
     world.put_manifest(adapter("a", 2), adapter("c"))
     return world
@@ -38,8 +37,7 @@ def test_manifest_over_the_failure_limit_is_undone(world: World) -> None:
 @pytest.mark.parametrize("source", ["a deployment", "S3"])
 def test_undo_keeps_what_came_with_a_manifest_that_the_quota_has_no_room_for(source: str) -> None:
     world = World()
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     world.service.faults.limit = 3
     before = world.deploy if source == "a deployment" else world.put_manifest
     before(adapter("a"), adapter("b"), adapter("no-room"))

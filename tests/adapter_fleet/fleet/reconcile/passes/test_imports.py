@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -13,8 +12,7 @@ from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
-from tests.adapter_fleet.fake_service import Crash
+from adapter_fleet.fleet.state.sagemaker_port import RefusedError
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=1))
@@ -24,8 +22,7 @@ STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0))
 def fleet(settings: FleetSettings = LENIENT) -> World:
     """A fleet of one adapter, and a component made by hand that someone orders to import."""
     world = World(settings=settings, seconds=1.0)
-    world.deploy(adapter("a"), digest="one")
-    world.settle()
+    world.apply(adapter("a"), digest="one")
     made = world.service.make("p-x", artifact("x").uri)
     world.order(OrderKind.CLAIM, "x", created=made.created)
     world.settle()
@@ -47,73 +44,16 @@ def stays(world: World) -> bool:
     return "p-x" in world.service.components and not any("p-x" in write for write in world.deletions())
 
 
-def dies(operation: str, when: str) -> Callable[[str, str], None]:
-    def around(called: str, at: str) -> None:
-        if (called, at) == (operation, when):
-            raise Crash
-
-    return around
-
-
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_rollback_keeps_an_import_during_which_the_pass_died(when: str) -> None:
-    world = fleet()
-    world.service.around = dies("AddTags p-x", when)
-    import_x(world)
-    world.run_newest(deadline=600.0)
-    go_back(world)
-    assert stays(world)
-
-
-def test_rollback_keeps_a_component_tagged_without_an_answer() -> None:
-    world = fleet(STRICT)
-    world.service.faults.broken[artifact("bad").uri] = "bad tensors"
-    tag = world.service.tag
-
-    def unanswered(component: str, live: ObservedComponent, tags: Mapping[str, str]) -> None:
-        tag(component, live, tags)
-        raise UnansweredError("no answer in time")
-
-    world.service.tag = unanswered  # type: ignore[method-assign]
-    import_x(world, "bad")
-    world.settle_without_retries()
-    assert world.newest().outcome is Outcome.FAILED
-    assert FLEET_TAG in world.service.components["p-x"].tags
-    world.service.tag = tag  # type: ignore[method-assign]
-    go_back(world)
-    assert stays(world)
-
-
-def test_import_that_was_rolled_back_is_an_orphan() -> None:
-    world = fleet(STRICT)
-    import_x(world)
-    world.settle()
-    go_back(world)
-    assert stays(world)
-    assert world.newest().orphans == 1
-
-
 def test_import_that_was_rolled_back_outlives_later_deployments_without_it() -> None:
     world = fleet(STRICT)
     import_x(world)
     world.settle()
     go_back(world)
     for version in (2, 3):
-        world.deploy(adapter("a", version))
-        world.settle()
+        world.apply(adapter("a", version))
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.newest().orphans == 1
     assert "x" in world.serving()
-
-
-def test_import_is_deleted_by_a_manifest_without_it_once_one_with_it_has_converged() -> None:
-    world = fleet()
-    import_x(world)
-    world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
-    world.deploy(adapter("a"))
-    world.settle()
-    assert "x" not in world.serving()
 
 
 def test_rollback_keeps_an_import_that_was_updated_since() -> None:
@@ -121,11 +61,9 @@ def test_rollback_keeps_an_import_that_was_updated_since() -> None:
     import_x(world)
     world.settle()
     world.service.faults.broken[artifact("bad").uri] = "bad tensors"
-    world.deploy(adapter("a"), adapter("x", 2), adapter("bad"), digest="three", previous="two")
-    world.settle()
+    world.apply(adapter("a"), adapter("x", 2), adapter("bad"), digest="three", previous="two")
     assert world.newest().outcome is Outcome.FAILED
-    world.deploy(adapter("a"), adapter("x"), digest="two", previous="three")
-    world.settle()
+    world.apply(adapter("a"), adapter("x"), digest="two", previous="three")
     assert world.serving() == {"a": artifact("a").uri, "x": artifact("x").uri}
     assert world.service.components["p-x"].tags[FLEET_TAG] == UID
 
@@ -141,8 +79,7 @@ def test_claim_outlives_access_that_is_denied() -> None:
     world.service.around = deny
     import_x(world)
     world.settle_without_retries()
-    failure = world.record("x").failure
-    assert failure is not None
+    failure = world.failure("x")
     assert failure.cause is Cause.ACCESS
     denied = False
     world.settle()
@@ -161,8 +98,7 @@ def test_stale_listing_does_not_tag_a_re_created_component() -> None:
     world.settle()
     assert "AddTags p-x" not in world.writes()
     assert world.service.components["p-x"].tags == {}
-    failure = world.record("x").failure
-    assert failure is not None
+    failure = world.failure("x")
     assert failure.cause is Cause.FOREIGN
 
 
@@ -183,16 +119,14 @@ def test_claim_ends_once_a_manifest_with_the_adapter_is_in_force() -> None:
     world.settle()
     assert world.registry.orders() == []
     # From then on the component is the fleet's own, and is deleted with its entry.
-    world.deploy(adapter("a"), digest="three", previous="two")
-    world.settle()
+    world.apply(adapter("a"), digest="three", previous="two")
     assert world.deletions() == ["DeleteInferenceComponent p-x"]
 
 
 def test_claim_waits_for_the_manifest_that_has_the_adapter() -> None:
     world = fleet()
     world.start_machine("drift")
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
+    world.apply(adapter("a"), adapter("b"))
     assert world.service.components["p-x"].tags == {}
     assert [order.component for order in world.registry.orders()] == ["p-x"]
 
@@ -209,8 +143,7 @@ def test_tags_of_aws_are_not_removed() -> None:
         untag(component, live, keys)
 
     world.service.untag = as_aws_does  # type: ignore[method-assign]
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.record("a").failure is None
     assert world.service.components["p-a"].tags == {FLEET_TAG: UID, of_aws: "s"}
@@ -227,8 +160,7 @@ class TestOrderForWhatTheCommandWouldNotOffer:
         world.service.make("of-second-base", "s3://second/x.tar.gz", base="second-base")
         world.service.make("of-fleet-2", "s3://other/x.tar.gz", tags={FLEET_TAG: "fleet-2"})
         world.service.make("of-stack", "s3://other/x.tar.gz", tags={"aws:cloudformation:stack-name": "Llm"})
-        world.deploy(adapter("a"))
-        world.settle()
+        world.apply(adapter("a"))
         return world
 
     @pytest.mark.parametrize(
@@ -241,13 +173,11 @@ class TestOrderForWhatTheCommandWouldNotOffer:
         tags, writes = dict(there.tags), len(world.writes())
         claim = Order(kind=OrderKind.CLAIM, component=component, at=world.clock.now(), created=there.created)
         world.registry.order([claim])
-        world.deploy(adapter("a"), replace(adapter("x"), component=component))
-        world.settle()
+        world.apply(adapter("a"), replace(adapter("x"), component=component))
         record = world.registry.records()[component]
         assert record.failure is not None
         assert record.failure.cause is Cause.FOREIGN
-        world.deploy(adapter("a"))
-        world.settle()
+        world.apply(adapter("a"))
         assert world.service.components[component].tags == tags
         assert world.writes()[writes:] == []
         assert world.registry.orders() == []
@@ -255,10 +185,8 @@ class TestOrderForWhatTheCommandWouldNotOffer:
     def test_an_order_for_the_fleet_s_own_component_takes_nothing_from_it(self) -> None:
         world = self.world()
         world.order(OrderKind.CLAIM, "a", created=world.service.components["p-a"].created)
-        world.deploy()
-        world.settle()
+        world.apply()
         world.with_settings(replace(LENIENT, deletions=DeletionLimit(share=1.0, allow_empty=True)))
-        world.deploy()
-        world.settle()
+        world.apply()
         assert world.deletions() == ["DeleteInferenceComponent p-a"]
         assert "DeleteTags p-a" not in world.writes()

@@ -43,8 +43,7 @@ def false_foreign() -> World:
     """A fleet whose own adapter it took for someone else's, as its tags came after ten minutes."""
     world = unanswered_creation(tags_after=10 * MINUTES)
     world.settle()
-    failure = world.record("a").failure
-    assert failure is not None
+    failure = world.failure("a")
     assert failure.cause is Cause.FOREIGN
     world.clock.time += 20 * MINUTES
     return world
@@ -93,13 +92,6 @@ def test_false_foreign_heals_with_the_next_execution(trigger: Callable[[World], 
     assert (world.newest().in_service, world.record("a").failure) == (1, None)
 
 
-def test_false_foreign_that_is_dropped_is_deleted() -> None:
-    world = false_foreign()
-    world.deploy(adapter("b"))
-    world.settle()
-    assert set(world.serving()) == {"b"}
-
-
 def test_false_foreign_is_deleted_with_the_stack() -> None:
     world = false_foreign()
     destroy(world)
@@ -128,12 +120,10 @@ def test_tags_of_a_foreign_component_are_read_few_times(age: float, readings: in
     world = World(settings=LENIENT)
     world.service.make("p-a", "s3://another-team/x.tar.gz")
     world.clock.time += age
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     assert world.service.calls["ListTags"] == readings
     assert [event.what for event in world.registry.history("p-a", 10)] == ["failed"]
-    world.deploy(adapter("a", 2))
-    world.settle()
+    world.apply(adapter("a", 2))
     assert world.service.calls["ListTags"] == readings + 1
 
 
@@ -146,8 +136,7 @@ class TestDeletionOfAFleetWithForgottenComponents:
             world.service.make(f"other-{number}", "s3://another-team/x.tar.gz")
         world.service.make("p-old", artifact("old").uri)
         for names in (["a", "old"], ["a"]):
-            world.deploy(*map(adapter, names))
-            world.settle()
+            world.apply(*map(adapter, names))
         assert "p-old" not in world.registry.records()
         world.service.components["p-old"].tags[FLEET_TAG] = UID
         return world

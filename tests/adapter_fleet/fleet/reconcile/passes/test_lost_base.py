@@ -17,8 +17,7 @@ MANY = [adapter(f"a{number:02}") for number in range(15)]
 def world(request: pytest.FixtureRequest) -> World:
     """A fleet that loses its base an hour after it converged, with a drift check every ten minutes."""
     world = World(settings=FleetSettings(request_rate=10, drift=request.param))
-    world.deploy(*MANY)
-    world.settle()
+    world.apply(*MANY)
     world.clock.time += 3600
     world.log.metrics.clear()
     for component in list(world.service.components):
@@ -31,8 +30,7 @@ def world(request: pytest.FixtureRequest) -> World:
 
 
 def test_fleet_record_reports_the_lost_base_of_a_converged_fleet(world: World) -> None:
-    fleet = world.registry.fleet()
-    assert fleet is not None
+    fleet = world.fleet()
     assert world.newest().outcome is Outcome.CONVERGED
     assert fleet.trouble == "the base component 'base' is not there"
 
@@ -49,25 +47,21 @@ def test_age_grows_from_when_the_loss_was_found(world: World) -> None:
 def test_every_adapter_counts_as_drifted_until_it_is_repaired(world: World) -> None:
     assert {metrics["drifted"] for metrics in world.log.metrics} == {len(MANY)}
     world.service.add_base()
-    world.deploy(*MANY)
-    world.settle()
+    world.apply(*MANY)
     assert {"age": 0, "throttles": 0, "drifted": 0}.items() <= world.log.metrics[-1].items()
 
 
 def test_restored_base_ends_the_trouble(world: World) -> None:
     world.service.add_base()
-    world.deploy(*MANY)
-    world.settle()
-    fleet = world.registry.fleet()
-    assert fleet is not None
+    world.apply(*MANY)
+    fleet = world.fleet()
     assert (fleet.trouble, fleet.behind_since) == (None, None)
     assert len(world.serving()) == len(MANY)
 
 
 def test_change_by_hand_that_was_reverted_by_hand_is_no_drift() -> None:
     world = World(settings=FleetSettings(request_rate=10, drift=DriftAction.REPAIR))
-    world.deploy(*MANY)
-    world.settle()
+    world.apply(*MANY)
     base = world.service.components["base"]
     base.status = Status.FAILED
     world.service.edit("base", base.uri)
@@ -79,8 +73,7 @@ def test_change_by_hand_that_was_reverted_by_hand_is_no_drift() -> None:
     base.status = Status.IN_SERVICE
     world.service.edit("base", base.uri)
     world.settle()
-    world.start_machine("drift")
-    world.settle()
+    world.trigger("drift")
     assert world.log.metrics[-1]["drifted"] == 0
 
 

@@ -11,37 +11,25 @@ from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 def fleet() -> World:
     world = World()
-    world.deploy(adapter("Acme"), adapter("b"))
-    world.settle()
+    world.apply(adapter("Acme"), adapter("b"))
     world.writes().clear()
     return world
 
 
 def test_new_spelling_is_refused_before_the_first_write() -> None:
     world = fleet()
-    world.deploy(adapter("acme"), adapter("b", 2))
-    world.settle()
+    world.apply(adapter("acme"), adapter("b", 2))
     assert world.newest().outcome is Outcome.REFUSED
     assert "p-Acme would become p-acme" in str(world.newest().reason)
     assert world.writes() == []
     assert set(world.registry.records()) == {"p-Acme", "p-b"}
 
 
-def test_name_comes_back_in_another_spelling_after_a_deployment_without_it() -> None:
-    world = fleet()
-    for adapters in ([adapter("b")], [adapter("acme"), adapter("b")]):
-        world.deploy(*adapters)
-        world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert world.serving() == {"acme": artifact("acme").uri, "b": artifact("b").uri}
-
-
 def test_component_in_another_spelling_is_adopted_after_the_registry_was_lost() -> None:
     world = World()
     world.service.make("P-ACME", artifact("acme").uri, tags={FLEET_TAG: UID})
     for digest in ("one", "two"):
-        world.deploy(adapter("acme"), digest=digest)
-        world.settle()
+        world.apply(adapter("acme"), digest=digest)
     assert (world.newest().in_service, world.newest().orphans) == (1, 0)
     assert world.writes() == []
     assert set(world.registry.records()) == {"p-acme"}
@@ -51,8 +39,7 @@ def test_rollback_to_another_spelling_takes_nothing_down() -> None:
     world = World()
     world.service.make("p-acme", artifact("acme").uri, tags={FLEET_TAG: UID})
     world.service.faults.broken[artifact("bad").uri] = "bad tensors"
-    world.deploy(adapter("ACME"), adapter("bad"), digest="two", previous="one")
-    world.settle()
+    world.apply(adapter("ACME"), adapter("bad"), digest="two", previous="one")
     assert world.newest().outcome is Outcome.FAILED
     assert world.deploy(adapter("acme"), digest="one", previous="two").undo
     world.settle()
@@ -64,10 +51,8 @@ def test_rollback_to_another_spelling_takes_nothing_down() -> None:
 def test_foreign_component_in_another_spelling_is_left_alone_without_an_attempt_to_create() -> None:
     world = World()
     world.service.make("P-ACME", "s3://another-team/x.tar.gz")
-    world.deploy(adapter("acme"))
-    world.settle()
-    failure = world.record("acme").failure
-    assert failure is not None
+    world.apply(adapter("acme"))
+    failure = world.failure("acme")
     assert failure.cause is Cause.FOREIGN
     assert world.service.calls["CreateInferenceComponent"] == 0
 
@@ -75,8 +60,7 @@ def test_foreign_component_in_another_spelling_is_left_alone_without_an_attempt_
 def test_rollback_to_a_spelling_with_an_empty_record_takes_nothing_down() -> None:
     world = World()
     world.service.make("p-acme", artifact("acme").uri, tags={FLEET_TAG: UID})
-    world.deploy(adapter("ACME"), digest="two", previous="one")
-    world.settle()
+    world.apply(adapter("ACME"), digest="two", previous="one")
     world.registry.overwrite(AdapterRecord(name="acme", component="p-acme"))
     assert world.deploy(adapter("acme"), digest="one", previous="two").undo
     world.settle()
@@ -84,24 +68,12 @@ def test_rollback_to_a_spelling_with_an_empty_record_takes_nothing_down() -> Non
     assert (world.newest().in_service, world.deletions()) == (1, [])
 
 
-def test_successor_in_the_wanted_spelling_is_the_component_that_the_fleet_has() -> None:
-    world = fleet()
-    world.service.make("p-acme", artifact("acme").uri, tags={FLEET_TAG: UID})
-    world.deploy(adapter("acme"), adapter("b"))
-    world.settle()
-    assert world.newest().outcome is Outcome.REFUSED
-    assert world.deletions() == []
-    assert set(world.serving()) == {"acme", "b"}
-
-
 def test_failure_under_another_spelling_is_no_component_that_is_left_over() -> None:
     world = World()
     world.service.make("p-acme", artifact("acme").uri)
-    world.deploy(adapter("ACME"))
-    world.settle()
+    world.apply(adapter("ACME"))
     assert world.record("ACME").failure is not None
     world.service.make("p-acme", artifact("acme").uri, tags={FLEET_TAG: UID})
-    world.deploy(adapter("acme"))
-    world.settle()
+    world.apply(adapter("acme"))
     assert (world.newest().outcome, world.newest().in_service) == (Outcome.CONVERGED, 1)
     assert world.deletions() == []

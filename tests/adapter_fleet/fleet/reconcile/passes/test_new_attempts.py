@@ -17,8 +17,7 @@ MENDED = [cause for cause in Cause if cause.retried]
 def failing_world() -> World:
     """A deployment failed, as the archive of the second version was missing for an hour."""
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     world.service.faults.missing.add(artifact("a", 2).uri)
     world.deploy(adapter("a", 2))
     world.settle_without_retries()
@@ -42,30 +41,6 @@ def test_deployment_retries_before_it_fails_for_a_lasting_cause() -> None:
     world.settle_without_retries()
     assert world.newest().outcome is Outcome.FAILED
     assert world.service.calls["HeadObject"] > checked
-
-
-@pytest.mark.parametrize("reason", ["AccessDenied", "ResourceLimitExceeded", "no capacity", "out of memory"])
-def test_new_generation_forgets_failures_that_people_can_fix(reason: str) -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
-    world.service.faults.broken[artifact("a").uri] = reason
-    world.deploy(adapter("a"))
-    world.settle_without_retries()
-    assert world.newest().outcome is Outcome.FAILED
-    world.service.faults.broken.clear()
-    world.deploy(adapter("a"))
-    world.settle_without_retries()
-    assert world.newest().outcome is Outcome.CONVERGED
-
-
-def test_fault_of_the_artifact_waits_for_another_artifact() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
-    world.service.faults.broken[artifact("a").uri] = "bad tensors"
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
-    writes = len(world.writes())
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
-    assert world.writes()[writes:] == []
 
 
 @pytest.mark.parametrize("cause", list(Cause))

@@ -38,27 +38,11 @@ def test_what_serves_stays_and_the_rest_is_pending_with_the_limit() -> None:
     assert world.deletions() == []
 
 
-def test_deployment_ends_at_its_timeout_with_what_serves() -> None:
-    world = full_world()
-    world.run_for(world.settings.timeout_seconds)
-    data = world.response_to(world.newest())["Data"]
-    assert data["Summary"].startswith("20 of 30 adapters in service, 10 pending: ResourceLimitExceeded")
-
-
-def test_rest_is_created_once_there_is_room() -> None:
-    world = full_world()
-    world.service.faults.limit = None
-    world.settle()
-    assert sorted(world.serving()) == NAMES
-
-
 def test_adapters_that_are_not_wanted_make_room_for_new_ones() -> None:
     world = World(settings=FleetSettings(request_rate=10.0, deletions=DeletionLimit(share=1.0)))
     world.service.faults.limit = LIMIT
-    world.deploy(*map(adapter, NAMES[:20]))
-    world.settle()
-    world.deploy(*map(adapter, NAMES[10:]))
-    world.settle()
+    world.apply(*map(adapter, NAMES[:20]))
+    world.apply(*map(adapter, NAMES[10:]))
     assert sorted(world.serving()) == NAMES[10:]
 
 
@@ -74,8 +58,7 @@ def test_what_serves_is_not_deleted_to_be_replaced(first: str) -> None:
     settings = FleetSettings(request_rate=10.0, update_mode=UpdateMode.REPLACE)
     world = World(settings=settings)
     old = NAMES[:20]
-    world.deploy(*map(adapter, old))
-    world.settle()
+    world.apply(*map(adapter, old))
     world.service.faults.update_refused = True
     world.service.faults.limit = LIMIT
     changed, new = [adapter(name, 2) for name in old], list(map(adapter, NAMES[20:]))

@@ -31,8 +31,7 @@ REFUSED = pytest.mark.parametrize("refuse", [no_manifest, empty_manifest], ids=[
 
 def fleet_of_twenty(**settings: object) -> World:
     world = World(settings=FleetSettings(request_rate=10, **settings))  # type: ignore[arg-type]
-    world.deploy(*BEFORE)
-    world.settle()
+    world.apply(*BEFORE)
     return world
 
 
@@ -41,19 +40,6 @@ def names(world: World) -> set[str]:
 
 
 ALL = {want.name for want in (*BEFORE, *ADDED)}
-
-
-@REFUSED
-def test_open_manifest_goes_on(refuse: Refuse) -> None:
-    world = fleet_of_twenty()
-    world.put_manifest(*BEFORE, *ADDED)
-    world.run_newest(deadline=2.0)
-    assert world.newest().outcome is Outcome.OPEN
-    refuse(world)
-    world.settle()
-    assert world.outcomes() == [Outcome.CONVERGED, Outcome.CONVERGED, Outcome.REFUSED]
-    assert names(world) == ALL
-    assert world.deletions() == []
 
 
 def test_invalid_manifest_does_not_supersede_the_open_generation() -> None:
@@ -77,17 +63,6 @@ def test_open_generation_goes_on_after_any_number_of_refused_manifests(refuse: R
 
 
 @REFUSED
-def test_open_deployment_does_not_fail_by_a_refused_manifest(refuse: Refuse) -> None:
-    world = fleet_of_twenty()
-    deployed = world.deploy(*BEFORE, *ADDED)
-    world.run_newest(deadline=2.0)
-    refuse(world)
-    while world.step():
-        world.response_to(deployed)
-    assert world.response_to(deployed)["Data"]["Summary"] == "60 of 60 adapters in service"
-
-
-@REFUSED
 def test_pending_adapters_of_a_deployment_come_all_the_same(refuse: Refuse) -> None:
     world = World(settings=FleetSettings(request_rate=10, timeout_seconds=60))
     deployed = world.deploy(*BEFORE, *ADDED)
@@ -103,8 +78,7 @@ def test_pending_adapters_of_a_deployment_come_all_the_same(refuse: Refuse) -> N
 @REFUSED
 def test_open_undo_goes_on(refuse: Refuse) -> None:
     world = fleet_of_twenty()
-    world.deploy(*BEFORE, digest="one")
-    world.settle()
+    world.apply(*BEFORE, digest="one")
     world.deploy(*BEFORE, *ADDED[:3], digest="two", previous="one")
     world.run_newest(deadline=1.0)
     undo = world.deploy(*BEFORE, digest="one", previous="two")
@@ -117,19 +91,6 @@ def test_open_undo_goes_on(refuse: Refuse) -> None:
 
 
 @REFUSED
-def test_drift_check_after_a_refused_manifest_deletes_nothing(refuse: Refuse) -> None:
-    world = fleet_of_twenty(drift=DriftAction.REPAIR)
-    world.put_manifest(*BEFORE, *ADDED)
-    world.run_newest(deadline=2.0)
-    refuse(world)
-    world.settle()
-    world.start_machine("drift")
-    world.settle()
-    assert names(world) == ALL
-    assert world.deletions() == []
-
-
-@REFUSED
 def test_drift_check_finishes_a_stalled_generation(refuse: Refuse) -> None:
     world = fleet_of_twenty(drift=DriftAction.REPAIR)
     world.put_manifest(*BEFORE, *ADDED)
@@ -138,8 +99,7 @@ def test_drift_check_finishes_a_stalled_generation(refuse: Refuse) -> None:
     for execution in world.executions:
         execution.done = True
     world.clock.time += 3600
-    world.start_machine("drift")
-    world.settle()
+    world.trigger("drift")
     assert names(world) == ALL
     assert world.deletions() == []
 
@@ -159,6 +119,5 @@ def test_refused_manifest_at_the_end_of_a_pass_does_not_change_the_outcome() -> 
     world.settle()
     assert world.outcomes() == [Outcome.CONVERGED, Outcome.CONVERGED, Outcome.REFUSED]
     world.service.remove("p-a00")
-    world.start_machine("drift")
-    world.settle()
+    world.trigger("drift")
     assert names(world) == ALL

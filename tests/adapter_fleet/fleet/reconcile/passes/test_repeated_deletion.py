@@ -8,8 +8,7 @@ from tests.adapter_fleet.fleet_world import World, adapter
 
 def test_repeated_deletion_of_a_deleted_fleet_ends_without_a_write() -> None:
     world = World()
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
+    world.apply(adapter("a"), adapter("b"))
     world.destroy()
     world.settle()
     assert world.serving() == {}

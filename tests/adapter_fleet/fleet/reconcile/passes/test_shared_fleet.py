@@ -14,8 +14,8 @@ import pytest
 
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.configuration import MAX_REQUESTS_AT_A_TIME, STALLED_SECONDS
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
-from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import Event
 from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.manifest.desired import SmokeRequest
@@ -70,20 +70,16 @@ class TestDriftCheckRun:
 
     def test_drift_check_that_is_off_does_nothing(self) -> None:
         world = World()
-        world.deploy(*MANY)
-        world.settle()
+        world.apply(*MANY)
         calls = world.service.calls.copy()
-        world.start_machine("drift")
-        world.settle()
+        world.trigger("drift")
         assert world.service.calls == calls
 
     def test_reporting_drift_check_does_not_become_the_runner(self) -> None:
         world = World(settings=replace(REPAIR, drift=DriftAction.REPORT))
-        world.deploy(*MANY)
-        world.settle()
+        world.apply(*MANY)
         before = world.registry.fleet()
-        world.start_machine("drift")
-        world.settle()
+        world.trigger("drift")
         after = world.registry.fleet()
         assert before is not None
         assert after is not None
@@ -91,8 +87,7 @@ class TestDriftCheckRun:
 
     def test_reporting_drift_check_leaves_a_deployment_alone_that_comes_before_its_lease(self) -> None:
         world = World(settings=replace(REPAIR, drift=DriftAction.REPORT))
-        world.deploy(adapter("a"))
-        world.settle()
+        world.apply(adapter("a"))
         acquire = world.registry.acquire
 
         def deploys_first(owner: str, now: float, seconds: float) -> Lease | None:
@@ -250,13 +245,11 @@ class TestMetrics:
 
     def test_age_of_a_refused_manifest_grows_until_another_one_is_in_force(self) -> None:
         world = World(settings=REPAIR)
-        world.deploy(*MANY)
-        world.settle()
+        world.apply(*MANY)
         world.put_invalid_manifest()
         world.settle()
         world.clock.time += 3600
-        world.start_machine("drift")
-        world.settle()
+        world.trigger("drift")
         assert world.log.metrics[-1]["age"] > 3600
         world.put_manifest(*MANY)
         world.settle()
@@ -275,14 +268,12 @@ class TestMetrics:
     def test_throttled_calls_are_counted(self) -> None:
         world = World()
         world.service.faults.throttled = 3
-        world.deploy(*MANY)
-        world.settle()
+        world.apply(*MANY)
         assert sum(metrics["throttles"] for metrics in world.log.metrics) == 3
 
     def test_calls_are_counted_in_the_generation(self) -> None:
         world = World()
-        world.deploy(*MANY)
-        world.settle()
+        world.apply(*MANY)
         calls, newest = world.service.calls, world.newest()
         assert newest.writes == calls["CreateInferenceComponent"] == len(MANY)
         assert newest.reads == calls["ListInferenceComponents"] + calls["DescribeInferenceComponent"]
@@ -299,26 +290,3 @@ def test_pass_without_the_lease_does_nothing_and_retries_soon() -> None:
     world.registry.release(lease)
     world.settle()
     assert len(world.serving()) == len(MANY)
-
-
-def test_pass_that_loses_its_lease_ends_and_another_goes_on() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
-    taken: list[Lease | None] = []
-    save = world.registry.save_generation
-
-    def take(generation: Generation, lease: Lease) -> None:
-        if not taken and len(world.writes()) > 10:
-            world.clock.time += 60
-            taken.append(world.registry.acquire("another pass", world.clock.now(), 40.0))
-        save(generation, lease)
-
-    world.registry.save_generation = take  # type: ignore[method-assign]
-    world.deploy(*MANY)
-    world.step()
-    assert taken
-    written = len(world.writes())
-    world.step()
-    assert len(world.writes()) == written
-    world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert len(world.writes()) == len(MANY)

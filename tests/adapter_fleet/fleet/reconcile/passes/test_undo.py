@@ -26,10 +26,8 @@ def uris(*names: str, version: int = 1) -> dict[str, str]:
 
 def test_undo_is_not_stopped_by_the_failure_policy_and_says_that_it_is_degraded() -> None:
     world = World(settings=STRICT)
-    world.deploy(adapter("a"), adapter("b"), digest="one")
-    world.settle()
-    world.deploy(adapter("a", 2), adapter("b", 2), digest="two", previous="one")
-    world.settle()
+    world.apply(adapter("a"), adapter("b"), digest="one")
+    world.apply(adapter("a", 2), adapter("b", 2), digest="two", previous="one")
     world.service.faults.broken[artifact("a").uri] = "bad tensors"
     undo = world.deploy(adapter("a"), adapter("b"), digest="one", previous="two")
     assert undo.undo
@@ -44,12 +42,9 @@ def test_undo_is_not_stopped_by_the_failure_policy_and_says_that_it_is_degraded(
 def test_undo_is_not_stopped_by_the_guard_against_deletions() -> None:
     world = World(settings=STRICT)
     many = [adapter(f"b{number:02}") for number in range(40)]
-    world.deploy(adapter("a"), digest="one")
-    world.settle()
-    world.deploy(adapter("a"), *many, digest="two", previous="one")
-    world.settle()
-    world.deploy(adapter("a"), digest="one", previous="two")
-    world.settle()
+    world.apply(adapter("a"), digest="one")
+    world.apply(adapter("a"), *many, digest="two", previous="one")
+    world.apply(adapter("a"), digest="one", previous="two")
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.serving() == uris("a")
 
@@ -57,10 +52,8 @@ def test_undo_is_not_stopped_by_the_guard_against_deletions() -> None:
 def test_undo_succeeds_at_its_timeout_whatever_the_setting() -> None:
     settings = FleetSettings(request_rate=10, timeout_seconds=60, on_timeout=OnTimeout.FAIL)
     world = World(settings=settings)
-    world.deploy(adapter("a"), digest="one")
-    world.settle()
-    world.deploy(adapter("a"), adapter("b"), digest="two", previous="one")
-    world.settle()
+    world.apply(adapter("a"), digest="one")
+    world.apply(adapter("a"), adapter("b"), digest="two", previous="one")
     world.service.faults.deletion_refused = "it cannot be deleted for now"
     undo = world.deploy(adapter("a"), digest="one", previous="two")
     world.run_newest(deadline=5.0)
@@ -73,19 +66,16 @@ def test_undo_succeeds_at_its_timeout_whatever_the_setting() -> None:
 def test_failed_deployment_has_deleted_no_serving_adapter(mode: UpdateMode) -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0), update_mode=mode))
     many = [adapter(f"a{number:02}") for number in range(12)]
-    world.deploy(*many, digest="one")
-    world.settle()
+    world.apply(*many, digest="one")
     world.service.faults.broken[artifact("a00", 2).uri] = "bad tensors"
-    world.deploy(adapter("a00", 2), *many[1:10], adapter("new"), digest="two", previous="one")
-    world.settle()
+    world.apply(adapter("a00", 2), *many[1:10], adapter("new"), digest="two", previous="one")
     assert world.newest().outcome is Outcome.FAILED
     assert world.deletions() == []
 
 
 def test_deletions_come_last() -> None:
     world = World(settings=FleetSettings(request_rate=10), seconds=30.0)
-    world.deploy(adapter("a"), adapter("b"), adapter("c"))
-    world.settle()
+    world.apply(adapter("a"), adapter("b"), adapter("c"))
     world.writes().clear()
     under_way: list[set[str]] = []
 
@@ -99,8 +89,7 @@ def test_deletions_come_last() -> None:
             under_way.append(moving)
 
     world.service.around = look
-    world.deploy(adapter("a", 2), adapter("d"), adapter("e"))
-    world.settle()
+    world.apply(adapter("a", 2), adapter("d"), adapter("e"))
     assert under_way == [set(), set()]
     assert world.writes()[-2:] == ["DeleteInferenceComponent p-b", "DeleteInferenceComponent p-c"]
 
@@ -108,8 +97,7 @@ def test_deletions_come_last() -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_undo_restores_tags_that_were_being_written_when_the_pass_died(when: str) -> None:
     world = World(settings=STRICT)
-    world.deploy(adapter("a", tags={"tier": "gold"}), digest="one")
-    world.settle()
+    world.apply(adapter("a", tags={"tier": "gold"}), digest="one")
 
     def die(operation: str, at: str) -> None:
         if (operation, at) == ("AddTags p-a", when):
@@ -118,16 +106,14 @@ def test_undo_restores_tags_that_were_being_written_when_the_pass_died(when: str
     world.service.around = die
     world.deploy(adapter("a", tags={"tier": "silver", "new": "1"}), digest="two", previous="one")
     world.run_newest(deadline=600.0)
-    world.deploy(adapter("a", tags={"tier": "gold"}), digest="one", previous="two")
-    world.settle()
+    world.apply(adapter("a", tags={"tier": "gold"}), digest="one", previous="two")
     assert world.service.components["p-a"].tags == {"tier": "gold", FLEET_TAG: UID}
     assert world.record("a").tags == {"tier": "gold"}
 
 
 def test_refused_deletion_does_not_hold_up_the_undo() -> None:
     world = World(settings=STRICT)
-    world.deploy(adapter("a"), adapter("b"), digest="one")
-    world.settle()
+    world.apply(adapter("a"), adapter("b"), digest="one")
     world.service.faults.deletion_refused = "it cannot be deleted for now"
     world.deploy(adapter("b"), digest="two", previous="one")
     for _ in range(3):
@@ -141,48 +127,16 @@ def test_refused_deletion_does_not_hold_up_the_undo() -> None:
     assert world.record("a").failure is None
 
 
-def test_last_good_version_outlives_an_unknown_failure_of_its_restore() -> None:
-    settings = FleetSettings(
-        request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0)
-    )
-    world = World(settings=settings)
-    world.deploy(adapter("a"))
-    world.settle()
-    failed: list[str] = []
-    faults = world.service.faults
-    faults.update_refused = True
-    faults.broken[artifact("a", 2).uri] = "bad tensors"
-
-    def fail_once(_operation: str, _when: str) -> None:
-        there = world.service.components.get("p-a")
-        if there is None or there.uri != artifact("a").uri:
-            return
-        if there.status is Status.CREATING and not failed:
-            faults.broken[there.uri] = GENERIC
-            failed.append(there.uri)
-        elif there.status is Status.FAILED:
-            faults.broken.pop(there.uri, None)
-
-    world.service.around = fail_once
-    world.deploy(adapter("a", 2))
-    world.settle()
-    assert failed
-    assert world.serving() == uris("a")
-    assert world.record("a").last_good == artifact("a")
-
-
 def test_last_good_version_is_given_up_after_repeated_failures() -> None:
     settings = FleetSettings(
         request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0)
     )
     world = World(settings=settings)
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     world.service.faults.update_refused = True
     world.service.faults.broken = {artifact("a", version).uri: "bad tensors" for version in (1, 2)}
     world.writes().clear()
-    world.deploy(adapter("a", 2))
-    world.settle()
+    world.apply(adapter("a", 2))
     assert world.record("a").last_good is None
     assert 5 <= world.writes().count("CreateInferenceComponent p-a") <= 10
 
@@ -192,13 +146,11 @@ REPLACING = FleetSettings(request_rate=10, update_mode=UpdateMode.REPLACE, failu
 
 def test_replacement_that_fails_its_smoke_request_re_creates_the_last_good_version() -> None:
     world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
-    world.deploy(adapter("a", smoke=smoke))
-    world.settle()
+    world.apply(adapter("a", smoke=smoke))
     world.service.faults.update_refused = True
     world.service.faults.silent.add(artifact("a", 2).uri)
     world.writes().clear()
-    world.deploy(adapter("a", 2, smoke=smoke))
-    world.settle()
+    world.apply(adapter("a", 2, smoke=smoke))
     assert world.serving() == uris("a")
     assert world.record("a").last_good == artifact("a")
     operations = [write.removesuffix("InferenceComponent p-a") for write in world.writes()]
@@ -207,24 +159,20 @@ def test_replacement_that_fails_its_smoke_request_re_creates_the_last_good_versi
 
 def test_last_good_version_is_restored_in_place_if_the_new_component_allows_it() -> None:
     world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
-    world.deploy(adapter("a", smoke=smoke))
-    world.settle()
+    world.apply(adapter("a", smoke=smoke))
     world.service.faults.silent.update(artifact("a", version).uri for version in (2, 3))
     world.service.faults.update_refused = True
-    world.deploy(adapter("a", 2, smoke=smoke))
-    world.settle()
+    world.apply(adapter("a", 2, smoke=smoke))
     world.service.faults.update_refused = False
     world.writes().clear()
-    world.deploy(adapter("a", 3, smoke=smoke))
-    world.settle()
+    world.apply(adapter("a", 3, smoke=smoke))
     assert world.serving() == uris("a")
     assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
 
 
 def test_re_creation_of_the_last_good_version_backs_off_while_the_deletion_is_refused() -> None:
     world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
-    world.deploy(adapter("a", smoke=smoke))
-    world.settle()
+    world.apply(adapter("a", smoke=smoke))
     faults = world.service.faults
     faults.silent.add(artifact("a", 2).uri)
     faults.update_refused = True
@@ -249,12 +197,10 @@ def test_re_creation_of_the_last_good_version_backs_off_while_the_deletion_is_re
 
 def test_lost_adapter_is_re_created_if_its_container_takes_no_update() -> None:
     world = World(settings=REPLACING)
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     world.service.faults.update_refused = True
     world.service.replace_base("model-2", lost=True)
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     assert world.serving() == uris("a")
     assert world.newest().failed == 0
 
@@ -262,8 +208,7 @@ def test_lost_adapter_is_re_created_if_its_container_takes_no_update() -> None:
 @pytest.mark.parametrize("fault", ["broken", "missing"])
 def test_lost_last_good_version_is_re_created_if_its_container_takes_no_update(fault: str) -> None:
     world = World(settings=REPLACING)
-    world.deploy(adapter("a"))
-    world.settle()
+    world.apply(adapter("a"))
     if fault == "broken":
         world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
     else:
@@ -277,36 +222,15 @@ def test_lost_last_good_version_is_re_created_if_its_container_takes_no_update(f
     assert world.serving() == uris("a")
 
 
-def test_pin_ends_for_good_once_the_manifest_moves_on() -> None:
-    world = World()
-    world.deploy(adapter("a"))
-    world.settle()
-    world.deploy(adapter("a", 2))
-    world.settle()
-    world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
-    world.settle()
-    assert world.serving() == uris("a")
-    world.deploy(adapter("a", 1))
-    world.settle()
-    assert world.registry.orders() == []
-    world.deploy(adapter("a", 2))
-    world.settle()
-    assert world.serving() == uris("a", version=2)
-
-
 def test_pin_of_a_deleted_adapter_does_not_come_back_with_the_adapter() -> None:
     world = World()
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
-    world.deploy(adapter("a", 2), adapter("b"))
-    world.settle()
+    world.apply(adapter("a"), adapter("b"))
+    world.apply(adapter("a", 2), adapter("b"))
     world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
     world.settle()
-    world.deploy(adapter("b"))
-    world.settle()
+    world.apply(adapter("b"))
     assert world.registry.orders() == []
-    world.deploy(adapter("a", 2), adapter("b"))
-    world.settle()
+    world.apply(adapter("a", 2), adapter("b"))
     assert world.serving()["a"] == artifact("a", 2).uri
 
 
@@ -356,8 +280,7 @@ class TestFailureLimitNearTheTimeout:
         settings = FleetSettings(request_rate=10, timeout_seconds=60)
         world = World(settings=settings)
         world.service.faults.one_write_at_a_time = True
-        world.deploy(adapter("a"))
-        world.settle()
+        world.apply(adapter("a"))
         new = [adapter(f"b{number:02}") for number in range(40)]
         world.service.faults.broken = {want.artifact.uri: "bad tensors" for want in new[20:]}
         manifest = world.put_manifest(adapter("a"), *new)
@@ -370,18 +293,6 @@ class TestFailureLimitNearTheTimeout:
         assert world.serving() == uris("a")
 
 
-def test_fleet_can_be_created_again_after_its_deletion() -> None:
-    world = World()
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
-    world.destroy()
-    world.settle()
-    world.deploy(adapter("a", 2))
-    world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert world.serving() == uris("a", version=2)
-
-
 def test_execution_names_of_undos_do_not_repeat_after_the_registry_was_lost() -> None:
     world, keys = World(), []
 
@@ -392,8 +303,7 @@ def test_execution_names_of_undos_do_not_repeat_after_the_registry_was_lost() ->
     world.reconciler = replace(world.reconciler, start_machine=start)
     world.service.faults.broken[artifact("c").uri] = "bad tensors"
     for _ in range(2):
-        world.deploy(adapter("a"))
-        world.settle()
+        world.apply(adapter("a"))
         world.put_manifest(adapter("a"), adapter("c"))
         world.settle()
         world.registry.__init__()  # type: ignore[misc]

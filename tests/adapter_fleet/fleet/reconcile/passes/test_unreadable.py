@@ -41,8 +41,7 @@ def denied(*operations: str) -> Callable[[str, str], None]:
 class TestComponentWhoseReadsKeepFailing:
     def test_it_holds_up_no_other(self, error: ServiceError) -> None:
         world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-        world.deploy(*MANY)
-        world.settle()
+        world.apply(*MANY)
         world.service.touch("p-a00")
         world.service.around = failing(error, "DescribeInferenceComponent p-a00")
         world.deploy(*MANY[:19], adapter("a19", 2))
@@ -52,8 +51,7 @@ class TestComponentWhoseReadsKeepFailing:
 
     def test_it_is_read_no_more_often_than_the_rate_allows(self, error: ServiceError) -> None:
         world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-        world.deploy(*MANY)
-        world.settle()
+        world.apply(*MANY)
         world.service.touch("p-a00")
         world.service.around = failing(error, "DescribeInferenceComponent p-a00")
         before = world.service.calls["DescribeInferenceComponent"]
@@ -79,18 +77,9 @@ class TestComponentOfAnotherTeam:
         world.service.around = denied("ListTags other-team")
         return world
 
-    def test_unreadable_component_does_not_hold_up_a_deployment(self) -> None:
-        world = self.world()
-        world.deploy(adapter("a"))
-        world.settle()
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert world.serving()["a"] == artifact("a").uri
-        assert world.log.troubles == []
-
     def test_unreadable_component_does_not_hold_up_a_deletion(self) -> None:
         world = self.world()
-        world.deploy(adapter("a"))
-        world.settle()
+        world.apply(adapter("a"))
         world.destroy()
         world.settle()
         assert world.newest().outcome is Outcome.CONVERGED
@@ -98,29 +87,19 @@ class TestComponentOfAnotherTeam:
 
     def test_unreadable_component_gets_no_record(self) -> None:
         world = self.world()
-        world.deploy(adapter("a"))
-        world.settle()
+        world.apply(adapter("a"))
         assert set(world.registry.records()) == {"p-a"}
-        fleet = world.registry.fleet()
-        assert fleet is not None
+        fleet = world.fleet()
         assert fleet.foreign == {}  # its owner is unknown
 
 
 class TestAfterTheRegistryWasLost:
     def world(self) -> World:
         world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-        world.deploy(*MANY)
-        world.settle()
+        world.apply(*MANY)
         world.registry.__init__()  # type: ignore[misc]
         world.service.around = denied("ListTags")
         return world
-
-    def test_unreadable_components_are_not_deleted(self) -> None:
-        world = self.world()
-        world.deploy(*MANY[:10])
-        world.run_for(600)
-        assert world.newest().failed == 10
-        assert world.deletions() == []
 
     def test_components_readable_later_are_orphans_until_a_guard_counts_them(self) -> None:
         world = self.world()
@@ -129,8 +108,7 @@ class TestAfterTheRegistryWasLost:
         world.service.around = lambda _operation, _when: None
         world.settle()
         assert world.newest().orphans == 10
-        world.deploy(*MANY[:10])
-        world.settle()
+        world.apply(*MANY[:10])
         assert world.newest().outcome is Outcome.REFUSED
         assert "deletion_guard" in str(world.newest().reason)
         assert world.deletions() == []
@@ -139,8 +117,7 @@ class TestAfterTheRegistryWasLost:
         world = self.world()
         world.with_settings(FleetSettings(request_rate=10, deletions=DeletionLimit(share=1.0)))
         world.service.around = denied("ListTags p-a19")
-        world.deploy(*MANY[:19])
-        world.settle()
+        world.apply(*MANY[:19])
         assert world.newest().outcome is Outcome.CONVERGED
         assert "p-a19" in world.service.components
         assert world.deletions() == []
@@ -149,8 +126,7 @@ class TestAfterTheRegistryWasLost:
 class TestAdapterOfTheFleet:
     def world(self, limit: FailureLimit) -> World:
         world = World(settings=FleetSettings(request_rate=10, failures=limit))
-        world.deploy(*MANY)
-        world.settle()
+        world.apply(*MANY)
         world.service.edit("p-a00", "s3://bucket/by-hand.tar.gz")
         world.service.around = denied("DescribeInferenceComponent p-a00")
         return world
@@ -170,11 +146,3 @@ class TestAdapterOfTheFleet:
         world.settle_without_retries()
         assert world.newest().outcome is Outcome.FAILED
         assert "explicit deny" in str(world.newest().reason)
-
-    def test_unreadable_adapter_is_read_again_and_repaired(self) -> None:
-        world = self.world(FailureLimit(count=1))
-        world.deploy(*MANY)
-        world.settle_without_retries()
-        world.service.around = lambda _operation, _when: None
-        world.settle()
-        assert world.serving()["a00"] == artifact("a00").uri

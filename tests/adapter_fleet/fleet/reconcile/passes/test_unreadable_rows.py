@@ -26,8 +26,7 @@ WHY = MemoryRegistry().spoil("records", "p-a")
 def world() -> World:
     """A fleet of two adapters; the record of one cannot be read."""
     world = World(settings=FleetSettings(request_rate=10, drift=DriftAction.REPAIR))
-    world.deploy(adapter("a"), adapter("b"))
-    world.settle()
+    world.apply(adapter("a"), adapter("b"))
     world.registry.spoil("records", "p-a")
     return world
 
@@ -60,62 +59,46 @@ class TestAdapter:
         assert world.record("a").unreadable == WHY
         assert not any(write.endswith(" p-a") for write in world.writes()[2:])
 
-    def test_it_is_not_deleted(self, world: World) -> None:
-        world.deploy(adapter("b"))
-        world.settle()
-        assert set(world.serving()) == {"a", "b"}
-        assert world.newest().outcome is Outcome.CONVERGED
-
     def test_no_pass_waits_for_it(self, world: World) -> None:
         passes = len(world.results)
-        world.start_machine("order")
-        world.settle()
+        world.trigger("order")
         assert len(world.results) == passes + 1
 
     def test_it_is_in_service_without_a_write_once_its_row_can_be_read(self, world: World) -> None:
         readable = World(settings=world.settings)
-        readable.deploy(adapter("a"), adapter("b"))
-        readable.settle()
+        readable.apply(adapter("a"), adapter("b"))
         kept = readable.record("a")
         readable.registry.spoil("records", "p-a")
-        readable.start_machine("drift")
-        readable.settle()
+        readable.trigger("drift")
         readable.registry.overwrite(kept)
-        readable.start_machine("drift")
-        readable.settle()
+        readable.trigger("drift")
         assert readable.newest().in_service == 2
         assert len(readable.writes()) == 2
 
     def test_it_is_asked_about_a_change_of_its_base_once_its_row_can_be_read(self, world: World) -> None:
         stored = World(settings=world.settings)
-        stored.deploy(adapter("a"), adapter("b"))
-        stored.settle()
+        stored.apply(adapter("a"), adapter("b"))
         kept = stored.record("a")
         stored.registry.spoil("records", "p-a")
         stored.service.replace_base("model-2", lost=True)
-        stored.start_machine("order")
-        stored.settle()
+        stored.trigger("order")
         stored.registry.overwrite(kept)
-        stored.start_machine("order")
-        stored.settle()
+        stored.trigger("order")
         assert stored.serving() == {"a": artifact("a").uri, "b": artifact("b").uri}
 
     def test_its_rollback_is_kept(self, world: World) -> None:
         world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
-        world.deploy(adapter("a", 2), adapter("b"))
-        world.settle()
+        world.apply(adapter("a", 2), adapter("b"))
         assert [order.kind for order in world.registry.orders()] == [OrderKind.PIN]
 
 
 def test_adapters_whose_rows_cannot_be_read_are_present_to_the_guard() -> None:
     many = [adapter(f"n{number:02}") for number in range(20)]
     world = World(settings=FleetSettings(request_rate=10))
-    world.deploy(*many)
-    world.settle()
+    world.apply(*many)
     for one in many[:10]:
         world.registry.spoil("records", one.component)
-    world.deploy(*many[10:])
-    world.settle()
+    world.apply(*many[10:])
     assert world.newest().outcome is Outcome.REFUSED
     assert str(world.newest().reason).startswith("10 of 20 adapters would be deleted")
 
@@ -161,8 +144,7 @@ class TestDeletionOfTheFleet:
 class TestOrder:
     def test_it_is_logged_and_holds_nothing_up(self, world: World) -> None:
         why = world.registry.spoil("orders", "p-b#pause")
-        world.deploy(adapter("a"), adapter("b", 2))
-        world.settle()
+        world.apply(adapter("a"), adapter("b", 2))
         assert world.serving()["b"] == artifact("b", 2).uri
         assert set(world.log.troubles) == {f"an order is left alone: {why}"}
         assert set(world.registry.read_orders()[1]) == {"p-b#pause"}

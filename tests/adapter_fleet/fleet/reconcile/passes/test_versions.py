@@ -27,8 +27,7 @@ def at(version: int, place: str = "s3://bucket/acme/sha256-{digest}.tar.gz") -> 
 def deployed(*wanted: DesiredAdapter) -> World:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
     for want in wanted:
-        world.deploy(want)
-        world.settle()
+        world.apply(want)
         assert world.newest().outcome is Outcome.CONVERGED
     return world
 
@@ -58,8 +57,7 @@ class TestArchiveThatMoved:
         world = deployed(at(1, before), at(2, before))
         world.order(OrderKind.PIN, "acme", artifact=at(1, before).artifact, replaces=at(2, before).artifact)
         world.settle()
-        world.deploy(at(2, after))
-        world.settle()
+        world.apply(at(2, after))
         assert world.serving() == {"acme": at(1, before).artifact.uri}
         wants = apply_pins([at(2, after)], world.registry.orders(), world.registry.records())
         assert wants["p-acme"].artifact == at(1, before).artifact
