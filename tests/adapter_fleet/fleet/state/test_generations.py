@@ -18,6 +18,7 @@ from adapter_fleet.fleet.state.generations import (
     new_generation,
     previous_in_force,
     referenced,
+    undone_number,
 )
 
 TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
@@ -147,6 +148,21 @@ class TestUndo:
         table = Table()
         table.open(Outcome.OPEN, Source.DEPLOYMENT, source_digest="new", previous_digest="old")
         assert not table.open(Outcome.OPEN, source_digest="old", previous_digest="new").undo
+
+    def test_rollback_that_is_continued_takes_back_the_same_deployment(self) -> None:
+        table = Table()
+        for wanted, replaced in (self.THERE, self.BACK, self.BACK):
+            table.open(Outcome.OPEN, Source.DEPLOYMENT, source_digest=wanted, previous_digest=replaced)
+        assert undone_number(table.newest, table.find) == 1
+
+    def test_rollback_of_a_deployment_without_a_generation_takes_none_back(self) -> None:
+        table = Table()
+        table.open(Outcome.CONVERGED, Source.DEPLOYMENT, source_digest="old")
+        undo = table.open(
+            Outcome.OPEN, Source.DEPLOYMENT, source_digest="old", previous_digest="new", rolling_back=True
+        )
+        assert undo.undo
+        assert undone_number(undo, table.find) is None
 
 
 class TestReferenced:
