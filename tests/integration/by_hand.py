@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -28,8 +29,14 @@ LMI = {"OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORAS": "4", "OPTION_MAX_CPU_LO
 
 def client(cloud: LocalCloud, service: str, **credentials: str) -> Any:
     """Return a boto3 client of the embedded cloud that never retries, so that a failure shows as one."""
+    return _client(cloud, service, tuple(sorted(credentials.items())))
+
+
+@cache
+def _client(cloud: LocalCloud, service: str, credentials: tuple[tuple[str, str], ...]) -> Any:
+    """Return the one client of its kind: making one takes longer than most calls."""
     config = Config(retries={"total_max_attempts": 1}, max_pool_connections=32)
-    return cloud.client(service, config=config, **credentials)
+    return cloud.client(service, config=config, **dict(credentials))
 
 
 def prompts() -> list[dict[str, Any]]:
