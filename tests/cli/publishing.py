@@ -90,7 +90,3 @@ class World:
 
     def parsed(self) -> Manifest:
         return Manifest.parse(self.manifest.read_bytes(), where="fleet.yaml", folder=self.folder)
-
-
-def fields(result: Result) -> list[list[str]]:
-    return [line.split("\t") for line in result.stdout.splitlines()]

@@ -82,7 +82,6 @@ class TestAccountOptions:
             ((), ("--region", "us-west-2"), "us-west-2"),
             (("--profile", "here"), (), "eu-west-1"),
             ((), ("--profile", "there"), "sa-east-1"),
-            (("--profile", "here"), ("--region", "us-west-2"), "us-west-2"),
             (("--region", "us-east-1"), ("--region", "us-west-2"), "us-west-2"),
         ],
     )
@@ -100,11 +99,9 @@ class TestAccountOptions:
         result = CliRunner().invoke(app, ["--profile", "ther", "token"])
         assert "did you mean 'there'?" in result.stderr
 
-    @pytest.mark.parametrize("command", COMMANDS)
-    def test_are_options_of_every_command(self, command: str) -> None:
-        text = help_of(command)
-        assert "--region" in text
-        assert "--profile" in text
+    def test_are_options_of_every_command(self) -> None:
+        for command in COMMANDS:
+            assert {"--region", "--profile"} <= set(help_of(command).split()), command
 
 
 @pytest.mark.parametrize(
@@ -134,9 +131,8 @@ WITHOUT_JSON = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_that_tells_a_result_writes_json(command: str) -> None:
-    assert ("--json" in help_of(command)) is (command not in WITHOUT_JSON)
+def test_every_command_that_tells_a_result_writes_json() -> None:
+    assert {command for command in COMMANDS if "--json" not in help_of(command)} == WITHOUT_JSON.keys()
 
 
 def test_reader_that_goes_ends_a_command_quietly() -> None:
@@ -154,22 +150,9 @@ def test_version_is_told() -> None:
     assert (result.exit_code, result.stdout.split()[0]) == (0, "adapters")
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+@pytest.mark.parametrize("command", [(), ("status",)])
 def test_help_has_a_short_option(command: tuple[str, ...]) -> None:
     assert help_of(*command, option="-h") == help_of(*command)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_sentences_of_a_help_text_end_where_they_end(command: str) -> None:
-    text = help_of(command).partition("╭")[0]
-    paragraphs = [line.strip() for line in text.splitlines() if line.strip()][1:]
-    assert paragraphs
-    examples = [paragraph for paragraph in paragraphs if paragraph.startswith("adapters ")]
-    assert all(
-        paragraph.endswith(".") or len(paragraph) > 150
-        for paragraph in paragraphs
-        if paragraph not in examples
-    )
 
 
 ENDING = """

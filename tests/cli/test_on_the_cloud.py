@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import subprocess
 import sys
 import time
@@ -27,6 +25,7 @@ from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFlee
 from adapter_fleet.manifest.manifest import Manifest
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.synthetic import SyntheticAdapter
+from tests.cli.command_output import shown
 from tests.integration.by_hand import V1, ByHand, client
 
 pytestmark = pytest.mark.integration
@@ -123,23 +122,6 @@ class Deployed:
             command, env=self.cloud.environment, capture_output=True, text=True, timeout=120, check=False
         )
 
-    def show(self, *arguments: str) -> str:
-        """Run on a terminal, to end with 1; return what it has written, without the styles."""
-        terminal, child = pty.openpty()
-        command = [sys.executable, "-m", "adapters_cli", *arguments, "--stack", self.stack]
-        environment = self.cloud.environment | {"COLUMNS": "100", "TERM": "dumb"}
-        process = subprocess.Popen(command, stdout=child, env=environment)
-        os.close(child)
-        written = b""
-        try:
-            while data := os.read(terminal, 4096):
-                written += data
-        except OSError:  # how Linux says that the other side is closed
-            pass
-        os.close(terminal)
-        assert process.wait() == 1
-        return written.decode()
-
     def inputs(self) -> list[dict[str, Any]]:
         executions = self.machines.list_executions(stateMachineArn=self.machine)["executions"]
         arns = [execution["executionArn"] for execution in executions]
@@ -160,41 +142,26 @@ def acme() -> DesiredAdapter:
     return DesiredAdapter(name="acme", component="llm-acme", artifact=ARTIFACT)
 
 
-def test_fleet_is_found_beside_another_table_of_its_stack(deployed: Deployed) -> None:
+def test_registry_is_found_and_read_and_an_order_starts_the_machine(deployed: Deployed) -> None:
     deployed.converge(acme())
+    event = Event(
+        component="llm-acme", name="acme", at=60.0, what="created", generation=1, after=ARTIFACT.version
+    )
+    deployed.registry.append([event])
     result = deployed.run("status")
     assert (result.returncode, result.stdout, result.stderr) == (
         1,
         "acme\tin service\taaaaaaaaaaaa\t5m\t-\t\n",
         f"adapters: {NO_BASE}\n",
     )
-
-
-def test_terminal_has_headings_and_totals(deployed: Deployed) -> None:
-    deployed.converge(acme())
-    shown = deployed.show("status")
-    *heading, headings, adapter, totals = shown.strip().splitlines()
+    page = shown("status", "--stack", deployed.stack, environment=deployed.cloud.environment, code=1)
+    *heading, headings, adapter, totals = page.strip().splitlines()
     assert " ".join(heading) == f"Llm/Tenants on llm {NO_BASE}"
     assert headings.split() == ["ADAPTER", "STATE", "VERSION", "AGE", "PROOF", "REASON"]
     assert adapter.split() == ["acme", "in", "service", "aaaaaaaaaaaa", "5m", "-"]
     assert totals.endswith("1 adapter: 1 in service, 0 pending, 0 failed")
-
-
-def test_history_is_read_from_the_table(deployed: Deployed) -> None:
-    deployed.converge(acme())
-    event = Event(
-        component="llm-acme", name="acme", at=60.0, what="created", generation=1, after=ARTIFACT.version
-    )
-    deployed.registry.append([event])
-    result = deployed.run("history", "acme")
-    assert result.stdout == "1970-01-01T00:01:00Z\tcreated\t1\t-\taaaaaaaaaaaa\t-\t\n"
-    [line] = deployed.run("history").stdout.splitlines()
-    fields = line.split("\t")
-    assert [fields[0], *fields[2:]] == ["1", "deployment", "converged", "-", ""]
-
-
-def test_rollback_leaves_an_order_and_starts_the_machine(deployed: Deployed) -> None:
-    deployed.converge(acme())
+    history = deployed.run("history", "acme")
+    assert history.stdout == "1970-01-01T00:01:00Z\tcreated\t1\t-\taaaaaaaaaaaa\t-\t\n"
     result = deployed.run("rollback", "acme")
     assert (result.returncode, result.stderr) == (0, "")
     [order] = deployed.registry.orders()
@@ -275,41 +242,6 @@ def test_adapters_in_a_bucket_are_checked_by_ranges_and_foreign_ones_in_one_pass
     }
     assert adapters[f"s3://{bucket}/{ours}"]["bytes_read"] < 0.1 * len(archive)
     assert adapters[f"s3://{bucket}/{foreign}"]["bytes_read"] == len(archive)
-
-
-def test_archive_that_is_not_in_s3_keeps_a_manifest_from_being_written(
-    deployed: Deployed, cloud: LocalCloud, tmp_path: Path
-) -> None:
-    s3, bucket = client(cloud, "s3"), f"manifests-{uuid.uuid4().hex[:8]}"
-    s3.create_bucket(Bucket=bucket)
-    deployed.target = replace(deployed.target, manifest=f"s3://{bucket}/fleet.yaml")
-    deployed.converge()
-    path = tmp_path / "fleet.yaml"
-    entries = [
-        f"  - {{name: a{number}, artifact: 's3://{place}/a.tar.gz', digest: 'sha256:{'a' * 64}'}}\n"
-        for number, place in enumerate((bucket, "no-such-bucket"))
-    ]
-    path.write_text("adapters:\n" + "".join(entries))
-    result = deployed.run("apply", path)
-    assert result.returncode == 1
-    assert f"a0: unusable: NoSuchKey: s3://{bucket}/a.tar.gz does not exist" in result.stderr
-    assert "a1: unusable: " in result.stderr
-    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
-
-
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("AWS_ACCESS_KEY_ID", ""),
-        ("AWS_DEFAULT_REGION", "no region"),
-    ],
-)
-def test_nobody_to_ask_has_an_exit_code_of_its_own(
-    deployed: Deployed, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
-) -> None:
-    deployed.converge(acme())
-    monkeypatch.setitem(deployed.cloud.environment, variable, value)
-    assert deployed.run("status").returncode == 4
 
 
 @pytest.fixture(scope="module")

@@ -58,21 +58,6 @@ def test_json_says_how_it_ended(run: Run, world: World, manifest: Write) -> None
     assert document["manifest"] == "s3://manifests/fleets/tenants.yaml"
 
 
-def test_json_says_why_it_failed(run: Run, world: World, manifest: Write) -> None:
-    world.service.faults.broken[artifact("acme").uri] = "bad tensors"
-    result = run("apply", manifest(acme=1), "--json")
-    document = json.loads(result.stdout)
-    assert (result.exit_code, document["outcome"]) == (1, "failed")
-    assert "bad tensors" in document["reason"]
-
-
-def test_object_is_the_file_with_its_comments(run: Run, account: FakeAccount, manifest: Write) -> None:
-    path = manifest(acme=1)
-    path.write_text("# ours\n" + path.read_text())
-    run("apply", path)
-    assert account.buckets.objects[OBJECT].body == path.read_bytes()
-
-
 def others_write(account: FakeAccount) -> Callable[[str], None]:
     """Write another manifest just before the command's own."""
 
@@ -143,15 +128,13 @@ def test_manifest_that_fails_ends_with_1_and_names_the_adapter(
     run: Run, world: World, manifest: Write
 ) -> None:
     world.service.faults.broken[artifact("acme").uri] = "no such tensor"
-    result = run("apply", manifest(acme=1))
-    assert result.exit_code == 1
+    result = run("apply", manifest(acme=1), "--json")
+    document = json.loads(result.stdout)
+    assert (result.exit_code, document["outcome"]) == (1, "failed")
+    assert "acme: no such tensor" in document["reason"]
     failed, still_there = result.stderr.splitlines()[-2:]
-    assert failed.startswith("adapters: generation 2 failed: ")
-    assert "acme: no such tensor" in failed
-    assert still_there == (
-        "adapters: s3://manifests/fleets/tenants.yaml still has it, and it is not in force; apply another"
-        " manifest before the next deployment, which would apply this one again"
-    )
+    assert failed == f"adapters: generation 2 failed: {document['reason']}"
+    assert still_there.startswith("adapters: s3://manifests/fleets/tenants.yaml still has it")
 
 
 class TestWhatIsKnownToFail:
@@ -161,22 +144,13 @@ class TestWhatIsKnownToFail:
     def in_force(self, run: Run, manifest: Write) -> None:
         run("apply", manifest(acme=1))
 
-    def test_component_of_someone_else_is_refused(
-        self, run: Run, world: World, account: FakeAccount, manifest: Write
-    ) -> None:
-        world.service.make("p-new", "s3://bucket/by-hand.tar.gz")
-        result = run("apply", manifest(acme=1, new=1))
-        assert result.exit_code == 1
-        assert "adapters: new: foreign: a component named p-new is there and has no tag" in result.stderr
-        assert "--allow-failing" in result.stderr
-        assert account.buckets.objects[OBJECT].version == 1
-
     def test_every_archive_that_is_not_in_s3_is_named(
         self, run: Run, world: World, account: FakeAccount, manifest: Write
     ) -> None:
         world.service.faults.missing |= {artifact("one").uri, artifact("two").uri, artifact("acme", 2).uri}
         result = run("apply", manifest(acme=2, one=1, two=1, three=1))
         assert result.exit_code == 1
+        assert "--allow-failing" in result.stderr
         assert [line.split(": ")[1:3] for line in result.stderr.splitlines()[1:-1]] == [
             ["acme", "unusable"],
             ["one", "unusable"],
@@ -285,7 +259,7 @@ def test_interrupt_before_the_manifest_is_written_writes_nothing(
 
 
 def test_manifest_can_come_from_standard_input(run: Run, account: FakeAccount, manifest: Write) -> None:
-    text = manifest(acme=1).read_text()
+    text = "# ours\n" + manifest(acme=1).read_text()
     assert run("apply", "-", stdin=text).exit_code == 0
     assert account.buckets.objects[OBJECT].body == text.encode()
 
@@ -331,7 +305,7 @@ def test_adapter_of_this_machine_has_to_be_published_first(
     assert account.buckets.objects == {}
 
 
-def test_many_adapters_of_this_machine_are_summed_up(run: Run, manifest: Write) -> None:
+def test_long_list_of_adapters_is_summed_up(run: Run, manifest: Write) -> None:
     entries = ", ".join(f"{{name: a{number}, artifact: ./a{number}}}" for number in range(942))
     lines = run("apply", manifest(f"adapters: [{entries}]")).stderr.splitlines()
     assert lines[10] == "adapters: and 932 more: 942 adapters are on this machine only"
@@ -351,21 +325,14 @@ def test_fleet_whose_manifest_is_in_its_stack_is_deployed_instead(
     )
 
 
-def test_news_that_do_not_arrive_are_told(run: Run, account: FakeAccount, manifest: Write) -> None:
-    account.buckets.on_put = lambda text, version: None
-    result = run("apply", manifest(acme=1))
-    assert result.exit_code == 3
-    assert "does the bucket send its events to EventBridge?" in result.stderr
-
-
-def test_news_that_do_not_arrive_are_not_waited_for_any_longer_than_asked(
+def test_news_that_do_not_arrive_are_told_and_waited_for_no_longer_than_asked(
     run: Run, world: World, account: FakeAccount, manifest: Write
 ) -> None:
     account.buckets.on_put = lambda text, version: None
     began = account.now()
     result = run("apply", manifest(acme=1), "--timeout", "7")
     assert (result.exit_code, account.now() - began) == (3, 7)
-    assert "has not noticed it within 7 seconds" in result.stderr
+    assert "has not noticed it within 7 seconds; does the bucket send its events" in result.stderr
 
 
 def test_newer_manifest_that_the_fleet_noticed_instead_is_told(
@@ -395,19 +362,6 @@ def test_late_news_of_the_manifest_before_are_no_newer_manifest(
     account.buckets.on_put = late
     result = run("apply", manifest(acme=2))
     assert (result.exit_code, result.stdout) == (0, "generation 3 is in force: 1 of 1 in service\n")
-
-
-def test_fleet_that_is_deleted_gets_no_manifest(
-    run: Run, world: World, account: FakeAccount, manifest: Write
-) -> None:
-    world.destroy()
-    world.settle()
-    result = run("apply", manifest(acme=1))
-    assert (result.exit_code, result.stderr) == (
-        1,
-        "adapters: fleet 'fleet' was deleted, and takes no manifest any more\n",
-    )
-    assert account.buckets.objects == {}
 
 
 class TestBucketWithoutVersions:
@@ -480,10 +434,3 @@ def test_generation_that_another_supersedes_ends_with_1(
         1,
         "adapters: generation 2 was superseded before it was in force",
     )
-
-
-def test_it_ends_with_3_when_the_time_has_passed(run: Run, world: World, manifest: Write) -> None:
-    world.service.seconds = 600
-    result = run("apply", manifest(acme=1), "--timeout", "60")
-    assert result.exit_code == 3
-    assert "not settled after 60 seconds" in result.stderr

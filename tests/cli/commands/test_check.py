@@ -3,11 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
-import re
 import struct
-import subprocess
-import sys
 import tarfile
 import threading
 import zlib
@@ -23,6 +19,7 @@ from adapter_fleet.artifacts.packing import pack
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
 from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter
+from tests.cli.command_output import rows, shown
 from tests.fakes.errors import client_error
 from tests.fakes.s3 import FakeS3
 
@@ -89,10 +86,6 @@ def base(tmp_path: Path) -> Path:
     return tmp_path / "base"
 
 
-def rows(result: Result) -> list[list[str]]:
-    return [line.split("\t") for line in result.stdout.splitlines()]
-
-
 def rules(result: Result) -> list[str]:
     return [row[2] for row in rows(result)]
 
@@ -125,11 +118,6 @@ def test_finding_has_rule_place_message_and_what_to_do(check: Check, dora: Path)
     ]
 
 
-def test_archive_is_checked_like_its_directory(check: Check, dora: Path, tmp_path: Path) -> None:
-    archive = pack(dora, tmp_path / "dora.tar.gz").path
-    assert rules(check(archive)) == ["lora-method"]
-
-
 def test_folder_stands_for_the_adapters_in_it(check: Check, fine: Path, dora: Path) -> None:
     pack(fine, fine.parent / "packed.tar.gz")
     (fine.parent / "notes.txt").write_text("no adapter")
@@ -146,11 +134,10 @@ def test_folder_without_any_adapter_is_checked_as_one(check: Check, tmp_path: Pa
     assert rules(check(tmp_path / "empty")) == ["file-missing", "file-missing"]
 
 
-@pytest.mark.parametrize("name", ["my adapter", "Acme_Corp", "acme.v2", "kunde-müller"])
-def test_name_that_publish_refuses_is_refused(check: Check, fine: Path, name: str) -> None:
-    result = check(fine.rename(fine.with_name(name)))
+def test_name_that_publish_refuses_is_refused(check: Check, fine: Path) -> None:
+    result = check(fine.rename(fine.with_name("Acme_Corp")))
     assert (result.exit_code, rules(result)) == (1, ["adapter-name"])
-    assert f"letters, digits and hyphens and begin and end with no hyphen, got {name!r}" in result.stdout
+    assert "begin and end with no hyphen, got 'Acme_Corp'" in result.stdout
 
 
 def test_link_is_checked_by_its_own_name(check: Check, fine: Path, tmp_path: Path) -> None:
@@ -192,17 +179,11 @@ def test_directory_that_may_not_be_read_does_not_stop_the_others(
 
 
 def test_what_a_training_run_leaves_is_told_and_no_finding(check: Check, fine: Path) -> None:
-    for name in ("training_args.bin", "tokenizer.json"):
-        (fine / name).touch()
+    (fine / "training_args.bin").touch()
     (fine / "checkpoint-5").mkdir()
     result = check(fine)
     assert (result.exit_code, rules(result)) == (0, [""])
-    assert (
-        "left behind, as no part of an adapter: checkpoint-5, tokenizer.json, training_args.bin\n"
-        in result.stderr
-    )
-    (fine / "model.py").touch()
-    assert rules(check(fine)) == ["file-code"]
+    assert "left behind, as no part of an adapter: checkpoint-5, training_args.bin\n" in result.stderr
 
 
 def test_checkpoints_and_hidden_folders_beside_adapters_are_left_out(check: Check, fine: Path) -> None:
@@ -224,19 +205,6 @@ def test_file_of_another_name_is_refused_as_by_publish(check: Check, fine: Path,
     assert rules(result) == ["path-readable", "path-holds-adapters"]
     assert "an archive '….tar.gz'" in result.stdout
     assert [row[0] for row in rows(check(fine.parent))] == [str(fine)]
-
-
-def test_files_that_are_no_part_of_an_archive_are_told_a_few_times_and_counted(
-    check: Check, fine: Path
-) -> None:
-    archive = fine.parent.parent / "many.tar.gz"
-    for number in range(20):
-        (fine / f"{number}.txt").touch()
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(fine, ".")
-    result = check(archive)
-    assert rules(result) == ["file-unexpected"] * 6
-    assert rows(result)[-1][4] == "and 15 more of this kind"
 
 
 def test_interrupt_stops_what_is_being_read(
@@ -338,46 +306,15 @@ def test_what_could_not_be_compared_is_a_failure_only_when_strict(
     assert check(fine, "--strict").exit_code == 0
 
 
-def test_what_nobody_gave_to_compare_with_is_told_in_one_line(check: Check, fine: Path) -> None:
+def test_what_nobody_gave_to_compare_with_is_told(check: Check, fine: Path, base: Path) -> None:
     result = check(fine)
     assert (result.exit_code, result.stderr) == (
         0,
         "not compared: no base model given (--base-model), no rank limit given (--max-lora-rank)\n",
     )
-
-
-def test_nothing_is_told_if_base_model_and_rank_limit_are_given(check: Check, fine: Path, base: Path) -> None:
-    assert check(fine, "--base-model", base, "--max-lora-rank", "64").stderr == ""
-
-
-def test_json_tells_what_nobody_gave_to_compare_with(check: Check, fine: Path) -> None:
     document = json.loads(check(fine, "--max-lora-rank", "64", "--json").stdout)
     assert document["not_compared"] == ["no base model given (--base-model)"]
-
-
-def test_json_tells_what_could_not_be_compared(check: Check, fine: Path, base: Path) -> None:
-    (base / "config.json").write_text(json.dumps(BASE | {"model_type": "qwen3_moe"}))
-    experts = SyntheticAdapter(targets=("q_proj",))
-    experts.config["target_modules"] = ["q_proj", "up_proj"]
-    experts.add("model.layers.0.mlp.experts.3.up_proj")
-    directory = experts.save(fine.parent / "experts")
-    document = json.loads(check(fine, directory, "--base-model", base, "--json").stdout)
-    assert document["results"] == {"ok": 1, "not-compared": 1, "warning": 0, "error": 0}
-    assert [adapter["result"] for adapter in document["adapters"]] == ["ok", "not-compared"]
-    (finding,) = document["adapters"][1]["findings"]
-    assert (finding["rule"], finding["severity"]) == ("base-model-compared", "not-compared")
-    assert finding["message"].startswith("2 of 3 modules were compared with the base model 'acme/tiny-base'")
-
-
-@pytest.mark.parametrize("options", [(), ("--whole",)], ids="".join)
-def test_weights_that_are_no_numbers_are_looked_for(
-    check: Check, tmp_path: Path, options: tuple[str, ...]
-) -> None:
-    adapter = SyntheticAdapter()
-    for tensor in adapter.tensors.values():
-        tensor[:] = float("nan")
-    result = check(adapter.save(tmp_path / "nan"), *options)
-    assert (result.exit_code, "tensor-finite" in rules(result)) == (1, True)
+    assert check(fine, "--base-model", base, "--max-lora-rank", "64").stderr == ""
 
 
 def test_weights_of_published_archives_are_looked_at_where_that_is_asked_for(
@@ -433,14 +370,6 @@ class TestInS3:
         assert {row[2] for row in rows(result)} == {"object-readable", "lora-method"}
         assert "it cannot be read: Access Denied (AccessDenied)" in result.stdout
 
-    def test_bucket_that_may_not_be_listed_is_an_error_of_that_path(
-        self, check: Check, s3: FakeS3, fine: Path
-    ) -> None:
-        s3.forbidden += ("bucket/",)
-        result = check("s3://bucket/adapters/", fine)
-        assert rules(result) == ["object-readable", ""]
-        assert "it cannot be reached: Access Denied (AccessDenied)" in result.stdout
-
     def test_nothing_wrong_but_that_s3_could_not_be_asked_ends_with_4(
         self, check: Check, s3: FakeS3, fine: Path, dora: Path, pissa: Path
     ) -> None:
@@ -448,15 +377,6 @@ class TestInS3:
         assert check("s3://bucket/adapters/").exit_code == 4
         assert check("s3://bucket/none.tar.gz", fine, pissa, "--strict").exit_code == 4
         assert check("s3://bucket/adapters/", dora).exit_code == 1
-
-    def test_digest_of_a_whole_archive_is_compared_when_asked(
-        self, check: Check, s3: FakeS3, fine: Path, tmp_path: Path
-    ) -> None:
-        uri = store(s3, fine)
-        other = pack(SyntheticAdapter(seed=1).save(tmp_path / "other"), tmp_path / "other.tar.gz")
-        s3.put("bucket", uri.removeprefix("s3://bucket/"), other.path.read_bytes())
-        assert rules(check(uri)) == [""]
-        assert rules(check(uri, "--whole")) == ["archive-digest"]
 
 
 ENVIRONMENT = """
@@ -525,15 +445,6 @@ class TestServing:
         for place in ("s3://bucket/models/base/", "s3://bucket/models/base/config.json"):
             assert set(rules(check(fine, "--base-model", place))) == {"base-model-module"}
 
-    def test_base_model_may_be_a_configuration_of_another_name(
-        self, check: Check, s3: FakeS3, fine: Path, tmp_path: Path
-    ) -> None:
-        text = json.dumps({**BASE, "hidden_size": 64})
-        (tmp_path / "own.json").write_text(text)
-        s3.put("bucket", "own.json", text.encode())
-        for place in (tmp_path / "own.json", "s3://bucket/own.json"):
-            assert set(rules(check(fine, "--base-model", place))) == {"base-model-module"}
-
     def test_base_model_that_may_not_be_read_is_no_answer(self, check: Check, s3: FakeS3, fine: Path) -> None:
         s3.put("bucket", "base/config.json", json.dumps(BASE).encode())
         s3.forbidden += ("bucket/base/config.json",)
@@ -564,32 +475,13 @@ class TestServing:
         Path("e.toml").write_text(environment.replace("acme/other", "meta-llama/Llama-3.1-8B"))
         assert "base-model-module" in rules(check(fine, "-e", "e.toml"))
 
-    def test_environments_of_this_repository_are_understood(self, check: Check, fine: Path) -> None:
-        folder = Path(__file__).parents[3] / "environments"
-        for name in ("local", "dev", "prod"):
-            result = check(fine, "--environment", folder / f"{name}.toml")
-            assert "base-model-name" in rules(result)
-
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            (
-                ["--container", "lmi12"],
-                "the container should be lmi13 to lmi29, or vllm1.3 to vllm2.6, got 'lmi12'",
-            ),
-            (
-                ["--container", "vllm"],
-                "the container should be lmi13 to lmi29, or vllm1.3 to vllm2.6, got 'vllm'",
-            ),
+            (["--container", "lmi12"], "should be lmi13 to lmi29, or vllm1.3 to vllm2.6, got 'lmi12'"),
             (["--max-lora-rank", "48"], "'max_lora_rank' should be one of 8, 16"),
             (["--container", "lmi14", "--max-lora-rank", "512"], "at most 256 with LMI 14, got 512"),
-            (["--container", "lmi16", "--max-lora-rank", "1"], "at least 8 with LMI 16, got 1"),
-            (
-                ["--base-model", "nowhere"],
-                "'--base-model' should be a directory, a config.json here or in S3",
-            ),
             (["--base-model", "."], "'config.json' should be the configuration"),
-            (["--base-model", "s3://"], "'--base-model' should be a directory, a config.json here or in S3"),
             (["--base-model", "s3://bucket/none/"], "The specified key does not exist. (NoSuchKey)"),
             (["--environment", "nowhere"], "the path of a .toml file, got 'nowhere'"),
         ],
@@ -609,56 +501,24 @@ class TestServing:
         words = " ".join(result.stderr.replace("│", " ").split())
         assert message in words
 
-    def test_environment_that_is_wrong_is_told_with_its_file_and_setting(
-        self, check: Check, fine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        Path("e.toml").write_text(ENVIRONMENT.replace("max_lora_rank = 16", "max_lora_rank = 17"))
-        result = check(fine, "--environment", "e.toml")
-        assert result.exit_code == 2
-        words = " ".join(result.stderr.replace("│", " ").split())
-        assert "e.toml: lora" in words
-        assert "'max_lora_rank' should be one of" in words
-
 
 class TestTerminal:
-    def show(self, *arguments: str | Path, columns: int = 140) -> str:
-        terminal, child = pty.openpty()
-        command = [sys.executable, "-m", "adapters_cli", "check", *map(str, arguments)]
-        environment = os.environ | {"COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "xterm"}
-        process = subprocess.Popen(command, stdout=child, env=environment)
-        os.close(child)
-        written = b""
-        try:
-            while data := os.read(terminal, 4096):
-                written += data
-        except OSError:  # how Linux says that the other side is closed
-            pass
-        os.close(terminal)
-        process.wait()
-        return re.sub(r"\x1b\[[0-9;]*m", "", written.decode())
-
-    def test_person_sees_a_table_what_to_do_and_a_summary(self, fine: Path, dora: Path) -> None:
-        lines = [" ".join(line.split()) for line in self.show(fine, dora).splitlines()]
+    def test_person_sees_a_table_and_a_summary_that_no_file_name_steers(self, fine: Path, dora: Path) -> None:
+        (dora / "\x1b]0;owned\x07").touch()
+        text = shown("check", fine, dora, columns=140, code=1)
+        assert "\x1b]0;" not in text
+        lines = [" ".join(line.split()) for line in text.splitlines()]
         assert lines[0] == "ADAPTER RESULT RULE FINDING"
         assert "adapters/fine ok" in lines
-        assert any(
-            line.startswith("adapters/dora error lora-method adapter_config.json: 'use") for line in lines
-        )
+        assert any("lora-method adapter_config.json: 'use" in line for line in lines)
         assert f"lora-method {CheckRule.LORA_METHOD.help}" in lines
         assert lines[-1] == "2 adapters: 1 ok, 1 error"
 
     def test_guide_shows_what_a_person_sees(self, tmp_path: Path) -> None:
         adapter = SyntheticAdapter(rank=64).save(tmp_path / "out" / "globex")
-        lines = self.show(adapter, "--max-lora-rank", "8").splitlines()
+        lines = shown("check", adapter, "--max-lora-rank", "8", columns=140, code=1).splitlines()
         guide = (Path(__file__).parents[3] / "docs" / "guides" / "adapters.md").read_text()
         assert "```text\n" + "\n".join(line.rstrip() for line in lines) + "\n```" in guide
-
-    def test_name_of_a_file_cannot_steer_the_terminal(self, fine: Path) -> None:
-        (fine / "\x1b]0;owned\x07").touch()
-        shown = self.show(fine)
-        assert "\x1b]0;" not in shown
-        assert "file-unexpected" in shown
 
 
 def test_error_of_listing_in_the_middle_is_told(

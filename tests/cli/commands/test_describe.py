@@ -111,15 +111,10 @@ def test_adapter_is_described_for_people(run: Run, world: World) -> None:
     assert said["result"] == RECORD.result
     assert said["invocations"].endswith("/endpoints/endpoint/invocations")
     assert said["base_url"].endswith("/endpoints/endpoint/inference-components/p-acme/openai/v1")
-
-
-def test_document_has_everything(run: Run, world: World) -> None:
-    deploy(world, evaluated())
     document = described(run)
     assert document["serving"]["evaluation"] == document["evaluation"]["recorded"]
-    assert document["evaluation"]["recorded"]["result"] == RECORD.result
-    assert (document["state"], document["rank"], document["tags"]) == ("in service", 8, {"team": "a"})
     assert document["evaluation"]["required"] is None
+    assert (document["state"], document["rank"], document["tags"]) == ("in service", 8, {"team": "a"})
 
 
 def test_evaluation_that_was_recorded_later_is_shown(run: Run, world: World) -> None:
@@ -157,25 +152,7 @@ def test_failed_adapter_is_told_with_its_reason_and_both_versions(run: Run, worl
     assert document["serving"]["uri"] != document["declared"]["uri"] == URI
     # The version that serves was never evaluated.
     assert document["evaluation"]["recorded"] is None
-
-
-def test_history_of_versions_is_told_newest_first_with_reasons(run: Run, world: World) -> None:
-    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
-    deploy(world, adapter("acme"))
-    world.service.faults.broken[URI] = "bad tensors"
-    deploy(world, evaluated())
-    world.service.faults.broken.clear()
-    assert run("apply", "--retry", "acme").exit_code == 0
-    world.settle()
-    document = described(run)
-    events = json.loads(run("history", "acme", "--json").stdout)["events"]
-    assert document["history"] == events
-    assert [event["what"] for event in events][-1] == "created"
-    assert "failed" in [event["what"] for event in events]
-    text = run("describe", "acme").stdout
-    first = next(line for line in text.splitlines() if line.startswith("history"))
-    assert "updated v1.tar.gz to abababababab in generation 2" in first
-    assert "bad tensors" in text
+    assert document["history"] == json.loads(run("history", "acme", "--json").stdout)["events"]
 
 
 def test_last_reason_is_told_of_an_adapter_in_service(run: Run, world: World) -> None:
@@ -266,12 +243,6 @@ def test_adapter_of_a_lost_base_ends_with_1_and_says_that_it_does_not_answer(run
     )
 
 
-def test_unknown_adapter_is_an_error(run: Run, world: World) -> None:
-    deploy(world, adapter("acme"))
-    result = run("describe", "nobody")
-    assert (result.exit_code, result.stderr) == (1, "adapters: the fleet has no adapter 'nobody'\n")
-
-
 def test_history_has_the_evaluation_of_each_version(run: Run, world: World) -> None:
     deploy(world, adapter("acme"))
     deploy(world, evaluated())
@@ -346,11 +317,10 @@ class TestComponent:
         result = run("describe", "-c", "nobody", fleet=False)
         assert (result.exit_code, result.stderr) == (4, "adapters: there is no component 'nobody'\n")
 
-    @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"])
     def test_address_is_that_of_the_embedded_cloud_where_it_is_used(
-        self, run: Run, monkeypatch: pytest.MonkeyPatch, name: str
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv(name, "https://127.0.0.1:4566/")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "https://127.0.0.1:4566/")
         assert self.described(run, "p-acme")["base_url"].startswith("https://127.0.0.1:4566/endpoints/")
 
     def test_region_in_another_partition_has_the_address_of_its_partition(
@@ -359,6 +329,3 @@ class TestComponent:
         monkeypatch.setenv("AWS_DEFAULT_REGION", "cn-north-1")
         address = self.described(run, "p-acme")["base_url"]
         assert address.startswith("https://runtime.sagemaker.cn-north-1.amazonaws.com.cn/endpoints/")
-
-    def test_name_and_component_are_not_both_given(self, run: Run) -> None:
-        assert run("describe", "acme", "-c", "p-acme").exit_code == 2

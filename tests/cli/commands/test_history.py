@@ -32,18 +32,7 @@ def test_newest_event_comes_first(run: Run) -> None:
         ["created", "1", "-", "v1.tar.gz"],
     ]
     assert fields[0][0].startswith("1970-01-12T")
-
-
-def test_limit_leaves_older_ones_out(run: Run) -> None:
-    assert len(run("history", "acme", "--limit", "1").stdout.splitlines()) == 1
-
-
-def test_json_has_each_event(run: Run) -> None:
-    events = json.loads(run("history", "acme", "--json").stdout)["events"]
-    assert [(event["what"], event["after"]) for event in events] == [
-        ("updated", "v2.tar.gz"),
-        ("created", "v1.tar.gz"),
-    ]
+    assert [field[6] for field in fields] == ["", ""]
 
 
 @pytest.mark.parametrize("name", ["zeta", "p-zeta"])
@@ -67,12 +56,6 @@ def test_adapter_that_is_yet_to_come_has_none(run: Run, world: World) -> None:
     assert result.stderr == "adapter 'new' has no events so far\n"
 
 
-def test_versions_to_go_back_to_are_told_beside_it(run: Run) -> None:
-    result = run("history", "acme")
-    assert result.stderr == ("acme can go back to v1.tar.gz: 'adapters rollback acme --to VERSION'\n")
-    assert run("history", "zeta").stderr == ""
-
-
 def test_json_has_whole_digests_addresses_and_times(run: Run, world: World) -> None:
     published = Artifact(uri="s3://bucket/acme/sha256-ab.tar.gz", digest="ab" * 32)
     world.deploy(replace(adapter("acme"), artifact=published), adapter("zeta"))
@@ -83,9 +66,16 @@ def test_json_has_whole_digests_addresses_and_times(run: Run, world: World) -> N
         "digest": f"sha256:{'ab' * 32}",
         "uri": published.uri,
     }
+    assert (event["what"], event["after"]) == ("updated", "abababababab")
     assert event["before_artifact"]["uri"] == artifact("acme", 2).uri
     assert datetime.fromisoformat(event["at"]).timestamp() == pytest.approx(world.clock.now(), abs=10)
-    generation = json.loads(run("history", "--json").stdout)["generations"][0]
+    (generation,) = json.loads(run("history", "--limit", "1", "--json").stdout)["generations"]
+    assert (generation["number"], generation["source"], generation["outcome"], generation["changes"]) == (
+        3,
+        "deployment",
+        "converged",
+        1,
+    )
     for key in ("requested_at", "ended_at"):
         assert datetime.fromisoformat(generation[key]).tzinfo is not None
 
@@ -103,9 +93,6 @@ class TestWhy:
             world.deploy(replace(adapter("acme"), artifact=moved), adapter("zeta"))
             world.settle()
         assert self.whys(run)[0][2] == "the same archive at another address"
-
-    def test_manifest_needs_no_words(self, run: Run) -> None:
-        assert [why for _, _, why in self.whys(run)] == ["", ""]
 
     def test_rollback_by_a_person_and_its_end(self, run: Run, world: World) -> None:
         run("rollback", "acme")
@@ -132,22 +119,6 @@ class TestWhy:
         world.deploy(adapter("acme"), digest="one", previous="two")
         world.settle()
         assert self.whys(run)[0] == ["updated", "v1.tar.gz", "CloudFormation rolls generation 4 back"]
-
-    def test_rollback_by_a_person_after_one_by_cloudformation(self, run: Run, world: World) -> None:
-        world.deploy(adapter("acme"), adapter("zeta"), digest="one")
-        world.settle()
-        world.deploy(adapter("acme", 2), adapter("zeta"), digest="two", previous="one")
-        world.settle()
-        world.deploy(adapter("acme"), adapter("zeta"), digest="one", previous="two")
-        world.settle()
-        run("rollback", "acme")
-        world.settle()
-        run("rollback", "acme", "--undo")
-        world.settle()
-        assert self.whys(run)[:2] == [
-            ["updated", "v1.tar.gz", "the rollback is taken back"],
-            ["updated", "v2.tar.gz", "rolled back by 'adapters rollback'"],
-        ]
 
     def test_manifest_in_s3_that_the_fleet_takes_back(self, run: Run, world: World) -> None:
         world.service.faults.broken[artifact("zeta", 2).uri] = "no such tensor"
@@ -218,16 +189,6 @@ class TestGenerations:
         assert rows[0][5] == "takes generation 3 back"
         assert "no such tensor" in rows[1][5]
         assert rows[0][1].startswith("1970-01-12T")
-
-    def test_limit_leaves_older_ones_out(self, run: Run) -> None:
-        assert [row[0] for row in self.fields(run, "--limit", "1")] == ["2"]
-
-    def test_json_has_each(self, run: Run) -> None:
-        lines = json.loads(run("history", "--json").stdout)["generations"]
-        assert [(line["number"], line["source"], line["outcome"], line["changes"]) for line in lines] == [
-            (2, "deployment", "converged", 1),
-            (1, "deployment", "converged", 2),
-        ]
 
     def test_fleet_that_was_never_asked_has_none(self, run: Run, account: FakeAccount) -> None:
         account.add_fleet("Tenants", "new", "New")

@@ -61,16 +61,20 @@ def test_manifest_has_what_belongs_to_no_fleet(run: Run, directory: Path) -> Non
     assert {one.digest, two.digest} == {identity_of(directory)}
 
 
+def test_manifest_alone_needs_no_fleet_and_writes_nothing(
+    run: Run, world: World, account: FakeAccount
+) -> None:
+    result = run("import", "--endpoint", "endpoint", fleet=False)
+    assert [adapter.component for adapter in imported(result).adapters] == ["p-one", "two"]
+    run("import", "--endpoint", "endpoint")
+    assert (world.registry.orders(), account.started.inputs) == ([], [])
+
+
 def test_preview_is_left_out(run: Run, world: World) -> None:
     world.service.make("preview-00000000-acme", "s3://hand/made.tar.gz", tags={TAG: "2026-03-01T09:30:00Z"})
     result = run("import", "--endpoint", "endpoint")
     assert result.stderr.splitlines()[0] == "2 adapters on 'endpoint' belong to no fleet"
     assert "preview-" not in result.stdout
-
-
-def test_no_fleet_is_needed_for_a_manifest(run: Run) -> None:
-    result = run("import", "--endpoint", "endpoint", fleet=False)
-    assert [adapter.component for adapter in imported(result).adapters] == ["p-one", "two"]
 
 
 class TestAdaptersOfTheFleet:
@@ -187,12 +191,6 @@ class TestOfAStack:
         assert [order.component for order in world.registry.orders()] == ["p-one"]
         assert FLEET_TAG not in world.service.components["two"].tags
 
-    def test_nothing_but_it_is_nothing_to_take_over(self, run: Run, world: World) -> None:
-        world.service.remove("p-one")
-        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
-        assert result.exit_code == 1
-        assert world.registry.orders() == []
-
 
 def test_adapter_without_a_readable_archive_is_left_out_and_told(run: Run, account: FakeAccount) -> None:
     account.world.service.make("three", "s3://hand/missing.tar.gz")
@@ -204,12 +202,6 @@ def test_adapter_without_a_readable_archive_is_left_out_and_told(run: Run, accou
 
 def test_confirmation_of_nothing_is_wrong_usage(run: Run) -> None:
     assert run("import", "--endpoint", "endpoint", "--yes").exit_code == 2
-
-
-def test_nothing_is_written_without_a_word(run: Run, world: World, account: FakeAccount) -> None:
-    run("import", "--endpoint", "endpoint")
-    assert world.registry.orders() == []
-    assert account.started.inputs == []
 
 
 class TestTakeOver:
@@ -231,23 +223,19 @@ class TestTakeOver:
         assert {name: component.created for name, component in world.service.components.items()} == created
         assert run("status").stdout.count("in service") == 3
 
-    def test_status_shows_them_as_orphans_when_that_is_undone(self, run: Run, world: World) -> None:
+    def test_what_an_undone_import_left_are_orphans_that_status_says_how_to_delete(
+        self, run: Run, world: World
+    ) -> None:
         desired = imported(self.take_over(run)).resolve(prefix=world.target.prefix, buckets={}, archives={})
         world.deploy(*desired.adapters, digest="after", previous="before")
         world.settle()
         world.deploy(ACME, digest="before", previous="after")
-        states = [line.split("\t")[:2] for line in run("status").stdout.splitlines()]
-        assert states == [["acme", "in service"], ["one", "orphan"], ["two", "orphan"]]
         world.settle()
         assert {"p-one", "two"} <= world.service.components.keys()
-
-    def test_status_says_how_to_delete_what_an_undone_import_left(self, run: Run, world: World) -> None:
-        desired = imported(self.take_over(run)).resolve(prefix=world.target.prefix, buckets={}, archives={})
-        world.deploy(*desired.adapters, digest="after", previous="before")
-        world.settle()
-        world.deploy(ACME, digest="before", previous="after")
-        world.settle()
-        hint = re.search(r"'adapters (prune \S+)' deletes it", run("status").stdout)
+        status = run("status").stdout
+        states = [line.split("\t")[:2] for line in status.splitlines()]
+        assert states == [["acme", "in service"], ["one", "orphan"], ["two", "orphan"]]
+        hint = re.search(r"'adapters (prune \S+)' deletes it", status)
         assert hint is not None
         assert run(*hint[1].split(), "--yes").exit_code == 0
 

@@ -1,7 +1,4 @@
 import json
-import os
-import pty
-import re
 import subprocess
 import sys
 import threading
@@ -13,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from adapters_cli.main import app
 from tests.adapter_fleet.fleet_world import World, adapter
+from tests.cli.command_output import shown
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.fleet_account import FakeAccount
 
@@ -162,11 +160,6 @@ class TestFleet:
         assert f"the page is {path}" in result.stderr
         assert "a fake" in path.read_text()
 
-    def test_unknown_adapter_is_told(self, run: Callable[..., Result], runtime: FakeRuntime) -> None:
-        result = run("invoke", "acme", "nobody", "Hello")
-        assert (result.exit_code, result.stderr) == (1, "adapters: the fleet has no adapter 'nobody'\n")
-        assert runtime.calls == []
-
     @pytest.mark.parametrize("fleet", [True, False])
     def test_somebody_has_to_be_asked(
         self, run: Callable[..., Result], runtime: FakeRuntime, fleet: bool
@@ -240,23 +233,12 @@ class TestErrors:
         assert result.exit_code == 1
         assert json.loads(result.stdout)["answers"][0]["error"]
 
-    def test_json_has_the_error_in_place_of_the_text(self, runtime: FakeRuntime) -> None:
-        runtime.reply = lambda call: Reply.error(400, "ValidationError", Message="no endpoint llm")
-        result = invoke("Hello", *ECTSUM, "--json")
-        assert result.exit_code == 1
-        (answer,) = json.loads(result.stdout)["answers"]
-        assert answer["error"] == "no endpoint llm (ValidationError)"
-        assert "text" not in answer
-
-    def test_refusal_of_the_service_is_shown_as_it_is(self, runtime: FakeRuntime) -> None:
-        runtime.reply = lambda call: Reply.error(403, "AccessDeniedException", Message="not authorized")
-        assert invoke("Hello", *ECTSUM).stderr == (
-            "adapters: llm-ectsum: not authorized (AccessDeniedException)\n"
-        )
-
     def test_error_cannot_steer_the_terminal(self, runtime: FakeRuntime) -> None:
         runtime.reply = lambda call: Reply.error(400, "ValidationError", Message="\x1b]0;owned\x07")
         assert invoke("Hello", *ECTSUM).stderr == ("adapters: llm-ectsum: �]0;owned� (ValidationError)\n")
+        (answer,) = json.loads(invoke("Hello", *ECTSUM, "--json").stdout)["answers"]
+        assert answer["error"] == "\x1b]0;owned\x07 (ValidationError)"
+        assert "text" not in answer
 
     @pytest.mark.parametrize(
         ("body", "message"),
@@ -284,24 +266,6 @@ class TestErrors:
         assert result.exit_code == 4
         assert "adapters: llm-ectsum: Could not connect to the endpoint URL" in result.stderr
 
-    def test_missing_region_is_told(self, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("AWS_DEFAULT_REGION")
-        result = invoke("Hello", *ECTSUM)
-        assert result.exit_code == 4
-        assert result.stderr.startswith("adapters: no region is given: set AWS_DEFAULT_REGION")
-
-    def test_missing_credentials_are_told(
-        self, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
-        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-        result = invoke("Hello", *ECTSUM)
-        assert (result.exit_code, result.stderr) == (
-            4,
-            "adapters: llm-ectsum: Unable to locate credentials; log in with 'aws sso login', or set"
-            " AWS_PROFILE\n",
-        )
-
     @pytest.mark.parametrize(
         "arguments",
         [
@@ -317,47 +281,25 @@ class TestErrors:
 
 
 class TestTerminal:
-    def show(self, columns: int) -> str:
-        """Run the command on a terminal; return what it has written, without the styles."""
-        terminal, child = pty.openpty()
-        command = [
-            sys.executable,
-            "-m",
-            "adapters_cli",
-            "invoke",
-            "Hello",
-            "--endpoint",
-            "llm",
-            *BASE,
-            *ECTSUM,
-        ]
-        environment = os.environ | {"COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "xterm"}
-        process = subprocess.Popen(command, stdout=child, env=environment)
-        os.close(child)
-        written = b""
-        try:
-            while data := os.read(terminal, 4096):
-                written += data
-        except OSError:  # how Linux says that the other side is closed
-            pass
-        os.close(terminal)
-        assert process.wait() == 0
-        return re.sub("\x1b\\[[0-9;]*m", "", written.decode())
+    ASKED = ("invoke", "Hello", "--endpoint", "llm", *BASE, *ECTSUM)
 
-    def test_answers_are_side_by_side_where_there_is_room(self, runtime: FakeRuntime) -> None:
-        lines = self.show(columns=100).splitlines()
-        assert any("answer of llm-base" in line and "answer of llm-ectsum" in line for line in lines)
+    def test_answers_are_side_by_side_where_there_is_room_and_steer_nothing(
+        self, runtime: FakeRuntime
+    ) -> None:
+        runtime.reply = lambda call: Reply.text(f"\x1b]0;owned by {call.component}\x07")
+        text = shown(*self.ASKED)
+        assert "\x1b]0;" not in text
+        lines = text.splitlines()
+        assert any("owned by llm-base�" in line and "owned by llm-ectsum�" in line for line in lines)
 
-    def test_answers_are_below_each_other_where_there_is_none(self, runtime: FakeRuntime) -> None:
-        lines = self.show(columns=40).splitlines()
+    def test_answers_are_below_each_other_where_there_is_none(
+        self, runtime: FakeRuntime, terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in {"COLUMNS": "40", "LINES": "24"}.items():
+            monkeypatch.setenv(name, value)
+        lines = terminal(*self.ASKED, fleet=False)
         assert any("answer of llm-base" in line for line in lines)
         assert not any("answer of llm-base" in line and "answer of llm-ectsum" in line for line in lines)
-
-    def test_answer_cannot_steer_the_terminal(self, runtime: FakeRuntime) -> None:
-        runtime.reply = lambda call: Reply.text("\x1b]0;owned\x07")
-        shown = self.show(columns=100)
-        assert "\x1b]0;" not in shown
-        assert "�]0;owned�" in shown
 
 
 def test_command_starts_without_the_cdk_and_shows_help_without_boto3() -> None:

@@ -119,10 +119,6 @@ def test_since_looks_further_back(run: Run, stored: FakeLogs) -> None:
     assert [line[0] for line in lines(run("logs", "acme", "--since", "42s"))] == ["base"]
 
 
-def test_without_a_name_the_fleet_s_own_lines_are_shown(run: Run, stored: FakeLogs) -> None:
-    assert [line[0] for line in lines(run("logs"))] == ["fleet", "fleet"]
-
-
 def test_component_needs_no_fleet(run: Run, stored: FakeLogs) -> None:
     assert [line[0] for line in lines(run("logs", "--component", "p-acme", fleet=False))] == [
         "adapter",
@@ -135,10 +131,6 @@ def test_json_has_the_group_and_the_whole_message(run: Run, stored: FakeLogs) ->
     assert (first["group"], first["stream"], first["source"]) == (ACME, "one", "adapter")
     assert first["message"] == "loaded \x1b[31mred"
     assert first["at"].endswith("Z")
-
-
-def test_json_has_an_end(run: Run) -> None:
-    assert run("logs", "acme", "--follow", "--json").exit_code == 2
 
 
 def test_follow_shows_each_line_once_until_it_is_interrupted(
@@ -189,10 +181,17 @@ def test_expected_failure_has_no_traceback(
     assert shown == ["fleet", f"ERROR one failed{rest}"]
 
 
-def test_lines_of_lambda_are_left_out_as_text_and_as_json(run: Run, stored: FakeLogs, world: World) -> None:
+def test_lines_of_lambda_itself_and_metrics_are_left_out(run: Run, stored: FakeLogs, world: World) -> None:
     before = lines(run("logs"))
-    stored.put(FUNCTIONS, world.clock.now(), "START RequestId: 1 Version: $LATEST")
-    stored.put(FUNCTIONS, world.clock.now(), '{"time":"2026-01-01T00:00:00Z","type":"platform.start"}')
+    assert [source for source, _ in before] == ["fleet", "fleet"]
+    for line in (
+        "START RequestId: 1 Version: $LATEST",
+        "END RequestId: 1",
+        "REPORT RequestId: 1 Duration: 7 ms",
+        '{"time":"2026-01-01T00:00:00Z","type":"platform.start"}',
+        '{"_aws": {"CloudWatchMetrics": []}, "Failed": 0}',
+    ):
+        stored.put(FUNCTIONS, world.clock.now(), line)
     assert lines(run("logs")) == before
 
 
@@ -209,17 +208,6 @@ def test_adapter_without_a_group_of_its_own_is_not_noted(run: Run, stored: FakeL
     result = run("logs", "acme")
     assert (result.exit_code, result.stderr) == (0, "")
     assert [line[0] for line in lines(result)] == ["fleet", "base"]
-
-
-def test_lines_of_lambda_itself_are_left_out(run: Run, stored: FakeLogs, world: World) -> None:
-    for line in ("START RequestId: 1 Version: 2", "END RequestId: 1", "REPORT RequestId: 1 Duration: 7 ms"):
-        stored.put(FUNCTIONS, world.clock.now() - 5, line)
-    assert all("RequestId" not in text for _, text in lines(run("logs")))
-
-
-def test_metrics_are_left_out(run: Run, stored: FakeLogs, world: World) -> None:
-    stored.put(FUNCTIONS, world.clock.now() - 5, '{"_aws": {"CloudWatchMetrics": []}, "Failed": 0}')
-    assert all("CloudWatchMetrics" not in text for _, text in lines(run("logs")))
 
 
 def test_adapter_that_never_was_is_an_error(run: Run, stored: FakeLogs) -> None:
@@ -244,9 +232,9 @@ def test_no_group_at_all_is_no_answer(run: Run, stored: FakeLogs) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("acme", "--since", "yesterday"), "'--since' should be a time such as 30s"),
         (("acme", "--since", "0m"), "'--since' should be a time such as 30s"),
         (("acme", "--component", "p-acme"), "give one of them"),
+        (("acme", "--follow", "--json"), "--follow"),
     ],
 )
 def test_mistakes_are_wrong_usage(

@@ -57,8 +57,8 @@ def previews(service: FakeService) -> list[str]:
 
 
 def test_adapter_is_uploaded_brought_up_and_taken_away(world: World, service: FakeService) -> None:
-    result = acme(world)
-    assert result.exit_code == 0, result.output
+    result = acme(world, "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, {"prompts": []})
     assert re.search("preview-[0-9a-f]{8}-acme is in service after", result.stderr)
     assert list(world.s3.bodies(BUCKET)) == [world.key("acme")]
     assert [write.partition(" ")[0] for write in service.written] == [
@@ -76,11 +76,6 @@ def test_json_has_the_answers_to_each_prompt(world: World, runtime: FakeRuntime)
         "Hello": ["base to Hello", "preview- to Hello"],
         "Bye": ["base to Bye", "preview- to Bye"],
     }
-
-
-def test_json_without_prompts_is_a_document_without_answers(world: World) -> None:
-    result = acme(world, "--json")
-    assert (result.exit_code, json.loads(result.stdout)) == (0, {"prompts": []})
 
 
 def test_archive_in_s3_is_checked_and_used_in_place(world: World, service: FakeService) -> None:
@@ -125,13 +120,6 @@ def test_archive_in_s3_that_breaks_a_rule_is_not_brought_up(world: World, servic
     world.s3.put(BUCKET, "prod/bad.tar.gz", b"no archive")
     result = preview(world, f"s3://{BUCKET}/prod/bad.tar.gz", "--on", "base")
     assert (result.exit_code, service.written) == (1, [])
-
-
-def test_adapter_that_does_not_load_is_told_with_the_reason(world: World, service: FakeService) -> None:
-    service.faults.broken[world.uri("acme")] = "bad tensors"
-    result = acme(world)
-    assert (result.exit_code, "is Failed: bad tensors" in result.stderr) == (1, True)
-    assert previews(service) == []
 
 
 @pytest.mark.parametrize(

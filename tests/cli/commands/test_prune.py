@@ -10,13 +10,10 @@ from typer.testing import Result
 from adapter_fleet.common.naming import FLEET_TAG
 from adapters_cli.artifacts.temporary_component import TAG
 from tests.adapter_fleet.fleet_world import UID, World, adapter
+from tests.cli.command_output import rows
 
 Run = Callable[..., Result]
 Write = Callable[..., Path]
-
-
-def rows(result: Result) -> list[list[str]]:
-    return [line.split("\t") for line in result.stdout.splitlines()]
 
 
 class TestPrune:
@@ -33,11 +30,14 @@ class TestPrune:
         world.settle()
         return names
 
-    def test_orphans_are_listed(self, run: Run, orphans: list[str]) -> None:
+    def test_orphans_are_listed_and_no_failure_of_the_fleet(self, run: Run, orphans: list[str]) -> None:
         assert [row[0] for row in rows(run("prune"))] == orphans
-
-    def test_confirmation_of_no_deletion_is_wrong_usage(self, run: Run, orphans: list[str]) -> None:
         assert run("prune", "--yes").exit_code == 2
+        status = run("status")
+        assert (status.exit_code, [row[:2] for row in rows(status)][1:]) == (
+            0,
+            [[name, "orphan"] for name in orphans],
+        )
 
     def test_orphan_is_deleted_by_name(self, run: Run, world: World, orphans: list[str]) -> None:
         assert run("prune", "stray-1", "--yes").exit_code == 0
@@ -85,11 +85,6 @@ class TestPrune:
         assert run("prune", "x").stdout == ""
         assert (world.registry.read_orders()[1], world.registry.orders()) == ({}, [])
 
-    def test_status_shows_them_and_is_no_failure(self, run: Run, orphans: list[str]) -> None:
-        result = run("status")
-        assert result.exit_code == 0
-        assert [row[:2] for row in rows(result)][-3:] == [[name, "orphan"] for name in orphans]
-
 
 class TestPreviews:
     """What `kill -9` of `adapters preview` left on an endpoint."""
@@ -111,6 +106,8 @@ class TestPreviews:
         deleted = run("prune", "--all", "--yes", "--endpoint", "endpoint", "--json", fleet=False)
         assert json.loads(deleted.stdout)["deleted"] == [left]
         assert left not in world.service.serving()
+        result = run("prune", "--endpoint", "endpoint", fleet=False)
+        assert (result.exit_code, "has no preview" in result.stderr) == (0, True)
 
     def test_they_are_deleted_from_an_endpoint_with_two_bases(
         self, run: Run, world: World, left: str
@@ -119,8 +116,3 @@ class TestPreviews:
         result = run("prune", left, "--yes", "--endpoint", "endpoint", fleet=False)
         assert result.exit_code == 0, result.output
         assert left not in world.service.serving()
-
-    def test_without_any_there_is_nothing_to_do(self, run: Run) -> None:
-        run("prune", "--all", "--yes", "--endpoint", "endpoint", fleet=False)
-        result = run("prune", "--endpoint", "endpoint", fleet=False)
-        assert (result.exit_code, "has no preview" in result.stderr) == (0, True)

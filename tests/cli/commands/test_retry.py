@@ -15,10 +15,6 @@ Run = Callable[..., Result]
 Write = Callable[..., Path]
 
 
-def rows(result: Result) -> list[list[str]]:
-    return [line.split("\t") for line in result.stdout.splitlines()]
-
-
 class TestRetry:
     @pytest.fixture(autouse=True)
     def failed(self, world: World) -> None:
@@ -30,12 +26,14 @@ class TestRetry:
         world.settle()
         world.service.faults.broken.clear()
 
-    def test_named_adapter_is_tried_again(self, run: Run, world: World) -> None:
+    def test_named_adapter_is_tried_again(self, run: Run, world: World, account: FakeAccount) -> None:
+        now = world.clock.now()
         result = run("apply", "--retry", "acme")
         assert (result.exit_code, result.stdout) == (
             0,
             "1 adapter will be tried again; 'adapters status --wait' follows\n",
         )
+        assert account.started.inputs == [{"trigger": "order", "requested_at": now}]
         world.settle()
         assert world.serving().keys() == {"acme", "beta"}
 
@@ -71,27 +69,12 @@ class TestRetry:
         world.settle()
         assert world.serving().keys() == {"acme", "beta", "zeta"}
 
-    def test_machine_is_started_with_an_order(self, run: Run, world: World, account: FakeAccount) -> None:
-        now = world.clock.now()
-        run("apply", "--retry", "acme")
-        assert account.started.inputs == [{"trigger": "order", "requested_at": now}]
-
     def test_nothing_that_failed_is_nothing_to_do(self, run: Run, world: World, account: FakeAccount) -> None:
         run("apply", "--retry")
         world.settle()
         result = run("apply", "--retry")
         assert (result.exit_code, result.stdout) == (0, "no adapter has failed\n")
         assert len(account.started.inputs) == 1
-
-    def test_every_unknown_name_is_told_and_nothing_ordered(
-        self, run: Run, world: World, account: FakeAccount
-    ) -> None:
-        result = run("apply", "--retry", "acme", "nobody", "noone")
-        assert (result.exit_code, result.stderr) == (
-            1,
-            "adapters: the fleet has no adapter 'nobody'\nadapters: the fleet has no adapter 'noone'\n",
-        )
-        assert world.registry.orders() == []
 
 
 class TestRetryOfWhatIsPending:

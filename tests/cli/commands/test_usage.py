@@ -123,6 +123,7 @@ def test_largest_user_is_first(run: Run) -> None:
         ["base", "0", "10", "5", "15.0"],
         ["beta", "1", "5", "5", "10.0"],
     ]
+    assert rows(run("usage", "--since", "40d"))[0][:2] == ["acme", "1003"]
 
 
 def test_columns_are_named_in_a_pipe_beside_the_rows(run: Run) -> None:
@@ -138,10 +139,6 @@ def test_tag_sums_its_adapters(run: Run) -> None:
         ["base", "0", "10", "5"],
         ["B", "1", "5", "5"],
     ]
-
-
-def test_longer_time_has_more(run: Run) -> None:
-    assert rows(run("usage", "--since", "40d"))[0][:2] == ["acme", "1003"]
 
 
 def test_terminal_shows_shares_at_one_place(terminal: Callable[..., list[str]]) -> None:
@@ -203,7 +200,6 @@ def test_adapter_that_is_not_there_any_more_is_named_so(run: Run, account: FakeA
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--since", "7"), "'--since' should be a time such as 12h or 7d"),
         (("--since", "30m"), "'--since' should be a time such as 12h or 7d"),
         (("--tokens", "("), "'--tokens' should be a regular expression"),
         (("--tokens", "(?P<adapter>x)"), "should have the groups (?P<completion>…) and (?P<prompt>…)"),
