@@ -259,10 +259,11 @@ class TestLiveEndpoint:
     def target(self, endpoint: ByHand) -> Target:
         return Target(endpoint=endpoint.endpoint, base=endpoint.base, prefix="llm", settings=FleetSettings())
 
-    def test_adapters_made_by_hand_are_written_to_a_manifest(
+    def test_adapters_made_by_hand_are_written_to_a_manifest_and_claimed(
         self, deployed: Deployed, endpoint: ByHand
     ) -> None:
-        result = deployed.run("import", "--endpoint", endpoint.endpoint, stack=False)
+        deployed.converge()
+        result = deployed.run("import", "--endpoint", endpoint.endpoint, "--take-over", "--yes")
         assert result.returncode == 0, result.stderr
         adapters = Manifest.parse(result.stdout.encode(), where="imported", folder=None).adapters
         assert [adapter.name.split("-")[0] for adapter in adapters] == ["shout", "triage"]
@@ -270,11 +271,6 @@ class TestLiveEndpoint:
             identity_of(V1 / "shout"),
             identity_of(V1 / "triage"),
         ]
-
-    def test_take_over_leaves_a_claim_for_each(self, deployed: Deployed, endpoint: ByHand) -> None:
-        deployed.converge()
-        result = deployed.run("import", "--endpoint", endpoint.endpoint, "--take-over", "--yes")
-        assert result.returncode == 0, result.stderr
         sagemaker = client(deployed.cloud, "sagemaker")
         assert {(order.kind, order.component, order.created) for order in deployed.registry.orders()} == {
             (

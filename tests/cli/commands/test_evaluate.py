@@ -131,13 +131,6 @@ def test_second_run_asks_nothing_and_has_the_same_figures(evaluate: Run, runtime
     assert "80 answers of an earlier run, from " in second.stderr
 
 
-def test_another_adapter_asks_only_its_own_questions(evaluate: Run, runtime: FakeRuntime) -> None:
-    evaluate("acme")
-    runtime.calls.clear()
-    evaluate("acme", "beta")
-    assert asked(runtime) == {"p-beta": ITEMS}
-
-
 def test_interrupted_command_says_how_to_go_on(
     evaluate: Run, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

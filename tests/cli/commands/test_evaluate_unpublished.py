@@ -128,15 +128,6 @@ def test_live_version_is_held_against_no_requirement(evaluate: Evaluate, known: 
     assert evaluate("--against", LIVE, "--require", "exact_match >= 0.9").exit_code == 0
 
 
-def test_adapter_that_breaks_a_rule_never_reaches_s3(
-    evaluate: Evaluate, world: World, service: FakeService
-) -> None:
-    (world.adapters / "acme" / "adapter_config.json").write_text("{}")
-    done = evaluate()
-    assert (done.exit_code, "adapter_config.json" in done.stderr) == (1, True)
-    assert (world.s3.writes, service.written) == ([], [])
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -150,8 +141,3 @@ def test_options_that_do_not_fit_are_wrong_usage(
 ) -> None:
     done = evaluate(*options)
     assert (done.exit_code, message in done.stderr) == (2, True), done.output
-
-
-def test_adapter_of_this_machine_needs_a_place_in_s3(evaluate: Evaluate) -> None:
-    done = evaluate(to=None)
-    assert (done.exit_code, "where to upload the adapter? Give --to" in done.stderr) == (2, True)

@@ -176,11 +176,6 @@ class TestOfAStack:
         ]
         assert "two" not in [adapter.name for adapter in imported(result).adapters]
 
-    def test_it_is_not_taken_over(self, run: Run, world: World) -> None:
-        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
-        assert result.exit_code == 1
-        assert [order.component for order in world.registry.orders()] == ["p-one"]
-
     def test_it_is_not_taken_over_where_the_manifest_names_it_already(self, run: Run, world: World) -> None:
         world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
         world.deploy(ACME, replace(ACME, name="two", component="two"))
@@ -238,21 +233,6 @@ class TestTakeOver:
         hint = re.search(r"'adapters (prune \S+)' deletes it", status)
         assert hint is not None
         assert run(*hint[1].split(), "--yes").exit_code == 0
-
-    def test_adapters_are_managed_from_then_on(self, run: Run, world: World) -> None:
-        self.deploy_imported(world, self.take_over(run))
-        world.deploy(ACME)
-        world.settle()
-        assert {"p-one", "two"}.isdisjoint(world.service.components)
-        assert "other" in world.service.components
-
-    def test_nothing_happens_to_them_before_the_manifest_has_them(self, run: Run, world: World) -> None:
-        self.take_over(run)
-        world.writes().clear()
-        world.start_machine("order")
-        world.settle()
-        assert world.writes() == []
-        assert {"p-one", "two"} <= world.service.components.keys()
 
     def test_adapters_that_the_manifest_has_already_are_taken_over_at_once(
         self, run: Run, world: World

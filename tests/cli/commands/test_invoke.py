@@ -33,11 +33,6 @@ def test_one_component_in_a_pipe_gives_the_answer_and_nothing_else(runtime: Fake
     assert (result.exit_code, result.stdout, result.stderr) == (0, "answer of llm-ectsum\n", "")
 
 
-def test_several_components_in_a_pipe_are_told_apart_in_the_order_given(runtime: FakeRuntime) -> None:
-    result = invoke("Hello", *ECTSUM, *BASE)
-    assert result.stdout == "[llm-ectsum]\nanswer of llm-ectsum\n\n[llm-base]\nanswer of llm-base\n\n"
-
-
 def test_request_names_endpoint_and_component_and_is_a_completion(runtime: FakeRuntime) -> None:
     invoke("Hello", *ECTSUM, "--max-tokens", "7")
     assert runtime.calls == [
@@ -134,14 +129,6 @@ class TestFleet:
         assert result.stdout == (
             "[base]\nanswer of base\n\n[beta]\nanswer of p-beta\n\n[acme]\nanswer of p-acme\n\n"
         )
-
-    def test_environment_says_which_fleet(
-        self, run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
-        assert run("invoke", "acme", "Hello", fleet=False).stdout == "answer of p-acme\n"
-        result = run("invoke", "Hello", "--endpoint", "llm", *ECTSUM, fleet=False)
-        assert result.stdout == "answer of llm-ectsum\n"
 
     def test_component_of_the_same_endpoint_can_be_compared(self, run: Callable[..., Result]) -> None:
         result = run("invoke", "acme", "Hello", *ECTSUM, "--json")

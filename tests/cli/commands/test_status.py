@@ -10,7 +10,7 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.registry import UnreadableError
@@ -292,16 +292,6 @@ def test_reason_of_a_failed_deployment_cannot_steer_the_terminal(run: Run, world
     world.deploy(adapter("acme"))
     world.settle()
     assert "bad �]0;owned�" in run("status").stderr
-
-
-def test_foreign_component_is_told(run: Run, world: World) -> None:
-    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
-    world.service.make("p-acme", "s3://bucket/by-hand.tar.gz")
-    world.deploy(adapter("acme"))
-    world.settle()
-    result = run("status")
-    assert result.exit_code == 1
-    assert rows(result)[0][1] == "foreign"
 
 
 def test_reason_cannot_steer_the_terminal_or_end_the_field(run: Run, world: World) -> None:
@@ -590,14 +580,6 @@ class TestWait:
         assert rows(result)[0][:2] == ["acme", "creating"]
 
 
-def test_machine_that_does_not_run_is_told(run: Run, world: World) -> None:
-    world.service.seconds = 600
-    world.deploy(adapter("acme"))
-    world.step()
-    world.clock.sleep(1800)
-    assert "the fleet has reported nothing for " in run("status").stderr
-
-
 def test_interrupt_ends_the_command(
     run: Run, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -657,21 +639,6 @@ class TestProof:
         proof, reason = self.proofs(run)["acme"]
         assert proof == "none"
         assert "a probe would tell the two apart" in reason
-
-    def test_adapter_in_whose_place_another_answers_failed(self, run: Run, world: World) -> None:
-        world.with_settings(
-            FleetSettings(failures=FailureLimit(count=1), drift=DriftAction.REPORT, probes_per_drift_run=None)
-        )
-        world.deploy(adapter("acme", probed=True))
-        world.settle()
-        world.service.components["p-acme"].serves = BASE
-        world.start_machine("drift")
-        world.settle()
-        result = run("status")
-        assert result.exit_code == 1
-        (row,) = rows(result)
-        assert row[:2] == ["acme", "failed"]
-        assert "the base model answers in its place" in row[5]
 
 
 class TestRowThatCannotBeRead:
