@@ -329,3 +329,6 @@ class TestComponent:
         monkeypatch.setenv("AWS_DEFAULT_REGION", "cn-north-1")
         address = self.described(run, "p-acme")["base_url"]
         assert address.startswith("https://runtime.sagemaker.cn-north-1.amazonaws.com.cn/endpoints/")
+
+    def test_name_and_component_are_not_both_given(self, run: Run) -> None:
+        assert run("describe", "acme", "-c", "p-acme").exit_code == 2

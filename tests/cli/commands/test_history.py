@@ -120,6 +120,22 @@ class TestWhy:
         world.settle()
         assert self.whys(run)[0] == ["updated", "v1.tar.gz", "CloudFormation rolls generation 4 back"]
 
+    def test_rollback_by_a_person_after_one_by_cloudformation(self, run: Run, world: World) -> None:
+        world.deploy(adapter("acme"), adapter("zeta"), digest="one")
+        world.settle()
+        world.deploy(adapter("acme", 2), adapter("zeta"), digest="two", previous="one")
+        world.settle()
+        world.deploy(adapter("acme"), adapter("zeta"), digest="one", previous="two")
+        world.settle()
+        run("rollback", "acme")
+        world.settle()
+        run("rollback", "acme", "--undo")
+        world.settle()
+        assert self.whys(run)[:2] == [
+            ["updated", "v1.tar.gz", "the rollback is taken back"],
+            ["updated", "v2.tar.gz", "rolled back by 'adapters rollback'"],
+        ]
+
     def test_manifest_in_s3_that_the_fleet_takes_back(self, run: Run, world: World) -> None:
         world.service.faults.broken[artifact("zeta", 2).uri] = "no such tensor"
         world.put_manifest(adapter("acme", 3), adapter("zeta", 2))
