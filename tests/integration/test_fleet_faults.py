@@ -137,14 +137,18 @@ def settings(cloud: LocalCloud, **changes: Any) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def place(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("faults")
-    cloud.admin.scale_waits(0.1)
-    beside = FleetStack(cloud, folder)
+def place(
+    cloud: LocalCloud,
+    short_waits: None,
+    shared_endpoint: Endpoint,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Place]:
+    folder, endpoint = tmp_path_factory.mktemp("faults"), shared_endpoint
+    before = components(cloud, endpoint.name).keys()
+    beside = FleetStack(cloud, folder, endpoint=endpoint)
     others = numbered(2)
     made = beside.create({"Beside": Fleet(adapters=others)})
     assert made.status == "CREATE_COMPLETE", made.reason
-    endpoint = beside.attributes(made.outputs)
     by_hand = f"{beside.prefix}-by-hand"
     write(
         client(cloud, "sagemaker").create_inference_component,
@@ -176,10 +180,9 @@ def place(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     assert main.delete().status == "DELETE_COMPLETE"
     # Only the fleet's components go with it.
     assert wrong(cloud, endpoint.name, strangers) == {}
-    assert set(components(cloud, endpoint.name)) == {endpoint.base, *strangers}
+    assert components(cloud, endpoint.name).keys() == {*before, *strangers}
     write(client(cloud, "sagemaker").delete_inference_component, InferenceComponentName=by_hand)
     assert beside.delete().status == "DELETE_COMPLETE"
-    cloud.admin.scale_waits(1)
 
 
 def workers(cloud: LocalCloud, function: str) -> list[int]:

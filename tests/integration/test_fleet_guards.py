@@ -28,14 +28,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
 NEIGHBOUR = f"fleets-{uuid.uuid4().hex[:8]}"
 """A stack whose name begins that of the other: so do its components'."""
-HUNDRED = numbered(100)
-SEVENTY = numbered(70)
-FEW = numbered(3)
+FEW, MANY = numbered(12), numbered(30)
 
 
 @dataclass
 class Deployed:
-    """A stack with a fleet of a hundred adapters, on an endpoint that others use as well."""
+    """A stack with a fleet of many adapters that had few before, on an endpoint that others use as well."""
 
     stack: FleetStack
     endpoint: Endpoint
@@ -55,60 +53,48 @@ def deployed(
     stack = FleetStack(
         cloud, tmp_path_factory.mktemp("guards"), endpoint=shared_endpoint, name=f"{NEIGHBOUR}-eu"
     )
-    created = stack.create({"Tenants": Fleet(adapters=HUNDRED)})
-    assert created.status == "CREATE_COMPLETE", created.reason
+    assert stack.create({"Tenants": Fleet(adapters=FEW)}).status == "CREATE_COMPLETE"
+    grown = stack.update({"Tenants": Fleet(adapters=MANY)})
+    assert grown.status == "UPDATE_COMPLETE", grown.reason
     yield Deployed(stack, shared_endpoint)
-    stack.delete()  # again, where the last test got so far
+    stack.delete()  # again, where the story got so far
 
 
-def test_manifest_without_adapters_is_refused_as_often_as_it_is_deployed(deployed: Deployed) -> None:
+def test_fleet_guards_what_it_has_and_leaves_what_is_not_its_own(deployed: Deployed, tmp_path: Path) -> None:
+    guards_its_adapters_until_a_setting_allows_more(deployed)
+    leaves_what_is_not_its_own_when_it_is_deleted(deployed, tmp_path)
+    guards_its_base_until_a_setting_allows_another(deployed)
+
+
+def guards_its_adapters_until_a_setting_allows_more(deployed: Deployed) -> None:
     for _ in range(2):
         refused, writes = deployed.update(Fleet())
         assert refused.status == "UPDATE_ROLLBACK_COMPLETE", refused.reason
-        assert "the manifest has no adapters, and the fleet has 100; 'deletion_guard' with 'allow_empty'" in (
+        assert "the manifest has no adapters, and the fleet has 30; 'deletion_guard' with 'allow_empty'" in (
             refused.reason
         )
         assert writes == {}
 
-
-def test_manifest_that_drops_30_of_100_is_refused_and_changes_nothing(deployed: Deployed) -> None:
-    refused, writes = deployed.update(Fleet(adapters=SEVENTY))
+    # The manifest of before is guarded as any other: this is no rollback.
+    refused, writes = deployed.update(Fleet(adapters=FEW))
     assert refused.status == "UPDATE_ROLLBACK_COMPLETE", refused.reason
-    assert "30 of 100 adapters would be deleted, and 'deletion_guard' allows 20%" in refused.reason
+    assert "18 of 30 adapters would be deleted, and 'deletion_guard' allows 20%" in refused.reason
     assert writes == {}
-    assert deployed.stack.wrong("Tenants", deployed.endpoint.name, HUNDRED) == {}
+    assert deployed.stack.wrong("Tenants", deployed.endpoint.name, MANY) == {}
 
-
-def test_deletion_guard_can_allow_it(deployed: Deployed) -> None:
-    settings = {"deletion_guard": DeletionGuard.share(0.3)}
-    done, writes = deployed.update(Fleet(adapters=SEVENTY, settings=settings))
+    settings = {"deletion_guard": DeletionGuard.share(0.6)}
+    done, writes = deployed.update(Fleet(adapters=FEW, settings=settings))
     assert done.status == "UPDATE_COMPLETE", done.reason
-    assert only_writes(writes, {"DeleteInferenceComponent": 30})
-    assert done.outputs["TenantsSummary"] == "70 of 70 adapters in service"
+    assert only_writes(writes, {"DeleteInferenceComponent": 18})
+    assert done.outputs["TenantsSummary"] == "12 of 12 adapters in service"
 
-
-def test_deletion_guard_can_allow_a_manifest_without_adapters(deployed: Deployed) -> None:
     done, writes = deployed.update(Fleet(settings={"deletion_guard": DeletionGuard.off()}))
     assert done.status == "UPDATE_COMPLETE", done.reason
-    assert only_writes(writes, {"DeleteInferenceComponent": 70})
+    assert only_writes(writes, {"DeleteInferenceComponent": 12})
     assert deployed.stack.live("Tenants", deployed.endpoint.name) == {}
 
 
-def test_manifest_of_before_that_is_deployed_again_is_guarded_as_any_other(
-    cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path: Path
-) -> None:
-    stack = FleetStack(cloud, tmp_path, endpoint=shared_endpoint)
-    few, many = numbered(12), numbered(30)
-    assert stack.create({"Tenants": Fleet(adapters=few)}).status == "CREATE_COMPLETE"
-    assert stack.update({"Tenants": Fleet(adapters=many)}).status == "UPDATE_COMPLETE"
-    refused = stack.update({"Tenants": Fleet(adapters=few)})
-    assert refused.status == "UPDATE_ROLLBACK_COMPLETE", refused.reason
-    assert "18 of 30 adapters would be deleted, and 'deletion_guard' allows 20%" in refused.reason
-    assert stack.wrong("Tenants", shared_endpoint.name, many) == {}
-    assert stack.delete().status == "DELETE_COMPLETE"
-
-
-def test_deleted_stack_takes_what_is_its_own_and_nothing_else(deployed: Deployed, tmp_path: Path) -> None:
+def leaves_what_is_not_its_own_when_it_is_deleted(deployed: Deployed, tmp_path: Path) -> None:
     cloud, endpoint = deployed.stack.cloud, deployed.endpoint
     going = FleetStack(cloud, tmp_path, endpoint=endpoint, name=NEIGHBOUR)
     going.create({"Tenants": Fleet(adapters=FEW)}, wait=False)
@@ -135,8 +121,8 @@ def test_deleted_stack_takes_what_is_its_own_and_nothing_else(deployed: Deployed
     write(sagemaker.delete_inference_component, InferenceComponentName=by_hand)
 
 
-def test_another_base_is_refused_unless_a_setting_allows_it(deployed: Deployed, cloud: LocalCloud) -> None:
-    home = deployed.endpoint.name
+def guards_its_base_until_a_setting_allows_another(deployed: Deployed) -> None:
+    cloud, home = deployed.stack.cloud, deployed.endpoint.name
     with ByHand(cloud) as other:
         deployed.stack.endpoint = Endpoint(name=other.endpoint, base=other.base)
         refused, writes = deployed.update(Fleet(adapters=FEW))
