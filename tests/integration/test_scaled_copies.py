@@ -52,14 +52,12 @@ def base(deployed: Deployment) -> str:
     return deployed.outputs["BaseComponentName"]
 
 
-@pytest.mark.parametrize("sent", ["changed", "always"])
 def test_update_of_the_base_after_a_scale_out_keeps_the_copies(
-    cloud: LocalCloud, stack: ScaledStack, deployed: Deployment, base: str, sent: str
+    cloud: LocalCloud, stack: ScaledStack, deployed: Deployment, base: str
 ) -> None:
     stack.scale(base, 3)
-    stack.change_container(f"{1000 + len(sent)}")
-    with changed_settings(cloud, template_copies=sent):
-        updated = stack.update(FLEETS)
+    stack.change_container("1000")
+    updated = stack.update(FLEETS)
     assert updated.status == "UPDATE_COMPLETE", updated.reason
     assert stack.copies_of(base) == (3, 3)
     described = client(cloud, "sagemaker").describe_inference_component(InferenceComponentName=base)
@@ -70,14 +68,10 @@ def test_update_of_the_base_after_a_scale_out_keeps_the_copies(
     assert stack.wrong("Tenants", deployed.outputs["EndpointName"], ADAPTERS) == {}
 
 
-@pytest.mark.parametrize("sent", ["changed", "always"])
-def test_update_of_the_base_without_a_copy_starts_one(
-    cloud: LocalCloud, stack: ScaledStack, base: str, sent: str
-) -> None:
+def test_update_of_the_base_without_a_copy_starts_one(stack: ScaledStack, base: str) -> None:
     stack.scale(base, 0)
-    stack.change_container(f"{2000 + len(sent)}")
-    with changed_settings(cloud, template_copies=sent):
-        updated = stack.update(FLEETS)
+    stack.change_container("2000")
+    updated = stack.update(FLEETS)
     assert updated.status == "UPDATE_COMPLETE", updated.reason
     assert stack.copies_of(base) == (1, 1)
 

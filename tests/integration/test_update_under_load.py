@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import V2, ByHand, changed_settings, prompts
+from tests.integration.by_hand import V2, ByHand, prompts
 from tests.integration.traffic import Record, Traffic
+from tests.profiles import PROFILE
 
 pytestmark = pytest.mark.integration
 
@@ -16,13 +17,14 @@ LABELS = ("base", "triage", UPDATED, "shout")
 PREFIX_CACHING_OFF = {"OPTION_ENABLE_PREFIX_CACHING": "--no-enable-prefix-caching"}
 
 
-def update_under_load(cloud: LocalCloud, profile: str) -> dict[str, Record]:
-    """Update one adapter under a profile while all are called; return what became of the calls."""
+@pytest.fixture(scope="module")
+def seen(cloud: LocalCloud) -> dict[str, Record]:
+    """What became of the calls to all adapters while one was updated."""
     answers = {
         version: {prompt["prompt"]: prompt["answers"][version] for prompt in prompts()}
         for version in (*LABELS, "summary-v2")
     }
-    with ByHand(cloud, **PREFIX_CACHING_OFF) as made, changed_settings(cloud, profile=profile):
+    with ByHand(cloud, **PREFIX_CACHING_OFF) as made:
         targets = {label: made.base if label == "base" else made.adapter(label) for label in LABELS}
         traffic = Traffic(
             made.ask,
@@ -43,16 +45,6 @@ def update_under_load(cloud: LocalCloud, profile: str) -> dict[str, Record]:
         return {label: traffic.record(label) for label in LABELS}
 
 
-@pytest.fixture(scope="module", params=["kind", "hostile"])
-def profile(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def seen(cloud: LocalCloud, profile: str) -> dict[str, Record]:
-    return update_under_load(cloud, profile)
-
-
 def test_no_answer_is_ever_of_another_adapter(seen: dict[str, Record]) -> None:
     assert {label: record.wrong for label, record in seen.items()} == {label: [] for label in LABELS}
 
@@ -69,7 +61,5 @@ def test_updated_adapter_changes_its_answers_and_the_others_do_not(seen: dict[st
     }
 
 
-def test_updated_adapter_has_a_gap_only_where_the_service_makes_one(
-    seen: dict[str, Record], profile: str
-) -> None:
-    assert (seen[UPDATED].gap > 0) == (profile == "hostile")
+def test_updated_adapter_has_a_gap_only_where_the_service_makes_one(seen: dict[str, Record]) -> None:
+    assert (seen[UPDATED].gap > 0) == (PROFILE == "hostile")
