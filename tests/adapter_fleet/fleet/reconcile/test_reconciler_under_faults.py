@@ -700,11 +700,11 @@ class Fleet(RuleBasedStateMachine):
     @rule(name=st.sampled_from(NAMES))
     def edit_by_hand(self, name: str) -> None:
         component = self.world.service.components.get(f"p-{name}")
-        record = self.world.registry.records().get(f"p-{name}")
         if component is None or component.status.in_transition or component.tags.get(FLEET_TAG) != UID:
             return
         if component.name in self.unreadable:
             return
+        record = self.world.registry.records().get(component.name)
         if record is not None and record.intent is not None and record.intent.write is Write.CREATE:
             return  # whether the edit came before or after the end of the creation cannot be known
         self.world.service.edit(f"p-{name}", BY_HAND)
