@@ -2,8 +2,9 @@
 
 Run it in a worktree of its own, after `coverage` has seen which tests reach which line:
 
-    python -m pytest -n 2 --cov=lambda --cov=constructs --cov-context=test --cov-report= tests/adapter_fleet
-    python -m tests.mutants --count 300 --seed 25 --share 1/1 results.jsonl
+    python -m pytest -n 2 -m 'not integration and not vllm' --cov --cov-context=test --cov-report= \\
+        tests/adapter_fleet tests/constructs tests/cli tests/local
+    python -m tests.mutants --each 46 --seed 26 --share 1/1 results.jsonl
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import random
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +31,15 @@ ROOMS = {
     "registry": f"{FLEET}/aws",
     "checks": f"{FLEET}/artifacts",
     "manifest": f"{FLEET}/manifest",
+    "steps": f"{FLEET}/fleet/steps",
+    "requests": f"{FLEET}/fleet/requests",
+    "statistics": f"{FLEET}/evaluation",
     "constructs": "constructs",
+    "evaluation": "cli/adapters_cli/evaluation",
+    "cli": "cli/adapters_cli",
+    "emulator": "local/local_sagemaker/control_plane",
 }
-TESTS_OF_A_LINE, SECONDS = 60, 240
+TESTS_OF_A_LINE, KILLERS, SECONDS = 60, 8, 240
 _PAIRS: list[tuple[Any, Any]] = [
     (ast.Lt, ast.LtE),
     (ast.Gt, ast.GtE),
@@ -92,41 +100,51 @@ def mutants(room: str, file: Path) -> Iterator[Mutant]:
             yield Mutant(room, str(file), node.lineno, start, end, f"({ast.unparse(other)})")
 
 
-def noticed(mutant: Mutant, data: CoverageData) -> str:
-    """What the tests that reach the line say: killed, survived, slow or uncovered."""
+def noticed(mutant: Mutant, data: CoverageData) -> dict[str, Any]:
+    """What the tests that reach the line say: killed, survived, slow or uncovered; and who killed it."""
     contexts = data.contexts_by_lineno(str(Path(mutant.path).absolute())).get(mutant.line, [])
     tests = sorted({context.split("|")[0] for context in contexts if "::" in context})
     if not tests:
-        return "uncovered"
+        return {"outcome": "uncovered"}
     chosen = random.Random(mutant.start).sample(tests, min(len(tests), TESTS_OF_A_LINE))
     file = Path(mutant.path)
     source = file.read_bytes()
-    try:
-        file.write_bytes(source[: mutant.start] + mutant.text.encode() + source[mutant.end :])
-        command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *chosen]
-        code = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False).returncode
-    except subprocess.TimeoutExpired:
-        return "slow"
-    finally:
-        file.write_bytes(source)
-    return "survived" if code == 0 else "killed"
+    with tempfile.TemporaryDirectory() as cache:
+        command = [sys.executable, "-B", "-m", "pytest", f"--maxfail={KILLERS}", "-q", "--tb=no"]
+        try:
+            file.write_bytes(source[: mutant.start] + mutant.text.encode() + source[mutant.end :])
+            command += ["-o", f"cache_dir={cache}", *chosen]
+            code = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False).returncode
+        except subprocess.TimeoutExpired:
+            return {"outcome": "slow"}
+        finally:
+            file.write_bytes(source)
+        failed = Path(cache, "v", "cache", "lastfailed")
+        killers = list(json.loads(failed.read_text())) if failed.exists() else []
+    return {"outcome": "survived" if code == 0 else "killed", "code": code, "killers": killers}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("results", type=Path, help="gets a line of JSON for each mutant")
-    parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=25)
+    parser.add_argument("--each", type=int, default=46, help="how many of each room")
+    parser.add_argument("--seed", type=int, default=26)
     parser.add_argument("--share", default="1/1", help="the part that this run takes, such as 1/2")
     given = parser.parse_args()
     share, shares = map(int, given.share.split("/"))
     data = CoverageData()
     data.read()
-    files = [(room, file) for room, folder in ROOMS.items() for file in sorted(Path(folder).rglob("*.py"))]
-    sites = [mutant for room, file in files for mutant in mutants(room, file)]
-    for mutant in random.Random(given.seed).sample(sites, given.count)[share - 1 :: shares]:
+    chosen = random.Random(given.seed)
+    sites: list[Mutant] = []
+    for room, folder in ROOMS.items():
+        inner = [Path(other) for other in ROOMS.values() if other.startswith(folder + "/")]
+        files = [
+            file for file in sorted(Path(folder).rglob("*.py")) if not any(map(file.is_relative_to, inner))
+        ]
+        sites += chosen.sample([mutant for file in files for mutant in mutants(room, file)], given.each)
+    for mutant in sites[share - 1 :: shares]:
         with given.results.open("a") as results:
-            results.write(json.dumps({**vars(mutant), "outcome": noticed(mutant, data)}) + "\n")
+            results.write(json.dumps(vars(mutant) | noticed(mutant, data)) + "\n")
 
 
 if __name__ == "__main__":
