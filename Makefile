@@ -17,11 +17,12 @@ LOCAL_PROFILE ?= kind
 UV_INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python $(if $(PIP_INDEX_URL),--default-index $(PIP_INDEX_URL))
 UNIT := not integration and not vllm and not documents
 FROM ?= HEAD^
+SEED ?=
 TAG ?=
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports checkov bench lock properties docs reference snapshots wheel dist release-tag clean
+.PHONY: help setup demo local unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-local test-random-order test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports checkov bench lock properties docs reference snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -77,6 +78,12 @@ test: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.js
 
 test-local: setup  ## the tests of the embedded cloud itself
 	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --junitxml=build/local.xml tests/local tests/vllm
+
+# SEED=7 repeats a run.
+test-random-order: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## `make test` and `make test-local` in a random order
+	for folders in '' 'tests/local tests/vllm'; do \
+	    python -m pytest -p randomly $(if $(SEED),--randomly-seed=$(SEED)) -n 4 --dist loadfile $$folders || exit 1; \
+	done
 
 # docs/guides/divergences.md tells what the tests do differently there.
 test-hostile: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
