@@ -66,6 +66,7 @@ class Stage:
         self.began = time.time()
         self.run = uuid.uuid4().hex[:8]
         self.texts: dict[str, list[str]] = {}
+        self._made: list[str] = []
 
     def client(self, service: str) -> Any:
         """Return a client that never repeats a call, so that a refusal shows as one."""
@@ -92,11 +93,10 @@ class Stage:
 
     def destroy(self) -> None:
         """Delete what the tests made, then the stack."""
-        for is_base in (False, True):
-            extra = [name for name in self.listed() if name not in self._kept]
-            chosen = [name for name in extra if ("-base-" in name) == is_base]
-            for name in chosen:
-                self.until(partial(self._delete, name), f"{name} is gone")
+        # Noted when made: the listing may not show the last ones yet, and a base keeps its adapters.
+        made = {*self._made, *self.listed()} - self._kept
+        for name in sorted(made, key=lambda name: "-base-" in name):
+            self.until(partial(self._delete, name), f"{name} is gone")
         s3 = self.client("s3")
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
             for item in page.get("Contents", []):
@@ -134,8 +134,9 @@ class Stage:
 
     def creation(self, name: str, label: str = "summary", base: str | None = None) -> dict[str, Any]:
         """Return the request that creates an adapter component."""
+        self._made.append(f"{name}-{self.run}")
         return {
-            "InferenceComponentName": f"{name}-{self.run}",
+            "InferenceComponentName": self._made[-1],
             "EndpointName": self.endpoint,
             "Specification": {
                 "BaseInferenceComponentName": base or self.base,
@@ -160,8 +161,9 @@ class Stage:
     def create_base(self, name: str, *, copies: int = 1) -> dict[str, Any]:
         """Return the request that creates a further base component of the same model."""
         specification = self.described(self.base)["Specification"]
+        self._made.append(f"{name}-base-{self.run}")
         return {
-            "InferenceComponentName": f"{name}-base-{self.run}",
+            "InferenceComponentName": self._made[-1],
             "EndpointName": self.endpoint,
             "VariantName": self.described(self.base)["VariantName"],
             "Specification": {
