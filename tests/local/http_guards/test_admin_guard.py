@@ -11,36 +11,33 @@ from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
 from tests.local.functions import functions
 
-PATHS = [
-    ("GET", "/_local/settings"),
-    ("PATCH", "/_local/settings"),
-    ("DELETE", "/_local/calls"),
-    ("POST", "/_local/faults"),
-    ("GET", "/_local"),
-    ("GET", "/%5Flocal/settings"),
-    ("GET", "/_local%2Fsettings"),
-    ("POST", "/_ministack/reset"),
-    ("POST", "/_ministack/config"),
-    ("GET", "/_ministack/health"),
-    ("GET", "/_ministack/sqs/messages"),
-    ("GET", "/_localstack/health"),
-    ("GET", "/_ministack/cfn-response/one"),
-    ("POST", "/_ministack/lambda-code/000000000000/us-east-1/one"),
-]
 
-
-@pytest.mark.parametrize(("method", "path"), PATHS)
-@pytest.mark.parametrize("sent", [None, "", "Bearer", "Bearer wrong", "Basic {}", "{}", "bearer {}x"])
-def test_admin_path_is_refused_without_the_token(
-    cloud: LocalCloud, method: str, path: str, sent: str | None
-) -> None:
-    headers = {} if sent is None else {"Authorization": sent.format(cloud.token)}
-    answer = httpx.request(method, cloud.url + path, headers=headers)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PATCH", "/_local/settings"),
+        ("GET", "/_local"),
+        ("GET", "/%5Flocal/settings"),
+        ("GET", "/_local%2Fsettings"),
+        ("POST", "/_ministack/reset"),
+        ("GET", "/_localstack/health"),
+        ("GET", "/_ministack/cfn-response/one"),
+        ("POST", "/_ministack/lambda-code/000000000000/us-east-1/one"),
+    ],
+)
+def test_admin_path_is_refused_without_the_token(cloud: LocalCloud, method: str, path: str) -> None:
+    answer = httpx.request(method, cloud.url + path)
     assert answer.status_code == 401
     assert f"the value of {TOKEN_VARIABLE} that local-sagemaker printed" in answer.json()["message"]
 
 
-@pytest.mark.parametrize("path", ["/_local/settings", "/_ministack/health", "/_localstack/health"])
+@pytest.mark.parametrize("sent", ["", "Bearer", "Bearer wrong", "Basic {}", "{}", "bearer {}x"])
+def test_admin_path_is_refused_with_anything_but_the_token(cloud: LocalCloud, sent: str) -> None:
+    headers = {"Authorization": sent.format(cloud.token)}
+    assert httpx.get(f"{cloud.url}/_local/settings", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/_local/settings", "/_ministack/health"])
 def test_admin_path_is_answered_with_the_token(cloud: LocalCloud, path: str) -> None:
     answer = httpx.get(cloud.url + path, headers={"Authorization": f"Bearer {cloud.token}"})
     assert (answer.status_code, type(answer.json())) == (200, dict)
