@@ -39,23 +39,15 @@ def send(cloud: Cloud) -> Callable[..., Any]:
     ("changes", "message"),
     [
         ({"operation": "InvokeEndpont"}, "SageMaker has no operation 'InvokeEndpont'"),
-        ({"operation": None}, "SageMaker has no operation None"),
         ({"times": "3"}, "'times' should be a whole number of at least 1, got '3'"),
-        ({"times": True}, "'times' should be a whole number"),
         ({"times": 0}, "'times' should be a whole number"),
-        ({"status": "500"}, "'status' should be a number from 400 to 599, got '500'"),
         ({"status": 200}, "'status' should be a number from 400 to 599, got 200"),
         ({"message": 5}, "'message' should be a string, got 5"),
-        ({"code": None}, "'code' should be a string, got None"),
         ({"colour": "red"}, "unexpected keyword argument 'colour'"),
         ({"component": "one"}, "'operation'"),
-        ({"share": 0}, "'share' should be a number above 0 and at most 1, got 0"),
         ({"share": 1.5}, "'share' should be a number above 0"),
-        ({"share": "half"}, "'share' should be a number above 0"),
         ({"seconds": 0}, "'seconds' should be a number above 0, got 0"),
-        ({"seconds": "5"}, "'seconds' should be a number above 0"),
         ({"code": ""}, "'code' should be given unless the answer is lost"),
-        ({"lost": True}, "'code' should be given unless the answer is lost"),
         ({"lost": "yes"}, "'lost' should be true or false, got 'yes'"),
         ({"lost": True, "code": ""}, "answers of invocations cannot be lost"),
         ({"held": 5}, "'operation'"),
@@ -73,7 +65,6 @@ def test_fault_that_could_not_happen_is_refused(
 @pytest.mark.parametrize(
     "fault",
     [
-        {"component": "one"},
         {"component": "one", "reason": 5},
         {"component": "one", "artifact": "s3://bucket/one", "reason": "two of them"},
     ],
@@ -116,9 +107,9 @@ def test_one_held_component_is_released_or_all_are(faults: Faults, send: Callabl
     assert not any(is_held(faults, component) for component in ("one", "three"))
 
 
-@pytest.mark.parametrize("path", ["settings", "faults"])
-@pytest.mark.parametrize("content", ["null", "[]", '"hostile"', "5", "", "{"])
-def test_body_that_is_no_object_is_refused(send: Callable[..., Any], path: str, content: str) -> None:
-    answer = send("PATCH" if path == "settings" else "POST", path, content=content)
-    assert answer.status_code == 400
-    assert answer.json()["error"]
+@pytest.mark.parametrize("content", ["null", "[]", "{"])
+def test_body_that_is_no_object_is_refused(send: Callable[..., Any], content: str) -> None:
+    for method, path in (("PATCH", "settings"), ("POST", "faults")):
+        answer = send(method, path, content=content)
+        assert answer.status_code == 400
+        assert answer.json()["error"]

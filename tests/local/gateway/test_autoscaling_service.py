@@ -8,19 +8,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-
-def test_caller_needs_the_action(user: Callable[..., Callable[[str], Any]]) -> None:
-    allowed = {
-        "Effect": "Allow",
-        "Action": "application-autoscaling:DescribeScalableTargets",
-        "Resource": "*",
-    }
-    client = user(allowed)("application-autoscaling")
-    assert client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
-    with pytest.raises(ClientError, match="AccessDenied"):
-        client.describe_scaling_policies(ServiceNamespace="sagemaker")
-
-
 SCALED = {
     "ServiceNamespace": "sagemaker",
     "ResourceId": "inference-component/base",
@@ -48,10 +35,5 @@ def test_permission_is_needed_on_all_targets(
 def test_unknown_operation_is_refused(client: Callable[..., Any]) -> None:
     with pytest.raises(ClientError, match="does not know GetPredictiveScalingForecast"):
         client("application-autoscaling").get_predictive_scaling_forecast(
-            ServiceNamespace="sagemaker",
-            ResourceId="inference-component/base",
-            ScalableDimension="sagemaker:inference-component:DesiredCopyCount",
-            PolicyName="p",
-            StartTime=0,
-            EndTime=1,
+            **SCALED, PolicyName="p", StartTime=0, EndTime=1
         )

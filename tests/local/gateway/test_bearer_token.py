@@ -30,21 +30,10 @@ def changed(old: str, new: str) -> str:
 
 
 def test_token_says_its_key_its_region_and_its_time() -> None:
-    token = BearerToken.parse(f"Bearer {bearer_token('key', 'secret', region='eu-west-1', expires=60)}")
+    token = BearerToken.parse(f"bearer {bearer_token('key', 'secret', region='eu-west-1', expires=43_200)}")
     assert (token.access_key, token.region) == ("key", "eu-west-1")
-    assert token.expires - token.signed == datetime.timedelta(minutes=1)
+    assert token.expires - token.signed == datetime.timedelta(hours=12)
     assert abs(datetime.datetime.now(datetime.UTC) - token.signed) < datetime.timedelta(seconds=30)
-
-
-@pytest.mark.parametrize("expires", [1, 43_200])
-def test_token_may_live_up_to_twelve_hours(expires: int) -> None:
-    token = BearerToken.parse(f"bearer {bearer_token(expires=expires)}")
-    assert (token.expires - token.signed).total_seconds() == expires
-
-
-@pytest.mark.parametrize("authorization", [None, ""])
-def test_request_without_a_token_is_refused(authorization: str | None) -> None:
-    assert refusal(authorization) == "Authorization header is missing"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +48,7 @@ def test_request_without_a_token_is_refused(authorization: str | None) -> None:
 )
 def test_anything_but_a_bearer_token_is_refused(authorization: str) -> None:
     assert refusal(authorization) == NO_PREFIX
+    assert refusal("") == "Authorization header is missing"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +134,7 @@ def test_token_ends_with_the_credentials_that_signed_it(monkeypatch: pytest.Monk
         token.verify(ACCOUNT)
 
 
-def refusal(authorization: str | None) -> str:
+def refusal(authorization: str) -> str:
     with pytest.raises(ApiError) as refused:
         BearerToken.parse(authorization)
     assert (refused.value.code, refused.value.status) == ("AccessDeniedException", 403)

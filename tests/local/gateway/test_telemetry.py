@@ -57,31 +57,11 @@ def test_metrics_of_invocations(endpoint: str, client: Callable[..., Any]) -> No
         {"InferenceComponentName": "watched-one"},
         {"EndpointName": "watched", "VariantName": "v"},
     ):
-        sums = {
-            metric: total(client, metric, **dimensions)["Sum"]
-            for metric in (
-                "Invocations",
-                "Invocation4XXErrors",
-                "Invocation5XXErrors",
-                "InvocationModelErrors",
-            )
-        }
-        assert list(sums.values()) == [5, 1, 1, 2]
+        assert total(client, "Invocations", **dimensions)["Sum"] == 5
+        assert total(client, "InvocationModelErrors", **dimensions)["Sum"] == 2
         latency = total(client, "ModelLatency", **dimensions)
         assert (latency["SampleCount"], latency["Unit"]) == (5, "Microseconds")
         assert latency["Minimum"] > 100
-    assert total(client, "InvocationsPerCopy", InferenceComponentName="watched-one")["Sum"] == 5
-
-
-def test_stream_is_counted_when_it_ends(endpoint: str, client: Callable[..., Any]) -> None:
-    answer = client("sagemaker-runtime").invoke_endpoint_with_response_stream(
-        EndpointName="watched",
-        InferenceComponentName="watched-base",
-        Body=json.dumps({"parts": ["a", "b"], "seconds": 0.2}),
-    )
-    assert len(list(answer["Body"])) >= 1
-    latency = total(client, "ModelLatency", InferenceComponentName="watched-base")
-    assert latency["Sum"] > 200_000
 
 
 def test_component_without_copies_has_no_capacity(endpoint: str, client: Callable[..., Any]) -> None:

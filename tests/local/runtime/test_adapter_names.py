@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from tests.local.stacks import Bucket, Stack, serving
 from tests.local.world import World
 
 
@@ -22,23 +19,3 @@ def test_adapter_has_its_components_name_until_it_is_updated_without_a_gap(
     world.update_adapter("one", "one-v2")
     world.pass_time(10)
     assert list(world.running[0].adapters) == [name]
-
-
-def test_adapter_in_the_query_or_in_a_header_of_the_caller_does_not_reach_the_container(
-    stack: Stack, bucket: Bucket, client: Callable[..., Any]
-) -> None:
-    resources = serving(stack.name, bucket, {"one": bucket.adapter("1")})
-    resources["Endpoint"]["Properties"]["EndpointName"] = stack.name
-    assert stack.create(resources) == "CREATE_COMPLETE"
-    runtime = client("sagemaker-runtime")
-
-    def name_adapter(request: Any, **_: Any) -> None:
-        request.url += f"?adapter={stack.name}-one"
-        request.headers["X-Amzn-SageMaker-Adapter-Identifier"] = f"{stack.name}-one"
-
-    runtime.meta.events.register("before-sign.sagemaker-runtime.InvokeEndpoint", name_adapter)
-    answer = runtime.invoke_endpoint(
-        EndpointName=stack.name, InferenceComponentName=f"{stack.name}-base", Body=b"{}"
-    )
-    said = json.loads(answer["Body"].read())
-    assert (said["adapter"], said["query"]) == (None, "")

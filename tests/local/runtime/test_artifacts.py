@@ -61,18 +61,6 @@ def test_archive_that_could_do_harm_is_refused(
     assert not (tmp_path / "evil").exists()
 
 
-@pytest.mark.parametrize(
-    "content",
-    # A name of their own: with the time in the gzip header, two workers would not collect the same test.
-    [b"", b"not gzip", pytest.param(gzip.compress(b"not tar" * 1000), id="gzip of no tar")],
-)
-def test_what_is_no_archive_is_an_error(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "a.tar.gz"
-    path.write_bytes(content)
-    with pytest.raises((tarfile.TarError, OSError, EOFError)):
-        extract(path, tmp_path / "out")
-
-
 class OneObject:
     """An S3 client of a bucket in which every key is the same file."""
 
@@ -107,20 +95,12 @@ def test_archive_that_is_damaged_anywhere_is_refused_with_its_uri(tmp_path: Path
             fetch(bytes(bad), tmp_path / str(number))
 
 
-def test_archive_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_whole_archive_is_refused(tmp_path: Path) -> None:
     good = text_archive(tmp_path)
-    for length in (0, 5, len(good) // 2, len(good) - 8, len(good) - 1):
+    cut = [good[:length] for length in (0, 5, len(good) // 2, len(good) - 8, len(good) - 1)]
+    for number, content in enumerate((*cut, b"not gzip", gzip.compress(b"not tar" * 1000))):
         with pytest.raises(HostingError, match="Could not extract"):
-            fetch(good[:length], tmp_path / str(length))
-
-
-def test_checksum_of_an_archive_is_checked_although_its_tar_is_whole(tmp_path: Path) -> None:
-    path = archive(tmp_path, ("config.json", b"{}"))
-    content = bytearray(path.read_bytes())
-    content[-8] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(gzip.BadGzipFile, match="CRC check failed"):
-        extract(path, tmp_path / "out")
+            fetch(content, tmp_path / str(number))
 
 
 class Objects:
@@ -153,7 +133,7 @@ def test_prefix_takes_in_what_is_below_it(tmp_path: Path) -> None:
     assert [path.read_text() for path in files] == ["base/config.json", "base/sub/weights"]
 
 
-@pytest.mark.parametrize("mark", ["#", "?", "%20", "+", ";"])
+@pytest.mark.parametrize("mark", ["#", "?", "%20"])
 def test_key_may_have_what_means_something_in_web_addresses(tmp_path: Path, mark: str) -> None:
     asked: list[str] = []
 

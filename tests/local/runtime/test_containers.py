@@ -43,9 +43,11 @@ time.sleep(60)
 PARENT = f"{sys.executable} -c {shlex.quote(WITH_CHILD)} {{model_dir}} {{port}}"
 
 
-async def start(tmp_path: Path, command: str = COMMAND, start_seconds: float = 30) -> ContainerProcess:
+async def start(
+    tmp_path: Path, command: str = COMMAND, start_seconds: float = 30, **environment: str
+) -> ContainerProcess:
     return await ContainerProcess.start(
-        command, tmp_path, {}, tmp_path / "log", start_seconds, groups=ProcessGroups(tmp_path)
+        command, tmp_path, environment, tmp_path / "log", start_seconds, groups=ProcessGroups(tmp_path)
     )
 
 
@@ -141,7 +143,7 @@ def test_directory_is_removed_away_from_the_event_loop(
     ("status", "content", "lacks"),
     [
         (404, {"detail": "Not Found"}, True),
-        (404, {"error": {"message": "Not Found", "type": "Not Found", "param": None, "code": 404}}, True),
+        (404, {"error": {"message": "Not Found", "type": "Not Found", "code": 404}}, True),
         (404, {"code": 404, "type": "HTTPException", "message": "Not Found"}, True),
         (404, {"error": {"message": "No adapter found for /a", "type": "Not Found", "code": 404}}, False),
         (404, "Not Found", False),
@@ -152,10 +154,16 @@ def test_container_without_paths_for_adapters_is_told_from_one_without_the_adapt
     status: int, content: object, lacks: bool
 ) -> None:
     assert lacks_adapter_paths(httpx.Response(status, json=content)) is lacks
+    assert not lacks_adapter_paths(httpx.Response(status, text="Not Found"))
 
 
-def test_answer_that_is_no_json_is_of_no_web_framework() -> None:
-    assert not lacks_adapter_paths(httpx.Response(404, text="Not Found"))
+def test_container_without_paths_for_adapters_takes_any(tmp_path: Path) -> None:
+    async def register() -> None:
+        container = await start(tmp_path, WITHOUT_ADAPTERS="1")
+        await container.register("one", tmp_path)
+        await container.stop()
+
+    asyncio.run(register())
 
 
 def test_lines_are_read_once_and_whole(tmp_path: Path) -> None:

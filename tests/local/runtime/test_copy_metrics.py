@@ -43,19 +43,6 @@ def test_concurrency_is_measured_per_copy(serving: Serving) -> None:
     assert world.telemetry.values("ConcurrentRequestsPerCopy", "base") == [2.5]
 
 
-def test_base_without_copies_has_no_concurrency_per_copy(serving: Serving) -> None:
-    world, metrics = serving()
-    world.call(
-        "UpdateInferenceComponentRuntimeConfig",
-        InferenceComponentName="base",
-        DesiredRuntimeConfig={"CopyCount": 0},
-    )
-    world.pass_time(10)
-    metrics.tick()
-    assert world.telemetry.values("ConcurrentRequestsPerCopy", "base") == []
-    assert world.telemetry.values("InvocationsPerCopy", "base") == []
-
-
 def test_load_of_adapters_may_count_for_themselves_alone(serving: Serving) -> None:
     world, metrics = serving(adapter_load="adapter")
     world.hosting.started[0].outstanding, world.hosting.started[0].outstanding_of_base = 5, 1
@@ -114,7 +101,6 @@ def test_gpu_computes_while_there_are_requests_in_progress(serving: Serving) -> 
     ("variables", "percent"),
     [
         ({}, 90),
-        ({"OPTION_GPU_MEMORY_UTILIZATION": "0.5"}, 50),
         ({"SM_VLLM_GPU_MEMORY_UTILIZATION": "0.75"}, 75),
         ({"OPTION_GPU_MEMORY_UTILIZATION": "much"}, 90),
     ],
@@ -176,29 +162,24 @@ def test_last_lines_of_a_copy_are_read_after_its_end(serving: Serving) -> None:
     )
     world.pass_time(10)
     copy.lines = ["bye"]
+    world.telemetry.metrics.clear()
     metrics.tick()
     metrics.tick()
     assert world.telemetry.logs[LOGS + "base", "AllTraffic/1"] == ["bye"]
+    # Without copies, nothing is measured for each.
+    assert world.telemetry.values("ConcurrentRequestsPerCopy", "base") == []
+    assert world.telemetry.values("InvocationsPerCopy", "base") == []
 
 
 def test_tokens_are_counted_as_the_servers_tell_them(serving: Serving) -> None:
     world, metrics = serving()
+    world.update_adapter("two", "other")
+    world.pass_time(10)
     line = "INFO scheduler: answered adapter={} prompt_tokens={} completion_tokens={}"
     world.hosting.started[0].lines = [line.format("one", 3, 5), line.format("", 2, 1)]
-    world.hosting.started[1].lines = [line.format("one", 4, 6)]
+    world.hosting.started[1].lines = [line.format("one", 4, 6), line.format("two.2", 1, 2)]
     metrics.read_logs()
-    assert metrics.tokens == {"one": Tokens(2, 7, 11), "base": Tokens(1, 2, 1)}
-
-
-def test_tokens_of_an_updated_adapter_are_its_own(serving: Serving) -> None:
-    world, metrics = serving()
-    world.update_adapter("one", "other")
-    world.pass_time(10)
-    world.hosting.started[0].lines = [
-        "INFO scheduler: answered adapter=one.2 prompt_tokens=1 completion_tokens=2"
-    ]
-    metrics.read_logs()
-    assert metrics.tokens == {"one": Tokens(1, 1, 2)}
+    assert metrics.tokens == {"one": Tokens(2, 7, 11), "base": Tokens(1, 2, 1), "two": Tokens(1, 1, 2)}
 
 
 @pytest.mark.parametrize(
@@ -231,13 +212,6 @@ def test_invocation_counts_under_its_component_and_its_variant(
     assert world.telemetry.values("Invocations", "base") == []
     assert world.telemetry.values("InvocationsPerCopy", "one") == [0.5]
     assert world.telemetry.values("InvocationsPerCopy", "base") == [0.5]
-
-
-def test_latencies_are_in_microseconds(serving: Serving) -> None:
-    world, _ = serving()
-    ask(world, "base")
-    units = {name: unit for _, name, _, _, unit in world.telemetry.metrics if name.endswith("Latency")}
-    assert units == {"ModelLatency": "Microseconds", "OverheadLatency": "Microseconds"}
 
 
 def test_call_counts_once(serving: Serving) -> None:

@@ -57,12 +57,7 @@ def test_archive_goes_with_its_last_user(archives: ExtractedArchives) -> None:
     assert directory.exists()
     assert archives.release(directory)
     assert not directory.exists()
-
-
-def test_archive_that_is_gone_is_extracted_anew(archives: ExtractedArchives, source: Source) -> None:
-    archives.release(archives.use("a/1", "role"))
     assert (archives.use("a/1", "role") / "content").exists()
-    assert len(source.fetched) == 2
 
 
 def test_role_that_may_not_read_an_archive_does_not_get_what_another_has_read(

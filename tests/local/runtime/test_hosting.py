@@ -80,17 +80,6 @@ def test_update_under_the_old_name_keeps_the_path_only_where_the_setting_says_so
     assert (first["source"] != other["source"]) is kept
 
 
-@pytest.mark.parametrize(
-    ("settings", "name"),
-    [
-        (Settings(), "NumPy server of the embedded cloud"),
-        (Settings(engine_command="serve {port}"), "a command of the user in the embedded cloud"),
-    ],
-)
-def test_engine_is_named_as_what_really_runs(settings: Settings, name: str) -> None:
-    assert settings.engine_name == name
-
-
 def test_copy_keeps_the_name_of_the_engine_that_it_was_started_with(tmp_path: Path) -> None:
     async def name() -> str:
         copy = await start(tmp_path, {})
@@ -98,3 +87,4 @@ def test_copy_keeps_the_name_of_the_engine_that_it_was_started_with(tmp_path: Pa
         return copy.engine
 
     assert asyncio.run(name()) == "a command of the user in the embedded cloud"
+    assert Settings().engine_name == "NumPy server of the embedded cloud"
