@@ -112,36 +112,20 @@ class Stack:
         self.name = name
         self._api = cloudformation
 
-    def create(
-        self,
-        resources: dict[str, Any],
-        *,
-        tags: dict[str, str] | None = None,
-        exports: dict[str, Any] | None = None,
-    ) -> str:
+    def create(self, resources: dict[str, Any], *, tags: dict[str, str] | None = None) -> str:
         """Create it, and return the status it ends in."""
-        return self._deployed(self._api.create_stack, resources, tags, exports)
+        return self._deployed(self._api.create_stack, resources, tags)
 
-    def update(
-        self,
-        resources: dict[str, Any],
-        *,
-        tags: dict[str, str] | None = None,
-        exports: dict[str, Any] | None = None,
-    ) -> str:
+    def update(self, resources: dict[str, Any], *, tags: dict[str, str] | None = None) -> str:
         """Update it, and return the status it ends in."""
-        return self._deployed(self._api.update_stack, resources, tags, exports)
+        return self._deployed(self._api.update_stack, resources, tags)
 
     def _deployed(
-        self,
-        call: Callable[..., Any],
-        resources: dict[str, Any],
-        tags: dict[str, str] | None,
-        exports: dict[str, Any] | None,
+        self, call: Callable[..., Any], resources: dict[str, Any], tags: dict[str, str] | None
     ) -> str:
         call(
             StackName=self.name,
-            TemplateBody=_template(resources, exports),
+            TemplateBody=json.dumps({"Resources": resources}),
             Tags=_tags(tags),
             Capabilities=["CAPABILITY_IAM"],
         )
@@ -164,11 +148,9 @@ class Stack:
     def outputs(self) -> dict[str, str]:
         return {output["OutputKey"]: output["OutputValue"] for output in self._describe().get("Outputs", [])}
 
-    def start(self, resources: dict[str, Any], *, disable_rollback: bool = False) -> None:
+    def start(self, resources: dict[str, Any]) -> None:
         """Begin to create it, and return at once."""
-        self._api.create_stack(
-            StackName=self.name, TemplateBody=_template(resources, None), DisableRollback=disable_rollback
-        )
+        self._api.create_stack(StackName=self.name, TemplateBody=json.dumps({"Resources": resources}))
 
     def delete(self) -> str:
         self.request_deletion()
@@ -265,16 +247,5 @@ class ChangeSet:
         return self.stack.settled()
 
 
-def _template(resources: dict[str, Any], exports: dict[str, Any] | None) -> str:
-    outputs = {
-        f"Output{number}": {"Value": value, "Export": {"Name": name}}
-        for number, (name, value) in enumerate((exports or {}).items())
-    }
-    return json.dumps({"Resources": resources, **({"Outputs": outputs} if outputs else {})})
-
-
 def _tags(tags: dict[str, str] | None) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in (tags or {}).items()]
-
-
-StackMaker = Callable[[], Stack]

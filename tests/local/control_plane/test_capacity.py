@@ -25,7 +25,6 @@ def gpus(count: float) -> Resources:
 @pytest.mark.parametrize(
     ("instance_type", "accelerators", "gib", "vcpus"),
     [
-        ("ml.g5.12xlarge", 4, 192, 48),
         ("ml.g4dn.12xlarge", 4, 192, 48),
         ("ml.g6e.48xlarge", 8, 1536, 192),
         ("ml.p5.4xlarge", 1, 256, 16),

@@ -228,17 +228,6 @@ def test_adapter_that_fails_on_a_new_copy_tells_so_and_the_copy_serves(world: Wo
     assert world.loaded() == [["good"]]
 
 
-def test_base_update_that_fails_does_not_touch_the_copies_that_serve(world: World) -> None:
-    world.serve("one", instances=2, copies=2)
-    before = world.running
-    world.hosting.starts_that_fail |= {2, 3}
-    update_base(world)
-    world.pass_time(10)
-    assert "ping health check" in world.component("base")["FailureReason"]
-    assert world.running == before
-    assert world.loaded() == [["one"]] * 2
-
-
 def test_base_with_a_health_check_timeout_of_its_own_gets_that_then_the_variants_then_the_default(
     world: World,
 ) -> None:
@@ -257,18 +246,10 @@ def test_base_with_a_health_check_timeout_of_its_own_gets_that_then_the_variants
     world.pass_time(10)
     world.create_base("variant", accelerators=1)
     world.pass_time(10)
-    specification = {
-        "ModelName": "model",
-        "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 1024},
-        "StartupParameters": {"ContainerStartupHealthCheckTimeoutInSeconds": 60},
-    }
+    specification = world.component("variant")["Specification"]
+    own = {"StartupParameters": {"ContainerStartupHealthCheckTimeoutInSeconds": 60}}
     world.call(
-        "CreateInferenceComponent",
-        InferenceComponentName="own",
-        EndpointName="endpoint",
-        VariantName="AllTraffic",
-        Specification=specification,
-        RuntimeConfig={"CopyCount": 1},
+        "UpdateInferenceComponent", InferenceComponentName="variant", Specification=specification | own
     )
     world.pass_time(10)
     assert world.hosting.start_seconds == [480, 900, 60]
@@ -310,16 +291,6 @@ def test_new_copy_that_ends_while_it_gets_the_adapters_fails_the_scaling_and_tak
     assert "FailureReason" not in world.component("one")
     assert len(world.running) == 1
     assert counts(world) == (1, 1)
-
-
-def test_base_that_is_deleted_while_a_copy_is_replaced_leaves_nothing_running(world: World) -> None:
-    world.serve(instances=2, copies=2)
-    world.call("DeleteInferenceComponent", InferenceComponentName="base")
-    world.pass_time(0.05)
-    world.running[0].die()
-    world.pass_time(10)
-    assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="base")
-    assert world.running == []
 
 
 def test_desired_copies_lead_while_the_current_ones_follow(world: World) -> None:

@@ -45,7 +45,7 @@ def pooled(world: World) -> World:
     return world
 
 
-def create_base(world: World, specifications: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+def base(specifications: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     return {
         "InferenceComponentName": "base",
         "EndpointName": "endpoint",
@@ -68,23 +68,20 @@ def test_the_instances_are_of_the_pool_with_the_lowest_number(pooled: World) -> 
 
 
 def test_the_specification_of_the_instances_is_in_force_and_all_are_described(pooled: World) -> None:
-    pooled.call("CreateInferenceComponent", **create_base(pooled, SPECIFICATIONS))
+    pooled.call("CreateInferenceComponent", **base(SPECIFICATIONS))
     pooled.pass_time(10)
     described = pooled.component("base")
     assert described["InferenceComponentStatus"] == "InService"
     assert described["Specifications"] == SPECIFICATIONS
     assert "Specification" not in described
     # All four accelerators of its instance are taken.
-    pooled.call(
-        "CreateInferenceComponent",
-        **create_base(pooled, SPECIFICATIONS, InferenceComponentName="second"),
-    )
+    pooled.call("CreateInferenceComponent", **base(SPECIFICATIONS, InferenceComponentName="second"))
     pooled.pass_time(10)
     assert "CapacityError" in pooled.component("second")["FailureReason"]
 
 
 def test_adapters_run_on_it_and_an_update_replaces_all_specifications(pooled: World) -> None:
-    pooled.call("CreateInferenceComponent", **create_base(pooled, SPECIFICATIONS))
+    pooled.call("CreateInferenceComponent", **base(SPECIFICATIONS))
     pooled.pass_time(10)
     pooled.create_adapter("one")
     pooled.pass_time(10)
@@ -118,11 +115,11 @@ def test_adapters_run_on_it_and_an_update_replaces_all_specifications(pooled: Wo
 def test_specifications_that_do_not_fit_the_instances_are_refused(
     pooled: World, specifications: list[dict[str, Any]], said: str
 ) -> None:
-    assert said in pooled.refusal("CreateInferenceComponent", **create_base(pooled, specifications))
+    assert said in pooled.refusal("CreateInferenceComponent", **base(specifications))
 
 
 def test_one_and_several_specifications_are_refused_together(pooled: World) -> None:
-    request = create_base(pooled, SPECIFICATIONS, Specification=SPECIFICATIONS[0])
+    request = base(SPECIFICATIONS, Specification=SPECIFICATIONS[0])
     assert "Exactly one of" in pooled.refusal("CreateInferenceComponent", **request)
 
 

@@ -69,10 +69,7 @@ def test_what_comes_and_goes_between_pages_moves_nothing_else(world: World, sort
     assert sorted(seen) == [f"model-{number}" for number in range(1, 9)]
 
 
-@pytest.mark.parametrize("order", ["Ascending", "Descending"])
-def test_page_looks_at_no_more_components_than_it_has(
-    world: World, monkeypatch: pytest.MonkeyPatch, order: str
-) -> None:
+def test_page_looks_at_no_more_components_than_it_has(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.serve()
     for number in range(60):
         world.create_adapter(f"adapter-{number}")
@@ -88,8 +85,7 @@ def test_page_looks_at_no_more_components_than_it_has(
     seen: list[str] = []
     token = None
     while token is not None or not seen:
-        request = {"SortOrder": order, **({"NextToken": token} if token else {})}
-        page = world.call("ListInferenceComponents", **request)
+        page = world.call("ListInferenceComponents", **({"NextToken": token} if token else {}))
         assert len(looked_at) <= len(page["InferenceComponents"]) + 1
         looked_at.clear()
         seen += [summary["InferenceComponentName"] for summary in page["InferenceComponents"]]
@@ -101,11 +97,8 @@ def test_token_of_another_order_is_refused(world: World) -> None:
     for name in ("one", "two"):
         world.create_model(name)
     token = world.call("ListModels", SortBy="Name", MaxResults=1)["NextToken"]
-    assert "pagination token" in world.refusal("ListModels", SortBy="CreationTime", NextToken=token)
-
-
-def test_token_that_is_none_is_refused(many: World) -> None:
-    assert "pagination token" in many.refusal("ListInferenceComponents", NextToken="bm9uZQ==")
+    for other in (token, "bm9uZQ=="):
+        assert "pagination token" in world.refusal("ListModels", SortBy="CreationTime", NextToken=other)
 
 
 def test_filters_by_text_status_endpoint_and_variant(many: World) -> None:

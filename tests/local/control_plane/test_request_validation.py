@@ -30,7 +30,6 @@ COMPONENT = {
         ({"RuntimeConfig": {"CopyCount": -1}}, "Member must have value greater than or equal to 0"),
         ({"RuntimeConfig": {}}, "'runtimeConfig.copyCount'"),
         ({"Tags": [{"Key": "k"}]}, "'tags.1.member.value'"),
-        ({"Tags": [{"Key": "!", "Value": "v"}]}, "'tags.1.member.key'"),
         (
             {"Specification": {"SchedulingConfig": {"PlacementStrategy": "ANYHOW"}}},
             "Member must satisfy enum value set: [SPREAD, BINPACK]",
@@ -67,6 +66,7 @@ def test_request_that_does_not_fit_the_service_model_is_refused(
             "(at 'specification.container.environment.K.value')",
         ),
         ({"EndpointName": {}}, "Start of structure or map found where not expected. (at 'endpointName')"),
+        ({"EndpointName": []}, "Start of list found where not expected. (at 'endpointName')"),
         ({"Tags": "k=v"}, "STRING_VALUE can not be converted to a List (at 'tags')"),
     ],
 )

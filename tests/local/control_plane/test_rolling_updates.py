@@ -184,7 +184,6 @@ def test_where_updates_need_spare_room_a_batch_needs_it_only_once(
     [
         (rolling(3), "got 3 with type COPY_COUNT"),
         (rolling(51, kind="CAPACITY_PERCENT"), "got 51 with type CAPACITY_PERCENT"),
-        (rolling(4, kind="CAPACITY_PERCENT"), "got 4 with type CAPACITY_PERCENT"),
         (
             rolling(1, RollbackMaximumBatchSize={"Type": "CAPACITY_PERCENT", "Value": 101}),
             "RollbackMaximumBatchSize should be at most 100 %",
@@ -201,11 +200,6 @@ def test_batches_and_alarms_that_cannot_be_are_refused(
         RuntimeConfig={"CopyCount": 4},
         DeploymentConfig=deployment,
     )
-
-
-def test_one_copy_is_one_batch(world: World) -> None:
-    world.serve()
-    world.call("UpdateInferenceComponent", InferenceComponentName="base", DeploymentConfig=rolling(1))
 
 
 def test_an_adapter_takes_no_deployment_config(serving: World) -> None:
