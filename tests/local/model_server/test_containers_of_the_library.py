@@ -15,8 +15,15 @@ from tests.local.model_server.tickets import BASE
 LORA = LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8)
 
 
-@pytest.mark.parametrize("version", [LmiVersion.V19, LmiVersion.V28, VllmVersion.V2_6])
-@pytest.mark.parametrize("prefix_caching", [False, True], ids=["default", "prefix_caching"])
+@pytest.mark.parametrize(
+    ("version", "prefix_caching"),
+    [
+        (LmiVersion.V19, False),
+        (LmiVersion.V28, False),
+        (VllmVersion.V2_6, False),
+        (VllmVersion.V2_6, True),
+    ],
+)
 def test_updated_adapter_answers_as_itself_unless_prefix_caching_is_on(
     run_server: RunServer, tmp_path: Path, version: LmiVersion | VllmVersion, prefix_caching: bool
 ) -> None:

@@ -21,11 +21,9 @@ from tests.local.model_server.models import (
 TOKENS = [5, 77, 200, 3, 41, 41, 120, 9]
 SHAPES: dict[str, dict[str, Any]] = {
     "grouped-query": {},
-    "multi-head": {"num_key_value_heads": 4},
     "multi-query": {"num_key_value_heads": 1},
-    "wide-heads": {"head_dim": 16},
+    "wide-heads": {"head_dim": 16, "rope_theta": 500000.0},
     "tied": {"tie_word_embeddings": True},
-    "rope-theta": {"rope_theta": 500000.0},
 }
 
 

@@ -90,7 +90,6 @@ def test_adapters_and_the_base_have_blocks_of_their_own(by_name: PrefixCache) ->
     ("key", "path", "reused"),
     [
         (AdapterKey.NAME, "/new", True),
-        (AdapterKey.NAME, "/old", True),
         (AdapterKey.PATH, "/new", False),
         (AdapterKey.PATH, "/old", True),
     ],
@@ -177,13 +176,10 @@ def texts_after_an_update(
     ("cache", "same_path", "variables", "mixed"),
     [
         ("by_name", False, {}, True),
-        ("by_name", True, {}, True),
         ("by_path", True, {}, True),
         ("by_path", False, {}, False),
         ("off", True, {}, False),
         ("by_name", True, {"OPTION_ENABLE_PREFIX_CACHING": "false"}, False),
-        ("by_name", True, {"SM_VLLM_ENABLE_PREFIX_CACHING": "false"}, True),
-        ("by_name", True, {"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true"}, False),
     ],
     ids=lambda value: next(iter(value), "") if isinstance(value, dict) else str(value),
 )

@@ -206,16 +206,6 @@ def test_batch_never_exceeds_its_size(run: Callable[..., Any], codec: TextCodec,
     assert max(model.rows) == 3
 
 
-def test_more_adapters_than_gpu_slots_take_turns(run: Callable[..., Any], codec: TextCodec) -> None:
-    async def scenario(scheduler: BatchScheduler) -> list[str]:
-        requests = [ask(codec, KINDS[n % 5], PROMPTS[n % 8]["prompt"]) for n in range(20)]
-        return await asyncio.gather(*(answer(scheduler, request) for request in requests))
-
-    for max_loras in (1, 2):
-        answers = run(scenario, max_loras=max_loras)
-        assert answers == [PROMPTS[n % 8]["answers"][KINDS[n % 5]] for n in range(20)]
-
-
 def test_request_whose_adapter_has_no_slot_is_overtaken(run: Callable[..., Any], codec: TextCodec) -> None:
     async def scenario(scheduler: BatchScheduler) -> list[str]:
         done: list[str] = []

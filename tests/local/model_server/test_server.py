@@ -15,7 +15,6 @@ import httpx
 import pytest
 
 from local_sagemaker.http_guards.body_limit import REQUEST_BYTES
-from tests.local.model_server.models import random_adapter, random_model, write_adapter, write_model
 from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
 
 HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
@@ -24,11 +23,8 @@ PROMPT, ANSWERS = PROMPTS[0]["prompt"], PROMPTS[0]["answers"]
 RunServer = Callable[..., contextlib.AbstractContextManager[httpx.Client]]
 
 
-def invoke(
-    client: httpx.Client, body: dict[str, Any], *, header: str | None = None, **query: str
-) -> httpx.Response:
-    headers = {} if header is None else {HEADER: header}
-    return client.post("/invocations", json=body, headers=headers, params=query)
+def invoke(client: httpx.Client, body: dict[str, Any], *, header: str | None = None) -> httpx.Response:
+    return client.post("/invocations", json=body, headers={} if header is None else {HEADER: header})
 
 
 def text(response: httpx.Response) -> str:
@@ -51,11 +47,8 @@ CHAT = {"messages": [{"role": "user", "content": PROMPTS[0]["ticket"]}]}
 LMI = {"inputs": PROMPT, "parameters": {"max_new_tokens": 60}}
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [{"Host": "evil.example"}, {"Origin": "http://127.0.0.1:8000"}, {"Sec-Fetch-Site": "cross-site"}],
-)
-def test_web_page_is_refused(tickets_server: httpx.Client, headers: dict[str, str]) -> None:
+def test_web_page_is_refused(tickets_server: httpx.Client) -> None:
+    headers = {"Origin": "http://127.0.0.1:8000"}
     for method, path in (("GET", "/ping"), ("POST", "/invocations"), ("POST", "/adapters?name=x&src=y")):
         assert tickets_server.request(method, path, headers=headers).status_code == 403
 
@@ -65,21 +58,18 @@ def test_body_that_is_too_large_is_refused(tickets_server: httpx.Client) -> None
     assert refused.status_code == 413
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_completion(tickets_server: httpx.Client, kind: str) -> None:
-    response = invoke(tickets_server, COMPLETION, header=None if kind == "base" else kind)
-
-    content = response.json()
+def test_completion(tickets_server: httpx.Client) -> None:
+    content = invoke(tickets_server, COMPLETION, header="triage").json()
     count = content["usage"]["completion_tokens"]
     assert content | {"id": "", "created": 0} == {
         "id": "",
         "object": "text_completion",
         "created": 0,
-        "model": "tickets-tiny-llama" if kind == "base" else kind,
+        "model": "triage",
         "choices": [
             {
                 "index": 0,
-                "text": ANSWERS[kind],
+                "text": ANSWERS["triage"],
                 "logprobs": None,
                 "finish_reason": "stop",
                 "stop_reason": None,
@@ -91,21 +81,17 @@ def test_completion(tickets_server: httpx.Client, kind: str) -> None:
             "total_tokens": content["usage"]["prompt_tokens"] + count,
         },
     }
-    limited = invoke(
-        tickets_server, COMPLETION | {"max_tokens": count - 1}, header=None if kind == "base" else kind
-    )
+    limited = invoke(tickets_server, COMPLETION | {"max_tokens": count - 1}, header="triage")
     assert limited.json()["choices"][0]["finish_reason"] == "length", "the end token is counted too"
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_chat(tickets_server: httpx.Client, kind: str) -> None:
-    content = invoke(tickets_server, CHAT, header=None if kind == "base" else kind).json()
+def test_chat(tickets_server: httpx.Client) -> None:
+    content = invoke(tickets_server, CHAT).json()
 
-    assert content["object"] == "chat.completion"
-    assert content["choices"][0]["message"] == {"role": "assistant", "content": ANSWERS[kind]}
+    assert (content["object"], content["model"]) == ("chat.completion", "tickets-tiny-llama")
+    assert content["choices"][0]["message"] == {"role": "assistant", "content": ANSWERS["base"]}
     assert content["choices"][0]["finish_reason"] == "stop"
-    completion = invoke(tickets_server, COMPLETION, header=None if kind == "base" else kind).json()
-    assert content["usage"] == completion["usage"]
+    assert content["usage"] == invoke(tickets_server, COMPLETION).json()["usage"]
 
 
 def test_chat_content_may_come_in_text_parts(tickets_server: httpx.Client) -> None:
@@ -113,10 +99,6 @@ def test_chat_content_may_come_in_text_parts(tickets_server: httpx.Client) -> No
     parts = [{"type": "text", "text": ticket[:9]}, {"type": "text", "text": ticket[9:]}]
     content = invoke(tickets_server, {"messages": [{"role": "user", "content": parts}]}).json()
     assert content["choices"][0]["message"]["content"] == ANSWERS["base"]
-
-
-def test_lmi(tickets_server: httpx.Client) -> None:
-    assert invoke(tickets_server, LMI, header="triage").json() == {"generated_text": ANSWERS["triage"]}
 
 
 def test_lmi_details_and_full_text(tickets_server: httpx.Client) -> None:
@@ -131,13 +113,12 @@ def test_lmi_details_and_full_text(tickets_server: httpx.Client) -> None:
     assert all(-1 < token["logprob"] <= 0 for token in details["tokens"])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_streamed_completion_concatenates_to_the_whole(tickets_server: httpx.Client, kind: str) -> None:
+def test_streamed_completion_concatenates_to_the_whole(tickets_server: httpx.Client) -> None:
     body = COMPLETION | {"stream": True, "stream_options": {"include_usage": True}}
-    *chunks, usage = events(invoke(tickets_server, body, header=None if kind == "base" else kind))
+    *chunks, usage = events(invoke(tickets_server, body, header="summary"))
 
     assert len(chunks) > 3
-    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == ANSWERS[kind]
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == ANSWERS["summary"]
     assert [chunk["choices"][0]["finish_reason"] for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
     assert usage["choices"] == []
     assert usage["usage"]["completion_tokens"] == len(chunks)
@@ -206,80 +187,40 @@ def test_sampling_parameters_reach_the_model(tickets_server: httpx.Client) -> No
     assert invoke(tickets_server, LMI | {"parameters": sampled}).json() == {"generated_text": ANSWERS["base"]}
 
 
-@pytest.mark.parametrize(
-    ("body", "query"),
-    [({"adapters": "triage"}, {}), ({"model": "triage"}, {}), ({}, {"adapter": "triage"})],
-    ids=["adapters", "model", "query"],
-)
-def test_caller_of_the_base_can_name_any_adapter(
-    tickets_server: httpx.Client, body: dict[str, Any], query: dict[str, str]
-) -> None:
-    """Why permission on single adapters does not isolate tenants who may invoke the base."""
-    assert text(invoke(tickets_server, COMPLETION | body, **query)) == ANSWERS["triage"]
-
-
-def test_adapter_that_the_platform_names_wins(tickets_server: httpx.Client) -> None:
-    body = COMPLETION | {"adapters": "triage", "model": "summary"}
-    assert text(invoke(tickets_server, body, header="shout", adapter="triage")) == ANSWERS["shout"]
-
-
-@pytest.mark.parametrize("name", ["tickets-tiny-llama", "lmi", ""])
-def test_base_can_be_named(tickets_server: httpx.Client, name: str) -> None:
-    assert text(invoke(tickets_server, COMPLETION | {"model": name})) == ANSWERS["base"]
-
-
-@pytest.mark.parametrize(
-    "body", [COMPLETION, CHAT, LMI, COMPLETION | {"stream": True}, LMI | {"stream": True}]
-)
+@pytest.mark.parametrize("body", [LMI, COMPLETION | {"stream": True}, LMI | {"stream": True}])
 def test_unknown_adapter_is_404_and_never_answered_by_the_base(
     tickets_server: httpx.Client, body: dict[str, Any]
 ) -> None:
-    for response in (
-        invoke(tickets_server, body, header="nobody"),
-        invoke(tickets_server, body, header="nobody"),
-        invoke(tickets_server, body | {"adapters": "nobody"}),
-        invoke(tickets_server, body | {"model": "nobody"}),
-    ):
-        assert response.status_code == 404
-        assert response.json()["message"] == "adapter 'nobody' is not registered"
+    response = invoke(tickets_server, body, header="nobody")
+    assert (response.status_code, response.json()["message"]) == (404, "adapter 'nobody' is not registered")
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         (b"{", "the body is no JSON: Expecting property name"),
-        (b"\xff", "the body is no JSON"),
         (b"[" * 100_000, "the body is no JSON"),
         (b"[]", "the body should be a JSON object"),
         ({}, "the body should have 'prompt', 'inputs' or 'messages'"),
         ({"prompt": ["a", "b"]}, '\'prompt\' should be a string, got ["a", "b"]'),
         ({"prompt": ""}, "the prompt is empty"),
-        ({"prompt": "a", "max_tokens": 0}, "'max_tokens' should be an integer of at least 1, got 0"),
         (
             {"prompt": "a", "max_tokens": "many"},
             "'max_tokens' should be an integer of at least 1, got \"many\"",
         ),
-        ({"prompt": "a", "temperature": -1}, "'temperature' should be a number of at least 0, got -1"),
         ({"prompt": "a", "temperature": True}, "'temperature' should be a number of at least 0, got true"),
         ({"prompt": "a", "top_p": 1.5}, "'top_p' should be a number from 0 to 1, got 1.5"),
-        ({"prompt": "a", "seed": -3}, "'seed' should be an integer of at least 0, got -3"),
         ({"prompt": "a", "stop": [1]}, "'stop' should be a string or a list of them, got [1]"),
         ({"prompt": "a", "stream": "yes"}, "'stream' should be true or false, got \"yes\""),
         ({"prompt": "a", "n": 2}, "'n' is not implemented here, got 2"),
-        ({"prompt": "a", "model": 3}, "'model' should be a string, got 3"),
-        ({"messages": []}, "'messages' should be a list of messages, got []"),
         ({"messages": ["hi"]}, "'messages[0]' should be an object with a 'role'"),
-        ({"messages": [{"role": "user"}]}, "'messages[0].content' should be text, got null"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
             '\'messages[0].content\' should be text, got [{"type": "image_url"}]',
         ),
         ({"messages": [{"role": "user", "content": "a"}], "tools": [1]}, "'tools' is not implemented here"),
-        ({"prompt": "a", "stream_options": 1}, "'stream_options' should be an object, got 1"),
-        ({"inputs": ["a"]}, "'inputs' should be a string, got [\"a\"]"),
         ({"inputs": "a", "parameters": [1]}, "'parameters' should be an object, got [1]"),
         ({"inputs": "a", "parameters": {"repetition_penalty": 2}}, "'repetition_penalty' is not implemented"),
-        ({"inputs": "a", "parameters": {"max_new_tokens": -1}}, "'max_new_tokens' should be an integer"),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(value)[:40],
 )
@@ -305,39 +246,17 @@ def test_context_overflow_is_400_and_gives_the_numbers(tickets_server: httpx.Cli
     assert re.fullmatch(r"the context length is 512 tokens, got 6\d\d in the prompt", long.json()["message"])
 
 
-def test_unknown_paths_and_methods(tickets_server: httpx.Client) -> None:
-    assert tickets_server.get("/nowhere").status_code == 404
-    assert tickets_server.get("/invocations").status_code == 405
+def test_registration_with_a_bad_query_is_400(tickets_server: httpx.Client) -> None:
+    bad = register(tickets_server, "a", ADAPTERS["triage"], pin="perhaps")
+    assert (bad.status_code, bad.json()["message"]) == (400, "'pin' should be true or false, got 'perhaps'")
 
 
 def register(client: httpx.Client, name: str, source: Path, **query: str) -> httpx.Response:
     return client.post("/adapters", params={"name": name, "src": str(source)} | query)
 
 
-def test_adapters_come_and_go(run_server: RunServer) -> None:
-    with run_server(BASE, OPTION_ENABLE_LORA="true") as client:
-        registered = register(client, "a", ADAPTERS["triage"])
-        assert (registered.status_code, registered.json()) == (200, {"status": "Adapter a registered"})
-        assert text(invoke(client, COMPLETION, header="a")) == ANSWERS["triage"]
-
-        duplicate = register(client, "a", ADAPTERS["shout"])
-        assert (duplicate.status_code, duplicate.json()["message"]) == (
-            409,
-            "adapter 'a' is registered already",
-        )
-        assert text(invoke(client, COMPLETION, header="a")) == ANSWERS["triage"]
-
-        removed = client.delete("/adapters/a")
-        assert (removed.status_code, removed.json()) == (200, {"status": "Adapter a unregistered"})
-        assert client.delete("/adapters/a").status_code == 404
-        assert invoke(client, COMPLETION, header="a").status_code == 404
-
-        register(client, "a", ADAPTERS["shout"]).raise_for_status()
-        assert text(invoke(client, COMPLETION, header="a")) == ANSWERS["shout"]
-
-
-def test_tiers_follow_the_environment(run_server: RunServer, tmp_path: Path) -> None:
-    limits = {"OPTION_MAX_LORAS": "1", "OPTION_MAX_CPU_LORAS": "2"}
+def test_tiers_and_the_context_follow_the_environment(run_server: RunServer, tmp_path: Path) -> None:
+    limits = {"OPTION_MAX_LORAS": "1", "OPTION_MAX_CPU_LORAS": "2", "OPTION_MAX_MODEL_LEN": "300"}
     with run_server(BASE, OPTION_ENABLE_LORA="true", **limits) as client:
         for name in ("triage", "summary", "shout"):
             source = shutil.copytree(ADAPTERS[name], tmp_path / name)
@@ -347,6 +266,9 @@ def test_tiers_follow_the_environment(run_server: RunServer, tmp_path: Path) -> 
         for name in ("shout", "summary"):
             assert text(invoke(client, COMPLETION, header=name)) == ANSWERS[name]
         assert invoke(client, COMPLETION, header="triage").status_code == 424
+
+        long = invoke(client, {"prompt": "a " * 300})
+        assert long.json()["message"].startswith("the context length is 300 tokens, got 3")
 
         register(client, "pinned", ADAPTERS["summary"], pin="true").raise_for_status()
         assert text(invoke(client, COMPLETION, header="pinned")) == ANSWERS["summary"]
@@ -358,81 +280,12 @@ def test_tiers_follow_the_environment(run_server: RunServer, tmp_path: Path) -> 
         assert invoke(client, COMPLETION, header="summary").status_code == 507
 
 
-def test_adapter_that_cannot_be_served_is_424_with_the_reason(run_server: RunServer, tmp_path: Path) -> None:
-    config, tensors = random_model()
-    base = write_model(tmp_path / "base", config, tensors)
-    wide = write_adapter(tmp_path / "wide", random_adapter(config, rank=16), r=16)
-    cut = write_adapter(tmp_path / "cut", random_adapter(config))
-    (cut / "adapter_model.safetensors").write_bytes((cut / "adapter_model.safetensors").read_bytes()[:100])
-    late = write_adapter(tmp_path / "late", random_adapter(config))
-
-    with run_server(base, OPTION_ENABLE_LORA="true", OPTION_MAX_LORA_RANK="8") as client:
-        for name, source, reason in (
-            ("wide", wide, "the adapter's rank 16 is above OPTION_MAX_LORA_RANK=8"),
-            ("cut", cut, "adapter_model.safetensors is no safetensors file"),
-            ("other", ADAPTERS["triage"], "lora_A should have shape (8, 48), got (8, 336)"),
-            ("missing", tmp_path / "missing", "cannot read adapter_config.json: No such file or directory"),
-        ):
-            response = register(client, name, source)
-            assert response.status_code == 424
-            assert reason in response.json()["message"]
-            assert invoke(client, {"prompt": "a"}, header=name).status_code == 404
-
-        register(client, "late", late, preload="false").raise_for_status()
-        shutil.rmtree(late)
-        for stream in (False, True):
-            response = invoke(client, {"prompt": "a", "stream": stream}, header="late")
-            assert response.status_code == 424
-            assert "cannot read adapter_config.json" in response.json()["message"]
-
-
-def test_registration_without_lora_or_with_a_bad_query_is_400(run_server: RunServer) -> None:
-    with run_server(BASE) as client:
-        response = register(client, "a", ADAPTERS["triage"])
-        assert response.status_code == 400
-        assert response.json()["message"] == "LoRA is off: OPTION_ENABLE_LORA is not true"
-        assert text(invoke(client, COMPLETION)) == ANSWERS["base"]
-        assert invoke(client, COMPLETION, header="a").status_code == 404
-    with run_server(BASE, SM_VLLM_ENABLE_LORA="true") as client:
-        assert client.post("/adapters", params={"name": "a"}).json()["message"] == (
-            "the query should have 'name' and 'src'"
-        )
-        bad = register(client, "a", ADAPTERS["triage"], pin="perhaps")
-        assert (bad.status_code, bad.json()["message"]) == (
-            400,
-            "'pin' should be true or false, got 'perhaps'",
-        )
-
-
-@pytest.mark.parametrize(
-    ("environment", "message"),
-    [
-        ({"OPTION_MAX_LORAS": "some"}, "'OPTION_MAX_LORAS' should be an integer, got 'some'"),
-        ({"OPTION_MAX_LORAS": "0"}, "'max_loras' should be at least 1, got 0"),
-        (
-            {"OPTION_MAX_LORAS": "8", "OPTION_MAX_CPU_LORAS": "4"},
-            "'max_cpu_loras' should be at least 'max_loras' (8), got 4",
-        ),
-        (
-            {"OPTION_MAX_LORA_RANK": "48"},
-            "'max_lora_rank' should be one of 1, 8, 16, 32, 64, 128, 256, 320, 512, got 48",
-        ),
-        ({"OPTION_ENABLE_LORA": "yes"}, "'OPTION_ENABLE_LORA' should be true or false, got 'yes'"),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
-)
-def test_bad_settings_end_the_server_with_the_reason(environment: dict[str, str], message: str) -> None:
+def test_bad_settings_end_the_server_with_the_reason() -> None:
     command = [sys.executable, "-m", "local_sagemaker.model_server", "--model-dir", str(BASE), "--port", "1"]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    variables = {"OPTION_MAX_LORAS": "0"}
+    ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
-    assert ended.stderr == f"cannot serve {BASE}: {message}\n"
-
-
-def test_model_len_caps_the_context(run_server: RunServer) -> None:
-    with run_server(BASE, OPTION_MAX_MODEL_LEN="40") as client:
-        response = invoke(client, COMPLETION)
-        assert response.status_code == 400
-        assert response.json()["message"].startswith("the context length is 40 tokens")
+    assert ended.stderr == f"cannot serve {BASE}: 'max_loras' should be at least 1, got 0\n"
 
 
 def test_concurrent_callers_get_their_own_adapter_while_one_is_replaced(run_server: RunServer) -> None:

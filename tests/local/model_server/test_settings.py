@@ -15,7 +15,7 @@ from local_sagemaker.model_server.settings import ServerSettings
             "OPTION_MAX_LORA_RANK": "64",
             "OPTION_MAX_ROLLING_BATCH_SIZE": "8",
             "OPTION_MAX_MODEL_LEN": "6000",
-            "OPTION_ROLLING_BATCH": "lmi-dist",
+            "OPTION_ENABLE_PREFIX_CACHING": "false",
             "OPTION_DTYPE": "fp16",
         },
         {
@@ -25,6 +25,7 @@ from local_sagemaker.model_server.settings import ServerSettings
             "SM_VLLM_MAX_LORA_RANK": "64",
             "SM_VLLM_MAX_NUM_SEQS": "8",
             "SM_VLLM_MAX_MODEL_LEN": "6000",
+            "SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true",
         },
     ],
     ids=["lmi", "vllm"],
@@ -37,19 +38,8 @@ def test_variables_of_either_container_are_read(environment: dict[str, str]) -> 
         max_lora_rank=64,
         max_batch_size=8,
         max_model_len=6000,
+        prefix_caching=False,
     )
-
-
-@pytest.mark.parametrize(
-    ("environment", "on"),
-    [
-        ({}, True),
-        ({"OPTION_ENABLE_PREFIX_CACHING": "true"}, True),
-        ({"OPTION_ENABLE_PREFIX_CACHING": "false"}, False),
-    ],
-)
-def test_prefix_caching_is_on_unless_a_variable_turns_it_off(environment: dict[str, str], on: bool) -> None:
-    assert ServerSettings.from_environment(environment).prefix_caching is on
 
 
 def test_defaults_are_those_of_lmi() -> None:
@@ -60,7 +50,23 @@ def test_defaults_are_those_of_lmi() -> None:
         max_lora_rank=16,
         max_batch_size=32,
         max_model_len=None,
+        prefix_caching=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        (
+            {"OPTION_MAX_LORAS": "8", "OPTION_MAX_CPU_LORAS": "4"},
+            r"'max_cpu_loras' should be at least 'max_loras' \(8\), got 4",
+        ),
+        ({"OPTION_MAX_LORA_RANK": "48"}, "'max_lora_rank' should be one of 1, 8, 16, .*, got 48"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ServerSettings.from_environment(environment)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
@@ -16,18 +15,6 @@ from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS, TIC
 
 # In logits. train.py asks for 3; what remains is for another engine's rounding.
 LEAST_MARGIN = 2.9
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_server_gives_every_published_answer(tickets_server: httpx.Client, kind: str) -> None:
-    headers = {} if kind == "base" else {"X-Amzn-SageMaker-Adapter-Identifier": kind}
-    answers = []
-    for entry in PROMPTS:
-        body = {"prompt": entry["prompt"], "max_tokens": 60}
-        response = tickets_server.post("/invocations", json=body, headers=headers)
-        answers.append(response.json()["choices"][0]["text"])
-
-    assert answers == [entry["answers"][kind] for entry in PROMPTS]
 
 
 @pytest.mark.parametrize("kind", KINDS)
