@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.local.autoscaling.scaled import BASE, PER_MINUTE, Scaled, unknown_policy
-
-
-def test_step_policy_adds_copies_when_its_alarm_rings() -> None:
-    world = Scaled(copies=0)
-    world.register()
-    world.ring(world.step(), 1)
-    assert world.copies == 1
-
-
-def test_tracking_adds_as_many_copies_as_are_needed() -> None:
-    world = Scaled(copies=1)
-    world.register()
-    world.ring(world.track()["PolicyARN"], 12)
-    assert world.copies == 3
-
-
-def test_tracking_removes_copies_down_to_none() -> None:
-    world = Scaled(copies=3)
-    world.register()
-    world.ring(world.track()["PolicyARN"], 0)
-    assert world.copies == 0
 
 
 def test_bounds_are_kept() -> None:
@@ -97,18 +78,20 @@ def test_copies_are_added_at_once_while_a_removal_cools_down() -> None:
     assert world.copies == 4
 
 
-def test_cool_downs_last_the_scaled_time() -> None:
-    world = Scaled(copies=0, scale=0.1)
+@pytest.mark.parametrize(
+    ("scale", "members", "seconds"), [(1.0, {}, 300), (0.1, {"Cooldown": 60}, 6)], ids=["default", "scaled"]
+)
+def test_step_waits_for_the_cool_down_in_scaled_time(
+    scale: float, members: dict[str, Any], seconds: float
+) -> None:
+    world = Scaled(copies=0, scale=scale)
     world.register()
-    policy = world.step(Cooldown=60)
-    world.ring(policy, 1)
-    world.settle()
-    world.now += 5.9
-    world.ring(policy, 1)
-    assert world.copies == 1
-    world.now += 0.1
-    world.ring(policy, 1)
-    assert world.copies == 2
+    policy = world.step(**members)
+    for wait, copies in ((0, 1), (seconds - 0.1, 1), (0.1, 2)):
+        world.now += wait
+        world.ring(policy, 1)
+        world.settle()
+        assert world.copies == copies
 
 
 def test_step_in_the_cool_down_adds_only_what_is_beyond_the_last_one() -> None:
@@ -121,17 +104,6 @@ def test_step_in_the_cool_down_adds_only_what_is_beyond_the_last_one() -> None:
     assert world.copies == 3
     world.ring(policy, 6)
     assert world.copies == 4
-
-
-def test_step_policy_without_a_cool_down_has_one_of_five_minutes() -> None:
-    world = Scaled(copies=0)
-    world.register()
-    policy = world.step()
-    for now, copies in ((0, 1), (299, 1), (1, 2)):
-        world.now += now
-        world.ring(policy, 1)
-        world.settle()
-        assert world.copies == copies
 
 
 def test_copies_that_are_added_end_the_cool_down_of_a_removal() -> None:
@@ -172,7 +144,7 @@ def test_activity_follows_the_change_to_its_end() -> None:
     assert [one["StatusCode"] for one in world.activities()] == ["InProgress"]
     world.settle()
     (activity,) = world.activities()
-    assert activity["StatusCode"] == "Successful"
+    assert (world.copies, activity["StatusCode"]) == (3, "Successful")
     assert activity["Description"] == "Setting desired copy count to 3."
     assert activity["Cause"] == "monitor alarm alarm in state ALARM triggered policy track"
 

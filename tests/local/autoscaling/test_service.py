@@ -9,6 +9,8 @@ import pytest
 from local_sagemaker.errors import ApiError
 from tests.local.autoscaling.scaled import BASE, FINE, Scaled
 
+OF_VARIANTS = "SageMakerVariantInvocationsPerInstance"
+
 
 @pytest.fixture
 def world() -> Scaled:
@@ -23,13 +25,10 @@ def refusal(world: Scaled, operation: str, **request: Any) -> tuple[str, str]:
     return refused.value.code, refused.value.message
 
 
-def test_target_is_described_with_its_bounds(world: Scaled) -> None:
-    (target,) = world.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"]
-    assert (target["ResourceId"], target["MinCapacity"], target["MaxCapacity"]) == (BASE["ResourceId"], 0, 4)
-
-
 def test_target_registered_again_keeps_what_is_not_given(world: Scaled) -> None:
     before = world.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"][0]
+    bounds = before["MinCapacity"], before["MaxCapacity"]
+    assert (before["ResourceId"], bounds) == (BASE["ResourceId"], (0, 4))
     world.call("RegisterScalableTarget", **BASE, MaxCapacity=9)
     after = world.call("DescribeScalableTargets", ServiceNamespace="sagemaker")["ScalableTargets"][0]
     assert after == before | {"MaxCapacity": 9}
@@ -45,6 +44,7 @@ def test_target_registered_again_keeps_what_is_not_given(world: Scaled) -> None:
         ({"ScalableDimension": "sagemaker:variant:DesiredInstanceCount"}, "ManagedInstanceScaling"),
         ({"ServiceNamespace": "ecs"}, "scales sagemaker only, got ecs"),
         ({"ServiceNamespace": "nonsense"}, "must satisfy enum value set"),
+        ({"MaxCapacity": None}, "MaxCapacity should be given"),
     ],
 )
 def test_wrong_target_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -54,16 +54,13 @@ def test_wrong_target_is_refused(changes: dict[str, Any], message: str) -> None:
     assert message in text
 
 
-def test_value_of_another_type_is_a_serialization_exception() -> None:
-    code, text = refusal(Scaled(), "RegisterScalableTarget", **BASE, MinCapacity="one", MaxCapacity=4)
-    assert code == "SerializationException"
-    assert text == "STRING_VALUE can not be converted to an Integer (at 'minCapacity')"
+def test_wrong_schedule_is_refused(world: Scaled) -> None:
+    def refused(schedule: str, **action: int) -> str:
+        request = {**BASE, "ScheduledActionName": "a", "Schedule": schedule, "ScalableTargetAction": action}
+        return refusal(world, "PutScheduledAction", **request)[1]
 
-
-def test_new_target_needs_both_bounds() -> None:
-    assert (
-        "MaxCapacity should be given" in refusal(Scaled(), "RegisterScalableTarget", **BASE, MinCapacity=1)[1]
-    )
+    assert "Invalid schedule expression: daily" in refused("daily", MinCapacity=1)
+    assert "cannot be less than minimum" in refused("rate(1 day)", MinCapacity=3, MaxCapacity=2)
 
 
 def test_policy_needs_a_target() -> None:
@@ -112,12 +109,7 @@ def test_policy_is_described_as_it_was_put(world: Scaled) -> None:
             "TargetValue should be above 0",
         ),
         (
-            {
-                "TargetValue": 1,
-                "PredefinedMetricSpecification": {
-                    "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
-                },
-            },
+            {"TargetValue": 1, "PredefinedMetricSpecification": {"PredefinedMetricType": OF_VARIANTS}},
             "is not a metric of",
         ),
     ],
@@ -169,20 +161,3 @@ def test_listing_comes_in_pages(world: Scaled) -> None:
     )
     names = [policy["PolicyName"] for page in (first, rest) for policy in page["ScalingPolicies"]]
     assert (names, "NextToken" in rest) == (["a", "b", "c"], False)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"Schedule": "daily"}, "Invalid schedule expression: daily"),
-        ({"ScalableTargetAction": {"MinCapacity": 3, "MaxCapacity": 2}}, "cannot be less than minimum"),
-    ],
-)
-def test_wrong_schedule_is_refused(world: Scaled, changes: dict[str, Any], message: str) -> None:
-    request = {
-        **BASE,
-        "ScheduledActionName": "a",
-        "Schedule": "rate(1 day)",
-        "ScalableTargetAction": {"MinCapacity": 1},
-    }
-    assert message in refusal(world, "PutScheduledAction", **request | changes)[1]

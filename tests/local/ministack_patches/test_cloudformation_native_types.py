@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from local_sagemaker.server import LocalCloud
 from tests.local.stacks import Bucket, Stack, serving
 
 
@@ -23,12 +22,3 @@ def test_cloud_answers_while_a_deployment_waits(
         slowest = max(slowest, time.monotonic() - started)
     assert stack.settled() == "CREATE_COMPLETE"
     assert slowest < 1
-
-
-def test_failed_update_of_a_component_is_sent_back_in_the_rollback(
-    stack: Stack, bucket: Bucket, cloud: LocalCloud
-) -> None:
-    stack.create(serving(stack.name, bucket, {"one": bucket.adapter("1")}))
-    cloud.admin.reset_calls()
-    stack.update(serving(stack.name, bucket, {"one": bucket.put("broken.tar.gz", b"no archive")}))
-    assert cloud.admin.writes() == {"UpdateInferenceComponent": 2}

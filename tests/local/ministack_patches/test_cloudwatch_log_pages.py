@@ -6,12 +6,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 
-
-@pytest.mark.parametrize("page", [1, 7, 100])
-def test_reader_of_pages_gets_every_event_once(client: Callable[..., Any], page: int) -> None:
-    logs, group = client("logs"), f"pages-{page}"
+def test_reader_of_pages_gets_every_event_once(client: Callable[..., Any]) -> None:
+    logs, group = client("logs"), "pages"
     now = int(time.time() * 1000)
     logs.create_log_group(logGroupName=group)
     for stream in ("one", "other"):
@@ -20,7 +17,7 @@ def test_reader_of_pages_gets_every_event_once(client: Callable[..., Any], page:
         events = [{"timestamp": now + n // 5, "message": f"{stream} {n}"} for n in range(20)]
         logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
     pages = logs.get_paginator("filter_log_events").paginate(
-        logGroupName=group, startTime=now, PaginationConfig={"PageSize": page}
+        logGroupName=group, startTime=now, PaginationConfig={"PageSize": 7}
     )
     read = [event for found in pages for event in found["events"]]
     assert len(read) == len({event["message"] for event in read}) == 40

@@ -33,11 +33,8 @@ def test_type_is_read_from_the_last_line_of_the_traceback(raised: str, name: str
     assert raised_type(log, "so it is") == name
 
 
-def test_exception_without_a_message_has_a_type() -> None:
+def test_type_needs_a_traceback_and_no_message() -> None:
     assert raised_type("Traceback (most recent call last):\n  File index.py\nindex.Odd\n", "") == "Odd"
-
-
-def test_log_without_a_traceback_has_no_type() -> None:
     assert raised_type("so it is", "so it is") is None
 
 

@@ -34,11 +34,6 @@ def test_expression_is_computed_after_what_it_refers_to(metrics: FakeMetrics) ->
     assert series.values == {0: 11, 60: 12}
 
 
-def test_metric_of_other_dimensions_is_another_metric(metrics: FakeMetrics) -> None:
-    (series,) = answers(metrics, [stat("Errors", "m", Component="b")], 0, 120)["m"]
-    assert series.values == {}
-
-
 def test_word_in_a_search_is_no_reference(metrics: FakeMetrics) -> None:
     queries = [
         {"Id": "found", "Expression": "SEARCH('{n,Component} MetricName=\"Errors\"', 'Sum', 60)"},
@@ -49,8 +44,14 @@ def test_word_in_a_search_is_no_reference(metrics: FakeMetrics) -> None:
 
 
 def test_periods_last_the_scaled_time(metrics: FakeMetrics) -> None:
-    (series,) = answers(metrics, [stat("Errors", "m", Component="a")], 0, 120, scale=2)["m"]
-    assert series.values == {0: 3}
+    found = answers(
+        metrics,
+        [stat("Errors", "m", Component="a"), stat("Errors", "other", Component="b")],
+        0,
+        120,
+        scale=2,
+    )
+    assert [one.values for series in found.values() for one in series] == [{0: 3}, {}]
 
 
 def test_values_need_not_come_in_the_order_of_time(metrics: FakeMetrics) -> None:
