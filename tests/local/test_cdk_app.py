@@ -68,21 +68,15 @@ def calls(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_app_is_synthesized_bootstrapped_and_deployed(folder: Path, tmp_path: Path) -> None:
-    CdkApp(folder=folder).deploy(ENVIRONMENT, tmp_path / "work")
-    assert [call["arguments"][0] for call in calls(folder)] == ["synth", "bootstrap", "deploy"]
-
-
-def test_every_stack_is_deployed_unless_some_are_chosen(folder: Path, tmp_path: Path) -> None:
-    CdkApp(folder=folder, stacks=["Inference"]).deploy(ENVIRONMENT, tmp_path / "work")
-    assert "Inference" in calls(folder)[-1]["arguments"]
-    assert "--all" not in calls(folder)[-1]["arguments"]
-
-
-def test_context_and_command_reach_the_synthesis(folder: Path, tmp_path: Path) -> None:
-    app = CdkApp(folder=folder, app="python other.py", context={"models": "/models"})
-    app.deploy(ENVIRONMENT, tmp_path / "work")
-    synth = " ".join(calls(folder)[0]["arguments"])
-    assert "--app python other.py --context models=/models" in synth
+    reported: list[str] = []
+    app = CdkApp(folder=folder, app="python other.py", context={"models": "/models"}, stacks=["Inference"])
+    app.deploy(ENVIRONMENT, tmp_path / "work", report=reported.append)
+    synth, bootstrap, deploy = (call["arguments"] for call in calls(folder))
+    assert reported == [f"cdk {each[0]}" for each in (synth, bootstrap, deploy)]
+    assert (synth[0], bootstrap[0], deploy[0]) == ("synth", "bootstrap", "deploy")
+    assert "--app python other.py --context models=/models" in " ".join(synth)
+    assert "Inference" in deploy
+    assert "--all" not in deploy
 
 
 def test_commands_have_the_variables_of_the_cloud_and_nothing_of_the_users_aws(
@@ -125,12 +119,6 @@ def test_command_that_does_not_end_is_stopped(folder: Path, tmp_path: Path) -> N
     (folder / "hanging").write_text("bootstrap")
     with pytest.raises(CdkError, match=r"'cdk bootstrap .*' should end within 2 s, got no end:"):
         CdkApp(folder=folder, timeout=2).deploy(ENVIRONMENT, tmp_path / "work")
-
-
-def test_each_command_is_reported_before_it_runs(folder: Path, tmp_path: Path) -> None:
-    reported: list[str] = []
-    CdkApp(folder=folder).deploy(ENVIRONMENT, tmp_path / "work", report=reported.append)
-    assert reported == ["cdk synth", "cdk bootstrap", "cdk deploy"]
 
 
 def test_missing_command_line_is_named_with_how_to_install_it(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from local_sagemaker.__main__ import NEEDED
+from local_sagemaker.__main__ import NEEDED, main
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
 from tests.local.processes import needs_proc, processes_of
@@ -23,7 +23,6 @@ from tests.local.stacks import Bucket, Stack, serving
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-m", "local_sagemaker"]
 
 
 @pytest.fixture
@@ -45,23 +44,25 @@ def busy(tmp_path: Path) -> Iterator[LocalCloud]:
 
 
 @needs_proc
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_leaves_no_process_even_during_a_deployment(
-    busy: LocalCloud, tmp_path: Path, number: signal.Signals
-) -> None:
+def test_interrupt_leaves_no_process_even_during_a_deployment(busy: LocalCloud, tmp_path: Path) -> None:
     assert len(processes_of(tmp_path)) >= 3
-    busy.process.send_signal(number)
+    busy.process.send_signal(signal.SIGINT)
     assert busy.process.wait(15) == 0
     assert processes_of(tmp_path) == []
+
+
+def all_end(folder: Path) -> bool:
+    """Whether soon no process runs that has a folder in its command or its environment."""
+    deadline = time.monotonic() + 15
+    while processes_of(folder) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return processes_of(folder) == []
 
 
 @needs_proc
 def test_death_of_the_command_leaves_no_process(busy: LocalCloud, tmp_path: Path) -> None:
     busy.process.kill()
-    deadline = time.monotonic() + 15
-    while processes_of(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert processes_of(tmp_path) == []
+    assert all_end(tmp_path)
 
 
 @needs_proc
@@ -87,10 +88,7 @@ def test_death_of_the_process_that_uses_it_leaves_no_process(tmp_path: Path) -> 
     assert user.stdout.readline() == b"up\n"
     user.kill()
     user.wait()
-    deadline = time.monotonic() + 15
-    while processes_of(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert processes_of(tmp_path) == []
+    assert all_end(tmp_path)
 
 
 def test_environment_holds_what_a_client_needs(cloud: LocalCloud) -> None:
@@ -108,17 +106,24 @@ def test_environment_holds_what_a_client_needs(cloud: LocalCloud) -> None:
     [
         (["--account", "123"], "'--account' should be 12 digits, got '123'"),
         (["--port", "99999"], "'--port' should be 0 to 65535, got 99999"),
-        (["--port", "-1"], "'--port' should be 0 to 65535, got -1"),
         (["--state-dir", __file__], "'--state-dir' should be a folder that can be written, got '"),
         (["--set", "colour=red"], "unknown setting 'colour'"),
         (["--set", "write_rate"], "'--set' should be NAME=VALUE, got 'write_rate'"),
         (["--set", "write_rate=fast"], "'write_rate' should be a number of at least 0, got 'fast'"),
     ],
 )
-def test_wrong_argument_is_an_error_that_names_it(arguments: list[str], message: str) -> None:
-    said = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)
-    assert said.returncode == 1
-    assert said.stderr.startswith(f"local-sagemaker: {message}")
+def test_wrong_argument_is_an_error_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    assert refusal(monkeypatch, *arguments).startswith(f"local-sagemaker: {message}")
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """The words with which the command refuses arguments."""
+    monkeypatch.setattr(sys, "argv", ["local-sagemaker", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return str(ended.value)
 
 
 def test_packages_of_the_extra_that_are_missing_are_an_error_that_names_the_extra() -> None:
@@ -140,14 +145,13 @@ def test_command_knows_every_package_of_its_extra() -> None:
     assert list(NEEDED) == [re.split(r"[<>=]", requirement)[0] for requirement in extra]
 
 
-def test_port_in_use_is_an_error_that_names_it() -> None:
+def test_port_in_use_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        said = subprocess.run([*COMMAND, "--port", str(port)], capture_output=True, text=True, check=False)
-    assert said.returncode == 1
-    assert said.stderr.startswith(f"local-sagemaker: port {port} cannot be used: ")
+        said = refusal(monkeypatch, "--port", str(port))
+    assert said.startswith(f"local-sagemaker: port {port} cannot be used: ")
 
 
 def test_settings_change_while_it_runs(cloud: LocalCloud, settings: Callable[..., None]) -> None:
@@ -172,7 +176,8 @@ def test_given_folder_keeps_what_was_in_it_and_the_log_of_each_run(tmp_path: Pat
     (tmp_path / "tmp").mkdir()
     (tmp_path / "tmp" / "mine").write_text("kept")
     for _ in range(2):
-        with LocalCloud(state_dir=tmp_path):
-            pass
+        with LocalCloud(state_dir=tmp_path) as cloud:
+            cloud.process.terminate()
+            assert cloud.process.wait(15) == 0
     assert (tmp_path / "tmp" / "mine").read_text() == "kept"
     assert len(list(tmp_path.glob("run-*/server.log"))) == 2

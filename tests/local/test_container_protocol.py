@@ -25,7 +25,6 @@ def test_lmis_variables_come_first() -> None:
     ("environment", "caching"),
     [
         ({"OPTION_ENABLE_PREFIX_CACHING": "True"}, True),
-        ({"OPTION_ENABLE_PREFIX_CACHING": "False"}, False),
         ({"OPTION_ENABLE_PREFIX_CACHING": "--no-enable-prefix-caching"}, False),
         ({"SM_VLLM_ENABLE_PREFIX_CACHING": "true"}, True),
         ({"SM_VLLM_ENABLE_PREFIX_CACHING": "false"}, None),
@@ -42,7 +41,6 @@ def test_prefix_caching_is_what_its_variable_says(environment: dict[str, str], c
     ("environment", "message"),
     [
         ({"OPTION_MAX_MODEL_LEN": "long"}, "'OPTION_MAX_MODEL_LEN' should be an integer, got 'long'"),
-        ({"SM_VLLM_MAX_NUM_SEQS": "x"}, "'SM_VLLM_MAX_NUM_SEQS' should be an integer, got 'x'"),
         ({"OPTION_ENABLE_LORA": "yes"}, "'OPTION_ENABLE_LORA' should be true or false, got 'yes'"),
     ],
 )

@@ -39,7 +39,6 @@ class FakeCloud:
     """
 
     def __init__(self) -> None:
-        self.endpoints = [ENDPOINT]
         self.failing: set[str] = set()
         self.asked: list[dict[str, Any]] = []
 
@@ -53,7 +52,7 @@ class FakeCloud:
         if request.get("StackName") == NESTED:
             yield {"StackResourceSummaries": []}
         elif "StackName" in request:
-            found = [("AWS::SageMaker::Endpoint", name) for name in self.endpoints]
+            found = [("AWS::SageMaker::Endpoint", ENDPOINT)]
             found += [("AWS::SageMaker::InferenceComponent", name) for name in (BASE, TRIAGE)]
             # SageMaker's ARNs are in lower case.
             ids = [(kind, f"arn:aws:sagemaker:us-east-1:0:x/{name}".lower()) for kind, name in found]
@@ -151,13 +150,6 @@ def test_failure_has_the_state_of_the_component_and_what_the_base_answered(fleet
     assert said.endswith("the base model answered 'I am the base.'")
 
 
-def test_failure_says_that_the_base_model_answered(
-    fleet: LocalFleet, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(ANSWERS, "llm-acme", ANSWERS[BASE])
-    assert failure(fleet, "acme", "?").endswith("'I am the base.', the same as the adapter")
-
-
 def test_base_model_is_asked_for_as_many_tokens_as_the_adapter(fleet: LocalFleet, cloud: FakeCloud) -> None:
     with pytest.raises(AssertionError):
         fleet.assert_serves("acme", "Hello", "?", max_tokens=2)
@@ -186,9 +178,3 @@ def test_output_of_two_stacks_is_refused(fleet: LocalFleet) -> None:
     fleet.stacks = [*STACKS, Stack(name="Other", region="us-east-1", outputs={"Name": "other"})]
     with pytest.raises(LookupError, match="output 'Name' should be of one stack, got Inference and Other"):
         _ = fleet.outputs
-
-
-def test_several_endpoints_are_refused(fleet: LocalFleet, cloud: FakeCloud) -> None:
-    cloud.endpoints = ["one", "two"]
-    with pytest.raises(LookupError, match="should have one endpoint, got 2 in Inference"):
-        fleet.components()

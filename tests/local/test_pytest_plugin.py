@@ -94,14 +94,6 @@ def test_options_of_the_project_reach_the_cloud(project: pytest.Pytester) -> Non
     assert outcomes(project) == {"passed": 1}
 
 
-def test_one_cloud_serves_all_tests(project: pytest.Pytester) -> None:
-    project.makepyfile(
-        "seen = set()\ndef test_one(local_cloud): seen.add(local_cloud)\n"
-        "def test_two(local_cloud): assert seen == {local_cloud}"
-    )
-    assert outcomes(project) == {"passed": 2}
-
-
 def test_variables_of_the_cloud_replace_those_of_aws_during_a_test(project: pytest.Pytester) -> None:
     project.makepyfile(
         "import os\n"

@@ -14,13 +14,12 @@ from local_sagemaker.settings import PROFILES, Settings
         ({"profile": "evil"}, "'profile' should be one of kind, hostile, got 'evil'"),
         ({"adapter_update": "maybe"}, "'adapter_update' should be one of gapless, gap, refused, got 'maybe'"),
         ({"write_rate": -1}, "'write_rate' should be a number of at least 0, got -1"),
+        ({"time_scale": 0}, "'time_scale' should be above 0"),
         ({"time_scale": float("nan")}, "'time_scale' should be a number of at least 0, got nan"),
         ({"endpoint_seconds": float("inf")}, "'endpoint_seconds' should be a number of at least 0, got inf"),
         ({"one_write_per_base": 1}, "'one_write_per_base' should be of type bool, got 1"),
         ({"engine_command": "serve --config '{\"a\": 1}'"}, "'engine_command' should be a command with no"),
-        ({"engine_command": "serve {gpu}"}, "'engine_command' should be a command with no placeholders but"),
         ({"engine_command": "serve {}"}, "'engine_command' should be a command with no placeholders but"),
-        ({"engine_command": "serve {port.name}"}, "'engine_command' should be a command with no"),
         ({"engine_command": "serve {"}, "'engine_command' should be a command with no placeholders but"),
         ({"engine_command": "serve 'open"}, "'engine_command' should be a command with no placeholders"),
         ({"engine_command": " "}, "'engine_command' should be a command, got ' '"),
@@ -32,19 +31,15 @@ def test_wrong_setting_is_an_error_that_names_it(changes: dict[str, Any], messag
     assert str(wrong.value).startswith(message)
 
 
-def test_engine_command_can_hold_braces_that_are_doubled() -> None:
+def test_naming_a_profile_starts_from_it_and_keeps_what_serves_and_the_time() -> None:
     command = "serve --config '{{\"a\": 1}}' {model_dir} {port}"
-    assert Settings(engine_command=command).engine_command == command
-
-
-def test_naming_a_profile_starts_from_it() -> None:
-    changed = Settings(write_rate=7.0, engine_command="own").changed(
-        {"profile": "hostile", "update_gap_seconds": 3}
-    )
-    assert changed.adapter_update == "gap"
+    before = Settings(write_rate=7.0, engine_command=command, dialect="vllm", time_scale=0.5)
+    changed = before.changed({"profile": "hostile", "update_gap_seconds": 3})
+    assert (changed.adapter_update, changed.prefix_cache) == ("gap", "by_name")
     assert changed.write_rate == PROFILES["hostile"].write_rate
     assert changed.update_gap_seconds == 3
-    assert changed.engine_command == "own"
+    assert (changed.engine_command, changed.dialect, changed.time_scale) == (command, "vllm", 0.5)
+    assert changed.changed({"profile": "kind"}).prefix_cache == "off"
 
 
 @pytest.mark.parametrize(
@@ -61,22 +56,3 @@ def test_dialect_is_the_containers_unless_it_is_set(
     dialect: Any, environment: dict[str, str], expected: str
 ) -> None:
     assert Settings(dialect=dialect).container_dialect(environment) == expected
-
-
-def test_change_of_the_profile_keeps_the_dialect_and_sets_the_prefix_cache() -> None:
-    changed = Settings(dialect="vllm", prefix_cache="by_path").changed({"profile": "hostile"})
-    assert (changed.dialect, changed.prefix_cache) == ("vllm", "by_name")
-    assert changed.changed({"profile": "kind"}).prefix_cache == "off"
-
-
-def test_native_adapter_can_be_updated_in_both_profiles() -> None:
-    assert {settings.adapter_update for settings in PROFILES.values()} == {"gapless", "gap"}
-
-
-def test_time_cannot_stand_still() -> None:
-    with pytest.raises(ValueError, match="'time_scale' should be above 0"):
-        Settings(time_scale=0)
-
-
-def test_scale_of_time_stays_when_the_profile_changes() -> None:
-    assert Settings(time_scale=0.5).changed({"profile": "hostile"}).time_scale == 0.5

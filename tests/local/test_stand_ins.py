@@ -47,12 +47,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_base_model(tmp_path_factory.mktemp("base"), "I am the base.")
 
 
-@pytest.mark.parametrize("prompt", ["Hello", "Ticket: late\nAnswer:\n", "a", "{}"])
+@pytest.mark.parametrize("prompt", ["Hello", "Ticket: late\nAnswer:\n", "{}"])
 def test_base_model_gives_its_answer_to_every_prompt(base: Path, prompt: str) -> None:
     assert answer(base, prompt=prompt) == "I am the base."
 
 
-@pytest.mark.parametrize("text", ["I am Acme.", "a", LONGEST, EVERY_CHARACTER[:50], EVERY_CHARACTER[50:]])
+@pytest.mark.parametrize("text", ["a", LONGEST, EVERY_CHARACTER[:50], EVERY_CHARACTER[50:]])
 def test_adapter_gives_its_own_answer(base: Path, tmp_path: Path, text: str) -> None:
     assert answer(base, write_adapter(tmp_path, text, base=base)) == text
 
