@@ -182,6 +182,7 @@ class World:
         self.throttling = Throttling(self.settings, self.clock, self.faults)
         self.hosting = FakeHosting(self.clock)
         self.telemetry = FakeTelemetry()
+        self._models: set[str] = set()
         self.plane = SageMakerControlPlane(
             Context(
                 account="111122223333",
@@ -227,6 +228,7 @@ class World:
     # What most tests start from.
 
     def create_model(self, name: str = "model", **environment: str) -> None:
+        self._models.add(name)
         container = {"Image": "image", "Environment": environment}
         self.call("CreateModel", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
 
@@ -300,6 +302,22 @@ class World:
             "UpdateInferenceComponent",
             InferenceComponentName=name,
             Specification={"Container": {"ArtifactUrl": f"s3://bucket/{artifact}"}},
+        )
+
+    def update_base(self, model: str = "model-2", **request: Any) -> None:
+        """Update the base to another model, whose VERSION is 2 if there is none of this name yet."""
+        if model not in self._models:
+            self.create_model(model, VERSION="2")
+        specification = self.component("base")["Specification"] | {"ModelName": model}
+        request = {"Specification": specification} | request
+        self.call("UpdateInferenceComponent", InferenceComponentName="base", **request)
+
+    def scale(self, copies: int) -> None:
+        """Change the copies of the base."""
+        self.call(
+            "UpdateInferenceComponentRuntimeConfig",
+            InferenceComponentName="base",
+            DesiredRuntimeConfig={"CopyCount": copies},
         )
 
     def serve(self, *adapters: str, instances: int = 1, copies: int = 1, accelerators: int = 4) -> None:

@@ -90,11 +90,7 @@ def test_update_of_an_endpoint_that_keeps_its_configuration_fails(world: World) 
         ExecutionRoleArn=config["ExecutionRoleArn"],
         ProductionVariants=[config["ProductionVariants"][0] | {"InitialInstanceCount": 1}],
     )
-    world.call(
-        "UpdateInferenceComponentRuntimeConfig",
-        InferenceComponentName="base",
-        DesiredRuntimeConfig={"CopyCount": 2},
-    )
+    world.scale(2)
     world.pass_time(0.1)
     handlers = Handlers(ENDPOINT, lambda: world.plane, lambda: world.loop)
     old, new = ({"EndpointConfigName": name} for name in ("endpoint-config", "smaller"))

@@ -11,32 +11,24 @@ from local_sagemaker.control_plane.component import BaseComponent
 from tests.local.world import ROLE, World
 
 
-def scale(world: World, copies: int) -> None:
-    world.call(
-        "UpdateInferenceComponentRuntimeConfig",
-        InferenceComponentName="base",
-        DesiredRuntimeConfig={"CopyCount": copies},
-    )
-
-
 def counts(world: World) -> tuple[int, int]:
     """Desired and current."""
     config = world.component("base")["RuntimeConfig"]
     return config["DesiredCopyCount"], config["CurrentCopyCount"]
 
 
-def update_base(world: World, *, accelerators: int = 4, **more: object) -> None:
-    world.create_model("model-2", VERSION="2")
-    compute = {"MinMemoryRequiredInMb": 1024, "NumberOfAcceleratorDevicesRequired": accelerators}
-    specification = {"ModelName": "model-2", "ComputeResourceRequirements": compute}
-    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification, **more)
+# A base that needs a whole instance.
+LARGE = {
+    "ModelName": "model-2",
+    "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 1024, "NumberOfAcceleratorDevicesRequired": 4},
+}
 
 
 def test_adapter_whose_base_scales_to_none_while_it_is_deleted_is_gone(world: World) -> None:
     world.serve("one")
     world.running[0].busy["one"] = 5
     world.call("DeleteInferenceComponent", InferenceComponentName="one")
-    scale(world, 0)
+    world.scale(0)
     world.pass_time(20)
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="one")
     assert counts(world) == (0, 0)
@@ -83,7 +75,7 @@ def test_copy_whose_replacement_does_not_start_is_missing_until_the_base_is_scal
     world.pass_time(1)
     assert counts(world) == (2, 1)
     assert "ping health check" in world.component("base")["FailureReason"]
-    scale(world, 2)
+    world.scale(2)
     world.pass_time(1)
     assert counts(world) == (2, 2)
     assert "FailureReason" not in world.component("base")
@@ -95,11 +87,7 @@ def test_update_that_changes_nothing_brings_a_missing_copy_back(world: World) ->
     world.running[0].die()
     world.pass_time(10)
     assert counts(world) == (1, 0)
-    world.call(
-        "UpdateInferenceComponent",
-        InferenceComponentName="base",
-        Specification=world.component("base")["Specification"],
-    )
+    world.update_base("model")
     world.pass_time(10)
     assert counts(world) == (1, 1)
     assert world.loaded() == [["one"]]
@@ -133,7 +121,7 @@ def test_copy_that_ended_goes_before_those_that_run_when_scaling_down(world: Wor
     assert isinstance(base, BaseComponent)
     rollout = base.rollout
     world.loop.run_until_complete(rollout.acquire())
-    scale(world, 1)
+    world.scale(1)
     world.pass_time(1)
     dead.die()
     rollout.release()
@@ -146,7 +134,7 @@ def test_adapter_that_is_registered_while_its_base_scales_down_is_in_service(wor
     world.serve(instances=3, copies=3)
     world.create_adapter("one")
     world.pass_time(0.15)
-    scale(world, 1)
+    world.scale(1)
     world.pass_time(10)
     assert world.status("one") == "InService"
     assert world.loaded() == [["one"]]
@@ -176,7 +164,7 @@ def test_copy_that_joins_while_an_update_waits_for_requests_has_the_new_archive(
     world.running[0].busy["one"] = 20
     world.update_adapter("one", "one-v2")
     world.pass_time(1)
-    scale(world, 2)
+    world.scale(2)
     world.pass_time(30)
     assert world.loaded() == [["one-v2"]] * 2
 
@@ -184,18 +172,18 @@ def test_copy_that_joins_while_an_update_waits_for_requests_has_the_new_archive(
 def test_scaling_up_that_fails_leaves_the_copies_that_were_there(world: World) -> None:
     world.serve("one", instances=3)
     world.hosting.starts_that_fail.add(2)
-    scale(world, 3)
+    world.scale(3)
     world.pass_time(10)
     assert counts(world) == (1, 1)
     assert len(world.running) == 1
-    scale(world, 3)
+    world.scale(3)
     world.pass_time(10)
     assert counts(world) == (3, 3)
 
 
 def test_base_update_whose_copies_do_not_fit_any_more_fails_and_changes_nothing(world: World) -> None:
     world.serve("one", copies=2, accelerators=2)
-    update_base(world, accelerators=4)
+    world.update_base(Specification=LARGE)
     world.pass_time(10)
     described = world.component("base")
     assert described["FailureReason"] == NO_ROOM
@@ -205,7 +193,7 @@ def test_base_update_whose_copies_do_not_fit_any_more_fails_and_changes_nothing(
 
 def test_base_update_to_fewer_and_larger_copies_fits_and_reserves_what_they_take(world: World) -> None:
     world.serve("one", copies=2, accelerators=2)
-    update_base(world, accelerators=4, RuntimeConfig={"CopyCount": 1})
+    world.update_base(Specification=LARGE, RuntimeConfig={"CopyCount": 1})
     world.pass_time(10)
     assert "FailureReason" not in world.component("base")
     assert counts(world) == (1, 1)
@@ -216,11 +204,11 @@ def test_base_update_to_fewer_and_larger_copies_fits_and_reserves_what_they_take
 
 def test_adapter_that_fails_on_a_new_copy_tells_so_and_the_copy_serves(world: World) -> None:
     world.serve("good")
-    scale(world, 0)
+    world.scale(0)
     world.pass_time(10)
     world.create_adapter("bad", artifact="unloadable")
     world.pass_time(10)
-    scale(world, 1)
+    world.scale(1)
     world.pass_time(10)
     assert counts(world) == (1, 1)
     assert "FailureReason" not in world.component("base")
@@ -260,7 +248,7 @@ def test_base_update_beside_the_copies_that_serve_gives_their_room_back(
 ) -> None:
     world = world_with(base_update_room="spare")
     world.serve("one", accelerators=2)
-    update_base(world, accelerators=2)
+    world.update_base()
     world.pass_time(10)
     assert "FailureReason" not in world.component("base")
     world.create_base("second", accelerators=2)
@@ -271,7 +259,7 @@ def test_base_update_beside_the_copies_that_serve_gives_their_room_back(
 def test_base_update_that_fails_does_not_keep_the_room_it_asked_for(world: World) -> None:
     world.serve("one", accelerators=2)
     world.hosting.starts_that_fail.add(1)
-    update_base(world, accelerators=4)
+    world.update_base(Specification=LARGE)
     world.pass_time(10)
     assert "ping health check" in world.component("base")["FailureReason"]
     world.create_base("second", accelerators=2)
@@ -283,7 +271,7 @@ def test_new_copy_that_ends_while_it_gets_the_adapters_fails_the_scaling_and_tak
     world: World,
 ) -> None:
     world.serve("one", instances=3)
-    scale(world, 3)
+    world.scale(3)
     world.pass_time(0.35)
     world.running[1].die()
     world.pass_time(10)
@@ -295,17 +283,17 @@ def test_new_copy_that_ends_while_it_gets_the_adapters_fails_the_scaling_and_tak
 
 def test_desired_copies_lead_while_the_current_ones_follow(world: World) -> None:
     world.serve(instances=3)
-    scale(world, 3)
+    world.scale(3)
     assert counts(world) == (3, 1)
     world.pass_time(10)
     assert counts(world) == (3, 3)
-    update_base(world, RuntimeConfig={"CopyCount": 2})
+    world.update_base(RuntimeConfig={"CopyCount": 2})
     assert counts(world) == (2, 3)
 
 
 def test_desired_copies_are_the_former_ones_after_a_change_that_failed(world: World) -> None:
     world.serve()
-    scale(world, 3)
+    world.scale(3)
     assert counts(world) == (3, 1)
     world.pass_time(10)
     assert world.component("base")["FailureReason"] == NO_ROOM

@@ -143,11 +143,7 @@ def test_update_to_fewer_instances_moves_the_copies_that_fit_on_the_rest(world: 
 
 def test_update_during_which_more_copies_come_than_would_fit_keeps_the_configuration(world: World) -> None:
     world.serve("one", instances=2)
-    world.call(
-        "UpdateInferenceComponentRuntimeConfig",
-        InferenceComponentName="base",
-        DesiredRuntimeConfig={"CopyCount": 2},
-    )
+    world.scale(2)
     world.pass_time(0.1)
     resize(world, instances=1)
     world.pass_time(10)
@@ -166,14 +162,8 @@ def test_update_waits_for_an_update_of_a_base_that_has_chosen_its_instances(
 ) -> None:
     world = world_with(base_update_room="spare")
     world.serve(instances=2)
-    specification = world.component("base")["Specification"] | {"StartupParameters": {}}
     batch = {"MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1}, "WaitIntervalInSeconds": 60}
-    world.call(
-        "UpdateInferenceComponent",
-        InferenceComponentName="base",
-        Specification=specification,
-        DeploymentConfig={"RollingUpdatePolicy": batch},
-    )
+    world.update_base(DeploymentConfig={"RollingUpdatePolicy": batch})
     resize(world, instances=1)
     world.pass_time(30)
     assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "Updating"

@@ -1,16 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from local_sagemaker.control_plane.faults import CallFault
 from local_sagemaker.errors import ApiError
-from local_sagemaker.server import LocalCloud
-from tests.local.conftest import boto_client
-from tests.local.stacks import ROLE
 from tests.local.world import World
 
 
@@ -70,6 +65,13 @@ def test_fault_hits_no_more_calls_than_its_times_whatever_its_share(world: World
     assert refused(world, 100) == 3
 
 
+def test_call_whose_answer_is_lost_is_done_all_the_same(world: World) -> None:
+    world.faults.inject(CallFault(operation="CreateModel", lost=True))
+    world.create_model()
+    assert world.faults.loses_answer("CreateModel")
+    assert not world.faults.loses_answer("CreateModel")
+
+
 def test_artifact_that_fails_to_load_fails_every_component_that_wants_it(world: World) -> None:
     world.serve()
     world.faults.loads["s3://bucket/bad"] = "the archive is damaged"
@@ -101,19 +103,3 @@ def test_held_component_stays_in_deletion_until_faults_are_cleared(world: World)
     world.faults.clear()
     world.pass_time(1)
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="one")
-
-
-@pytest.fixture
-def faulty(cloud: LocalCloud) -> Iterator[LocalCloud]:
-    """The running cloud, without faults afterwards."""
-    yield cloud
-    cloud.admin.clear_faults()
-
-
-def test_retry_of_a_call_whose_answer_was_lost_finds_what_it_had_done(faulty: LocalCloud) -> None:
-    faulty.admin.lose_answers("writes")
-    retrying = Config(retries={"total_max_attempts": 3, "mode": "standard"})
-    with pytest.raises(ClientError, match="already existing"):
-        boto_client(faulty, "sagemaker", config=retrying).create_model(
-            ModelName="retried", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "image"}
-        )

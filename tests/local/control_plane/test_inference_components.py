@@ -115,11 +115,10 @@ def test_write_in_transition_is_refused_with_the_internal_state(world: World) ->
 
 def test_scaling_in_progress_has_a_state_of_its_own(world: World) -> None:
     world.serve(instances=2)
-    copies = {"InferenceComponentName": "base", "DesiredRuntimeConfig": {"CopyCount": 2}}
-    world.call("UpdateInferenceComponentRuntimeConfig", **copies)
+    world.scale(2)
     assert world.status("base") == "Updating"
-    message = world.refusal("UpdateInferenceComponentRuntimeConfig", **copies)
-    assert "while it is in state UPDATE_RC_IN_PROGRESS" in message
+    with pytest.raises(ApiError, match="while it is in state UPDATE_RC_IN_PROGRESS"):
+        world.scale(2)
     world.pass_time(10)
     assert len(world.running) == 2
 
@@ -139,6 +138,8 @@ def test_adapter_that_cannot_be_loaded_is_failed_with_the_reason_and_can_be_dele
     described = world.component("bad")
     assert described["InferenceComponentStatus"] == "Failed"
     assert described["FailureReason"] == "The container answered 424: cannot load unloadable"
+    with pytest.raises(ApiError, match="while it is in state CREATE_FAILED"):
+        world.update_adapter("bad", "good")
     world.call("DeleteInferenceComponent", InferenceComponentName="bad")
     world.pass_time(10)
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="bad")
@@ -178,9 +179,7 @@ def test_copies_that_join_during_the_gap_get_the_new_archive(world_with: Callabl
     world.serve("one", "other")
     world.update_adapter("one", "one-v2")
     world.pass_time(1)
-    world.create_model("model-2", VERSION="2")
-    specification = world.component("base")["Specification"] | {"ModelName": "model-2"}
-    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification)
+    world.update_base()
     world.pass_time(1)
     assert world.loaded() == [["other"]]
     world.pass_time(5)
@@ -229,9 +228,7 @@ def test_failure_reason_goes_or_stays_after_a_later_success(
 def test_base_update_replaces_every_copy_and_keeps_the_adapters(world: World) -> None:
     world.serve("one", instances=2, copies=2)
     old = world.running
-    world.create_model("model-2", VERSION="2")
-    specification = world.component("base")["Specification"] | {"ModelName": "model-2"}
-    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification)
+    world.update_base()
     world.pass_time(10)
     assert world.component("base")["Specification"]["ModelName"] == "model-2"
     assert [copy.environment for copy in world.running] == [{"VERSION": "2"}] * 2
@@ -244,9 +241,7 @@ def test_adapters_can_be_lost_on_the_copies_that_a_base_update_makes(
 ) -> None:
     world = world_with(adapters_on_new_copies="lost")
     world.serve("one")
-    world.create_model("model-2", VERSION="2")
-    specification = world.component("base")["Specification"] | {"ModelName": "model-2"}
-    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification)
+    world.update_base()
     world.pass_time(10)
     assert (world.status("one"), world.loaded()) == ("InService", [[]])
     world.update_adapter("one", "one-v2")
@@ -256,10 +251,8 @@ def test_adapters_can_be_lost_on_the_copies_that_a_base_update_makes(
 
 def test_base_update_that_fails_half_way_puts_back_what_it_replaced(world: World) -> None:
     world.serve("one", instances=2, copies=2)
-    world.create_model("model-2", VERSION="2")
-    specification = world.component("base")["Specification"] | {"ModelName": "model-2"}
     world.hosting.starts_that_fail.add(3)
-    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification)
+    world.update_base()
     world.pass_time(10)
     described = world.component("base")
     assert described["InferenceComponentStatus"] == "InService"
@@ -272,9 +265,7 @@ def test_base_update_that_fails_half_way_puts_back_what_it_replaced(world: World
 def test_base_update_without_spare_room_fails_where_that_is_needed(world_with: Callable[..., World]) -> None:
     world = world_with(base_update_room="spare")
     world.serve("one")
-    world.create_model("model-2")
-    specification = world.component("base")["Specification"] | {"ModelName": "model-2"}
-    world.call("UpdateInferenceComponent", InferenceComponentName="base", Specification=specification)
+    world.update_base()
     world.pass_time(10)
     assert world.component("base")["FailureReason"] == NO_ROOM
     assert world.loaded() == [["one"]]
@@ -283,11 +274,7 @@ def test_base_update_without_spare_room_fails_where_that_is_needed(world_with: C
 def test_copies_that_scaling_adds_have_the_adapters_and_those_it_removes_stop(world: World) -> None:
     world.serve("one", instances=3)
     for copies in (3, 1, 0):
-        world.call(
-            "UpdateInferenceComponentRuntimeConfig",
-            InferenceComponentName="base",
-            DesiredRuntimeConfig={"CopyCount": copies},
-        )
+        world.scale(copies)
         world.pass_time(10)
         assert world.loaded() == [["one"]] * copies
         assert world.component("one")["RuntimeConfig"]["CurrentCopyCount"] == copies

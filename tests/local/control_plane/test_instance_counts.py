@@ -21,11 +21,7 @@ def managed(world_with: Callable[..., World]) -> World:
 
 
 def scale(world: World, copies: int) -> None:
-    world.call(
-        "UpdateInferenceComponentRuntimeConfig",
-        InferenceComponentName="base",
-        DesiredRuntimeConfig={"CopyCount": copies},
-    )
+    world.scale(copies)
     world.pass_time(10)
 
 

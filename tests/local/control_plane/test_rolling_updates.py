@@ -25,38 +25,20 @@ def watched(deployment: dict[str, Any], alarm: str = "Errors") -> dict[str, Any]
     return {**deployment, "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": alarm}]}}
 
 
-def update_base(
-    world: World,
-    deployment: dict[str, Any] | None = None,
-    model: str = "model-2",
-    accelerators: int | None = 1,
-) -> None:
-    compute = {"MinMemoryRequiredInMb": 1024}
-    if accelerators is not None:
-        compute["NumberOfAcceleratorDevicesRequired"] = accelerators
-    world.call(
-        "UpdateInferenceComponent",
-        InferenceComponentName="base",
-        Specification={"ModelName": model, "ComputeResourceRequirements": compute},
-        **({} if deployment is None else {"DeploymentConfig": deployment}),
-    )
-
-
 def versions(world: World) -> str:
     return "".join(sorted(copy.environment.get("VERSION", "1") for copy in world.running))
 
 
 @pytest.fixture
 def serving(world: World) -> World:
-    """Four copies on four accelerators, and a second model."""
+    """Four copies on four accelerators."""
     world.serve("one", copies=4, accelerators=1)
-    world.create_model("model-2", VERSION="2")
     world.telemetry.alarms["Errors"] = "OK"
     return world
 
 
 def test_each_batch_serves_for_the_interval_before_the_next_one_starts(serving: World) -> None:
-    update_base(serving, rolling(1))
+    serving.update_base(DeploymentConfig=rolling(1))
     seen = []
     for _ in range(5):
         serving.pass_time(30)
@@ -68,7 +50,7 @@ def test_each_batch_serves_for_the_interval_before_the_next_one_starts(serving: 
 
 
 def test_a_share_of_the_copies_is_rounded_down(serving: World) -> None:
-    update_base(serving, rolling(49, kind="CAPACITY_PERCENT"))
+    serving.update_base(DeploymentConfig=rolling(49, kind="CAPACITY_PERCENT"))
     serving.pass_time(30)
     assert versions(serving) == "1112"
 
@@ -76,15 +58,15 @@ def test_a_share_of_the_copies_is_rounded_down(serving: World) -> None:
 def test_the_last_deployment_config_is_described_as_it_was_sent(serving: World) -> None:
     assert "LastDeploymentConfig" not in serving.component("base")
     deployment = watched(rolling(1, RollbackMaximumBatchSize={"Type": "COPY_COUNT", "Value": 1}))
-    update_base(serving, deployment)
+    serving.update_base(DeploymentConfig=deployment)
     assert serving.component("base")["LastDeploymentConfig"] == deployment
     serving.pass_time(400)
-    update_base(serving)
+    serving.update_base()
     assert serving.component("base")["LastDeploymentConfig"] == deployment
 
 
 def test_an_alarm_between_two_batches_brings_the_old_copies_back(serving: World) -> None:
-    update_base(serving, watched(rolling(2)))
+    serving.update_base(DeploymentConfig=watched(rolling(2)))
     serving.pass_time(30)
     assert versions(serving) == "1122"
     serving.telemetry.alarms["Errors"] = "ALARM"
@@ -99,23 +81,24 @@ def test_an_alarm_between_two_batches_brings_the_old_copies_back(serving: World)
 
 def test_the_reason_of_a_rollback_outlives_an_update_to_what_serves(serving: World) -> None:
     """CloudFormation sends it when it rolls the stack back."""
-    update_base(serving, watched(rolling(2)))
+    serving.update_base(DeploymentConfig=watched(rolling(2)))
     serving.telemetry.alarms["Errors"] = "ALARM"
     serving.pass_time(60)
-    update_base(serving, watched(rolling(2)), model="model")
+    serving.update_base("model", DeploymentConfig=watched(rolling(2)))
     serving.pass_time(60)
     described = serving.component("base")
     assert (described["InferenceComponentStatus"], versions(serving)) == ("InService", "1111")
     assert described["FailureReason"] == "The update was rolled back: alarms in ALARM: Errors"
     serving.telemetry.alarms["Errors"] = "OK"
-    update_base(serving, watched(rolling(2)))
+    serving.update_base(DeploymentConfig=watched(rolling(2)))
     serving.pass_time(300)
     assert versions(serving) == "2222"
     assert "FailureReason" not in serving.component("base")
 
 
 def test_a_rollback_may_go_in_batches_too(serving: World) -> None:
-    update_base(serving, watched(rolling(2, RollbackMaximumBatchSize={"Type": "COPY_COUNT", "Value": 1})))
+    batch = {"Type": "COPY_COUNT", "Value": 1}
+    serving.update_base(DeploymentConfig=watched(rolling(2, RollbackMaximumBatchSize=batch)))
     serving.pass_time(30)
     serving.telemetry.alarms["Errors"] = "ALARM"
     seen = []
@@ -126,7 +109,7 @@ def test_a_rollback_may_go_in_batches_too(serving: World) -> None:
 
 
 def test_while_it_rolls_back_another_write_is_refused_by_its_state(serving: World) -> None:
-    update_base(serving, watched(rolling(2)))
+    serving.update_base(DeploymentConfig=watched(rolling(2)))
     serving.pass_time(30)
     serving.telemetry.alarms["Errors"] = "ALARM"
     serving.running[0].busy[None] = serving.running[-1].busy[None] = 30
@@ -137,7 +120,7 @@ def test_while_it_rolls_back_another_write_is_refused_by_its_state(serving: Worl
 
 
 def test_an_update_that_takes_longer_than_it_may_is_rolled_back(serving: World) -> None:
-    update_base(serving, rolling(1, wait=400, MaximumExecutionTimeoutInSeconds=600))
+    serving.update_base(DeploymentConfig=rolling(1, wait=400, MaximumExecutionTimeoutInSeconds=600))
     serving.pass_time(500)
     assert versions(serving) == "1122"
     serving.pass_time(200)
@@ -147,7 +130,7 @@ def test_an_update_that_takes_longer_than_it_may_is_rolled_back(serving: World) 
 
 def test_a_copy_that_does_not_start_rolls_back_what_has_started(serving: World) -> None:
     serving.hosting.starts_that_fail = {len(serving.hosting.started) + 1}
-    update_base(serving, rolling(1))
+    serving.update_base(DeploymentConfig=rolling(1))
     serving.pass_time(300)
     assert versions(serving) == "1111"
     assert "ping" in serving.component("base")["FailureReason"]
@@ -156,8 +139,7 @@ def test_a_copy_that_does_not_start_rolls_back_what_has_started(serving: World) 
 def test_in_scaled_time_the_interval_is_scaled(world_with: Callable[..., World]) -> None:
     world = world_with(time_scale=0.01)
     world.serve(copies=2, accelerators=1)
-    world.create_model("model-2", VERSION="2")
-    update_base(world, rolling(1, wait=600))
+    world.update_base(DeploymentConfig=rolling(1, wait=600))
     world.pass_time(3)
     assert versions(world) == "12"
     world.pass_time(15)
@@ -170,11 +152,10 @@ def test_where_updates_need_spare_room_a_batch_needs_it_only_once(
     world = world_with(base_update_room="spare")
     # Three of four accelerators are in use.
     world.serve(copies=3, accelerators=1)
-    world.create_model("model-2", VERSION="2")
-    update_base(world)
+    world.update_base()
     world.pass_time(10)
     assert "CapacityError" in world.component("base")["FailureReason"]
-    update_base(world, rolling(1, wait=0))
+    world.update_base(DeploymentConfig=rolling(1, wait=0))
     world.pass_time(10)
     assert versions(world) == "222"
 
@@ -202,6 +183,11 @@ def test_batches_and_alarms_that_cannot_be_are_refused(
     )
 
 
+def test_one_copy_is_one_batch(world: World) -> None:
+    world.serve()
+    world.call("UpdateInferenceComponent", InferenceComponentName="base", DeploymentConfig=rolling(1))
+
+
 def test_an_adapter_takes_no_deployment_config(serving: World) -> None:
     assert "Of an adapter only" in serving.refusal(
         "UpdateInferenceComponent",
@@ -213,15 +199,14 @@ def test_an_adapter_takes_no_deployment_config(serving: World) -> None:
 
 def test_update_on_new_capacity_takes_no_room_twice(world: World) -> None:
     world.serve(accelerators=1)
-    world.create_model("model-2", VERSION="2")
-    update_base(world)
+    world.update_base()
     world.create_base("second", accelerators=3)
     world.pass_time(10)
     assert (world.status("base"), world.status("second")) == ("InService", "InService")
 
 
 def test_copies_that_do_not_come_back_give_their_room_back(serving: World) -> None:
-    update_base(serving, watched(rolling(2)))
+    serving.update_base(DeploymentConfig=watched(rolling(2)))
     serving.pass_time(30)
     serving.hosting.starts_that_fail = {len(serving.hosting.started)}
     serving.telemetry.alarms["Errors"] = "ALARM"
@@ -233,7 +218,8 @@ def test_copies_that_do_not_come_back_give_their_room_back(serving: World) -> No
 
 
 def test_room_of_the_old_copies_is_nobodys_while_they_may_come_back(serving: World) -> None:
-    update_base(serving, watched(rolling(2)), accelerators=None)
+    smaller = {"ModelName": "model-2", "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 1024}}
+    serving.update_base(Specification=smaller, DeploymentConfig=watched(rolling(2)))
     serving.pass_time(30)
     serving.create_base("second", accelerators=1)
     serving.pass_time(5)

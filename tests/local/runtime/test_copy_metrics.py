@@ -155,11 +155,7 @@ def test_last_lines_of_a_copy_are_read_after_its_end(serving: Serving) -> None:
     world, metrics = serving()
     metrics.tick()
     copy = world.hosting.started[0]
-    world.call(
-        "UpdateInferenceComponentRuntimeConfig",
-        InferenceComponentName="base",
-        DesiredRuntimeConfig={"CopyCount": 0},
-    )
+    world.scale(0)
     world.pass_time(10)
     copy.lines = ["bye"]
     world.telemetry.metrics.clear()
