@@ -105,6 +105,17 @@ def serving(prefix: str, bucket: Bucket, adapters: dict[str, str], **environment
     return resources
 
 
+def settled(sagemaker: Any, component: str) -> dict[str, Any]:
+    """The description of a component once it is neither being created nor updated."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        described: dict[str, Any] = sagemaker.describe_inference_component(InferenceComponentName=component)
+        if not described["InferenceComponentStatus"].endswith("ing"):
+            return described
+        time.sleep(0.02)
+    raise TimeoutError(f"component {component} is still {described['InferenceComponentStatus']}")
+
+
 class Stack:
     """One stack, deployed by plain API calls."""
 

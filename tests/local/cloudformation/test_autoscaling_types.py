@@ -28,7 +28,6 @@ def scaled(stack: Stack, bucket: Bucket, most: str = "3", target: str = "4") -> 
         "Schedule": "cron(0 22 * * ? *)",
         "ScalableTargetAction": {"MinCapacity": "0"},
     }
-    steps = [{"MetricIntervalLowerBound": "0", "ScalingAdjustment": "1"}]
     return serving(stack.name, bucket, {}) | {
         "Target": {
             "Type": "AWS::ApplicationAutoScaling::ScalableTarget",
@@ -53,35 +52,11 @@ def scaled(stack: Stack, bucket: Bucket, most: str = "3", target: str = "4") -> 
                 },
             },
         },
-        "Step": {
-            "Type": "AWS::ApplicationAutoScaling::ScalingPolicy",
-            "Properties": {
-                "PolicyName": f"{stack.name}-step",
-                "PolicyType": "StepScaling",
-                "ScalingTargetId": {"Ref": "Target"},
-                "StepScalingPolicyConfiguration": {
-                    "AdjustmentType": "ChangeInCapacity",
-                    "StepAdjustments": steps,
-                },
-            },
-        },
-        "Alarm": {
-            "Type": "AWS::CloudWatch::Alarm",
-            "Properties": {
-                "AlarmName": stack.name,
-                "Namespace": "AWS/SageMaker",
-                "MetricName": "NoCapacityInvocationFailures",
-                "ComparisonOperator": "GreaterThanOrEqualToThreshold",
-                "EvaluationPeriods": 1,
-                "Threshold": 1,
-                "AlarmActions": [{"Ref": "Step"}],
-            },
-        },
     }
 
 
 def test_target_and_policies_are_created_updated_and_deleted(
-    stack: Stack, bucket: Bucket, autoscaling: Any, client: Callable[..., Any]
+    stack: Stack, bucket: Bucket, autoscaling: Any
 ) -> None:
     assert stack.create(scaled(stack, bucket)) == "CREATE_COMPLETE", stack.why_failed()
     resource = f"inference-component/{stack.name}-base"
@@ -96,13 +71,12 @@ def test_target_and_policies_are_created_updated_and_deleted(
         return {policy["PolicyName"]: policy for policy in answer["ScalingPolicies"]}
 
     assert (targets()[0]["MinCapacity"], targets()[0]["MaxCapacity"]) == (0, 3)
-    assert sorted(policies()) == [f"{stack.name}-step", f"{stack.name}-track"]
+    assert list(policies()) == [f"{stack.name}-track"]
+    assert stack.physical_id("Track") == policies()[f"{stack.name}-track"]["PolicyARN"]
     (action,) = autoscaling.describe_scheduled_actions(ServiceNamespace="sagemaker", ResourceId=resource)[
         "ScheduledActions"
     ]
     assert action["ScalableTargetAction"] == {"MinCapacity": 0}
-    (alarm,) = client("cloudwatch").describe_alarms(AlarmNames=[stack.name])["MetricAlarms"]
-    assert alarm["AlarmActions"] == [policies()[f"{stack.name}-step"]["PolicyARN"]]
 
     changed = scaled(stack, bucket, most="5", target="8")
     del changed["Target"]["Properties"]["ScheduledActions"]

@@ -45,6 +45,7 @@ def send(cloud: Cloud) -> Callable[..., Any]:
         ({"message": 5}, "'message' should be a string, got 5"),
         ({"colour": "red"}, "unexpected keyword argument 'colour'"),
         ({"component": "one"}, "'operation'"),
+        ({"share": 0}, "'share' should be a number above 0 and at most 1, got 0"),
         ({"share": 1.5}, "'share' should be a number above 0"),
         ({"seconds": 0}, "'seconds' should be a number above 0, got 0"),
         ({"code": ""}, "'code' should be given unless the answer is lost"),

@@ -1,10 +1,11 @@
-"""Bearer tokens: their form, and what no token may do. `test_openai_path.py` has the checks over HTTP."""
+"""Bearer tokens: their form, and what no token may do. `test_iam.py` has the checks over HTTP."""
 
 from __future__ import annotations
 
 import datetime
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
@@ -119,7 +120,9 @@ def test_any_token_is_taken_or_refused_and_nothing_else(request_text: str) -> No
     assert status == (200 if request_text == request_of({}) else 403)
 
 
-def test_token_ends_with_the_credentials_that_signed_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_lives_as_long_as_the_credentials_that_signed_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     session = {
         "Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/Caller/chat",
         "UserId": "Caller:chat",
@@ -129,8 +132,27 @@ def test_token_ends_with_the_credentials_that_signed_it(monkeypatch: pytest.Monk
     token = BearerToken.parse(f"Bearer {bearer_token('ASIACALLER', 'secret', 'session')}")
     monkeypatch.setitem(sts._sessions, "ASIACALLER", session | {"Expiration": time.time() + 60})
     token.verify(ACCOUNT)
+    for keys in (
+        ("ASIACALLER", "guessed", "session"),
+        ("ASIACALLER", "secret"),
+        ("ASIACALLER", "secret", "another"),
+        ("AKIAUNKNOWN", "secret"),
+        (ACCOUNT, "guessed"),
+    ):
+        with pytest.raises(ApiError, match=INVALID):
+            BearerToken.parse(f"Bearer {bearer_token(*keys)}").verify(ACCOUNT)
     monkeypatch.setitem(sts._sessions, "ASIACALLER", session | {"Expiration": time.time() - 1})
     with pytest.raises(ApiError, match="Bearer Token has expired"):
+        token.verify(ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"seconds_ago": 3, "expires": 1}, "Bearer Token has expired"), ({"seconds_ago": -600}, INVALID)],
+)
+def test_token_has_its_time(options: dict[str, Any], message: str) -> None:
+    token = BearerToken.parse(f"Bearer {bearer_token(**options)}")
+    with pytest.raises(ApiError, match=message):
         token.verify(ACCOUNT)
 
 

@@ -1,18 +1,20 @@
 from __future__ import annotations
 
-import functools
 import json
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from local_sagemaker.gateway.iam import _trusts_sagemaker
+from local_sagemaker.gateway.iam import _trusts_sagemaker, further_permissions, request_context
 from local_sagemaker.server import LocalCloud
+from tests.local.bearer import bearer_token
 from tests.local.conftest import boto_client
-from tests.local.iam_users import allow, policy
+from tests.local.iam_users import allow, make_keys, policy
 from tests.local.stacks import Bucket, Stack, serving
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
@@ -62,15 +64,6 @@ def denied(call: Callable[[], Any]) -> str:
     return str(refused.value)
 
 
-def test_caller_of_one_adapter_is_denied_the_other_and_the_base(
-    deployed: Stack, user: Callable[..., Callable[[str], Any]]
-) -> None:
-    caller = user(allow("sagemaker:InvokeEndpoint", [ENDPOINT, f"{ARN}:inference-component/guarded-one"]))
-    assert invoke(caller, "one") == "1"
-    assert f"{ARN}:inference-component/guarded-two" in denied(lambda: invoke(caller, "two"))
-    denied(lambda: invoke(caller, "base"))
-
-
 def test_caller_needs_the_endpoint_too(deployed: Stack, user: Callable[..., Callable[[str], Any]]) -> None:
     caller = user(allow("sagemaker:InvokeEndpoint", f"{ARN}:inference-component/*"))
     denied(lambda: invoke(caller, "one"))
@@ -108,122 +101,99 @@ def test_control_plane_is_allowed_by_resource(
     denied(sagemaker.list_inference_components)
 
 
-MINE = [{"Key": "fleet-uid", "Value": "mine"}]
-OTHERS = [{"Key": "fleet-uid", "Value": "others"}]
-
-
-def of_fleet(key: str) -> dict[str, Any]:
-    return {"StringEquals": {f"aws:{key}/fleet-uid": "mine"}}
-
-
-def create(sagemaker: Any, bucket: Bucket, tags: list[dict[str, str]]) -> str:
-    name = f"fleet-{time.monotonic_ns()}"
-    sagemaker.create_inference_component(
-        InferenceComponentName=name,
-        EndpointName="guarded",
-        Specification={
-            "BaseInferenceComponentName": "guarded-base",
-            "Container": {"ArtifactUrl": bucket.adapter("1")},
-        },
-        **({"Tags": tags} if tags else {}),
-    )
-    wait(sagemaker, name)
-    return name
-
-
-def wait(sagemaker: Any, name: str) -> None:
-    """Until a component is neither being created nor updated."""
-    while sagemaker.describe_inference_component(InferenceComponentName=name)[
-        "InferenceComponentStatus"
-    ].endswith("ing"):
-        time.sleep(0.02)
+Chat = Callable[..., httpx.Response]
 
 
 @pytest.fixture
-def reconciler(deployed: Stack, user: Callable[..., Callable[[str], Any]]) -> Any:
-    """What may write the adapters with its fleet's tag, on one endpoint, and no others."""
-    components = f"{ARN}:inference-component/*"
-    return user(
-        allow("sagemaker:DescribeInferenceComponent", components),
-        allow("sagemaker:CreateInferenceComponent", [ENDPOINT, components], **of_fleet("RequestTag")),
-        allow("sagemaker:AddTags", components, **of_fleet("RequestTag")),
-        allow(
-            ["sagemaker:UpdateInferenceComponent", "sagemaker:DeleteInferenceComponent"],
-            components,
-            **of_fleet("ResourceTag"),
-        ),
-    )("sagemaker")
+def chat(guarded: LocalCloud, deployed: Stack) -> Iterator[Chat]:
+    """Asks an adapter by the OpenAI path, with a token of some keys."""
+    path = "/endpoints/guarded/inference-components/guarded-one/openai/v1/chat/completions"
+    trusted = ssl.create_default_context(cafile=guarded.environment.get("AWS_CA_BUNDLE"))
+    with httpx.Client(base_url=guarded.url, verify=trusted, timeout=60) as client:
+
+        def ask(*keys: str) -> httpx.Response:
+            return client.post(path, headers={"Authorization": f"Bearer {bearer_token(*keys)}"}, json={})
+
+        yield ask
 
 
-def test_component_can_be_created_with_the_tag_that_is_asked_for_alone(
-    reconciler: Any, bucket: Bucket
-) -> None:
-    create(reconciler, bucket, MINE)
-    denied(lambda: create(reconciler, bucket, OTHERS))
-    denied(lambda: create(reconciler, bucket, []))
-
-
-def test_component_can_be_changed_by_its_tag_alone(
-    guarded: LocalCloud, reconciler: Any, bucket: Bucket
-) -> None:
-    root = boto_client(guarded, "sagemaker")
-    mine, others = create(root, bucket, MINE), create(root, bucket, OTHERS)
-    specification = {"Container": {"ArtifactUrl": bucket.adapter("2")}}
-    reconciler.update_inference_component(InferenceComponentName=mine, Specification=specification)
-    denied(
-        lambda: reconciler.update_inference_component(
-            InferenceComponentName=others, Specification=specification
-        )
-    )
-    denied(lambda: reconciler.delete_inference_component(InferenceComponentName=others))
-    wait(root, mine)
-    reconciler.delete_inference_component(InferenceComponentName=mine)
-
-
-def test_creating_a_component_needs_the_endpoint_the_component_and_its_tags(
-    deployed: Stack, bucket: Bucket, user: Callable[..., Callable[[str], Any]]
-) -> None:
-    components = f"{ARN}:inference-component/*"
-    needed = {
-        "to perform: sagemaker:CreateInferenceComponent": allow(
-            "sagemaker:CreateInferenceComponent", components
-        ),
-        f"on resource: {ENDPOINT}": allow("sagemaker:CreateInferenceComponent", ENDPOINT),
-        "sagemaker:AddTags on resource": allow("sagemaker:AddTags", components),
+def test_chat_needs_the_token_the_endpoint_and_the_component(guarded: LocalCloud, chat: Chat) -> None:
+    iam = boto_client(guarded, "iam")
+    component = f"{ARN}:inference-component/guarded-one"
+    statements = {
+        "sagemaker:CallWithBearerToken on resource: * ": allow("sagemaker:CallWithBearerToken", "*"),
+        f"sagemaker:InvokeEndpoint on resource: {ENDPOINT} ": allow("sagemaker:InvokeEndpoint", ENDPOINT),
+        f"sagemaker:InvokeEndpoint on resource: {component} ": allow("sagemaker:InvokeEndpoint", component),
     }
-    for missing in needed:
-        sagemaker = user(*(each for name, each in needed.items() if name != missing))("sagemaker")
-        assert missing in denied(functools.partial(create, sagemaker, bucket, MINE))
+    assert chat(*make_keys(iam, *statements.values())).json()["adapter"] == "1"
+    for missing in statements:
+        keys = make_keys(iam, *(statement for name, statement in statements.items() if name != missing))
+        answer = chat(*keys)
+        assert (answer.status_code, answer.json()["__type"]) == (403, "AccessDeniedException")
+        assert missing in answer.json()["Message"]
+        assert answer.json()["Message"].startswith("User: arn:aws:iam::000000000000:user/")
 
 
-def test_tags_of_a_creation_can_be_told_from_those_added_later(
-    deployed: Stack, bucket: Bucket, user: Callable[..., Callable[[str], Any]]
-) -> None:
-    on_create = {"StringEquals": {"sagemaker:TaggingAction": "CreateInferenceComponent"}}
-    sagemaker = user(
-        allow(["sagemaker:CreateInferenceComponent", "sagemaker:DescribeInferenceComponent"], "*"),
-        allow("sagemaker:AddTags", "*", **on_create),
-    )("sagemaker")
-    arn = f"{ARN}:inference-component/{create(sagemaker, bucket, MINE)}"
-    denied(lambda: sagemaker.add_tags(ResourceArn=arn, Tags=OTHERS))
+TAGGED = {"InferenceComponentName": "One", "EndpointName": "Guarded", "Tags": [{"Key": "k", "Value": "v"}]}
 
 
 @pytest.mark.parametrize(
-    ("role", "trust"),
-    [("NoReader", SERVICE_TRUST), ("NotTrusting", SERVICE_TRUST | {"Action": "sts:Tag*"})],
+    ("operation", "request_", "needed"),
+    [
+        (
+            "CreateInferenceComponent",
+            TAGGED,
+            [("CreateInferenceComponent", ENDPOINT), ("AddTags", f"{ARN}:inference-component/one")],
+        ),
+        (
+            "UpdateEndpoint",
+            {"EndpointName": "Guarded", "EndpointConfigName": "Other"},
+            [("UpdateEndpoint", f"{ARN}:endpoint-config/other")],
+        ),
+        ("CreateModel", {"ModelName": "one", "Tags": []}, []),
+        ("AddTags", {"ResourceArn": ENDPOINT, "Tags": TAGGED["Tags"]}, []),
+    ],
 )
-def test_mistake_in_the_execution_role_is_the_failure_reason(
-    guarded: LocalCloud, bucket: Bucket, role: str, trust: dict[str, Any]
+def test_call_needs_permissions_on_all_that_it_touches(
+    operation: str, request_: dict[str, Any], needed: list[tuple[str, str]]
 ) -> None:
+    body = json.dumps(request_).encode()
+    found = further_permissions(operation, body, region="us-east-1", account="000000000000")
+    assert list(found) == needed
+
+
+def test_tags_of_a_creation_can_be_told_from_those_added_later() -> None:
+    body = json.dumps(TAGGED).encode()
+    for operation in ("CreateInferenceComponent", "AddTags"):
+        assert request_context(operation, body)["sagemaker:TaggingAction"] == operation
+
+
+def test_creation_is_denied_without_a_further_permission(
+    deployed: Stack, bucket: Bucket, user: Callable[..., Callable[[str], Any]]
+) -> None:
+    sagemaker = user(allow("sagemaker:CreateInferenceComponent", f"{ARN}:inference-component/*"))("sagemaker")
+    container = {"ArtifactUrl": bucket.adapter("1")}
+    specification = {"BaseInferenceComponentName": "guarded-base", "Container": container}
+    assert f"on resource: {ENDPOINT}" in denied(
+        lambda: sagemaker.create_inference_component(
+            InferenceComponentName="refused", EndpointName="guarded", Specification=specification
+        )
+    )
+
+
+def test_role_that_does_not_trust_the_service_is_the_failure_reason(
+    guarded: LocalCloud, bucket: Bucket
+) -> None:
+    trust = SERVICE_TRUST | {"Action": "sts:Tag*"}
     iam = boto_client(guarded, "iam")
-    iam.create_role(RoleName=role, AssumeRolePolicyDocument=policy(trust))
-    stack = Stack(boto_client(guarded, "cloudformation"), f"stack-{role.lower()}")
+    role = iam.create_role(RoleName="NotTrusting", AssumeRolePolicyDocument=policy(trust))["Role"]["Arn"]
+    stack = Stack(boto_client(guarded, "cloudformation"), "not-trusting")
     resources = serving(stack.name, bucket, {})
-    resources["Model"]["Properties"]["ExecutionRoleArn"] = f"arn:aws:iam::000000000000:role/{role}"
+    resources["Model"]["Properties"]["ExecutionRoleArn"] = role
     assert stack.create(resources) == "ROLLBACK_COMPLETE"
     (reason,) = stack.reasons("CREATE_FAILED")
-    assert f"role/{role}" in reason
-    assert ("Could not access model data" in reason) == (role == "NoReader")
+    assert "Could not assume role" in reason
+    assert role in reason
     stack.delete()
 
 

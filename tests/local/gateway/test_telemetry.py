@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.stacks import Bucket, Stack, serving
+from tests.local.stacks import Bucket, Stack, serving, settled
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +71,7 @@ def test_component_without_copies_has_no_capacity(endpoint: str, client: Callabl
         sagemaker.update_inference_component_runtime_config(
             InferenceComponentName="watched-base", DesiredRuntimeConfig={"CopyCount": copies}
         )
-        described = {"InferenceComponentStatus": "Updating"}
-        while described["InferenceComponentStatus"] == "Updating":
-            described = sagemaker.describe_inference_component(InferenceComponentName="watched-base")
+        settled(sagemaker, "watched-base")
 
     scale(0)
     for component in ("base", "one"):

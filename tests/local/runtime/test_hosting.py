@@ -31,28 +31,16 @@ async def said(copy: ContainerProcess, adapter: str | None = None) -> dict[str, 
         return content
 
 
-@pytest.mark.parametrize(
-    ("environment", "settings", "options"),
-    [
-        ({"OPTION_ENABLE_LORA": "true"}, {}, ["lmi", "off", "0.0", "0.0"]),
-        (
-            {"SM_VLLM_ENABLE_LORA": "true"},
-            {"prefix_cache": "by_path", "load_from_cpu_seconds": 0.01, "load_from_disk_seconds": 0.05},
-            ["vllm", "by_path", "0.01", "0.05"],
-        ),
-    ],
-    ids=["lmi", "vllm"],
-)
-def test_copy_gets_the_dialect_the_prefix_cache_and_the_times_of_loads(
-    tmp_path: Path, environment: dict[str, str], settings: dict[str, Any], options: list[str]
-) -> None:
+def test_copy_gets_the_dialect_the_prefix_cache_and_the_times_of_loads(tmp_path: Path) -> None:
+    settings = {"prefix_cache": "by_path", "load_from_cpu_seconds": 0.01, "load_from_disk_seconds": 0.05}
+
     async def scenario() -> Any:
-        copy = await start(tmp_path, environment, **settings)
+        copy = await start(tmp_path, {"SM_VLLM_ENABLE_LORA": "true"}, **settings)
         answer = await said(copy)
         await copy.stop()
         return answer["options"]
 
-    assert asyncio.run(scenario()) == options
+    assert asyncio.run(scenario()) == ["vllm", "by_path", "0.01", "0.05"]
 
 
 @pytest.mark.parametrize(("update_path", "kept"), [("new", False), ("same", True)])
