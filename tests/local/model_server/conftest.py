@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -42,12 +42,6 @@ def running_server(directory: Path, *arguments: str, **environment: str) -> Iter
     finally:
         process.terminate()
         process.wait(30)
-
-
-@pytest.fixture(scope="session")
-def run_server() -> Callable[..., contextlib.AbstractContextManager[httpx.Client]]:
-    """Run a server of a directory under some environment variables."""
-    return running_server
 
 
 @pytest.fixture(scope="session")

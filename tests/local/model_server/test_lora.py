@@ -19,7 +19,6 @@ from tests.local.model_server.models import (
     random_model,
     reference_logits,
     write_adapter,
-    write_half_precision,
     write_model,
 )
 
@@ -105,14 +104,6 @@ def test_modules_and_layers_without_tensors_stay_the_base(
     assert set(load(model, directory).to_weights()) == {"model.layers.1.self_attn.qkv"}
 
 
-@pytest.mark.parametrize("dtype", ["F16", "BF16"])
-def test_half_precision_adapter_is_widened(model: LlamaModel, tmp_path: Path, dtype: str) -> None:
-    adapter = random_adapter(CONFIG)
-    directory = write_adapter(tmp_path, adapter)
-    rounded = write_half_precision(directory / "adapter_model.safetensors", adapter, dtype)
-    assert_equals_merged(model, directory, rounded, 2.0)
-
-
 def test_each_row_of_a_batch_gets_its_own_adapter_and_no_other(model: LlamaModel, tmp_path: Path) -> None:
     first = load(model, write_adapter(tmp_path / "1", random_adapter(CONFIG, seed=1))).to_weights()
     second = load(
@@ -129,16 +120,12 @@ def test_each_row_of_a_batch_gets_its_own_adapter_and_no_other(model: LlamaModel
 
 
 def test_rank_above_the_maximum_is_refused_naming_both(model: LlamaModel, tmp_path: Path) -> None:
-    directory = write_adapter(tmp_path, random_adapter(CONFIG, rank=16), r=16)
-    with pytest.raises(AdapterLoadError, match="rank 16 is above OPTION_MAX_LORA_RANK=8"):
-        load(model, directory, max_rank=8)
-
-
-def test_rank_pattern_above_the_maximum_is_refused(model: LlamaModel, tmp_path: Path) -> None:
+    whole = write_adapter(tmp_path / "whole", random_adapter(CONFIG, rank=16), r=16)
     adapter = random_adapter(CONFIG, ranks={"self_attn.q_proj": 16})
-    directory = write_adapter(tmp_path, adapter, rank_pattern={"q_proj": 16})
-    with pytest.raises(AdapterLoadError, match="rank 16 is above OPTION_MAX_LORA_RANK=8"):
-        load(model, directory, max_rank=8)
+    pattern = write_adapter(tmp_path / "pattern", adapter, rank_pattern={"q_proj": 16})
+    for directory in (whole, pattern):
+        with pytest.raises(AdapterLoadError, match="rank 16 is above OPTION_MAX_LORA_RANK=8"):
+            load(model, directory, max_rank=8)
 
 
 @pytest.mark.parametrize(

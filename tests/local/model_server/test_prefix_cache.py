@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,9 @@ from local_sagemaker.model_server.key_value_cache import KeyValueCache
 from local_sagemaker.model_server.llama_config import LlamaConfig
 from local_sagemaker.model_server.memory_tiers import RegisteredAdapter
 from local_sagemaker.model_server.prefix_cache import BLOCK_TOKENS, AdapterKey, PrefixCache
+from tests.local.model_server.conftest import running_server
 from tests.local.model_server.protocol_table import HEADER
-from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
-
-RunServer = Callable[..., contextlib.AbstractContextManager[httpx.Client]]
+from tests.local.model_server.tickets import ADAPTERS, BASE
 
 CONFIG = LlamaConfig.from_directory(BASE)
 LENGTH = 64
@@ -184,25 +181,13 @@ def texts_after_an_update(
     ids=lambda value: next(iter(value), "") if isinstance(value, dict) else str(value),
 )
 def test_update_in_place_mixes_texts_where_the_cache_cannot_tell_versions_apart(
-    run_server: RunServer,
     tmp_path: Path,
     cache: str,
     same_path: bool,
     variables: dict[str, Any],
     mixed: bool,
 ) -> None:
-    with run_server(BASE, "--prefix-cache", cache, OPTION_ENABLE_LORA="true", **variables) as client:
+    with running_server(BASE, "--prefix-cache", cache, OPTION_ENABLE_LORA="true", **variables) as client:
         got, right = texts_after_an_update(client, tmp_path / "adapter", same_path=same_path)
     wrong = [text for text, expected in zip(got, right, strict=True) if text != expected]
     assert bool(wrong) is mixed, wrong
-
-
-def test_cache_changes_no_text_while_nothing_is_updated(run_server: RunServer) -> None:
-    with run_server(BASE, "--prefix-cache", "by_name", OPTION_ENABLE_LORA="true") as client:
-        for name, directory in ADAPTERS.items():
-            register(client, name, directory)
-        for _ in range(2):
-            for kind in KINDS:
-                adapter_name = None if kind == "base" else kind
-                got = [ask(client, adapter_name, entry["prompt"]) for entry in PROMPTS]
-                assert got == [entry["answers"][kind] for entry in PROMPTS]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.local.model_server.conftest import running_server
 from tests.local.model_server.protocol_table import (
     ANSWERS,
     CHAT,
@@ -20,15 +20,12 @@ from tests.local.model_server.protocol_table import (
     DialectName,
     Row,
     check,
-    generated,
     make_places,
     prepare,
     send,
     streamed,
 )
 from tests.local.model_server.tickets import ADAPTERS, BASE
-
-RunServer = Callable[..., contextlib.AbstractContextManager[httpx.Client]]
 
 
 @pytest.fixture(scope="module", params=["lmi", "vllm"])
@@ -38,10 +35,10 @@ def dialect(request: pytest.FixtureRequest) -> DialectName:
 
 
 @pytest.fixture(scope="module")
-def server(run_server: RunServer, dialect: DialectName) -> Iterator[httpx.Client]:
+def server(dialect: DialectName) -> Iterator[httpx.Client]:
     variables = {"OPTION_ENABLE_LORA": "true", "OPTION_MAX_LORA_RANK": "8", "OPTION_MAX_CPU_LORAS": "16"}
     variables["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "true"
-    with run_server(BASE, "--dialect", dialect, **variables) as client:
+    with running_server(BASE, "--dialect", dialect, **variables) as client:
         yield client
 
 
@@ -58,27 +55,16 @@ def test_request_gets_the_answer_of_the_table(
     check(send(server, row, words), row.answer(dialect))
 
 
-def test_adapter_that_is_unregistered_during_a_request_finishes_it(server: httpx.Client) -> None:
-    prepare(server)
-    body = CHAT | {"model": "shout", "stream": True}
-    with server.stream("POST", "/v1/chat/completions", json=body) as streamed:
-        server.delete("/adapters/shout").raise_for_status()
-        lines = list(streamed.iter_lines())
-    finished = httpx.Response(200, headers=streamed.headers, text="\n".join(lines))
-    assert generated(finished) == ANSWERS["shout"]
-    assert server.post("/v1/chat/completions", json=body).status_code == 404
-
-
 @pytest.mark.parametrize(("dialect_name", "status"), [("lmi", 400), ("vllm", 500)])
-def test_registration_without_lora_is_refused(run_server: RunServer, dialect_name: str, status: int) -> None:
-    with run_server(BASE, "--dialect", dialect_name, VLLM_ALLOW_RUNTIME_LORA_UPDATING="true") as client:
+def test_registration_without_lora_is_refused(dialect_name: str, status: int) -> None:
+    with running_server(BASE, "--dialect", dialect_name, VLLM_ALLOW_RUNTIME_LORA_UPDATING="true") as client:
         refused = client.post("/adapters", params={"name": "a", "src": str(ADAPTERS["triage"])})
         assert refused.status_code == status
         assert "LoRA is off" in refused.text
 
 
-def test_vllm_has_no_paths_for_adapters_without_its_flag(run_server: RunServer) -> None:
-    with run_server(BASE, "--dialect", "vllm", SM_VLLM_ENABLE_LORA="true") as client:
+def test_vllm_has_no_paths_for_adapters_without_its_flag() -> None:
+    with running_server(BASE, "--dialect", "vllm", SM_VLLM_ENABLE_LORA="true") as client:
         refused = client.post("/adapters", params={"name": "a", "src": str(ADAPTERS["triage"])})
         assert refused.status_code == 404
         # In these words, the cloud recognizes that there is no such path.

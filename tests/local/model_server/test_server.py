@@ -1,13 +1,10 @@
 """The container protocol, over HTTP against the server as a process."""
 
-import contextlib
 import json
 import re
 import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,11 @@ import httpx
 import pytest
 
 from local_sagemaker.http_guards.body_limit import REQUEST_BYTES
-from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
+from tests.local.model_server.conftest import running_server
+from tests.local.model_server.tickets import ADAPTERS, BASE, PROMPTS
 
 HEADER = "X-Amzn-SageMaker-Adapter-Identifier"
 PROMPT, ANSWERS = PROMPTS[0]["prompt"], PROMPTS[0]["answers"]
-
-RunServer = Callable[..., contextlib.AbstractContextManager[httpx.Client]]
 
 
 def invoke(client: httpx.Client, body: dict[str, Any], *, header: str | None = None) -> httpx.Response:
@@ -86,7 +82,7 @@ def test_completion(tickets_server: httpx.Client) -> None:
 
 
 def test_chat(tickets_server: httpx.Client) -> None:
-    content = invoke(tickets_server, CHAT).json()
+    content = invoke(tickets_server, CHAT | {"model": "tickets-tiny-llama"}).json()
 
     assert (content["object"], content["model"]) == ("chat.completion", "tickets-tiny-llama")
     assert content["choices"][0]["message"] == {"role": "assistant", "content": ANSWERS["base"]}
@@ -187,6 +183,14 @@ def test_sampling_parameters_reach_the_model(tickets_server: httpx.Client) -> No
     assert invoke(tickets_server, LMI | {"parameters": sampled}).json() == {"generated_text": ANSWERS["base"]}
 
 
+def test_adapter_that_the_platform_names_wins(tickets_server: httpx.Client) -> None:
+    body = COMPLETION | {"adapters": "triage", "model": "summary"}
+    answer = tickets_server.post(
+        "/invocations", json=body, params={"adapter": "triage"}, headers={HEADER: "shout"}
+    )
+    assert text(answer) == ANSWERS["shout"]
+
+
 @pytest.mark.parametrize("body", [LMI, COMPLETION | {"stream": True}, LMI | {"stream": True}])
 def test_unknown_adapter_is_404_and_never_answered_by_the_base(
     tickets_server: httpx.Client, body: dict[str, Any]
@@ -204,15 +208,21 @@ def test_unknown_adapter_is_404_and_never_answered_by_the_base(
         ({}, "the body should have 'prompt', 'inputs' or 'messages'"),
         ({"prompt": ["a", "b"]}, '\'prompt\' should be a string, got ["a", "b"]'),
         ({"prompt": ""}, "the prompt is empty"),
+        ({"prompt": "a", "max_tokens": 0}, "'max_tokens' should be an integer of at least 1, got 0"),
         (
             {"prompt": "a", "max_tokens": "many"},
             "'max_tokens' should be an integer of at least 1, got \"many\"",
         ),
+        ({"prompt": "a", "temperature": -1}, "'temperature' should be a number of at least 0, got -1"),
         ({"prompt": "a", "temperature": True}, "'temperature' should be a number of at least 0, got true"),
         ({"prompt": "a", "top_p": 1.5}, "'top_p' should be a number from 0 to 1, got 1.5"),
         ({"prompt": "a", "stop": [1]}, "'stop' should be a string or a list of them, got [1]"),
         ({"prompt": "a", "stream": "yes"}, "'stream' should be true or false, got \"yes\""),
         ({"prompt": "a", "n": 2}, "'n' is not implemented here, got 2"),
+        ({"prompt": "a", "model": 3}, "'model' should be a string, got 3"),
+        ({"prompt": "a", "stream_options": 1}, "'stream_options' should be an object, got 1"),
+        ({"inputs": ["a"]}, "'inputs' should be a string, got [\"a\"]"),
+        ({"messages": []}, "'messages' should be a list of messages, got []"),
         ({"messages": ["hi"]}, "'messages[0]' should be an object with a 'role'"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
@@ -255,9 +265,9 @@ def register(client: httpx.Client, name: str, source: Path, **query: str) -> htt
     return client.post("/adapters", params={"name": name, "src": str(source)} | query)
 
 
-def test_tiers_and_the_context_follow_the_environment(run_server: RunServer, tmp_path: Path) -> None:
+def test_tiers_and_the_context_follow_the_environment(tmp_path: Path) -> None:
     limits = {"OPTION_MAX_LORAS": "1", "OPTION_MAX_CPU_LORAS": "2", "OPTION_MAX_MODEL_LEN": "300"}
-    with run_server(BASE, OPTION_ENABLE_LORA="true", **limits) as client:
+    with running_server(BASE, OPTION_ENABLE_LORA="true", **limits) as client:
         for name in ("triage", "summary", "shout"):
             source = shutil.copytree(ADAPTERS[name], tmp_path / name)
             register(client, name, source).raise_for_status()
@@ -266,6 +276,7 @@ def test_tiers_and_the_context_follow_the_environment(run_server: RunServer, tmp
         for name in ("shout", "summary"):
             assert text(invoke(client, COMPLETION, header=name)) == ANSWERS[name]
         assert invoke(client, COMPLETION, header="triage").status_code == 424
+        assert invoke(client, LMI | {"stream": True}, header="triage").status_code == 424
 
         long = invoke(client, {"prompt": "a " * 300})
         assert long.json()["message"].startswith("the context length is 300 tokens, got 3")
@@ -286,37 +297,3 @@ def test_bad_settings_end_the_server_with_the_reason() -> None:
     ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert ended.stderr == f"cannot serve {BASE}: 'max_loras' should be at least 1, got 0\n"
-
-
-def test_concurrent_callers_get_their_own_adapter_while_one_is_replaced(run_server: RunServer) -> None:
-    with run_server(
-        BASE, OPTION_ENABLE_LORA="true", OPTION_MAX_LORAS="3", OPTION_MAX_CPU_LORAS="4"
-    ) as client:
-        for name, directory in ADAPTERS.items():
-            register(client, name, directory).raise_for_status()
-        wrong: list[str] = []
-        stop = threading.Event()
-        served = dict.fromkeys(KINDS, 0)
-
-        def call(kind: str) -> None:
-            with httpx.Client(base_url=client.base_url, timeout=60) as mine:
-                while not stop.is_set():
-                    for entry in PROMPTS:
-                        body = {"prompt": entry["prompt"], "max_tokens": 60}
-                        got = text(invoke(mine, body, header=None if kind == "base" else kind))
-                        served[kind] += 1
-                        if got != entry["answers"][kind]:
-                            wrong.append(f"{kind}: {got}")
-
-        callers = [threading.Thread(target=call, args=(kind,)) for kind in KINDS]
-        for caller in callers:
-            caller.start()
-        for turn in range(20):
-            register(client, f"other-{turn}", ADAPTERS["shout"]).raise_for_status()
-            client.delete(f"/adapters/other-{turn}").raise_for_status()
-        stop.set()
-        for caller in callers:
-            caller.join()
-
-    assert wrong == []
-    assert min(served.values()) >= len(PROMPTS)
