@@ -3,44 +3,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.local.stacks import Stack
+from tests.local.stacks import ROLE, Stack
 
 
 def failing_function(queue: str | None) -> dict[str, Any]:
     """Return the template of a function that handles no event, and keeps those in the queue."""
-    role = {
-        "AssumeRolePolicyDocument": {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "lambda.amazonaws.com"},
-                    "Action": "sts:AssumeRole",
-                }
-            ],
-        },
-        "Policies": [
-            {
-                "PolicyName": "Send",
-                "PolicyDocument": {
-                    "Version": "2012-10-17",
-                    "Statement": [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}],
-                },
-            }
-        ],
-    }
     function = {
         "Code": {"ZipFile": "def handler(event, _):\n    raise ValueError('no')"},
         "Handler": "index.handler",
         "Runtime": "python3.13",
-        "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+        "Role": ROLE,
         "Description": f"keeps events in {queue}",
     }
     if queue is not None:
         function["DeadLetterConfig"] = {"TargetArn": {"Fn::GetAtt": [queue, "Arn"]}}
     return {
         "Queue": {"Type": "AWS::SQS::Queue", "Properties": {}},
-        "Role": {"Type": "AWS::IAM::Role", "Properties": role},
         "Function": {"Type": "AWS::Lambda::Function", "Properties": function},
     }
 

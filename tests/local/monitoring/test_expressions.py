@@ -91,6 +91,7 @@ def test_sort_takes_the_largest_first(evaluate: Evaluate) -> None:
         "SORT([m1, m2], FOO, DESC)",
         "SORT([m1, m2], SUM, DOWN)",
         "[m1, m2] + [m1, m2, m2]",
+        "m1 * AVG",
         "m1 ** 2",
         "ANOMALY_DETECTION_BAND(m1)",
         "__import__('os')",
