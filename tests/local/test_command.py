@@ -91,16 +91,6 @@ def test_death_of_the_process_that_uses_it_leaves_no_process(tmp_path: Path) -> 
     assert all_end(tmp_path)
 
 
-def test_environment_holds_what_a_client_needs(cloud: LocalCloud) -> None:
-    assert cloud.environment["AWS_ENDPOINT_URL"] == cloud.url
-    assert cloud.environment["PATH"] == os.environ["PATH"]
-    script = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
-    said = subprocess.run(
-        [sys.executable, "-c", script], env=cloud.environment, capture_output=True, text=True, check=True
-    )
-    assert said.stdout == "000000000000\n"
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -159,6 +149,8 @@ def test_settings_change_while_it_runs(cloud: LocalCloud, settings: Callable[...
     assert cloud.admin.settings()["write_rate"] == 7
     with pytest.raises(ValueError, match="unknown setting 'colour'"):
         cloud.admin.change_settings(colour="red")
+    with pytest.raises(ValueError, match="'scale' should be a number of at least 0"):
+        cloud.admin.scale_waits(-1)
     with pytest.raises(ValueError, match="not a fault"):
         cloud.admin._call("POST", "faults", {"operation": "ListModels"})
 
@@ -176,7 +168,13 @@ def test_given_folder_keeps_what_was_in_it_and_the_log_of_each_run(tmp_path: Pat
     (tmp_path / "tmp").mkdir()
     (tmp_path / "tmp" / "mine").write_text("kept")
     for _ in range(2):
-        with LocalCloud(state_dir=tmp_path) as cloud:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        with LocalCloud(state_dir=tmp_path, port=port) as cloud:
+            assert cloud.url == f"http://127.0.0.1:{port}"
+            with pytest.raises(RuntimeError, match="should be started once"):
+                cloud.start()
             cloud.process.terminate()
             assert cloud.process.wait(15) == 0
     assert (tmp_path / "tmp" / "mine").read_text() == "kept"

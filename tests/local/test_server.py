@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import socket
 from pathlib import Path
 
 import pytest
@@ -50,14 +49,3 @@ def test_cloud_that_was_not_started_can_be_stopped() -> None:
     cloud = LocalCloud()
     cloud.stop()
     assert not hasattr(cloud, "process")
-
-
-def test_cloud_has_its_port_and_starts_once_at_a_time() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with LocalCloud(port=port) as cloud:
-        assert cloud.url == f"http://127.0.0.1:{port}"
-        with pytest.raises(RuntimeError, match="should be started once"):
-            cloud.start()
-    assert cloud.process.poll() is not None

@@ -19,6 +19,7 @@ from local_sagemaker.settings import PROFILES, Settings
         ({"endpoint_seconds": float("inf")}, "'endpoint_seconds' should be a number of at least 0, got inf"),
         ({"one_write_per_base": 1}, "'one_write_per_base' should be of type bool, got 1"),
         ({"engine_command": "serve --config '{\"a\": 1}'"}, "'engine_command' should be a command with no"),
+        ({"engine_command": "serve {port.name}"}, "'engine_command' should be a command with no"),
         ({"engine_command": "serve {}"}, "'engine_command' should be a command with no placeholders but"),
         ({"engine_command": "serve {"}, "'engine_command' should be a command with no placeholders but"),
         ({"engine_command": "serve 'open"}, "'engine_command' should be a command with no placeholders"),

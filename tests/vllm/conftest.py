@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from multi_adapter_inference import LmiContainer, LmiVersion
-from tests.vllm.copies import ADAPTERS, LORA, RunningCopy, running
+from tests.local.model_server.tickets import ADAPTERS
+from tests.vllm.copies import LORA, RunningCopy, running
 from tests.vllm.record import TITLES, write
 
 

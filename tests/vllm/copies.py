@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,18 +19,9 @@ from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.containers import ContainerProcess
 from local_sagemaker.settings import NUMPY_SERVER
 from multi_adapter_inference import LoraServing
+from tests.local.model_server.tickets import BASE
 from tests.vllm.environment import engine_command
 
-TICKETS = Path(__file__).parents[2] / "examples" / "tickets"
-ADAPTERS = {
-    "triage": TICKETS / "adapters" / "triage",
-    "summary": TICKETS / "adapters" / "summary",
-    "shout": TICKETS / "adapters" / "shout",
-    "summary-v2": TICKETS / "adapters-v2" / "summary",
-}
-"""The adapters by the names that the expected answers have for them."""
-
-LABELS = ("base", *ADAPTERS)
 LORA = LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8)
 """What a container is declared to hold."""
 
@@ -83,7 +73,7 @@ def running(
         process = loop.run(
             ContainerProcess.start(
                 command,
-                TICKETS / "base",
+                BASE,
                 environment,
                 log,
                 _START_SECONDS,
@@ -99,11 +89,6 @@ def running(
                 yield RunningCopy(process=process, loop=loop, http=http)
         finally:
             loop.run(process.stop(drain=False))
-
-
-def prompts() -> list[dict[str, Any]]:
-    """The held-out tickets, each with its prompt and the answer of every label."""
-    return list(json.loads((TICKETS / "prompts.json").read_text()))
 
 
 def at_once(number: int, work: Any, items: list[Any]) -> list[Any]:

@@ -10,23 +10,6 @@ import pytest
 
 from tests.vllm.engine.command_line import Dialect, Launch, launch
 
-CAPACITY = [
-    {
-        "OPTION_ENABLE_LORA": "true",
-        "OPTION_MAX_LORAS": "30",
-        "OPTION_MAX_CPU_LORAS": "70",
-        "OPTION_MAX_LORA_RANK": "64",
-        "OPTION_MAX_ROLLING_BATCH_SIZE": "8",
-    },
-    {
-        "SM_VLLM_ENABLE_LORA": "true",
-        "SM_VLLM_MAX_LORAS": "30",
-        "SM_VLLM_MAX_CPU_LORAS": "70",
-        "SM_VLLM_MAX_LORA_RANK": "64",
-        "SM_VLLM_MAX_NUM_SEQS": "8",
-    },
-]
-
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
@@ -43,9 +26,17 @@ def value(start: Launch, flag: str) -> str:
     return start.arguments[start.arguments.index(flag) + 1]
 
 
-@pytest.mark.parametrize("environment", CAPACITY, ids=["lmi", "vllm"])
-def test_settings_of_either_container_become_flags(model: Path, environment: dict[str, str]) -> None:
-    start = started(model, environment)
+def test_limits_of_a_container_become_flags(model: Path) -> None:
+    start = started(
+        model,
+        {
+            "OPTION_ENABLE_LORA": "true",
+            "OPTION_MAX_LORAS": "30",
+            "OPTION_MAX_CPU_LORAS": "70",
+            "OPTION_MAX_LORA_RANK": "64",
+            "OPTION_MAX_ROLLING_BATCH_SIZE": "8",
+        },
+    )
     assert "--enable-lora" in start.arguments
     flags = ("--max-loras", "--max-cpu-loras", "--max-lora-rank", "--max-num-seqs")
     assert [value(start, flag) for flag in flags] == ["30", "70", "64", "8"]

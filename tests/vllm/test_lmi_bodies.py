@@ -101,22 +101,13 @@ def test_inputs_and_parameters_are_translated() -> None:
     }
 
 
-def test_default_is_thirty_tokens() -> None:
+def test_details_have_every_token_and_the_full_text_begins_with_the_prompt() -> None:
     vllm = FakeVllm()
-    asked(vllm, {"inputs": "Hi"})
+    parameters = {"details": True, "seed": 4, "return_full_text": True}
+    answer = asked(vllm, {"inputs": "Hi. ", "parameters": parameters}).json()
     assert vllm.body["max_tokens"] == 30
-
-
-def test_full_text_begins_with_the_prompt() -> None:
-    body = {"inputs": "Hi. ", "parameters": {"return_full_text": True}}
-    assert asked(FakeVllm(), body).json() == {"generated_text": "Hi. Hello there"}
-
-
-def test_details_have_every_token() -> None:
-    details = asked(FakeVllm(), {"inputs": "Hi", "parameters": {"details": True, "seed": 4}}).json()[
-        "details"
-    ]
-    assert details == {
+    assert answer["generated_text"] == "Hi. Hello there"
+    assert answer["details"] == {
         "finish_reason": "stop",
         "seed": 4,
         "generated_tokens": 3,

@@ -18,7 +18,8 @@ from safetensors.numpy import load_file, save_file
 
 from tests.guides import table
 from tests.local.model_server.protocol_table import ROWS, Answer, Row, check, make_places, prepare, send
-from tests.vllm.copies import ADAPTERS, running
+from tests.local.model_server.tickets import ADAPTERS
+from tests.vllm.copies import running
 from tests.vllm.record import PROTOCOL
 
 pytestmark = pytest.mark.vllm

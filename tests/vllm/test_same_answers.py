@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.guides import table
-from tests.vllm.copies import LABELS, RunningCopy, at_once, prompts
+from tests.local.model_server.tickets import KINDS, PROMPTS
+from tests.vllm.copies import RunningCopy, at_once
 from tests.vllm.record import LATENCY, TEXTS
 
 pytestmark = pytest.mark.vllm
@@ -41,16 +42,16 @@ FORMS: dict[str, Callable[[RunningCopy, str, dict[str, Any]], str]] = {
 
 def texts(copy: RunningCopy, form: str, *, together: int) -> Texts:
     """Ask every label for every prompt, `together` requests at once, in a mixed order."""
-    jobs = [(label, number) for number in range(len(prompts())) for label in LABELS]
+    jobs = [(label, number) for number in range(len(PROMPTS)) for label in KINDS]
     if together > 1:
         jobs = 3 * jobs  # other neighbours each time
         random.Random(1).shuffle(jobs)
 
     def ask(job: tuple[str, int]) -> str:
         label, number = job
-        return FORMS[form](copy, label, prompts()[number])
+        return FORMS[form](copy, label, PROMPTS[number])
 
-    seen: Texts = {label: [set() for _ in prompts()] for label in LABELS}
+    seen: Texts = {label: [set() for _ in PROMPTS] for label in KINDS}
     for (label, number), text in zip(jobs, at_once(together, ask, jobs), strict=True):
         seen[label][number].add(text)
     return seen
@@ -73,11 +74,11 @@ def test_texts_are_the_same(
     tables: dict[str, str],
 ) -> None:
     expected, seen = [texts(copy, form, together=together) for copy in (numpy, vllm)]
-    equal = {label: sum(map(set.__eq__, expected[label], seen[label])) for label in LABELS}
+    equal = {label: sum(map(set.__eq__, expected[label], seen[label])) for label in KINDS}
     how = f"{form}, {'one at a time' if together == 1 else f'{together} at once, 3 times'}"
-    rows[how] = [f"{equal[label]} of {len(prompts())}" for label in LABELS]
-    tables[TEXTS] = table(["requests", *LABELS], [[how, *cells] for how, cells in rows.items()])
-    assert expected == {label: [{prompt["answers"][label]} for prompt in prompts()] for label in LABELS}
+    rows[how] = [f"{equal[label]} of {len(PROMPTS)}" for label in KINDS]
+    tables[TEXTS] = table(["requests", *KINDS], [[how, *cells] for how, cells in rows.items()])
+    assert expected == {label: [{prompt["answers"][label]} for prompt in PROMPTS] for label in KINDS}
     assert seen == expected
 
 
@@ -91,16 +92,16 @@ def without_probabilities(content: Any) -> Any:
     return json.loads(json.dumps(content), parse_float=lambda number: round(float(number), 3))
 
 
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("label", KINDS)
 def test_lmi_bodies_have_the_same_answers(numpy: RunningCopy, vllm: RunningCopy, label: str) -> None:
-    expected, seen = [copy.invoke(label, lmi_body(prompts()[0])) for copy in (numpy, vllm)]
+    expected, seen = [copy.invoke(label, lmi_body(PROMPTS[0])) for copy in (numpy, vllm)]
     assert (seen.status_code, seen.headers["content-type"]) == (200, expected.headers["content-type"])
     assert without_probabilities(seen.json()) == without_probabilities(expected.json())
 
 
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("label", KINDS)
 def test_lmi_streams_have_the_same_lines(numpy: RunningCopy, vllm: RunningCopy, label: str) -> None:
-    expected, seen = [copy.invoke(label, lmi_body(prompts()[0], stream=True)) for copy in (numpy, vllm)]
+    expected, seen = [copy.invoke(label, lmi_body(PROMPTS[0], stream=True)) for copy in (numpy, vllm)]
     assert (seen.status_code, seen.headers["content-type"]) == (200, expected.headers["content-type"])
     lines = [[json.loads(line) for line in answer.text.splitlines()] for answer in (seen, expected)]
     assert without_probabilities(lines[0]) == without_probabilities(lines[1])
@@ -112,15 +113,15 @@ def test_latency_of_each_adapter_is_measured(
     """A table and no gate: the machine may be busy."""
     copies = dict(zip(ENGINES, (numpy, vllm), strict=True))
     seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
-    body = {"prompt": prompts()[0]["prompt"], "max_tokens": 20, "temperature": 0, "ignore_eos": True}
-    for repetition, label, engine in itertools.product(range(35), LABELS, ENGINES):
+    body = {"prompt": PROMPTS[0]["prompt"], "max_tokens": 20, "temperature": 0, "ignore_eos": True}
+    for repetition, label, engine in itertools.product(range(35), KINDS, ENGINES):
         started = time.perf_counter()
         answer = copies[engine].invoke(label, body)
         if repetition >= 5:
             seconds[engine, label].append(time.perf_counter() - started)
         assert answer.json()["usage"]["completion_tokens"] == 20
     rows = []
-    for engine, label in itertools.product(ENGINES, LABELS):
+    for engine, label in itertools.product(ENGINES, KINDS):
         median, base = statistics.median(seconds[engine, label]), statistics.median(seconds[engine, "base"])
         rows.append([engine, label, f"{median * 1e3:.1f} ms", f"{median / base:.2f}"])
     tables[LATENCY] = table(["engine", "answers", "20 tokens, median of 30", "÷ base"], rows)

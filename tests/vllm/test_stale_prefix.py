@@ -15,7 +15,8 @@ import pytest
 from local_sagemaker.settings import Settings
 from multi_adapter_inference import LmiContainer, LmiVersion, VllmContainer, VllmVersion
 from tests.guides import table
-from tests.vllm.copies import ADAPTERS, LORA, RunningCopy, running
+from tests.local.model_server.tickets import ADAPTERS
+from tests.vllm.copies import LORA, RunningCopy, running
 from tests.vllm.record import STALE
 
 pytestmark = pytest.mark.vllm
