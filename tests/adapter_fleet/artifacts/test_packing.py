@@ -129,20 +129,10 @@ def test_archive_is_what_gnu_tar_makes_of_the_same_files(directory: Path, tmp_pa
     assert gzip.decompress(packed.path.read_bytes()) == (tmp_path / "gnu.tar").read_bytes()
 
 
-def test_archive_can_be_unpacked_by_gnu_tar(directory: Path, tmp_path: Path) -> None:
-    packed = pack(directory, tmp_path / "adapter.tar.gz")
-    (tmp_path / "out").mkdir()
-    subprocess.run(["tar", "-xzf", packed.path, "-C", tmp_path / "out"], check=True)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
-        name: (directory / name).read_bytes() for name in ADAPTER
-    }
-
-
-@pytest.mark.parametrize("size", [0, 1, 512, 2**20 - 1, 2**20, 2**20 + 1, 20_000_000])
-@pytest.mark.parametrize("content", ["noise", "zeros"])
-def test_weights_of_any_size_and_kind_survive_packing(tmp_path: Path, size: int, content: str) -> None:
+@pytest.mark.parametrize("size", [0, 512, 2**20, 5_000_001])
+def test_weights_of_any_size_survive_packing(tmp_path: Path, size: int) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
-    weights = random.Random(size).randbytes(size) if content == "noise" else bytes(size)
+    weights = random.Random(size).randbytes(size)
     (tmp_path / "adapter_model.safetensors").write_bytes(weights)
     packed = pack(tmp_path, tmp_path / "adapter.tar.gz")
     with tarfile.open(packed.path) as tar:
@@ -151,16 +141,15 @@ def test_weights_of_any_size_and_kind_survive_packing(tmp_path: Path, size: int,
         assert file.read() == weights
 
 
-@pytest.mark.parametrize("processors", [1, 2, 16])
 def test_bytes_do_not_depend_on_the_number_of_processors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processors: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
     (tmp_path / "adapter_model.safetensors").write_bytes(random.Random(1).randbytes(20_000_000))
-    expected = pack(tmp_path, tmp_path / "expected.tar.gz")
-    monkeypatch.setattr(os, "cpu_count", lambda: processors)
-    packed = pack(tmp_path, tmp_path / "adapter.tar.gz")
-    assert packed.path.read_bytes() == expected.path.read_bytes()
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    alone = pack(tmp_path, tmp_path / "alone.tar.gz").path.read_bytes()
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    assert pack(tmp_path, tmp_path / "shared.tar.gz").path.read_bytes() == alone
 
 
 def test_nothing_but_the_adapter_is_packed(adapter: SyntheticAdapter, save: Save, tmp_path: Path) -> None:
@@ -203,21 +192,17 @@ def test_failure_keeps_the_archive_that_was_there(
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("model.py", b"", "it is code"),
-        ("../adapter_config.json", b"", "its path leaves the archive"),
-        ("adapter_config.json", b"{}", "it is in the archive twice"),
-    ],
+    ("name", "message"),
+    [("model.py", "it is code"), ("adapter_config.json", "it is in the archive twice")],
 )
 def test_archive_with_anything_else_has_no_identity(
-    directory: Path, tmp_path: Path, name: str, content: bytes, message: str
+    directory: Path, tmp_path: Path, name: str, message: str
 ) -> None:
     archive = tmp_path / "adapter.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         for file in FILES:
             tar.add(directory / file, file)
-        tar.addfile(tarfile.TarInfo(name), io.BytesIO(content))
+        tar.addfile(tarfile.TarInfo(name))
     with pytest.raises(ArchiveError, match=message):
         identity_of(archive)
 

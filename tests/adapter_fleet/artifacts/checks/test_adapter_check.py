@@ -8,36 +8,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from adapter_fleet.artifacts.checks.adapter_check import examine
-from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES, read_config
+from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lmi import NEWEST, LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
+from tests.adapter_fleet.bad_adapters import BASE
 from tests.adapter_fleet.findings_of import findings_of
 from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter
 
 Q_PROJ = "model.layers.0.self_attn.q_proj"
 LORA = LoraServing(max_loras=2, max_cpu_loras=4, max_lora_rank=16)
-BASE_CONFIG = {
-    "_name_or_path": "acme/tiny-base",
-    "model_type": "llama",
-    "hidden_size": HIDDEN,
-    "intermediate_size": 4 * HIDDEN,
-    "num_attention_heads": 4,
-    "num_hidden_layers": 2,
-    "vocab_size": 100,
-}
 
 Save = Callable[[SyntheticAdapter], Path]
 
 
 def base_model(directory: Path, **changes: Any) -> BaseModelFacts:
     directory.mkdir()
-    (directory / "config.json").write_text(json.dumps(BASE_CONFIG | changes))
+    (directory / "config.json").write_text(json.dumps(BASE | changes))
     return BaseModelFacts.from_directory(directory)
 
 
@@ -71,40 +61,6 @@ def test_all_that_is_wrong_is_found_at_once(adapter: SyntheticAdapter, save: Sav
     assert rules == {"file-code", "lora-method", "config-key", "tensor-shape"}
 
 
-@given(
-    fields=st.fixed_dictionaries(
-        {},
-        optional={
-            field: st.none()
-            | st.booleans()
-            | st.integers()
-            | st.floats(allow_nan=False, allow_infinity=False)
-            | st.text(max_size=20)
-            | st.lists(st.text(max_size=5) | st.integers(), max_size=3)
-            | st.dictionaries(st.text(max_size=5), st.integers() | st.floats(allow_nan=False), max_size=3)
-            for field in (
-                "r",
-                "lora_alpha",
-                "target_modules",
-                "rank_pattern",
-                "alpha_pattern",
-                "use_rslora",
-                "base_model_name_or_path",
-                "peft_type",
-                "bias",
-                "init_lora_weights",
-                "modules_to_save",
-            )
-        },
-    )
-)
-def test_no_configuration_makes_the_check_raise(fields: dict[str, Any]) -> None:
-    config, findings = read_config(json.dumps(SyntheticAdapter().config | fields).encode(), "config")
-    if config is not None:
-        findings += config.findings("config", lora=LORA, base=BaseModelFacts(name="acme/tiny-base"))
-    assert all(str(finding).isprintable() for finding in findings)
-
-
 def test_one_mistake_in_many_tensors_is_told_a_few_times_and_counted(save: Save) -> None:
     adapter = SyntheticAdapter(layers=100)
     adapter.config["r"] = 4
@@ -132,14 +88,8 @@ class TestFiles:
             ("model.py", "file-code", "it is code"),
             ("requirements.txt", "file-code", "it is code"),
             ("adapter_model.bin", "file-pickle", "it is a pickle"),
-            ("weights.bin", "file-pickle", "it is a pickle"),
             ("optimizer.PT", "file-pickle", "it is a pickle"),
-            (
-                "notes.json",
-                "file-unexpected",
-                "only adapter_config.json, adapter_model.safetensors, README.md belong",
-            ),
-            (".hidden", "file-unexpected", "only adapter_config.json"),
+            (".hidden", "file-unexpected", "only adapter_config.json, adapter_model.safetensors, README.md"),
         ],
     )
     def test_anything_else_than_an_adapter_is_refused_by_name(
@@ -190,25 +140,23 @@ class TestFiles:
 
 class TestConfiguration:
     @pytest.mark.parametrize(
-        ("text", "rule", "message"),
+        ("text", "message"),
         [
-            (b"", "config-json", "not valid JSON"),
-            (b"{", "config-json", "not valid JSON"),
-            (b"\xff", "config-json", "not valid JSON"),
-            (b'{"lora_alpha": NaN}', "config-json", "NaN is not JSON"),
-            (b'{"r": 8, "r": 512}', "config-json", "the key 'r' twice"),
-            (b"[" * 50_000, "config-json", "not valid JSON"),
-            (b"[]", "config-json", "should be a JSON object"),
-            (b" " * (MAX_CONFIG_BYTES + 1), "config-json", f"at most {MAX_CONFIG_BYTES} bytes"),
+            (b"{", "not valid JSON"),
+            (b"\xff", "not valid JSON"),
+            (b'{"lora_alpha": NaN}', "NaN is not JSON"),
+            (b'{"r": 8, "r": 512}', "the key 'r' twice"),
+            (b"[]", "should be a JSON object"),
+            (b" " * (MAX_CONFIG_BYTES + 1), f"at most {MAX_CONFIG_BYTES} bytes"),
         ],
     )
     def test_text_with_no_or_two_meanings_is_refused(
-        self, adapter: SyntheticAdapter, save: Save, text: bytes, rule: str, message: str
+        self, adapter: SyntheticAdapter, save: Save, text: bytes, message: str
     ) -> None:
         directory = save(adapter)
         (directory / "adapter_config.json").write_bytes(text)
         finding = the_only(findings_of(directory))
-        assert finding.rule == rule
+        assert finding.rule == "config-json"
         assert message in finding.message
 
     @pytest.mark.parametrize("field", ["r", "lora_alpha", "target_modules"])
@@ -220,29 +168,27 @@ class TestConfiguration:
         assert (finding.rule, finding.message) == ("config-key", f"'{field}' is missing")
 
     @pytest.mark.parametrize(
-        ("field", "value", "rule"),
+        ("field", "value"),
         [
-            ("r", 0, "config-key"),
-            ("r", -8, "config-key"),
-            ("r", True, "config-key"),
-            ("r", "8", "config-key"),
-            ("r", 8.0, "config-key"),
-            ("lora_alpha", None, "config-key"),
-            ("target_modules", [], "config-key"),
-            ("target_modules", None, "config-key"),
-            ("target_modules", [1], "config-key"),
-            ("rank_pattern", {"q_proj": 0}, "config-key"),
-            ("rank_pattern", ["q_proj"], "config-key"),
-            ("alpha_pattern", {"q_proj": "16"}, "config-key"),
-            ("base_model_name_or_path", 7, "config-key"),
+            ("r", 0),
+            ("r", True),
+            ("r", 8.0),
+            ("lora_alpha", None),
+            ("target_modules", []),
+            ("target_modules", None),
+            ("target_modules", [1]),
+            ("rank_pattern", {"q_proj": 0}),
+            ("rank_pattern", ["q_proj"]),
+            ("alpha_pattern", {"q_proj": "16"}),
+            ("base_model_name_or_path", 7),
         ],
     )
     def test_field_of_the_wrong_type_is_named_with_its_value(
-        self, adapter: SyntheticAdapter, save: Save, field: str, value: Any, rule: str
+        self, adapter: SyntheticAdapter, save: Save, field: str, value: Any
     ) -> None:
         adapter.config[field] = value
         finding = the_only(findings_of(save(adapter)))
-        assert finding.rule == rule
+        assert finding.rule == "config-key"
         assert finding.message.startswith(f"'{field}' should be ")
         assert finding.message.endswith(f"got {value!r}")
 
@@ -273,18 +219,11 @@ class TestConfiguration:
         assert finding.severity is Severity.ERROR
         assert f"'{field}' should be" in finding.message
 
-    @pytest.mark.parametrize("field", ["velora_config", "monteclora_config", "qalora_group_size"])
-    def test_setting_that_matters_in_training_only_is_no_finding(
-        self, adapter: SyntheticAdapter, save: Save, field: str
-    ) -> None:
-        adapter.config[field] = 16
-        assert findings_of(save(adapter)) == []
-
     def test_rank_stabilised_lora_is_served(self, adapter: SyntheticAdapter, save: Save) -> None:
         adapter.config["use_rslora"] = True
         assert findings_of(save(adapter), lora=LORA) == []
 
-    @pytest.mark.parametrize("method", ["pissa", "pissa_niter_16", "olora", "loftq", "corda", "lora_ga"])
+    @pytest.mark.parametrize("method", ["pissa_niter_16", "olora", "loftq", "corda", "lora_ga"])
     def test_training_on_a_changed_base_is_a_warning(
         self, adapter: SyntheticAdapter, save: Save, method: str
     ) -> None:
@@ -292,7 +231,7 @@ class TestConfiguration:
         finding = the_only(findings_of(save(adapter)))
         assert (finding.rule, finding.severity) == ("lora-initialisation", Severity.WARNING)
 
-    @pytest.mark.parametrize("method", [True, False, "gaussian", "orthogonal", None])
+    @pytest.mark.parametrize("method", [True, "gaussian", None])
     def test_initialisation_that_keeps_the_base_is_no_finding(
         self, adapter: SyntheticAdapter, save: Save, method: Any
     ) -> None:
@@ -407,7 +346,7 @@ class TestTensors:
         del adapter.tensors[gone]
         assert message in the_only(findings_of(save(adapter))).message
 
-    @pytest.mark.parametrize("shape", [(HIDDEN, 8, 1), (HIDDEN,), (HIDDEN, 4), (8, HIDDEN)], ids=str)
+    @pytest.mark.parametrize("shape", [(HIDDEN, 8, 1), (HIDDEN, 4), (8, HIDDEN)], ids=str)
     def test_matrices_that_do_not_multiply_are_refused(
         self, adapter: SyntheticAdapter, save: Save, shape: tuple[int, ...]
     ) -> None:
@@ -418,22 +357,14 @@ class TestTensors:
         ("name", "rule", "message"),
         [
             ("base_model.model.lm_head.weight", "tensor-of-base", "is a layer of the base model"),
-            (
-                "base_model.model.score.base_layer.weight",
-                "tensor-of-base",
-                "is a layer of the base model",
-            ),
+            ("base_model.model.score.base_layer.weight", "tensor-of-base", "is a layer of the base model"),
             (f"{MODULE}.lora_B.bias", "lora-bias", "is a bias"),
             (f"{MODULE}.lora_magnitude_vector", "lora-method", "is of DoRA"),
             (A.removeprefix("base_model.model."), "tensor-name", "should be named base_model.model."),
             (f"{MODULE}.lora_A.default.weight", "tensor-name", "should be named"),
             (f"{MODULE}.lora_embedding_A", "tensor-name", "of an embedding (embed_tokens, wte)"),
             ("base_model.model.model.embed_tokens.lora_A.weight", "tensor-name", "should be named"),
-            (
-                f"base_model.model.{'x.' * 200}lora_A.weight",
-                "tensor-name",
-                "and 32 parts",
-            ),
+            (f"base_model.model.{'x.' * 200}lora_A.weight", "tensor-name", "and 32 parts"),
         ],
     )
     def test_tensor_that_is_no_lora_matrix_is_refused(
@@ -454,23 +385,12 @@ class TestTensors:
         adapter.tensors[self.A] = np.zeros((8, HIDDEN), np.int8)
         assert the_only(findings_of(save(adapter))).message.endswith("should be of BF16, F16, F32, got I8")
 
-    def test_embedding_has_its_own_names(self, adapter: SyntheticAdapter, save: Save, tmp_path: Path) -> None:
-        adapter.config["target_modules"].append("embed_tokens")
-        name = "base_model.model.model.embed_tokens.lora_embedding_"
-        adapter.tensors[f"{name}A"] = np.zeros((8, 100), np.float32)
-        adapter.tensors[f"{name}B"] = np.zeros((HIDDEN, 8), np.float32)
-        assert findings_of(save(adapter), base=base_model(tmp_path / "base")) == []
-
     @pytest.mark.parametrize(
         ("model_type", "version", "serves"),
         [
-            ("llama", LmiVersion.V15, True),
             ("llama", None, True),
             ("mistral", LmiVersion.V19, True),
             ("mistral", LmiVersion.V20, False),
-            ("qwen3", LmiVersion.V20, False),
-            ("qwen3", LmiVersion.V21, True),
-            ("qwen2", None, False),
             ("gemma2", None, False),
         ],
     )
@@ -517,28 +437,10 @@ class TestTensors:
         adapter.config |= {"target_modules": ["q_proj"], "target_parameters": ["self_attn.v_proj.weight"]}
         assert findings_of(save(adapter)) == []
 
-    @pytest.mark.parametrize("version", [None, LmiVersion.V17])
-    def test_experts_of_a_mixture_may_be_stacked_with_no_target_modules(
-        self, save: Save, version: LmiVersion | None
-    ) -> None:
-        adapter = SyntheticAdapter(targets=())
-        adapter.config |= {
-            "target_modules": None,
-            "target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
-        }
-        for module in ("experts", "experts.base_layer"):
-            adapter.add(f"model.layers.0.mlp.{module}", rank=4 * adapter.rank)
-        assert findings_of(save(adapter), version=version) == []
-
     @pytest.mark.parametrize(
         ("module", "rank", "version", "message"),
         [
-            (
-                "mlp.experts",
-                20,
-                None,
-                "should have the configuration's rank 8 for each expert, got 20 in all",
-            ),
+            ("mlp.experts", 20, None, "configuration's rank 8 for each expert, got 20 in all"),
             ("mlp.experts", 32, LmiVersion.V16, "should have the configuration's rank 8, got 32"),
             ("mlp.down_proj", 32, None, "should have the configuration's rank 8, got 32"),
         ],
@@ -587,27 +489,16 @@ class TestTensors:
             "rank 3 or 8 for each expert, got 13 in all"
         )
 
-    @pytest.mark.parametrize(
-        "settings",
-        [
-            {"exclude_modules": ["k_proj"]},
-            {"exclude_modules": r".*vision.*"},
-            {"layers_to_transform": [0, 1], "layers_pattern": "layers"},
-            {"layers_to_transform": 1},
-            {"init_lora_weights": "eva", "eva_config": {"rho": 2.0, "tau": 0.99}},
-            {"corda_config": None, "lora_ga_config": None, "velora_config": {"num_groups": 1}},
-            {"init_lora_weights": "orthogonal", "lora_bias": False, "trainable_token_indices": None},
-            {"use_qalora": False, "qalora_group_size": 16, "ensure_weight_tying": False},
-            {"monteclora_config": {"num_samples": 8}, "megatron_core": "megatron.core"},
-            {"use_bdlora": None, "arrow_config": None, "kasa_config": None, "alora_invocation_tokens": None},
-        ],
-        ids=lambda settings: next(iter(settings)),
-    )
     def test_settings_of_peft_that_matter_in_training_only_are_fine(
-        self, adapter: SyntheticAdapter, save: Save, settings: dict[str, Any]
+        self, adapter: SyntheticAdapter, save: Save
     ) -> None:
-        """Those of LoraConfig in PEFT 0.20."""
-        adapter.config |= settings
+        """Those of LoraConfig in PEFT 0.20, and methods that are off."""
+        adapter.config |= {"exclude_modules": r".*vision.*", "layers_to_transform": 1}
+        adapter.config |= {"init_lora_weights": "eva", "eva_config": {"rho": 2.0, "tau": 0.99}}
+        adapter.config |= {"velora_config": {"num_groups": 1}, "monteclora_config": {"num_samples": 8}}
+        adapter.config |= {"lora_bias": False, "trainable_token_indices": None, "layer_replication": None}
+        adapter.config |= {"use_qalora": False, "qalora_group_size": 16, "use_bdlora": None}
+        adapter.config |= {"arrow_config": None, "kasa_config": None, "alora_invocation_tokens": None}
         assert findings_of(save(adapter)) == []
 
     @pytest.mark.parametrize("name", ["model.embed_tokens", "lm_head"])
@@ -691,14 +582,7 @@ class TestBaseModel:
         finding = the_only(findings_of(save(SyntheticAdapter(layers=1, targets=("c_attn",))), base=base))
         assert finding.rule == "base-model-module"
 
-    @pytest.mark.parametrize("change", [{"model_type": "gpt2"}, {"hidden_size": None}])
-    def test_architecture_that_is_not_known_is_compared_by_name_only(
-        self, adapter: SyntheticAdapter, save: Save, tmp_path: Path, change: dict[str, Any]
-    ) -> None:
-        base = base_model(tmp_path / "base", num_hidden_layers=1, **change)
-        assert findings_of(save(adapter), base=base) == []
-
-    def not_compared(self, directory: Path, base: BaseModelFacts | None) -> str | None:
+    def not_compared(self, directory: Path, base: BaseModelFacts) -> str | None:
         findings = examine(directory, base=base).findings
         assert {finding.severity for finding in findings} <= {Severity.NOT_COMPARED}
         return findings[0].message if findings else None
@@ -707,9 +591,6 @@ class TestBaseModel:
         self, adapter: SyntheticAdapter, save: Save, tmp_path: Path
     ) -> None:
         assert self.not_compared(save(adapter), base_model(tmp_path / "base")) is None
-
-    def test_what_is_not_asked_for_is_not_told(self, adapter: SyntheticAdapter, save: Save) -> None:
-        assert self.not_compared(save(adapter), None) is None
 
     def test_it_is_told_that_nothing_could_be_compared(
         self, adapter: SyntheticAdapter, save: Save, tmp_path: Path
@@ -760,7 +641,7 @@ class TestBaseModel:
 
     GEMMA_3: Mapping[str, Any] = MappingProxyType(
         {"model_type": "gemma3", "vision_config": {"hidden_size": 64}}
-        | {"text_config": {key: BASE_CONFIG[key] for key in BASE_CONFIG if key != "_name_or_path"}}
+        | {"text_config": {key: BASE[key] for key in BASE if key != "_name_or_path"}}
     )
 
     def nested(self, directory: Path, **changes: Any) -> BaseModelFacts:
@@ -833,24 +714,7 @@ class TestBaseModel:
             BaseModelFacts.from_directory(tmp_path)
 
 
-def test_header_is_read_whatever_the_size_of_the_weights(adapter: SyntheticAdapter, save: Save) -> None:
-    """A file with a hole of 8 GiB takes no time: nothing but the header is read."""
-    directory = save(adapter)
-    weights = directory / "adapter_model.safetensors"
-    rows = 2**31
-    header = {
-        TestTensors.A: {"dtype": "F32", "shape": [1, rows], "data_offsets": [0, 4 * rows]},
-        TestTensors.B: {"dtype": "F32", "shape": [rows, 1], "data_offsets": [4 * rows, 8 * rows]},
-    }
-    text = json.dumps(header).encode()
-    with weights.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        file.truncate(8 + len(text) + 8 * rows)
-    finding = the_only(findings_of(directory))
-    assert "should have the configuration's rank 8, got 1" in finding.message
-
-
-@pytest.mark.parametrize("layer", ["9" * 5000, "٣", "-1", "1e3", ""])
+@pytest.mark.parametrize("layer", ["9" * 5000, "٣", ""])
 def test_layer_that_is_no_number_is_not_in_the_base(layer: str, tmp_path: Path) -> None:
     dimensions = base_model(tmp_path / "base").dimensions
     assert dimensions is not None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import struct
 import tarfile
 import time
@@ -51,8 +50,8 @@ from tests.adapter_fleet.bad_adapters import (
     raw_header,
 )
 from tests.adapter_fleet.findings_of import findings_of
+from tests.nightly import NIGHTLY
 
-NIGHTLY = "NIGHTLY" in os.environ
 SECONDS = 20 if NIGHTLY else 0
 """For each of the five."""
 EXAMPLES = 500 if NIGHTLY else 150
@@ -390,10 +389,3 @@ def assert_others_read_the_same(content: bytes, unpacked: bytes) -> None:
     assert all(entry.isreg() for entry in files)
     names = [entry.name.removeprefix("./") for entry in files]
     assert sorted(names) in ([CONFIG, WEIGHTS], ["README.md", CONFIG, WEIGHTS])
-
-
-def test_sound_archive_is_among_what_may_be_drawn() -> None:
-    tar = sound_tar() + bytes(1024)
-    content = gzip.compress(tar)
-    assert findings_of(Watched(content), lora=LORA, base=BASE_MODEL) == []
-    assert_others_read_the_same(content, tar)
