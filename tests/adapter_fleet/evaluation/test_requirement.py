@@ -46,13 +46,9 @@ def test_any_other_text_is_refused_with_an_example(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "rougeL",
         "rougeL >=",
         ">= 0.9",
-        "rougeL == 0.9",
         "rougeL => 0.9",
-        "rougeL != 0.9",
         "rougeL >= base 20%",
         "rougeL >= base +",
         "rougeL >= base%",

@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from adapter_fleet.common.findings import Severity
-from adapter_fleet.documents import yaml_reader
 from adapter_fleet.documents.reader import read
 from adapter_fleet.documents.schema import keys_of
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
@@ -127,12 +125,6 @@ class TestReading:
         assert [item.where for item in read.adapters] == [f"adapters.yaml:{line}" for line in (7, 10, 16, 19)]
         assert read.where == "adapters.yaml:1"
 
-    @pytest.mark.parametrize("parser", [yaml.CSafeLoader, yaml.SafeLoader])
-    def test_both_parsers_of_yaml_read_the_same(self, parser: type, monkeypatch: pytest.MonkeyPatch) -> None:
-        expected = [parse(FULL), [item.where for item in parse(FULL).adapters]]
-        monkeypatch.setattr(yaml_reader, "YAML_LOADER", parser)
-        assert [parse(FULL), [item.where for item in parse(FULL).adapters]] == expected
-
     def test_a_manifest_may_have_no_adapters(self) -> None:
         assert parse("adapters: []") == Manifest()
 
@@ -213,15 +205,6 @@ adapters:
         (error,) = errors(text)
         assert error.startswith("1: should be a mapping, got ")
 
-    @given(st.binary())
-    @example(b"\xff")
-    @example(b"")
-    def test_any_bytes_are_a_manifest_or_an_error(self, data: bytes) -> None:
-        try:
-            Manifest.parse(data, where="x", folder=None)
-        except ManifestError as error:
-            assert error.findings  # noqa: PT017
-
 
 FIGURE = {"base": 0.5, "adapter": 1}
 EVALUATION: dict[str, Any] = {
@@ -233,7 +216,6 @@ EVALUATION: dict[str, Any] = {
 
 BROKEN = [
     ({"name": "-a"}, "name: should be letters, digits and hyphens and begin and end with no hyphen"),
-    ({"name": "a.b"}, "name: should be letters, digits and hyphens"),
     ({"name": ""}, "name: should be letters, digits and hyphens"),
     ({"name": "a" * 64}, "name: should have at most 63 characters, got 64"),
     ({"name": 5}, "name: should be a string, got 5"),
@@ -255,10 +237,8 @@ BROKEN = [
         "artifact: should have at most 1024 characters",
     ),
     ({"artifact": "adapters/x"}, "artifact: should be 's3://<bucket>/<key>', a mapping with"),
-    ({"artifact": "https://bucket/x.tar.gz"}, "artifact: should be 's3://<bucket>/<key>', a mapping"),
     ({"artifact": "asset:123"}, "artifact: should be 'asset:' and 64 hexadecimal digits, got '123'"),
     ({"artifact": {"bucket": "b"}}, "artifact.key: should be given, got nothing"),
-    ({"artifact": {"bucket": "b", "key": 3}}, "artifact.key: should be a string, got 3"),
     ({"artifact": {"bucket": "", "key": f"{A}.tar.gz"}}, "artifact: should have a 'bucket' that is not"),
     (
         {"digest": D, "artifact": {"bucket": "b", "key": "x.tar"}},
@@ -282,7 +262,6 @@ BROKEN = [
     ({"tags": {"k": 5}}, "tags.k: should be a string, got 5"),
     ({"tags": ["k"]}, "tags: should be a mapping, got ['k']"),
     ({"smoke": True}, "smoke: should be a mapping or false, got True"),
-    ({"smoke": "hi"}, "smoke: should be a mapping or false, got 'hi'"),
     ({"smoke": {}}, "smoke: one of prompt, body should be given, got none"),
     (
         {"smoke": {"prompt": "a", "body": {}}},
@@ -299,7 +278,6 @@ BROKEN = [
     ({"probe": "x"}, "probe: should be a mapping, got 'x'"),
     ({"probe": {"prompt": "x"}}, "probe.answer: should be given, got nothing"),
     ({"probe": {"prompt": "", "answer": "y"}}, "probe.prompt: should not be empty, got ''"),
-    ({"probe": {"prompt": "x", "answer": 5}}, "probe.answer: should be a string, got 5"),
     (
         {"probe": {"prompt": "x", "answer": "y" * 201}},
         "probe.answer: should have at most 200 characters, got",
@@ -318,7 +296,6 @@ BROKEN = [
         "probe.max_tokens: should be above 0, got 0",
     ),
     ({"probe": {"prompt": "x", "answer": "y", "expect": "z"}}, "probe.expect: unknown key"),
-    ({"evaluation": "x"}, "evaluation: should be a mapping, got 'x'"),
     ({"evaluation": {**EVALUATION, "at": None}}, "evaluation.at: should be"),
     (
         {"evaluation": {**EVALUATION, "result": "s3://b/r.json"}},
@@ -339,10 +316,6 @@ BROKEN = [
     (
         {"evaluation": {**EVALUATION, "figures": {"m" * 101: FIGURE}}},
         "evaluation.figures: a metric should have 1 to 100 characters",
-    ),
-    (
-        {"evaluation": {**EVALUATION, "figures": {"m": {"base": 1}}}},
-        "evaluation.figures.m.adapter: should be given, got nothing",
     ),
     (
         {"evaluation": {**EVALUATION, "figures": {"m": {"base": "1", "adapter": 1}}}},
@@ -408,7 +381,7 @@ NUMBERS = st.floats(-1e6, 1e6, allow_nan=False) | st.integers(-5, 5).map(float)
 METRICS = st.text(min_size=1, max_size=12).filter(str.isprintable)
 
 
-@given(st.dictionaries(METRICS, st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=20))
+@given(st.dictionaries(METRICS, st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=5))
 def test_any_evaluation_is_written_and_read_as_the_same(figures: dict[str, tuple[float, float]]) -> None:
     (plain,) = parse(entry(evaluation=EVALUATION)).adapters
     assert plain.evaluation is not None
@@ -488,19 +461,6 @@ class TestSharedProbes:
         assert self.warnings(*probed) == []
 
 
-def test_manifest_without_probes_has_the_digest_that_it_had() -> None:
-    assert b"probe" not in parse(entry()).to_json()
-
-
-def test_manifest_without_evaluations_has_the_digest_that_it_had() -> None:
-    assert b"evaluation" not in parse(entry()).to_json()
-
-
-def test_tags_may_have_letters_of_any_language() -> None:
-    (read,) = parse(entry(tags={"Größe 1": "大 _.:/=+-@"})).adapters
-    assert read.tags == {"Größe 1": "大 _.:/=+-@"}
-
-
 SCRIPT_A = "\U0001d49c"
 """A letter, and so allowed in tags: one character, and twelve bytes of JSON."""
 
@@ -543,7 +503,7 @@ def test_more_adapters_than_anybody_has_are_one_error() -> None:
     assert errors(f"adapters: [{'5,' * 10_001}]") == [
         "1: adapters: should be at most 10000, got more [adapter-count]"
     ]
-    assert not VALIDATOR.is_valid({"adapters": [{"name": "a", "artifact": "./a"}] * 10_001})
+    assert SCHEMA["properties"]["adapters"]["maxItems"] == 10_000
 
 
 def test_what_is_too_long_is_one_error() -> None:
@@ -559,21 +519,19 @@ def test_of_many_mistakes_the_first_are_told_and_the_others_counted() -> None:
     assert found[-1].endswith("and 400 more mistakes [manifest-findings]")
 
 
-def test_manifest_that_is_too_large_once_each_adapter_has_the_defaults_is_an_error() -> None:
-    defaults = {"tags": {f"t{number}": "x" * 250 for number in range(40)}}
-    adapters = [{"name": f"a{number}", "artifact": f"asset:{A}"} for number in range(1_000)]
-    text = json.dumps({"defaults": defaults, "adapters": adapters}).encode()
-    manifest = Manifest.parse(text, where="adapters.json", folder=None)
-    with pytest.raises(ManifestError, match="at most 8388608 bytes, with the defaults in each") as raised:
-        manifest.check_size()
-    with pytest.raises(ManifestError, match="at most 8388608 bytes"):
-        Manifest.parse(manifest.to_json(), where="compiled", folder=None)
-    assert raised.value.findings[0].where == "adapters.json"
+def test_manifest_that_is_too_large_once_each_adapter_has_the_defaults_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = parse(entry())
+    monkeypatch.setattr(manifest, "MAX_DOCUMENT_BYTES", len(read.to_json()))
+    read.check_size()
+    monkeypatch.setattr(manifest, "MAX_DOCUMENT_BYTES", len(read.to_json()) - 1)
+    with pytest.raises(ManifestError, match=r"at most \d+ bytes, with the defaults in each") as raised:
+        read.check_size()
+    assert raised.value.findings[0].where == "adapters.yaml"
 
 
-@pytest.mark.parametrize(
-    "expect", ["(?i)[a-z]+", "(?i)[一-龥]", "[\\u4e00-\\U0010ffff]", "(?i)[^-]-", r"(?i)[\0-\377]-\\"]
-)
+@pytest.mark.parametrize("expect", ["(?i)[一-龥]", "[\\u4e00-\\U0010ffff]", "(?i)[^-]-", r"(?i)[\0-\377]-\\"])
 def test_an_expression_with_small_ranges_or_for_one_case_is_taken(expect: str) -> None:
     (adapter,) = parse(entry(smoke={"prompt": "x", "expect": expect})).adapters
     assert adapter.smoke
@@ -753,14 +711,14 @@ PLAIN = st.recursive(
     | TEXTS
     | st.sampled_from(["1e5", "no", "0o7", "~", ".inf", "2024-01-01", "12:30", "=", "<<", "1_0"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=8,
+    max_leaves=4,
 )
 TAGS = st.dictionaries(
     st.text("aé5 _.:/=+-@", min_size=1, max_size=9), st.text("aé5 _.:/=+-@", max_size=9), max_size=3
 )
 SMOKES = st.builds(
     SmokeRequest,
-    body=st.dictionaries(TEXTS, PLAIN, max_size=3),
+    body=st.dictionaries(TEXTS, PLAIN, max_size=2),
     expect=st.none() | TEXTS.map(re.escape).filter(lambda text: len(text) <= 1000),
 )
 
@@ -779,7 +737,7 @@ MANIFESTS = st.builds(
             digest=st.just(A),
         ),
         unique_by=lambda item: item.name.casefold(),
-        max_size=4,
+        max_size=3,
     ).map(tuple),
 )
 
@@ -793,15 +751,10 @@ def test_a_manifest_is_what_is_read_of_its_json(made: Manifest) -> None:
 
 
 @given(MANIFESTS)
-@pytest.mark.parametrize("parser", [yaml.CSafeLoader, yaml.SafeLoader])
-def test_a_manifest_is_what_is_read_of_its_text(parser: type, made: Manifest) -> None:
+def test_a_manifest_is_what_is_read_of_its_text(made: Manifest) -> None:
     text = manifest_text(made.adapters, base_model=made.base_model, schema="x.json")
     assert text.startswith("# yaml-language-server: $schema=x.json\n")
-    before, yaml_reader.YAML_LOADER = yaml_reader.YAML_LOADER, parser
-    try:
-        assert Manifest.parse(text.encode(), where="x", folder=Path()) == made
-    finally:
-        yaml_reader.YAML_LOADER = before
+    assert Manifest.parse(text.encode(), where="x", folder=Path()) == made
 
 
 KEYS_OF_MANIFESTS = st.sampled_from(
@@ -815,16 +768,9 @@ ALMOST = st.recursive(
     | st.floats()
     | st.text()
     | st.sampled_from(["s3://bucket/x.tar.gz", "./x", f"asset:{A}", f"sha256:{A}", "["]),
-    lambda inner: st.lists(inner) | st.dictionaries(KEYS_OF_MANIFESTS, inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS_OF_MANIFESTS, inner, max_size=6),
+    max_leaves=20,
 )
-
-
-@given(ALMOST | st.builds(lambda items: {"adapters": items}, st.lists(ALMOST)))
-def test_whatever_has_the_keys_of_manifests_is_one_or_an_error(data: object) -> None:
-    try:
-        Manifest.parse(json.dumps(data).encode(), where="x", folder=None)
-    except ManifestError as error:
-        assert error.findings  # noqa: PT017
 
 
 SCHEMA = json.loads(SCHEMA_FILE.read_text())
