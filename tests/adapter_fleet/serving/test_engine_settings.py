@@ -75,11 +75,12 @@ def test_lmi_uses_every_accelerator_of_a_copy_by_default_and_vllm_one() -> None:
     assert EngineSettings.from_environment({}, VLLM_VARIABLES).tensor_parallel == 1
 
 
-@pytest.mark.parametrize("version", [*LmiVersion, *VllmVersion])
-def test_what_the_library_sets_is_understood(version: ContainerRelease) -> None:
+def test_what_the_library_sets_is_understood() -> None:
     lora = LoraServing(max_loras=3, max_cpu_loras=5, max_lora_rank=64)
-    environment = version.environment(lora, prefix_caching=False)
-    assert EngineSettings.from_environment(environment, version.variables).not_understood == ()
+    releases: list[ContainerRelease] = [*LmiVersion, *VllmVersion]
+    for version in releases:
+        environment = version.environment(lora, prefix_caching=False)
+        assert EngineSettings.from_environment(environment, version.variables).not_understood == ()
 
 
 @pytest.mark.parametrize("variables", [LMI_VARIABLES, VLLM_VARIABLES], ids=["lmi", "vllm"])
@@ -94,20 +95,17 @@ def test_names_that_count_are_all_that_are_looked_at(variables: EngineVariables)
     assert asked == set(variables.names)
 
 
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {"OPTION_TENSOR_PARALLEL_DEGREE": "max"},
-        {"OPTION_DTYPE": "bf16"},
-        {"OPTION_KV_CACHE_DTYPE": "auto"},
-        {"OPTION_QUANTIZE": "awq"},
-        {"OPTION_PIPELINE_PARALLEL_DEGREE": "1"},
-        {"OPTION_MAX_MODEL_LEN": ""},
-        {"OPTION_LORA_DTYPE": "auto"},
-        {"OPTION_FULLY_SHARDED_LORAS": "false"},
-    ],
-)
-def test_values_that_change_nothing_are_understood(environment: dict[str, str]) -> None:
+def test_values_that_change_nothing_are_understood() -> None:
+    environment = {
+        "OPTION_TENSOR_PARALLEL_DEGREE": "max",
+        "OPTION_DTYPE": "bf16",
+        "OPTION_KV_CACHE_DTYPE": "auto",
+        "OPTION_QUANTIZE": "awq",
+        "OPTION_PIPELINE_PARALLEL_DEGREE": "1",
+        "OPTION_MAX_MODEL_LEN": "",
+        "OPTION_LORA_DTYPE": "auto",
+        "OPTION_FULLY_SHARDED_LORAS": "false",
+    }
     assert EngineSettings.from_environment(environment) == EngineSettings()
 
 
