@@ -111,13 +111,6 @@ def test_archive_with_the_weights_in_front_is_read_twice(directory: Path) -> Non
     assert stored.s3.bytes_read == 2 * stored.version.size
 
 
-def test_reading_goes_on_where_a_connection_was_cut(directory: Path) -> None:
-    stored = Stored(gzip.compress(tar(directory, CONFIG, WEIGHTS)))
-    whole = stored.identities()
-    stored.s3.cuts = 2
-    assert stored.identities() == whole
-
-
 def test_archive_that_is_another_one_by_now_gives_no_answer(directory: Path) -> None:
     stored = Stored(gzip.compress(tar(directory, CONFIG, WEIGHTS)))
     stored.put(b"another")

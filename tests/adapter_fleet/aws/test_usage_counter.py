@@ -1,19 +1,19 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from adapter_fleet.aws.usage_counter import LATE_SECONDS, Sample, UsageCounter
-from adapter_fleet.common.serialization import converter, unstructured
+from adapter_fleet.aws.usage_counter import LATE_SECONDS, Sample, UsageCounter, UsageCursor
+from adapter_fleet.fleet.state.dynamodb_table import DynamoDbTable
 from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
 from adapter_fleet.usage.usage_table import DAY, CountedTokens, TokenPattern
 from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.fleet_world import World, adapter
+from tests.adapter_fleet.memory_dynamodb import MemoryDynamoDb
 
 FLEET = {"Fleet": "fleet-1"}
 MINUTE, HOUR = 60.0, 3600.0
@@ -39,29 +39,14 @@ class FakeSource:
         return (one for one in self.told if start <= one.at < end)
 
 
-class FakeCursor:
-    def __init__(self) -> None:
-        self.counted: float | None = None
-        self.overtaken = False
-
-    def read(self) -> float | None:
-        return self.counted
-
-    def advance(self, before: float | None, after: float) -> bool:
-        if self.overtaken or before != self.counted:
-            return False
-        self.counted = after
-        return True
-
-
 class Counting:
     """A counter with everything around it."""
 
     def __init__(self, members: FleetMembers, **settings: Any) -> None:
         self.source, self.samples = FakeSource(), list[Sample]()
-        self.cursor = FakeCursor()
-        self.members, self.settings = members, settings
         self.clock = FakeClock()
+        self.cursor = UsageCursor(DynamoDbTable("fleet", cast(Any, MemoryDynamoDb()), sleep=self.clock.sleep))
+        self.members, self.settings = members, settings
 
     def publish(self, sample: Sample) -> None:
         self.samples.append(sample)
@@ -71,7 +56,7 @@ class Counting:
         return UsageCounter(
             uid="fleet-1",
             source=cast(Any, self.source),
-            cursor=cast(Any, self.cursor),
+            cursor=self.cursor,
             telemetry=cast(Any, self),
             clock=self.clock,
             settings=CountingSettings(**self.settings),
@@ -148,8 +133,10 @@ def test_event_that_comes_twice_or_late_counts_nothing(counting: Counting, later
     assert counting.samples == []
 
 
-def test_run_that_another_one_has_overtaken_publishes_nothing(counting: Counting) -> None:
-    counting.cursor.overtaken = True
+def test_run_that_another_one_has_overtaken_publishes_nothing(
+    counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting.cursor, "advance", lambda _before, _after: False)
     assert counting.run(AFTERWARDS) is None
     assert counting.samples == []
 
@@ -173,7 +160,7 @@ def test_each_hour_has_its_own_values(counting: Counting) -> None:
 
 
 def test_function_that_was_down_for_days_goes_back_for_one(counting: Counting) -> None:
-    counting.cursor.counted = NOON - 5 * DAY
+    assert counting.cursor.advance(None, NOON - 5 * DAY)
     counting.source.asked.append(("p-acme", NOON - 4 * DAY, 100.0))
     counting.run(AFTERWARDS)
     assert counting.sums("Requests")[()] == 3
@@ -210,23 +197,16 @@ def test_deleted_fleet_has_no_declared_adapters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("by", "message"),
     [
-        ({"by": ("Requests",)}, "'by' should be keys of tags"),
-        ({"by": ("",)}, "'by' should be keys of tags"),
-        ({"by": ("größe",)}, "'by' should be keys of tags"),
-        ({"by": ("_aws",)}, "'by' should be keys of tags"),
-        ({"by": (":team",)}, "'by' should be keys of tags"),
-        ({"by": (" ",)}, "'by' should be keys of tags"),
-        ({"by": ("team", "team")}, "'by' should have each key once, got 'team' twice"),
-        ({"by": tuple("abcdef")}, "'by' should be at most 5 keys of tags, got 6"),
+        (("Requests",), "'by' should be keys of tags"),
+        (("größe",), "'by' should be keys of tags"),
+        ((":team",), "'by' should be keys of tags"),
+        ((" ",), "'by' should be keys of tags"),
+        (("team", "team"), "'by' should have each key once, got 'team' twice"),
+        (tuple("abcdef"), "'by' should be at most 5 keys of tags, got 6"),
     ],
 )
-def test_wrong_tags_are_an_error(settings: dict[str, Any], message: str) -> None:
+def test_wrong_tags_are_an_error(by: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        CountingSettings(**settings)
-
-
-def test_settings_are_the_same_after_json() -> None:
-    settings = CountingSettings(by=("tenant",), per_adapter=True, max_loras=4, max_cpu_loras=8)
-    assert converter.structure(json.loads(json.dumps(unstructured(settings))), CountingSettings) == settings
+        CountingSettings(by=by)

@@ -90,6 +90,7 @@ def test_container_lacks_an_adapter_by_its_own_words_alone(text: str, *, lacks: 
     ("status", "message", "refuses"),
     [
         (400, "field 'prompt' is required", True),
+        (415, "unknown field", True),
         (422, "field 'prompt' of llm-flora is required", True),
         (424, "Input Parsing failed", True),
         (424, "the batch failed", False),

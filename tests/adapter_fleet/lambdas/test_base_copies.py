@@ -9,11 +9,16 @@ from adapter_fleet.lambdas import base_copies
 from tests.adapter_fleet.fake_service import FakeClock
 
 
-@pytest.fixture
-def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Any:
-    client = boto3.client(
+@pytest.fixture(scope="module")
+def client() -> Any:
+    """The client of all tests, as making it takes most of the time."""
+    return boto3.client(
         "sagemaker", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
     )
+
+
+@pytest.fixture
+def sagemaker(client: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(base_copies, "_sagemaker", lambda: client)
     with Stubber(client) as stubber:
         yield stubber
