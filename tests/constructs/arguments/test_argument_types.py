@@ -20,7 +20,6 @@ from multi_adapter_inference import (
     AdapterFleet,
     AdapterManifest,
     ArtifactSource,
-    BaseModel,
     ComputeRequirements,
     DeletionGuard,
     FailurePolicy,
@@ -33,7 +32,7 @@ from multi_adapter_inference import (
 )
 from multi_adapter_inference.fleet.fleet import FleetOptions
 from multi_adapter_inference.template.metrics import MetricOptions
-from tests.constructs.conftest import MakeEndpoint
+from tests.constructs.conftest import MakeEndpoint, endpoint_of
 
 
 class Wrong:
@@ -69,23 +68,21 @@ def public_callables() -> list[tuple[type, str]]:
     ]
 
 
-def arguments() -> list[tuple[type, str, str, str]]:
-    """Return class, method, argument and annotation of every argument of everything public."""
+def arguments(of: type) -> list[tuple[str, str, str]]:
+    """Return method, argument and annotation of every argument of a public class."""
     found = []
     for cls, name in public_callables():
+        if cls is not of:
+            continue
         for parameter in inspect.signature(getattr(cls, name)).parameters.values():
             if parameter.name in ("self", "scope", "id", "_scope", "cls"):
                 continue
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 options = OPTIONS[str(parameter.annotation).removeprefix("Unpack[").removesuffix("]")]
-                found += [(cls, name, option, str(hint)) for option, hint in options.__annotations__.items()]
+                found += [(name, option, str(hint)) for option, hint in options.__annotations__.items()]
             elif parameter.annotation not in ("Any", "object"):
-                found.append((cls, name, parameter.name, str(parameter.annotation)))
+                found.append((name, parameter.name, str(parameter.annotation)))
     return found
-
-
-def label(value: object) -> str:
-    return value.__name__ if isinstance(value, type) else str(value)[:40]
 
 
 @pytest.fixture(scope="module")
@@ -94,19 +91,18 @@ def app_stack() -> cdk.Stack:
 
 
 @pytest.fixture(scope="module")
-def call(app_stack: cdk.Stack) -> Callable[[type, str, str, object], object]:
+def endpoint(app_stack: cdk.Stack) -> MultiAdapterEndpoint:
+    """An endpoint that the tests share."""
+    bucket = s3.Bucket.from_bucket_name(app_stack, "Bucket", "models")
+    sources = [ArtifactSource(bucket=bucket, prefix="adapters/")]
+    return endpoint_of(app_stack, "Llm", bucket, artifact_sources=sources)
+
+
+@pytest.fixture(scope="module")
+def call(app_stack: cdk.Stack, endpoint: MultiAdapterEndpoint) -> Callable[[type, str, str, object], object]:
     """Return a function that calls a method with one argument; what else it needs is wrong as well."""
-    stack, bucket = app_stack, s3.Bucket.from_bucket_name(app_stack, "Bucket", "models")
-    endpoint = MultiAdapterEndpoint(
-        stack,
-        "Llm",
-        base_model=BaseModel.from_bucket(bucket, "llama/"),
-        container=LmiContainer(version=LmiVersion.V19),
-        lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16),
-        instance_type=InstanceType.ML_G5_XLARGE,
-        compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.gibibytes(4)),
-        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
-    )
+    stack, (source,) = app_stack, endpoint.artifact_sources
+    bucket = source.bucket
     manifest = AdapterManifest.from_bucket(bucket, "tenants.yaml", enable_events=False)
     made: dict[str, Any] = {
         "endpoint": endpoint,
@@ -145,18 +141,19 @@ def call(app_stack: cdk.Stack) -> Callable[[type, str, str, object], object]:
     return call_with
 
 
-@pytest.mark.parametrize(("cls", "method", "argument", "annotation"), arguments(), ids=label)
+@pytest.mark.parametrize("cls", public_classes(), ids=lambda cls: cls.__name__)
 def test_an_argument_of_a_wrong_type_is_an_error(
-    call: Callable[[type, str, str, object], object], cls: type, method: str, argument: str, annotation: str
+    call: Callable[[type, str, str, object], object], cls: type
 ) -> None:
-    wrong = [WRONG] if "None" in annotation else [WRONG, None]
-    for value in wrong:
-        with pytest.raises(ValueError) as error:
-            call(cls, method, argument, value)
-        assert f"'{argument}' should be " in str(error.value)
-        if issubclass(cls, Construct) and method == "__init__":
-            assert str(error.value).startswith("'Stack/New': ")
-        assert f"got {value!r}" in str(error.value).partition(f"'{argument}' should be ")[2]
+    for method, argument, annotation in arguments(cls):
+        wrong = [WRONG] if "None" in annotation else [WRONG, None]
+        for value in wrong:
+            with pytest.raises(ValueError) as error:
+                call(cls, method, argument, value)
+            assert f"'{argument}' should be " in str(error.value), method
+            if issubclass(cls, Construct) and method == "__init__":
+                assert str(error.value).startswith("'Stack/New': ")
+            assert f"got {value!r}" in str(error.value).partition(f"'{argument}' should be ")[2], method
 
 
 @pytest.mark.parametrize(
@@ -168,10 +165,7 @@ def test_an_argument_of_a_wrong_type_is_an_error(
         ),
         ({"copy_count": 1.5}, "'copy_count' should be a whole number, got 1.5"),
         ({"copy_count": True}, "'copy_count' should be a whole number, got True"),
-        ({"copy_count": 0}, "'copy_count' should be at least 1, got 0"),
         ({"component_prefix": ""}, "'component_prefix' should not be empty, got ''"),
-        ({"base_component_name": ""}, "'base_component_name' should not be empty, got ''"),
-        ({"inference_ami_version": ""}, "'inference_ami_version' should not be empty, got ''"),
         (
             {"routing_strategy": "RANDOM"},
             "'routing_strategy' should be RoutingStrategy.LEAST_OUTSTANDING_REQUESTS or"
@@ -200,9 +194,9 @@ def test_the_error_names_the_endpoint_the_argument_what_it_should_be_and_what_wa
     assert str(error.value).startswith(f"'Stack/Llm': {message}")
 
 
-def test_an_error_of_a_method_that_makes_a_child_names_the_child(make_endpoint: MakeEndpoint) -> None:
+def test_an_error_of_a_method_that_makes_a_child_names_the_child(endpoint: MultiAdapterEndpoint) -> None:
     with pytest.raises(ValueError, match=r"^'Stack/Llm/T': 'artifact' should be AdapterArtifact, got 'dir'"):
-        make_endpoint().add_adapter("T", artifact="dir")  # type: ignore[arg-type]
+        endpoint.add_adapter("T", artifact="dir")  # type: ignore[arg-type]
 
 
 def test_an_unknown_argument_is_an_error_that_names_what_was_called(make_endpoint: MakeEndpoint) -> None:
@@ -221,9 +215,7 @@ def test_a_missing_argument_is_an_error_that_names_what_was_called() -> None:
     ("make", "message"),
     [
         (lambda: InstanceType.of("ml.g5.xlarg"), "InstanceType: 'name' should be a hosting instance type"),
-        (lambda: InstanceType.of("g5.xlarge"), "InstanceType: 'name' should be a hosting instance type"),
         (lambda: SmokeTest(prompt="a", expect="["), "SmokeTest: 'expect' should be "),
-        (lambda: FailurePolicy.share(5), "FailurePolicy.share: 'share' should be from 0 to 1, got 5"),
         (lambda: DeletionGuard.share(-1), "DeletionGuard.share: 'share' should be from 0 to 1, got -1"),
     ],
 )
@@ -246,7 +238,7 @@ def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(
     assert stack.node.try_find_child("Llm") is None
 
 
-def test_a_key_is_no_bucket(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+def test_a_key_is_no_bucket(stack: cdk.Stack) -> None:
     role = iam.Role.from_role_name(stack, "Role", "own")
     with pytest.raises(ValueError, match="'bucket' should be IBucket, got "):
         ArtifactSource(bucket=role)  # type: ignore[arg-type]
@@ -266,9 +258,7 @@ def test_a_value_of_a_mapping_is_named_by_its_key() -> None:
     )
 
 
-def test_tokens_fit_as_what_they_stand_for(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
-) -> None:
+def test_tokens_fit_as_what_they_stand_for(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
     number: Any = cdk.CfnParameter(stack, "Count", type="Number").value_as_number
     text = cdk.CfnParameter(stack, "Value").value_as_string
     make_endpoint(
@@ -284,20 +274,18 @@ def test_tokens_fit_as_what_they_stand_for(
 
 
 def test_what_implements_an_interface_of_the_cdk_in_python_fits(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint
+    app_stack: cdk.Stack, endpoint: MultiAdapterEndpoint
 ) -> None:
     @jsii.implements(iam.IGrantable)
     class Caller:
         @property
         def grant_principal(self) -> iam.IPrincipal:
-            return iam.User.from_user_name(stack, "Caller", "caller")
+            return iam.User.from_user_name(app_stack, "Caller", "caller")
 
-    assert make_endpoint().grant_invoke(Caller()).success
+    assert endpoint.grant_invoke(Caller()).success
 
 
-def test_what_the_cdk_returns_as_an_interface_fits(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
-) -> None:
+def test_what_the_cdk_returns_as_an_interface_fits(stack: cdk.Stack, bucket: s3.IBucket) -> None:
     made = s3.Bucket(stack, "Made")
     found: Any = stack.node.find_child("Made")
     for each in (made, found, bucket):
