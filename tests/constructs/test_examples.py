@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import textwrap
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 import aws_cdk as cdk
 import pytest
@@ -23,15 +24,9 @@ from multi_adapter_inference import (
     AdapterArtifact,
     AdapterManifest,
     ArtifactSource,
-    BaseModel,
-    ComputeRequirements,
     FleetAdapter,
-    InstanceType,
-    LmiContainer,
-    LmiVersion,
-    LoraServing,
-    MultiAdapterEndpoint,
 )
+from tests.constructs.conftest import MakeEndpoint
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,42 +38,43 @@ def example_of(cls: type) -> str:
 
 
 @pytest.fixture
-def names(stack: cdk.Stack, bucket: s3.IBucket, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Return what an example may use beside everything public: a stack and what is usually in it."""
-    monkeypatch.chdir(ROOT)
-    endpoint = MultiAdapterEndpoint(
-        stack,
-        "Endpoint",
-        base_model=BaseModel.from_bucket(bucket, "llama-3.1-8b-instruct/"),
-        container=LmiContainer(version=LmiVersion.V19),
-        lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
-        instance_type=InstanceType.ML_G5_12XLARGE,
-        compute=ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
-        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
-    )
+def surroundings(
+    stack: cdk.Stack, bucket: s3.IBucket, make_endpoint: MakeEndpoint
+) -> Mapping[str, Callable[[], object]]:
+    """Return what an example may use beside the library: a stack and what is usually in it."""
+    sources = [ArtifactSource(bucket=bucket, prefix="adapters/")]
     artifact = AdapterArtifact.from_bucket(bucket, f"adapters/sha256-{'1' * 64}.tar.gz")
     return {
-        **{name: getattr(library, name) for name in library.__all__},
-        "Duration": cdk.Duration,
-        "Schedule": Schedule,
-        "Size": cdk.Size,
-        "stack": stack,
-        "bucket": bucket,
-        "endpoint": endpoint,
-        "manifest": AdapterManifest.from_adapters([FleetAdapter(name="ectsum", artifact=artifact)]),
-        "on_call": SnsAction(sns.Topic(stack, "OnCall")),
-        "caller": iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")),
+        "stack": lambda: stack,
+        "bucket": lambda: bucket,
+        "endpoint": lambda: make_endpoint(id="Endpoint", artifact_sources=sources),
+        "manifest": lambda: AdapterManifest.from_adapters([FleetAdapter(name="ectsum", artifact=artifact)]),
+        "on_call": lambda: SnsAction(sns.Topic(stack, "OnCall")),
+        "caller": lambda: iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")),
     }
 
 
 @pytest.mark.parametrize("name", library.__all__)
 def test_the_example_of_a_public_class_synthesizes(
-    stack: cdk.Stack, names: dict[str, Any], name: str
+    stack: cdk.Stack,
+    surroundings: Mapping[str, Callable[[], object]],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
+    monkeypatch.chdir(ROOT)
     example = example_of(getattr(library, name))
     assert name in example
+    used = {node.id for node in ast.walk(ast.parse(example)) if isinstance(node, ast.Name)}
+    names = {
+        **{name: getattr(library, name) for name in library.__all__},
+        "Duration": cdk.Duration,
+        "Schedule": Schedule,
+        "Size": cdk.Size,
+        **{name: make() for name, make in surroundings.items() if name in used},
+    }
     exec(compile(example, f"example of {name}", "exec"), names)  # noqa: S102 - as a user would run it
-    Template.from_stack(stack)
+    if used & {"stack", "endpoint"}:
+        Template.from_stack(stack)
 
 
 def optional_arguments() -> list[tuple[str, str, str]]:

@@ -21,34 +21,18 @@ APP, FLEET = (block.text for block in README.blocks if block.language == "python
 SCHEMA = re.compile(r"# yaml-language-server: \$schema=(\S+)\n")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder that has the repository's examples."""
+def test_the_app_and_the_fleet_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    return tmp_path
-
-
-def test_the_app_of_the_readme_runs_as_it_is(folder: Path) -> None:
-    (folder / "inference.py").write_text(APP)
-    subprocess.run(
-        [sys.executable, "inference.py"],
-        cwd=folder,
-        check=True,
-        env={**os.environ, "CDK_OUTDIR": "cdk.out"},
-    )
-    template = (folder / "cdk.out" / "Inference.template.json").read_text()
-    assert "AWS::SageMaker::InferenceComponent" in template
-
-
-def test_the_fleet_of_the_readme_runs_in_its_app(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "adapters.yaml").write_text(MANIFEST)
+    (tmp_path / "adapters.yaml").write_text(MANIFEST)
     imports = "    AdapterArtifact,\n    AdapterManifest,\n    SmokeTest,\n"
     code = APP.replace("    AdapterArtifact,\n", imports).replace("app.synth()", f"{FLEET}app.synth()")
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(cdk, "App", partial(cdk.App, outdir=str(folder / "cdk.out")))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cdk, "App", partial(cdk.App, outdir=str(tmp_path / "cdk.out")))
     # In this process, which has the CDK already.
     exec(compile(code, "inference.py", "exec"), {})  # noqa: S102 - as a reader of the README runs it
-    assert "Custom::AdapterFleet" in (folder / "cdk.out" / "Inference.template.json").read_text()
+    template = (tmp_path / "cdk.out" / "Inference.template.json").read_text()
+    assert "AWS::SageMaker::InferenceComponent" in template
+    assert "Custom::AdapterFleet" in template
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "environments").glob("*.yaml")), ids=lambda path: path.name)
