@@ -11,12 +11,14 @@ import aws_cdk as cdk
 import jsii
 import pytest
 from aws_cdk import aws_s3 as s3
-from aws_cdk.assertions import Annotations, Match, Template
+from aws_cdk.assertions import Template
+from constructs import IConstruct
 
 from multi_adapter_inference import (
     AdapterFleet,
     BaseModel,
     ComputeRequirements,
+    IMultiAdapterEndpoint,
     InstanceType,
     LmiContainer,
     LmiVersion,
@@ -30,9 +32,6 @@ TICKETS = Path(__file__).parents[2] / "examples" / "tickets"
 MakeEndpoint = Callable[..., MultiAdapterEndpoint]
 MakeFleet = Callable[..., AdapterFleet]
 ChangeConfig = Callable[..., None]
-Components = Callable[[], dict[str, dict[str, Any]]]
-Warnings = Callable[[], list[str]]
-Infos = Callable[[], list[str]]
 WriteManifest = Callable[..., Path]
 Resources = Callable[[str], list[dict[str, Any]]]
 FleetProperties = Callable[[], dict[str, Any]]
@@ -96,6 +95,20 @@ def endpoint_of(scope: cdk.Stack, id: str, bucket: s3.IBucket, **settings: Any) 
     )
 
 
+def imported_endpoint(scope: cdk.Stack, id: str = "Llm", **settings: Any) -> IMultiAdapterEndpoint:
+    """Return an endpoint of another app. It is made quickly, as it has no resources."""
+    return MultiAdapterEndpoint.from_endpoint_attributes(
+        scope,
+        id,
+        **{
+            "endpoint_name": "llama",
+            "base_component_name": "base",
+            "component_prefix": "acme",
+            **settings,
+        },
+    )
+
+
 @pytest.fixture
 def base_directory() -> Path:
     return TICKETS / "base"
@@ -116,34 +129,19 @@ def change_config(adapter_directory: Path) -> ChangeConfig:
     return change
 
 
-@pytest.fixture
-def components(stack: cdk.Stack) -> Components:
-    """Return a function that synthesizes the stack and returns its components by their names."""
-
-    def find() -> dict[str, dict[str, Any]]:
-        found = Template.from_stack(stack).find_resources("AWS::SageMaker::InferenceComponent")
-        return {
-            resource["Properties"]["InferenceComponentName"]: {"LogicalId": logical_id, **resource}
-            for logical_id, resource in found.items()
-        }
-
-    return find
+def warnings_of(construct: IConstruct) -> list[str]:
+    """Return the texts of the warnings on a construct, each with its id at the end."""
+    return _annotations(construct, "aws:cdk:warning")
 
 
-@pytest.fixture
-def warnings(stack: cdk.Stack) -> Warnings:
-    """Return a function that returns the texts of all warnings on the stack, each with its id at the end."""
-    return lambda: [
-        str(w.entry.data) for w in Annotations.from_stack(stack).find_warning("*", Match.any_value())
-    ]
+def infos_of(construct: IConstruct) -> list[str]:
+    """Return the texts of the notes on a construct, each with its id at the end."""
+    return _annotations(construct, "aws:cdk:info")
 
 
-@pytest.fixture
-def infos(stack: cdk.Stack) -> Infos:
-    """Return a function that returns the texts of all notes on the stack, each with its id at the end."""
-    return lambda: [
-        str(info.entry.data) for info in Annotations.from_stack(stack).find_info("*", Match.any_value())
-    ]
+def _annotations(construct: IConstruct, kind: str) -> list[str]:
+    # `Annotations.from_stack` would synthesize the whole app first.
+    return [str(entry.data) for entry in construct.node.metadata if entry.type == kind]
 
 
 def content_addressed(number: int) -> str:

@@ -1,4 +1,4 @@
-"""The grant of the OpenAI path. Other grants have their tests with what grants them."""
+"""What callers of everything are granted, with and without the OpenAI path."""
 
 from __future__ import annotations
 
@@ -19,75 +19,74 @@ from multi_adapter_inference import (
     AdapterManifest,
     ArtifactSource,
     LoraAdapter,
-    MultiAdapterEndpoint,
 )
-from tests.constructs.conftest import MakeEndpoint, WriteManifest
+from tests.constructs.conftest import endpoint_of, imported_endpoint, write_manifest_into
 from tests.constructs.nag import nag
 
 GUIDE = Path(__file__).parents[3] / "docs/guides/openai.md"
 
 BEARER_TOKEN = {"Action": "sagemaker:CallWithBearerToken", "Effect": "Allow", "Resource": "*"}
+OF_EVERYTHING = [
+    "Endpoint",
+    "ImportedEndpoint",
+    "Adapter",
+    "ImportedAdapter",
+    "Fleet",
+    "NamedAdapters",
+    "Member",
+]
 
-Grant = Callable[..., iam.Grant]
+Statements = dict[str, list[dict[str, Any]]]
 
 
-@pytest.fixture
-def grants(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket, write_manifest: WriteManifest
-) -> dict[str, Grant]:
-    """The `grant_invoke` of everything that callers invoke."""
-    endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")])
+def caller(stack: cdk.Stack, id: str) -> iam.Role:
+    return iam.Role(stack, id, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> cdk.Stack:
+    return cdk.Stack(cdk.App(outdir=str(tmp_path_factory.mktemp("grants") / "cdk.out")), "Stack")
+
+
+@pytest.fixture(scope="module")
+def statements(stack: cdk.Stack, tmp_path_factory: pytest.TempPathFactory) -> Statements:
+    """The statements of callers of everything, by caller.
+
+    The caller `<name>` has a bearer token granted, `<name>Signs` has not, and `All` has all grants.
+    """
+    bucket = s3.Bucket.from_bucket_name(stack, "Bucket", "models")
+    sources = [ArtifactSource(bucket=bucket, prefix="adapters/")]
+    endpoint = endpoint_of(stack, "Llm", bucket, artifact_sources=sources)
     artifact = AdapterArtifact.from_bucket(bucket, "adapters/summary.tar.gz")
-    manifest = AdapterManifest.from_file(str(write_manifest()))
-    fleet = AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest)
-    imported = MultiAdapterEndpoint.from_endpoint_attributes(
-        stack, "Imported", endpoint_name="llm", base_component_name="llm-base", component_prefix="llm"
-    )
-    return {
-        "endpoint": endpoint.grant_invoke,
-        "imported endpoint": imported.grant_invoke,
-        "adapter": endpoint.add_adapter("Summary", artifact=artifact).grant_invoke,
-        "imported adapter": LoraAdapter.from_component_name(
-            stack, "Other", "llm-other", endpoint=imported
+    manifest = AdapterManifest.from_file(write_manifest_into(tmp_path_factory.mktemp("manifest")))
+    fleet = AdapterFleet(stack, "Tenants", endpoint=endpoint, manifest=manifest)
+    imported = imported_endpoint(stack, "Imported")
+    grants: dict[str, Callable[..., iam.Grant]] = {
+        "Endpoint": endpoint.grant_invoke,
+        "ImportedEndpoint": imported.grant_invoke,
+        "Adapter": endpoint.add_adapter("Summary", artifact=artifact).grant_invoke,
+        "ImportedAdapter": LoraAdapter.from_component_name(
+            stack, "Other", "acme-other", endpoint=imported
         ).grant_invoke,
-        "fleet": fleet.grant_invoke,
-        "named adapters": lambda *caller, **options: fleet.grant_invoke(
-            *caller, adapters=["ectsum"], **options
-        ),
-        "member": fleet.adapter("ectsum").grant_invoke,
+        "Fleet": fleet.grant_invoke,
+        "NamedAdapters": lambda *to, **options: fleet.grant_invoke(*to, adapters=["ectsum"], **options),
+        "Member": fleet.adapter("ectsum").grant_invoke,
+    }
+    everyone = caller(stack, "All")
+    for name, grant in grants.items():
+        grant(caller(stack, name), bearer_token=True).assert_success()
+        grant(caller(stack, f"{name}Signs"))
+        grant(everyone, bearer_token=True)
+    policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy")
+    return {
+        name.partition("DefaultPolicy")[0]: policy["Properties"]["PolicyDocument"]["Statement"]
+        for name, policy in policies.items()
     }
 
 
-OF_EVERYTHING = [
-    "endpoint",
-    "imported endpoint",
-    "adapter",
-    "imported adapter",
-    "fleet",
-    "named adapters",
-    "member",
-]
-
-
-def statements(stack: cdk.Stack) -> list[dict[str, Any]]:
-    """Return the statements of the caller's policy."""
-    policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy").items()
-    (document,) = [policy for name, policy in policies if name.startswith("Caller")]
-    found: list[dict[str, Any]] = document["Properties"]["PolicyDocument"]["Statement"]
-    return found
-
-
-@pytest.fixture
-def caller(stack: cdk.Stack) -> iam.Role:
-    return iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-
-
 @pytest.mark.parametrize("of", OF_EVERYTHING)
-def test_bearer_token_is_granted_beside_the_invocation(
-    stack: cdk.Stack, grants: dict[str, Grant], caller: iam.Role, of: str
-) -> None:
-    grants[of](caller, bearer_token=True).assert_success()
-    found = statements(stack)
+def test_bearer_token_is_granted_beside_the_invocation(statements: Statements, of: str) -> None:
+    found = statements[of]
     assert BEARER_TOKEN in found
     assert [
         statement
@@ -97,28 +96,24 @@ def test_bearer_token_is_granted_beside_the_invocation(
 
 
 @pytest.mark.parametrize("of", OF_EVERYTHING)
-def test_bearer_token_is_not_granted_unasked(
-    stack: cdk.Stack, grants: dict[str, Grant], caller: iam.Role, of: str
-) -> None:
-    grants[of](caller)
-    assert "Bearer" not in str(statements(stack))
+def test_bearer_token_is_not_granted_unasked(statements: Statements, of: str) -> None:
+    assert statements[f"{of}Signs"]
+    assert "Bearer" not in str(statements[f"{of}Signs"])
 
 
-def test_bearer_token_is_granted_once_for_several_components(
-    stack: cdk.Stack, grants: dict[str, Grant], caller: iam.Role
-) -> None:
-    for grant in grants.values():
-        grant(caller, bearer_token=True)
-    assert statements(stack).count(BEARER_TOKEN) == 1
+def test_bearer_token_is_granted_once_for_several_components(statements: Statements) -> None:
+    assert statements["All"].count(BEARER_TOKEN) == 1
 
 
-def test_finding_on_the_callers_wildcard_is_acknowledged_as_the_guide_says(
-    app: cdk.App, stack: cdk.Stack, grants: dict[str, Grant], caller: iam.Role
-) -> None:
-    other = iam.Role(stack, "Other caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-    for role in (caller, other):
-        grants["adapter"](role, bearer_token=True)
+def test_finding_on_the_callers_wildcard_is_acknowledged_as_the_guide_says(app: cdk.App) -> None:
+    stack = cdk.Stack(app, "Own")
+    adapter = LoraAdapter.from_component_name(
+        stack, "Summary", "acme-summary", endpoint=imported_endpoint(stack)
+    )
+    service, other = caller(stack, "Caller"), caller(stack, "Other caller")
+    for role in (service, other):
+        adapter.grant_invoke(role, bearer_token=True)
     (example,) = re.findall(r"```python\n(Validations.*?)```", GUIDE.read_text(), re.DOTALL)
-    exec(example, {**vars(cdk), "service": caller})  # noqa: S102
+    exec(example, {**vars(cdk), "service": service})  # noqa: S102
     found = [construct for rule, construct in nag(app) if rule == "AwsSolutions-IAM5[Resource::*]"]
     assert found == [f"{other.node.path}/DefaultPolicy/Resource"]

@@ -1,13 +1,12 @@
-"""Instance pools, reservations, caching and data capture of an endpoint."""
+"""Instance pools, reservations and data capture of an endpoint. `tests/properties` has what each one sets."""
 
 from collections.abc import Callable
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from aws_cdk.assertions import Match, Template
+from aws_cdk.assertions import Template
 
 from multi_adapter_inference import (
     CaptureMode,
@@ -17,143 +16,74 @@ from multi_adapter_inference import (
     InstanceType,
     StartupTimeouts,
 )
-from tests.constructs.conftest import Components, MakeEndpoint
+from multi_adapter_inference.endpoint.instance_pool import InstancePools
+from tests.constructs.conftest import MakeEndpoint
 
 PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/llm"
-ONE = ComputeRequirements(accelerators=1, min_memory=cdk.Size.gibibytes(16))
-FURTHER = InstancePool(instance_type=InstanceType.ML_G6E_XLARGE, compute=ONE)
 
 
-def variant(stack: cdk.Stack) -> dict[str, Any]:
-    (config,) = Template.from_stack(stack).find_resources("AWS::SageMaker::EndpointConfig").values()
-    (found,) = config["Properties"]["ProductionVariants"]
-    return dict(found)
+def one(accelerators: int = 1) -> ComputeRequirements:
+    return ComputeRequirements(accelerators=accelerators, min_memory=cdk.Size.gibibytes(16))
 
 
-def test_pools_replace_the_instance_type_in_their_order(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint, components: Components
-) -> None:
-    endpoint = make_endpoint(
-        instance_pools=[InstancePool(instance_type=InstanceType.ML_G6_12XLARGE)],
-        startup=StartupTimeouts(instance_provision=cdk.Duration.minutes(20)),
-    )
-    found = variant(stack)
-    assert "InstanceType" not in found
-    assert found["InstancePools"] == [
-        {"InstanceType": "ml.g5.12xlarge", "Priority": 1},
-        {"InstanceType": "ml.g6.12xlarge", "Priority": 2},
-    ]
-    assert found["VariantInstanceProvisionTimeoutInSeconds"] == 1200
-    base = components()[endpoint.base_component_name]["Properties"]
-    # One specification is for every type, and a limit of instances is none of copies.
-    assert "Specifications" not in base
-    assert "StartupParameters" not in base["Specification"]
+FURTHER = InstancePool(instance_type=InstanceType.ML_G6E_XLARGE, compute=one())
 
 
-def test_each_pool_may_have_a_specification_of_its_own(
-    make_endpoint: MakeEndpoint, components: Components
-) -> None:
-    endpoint = make_endpoint(instance_pools=[FURTHER], data_caching=True)
-    base = components()[endpoint.base_component_name]["Properties"]
-    assert "Specification" not in base
-    model = base["Specifications"][0]["ModelName"]
-    assert base["Specifications"] == [
-        {
-            "InstanceType": name,
-            "ModelName": model,
-            "ComputeResourceRequirements": {
-                "MinMemoryRequiredInMb": memory,
-                "NumberOfAcceleratorDevicesRequired": accelerators,
-            },
-            "DataCacheConfig": {"EnableCaching": True},
-        }
-        for name, memory, accelerators in (("ml.g5.12xlarge", 32000, 4), ("ml.g6e.xlarge", 16384, 1))
-    ]
+def pools(compute: ComputeRequirements, *further: InstancePool) -> InstancePools:
+    return InstancePools.of(InstanceType.ML_G5_12XLARGE, compute, further)
 
 
-def test_a_pool_whose_copies_take_the_same_has_no_specification_of_its_own(
-    make_endpoint: MakeEndpoint, components: Components
-) -> None:
-    def compute() -> ComputeRequirements:
-        return ComputeRequirements(accelerators=4, min_memory=cdk.Size.gibibytes(16))
+def test_pools_have_a_specification_of_their_own_only_where_copies_take_something_else() -> None:
+    further = InstanceType.ML_G6_12XLARGE
+    assert not pools(one(4), InstancePool(instance_type=further)).differ
+    assert not pools(one(4), InstancePool(instance_type=further, compute=one(4))).differ
+    assert pools(one(4), InstancePool(instance_type=further, compute=one(2))).differ
 
-    pool = InstancePool(instance_type=InstanceType.ML_G6_12XLARGE, compute=compute())
-    endpoint = make_endpoint(compute=compute(), instance_pools=[pool])
-    assert "Specifications" not in components()[endpoint.base_component_name]["Properties"]
+
+def test_the_pool_that_fits_the_fewest_copies_is_the_scarcest() -> None:
+    assert pools(one(), FURTHER).scarcest == (InstanceType.ML_G6E_XLARGE, FURTHER.compute)
+    unknown = InstanceType.of("ml.new.large", local_storage=True)
+    assert pools(one(), FURTHER, InstancePool(instance_type=unknown)).scarcest[0] == unknown
 
 
 def test_copies_have_to_fit_on_every_pool(make_endpoint: MakeEndpoint) -> None:
     with pytest.raises(ValueError, match=r"'accelerators' should be at most 1, as ml\.g6e\.xlarge has 1"):
         make_endpoint(instance_pools=[InstancePool(instance_type=InstanceType.ML_G6E_XLARGE)])
     with pytest.raises(ValueError, match=r"'copy_count' should be at most 1, .* 1 x ml\.g6e\.xlarge"):
-        make_endpoint(id="Two", compute=ONE, copy_count=2, instance_pools=[FURTHER])
+        make_endpoint(id="Two", compute=one(), copy_count=2, instance_pools=[FURTHER])
 
 
 def test_scaled_copies_have_to_fit_on_every_pool(make_endpoint: MakeEndpoint) -> None:
-    endpoint = make_endpoint(compute=ONE, instance_pools=[FURTHER])
+    endpoint = make_endpoint(compute=one(), instance_pools=[FURTHER])
     with pytest.raises(ValueError, match="'max' should be at most 2"):
         endpoint.auto_scale_copies(min=1, max=3, max_instances=2)
 
 
-def test_caching_is_of_the_base(make_endpoint: MakeEndpoint, components: Components) -> None:
-    endpoint = make_endpoint(data_caching=False)
-    specification = components()[endpoint.base_component_name]["Properties"]["Specification"]
-    assert specification["DataCacheConfig"] == {"EnableCaching": False}
-
-
-def test_instances_start_in_their_reservation_only(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
-    make_endpoint(capacity_reservation_arn=PLAN)
-    assert variant(stack)["CapacityReservationConfig"] == {
+def test_what_no_argument_sets_is_right_for_reservations_and_captured_data(
+    stack: cdk.Stack, bucket: s3.IBucket, make_endpoint: MakeEndpoint
+) -> None:
+    capture = DataCapture(bucket=bucket, sampling_percent=5)
+    make_endpoint(capacity_reservation_arn=PLAN, data_capture=capture)
+    (config,) = Template.from_stack(stack).find_resources("AWS::SageMaker::EndpointConfig").values()
+    (variant,) = config["Properties"]["ProductionVariants"]
+    assert variant["CapacityReservationConfig"] == {
         "CapacityReservationPreference": "capacity-reservations-only",
         "MlReservationArn": PLAN,
     }
+    assert config["Properties"]["DataCaptureConfig"] == {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": 5,
+        "DestinationS3Uri": "s3://models/",
+        "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+        "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
+    }
 
 
-def test_captured_data_goes_where_the_role_may_write(
-    stack: cdk.Stack, bucket: s3.IBucket, make_endpoint: MakeEndpoint
-) -> None:
-    key = kms.Key(stack, "CaptureKey")
-    make_endpoint(
-        data_capture=DataCapture(
-            bucket=bucket,
-            prefix="captured",
-            sampling_percent=5,
-            encryption_key=key,
-        )
-    )
-    template = Template.from_stack(stack)
-    key_arn = stack.resolve(key.key_arn)
-    template.has_resource_properties(
-        "AWS::SageMaker::EndpointConfig",
-        {
-            "DataCaptureConfig": {
-                "EnableCapture": True,
-                "InitialSamplingPercentage": 5,
-                "DestinationS3Uri": "s3://models/captured/",
-                "KmsKeyId": key_arn,
-                "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-                "CaptureContentTypeHeader": {"JsonContentTypes": ["application/json"]},
-            }
-        },
-    )
-    allowed = str(template.find_resources("AWS::IAM::Policy"))
-    assert "s3:PutObject" in allowed
-    assert ":s3:::models/captured/*" in allowed
-    assert "kms:GenerateDataKey" in allowed
-
-
-def test_one_side_alone_may_be_captured(
-    stack: cdk.Stack, bucket: s3.IBucket, make_endpoint: MakeEndpoint
-) -> None:
-    make_endpoint(data_capture=DataCapture(bucket=bucket, sampling_percent=100, mode=CaptureMode.INPUT))
-    Template.from_stack(stack).has_resource_properties(
-        "AWS::SageMaker::EndpointConfig",
-        {
-            "DataCaptureConfig": Match.object_like(
-                {"CaptureOptions": [{"CaptureMode": "Input"}], "DestinationS3Uri": "s3://models/"}
-            )
-        },
-    )
+def test_one_side_alone_may_be_captured(bucket: s3.IBucket) -> None:
+    capture = DataCapture(bucket=bucket, sampling_percent=5, mode=CaptureMode.INPUT, prefix="captured")
+    options: Any = capture._property.capture_options
+    assert [option.capture_mode for option in options] == ["Input"]
+    assert capture._property.destination_s3_uri == "s3://models/captured/"
 
 
 @pytest.mark.parametrize(

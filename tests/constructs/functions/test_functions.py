@@ -1,8 +1,12 @@
-"""What all functions of the library have, whichever construct they belong to."""
+"""What all functions of the library have, whichever construct they belong to.
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+The fleet here has its manifest in S3, and so every function that a fleet has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
 
 import aws_cdk as cdk
 import pytest
@@ -10,208 +14,174 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
-from aws_cdk.assertions import Annotations, Match, Template
+from aws_cdk.assertions import Template
 from cdk_nag import AwsSolutionsChecks
+from constructs import Construct
 
-from multi_adapter_inference import AdapterFleet, AdapterManifest, ArtifactSource, FunctionHosting
-from tests.constructs.conftest import MakeEndpoint, WriteManifest
+from multi_adapter_inference import AdapterFleet, AdapterManifest, FunctionHosting
+from multi_adapter_inference.functions.functions import FunctionParts
+from tests.constructs.conftest import imported_endpoint, infos_of
 
 HANDLERS = ("framework.", "adapter_fleet.")
 
-
-@pytest.fixture(params=["fleet of a file", "fleet of an object"])
-def add(
-    request: pytest.FixtureRequest,
-    stack: cdk.Stack,
-    bucket: s3.IBucket,
-    make_endpoint: MakeEndpoint,
-    write_manifest: WriteManifest,
-) -> Callable[..., AdapterFleet]:
-    """Return a function that adds a construct that has functions."""
-
-    def add_construct(**settings: Any) -> AdapterFleet:
-        endpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")])
-        manifest = (
-            AdapterManifest.from_file(write_manifest())
-            if request.param == "fleet of a file"
-            else AdapterManifest.from_bucket(bucket, "fleets/tenants.yaml", enable_events=False)
-        )
-        return AdapterFleet(
-            stack, "Tenants", endpoint=endpoint, manifest=manifest, functions=FunctionHosting(**settings)
-        )
-
-    return add_construct
+Resources = Mapping[str, Mapping[str, Any]]
 
 
-@pytest.fixture
-def functions(stack: cdk.Stack) -> Callable[[], dict[str, Any]]:
-    """Return a function that returns the properties of all functions by their logical ids."""
-    return lambda: {
-        logical_id: resource["Properties"]
-        for logical_id, resource in Template.from_stack(stack).find_resources("AWS::Lambda::Function").items()
-        if resource["Properties"]["Handler"].startswith(HANDLERS)
-    }
+def stack_of(folder: str, factory: pytest.TempPathFactory) -> cdk.Stack:
+    return cdk.Stack(cdk.App(outdir=str(factory.mktemp(folder) / "cdk.out")), "Stack")
 
 
-def statements_of(stack: cdk.Stack, function: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the statements of a function's role."""
-    template = Template.from_stack(stack)
-    (role, _) = function["Role"]["Fn::GetAtt"]
-    found = list(template.find_resources("AWS::IAM::Role")[role]["Properties"]["Policies"])
-    for policy in template.find_resources("AWS::IAM::Policy").values():
-        if {"Ref": role} in policy["Properties"]["Roles"]:
-            found.append(policy["Properties"])
-    return [statement for policy in found for statement in policy["PolicyDocument"]["Statement"]]
+def add_fleet(stack: cdk.Stack, hosting: FunctionHosting) -> None:
+    bucket = s3.Bucket.from_bucket_name(stack, "Bucket", "models")
+    manifest = AdapterManifest.from_bucket(bucket, "fleets/tenants.yaml", enable_events=False)
+    AdapterFleet(stack, "Tenants", endpoint=imported_endpoint(stack), manifest=manifest, functions=hosting)
 
 
-def test_failure_is_logged_on_one_line_and_reported_without_a_stack(
-    add: Callable[..., AdapterFleet], functions: Callable[[], dict[str, Any]]
-) -> None:
-    add()
-    for function in functions().values():
-        assert function["LoggingConfig"]["LogFormat"] == "JSON"
-        if function["Handler"].startswith("framework."):
-            assert function["LoggingConfig"]["ApplicationLogLevel"] == "FATAL"  # payloads have a lower level
-            assert function["Environment"]["Variables"]["NODE_OPTIONS"] == "--stack-trace-limit=0"
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Resources:
+    """The resources of a stack with a fleet without any setting, by their logical ids."""
+    stack = stack_of("plain", tmp_path_factory)
+    add_fleet(stack, FunctionHosting())
+    return dict(Template.from_stack(stack).to_json()["Resources"])
 
 
-def test_every_function_keeps_the_events_that_it_failed_to_handle(
-    stack: cdk.Stack, add: Callable[..., AdapterFleet], functions: Callable[[], dict[str, Any]]
-) -> None:
-    add()
-    (queue,) = Template.from_stack(stack).find_resources("AWS::SQS::Queue")
-    arn = {"Fn::GetAtt": [queue, "Arn"]}
-    assert len(functions()) >= 6
-    for function in functions().values():
-        assert function["DeadLetterConfig"] == {"TargetArn": arn}
-        assert {"Action": "sqs:SendMessage", "Effect": "Allow", "Resource": arn} in statements_of(
-            stack, function
-        )
-
-
-def test_the_queue_of_failed_events_keeps_them_as_long_as_sqs_can_and_is_encrypted(
-    stack: cdk.Stack, add: Callable[..., AdapterFleet]
-) -> None:
-    add()
-    (queue,) = Template.from_stack(stack).find_resources("AWS::SQS::Queue").values()
-    assert queue["Properties"] == {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
-
-
-@pytest.fixture
-def vpc(stack: cdk.Stack) -> ec2.IVpc:
-    return ec2.Vpc.from_vpc_attributes(
+@pytest.fixture(scope="module")
+def hosted_stack(tmp_path_factory: pytest.TempPathFactory) -> cdk.Stack:
+    """A stack with a fleet whose functions have a network and a key."""
+    stack = stack_of("hosted", tmp_path_factory)
+    vpc = ec2.Vpc.from_vpc_attributes(
         stack,
         "Vpc",
         vpc_id="vpc-1",
         availability_zones=["a", "b"],
         private_subnet_ids=["subnet-a", "subnet-b"],
     )
+    key = kms.Key(stack, "Key", enable_key_rotation=True)
+    retention = logs.RetentionDays.ONE_YEAR
+    add_fleet(stack, FunctionHosting(vpc=vpc, encryption_key=key, log_retention=retention))
+    return stack
 
 
-def test_every_function_is_in_the_given_subnets_with_one_security_group(
-    stack: cdk.Stack,
-    add: Callable[..., AdapterFleet],
-    functions: Callable[[], dict[str, Any]],
-    vpc: ec2.IVpc,
-) -> None:
-    add(vpc=vpc)
-    (group,) = Template.from_stack(stack).find_resources("AWS::EC2::SecurityGroup")
-    for function in functions().values():
+@pytest.fixture(scope="module")
+def hosted(hosted_stack: cdk.Stack) -> Resources:
+    """The resources of `hosted_stack`, by their logical ids."""
+    return dict(Template.from_stack(hosted_stack).to_json()["Resources"])
+
+
+def only(resources: Resources, type_: str) -> tuple[str, dict[str, Any]]:
+    """Return the logical id and the properties of the one resource of a type."""
+    ((logical_id, resource),) = [(name, each) for name, each in resources.items() if each["Type"] == type_]
+    return logical_id, resource["Properties"]
+
+
+def functions(resources: Resources) -> list[dict[str, Any]]:
+    found = [
+        resource["Properties"]
+        for resource in resources.values()
+        if resource["Type"] == "AWS::Lambda::Function"
+        and resource["Properties"]["Handler"].startswith(HANDLERS)
+    ]
+    assert len(found) >= 7
+    return found
+
+
+def statements_of(resources: Resources, function: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the statements of a function's role."""
+    (role, _) = function["Role"]["Fn::GetAtt"]
+    found = list(resources[role]["Properties"]["Policies"])
+    for resource in resources.values():
+        if resource["Type"] == "AWS::IAM::Policy" and {"Ref": role} in resource["Properties"]["Roles"]:
+            found.append(resource["Properties"])
+    return [statement for policy in found for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def test_failure_is_logged_on_one_line_and_reported_without_a_stack(plain: Resources) -> None:
+    for function in functions(plain):
+        assert function["LoggingConfig"]["LogFormat"] == "JSON"
+        if function["Handler"].startswith("framework."):
+            assert function["LoggingConfig"]["ApplicationLogLevel"] == "FATAL"  # payloads have a lower level
+            assert function["Environment"]["Variables"]["NODE_OPTIONS"] == "--stack-trace-limit=0"
+
+
+def test_every_function_keeps_the_events_that_it_failed_to_handle(plain: Resources) -> None:
+    queue, properties = only(plain, "AWS::SQS::Queue")
+    # As long as SQS can.
+    assert properties == {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
+    arn = {"Fn::GetAtt": [queue, "Arn"]}
+    for function in functions(plain):
+        assert function["DeadLetterConfig"] == {"TargetArn": arn}
+        right = {"Action": "sqs:SendMessage", "Effect": "Allow", "Resource": arn}
+        assert right in statements_of(plain, function)
+
+
+def test_every_function_is_in_the_given_subnets_with_one_security_group(hosted: Resources) -> None:
+    group, _ = only(hosted, "AWS::EC2::SecurityGroup")
+    for function in functions(hosted):
         assert function["VpcConfig"] == {
             "SubnetIds": ["subnet-a", "subnet-b"],
             "SecurityGroupIds": [{"Fn::GetAtt": [group, "GroupId"]}],
         }
         interfaces = [
-            s for s in statements_of(stack, function) if "ec2:CreateNetworkInterface" in s["Action"]
+            s for s in statements_of(hosted, function) if "ec2:CreateNetworkInterface" in s["Action"]
         ]
         assert [s["Resource"] for s in interfaces] == ["*"]
 
 
-def test_every_function_is_in_the_given_security_groups(
-    stack: cdk.Stack,
-    add: Callable[..., AdapterFleet],
-    functions: Callable[[], dict[str, Any]],
-    vpc: ec2.IVpc,
-) -> None:
-    group = ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-1")
-    add(
-        vpc=vpc,
-        security_groups=[group],
-        vpc_subnets=ec2.SubnetSelection(subnets=[ec2.Subnet.from_subnet_id(stack, "Own", "subnet-c")]),
-    )
-    for function in functions().values():
-        assert function["VpcConfig"] == {"SubnetIds": ["subnet-c"], "SecurityGroupIds": ["sg-1"]}
-
-
-def test_subnets_without_a_vpc_are_an_error(add: Callable[..., AdapterFleet]) -> None:
+def test_subnets_without_a_vpc_are_an_error() -> None:
     with pytest.raises(ValueError, match=r"FunctionHosting: 'vpc' should be given with 'vpc_subnets'"):
-        add(vpc_subnets=ec2.SubnetSelection())
+        FunctionHosting(vpc_subnets=ec2.SubnetSelection())
 
 
-def test_a_key_encrypts_what_functions_leave(
-    stack: cdk.Stack, add: Callable[..., AdapterFleet], functions: Callable[[], dict[str, Any]]
-) -> None:
-    key = kms.Key(stack, "Key")
-    add(encryption_key=key, log_retention=logs.RetentionDays.ONE_YEAR)
-    arn = stack.resolve(key.key_arn)
-    template = Template.from_stack(stack)
-    (queue,) = template.find_resources("AWS::SQS::Queue").values()
-    assert queue["Properties"]["KmsMasterKeyId"] == arn
-    for group in template.find_resources("AWS::Logs::LogGroup").values():
-        assert group["Properties"] == {"KmsKeyId": arn, "RetentionInDays": 365}
-    for function in functions().values():
+def test_a_key_encrypts_what_functions_leave(hosted: Resources) -> None:
+    key, _ = only(hosted, "AWS::KMS::Key")
+    arn = {"Fn::GetAtt": [key, "Arn"]}
+    assert only(hosted, "AWS::SQS::Queue")[1]["KmsMasterKeyId"] == arn
+    assert only(hosted, "AWS::DynamoDB::Table")[1]["SSESpecification"] == {
+        "KMSMasterKeyId": arn,
+        "SSEEnabled": True,
+        "SSEType": "KMS",
+    }
+    groups = [each["Properties"] for each in hosted.values() if each["Type"] == "AWS::Logs::LogGroup"]
+    assert groups
+    assert all(group == {"KmsKeyId": arn, "RetentionInDays": 365} for group in groups)
+    for function in functions(hosted):
         assert function["KmsKeyArn"] == arn
         assert any(
             "kms:Decrypt" in statement["Action"] and statement["Resource"] == arn
-            for statement in statements_of(stack, function)
+            for statement in statements_of(hosted, function)
         )
 
 
-def test_the_key_lets_cloudwatch_logs_use_it_for_log_groups_of_this_account(
-    stack: cdk.Stack, add: Callable[..., AdapterFleet]
-) -> None:
-    add(encryption_key=kms.Key(stack, "Key"))
-    (key,) = Template.from_stack(stack).find_resources("AWS::KMS::Key").values()
-    *_, statement = key["Properties"]["KeyPolicy"]["Statement"]
-    assert statement["Principal"]["Service"]["Fn::Join"][1] == [
+def test_the_key_lets_services_of_the_account_use_it(hosted: Resources) -> None:
+    _, key = only(hosted, "AWS::KMS::Key")
+    *_, of_logs = key["KeyPolicy"]["Statement"]
+    assert of_logs["Principal"]["Service"]["Fn::Join"][1] == [
         "logs.",
         {"Ref": "AWS::Region"},
         ".",
         {"Ref": "AWS::URLSuffix"},
     ]
-    assert list(statement["Condition"]["ArnLike"]) == ["kms:EncryptionContext:aws:logs:arn"]
-
-
-def test_the_key_lets_eventbridge_put_events_of_the_account_into_the_queue(
-    stack: cdk.Stack, add: Callable[..., AdapterFleet]
-) -> None:
-    add(encryption_key=kms.Key(stack, "Key"))
-    (key,) = Template.from_stack(stack).find_resources("AWS::KMS::Key").values()
+    assert list(of_logs["Condition"]["ArnLike"]) == ["kms:EncryptionContext:aws:logs:arn"]
+    # EventBridge puts events that reach no function into the queue.
     assert {
         "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
         "Effect": "Allow",
         "Principal": {"Service": "events.amazonaws.com"},
         "Resource": "*",
         "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
-    } in key["Properties"]["KeyPolicy"]["Statement"]
+    } in key["KeyPolicy"]["Statement"]
 
 
-def test_of_a_key_whose_policy_is_not_the_apps_synth_says_what_it_needs(
-    stack: cdk.Stack, add: Callable[..., AdapterFleet]
-) -> None:
-    key = kms.Key.from_key_arn(stack, "Key", "arn:aws:kms:us-east-1:111122223333:key/1")
-    add(encryption_key=key)
-    infos = Annotations.from_stack(stack).find_info("*", Match.any_value())
-    assert [
-        info.id
-        for info in infos
-        if "should let CloudWatch Logs and EventBridge use it; the guide 'Security'" in str(info.entry.data)
-    ]
+def test_of_a_key_whose_policy_is_not_the_apps_synth_says_what_it_needs(stack: cdk.Stack) -> None:
+    theirs = kms.Key.from_key_arn(stack, "Key", "arn:aws:kms:us-east-1:111122223333:key/1")
+    for name, key, count in (("Theirs", theirs, 1), ("Own", kms.Key(stack, "OwnKey"), 0)):
+        scope = Construct(stack, name)
+        FunctionParts(scope, FunctionHosting(encryption_key=key))
+        assert len(infos_of(scope)) == count
+        assert all("should let CloudWatch Logs and EventBridge use it" in info for info in infos_of(scope))
 
 
-def test_cdk_nag_finds_nothing_in_a_vpc_with_a_key(
-    app: cdk.App, stack: cdk.Stack, add: Callable[..., AdapterFleet], vpc: ec2.IVpc, tmp_path: Path
-) -> None:
-    add(encryption_key=kms.Key(stack, "Key", enable_key_rotation=True), vpc=vpc)
+def test_cdk_nag_finds_nothing_in_a_vpc_with_a_key(hosted_stack: cdk.Stack) -> None:
+    app = cast("cdk.App", hosted_stack.node.root)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    app.synth()
+    app.synth(force=True)  # raises an error for each finding

@@ -1,54 +1,36 @@
+import gzip
+import io
+import os
 import shutil
+import tarfile
 from pathlib import Path
-from typing import Any
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_s3 as s3
-from aws_cdk.assertions import Match, Template
 
 from multi_adapter_inference import BaseModel, ModelDownload
-from tests.constructs.conftest import MakeEndpoint
+from multi_adapter_inference.models.base_model import BoundModel, _pack
+from multi_adapter_inference.models.container import StartupDownload
+from multi_adapter_inference.models.execution_role import ExecutionRole
 
 
-def has_container(stack: cdk.Stack, properties: dict[str, Any]) -> None:
-    Template.from_stack(stack).has_resource_properties(
-        "AWS::SageMaker::Model", {"PrimaryContainer": properties}
-    )
+def bound(stack: cdk.Stack, model: BaseModel) -> BoundModel:
+    """Return a model as the resource needs it."""
+    return model._bind(ExecutionRole.create(stack, "Role"))
 
 
-def test_sagemaker_downloads_every_object_under_the_prefix(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
-) -> None:
-    make_endpoint(base_model=BaseModel.from_bucket(bucket, "llama/"))
-    has_container(
-        stack,
-        {
-            "ModelDataSource": {
-                "S3DataSource": {
-                    "S3Uri": "s3://models/llama/",
-                    "S3DataType": "S3Prefix",
-                    "CompressionType": "None",
-                }
-            },
-            "Environment": Match.object_like({"HF_MODEL_ID": Match.absent()}),
-        },
-    )
-
-
-@pytest.mark.parametrize("prefix", ["llama", "llama/", "llama//"])
+@pytest.mark.parametrize(
+    ("prefix", "folder"),
+    [("llama", "llama/"), ("llama/", "llama/"), ("llama//", "llama/"), ("", "")],
+    ids=["no slash", "one slash", "two slashes", "whole bucket"],
+)
 def test_a_prefix_ends_with_one_slash_so_that_it_takes_no_siblings(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket, prefix: str
+    stack: cdk.Stack, bucket: s3.IBucket, prefix: str, folder: str
 ) -> None:
-    make_endpoint(base_model=BaseModel.from_bucket(bucket, prefix))
-    has_container(stack, {"ModelDataSource": {"S3DataSource": {"S3Uri": "s3://models/llama/"}}})
-
-
-def test_a_whole_bucket_may_be_a_model(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
-) -> None:
-    make_endpoint(base_model=BaseModel.from_bucket(bucket, ""))
-    has_container(stack, {"ModelDataSource": {"S3DataSource": {"S3Uri": "s3://models/"}}})
+    model = BaseModel.from_bucket(bucket, prefix, download=ModelDownload.CONTAINER)
+    url = f"s3://models/{folder}"
+    assert bound(stack, model) == BoundModel(download=StartupDownload(model_id=url, in_bucket=True))
 
 
 def test_a_prefix_that_begins_with_a_slash_is_an_error(bucket: s3.IBucket) -> None:
@@ -56,24 +38,9 @@ def test_a_prefix_that_begins_with_a_slash_is_an_error(bucket: s3.IBucket) -> No
         BaseModel.from_bucket(bucket, "/llama")
 
 
-def test_the_container_downloads_the_model_when_it_is_told_to(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint, bucket: s3.IBucket
-) -> None:
-    make_endpoint(base_model=BaseModel.from_bucket(bucket, "llama/", download=ModelDownload.CONTAINER))
-    has_container(
-        stack,
-        {
-            "ModelDataSource": Match.absent(),
-            "Environment": Match.object_like({"HF_MODEL_ID": "s3://models/llama/"}),
-        },
-    )
-
-
-def test_a_model_of_the_hub_is_named_to_the_container(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
-    make_endpoint(base_model=BaseModel.from_hugging_face_hub("org/model", revision="0123abc"))
-    has_container(
-        stack, {"Environment": Match.object_like({"HF_MODEL_ID": "org/model", "OPTION_REVISION": "0123abc"})}
-    )
+def test_a_model_of_the_hub_is_downloaded_by_the_container(stack: cdk.Stack) -> None:
+    model = BaseModel.from_hugging_face_hub("org/model", revision="0123abc")
+    assert bound(stack, model).download == StartupDownload(model_id="org/model", revision="0123abc")
 
 
 def test_a_hub_name_without_an_organization_is_an_error() -> None:
@@ -81,25 +48,30 @@ def test_a_hub_name_without_an_organization_is_an_error() -> None:
         BaseModel.from_hugging_face_hub("model")
 
 
-def test_a_local_model_is_an_archive_of_its_own(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint, base_directory: Path
+def test_the_archive_of_a_local_model_is_the_same_from_any_folder(
+    base_directory: Path, tmp_path: Path
 ) -> None:
-    make_endpoint(base_model=BaseModel.from_directory(base_directory))
-    (model,) = Template.from_stack(stack).find_resources("AWS::SageMaker::Model").values()
-    url = model["Properties"]["PrimaryContainer"]["ModelDataUrl"]["Fn::Sub"]
-    assert url.startswith("s3://cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}/base-models/")
-    assert url.endswith(".tar.gz")
+    copy = Path(shutil.copytree(base_directory, tmp_path / "elsewhere"))
+    for file in copy.iterdir():
+        os.utime(file, (0, 0))
+    one, two = tmp_path / "one.tar.gz", tmp_path / "two.tar.gz"
+    _pack(base_directory, one)
+    _pack(copy, two)
+    assert one.read_bytes() == two.read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(one.read_bytes()))) as archive:
+        assert archive.getnames() == sorted(path.name for path in base_directory.iterdir())
 
 
 def test_a_local_model_that_cannot_be_packed_leaves_nothing_behind(
-    app: cdk.App, make_endpoint: MakeEndpoint, base_directory: Path, tmp_path: Path
+    base_directory: Path, tmp_path: Path
 ) -> None:
     directory = Path(shutil.copytree(base_directory, tmp_path / "base"))
     (directory / ("x" * 200)).touch()  # longer than the names in the archive's format
-    before = set(Path(app.outdir).iterdir())
+    target = tmp_path / "out" / "base.tar.gz"
+    target.parent.mkdir()
     with pytest.raises(ValueError, match="name is too long"):
-        make_endpoint(base_model=BaseModel.from_directory(directory))
-    assert set(Path(app.outdir).iterdir()) == before
+        _pack(directory, target)
+    assert list(target.parent.iterdir()) == []
 
 
 def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -54,10 +54,18 @@ def test_requirements_the_service_refuses_are_an_error(settings: dict[str, Any],
         ComputeRequirements(**{"accelerators": 1, "min_memory": Size.gibibytes(1), **settings})
 
 
-def test_requirements_known_at_deployment_only_are_not_checked() -> None:
+def test_requirements_known_at_deployment_only_are_passed_on_and_not_checked(stack: cdk.Stack) -> None:
     number: Any = cdk.Token.as_number({"Ref": "Number"})
-    compute = ComputeRequirements(accelerators=number, min_memory=Size.mebibytes(number))
+    size = Size.mebibytes(number)
+    compute = ComputeRequirements(accelerators=number, min_memory=size, max_memory=size, cpu_cores=number)
     assert compute.copies_on(InstanceType.ML_G5_12XLARGE) is None
+    assert stack.resolve([compute.min_memory_mib, compute.max_memory_mib]) == [{"Ref": "Number"}] * 2
+
+
+def test_memory_that_is_not_whole_is_rounded_up() -> None:
+    size = Size.gibibytes(4.0001)
+    compute = ComputeRequirements(accelerators=4, min_memory=size, max_memory=size)
+    assert (compute.min_memory_mib, compute.max_memory_mib) == (4097, 4097)
 
 
 @pytest.mark.parametrize("setting", ["model_download", "container_health_check"])
@@ -96,8 +104,3 @@ def test_memory_of_an_instance_type_that_is_not_whole_is_rounded_down() -> None:
 def test_facts_of_an_instance_type_that_are_given_go_first() -> None:
     known = InstanceType.of("ml.g5.12xlarge", accelerators=2, memory=Size.gibibytes(1))
     assert (known.accelerators, known.memory_gib, known.vcpus) == (2, 1, 48)
-
-
-def test_what_is_no_hosting_instance_type_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"'name' should be a hosting instance type .* got 'g5\.xlarge'"):
-        InstanceType.of("g5.xlarge")

@@ -4,38 +4,34 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_ecr as ecr
-from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Template
 
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from multi_adapter_inference import (
     AdapterArtifact,
-    ArtifactSource,
-    BaseModel,
     ComputeRequirements,
     LoraServing,
-    ModelDownload,
     VllmContainer,
     VllmVersion,
 )
-from tests.constructs.conftest import ChangeConfig, Infos, MakeEndpoint, Warnings
-
-VLLM = VllmContainer(version=VllmVersion.V2_6)
-
-
-def container(stack: cdk.Stack) -> dict[str, Any]:
-    (model,) = Template.from_stack(stack).find_resources("AWS::SageMaker::Model").values()
-    return dict(model["Properties"]["PrimaryContainer"])
+from multi_adapter_inference.models.capacity import warn_of_idle_accelerators
+from multi_adapter_inference.models.container import StartupDownload
+from tests.constructs.conftest import ChangeConfig, MakeEndpoint, infos_of, warnings_of
+from tests.constructs.models.containers import LORA, annotated, environment_of
 
 
-def environment(stack: cdk.Stack) -> dict[str, str]:
-    return dict(container(stack)["Environment"])
+def vllm(version: VllmVersion = VllmVersion.V2_6, **settings: Any) -> VllmContainer:
+    return VllmContainer(version=version, **settings)
 
 
-def test_image_is_that_of_the_region(app: cdk.App, make_endpoint: MakeEndpoint) -> None:
-    stack = cdk.Stack(app, "Here", env=cdk.Environment(account="123456789012", region="eu-west-1"))
-    make_endpoint(stack, container=VLLM)
-    assert container(stack)["Image"] == {
+def stack_in(app: cdk.App, region: str) -> cdk.Stack:
+    return cdk.Stack(app, region, env=cdk.Environment(account="123456789012", region=region))
+
+
+def test_image_is_that_of_the_region(app: cdk.App) -> None:
+    stack = stack_in(app, "eu-west-1")
+    image = vllm()._image(stack)
+    assert stack.resolve(image.uri) == {
         "Fn::Join": [
             "",
             [
@@ -45,8 +41,7 @@ def test_image_is_that_of_the_region(app: cdk.App, make_endpoint: MakeEndpoint) 
             ],
         ]
     }
-    (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
-    assert ":ecr:eu-west-1:763104351884:repository/vllm" in str(policy)
+    assert image.repository_arn.endswith(":ecr:eu-west-1:763104351884:repository/vllm")
 
 
 FEWER = ["cn-north-1", "cn-northwest-1", "eusc-de-east-1", "us-gov-east-1", "us-gov-west-1"]
@@ -55,42 +50,31 @@ FEWER = ["cn-north-1", "cn-northwest-1", "eusc-de-east-1", "us-gov-east-1", "us-
 @pytest.mark.parametrize("region", FEWER)
 @pytest.mark.parametrize("version", [VllmVersion.V2_5, VllmVersion.V2_6])
 def test_release_is_an_error_in_a_region_where_it_is_not_published(
-    app: cdk.App, make_endpoint: MakeEndpoint, version: VllmVersion, region: str
+    app: cdk.App, version: VllmVersion, region: str
 ) -> None:
-    stack = cdk.Stack(app, "Here", env=cdk.Environment(account="123456789012", region=region))
+    stack = stack_in(app, region)
     with pytest.raises(ValueError, match=f"no image of {version.title} .* in the region '{region}'; .*"):
-        make_endpoint(stack, container=VllmContainer(version=version))
-    make_endpoint(stack, id="Before", container=VllmContainer(version=VllmVersion.V2_4))
+        vllm(version)._image(stack)
+    assert vllm(VllmVersion.V2_4)._image(stack).uri
+    repository = ecr.Repository.from_repository_name(stack, "Repository", "own")
+    assert "/own:server-sagemaker-cuda-v2." in vllm(version, repository=repository)._image(stack).uri
 
 
-def test_image_of_ones_own_may_be_in_any_region(app: cdk.App, make_endpoint: MakeEndpoint) -> None:
-    stack = cdk.Stack(app, "Here", env=cdk.Environment(account="123456789012", region="cn-north-1"))
-    repository = ecr.Repository.from_repository_name(stack, "Repository", "vllm")
-    make_endpoint(stack, container=VllmContainer(version=VllmVersion.V2_6, repository=repository))
-    assert "/vllm:server-sagemaker-cuda-v2.6" in str(container(stack)["Image"])
-
-
-def test_region_known_at_deployment_only_is_looked_up_among_those_of_the_release(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint
-) -> None:
-    make_endpoint(id="Everywhere", container=VllmContainer(version=VllmVersion.V2_4))
-    make_endpoint(id="Fewer", container=VLLM)
-    template = Template.from_stack(stack)
-    models = str(template.find_resources("AWS::SageMaker::Model"))
+def test_region_known_at_deployment_only_is_looked_up_among_those_of_the_release(stack: cdk.Stack) -> None:
+    versions = (VllmVersion.V2_4, VllmVersion.V2_6)
+    images = str([stack.resolve(vllm(version)._image(stack).uri) for version in versions])
     tables = {
         name: {region: entry["account"] for region, entry in mapping.items()}
-        for name, mapping in template.to_json()["Mappings"].items()
+        for name, mapping in Template.from_stack(stack).to_json()["Mappings"].items()
     }
-    assert all(f"'Fn::FindInMap': ['{name}'" in models for name in tables)
+    assert all(f"'Fn::FindInMap': ['{name}'" in images for name in tables)
     everywhere, fewer = sorted(tables.values(), key=len, reverse=True)
     assert everywhere == REGISTRY_ACCOUNTS
     assert fewer == {region: REGISTRY_ACCOUNTS[region] for region in everywhere if region not in FEWER}
 
 
-def test_environment_is_the_containers_own(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
-    own = VllmContainer(version=VllmVersion.V2_6, environment={"SM_VLLM_MAX_MODEL_LEN": "4096"})
-    make_endpoint(container=own)
-    assert environment(stack) == {
+def test_environment_is_the_containers_own() -> None:
+    assert environment_of(vllm(environment={"SM_VLLM_MAX_MODEL_LEN": "4096"})) == {
         "SM_VLLM_ENABLE_LORA": "true",
         "SM_VLLM_MAX_CPU_LORAS": "70",
         "SM_VLLM_MAX_LORAS": "30",
@@ -102,63 +86,50 @@ def test_environment_is_the_containers_own(stack: cdk.Stack, make_endpoint: Make
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "message"),
+    ("setting", "message"),
     [
-        ("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "false", "which the library sets to 'true', got 'false'"),
-        ("SM_VLLM_NO_ENABLE_PREFIX_CACHING", "false", "as 'prefix_caching' says it, got 'false'"),
-        ("SM_VLLM_ENABLE_PREFIX_CACHING", "true", "as 'prefix_caching' says it, got 'true'"),
-        ("SM_VLLM_enable_prefix_caching", "true", "as 'prefix_caching' says it, got 'true'"),
-        ("SM_VLLM_max_loras", "31", "which the library sets to '30', got '31'"),
-        ("SM_VLLM_model", "org/other", "which would replace the model of 'base_model', got 'org/other'"),
-        ("SM_VLLM_MODEL", "org/other", "which would replace the model of 'base_model', got 'org/other'"),
+        ("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "which the library sets to 'true', got 'x'"),
+        ("SM_VLLM_NO_ENABLE_PREFIX_CACHING", "as 'prefix_caching' says it, got 'x'"),
+        ("SM_VLLM_enable_prefix_caching", "as 'prefix_caching' says it, got 'x'"),
+        ("SM_VLLM_max_loras", "which the library sets to '30', got 'x'"),
+        ("SM_VLLM_model", "which would replace the model of 'base_model', got 'x'"),
     ],
 )
-def test_setting_that_is_not_the_users_is_an_error(
-    make_endpoint: MakeEndpoint, setting: str, value: str, message: str
-) -> None:
-    own = VllmContainer(version=VllmVersion.V2_6, environment={setting: value})
-    with pytest.raises(ValueError, match=f"should not set {setting}, .*{message}"):
-        make_endpoint(container=own)
+def test_setting_that_is_not_the_users_is_an_error(setting: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"should not set {setting}, .*{message}$"):
+        environment_of(vllm(environment={setting: "x"}))
 
 
-def test_model_of_the_hub_is_named_as_the_container_reads_it(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint
-) -> None:
-    model = BaseModel.from_hugging_face_hub("org/model", revision="0123abc")
-    make_endpoint(container=VLLM, base_model=model)
-    named = {name: value for name, value in environment(stack).items() if "MODEL_ID" in name or "REV" in name}
+def test_model_of_the_hub_is_named_as_the_container_reads_it() -> None:
+    environment = vllm()._environment_for(LORA, StartupDownload(model_id="org/model", revision="0123abc"))
+    named = {name: value for name, value in environment.items() if "MODEL_ID" in name or "REV" in name}
     assert named == {"HF_MODEL_ID": "org/model", "SM_VLLM_REVISION": "0123abc"}
 
 
-def test_model_that_the_container_would_download_from_a_bucket_is_an_error(
-    make_endpoint: MakeEndpoint, stack: cdk.Stack
-) -> None:
-    bucket = s3.Bucket.from_bucket_name(stack, "Models", "models-bucket")
-    model = BaseModel.from_bucket(bucket, "llama/", download=ModelDownload.CONTAINER)
+def test_model_that_the_container_would_download_from_a_bucket_is_an_error() -> None:
+    download = StartupDownload(model_id="s3://models/llama/", in_bucket=True)
     with pytest.raises(ValueError, match=r"should be ModelDownload.SAGEMAKER with vLLM server 2.6, got"):
-        make_endpoint(container=VLLM, base_model=model)
+        vllm()._environment_for(LORA, download)
 
 
 def test_adapter_is_checked_by_the_rules_of_the_engine_in_the_container(
     make_endpoint: MakeEndpoint, adapter_directory: Path, change_config: ChangeConfig
 ) -> None:
     change_config(bias="all")
-    endpoint = make_endpoint(container=VLLM)
+    endpoint = make_endpoint(container=vllm())
     with pytest.raises(ValueError, match="'bias' should be 'none': vLLM serves no adapters with biases"):
         endpoint.add_adapter("One", artifact=AdapterArtifact.from_directory(adapter_directory))
 
 
-def test_rank_1_is_served(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
-    make_endpoint(container=VLLM, lora=LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=1))
-    assert environment(stack)["SM_VLLM_MAX_LORA_RANK"] == "1"
+def test_rank_1_is_served() -> None:
+    lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=1)
+    assert vllm()._environment_for(lora, None)["SM_VLLM_MAX_LORA_RANK"] == "1"
 
 
 @pytest.mark.parametrize(("version", "warned"), [(VllmVersion.V1_4, False), (VllmVersion.V2_0, True)])
-def test_a_release_on_cuda_13_needs_a_newer_ami(
-    make_endpoint: MakeEndpoint, warnings: Warnings, version: VllmVersion, warned: bool
-) -> None:
-    make_endpoint(container=VllmContainer(version=version))
-    assert any("cuda13-needs-newer-ami" in warning for warning in warnings()) is warned
+def test_a_release_on_cuda_13_needs_a_newer_ami(stack: cdk.Stack, version: VllmVersion, warned: bool) -> None:
+    warnings = warnings_of(annotated(stack, vllm(version)))
+    assert any("cuda13-needs-newer-ami" in warning for warning in warnings) is warned
 
 
 @pytest.mark.parametrize(
@@ -171,39 +142,26 @@ def test_a_release_on_cuda_13_needs_a_newer_ami(
     ],
 )
 def test_accelerators_that_vllm_leaves_idle_are_warned_of(
-    make_endpoint: MakeEndpoint,
-    warnings: Warnings,
-    settings: dict[str, str],
-    accelerators: int,
-    warned: bool,
+    stack: cdk.Stack, settings: dict[str, str], accelerators: int, warned: bool
 ) -> None:
-    own = VllmContainer(version=VllmVersion.V2_6, environment=settings)
     compute = ComputeRequirements(accelerators=accelerators, min_memory=cdk.Size.mebibytes(32000))
-    make_endpoint(container=own, compute=compute)
-    found = [warning for warning in warnings() if "idle-accelerators" in warning]
+    warn_of_idle_accelerators(stack, vllm(environment=settings), compute)
+    found = warnings_of(stack)
     assert bool(found) is warned
     assert all("set SM_VLLM_TENSOR_PARALLEL_SIZE to '4'" in warning for warning in found)
 
 
-def test_archives_in_a_bucket_are_no_code_of_the_container(
-    make_endpoint: MakeEndpoint, bucket: s3.IBucket, warnings: Warnings
+def test_archives_in_a_bucket_are_no_code_of_the_container(stack: cdk.Stack) -> None:
+    vllm().warn_of_unchecked_archives(stack)
+    assert warnings_of(stack) == []
+
+
+@pytest.mark.parametrize(("on", "said"), [(False, "off"), (True, "on")])
+def test_prefix_caching_is_off_unless_it_is_wanted_and_synth_says_so(
+    stack: cdk.Stack, on: bool, said: str
 ) -> None:
-    endpoint = make_endpoint(
-        container=VLLM, artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")]
-    )
-    artifact = AdapterArtifact.from_bucket(bucket, "adapters/one.tar.gz")
-    endpoint.add_adapter("One", artifact=artifact)
-    assert not any("archives-in-s3-not-checked" in warning for warning in warnings())
-
-
-def test_prefix_caching_is_off_and_synth_says_so(make_endpoint: MakeEndpoint, infos: Infos) -> None:
-    make_endpoint(container=VLLM)
-    (info,) = infos()
+    container = vllm(prefix_caching=on)
+    assert bool([name for name in environment_of(container) if "PREFIX" in name]) is not on
+    (info,) = infos_of(annotated(stack, container))
+    assert info.startswith(f"prefix caching is {said}")
     assert "vLLM server 2.6 finds cached prefixes by the adapter's name" in info
-
-
-def test_prefix_caching_may_stay_on(stack: cdk.Stack, make_endpoint: MakeEndpoint, infos: Infos) -> None:
-    make_endpoint(container=VllmContainer(version=VllmVersion.V2_6, prefix_caching=True))
-    assert not [name for name in environment(stack) if "PREFIX" in name]
-    (info,) = infos()
-    assert info.startswith("prefix caching is on: vLLM server 2.6 finds cached prefixes by")
