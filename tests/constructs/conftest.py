@@ -34,7 +34,6 @@ MakeFleet = Callable[..., AdapterFleet]
 ChangeConfig = Callable[..., None]
 WriteManifest = Callable[..., Path]
 Resources = Callable[[str], list[dict[str, Any]]]
-FleetProperties = Callable[[], dict[str, Any]]
 
 
 @pytest.fixture
@@ -181,14 +180,3 @@ def resources(stack: cdk.Stack) -> Resources:
     return lambda type_: [
         dict(resource) for resource in Template.from_stack(stack).find_resources(type_).values()
     ]
-
-
-@pytest.fixture
-def fleet_properties(resources: Resources) -> FleetProperties:
-    """Return a function that returns what the one fleet of the stack passes on."""
-
-    def find() -> dict[str, Any]:
-        (resource,) = resources("Custom::AdapterFleet")
-        return dict(resource["Properties"])
-
-    return find

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import aws_cdk as cdk
@@ -16,11 +15,9 @@ from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from multi_adapter_inference import (
     AdapterFleet,
     AdapterManifest,
-    ArtifactSource,
-    MultiAdapterEndpoint,
     RequiredEvaluation,
 )
-from tests.constructs.conftest import FleetProperties, MakeEndpoint, MakeFleet, WriteManifest
+from tests.constructs.conftest import MakeFleet, Resources, WriteManifest, imported_endpoint
 
 REQUIRED = RequiredEvaluation(
     requirements=["rougeL >= base + 20%", "exact_match >= 0.9"],
@@ -44,20 +41,12 @@ def entry(name: str, *, base: str = "models/base", **figures: float) -> dict[str
 
 
 @pytest.fixture
-def fleet(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> MakeFleet:
-    models = s3.Bucket.from_bucket_name(stack, "Models", "models")
-    endpoint: MultiAdapterEndpoint = make_endpoint(artifact_sources=[ArtifactSource(bucket=models)])
-
-    def make(manifest: AdapterManifest) -> AdapterFleet:
-        return AdapterFleet(stack, "Tenants", endpoint=endpoint, manifest=manifest, evaluation=REQUIRED)
+def fleet(stack: cdk.Stack) -> MakeFleet:
+    def make(manifest: AdapterManifest, id: str = "Tenants") -> AdapterFleet:
+        endpoint = imported_endpoint(stack, f"{id}Llm", component_prefix=id.lower())
+        return AdapterFleet(stack, id, endpoint=endpoint, manifest=manifest, evaluation=REQUIRED)
 
     return make
-
-
-@pytest.fixture
-def settings(fleet_properties: FleetProperties) -> Callable[[], FleetSettings]:
-    """Return a function that returns the settings that the fleet's functions will read."""
-    return lambda: converter.structure(json.loads(fleet_properties()["Settings"]), FleetSettings)
 
 
 def test_file_without_evaluations_is_an_error_that_names_each_adapter_and_its_figures(
@@ -84,20 +73,17 @@ def test_file_without_evaluations_is_an_error_that_names_each_adapter_and_its_fi
     ]
 
 
-def test_file_above_the_bar_is_deployed_with_it(
-    fleet: MakeFleet, write_manifest: WriteManifest, settings: Callable[[], FleetSettings]
+def test_file_above_the_bar_and_manifest_in_s3_are_deployed_with_it(
+    fleet: MakeFleet, write_manifest: WriteManifest, bucket: s3.IBucket, resources: Resources
 ) -> None:
     fleet(AdapterManifest.from_file(write_manifest(entry("good", rougeL=0.6, exact_match=0.9))))
-    assert settings().evaluation == EvaluationBar(
+    fleet(AdapterManifest.from_bucket(bucket, "tenants.yaml", enable_events=False), "Stored")
+    made = [json.loads(found["Properties"]["Settings"]) for found in resources("Custom::AdapterFleet")]
+    bars = [converter.structure(settings, FleetSettings).evaluation for settings in made]
+    required = EvaluationBar(
         requirements=("rougeL >= base + 20%", "exact_match >= 0.9"), dataset="d" * 64, exempt=("legacy",)
     )
-
-
-def test_manifest_in_s3_is_left_to_the_fleet(
-    fleet: MakeFleet, bucket: s3.IBucket, settings: Callable[[], FleetSettings]
-) -> None:
-    fleet(AdapterManifest.from_bucket(bucket, "tenants.yaml", enable_events=False))
-    assert settings().evaluation == REQUIRED._bar
+    assert bars == [required, required]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +91,6 @@ def test_manifest_in_s3_is_left_to_the_fleet(
     [
         ({"requirements": []}, "RequiredEvaluation: 'evaluation' should have one requirement or more"),
         ({"requirements": ["rougeL > base +"]}, "RequiredEvaluation: a requirement should be a metric"),
-        ({"requirements": "rougeL > 0"}, "RequiredEvaluation: 'requirements' should be"),
         ({"requirements": ["rougeL > 0"], "dataset": "a"}, "RequiredEvaluation: 'dataset' should be"),
         ({"requirements": [cdk.Aws.REGION]}, "'requirements' should be known at synth, got a token"),
     ],
