@@ -1,7 +1,6 @@
 import json
 import os
 import runpy
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -99,10 +98,6 @@ def test_what_cannot_be_deployed_is_told_without_a_traceback_and_nothing_is_made
     assert not (tmp_path / "cdk.out" / "manifest.json").exists()
 
 
-def test_an_unknown_environment_is_told_with_those_there_are(error_of: Callable[[str | Path], str]) -> None:
-    assert "'environment' should be one of dev, local, prod" in error_of("staging")
-
-
 def test_an_error_says_in_which_table_its_setting_is(
     error_of: Callable[[str | Path], str], copy_of_local: Callable[[str, str], Path]
 ) -> None:
@@ -111,14 +106,3 @@ def test_an_error_says_in_which_table_its_setting_is(
 
 def test_an_empty_environment_is_not_the_local_one(error_of: Callable[[str | Path], str]) -> None:
     assert "or the path of a .toml file, got ''" in error_of("")
-
-
-def test_a_broken_adapter_is_told_with_file_and_rule(
-    error_of: Callable[[str | Path], str], copy_of_local: Callable[[str, str], Path], tmp_path: Path
-) -> None:
-    broken = Path(shutil.copytree(ROOT / "examples" / "tickets" / "adapters" / "triage", tmp_path / "triage"))
-    weights = broken / "adapter_model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:100])
-    error = error_of(copy_of_local("../examples/tickets/adapters/triage", str(broken)))
-    assert str(weights) in error
-    assert "[weights-truncated]" in error

@@ -16,8 +16,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from adapter_fleet.common.serialization import converter
 from adapter_fleet.environment.environment_reader import read_environment
-from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, DriftAction, FleetSettings
-from adapter_fleet.manifest.desired import SmokeRequest
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from stacks.environment import ENVIRONMENTS
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 
@@ -84,73 +83,24 @@ def test_cfn_lint_has_nothing_to_say(template: Mapping[str, Any]) -> None:
     assert [str(match) for match in lint(json.dumps(template), config=config)] == []
 
 
-def test_the_outputs_name_the_endpoint_and_every_component(
-    stack: MultiAdapterInferenceStack, environment: str, template: dict[str, Any]
-) -> None:
-    outputs = template["Outputs"]
-    names = {
-        component["Properties"]["InferenceComponentName"]
-        for component in template["Resources"].values()
-        if component["Type"] == "AWS::SageMaker::InferenceComponent"
-    }
-    adapters = json.loads(outputs["Adapters"]["Value"])
-    assert list(adapters) == list(read_environment(ENVIRONMENTS / f"{environment}.toml").adapters)
-    assert {outputs["BaseComponentName"]["Value"], *adapters.values()} == names
-    assert outputs["EndpointName"]["Value"] == stack.resolve(stack.endpoint.endpoint_name)
-
-
-def test_the_outputs_tell_where_each_fleet_is(
-    stack: MultiAdapterInferenceStack, environment: str, template: dict[str, Any]
-) -> None:
-    for name in read_environment(ENVIRONMENTS / f"{environment}.toml").fleets:
-        fleet = stack.fleets[name]
-        assert {
-            end: template["Outputs"][f"{name}{end}"]["Value"]
-            for end in ("Table", "Summary", "ComponentPrefix")
-        } == {
-            "Table": stack.resolve(fleet.registry.table_name),
-            "Summary": stack.resolve(fleet.summary),
-            "ComponentPrefix": stack.endpoint.component_prefix,
-        }
-
-
-def settings_of(tmp_path: Path, fleet: str) -> FleetSettings:
-    """Return what the functions of a fleet with these lines in the environment file go by."""
-    text = (ENVIRONMENTS / "dev.toml").read_text()
+def test_defaults_and_repairs_of_a_fleet_in_the_file_reach_its_functions(tmp_path: Path) -> None:
+    text, repairs = (ENVIRONMENTS / "dev.toml").read_text(), "drift_check = 'repair'\n"
     path = tmp_path / "own.toml"
-    path.write_text(text.replace("allow_empty = true", fleet))
+    path.write_text(text.replace("allow_empty = true", repairs))
     stack = MultiAdapterInferenceStack(
         cdk.App(outdir=str(tmp_path / "out"), context=CONTEXT), "Own", environment=read_environment(path)
     )
     (resource,) = Template.from_stack(stack).find_resources("Custom::AdapterFleet").values()
-    return converter.structure(json.loads(resource["Properties"]["Settings"]), FleetSettings)
+    settings = json.loads(resource["Properties"]["Settings"])
+    assert converter.structure(settings, FleetSettings) == FleetSettings(
+        max_lora_rank=64, base_model="meta-llama/Llama-3.1-8B-Instruct", drift=DriftAction.REPAIR
+    )
 
 
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        ("", {}),
-        ("allow_empty = true", {"deletions": DeletionLimit(allow_empty=True)}),
-        ("drift_check = 'repair'", {"drift": DriftAction.REPAIR}),
-        ("drift_check = 'report'", {"drift": DriftAction.REPORT}),
-        (
-            "[fleets.Tenants.smoke]\nprompt = 'Hello'",
-            {"smoke": SmokeRequest.from_prompt("Hello")},
-        ),
-    ],
-)
-def test_a_setting_of_a_fleet_in_the_file_reaches_its_functions(
-    tmp_path: Path, lines: str, expected: dict[str, Any]
-) -> None:
-    endpoint: dict[str, Any] = {"max_lora_rank": 64, "base_model": "meta-llama/Llama-3.1-8B-Instruct"}
-    assert settings_of(tmp_path, lines) == FleetSettings(**endpoint, **expected)
-
-
-@pytest.mark.parametrize("name", ["Adapters", "EndpointName", "Llm"])
-def test_a_fleet_with_the_name_of_something_else_is_an_error(tmp_path: Path, name: str) -> None:
+def test_a_fleet_with_the_name_of_something_else_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
-    path.write_text((ENVIRONMENTS / "dev.toml").read_text().replace("fleets.Tenants", f"fleets.{name}"))
-    with pytest.raises(ValueError, match=rf"\[fleets.{name}\]: a fleet should have a name that nothing else"):
+    path.write_text((ENVIRONMENTS / "dev.toml").read_text().replace("fleets.Tenants", "fleets.Llm"))
+    with pytest.raises(ValueError, match=r"\[fleets.Llm\]: a fleet should have a name that nothing else"):
         MultiAdapterInferenceStack(
             cdk.App(outdir=str(tmp_path / "out")), "Own", environment=read_environment(path)
         )
