@@ -237,7 +237,7 @@ class TestInAnotherStack:
         count = cdk.CfnParameter(stack, "Copies", type="Number").value_as_number
         endpoint = make_endpoint(copy_count=count)
         assert endpoint.hosting_for(other) == {"InstanceType": "ml.g5.12xlarge", "InstanceCount": 1}
-        assert endpoint.hosting_for(stack) == {**endpoint.hosting_for(other), "CopyCount": count}
+        assert endpoint.hosting_for(stack)["CopyCount"] == count
 
     def test_it_is_told_of_another_base_model_without_an_export(self, tmp_path: Path) -> None:
         def version(**settings: Any) -> str:

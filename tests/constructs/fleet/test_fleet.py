@@ -674,8 +674,10 @@ class TestImportedFleet:
         """Return a function that imports a fleet of another app, whose manifest synth does not know."""
 
         def make_imported(**given: Any) -> IAdapterFleet:
-            settings = {"fleet_uid": "1234-uuid", "endpoint": imported_endpoint(stack), **given}
-            return AdapterFleet.from_fleet_attributes(stack, "Imported", **settings)
+            endpoint = imported_endpoint(stack)
+            return AdapterFleet.from_fleet_attributes(
+                stack, "Imported", fleet_uid="1234-uuid", endpoint=endpoint, **given
+            )
 
         return make_imported
 
