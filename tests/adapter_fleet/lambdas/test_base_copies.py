@@ -90,11 +90,6 @@ def test_component_described_without_copies_starts_with_those_of_the_template(
     assert base_copies.on_event(event("Update"), context())["Data"] == {"CopyCount": 2}
 
 
-def test_component_that_exists_before_its_scaling_keeps_its_copies(sagemaker: Stubber) -> None:
-    sagemaker.add_response("describe_inference_component", described(4))
-    assert base_copies.on_event(event("Create"), context())["Data"] == {"CopyCount": 4}
-
-
 def test_copies_are_read_after_scaling_has_ended(sagemaker: Stubber, clock: FakeClock) -> None:
     for copies, status in [(2, "Updating"), (3, "Updating"), (3, "InService")]:
         sagemaker.add_response("describe_inference_component", described(copies, status))

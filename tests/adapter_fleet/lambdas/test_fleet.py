@@ -20,17 +20,6 @@ from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.fleet_world import World, adapter
 
 
-class Looks:
-    """A completion after some looks."""
-
-    def __init__(self, number: int) -> None:
-        self.left = number
-
-    def of(self, _event: Mapping[str, Any]) -> dict[str, Any]:
-        self.left -= 1
-        return {"IsComplete": self.left < 0}
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     clock = FakeClock()
@@ -39,61 +28,58 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     return clock
 
 
-def answer(monkeypatch: pytest.MonkeyPatch, looks: int) -> dict[str, Any]:
-    monkeypatch.setattr(handlers, "_completion", lambda _machine: Looks(looks))
-    return handlers.is_complete({}, None)  # type: ignore[arg-type]
+class TestIsComplete:
+    def ask(self, monkeypatch: pytest.MonkeyPatch, *looks: bool | Exception) -> dict[str, Any]:
+        """Return the answer to a deployment of which each look shows this; the last one does for ever."""
+        left = list(looks)
 
+        class Looks:
+            def of(self, _event: Mapping[str, Any]) -> dict[str, Any]:
+                look = left.pop(0) if len(left) > 1 else left[0]
+                if isinstance(look, Exception):
+                    raise look
+                return {"IsComplete": look}
 
-def test_deployment_learns_at_once_that_the_fleet_is_done(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started = clock.now()
-    assert answer(monkeypatch, looks=0) == {"IsComplete": True}
-    assert clock.now() == started
+        monkeypatch.setattr(handlers, "_completion", lambda _machine: Looks())
+        return handlers.is_complete({}, None)  # type: ignore[arg-type]
 
+    def test_deployment_learns_at_once_that_the_fleet_is_done(
+        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        started = clock.now()
+        assert self.ask(monkeypatch, True) == {"IsComplete": True}
+        assert clock.now() == started
 
-def test_end_is_seen_while_the_deployment_asks(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert answer(monkeypatch, looks=3) == {"IsComplete": True}
+    def test_end_is_seen_while_the_deployment_asks(
+        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert self.ask(monkeypatch, False, False, True) == {"IsComplete": True}
 
+    def test_deployment_is_answered_within_seconds(
+        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        started = clock.now()
+        assert self.ask(monkeypatch, False) == {"IsComplete": False}
+        assert clock.now() - started < 5.0
 
-def test_deployment_is_answered_within_seconds(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    started = clock.now()
-    assert answer(monkeypatch, looks=1000) == {"IsComplete": False}
-    assert clock.now() - started < 5.0
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ClientError({"Error": {"Code": "ProvisionedThroughputExceededException"}}, "GetItem"),
+            ConnectTimeoutError(endpoint_url="https://dynamodb"),
+        ],
+    )
+    def test_registry_that_does_not_answer_does_not_fail_the_deployment(
+        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        assert self.ask(monkeypatch, error, True) == {"IsComplete": True}
+        assert self.ask(monkeypatch, error) == {"IsComplete": False}
 
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        ClientError({"Error": {"Code": "ProvisionedThroughputExceededException"}}, "GetItem"),
-        ConnectTimeoutError(endpoint_url="https://dynamodb"),
-    ],
-)
-def test_registry_that_does_not_answer_does_not_fail_the_deployment(
-    clock: FakeClock, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    class Unsure(Looks):
-        def of(self, event: Mapping[str, Any]) -> dict[str, Any]:
-            answer = super().of(event)
-            if not answer["IsComplete"]:
-                raise error
-            return answer
-
-    handler = Unsure(2)
-    monkeypatch.setattr(handlers, "_completion", lambda _machine: handler)
-    assert handlers.is_complete({}, None) == {"IsComplete": True}  # type: ignore[arg-type]
-    handler.left = 1000
-    assert handlers.is_complete({}, None) == {"IsComplete": False}  # type: ignore[arg-type]
-
-
-def test_deployment_that_failed_fails_at_once(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Failed(Looks):
-        def of(self, event: Mapping[str, Any]) -> dict[str, Any]:
-            raise RuntimeError("too many failed")
-
-    monkeypatch.setattr(handlers, "_completion", lambda _machine: Failed(0))
-    with pytest.raises(RuntimeError, match="too many failed"):
-        handlers.is_complete({}, None)  # type: ignore[arg-type]
+    def test_deployment_that_failed_fails_at_once(
+        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(RuntimeError, match="too many failed"):
+            self.ask(monkeypatch, RuntimeError("too many failed"))
 
 
 @pytest.mark.parametrize(
