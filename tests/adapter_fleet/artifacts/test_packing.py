@@ -103,12 +103,6 @@ def test_any_changed_byte_changes_the_identity(
     assert identity_of(copy) != identity_of(directory)
 
 
-def test_readme_is_no_part_of_the_identity(adapter: SyntheticAdapter, save: Save) -> None:
-    without = identity_of(save(adapter))
-    (save(adapter) / "README.md").write_text("# Words about it")
-    assert identity_of(save(adapter)) == without
-
-
 def test_identity_is_that_of_the_packed_tar(directory: Path, tmp_path: Path) -> None:
     packed = pack(directory, tmp_path / "adapter.tar.gz")
     assert packed.identity == hashlib.sha256(gzip.decompress(packed.path.read_bytes())).hexdigest()

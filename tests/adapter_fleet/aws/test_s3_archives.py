@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -22,15 +22,14 @@ from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.fakes.s3 import FakeS3
 
-Save = Callable[[SyntheticAdapter], Path]
 URI = "s3://bucket/acme.tar.gz"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
-@pytest.fixture
-def directory(save: Save) -> Path:
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An adapter of two megabytes."""
-    return save(SyntheticAdapter(layers=500))
+    return SyntheticAdapter(layers=500).save(tmp_path_factory.mktemp("adapter"))
 
 
 @contextmanager

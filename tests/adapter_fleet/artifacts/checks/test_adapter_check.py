@@ -103,6 +103,16 @@ class TestFiles:
         assert finding.where == f"{directory}/{name}"
         assert message in finding.message
 
+    def test_many_files_that_do_not_belong_are_told_a_few_times_and_counted(
+        self, adapter: SyntheticAdapter, save: Save
+    ) -> None:
+        directory = save(adapter)
+        for number in range(20):
+            (directory / f"{number}.txt").touch()
+        findings = findings_of(directory)
+        assert len(findings) == 6
+        assert findings[-1].message == "and 15 more of this kind"
+
     def test_name_that_would_spoil_a_log_is_escaped(self, adapter: SyntheticAdapter, save: Save) -> None:
         directory = save(adapter)
         (directory / "a\nb\x1b").touch()
@@ -695,13 +705,6 @@ class TestBaseModel:
             "self_attn.o_proj": (2048, 2560),
             "mlp.down_proj": (10240, 2560),
         }
-
-    def test_head_width_may_differ_from_the_hidden_width(
-        self, adapter: SyntheticAdapter, save: Save, tmp_path: Path
-    ) -> None:
-        base = base_model(tmp_path / "base", head_dim=16)
-        findings = findings_of(save(adapter), base=base)
-        assert "should have 32 inputs and 64 outputs" in findings[0].message
 
     def test_name_of_a_base_in_a_directory_is_the_folder_unless_it_tells(self, tmp_path: Path) -> None:
         assert base_model(tmp_path / "my-base", _name_or_path="").name == "my-base"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapter_fleet.bad_adapters import CORPUS
+from tests.adapter_fleet.bad_adapters import CORPUS, generate
 from tests.adapter_fleet.measured_checks import IN_S3
 
 ROOT = Path(__file__).parents[4]
@@ -33,8 +33,7 @@ class Took:
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Took]:
     corpus = tmp_path_factory.mktemp("corpus") / "corpus"
-    command = [sys.executable, "-m", "tests.adapter_fleet.bad_adapters", str(corpus)]
-    subprocess.run(command, cwd=ROOT, check=True)
+    generate(corpus)
     done = subprocess.run(
         [sys.executable, "-m", "tests.adapter_fleet.measured_checks", str(corpus)],
         cwd=ROOT,

@@ -1,6 +1,5 @@
 import io
 import json
-import struct
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,7 @@ from adapter_fleet.artifacts.checks.safetensors_header import (
     Tensor,
     read_tensors,
 )
-
-
-def file_of(header: Any, data: bytes = b"", *, length: int | None = None) -> bytes:
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text) if length is None else length) + text + data
+from tests.adapter_fleet.bad_adapters import weights
 
 
 def read(file: bytes) -> list[Tensor]:
@@ -66,10 +61,10 @@ def test_truncated_weights_are_refused() -> None:
 def test_header_that_claims_terabytes_is_refused_without_reading_them() -> None:
     claim = 4 * 1024**4
     with pytest.raises(HeaderError, match=f"at most {MAX_HEADER_BYTES} bytes, got {claim} in a file of 10"):
-        read(file_of(b"{}", length=claim))
+        read(weights(b"{}", 0, length=claim))
     # A sparse file may even be as large as it claims.
     with pytest.raises(HeaderError, match=f"at most {MAX_HEADER_BYTES} bytes, got {claim}"):
-        read_tensors(io.BytesIO(file_of(b"{}", length=claim)), 8 * claim)
+        read_tensors(io.BytesIO(weights(b"{}", 0, length=claim)), 8 * claim)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +98,7 @@ def test_header_that_claims_terabytes_is_refused_without_reading_them() -> None:
 )
 def test_inconsistent_header_is_refused(header: Any, message: str) -> None:
     with pytest.raises(HeaderError, match=message):
-        read(file_of(header, bytes(8)))
+        read(weights(header, 8))
 
 
 @pytest.mark.parametrize(
@@ -117,5 +112,5 @@ def test_inconsistent_header_is_refused(header: Any, message: str) -> None:
 )
 def test_header_of_whole_characters_is_read_as_the_library_does(name: str, metadata: str) -> None:
     text = f'{{"__metadata__": {metadata}, "{name}": {json.dumps(entry())}}}'
-    file = file_of(text.encode(), bytes(8))
+    file = weights(text.encode(), 8)
     assert [tensor.name for tensor in read(file)] == [found for found, _ in deserialize(file)]  # type: ignore[no-untyped-call]
