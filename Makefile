@@ -73,7 +73,7 @@ coverage: setup  ## measure which lines the tests without deployments run; it ju
 
 # A file at a time, as the tests of one share what they deploy. Four for two cores, as half of the time that
 # deployments take is waiting. tests/conftest.py puts the files that take longest first.
-test: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the whole suite
+test: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the tests of the library
 	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --junitxml=build/tests.xml
 
 test-local: setup  ## the tests of the embedded cloud itself

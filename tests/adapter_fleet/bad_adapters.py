@@ -232,7 +232,7 @@ def tensor_of_a_name_of_a_million_parts(path: Path) -> None:
 @filed("tensor-config")
 def many_tensors_of_another_rank_than_many(path: Path) -> None:
     shapes: Shapes = {}
-    for number in range(15_000):
+    for number in range(40_000):
         shapes[f"base_model.model.{number}.q_proj.lora_A.weight"] = (1, 0)
         shapes[f"base_model.model.{number}.q_proj.lora_B.weight"] = (0, 1)
     with_tensors(path, shapes, rank_pattern={str(rank): rank for rank in range(2, 60_000)})
@@ -241,7 +241,7 @@ def many_tensors_of_another_rank_than_many(path: Path) -> None:
 @filed("lora-scaling")
 def many_modules_of_many_parts_with_many_patterns(path: Path) -> None:
     shapes: Shapes = {}
-    for number in range(15_000):
+    for number in range(40_000):
         module = f"base_model.model.{number}" + ".a" * 25
         shapes |= {f"{module}.lora_A.weight": (RANK, 0), f"{module}.lora_B.weight": (0, RANK)}
     keys = [f"{number}" + ".a" * 5 for number in range(20_000)]
@@ -252,7 +252,7 @@ def many_modules_of_many_parts_with_many_patterns(path: Path) -> None:
 @filed("tensor-config")
 def many_modules_of_many_parts_that_are_no_targets(path: Path) -> None:
     shapes: Shapes = {}
-    for number in range(15_000):
+    for number in range(40_000):
         deep = f"{number}" + ".a" * 25
         shapes[f"base_model.model.{deep}.lora_A.weight"] = (RANK, 0)
         shapes[f"base_model.model.{deep}.lora_B.weight"] = (0, RANK)
@@ -367,7 +367,7 @@ def archive_of_millions_of_empty_blocks(path: Path) -> None:
 def weights_of_a_gigabyte_just_below_infinity(path: Path) -> None:
     """The numbers that are looked at twice, in a file with a hole of zeros."""
     directory(path)
-    rows = 2**22
+    rows = 2**23
     shapes = {f"{MODULE}.lora_A.weight": (rows, HIDDEN), f"{MODULE}.lora_B.weight": (HIDDEN, rows)}
     text = json.dumps(header_of(shapes)).encode()
     with (path / WEIGHTS).open("wb") as file:
@@ -383,9 +383,9 @@ def weights_of_many_tensors_of_nan(path: Path) -> None:
             "shape": [1, 1],
             "data_offsets": [2 * number, 2 * number + 2],
         }
-        for number in range(30_000)
+        for number in range(99_000)
     }
-    directory(path, {CONFIG: config(r=1), WEIGHTS: weights(header, b"\xff\x7f" * 30_000)})
+    directory(path, {CONFIG: config(r=1), WEIGHTS: weights(header, b"\xff\x7f" * 99_000)})
 
 
 def sound(path: Path) -> None:

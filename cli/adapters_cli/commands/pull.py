@@ -100,10 +100,9 @@ class _Folder:
         extra = {"ChecksumAlgorithm": "CRC32", "Metadata": {_DIGEST: file.digest}}
         key = self.place.key + file.path
         # Not the client's `upload_file`: after Ctrl-C, it waits for the parts that its threads send.
-        transfer = create_transfer_manager(self._s3, TransferConfig()).upload(
-            str(path), self.place.bucket, key, extra_args=extra
-        )
+        manager, transfer = create_transfer_manager(self._s3, TransferConfig()), None
         try:
+            transfer = manager.upload(str(path), self.place.bucket, key, extra_args=extra)
             # In short sleeps: Ctrl-C does not end a sleep that begins just after it.
             while not transfer.done():
                 time.sleep(_POLL_SECONDS)
@@ -111,7 +110,8 @@ class _Folder:
         except KeyboardInterrupt:
             # A second Ctrl-C ends the process without the abort.
             try:
-                transfer.cancel()
+                if transfer is not None:
+                    transfer.cancel()
                 self._s3.abort_multipart_upload(**self._begun)
             finally:
                 os._exit(INTERRUPTED)

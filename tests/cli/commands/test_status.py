@@ -536,12 +536,12 @@ class TestThousand:
         changed = [adapter(name, 2 if name == "a000" else 1) for name in THOUSAND]
         world.deploy(*changed)
         started = world.clock.now()
-        result = run("status", "--wait", "--timeout", "300")
-        assert world.clock.now() - started >= 300
+        result = run("status", "--wait", "--timeout", "1500")
+        assert world.clock.now() - started >= 1500
         assert (len(rows(result)), rows(result)[3][:2]) == (1000, ["a000", "updating"])
-        assert counted.calls["fleet"] > 20
+        assert counted.calls["fleet"] > 200
         assert counted.calls["records"] <= 4
-        assert counted.calls["record"] < 60 * counted.calls["fleet"]
+        assert counted.calls["record"] < 10 * counted.calls["fleet"]
 
 
 class TestWait:

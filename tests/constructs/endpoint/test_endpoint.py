@@ -225,7 +225,7 @@ def test_containers_have_no_network_unless_they_download_the_model(
 
 
 class TestInAnotherStack:
-    """What a fleet in a stack of its own is told of its base model."""
+    """A fleet in another stack than its endpoint learns which base model it has."""
 
     @pytest.fixture
     def other(self, app: cdk.App) -> cdk.Stack:

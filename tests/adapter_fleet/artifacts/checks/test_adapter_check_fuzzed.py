@@ -54,7 +54,7 @@ from tests.nightly import NIGHTLY
 
 SECONDS = 20 if NIGHTLY else 0
 """For each of the five."""
-EXAMPLES = 500 if NIGHTLY else 100
+EXAMPLES = 500 if NIGHTLY else 150
 """Of one run, of which there are as many as fit into the time."""
 
 LORA = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=16)
