@@ -2139,10 +2139,6 @@
     "' needs the header 'Authorization: Bearer TOKEN', with the value of LOCAL_SAGEMAKER_TOKEN that local-sagemaker printed at its start"
    ],
    [
-    "the body of this request should have at most",
-    "bytes"
-   ],
-   [
     "'Host' should name a loopback host, such as 127.0.0.1 or localhost, got"
    ],
    [

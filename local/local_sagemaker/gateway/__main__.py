@@ -13,12 +13,11 @@ import signal
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import ministack.app
 from hypercorn.asyncio import serve
 from hypercorn.config import Config as ServerConfig
-from ministack.core import router
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from local_sagemaker.cloudformation.resource_types import TYPE_PREFIX
 from local_sagemaker.gateway import autoscaling_service, sagemaker_service, telemetry
@@ -27,12 +26,14 @@ from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.monitor import Monitor
 from local_sagemaker.gateway.openai_path import OpenAIPath
 from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX, AdminGuard, DownloadSigner
-from local_sagemaker.http_guards.body_limit import OBJECT_BYTES, REQUEST_BYTES, BodyLimit
 from local_sagemaker.http_guards.request_guard import RequestGuard
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms
 from local_sagemaker.ministack_patches.install import install_patches
 from local_sagemaker.runtime.invocations import VARIANT_HEADER, is_openai_path
 from local_sagemaker.settings import Settings
+
+BODY_BYTES = 2 * 1024**3
+"""The largest body of a request. [V PutObject] S3 takes 5 GiB; ministack needs twice a body in memory."""
 
 _STOP_SECONDS = 1.0
 
@@ -50,17 +51,7 @@ def guarded_application(cloud: Cloud, token: str) -> Any:
         else:
             await ministack.app.app(scope, receive, send)
 
-    return RequestGuard(AdminGuard(BodyLimit(application, _body_limit), token))
-
-
-def _body_limit(scope: Any) -> int:
-    """The largest body of a request in bytes: S3 takes larger ones than other services."""
-    if is_openai_path(scope["path"]):
-        return REQUEST_BYTES
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    service = router.detect_service(scope["method"], scope["path"], headers, query)
-    return OBJECT_BYTES if service == "s3" else REQUEST_BYTES
+    return RequestGuard(AdminGuard(RequestBodyLimitMiddleware(application, BODY_BYTES), token))
 
 
 async def _serve(port: int, cloud: Cloud, monitor: Monitor, token: str, *, tls: bool) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 # How long answers in progress may take after a signal.
 SHUTDOWN_SECONDS = 5
+# Far above what SageMaker's runtime takes; a bound for the memory of this process.
+BODY_BYTES = 64 * 1024**2
 
 
 def main() -> None:
@@ -50,8 +52,8 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     import uvicorn
+    from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-    from local_sagemaker.http_guards.body_limit import REQUEST_BYTES, BodyLimit
     from local_sagemaker.http_guards.request_guard import RequestGuard
     from local_sagemaker.model_server.app import ModelServer
     from local_sagemaker.model_server.lmi_dialect import LmiDialect
@@ -73,7 +75,7 @@ def main() -> None:
         sys.exit(f"cannot serve {arguments.model_dir}: {error}")
     uvicorn.run(
         # Web pages can reach this port as well as the cloud's.
-        RequestGuard(BodyLimit(server.app(), lambda _: REQUEST_BYTES)),
+        RequestGuard(RequestBodyLimitMiddleware(server.app(), BODY_BYTES)),
         host="127.0.0.1",
         port=arguments.port,
         log_level="warning",

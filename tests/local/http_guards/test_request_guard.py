@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -158,3 +160,12 @@ def test_answers_of_the_cloud_allow_no_origin(cloud: LocalCloud) -> None:
         answer = httpx.request(method, cloud.url + path, headers={"Origin": cloud.url})
         assert answer.status_code == 200
         assert not [name for name in answer.headers if name.startswith("access-control-")]
+
+
+def test_body_above_the_limit_is_refused(cloud: LocalCloud) -> None:
+    connection = http.client.HTTPConnection(cloud.url.removeprefix("http://"), timeout=30)
+    connection.putrequest("PUT", "/bucket/key")
+    connection.putheader("Content-Length", str(2 * 1024**3 + 1))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local_sagemaker.http_guards.body_limit import REQUEST_BYTES
+from local_sagemaker.model_server.__main__ import BODY_BYTES
 from tests.local.model_server.conftest import running_server
 from tests.local.model_server.tickets import ADAPTERS, BASE, PROMPTS
 
@@ -50,7 +50,7 @@ def test_web_page_is_refused(tickets_server: httpx.Client) -> None:
 
 
 def test_body_that_is_too_large_is_refused(tickets_server: httpx.Client) -> None:
-    refused = tickets_server.post("/invocations", content=bytes(REQUEST_BYTES + 1))
+    refused = tickets_server.post("/invocations", content=bytes(BODY_BYTES + 1))
     assert refused.status_code == 413
 
 
