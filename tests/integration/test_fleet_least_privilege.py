@@ -63,6 +63,7 @@ from tests.integration.policies import (
     roles_of,
     statements_of,
 )
+from tests.nightly import long
 
 pytestmark = pytest.mark.integration
 
@@ -613,6 +614,7 @@ def test_policy_suffices(deployed: Deployed, role: str) -> None:
     assert (wrong, user.denied) == ("", set())
 
 
+@long
 @pytest.mark.parametrize("role", EXERCISES)
 def test_nothing_in_a_policy_can_be_done_without(deployed: Deployed, role: str) -> None:
     found = not_missed(deployed.statements[role], lambda left: exercised(deployed, role, left))

@@ -38,6 +38,7 @@ from tests.integration.policies import (
     roles_of,
     statements_of,
 )
+from tests.nightly import long
 
 pytestmark = pytest.mark.integration
 
@@ -284,6 +285,7 @@ def test_policy_suffices(deployed: Deployed, role: str) -> None:
     assert (wrong, user.denied) == ("", set())
 
 
+@long
 @pytest.mark.parametrize("role", EXERCISES)
 def test_nothing_in_a_policy_can_be_done_without_but_what_the_framework_adds(
     deployed: Deployed, role: str

@@ -1,11 +1,18 @@
-"""The worker processes of a function end with the function, or after some idle time.
+"""The worker processes of functions share their code, and end with the function or after some idle time.
 
-Fault of ministack: it keeps the workers of functions that CloudFormation has deleted, and the first worker of
-every other function. Lambda ends idle workers after some minutes [T] and lets a running invocation end [I].
+Faults of ministack: each worker extracts its function's archive, and Python compiles it, once more. It keeps
+the workers of functions that CloudFormation has deleted, and the first worker of every other function. Lambda
+ends idle workers after some minutes [T] and lets a running invocation end [I].
 """
 
+import hashlib
+import tempfile
+import threading
 import time
-from typing import Any
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 from ministack.core import lambda_runtime
 from ministack.core.concurrency import spawn_background
@@ -27,6 +34,8 @@ def install() -> None:
     expect("delete" in handlers, f"{_TYPE} has a delete handler")
     expect_names(lambda_runtime, "_workers", "_lock", "_LOCAL_WORKER_TTL", "kill_workers")
     expect(hasattr(lambda_svc, "reap_idle_workers"), "lambda_svc.reap_idle_workers stops idle workers")
+    expect(lambda_runtime.zipfile is zipfile, "lambda_runtime extracts archives with zipfile")
+    lambda_runtime.zipfile = SimpleNamespace(ZipFile=SharedArchive, BadZipFile=zipfile.BadZipFile)
     delete = handlers["delete"]
 
     def delete_with_workers(physical_id: str, properties: dict[str, Any]) -> None:
@@ -37,6 +46,27 @@ def install() -> None:
 
     handlers["delete"] = delete_with_workers
     lambda_svc.reap_idle_workers = stop_idle_workers
+
+
+class SharedArchive(zipfile.ZipFile):
+    """An archive that is extracted once: each further folder gets links to its files and folders.
+
+    Python then finds what it has compiled, since it keeps that beside the files.
+    """
+
+    _extracted: ClassVar[dict[str, Path]] = {}
+    _one_at_a_time: ClassVar[threading.Lock] = threading.Lock()
+
+    def extractall(self, path: Any = None, members: Any = None, pwd: Any = None) -> None:
+        """Extract all members, or link to those of an earlier time."""
+        digest = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
+        with self._one_at_a_time:
+            if digest not in self._extracted:
+                folder = tempfile.mkdtemp(prefix="lambda-code-")
+                super().extractall(folder)
+                self._extracted[digest] = Path(folder)
+        for entry in self._extracted[digest].iterdir():
+            (Path(path) / entry.name).symlink_to(entry)
 
 
 def take_workers(account: str, region: str, function: str) -> list[Any]:

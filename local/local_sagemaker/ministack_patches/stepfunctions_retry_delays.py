@@ -35,12 +35,8 @@ def install() -> None:
 def delay(retrier: dict[str, Any], count: int) -> float:
     """Seconds before the next retry after `count` retries."""
     longest = float(retrier.get("MaxDelaySeconds", _MINUTE))
-    seconds = float(retrier.get("IntervalSeconds", 1))
-    for _ in range(count):
-        if seconds >= longest:
-            break
-        grown = seconds * float(retrier.get("BackoffRate", 2.0))
-        if grown == seconds:
-            break
-        seconds = grown
+    try:
+        seconds = float(retrier.get("IntervalSeconds", 1)) * float(retrier.get("BackoffRate", 2.0)) ** count
+    except OverflowError:
+        return longest
     return min(seconds, longest)
