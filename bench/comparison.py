@@ -34,7 +34,7 @@ from multi_adapter_inference import (
 ADAPTERS = 100
 RATE = 10.0
 DELAY_SECONDS = 2.0
-LIMITS = {"write_rate": RATE, "component_create_seconds": DELAY_SECONDS}
+LIMITS = {"write_rate": RATE, "component_create_seconds": DELAY_SECONDS, "parallel_creation": True}
 BROKEN = 50
 SYNTHS = 7
 

@@ -97,6 +97,10 @@ class Settings:
     # [T] What a container prints about an adapter is in its base's log group; [I] it is in its own as well.
     adapter_logs: Literal["base", "adapter"] = "base"
 
+    # [V] CloudFormation creates independent resources together. With `one_write_per_base`, the adapters of a
+    # template then refuse each other.
+    parallel_creation: bool = False
+
     # [V similar calls] ThrottlingException "Rate exceeded"; calls a second, 0 means no limit.
     read_rate: float = 0.0
     write_rate: float = 0.0

@@ -32,8 +32,8 @@ from local_sagemaker.ministack_patches.install import install_patches
 from local_sagemaker.runtime.invocations import VARIANT_HEADER, is_openai_path
 from local_sagemaker.settings import Settings
 
+# [V PutObject] S3 takes 5 GiB; ministack needs twice a body in memory.
 BODY_BYTES = 2 * 1024**3
-"""The largest body of a request. [V PutObject] S3 takes 5 GiB; ministack needs twice a body in memory."""
 
 _STOP_SECONDS = 1.0
 
@@ -97,6 +97,7 @@ def main() -> None:
     install_patches(
         DownloadSigner(token),
         alarms,
+        lambda: cloud.settings.value.parallel_creation,
         native_types=TYPE_PREFIX,
         runtime_header=VARIANT_HEADER,
     )

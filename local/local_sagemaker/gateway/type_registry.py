@@ -29,9 +29,6 @@ def _describe_type(parameters: Mapping[str, Any]) -> Any:
         "Arn": f"arn:aws:cloudformation:{get_region()}::type/resource/{name.replace('::', '-')}",
         "Type": _RESOURCE,
         "TypeName": name,
-        "Visibility": "PUBLIC",
-        "ProvisioningType": "FULLY_MUTABLE",
-        "DeprecatedStatus": "LIVE",
     }
     members = "".join(f"<{key}>{escape(value)}</{key}>" for key, value in described.items())
     return helpers._xml(200, f"{_DESCRIBE}Response", f"<{_DESCRIBE}Result>{members}</{_DESCRIBE}Result>")

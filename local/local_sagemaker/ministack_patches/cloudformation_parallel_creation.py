@@ -1,14 +1,14 @@
 """Stacks create the resources that do not depend on each other together, as on AWS.
 
-Fault of ministack: it creates one resource after another. Here, when a deployment reaches a resource whose
-handler runs on a thread, all other such resources whose dependencies exist are created with it. The
-deployment continues when all have ended, and takes each result in turn. If it fails before, the rollback
-deletes what it did not reach. Updates and deletions stay one by one.
+Fault of ministack: it creates one resource after another. With the setting `parallel_creation`, when a
+deployment reaches a resource whose handler runs on a thread, all other such resources whose dependencies
+exist are created with it. The deployment continues when all have ended, and takes each result in turn. If it
+fails before, the rollback deletes what it did not reach. Updates and deletions stay one by one.
 """
 
 import asyncio
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -22,22 +22,20 @@ from local_sagemaker.ministack_patches.internals import expect_names, replace_ev
 _deployment: ContextVar["_Deployment | None"] = ContextVar("deployment", default=None)
 
 
-def install() -> None:
+def install(enabled: Callable[[], bool]) -> None:
     """Create together where a deployment awaits a creation, and tell the rollback what was created."""
-    expect_names(
-        stacks, "_deploy_stack_async", "_failed_operation", "_provision_keeping_seed", "run_reentrant"
-    )
+    expect_names(stacks, "_deploy_stack_async", "_failed_operation", "_provision_keeping_seed")
     expect_names(stacks, "_runs_on_worker_thread", "_with_stack_tags", "_topological_sort")
-    expect_names(stacks, "_resolve_refs", "_resolve_dynamic_references")
+    expect_names(stacks, "_resolve_refs", "_resolve_dynamic_references", "run_reentrant")
     expect_names(engine, "_evaluate_conditions", "_extract_deps", "_NO_VALUE")
     expect_names(cloudformation, "_stacks")
     deploy, run, fail = stacks._deploy_stack_async, stacks.run_reentrant, stacks._failed_operation
 
     async def deploy_together(
-        name: str, stack_id: str, template: Any, values: Any, *how: Any, **more: Any
+        name: str, stack: str, template: Any, values: Any, *how: Any, **more: Any
     ) -> None:
-        _deployment.set(_Deployment(name, template, values))
-        await deploy(name, stack_id, template, values, *how, **more)
+        _deployment.set(_Deployment(name, template, values) if enabled() else None)
+        await deploy(name, stack, template, values, *how, **more)
 
     async def run_together(function: Any, *arguments: Any) -> Any:
         deployment = _deployment.get()
@@ -46,11 +44,12 @@ def install() -> None:
         kind, logical_id, properties, name = arguments
         results = deployment.results
         if logical_id not in results:
-            together = {logical_id: (kind, properties), **dict(deployment.ready_beside(logical_id))}
+            together = {logical_id: (kind, properties)} | dict(deployment.ready_beside(logical_id))
             creations = (run(function, of, other, given, name) for other, (of, given) in together.items())
             ended = await asyncio.gather(*creations, return_exceptions=True)
-            results.update(zip(together, ended, strict=True))
-        result = results.pop(logical_id)
+            for (other, (_, given)), result in zip(together.items(), ended, strict=True):
+                results[other] = given, result
+        _, result = results.pop(logical_id)
         if isinstance(result, BaseException):
             raise result
         return result
@@ -73,7 +72,6 @@ class _Deployment:
         self.results: dict[str, Any] = {}
         self._name, self._template, self._parameters = name, template, parameters
         self._stack = cloudformation._stacks[name]
-        self._properties: dict[str, Any] = {}
 
     def ready_beside(self, reached: str) -> Iterator[tuple[str, tuple[str, Any]]]:
         """Yield what to create together with a resource: logical id, type and properties."""
@@ -94,7 +92,6 @@ class _Deployment:
                 properties = self._resolve(definition, conditions)
             except Exception:  # noqa: S112 - the deployment fails with this error when it gets there
                 continue
-            self._properties[logical_id] = properties
             place = (self._name, self._stack["StackId"], logical_id)
             tags = self._stack.get("Tags") or []
             yield logical_id, (kind, stacks._with_stack_tags(kind, properties, tags, *place))
@@ -108,17 +105,19 @@ class _Deployment:
 
     def record_unreached(self) -> list[str]:
         """Record what was created and not reached, for the rollback; return the logical ids."""
-        created = {
-            one: result for one, result in self.results.items() if not isinstance(result, BaseException)
-        }
-        for logical_id, ((physical_id, attributes), _) in created.items():
+        created = []
+        for logical_id, (properties, result) in self.results.items():
+            if isinstance(result, BaseException):
+                continue
+            (physical_id, attributes), _ = result
+            created.append(logical_id)
             self._stack["_resources"][logical_id] = {
                 "PhysicalResourceId": physical_id,
                 "ResourceType": self._template["Resources"][logical_id]["Type"],
                 "ResourceStatus": "CREATE_COMPLETE",
                 "LogicalResourceId": logical_id,
-                "Properties": self._properties[logical_id],
+                "Properties": properties,
                 "Attributes": attributes,
                 "Timestamp": now_iso(),
             }
-        return list(created)
+        return created

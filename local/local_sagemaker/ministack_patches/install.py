@@ -1,5 +1,7 @@
 """Installs every patch. The patches of one function wrap each other, so their order matters."""
 
+from collections.abc import Callable
+
 from local_sagemaker.http_guards.admin_guard import DownloadSigner
 from local_sagemaker.ministack_patches import (
     cloudformation_bucket_tags,
@@ -31,6 +33,7 @@ from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms
 def install_patches(
     signer: DownloadSigner,
     alarms: Alarms,
+    parallel_creation: Callable[[], bool],
     *,
     native_types: str,
     runtime_header: str,
@@ -58,10 +61,10 @@ def install_patches(
         cloudformation_failed_custom_resources,
         cloudformation_failed_deletions,
         cloudformation_change_sets,
-        cloudformation_parallel_creation,
     ):
         patch.install()
     alarms.install()
+    cloudformation_parallel_creation.install(parallel_creation)
     cloudformation_native_types.install(native_types)
     # After the other patches of deployments and deletions: it wraps them.
     cloudformation_deletion_during_creation.install()

@@ -1,8 +1,8 @@
 """The worker processes of functions share their code, and end with the function or after some idle time.
 
-Faults of ministack: each worker extracts its function's archive, and Python compiles it, once more. It keeps
-the workers of functions that CloudFormation has deleted, and the first worker of every other function. Lambda
-ends idle workers after some minutes [T] and lets a running invocation end [I].
+Faults of ministack: each worker extracts and compiles its function's code anew. It keeps the workers of
+functions that CloudFormation has deleted, and the first worker of every other function. Lambda ends idle
+workers after some minutes [T] and lets a running invocation end [I].
 """
 
 import hashlib
@@ -59,6 +59,7 @@ class SharedArchive(zipfile.ZipFile):
 
     def extractall(self, path: Any = None, members: Any = None, pwd: Any = None) -> None:
         """Extract all members, or link to those of an earlier time."""
+        del members, pwd  # ministack gives neither
         digest = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
         with self._one_at_a_time:
             if digest not in self._extracted:

@@ -1,10 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from local_sagemaker.server import LocalCloud
 from tests.local.stacks import Stack
+
+
+@pytest.fixture(autouse=True)
+def together(cloud: LocalCloud) -> Iterator[None]:
+    cloud.admin.change_settings(parallel_creation=True)
+    yield
+    cloud.admin.change_settings(parallel_creation=False)
+
 
 TOGETHER = """
 import json, pathlib, time, urllib.request
