@@ -79,13 +79,9 @@ def changed_settings(cloud: LocalCloud, **changes: Any) -> Iterator[None]:
 class ByHand:
     """An endpoint with a base in service, removed with everything on it when the context is left."""
 
-    def __init__(self, cloud: LocalCloud, most_instances: int | None = None, /, **environment: str) -> None:
-        """`environment` is added to the variables of LMI, or takes their place if it has those of vLLM.
-
-        With `most_instances`, managed scaling has none at least and so many at most; a copy fills one.
-        """
+    def __init__(self, cloud: LocalCloud, /, **environment: str) -> None:
+        """`environment` is added to the variables of LMI, or takes their place if it has those of vLLM."""
         self._cloud = cloud
-        self._most_instances = most_instances
         vllm = any(name.startswith("SM_VLLM_") for name in environment)
         self._environment = environment if vllm else LMI | environment
         self._sagemaker, self._s3 = client(cloud, "sagemaker"), client(cloud, "s3")
@@ -116,17 +112,11 @@ class ByHand:
                 "Environment": {"HF_MODEL_ID": f"s3://{self.bucket}/base/", **self._environment},
             },
         )
-        variant: dict[str, Any] = {
+        variant = {
             "VariantName": "AllTraffic",
             "InstanceType": "ml.g5.2xlarge",
             "InitialInstanceCount": 1,
         }
-        if self._most_instances is not None:
-            variant["ManagedInstanceScaling"] = {
-                "Status": "ENABLED",
-                "MinInstanceCount": 0,
-                "MaxInstanceCount": self._most_instances,
-            }
         self._sagemaker.create_endpoint_config(
             EndpointConfigName=self.endpoint, ExecutionRoleArn=role, ProductionVariants=[variant]
         )

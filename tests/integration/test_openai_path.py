@@ -1,6 +1,6 @@
-"""Clients of OpenAI's API with IAM on: base, native adapters and a fleet's adapter, and who is refused.
+"""Callers with IAM on: base, native adapters and a fleet's adapter, and who is refused.
 
-The same questions go through httpx and through the unmodified `openai` client.
+The same questions go through boto3, through httpx and through the unmodified `openai` client.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import httpx
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.exceptions import ClientError
 
 from adapter_fleet.openai.bearer_auth import BearerAuth
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
 from tests.clients.environments import Environment
-from tests.integration.by_hand import client, prompts
+from tests.integration.by_hand import ByHand, client, prompts
 
 pytestmark = pytest.mark.integration
 
@@ -111,6 +112,40 @@ def message(answer: httpx.Response) -> str:
     """Return the words of a refusal, in whichever form the service has it (`openai_errors`)."""
     refusal = answer.json()
     return str(refusal["error"]["message"] if "error" in refusal else refusal["Message"])
+
+
+def invoke(deployed: Deployed, name: str) -> str:
+    """Ask a component as the caller that was granted one, for a stream and for a whole answer."""
+    runtime = deployed.session("OfTriage").client(
+        "sagemaker-runtime",
+        endpoint_url=deployed.cloud.url,
+        verify=deployed.cloud.environment["AWS_CA_BUNDLE"],
+    )
+    request: Any = {
+        "EndpointName": deployed.outputs["EndpointName"],
+        "InferenceComponentName": deployed.outputs[f"{name}Component"],
+        "ContentType": "application/json",
+        "Body": json.dumps({"inputs": PROMPT["prompt"], "parameters": {"max_new_tokens": 60}}),
+    }
+    response = runtime.invoke_endpoint(**request)
+    assert list(runtime.invoke_endpoint_with_response_stream(**request)["Body"])
+    return str(json.loads(response["Body"].read())["generated_text"])
+
+
+class TestGrants:
+    def test_caller_may_invoke_the_adapter_it_was_granted(self, deployed: Deployed) -> None:
+        assert invoke(deployed, "triage") == PROMPT["answers"]["triage"]
+
+    @pytest.mark.parametrize("name", ["shout", "base", "acme"])
+    def test_caller_is_denied_what_it_was_not_granted(self, deployed: Deployed, name: str) -> None:
+        with pytest.raises(ClientError, match=f"AccessDenied.*{deployed.model(name).lower()}"):
+            invoke(deployed, name)
+
+    def test_execution_role_without_access_to_the_model_makes_the_base_fail_with_that_reason(
+        self, guarded: LocalCloud
+    ) -> None:
+        with pytest.raises(AssertionError, match="AccessDenied"), ByHand(guarded):
+            pass  # its role has no policy at all
 
 
 class TestHttpx:

@@ -1,4 +1,4 @@
-"""An app with callers of the OpenAI path: of a base model, three native adapters and one of a fleet."""
+"""An app with callers of a base model, of three native adapters and of one of a fleet."""
 
 from pathlib import Path
 
@@ -60,11 +60,13 @@ components: dict[str, IInferenceComponent] = {
     "acme": fleet.adapter("acme"),
 }
 callers = {
-    name: iam.Role(stack, name, assumed_by=iam.AccountRootPrincipal()) for name in ("Caller", "Tokenless")
+    name: iam.Role(stack, name, assumed_by=iam.AccountRootPrincipal())
+    for name in ("Caller", "Tokenless", "OfTriage")
 }
 for component in components.values():
     component.grant_invoke(callers["Caller"], bearer_token=True)
     component.grant_invoke(callers["Tokenless"])
+components["triage"].grant_invoke(callers["OfTriage"])
 
 outputs = {name: component.openai_base_url for name, component in components.items()}
 outputs |= {f"{name}Component": component.component_name for name, component in components.items()}
