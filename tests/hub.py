@@ -6,59 +6,25 @@ goes wrong, and how slowly, is set by file; what was sent is counted by file.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import json
 import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Protocol
-from urllib.parse import parse_qs, unquote, urlsplit
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 COMMIT = "a1b2c3d4" * 5
-_SIGNATURE = "signed"
+_SIGNATURE = "X-Amz-Signature=signed"
 _PIECE = 256 * 1024
-
-
-class Content(Protocol):
-    """The bytes of a file."""
-
-    size: int
-
-    def read(self, start: int, end: int) -> Iterator[bytes | memoryview]:
-        """Yield the bytes from `start` up to `end`, in pieces."""
-
-
-class Stored:
-    """Bytes that are kept."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content, self.size = memoryview(content), len(content)
-
-    def read(self, start: int, end: int) -> Iterator[memoryview]:
-        for begin in range(start, end, _PIECE):
-            yield self._content[begin : min(begin + _PIECE, end)]
-
-
-class Generated:
-    """Bytes of any number that are made when they are read: no two places of a few megabytes are the same."""
-
-    def __init__(self, size: int, seed: int) -> None:
-        self.size = size
-        # Of a length that no range is a multiple of.
-        self._block = memoryview(hashlib.shake_256(str(seed).encode()).digest(1_048_573))
-
-    def read(self, start: int, end: int) -> Iterator[memoryview]:
-        while start < end:
-            at = start % len(self._block)
-            piece = self._block[at : min(at + end - start, len(self._block))]
-            yield piece
-            start += len(piece)
 
 
 @dataclass
@@ -73,16 +39,15 @@ class File:
         How long each quarter of a megabyte takes.
     """
 
-    content: Content
+    content: bytes
     lfs: bool = True
     fails: int = 0
     seconds_each: float = 0.0
     digest: str = ""
 
     def __post_init__(self) -> None:
-        hashed = hashlib.sha256() if self.lfs else hashlib.sha1(b"blob %d\x00" % self.content.size)
-        for piece in self.content.read(0, self.content.size):
-            hashed.update(piece)
+        blob = b"blob %d\x00" % len(self.content) + self.content
+        hashed = hashlib.sha256(self.content) if self.lfs else hashlib.sha1(blob)
         self.digest = self.digest or hashed.hexdigest()
 
 
@@ -90,7 +55,7 @@ class HubStandIn:
     """Serves one repository for the length of a `with` block.
 
     token:
-        What a request has to bring; None for a public model.
+        What a request has to bring.
     gated:
         Whether the token's account has not accepted the licence.
     sent:
@@ -99,193 +64,134 @@ class HubStandIn:
         The Authorization headers that the other port was sent: there should be none.
     """
 
-    def __init__(self, model_id: str, files: dict[str, File], *, token: str | None = None) -> None:
+    def __init__(self, model_id: str, files: dict[str, File], *, token: str) -> None:
         self.model_id, self.files, self.token = model_id, files, token
         self.gated = False
         self.sent: Counter[str] = Counter()
         self.strangers: list[str] = []
-        self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._hub.server_port}"
+        return self._hub.url
 
     def __enter__(self) -> HubStandIn:
-        self._hub, self._cdn = self._server(_Hub), self._server(_Cdn)
+        routes = {
+            f"/api/models/{self.model_id}/revision/{{revision:path}}": self._list,
+            f"/api/resolve-cache/models/{self.model_id}/{{revision}}/{{path:path}}": self._cached,
+            f"/{self.model_id}/resolve/{{revision}}/{{path:path}}": self._resolve,
+            # [V] What is private looks the same to those who may not see it.
+            "/{path:path}": self._unknown,
+        }
+        self._hub = _Port(Starlette(routes=[Route(path, answer) for path, answer in routes.items()]))
+        self._cdn = _Port(Starlette(routes=[Route("/{path:path}", self._signed)]))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for server in (self._hub, self._cdn):
-            server.shutdown()
-            server.server_close()
+        self._hub.close()
+        self._cdn.close()
 
-    def cdn_url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self._cdn.server_port}/{path}?X-Amz-Signature={_SIGNATURE}"
-
-    def has_failed(self, file: File) -> bool:
-        """Take one of a file's failures, if there is any left."""
-        with self._lock:
-            failed = file.fails > 0
-            file.fails -= failed
-            return failed
-
-    def count_bytes(self, path: str, number: int) -> None:
-        with self._lock:
-            self.sent[path] += number
-
-    def _server(self, handler: type[_Handler]) -> ThreadingHTTPServer:
-        server = _Server(("127.0.0.1", 0), type(handler.__name__, (handler,), {"hub": self}))
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return server
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that are gone."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    hub: HubStandIn
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        raise NotImplementedError
-
-    def refuse(self, status: int, code: str = "", message: str = "") -> None:
-        further = {"X-Error-Code": code, "X-Error-Message": message}
-        self.answer(status, json.dumps({"error": message}).encode(), further)
-
-    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            if value:
-                self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def send_file(self, path: str, headers: dict[str, str]) -> None:
-        file = self.hub.files[path]
-        if self.command == "GET" and self.hub.has_failed(file):
-            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE)
-            return
-        start, end = 0, file.content.size
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if asked:
-            start = int(asked[1])
-            end = min(end, int(asked[2]) + 1) if asked[2] else end
-            headers = {**headers, "Content-Range": f"bytes {start}-{end - 1}/{file.content.size}"}
-        self.send_response(HTTPStatus.PARTIAL_CONTENT if asked else HTTPStatus.OK)
-        for name, value in {"Content-Length": str(end - start), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "HEAD":
-            return
-        try:
-            for piece in file.content.read(start, end):
-                if file.seconds_each:
-                    time.sleep(file.seconds_each)
-                # Before the client has it, as it may look right after.
-                self.hub.count_bytes(path, len(piece))
-                self.wfile.write(piece)
-        except OSError:
-            pass  # the client has gone
-
-
-class _Hub(_Handler):
-    def do_GET(self) -> None:
-        hub, path = self.hub, unquote(urlsplit(self.path).path)
-        if hub.token is not None and not self._is_allowed():
-            return
-        cached = f"/api/resolve-cache/models/{hub.model_id}/"
-        listing = re.fullmatch(f"/api/models/{hub.model_id}/revision/(.+)", path)
-        resolve = re.fullmatch(f"/{hub.model_id}/resolve/([^/]+)/(.+)", path)
-        if listing:
-            self._list(listing[1])
-        elif resolve:
-            self._resolve(resolve[1], resolve[2])
-        elif path.startswith(cached):
-            commit, _, name = path.removeprefix(cached).partition("/")
-            self.send_file(name, {"ETag": f'"{hub.files[name].digest}"', "X-Repo-Commit": commit})
-        else:
-            # [V] What is private looks the same to those who may not see it.
-            self.refuse(
-                HTTPStatus.UNAUTHORIZED if hub.token is None else HTTPStatus.NOT_FOUND, "RepoNotFound"
-            )
-
-    def _is_allowed(self) -> bool:
-        given, hub = self.headers.get("Authorization"), self.hub
+    def _refusal(self, request: Request) -> Response | None:
+        given, of_files = request.headers.get("Authorization"), "/api/models/" not in request.url.path
         if given is None:
-            self.refuse(HTTPStatus.UNAUTHORIZED, "GatedRepo" if hub.gated else "RepoNotFound")
-        elif given != f"Bearer {hub.token}":
-            self.refuse(HTTPStatus.UNAUTHORIZED, message="Invalid credentials in Authorization header")
-        elif hub.gated and "/api/models/" not in self.path:
+            return _refused(401, "GatedRepo" if self.gated else "RepoNotFound")
+        if given != f"Bearer {self.token}":
+            return _refused(401, message="Invalid credentials in Authorization header")
+        if self.gated and of_files:
             # [V] The listing of a gated model is public; its files are not.
-            said = f"Access to model {hub.model_id} is restricted and you are not in the authorized list"
-            self.refuse(HTTPStatus.FORBIDDEN, "GatedRepo", said)
-        else:
-            return True
-        return False
+            said = f"Access to model {self.model_id} is restricted and you are not in the authorized list"
+            return _refused(403, "GatedRepo", said)
+        if request.path_params.get("revision", COMMIT) not in ("main", COMMIT):
+            return _refused(404, "RevisionNotFound", "Invalid rev id")
+        return None
 
-    def _commit(self, revision: str) -> str | None:
-        return COMMIT if revision in ("main", COMMIT) else None
+    async def _list(self, request: Request) -> Response:
+        entries = []
+        for path, file in self.files.items():
+            size = len(file.content)
+            entry = {"rfilename": path, "size": size, "blobId": "0" * 40 if file.lfs else file.digest}
+            lfs = {"sha256": file.digest, "size": size, "pointerSize": 134}
+            entries.append({**entry, "lfs": lfs} if file.lfs else entry)
+        listing = {"id": self.model_id, "sha": COMMIT, "siblings": entries, "gated": False, "private": False}
+        return self._refusal(request) or JSONResponse(listing)
 
-    def _list(self, revision: str) -> None:
-        hub, commit = self.hub, self._commit(revision)
-        if commit is None:
-            self.refuse(HTTPStatus.NOT_FOUND, "RevisionNotFound", f"Invalid rev id: {revision}")
-            return
-        siblings = []
-        for path, file in hub.files.items():
-            entry: dict[str, Any] = {"rfilename": path, "size": file.content.size, "blobId": file.digest}
-            if file.lfs:
-                entry |= {"blobId": "0" * 40}
-                entry["lfs"] = {"sha256": file.digest, "size": file.content.size, "pointerSize": 134}
-            siblings.append(entry)
-        listing = {"id": hub.model_id, "sha": commit, "siblings": siblings, "gated": False, "private": False}
-        body = json.dumps(listing).encode()
-        self.answer(HTTPStatus.OK, body, {"Content-Type": "application/json"})
+    async def _resolve(self, request: Request) -> Response:
+        if refusal := self._refusal(request):
+            return refusal
+        path = request.path_params["path"]
+        file = self.files.get(path)
+        if file is None:
+            return _refused(404, "EntryNotFound")
+        headers = {"X-Repo-Commit": COMMIT}
+        if not file.lfs:
+            headers["Location"] = f"/api/resolve-cache/models/{self.model_id}/{COMMIT}/{path}"
+            return Response(status_code=307, headers=headers)
+        headers["Location"] = f"{self._cdn.url}/{path}?{_SIGNATURE}"
+        headers |= {"X-Linked-Size": str(len(file.content)), "X-Linked-ETag": f'"{file.digest}"'}
+        return Response(status_code=302, headers=headers)
 
-    def _resolve(self, revision: str, path: str) -> None:
-        hub, commit = self.hub, self._commit(revision)
-        if commit is None:
-            self.refuse(HTTPStatus.NOT_FOUND, "RevisionNotFound")
-        elif path not in hub.files:
-            self.refuse(HTTPStatus.NOT_FOUND, "EntryNotFound")
-        elif hub.files[path].lfs:
-            file = hub.files[path]
-            headers = {
-                "Location": hub.cdn_url(path),
-                "X-Linked-Size": str(file.content.size),
-                "X-Linked-ETag": f'"{file.digest}"',
-                "X-Repo-Commit": commit,
-            }
-            self.answer(HTTPStatus.FOUND, b"", headers)
-        else:
-            target = f"/api/resolve-cache/models/{hub.model_id}/{commit}/{path}"
-            self.answer(HTTPStatus.TEMPORARY_REDIRECT, b"", {"Location": target, "X-Repo-Commit": commit})
+    async def _cached(self, request: Request) -> Response:
+        etag = {"ETag": f'"{self.files[request.path_params["path"]].digest}"', "X-Repo-Commit": COMMIT}
+        return self._refusal(request) or self._file(request, etag)
+
+    async def _unknown(self, request: Request) -> Response:
+        return self._refusal(request) or _refused(404, "RepoNotFound")
+
+    async def _signed(self, request: Request) -> Response:
+        if (given := request.headers.get("Authorization")) is not None:
+            self.strangers.append(given)
+        return self._file(request, {}) if request.url.query == _SIGNATURE else _refused(403)
+
+    def _file(self, request: Request, headers: dict[str, str]) -> Response:
+        path = request.path_params["path"]
+        file = self.files[path]
+        size = len(file.content)
+        if request.method == "HEAD":
+            return Response(headers={"Content-Length": str(size), **headers})
+        if file.fails:
+            file.fails -= 1
+            return _refused(503)
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
+        start = int(asked[1]) if asked else 0
+        end = min(size, int(asked[2]) + 1) if asked and asked[2] else size
+        headers = {"Content-Length": str(end - start), **headers}
+        if asked:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for begin in range(start, end, _PIECE):
+                await asyncio.sleep(file.seconds_each)
+                piece = file.content[begin : min(begin + _PIECE, end)]
+                # Before the client has it, as it may look right after.
+                self.sent[path] += len(piece)
+                yield piece
+
+        return StreamingResponse(pieces(), status_code=206 if asked else 200, headers=headers)
 
 
-class _Cdn(_Handler):
-    def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        if (given := self.headers.get("Authorization")) is not None:
-            self.hub.strangers.append(given)
-        if parse_qs(parts.query).get("X-Amz-Signature") != [_SIGNATURE]:
-            self.refuse(HTTPStatus.FORBIDDEN)
-            return
-        self.send_file(unquote(parts.path).lstrip("/"), {})
+class _Port:
+    """An application that is served on a port of its own."""
+
+    def __init__(self, application: Starlette) -> None:
+        config = uvicorn.Config(application, port=0, log_level="critical", timeout_graceful_shutdown=0)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+        (listening,) = self._server.servers
+        self.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+
+def _refused(status: int, code: str = "", message: str = "") -> Response:
+    headers = {"X-Error-Code": code, "X-Error-Message": message}
+    named = {name: value for name, value in headers.items() if value}
+    return JSONResponse({"error": message}, status_code=status, headers=named)
 
 
 def small_model(weights: File) -> dict[str, File]:
@@ -301,9 +207,9 @@ def small_model(weights: File) -> dict[str, File]:
         "modeling_llama.py": b"raise SystemExit",
         "original/params.json": b"{}",
     }
-    files = {path: File(Stored(text), lfs=False) for path, text in texts.items()}
-    files["pytorch_model.bin"] = File(Stored(b"pickle"))
-    files["original/consolidated.safetensors"] = File(Stored(b"again"))
+    files = {path: File(text, lfs=False) for path, text in texts.items()}
+    files["pytorch_model.bin"] = File(b"pickle")
+    files["original/consolidated.safetensors"] = File(b"again")
     return files | {"model.safetensors": weights}
 
 

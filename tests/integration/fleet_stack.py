@@ -185,13 +185,17 @@ class FleetStack:
         """Wait for the end of what the stack is doing."""
         started = time.monotonic() if started is None else started
         deadline = time.monotonic() + seconds
-        while (deployment := self._deployment(started)).status.endswith("_IN_PROGRESS"):
-            assert time.monotonic() < deadline, f"{self.name} is in {deployment.status}: {deployment.reason}"
-            time.sleep(0.1)
-        return deployment
+        while self._described()["StackStatus"].endswith("_IN_PROGRESS"):
+            assert time.monotonic() < deadline, f"{self.name}: {self._deployment(started)}"
+            time.sleep(0.2)
+        return self._deployment(started)
+
+    def _described(self) -> dict[str, Any]:
+        (stack,) = self._stacks.describe_stacks(StackName=self._id or self.name)["Stacks"]
+        return dict(stack)
 
     def _deployment(self, started: float) -> Deployment:
-        (stack,) = self._stacks.describe_stacks(StackName=self._id or self.name)["Stacks"]
+        stack = self._described()
         events = self._stacks.describe_stack_events(StackName=self._id or self.name)["StackEvents"]
         reasons: dict[str, str] = {}
         for event in events:  # the newest first
