@@ -34,6 +34,7 @@ from multi_adapter_inference import (
     ArtifactSource,
     BaseModel,
     ComputeRequirements,
+    IContainer,
     IMultiAdapterEndpoint,
     InstanceType,
     LmiContainer,
@@ -143,7 +144,8 @@ class FleetStack:
         self._stacks, self._s3 = client(cloud, "cloudformation"), client(cloud, "s3")
         self._sagemaker, self._runtime = client(cloud, "sagemaker"), client(cloud, "sagemaker-runtime")
         self._id: str | None = None
-        self.container, self.lora = LmiContainer(version=LmiVersion.V19), LORA
+        self.container: IContainer = LmiContainer(version=LmiVersion.V19)
+        self.lora = LORA
         self.instance_type, self.copies = InstanceType.ML_G5_2XLARGE, 1
         self.archives = Archives(cloud)
 
@@ -455,13 +457,12 @@ def wrong(
                 EndpointName=endpoint,
                 InferenceComponentName=name,
                 ContentType="application/json",
-                Body=json.dumps(
-                    {"inputs": prompt["prompt"], "parameters": {"max_new_tokens": 60, "temperature": 0}}
-                ),
+                # OpenAI's body, which every container takes.
+                Body=json.dumps({"prompt": prompt["prompt"], "max_tokens": 60, "temperature": 0}),
             )
         except ClientError as error:
             return str(error)
-        answer = str(json.loads(response["Body"].read())["generated_text"])
+        answer = str(json.loads(response["Body"].read())["choices"][0]["text"])
         return None if answer == prompt["answers"][expected[name]] else f"answers {answer!r}"
 
     with ThreadPoolExecutor(8) as executor:
