@@ -35,3 +35,16 @@ def test_tests_that_other_documents_name_exist() -> None:
     }
     assert len(paths) > 50
     assert sorted(path for path in paths if not (ROOT / path).is_file()) == []
+
+
+def test_files_with_tests_for_the_night_are_run_at_night() -> None:
+    """A promise whose test `make test` skips is kept by `make nightly`, which fails with any of its tests."""
+    nightly = (ROOT / "Makefile").read_text().partition("\nnightly:")[2].partition("\n\n")[0]
+    marks = ("NIGHTLY", "tests.nightly")
+    files = {
+        path.relative_to(ROOT)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if path != Path(__file__) and any(mark in path.read_text() for mark in marks)
+    }
+    assert len(files) > 10
+    assert {file for file in files if str(file) not in nightly and str(file.parent) not in nightly} == set()
