@@ -18,7 +18,9 @@ from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from typer.testing import CliRunner, Result
 
+from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 
 TICKETS = Path(__file__).resolve().parents[2] / "examples" / "tickets"
@@ -63,6 +65,11 @@ def write(call: Callable[..., Any], **request: Any) -> Any:
 def wait_for_the_listing(cloud: LocalCloud) -> None:
     """Wait until the listing of components shows what there is now; it may lag behind."""
     time.sleep(cloud.admin.settings()["listing_lag_seconds"])
+
+
+def adapters(cloud: LocalCloud, *arguments: str | Path, **variables: str) -> Result:
+    """Run the command `adapters` in this process, as the start of another takes longer than most commands."""
+    return CliRunner().invoke(app, [*map(str, arguments)], env={**cloud.environment, **variables})
 
 
 @contextmanager

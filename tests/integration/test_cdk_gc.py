@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from adapter_fleet.artifacts.packing import identity_of
-from adapters_cli.main import app
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import V2, client, write
+from tests.integration.by_hand import V2, adapters, client, write
 from tests.integration.fleet_stack import ACCOUNT, ASSETS, REGION, Endpoint, Fleet, FleetStack
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
@@ -47,7 +45,7 @@ class Garbage:
 
     def command(self, *arguments: str) -> str:
         """Run the `adapters` command on the fleet; return what it wrote."""
-        done = CliRunner().invoke(app, [*arguments, "--stack", self.stack.name], env=self._cloud.environment)
+        done = adapters(self._cloud, *arguments, "--stack", self.stack.name)
         assert done.exit_code == 0, done.output
         return done.output
 

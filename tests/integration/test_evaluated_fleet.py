@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import Result
 
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.registry import Registry
@@ -21,7 +22,7 @@ from adapter_fleet.manifest.manifest import Manifest
 from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import RequiredEvaluation
-from tests.integration.by_hand import V1, client
+from tests.integration.by_hand import V1, adapters, client
 from tests.integration.fleet_stack import Archives, Deployment, Endpoint, Fleet, FleetStack
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
@@ -48,24 +49,14 @@ class Gated:
         self.destination = f"s3://{Archives.bucket}/adapters/evaluated-{uuid.uuid4().hex[:8]}"
         self.table = ""
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**self.cloud.environment, "XDG_CACHE_HOME": str(self.folder / "cache")}
+    def run(self, *arguments: str | Path) -> Result:
+        return adapters(self.cloud, *arguments, XDG_CACHE_HOME=str(self.folder / "cache"))
 
-    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "adapters_cli", *map(str, arguments)],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def publish(self, *options: str | Path) -> subprocess.CompletedProcess[str]:
+    def publish(self, *options: str | Path) -> Result:
         manifest = f"s3://{self.bucket}/{KEY}"
         return self.run("publish", self.adapter, self.destination, "--manifest", manifest, *options)
 
-    def evaluate(self, *options: str | Path) -> subprocess.CompletedProcess[str]:
+    def evaluate(self, *options: str | Path) -> Result:
         """Evaluate the directory's version by the answers of `triage`."""
         where: list[str | Path] = [
             "--on",
@@ -129,9 +120,9 @@ def gated(cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path_factory: pytest
 def stack(gated: Gated, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetStack]:
     """A fleet with a bar, whose first manifest has a version above it."""
     evaluated = gated.evaluate()
-    assert evaluated.returncode == 0, evaluated.stderr
+    assert evaluated.exit_code == 0, evaluated.stderr
     done = gated.publish(*gated.evaluation)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     stack = FleetStack(gated.cloud, gated.folder / "stack", endpoint=gated.endpoint)
     required = RequiredEvaluation(requirements=[BAR])
     fleet = Fleet(stored=(gated.bucket, KEY), settings={"evaluation": required})
@@ -157,10 +148,10 @@ def test_version_below_the_bar_is_not_named(gated: Gated, stack: FleetStack) -> 
     before = gated.manifest
     gated.become("shout")
     evaluated = gated.evaluate("--stack", stack.name, "--against", "triage")
-    assert evaluated.returncode == 1
+    assert evaluated.exit_code == 1
     assert "over 30 items, and that of 'triage' is 1; " in evaluated.stderr
     done = gated.publish(*gated.evaluation)
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "is 0 and should be at least 0.5 (base 0 + 0.5)" in done.stderr
     assert gated.manifest == before
     assert gated.without_previews()
@@ -188,7 +179,7 @@ def test_preview_asks_the_adapter_beside_its_base_and_goes(gated: Gated, stack: 
         prompt,
         "--json",
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     (asked,) = json.loads(done.stdout)["prompts"]
     answers = {answer["name"]: answer["text"] for answer in asked["answers"]}
     assert answers["triage"].strip().startswith(next(rows(1))["triage"])
@@ -201,7 +192,7 @@ def test_preview_that_is_interrupted_leaves_nothing(gated: Gated) -> None:
     command += ["-p", "Hello"] * 300
     process = subprocess.Popen(
         [sys.executable, "-m", "adapters_cli", *map(str, command)],
-        env=gated.environment,
+        env=gated.cloud.environment,
         stderr=subprocess.PIPE,
         text=True,
     )

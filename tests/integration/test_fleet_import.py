@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +12,7 @@ import pytest
 import yaml
 
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import V1, ByHand, client, write
+from tests.integration.by_hand import V1, ByHand, adapters, client, write
 from tests.integration.fleet_stack import (
     Endpoint,
     Fleet,
@@ -28,6 +26,7 @@ from tests.profiles import only_writes
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
 FIFTY = numbered(50)
+TAKE_OVER = ("import", "--take-over", "--yes")
 UPDATED, REMOVED, TAGGED = "a000", "a001", "a002"
 
 
@@ -77,10 +76,8 @@ def imported(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Ite
         empty = stack.create({"Tenants": Fleet()})
         assert empty.status == "CREATE_COMPLETE", empty.reason
         path = folder / "imported.yaml"
-        command = [sys.executable, "-m", "adapters_cli", "import", "--endpoint", by_hand.endpoint]
-        command += ["--take-over", "--yes", "--stack", stack.name]
-        done = subprocess.run(command, env=cloud.environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        done = adapters(cloud, *TAKE_OVER, "--endpoint", by_hand.endpoint, "--stack", stack.name)
+        assert done.exit_code == 0, done.stderr
         path.write_text(done.stdout)
         deployed = stack.update({"Tenants": Fleet(document=path.read_text())})
         assert deployed.status == "UPDATE_COMPLETE", deployed.reason
@@ -125,15 +122,8 @@ def test_component_of_a_stack_is_left_out_and_stays_its_stack_s(
     resource = {"Type": "AWS::SageMaker::InferenceComponent", "Properties": properties}
     stacks.create_stack(StackName="Native", TemplateBody=json.dumps({"Resources": {"Native": resource}}))
     stacks.get_waiter("stack_create_complete").wait(StackName="Native", WaiterConfig={"Delay": 1})
-    command = [sys.executable, "-m", "adapters_cli", "import", "--endpoint", endpoint, "--take-over", "--yes"]
-    done = subprocess.run(
-        [*command, "--stack", imported.stack.name],
-        env=cloud.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
+    done = adapters(cloud, *TAKE_OVER, "--endpoint", endpoint, "--stack", imported.stack.name)
+    assert done.exit_code == 1
     assert f"adapters: {native}: it belongs to stack 'Native' and is left out" in done.stderr
     assert native not in done.stdout
     named = {**imported.manifest, "adapters": [*imported.manifest["adapters"]]}

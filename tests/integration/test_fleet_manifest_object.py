@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 from aws_cdk import Duration
+from typer.testing import Result
 
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
-from tests.integration.by_hand import client, wait_for_the_listing, write
+from tests.integration.by_hand import adapters, client, wait_for_the_listing, write
 from tests.integration.fleet_stack import BROKEN, Deployment, Endpoint, Fleet, FleetStack, metric, numbered
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
@@ -106,14 +107,8 @@ class Deployed:
         """Invoke all; return what is not as it was last wanted."""
         return self.stack.wrong("Tenants", self.endpoint.name, self.expected)
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "adapters_cli", *arguments, "--stack", self.stack.name],
-            env=self.cloud.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def command(self, *arguments: str) -> Result:
+        return adapters(self.cloud, *arguments, "--stack", self.stack.name)
 
     def metric(self, name: str) -> list[float]:
         """Return the values of a metric, the newest first."""
@@ -250,7 +245,7 @@ def test_bad_manifest_is_refused_and_the_one_before_stays_in_force(
     assert deployed.cloud.admin.writes() == {}
     assert deployed.wrong() == {}
     told = deployed.command("status")
-    assert (told.returncode, reason in told.stderr) == (1, True)
+    assert (told.exit_code, reason in told.stderr) == (1, True)
 
 
 def test_deployment_is_rolled_back_while_what_is_in_s3_cannot_be_used(deployed: Deployed) -> None:
@@ -309,7 +304,7 @@ def test_apply_brings_a_manifest_into_force(deployed: Deployed, tmp_path: Path) 
     path = tmp_path / "mine.json"
     path.write_text(deployed.stack.archives.manifest(wanted))
     applied = deployed.command("apply", str(path))
-    assert applied.returncode == 0, applied.stderr
+    assert applied.exit_code == 0, applied.stderr
     assert "7 of 7 in service" in applied.stdout
     deployed.expected = wanted
     assert deployed.wrong() == {}

@@ -12,12 +12,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.iam.recording import Recording
-from tests.integration.by_hand import client, prompts, wait_for_the_listing, write
+from tests.integration.by_hand import adapters, client, prompts, wait_for_the_listing, write
 from tests.integration.fleet_stack import Archives, Fleet, FleetStack
 
 pytestmark = pytest.mark.integration
@@ -40,12 +39,11 @@ class Person:
     def run(self, *arguments: str | Path) -> Result:
         """Run the command with this one's keys."""
         environment = {
-            **self.cloud.environment,
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,
             "ADAPTERS_STACK": self.stack,
         }
-        return CliRunner().invoke(app, [*map(str, arguments)], env=environment)
+        return adapters(self.cloud, *arguments, **environment)
 
     def client(self, service: str) -> Any:
         return boto3.client(
