@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from typer.testing import Result
 
 from adapter_fleet.artifacts.packing import pack
 from adapters_cli.evaluation.result import EvaluationResult
@@ -25,7 +26,7 @@ from adapters_cli.evaluation.result_file import read_result
 from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
-from tests.integration.by_hand import V1, client, write
+from tests.integration.by_hand import V1, adapters, client, write
 from tests.integration.fleet_stack import Archives, Endpoint, components
 from tests.nightly import NIGHTLY
 
@@ -87,22 +88,16 @@ class Desk:
         """Return the command that evaluates components over the references in a column."""
         names = [part for label in labels for part in ("-c", label)]
         return [
-            sys.executable, "-m", "adapters_cli", "evaluate", "--endpoint", self.endpoint.name, *names,
+            "evaluate", "--endpoint", self.endpoint.name, *names,
             "--dataset", str(self.dataset(items)), "--reference-column", column,
             "--max-tokens", "40", "--output", str(self.folder / output), *more,
         ]  # fmt: skip
 
     def evaluate(
         self, *labels: str, output: str = "out", column: str, items: int = ITEMS, more: tuple[str, ...] = ()
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*labels, output=output, column=column, items=items, more=more),
-            env=self.cloud.environment,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
+    ) -> Result:
+        command = self.command(*labels, output=output, column=column, items=items, more=more)
+        return adapters(self.cloud, *command)
 
     def result(self, output: str = "out") -> EvaluationResult:
         return read_result(self.folder / output / "result.json")
@@ -126,7 +121,7 @@ def desk(
 def all_beside_the_base(desk: Desk) -> EvaluationResult:
     """All four over the references of one: later runs over other references ask nobody again."""
     done = desk.evaluate(*LABELS, column="summary")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert f"{5 * ITEMS:,} answers in" in done.stderr
     return desk.result()
 
@@ -142,7 +137,7 @@ def test_each_adapter_is_better_than_the_base_at_its_own_task(
         column=label,
         more=(*metrics, "--require", "exact_match >= 0.9", "--require", "rougeL >= base + 20%"),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     assert "answers in" not in done.stderr  # the log had all
     result = desk.result()
     assert (result.dataset.items, result.engine is not None) == (ITEMS, True)
@@ -168,25 +163,17 @@ def test_conversations_go_through_the_containers_chat_template(desk: Desk) -> No
         for row in rows(20)
     ]
     path.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in conversations))
-    command = [sys.executable, "-m", "adapters_cli", "evaluate", "--endpoint", desk.endpoint.name]
-    command += ["-c", "triage"]
-    command += ["--dataset", str(path), "--max-tokens", "40"]
-    command += ["--metric", "exact_match", "--require", "exact_match >= 0.9"]
-    done = subprocess.run(
-        [*command, "--output", str(desk.folder / "chats")],
-        env=desk.cloud.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    command = ["evaluate", "--endpoint", desk.endpoint.name, "-c", "triage", "--dataset", str(path)]
+    command += ["--max-tokens", "40", "--metric", "exact_match", "--require", "exact_match >= 0.9"]
+    done = adapters(desk.cloud, *command, "--output", str(desk.folder / "chats"))
+    assert done.exit_code == 0, done.stderr
 
 
 def test_second_version_is_worse_at_the_first_one_s_task(
     desk: Desk, all_beside_the_base: EvaluationResult
 ) -> None:
     done = desk.evaluate("summary-v2", column="summary", more=("--against", "summary", *ROUGE))
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "not met: rougeL of 'summary-v2' is" in done.stderr
     assert "and that of 'summary' is 1; " in done.stderr
 
@@ -199,7 +186,7 @@ def test_version_that_no_component_serves_gets_one_for_the_time(
     done = desk.evaluate(
         "summary", column="summary", items=20, output="absent", more=("--against", uri, *ROUGE)
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     absent = desk.result("absent").subjects[1].name
     assert absent.startswith("summary@")
     answers = {item.answers[absent].text for item in desk.result("absent").items}
@@ -225,7 +212,7 @@ def test_broken_adapter_fails_the_gate(desk: Desk, all_beside_the_base: Evaluati
         output="broken-out",
         more=("--metric", "exact_match", "--require", "exact_match >= 0.9"),
     )
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "not met: exact_match of 'broken' is" in done.stderr
     assert not desk.result("broken-out").passed
 
@@ -252,20 +239,22 @@ class TestKilled:
         command = desk.command("summary", output="killed", column="summary", items=self.ITEMS, more=ROUGE)
         for _ in range(self.KILLS):
             stop_at = _lines(log) + source.randrange(self.ITEMS // 20, self.ITEMS // 3)
-            process = subprocess.Popen(command, env=desk.cloud.environment)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "adapters_cli", *command], env=desk.cloud.environment
+            )
             _wait_for_lines(log, stop_at, process)
             process.kill()
             assert process.wait() == -signal.SIGKILL
         killed = _lines(log)
         assert killed < 2 * self.ITEMS
         done = desk.evaluate("summary", output="killed", column="summary", items=self.ITEMS, more=ROUGE)
-        assert done.returncode == 0, done.stderr
+        assert done.exit_code == 0, done.stderr
         asked = Counter((call.component, call.body["prompt"]) for call in runtime.calls)
         assert len(asked) == 2 * self.ITEMS
         assert asked.total() <= 2 * self.ITEMS + self.KILLS * 8  # those in flight when it was killed
         runtime.calls.clear()
         whole = desk.evaluate("summary", output="whole", column="summary", items=self.ITEMS, more=ROUGE)
-        assert whole.returncode == 0, whole.stderr
+        assert whole.exit_code == 0, whole.stderr
         assert len(runtime.calls) == 2 * self.ITEMS
         assert _figures(desk.result("killed")) == _figures(desk.result("whole"))
         assert done.stdout == whole.stdout

@@ -6,7 +6,6 @@ The same questions go through boto3, through httpx and through the unmodified `o
 from __future__ import annotations
 
 import json
-import os
 import ssl
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from adapter_fleet.openai.bearer_auth import BearerAuth
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
 from tests.clients.environments import Environment
-from tests.integration.by_hand import ByHand, client, prompts
+from tests.integration.by_hand import ByHand, adapters, client, prompts
 
 pytestmark = pytest.mark.integration
 
@@ -190,21 +189,16 @@ class _Signature:
 def test_command_names_the_same_address_and_its_token_is_taken(deployed: Deployed) -> None:
     keys = deployed.session("Caller").get_credentials()
     assert keys is not None
-    folders = os.pathsep.join(str(ROOT / folder) for folder in ("cli", "lambda"))
-    operator = deployed.cloud.environment | {"PYTHONPATH": folders}
-    caller = operator | {
+    caller = {
         "AWS_ACCESS_KEY_ID": keys.access_key,
         "AWS_SECRET_ACCESS_KEY": keys.secret_key,
         "AWS_SESSION_TOKEN": str(keys.token),
     }
-
-    def adapters(environment: dict[str, str], *arguments: str) -> str:
-        command = [sys.executable, "-m", "adapters_cli", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-
-    described = json.loads(adapters(operator, "describe", "-c", deployed.model("triage"), "--json"))
+    described = json.loads(
+        adapters(deployed.cloud, "describe", "-c", deployed.model("triage"), "--json").stdout
+    )
     assert (described["base_url"], described["model"]) == (deployed.url("triage"), deployed.model("triage"))
-    answer = post(deployed, "triage", auth=_Fixed(adapters(caller, "token").strip()))
+    answer = post(deployed, "triage", auth=_Fixed(adapters(deployed.cloud, "token", **caller).stdout.strip()))
     assert answer.json()["choices"][0]["message"]["content"] == PROMPT["answers"]["triage"]
 
 
