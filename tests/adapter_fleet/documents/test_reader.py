@@ -70,42 +70,45 @@ class TestYaml:
             ("second", 0, "tags", "two"): 6,
             ("second", 1): 8,
             ("long",): 9,
+            # Keys that lead to nothing have the line of what is nearest.
+            ("second", 0, "tags", "three", 5): 5,
+            ("second", 7): 3,
+            ("first", "x"): 2,
         }
         assert {keys: found.line(keys) for keys in lines} == lines
 
-    def test_keys_that_lead_to_nothing_have_the_line_of_what_is_nearest(self) -> None:
-        found = read(TEXT.encode())
-        assert found.line(("second", 0, "tags", "three", 5)) == 5
-        assert found.line(("second", 7)) == 3
-        assert found.line(("first", "x")) == 2
-
     @pytest.mark.parametrize(
-        ("text", "line", "first"), [("b: {c: 1,\n  c: 2}\na: 3", 2, 1), ("a: 1\nc: 2\nb: 3\nc: 4", 4, 2)]
-    )
-    def test_a_key_that_is_given_twice_is_an_error(self, text: str, line: int, first: int) -> None:
-        assert error(text) == (line, f"the key 'c' is given twice, first in line {first}")
-
-    @pytest.mark.parametrize(
-        ("text", "line", "got"),
-        [("a: 1\n2024: x", 2, "2024"), ("? [b]\n: y", 1, "['b']"), ("c:\n  {null: z}", 2, "nothing")],
-    )
-    def test_a_key_that_is_no_text_is_an_error(self, text: str, line: int, got: str) -> None:
-        assert error(text) == (line, f"a key should be a text (put it in quotes), got {got}")
-
-    def test_a_merge_key_is_an_error(self) -> None:
-        assert error("a: &a {x: 1}\nb:\n  <<: *a\n  y: 2") == (3, "merge keys ('<<') are not taken")
-
-    @pytest.mark.parametrize(
-        ("text", "tag"),
+        ("text", "line", "message"),
         [
-            ("!!python/object:os.system {}", "tag:yaml.org,2002:python/object:os.system"),
-            ("!mine x", "!mine"),
-            ("!!binary aGk=", "tag:yaml.org,2002:binary"),
-            ("!!set {x}", "tag:yaml.org,2002:set"),
+            ("b: {c: 1,\n  c: 2}\na: 3", 2, "the key 'c' is given twice, first in line 1"),
+            ("a: 1\n2024: x", 2, "a key should be a text (put it in quotes), got 2024"),
+            ("? [b]\n: y", 1, "a key should be a text (put it in quotes), got ['b']"),
+            ("a: &a {x: 1}\nb:\n  <<: *a\n  y: 2", 3, "merge keys ('<<') are not taken"),
+            (
+                "a: 1\nb: !!python/object:os.system {}",
+                2,
+                "tags are not taken, got 'tag:yaml.org,2002:python/",
+            ),
+            ("a: 1\nb: !mine x", 2, "tags are not taken, got '!mine'"),
+            ("a: 1\nb: .nan", 2, "a number should be finite, got .nan"),
+            ("a: 1\nb: 1e999", 2, "a number should be finite, got 1e999"),
+            ("a: 1\nb: 9223372036854775808", 2, "a whole number should fit into 64 bits"),
+            ("a: &a [*a]", 1, "the anchor of the alias '*a' is not given before it"),
+            ("a: 1\n---\nb: 2", 2, "it should be one document, got another one"),
+            ("# only a comment\n", 1, "it should have a document, got none"),
+            ("a: [1", 1, "it is not YAML: "),
+            ("a: 1\n b: 2", 2, "it is not YAML: "),
+            ("a: 1\nb: \x07", 2, r"it should have printable characters only, got '\x07'"),
+            ("[" * 500, 1, "it should be nested at most 100 levels deep"),
+            ("{a: " * 500, 1, "it should be nested at most 100 levels deep"),
         ],
     )
-    def test_a_tag_is_an_error(self, text: str, tag: str) -> None:
-        assert error(f"a: 1\nb: {text}") == (2, f"tags are not taken, got '{tag}'")
+    def test_what_is_refused_is_an_error_with_its_line(self, text: str, line: int, message: str) -> None:
+        found, said = error(text)
+        assert (found, said[: len(message)]) == (line, message)
+
+    def test_a_number_of_any_length_is_a_short_error(self) -> None:
+        assert len(error("1" * 5000)[1]) < 120
 
     def test_tags_of_plain_data_are_taken(self) -> None:
         assert read(b"a: !!str 5\nb: ! 5\nc: !!map {}\nd: !!seq []").value == {
@@ -115,53 +118,23 @@ class TestYaml:
             "d": [],
         }
 
-    @pytest.mark.parametrize("number", [".nan", "-.inf", "1e999", "9223372036854775808", "1" * 5000])
-    def test_a_number_that_is_not_the_same_to_every_reader_is_an_error(self, number: str) -> None:
-        line, message = error(f"a: 1\nb: {number}")
-        assert line == 2
-        assert message.startswith(("a number should be finite", "a whole number should fit into 64 bits"))
-        assert len(message) < 120
-
     def test_an_alias_is_what_its_anchor_is(self) -> None:
         found = read(b"a: &x {k: [1]}\nb: *x\n&y c: *y")
         assert found.value == {"a": {"k": [1]}, "b": {"k": [1]}, "c": "c"}
         assert found.line(("b",)) == 2
         assert found.line(("b", "k")) == 1
 
-    def test_aliases_that_explode_are_an_error(self) -> None:
-        levels = "\n".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise("abcdefghi"))
-        line, message = error(f"a: &a [x]\n{levels}")
-        assert message == "aliases should stand for at most 100000 values"
-        assert line < 8
-
-    def test_aliases_that_multiply_a_long_text_are_an_error(self) -> None:
-        _, message = error("a: &a '" + "x" * 100_000 + "'\nb: [" + "*a, " * 100 + "]")
-        assert message == "aliases should stand for at most 100000 values"
-
-    def test_an_alias_in_its_own_anchor_is_an_error(self) -> None:
-        assert error("a: &a [*a]") == (1, "the anchor of the alias '*a' is not given before it")
-
-    def test_two_documents_are_an_error(self) -> None:
-        assert error("a: 1\n---\nb: 2") == (2, "it should be one document, got another one")
-
-    @pytest.mark.parametrize("text", ["", "# only a comment\n", "\n\n"])
-    def test_no_document_is_an_error(self, text: str) -> None:
-        assert error(text) == (1, "it should have a document, got none")
-
     @pytest.mark.parametrize(
-        ("text", "line"), [("a: [1", 1), ("a: 1\n b: 2", 2), ("a: 'x\n", 1), ("a:\n\t- b", 2), ("a: @b", 1)]
+        "text",
+        [
+            "a: &a [x]\n"
+            + "\n".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in pairwise("abcdefghi")),
+            "a: &a '" + "x" * 100_000 + "'\nb: [" + "*a, " * 100 + "]",
+        ],
+        ids=["nested", "long text"],
     )
-    def test_what_is_no_yaml_is_an_error_with_its_line(self, text: str, line: int) -> None:
-        found, message = error(text)
-        assert message.startswith("it is not YAML: ")
-        assert found == line
-
-    def test_a_character_that_is_not_printable_is_an_error_with_its_line(self) -> None:
-        assert error("a: 1\nb: \x07") == (2, r"it should have printable characters only, got '\x07'")
-
-    @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
-    def test_depth_is_limited(self, opening: str) -> None:
-        assert error(opening * 500) == (1, "it should be nested at most 100 levels deep")
+    def test_aliases_that_explode_are_an_error(self, text: str) -> None:
+        assert error(text)[1] == "aliases should stand for at most 100000 values"
 
     def test_half_of_a_surrogate_pair_is_refused(self) -> None:
         line, message = error('a: "\\ud800"')
@@ -175,28 +148,21 @@ class TestYaml:
     [
         ("no", "no"),
         ("true", True),
-        ("FALSE", False),
         ("tRUE", "tRUE"),
         ("~", None),
         ("", None),
-        ("NULL", None),
         ("-12", -12),
-        ("+12", 12),
         ("007", 7),
         ("0o17", 15),
         ("0x1F", 31),
         ("1_000", "1_000"),
-        ("0b1", "0b1"),
         ("12:30", "12:30"),
         ("2024-01-01", "2024-01-01"),
         ("1e3", 1000.0),
         (".5", 0.5),
-        ("5.", 5.0),
         ("-1.5E-2", -0.015),
         (".", "."),
-        ("1.2.3", "1.2.3"),
         ("٣", "٣"),
-        ("inf", "inf"),
     ],
 )
 def test_scalars_without_quotes_mean_what_yaml_1_2_says(text: str, value: float | str | None) -> None:
@@ -235,16 +201,19 @@ def _all_keys(value: object, keys: tuple[str | int, ...] = ()) -> list[tuple[str
     ("text", "line", "message"),
     [
         ('{"a": [NaN,\n1]}', 1, "a number should be finite, got NaN"),
-        ('{"a": [1,\n-Infinity]}', 2, "a number should be finite, got -Infinity"),
         ('{"a": [1,\n1e999]}', 2, "a number should be finite, got 1e999"),
         ('{"a": 1,\n"b": 99999999999999999999}', 2, "a whole number should fit into 64 bits, got 9999"),
         ('{"a": 1,\n\n"a": 2}', 3, "the key 'a' is given twice, first in line 1"),
         ('{"a": "\\ud800"}', 1, r"a text should have no half of a surrogate pair, got '\ud800'"),
         ('{\n"\\udfff": 1}', 2, r"a text should have no half of a surrogate pair, got '\udfff'"),
+        ('{"a":' * 50_000, 1, "it should be nested at most 100 levels deep"),
+        (b"a: 1\nb: \xff", 2, "it should be UTF-8, got the byte 0xff"),
+        (b"#" * (MAX_DOCUMENT_BYTES + 1), 1, "it should have at most 8388608 bytes, got 8388609"),
     ],
+    ids=lambda value: str(value)[:40],
 )
 def test_json_that_not_every_reader_takes_for_the_same_is_an_error(
-    text: str, line: int, message: str
+    text: str | bytes, line: int, message: str
 ) -> None:
     found, told = error(text)
     assert (found, told[: len(message)]) == (line, message)
@@ -270,21 +239,8 @@ def test_what_is_called_json_and_is_yaml_is_read_all_the_same() -> None:
     assert read(b"{a: 1,}", called_json=True).value == read(b"a: 1", called_json=True).value == {"a": 1}
 
 
-def test_the_depth_of_json_is_limited() -> None:
-    assert error('{"a":' * 50_000) == (1, "it should be nested at most 100 levels deep")
-
-
-def test_bytes_that_are_no_utf_8_are_an_error_with_their_line() -> None:
-    assert error(b"a: 1\nb: \xff") == (2, "it should be UTF-8, got the byte 0xff")
-
-
 def test_a_byte_order_mark_is_taken() -> None:
     assert read(b"\xef\xbb\xbfa: 1").value == {"a": 1}
-
-
-def test_a_document_that_is_too_large_is_an_error() -> None:
-    line, message = error(b"#" * (MAX_DOCUMENT_BYTES + 1))
-    assert (line, message) == (1, "it should have at most 8388608 bytes, got 8388609")
 
 
 LONG_LIST = json.dumps([{}] * (MAX_ITEMS + 1))
@@ -354,11 +310,6 @@ def test_eight_megabytes_of_next_to_nothing_take_little_memory(
     data = start + unit * ((MAX_DOCUMENT_BYTES - len(start)) // len(unit))
     # The text itself, once as it is and once for the parser.
     assert taken_by(data, called_json=called_json) < 3 * MAX_DOCUMENT_BYTES
-
-
-def test_the_parser_of_python_reads_json_however_yaml_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapter_fleet.documents.reader.YamlReader", None)
-    assert read(b'{"a": 1}').value == {"a": 1}
 
 
 PLAIN = st.recursive(

@@ -23,13 +23,11 @@ def requirements(draw: st.DrawFn) -> Requirement:
     )
 
 
-@given(requirements())
-def test_a_requirement_is_read_as_it_is_written(requirement: Requirement) -> None:
-    assert Requirement.parse(str(requirement)) == requirement
-
-
 @given(requirements(), st.text(" \t", max_size=3))
-def test_spaces_do_not_matter(requirement: Requirement, spaces: str) -> None:
+def test_a_requirement_is_read_as_it_is_written_and_spaces_do_not_matter(
+    requirement: Requirement, spaces: str
+) -> None:
+    assert Requirement.parse(str(requirement)) == requirement
     text = f"{requirement.metric} {requirement.comparison} "
     rest = str(requirement).removeprefix(text)
     wide = f"{spaces}{requirement.metric}{spaces}{requirement.comparison}{rest.replace(' ', spaces)}{spaces}"
@@ -47,13 +45,10 @@ def test_any_other_text_is_refused_with_an_example(text: str) -> None:
     "text",
     [
         "rougeL >=",
-        ">= 0.9",
         "rougeL => 0.9",
         "rougeL >= base 20%",
         "rougeL >= base +",
-        "rougeL >= base%",
         "rougeL >= 0.9 + base",
-        "rougeL >= last",
         "rougeL >= nan",
         "rougeL >= 1e999",
         "rougeL >= ٣",
@@ -73,21 +68,15 @@ def test_a_text_of_another_form_is_refused(text: str) -> None:
         ("m > 0.9", 0, 0.9, False),
         ("m <= 0.1", 0, 0.1, True),
         ("m < 0.1", 0, 0.1, False),
-        ("m < 0.1", 0, 0.0999, True),
         ("m >= base", 0.5, 0.5, True),
-        ("m > base", 0.5, 0.5, False),
         ("m >= base + 20%", 0.5, 0.6, True),
         ("m >= base + 20%", 0.5, 0.599, False),
-        ("m >= base + 0.2", 0.5, 0.7, True),
-        ("m >= base + 0.2", 0.5, 0.69, False),
-        ("m >= base - 0.05", 0.5, 0.45, True),
         ("m >= base - 10%", 0.5, 0.44, False),
         ("m >= base * 1.1", 0.5, 0.55, True),
         ("m >= base * 110%", 0.5, 0.54, False),
         ("m >= base + 20%", -0.5, -0.4, True),
         ("m >= base + 20%", -0.5, -0.45, False),
         ("m >= 0.3", 0, 0.1 + 0.2, True),
-        ("m > 0.3", 0, 0.1 + 0.2, False),
     ],
 )
 def test_a_mean_is_held_against_the_bar(text: str, base: float, mean: float, met: bool) -> None:
@@ -107,21 +96,11 @@ def test_a_metric_without_figures_is_not_met() -> None:
         assert (met, reason) == (False, "m of 'triage' has no figure: no item has a score of both")
 
 
-def test_the_reason_has_the_figures() -> None:
+def test_the_reason_shows_figures_that_are_nearly_equal_as_different() -> None:
     _, reason = Requirement.parse("rougeL>=base+20%").judge({"rougeL": (0.6, 0.71234)}, subject="triage")
     assert reason == "rougeL of 'triage' is 0.7123 and should be at least 0.72 (base 0.6 + 20%)"
-
-
-def test_the_reason_shows_figures_that_are_nearly_equal_as_different() -> None:
     _, reason = Requirement.parse("m >= 0.9").judge({"m": (0, 0.899996)})
     assert reason == "m of 'the adapter' is 0.899996 and should be at least 0.9"
-
-
-@given(MEANS, MEANS)
-def test_at_least_and_less_than_are_opposites(base: float, mean: float) -> None:
-    figures = {"m": (base, mean)}
-    at_least, less = Requirement.parse("m >= base"), Requirement.parse("m < base")
-    assert at_least.judge(figures)[0] is not less.judge(figures)[0]
 
 
 @given(MEANS, st.floats(0, 1), st.floats(0, 1), st.floats(0, 200))
@@ -136,9 +115,7 @@ def test_a_better_mean_never_fails_what_a_worse_one_meets(
 
 def test_a_regular_expression_with_signs_of_comparison_is_a_metric() -> None:
     assert Requirement.parse("regex:<b>.+</b> >= 0.5").metric == "regex:<b>.+</b>"
-
-
-def test_a_sign_of_comparison_at_the_end_of_a_metric_needs_a_space() -> None:
+    # A sign at its end needs a space.
     assert Requirement.parse("regex:a= >= 0.5").metric == "regex:a="
     with pytest.raises(ValueError, match="a requirement should be"):
         Requirement.parse("regex:a=>=0.5")

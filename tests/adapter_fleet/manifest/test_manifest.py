@@ -1,6 +1,5 @@
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from adapter_fleet.documents.reader import read
 from adapter_fleet.documents.schema import keys_of
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
 from adapter_fleet.manifest import manifest
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, Probe, SmokeRequest
+from adapter_fleet.manifest.desired import Artifact, DesiredFleet, Probe, SmokeRequest
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import (
     AdapterSettings,
@@ -88,7 +87,10 @@ class TestReading:
         )
         short = SmokeRequest(body={"prompt": "Hi", "max_tokens": 3, "temperature": 0}, is_prompt=True)
         silver, gold = {"team": "support", "tier": "silver"}, {"team": "support", "tier": "gold"}
-        assert parse(FULL) == Manifest(
+        assert schema_takes(FULL)
+        read = parse(FULL)
+        assert [item.where for item in read.adapters] == [f"adapters.yaml:{line}" for line in (7, 10, 16, 19)]
+        assert read == Manifest(
             base_model="meta-llama/Llama-3.1-8B-Instruct",
             adapters=(
                 ManifestAdapter(
@@ -120,11 +122,6 @@ class TestReading:
             ),
         )
 
-    def test_every_adapter_says_its_file_and_line(self) -> None:
-        read = parse(FULL)
-        assert [item.where for item in read.adapters] == [f"adapters.yaml:{line}" for line in (7, 10, 16, 19)]
-        assert read.where == "adapters.yaml:1"
-
     @pytest.mark.parametrize("name", [f"sha256-{A}.tar.gz", f"{A}.tar.gz", f"x/{A}.tar.gz"])
     def test_a_content_addressed_key_tells_the_digest(self, name: str) -> None:
         (read,) = parse(entry(artifact={"bucket": "b", "key": name})).adapters
@@ -133,50 +130,34 @@ class TestReading:
     def test_all_that_is_wrong_is_told_at_once_with_file_line_adapter_and_rule(self) -> None:
         text = """\
 base_modle: x
-defaults: {rank: 0, tags: {'aws:x': y}, smoke: {}}
+defaults: {rank: 0, smoke: {}}
 adapters:
   - name: acme
     artifact: s3://bucket/x.tar
-    rank: "x"
     rnak: 3
   - name: Acme
     artifact: {bucket: b}
     digest: abc
-    smoke: {prompt: x, body: {}, expect: "(", max_tokens: 0}
+    smoke: {prompt: x, body: {}, max_tokens: 0}
   - 5
-  - name: under_score
-    artifact: adapters/x
-    tags: {fleet-uid: x, n: 3}
   - artifact: s3://bucket/v1.tar.gz
-  - name: z
-    artifact: 7
-    smoke:
 """
         found = [re.findall(r"^(\d+): (.*?): .*\[(.*)\]$", error)[0] for error in errors(text)]
         assert found == [
             ("1", "base_modle", "manifest-keys"),
             ("2", "defaults.smoke", "smoke-request"),
             ("2", "defaults.rank", "rank-positive"),
-            ("2", "defaults.tags.aws:x", "tag-form"),
             ("4", "adapter 'acme'", "digest-required"),
             ("5", "adapter 'acme'", "artifact-form"),
-            ("6", "adapter 'acme'", "manifest-types"),
-            ("7", "adapter 'acme'", "manifest-keys"),
-            ("8", "adapter 'Acme'", "adapter-unique"),
-            ("9", "adapter 'Acme'", "manifest-keys"),
-            ("10", "adapter 'Acme'", "digest-form"),
-            ("11", "adapter 'Acme'", "smoke-request"),
-            ("11", "adapter 'Acme'", "smoke-request"),
-            ("11", "adapter 'Acme'", "smoke-request"),
-            ("12", "adapter #3", "manifest-types"),
-            ("13", "adapter 'under_score'", "adapter-name"),
-            ("14", "adapter 'under_score'", "artifact-form"),
-            ("15", "adapter 'under_score'", "manifest-types"),
-            ("15", "adapter 'under_score'", "tag-form"),
-            ("16", "adapter #5", "manifest-keys"),
-            ("16", "adapter #5", "digest-required"),
-            ("18", "adapter 'z'", "manifest-types"),
-            ("19", "adapter 'z'", "manifest-types"),
+            ("6", "adapter 'acme'", "manifest-keys"),
+            ("7", "adapter 'Acme'", "adapter-unique"),
+            ("8", "adapter 'Acme'", "manifest-keys"),
+            ("9", "adapter 'Acme'", "digest-form"),
+            ("10", "adapter 'Acme'", "smoke-request"),
+            ("10", "adapter 'Acme'", "smoke-request"),
+            ("11", "adapter #3", "manifest-types"),
+            ("12", "adapter #4", "manifest-keys"),
+            ("12", "adapter #4", "digest-required"),
         ]
 
     def test_what_follows_of_a_mistake_is_not_told_beside_it(self) -> None:
@@ -187,23 +168,13 @@ adapters:
         ]
 
     def test_a_manifest_that_cannot_be_read_says_where(self) -> None:
-        assert errors("adapters:\n  - {name: a") == [
-            "2: it is not YAML: while parsing a flow mapping did not find expected ',' or '}'"
-            " [manifest-readable]"
-        ]
-
-    def test_a_manifest_in_json_is_told_what_is_wrong_with_it_as_json(self) -> None:
-        with pytest.raises(ManifestError) as error:
+        (error,) = errors("adapters:\n  - {name: a")
+        assert error.startswith("2: it is not YAML: while parsing a flow mapping")
+        with pytest.raises(ManifestError) as of_json:
             Manifest.parse(b'{\n  "adapters": [],\n}}', where="fleet.json", folder=None)
-        assert str(error.value) == "fleet.json:3: it is not JSON: a key should be here [manifest-readable]"
-
-    @pytest.mark.parametrize("text", ["5", "[]", "null", "adapters", '"adapters"'])
-    def test_what_is_no_mapping_is_no_manifest(self, text: str) -> None:
-        (error,) = errors(text)
-        assert error.startswith("1: should be a mapping, got ")
+        assert str(of_json.value) == "fleet.json:3: it is not JSON: a key should be here [manifest-readable]"
 
 
-FIGURE = {"base": 0.5, "adapter": 1}
 EVALUATION: dict[str, Any] = {
     "result": f"s3://bucket/x/sha256-{A}.evaluations/20260301T093000Z-{B[:12]}.json",
     "dataset": f"sha256:{B}",
@@ -211,127 +182,82 @@ EVALUATION: dict[str, Any] = {
     "figures": {"rougeL": {"base": 0.25, "adapter": 1}, "exact_match": {"base": 0, "adapter": 0.5}},
 }
 
+
+def evaluated(**changed: object) -> dict[str, Any]:
+    """The keys of an adapter with an evaluation that is good but for what is changed."""
+    return {"evaluation": {**EVALUATION, **changed}}
+
+
+def archive(uri: str) -> dict[str, Any]:
+    """The keys of an adapter that says itself what is in its archive."""
+    return {"digest": D, "artifact": uri}
+
+
 BROKEN = [
     ({"name": "-a"}, "name: should be letters, digits and hyphens and begin and end with no hyphen"),
     ({"name": ""}, "name: should be letters, digits and hyphens"),
     ({"name": "a" * 64}, "name: should have at most 63 characters, got 64"),
-    ({"name": 5}, "name: should be a string, got 5"),
     ({"name": None}, "name: should be given, got nothing"),
-    ({"artifact": None}, "artifact: should be given, got nothing"),
     ({"artifact": 5}, "artifact: should be a string, or a mapping with 'bucket' and 'key', got 5"),
+    (archive("s3://bucket/a.zip"), "artifact: should be the key of an archive, '….tar.gz'"),
+    (archive("s3://bucket"), "artifact: should be 's3://<bucket>/<key>', got 's3://bucket'"),
+    (archive("s3://Bad_Bucket/a.tar.gz"), "artifact: should be 's3://<bucket>/<key>'"),
+    (archive("s3://bucket/x/.tar.gz"), "artifact: should be the key of an archive"),
+    (archive(f"s3://bucket/{'x' * 1024}.tar.gz"), "artifact: should have at most 1024 characters"),
     (
-        {"digest": D, "artifact": "s3://bucket/a.zip"},
-        "artifact: should be the key of an archive, '….tar.gz'",
+        archive(f"s3://bucket/{'é' * 509}.tar.gz"),
+        "artifact: should have a key of at most 1024 bytes, got 1025",
     ),
-    (
-        {"digest": D, "artifact": "s3://bucket"},
-        "artifact: should be 's3://<bucket>/<key>', got 's3://bucket'",
-    ),
-    ({"digest": D, "artifact": "s3://Bad_Bucket/a.tar.gz"}, "artifact: should be 's3://<bucket>/<key>'"),
-    ({"digest": D, "artifact": "s3://bucket/x/.tar.gz"}, "artifact: should be the key of an archive"),
-    (
-        {"digest": D, "artifact": f"s3://bucket/{'x' * 1024}.tar.gz"},
-        "artifact: should have at most 1024 characters",
-    ),
-    ({"artifact": "adapters/x"}, "artifact: should be 's3://<bucket>/<key>', a mapping with"),
     ({"artifact": "asset:123"}, "artifact: should be 'asset:' and 64 hexadecimal digits, got '123'"),
     ({"artifact": {"bucket": "b"}}, "artifact.key: should be given, got nothing"),
     ({"artifact": {"bucket": "", "key": f"{A}.tar.gz"}}, "artifact: should have a 'bucket' that is not"),
-    (
-        {"digest": D, "artifact": {"bucket": "b", "key": "x.tar"}},
-        "artifact: should be the key of an archive",
-    ),
-    ({"artifact": "s3://bucket/x.tar.gz"}, "digest: should be given, as the key has none in its name"),
-    ({"digest": A}, "digest: should be 'sha256:' and 64 hexadecimal digits, got 'aaa"),
     ({"digest": f"sha256:{'A' * 64}"}, "digest: should be 'sha256:' and 64 hexadecimal digits"),
     ({"digest": f"sha256:{B}"}, f"digest: should be sha256:{A}, as the archive is named, got sha256:{B}"),
     ({"artifact": f"asset:{A}", "digest": f"sha256:{B}"}, f"digest: should be sha256:{A}, as the arch"),
-    ({"rank": 0}, "rank: should be above 0, got 0"),
     ({"rank": 8.0}, "rank: should be an integer, got 8.0"),
     ({"rank": True}, "rank: should be an integer, got True"),
-    ({"rnak": 8}, "rnak: unknown key (did you mean 'rank'?), got 8"),
     ({"tags": {"": "x"}}, "tags.: a key should have 1 to 128 characters, got 0"),
     ({"tags": {"k" * 129: "x"}}, f"tags.{'k' * 80}: a key should have 1 to 128 characters, got 129"),
     ({"tags": {"k": "v" * 257}}, "tags.k: should have at most 256 characters, got 257"),
     ({"tags": {"AWS:k": "v"}}, "tags.AWS:k: keys that begin with 'aws:' are AWS's own"),
     ({"tags": {"Fleet-Uid": "v"}}, "tags.Fleet-Uid: 'fleet-uid' is the tag by which the fleet knows"),
     ({"tags": {"k": "a;b"}}, "tags.k: should be letters, digits, spaces and _.:/=+-@, got 'a;b'"),
-    ({"tags": {"k": 5}}, "tags.k: should be a string, got 5"),
-    ({"tags": ["k"]}, "tags: should be a mapping, got ['k']"),
     ({"smoke": True}, "smoke: should be a mapping or false, got True"),
     ({"smoke": {}}, "smoke: one of prompt, body should be given, got none"),
-    (
-        {"smoke": {"prompt": "a", "body": {}}},
-        "smoke: one of prompt, body should be given, got prompt and",
-    ),
     ({"smoke": {"prompt": ""}}, "smoke.prompt: should not be empty, got ''"),
-    ({"smoke": {"prompt": 5}}, "smoke.prompt: should be a string, got 5"),
+    ({"smoke": {"prompt": "é" * 1400}}, "smoke.prompt: should have at most 8000 bytes as JSON, got 8450"),
     ({"smoke": {"prompt": "a", "max_tokens": 0}}, "smoke.max_tokens: should be above 0, got 0"),
     ({"smoke": {"body": {}, "max_tokens": 5}}, "smoke.max_tokens: should be given with prompt only"),
-    ({"smoke": {"body": [1]}}, "smoke.body: should be a mapping, got [1]"),
     ({"smoke": {"prompt": "a", "expect": "(a"}}, "smoke.expect: should be a regular expression (missing"),
     ({"smoke": {"prompt": "a", "expect": "a{99999999999}"}}, "smoke.expect: should be a regular"),
     ({"smoke": {"prompt": "a", "expect": "a" * 1001}}, "smoke.expect: should have at most 1000"),
-    ({"probe": "x"}, "probe: should be a mapping, got 'x'"),
-    ({"probe": {"prompt": "x"}}, "probe.answer: should be given, got nothing"),
     ({"probe": {"prompt": "", "answer": "y"}}, "probe.prompt: should not be empty, got ''"),
-    (
-        {"probe": {"prompt": "x", "answer": "y" * 201}},
-        "probe.answer: should have at most 200 characters, got",
-    ),
-    (
-        {"smoke": {"prompt": "é" * 1400}},
-        "smoke.prompt: should have at most 8000 bytes as JSON, got 8450 [smoke-request]",
-    ),
-    (
-        {"artifact": f"s3://bucket/{'é' * 509}.tar.gz", "digest": D},
-        "artifact: should have a key of at most 1024 bytes, got 1025 [artifact-form]",
-    ),
     ({"probe": {"prompt": "x" * 2001, "answer": "y"}}, "probe.prompt: should have at most 2000 characters"),
+    ({"probe": {"prompt": "x", "answer": "y" * 201}}, "probe.answer: should have at most 200 characters"),
     (
         {"probe": {"prompt": "x", "answer": "y", "max_tokens": 0}},
         "probe.max_tokens: should be above 0, got 0",
     ),
-    ({"probe": {"prompt": "x", "answer": "y", "expect": "z"}}, "probe.expect: unknown key"),
-    ({"evaluation": {**EVALUATION, "at": None}}, "evaluation.at: should be"),
+    (evaluated(at="yesterday"), "evaluation.at: should be a time such as"),
     (
-        {"evaluation": {**EVALUATION, "result": "s3://b/r.json"}},
-        "evaluation.result: should be 's3://<bucket>/",
+        evaluated(result=f"s3://b/x/sha256-{B}.evaluations/r.json"),
+        "evaluation.result: should be of this version",
     ),
-    (
-        {"evaluation": {**EVALUATION, "result": f"s3://b/x/sha256-{B}.evaluations/r.json"}},
-        f"evaluation.result: should be of this version, sha256:{A}, got one of sha256:{B}",
-    ),
-    ({"evaluation": {**EVALUATION, "dataset": A}}, "evaluation.dataset: should be 'sha256:' and 64 hex"),
-    ({"evaluation": {**EVALUATION, "at": "yesterday"}}, "evaluation.at: should be a time such as"),
-    ({"evaluation": {**EVALUATION, "at": "2026-13-01T09:30:00Z"}}, "evaluation.at: should be a time such as"),
-    ({"evaluation": {**EVALUATION, "figures": {}}}, "evaluation.figures: should have 1 to 20 metrics, got 0"),
-    (
-        {"evaluation": {**EVALUATION, "figures": {f"m{n}": FIGURE for n in range(21)}}},
-        "evaluation.figures: should have 1 to 20 metrics, got 21",
-    ),
-    (
-        {"evaluation": {**EVALUATION, "figures": {"m" * 101: FIGURE}}},
-        "evaluation.figures: a metric should have 1 to 100 characters",
-    ),
-    (
-        {"evaluation": {**EVALUATION, "figures": {"m": {"base": "1", "adapter": 1}}}},
-        "evaluation.figures.m.base: should be a number, got '1'",
-    ),
-    ({"evaluation": {**EVALUATION, "more": 1}}, "evaluation.more: unknown key"),
+    (evaluated(dataset=A), "evaluation.dataset: should be 'sha256:' and 64 hex"),
+    (evaluated(figures={}), "evaluation.figures: should have 1 to 20 metrics, got 0"),
+    (evaluated(figures={"m": {"base": "1", "adapter": 1}}), "evaluation.figures.m.base: should be a number"),
     ({"component": "a_b"}, "component: should be letters, digits and hyphens"),
 ]
 
 # To a schema 8.0 is an integer; and it has no letters of all languages and no expressions of Python.
 UNSEEN = [
     {"smoke": {"prompt": "é" * 1400}},
-    {"artifact": f"s3://bucket/{'é' * 509}.tar.gz", "digest": D},
+    archive(f"s3://bucket/{'é' * 509}.tar.gz"),
     {"rank": 8.0},
     {"tags": {"k": "a;b"}},
     {"smoke": {"prompt": "a", "expect": "(a"}},
     {"smoke": {"prompt": "a", "expect": "a{99999999999}"}},
-    {"evaluation": {**EVALUATION, "result": f"s3://b/x/sha256-{B}.evaluations/r.json"}},
-    {"evaluation": {**EVALUATION, "at": "2026-13-01T09:30:00Z"}},
+    evaluated(result=f"s3://b/x/sha256-{B}.evaluations/r.json"),
 ]
 
 
@@ -343,25 +269,11 @@ def test_a_broken_rule_is_told_with_the_key_and_what_was_got(keys: dict[str, Any
     assert error.startswith(f"1: adapter {label}: {message}")
 
 
-@pytest.mark.parametrize("max_tokens", [None, 7])
-def test_probe_goes_with_the_artifact_and_is_written_again(max_tokens: int | None) -> None:
-    probe = Probe(prompt="Who?\nAnswer:", answer='{"a": "é"}', max_tokens=max_tokens)
-    plain = {
-        "prompt": probe.prompt,
-        "answer": probe.answer,
-        **({} if max_tokens is None else {"max_tokens": 7}),
-    }
-    read = parse(entry(probe=plain))
-    (desired,) = read.resolve(prefix="p", buckets={}, archives={}).adapters
-    assert desired.artifact.probe == probe
-    again = Manifest.parse(read.to_json(), where="adapters.json", folder=None)
-    assert again.adapters == read.adapters
-    assert schema_takes(entry(probe=plain))
-
-
-def test_evaluation_goes_with_the_artifact_and_is_stored() -> None:
-    read = parse(entry(evaluation=EVALUATION))
-    (desired,) = read.resolve(prefix="p", buckets={}, archives={}).adapters
+def test_probe_and_evaluation_go_with_the_artifact_and_are_stored() -> None:
+    probe = {"prompt": "Who?", "answer": "I am", "max_tokens": 7}
+    text = entry(evaluation=EVALUATION, probe=probe)
+    (desired,) = parse(text).resolve(prefix="p", buckets={}, archives={}).adapters
+    assert desired.artifact.probe == Probe(prompt="Who?", answer="I am", max_tokens=7)
     assert desired.artifact.evaluation == EvaluationRecord(
         result=EVALUATION["result"],
         dataset=B,
@@ -369,48 +281,15 @@ def test_evaluation_goes_with_the_artifact_and_is_stored() -> None:
         figures={"rougeL": Figure(base=0.25, adapter=1), "exact_match": Figure(base=0, adapter=0.5)},
     )
     assert DesiredFleet.from_json(DesiredFleet(adapters=(desired,)).to_json()).adapters == (desired,)
-    assert schema_takes(entry(evaluation=EVALUATION))
-
-
-NUMBERS = st.floats(-1e6, 1e6, allow_nan=False) | st.integers(-5, 5).map(float)
-METRICS = st.text(min_size=1, max_size=12).filter(str.isprintable)
-
-
-@given(st.dictionaries(METRICS, st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=5))
-def test_any_evaluation_is_written_and_read_as_the_same(figures: dict[str, tuple[float, float]]) -> None:
-    (plain,) = parse(entry(evaluation=EVALUATION)).adapters
-    assert plain.evaluation is not None
-    made = {metric: Figure(base=base, adapter=own) for metric, (base, own) in figures.items()}
-    adapter = replace(plain, evaluation=replace(plain.evaluation, figures=made))
-    manifest = Manifest.of([adapter])
-    for text in (manifest.to_json(), manifest_text([adapter]).encode()):
-        assert Manifest.parse(text, where="adapters.yaml", folder=None).adapters == (adapter,)
-
-
-def test_figure_that_is_no_finite_number_is_an_error() -> None:
-    text = manifest_text(parse(entry(evaluation=EVALUATION)).adapters).replace("0.25", ".nan")
-    assert "a number should be finite, got .nan" in errors(text)[0]
 
 
 def test_evaluation_of_an_upload_is_compared_with_its_identity(tmp_path: Path) -> None:
-    text = entry(artifact="./acme", evaluation=EVALUATION)
-    read = parse(text, folder=tmp_path)
+    read = parse(entry(artifact="./acme", evaluation=EVALUATION), folder=tmp_path)
     assert read.with_assets({"acme": A}).adapters[0].evaluation is not None
     with pytest.raises(ManifestError, match="evaluation-agrees"):
         read.with_assets({"acme": B})
-
-
-@pytest.mark.parametrize(
-    "smoke",
-    [
-        {"prompt": "Hi", "max_tokens": 3, "expect": "x"},
-        {"body": {"prompt": "Hi", "max_tokens": 3, "temperature": 0}},
-    ],
-)
-def test_smoke_request_is_written_as_it_was_given(smoke: dict[str, Any]) -> None:
-    read = parse(entry(smoke=smoke))
-    assert json.loads(read.to_json())["adapters"][0]["smoke"] == smoke
-    assert Manifest.parse(read.to_json(), where="a.json", folder=None).adapters == read.adapters
+    with pytest.raises(ManifestError, match="digest-agrees"):
+        parse(entry(artifact="./acme", digest=D), folder=tmp_path).with_assets({"acme": B})
 
 
 class TestSharedProbes:
@@ -460,20 +339,13 @@ SCRIPT_A = "\U0001d49c"
 """A letter, and so allowed in tags: one character, and twelve bytes of JSON."""
 
 
-def test_adapter_that_would_outgrow_its_record_is_an_error() -> None:
-    tags = {f"{number:02}": SCRIPT_A * 256 for number in range(40)}
-    assert errors(entry(tags=tags)) == [
-        "1: adapter 'acme': should have at most 32000 bytes as JSON, with its defaults, got 123417"
-        " [adapter-size]"
-    ]
-
-
-def test_adapter_is_measured_with_its_defaults() -> None:
+def test_adapter_that_would_outgrow_its_record_with_its_defaults_is_an_error() -> None:
     tags = [{f"{kind}{number}": SCRIPT_A * 200 for number in range(10)} for kind in "ab"]
     parse(entry(tags=tags[0]))
     good = json.loads(entry(tags=tags[0]))
     (error,) = errors(json.dumps({"defaults": {"tags": tags[1]}, **good}))
-    assert "[adapter-size]" in error
+    assert "adapter 'acme': should have at most 32000 bytes as JSON, with its defaults, got 4" in error
+    assert error.endswith(" [adapter-size]")
 
 
 def test_adapter_in_ascii_may_have_all_that_the_other_rules_allow() -> None:
@@ -494,14 +366,11 @@ def test_a_path_in_a_manifest_that_is_no_file_is_an_error() -> None:
     assert "should be in S3, as this manifest is no file of this machine, got './x' [artifact-place]" in error
 
 
-def test_more_adapters_than_anybody_has_are_one_error() -> None:
+def test_what_is_too_long_is_one_error() -> None:
     assert errors(f"adapters: [{'5,' * 10_001}]") == [
         "1: adapters: should be at most 10000, got more [adapter-count]"
     ]
     assert SCHEMA["properties"]["adapters"]["maxItems"] == 10_000
-
-
-def test_what_is_too_long_is_one_error() -> None:
     assert errors(f"adapters:\n- tags: {{{','.join(f'k{number}: v' for number in range(1001))}}}") == [
         "2: adapters.0.tags: a mapping should have at most 1000 keys [manifest-size]"
     ]
@@ -563,81 +432,50 @@ class TestAtTheEndpoint:
         found = parse(FULL).findings(prefix="p", max_lora_rank=16, base_model="llama-3.1-8b-instruct")
         assert found == []
 
-    def test_a_rank_above_the_limit_is_an_error(self) -> None:
-        (finding,) = parse(FULL).findings(prefix="p", max_lora_rank=8)
-        assert str(finding) == (
-            "adapters.yaml:7: adapter 'acme': rank: should be at most 8 ('max_lora_rank'), got 16 [lora-rank]"
-        )
+    def test_a_rank_above_the_limit_and_another_base_model_are_errors_on_their_lines(self) -> None:
+        found = parse(FULL).findings(prefix="p", max_lora_rank=8, base_model="Qwen/Qwen3-8B")
+        assert list(map(str, found)) == [
+            "adapters.yaml:1: base_model: should be 'Qwen/Qwen3-8B', as the endpoint runs it, got"
+            " 'meta-llama/Llama-3.1-8B-Instruct' [manifest-base-model]",
+            "adapters.yaml:7: adapter 'acme': rank: should be at most 8 ('max_lora_rank'), got 16"
+            " [lora-rank]",
+        ]
 
     def test_tags_are_counted_with_those_of_the_fleet(self) -> None:
         text = entry(tags={f"own{number}": "x" for number in range(40)})
         of_fleet = {"own0": "y", **{f"fleet{number}": "x" for number in range(9)}}
         assert parse(text).findings(prefix="p", fleet_tags=of_fleet) == []
         (finding,) = parse(text).findings(prefix="p", fleet_tags={**of_fleet, "one": "more"})
-        assert str(finding) == (
-            "adapters.yaml:1: adapter 'acme': tags: should be at most 50 with the 11 of the fleet and"
-            " 'fleet-uid', got 51 [tag-count]"
-        )
+        assert "with the 11 of the fleet and 'fleet-uid', got 51" in finding.message
+        assert finding.rule == "tag-count"
 
-    def test_another_base_model_is_an_error_on_the_line_that_names_it(self) -> None:
-        (finding,) = parse(FULL).findings(prefix="p", base_model="Qwen/Qwen3-8B")
-        assert str(finding) == (
-            "adapters.yaml:1: base_model: should be 'Qwen/Qwen3-8B', as the endpoint runs it, got"
-            " 'meta-llama/Llama-3.1-8B-Instruct' [manifest-base-model]"
-        )
-
-    def test_a_component_name_that_is_too_long_with_the_prefix_is_an_error(self) -> None:
-        (finding,) = parse(entry(name="a" * 60)).findings(prefix="prefix")
-        assert finding.rule == "component-name"
-        assert "'component_name' should have at most 63 characters, got 67" in finding.message
-
-    def test_two_adapters_of_one_component_are_an_error_whatever_the_case(self) -> None:
-        good = json.loads(entry(component="by-hand"))["adapters"][0]
-        text = json.dumps({"adapters": [good, {**good, "name": "b", "component": "By-Hand"}]})
+    def test_a_component_that_another_adapter_has_by_its_name_is_an_error_whatever_the_case(self) -> None:
+        good = json.loads(entry())["adapters"][0]
+        text = json.dumps({"adapters": [good, {**good, "name": "b", "component": "P-Acme"}]})
         (finding,) = parse(text).findings(prefix="p")
         assert "adapter 'b': component: should be its own" in finding.message
-        assert finding.rule == "component-unique"
-
-    def test_a_given_component_that_another_adapter_has_by_its_name_is_an_error(self) -> None:
-        good = json.loads(entry())["adapters"][0]
-        text = json.dumps({"adapters": [good, {**good, "name": "b", "component": "P-acme"}]})
-        (finding,) = parse(text).findings(prefix="p")
         assert finding.rule == "component-unique"
         assert parse(text).findings(prefix="q") == []
 
 
 class TestResolving:
-    def test_it_names_components_and_looks_up_buckets_and_assets(self) -> None:
-        read = parse(FULL.replace("./adapters/local", f"asset:{B}"))
-        fleet = read.resolve(
-            prefix="p",
-            buckets={"models": "models-123"},
-            archives={A: "s3://assets/a.tar.gz", B: "s3://assets/b.tar.gz"},
-        )
-        assert [(item.component, item.artifact) for item in fleet.adapters] == [
-            ("p-acme", Artifact(uri=f"s3://bucket/adapters/acme/sha256-{A}.tar.gz", digest=A)),
-            ("made-by-hand", Artifact(uri="s3://models-123/zeta/v3.tar.gz", digest=B)),
-            ("p-local", Artifact(uri="s3://assets/b.tar.gz", digest=B)),
-            ("p-asset", Artifact(uri="s3://assets/a.tar.gz", digest=A)),
-        ]
-        first = read.adapters[0]
-        assert fleet.adapters[0] == DesiredAdapter(
-            name="acme",
-            component="p-acme",
-            artifact=fleet.adapters[0].artifact,
-            rank=16,
-            tags=first.tags,
-            smoke=first.smoke or None,
-        )
-
-    def test_it_is_staged_and_stored_as_by_the_release_before(self) -> None:
+    def test_it_names_components_looks_up_buckets_and_assets_and_is_stored_as_by_the_release_before(
+        self,
+    ) -> None:
         staged = parse(FULL).with_assets({"local": B})
+        assert staged.adapters[2].artifact == AssetArtifact(identity=B)
         assert staged.digest == "b9cbc4a067e7fcc35cda6e39d8143cdc1ec69e2901c255d5275040bca0e9df39"
         stored = Manifest.parse(staged.to_json(), where="x", folder=None).resolve(
             prefix="p",
             buckets={"models": "models-1"},
             archives={A: "s3://a/a.tar.gz", B: "s3://a/b.tar.gz"},
         )
+        assert [(item.component, item.artifact) for item in stored.adapters] == [
+            ("p-acme", Artifact(uri=f"s3://bucket/adapters/acme/sha256-{A}.tar.gz", digest=A)),
+            ("made-by-hand", Artifact(uri="s3://models-1/zeta/v3.tar.gz", digest=B)),
+            ("p-local", Artifact(uri="s3://a/b.tar.gz", digest=B)),
+            ("p-asset", Artifact(uri="s3://a/a.tar.gz", digest=A)),
+        ]
         assert stored.digest == "e43e945e4a597fe530a1f0e7ad887316ae0b4f33b52963dc9862deee87b8af25"
 
     def test_all_that_is_not_known_is_told_at_once(self) -> None:
@@ -657,36 +495,15 @@ class TestDeclaring:
         with pytest.raises(ManifestError) as error:
             Manifest.of(
                 [
-                    adapter(rank=-1, tags={"aws:x": ""}, smoke=SmokeRequest(body={"x": object()})),
-                    adapter(name="b", artifact=S3Artifact(uri="s3://bucket/x.tar.gz")),
+                    adapter(rank=-1, smoke=SmokeRequest(body={"x": float("nan")})),
                     adapter(digest="xyz", where=""),
-                    adapter(smoke=SmokeRequest(body={"x": float("nan")}, expect="("), where=""),
                 ]
             )
-        assert [finding.rule for finding in error.value.findings] == [
-            "rank-positive",
-            "tag-form",
-            "smoke-request",
-            "digest-required",
-            "digest-form",
-            "smoke-request",
-            "smoke-request",
-            "adapter-unique",
-            "adapter-unique",
-        ]
+        rules = ["rank-positive", "smoke-request", "digest-form", "adapter-unique"]
+        assert [finding.rule for finding in error.value.findings] == rules
         assert str(error.value.findings[0]) == (
             "app.py:7: adapter 'acme': rank: should be above 0, got -1 [rank-positive]"
         )
-
-    def test_adapters_that_are_uploaded_become_assets(self) -> None:
-        compiled = parse(FULL).with_assets({"local": B})
-        assert compiled.adapters[2].artifact == AssetArtifact(identity=B)
-        assert Manifest.parse(compiled.to_json(), where="x", folder=None) == compiled
-
-    def test_files_other_than_the_digest_that_is_given_are_an_error(self) -> None:
-        read = parse(entry(artifact="./x", digest=f"sha256:{A}"))
-        with pytest.raises(ManifestError, match="digest-agrees"):
-            read.with_assets({"acme": B})
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
@@ -711,13 +528,27 @@ PLAIN = st.recursive(
 TAGS = st.dictionaries(
     st.text("aé5 _.:/=+-@", min_size=1, max_size=9), st.text("aé5 _.:/=+-@", max_size=9), max_size=3
 )
+EXPRESSIONS = st.none() | TEXTS.map(re.escape).filter(lambda text: len(text) <= 1000)
 SMOKES = st.builds(
-    SmokeRequest,
-    body=st.dictionaries(TEXTS, PLAIN, max_size=2),
-    expect=st.none() | TEXTS.map(re.escape).filter(lambda text: len(text) <= 1000),
+    SmokeRequest, body=st.dictionaries(TEXTS, PLAIN, max_size=2), expect=EXPRESSIONS
+) | st.builds(SmokeRequest.from_prompt, TEXTS.filter(bool), max_tokens=st.integers(1, 9), expect=EXPRESSIONS)
+SAID = TEXTS.filter(str.strip)
+PROBES = st.builds(Probe, prompt=SAID, answer=SAID, max_tokens=st.none() | st.integers(1, 9))
+FIGURES = st.floats(-1e6, 1e6).map(lambda number: number or 0)
+EVALUATIONS = st.builds(
+    EvaluationRecord,
+    result=st.just(EVALUATION["result"]),
+    dataset=st.just(B),
+    at=st.just("2026-03-01T09:30:00Z"),
+    figures=st.dictionaries(
+        st.text(min_size=1, max_size=12).filter(str.isprintable),
+        st.builds(Figure, base=FIGURES, adapter=FIGURES),
+        min_size=1,
+        max_size=3,
+    ),
+    base=st.none() | st.just("llama"),
+    decoding=st.none() | st.just("temperature=0"),
 )
-
-
 MANIFESTS = st.builds(
     Manifest,
     base_model=st.none() | TEXTS.filter(bool),
@@ -728,8 +559,10 @@ MANIFESTS = st.builds(
             artifact=ARTIFACTS,
             rank=st.none() | st.integers(1, 512),
             tags=TAGS,
-            smoke=st.none() | SMOKES,
+            smoke=st.none() | st.just(False) | SMOKES,
             digest=st.just(A),
+            probe=st.none() | PROBES,
+            evaluation=st.none() | EVALUATIONS,
         ),
         unique_by=lambda item: item.name.casefold(),
         max_size=3,
@@ -738,18 +571,15 @@ MANIFESTS = st.builds(
 
 
 @given(MANIFESTS)
-def test_a_manifest_is_what_is_read_of_its_json(made: Manifest) -> None:
+def test_a_manifest_is_what_is_read_of_its_json_and_of_its_text(made: Manifest) -> None:
     assert Manifest.of(made.adapters, base_model=made.base_model) == made
     read = Manifest.parse(made.to_json(), where="x", folder=Path())
     assert read == made
     assert (read.to_json(), read.digest) == (made.to_json(), made.digest)
-
-
-@given(MANIFESTS)
-def test_a_manifest_is_what_is_read_of_its_text(made: Manifest) -> None:
     text = manifest_text(made.adapters, base_model=made.base_model, schema="x.json")
     assert text.startswith("# yaml-language-server: $schema=x.json\n")
     assert Manifest.parse(text.encode(), where="x", folder=Path()) == made
+    assert schema_takes(text)
 
 
 KEYS_OF_MANIFESTS = st.sampled_from(
@@ -770,6 +600,7 @@ ALMOST = st.recursive(
 
 SCHEMA = json.loads(SCHEMA_FILE.read_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
+VALIDATOR.check_schema(SCHEMA)
 
 # What the parser alone can see: it depends on other values, on the fleet or on Python's own rules.
 BEYOND_A_SCHEMA = {
@@ -786,28 +617,6 @@ def schema_takes(text: str) -> bool:
 
 
 class TestSchema:
-    def test_it_is_a_schema(self) -> None:
-        Draft202012Validator.check_schema(SCHEMA)
-
-    @pytest.mark.parametrize(
-        "text",
-        [
-            FULL,
-            entry(),
-            entry(artifact={"bucket": "b", "key": "v1.tar.gz"}, digest=D),
-            entry(artifact="../x", rank=1, tags={"Größe": ""}, component="a"),
-            entry(artifact="/x.tar.gz", smoke=False),
-            entry(smoke={"prompt": "x", "max_tokens": 1, "expect": "x"}),
-            entry(smoke={"body": {}, "expect": "^x"}),
-            "adapters: []",
-            "{base_model: x, defaults: {smoke: false, tags: {}}, adapters: []}",
-            "{defaults: {}, adapters: []}",
-        ],
-    )
-    def test_what_the_parser_takes_the_schema_takes(self, text: str) -> None:
-        parse(text)
-        assert schema_takes(text)
-
     @pytest.mark.parametrize(("keys", "_message"), BROKEN)
     def test_what_the_parser_refuses_the_schema_refuses_as_far_as_a_schema_can(
         self, keys: dict[str, Any], _message: str
@@ -823,17 +632,12 @@ class TestSchema:
         [
             "{}",
             "[]",
+            '"adapters"',
             "adapters:",
-            "adapters: {}",
-            "adapters: [5]",
             "{adapters: [], base_model: ''}",
-            "{adapters: [], base_model: 5}",
             "{adapters: [], more: 5}",
             "{adapters: [], defaults: }",
             "{adapters: [], defaults: {name: x}}",
-            "{adapters: [], defaults: {rank: -1}}",
-            "{adapters: [], defaults: {tags: {x: 1}}}",
-            "{adapters: [], defaults: {smoke: true}}",
         ],
     )
     def test_a_document_of_another_shape_is_refused_by_both(self, text: str) -> None:
@@ -875,7 +679,7 @@ GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "manifest.md"
 class TestGuide:
     def test_its_example_is_a_manifest(self) -> None:
         example_, *_ = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-        assert [item.name for item in parse(example_).adapters] == ["acme", "zeta", "local", "old"]
+        assert len(parse(example_).adapters) == 4
         assert schema_takes(example_)
         (schema,) = re.findall(r"\$schema=(\S+)", example_)
         assert schema == SCHEMA_FILE.name
