@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,15 +25,9 @@ settings.load_profile("adapter_fleet")
 
 
 @pytest.fixture
-def adapter() -> SyntheticAdapter:
+def adapter(tmp_path: Path) -> SyntheticAdapter:
     """An adapter that nothing is wrong with."""
-    return SyntheticAdapter()
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Callable[[SyntheticAdapter], Path]:
-    """Save an adapter to a new directory."""
-    return lambda adapter: adapter.save(tmp_path / "adapter")
+    return SyntheticAdapter(folder=tmp_path / "adapter")
 
 
 @pytest.fixture(scope="session")

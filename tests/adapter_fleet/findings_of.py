@@ -25,3 +25,9 @@ def findings_of(
         check = AdapterCheck(where, **options)
         check.check_archive(adapter, watch)
     return [finding for finding in check.findings if finding.severity is not Severity.NOT_COMPARED]
+
+
+def the_only(findings: list[Finding]) -> Finding:
+    """Return the one finding that there is."""
+    assert len(findings) == 1, [str(finding) for finding in findings]
+    return findings[0]

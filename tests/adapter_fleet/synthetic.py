@@ -13,12 +13,17 @@ HIDDEN = 32
 
 @dataclass
 class SyntheticAdapter:
-    """A LoRA adapter for `layers` layers of attention; change it, then `save` it."""
+    """A LoRA adapter for `layers` layers of attention; change it, then `save` it.
+
+    folder:
+        Where it is saved, if nothing else is said.
+    """
 
     rank: int = 8
     layers: int = 2
     targets: tuple[str, ...] = ("q_proj", "v_proj")
     seed: int = 0
+    folder: Path = Path()
     config: dict[str, Any] = field(init=False)
     tensors: dict[str, np.ndarray[Any, np.dtype[Any]]] = field(init=False)
 
@@ -50,7 +55,8 @@ class SyntheticAdapter:
         self.tensors[f"{name}.lora_A.weight"] = random.standard_normal((rank, HIDDEN), dtype=np.float32)
         self.tensors[f"{name}.lora_B.weight"] = random.standard_normal((HIDDEN, rank), dtype=np.float32)
 
-    def save(self, directory: Path) -> Path:
+    def save(self, directory: Path | None = None) -> Path:
+        directory = directory or self.folder
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "adapter_config.json").write_text(json.dumps(self.config))
         save_file(self.tensors, directory / "adapter_model.safetensors", metadata={"format": "pt"})

@@ -2,20 +2,16 @@ import gzip
 import io
 import os
 import tarfile
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adapter_fleet.artifacts import decompressing_reader, tar
 from adapter_fleet.artifacts.archive_error import ArchiveError
-from adapter_fleet.artifacts.packing import pack
 from adapter_fleet.artifacts.tar import entries
-from adapter_fleet.common.findings import Finding
-from tests.adapter_fleet.findings_of import findings_of
+from tests.adapter_fleet.findings_of import findings_of, the_only
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-
-Save = Callable[[SyntheticAdapter], Path]
 
 
 class Archive:
@@ -38,19 +34,9 @@ class Archive:
         return io.BytesIO(gzip.compress(self._buffer.getvalue()))
 
 
-def the_only(findings: list[Finding]) -> Finding:
-    assert len(findings) == 1, [str(finding) for finding in findings]
-    return findings[0]
-
-
-def test_sound_archive_has_no_findings(adapter: SyntheticAdapter, save: Save, tmp_path: Path) -> None:
-    packed = pack(save(adapter), tmp_path / "adapter.tar.gz")
-    assert findings_of(packed.path) == []
-
-
-def test_archive_is_checked_by_the_rules_of_the_directory(adapter: SyntheticAdapter, save: Save) -> None:
+def test_archive_is_checked_by_the_rules_of_the_directory(adapter: SyntheticAdapter) -> None:
     adapter.config |= {"use_dora": True, "r": 4}
-    directory = save(adapter)
+    directory = adapter.save()
     (directory / "model.py").touch()
     in_archive = findings_of(Archive(directory).stream(), where=str(directory))
     assert in_archive == findings_of(directory)
@@ -58,32 +44,29 @@ def test_archive_is_checked_by_the_rules_of_the_directory(adapter: SyntheticAdap
 
 
 @pytest.mark.parametrize(("cut", "zeros"), [(0, 0), (700, 5), (300_000, 100_000)])
-def test_archive_in_two_gzip_files_and_zeros_behind_them_are_taken(save: Save, cut: int, zeros: int) -> None:
-    tar = gzip.decompress(Archive(save(SyntheticAdapter(layers=100))).stream().getvalue())
+def test_archive_in_two_gzip_files_and_zeros_behind_them_are_taken(
+    adapter: SyntheticAdapter, cut: int, zeros: int
+) -> None:
+    tar = gzip.decompress(Archive(replace(adapter, layers=100).save()).stream().getvalue())
     content = gzip.compress(tar[:cut]) + bytes(zeros) + gzip.compress(tar[cut:]) + bytes(zeros)
     unpacked: list[bytes] = []
     assert findings_of(io.BytesIO(content), watch=unpacked.append) == []
     assert b"".join(unpacked) == tar
 
 
-def test_archive_that_packs_well_is_unpacked_whole(save: Save) -> None:
-    adapter = SyntheticAdapter(layers=100)
+def test_archive_that_packs_well_is_unpacked_whole(adapter: SyntheticAdapter) -> None:
+    adapter = replace(adapter, layers=100)
     for tensor in adapter.tensors.values():
         tensor[:] = tensor[0, 0]
-    assert findings_of(Archive(save(adapter)).stream()) == []
+    assert findings_of(Archive(adapter.save()).stream()) == []
 
 
-def test_order_in_the_archive_does_not_matter(adapter: SyntheticAdapter, save: Save) -> None:
-    directory = save(adapter)
+def test_archive_of_the_root_folder_in_any_order_is_taken(adapter: SyntheticAdapter) -> None:
+    directory = adapter.save()
     archive = Archive()
+    archive.add(".", kind=tarfile.DIRTYPE)
     for name in ("adapter_model.safetensors", "adapter_config.json"):
-        archive.add(name, (directory / name).read_bytes())
-    assert findings_of(archive.stream()) == []
-
-
-def test_archive_of_the_root_folder_is_taken(adapter: SyntheticAdapter, save: Save) -> None:
-    archive = Archive()
-    archive.tar.add(save(adapter), ".")
+        archive.add(f"./{name}", (directory / name).read_bytes())
     assert findings_of(archive.stream()) == []
 
 
@@ -99,9 +82,9 @@ def test_archive_of_the_root_folder_is_taken(adapter: SyntheticAdapter, save: Sa
     ],
 )
 def test_entry_that_has_no_place_is_refused_by_name(
-    adapter: SyntheticAdapter, save: Save, name: str, rule: str, message: str
+    adapter: SyntheticAdapter, name: str, rule: str, message: str
 ) -> None:
-    archive = Archive(save(adapter))
+    archive = Archive(adapter.save())
     archive.add(name)
     finding = the_only(findings_of(archive.stream(), where="x.tar.gz"))
     assert finding.rule == rule
@@ -113,28 +96,16 @@ def test_entry_that_has_no_place_is_refused_by_name(
     ("kind", "message"),
     [
         (tarfile.SYMTYPE, "got a link"),
-        (tarfile.LNKTYPE, "got a link"),
         (tarfile.DIRTYPE, "got a folder"),
         (tarfile.FIFOTYPE, "got a special file"),
-        (tarfile.CHRTYPE, "got a special file"),
     ],
 )
 def test_entry_that_is_no_regular_file_is_refused(
-    adapter: SyntheticAdapter, save: Save, kind: bytes, message: str
+    adapter: SyntheticAdapter, kind: bytes, message: str
 ) -> None:
-    archive = Archive(save(adapter))
+    archive = Archive(adapter.save())
     archive.add("README.md", kind=kind, link="adapter_config.json")
     assert message in the_only(findings_of(archive.stream())).message
-
-
-def test_sub_folder_is_refused(adapter: SyntheticAdapter, save: Save) -> None:
-    archive = Archive()
-    archive.tar.add(save(adapter), "ectsum")
-    assert {finding.rule for finding in findings_of(archive.stream())} == {
-        "file-unexpected",
-        "file-at-root",
-        "file-missing",
-    }
 
 
 class TestUnreadable:
@@ -147,26 +118,19 @@ class TestUnreadable:
         assert "it is no readable tar archive" in the_only(findings_of(stream)).message
 
     @pytest.mark.parametrize("part", [0.01, 0.999])
-    def test_truncated_archive_is_refused(self, adapter: SyntheticAdapter, save: Save, part: float) -> None:
-        whole = Archive(save(adapter)).stream().getvalue()
+    def test_truncated_archive_is_refused(self, adapter: SyntheticAdapter, part: float) -> None:
+        whole = Archive(adapter.save()).stream().getvalue()
         finding = the_only(findings_of(io.BytesIO(whole[: int(len(whole) * part)])))
         assert finding.rule == "archive-damaged"
 
     @pytest.mark.parametrize("position", [-8, -1])
-    def test_wrong_checksum_or_length_is_refused(
-        self, adapter: SyntheticAdapter, save: Save, position: int
-    ) -> None:
-        whole = bytearray(Archive(save(adapter)).stream().getvalue())
+    def test_wrong_checksum_or_length_is_refused(self, adapter: SyntheticAdapter, position: int) -> None:
+        whole = bytearray(Archive(adapter.save()).stream().getvalue())
         whole[position] ^= 1
         assert the_only(findings_of(io.BytesIO(whole))).rule == "archive-damaged"
 
 
 class TestLimits:
-    def test_archive_that_unpacks_to_much_more_than_its_size_is_refused(self) -> None:
-        archive = Archive()
-        archive.add("README.md", bytes(20_000_000))
-        assert "at most 100 times its size" in the_only(findings_of(archive.stream())).message
-
     def test_archive_of_more_bytes_than_allowed_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(decompressing_reader, "MAX_BYTES", 50_000)
         archive = Archive()

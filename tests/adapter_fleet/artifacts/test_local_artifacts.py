@@ -6,7 +6,6 @@ import pytest
 
 from adapter_fleet.artifacts.local_artifacts import DeclaredArtifact, check_local_artifacts
 from adapter_fleet.artifacts.packing import identity_of, pack
-from adapter_fleet.serving.lora_limits import LoraServing
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 
 DIGEST = "7" * 64
@@ -49,14 +48,6 @@ def test_a_path_where_nothing_is_is_an_error(tmp_path: Path) -> None:
         "adapters.yaml:1: adapter 'one': artifact: should be a directory or an archive of this machine, got"
         f" '{tmp_path / 'none'}', where there is nothing [artifact-place]"
     ]
-
-
-def test_the_limits_of_the_endpoint_are_applied(directory: Path) -> None:
-    lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=8)
-    assert check_local_artifacts(declared(directory, "one"), lora=lora).findings == []
-    SyntheticAdapter(rank=16).save(directory)
-    (finding,) = check_local_artifacts(declared(directory, "one"), lora=lora).findings
-    assert finding.rule == "lora-rank"
 
 
 def test_another_digest_is_an_error_of_each_adapter_that_gives_it(directory: Path) -> None:
