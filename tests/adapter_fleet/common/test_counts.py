@@ -15,9 +15,5 @@ def test_number_decides_between_singular_and_plural(number: float, text: str) ->
     assert counted(number, "adapter") == text
 
 
-def test_whole_number_of_a_division_has_no_decimals() -> None:
-    assert counted(3000 / 60, "minute") == "50 minutes"
-
-
 def test_noun_may_have_a_plural_of_its_own() -> None:
     assert (counted(2, "copy", "copies"), noun_of(1, "copy", "copies")) == ("2 copies", "copy")

@@ -6,16 +6,11 @@ from adapter_fleet.common import untrusted_pattern
 from adapter_fleet.common.untrusted_pattern import matches
 
 
-def test_expression_is_searched_for_anywhere_in_the_text() -> None:
+def test_expression_is_searched_for_anywhere_in_a_text_of_any_characters() -> None:
     assert matches("rev[a-z]+ rose", "The revenue rose.\nGood.")
-
-
-def test_text_without_it_does_not_match() -> None:
     assert not matches("^rose", "The revenue rose.")
-
-
-def test_text_may_have_any_characters() -> None:
     assert matches("Umsätze.*€", "Umsätze: 4 €")
+    assert matches("\0", "a\0b")
 
 
 def test_expression_that_takes_for_ever_does_not_match() -> None:
@@ -31,7 +26,3 @@ def test_search_that_is_killed_says_nothing_about_the_text(monkeypatch: pytest.M
 @pytest.mark.parametrize("pattern", ["\0", "a" * 200_000, "\ud800"])
 def test_any_text_is_a_valid_pattern(pattern: str) -> None:
     assert not matches(pattern, "hello")
-
-
-def test_nul_is_found() -> None:
-    assert matches("\0", "a\0b")

@@ -75,14 +75,3 @@ def test_a_token_is_seen_wherever_it_is(value: object) -> None:
 @pytest.mark.parametrize("value", [None, True, 1, -1.5, 1e289, -1e300, "${AWS::Region}", {"a": ["b", 0.5]}])
 def test_what_is_known_is_no_token(value: object) -> None:
     assert not holds_token(value)
-
-
-def test_what_can_be_is_no_error() -> None:
-    check_known("a", {"b": 1})
-    check_kind("a", "text", str, "a text")
-    check_flag("a", False)
-    check_choice("a", OnTimeout.FAIL, OnTimeout)
-    check_number("a", -1.5)
-    check_whole_number("a", 2, at_least=2)
-    check_share("a", 1)
-    check_names("a", {"b", "c"})

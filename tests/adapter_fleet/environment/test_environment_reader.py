@@ -61,13 +61,10 @@ def test_file_may_choose_the_vllm_container(write: Callable[[str], Path]) -> Non
 
 
 def test_relative_paths_are_relative_to_the_file(write: Callable[[str], Path], tmp_path: Path) -> None:
-    environment = read_environment(write(f'{GOOD}\n[adapters.triage]\ndirectory = "adapters/triage"'))
-    assert environment.adapters["triage"].directory == tmp_path / "adapters" / "triage"
-
-
-def test_configuration_of_a_model_in_a_bucket_is_a_file(write: Callable[[str], Path], tmp_path: Path) -> None:
     text = GOOD.replace('bucket = "models"', 'bucket = "models"\nconfig = "own/config.json"')
-    assert read_environment(write(text)).base_model.config == tmp_path / "own" / "config.json"
+    environment = read_environment(write(f'{text}\n[adapters.triage]\ndirectory = "adapters/triage"'))
+    assert environment.adapters["triage"].directory == tmp_path / "adapters" / "triage"
+    assert environment.base_model.config == tmp_path / "own" / "config.json"
 
 
 def test_other_tables_are_typed_settings_with_the_defaults_of_the_library(
@@ -91,146 +88,63 @@ def test_a_typo_in_a_key_is_an_error_with_the_key_that_was_meant(write: Callable
     ]
 
 
-def test_an_unknown_key_like_no_other_is_an_error_with_those_known(write: Callable[[str], Path]) -> None:
-    assert errors(write(GOOD.replace("[copies]", "[copies]\nzone = 'a'"))) == [
-        "copies.zone: unknown key (known are count, accelerators, min_memory_mib,"
-        " model_download_timeout_seconds, health_check_timeout_seconds), got 'a'"
-    ]
-
-
 @pytest.mark.parametrize(
     ("good", "bad", "message"),
     [
         ("lmi_version = 19", "lmi_version = '19'", "container.lmi_version: should be an integer, got '19'"),
+        ("lmi_version = 19", "lmi_version = 12", "container.lmi_version: should be one of 13, 14, 15, "),
         ("lmi_version = 19", "vllm_version = 2.6", "container.vllm_version: should be a string, got 2.6"),
-        (
-            "lmi_version = 19",
-            "vllm_version = '2.7'",
-            "container.vllm_version: should be one of 1.3, 1.4, 2.0, 2.1, 2.2, 2.3, 2.4, 2.5, 2.6, got '2.7'",
-        ),
-        (
-            "lmi_version = 19",
-            "environment = {}",
-            "container: one of lmi_version, vllm_version should be given, got none",
-        ),
-        (
-            "lmi_version = 19",
-            "lmi_version = 19\nvllm_version = '2.6'",
-            "container: one of lmi_version, vllm_version should be given, got lmi_version and vllm_version",
-        ),
+        ("lmi_version = 19", "vllm_version = '2.7'", "container.vllm_version: should be one of 1.3, 1.4, "),
+        ("lmi_version = 19", "environment = {}", "container: one of lmi_version, vllm_version should be"),
+        ("max_lora_rank = 16", "max_lora_rank = 48", "lora: 'max_lora_rank' should be one of 8, 16, "),
         ("accelerators = 1\n", "", "copies.accelerators: should be given, got nothing"),
+        ("accelerators = 1", "accelerators = 0", "copies: 'accelerators' should be above 0, got 0"),
+        ('bucket = "models"', "", "base_model: one of bucket, directory should be given, got none"),
+        ('bucket = "models"', "directory = 'b'\nprefix = 'm/'", "base_model: 'prefix' should be given with"),
         ("[base_model]", "tags = 3\n[base_model]", "tags: should be a table, got 3"),
-        (
-            "[base_model]",
-            "artifact_sources = 'models'\n[base_model]",
-            "artifact_sources: should be an array, got 'models'",
-        ),
+        ("[base_model]", "artifact_sources = 'models'\n[base_model]", "artifact_sources: should be an array"),
     ],
 )
-def test_a_value_of_another_type_is_an_error_with_file_key_and_value(
+def test_a_value_of_another_type_is_an_error_with_its_key(
     write: Callable[[str], Path], good: str, bad: str, message: str
 ) -> None:
-    assert errors(write(GOOD.replace(good, bad))) == [message]
+    (error,) = errors(write(GOOD.replace(good, bad)))
+    assert error.startswith(message)
+
+
+NETWORK = "[network]\nvpc = 'vpc-0a1b2c3d'\nsecurity_groups = ['sg-0a1b2c3d']\nsubnets"
 
 
 @pytest.mark.parametrize(
-    ("good", "bad", "message"),
+    ("table", "message"),
     [
+        ("[aws]\nregion = 'eu-wst-1'", "aws: 'region' should be one that has AWS's containers (did you mean"),
+        ("[aws]\naccount = '1234'", "aws: 'account' should be 12 digits, got '1234'"),
+        (f"{NETWORK} = ['10.0.0.0/24']", "network: 'subnets' should be ids such as 'subnet-0a1b2c3d', got"),
+        (f"{NETWORK} = []", "network: 'subnets' should have at least one id, got none"),
+        ("[encryption]\nkey_arn = 'alias/own'", "encryption: 'key_arn' should be the ARN of a key, such as"),
+        ("[monitoring]\ntopic_arn = 'on-call'", "monitoring: 'topic_arn' should be the ARN of a topic, such"),
         (
-            "max_lora_rank = 16",
-            "max_lora_rank = 48",
-            "lora: 'max_lora_rank' should be one of 8, 16, 32, 64, 128, 256, 320, 512 (or 1 from LMI 17 on),"
-            " got 48",
+            "[adapters.'']\nuri = 's3://m/a.tar.gz'",
+            "'adapters' should give each adapter a name, got an empty",
+        ),
+        ("[adapters.a]", "adapters.a: one of directory, uri should be given, got none"),
+        ("[fleets.a]", "fleets.a: one of manifest, bucket should be given, got none"),
+        ("[fleets.a]\nbucket = 'models'", "fleets.a: 'key' should be given with bucket, got nothing"),
+        (
+            "[fleets.a]\nmanifest = 'a'\nkey = 'a'",
+            "fleets.a: 'key' should be given with bucket only, got 'a'",
         ),
         (
-            "lmi_version = 19",
-            "lmi_version = 12",
-            "container.lmi_version: should be one of 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26,"
-            " 27, 28, 29, got 12",
+            "[fleets.a]\nmanifest = 'a'\ndrift_check = 'mend'",
+            "fleets.a.drift_check: should be one of report,",
         ),
-        (
-            "[endpoint]",
-            "[aws]\nregion = 'eu-wst-1'\n[endpoint]",
-            "aws: 'region' should be one that has AWS's containers (did you mean 'eu-west-1'?), got"
-            " 'eu-wst-1'",
-        ),
-        (
-            "[endpoint]",
-            "[aws]\naccount = '1234'\n[endpoint]",
-            "aws: 'account' should be 12 digits, got '1234'",
-        ),
-        (
-            "[endpoint]",
-            "[network]\nvpc = 'vpc-0a1b2c3d'\nsubnets = ['10.0.0.0/24']\nsecurity_groups = ['sg-0a1b2c3d']\n"
-            "[endpoint]",
-            "network: 'subnets' should be ids such as 'subnet-0a1b2c3d', got '10.0.0.0/24'",
-        ),
-        (
-            "[endpoint]",
-            "[network]\nvpc = 'vpc-0a1b2c3d'\nsubnets = []\nsecurity_groups = ['sg-0a1b2c3d']\n[endpoint]",
-            "network: 'subnets' should have at least one id, got none",
-        ),
-        (
-            "[endpoint]",
-            "[encryption]\nkey_arn = 'alias/own'\n[endpoint]",
-            "encryption: 'key_arn' should be the ARN of a key, such as"
-            " 'arn:aws:kms:us-east-1:111122223333:key/…', got 'alias/own'",
-        ),
-        (
-            "[endpoint]",
-            "[monitoring]\ntopic_arn = 'on-call'\n[endpoint]",
-            "monitoring: 'topic_arn' should be the ARN of a topic, such as"
-            " 'arn:aws:sns:us-east-1:111122223333:on-call', got 'on-call'",
-        ),
-        ("accelerators = 1", "accelerators = 0", "copies: 'accelerators' should be above 0, got 0"),
-        ('bucket = "models"', "", "base_model: one of bucket, directory should be given, got none"),
-        (
-            'bucket = "models"',
-            "directory = 'base'\nprefix = 'models/'",
-            "base_model: 'prefix' should be given with bucket only, got 'models/'",
-        ),
-        (
-            "[base_model]",
-            "[adapters.'']\nuri = 's3://models/a.tar.gz'\n[base_model]",
-            "'adapters' should give each adapter a name, got an empty one",
-        ),
-        (
-            "[base_model]",
-            "[adapters.a]\n[base_model]",
-            "adapters.a: one of directory, uri should be given, got none",
-        ),
-        (
-            "[base_model]",
-            "[fleets.a]\n[base_model]",
-            "fleets.a: one of manifest, bucket should be given, got none",
-        ),
-        (
-            "[base_model]",
-            "[fleets.a]\nbucket = 'models'\n[base_model]",
-            "fleets.a: 'key' should be given with bucket, got nothing",
-        ),
-        (
-            "[base_model]",
-            "[fleets.a]\nmanifest = 'a.yaml'\nkey = 'a.yaml'\n[base_model]",
-            "fleets.a: 'key' should be given with bucket only, got 'a.yaml'",
-        ),
-        (
-            "[base_model]",
-            "[fleets.a]\nmanifest = 'a.yaml'\ndrift_check = 'mend'\n[base_model]",
-            "fleets.a.drift_check: should be one of report, repair, got 'mend'",
-        ),
-        (
-            "[base_model]",
-            "[fleets.a-b]\nmanifest = 'a.yaml'\n[base_model]",
-            "'fleets' should give each fleet a name of letters and digits, as it begins those of its outputs,"
-            " got 'a-b'",
-        ),
+        ("[fleets.a-b]\nmanifest = 'a'", "'fleets' should give each fleet a name of letters and digits, as"),
     ],
 )
-def test_a_value_that_cannot_be_is_an_error(
-    write: Callable[[str], Path], good: str, bad: str, message: str
-) -> None:
-    assert errors(write(GOOD.replace(good, bad))) == [message]
+def test_a_value_that_cannot_be_is_an_error(write: Callable[[str], Path], table: str, message: str) -> None:
+    (error,) = errors(write(f"{GOOD}\n{table}"))
+    assert error.startswith(message)
 
 
 def test_everything_wrong_is_told_at_once(write: Callable[[str], Path]) -> None:

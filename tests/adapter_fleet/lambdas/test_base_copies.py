@@ -45,7 +45,8 @@ def event(kind: str, **more: object) -> dict[str, Any]:
     }
 
 
-def described(copies: int, status: str = "InService") -> dict[str, Any]:
+def described(copies: int | None, status: str = "InService") -> dict[str, Any]:
+    runtime = {} if copies is None else {"DesiredCopyCount": copies, "CurrentCopyCount": 0}
     return {
         "InferenceComponentName": "acme-base",
         "InferenceComponentArn": "arn:aws:sagemaker:us-east-1:111122223333:inference-component/acme-base",
@@ -54,7 +55,7 @@ def described(copies: int, status: str = "InService") -> dict[str, Any]:
         "InferenceComponentStatus": status,
         "CreationTime": 0,
         "LastModifiedTime": 0,
-        "RuntimeConfig": {"DesiredCopyCount": copies, "CurrentCopyCount": 0},
+        **({"RuntimeConfig": runtime} if runtime else {}),
     }
 
 
@@ -70,24 +71,15 @@ def test_new_component_starts_with_the_copies_of_the_template(sagemaker: Stubber
     }
 
 
-@pytest.mark.parametrize(("running", "kept"), [(1, 1), (3, 3), (0, 1)])
+@pytest.mark.parametrize(("running", "kept"), [(1, 1), (3, 3), (0, 1), (None, 2)])
 def test_component_keeps_the_copies_that_run_and_has_at_least_one(
-    sagemaker: Stubber, running: int, kept: int
+    sagemaker: Stubber, running: int | None, kept: int
 ) -> None:
     sagemaker.add_response(
         "describe_inference_component", described(running), {"InferenceComponentName": "acme-base"}
     )
     answer = base_copies.on_event(event("Update", PhysicalResourceId="before"), context())
     assert answer == {"PhysicalResourceId": "before", "Data": {"CopyCount": kept}}
-
-
-def test_component_described_without_copies_starts_with_those_of_the_template(
-    sagemaker: Stubber,
-) -> None:
-    answer = described(3)
-    del answer["RuntimeConfig"]
-    sagemaker.add_response("describe_inference_component", answer)
-    assert base_copies.on_event(event("Update"), context())["Data"] == {"CopyCount": 2}
 
 
 def test_copies_are_read_after_scaling_has_ended(sagemaker: Stubber, clock: FakeClock) -> None:

@@ -43,24 +43,22 @@ class TestIsComplete:
         monkeypatch.setattr(handlers, "_completion", lambda _machine: Looks())
         return handlers.is_complete({}, None)  # type: ignore[arg-type]
 
-    def test_deployment_learns_at_once_that_the_fleet_is_done(
-        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("looks", "done", "most_seconds"),
+        [([True], True, 0.0), ([False, False, True], True, 5.0), ([False], False, 5.0)],
+        ids=["at once", "meanwhile", "later"],
+    )
+    def test_deployment_learns_within_seconds_whether_the_fleet_is_done(
+        self,
+        clock: FakeClock,
+        monkeypatch: pytest.MonkeyPatch,
+        looks: list[bool],
+        done: bool,
+        most_seconds: float,
     ) -> None:
         started = clock.now()
-        assert self.ask(monkeypatch, True) == {"IsComplete": True}
-        assert clock.now() == started
-
-    def test_end_is_seen_while_the_deployment_asks(
-        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        assert self.ask(monkeypatch, False, False, True) == {"IsComplete": True}
-
-    def test_deployment_is_answered_within_seconds(
-        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        started = clock.now()
-        assert self.ask(monkeypatch, False) == {"IsComplete": False}
-        assert clock.now() - started < 5.0
+        assert self.ask(monkeypatch, *looks) == {"IsComplete": done}
+        assert clock.now() - started <= most_seconds
 
     @pytest.mark.parametrize(
         "error",
@@ -231,19 +229,14 @@ class TestPass:
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         last = handlers.MAX_PASSES - 1
+        self.run(monkeypatch, PassResult(done=True), passes=last)
+        assert machines.started == []
         answer, _ = self.run(monkeypatch, PassResult(done=False), passes=last)
         assert answer["done"]
         assert [trigger for _, trigger in machines.started] == ["continuing"]
         # The function may be called again for the same pass.
         self.run(monkeypatch, PassResult(done=False), passes=last)
         assert len(machines.started) == 1
-
-    def test_last_of_very_many_passes_starts_none_where_it_is_done(
-        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        answer, _ = self.run(monkeypatch, PassResult(done=True), passes=handlers.MAX_PASSES - 1)
-        assert answer["done"]
-        assert machines.started == []
 
     def test_executions_that_hand_over_to_each_other_never_come_back_to_a_name(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch

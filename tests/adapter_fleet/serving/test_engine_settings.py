@@ -16,10 +16,6 @@ from adapter_fleet.serving.releases import ContainerRelease
 from adapter_fleet.serving.vllm import VllmVersion
 
 
-def test_environment_that_says_nothing_has_the_engine_s_defaults() -> None:
-    assert EngineSettings.from_environment({"OPTION_ENABLE_LORA": "true"}) == EngineSettings()
-
-
 def test_settings_are_read() -> None:
     read = EngineSettings.from_environment(
         {
@@ -116,15 +112,12 @@ def test_degree_may_have_the_container_s_older_name() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("OPTION_MAX_MODEL_LEN", "32k"),
         ("OPTION_MAX_MODEL_LEN", "-1"),
         ("OPTION_MAX_MODEL_LEN", "١٢"),
         ("OPTION_MAX_MODEL_LEN", "9" * 5000),
         ("OPTION_DTYPE", "int4"),
-        ("OPTION_KV_CACHE_DTYPE", "nvfp4"),
         ("OPTION_GPU_MEMORY_UTILIZATION", "1.5"),
         ("OPTION_GPU_MEMORY_UTILIZATION", "nan"),
-        ("OPTION_GPU_MEMORY_UTILIZATION", "most"),
         ("OPTION_TENSOR_PARALLEL_DEGREE", "0"),
         ("OPTION_QUANTIZE", "bitsandbytes"),
         ("OPTION_PIPELINE_PARALLEL_DEGREE", "2"),

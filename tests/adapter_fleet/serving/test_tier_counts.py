@@ -43,17 +43,9 @@ def memory(*ranks: int | None, workers: int = 1) -> float:
     return cpu_bytes(LLAMA, EngineSettings(), ranks, SERVING, workers=workers) / 1024**2
 
 
-def test_cpu_memory_is_that_of_each_rank() -> None:
+def test_cpu_memory_is_that_of_the_largest_adapters_that_it_may_hold_in_each_worker() -> None:
     assert memory(16, 32) == 80 + 160
-
-
-def test_unknown_rank_counts_as_the_highest() -> None:
+    # An unknown rank counts as the highest.
     assert memory(None) == 320
-
-
-def test_no_more_than_max_cpu_loras_count_and_those_the_largest() -> None:
     assert memory(*[16] * 70, 64) == 320 + 69 * 80
-
-
-def test_every_worker_has_all_of_them() -> None:
     assert memory(16, workers=4) == 4 * 80

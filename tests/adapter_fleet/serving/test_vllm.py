@@ -23,12 +23,6 @@ def test_prefix_caching_that_stays_on_leaves_the_engine_its_default() -> None:
     assert not [variable for variable in environment if "PREFIX" in variable]
 
 
-def test_tag_names_the_release() -> None:
-    for version in VllmVersion:
-        assert version.tag == f"server-sagemaker-cuda-v{version.number}"
-        assert version.title == f"vLLM server {version.number}"
-
-
 def test_release_is_found_by_its_number() -> None:
     assert VllmVersion.numbered("2.0") is VllmVersion.V2_0
     with pytest.raises(ValueError, match=r"should be one of 1\.3, 1\.4, 2\.0, .*2\.6, got '2\.60'"):

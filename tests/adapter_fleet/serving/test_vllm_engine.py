@@ -4,54 +4,34 @@ from adapter_fleet.serving.vllm_engine import VOCABULARY_MODEL_TYPES, PrefixCach
 
 
 @pytest.mark.parametrize(
-    ("version", "key"),
+    ("version", "highest_rank", "rank_1", "biases", "experts", "embeddings", "by_name"),
     [
-        (None, PrefixCacheKey.REGISTRATION),
-        ("0.8.4", PrefixCacheKey.REGISTRATION),
-        ("0.10.2", PrefixCacheKey.REGISTRATION),
-        ("0.11.1", PrefixCacheKey.NAME),
-        ("0.30.0", PrefixCacheKey.NAME),
-        ("1.0.0", PrefixCacheKey.NAME),
+        (None, 256, False, False, False, False, False),
+        ("0.6.3", 256, False, False, False, False, False),
+        ("0.6.4", 256, False, True, False, False, False),
+        ("0.8.4", 512, False, True, False, False, False),
+        ("0.10.2", 512, False, True, False, False, False),
+        ("0.11.1", 512, True, False, True, False, True),
+        ("0.12.0", 512, True, False, True, True, True),
+        ("1.0.0", 512, True, False, True, True, True),
     ],
 )
-def test_cached_prefixes_are_found_by_what_the_version_puts_into_their_key(
-    version: str | None, key: PrefixCacheKey
-) -> None:
-    assert VllmEngine(version).prefix_cache_key is key
-
-
-@pytest.mark.parametrize(("version", "may"), [("0.10.2", False), ("0.11.1", True), ("0.31.0", True)])
-def test_new_version_may_find_prefixes_of_the_old_one_unless_each_registration_has_a_number(
-    version: str, may: bool
-) -> None:
-    assert VllmEngine(version).may_answer_for_predecessor is may
-
-
-@pytest.mark.parametrize(
-    ("version", "highest", "rank_1"),
-    [(None, 256, False), ("0.6.3", 256, False), ("0.8.4", 512, False), ("0.11.1", 512, True)],
-)
-def test_ranks_came_with_later_versions(version: str | None, highest: int, rank_1: bool) -> None:
-    engine = VllmEngine(version)
-    assert (engine.highest_rank, engine.serves_rank_1) == (highest, rank_1)
-
-
-@pytest.mark.parametrize(
-    ("version", "biases"), [("0.6.3", False), ("0.6.4", True), ("0.10.2", True), ("0.11.1", False)]
-)
-def test_biases_came_and_went(version: str, biases: bool) -> None:
-    assert VllmEngine(version).may_serve_biases is biases
-
-
-@pytest.mark.parametrize(
-    ("version", "experts", "embeddings"),
-    [("0.10.2", False, False), ("0.11.1", True, False), ("0.12.0", True, True)],
-)
-def test_stacked_experts_and_saved_embeddings_came_later(
-    version: str, experts: bool, embeddings: bool
+def test_what_the_engine_serves_came_and_went_with_its_versions(
+    version: str | None,
+    highest_rank: int,
+    rank_1: bool,
+    biases: bool,
+    experts: bool,
+    embeddings: bool,
+    by_name: bool,
 ) -> None:
     engine = VllmEngine(version)
+    assert (engine.highest_rank, engine.serves_rank_1) == (highest_rank, rank_1)
+    assert engine.may_serve_biases is biases
     assert (engine.adapts_stacked_experts, engine.skips_embeddings) == (experts, embeddings)
+    # A new version finds what its predecessor cached, unless each registration has a number of its own.
+    assert engine.prefix_cache_key is (PrefixCacheKey.NAME if by_name else PrefixCacheKey.REGISTRATION)
+    assert engine.may_answer_for_predecessor is by_name
 
 
 @pytest.mark.parametrize(
