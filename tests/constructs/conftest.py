@@ -11,7 +11,6 @@ import aws_cdk as cdk
 import jsii
 import pytest
 from aws_cdk import aws_s3 as s3
-from aws_cdk.assertions import Template
 from constructs import IConstruct
 
 from multi_adapter_inference import (
@@ -33,7 +32,6 @@ MakeEndpoint = Callable[..., MultiAdapterEndpoint]
 MakeFleet = Callable[..., AdapterFleet]
 ChangeConfig = Callable[..., None]
 WriteManifest = Callable[..., Path]
-Resources = Callable[[str], list[dict[str, Any]]]
 
 
 @pytest.fixture
@@ -172,11 +170,3 @@ def write_manifest_into(
         )
     )
     return path
-
-
-@pytest.fixture
-def resources(stack: cdk.Stack) -> Resources:
-    """Return a function that synthesizes the stack and returns its resources of a type."""
-    return lambda type_: [
-        dict(resource) for resource in Template.from_stack(stack).find_resources(type_).values()
-    ]

@@ -1,13 +1,11 @@
-"""Every public class has an example that synthesizes, and says the defaults of its arguments."""
+"""Every public class has an example that synthesizes."""
 
 from __future__ import annotations
 
 import ast
 import inspect
-import re
 import textwrap
 from collections.abc import Callable, Mapping
-from enum import Enum
 from pathlib import Path
 
 import aws_cdk as cdk
@@ -75,40 +73,3 @@ def test_the_example_of_a_public_class_synthesizes(
     exec(compile(example, f"example of {name}", "exec"), names)  # noqa: S102 - as a user would run it
     if used & {"stack", "endpoint"}:
         Template.from_stack(stack)
-
-
-def optional_arguments() -> list[tuple[str, str, str]]:
-    """Return a name, a docstring and an argument for each optional argument of everything public."""
-    found = []
-    for cls in (getattr(library, name) for name in library.__all__):
-        if issubclass(cls, Enum | dict):
-            continue
-        documented = {"__init__": cls.__doc__} | {
-            name: member.__doc__ for name, member in inspect.getmembers(cls) if name[0] != "_"
-        }
-        for name, doc in documented.items():
-            member = getattr(cls, name)
-            module = str(getattr(member, "__module__", ""))
-            # Since Python 3.13, a cached property counts as a routine.
-            if (
-                inspect.isroutine(member)
-                and callable(member)
-                and module.startswith("multi_adapter_inference")
-            ):
-                found += [
-                    (f"{cls.__name__}.{name}", doc or "", parameter.name)
-                    for parameter in inspect.signature(member).parameters.values()
-                    if parameter.default is not parameter.empty and parameter.name[0] != "_"
-                ]
-    return found
-
-
-def test_every_optional_argument_has_its_default_in_the_docstring() -> None:
-    undocumented = [
-        (name, argument)
-        for name, doc, argument in optional_arguments()
-        if not (re.search(rf"\b{argument}\b", doc) and "Default: " in doc)
-    ]
-    # They say "see `LoraAdapter`", and a metric has the default of its name.
-    passed_on = {"MultiAdapterEndpoint.add_adapter"}
-    assert [pair for pair in undocumented if pair[0] not in passed_on and "metric" not in pair[0]] == []

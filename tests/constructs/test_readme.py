@@ -9,7 +9,6 @@ from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
-import yaml
 
 from adapter_fleet.manifest.parser import SCHEMA_FILE
 from tests.docs.blocks import read
@@ -41,21 +40,10 @@ def test_editors_find_the_schema_of_the_repositorys_manifests(path: Path) -> Non
     assert (path.parent / address).resolve() == SCHEMA_FILE
 
 
-@pytest.mark.parametrize("name", ["fleets.md", "manifest.md"])
-def test_editors_find_the_schema_beside_the_manifests_of_the_guides(name: str) -> None:
-    (address,) = SCHEMA.findall((ROOT / "docs" / "guides" / name).read_text())
-    assert address == SCHEMA_FILE.name
-
-
 def test_the_command_of_the_guide_copies_the_schema(tmp_path: Path) -> None:
     guide = (ROOT / "docs" / "guides" / "manifest.md").read_text()
     (command,) = re.findall(r"^cp .*SCHEMA_FILE.*$", guide, re.MULTILINE)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run(  # noqa: S602 - as the reader of the guide runs it
-        command,
-        shell=True,
-        cwd=tmp_path,
-        check=True,
-        env={**os.environ, "PATH": path},
-    )
-    assert yaml.safe_load((tmp_path / "manifest.schema.json").read_text())["properties"]["adapters"]
+    # As the reader of the guide runs it.
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True, env={**os.environ, "PATH": path})  # noqa: S602
+    assert (tmp_path / SCHEMA_FILE.name).read_bytes() == SCHEMA_FILE.read_bytes()

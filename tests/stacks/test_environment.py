@@ -13,22 +13,16 @@ def test_an_unknown_environment_is_an_error_that_lists_those_there_are() -> None
         environment_file("staging")
 
 
-def test_a_file_that_is_not_there_is_an_error() -> None:
+def test_an_environment_may_be_any_file_that_is_there_and_can_end_a_stacks_name(tmp_path: Path) -> None:
+    path = tmp_path / "test.toml"
+    path.touch()
+    assert environment_file(str(path)) == path
     with pytest.raises(EnvironmentFileError, match=r"got 'nowhere/staging\.toml'"):
         environment_file("nowhere/staging.toml")
-
-
-def test_a_file_whose_name_cannot_end_a_stacks_name_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "llm_prod.toml"
     file.touch()
     with pytest.raises(EnvironmentFileError, match=r"letters, digits and hyphens.*got 'llm_prod\.toml'"):
         environment_file(str(file))
-
-
-def test_an_environment_may_be_any_file(tmp_path: Path) -> None:
-    path = tmp_path / "test.toml"
-    path.touch()
-    assert environment_file(str(path)) == path
 
 
 def test_production_is_the_set_up_of_the_announcement() -> None:

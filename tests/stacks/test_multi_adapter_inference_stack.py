@@ -9,7 +9,6 @@ import pytest
 import yaml
 from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Annotations, Match, Template
-from cdk_nag import AwsSolutionsChecks
 from cfnlint import lint
 from cfnlint.config import ManualArgs
 from syrupy.assertion import SnapshotAssertion
@@ -19,6 +18,7 @@ from adapter_fleet.environment.environment_reader import read_environment
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from stacks.environment import ENVIRONMENTS
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
+from tests.constructs.nag import nag
 
 ROOT = ENVIRONMENTS.parent
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
@@ -59,24 +59,6 @@ def test_what_it_serves_fits_into_memory(stack: MultiAdapterInferenceStack) -> N
     assert not [w for w in warnings if "small-key-value-cache" in w or "most-adapters-on-disk" in w]
 
 
-def test_every_function_of_the_library_keeps_the_events_that_it_failed_to_handle(
-    template: dict[str, Any],
-) -> None:
-    # checkov would not see one without: CKV_AWS_116 is skipped, for the CDK's own function alone.
-    resources = template["Resources"]
-    functions = {
-        name: each["Properties"]
-        for name, each in resources.items()
-        if each["Type"] == "AWS::Lambda::Function"
-    }
-    without = {name for name, each in functions.items() if "DeadLetterConfig" not in each}
-    assert all(name.startswith("BucketNotificationsHandler") for name in without)
-    assert functions.keys() - without
-    for name in functions.keys() - without:
-        (queue, attribute) = functions[name]["DeadLetterConfig"]["TargetArn"]["Fn::GetAtt"]
-        assert (resources[queue]["Type"], attribute) == ("AWS::SQS::Queue", "Arn")
-
-
 def test_cfn_lint_has_nothing_to_say(template: Mapping[str, Any]) -> None:
     # Dependencies that a reference enforces anyway: the CDK writes them for every function and machine.
     config = ManualArgs(regions=["us-east-1"], ignore_checks=["W3005"])
@@ -106,42 +88,13 @@ def test_a_fleet_with_the_name_of_something_else_is_an_error(tmp_path: Path) -> 
         )
 
 
-def violations(outdir: Path) -> list[tuple[str, str]]:
-    """Return the rule and the construct of all that the plugins found and nobody acknowledged."""
-    report = json.loads((outdir / "validation-report.json").read_text())
-    return [
-        (violation["ruleName"], construct["constructPath"])
-        for plugin in report["pluginReports"]
-        if plugin["pluginName"] != "Construct Annotations"
-        for violation in plugin["violations"]
-        for construct in violation["violatingConstructs"]
-    ]
-
-
 def test_cdk_nag_finds_nothing_that_is_not_acknowledged(environment: str, tmp_path: Path) -> None:
     stack = stack_of(environment, tmp_path)
     # One that is not acknowledged, to see that the rules are applied.
     probe = iam.ManagedPolicy(stack, "Probe")
     probe.add_statements(iam.PolicyStatement(actions=["s3:GetObject"], resources=["*"]))
-    app = cast("cdk.App", stack.node.root)
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-
-    with pytest.raises(RuntimeError, match="ValidationFailed"):
-        app.synth()
-
-    assert violations(tmp_path) == [("AwsSolutions-IAM5[Resource::*]", f"{probe.node.path}/Resource")]
-
-
-def test_every_acknowledgement_has_a_reason(stack: MultiAdapterInferenceStack) -> None:
-    acknowledged = [
-        rule
-        for construct in stack.node.find_all()
-        for entry in construct.node.metadata
-        if entry.type == cdk.Validations.ACKNOWLEDGED_RULES_METADATA_KEY
-        for rule in entry.data.items()
-    ]
-    assert acknowledged
-    assert all(len(reason.split()) > 5 for _, reason in acknowledged)
+    found = nag(cast("cdk.App", stack.node.root))
+    assert found == [("AwsSolutions-IAM5[Resource::*]", f"{probe.node.path}/Resource")]
 
 
 @pytest.fixture(scope="module")
@@ -196,9 +149,6 @@ def test_the_key_of_a_file_is_that_of_the_logs(closed: Template) -> None:
     groups = closed.find_resources("AWS::Logs::LogGroup").values()
     key = "arn:aws:kms:us-east-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef"
     assert {group["Properties"]["KmsKeyId"] for group in groups} == {key}
-
-
-def test_cfn_lint_has_nothing_to_say_of_a_network_and_a_key(closed: Template) -> None:
     test_cfn_lint_has_nothing_to_say(closed.to_json())
 
 
@@ -208,7 +158,7 @@ def test_the_security_guide_answers_every_finding_that_checkov_is_asked_to_skip(
     assert answered == skipped
 
 
-def test_copies_follow_the_load_as_the_file_says(closed: Template) -> None:
+def test_scaling_alarms_and_usage_are_as_the_file_says(closed: Template) -> None:
     closed.has_resource_properties(
         "AWS::ApplicationAutoScaling::ScalableTarget", {"MinCapacity": 1, "MaxCapacity": 2}
     )
@@ -216,21 +166,15 @@ def test_copies_follow_the_load_as_the_file_says(closed: Template) -> None:
         "AWS::ApplicationAutoScaling::ScalingPolicy",
         {"TargetTrackingScalingPolicyConfiguration": {"TargetValue": 60}},
     )
-
-
-def test_alarms_of_each_fleet_are_sent_to_the_topic_of_the_file(closed: Template) -> None:
     closed.resource_count_is("AWS::CloudWatch::Dashboard", 1)
-    topic = ["arn:aws:sns:us-east-1:111122223333:on-call"]
     alarms = [
         alarm["Properties"]
         for alarm in closed.find_resources("AWS::CloudWatch::Alarm").values()
         if "Fleet" in str(alarm["Properties"].get("Dimensions")) or "OKActions" in alarm["Properties"]
     ]
     assert alarms
+    topic = ["arn:aws:sns:us-east-1:111122223333:on-call"]
     assert all(alarm["AlarmActions"] == topic for alarm in alarms)
-
-
-def test_use_is_counted_as_the_file_says(closed: Template) -> None:
     (variables,) = [
         function["Properties"]["Environment"]["Variables"]
         for function in closed.find_resources("AWS::Lambda::Function").values()

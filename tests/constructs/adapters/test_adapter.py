@@ -7,7 +7,6 @@ import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
-from aws_cdk.assertions import Template
 
 from multi_adapter_inference import (
     AdapterArtifact,
@@ -20,6 +19,7 @@ from multi_adapter_inference import (
 )
 from multi_adapter_inference.models.artifact_source import may_hold
 from tests.constructs.conftest import ChangeConfig, MakeEndpoint, imported_endpoint, warnings_of
+from tests.constructs.resources import Resources
 
 
 @pytest.fixture
@@ -89,52 +89,47 @@ def test_another_base_or_name_changes_the_logical_id_so_that_it_is_a_replacement
     assert logical_id != other_logical_id
 
 
-@pytest.mark.parametrize("whole", [False, True])
+def version_name(
+    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, id: str, artifact: AdapterArtifact
+) -> str:
+    """Return the name of an adapter whose versions have components of their own."""
+    adapter = LoraAdapter(
+        stack, id, endpoint=endpoint, adapter_name="x", artifact=artifact, component_per_version=True
+    )
+    return adapter.component_name
+
+
 def test_key_that_is_known_at_deployment_only_has_no_versions_to_tell_apart(
-    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, bucket: s3.IBucket, whole: bool
+    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, bucket: s3.IBucket
 ) -> None:
     parameter = cdk.CfnParameter(stack, "Parameter").value_as_string
-    artifact = (
-        AdapterArtifact.from_uri(parameter)
-        if whole
-        else AdapterArtifact.from_bucket(bucket, f"adapters/{parameter}.tar.gz")
-    )
-    with pytest.raises(
-        ValueError, match=r"'Stack/A': 'artifact' should have a key that synth knows .*, got '.*Token\["
-    ):
-        LoraAdapter(stack, "A", endpoint=endpoint, artifact=artifact, component_per_version=True)
+    for name, artifact in {
+        "Whole": AdapterArtifact.from_uri(parameter),
+        "Part": AdapterArtifact.from_bucket(bucket, f"adapters/{parameter}.tar.gz"),
+    }.items():
+        message = rf"'Stack/{name}': 'artifact' should have a key that synth knows .*, got '.*Token\["
+        with pytest.raises(ValueError, match=message):
+            version_name(stack, endpoint, name, artifact)
 
 
 def test_bucket_of_a_version_may_be_known_at_deployment_only(
     stack: cdk.Stack, endpoint: IMultiAdapterEndpoint
 ) -> None:
     bucket = s3.Bucket(stack, "Own")
-    names = [
-        LoraAdapter(
-            stack,
-            version,
-            endpoint=endpoint,
-            adapter_name="x",
-            artifact=AdapterArtifact.from_bucket(bucket, f"{version}.tar.gz"),
-            component_per_version=True,
-        ).component_name
+    names = {
+        version_name(stack, endpoint, version, AdapterArtifact.from_bucket(bucket, f"{version}.tar.gz"))
         for version in ("v1", "v2")
-    ]
-    assert names[0] != names[1]
+    }
+    assert len(names) == 2
 
 
 def test_other_files_in_a_directory_are_another_version(
     stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, adapter_directory: Path, change_config: ChangeConfig
 ) -> None:
-    settings: dict[str, Any] = {
-        "endpoint": endpoint,
-        "adapter_name": "x",
-        "artifact": AdapterArtifact.from_directory(adapter_directory),
-        "component_per_version": True,
-    }
-    before = LoraAdapter(stack, "A", **settings)
+    artifact = AdapterArtifact.from_directory(adapter_directory)
+    before = version_name(stack, endpoint, "A", artifact)
     change_config(lora_dropout=0.5)
-    assert before.component_name != LoraAdapter(stack, "B", **settings).component_name
+    assert before != version_name(stack, endpoint, "B", artifact)
 
 
 def test_pinned_name_and_a_component_per_version_exclude_each_other(
@@ -165,16 +160,6 @@ def test_an_endpoint_known_at_deployment_only_gives_names_that_stay() -> None:
         return LoraAdapter(stack, "A", endpoint=endpoint, artifact=artifact).component_name
 
     assert name(tokens_before=0) == name(tokens_before=3)
-
-
-def test_a_prefix_known_at_deployment_only_begins_the_name(
-    stack: cdk.Stack, artifact: AdapterArtifact
-) -> None:
-    endpoint = imported_endpoint(stack, component_prefix=cdk.CfnParameter(stack, "Prefix").value_as_string)
-    adapter = LoraAdapter(stack, "A", endpoint=endpoint, artifact=artifact)
-    prefix, rest = stack.resolve(adapter.component_name)["Fn::Join"][1]
-    assert prefix == {"Ref": "Prefix"}
-    assert rest.startswith("-A-")
 
 
 @pytest.mark.parametrize(
@@ -214,14 +199,6 @@ def test_the_names_of_what_is_imported_are_checked(stack: cdk.Stack, endpoint: I
         imported_endpoint(stack, "Their-Llm", base_component_name="ba_se")
 
 
-def test_a_name_known_at_deployment_only_is_not_checked(
-    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, artifact: AdapterArtifact
-) -> None:
-    name = cdk.CfnParameter(stack, "Name").value_as_string
-    adapter = LoraAdapter(stack, "Ectsum", endpoint=endpoint, artifact=artifact, component_name=name)
-    assert adapter.component_name == name
-
-
 def test_an_id_that_the_endpoint_uses_itself_is_an_error(
     stack: cdk.Stack, make_endpoint: MakeEndpoint, artifact: AdapterArtifact
 ) -> None:
@@ -234,22 +211,13 @@ def test_an_id_that_the_endpoint_uses_itself_is_an_error(
             endpoint.add_adapter(child.node.id, artifact=artifact)
 
 
-def test_two_adapters_of_one_name_are_an_error_that_names_both(
-    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, artifact: AdapterArtifact
-) -> None:
-    LoraAdapter(stack, "First", endpoint=endpoint, artifact=artifact, adapter_name="ectsum")
-    with pytest.raises(ValueError, match=r"got 'acme-ectsum-.*' for 'Stack/First' and 'Stack/Second'"):
-        LoraAdapter(stack, "Second", endpoint=endpoint, artifact=artifact, adapter_name="ectsum")
-
-
 def test_grant_invoke_is_on_the_endpoint_and_this_adapter_alone(
     stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, artifact: AdapterArtifact
 ) -> None:
     adapter = LoraAdapter(stack, "Ectsum", endpoint=endpoint, artifact=artifact)
     caller = iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
     adapter.grant_invoke(caller).assert_success()
-    (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
-    assert policy["Properties"]["PolicyDocument"]["Statement"] == [
+    assert Resources.of(stack).statements() == [
         {
             "Effect": "Allow",
             "Action": ["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"],
@@ -258,42 +226,29 @@ def test_grant_invoke_is_on_the_endpoint_and_this_adapter_alone(
     ]
 
 
+@pytest.mark.parametrize(
+    ("method", "name", "statistic"),
+    [
+        ("metric_invocations", "Invocations", "Sum"),
+        ("metric_client_errors", "Invocation4XXErrors", "Sum"),
+        ("metric_server_errors", "Invocation5XXErrors", "Sum"),
+        ("metric_model_errors", "InvocationModelErrors", "Sum"),
+        ("metric_model_latency", "ModelLatency", "Average"),
+        ("metric_overhead_latency", "OverheadLatency", "Average"),
+    ],
+)
 def test_metrics_are_those_of_the_component_with_their_official_names(
-    endpoint: IMultiAdapterEndpoint,
+    endpoint: IMultiAdapterEndpoint, method: str, name: str, statistic: str
 ) -> None:
-    found = {
-        method: getattr(endpoint, method)()
-        for method in (
-            "metric_invocations",
-            "metric_client_errors",
-            "metric_server_errors",
-            "metric_model_errors",
-            "metric_model_latency",
-            "metric_overhead_latency",
-        )
-    }
-    assert {method: (metric.metric_name, metric.statistic) for method, metric in found.items()} == {
-        "metric_invocations": ("Invocations", "Sum"),
-        "metric_client_errors": ("Invocation4XXErrors", "Sum"),
-        "metric_server_errors": ("Invocation5XXErrors", "Sum"),
-        "metric_model_errors": ("InvocationModelErrors", "Sum"),
-        "metric_model_latency": ("ModelLatency", "Average"),
-        "metric_overhead_latency": ("OverheadLatency", "Average"),
-    }
-    for metric in found.values():
-        assert metric.namespace == "AWS/SageMaker"
-        assert metric.dimensions == {"InferenceComponentName": "base"}
+    metric = getattr(endpoint, method)()
+    assert (metric.namespace, metric.metric_name, metric.statistic) == ("AWS/SageMaker", name, statistic)
+    assert metric.dimensions == {"InferenceComponentName": "base"}
 
 
 def test_any_other_metric_can_be_had_by_name(endpoint: IMultiAdapterEndpoint) -> None:
-    metric = endpoint.metric(
-        "GPUMemoryUtilizationNormalized",
-        namespace="/aws/sagemaker/InferenceComponents",
-        statistic="Maximum",
-        period=cdk.Duration.minutes(1),
-    )
-    assert (metric.namespace, metric.statistic) == ("/aws/sagemaker/InferenceComponents", "Maximum")
-    assert metric.period.to_seconds() == 60
+    namespace = "/aws/sagemaker/InferenceComponents"
+    metric = endpoint.metric("GPUMemoryUtilizationNormalized", namespace=namespace, statistic="Maximum")
+    assert (metric.namespace, metric.statistic) == (namespace, "Maximum")
 
 
 class TestArtifactInABucket:
@@ -316,8 +271,6 @@ class TestArtifactInABucket:
         assert may_hold([source], "models", "acme/a.tar.gz")
         assert not may_hold([source], "models", "acme-eu/a.tar.gz")
         assert not may_hold([source], "others", "acme/a.tar.gz")
-
-    def test_a_source_that_begins_with_a_slash_is_an_error(self, bucket: s3.IBucket) -> None:
         with pytest.raises(ValueError, match="'prefix' should not start with '/', got '/acme'"):
             ArtifactSource(bucket=bucket, prefix="/acme")
 
@@ -329,22 +282,10 @@ class TestArtifactInABucket:
     def test_outside_every_source_it_is_an_error(self, stack: cdk.Stack, bucket: s3.IBucket) -> None:
         sources = [ArtifactSource(bucket=bucket, prefix="adapters/")]
         endpoint = imported_endpoint(stack, artifact_sources=sources)
-        with pytest.raises(
-            ValueError,
-            match=r"'artifact_sources' \(s3://models/adapters/\), got 's3://models/other/a\.tar\.gz'",
-        ):
-            LoraAdapter(
-                stack,
-                "A",
-                endpoint=endpoint,
-                artifact=AdapterArtifact.from_bucket(bucket, "other/a.tar.gz"),
-            )
-
-    def test_a_bucket_of_the_same_app_may_be_a_source(self, stack: cdk.Stack) -> None:
-        own = s3.Bucket(stack, "Own")
-        endpoint = imported_endpoint(stack, artifact_sources=[ArtifactSource(bucket=own)])
-        LoraAdapter(stack, "A", endpoint=endpoint, artifact=AdapterArtifact.from_bucket(own, "a.tar.gz"))
-        assert archive_of(stack) == {"Fn::Join": ["", ["s3://", stack.resolve(own.bucket_name), "/a.tar.gz"]]}
+        artifact = AdapterArtifact.from_bucket(bucket, "other/a.tar.gz")
+        message = r"'artifact_sources' \(s3://models/adapters/\), got 's3://models/other/a\.tar\.gz'"
+        with pytest.raises(ValueError, match=message):
+            LoraAdapter(stack, "A", endpoint=endpoint, artifact=artifact)
 
     def test_another_suffix_than_tar_gz_is_an_error(self, bucket: s3.IBucket) -> None:
         with pytest.raises(ValueError, match=r"should be a '\.tar\.gz', got 's3://models/a\.zip'"):
@@ -365,8 +306,8 @@ class TestArtifactInABucket:
 
 def archive_of(stack: cdk.Stack) -> Any:
     """Return the address of the one adapter's archive, as the template has it."""
-    (adapter,) = Template.from_stack(stack).find_resources("AWS::SageMaker::InferenceComponent").values()
-    return adapter["Properties"]["Specification"]["Container"]["ArtifactUrl"]
+    adapter = Resources.of(stack).only("AWS::SageMaker::InferenceComponent")
+    return adapter["Specification"]["Container"]["ArtifactUrl"]
 
 
 @pytest.mark.parametrize("setting", ["adapter_name", "component_name"])
@@ -374,19 +315,7 @@ def test_an_adapters_name_that_a_parameter_may_change_is_warned_of(
     stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, artifact: AdapterArtifact, setting: str
 ) -> None:
     named: dict[str, Any] = {setting: cdk.CfnParameter(stack, "Name").value_as_string}
+    # Such a name is not checked.
     adapter = LoraAdapter(stack, "Triage", endpoint=endpoint, artifact=artifact, **named)
     (warning,) = [text for text in warnings_of(adapter) if "cannot-change" in text]
     assert warning.startswith(f"'{setting}' comes from 'Name', whose value may change")
-
-
-def test_an_imported_adapter_grants_and_measures_by_its_name(
-    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint
-) -> None:
-    imported = LoraAdapter.from_component_name(stack, "Ectsum", "Acme-ectsum", endpoint=endpoint)
-    caller = iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-    imported.grant_invoke(caller)
-    (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
-    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
-    names = [arn["Fn::Join"][1][-1].rpartition("/")[-1] for arn in statement["Resource"][1:]]
-    assert names == ["acme-ectsum", "Acme-ectsum"]
-    assert imported.metric_invocations().dimensions == {"InferenceComponentName": "Acme-ectsum"}

@@ -6,7 +6,6 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from aws_cdk.assertions import Template
 from aws_cdk.aws_applicationautoscaling import Schedule
 
 from multi_adapter_inference import (
@@ -20,10 +19,9 @@ from multi_adapter_inference import (
 )
 from multi_adapter_inference.components.scaling import CopyScaling, InstanceRange
 from tests.constructs.conftest import MakeEndpoint, endpoint_of, warnings_of, write_manifest_into
+from tests.constructs.resources import Resources
 
 ONE_OF_FOUR = ComputeRequirements(accelerators=1, min_memory=cdk.Size.gibibytes(8))
-
-Scaled = Mapping[str, Mapping[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -56,37 +54,24 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> MultiAdapterEndpoint:
 
 
 @pytest.fixture(scope="module")
-def scaled(endpoint: MultiAdapterEndpoint) -> Scaled:
-    """The resources of the stack of `endpoint`, by their logical ids."""
-    return dict(Template.from_stack(cdk.Stack.of(endpoint)).to_json()["Resources"])
-
-
-def found(resources: Scaled, type_: str) -> dict[str, dict[str, Any]]:
-    """Return the properties of the resources of a type, by their logical ids."""
-    return {name: one["Properties"] for name, one in resources.items() if one["Type"] == type_}
-
-
-def only(resources: Scaled, type_: str) -> dict[str, Any]:
-    (properties,) = found(resources, type_).values()
-    return properties
-
-
-def variant(resources: Scaled) -> dict[str, Any]:
-    return dict(only(resources, "AWS::SageMaker::EndpointConfig")["ProductionVariants"][0])
+def scaled(endpoint: MultiAdapterEndpoint) -> Resources:
+    """The resources of the stack of `endpoint`."""
+    return Resources.of(cdk.Stack.of(endpoint))
 
 
 def test_copies_follow_the_requests_in_progress_by_default(
-    endpoint: MultiAdapterEndpoint, scaled: Scaled
+    endpoint: MultiAdapterEndpoint, scaled: Resources
 ) -> None:
-    target = only(scaled, "AWS::ApplicationAutoScaling::ScalableTarget")
+    target = scaled.only("AWS::ApplicationAutoScaling::ScalableTarget")
     assert target["ResourceId"] == f"inference-component/{endpoint.base_component_name}"
     assert (target["MinCapacity"], target["MaxCapacity"]) == (0, 3)
-    assert variant(scaled)["ManagedInstanceScaling"] == {
+    (variant,) = scaled.only("AWS::SageMaker::EndpointConfig")["ProductionVariants"]
+    assert variant["ManagedInstanceScaling"] == {
         "Status": "ENABLED",
         "MinInstanceCount": 0,
         "MaxInstanceCount": 3,
     }
-    policies = found(scaled, "AWS::ApplicationAutoScaling::ScalingPolicy").values()
+    policies = scaled.of_type("AWS::ApplicationAutoScaling::ScalingPolicy").values()
     (policy,) = (policy for policy in policies if policy["PolicyType"] == "TargetTrackingScaling")
     assert policy["TargetTrackingScalingPolicyConfiguration"] == {
         "PredefinedMetricSpecification": {
@@ -108,8 +93,8 @@ def test_everything_about_scaling_can_be_chosen(stack: cdk.Stack, make_endpoint:
         wake_for_adapters=False,
         functions=FunctionHosting(encryption_key=key),
     )
-    resources = dict(Template.from_stack(stack).to_json()["Resources"])
-    policies = found(resources, "AWS::ApplicationAutoScaling::ScalingPolicy").values()
+    resources = Resources.of(stack)
+    policies = resources.of_type("AWS::ApplicationAutoScaling::ScalingPolicy").values()
     (load,) = (policy for policy in policies if policy["PolicyType"] == "TargetTrackingScaling")
     assert load["TargetTrackingScalingPolicyConfiguration"] == {
         "PredefinedMetricSpecification": {
@@ -121,10 +106,10 @@ def test_everything_about_scaling_can_be_chosen(stack: cdk.Stack, make_endpoint:
     }
     (wake,) = (policy for policy in policies if policy["PolicyType"] == "StepScaling")
     assert wake["StepScalingPolicyConfiguration"]["Cooldown"] == 1200
-    assert only(resources, "AWS::CloudWatch::Alarm")["MetricName"] == "NoCapacityInvocationFailures"
+    assert resources.only("AWS::CloudWatch::Alarm")["MetricName"] == "NoCapacityInvocationFailures"
     assert [
         "KmsKeyArn" in function
-        for function in found(resources, "AWS::Lambda::Function").values()
+        for function in resources.of_type("AWS::Lambda::Function").values()
         if function["Handler"] == "adapter_fleet.lambdas.base_copies.on_event"
     ] == [True]
 
@@ -188,16 +173,10 @@ class TestInstances:
     [
         ({"min": 3, "max": 2}, "'min' should be at most 'max', 2, got 3"),
         ({"min": -1, "max": 2}, "'min' should be at least 0, got -1"),
-        *(
-            ({"min": 1, "max": 2, setting: cdk.Duration.millis(1500)}, f"'{setting}' should be whole seconds")
-            for setting in ("scale_in_cooldown", "scale_out_cooldown", "wake_cooldown")
-        ),
+        ({"min": 1, "max": 2, "wake_cooldown": cdk.Duration.millis(1500)}, "'wake_cooldown' should be whole"),
         ({"min": 0, "max": 0}, "'max' should be at least 1, got 0"),
         ({"min": 2, "max": 2}, "'copy_count', the number of copies at the start, should be from 2 to 2"),
-        (
-            {"min": 1, "max": 2, "max_instances": 0},
-            "'max_instances' should be at least 1, got 0",
-        ),
+        ({"min": 1, "max": 2, "max_instances": 0}, "'max_instances' should be at least 1, got 0"),
     ],
     # The text of a Duration has its address, which differs between the processes of a run.
     ids=lambda value: " ".join(value) if isinstance(value, dict) else value,
@@ -227,8 +206,8 @@ def test_load_of_nothing_is_an_error() -> None:
         ScalingTarget.concurrent_requests(0)
 
 
-def test_request_that_finds_no_copy_starts_one(endpoint: MultiAdapterEndpoint, scaled: Scaled) -> None:
-    policies = found(scaled, "AWS::ApplicationAutoScaling::ScalingPolicy")
+def test_request_that_finds_no_copy_starts_one(endpoint: MultiAdapterEndpoint, scaled: Resources) -> None:
+    policies = scaled.of_type("AWS::ApplicationAutoScaling::ScalingPolicy")
     (wake,) = (name for name, policy in policies.items() if policy["PolicyType"] == "StepScaling")
     assert policies[wake]["StepScalingPolicyConfiguration"] == {
         "AdjustmentType": "ChangeInCapacity",
@@ -236,7 +215,7 @@ def test_request_that_finds_no_copy_starts_one(endpoint: MultiAdapterEndpoint, s
         "MetricAggregationType": "Maximum",
         "StepAdjustments": [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}],
     }
-    alarms = list(found(scaled, "AWS::CloudWatch::Alarm").values())
+    alarms = list(scaled.of_type("AWS::CloudWatch::Alarm").values())
     assert len(alarms) == 2
     for alarm in alarms:
         assert alarm["AlarmActions"] == [{"Ref": wake}]
@@ -253,30 +232,30 @@ def test_request_that_finds_no_copy_starts_one(endpoint: MultiAdapterEndpoint, s
     assert "SELECT SUM(NoCapacityInvocationFailures)" in of_any["Metrics"][0]["Expression"]
 
 
-def test_copies_of_a_deployment_are_those_that_run(endpoint: MultiAdapterEndpoint, scaled: Scaled) -> None:
-    ((reader, properties),) = found(scaled, "Custom::BaseModelCopies").items()
-    base = only(scaled, "AWS::SageMaker::InferenceComponent")
+def test_copies_of_a_deployment_are_those_that_run(endpoint: MultiAdapterEndpoint, scaled: Resources) -> None:
+    ((reader, properties),) = scaled.of_type("Custom::BaseModelCopies").items()
+    base = scaled.only("AWS::SageMaker::InferenceComponent")
     assert base["RuntimeConfig"] == {"CopyCount": {"Fn::GetAtt": [reader, "CopyCount"]}}
     assert (properties["ComponentName"], properties["StartCopies"]) == (endpoint.base_component_name, 2)
 
 
-def test_whatever_updates_the_component_reads_the_copies_again(scaled: Scaled) -> None:
-    (model,) = found(scaled, "AWS::SageMaker::Model")
-    component = only(scaled, "Custom::BaseModelCopies")["Component"]
+def test_whatever_updates_the_component_reads_the_copies_again(scaled: Resources) -> None:
+    (model,) = scaled.of_type("AWS::SageMaker::Model")
+    component = scaled.only("Custom::BaseModelCopies")["Component"]
     assert component["Specification"]["modelName"] == {"Fn::GetAtt": [model, "ModelName"]}
     assert component["Tags"] == [{"key": "team", "value": "search"}]
 
 
-def test_scaling_is_created_after_the_component_and_deleted_before_it(scaled: Scaled) -> None:
-    (base,) = found(scaled, "AWS::SageMaker::InferenceComponent")
-    (target,) = found(scaled, "AWS::ApplicationAutoScaling::ScalableTarget")
+def test_scaling_is_created_after_the_component_and_deleted_before_it(scaled: Resources) -> None:
+    (base,) = scaled.of_type("AWS::SageMaker::InferenceComponent")
+    (target,) = scaled.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
     assert base in scaled[target]["DependsOn"]
-    for policy in found(scaled, "AWS::ApplicationAutoScaling::ScalingPolicy").values():
+    for policy in scaled.of_type("AWS::ApplicationAutoScaling::ScalingPolicy").values():
         assert policy["ScalingTargetId"] == {"Ref": target}
 
 
-def test_schedules_change_the_range(scaled: Scaled) -> None:
-    actions = only(scaled, "AWS::ApplicationAutoScaling::ScalableTarget")["ScheduledActions"]
+def test_schedules_change_the_range(scaled: Resources) -> None:
+    actions = scaled.only("AWS::ApplicationAutoScaling::ScalableTarget")["ScheduledActions"]
     assert [action["ScalableTargetAction"] for action in actions] == [
         {"MinCapacity": 2},
         {"MinCapacity": 0, "MaxCapacity": 0},
@@ -324,14 +303,14 @@ def test_instances_that_scaling_adds_are_room_for_an_update(
 
 @pytest.mark.parametrize("fleet", ["Before", "After"])
 def test_fleet_is_started_when_copies_may_come(
-    endpoint: MultiAdapterEndpoint, scaled: Scaled, fleet: str
+    endpoint: MultiAdapterEndpoint, scaled: Resources, fleet: str
 ) -> None:
     (rule,) = (
         rule
-        for name, rule in found(scaled, "AWS::Events::Rule").items()
+        for name, rule in scaled.of_type("AWS::Events::Rule").items()
         if f"Llm{fleet}" in name and "new copies" in rule["Description"]
     )
-    alarms = found(scaled, "AWS::CloudWatch::Alarm").values()
+    alarms = scaled.of_type("AWS::CloudWatch::Alarm").values()
     assert rule["EventPattern"] == {
         "source": ["aws.cloudwatch"],
         "detail-type": ["CloudWatch Alarm State Change"],

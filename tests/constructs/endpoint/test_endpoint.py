@@ -21,19 +21,12 @@ from multi_adapter_inference import (
     MultiAdapterEndpoint,
 )
 from tests.constructs.conftest import (
-    ChangeConfig,
     MakeEndpoint,
     endpoint_of,
     imported_endpoint,
     warnings_of,
 )
-
-
-def statements(stack: cdk.Stack) -> list[dict[str, Any]]:
-    policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
-    return [
-        statement for policy in policies for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-    ]
+from tests.constructs.resources import Resources
 
 
 def test_without_a_prefix_the_names_begin_with_that_of_the_stack(make_endpoint: MakeEndpoint) -> None:
@@ -101,8 +94,8 @@ def test_given_subnets_and_security_groups_are_used(stack: cdk.Stack, make_endpo
         vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
         security_groups=[ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-1")],
     )
-    (model,) = Template.from_stack(stack).find_resources("AWS::SageMaker::Model").values()
-    assert model["Properties"]["VpcConfig"] == {"Subnets": ["subnet-public"], "SecurityGroupIds": ["sg-1"]}
+    model = Resources.of(stack).only("AWS::SageMaker::Model")
+    assert model["VpcConfig"] == {"Subnets": ["subnet-public"], "SecurityGroupIds": ["sg-1"]}
 
 
 def test_outside_a_vpc_there_are_no_connections(make_endpoint: MakeEndpoint) -> None:
@@ -167,16 +160,6 @@ def test_a_rolling_update_without_room_is_warned_of(
 
 
 class TestImportedEndpoint:
-    def test_its_adapters_are_checked(
-        self, stack: cdk.Stack, adapter_directory: Path, change_config: ChangeConfig
-    ) -> None:
-        change_config(r=16)
-        imported = imported_endpoint(stack, lora=LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=8))
-        with pytest.raises(ValueError, match="lora-rank"):
-            LoraAdapter(
-                stack, "Triage", endpoint=imported, artifact=AdapterArtifact.from_directory(adapter_directory)
-            )
-
     def test_its_adapters_wait_until_its_role_may_read_them(
         self, stack: cdk.Stack, adapter_directory: Path
     ) -> None:
@@ -185,17 +168,16 @@ class TestImportedEndpoint:
         LoraAdapter(
             stack, "Triage", endpoint=imported, artifact=AdapterArtifact.from_directory(adapter_directory)
         )
-        assert [s["Action"] for s in statements(stack)] == ["s3:GetObject"]
-        template = Template.from_stack(stack)
-        (policy,) = template.find_resources("AWS::IAM::Policy")
-        (adapter,) = template.find_resources("AWS::SageMaker::InferenceComponent").values()
-        assert adapter["DependsOn"] == [policy]
+        resources = Resources.of(stack)
+        assert [statement["Action"] for statement in resources.statements()] == ["s3:GetObject"]
+        adapter = resources.id_of("AWS::SageMaker::InferenceComponent")
+        assert resources[adapter]["DependsOn"] == [resources.id_of("AWS::IAM::Policy")]
 
     def test_grant_invoke_names_it_as_sagemaker_does_and_as_it_is(self, stack: cdk.Stack) -> None:
         imported = imported_endpoint(stack, endpoint_name="Llama-Endpoint", base_component_name="Llama-Base")
         caller = iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         imported.grant_invoke(caller)
-        (statement,) = statements(stack)
+        (statement,) = Resources.of(stack).statements()
         names = [resource["Fn::Join"][1][-1].rpartition("/")[-1] for resource in statement["Resource"]]
         assert names == ["llama-endpoint", "llama-base", "Llama-Base"]
 
@@ -216,10 +198,9 @@ def test_containers_have_no_network_unless_they_download_the_model(
 ) -> None:
     make_endpoint()
     make_endpoint(id="Hub", base_model=BaseModel.from_hugging_face_hub("org/model"), component_prefix="b")
-    template = Template.from_stack(stack)
     isolated = {
-        logical_id.startswith("LlmModel"): model["Properties"].get("EnableNetworkIsolation")
-        for logical_id, model in template.find_resources("AWS::SageMaker::Model").items()
+        name.startswith("LlmModel"): model.get("EnableNetworkIsolation")
+        for name, model in Resources.of(stack).of_type("AWS::SageMaker::Model").items()
     }
     assert isolated == {True: True, False: None}
 

@@ -1,6 +1,5 @@
 """Instance pools, reservations and data capture of an endpoint. `tests/properties` has what each one sets."""
 
-from collections.abc import Callable
 from typing import Any
 
 import aws_cdk as cdk
@@ -9,7 +8,6 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Template
 
 from multi_adapter_inference import (
-    CaptureMode,
     ComputeRequirements,
     DataCapture,
     InstancePool,
@@ -51,10 +49,7 @@ def test_copies_have_to_fit_on_every_pool(make_endpoint: MakeEndpoint) -> None:
         make_endpoint(instance_pools=[InstancePool(instance_type=InstanceType.ML_G6E_XLARGE)])
     with pytest.raises(ValueError, match=r"'copy_count' should be at most 1, .* 1 x ml\.g6e\.xlarge"):
         make_endpoint(id="Two", compute=one(), copy_count=2, instance_pools=[FURTHER])
-
-
-def test_scaled_copies_have_to_fit_on_every_pool(make_endpoint: MakeEndpoint) -> None:
-    endpoint = make_endpoint(compute=one(), instance_pools=[FURTHER])
+    endpoint = make_endpoint(id="Scaled", compute=one(), instance_pools=[FURTHER])
     with pytest.raises(ValueError, match="'max' should be at most 2"):
         endpoint.auto_scale_copies(min=1, max=3, max_instances=2)
 
@@ -79,23 +74,13 @@ def test_what_no_argument_sets_is_right_for_reservations_and_captured_data(
     }
 
 
-def test_one_side_alone_may_be_captured(bucket: s3.IBucket) -> None:
-    capture = DataCapture(bucket=bucket, sampling_percent=5, mode=CaptureMode.INPUT, prefix="captured")
-    options: Any = capture._property.capture_options
-    assert [option.capture_mode for option in options] == ["Input"]
-    assert capture._property.destination_s3_uri == "s3://models/captured/"
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (
-            {"instance_pools": [InstancePool(instance_type=InstanceType.ML_G5_12XLARGE)]},
-            "a type of its own, other than 'instance_type', got ml.g5.12xlarge twice",
-        ),
+        ({"instance_pools": [InstancePool(instance_type=InstanceType.ML_G5_12XLARGE)]}, "got .* twice"),
         (
             {"instance_pools": [FURTHER], "capacity_reservation_arn": PLAN},
-            "'instance_pools' should be left out with 'capacity_reservation_arn'",
+            "'instance_pools' should be left out",
         ),
         ({"capacity_reservation_arn": "llm"}, "'capacity_reservation_arn' should be one such as"),
         ({"instance_pools": [FURTHER] * 5}, "'instance_pools' should be at most 4, got 5"),
@@ -108,25 +93,12 @@ def test_what_contradicts_itself_is_an_error(
         make_endpoint(**settings)
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (
-            lambda bucket: DataCapture(bucket=bucket, sampling_percent=1, prefix="/captured"),
-            "^DataCapture: 'prefix' should not start with '/', got '/captured'",
-        ),
-        (
-            lambda bucket: DataCapture(bucket=bucket, sampling_percent=101),
-            "'sampling_percent' should be at most 100, got 101",
-        ),
-        (
-            lambda _: StartupTimeouts(instance_provision=cdk.Duration.minutes(4)),
-            "'instance_provision' should be between 300 and 3600 seconds, got 240",
-        ),
-    ],
-)
-def test_a_record_refuses_what_cannot_be(
-    bucket: s3.IBucket, make: Callable[[s3.IBucket], object], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        make(bucket)
+def test_a_record_refuses_what_cannot_be(bucket: s3.IBucket) -> None:
+    with pytest.raises(ValueError, match=r"^DataCapture: 'prefix' should not start with '/', got"):
+        DataCapture(bucket=bucket, sampling_percent=1, prefix="/captured")
+    with pytest.raises(ValueError, match="'sampling_percent' should be at most 100, got 101"):
+        DataCapture(bucket=bucket, sampling_percent=101)
+    with pytest.raises(
+        ValueError, match="'instance_provision' should be between 300 and 3600 seconds, got 240"
+    ):
+        StartupTimeouts(instance_provision=cdk.Duration.minutes(4))

@@ -8,7 +8,6 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
-from aws_cdk.assertions import Template
 
 from multi_adapter_inference import (
     AdapterFleet,
@@ -20,6 +19,7 @@ from multi_adapter_inference import (
 from multi_adapter_inference.components.scaling import DEFAULT_WAKE_COOLDOWN
 from multi_adapter_inference.fleet.monitoring import AdapterFleetMonitoring
 from tests.constructs.conftest import imported_endpoint, write_manifest_into
+from tests.constructs.resources import Resources
 
 LORA = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
 
@@ -35,11 +35,11 @@ def fleet_of(folder: Path, endpoint: IMultiAdapterEndpoint, count: int = 2, *, i
 
 @pytest.fixture(scope="module")
 def fleets(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, AdapterFleet]:
-    """Three fleets of one endpoint and one stack."""
+    """The fleets of one endpoint and one stack: three to monitor, and one whose limits are wrong."""
     folder = tmp_path_factory.mktemp("monitored")
     stack = cdk.Stack(cdk.App(outdir=str(folder / "cdk.out")), "Stack")
     endpoint = imported_endpoint(stack, lora=LORA)
-    return {name: fleet_of(folder, endpoint, id=name) for name in ("Plain", "Tuned", "Unused")}
+    return {name: fleet_of(folder, endpoint, id=name) for name in ("Plain", "Tuned", "Unused", "Wrong")}
 
 
 @pytest.fixture(scope="module")
@@ -63,21 +63,15 @@ def monitored(fleets: Mapping[str, AdapterFleet]) -> Monitored:
 
 
 @pytest.fixture(scope="module")
-def resources(fleets: Mapping[str, AdapterFleet], monitored: Monitored) -> Mapping[str, Any]:
-    """The resources of the stack, by their logical ids."""
-    return dict(Template.from_stack(cdk.Stack.of(fleets["Plain"])).to_json()["Resources"])
+def resources(fleets: Mapping[str, AdapterFleet], monitored: Monitored) -> Resources:
+    return Resources.of(cdk.Stack.of(fleets["Plain"]))
 
 
-def properties(resources: Mapping[str, Any], type_: str) -> dict[str, dict[str, Any]]:
-    """Return the properties of the resources of a type, by their logical ids."""
-    return {name: one.get("Properties", {}) for name, one in resources.items() if one["Type"] == type_}
-
-
-def alarm(monitored: Monitored, resources: Mapping[str, Any], name: str, of: str = "Plain") -> dict[str, Any]:
+def alarm(monitored: Monitored, resources: Resources, name: str, of: str = "Plain") -> dict[str, Any]:
     """Return the properties of an alarm of a fleet."""
     found = monitored[of].alarms[name]
     logical_id = cdk.Stack.of(found).resolve(found.alarm_name)["Ref"]
-    return properties(resources, "AWS::CloudWatch::Alarm")[logical_id]
+    return resources.of_type("AWS::CloudWatch::Alarm")[logical_id]
 
 
 def body(dashboard: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,10 +86,10 @@ def test_size_does_not_grow_with_the_fleet(tmp_path: Path) -> None:
         """Return the size of the dashboard's body and the number of alarms of a fleet."""
         stack = cdk.Stack(cdk.App(outdir=str(tmp_path / "cdk.out")), "Stack")
         fleet_of(tmp_path, imported_endpoint(stack, lora=LORA), count, id="Fleet").monitor()
-        made = Template.from_stack(stack).to_json()["Resources"]
-        (dashboard,) = properties(made, "AWS::CloudWatch::Dashboard").values()
+        made = Resources.of(stack)
+        dashboard = made.only("AWS::CloudWatch::Dashboard")
         assert "a0001" not in json.dumps(dashboard)
-        return len(json.dumps(body(dashboard))), len(properties(made, "AWS::CloudWatch::Alarm"))
+        return len(json.dumps(body(dashboard))), len(made.of_type("AWS::CloudWatch::Alarm"))
 
     assert sizes(10) == sizes(1000)
 
@@ -118,7 +112,7 @@ def test_alarms_cover_the_fleet_and_all_adapters(monitored: Monitored) -> None:
     assert set(monitored["Unused"].alarms) == everything - {"MaxLoras", "MaxCpuLoras"}
 
 
-def test_limits_are_those_that_are_given(monitored: Monitored, resources: Mapping[str, Any]) -> None:
+def test_limits_are_those_that_are_given(monitored: Monitored, resources: Resources) -> None:
     def threshold(name: str) -> float:
         return float(alarm(monitored, resources, name, "Tuned")["Threshold"])
 
@@ -137,31 +131,16 @@ def test_limits_are_those_that_are_given(monitored: Monitored, resources: Mappin
         ({"max_failed": -1}, "'max_failed' should be at least 0, got -1"),
         ({"max_server_errors": 0}, "'max_server_errors' should be at least 1, got 0"),
         ({"max_model_latency": cdk.Duration.seconds(0)}, "'max_model_latency' should be above 0"),
-        ({"max_convergence_age": cdk.Duration.millis(1)}, "'max_convergence_age' should be whole seconds"),
     ],
-    ids=["failed", "errors", "latency", "age"],
+    ids=["failed", "errors", "latency"],
 )
 def test_wrong_limit_is_an_error(
-    stack: cdk.Stack, fleets: Mapping[str, AdapterFleet], settings: dict[str, Any], message: str
+    fleets: Mapping[str, AdapterFleet], settings: dict[str, Any], message: str
 ) -> None:
-    fleet = fleets["Plain"]
-    with pytest.raises(ValueError, match=f"^'Stack/Wrong': {message}"):
-        AdapterFleetMonitoring(
-            stack,
-            "Wrong",
-            **{
-                "fleet": fleet,
-                "function_errors": fleet.metric_failed(),
-                "lost_events": fleet.metric_lost_events(),
-                "topic": None,
-                "max_failed": 0,
-                "max_convergence_age": cdk.Duration.hours(1),
-                "max_server_errors": 1,
-                "max_model_latency": None,
-                "usage": None,
-                **settings,
-            },
-        )
+    fleet = fleets["Wrong"]
+    fleet.node.try_remove_child("Monitoring")
+    with pytest.raises(ValueError, match=f"^'Stack/Wrong/Monitoring': {message}"):
+        fleet.monitor(usage=None, **settings)
 
 
 def test_metrics_have_the_region_of_their_fleet(app: cdk.App, bucket: s3.IBucket) -> None:
@@ -173,29 +152,22 @@ def test_metrics_have_the_region_of_their_fleet(app: cdk.App, bucket: s3.IBucket
     assert {metric.region for metric in metrics} == {"eu-west-1"}
 
 
-def test_start_from_zero_that_takes_a_quarter_of_an_hour_rings_nothing(
-    monitored: Monitored, resources: Mapping[str, Any]
-) -> None:
-    """Failures from the end of one period to the start of another fall into all periods between, and both."""
+def test_alarms_wait_as_long_as_what_they_measure_takes(monitored: Monitored, resources: Resources) -> None:
+    # Failures of a start from zero, from the end of one period to the start of another, fall into all periods
+    # between, and both.
     found = alarm(monitored, resources, "NoCapacity")
     (metric,) = found["Metrics"]
     assert (found["EvaluationPeriods"] - 2) * metric["Period"] >= DEFAULT_WAKE_COOLDOWN.to_seconds()
-
-
-def test_alarm_on_copies_that_nobody_asked_has_a_value_in_each_period(
-    monitored: Monitored, resources: Mapping[str, Any]
-) -> None:
-    """Passes bring the values, as drift checks every 15 minutes. CloudWatch waits for all of an hour."""
+    # Passes ask new copies, as drift checks every 15 minutes. One pass that has asked them is enough.
     found = alarm(monitored, resources, "UncheckedCopies")
     assert found["Period"] > 15 * 60
     assert found["Period"] * found["EvaluationPeriods"] == 3600
-    # One pass that has asked them is enough.
     assert found["Statistic"] == "Minimum"
 
 
-def test_topic_gets_every_alarm_and_its_end_once(resources: Mapping[str, Any]) -> None:
-    (topic,) = properties(resources, "AWS::SNS::Topic")
-    for found in properties(resources, "AWS::CloudWatch::Alarm").values():
+def test_topic_gets_every_alarm_and_its_end_once(resources: Resources) -> None:
+    (topic,) = resources.of_type("AWS::SNS::Topic")
+    for found in resources.of_type("AWS::CloudWatch::Alarm").values():
         assert found["AlarmActions"] == found["OKActions"] == [{"Ref": topic}]
 
 
@@ -205,7 +177,7 @@ def test_second_call_is_an_error(fleets: Mapping[str, AdapterFleet], monitored: 
 
 
 def test_fleets_of_a_stack_share_the_alarms_over_the_whole_account_unless_their_limits_differ(
-    monitored: Monitored, resources: Mapping[str, Any]
+    monitored: Monitored, resources: Resources
 ) -> None:
     plain, tuned, unused = (monitored[name].alarms for name in ("Plain", "Tuned", "Unused"))
     assert plain["NoCapacity"] is tuned["NoCapacity"] is unused["NoCapacity"]
@@ -213,11 +185,11 @@ def test_fleets_of_a_stack_share_the_alarms_over_the_whole_account_unless_their_
     assert plain["Failed"] is not unused["Failed"]
     shared = 3
     count = len(plain) + len(tuned) + len(unused) - shared
-    assert len(properties(resources, "AWS::CloudWatch::Alarm")) == count
+    assert len(resources.of_type("AWS::CloudWatch::Alarm")) == count
 
 
 def test_alarm_before_the_working_set_outgrows_the_room_names_the_setting(
-    monitored: Monitored, resources: Mapping[str, Any]
+    monitored: Monitored, resources: Resources
 ) -> None:
     for name, setting in (("MaxLoras", "max_loras"), ("MaxCpuLoras", "max_cpu_loras")):
         found = alarm(monitored, resources, name)
@@ -227,24 +199,24 @@ def test_alarm_before_the_working_set_outgrows_the_room_names_the_setting(
         assert (found["Period"], found["EvaluationPeriods"]) == (900, 1)
 
 
-def test_function_counts_by_the_tags_that_are_given(resources: Mapping[str, Any]) -> None:
+def test_function_counts_by_the_tags_that_are_given(resources: Resources) -> None:
     counting = [
         function["Environment"]["Variables"]["USAGE"]
-        for function in properties(resources, "AWS::Lambda::Function").values()
+        for function in resources.of_type("AWS::Lambda::Function").values()
         if function["Handler"] == "adapter_fleet.lambdas.usage.count_usage"
     ]
     # The fleet whose use is not counted has none.
     assert len(counting) == 2
     (settings,) = (found for found in map(json.loads, counting) if found.get("by"))
     assert (settings["by"], settings["per_adapter"]) == (["tenant", "team"], True)
-    rules = properties(resources, "AWS::Events::Rule").values()
+    rules = resources.of_type("AWS::Events::Rule").values()
     assert "rate(5 minutes)" in {rule.get("ScheduleExpression") for rule in rules}
 
 
 def test_daily_table_has_a_row_for_each_tag_and_for_adapters(
-    monitored: Monitored, resources: Mapping[str, Any]
+    monitored: Monitored, resources: Resources
 ) -> None:
-    dashboards = properties(resources, "AWS::CloudWatch::Dashboard")
+    dashboards = resources.of_type("AWS::CloudWatch::Dashboard")
     (tuned,) = (found for name, found in dashboards.items() if name.startswith("Tuned"))
     titles = [widget["properties"]["title"] for widget in body(tuned)["widgets"]]
     assert titles[-3:] == [

@@ -17,7 +17,8 @@ from multi_adapter_inference import (
     AdapterManifest,
     RequiredEvaluation,
 )
-from tests.constructs.conftest import MakeFleet, Resources, WriteManifest, imported_endpoint
+from tests.constructs.conftest import MakeFleet, WriteManifest, imported_endpoint
+from tests.constructs.resources import Resources
 
 REQUIRED = RequiredEvaluation(
     requirements=["rougeL >= base + 20%", "exact_match >= 0.9"],
@@ -74,12 +75,12 @@ def test_file_without_evaluations_is_an_error_that_names_each_adapter_and_its_fi
 
 
 def test_file_above_the_bar_and_manifest_in_s3_are_deployed_with_it(
-    fleet: MakeFleet, write_manifest: WriteManifest, bucket: s3.IBucket, resources: Resources
+    stack: cdk.Stack, fleet: MakeFleet, write_manifest: WriteManifest, bucket: s3.IBucket
 ) -> None:
     fleet(AdapterManifest.from_file(write_manifest(entry("good", rougeL=0.6, exact_match=0.9))))
     fleet(AdapterManifest.from_bucket(bucket, "tenants.yaml", enable_events=False), "Stored")
-    made = [json.loads(found["Properties"]["Settings"]) for found in resources("Custom::AdapterFleet")]
-    bars = [converter.structure(settings, FleetSettings).evaluation for settings in made]
+    made = Resources.of(stack).of_type("Custom::AdapterFleet").values()
+    bars = [converter.structure(json.loads(found["Settings"]), FleetSettings).evaluation for found in made]
     required = EvaluationBar(
         requirements=("rougeL >= base + 20%", "exact_match >= 0.9"), dataset="d" * 64, exempt=("legacy",)
     )

@@ -20,7 +20,7 @@ from multi_adapter_inference.functions.lambda_zip import lambda_zip
 
 ROOT = Path(__file__).parents[3]
 MODULE = ROOT / "constructs" / "multi_adapter_inference" / "functions" / "lambda_zip.py"
-FLEET, USAGE = ENTRIES = ("adapter_fleet.lambdas.fleet", "adapter_fleet.lambdas.usage")
+FLEET, USAGE = ("adapter_fleet.lambdas.fleet", "adapter_fleet.lambdas.usage")
 OF_THE_RUNTIME: tuple[Any, ...] = (boto3, botocore, dateutil, jmespath, s3transfer, six, urllib3)
 
 
@@ -33,11 +33,6 @@ def run(code: str, *path: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
-
-
-@pytest.fixture(params=ENTRIES)
-def entry(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture
@@ -104,28 +99,26 @@ def test_a_change_of_the_plan_changes_the_reconciler_alone(sources: Path, tmp_pa
     assert zip_of(USAGE, sources, tmp_path / "usage.zip") == lambda_zip(USAGE).path.read_bytes()
 
 
-def test_it_holds_python_files_and_licences_and_nothing_for_one_processor_or_one_version_of_python(
-    entry: str,
+@pytest.mark.parametrize(
+    ("entry", "own_libraries", "left_out"),
+    [
+        (FLEET, {"PyYAML"}, ("artifacts/packing.py", "openai/")),
+        (USAGE, set(), ("fleet/planning/", "openai/")),
+    ],
+    ids=["fleet", "usage"],
+)
+def test_it_holds_python_files_and_licences_of_what_its_code_needs(
+    entry: str, own_libraries: set[str], left_out: tuple[str, ...]
 ) -> None:
     names = names_in(entry)
     assert names == sorted(set(names))
     assert [name for name in names if not name.endswith(".py") and not name.startswith("licenses/")] == []
-
-
-def test_it_holds_only_the_libraries_that_its_code_needs() -> None:
-    def libraries(entry: str) -> set[str]:
-        return {name.split("/")[1] for name in names_in(entry) if name.startswith("licenses/")}
-
+    libraries = {name.split("/")[1] for name in names if name.startswith("licenses/")}
     common = {"attrs", "aws-lambda-powertools", "cattrs", "jmespath", "typing-extensions"}
-    assert libraries(FLEET) == {*common, "PyYAML"}
-    assert libraries(USAGE) == common
-
-
-def test_it_leaves_out_what_its_code_does_not_import() -> None:
-    fleet, usage = names_in(FLEET), names_in(USAGE)
-    assert "adapter_fleet/artifacts/packing.py" not in fleet
-    assert [name for name in [*fleet, *usage] if name.startswith("adapter_fleet/openai/")] == []
-    assert [name for name in usage if name.startswith("adapter_fleet/fleet/planning/")] == []
+    assert libraries == common | own_libraries
+    assert not [
+        name for name in names if name.startswith(tuple(f"adapter_fleet/{each}" for each in left_out))
+    ]
 
 
 def test_a_library_that_a_zip_cannot_hold_is_an_error(sources: Path, tmp_path: Path) -> None:

@@ -86,8 +86,3 @@ def test_local_settings_that_count_more_than_the_containers_are_an_error(
     (directory / "serving.properties").write_text("option.enable_prefix_caching=true\n")
     with pytest.raises(ValueError, match=r"should have no serving.properties, .* got .*/serving.properties"):
         BaseModel.from_directory(directory)
-
-
-def test_a_directory_without_configuration_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"config\.json' should be the configuration of a base model"):
-        BaseModel.from_directory(tmp_path)

@@ -1,12 +1,10 @@
 from pathlib import Path
-from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
-from aws_cdk.assertions import Template
 from constructs import Construct
 
 from multi_adapter_inference import (
@@ -19,18 +17,9 @@ from multi_adapter_inference import (
 from multi_adapter_inference.models.execution_role import ExecutionRole
 from tests.constructs.conftest import MakeEndpoint, imported_endpoint, warnings_of
 from tests.constructs.nag import nag
+from tests.constructs.resources import Resources
 
 SAGEMAKER = iam.ServicePrincipal("sagemaker.amazonaws.com")
-
-
-def statements(stack: cdk.Stack, policy: str) -> list[dict[str, Any]]:
-    """Return the statements of the policies whose logical id begins with `policy`."""
-    return [
-        statement
-        for logical_id, resource in Template.from_stack(stack).find_resources("AWS::IAM::Policy").items()
-        if logical_id.startswith(policy)
-        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
-    ]
 
 
 def test_a_user_of_cdk_nag_gets_no_finding_on_the_role(
@@ -87,7 +76,7 @@ def test_the_execution_role_may_call_the_endpoint_too(
         adapter = endpoint.add_adapter("Ectsum", artifact=AdapterArtifact.from_bucket(bucket, "a.tar.gz"))
         endpoint.grant_invoke(endpoint.role)
         adapter.grant_invoke(endpoint.role)
-    assert len(Template.from_stack(stack).find_resources("AWS::IAM::Policy")) == 4
+    assert len(Resources.of(stack).of_type("AWS::IAM::Policy")) == 4
 
 
 def test_a_role_of_another_app_is_used_and_given_the_rights_where_it_can_be(
@@ -97,17 +86,13 @@ def test_a_role_of_another_app_is_used_and_given_the_rights_where_it_can_be(
     for name, changeable in (("changeable", True), ("fixed", False)):
         role = iam.Role.from_role_arn(stack, f"{name} role", f"{arn}{name}", mutable=changeable)
         make_endpoint(id=name, role=role)
-    template = Template.from_stack(stack)
-    ((logical_id, policy),) = template.find_resources("AWS::IAM::Policy").items()
-    assert policy["Properties"]["Roles"] == ["changeable"]
-    waiting = [
-        name
-        for name, component in template.find_resources("AWS::SageMaker::InferenceComponent").items()
-        if logical_id in component.get("DependsOn", [])
-    ]
+    resources = Resources.of(stack)
+    assert resources.only("AWS::IAM::Policy")["Roles"] == ["changeable"]
+    policy = resources.id_of("AWS::IAM::Policy")
+    components = resources.of_type("AWS::SageMaker::InferenceComponent")
+    waiting = [name for name in components if policy in resources[name].get("DependsOn", [])]
     assert [name.startswith("changeable") for name in waiting] == [True]
-    models = template.find_resources("AWS::SageMaker::Model").values()
-    used = {model["Properties"]["ExecutionRoleArn"] for model in models}
+    used = {model["ExecutionRoleArn"] for model in resources.of_type("AWS::SageMaker::Model").values()}
     assert used == {f"{arn}changeable", f"{arn}fixed"}
 
 
@@ -128,7 +113,11 @@ def test_the_role_reads_adapters_from_the_assets_bucket_of_each_stack_that_has_s
     other = cdk.Stack(app, "Other", synthesizer=cdk.DefaultStackSynthesizer(qualifier="other"))
     for scope, name in ((stack, "One"), (stack, "Two"), (other, "Three")):
         LoraAdapter(scope, name, endpoint=endpoint, artifact=artifact)
-    archives = [str(s["Resource"]) for s in statements(stack, "LlmPolicy") if s["Action"] == "s3:GetObject"]
+    archives = [
+        str(s["Resource"])
+        for s in Resources.of(stack).statements("LlmPolicy")
+        if s["Action"] == "s3:GetObject"
+    ]
     assert all("/lora-adapters/*" in resource for resource in archives)
     assert ["cdk-hnb659fds-assets" in resource for resource in archives] == [True, False]
     assert ["cdk-other-assets" in resource for resource in archives] == [False, True]
@@ -142,7 +131,7 @@ def test_a_role_reads_a_bucket_of_another_account_through_s3_alone_and_synth_war
     bucket = s3.Bucket(theirs, "Bucket", bucket_name="theirs", encryption_key=kms.Key(theirs, "Key"))
     own = cdk.Stack(app, "Own", env=cdk.Environment(account="111111111111", region="eu-west-1"))
     endpoint = make_endpoint(own, artifact_sources=[ArtifactSource(bucket=bucket)])
-    (statement,) = [s for s in statements(own, "LlmPolicy") if s["Action"] == "kms:Decrypt"]
+    (statement,) = [s for s in Resources.of(own).statements("LlmPolicy") if s["Action"] == "kms:Decrypt"]
     assert statement["Resource"]["Fn::Join"][1][-1] == ":kms:eu-west-1:222222222222:key/*"
     via = statement["Condition"]["StringEquals"]["kms:ViaService"]
     assert via == {"Fn::Join": ["", ["s3.eu-west-1.", {"Ref": "AWS::URLSuffix"}]]}
@@ -158,6 +147,6 @@ def test_rights_to_a_key_with_an_alias_name_the_key(make_endpoint: MakeEndpoint,
         encryption_key=alias,
         instance_type=InstanceType.of("ml.new.large", local_storage=False),
     )
-    named = [s["Resource"] for s in statements(stack, "LlmPolicy") if "kms" in str(s["Action"])]
+    named = [s["Resource"] for s in Resources.of(stack).statements("LlmPolicy") if "kms" in str(s["Action"])]
     assert len(named) == 3
     assert {resource["Fn::GetAtt"][0][:5] for resource in named} == {"Named"}

@@ -28,22 +28,6 @@ def stack_in(app: cdk.App, region: str) -> cdk.Stack:
     return cdk.Stack(app, region, env=cdk.Environment(account="123456789012", region=region))
 
 
-def test_image_is_that_of_the_region(app: cdk.App) -> None:
-    stack = stack_in(app, "eu-west-1")
-    image = vllm()._image(stack)
-    assert stack.resolve(image.uri) == {
-        "Fn::Join": [
-            "",
-            [
-                "763104351884.dkr.ecr.eu-west-1.",
-                {"Ref": "AWS::URLSuffix"},
-                "/vllm:server-sagemaker-cuda-v2.6",
-            ],
-        ]
-    }
-    assert image.repository_arn.endswith(":ecr:eu-west-1:763104351884:repository/vllm")
-
-
 FEWER = ["cn-north-1", "cn-northwest-1", "eusc-de-east-1", "us-gov-east-1", "us-gov-west-1"]
 
 
@@ -73,23 +57,9 @@ def test_region_known_at_deployment_only_is_looked_up_among_those_of_the_release
     assert fewer == {region: REGISTRY_ACCOUNTS[region] for region in everywhere if region not in FEWER}
 
 
-def test_environment_is_the_containers_own() -> None:
-    assert environment_of(vllm(environment={"SM_VLLM_MAX_MODEL_LEN": "4096"})) == {
-        "SM_VLLM_ENABLE_LORA": "true",
-        "SM_VLLM_MAX_CPU_LORAS": "70",
-        "SM_VLLM_MAX_LORAS": "30",
-        "SM_VLLM_MAX_LORA_RANK": "64",
-        "SM_VLLM_MAX_MODEL_LEN": "4096",
-        "SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true",
-        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true",
-    }
-
-
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("VLLM_ALLOW_RUNTIME_LORA_UPDATING", "which the library sets to 'true', got 'x'"),
-        ("SM_VLLM_NO_ENABLE_PREFIX_CACHING", "as 'prefix_caching' says it, got 'x'"),
         ("SM_VLLM_enable_prefix_caching", "as 'prefix_caching' says it, got 'x'"),
         ("SM_VLLM_max_loras", "which the library sets to '30', got 'x'"),
         ("SM_VLLM_model", "which would replace the model of 'base_model', got 'x'"),

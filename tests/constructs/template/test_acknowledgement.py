@@ -40,8 +40,3 @@ def test_resources_are_written_as_cdk_nag_writes_them(stack: cdk.Stack) -> None:
         f"IAM5[Resource::<{logical_id}.Arn>/*]": REASON,
         "IAM5[Resource::arn:<AWS::Partition>:s3:::models/*]": REASON,
     }
-
-
-def test_resources_without_a_token_take_no_call_of_the_cdk(stack: cdk.Stack, cdk_calls: list[object]) -> None:
-    wildcards(stack, ["*", "arn:aws:s3:::models/*"], REASON)
-    assert cdk_calls == []

@@ -1,0 +1,40 @@
+"""The resources of a stack, as its template has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk.assertions import Template
+
+
+class Resources(dict[str, dict[str, Any]]):
+    """Resources by their logical ids."""
+
+    @classmethod
+    def of(cls, stack: cdk.Stack) -> Resources:
+        """Return those of a stack, which is synthesized."""
+        return cls(Template.from_stack(stack).to_json()["Resources"])
+
+    def of_type(self, type_: str) -> dict[str, dict[str, Any]]:
+        """Return the properties of those of a type, by their logical ids."""
+        return {name: one.get("Properties", {}) for name, one in self.items() if one["Type"] == type_}
+
+    def only(self, type_: str) -> dict[str, Any]:
+        """Return the properties of the one of a type."""
+        (properties,) = self.of_type(type_).values()
+        return properties
+
+    def id_of(self, type_: str) -> str:
+        """Return the logical id of the one of a type."""
+        (name,) = self.of_type(type_)
+        return name
+
+    def statements(self, policy: str = "") -> list[dict[str, Any]]:
+        """Return the statements of the policies whose logical ids begin so."""
+        return [
+            statement
+            for name, properties in self.of_type("AWS::IAM::Policy").items()
+            if name.startswith(policy)
+            for statement in properties["PolicyDocument"]["Statement"]
+        ]
