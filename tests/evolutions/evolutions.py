@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from multi_adapter_inference import InstanceType, LmiVersion
 from tests.evolutions.declared import Declared
+
+if TYPE_CHECKING:
+    from tests.evolutions.story import Story
 
 
 class Effect(StrEnum):
@@ -42,19 +45,8 @@ class Effects:
 
 NOTHING = Effects()
 
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """What a change may need to know about the deployed app.
-
-    other_base:
-        Directory of another base model.
-    fleet_uid:
-        Identifier of the fleet.
-    """
-
-    other_base: Path
-    fleet_uid: str
+Change = Callable[[Declared, "Story"], Declared]
+"""Returns what is declared afterwards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +71,12 @@ class Expectation:
 class Evolution:
     """One change of the app.
 
-    change:
-        Returns what is declared afterwards.
     writes_nothing:
         True if no component may be written on.
     """
 
     name: str
-    change: Callable[[Declared, Known], Declared]
+    change: Change
     writes_nothing: bool = False
     kind: Expectation = Expectation()
     hostile: Expectation = Expectation()
@@ -96,15 +86,15 @@ class Evolution:
         return self.kind if profile == "kind" else self.hostile
 
 
-def _set(**changes: object) -> Callable[[Declared, Known], Declared]:
+def _set(**changes: object) -> Change:
     return lambda before, _: replace(before, **changes)  # type: ignore[arg-type]
 
 
-def _limits(before: Declared, _: Known) -> Declared:
+def _limits(before: Declared, _: Story) -> Declared:
     return replace(before, lora=replace(before.lora, max_loras=3, max_lora_rank=32))
 
 
-def _natives_renamed(before: Declared, _: Known) -> Declared:
+def _natives_renamed(before: Declared, _: Story) -> Declared:
     return replace(before, natives={f"New{name}": label for name, label in before.natives.items()})
 
 
@@ -151,7 +141,7 @@ EVOLUTIONS = (
     ),
     Evolution(
         name="base model",
-        change=lambda before, known: replace(before, base=known.other_base),
+        change=lambda before, story: replace(before, base=story.other_base),
         hostile=_REBUILT,
     ),
     Evolution(
@@ -171,7 +161,7 @@ EVOLUTIONS = (
     ),
     Evolution(
         name="fleet moved, logical ids kept",
-        change=lambda before, known: replace(before, moved_to="Elsewhere", fleet_uid=known.fleet_uid),
+        change=lambda before, story: replace(before, moved_to="Elsewhere", fleet_uid=story.fleet_uid),
         writes_nothing=True,
     ),
     Evolution(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.evolutions.declared import EARLY, LATE
-from tests.evolutions.evolutions import Effect, Effects
+from tests.evolutions.evolutions import Effect
 from tests.evolutions.story import Outcome
 from tests.guides import last_run, table, write_below
 
@@ -69,15 +69,10 @@ def _after_failure(failed: Sequence[Outcome]) -> str:
     """Say who does not answer as before after one of the failures, and whether calls failed meanwhile."""
     words = []
     for kind, plural in (("base", "base"), ("native", "native adapters"), ("fleet", "fleet adapters")):
-        seen = {_of(outcome.effects, kind) for outcome in failed}
+        seen: set[Effect] = {getattr(outcome.effects, kind) for outcome in failed}
         if Effect.LOST in seen:
             until = " until a drift check" if kind == "fleet" else ""
             words.append(f"{plural} lost{until}")
         elif any(effect.interrupts for effect in seen):
             words.append(f"{plural} away meanwhile")
     return "as before" if not words else f"as before, but {', '.join(words)}"
-
-
-def _of(effects: Effects, kind: str) -> Effect:
-    effect: Effect = getattr(effects, kind)
-    return effect

@@ -13,7 +13,7 @@ from pathlib import Path
 from local_sagemaker.server import LocalCloud
 from tests.evolutions.answers import another_base, answers_on
 from tests.evolutions.declared import Declared, EvolvingStack
-from tests.evolutions.evolutions import Effect, Effects, Known
+from tests.evolutions.evolutions import Effect, Effects
 from tests.evolutions.witness import BASE, Expected, Target, Watch, Witness
 from tests.integration.by_hand import client
 from tests.integration.fleet_stack import Deployment
@@ -31,7 +31,7 @@ class Outcome:
     lost:
         What is in service and does not answer, or does not on every copy.
     away:
-        For how many seconds something did not answer meanwhile, if it did not, by what it is.
+        What did not answer for a while meanwhile.
     renamed:
         What has another name than before.
     wrong_answers:
@@ -43,7 +43,7 @@ class Outcome:
     deployment: Deployment
     wrong: Mapping[str, str]
     lost: frozenset[str]
-    away: Mapping[str, float]
+    away: frozenset[str]
     renamed: frozenset[str]
     wrong_answers: list[str]
     writes: Mapping[str, int]
@@ -69,7 +69,7 @@ class Story:
 
     def __init__(self, cloud: LocalCloud, folder: Path) -> None:
         self.cloud, self._folder = cloud, folder
-        self._other_base = another_base(folder)
+        self.other_base = another_base(folder)
         self._keys = itertools.count(1)
         self.witness = Witness(cloud)
         self.declared = Declared()
@@ -95,23 +95,16 @@ class Story:
         self.sound = True
 
     @property
-    def known(self) -> Known:
-        """What a change may need to know."""
-        return Known(other_base=self._other_base, fleet_uid=self.outputs[f"{self.declared.fleet}Uid"])
-
-    def fail(self, after: Declared, *, where: str) -> Outcome:
-        """Deploy what cannot be deployed as a whole; the app is to be as before."""
-        return self._deploy(after, fails=where)
-
-    def evolve(self, after: Declared) -> Outcome:
-        """Deploy another state of the app."""
-        return self._deploy(after, fails=None)
+    def fleet_uid(self) -> str:
+        """The identifier of the fleet."""
+        return self.outputs[f"{self.declared.fleet}Uid"]
 
     def send_natives_again(self) -> Outcome:
         """Deploy the native adapters from another key, as the guide says for those that are lost."""
-        return self.evolve(replace(self.declared, native_key=f"copy-{next(self._keys)}"))
+        return self.deploy(replace(self.declared, native_key=f"copy-{next(self._keys)}"))
 
-    def _deploy(self, after: Declared, *, fails: str | None) -> Outcome:
+    def deploy(self, after: Declared, *, fails: str | None = None) -> Outcome:
+        """Deploy another state of the app. If it fails somewhere, the app is to be as before."""
         self.sound = False
         before, names_before = self.declared, self.names
         labels = {**self._labels(before), **self._labels(after)}
@@ -146,7 +139,7 @@ class Story:
             deployment=deployment,
             wrong={name: problem for name, problem in wrong.items() if name not in lost.values()},
             lost=frozenset(lost),
-            away={what: seconds for what, seconds in watch.away.items() if seconds},
+            away=frozenset(watch.away),
             renamed=frozenset(
                 what for what in self.names if self.names[what] != names_before.get(what, self.names[what])
             ),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests.evolutions.conftest import Outcomes
 from tests.evolutions.declared import EARLY, LATE
 from tests.evolutions.evolutions import EVOLUTIONS, NOTHING, Effect, Effects, Evolution
 from tests.evolutions.record import DONE
 from tests.evolutions.story import Outcome, Story
 
 KINDS = ("base", "native", "fleet")
-Outcomes = dict[tuple[str, str], dict[str, Outcome]]
 
 
 @pytest.fixture(scope="module", params=EVOLUTIONS, ids=lambda evolution: evolution.name.replace(" ", "-"))
@@ -26,7 +26,7 @@ def test_failure_leaves_everything_as_it_was(
     expected = evolution.expected(profile)
     if expected.refused is not None and where == LATE:
         pytest.skip("the base is not updated, so the deployment does not get that far")
-    outcome = story.fail(evolution.change(story.declared, story.known), where=where)
+    outcome = story.deploy(evolution.change(story.declared, story), fails=where)
     assert outcome.deployment.status == "UPDATE_ROLLBACK_COMPLETE", outcome.deployment.reason
     assert (expected.refused or "no-such-base") in outcome.deployment.reason
     outcomes[evolution.name, profile][where] = outcome
@@ -38,7 +38,7 @@ def test_evolution_is_what_answers_afterwards(
     story: Story, evolution: Evolution, profile: str, outcomes: Outcomes
 ) -> None:
     expected = evolution.expected(profile)
-    outcome = story.evolve(evolution.change(story.declared, story.known))
+    outcome = story.deploy(evolution.change(story.declared, story))
     status = "UPDATE_COMPLETE" if expected.refused is None else "UPDATE_ROLLBACK_COMPLETE"
     assert outcome.deployment.status == status, outcome.deployment.reason
     outcomes[evolution.name, profile][DONE] = outcome

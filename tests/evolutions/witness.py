@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from adapter_fleet.artifacts.packing import identity_of
@@ -24,7 +24,8 @@ BASE = "base"
 _AT_ONCE = 4
 _PAUSE_SECONDS = 0.2
 _LOOK_SECONDS = 0.5
-_ATTEMPTS = 20
+_PATIENT = Config(retries={"mode": "standard", "total_max_attempts": 10})
+"""Calls again while SageMaker throttles, as the profile `hostile` does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ class Witness:
     """Asks components, and finds what is not as expected."""
 
     def __init__(self, cloud: LocalCloud) -> None:
-        self._sagemaker = client(cloud, "sagemaker")
+        self._sagemaker: Any = cloud.client("sagemaker", config=_PATIENT)
         self._runtime = client(cloud, "sagemaker-runtime")
         self.seen: set[str] = set()
         """The names of all components that were ever expected."""
@@ -82,53 +83,38 @@ class Witness:
         }
 
     def _wrong_resources(self, expected: Expected) -> dict[str, str]:
-        endpoints = self.endpoints()
-        configs = _patiently(self._sagemaker.list_endpoint_configs)["EndpointConfigs"]
-        models = _patiently(self._sagemaker.list_models)["Models"]
-        found: dict[str, Any] = {
-            "endpoints": endpoints,
-            "endpoint configurations": len(configs),
-            "models": len(models),
+        configs = self._sagemaker.list_endpoint_configs()["EndpointConfigs"]
+        models = self._sagemaker.list_models()["Models"]
+        compared: dict[str, tuple[Any, Any]] = {
+            "endpoints": (self.endpoints(), [expected.endpoint]),
+            "endpoint configurations": (len(configs), 1),
+            "models": (len(models), 1),
         }
-        wanted: dict[str, Any] = {
-            "endpoints": [expected.endpoint],
-            "endpoint configurations": 1,
-            "models": 1,
-        }
-        if expected.endpoint in endpoints:
-            endpoint = _patiently(self._sagemaker.describe_endpoint, EndpointName=expected.endpoint)
-            config = _patiently(
-                self._sagemaker.describe_endpoint_config, EndpointConfigName=endpoint["EndpointConfigName"]
-            )
-            found["instance type"] = config["ProductionVariants"][0]["InstanceType"]
-            wanted["instance type"] = expected.instance_type
+        if configs:
+            name = configs[0]["EndpointConfigName"]
+            config = self._sagemaker.describe_endpoint_config(EndpointConfigName=name)
+            instance_type = config["ProductionVariants"][0]["InstanceType"]
+            compared["instance type"] = (instance_type, expected.instance_type)
         base = self._described(expected.base)
         if base is not None:
-            model = _patiently(self._sagemaker.describe_model, ModelName=base["Specification"]["ModelName"])
-            found |= {
-                "copies": (
-                    base["RuntimeConfig"]["DesiredCopyCount"],
-                    base["RuntimeConfig"]["CurrentCopyCount"],
-                ),
-                "image": model["PrimaryContainer"]["Image"].rpartition(":")[2],
-                "environment": {
-                    name: model["PrimaryContainer"]["Environment"].get(name) for name in expected.environment
-                },
-            }
-            wanted |= {
-                "copies": (expected.copies, expected.copies),
-                "image": expected.image,
-                "environment": dict(expected.environment),
+            model = self._sagemaker.describe_model(ModelName=base["Specification"]["ModelName"])
+            container, copies = model["PrimaryContainer"], base["RuntimeConfig"]
+            environment = {name: container["Environment"].get(name) for name in expected.environment}
+            compared |= {
+                "desired copies": (copies["DesiredCopyCount"], expected.copies),
+                "copies": (copies["CurrentCopyCount"], expected.copies),
+                "image": (container["Image"].rpartition(":")[2], expected.image),
+                "environment": (environment, dict(expected.environment)),
             }
         return {
-            what: f"should be {wanted[what]!r}, is {found[what]!r}"
-            for what in found
-            if found[what] != wanted[what]
+            what: f"should be {wanted!r}, is {found!r}"
+            for what, (found, wanted) in compared.items()
+            if found != wanted
         }
 
     def _wrong_components(self, expected: Expected) -> dict[str, str]:
         """Compare what there is and which version it has; a listing may lag behind."""
-        page = _patiently(self._sagemaker.list_inference_components, MaxResults=100)
+        page = self._sagemaker.list_inference_components(MaxResults=100)
         listed = {item["InferenceComponentName"] for item in page["InferenceComponents"]}
         found = {}
         for name in sorted(listed | self.seen | expected.components.keys()):
@@ -149,7 +135,7 @@ class Witness:
 
     def _described(self, name: str) -> dict[str, Any] | None:
         try:
-            return _patiently(self._sagemaker.describe_inference_component, InferenceComponentName=name)
+            return self._sagemaker.describe_inference_component(InferenceComponentName=name)
         except ClientError as error:
             if "Could not find" not in str(error):
                 raise
@@ -187,7 +173,7 @@ class Witness:
 
     def endpoints(self) -> list[str]:
         """Return the names of all endpoints."""
-        listed = _patiently(self._sagemaker.list_endpoints)
+        listed = self._sagemaker.list_endpoints()
         return [item["EndpointName"] for item in listed["Endpoints"]]
 
 
@@ -208,7 +194,7 @@ class Target:
 class Watch:
     """Asks every target again and again from entering to leaving the context.
 
-    A target is away for as long as none of its names is answered on any endpoint.
+    A target is away while none of its names is answered on any endpoint.
     """
 
     def __init__(self, witness: Witness, targets: Mapping[str, Target]) -> None:
@@ -219,11 +205,9 @@ class Watch:
             threading.Thread(target=self._look, daemon=True),
             *(threading.Thread(target=self._watch, args=(key,), daemon=True) for key in targets),
         ]
-        self.away: dict[str, float] = dict.fromkeys(targets, 0.0)
-        """Seconds from the last answer before to the first one after the longest time without any."""
+        self.away: set[str] = set()
         self.wrong: list[str] = []
         """Answers that no version gives."""
-        self.rounds: dict[str, int] = dict.fromkeys(targets, 0)
 
     def __enter__(self) -> Watch:
         self._endpoints = self._witness.endpoints()
@@ -244,18 +228,10 @@ class Watch:
             self._endpoints = self._witness.endpoints()
 
     def _watch(self, key: str) -> None:
-        answered, missed = time.monotonic(), False
         while not self._stop.is_set():
-            if self._answers(key):
-                if missed:
-                    self.away[key] = max(self.away[key], time.monotonic() - answered)
-                answered, missed = time.monotonic(), False
-            else:
-                missed = True
-            self.rounds[key] += 1
+            if not self._answers(key):
+                self.away.add(key)
             self._stop.wait(_PAUSE_SECONDS)
-        if missed:
-            self.away[key] = max(self.away[key], time.monotonic() - answered)
 
     def _answers(self, key: str) -> bool:
         target = self._targets[key]
@@ -269,15 +245,3 @@ class Watch:
                     self.wrong.append(f"{key} as {name} answers {answer!r}")
                 return True
         return False
-
-
-def _patiently(call: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-    """Call SageMaker again while it throttles, as the profile `hostile` does."""
-    for _ in range(_ATTEMPTS):
-        try:
-            return dict(call(**arguments))
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ThrottlingException":
-                raise
-        time.sleep(_PAUSE_SECONDS)
-    return dict(call(**arguments))
