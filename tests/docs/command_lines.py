@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 from botocore import xform_name
@@ -17,15 +15,26 @@ from typer._click.exceptions import UsageError
 from typer.main import get_command
 
 from adapters_cli.main import app
-from local_sagemaker import command as local_sagemaker_command
-from local_sagemaker.settings import Settings
 from stacks.environment import environment_file
 from tests.docs.blocks import ROOT
 
 OTHERS = frozenset(
     {".", "admin", "aiperf", "cat", "cd", "cp", "curl", "done", "echo", "export", "false", "fi", "for", "git"}
     | {"grep", "head", "jq", "ls", "mkdir", "mv", "node", "npm", "pip", "pytest", "rm", "sed", "sleep"}
-    | {"aws", "kill", "mypy", "source", "tail", "test", "true", "until", "uv", "wait"}
+    | {
+        "kill",
+        "local-sagemaker",
+        "mypy",
+        "python",
+        "python3",
+        "source",
+        "tail",
+        "test",
+        "true",
+        "until",
+        "uv",
+        "wait",
+    }
 )
 """Programs that are not ours, and what a page defines itself. Only the files that they name are checked."""
 
@@ -76,39 +85,10 @@ def _check_adapters_name(group: Any, names: list[str]) -> None:
             raise ValueError(f"there is no command {name!r}")
 
 
-@cache
-def _cdk_options() -> Mapping[str, Mapping[str, Any]]:
-    """Return the options of each command of the CDK's command line, by name and alias."""
-    registry = json.loads((ROOT / "node_modules/aws-cdk/lib/cli/cli-type-registry.json").read_text())
-    commands = {}
-    for name, command in registry["commands"].items():
-        options = registry["globalOptions"] | command.get("options", {})
-        for option in list(options.values()):
-            alias = option.get("alias", [])
-            options |= dict.fromkeys([alias] if isinstance(alias, str) else alias, option)
-        for each in (name, *command.get("aliases", [])):
-            commands[each] = options
-    return commands
-
-
 def _check_cdk(arguments: list[str]) -> None:
-    if arguments == ["--version"]:
-        return
-    name, *rest = arguments
-    if name not in _cdk_options():
-        raise ValueError(f"cdk has no command {name!r}")
-    options = _cdk_options()[name]
-    words = iter(rest)
-    for word in words:
-        if not word.startswith("-"):
-            continue
-        option, equals, value = word.lstrip("-").partition("=")
-        settings = options.get(option) or options.get(option.removeprefix("no-"))
-        if settings is None:
-            raise ValueError(f"cdk {name} has no option {word!r}")
-        if settings["type"] != "boolean" and not equals:
-            value = next(words, "")
-        if option in ("c", "context"):
+    """Check what is given to the app. The options of the CDK's command line are not ours."""
+    for option, value in itertools.pairwise(arguments):
+        if option in ("-c", "--context"):
             _check_context(value)
 
 
@@ -134,31 +114,6 @@ def _check_make(arguments: list[str]) -> None:
             raise ValueError(f"the Makefile has no variable {name!r}")
         if not equals and name not in targets:
             raise ValueError(f"the Makefile has no target {name!r}")
-
-
-def _check_local_sagemaker(arguments: list[str]) -> None:
-    parser = local_sagemaker_command._parser()
-    try:
-        parsed = parser.parse_args(arguments)
-    except SystemExit:
-        raise ValueError("local-sagemaker does not accept these arguments") from None
-    Settings().changed(dict(map(local_sagemaker_command._assignment, parsed.set)))
-
-
-def _check_python(arguments: list[str]) -> None:
-    if arguments[:1] == ["-m"]:
-        if arguments[1] not in ("venv", "pip") and find_spec(arguments[1]) is None:
-            raise ValueError(f"there is no module {arguments[1]!r}")
-    elif arguments[:1] == ["-c"]:
-        compile(arguments[1], "-c", "exec")
-
-
-def _check_pip(arguments: list[str]) -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    for word in arguments:
-        for names in re.findall(r"cdk.multi.adapter.inference.*\[([\w,-]+)\]", word):
-            if unknown := set(names.split(",")) - extras.keys():
-                raise ValueError(f"the package has no extra {unknown.pop()!r}")
 
 
 def _check_aws(arguments: list[str]) -> None:
@@ -196,8 +151,4 @@ _CHECKS: Mapping[str, Callable[[list[str]], None]] = {
     "aws": _check_aws,
     "cdk": _check_cdk,
     "make": _check_make,
-    "local-sagemaker": _check_local_sagemaker,
-    "python": _check_python,
-    "python3": _check_python,
-    "pip": _check_pip,
 }

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_applicationautoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
-from aws_cdk.aws_applicationautoscaling import Schedule
 
 import multi_adapter_inference as library
 from tests.constructs.conftest import endpoint_of
@@ -30,106 +30,72 @@ _FILES = {
     "adapters.yaml": "adapters:\n"
     "  - {name: acme, artifact: ./examples/tickets/adapters/summary, tags: {tenant: acme}}\n",
 }
-_FURTHER: Mapping[str, object] = {"Schedule": Schedule}
 
 
-class Surroundings:
-    """What blocks use and do not declare. Each is made where a block first names it."""
+Surroundings = Mapping[str, Callable[[], Any]]
 
-    def __init__(self, folder: Path) -> None:
-        self.app = cdk.App(outdir=str(folder / "cdk.out"))
-        self.self = cdk.Stack(
-            self.app, "Stack", env=cdk.Environment(account="111122223333", region="us-east-1")
-        )
 
-    @property
-    def bucket(self) -> s3.IBucket:
-        """A bucket."""
-        return s3.Bucket.from_bucket_name(self.self, "Surroundings-Bucket", "amzn-s3-demo-bucket")
+def surroundings_in(stack: cdk.Stack) -> Surroundings:
+    """Return what blocks use and do not declare. Each is made where a block first names it."""
 
-    @property
-    def models(self) -> s3.IBucket:
-        """A bucket of models."""
-        return s3.Bucket.from_bucket_name(self.self, "Surroundings-Models", "amzn-s3-demo-bucket-models")
+    def bucket(id: str, name: str) -> s3.IBucket:
+        return s3.Bucket.from_bucket_name(stack, f"Surroundings-{id}", name)
 
-    @property
-    def endpoint(self) -> library.MultiAdapterEndpoint:
-        """An endpoint that is declared elsewhere."""
-        bucket = s3.Bucket.from_bucket_name(self.self, "Surroundings-Base", "amzn-s3-demo-bucket-base")
+    def models() -> s3.IBucket:
+        return bucket("Models", "amzn-s3-demo-bucket-models")
+
+    def endpoint() -> library.MultiAdapterEndpoint:
+        own = bucket("Base", "amzn-s3-demo-bucket-base")
         return endpoint_of(
-            self.self,
+            stack,
             "Surroundings-Llm",
-            bucket,
+            own,
             component_prefix="surroundings",
-            artifact_sources=[library.ArtifactSource(bucket=bucket)],
+            artifact_sources=[library.ArtifactSource(bucket=own)],
             compute=library.ComputeRequirements(accelerators=1, min_memory=cdk.Size.gibibytes(8)),
         )
 
-    @property
-    def settings(self) -> dict[str, Any]:
+    def manifest() -> library.AdapterManifest:
+        return library.AdapterManifest.from_file("adapters.yaml")
+
+    def fleet() -> library.AdapterFleet:
+        return library.AdapterFleet(stack, "Surroundings-Tenants", endpoint=endpoint(), manifest=manifest())
+
+    def ectsum() -> library.LoraAdapter:
+        artifact = library.AdapterArtifact.from_directory("examples/tickets/adapters/summary")
+        return endpoint().add_adapter("Ectsum", artifact=artifact)
+
+    def settings() -> dict[str, Any]:
         """The arguments of an endpoint without its instances."""
         return {
-            "base_model": library.BaseModel.from_bucket(self.models, "llama-3.1-8b-instruct/"),
+            "base_model": library.BaseModel.from_bucket(models(), "llama-3.1-8b-instruct/"),
             "container": library.LmiContainer(version=library.LmiVersion.V19),
             "lora": library.LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
         }
 
-    @property
-    def manifest(self) -> library.AdapterManifest:
-        """A manifest in a file."""
-        return library.AdapterManifest.from_file("adapters.yaml")
+    def vpc(id: str) -> ec2.IVpc:
+        return ec2.Vpc(stack, f"Surroundings-{id}")
 
-    @property
-    def fleet(self) -> library.AdapterFleet:
-        """A fleet on the endpoint."""
-        return library.AdapterFleet(
-            self.self, "Surroundings-Tenants", endpoint=self.endpoint, manifest=self.manifest
-        )
-
-    @property
-    def ectsum(self) -> library.LoraAdapter:
-        """An adapter of the stack."""
-        adapter = library.AdapterArtifact.from_directory("examples/tickets/adapters/summary")
-        return self.endpoint.add_adapter("Ectsum", artifact=adapter)
-
-    @property
-    def service(self) -> iam.Role:
-        """A role that calls adapters."""
-        return iam.Role(
-            self.self, "Surroundings-Service", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
-        )
-
-    @property
-    def topic_arn(self) -> str:
-        """The ARN of a topic."""
-        return "arn:aws:sns:us-east-1:111122223333:on-call"
-
-    @property
-    def topic(self) -> sns.ITopic:
-        """A topic."""
-        return sns.Topic.from_topic_arn(self.self, "Surroundings-Topic", self.topic_arn)
-
-    @property
-    def key(self) -> kms.IKey:
-        """A key."""
-        return kms.Key(self.self, "Surroundings-Key")
-
-    @property
-    def vpc(self) -> ec2.IVpc:
-        """A network."""
-        return ec2.Vpc(self.self, "Surroundings-Vpc")
-
-    @property
-    def subnets(self) -> ec2.SubnetSelection:
-        """Subnets of a network."""
-        return ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
-
-    @property
-    def group(self) -> ec2.SecurityGroup:
-        """A security group."""
-        return ec2.SecurityGroup(
-            self.self, "Surroundings-Group", vpc=ec2.Vpc(self.self, "Surroundings-Other")
-        )
+    topic_arn = "arn:aws:sns:us-east-1:111122223333:on-call"
+    caller = iam.ServicePrincipal("lambda.amazonaws.com")
+    return {
+        "app": lambda: stack.node.root,
+        "self": lambda: stack,
+        "bucket": lambda: bucket("Bucket", "amzn-s3-demo-bucket"),
+        "models": models,
+        "endpoint": endpoint,
+        "settings": settings,
+        "manifest": manifest,
+        "fleet": fleet,
+        "ectsum": ectsum,
+        "service": lambda: iam.Role(stack, "Surroundings-Service", assumed_by=caller),
+        "topic_arn": lambda: topic_arn,
+        "topic": lambda: sns.Topic.from_topic_arn(stack, "Surroundings-Topic", topic_arn),
+        "key": lambda: kms.Key(stack, "Surroundings-Key"),
+        "vpc": lambda: vpc("Vpc"),
+        "subnets": lambda: ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
+        "group": lambda: ec2.SecurityGroup(stack, "Surroundings-Group", vpc=vpc("Other")),
+    }
 
 
 def run(block: Block, folder: Path, names: dict[str, Any]) -> None:
@@ -143,7 +109,9 @@ def run(block: Block, folder: Path, names: dict[str, Any]) -> None:
     for name in ("examples", "environments"):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
-    surroundings = Surroundings(folder)
+    app = cdk.App(outdir=str(folder / "cdk.out"))
+    env = cdk.Environment(account="111122223333", region="us-east-1")
+    surroundings = surroundings_in(cdk.Stack(app, "Stack", env=env))
     tree = ast.parse(block.text)
     visible = names.copy()
     for name in sorted(_wanted(tree) - names.keys()):
@@ -151,7 +119,7 @@ def run(block: Block, folder: Path, names: dict[str, Any]) -> None:
     before = visible.keys() | {"__builtins__"}
     exec(compile(tree, block.name, "exec"), visible)  # noqa: S102  # a page of this repository
     names |= {name: value for name, value in visible.items() if name not in before or name in names}
-    surroundings.app.synth()
+    app.synth()
 
 
 def _wanted(tree: ast.Module) -> set[str]:
@@ -171,19 +139,11 @@ def _wanted(tree: ast.Module) -> set[str]:
 
 
 def _find(name: str, block: Block, surroundings: Surroundings) -> object:
-    finders: tuple[Callable[[], object], ...] = (
-        lambda: getattr(surroundings, name),
-        lambda: getattr(library, name),
-        lambda: getattr(cdk, name),
-        lambda: _FURTHER[name],
-    )
-    if name in vars(Surroundings) or name == "self":
-        return finders[0]()
-    for found in finders[1:]:
-        try:
-            return found()
-        except (AttributeError, KeyError):
-            continue
+    if name in surroundings:
+        return surroundings[name]()
+    for module in (library, cdk, aws_applicationautoscaling):
+        if hasattr(module, name):
+            return getattr(module, name)
     if find_spec(f"aws_cdk.aws_{name}") is not None:
         return import_module(f"aws_cdk.aws_{name}")
     raise NameError(

@@ -31,16 +31,3 @@ def test_blocks_of_the_page_run(page: Page, tmp_path: Path, monkeypatch: pytest.
     names: dict[str, Any] = {}
     for block in filter(is_snippet, page.blocks):
         run(block, tmp_path, names)
-
-
-def test_name_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
-    block = Block(path=Path(__file__), line=1, language="python", text="unheard_of()", mark=None)
-    with pytest.raises(NameError, match="should import 'unheard_of'"):
-        run(block, tmp_path, {})
-
-
-def test_names_of_loops_and_functions_are_the_blocks_own(tmp_path: Path) -> None:
-    text = "def double(number):\n    return 2 * number\n\n\nall_of = [double(each) for each in range(3)]\n"
-    names: dict[str, Any] = {}
-    run(Block(path=Path(__file__), line=1, language="python", text=text, mark=None), tmp_path, names)
-    assert names["all_of"] == [0, 2, 4]

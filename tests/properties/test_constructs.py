@@ -14,7 +14,7 @@ import multi_adapter_inference as library
 from tests.properties.everything import KEY, PLAN, ROLE, everything
 from tests.properties.newer_shapes import KINDS, merged_model
 from tests.properties.page import PAGE, Answers, answer_for, page, read_answers
-from tests.properties.properties import installed_schemas, of_api, of_cdk, of_cloudformation, squeezed
+from tests.properties.properties import installed_schemas, of_api, of_cloudformation
 
 Properties = Mapping[str, set[str]]
 
@@ -93,11 +93,6 @@ SETS: dict[str, dict[str, object]] = {
     },
 }
 
-# Properties that the CDK's classes have, and that nobody can set.
-_NOT_SET = re.compile(
-    "runtimeconfig.(current|desired)copycount|.*placementstatus.*|.*deployedimage.*|.*currentdatacacheconfig.*"
-)
-
 
 @pytest.fixture(scope="module")
 def cloudformation() -> Properties:
@@ -138,16 +133,6 @@ def test_the_page_is_what_they_make(cloudformation: Properties, api: Properties,
     new = set(re.findall("`([^`]+)`", written)) - set(re.findall("`([^`]+)`", PAGE.read_text()))
     assert not new, f"not in {PAGE.name}, which `make properties` writes: {', '.join(sorted(new))}"
     assert written == PAGE.read_text()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_cdk_has_the_properties_of_the_schema(
-    cloudformation: Properties, api: Properties, kind: str
-) -> None:
-    known = {squeezed(path) for path in cloudformation[kind] | api[kind]}
-    classes = of_cdk()[kind]
-    assert sorted(path for path in classes - known if not _NOT_SET.fullmatch(path)) == []
-    assert sorted({squeezed(path) for path in cloudformation[kind]} - classes) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -96,17 +96,9 @@ def python(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def strict_mypy(python: Path, folder: Path) -> list[str]:
     """Return the errors that mypy finds in a consumer's files."""
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python)]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--strict",
-            "--python-executable",
-            str(python),
-            "right.py",
-            "wrong.py",
-        ],
+        [*command, "right.py", "wrong.py"],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -35,8 +35,17 @@ def test_link_to_a_file_leads_to_the_page_with_its_text(site: SiteFolder) -> Non
     assert wanted == {site.repository / "examples" / "client.py"}
 
 
-def test_link_to_a_line_of_a_file_leads_to_the_page(site: SiteFolder) -> None:
-    assert rewritten(site, "[a](../../examples/client.py#L1)") == "[a](../source/examples/client.py.md)"
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[a](../../examples/client.py#L1)", "[a](../source/examples/client.py.md)"),
+        ("[`client.py`](../../examples/client.py)", "[`client.py`](../source/examples/client.py.md)"),
+    ],
+)
+def test_link_to_a_line_or_with_code_in_its_text_is_rewritten(
+    site: SiteFolder, text: str, expected: str
+) -> None:
+    assert rewritten(site, text) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,12 +64,6 @@ def test_everything_else_stays_as_it_is(site: SiteFolder, text: str) -> None:
     assert rewritten(site, text) == text
 
 
-def test_link_with_code_in_its_text_is_rewritten(site: SiteFolder) -> None:
-    assert rewritten(site, "[`client.py`](../../examples/client.py)") == (
-        "[`client.py`](../source/examples/client.py.md)"
-    )
-
-
 def test_page_of_a_hidden_file_is_not_hidden(site: SiteFolder) -> None:
     workflow = site.repository / ".github" / "check.yml"
 
@@ -75,15 +78,10 @@ def test_page_beside_the_documents_links_back_to_them(site: SiteFolder) -> None:
     assert wanted == {site.repository / "examples" / "client.py"}
 
 
-def test_page_of_a_file_has_its_text_as_it_is(site: SiteFolder) -> None:
+def test_page_of_a_file_has_its_text_and_that_of_a_folder_its_files(site: SiteFolder) -> None:
     text, _ = site.source_page(site.repository / "examples" / "client.py")
-
     assert text.endswith(
         '# examples/client.py\n\nA file of the repository:\n\n````python\nprint("```")\n````\n'
     )
-
-
-def test_page_of_a_folder_names_its_files(site: SiteFolder) -> None:
     text, _ = site.source_page(site.repository / "examples")
-
     assert text.endswith("```\nclient.py\n```\n")

@@ -52,13 +52,6 @@ def test_every_command_has_a_section(wanted: Mapping[str, str]) -> None:
         assert f"\n## adapters {name}\n" in wanted[commands.FILE]
 
 
-def test_every_option_of_a_command_is_on_the_page(wanted: Mapping[str, str]) -> None:
-    section = wanted[commands.FILE].partition("## adapters plan\n")[2].partition("\n## ")[0]
-
-    for option in ("--stack", "--fleet", "--detailed-exitcode", "--json"):
-        assert f"`{option}" in section
-
-
 def test_every_table_of_an_environment_file_has_a_section(wanted: Mapping[str, str]) -> None:
     paths = [path for path, _ in environment.tables()]
 
@@ -80,12 +73,6 @@ def test_every_fixture_of_the_plugin_is_on_the_page(wanted: Mapping[str, str]) -
 
     assert "local_fleet" in names
     assert [name for name in names if f"| `{name}` |" not in wanted[testing.FILE]] == []
-
-
-def test_every_argument_of_a_class_for_tests_is_described(wanted: Mapping[str, str]) -> None:
-    for name, argument in (("CdkApp", "timeout"), ("LocalCloud", "port"), ("LocalFleet", "stacks")):
-        section = wanted[testing.FILE].partition(f"\n## {name}\n")[2].partition("\n## ")[0]
-        assert f"**`{argument}`**" in section
 
 
 def test_page_that_nothing_writes_any_more_is_stale(tmp_path: Path) -> None:

@@ -44,15 +44,6 @@ OF_EACH_KIND = (
 
 WIDTHS = (1280, 390)
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-FOCUS = """(() => {
-  const at = document.activeElement;
-  const box = (at.type === "radio" ? at.closest("form") : at).getBoundingClientRect();
-  const style = getComputedStyle(at.type === "radio" ? at.closest("form") : at);
-  return {
-    name: at.className.split(" ")[0], page: at.href || "", outlined: style.outlineStyle !== "none",
-    visible: box.width > 0 && box.right <= innerWidth + 1 && box.bottom > 0 && box.top < innerHeight,
-  };
-})()"""
 # The dialog of the search is in a shadow root.
 DIALOG = "[...document.querySelectorAll('div')].find((each) => each.shadowRoot)?.shadowRoot"
 
@@ -167,28 +158,6 @@ class TestInChromium:
             assert browser.problems == [], page
             assert [url for url in browser.requests if not url.startswith(("file:", "data:"))] == [], page
 
-    def test_keyboard_reaches_content_search_and_every_section(self, browser: Browser, site: Path) -> None:
-        browser.open((site / "guides/fleets.html").as_uri(), width=1280)
-        stops = []
-        for _ in range(40):
-            browser.press("Tab", code=9)
-            stops.append(browser.value(FOCUS))
-
-        names = [stop["name"] for stop in stops]
-        assert names[0] == "md-skip"
-        assert "md-search__button" in names
-        assert len([name for name in names if name == "md-tabs__link"]) >= 6
-        assert any(stop["page"].endswith("guides/scaling.html") for stop in stops)
-        assert [stop for stop in stops if not stop["outlined"] or not stop["visible"]] == []
-
-    def test_skip_link_leads_to_the_content(self, browser: Browser, site: Path) -> None:
-        browser.open((site / "guides/fleets.html").as_uri(), width=1280)
-        browser.press("Tab", code=9)
-        browser.press("Enter", text="\r", code=13)
-        browser.press("Tab", code=9)
-
-        assert browser.value("document.activeElement.closest('article') !== null")
-
     def test_search_finds_a_word_without_a_server(self, browser: Browser, site: Path) -> None:
         browser.open((site / "index.html").as_uri(), width=1280)
         browser.value("document.querySelector('.md-search__button').focus()")
@@ -214,12 +183,3 @@ class TestInChromium:
 
         assert lost == []
         assert browser.problems == []
-
-    def test_colours_follow_the_reader(self, browser: Browser, site: Path) -> None:
-        background = "getComputedStyle(document.body).backgroundColor"
-        page = (site / "index.html").as_uri()
-        browser.open(page, width=1280)
-        light = browser.value(background)
-        browser.open(page, width=1280, dark=True)
-
-        assert browser.value(background) != light
