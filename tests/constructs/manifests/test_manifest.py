@@ -71,10 +71,6 @@ def compiled(app: cdk.App) -> Callable[[BoundManifest], Manifest]:
     return read
 
 
-def archives(app: cdk.App) -> list[str]:
-    return sorted(path.name for path in Path(app.outdir).glob("asset.*.tar.gz"))
-
-
 def test_a_file_becomes_an_asset_named_by_its_content(
     bind: Bind, write_manifest: WriteManifest, compiled: Callable[[BoundManifest], Manifest], app: cdk.App
 ) -> None:
@@ -137,34 +133,24 @@ def test_a_manifest_for_another_base_model_is_an_error(
         bind(AdapterManifest.from_file(write_manifest(base_model="Qwen/Qwen3-8B")), endpoint)
 
 
-def test_a_directory_of_the_manifests_folder_is_checked_packed_and_named_by_its_identity(
+def test_a_directory_and_its_archive_are_checked_packed_and_named_by_their_identity(
     app: cdk.App,
-    stack: cdk.Stack,
     bind: Bind,
     write_manifest: WriteManifest,
     adapter_directory: Path,
+    tmp_path: Path,
     compiled: Callable[[BoundManifest], Manifest],
 ) -> None:
-    bound = bind(AdapterManifest.from_file(write_manifest({"name": "local", "artifact": "./triage"})))
-    expected = identity_of(adapter_directory)
-    (adapter,) = compiled(bound).adapters
-    assert adapter.known_digest == expected
-    assert f"asset.{expected}.tar.gz" in archives(app)
-    assert stack.resolve(bound.properties["Archives"]) == {
-        expected: {
-            "Fn::Sub": "s3://cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"
-            f"/lora-adapters/{expected}.tar.gz"
-        }
-    }
-
-
-def test_an_archive_of_this_machine_keeps_its_content(
-    app: cdk.App, bind: Bind, write_manifest: WriteManifest, adapter_directory: Path, tmp_path: Path
-) -> None:
     packed = pack(adapter_directory, tmp_path / "triage.tar.gz")
-    path = write_manifest({"name": "local", "artifact": "./triage.tar.gz"})
-    assert list(bind(AdapterManifest.from_file(path)).properties["Archives"]) == [packed.identity]
-    assert identity_of(Path(app.outdir) / f"asset.{packed.identity}.tar.gz") == packed.identity
+    entries = (
+        {"name": f"local{n}", "artifact": path} for n, path in enumerate(["./triage", "./triage.tar.gz"])
+    )
+    bound = bind(AdapterManifest.from_file(write_manifest(*entries)))
+    assert {adapter.known_digest for adapter in compiled(bound).adapters} == {packed.identity}
+    assert list(bound.properties["Archives"]) == [packed.identity]
+    (archive,) = Path(app.outdir).glob("asset.*.tar.gz")
+    assert archive.name == f"asset.{packed.identity}.tar.gz"
+    assert identity_of(archive) == packed.identity
 
 
 def test_more_than_50_local_adapters_are_an_error_that_names_the_command(

@@ -34,18 +34,6 @@ def test_every_public_name_has_a_section_on_one_page(wanted: Mapping[str, str]) 
     assert len(sections) > 40
 
 
-def test_every_argument_of_a_construct_is_described(wanted: Mapping[str, str]) -> None:
-    page = wanted[f"{constructs.FOLDER}/endpoint.md"]
-    section = page.partition("## MultiAdapterEndpoint\n")[2].partition("\n## ")[0]
-
-    # The signature of the class is the first block.
-    signature = section.partition("```python\n")[2].partition("```")[0]
-    names = [line.strip().partition(":")[0] for line in signature.splitlines() if line.startswith("    ")]
-    described = [name for name in names if name not in ("scope", "id", "*,")]
-    assert len(described) > 20
-    assert [name for name in described if f"**`{name}`**" not in section] == []
-
-
 def test_every_command_has_a_section(wanted: Mapping[str, str]) -> None:
     assert set(CommandGroup.modules) <= set(commands.command_names())
     for name in CommandGroup.modules:
