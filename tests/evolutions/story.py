@@ -69,7 +69,7 @@ class Story:
 
     def __init__(self, cloud: LocalCloud, folder: Path) -> None:
         self.cloud, self._folder = cloud, folder
-        self.other_base = another_base(folder)
+        self.other_base: Path = another_base(folder)
         self._keys = itertools.count(1)
         self.witness = Witness(cloud)
         self.declared = Declared()

@@ -135,11 +135,12 @@ class Witness:
 
     def _described(self, name: str) -> dict[str, Any] | None:
         try:
-            return self._sagemaker.describe_inference_component(InferenceComponentName=name)
+            found: dict[str, Any] = self._sagemaker.describe_inference_component(InferenceComponentName=name)
         except ClientError as error:
             if "Could not find" not in str(error):
                 raise
             return None
+        return found
 
     def _wrong_answers(self, expected: Expected) -> dict[str, str]:
         # Requests go to the copies by turns.

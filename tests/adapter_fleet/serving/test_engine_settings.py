@@ -16,20 +16,27 @@ from adapter_fleet.serving.releases import ContainerRelease
 from adapter_fleet.serving.vllm import VllmVersion
 
 
-def test_settings_are_read() -> None:
-    read = EngineSettings.from_environment(
-        {
-            "OPTION_DTYPE": "FP32",
-            "OPTION_KV_CACHE_DTYPE": "fp8",
-            "OPTION_GPU_MEMORY_UTILIZATION": "0.85",
-            "OPTION_MAX_MODEL_LEN": "6000",
-            "OPTION_TENSOR_PARALLEL_DEGREE": "2",
-            "OPTION_QUANTIZE": "fp8",
-            "OPTION_LORA_DTYPE": "bfloat16",
-            "OPTION_FULLY_SHARDED_LORAS": "true",
-        }
-    )
-    assert read == EngineSettings(
+@pytest.mark.parametrize(
+    ("variables", "own"),
+    [
+        (LMI_VARIABLES, {"OPTION_TENSOR_PARALLEL_DEGREE": "2", "OPTION_QUANTIZE": "fp8"}),
+        (VLLM_VARIABLES, {"SM_VLLM_TENSOR_PARALLEL_SIZE": "2", "SM_VLLM_QUANTIZATION": "fp8"}),
+    ],
+    ids=["lmi", "vllm"],
+)
+def test_settings_are_read(variables: EngineVariables, own: dict[str, str]) -> None:
+    prefix = next(iter(own)).partition("TENSOR")[0]
+    shared = {
+        "DTYPE": "FP32",
+        "KV_CACHE_DTYPE": "fp8",
+        "GPU_MEMORY_UTILIZATION": "0.85",
+        "MAX_MODEL_LEN": "6000",
+        "LORA_DTYPE": "bfloat16",
+        "FULLY_SHARDED_LORAS": "true",
+    }
+    environment = {**{f"{prefix}{name}": value for name, value in shared.items()}, **own}
+    assert EngineSettings.from_environment(environment, variables) == EngineSettings(
+        variables=variables,
         tensor_parallel=2,
         number_bytes=4,
         cache_bytes=1,
@@ -41,34 +48,12 @@ def test_settings_are_read() -> None:
     )
 
 
-def test_settings_of_the_vllm_container_are_read() -> None:
-    read = EngineSettings.from_environment(
-        {
-            "SM_VLLM_DTYPE": "float32",
-            "SM_VLLM_KV_CACHE_DTYPE": "fp8",
-            "SM_VLLM_GPU_MEMORY_UTILIZATION": "0.85",
-            "SM_VLLM_MAX_MODEL_LEN": "6000",
-            "SM_VLLM_TENSOR_PARALLEL_SIZE": "2",
-            "SM_VLLM_QUANTIZATION": "fp8",
-            "SM_VLLM_PIPELINE_PARALLEL_SIZE": "2",
-        },
-        VLLM_VARIABLES,
-    )
-    assert read == EngineSettings(
-        variables=VLLM_VARIABLES,
-        tensor_parallel=2,
-        number_bytes=4,
-        cache_bytes=1,
-        utilization=0.85,
-        max_model_len=6000,
-        quantize_bits=8,
-        not_understood=("SM_VLLM_PIPELINE_PARALLEL_SIZE=2",),
-    )
-
-
 def test_lmi_uses_every_accelerator_of_a_copy_by_default_and_vllm_one() -> None:
     assert EngineSettings.from_environment({}, LMI_VARIABLES).tensor_parallel is None
     assert EngineSettings.from_environment({}, VLLM_VARIABLES).tensor_parallel == 1
+    pipeline = {"SM_VLLM_PIPELINE_PARALLEL_SIZE": "2"}
+    read = EngineSettings.from_environment(pipeline, VLLM_VARIABLES)
+    assert read.not_understood == ("SM_VLLM_PIPELINE_PARALLEL_SIZE=2",)
 
 
 def test_what_the_library_sets_is_understood() -> None:

@@ -65,7 +65,7 @@ def public_callables(cls: type) -> list[Callable[..., object]]:
 
 def annotations_of(function: Callable[..., object]) -> dict[str, str]:
     """Return the annotation of every argument that has one of its own."""
-    found = {}
+    found: dict[str, str] = {}
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             options = OPTIONS[str(parameter.annotation).removeprefix("Unpack[").removesuffix("]")]
