@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from adapters_cli.evaluation.result import (
     Answer,
-    Comparison,
     DatasetFacts,
     Decoding,
     EvaluatedItem,
     EvaluationResult,
-    Interval,
-    Latency,
     MetricFacts,
     RequirementOutcome,
     Subject,
 )
+from adapters_cli.evaluation.statistics import compare, latency_of
 
 DATASET = "d" * 64
 SECRET = "a customer's text"
@@ -37,7 +36,12 @@ def result_of(
 ) -> EvaluationResult:
     """Return a result with these scores of an adapter, item by item; None for an error."""
     known = [score for score in scores if score is not None]
-    mean = sum(known) / len(known)
+    found = compare([base] * len(known), known, subject_name=subject, metric=metric, seed=7, resamples=999)
+    # The mean of equal scores is that score, which a sum would round.
+    comparison = replace(found, baseline_mean=base, mean=sum(known) / len(known))
+    answers = [
+        Answer(error="throttled") if score is None else Answer(text=SECRET, seconds=0.1) for score in scores
+    ]
     return EvaluationResult(
         made_at=made_at,
         product_version="1.0",
@@ -50,37 +54,17 @@ def result_of(
         baseline=Subject(name="base", component="base"),
         subjects=[Subject(name=subject, component=f"llm-{subject}", identity=identity)],
         metrics=[MetricFacts(name=metric, title=metric, higher_is_better=higher_is_better)],
-        comparisons=[
-            Comparison(
-                subject=subject,
-                metric=metric,
-                items=len(known),
-                baseline_mean=base,
-                mean=mean,
-                difference=mean - base,
-                interval=Interval(low=mean - base - 0.01, high=mean - base + 0.01),
-                relative=None,
-                relative_interval=None,
-                p_value=0.01,
-                p_adjusted=0.01,
-                better=1,
-                worse=0,
-                equal=0,
-            )
-        ],
-        latency=[Latency(subject=subject, answers=len(known), errors=0, p50=0.1, p90=0.2, p99=0.3)],
+        comparisons=[comparison],
+        latency=[latency_of(subject, answers, seed=7)],
         items=[
             EvaluatedItem(
                 id=f"item-{number}",
                 prompt=SECRET,
                 reference=SECRET,
-                answers={
-                    "base": Answer(text=SECRET, seconds=0.1),
-                    subject: Answer(error="throttled") if score is None else Answer(text=SECRET, seconds=0.1),
-                },
+                answers={"base": Answer(text=SECRET, seconds=0.1), subject: answer},
                 scores={"base": {metric: base}} | ({} if score is None else {subject: {metric: score}}),
             )
-            for number, score in enumerate(scores)
+            for number, (score, answer) in enumerate(zip(scores, answers, strict=True))
         ],
         requirements=requirements,
     )

@@ -119,11 +119,6 @@ class Browser:
         self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **keys)
         self.call("Input.dispatchKeyEvent", type="keyUp", **keys)
 
-    def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """Write what the window shows, or the whole page, as PNG."""
-        found = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(found["data"]))
-
     def print_to_pdf(self, path: Path) -> None:
         """Write what the printer would get as PDF, on A4."""
         found = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, printBackground=True)

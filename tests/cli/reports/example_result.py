@@ -1,9 +1,7 @@
 """A realistic result of an evaluation, made from invented support tickets."""
 
 import hashlib
-import math
 import random
-import statistics
 from collections.abc import Mapping, Sequence
 
 from adapters_cli.evaluation.result import (
@@ -13,14 +11,14 @@ from adapters_cli.evaluation.result import (
     Decoding,
     EvaluatedItem,
     EvaluationResult,
-    Interval,
-    Latency,
     MetricFacts,
     RequirementOutcome,
     Subject,
 )
-from examples.tickets.tickets import CITIES, ISSUES, NAMES, PRODUCTS
+from adapters_cli.evaluation.statistics import compare, holm, latency_of
+from examples.tickets.tickets import ANSWERS, draw_ticket
 
+SEED, RESAMPLES = 17, 999
 METRICS = (
     MetricFacts(name="rouge1", title="ROUGE-1 (F1, Unicode words, no stemmer)"),
     MetricFacts(name="rougeL", title="ROUGE-L (F1, Unicode words, no stemmer)"),
@@ -37,13 +35,6 @@ _DETAILS = (
     "I attached the receipt and two pictures of the box.",
     "The tracking number that you sent me does not exist.",
 )
-_CHATTER = (
-    "Thank you for reaching out to us about the {product}. We are sorry to hear about it and will look into "
-    "the matter as soon as we can.",
-    "Dear {name}, we have received your message. A member of our team will get back to you within two days.",
-    "The customer {name} wrote about a {product}. It is not clear what the customer would like us to do.",
-)
-
 HOSTILE = """</script><img src=x onerror="window.hacked=1"><script>window.hacked=1</script>{{7*7}}<!--"""
 
 _SPECIAL = (
@@ -81,8 +72,6 @@ def example_result(
     special: bool = False,
     errors: int = 0,
     requirements: Sequence[RequirementOutcome] = (),
-    engine: str | None = "vllm 0.24.0 (CPU)",
-    warning: str | None = None,
 ) -> EvaluationResult:
     """Return a result whose subjects keep a share of the reference's words (`skills`)."""
     skills = {"summary": 0.82} if skills is None else skills
@@ -90,19 +79,24 @@ def example_result(
     made = [_item(source, number, skills, special) for number in range(items)]
     for number in range(errors):
         made[7 + 11 * number] = _failed(made[7 + 11 * number], list(skills)[-1])
+    answers = {name: [item.answers[name] for item in made] for name in ("base", *skills)}
+    latency = [
+        latency_of(name, answers[name], baseline=answers["base"], seed=SEED, resamples=RESAMPLES)
+        for name in skills
+    ]
     return EvaluationResult(
         made_at="2026-11-26T17:20:04Z",
         product_version="0.1.0",
         endpoint="prod-llama-31-8b",
-        engine=engine,
+        engine="vllm 0.24.0 (CPU)",
         dataset=DatasetFacts(
             source="tickets/test.jsonl",
             digest=hashlib.sha256(str(items).encode()).hexdigest(),
             items=items,
         ),
         decoding=Decoding(max_tokens=128, stop=("\n\n",)),
-        seed=17,
-        resamples=9_999,
+        seed=SEED,
+        resamples=RESAMPLES,
         baseline=Subject(name="base", component="prod-llama-31-8b-base"),
         subjects=[
             Subject(
@@ -114,8 +108,8 @@ def example_result(
             for name in skills
         ],
         metrics=METRICS,
-        comparisons=[_comparison(made, name, metric, warning) for name in skills for metric in METRICS],
-        latency=[_latency(made, name) for name in ("base", *skills)],
+        comparisons=holm([_comparison(made, name, metric.name) for name in skills for metric in METRICS]),
+        latency=[latency_of("base", answers["base"], seed=SEED), *latency],
         items=made,
         requirements=requirements,
     )
@@ -126,18 +120,11 @@ def _digest(name: str) -> str:
 
 
 def _item(source: random.Random, number: int, skills: Mapping[str, float], special: bool) -> EvaluatedItem:
-    name, city, product = source.choice(NAMES), source.choice(CITIES), source.choice(PRODUCTS)
-    category = source.choice(list(ISSUES))
-    issue = source.choice(ISSUES[category]).format(product=product)
+    ticket = draw_ticket(source, held_out=False)
     details = " ".join(source.sample(_DETAILS, 2))
-    prompt = (
-        f"Summarize this ticket in one sentence.\n\nHello. {name} from {city} {issue}. {details}\n\nSummary:"
-    )
-    reference = (
-        f"Customer {name} from {city} has a {category} problem with the {product}: the customer {issue} "
-        "and expects a reply."
-    )
-    chatter = source.choice(_CHATTER).format(product=product, name=name)
+    prompt = f"Summarize this ticket in one sentence.\n\nHello. {ticket.complaint}. {details}\n\nSummary:"
+    reference = f"{ANSWERS['summary'](ticket)} The customer {ticket.issue} and expects a reply."
+    chatter = ANSWERS["base"](ticket)
     texts = {"base": chatter if source.random() < 0.4 else _forgetful(source, reference, 0.55)}
     for subject, skill in skills.items():
         texts[subject] = _forgetful(source, reference, skill)
@@ -198,60 +185,15 @@ def _scores(reference: str, text: str) -> dict[str, float]:
     }
 
 
-def _comparison(
-    items: Sequence[EvaluatedItem], name: str, metric: MetricFacts, warning: str | None
-) -> Comparison:
-    pairs = [
-        (item.scores["base"][metric.name], item.scores[name][metric.name])
-        for item in items
-        if "base" in item.scores and name in item.scores
-    ]
-    differences = [mine - theirs for theirs, mine in pairs]
-    mean, base = statistics.fmean(pair[1] for pair in pairs), statistics.fmean(pair[0] for pair in pairs)
-    error = 1.96 * (statistics.stdev(differences) if len(pairs) > 1 else 0) / math.sqrt(len(pairs))
-    difference = mean - base
-    interval = Interval(low=difference - error, high=difference + error)
-    unclear = interval.low <= 0 <= interval.high
-    return Comparison(
-        subject=name,
-        metric=metric.name,
-        items=len(pairs),
-        baseline_mean=base,
-        mean=mean,
-        difference=difference,
-        interval=interval,
-        relative=difference / base if base else None,
-        relative_interval=Interval(low=interval.low / base, high=interval.high / base) if base else None,
-        p_value=0.4 if unclear else 0.0001,
-        p_adjusted=0.8 if unclear else 0.0005,
-        better=sum(difference > 0 for difference in differences),
-        worse=sum(difference < 0 for difference in differences),
-        equal=sum(difference == 0 for difference in differences),
-        warnings=(
-            *((warning,) if warning else ()),
-            *(("the 95 % interval includes zero: this may be chance",) if unclear else ()),
-        ),
-    )
-
-
-def _latency(items: Sequence[EvaluatedItem], name: str) -> Latency:
-    answers = [item.answers[name] for item in items]
-    times = sorted(answer.seconds or 0 for answer in answers if answer.error is None)
-    median = statistics.median(times)
-    base = statistics.median(item.answers["base"].seconds or 0 for item in items)
-    quotient = None if name == "base" else median / base
-    return Latency(
-        subject=name,
-        answers=len(times),
-        errors=len(answers) - len(times),
-        p50=median,
-        p90=times[int(0.9 * (len(times) - 1))],
-        p99=times[int(0.99 * (len(times) - 1))],
-        mean_completion_tokens=statistics.fmean(
-            answer.completion_tokens for answer in answers if answer.completion_tokens is not None
-        ),
-        ratio=quotient,
-        ratio_interval=None if quotient is None else Interval(low=quotient - 0.03, high=quotient + 0.03),
+def _comparison(items: Sequence[EvaluatedItem], name: str, metric: str) -> Comparison:
+    both = [item.scores for item in items if {"base", name} <= item.scores.keys()]
+    return compare(
+        [scores["base"][metric] for scores in both],
+        [scores[name][metric] for scores in both],
+        subject_name=name,
+        metric=metric,
+        seed=SEED,
+        resamples=RESAMPLES,
     )
 
 

@@ -90,7 +90,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         special=True,
         errors=5,
         requirements=[outcome("summary", "rougeL >= 0.9", "0.4 is below 0.9", met=False)],
-        warning="only 200 items",
     )
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(html_page(result), encoding="utf-8")
@@ -117,10 +116,6 @@ def want_less_motion(browser: Browser) -> None:
     browser.call("Emulation.setEmulatedMedia", features=[feature])
 
 
-def ids(browser: Browser) -> list[str]:
-    return list(browser.value(f"{SHOWN}.map((item) => item.querySelector('summary bdi').textContent)"))
-
-
 def gains(browser: Browser) -> list[float]:
     texts = browser.value(
         f"{SHOWN}.filter((item) => item.dataset.kind !== 'error')"
@@ -139,7 +134,7 @@ def test_page_fits_can_be_read_asks_no_host_and_runs_no_text(
 
     assert browser.value(OVERFLOW) <= 0
     assert browser.value(LOW_CONTRAST) == []
-    assert browser.value(f"{SHOWN}.some((item) => item.textContent.includes('window.hacked=1'))")
+    assert browser.value(f"{SHOWN}[0].querySelector('.text').textContent") == HOSTILE
     assert browser.value("window.hacked") is None
     assert browser.value("document.querySelectorAll('img').length") == 0
     assert browser.problems == []
@@ -151,17 +146,6 @@ def test_page_fits_any_window(browser: Browser, report: Path, width: int) -> Non
     open_report(browser, report, width=width)
 
     assert browser.value(OVERFLOW) <= 0
-
-
-def test_hostile_text_is_shown_as_it_is(browser: Browser, report: Path) -> None:
-    open_report(browser, report, width=1280)
-    browser.value("document.getElementById('search').focus()")
-    browser.call("Input.insertText", text="window.hacked")
-    browser.wait_for(f"{COUNT}.startsWith('1 of')")
-
-    prompt = browser.value(f"{SHOWN}[0].querySelector('.text').textContent")
-
-    assert prompt == HOSTILE
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -181,7 +165,7 @@ def test_tab_reaches_every_control_visibly(browser: Browser, report: Path, width
     assert browser.value(UNREACHED) == []
 
 
-def test_items_are_sorted_from_either_end_and_in_the_order_of_the_dataset(
+def test_items_are_sorted_from_either_end_or_by_their_place_and_errors_are_shown_alone(
     browser: Browser, report: Path
 ) -> None:
     open_report(browser, report, width=1280)
@@ -196,13 +180,24 @@ def test_items_are_sorted_from_either_end_and_in_the_order_of_the_dataset(
     assert worst == sorted(worst)
     assert best == sorted(best, reverse=True)
     assert places == list(range(200))
+    choose(browser, "show", "error")
+    assert browser.value(COUNT) == "5 of 200 items"
+    assert browser.value(f"{SHOWN}.length") == 5
 
 
-def test_search_narrows_the_items_and_says_how_many(browser: Browser, report: Path) -> None:
+def test_search_narrows_the_items_says_how_many_and_marks_words_that_the_reference_lacks(
+    browser: Browser, report: Path
+) -> None:
     open_report(browser, report, width=1280)
     browser.value("document.getElementById('search').focus()")
+    browser.call("Input.insertText", text="arabic")
+    browser.wait_for(f"{COUNT}.startsWith('1 of')")
+
+    assert browser.value(f"[...{SHOWN}[0].querySelectorAll('.subject ins')].at(-1).textContent") == "الحاسوب"
+
+    browser.value("document.getElementById('search').select()")
     browser.call("Input.insertText", text="osaka receipt")
-    browser.wait_for(f"!{COUNT}.startsWith('200')")
+    browser.wait_for(f"!{COUNT}.startsWith('1 of') && !{COUNT}.startsWith('200')")
 
     texts = browser.value(f"{SHOWN}.map((item) => item.textContent.toLowerCase())")
     assert 0 < len(texts) < 25
@@ -210,23 +205,6 @@ def test_search_narrows_the_items_and_says_how_many(browser: Browser, report: Pa
 
     browser.call("Input.insertText", text=" nothing-has-this")
     browser.wait_for(f"{COUNT} === '0 of 200 items'")
-
-
-def test_only_errors_are_shown(browser: Browser, report: Path) -> None:
-    open_report(browser, report, width=1280)
-    choose(browser, "show", "error")
-
-    assert browser.value(COUNT) == "5 of 200 items"
-    assert len(ids(browser)) == 5
-
-
-def test_words_that_the_reference_lacks_are_marked(browser: Browser, report: Path) -> None:
-    open_report(browser, report, width=1280)
-    browser.value("document.getElementById('search').focus()")
-    browser.call("Input.insertText", text="arabic")
-    browser.wait_for(f"{COUNT}.startsWith('1 of')")
-
-    assert browser.value(f"[...{SHOWN}[0].querySelectorAll('.subject ins')].at(-1).textContent") == "الحاسوب"
 
 
 def test_without_javascript_all_items_are_there(browser: Browser, report: Path) -> None:
