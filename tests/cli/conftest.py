@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.fleet_world import World, artifact
+from tests.cli.fake_runtime import FakeRuntime
 from tests.cli.fleet_account import CountedRegistry, FakeAccount
 from tests.iam.recorded_cloud import RecordedCloud
 from tests.iam.recording import Recording, only_recorded_calls, recording
@@ -51,6 +52,14 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+
+
+@pytest.fixture
+def runtime(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
+    """The SageMaker runtime that commands ask."""
+    with FakeRuntime() as runtime:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", runtime.url)
+        yield runtime
 
 
 @pytest.fixture(scope="session")
@@ -93,14 +102,14 @@ def run(account: FakeAccount) -> Callable[..., Result]:
 
 @pytest.fixture
 def terminal(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Runs a command on a terminal of 80 columns, and returns the lines that it shows, without styles."""
+    """Runs a command on a terminal of 80 columns, to end with `code`. Returns its lines without styles."""
     monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "dumb")
 
-    def show(*arguments: str | Path, **options: bool) -> list[str]:
+    def show(*arguments: str | Path, code: int = 0, **options: bool) -> list[str]:
         result = run(*arguments, **options)
-        assert result.exit_code == 0, result.output
+        assert result.exit_code == code, result.output
         return [re.sub("\x1b\\[[0-9;]*m", "", line).rstrip() for line in result.stdout.splitlines()]
 
     return show

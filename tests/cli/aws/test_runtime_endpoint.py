@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -9,13 +8,6 @@ from adapters_cli.aws.runtime_endpoint import InvocationError, RuntimeEndpoint, 
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 
 REQUEST = TextRequest(prompt="Hello", max_tokens=7)
-
-
-@pytest.fixture
-def runtime(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
-    with FakeRuntime() as runtime:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", runtime.url)
-        yield runtime
 
 
 @pytest.fixture

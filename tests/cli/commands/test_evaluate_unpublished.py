@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,7 @@ def world(tmp_path: Path, service: FakeService) -> World:
 
 
 @pytest.fixture
-def known(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
+def known(runtime: FakeRuntime) -> dict[str, int]:
     """How many of the items each component knows, by the beginning of its name."""
     known = {"base": 5, "preview-": ITEMS, LIVE: 15}
 
@@ -49,10 +49,8 @@ def known(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[di
         knows = next(count for name, count in known.items() if call.component.startswith(name))
         return Reply.text(f"right {number}" if number < knows else "wrong")
 
-    with FakeRuntime() as runtime:
-        runtime.reply = reply
-        monkeypatch.setenv("AWS_ENDPOINT_URL", runtime.url)
-        yield known
+    runtime.reply = reply
+    return known
 
 
 @pytest.fixture

@@ -10,28 +10,22 @@ from typer.testing import Result
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.cli.command_output import rows
+from tests.cli.fake_client import FakeClient
 from tests.cli.fleet_account import FakeAccount
 
 Run = Callable[..., Result]
 STACK_TAG = "aws:cloudformation:stack-name"
 
 
-class FakeEndpoints:
-    """SageMaker's list of endpoints, two on a page."""
-
-    def get_paginator(self, operation: str) -> FakeEndpoints:
-        assert operation == "list_endpoints"
-        return self
-
-    def paginate(self, *, PaginationConfig: dict[str, int]) -> Iterator[dict[str, Any]]:  # noqa: N803
-        assert PaginationConfig == {"PageSize": 100}
-        yield {"Endpoints": [{"EndpointName": "other"}]}
-        yield {"Endpoints": [{"EndpointName": "endpoint"}]}
+def endpoints(*, PaginationConfig: dict[str, int]) -> Iterator[dict[str, Any]]:  # noqa: N803
+    """SageMaker's list of endpoints, one on a page."""
+    assert PaginationConfig == {"PageSize": 100}
+    yield {"Endpoints": [{"EndpointName": "other"}]}
+    yield {"Endpoints": [{"EndpointName": "endpoint"}]}
 
 
-def rows(result: Result) -> list[list[str]]:
-    assert result.exit_code == 0, result.output
-    return [line.split("\t") for line in result.stdout.splitlines()]
+SAGEMAKER = FakeClient(pages={"list_endpoints": endpoints})
 
 
 @pytest.fixture(autouse=True)
@@ -42,11 +36,13 @@ def components(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPat
     world.settle()
     world.service.make("native", "s3://bucket/n.tar.gz", tags={STACK_TAG: "Native"})
     world.service.make("by-hand", "s3://bucket/h.tar.gz")
-    monkeypatch.setattr(account, "client", lambda service, config=None: FakeEndpoints(), raising=False)
+    monkeypatch.setattr(account, "client", lambda service, config=None: SAGEMAKER, raising=False)
 
 
 def test_components_of_every_endpoint_are_listed_with_their_owners(run: Run) -> None:
-    assert [row[:5] for row in rows(run("list", fleet=False))] == [
+    result = run("list", fleet=False)
+    assert result.exit_code == 0
+    assert [row[:5] for row in rows(result)] == [
         ["endpoint", "base", "base", "-", "in service"],
         ["endpoint", "by-hand", "adapter", "-", "in service"],
         ["endpoint", "native", "adapter", "stack Native", "in service"],
@@ -110,7 +106,7 @@ class TestThousand:
 
     @pytest.fixture(autouse=True)
     def components(self, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(account, "client", lambda service, config=None: FakeEndpoints(), raising=False)
+        monkeypatch.setattr(account, "client", lambda service, config=None: SAGEMAKER, raising=False)
         world.service.calls.clear()
 
     def test_terminal_gets_a_page_with_failures_first_and_reads_no_other_tags(

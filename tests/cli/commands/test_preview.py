@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,13 +29,6 @@ def world(tmp_path: Path, service: FakeService) -> World:
     world = World(folder=tmp_path, s3=FakeS3(BUCKET), service=service)
     world.add("acme")
     return world
-
-
-@pytest.fixture
-def runtime(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
-    with FakeRuntime() as runtime:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", runtime.url)
-        yield runtime
 
 
 def preview(world: World, *arguments: str, **more: str) -> Result:
@@ -68,16 +60,6 @@ def test_adapter_is_uploaded_brought_up_and_taken_away(world: World, service: Fa
     assert previews(service) == []
 
 
-def test_json_has_the_answers_to_each_prompt(world: World, runtime: FakeRuntime) -> None:
-    runtime.reply = lambda call: Reply.text(f"{call.component[:8]} to {call.body['prompt']}")
-    document = json.loads(acme(world, "-p", "Hello", "-p", "Bye", "--json").stdout)
-    answers = {each["prompt"]: [answer["text"] for answer in each["answers"]] for each in document["prompts"]}
-    assert answers == {
-        "Hello": ["base to Hello", "preview- to Hello"],
-        "Bye": ["base to Bye", "preview- to Bye"],
-    }
-
-
 def test_archive_in_s3_is_checked_and_used_in_place(world: World, service: FakeService) -> None:
     acme(world)
     writes = list(world.s3.writes)
@@ -95,6 +77,9 @@ def test_prompts_are_asked_beside_the_base_model(world: World, runtime: FakeRunt
         "[base]\nbase to Hello\n\n[acme]\npreview- to Hello\n\n"
         "[base]\nbase to Bye\n\n[acme]\npreview- to Bye\n\n"
     )
+    [document] = json.loads(acme(world, "-p", "Hello", "--json").stdout)["prompts"]
+    assert document["prompt"] == "Hello"
+    assert [answer["text"] for answer in document["answers"]] == ["base to Hello", "preview- to Hello"]
 
 
 def test_adapter_that_does_not_answer_is_a_failure(
@@ -140,16 +125,9 @@ def test_options_that_do_not_fit_are_wrong_usage(world: World, arguments: list[s
     assert (result.exit_code, message in result.stderr) == (2, True), result.output
 
 
-class TestLeftovers:
-    """What `kill -9` left."""
-
-    @pytest.fixture(autouse=True)
-    def left(self, service: FakeService) -> str:
-        name = "preview-00000000-acme"
-        service.make(name, "s3://my-adapters/x.tar.gz", tags={TAG: "2026-03-01T09:30:00Z"})
-        service.clock.sleep(2 * 3600)
-        return name
-
-    def test_next_preview_names_them(self, world: World, left: str) -> None:
-        said = acme(world).stderr
-        assert f"{left} is left from 2 h ago; 'adapters prune --endpoint endpoint' deletes" in said
+def test_next_preview_names_what_a_kill_left(world: World, service: FakeService) -> None:
+    left = "preview-00000000-acme"
+    service.make(left, "s3://my-adapters/x.tar.gz", tags={TAG: "2026-03-01T09:30:00Z"})
+    service.clock.sleep(2 * 3600)
+    said = acme(world).stderr
+    assert f"{left} is left from 2 h ago; 'adapters prune --endpoint endpoint' deletes" in said

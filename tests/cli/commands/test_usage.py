@@ -12,6 +12,8 @@ from typer.testing import Result
 
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
+from tests.cli.command_output import rows
+from tests.cli.fake_client import FakeClient
 from tests.cli.fleet_account import FakeAccount
 
 Run = Callable[..., Result]
@@ -24,11 +26,7 @@ class FakeMetrics:
     def __init__(self) -> None:
         self.points: dict[tuple[str, str], list[tuple[float, float]]] = {}
 
-    def get_paginator(self, operation: str) -> FakeMetrics:
-        assert operation == "get_metric_data"
-        return self
-
-    def paginate(
+    def pages(
         self, *, MetricDataQueries: list[dict[str, Any]], StartTime: datetime, EndTime: datetime
     ) -> Iterator[dict[str, Any]]:
         for query in MetricDataQueries:
@@ -60,11 +58,7 @@ class FakeLines:
     def __init__(self) -> None:
         self.lines: list[tuple[float, str]] = []
 
-    def get_paginator(self, operation: str) -> FakeLines:
-        assert operation == "filter_log_events"
-        return self
-
-    def paginate(
+    def pages(
         self, *, logGroupName: str, startTime: int, endTime: int, filterPattern: str = '""'
     ) -> Iterator[dict[str, Any]]:
         assert logGroupName == "/aws/sagemaker/InferenceComponents/base"
@@ -90,7 +84,7 @@ def of_tenant(name: str, tenant: str) -> DesiredAdapter:
 
 
 @pytest.fixture(autouse=True)
-def used(now: float, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeMetrics:
+def used(now: float, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeLines:
     """Three adapters of two tenants, of which acme has three quarters of the tokens."""
     world.deploy(of_tenant("acme", "A"), of_tenant("apex", "A"), of_tenant("beta", "B"))
     world.settle()
@@ -107,30 +101,27 @@ def used(now: float, world: World, account: FakeAccount, monkeypatch: pytest.Mon
         (now - 57, "INFO scheduler: answered adapter= prompt_tokens=10 completion_tokens=5"),
         (now - 56, "INFO scheduler: answered something else"),
     ]
-    clients = {"cloudwatch": metrics, "logs": log}
+    clients = {
+        "cloudwatch": FakeClient(pages={"get_metric_data": metrics.pages}),
+        "logs": FakeClient(pages={"filter_log_events": log.pages}),
+    }
     monkeypatch.setattr(account, "client", lambda service, config=None: clients[service], raising=False)
-    return metrics
+    return log
 
 
-def rows(result: Result) -> list[list[str]]:
-    assert result.exit_code == 0, result.output
-    return [line.split("\t") for line in result.stdout.splitlines()]
-
-
-def test_largest_user_is_first(run: Run) -> None:
-    assert rows(run("usage")) == [
+def test_largest_user_is_first_and_columns_are_named_beside_the_rows(run: Run) -> None:
+    result = run("usage")
+    assert result.exit_code == 0
+    assert rows(result) == [
         ["acme", "3", "40", "35", "75.0"],
         ["base", "0", "10", "5", "15.0"],
         ["beta", "1", "5", "5", "10.0"],
     ]
-    assert rows(run("usage", "--since", "40d"))[0][:2] == ["acme", "1003"]
-
-
-def test_columns_are_named_in_a_pipe_beside_the_rows(run: Run) -> None:
-    columns, sums = run("usage").stderr.splitlines()
+    columns, sums = result.stderr.splitlines()
     assert columns.startswith("fleet, since ")
     assert columns.endswith(": adapter, requests, tokens in, tokens out, share")
     assert sums == "4 requests, 55 tokens in, 45 tokens out"
+    assert rows(run("usage", "--since", "40d"))[0][:2] == ["acme", "1003"]
 
 
 def test_tag_sums_its_adapters(run: Run) -> None:
@@ -166,23 +157,15 @@ def test_document_has_each_day_and_the_total(run: Run) -> None:
     assert sum(line["requests"] for line in document["days"]) == 4.0
 
 
-def test_container_may_tell_tokens_in_another_way(run: Run, account: FakeAccount, now: float) -> None:
-    account.client("logs").lines = [(now - 5, "lora=p-beta in:7 out:9")]
+def test_container_may_tell_tokens_in_another_way(run: Run, used: FakeLines, now: float) -> None:
+    used.lines = [(now - 5, "lora=p-beta in:7 out:9")]
     pattern = r"lora=(?P<adapter>\S+) in:(?P<prompt>\d+) out:(?P<completion>\d+)"
     assert rows(run("usage", "--tokens", pattern))[0][:4] == ["beta", "1", "7", "9"]
 
 
-def test_tokens_of_later_versions_are_the_adapter_s(run: Run, account: FakeAccount, now: float) -> None:
-    line = "INFO scheduler: answered adapter=p-beta.12 prompt_tokens=7 completion_tokens=9"
-    account.client("logs").lines = [(now - 5, line)]
-    assert rows(run("usage"))[0][:4] == ["beta", "1", "7", "9"]
-
-
-def test_tokens_of_an_adapter_of_no_fleet_are_not_the_base_s(
-    run: Run, account: FakeAccount, now: float
-) -> None:
+def test_tokens_of_an_adapter_of_no_fleet_are_not_the_base_s(run: Run, used: FakeLines, now: float) -> None:
     line = "INFO scheduler: answered adapter=native prompt_tokens=7 completion_tokens=9"
-    account.client("logs").lines = [(now - 5, line)]
+    used.lines = [(now - 5, line)]
     assert [row[:4] for row in rows(run("usage"))] == [
         ["native", "0", "7", "9"],
         ["acme", "3", "0", "0"],
@@ -190,9 +173,9 @@ def test_tokens_of_an_adapter_of_no_fleet_are_not_the_base_s(
     ]
 
 
-def test_adapter_that_is_not_there_any_more_is_named_so(run: Run, account: FakeAccount, now: float) -> None:
+def test_adapter_that_is_not_there_any_more_is_named_so(run: Run, used: FakeLines, now: float) -> None:
     line = "INFO scheduler: answered adapter=p-gone prompt_tokens=7 completion_tokens=9"
-    account.client("logs").lines = [(now - 5, line)]
+    used.lines = [(now - 5, line)]
     assert rows(run("usage"))[0][:4] == ["gone (removed)", "0", "7", "9"]
     assert rows(run("usage", "--by", "tenant"))[0][:4] == ["(no tenant)", "0", "7", "9"]
 

@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 
 from adapters_cli.fleets.named_components import NamedComponents, find_adapters, find_components
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
 from tests.adapter_fleet.fleet_world import World, adapter
+from tests.cli.fake_client import FakeClient
 from tests.cli.fleet_account import FakeAccount
 
 
-class FakeSageMaker:
-    """Lists the endpoint."""
-
-    def get_paginator(self, operation: str) -> FakeSageMaker:
-        assert operation == "list_endpoints"
-        return self
-
-    def paginate(self, **_: Any) -> list[dict[str, Any]]:
-        return [{"Endpoints": [{"EndpointName": "endpoint"}]}]
-
-
-class ListingAccount(FakeAccount):
-    def client(self, service: str, config: Any = None) -> Any:
-        return {"sagemaker": FakeSageMaker()}[service]
-
-
 @pytest.fixture
-def account(world: World, monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
-    monkeypatch.delenv("ADAPTERS_STACK", raising=False)
+def account(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
+    """A fleet, and the list of endpoints."""
     world.deploy(adapter("beta"), adapter("acme"))
     world.settle()
-    return ListingAccount(world)
+    pages = {"list_endpoints": lambda **_: [{"Endpoints": [{"EndpointName": "endpoint"}]}]}
+    monkeypatch.setattr(account, "client", lambda service, config=None: FakeClient(pages=pages))
+    return account
 
 
 def adapters(
-    account: FakeAccount,
-    *names: str,
-    components: list[str] | None = None,
-    stack: str | None = None,
-    endpoint: str | None = None,
+    account: FakeAccount, *names: str, components: Sequence[str] = (), **place: str
 ) -> NamedComponents:
-    account.stack, account.endpoint = stack, endpoint
-    return find_adapters(account, names, components or [])
+    vars(account).update(place)
+    return find_adapters(account, names, components)
 
 
 def test_named_adapters_of_a_fleet_keep_their_order_which_is_that_of_popularity(account: FakeAccount) -> None:
@@ -61,12 +44,6 @@ def test_all_adapters_of_a_fleet_are_asked_if_none_is_named(account: FakeAccount
 def test_adapter_of_a_fleet_that_does_not_serve_yet_is_left_out(account: FakeAccount) -> None:
     account.world.deploy(adapter("beta"), adapter("acme"), adapter("late"))
     assert set(adapters(account, stack="Tenants").names.values()) == {"acme", "beta"}
-
-
-def test_environment_names_the_fleet(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
-    assert dict(adapters(account, "acme").names) == {"p-acme": "acme"}
-    assert set(adapters(account).names.values()) == {"acme", "beta"}
 
 
 def test_component_is_of_the_named_endpoint_whatever_the_environment_says(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -26,12 +25,6 @@ def token(text: str) -> bytes:
 
 USAGE = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}})
 DONE = b"data: [DONE]\n\n"
-
-
-@pytest.fixture
-def runtime(aws_environment: None) -> Iterator[FakeRuntime]:
-    with FakeRuntime() as runtime:
-        yield runtime
 
 
 @pytest.fixture

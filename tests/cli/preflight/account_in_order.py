@@ -8,13 +8,14 @@ What the embedded cloud is without answers from here: Service Quotas and EC2's o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from adapter_fleet.environment.environment_reader import read_environment
 from adapters_cli.aws.account import Account
 from local_sagemaker.server import LocalCloud
+from tests.cli.fake_client import FakeClient
 from tests.fakes.errors import client_error
 from tests.fakes.service_quotas import FakeQuotas
 from tests.integration.by_hand import client
@@ -89,66 +90,17 @@ key_arn = "{key}"
 """
 
 
-class Ec2WithOfferings:
-    """EC2 of the embedded cloud, and the zones in which it offers instances."""
-
-    def __init__(self, real: Any) -> None:
-        self._real = real
-        self.zones = ["us-east-1a", "us-east-1b", "us-east-1c"]
-
-    def get_paginator(self, operation: str) -> Any:
-        return (
-            self if operation == "describe_instance_type_offerings" else self._real.get_paginator(operation)
-        )
-
-    def paginate(self, *, LocationType: str, Filters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        assert LocationType == "availability-zone"
-        ((plain,),) = (wanted["Values"] for wanted in Filters)
-        assert not plain.startswith("ml.")
-        for zone in self.zones:
-            yield {"InstanceTypeOfferings": [{"InstanceType": plain, "Location": zone}]}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-
-class StacksWithTypes:
-    """CloudFormation of the embedded cloud, its types, and a stack once it has a status."""
-
-    def __init__(self, real: Any) -> None:
-        self._real = real
-        self.refusal: str | None = None
-        self.status: str | None = None
-        self.resources: list[dict[str, str]] = []
-
-    def describe_stacks(self, *, StackName: str) -> Any:
-        if self.status is None:
-            return self._real.describe_stacks(StackName=StackName)
-        return {"Stacks": [{"StackName": StackName, "StackStatus": self.status}]}
-
-    def get_paginator(self, operation: str) -> Any:
-        return self if operation == "list_stack_resources" else self._real.get_paginator(operation)
-
-    def paginate(self, *, StackName: str) -> Iterator[dict[str, Any]]:
-        assert self.status is not None
-        yield {"StackResourceSummaries": self.resources}
-
-    def describe_type(self, *, Type: str, TypeName: str) -> dict[str, Any]:
-        assert (Type, TypeName) == ("RESOURCE", "AWS::SageMaker::InferenceComponent")
-        if self.refusal is not None:
-            raise client_error(self.refusal, f"The type '{TypeName}' cannot be found.")
-        described: dict[str, Any] = self._real.describe_type(Type=Type, TypeName=TypeName)
-        return described
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-
 class AccountInOrder(Account):
     """The account. Its parts may be broken, one at a time.
 
     replaced:
         Clients that answer in the place of the embedded cloud's.
+    zones:
+        Where EC2 offers instances.
+    type_refusal:
+        What CloudFormation answers in place of the type of inference components.
+    stack_status, stack_resources:
+        The stack, once it has a status.
     """
 
     def __init__(self, cloud: LocalCloud, suffix: str, folder: Path) -> None:
@@ -156,13 +108,19 @@ class AccountInOrder(Account):
         # Made before: the session that makes them is not thread-safe.
         self._clients = {name: client(cloud, name) for name in _CLIENTS}
         self.quotas = FakeQuotas(**{f"{INSTANCE} for endpoint usage": 4.0})
-        self.ec2 = Ec2WithOfferings(self._clients["ec2"])
-        self.types = StacksWithTypes(self._clients["cloudformation"])
-        self.replaced: dict[str, Any] = {
-            "service-quotas": self.quotas,
-            "ec2": self.ec2,
-            "cloudformation": self.types,
-        }
+        self.replaced: dict[str, Any] = {"service-quotas": self.quotas}
+        self.zones = ["us-east-1a", "us-east-1b", "us-east-1c"]
+        self.answer("ec2", {"describe_instance_type_offerings": self._offerings})
+        self.ec2 = self.client("ec2")
+        self.type_refusal: str | None = None
+        self.stack_status: str | None = None
+        self.stack_resources: list[dict[str, str]] = []
+        self.answer(
+            "cloudformation",
+            {"list_stack_resources": self._resources},
+            describe_stacks=self._stack,
+            describe_type=self._type,
+        )
         self.bucket, self.prefix = f"llm-{suffix}", f"tickets-{suffix}"
         self.file = folder / f"env-{suffix}.toml"
         self._bucket()
@@ -173,6 +131,32 @@ class AccountInOrder(Account):
 
     def client(self, service: str, config: Any = None) -> Any:
         return self.replaced.get(service) or self._clients[service]
+
+    def answer(self, service: str, pages: dict[str, Callable[..., Any]], **calls: Callable[..., Any]) -> None:
+        """Let operations of a service answer in the place of the embedded cloud's."""
+        self.replaced[service] = FakeClient(self._clients[service], pages=pages, **calls)
+
+    def _offerings(self, *, LocationType: str, Filters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        assert LocationType == "availability-zone"
+        ((plain,),) = (wanted["Values"] for wanted in Filters)
+        assert not plain.startswith("ml.")
+        for zone in self.zones:
+            yield {"InstanceTypeOfferings": [{"InstanceType": plain, "Location": zone}]}
+
+    def _stack(self, *, StackName: str) -> Any:
+        if self.stack_status is None:
+            return self._clients["cloudformation"].describe_stacks(StackName=StackName)
+        return {"Stacks": [{"StackName": StackName, "StackStatus": self.stack_status}]}
+
+    def _resources(self, *, StackName: str) -> Iterator[dict[str, Any]]:
+        assert self.stack_status is not None
+        yield {"StackResourceSummaries": self.stack_resources}
+
+    def _type(self, *, Type: str, TypeName: str) -> Any:
+        assert (Type, TypeName) == ("RESOURCE", "AWS::SageMaker::InferenceComponent")
+        if self.type_refusal is not None:
+            raise client_error(self.type_refusal, f"The type '{TypeName}' cannot be found.")
+        return self._clients["cloudformation"].describe_type(Type=Type, TypeName=TypeName)
 
     def write(self, text: str = FILE) -> None:
         """Write the environment file."""
