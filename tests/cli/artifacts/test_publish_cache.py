@@ -62,10 +62,6 @@ def test_copy_with_the_times_of_the_original_is_another(adapter: Path) -> None:
     assert stamp_of(adapter) != before
 
 
-def test_archive_has_a_stamp_as_well(adapter: Path) -> None:
-    assert len(stamp_of(adapter / "adapter_model.safetensors")) == 1
-
-
 def test_what_changed_just_now_is_not_remembered(adapter: Path, file: Path) -> None:
     memory = PublishCache(file)
     memory.add_identity(adapter, stamp_of(adapter), "abc")

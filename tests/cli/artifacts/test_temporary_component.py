@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -33,6 +34,10 @@ def account(service: FakeService) -> FakeAccount:
     return FakeAccount(FakeS3(BUCKET), service)
 
 
+def temporary(account: FakeAccount) -> AbstractContextManager[str]:
+    return temporary_component(account, "endpoint", "base", "acme", ARTIFACT)
+
+
 def gone(service: FakeService) -> bool:
     """Return True if no adapter is left once all writes have ended."""
     service.clock.sleep(60)
@@ -42,7 +47,7 @@ def gone(service: FakeService) -> bool:
 def test_component_serves_meanwhile_and_is_gone_afterwards(
     service: FakeService, account: FakeAccount
 ) -> None:
-    with temporary_component(account, "endpoint", "base", "acme", ARTIFACT) as component:
+    with temporary(account) as component:
         assert re.fullmatch("preview-[0-9a-f]{8}-acme", component)
         assert service.serving() == {component: ARTIFACT.uri}
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", service.components[component].tags[TAG])
@@ -63,10 +68,7 @@ def test_component_is_gone_after_an_exception(
     said: bool,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with (
-        pytest.raises(error),
-        temporary_component(account, "endpoint", "base", "acme", ARTIFACT) as component,
-    ):
+    with pytest.raises(error), temporary(account) as component:
         raise error
     assert gone(service)
     assert (f"{component} is deleted" in capsys.readouterr().err) == said
@@ -77,10 +79,7 @@ def test_component_is_gone_after_a_signal(
     service: FakeService, account: FakeAccount, number: signal.Signals
 ) -> None:
     before = signal.getsignal(number)
-    with (
-        pytest.raises(SystemExit) as ended,
-        temporary_component(account, "endpoint", "base", "acme", ARTIFACT),
-    ):
+    with pytest.raises(SystemExit) as ended, temporary(account):
         os.kill(os.getpid(), number)
     assert ended.value.code == 128 + number
     assert gone(service)
@@ -91,7 +90,7 @@ def test_signal_that_is_ignored_stays_so(service: FakeService, account: FakeAcco
     """`nohup` lets a command outlive its terminal."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with temporary_component(account, "endpoint", "base", "acme", ARTIFACT) as component:
+        with temporary(account) as component:
             os.kill(os.getpid(), signal.SIGHUP)
             assert list(service.serving()) == [component]
     finally:
@@ -104,7 +103,7 @@ def test_signal_while_it_comes_into_service_deletes_it(service: FakeService, acc
             os.kill(os.getpid(), signal.SIGTERM)
 
     service.around = end
-    with pytest.raises(SystemExit), temporary_component(account, "endpoint", "base", "acme", ARTIFACT):
+    with pytest.raises(SystemExit), temporary(account):
         pass
     assert gone(service)
 
@@ -116,10 +115,7 @@ def test_first_signal_during_the_deletion_waits_for_it(
         if operation.startswith("DeleteInferenceComponent") and when == "before":
             os.kill(os.getpid(), signal.SIGINT)
 
-    with (
-        pytest.raises(SystemExit) as ended,
-        temporary_component(account, "endpoint", "base", "acme", ARTIFACT) as component,
-    ):
+    with pytest.raises(SystemExit) as ended, temporary(account) as component:
         service.around = end
     service.around = lambda _operation, _when: None
     assert ended.value.code == 130
@@ -137,10 +133,7 @@ def test_second_signal_during_the_deletion_leaves_it_and_says_so(
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
-    with (
-        pytest.raises(SystemExit),
-        temporary_component(account, "endpoint", "base", "acme", ARTIFACT) as component,
-    ):
+    with pytest.raises(SystemExit), temporary(account) as component:
         service.around = end
     service.around = lambda _operation, _when: None
     said = capsys.readouterr().err
@@ -163,19 +156,14 @@ class BusyBase(FakeService):
 def test_creation_waits_for_the_deletion_of_another_component() -> None:
     service = BusyBase(FakeClock())
     service.add_base()
-    with temporary_component(
-        FakeAccount(FakeS3(BUCKET), service), "endpoint", "base", "acme", ARTIFACT
-    ) as component:
+    with temporary(FakeAccount(FakeS3(BUCKET), service)) as component:
         assert service.serving() == {component: ARTIFACT.uri}
     assert gone(service)
 
 
 def test_creation_without_an_answer_is_deleted(service: FakeService, account: FakeAccount) -> None:
     service.faults.lost_after = 1
-    with (
-        pytest.raises(Exception, match="no answer in time"),
-        temporary_component(account, "endpoint", "base", "acme", ARTIFACT),
-    ):
+    with pytest.raises(Exception, match="no answer in time"), temporary(account):
         pass
     assert gone(service)
     assert len(service.written) == 2
@@ -206,7 +194,7 @@ def test_creation_that_takes_effect_after_its_client_gave_up_is_deleted(error: t
     service = LateCreation(error)
     account = FakeAccount(FakeS3(BUCKET), service)
     account.now = service.clock.now  # type: ignore[method-assign]
-    with pytest.raises(error), temporary_component(account, "endpoint", "base", "acme", ARTIFACT):
+    with pytest.raises(error), temporary(account):
         pass
     assert service.late is None
     assert gone(service)
@@ -217,10 +205,7 @@ def test_component_that_never_appears_is_not_called_deleted(
 ) -> None:
     account.now = service.clock.now  # type: ignore[method-assign]
     service.faults.lost_before = 1
-    with (
-        pytest.raises(UnansweredError),
-        temporary_component(account, "endpoint", "base", "acme", ARTIFACT),
-    ):
+    with pytest.raises(UnansweredError), temporary(account):
         pass
     said = capsys.readouterr().err
     assert "is not there; 'adapters prune --endpoint endpoint' deletes it after an hour" in said
@@ -230,10 +215,7 @@ def test_component_that_never_appears_is_not_called_deleted(
 def test_refused_creation_is_not_waited_for(service: FakeService, account: FakeAccount) -> None:
     account.now = service.clock.now  # type: ignore[method-assign]
     service.faults.denied = True
-    with (
-        pytest.raises(RefusedError),
-        temporary_component(account, "endpoint", "base", "acme", ARTIFACT),
-    ):
+    with pytest.raises(RefusedError), temporary(account):
         pass
     assert account.slept == []
 
@@ -242,10 +224,7 @@ def test_adapter_that_does_not_load_is_an_error_with_its_reason(
     service: FakeService, account: FakeAccount
 ) -> None:
     service.faults.broken[ARTIFACT.uri] = "bad tensors"
-    with (
-        pytest.raises(CommandError, match=f"preview-.* is {Status.FAILED}: bad tensors"),
-        temporary_component(account, "endpoint", "base", "acme", ARTIFACT),
-    ):
+    with pytest.raises(CommandError, match=f"preview-.* is {Status.FAILED}: bad tensors"), temporary(account):
         pass
     assert gone(service)
 

@@ -1,12 +1,7 @@
 from __future__ import annotations
 
-import io
 import json
-import os
-import struct
-import tarfile
 import threading
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,21 +124,16 @@ def test_folder_stands_for_the_adapters_in_it(check: Check, fine: Path, dora: Pa
     ]
 
 
-def test_folder_without_any_adapter_is_checked_as_one(check: Check, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    assert rules(check(tmp_path / "empty")) == ["file-missing", "file-missing"]
+def test_empty_folder_is_checked_as_an_adapter_alone_and_beside_others(check: Check, fine: Path) -> None:
+    (fine.parent / "empty").mkdir()
+    assert rules(check(fine.parent / "empty")) == ["file-missing", "file-missing"]
+    assert rules(check(fine.parent)) == ["file-missing", "file-missing", ""]
 
 
 def test_name_that_publish_refuses_is_refused(check: Check, fine: Path) -> None:
     result = check(fine.rename(fine.with_name("Acme_Corp")))
     assert (result.exit_code, rules(result)) == (1, ["adapter-name"])
     assert "begin and end with no hyphen, got 'Acme_Corp'" in result.stdout
-
-
-def test_link_is_checked_by_its_own_name(check: Check, fine: Path, tmp_path: Path) -> None:
-    target = fine.rename(tmp_path / "Acme_Corp")
-    fine.symlink_to(target)
-    assert rules(check(fine)) == [""]
 
 
 def test_one_bad_path_does_not_stop_the_others(check: Check, fine: Path, tmp_path: Path) -> None:
@@ -193,11 +183,6 @@ def test_checkpoints_and_hidden_folders_beside_adapters_are_left_out(check: Chec
     assert [row[0] for row in rows(check(fine.parent))] == [str(fine)]
 
 
-def test_folder_that_is_no_adapter_beside_some_is_told_as_publish_does(check: Check, fine: Path) -> None:
-    (fine.parent / "empty").mkdir()
-    assert rules(check(fine.parent)) == ["file-missing", "file-missing", ""]
-
-
 def test_file_of_another_name_is_refused_as_by_publish(check: Check, fine: Path, s3: FakeS3) -> None:
     archive = pack(fine, fine.parent / "fine.tgz").path
     s3.put("bucket", "fine.tgz", archive.read_bytes())
@@ -208,58 +193,43 @@ def test_file_of_another_name_is_refused_as_by_publish(check: Check, fine: Path,
 
 
 def test_interrupt_stops_what_is_being_read(
-    check: Check, s3: FakeS3, fine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    check: Check, s3: FakeS3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An archive that takes a while, and a Ctrl-C in its midst."""
-    uri = store(s3, SyntheticAdapter(layers=500).save(tmp_path / "large"))
-    key = uri.removeprefix("s3://bucket/")
-    begun = threading.Event()
-    reads: list[int] = []
+    """A Ctrl-C in the midst of an archive."""
+    uri = store(s3, SyntheticAdapter(rank=256, layers=500).save(tmp_path / "large"))
+    assert check("--whole", uri).exit_code == 0
+    whole, s3.bytes_read = s3.bytes_read, 0
+    begun, interrupted = threading.Event(), threading.Event()
+    get = s3.get_object
 
-    class Endless:
-        def __init__(self) -> None:
-            noise = os.urandom(60_000)
-            self._block = b"\0" + struct.pack("<HH", len(noise), len(noise) ^ 0xFFFF) + noise
-
-        def read(self, size: int) -> bytes:
-            reads.append(len(self._block))
-            begun.set()
-            return self._block
-
-        def close(self) -> None:
-            pass
-
-    made = tarfile.TarInfo("adapter_model.safetensors")
-    made.size = 2**33
-    start = zlib.compressobj(0, zlib.DEFLATED, 31)
-    s3.put("bucket", key, start.compress(made.tobuf()) + start.flush(zlib.Z_FULL_FLUSH))
-    answer = {"ETag": "e", "ContentRange": f"bytes 0-9/{2**40}"}
-
-    def get(*, Range: str, **_: Any) -> dict[str, Any]:  # noqa: N803
-        first = Range.startswith("bytes=0-")
-        return answer | {"Body": io.BytesIO(s3.objects["bucket", key].body) if first else Endless()}
-
-    monkeypatch.setattr(s3, "get_object", get)
+    def slowly(**options: Any) -> dict[str, Any]:
+        begun.set()
+        assert interrupted.wait(10)
+        return get(**options)
 
     def interrupt(*_: Any, **__: Any) -> Any:
         assert begun.wait(10)
+        threading.Timer(0.1, interrupted.set).start()
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(s3, "get_object", slowly)
     monkeypatch.setattr("adapters_cli.artifacts.checking.Progress.track", interrupt)
-    result = CliRunner().invoke(app, ["check", "--whole", uri], obj=_account(s3))
-    assert result.exit_code != 0
-    assert 0 < sum(reads) < made.size / 4
+    assert check("--whole", uri).exit_code != 0
+    assert 0 < s3.bytes_read < whole / 4
 
 
 def test_path_given_twice_is_checked_once(check: Check, fine: Path) -> None:
     assert len(rows(check(fine, fine))) == 1
 
 
-def test_warnings_end_with_0_and_when_strict_with_1(check: Check, pissa: Path, dora: Path) -> None:
+def test_warnings_end_with_0_and_when_strict_with_1(
+    check: Check, fine: Path, pissa: Path, dora: Path
+) -> None:
     assert rules(check(pissa)) == ["lora-initialisation"]
     assert check(pissa).exit_code == 0
     assert check(pissa, "--strict").exit_code == 1
     assert check(pissa, dora, "--strict").exit_code == 1
+    assert check(fine, "--strict").exit_code == 0
 
 
 def test_json_has_every_adapter_with_its_findings(check: Check, fine: Path, dora: Path) -> None:
@@ -295,15 +265,8 @@ def test_what_could_not_be_compared_with_the_base_is_not_ok(
         "no module was compared with the base model 'acme/tiny-base': a 'phimoe' is not known",
         CheckRule.BASE_COMPARED.help,
     ]
-
-
-def test_what_could_not_be_compared_is_a_failure_only_when_strict(
-    check: Check, fine: Path, base: Path
-) -> None:
-    (base / "config.json").write_text(json.dumps(BASE | {"model_type": "phimoe"}))
     assert check(fine, "--base-model", base).exit_code == 0
     assert check(fine, "--base-model", base, "--strict").exit_code == 1
-    assert check(fine, "--strict").exit_code == 0
 
 
 def test_what_nobody_gave_to_compare_with_is_told(check: Check, fine: Path, base: Path) -> None:
@@ -350,12 +313,7 @@ class TestInS3:
         for prefix in ("s3://bucket/adapters/", "s3://bucket/adapters"):
             result = check(prefix)
             assert [row[:2] for row in rows(result)] == [[uris[0], "error"], [uris[1], "ok"]]
-
-    def test_whole_bucket_may_be_named(self, check: Check, s3: FakeS3, fine: Path) -> None:
-        assert [row[0] for row in rows(check("s3://bucket"))] == ["s3://bucket"]
-        assert [row[0] for row in rows(check(store(s3, fine), "s3://bucket/"))] == [
-            next(f"s3://bucket/{key}" for _, key in s3.objects)
-        ] * 2
+        assert len(rows(check("s3://bucket"))) == 3
 
     def test_prefix_with_nothing_below_it_is_an_error(self, check: Check) -> None:
         result = check("s3://bucket/none/")
@@ -439,11 +397,6 @@ class TestServing:
         for place in (base, base / "config.json"):
             result = check(fine, "--base-model", place)
             assert set(rules(result)) == {"base-model-name", "base-model-module"}
-
-    def test_base_model_may_lie_in_s3(self, check: Check, s3: FakeS3, fine: Path) -> None:
-        s3.put("bucket", "models/base/config.json", json.dumps({**BASE, "hidden_size": 64}).encode())
-        for place in ("s3://bucket/models/base/", "s3://bucket/models/base/config.json"):
-            assert set(rules(check(fine, "--base-model", place))) == {"base-model-module"}
 
     def test_base_model_that_may_not_be_read_is_no_answer(self, check: Check, s3: FakeS3, fine: Path) -> None:
         s3.put("bucket", "base/config.json", json.dumps(BASE).encode())

@@ -70,12 +70,10 @@ def test_json_has_whole_digests_addresses_and_times(run: Run, world: World) -> N
     assert event["before_artifact"]["uri"] == artifact("acme", 2).uri
     assert datetime.fromisoformat(event["at"]).timestamp() == pytest.approx(world.clock.now(), abs=10)
     (generation,) = json.loads(run("history", "--limit", "1", "--json").stdout)["generations"]
-    assert (generation["number"], generation["source"], generation["outcome"], generation["changes"]) == (
-        3,
-        "deployment",
-        "converged",
-        1,
-    )
+    assert generation["number"] == 3
+    assert generation["source"] == "deployment"
+    assert generation["outcome"] == "converged"
+    assert generation["changes"] == 1
     for key in ("requested_at", "ended_at"):
         assert datetime.fromisoformat(generation[key]).tzinfo is not None
 
@@ -94,31 +92,12 @@ class TestWhy:
             world.settle()
         assert self.whys(run)[0][2] == "the same archive at another address"
 
-    def test_rollback_by_a_person_and_its_end(self, run: Run, world: World) -> None:
-        run("rollback", "acme")
-        world.settle()
-        run("rollback", "acme", "--undo")
-        world.settle()
-        assert self.whys(run)[:2] == [
-            ["updated", "v2.tar.gz", "the rollback is taken back"],
-            ["updated", "v1.tar.gz", "rolled back by 'adapters rollback'"],
-        ]
-
     def test_rollback_that_the_next_version_ends(self, run: Run, world: World) -> None:
         run("rollback", "acme")
         world.settle()
         world.deploy(adapter("acme", 3), adapter("zeta"))
         world.settle()
         assert self.whys(run)[0] == ["updated", "v3.tar.gz", ""]
-
-    def test_rollback_by_cloudformation(self, run: Run, world: World) -> None:
-        world.deploy(adapter("acme"), digest="one")
-        world.settle()
-        world.deploy(adapter("acme", 2), digest="two", previous="one")
-        world.settle()
-        world.deploy(adapter("acme"), digest="one", previous="two")
-        world.settle()
-        assert self.whys(run)[0] == ["updated", "v1.tar.gz", "CloudFormation rolls generation 4 back"]
 
     def test_rollback_by_a_person_after_one_by_cloudformation(self, run: Run, world: World) -> None:
         world.deploy(adapter("acme"), adapter("zeta"), digest="one")
@@ -131,9 +110,10 @@ class TestWhy:
         world.settle()
         run("rollback", "acme", "--undo")
         world.settle()
-        assert self.whys(run)[:2] == [
+        assert self.whys(run)[:3] == [
             ["updated", "v1.tar.gz", "the rollback is taken back"],
             ["updated", "v2.tar.gz", "rolled back by 'adapters rollback'"],
+            ["updated", "v1.tar.gz", "CloudFormation rolls generation 4 back"],
         ]
 
     def test_manifest_in_s3_that_the_fleet_takes_back(self, run: Run, world: World) -> None:
@@ -150,6 +130,9 @@ class TestWhy:
             ["created", "v2.tar.gz", "repaired after a change by hand"],
             ["drifted", "-", "someone deleted it"],
         ]
+        # Its reason is in what the limit leaves out.
+        [line] = run("history", "acme", "--limit", "1").stdout.splitlines()
+        assert line.endswith("\trepaired after a change by hand")
 
     def test_retry_by_a_person(self, run: Run, world: World) -> None:
         world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
@@ -169,13 +152,6 @@ class TestWhy:
         world.destroy()
         world.settle()
         assert self.whys(run, "p-acme")[0] == ["deleted", "-", "the fleet is deleted"]
-
-    def test_reason_may_be_in_what_the_limit_leaves_out(self, run: Run, world: World) -> None:
-        world.service.remove("p-acme")
-        world.deploy(adapter("acme", 2), adapter("zeta", 2))
-        world.settle()
-        [line] = run("history", "acme", "--limit", "1").stdout.splitlines()
-        assert line.endswith("\trepaired after a change by hand")
 
     def test_adapter_that_was_imported_has_the_digest_of_the_manifest(self, run: Run, world: World) -> None:
         made = world.service.make("p-hand", "s3://bucket/hand/adapter.tar.gz")

@@ -25,27 +25,20 @@ class TestFile:
         assert "the next deployment deletes them" in result.stderr
         assert path.read_text().splitlines()[1].startswith("  - {name: beta,")
         assert len(path.read_text().splitlines()) == 2
+        result = run("remove", "beta", "--manifest", path, "--yes", "--json", fleet=False)
+        assert json.loads(result.stdout) == {"manifest": str(path), "removed": ["beta"]}
 
-    def test_json_names_the_manifest_and_what_is_gone(self, run: Run, manifest: Write) -> None:
-        path = manifest(acme=1, beta=1)
-        result = run("remove", "acme", "--manifest", path, "--yes", "--json", fleet=False)
-        assert result.exit_code == 0
-        assert json.loads(result.stdout) == {"manifest": str(path), "removed": ["acme"]}
-
-    def test_nothing_is_removed_where_nobody_can_be_asked(self, run: Run, manifest: Write) -> None:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [(["acme"], "--yes confirms"), (["acme", "nobody", "--yes"], "there is no adapter 'nobody'")],
+    )
+    def test_nothing_is_removed_where_nobody_can_be_asked_or_an_adapter_is_unknown(
+        self, run: Run, manifest: Write, arguments: list[str], words: str
+    ) -> None:
         path = manifest(acme=1, beta=1)
         text = path.read_text()
-        result = run("remove", "acme", "--manifest", path, fleet=False)
-        assert result.exit_code == 1
-        assert "--yes confirms" in result.stderr
-        assert path.read_text() == text
-
-    def test_unknown_adapter_changes_nothing(self, run: Run, manifest: Write) -> None:
-        path = manifest(acme=1)
-        text = path.read_text()
-        result = run("remove", "acme", "nobody", "--manifest", path, "--yes", fleet=False)
-        assert result.exit_code == 1
-        assert f"{path}: there is no adapter 'nobody'" in result.stderr
+        result = run("remove", *arguments, "--manifest", path, fleet=False)
+        assert (result.exit_code, words in result.stderr) == (1, True)
         assert path.read_text() == text
 
     def test_without_a_manifest_or_a_fleet_it_is_wrong_usage(self, run: Run) -> None:

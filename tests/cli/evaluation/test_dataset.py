@@ -78,10 +78,6 @@ def test_column_of_references_has_the_name_that_the_option_gives(write: Callable
     ]
 
 
-def test_a_column_named_id_is_the_id(write: Callable[..., str]) -> None:
-    assert [item.id for item in read(write([{"id": "a", **ROWS[0]}])).items] == ["a"]
-
-
 def test_a_template_makes_the_prompt(write: Callable[..., str]) -> None:
     rows = [{"text": "It fails.", "product": 5, "reference": "x"}]
     found = read(write(rows), template="{product}: {text}\n")
@@ -185,8 +181,3 @@ def test_a_wrong_conversation_is_refused(write: Callable[..., str], messages: ob
     reported = refused(write([{"messages": messages}]))
     assert reported.startswith(f"FILE, line 1: 'messages' {reason}")
     assert len(reported.splitlines()) == 1
-
-
-def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        read(str(tmp_path / "none.jsonl"))

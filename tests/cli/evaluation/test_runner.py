@@ -126,17 +126,17 @@ def test_any_other_failure_is_the_error_of_its_item(endpoint: Endpoint, log: Ans
     assert found.answer.error == "too long"
 
 
-def test_errors_in_a_row_end_the_run(endpoint: Endpoint, log: AnswerLog) -> None:
-    endpoint.fails = lambda component, prompt: InvocationError("no such component")
-    with pytest.raises(CommandError, match=r"20 of 20 answers are errors.*no such component"):
+@pytest.mark.parametrize(
+    ("failing", "words", "asked"),
+    [("base acme", "20 of 20 answers are errors.*broken", 20), ("acme", "40 of 80 answers are errors", 80)],
+)
+def test_errors_in_a_row_or_a_large_share_of_them_end_the_run(
+    endpoint: Endpoint, log: AnswerLog, failing: str, words: str, asked: int
+) -> None:
+    endpoint.fails = lambda component, _: InvocationError("broken") if component in failing else None
+    with pytest.raises(CommandError, match=words):
         Runner(endpoint, log, jobs=1).run(QUESTIONS)
-    assert endpoint.asked.total() == 20
-
-
-def test_large_share_of_errors_ends_the_run(endpoint: Endpoint, log: AnswerLog) -> None:
-    endpoint.fails = lambda component, _: InvocationError("broken") if component == "acme" else None
-    with pytest.raises(CommandError, match="40 of 80 answers are errors"):
-        Runner(endpoint, log, jobs=1).run(QUESTIONS)
+    assert endpoint.asked.total() == asked
 
 
 def test_request_that_cannot_be_sent_ends_the_run(endpoint: Endpoint, log: AnswerLog) -> None:

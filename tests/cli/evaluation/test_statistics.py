@@ -60,30 +60,12 @@ def test_two_equal_distributions_are_told_apart_as_seldom_as_promised(distributi
     assert (p_values <= 0.25).sum() >= 93
 
 
-@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
-def test_an_identical_subject_has_no_difference(distribution: str) -> None:
-    scores = DISTRIBUTIONS[distribution](np.random.default_rng(0))
+def test_an_identical_subject_has_no_difference() -> None:
+    scores = DISTRIBUTIONS["skewed"](np.random.default_rng(0))
     found = compared(scores, scores)
     assert (found.difference, found.interval, found.relative) == (0, Interval(low=0, high=0), 0)
     assert (found.p_value, found.better, found.worse, found.equal) == (1, 0, 0, ITEMS)
-    assert "the interval includes 0: the difference may be chance" in found.warnings
-
-
-def test_a_shifted_subject_is_found() -> None:
-    random = np.random.default_rng(0)
-    before = random.normal(0.5, 0.1, ITEMS)
-    found = compared(before, before + random.normal(0.02, 0.1, ITEMS))
-    assert found.p_value < 0.01
-    assert 0 < found.interval.low < found.difference < found.interval.high
-    assert found.warnings == ()
-
-
-def test_the_interval_is_that_of_the_normal_distribution_where_it_applies() -> None:
-    change = np.random.default_rng(3).normal(0.01, 0.1, 10_000)
-    found = compared(np.full(10_000, 0.5), 0.5 + change)
-    half = 1.96 * change.std() / 100
-    assert found.interval.low == pytest.approx(found.difference - half, abs=half / 10)
-    assert found.interval.high == pytest.approx(found.difference + half, abs=half / 10)
+    assert found.warnings == ("the interval includes 0: the difference may be chance",)
 
 
 def test_the_p_value_is_that_of_all_permutations() -> None:
@@ -119,17 +101,6 @@ def test_figures_are_in_order(scores: list[tuple[float, float]]) -> None:
     assert found.interval.low <= found.interval.high
     assert 0 < found.p_value <= 1
     assert found.difference == pytest.approx(found.mean - found.baseline_mean, abs=2e-6)
-
-
-def test_the_order_of_items_changes_only_what_is_drawn() -> None:
-    random = np.random.default_rng(5)
-    before = random.random(ITEMS)
-    after = before + random.normal(0.01, 0.1, ITEMS)
-    one, other = compared(before, after), compared(before[::-1], after[::-1])
-    assert other.difference == pytest.approx(one.difference)
-    assert (other.better, other.worse) == (one.better, one.worse)
-    assert other.p_value == pytest.approx(one.p_value, abs=0.05)
-    assert other.interval.low == pytest.approx(one.interval.low, abs=0.002)
 
 
 def test_a_seed_and_a_metric_give_the_same_figures_again() -> None:
@@ -264,13 +235,3 @@ def test_the_ratio_of_latency_is_that_of_items_which_both_answered() -> None:
     assert found.ratio == 2
     # Twice as long on each item that both answered, so whichever are drawn.
     assert found.ratio_interval == Interval(low=2, high=2)
-
-
-def test_the_ratio_of_latency_has_the_same_interval_again() -> None:
-    random = np.random.default_rng(1)
-    before, after = (answers(*random.gamma(9, factor, 300)) for factor in (1.0, 1.05))
-    one = latency_of("triage", after, baseline=before, seed=1, resamples=999)
-    assert one == latency_of("triage", after, baseline=before, seed=1, resamples=999)
-    assert one.ratio is not None
-    assert one.ratio_interval is not None
-    assert one.ratio_interval.low < one.ratio < one.ratio_interval.high

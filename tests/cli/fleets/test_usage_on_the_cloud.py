@@ -60,11 +60,9 @@ def test_tokens_of_500_requests_are_counted_exactly(cloud: LocalCloud) -> None:
 
     for component in components:
         usage = counted[component]
-        assert (usage.requests, usage.prompt_tokens, usage.completion_tokens) == (
-            requests[component],
-            prompts[component],
-            completions[component],
-        )
+        assert usage.requests == requests[component]
+        assert usage.prompt_tokens == prompts[component]
+        assert usage.completion_tokens == completions[component]
         earlier = before.get(component, Counter())
         assert served[component]["prompt_tokens"] - earlier["prompt_tokens"] == usage.prompt_tokens
         assert (

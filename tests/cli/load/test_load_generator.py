@@ -94,10 +94,6 @@ def test_open_loop_counts_the_wait_of_requests_behind_a_slow_one() -> None:
     assert sum(each.times.ended - each.times.sent > 0.5 for each in found) == 1
 
 
-def test_requests_bound_a_load() -> None:
-    assert len(load(ClosedLoop(clients=1), lambda number: 0.1, requests=7)) == 7
-
-
 def test_time_bounds_a_load_and_what_was_sent_is_still_answered() -> None:
     found = load(ClosedLoop(clients=1), lambda number: 0.4, until=1.0)
     assert [each.intended for each in found] == pytest.approx([0, 0.4, 0.8])

@@ -122,11 +122,6 @@ def test_base_model_is_added_before_the_first_key() -> None:
     )
 
 
-def test_base_model_that_the_manifest_has_stays() -> None:
-    text = "base_model: org/Base\nadapters: []\n"
-    assert edit(text, "new", base_model="/models/base").startswith(text.replace(" []\n", "\n"))
-
-
 def test_manifest_of_another_base_model_is_not_changed() -> None:
     with pytest.raises(CommandError, match=r"fleet\.yaml:2: base_model: should be .org/base"):
         edit("# ours\nbase_model: org/other\nadapters: []\n", "new", base_model="org/base")
@@ -271,7 +266,6 @@ class TestProbes:
             "      answer: b\n    rank: 8\n",
             "adapters:\n  - name: acme\n    probe: {prompt: a, answer: b}  # old\n"
             f"    artifact: {BEFORE}\n",
-            json.dumps({"adapters": [{"name": "acme", "artifact": BEFORE}]}, indent=2),
             json.dumps(
                 {"adapters": [{"name": "acme", "artifact": BEFORE, "probe": {"prompt": "a", "answer": "b"}}]}
             ),
@@ -354,7 +348,3 @@ class TestEvaluations:
         assert edit(text.replace("GIVEN", old).replace("\n", line_end), "a") == expected.replace(
             "\n", line_end
         )
-
-    def test_it_goes_in_json_too(self) -> None:
-        entry = {"name": "acme", "artifact": BEFORE, "evaluation": plain_evaluation(evaluation(OLD))}
-        assert "evaluation" not in edit(json.dumps({"adapters": [entry]}, indent=2), "acme")

@@ -77,7 +77,6 @@ def test_exact_match_does_not_look_at_white_space_around() -> None:
         ("pyton:a.py:b", "known are bert_score:DIR, python:FILE:FUNCTION"),
         ("bert_score:", "did you mean 'bert_score:DIR'"),
         ("x", f"known are {', '.join(METRIC_NAMES)}"),
-        ("rougeL:2", "known are "),
         ("", "known are "),
     ],
 )
@@ -87,15 +86,9 @@ def test_an_unknown_metric_is_refused_with_the_closest(name: str, reason: str) -
     assert reason in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("bert_score:nowhere", "'bert_score' should have a directory with .*, got nowhere without"),
-    ],
-)
-def test_an_argument_that_is_none_is_refused(name: str, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        metrics_of([name])
+def test_an_argument_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'bert_score' should have a directory .*, got nowhere without"):
+        metrics_of(["bert_score:nowhere"])
 
 
 @pytest.mark.parametrize(

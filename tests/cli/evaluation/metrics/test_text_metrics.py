@@ -27,38 +27,9 @@ def metric(request: pytest.FixtureRequest, bert: Path) -> Metric:
     return made
 
 
-def test_an_empty_answer_is_right_if_the_reference_is_empty(metric: Metric) -> None:
-    pairs = [("", ""), (" \n", ""), ("", "\t")]
-    assert metric.scores(pairs) == [1, 1, 1]
-
-
-def test_an_empty_answer_to_anything_else_is_wrong(metric: Metric) -> None:
-    assert metric.scores([("", "the cat"), ("the cat", ""), (" ", "the")]) == [0, 0, 0]
-
-
-def test_no_pairs_have_no_scores(metric: Metric) -> None:
-    assert metric.scores([]) == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "the cat sat on the mat",
-        "Заказ доставили вчера вечером",
-        "वह हिन्दी बोलती है",
-        "我的订单今天早上到了",
-        "وصل الطلب صباح اليوم",
-        "สินค้าที่สั่งมาถึง",
-    ],
-)
-def test_an_identical_text_of_any_script_has_the_best_score(metric: Metric, text: str) -> None:
-    # METEOR's penalty is half of the share of runs, cubed: one run of n words.
-    least = 0.98 if metric.facts.name == "meteor" else 1
-    assert least <= metric.scores([(text, text)])[0] <= 1
-
-
 def test_texts_without_a_word_are_compared_as_they_are(metric: Metric) -> None:
-    assert metric.scores([("...", "..."), ("?!", " ?!\n")]) == [1, 1]
+    assert metric.scores([("", ""), (" \n", ""), ("", "\t"), ("...", "..."), ("?!", " ?!\n")]) == [1] * 5
+    assert metric.scores([("", "the cat"), ("the cat", ""), (" ", "the")]) == [0] * 3
 
 
 def test_a_score_depends_on_its_pair_alone(metric: Metric) -> None:
@@ -71,13 +42,6 @@ def test_a_score_depends_on_its_pair_alone(metric: Metric) -> None:
     one_by_one = [metric.scores([pair])[0] for pair in pairs]  # type: ignore[list-item]
     assert whole == pytest.approx(one_by_one, abs=1e-5)
     assert all(metric.facts.lowest <= score <= metric.facts.highest + 1e-6 for score in whole)
-
-
-def test_stems_are_alike_for_meteor_alone() -> None:
-    pairs = [("billing", "bill")]
-    rouge, meteor = metrics_of(["rouge1", "meteor"])
-    assert rouge.scores(pairs) == [0]
-    assert meteor.scores(pairs) == [0.5]
 
 
 def test_bert_score_in_parts_is_the_same_as_at_once(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
