@@ -229,16 +229,6 @@ def test_base_without_a_copy_is_told_and_a_lost_one_ends_with_1(run: Run, world:
     assert json.loads(run("describe", "acme", "--json").stdout)["base_outage"] == outage
 
 
-def test_history_has_the_evaluation_of_each_version(run: Run, world: World) -> None:
-    deploy(world, adapter("acme"))
-    deploy(world, evaluated())
-    first, second = [line.split("\t")[-1] for line in run("history", "acme").stdout.splitlines()]
-    assert first == "evaluated: exact_match 0.9 (base 0), rougeL 0.5 (base 0.2)"
-    assert second == ""
-    events = json.loads(run("history", "acme", "--json").stdout)["events"]
-    assert events[0]["after_artifact"]["evaluation"]["result"] == RECORD.result
-
-
 def test_lines_fit_a_terminal_and_addresses_stay_whole(
     terminal: Callable[..., list[str]], world: World
 ) -> None:

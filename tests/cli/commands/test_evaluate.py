@@ -117,15 +117,6 @@ def test_requirement_that_is_not_met_ends_with_1_and_the_reason(evaluate: Run) -
     assert "adapters: not met: exact_match of 'beta' is 0 and should be at least 0.9" in failed.stderr
 
 
-def test_second_run_asks_nothing_and_has_the_same_figures(evaluate: Run, runtime: FakeRuntime) -> None:
-    first = evaluate("acme")
-    runtime.calls.clear()
-    second = evaluate("acme")
-    assert (second.stdout, runtime.calls) == (first.stdout, [])
-    assert "of an earlier run" not in first.stderr
-    assert "80 answers of an earlier run, from " in second.stderr
-
-
 def test_interrupted_command_says_how_to_go_on(
     evaluate: Run, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

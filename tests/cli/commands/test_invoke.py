@@ -107,14 +107,6 @@ class TestFleet:
             "[base]\nanswer of base\n\n[beta]\nanswer of p-beta\n\n[acme]\nanswer of p-acme\n\n"
         )
 
-    def test_component_of_the_same_endpoint_can_be_compared(self, run: Callable[..., Result]) -> None:
-        result = run("invoke", "acme", "Hello", *ECTSUM, "--json")
-        answers = json.loads(result.stdout)["answers"]
-        assert [(answer["name"], answer["component"]) for answer in answers] == [
-            ("acme", "p-acme"),
-            ("llm-ectsum", "llm-ectsum"),
-        ]
-
     def test_page_has_the_answers(
         self, run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -133,39 +125,38 @@ class TestFleet:
 
 
 class TestStream:
-    def test_pieces_are_put_together_wherever_the_stream_cuts_them(self, runtime: FakeRuntime) -> None:
-        lines = b"".join(
-            json.dumps({"token": {"text": text}, "generated_text": None}).encode() + b"\n"
-            for text in ("Grüße", " an", "\nalle")
-        )
-        parts = [lines[start : start + 7] for start in range(0, len(lines), 7)]
+    PIECES = ("Grüße", " an", "\nalle")
+    LINES = b"".join(
+        json.dumps({"token": {"text": text}, "generated_text": None}).encode() + b"\n" for text in PIECES
+    )
+    EVENTS = b": a comment\n\n" + b"".join(
+        b"data: " + json.dumps({"choices": choices}).encode() + b"\n\n"
+        for choices in [*([{"text": text}] for text in PIECES), []]
+    )
+
+    @pytest.mark.parametrize("stream", [LINES, EVENTS + b"data: [DONE]\n\n"], ids=["lines", "events"])
+    def test_pieces_are_put_together_wherever_the_stream_cuts_them(
+        self, runtime: FakeRuntime, stream: bytes
+    ) -> None:
+        parts = [stream[start : start + 7] for start in range(0, len(stream), 7)]
         runtime.reply = lambda call: Reply.stream(*parts)
         assert invoke("Hello", *ECTSUM, "--stream").stdout == "Grüße an\nalle\n"
         assert runtime.calls[0].path == "/endpoints/llm/invocations-response-stream"
         assert runtime.calls[0].body["stream"] is True
 
-    def test_events_of_a_completion_are_put_together(self, runtime: FakeRuntime) -> None:
-        chunks = [{"choices": [{"text": text}]} for text in ("Grüße", " an\n", "alle")]
-        events = b"".join(
-            b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in [*chunks, {"choices": []}]
-        )
-        stream = b": a comment\n\n" + events + b"data: [DONE]\n\n"
-        runtime.reply = lambda call: Reply.stream(
-            *(stream[start : start + 7] for start in range(0, len(stream), 7))
-        )
-        assert invoke("Hello", *ECTSUM, "--stream").stdout == "Grüße an\nalle\n"
-
-    def test_failure_in_the_middle_is_an_error(self, runtime: FakeRuntime) -> None:
-        runtime.reply = lambda call: Reply.stream(b'{"token": {"text": "beg"}}\n', failure="out of memory")
+    @pytest.mark.parametrize(
+        ("reply", "message"),
+        [
+            (Reply.stream(b'{"token": {"text": "beg"}}\n', failure="out of memory"), "out of memory"),
+            (Reply.stream(b'{"error": "the engine died"}\n'), "the container reports: the engine died\n"),
+        ],
+    )
+    def test_failure_in_the_middle_is_an_error(
+        self, runtime: FakeRuntime, reply: Reply, message: str
+    ) -> None:
+        runtime.reply = lambda call: reply
         result = invoke("Hello", *ECTSUM, "--stream")
-        assert result.exit_code == 1
-        assert "out of memory" in result.stderr
-
-    def test_error_of_the_container_in_the_middle_is_an_error(self, runtime: FakeRuntime) -> None:
-        runtime.reply = lambda call: Reply.stream(b'{"error": "the engine died"}\n')
-        result = invoke("Hello", *ECTSUM, "--stream")
-        assert result.exit_code == 1
-        assert result.stderr == "adapters: llm-ectsum: the container reports: the engine died\n"
+        assert (result.exit_code, message in result.stderr) == (1, True)
 
 
 class TestErrors:

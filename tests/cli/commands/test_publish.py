@@ -42,15 +42,6 @@ class TestUploading:
         identity = identity_of(world.adapters / "acme")
         assert rows(result)[0] == ["acme", "uploaded", identity[:12], "8", size, ""]
 
-    def test_object_is_the_canonical_archive_with_its_checksum(self, world: World, tmp_path: Path) -> None:
-        world.add("acme")
-        world.publish()
-        stored = world.s3.objects[BUCKET, world.key("acme")]
-        packed = pack(world.adapters / "acme", tmp_path / "packed.tar.gz")
-        assert stored.body == packed.path.read_bytes()
-        assert stored.checksum == sha256(stored.body)
-        assert stored.metadata[DIGEST_METADATA] == packed.identity
-
     @pytest.mark.parametrize("packed", [False, True], ids=["directory", "archive"])
     def test_second_run_opens_nothing_but_for_the_check(
         self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
@@ -111,12 +102,6 @@ class TestUploading:
 
         world.s3.before = refuse
         assert rows(world.publish())[0][1] == "uploaded"
-
-    def test_archive_that_someone_else_put_there_counts_if_it_is_the_adapter(self, world: World) -> None:
-        world.add("acme")
-        world.publish()
-        world.s3.objects[BUCKET, world.key("acme")].metadata.clear()
-        assert rows(world.publish())[0][1] == "skipped"
 
     def test_archive_that_s3_vouches_for_is_not_read(
         self, world: World, monkeypatch: pytest.MonkeyPatch
@@ -263,20 +248,6 @@ class TestInParts:
 
 
 class TestSources:
-    def test_archive_is_packed_anew_and_has_the_identity_of_its_directory(
-        self, world: World, tmp_path: Path
-    ) -> None:
-        world.add("acme")
-        world.publish()
-        before = world.s3.bodies(BUCKET)
-        archive = tmp_path / "acme.tar.gz"
-        with tarfile.open(archive, "w:gz") as tar:
-            for file in sorted((world.adapters / "acme").iterdir(), reverse=True):
-                tar.add(file, arcname=f"./{file.name}")
-        world.s3.objects.clear()
-        assert rows(world.publish(archive))[0][:2] == ["acme", "uploaded"]
-        assert world.s3.bodies(BUCKET) == before
-
     def test_what_a_training_run_leaves_is_left_behind_and_told(self, world: World) -> None:
         directory = world.add("acme")
         told = identity_of(directory)

@@ -63,13 +63,6 @@ class TestGiven:
         file.unlink()
         assert world.key("acme") == identity
 
-    def test_probe_file_that_changed_is_recorded_for_the_same_archive(self, world: World) -> None:
-        file = world.adapters / "acme" / "probe.json"
-        for answer in ("I am", "I am acme"):
-            file.write_text(json.dumps({"prompt": "Who?", "answer": answer}))
-            publish(world)
-            assert probes(world) == {"acme": Probe(prompt="Who?", answer=answer)}
-
     def test_new_version_keeps_the_probe_and_says_so(self, world: World) -> None:
         beside(world, prompt=GIVEN.prompt, answer=GIVEN.answer)
         publish(world)

@@ -476,14 +476,6 @@ class TestWait:
             "fleet: generation 1 converged, 30 adapters: 30 in service, 0 pending, 0 failed"
         )
 
-    def test_it_waits_for_what_is_tried_again(self, run: Run, world: World) -> None:
-        world.service.faults.broken[artifact("acme").uri] = "Insufficient capacity"
-        world.deploy(adapter("acme"))
-        world.step()
-        world.step()
-        world.service.faults.broken.clear()
-        assert run("status", "--wait").exit_code == 0
-
     def test_it_waits_for_a_retry_that_was_asked_for(self, run: Run, world: World) -> None:
         world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
         world.service.faults.broken[artifact("acme").uri] = "no such tensor"
