@@ -248,6 +248,20 @@ class TestInParts:
 
 
 class TestSources:
+    def test_archive_is_packed_anew_and_has_the_identity_of_its_directory(
+        self, world: World, tmp_path: Path
+    ) -> None:
+        world.add("acme")
+        world.publish()
+        before = world.s3.bodies(BUCKET)
+        archive = tmp_path / "acme.tar.gz"
+        with tarfile.open(archive, "w:gz") as tar:
+            for file in sorted((world.adapters / "acme").iterdir(), reverse=True):
+                tar.add(file, arcname=f"./{file.name}")
+        world.s3.objects.clear()
+        assert rows(world.publish(archive))[0][:2] == ["acme", "uploaded"]
+        assert world.s3.bodies(BUCKET) == before
+
     def test_what_a_training_run_leaves_is_left_behind_and_told(self, world: World) -> None:
         directory = world.add("acme")
         told = identity_of(directory)

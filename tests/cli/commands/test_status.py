@@ -190,8 +190,14 @@ class TestManifestInS3:
         document = json.loads(run("status", "--json").stdout)
         assert (document["manifest_to_come"], document["settled"]) == ("v7", False)
 
+    @pytest.mark.parametrize("names", [[], ["beta"]])
     def test_it_is_waited_for(
-        self, run: Run, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+        self,
+        run: Run,
+        world: World,
+        account: FakeAccount,
+        monkeypatch: pytest.MonkeyPatch,
+        names: list[str],
     ) -> None:
         self.come(account)
         sleep = account.sleep
@@ -202,7 +208,7 @@ class TestManifestInS3:
             sleep(seconds)
 
         monkeypatch.setattr(account, "sleep", notice)
-        result = run("status", "--wait")
+        result = run("status", *names, "--wait")
         assert (result.exit_code, [row[:2] for row in rows(result)]) == (0, [["beta", "in service"]])
         assert "; the manifest in S3 (version v7) is not taken up yet" in result.stderr
 

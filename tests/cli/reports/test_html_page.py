@@ -143,6 +143,14 @@ def test_a_result_with_gaps_has_a_page(change: object) -> None:
     assert "nan" not in text.lower().split()
 
 
+def test_a_result_without_texts_still_has_its_scores() -> None:
+    page = Page(html_page(without_texts(example_result(items=20))))
+
+    classes = [str(attributes.get("class")).split()[0] for _, attributes in page.tags]
+    assert (classes.count("scores"), classes.count("block")) == (20, 0)
+    assert "without prompts" in page.text
+
+
 def test_comparison_marks_against_the_first_answer_where_there_is_no_reference() -> None:
     item = replace(
         example_result(items=1).items[0],

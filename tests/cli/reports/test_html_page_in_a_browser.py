@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters_cli.evaluation.result import Answer
 from adapters_cli.reports.html_page import comparison_page, html_page
 from tests.cli.reports.chromium import Browser, chromium, find_chromium, open_report
 from tests.cli.reports.example_result import HOSTILE, example_result, outcome
@@ -230,23 +228,6 @@ def test_paper_has_all_figures_and_the_worst_items(browser: Browser, report: Pat
     assert browser.value(OVERFLOW) <= 0
     browser.print_to_pdf(tmp_path / "report.pdf")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
-
-
-def test_a_result_without_texts_still_has_its_scores(browser: Browser, tmp_path: Path) -> None:
-    result = example_result(items=30)
-    bare = [
-        replace(item, prompt="", reference="", answers={name: Answer() for name in item.answers})
-        for item in result.items
-    ]
-    page = tmp_path / "bare.html"
-    page.write_text(html_page(replace(result, items=bare)), "utf-8")
-    open_report(browser, page, width=390)
-
-    assert browser.value(f"{SHOWN}.length") == 30
-    assert browser.value("document.querySelectorAll('#list .block').length") == 0
-    assert browser.value("document.querySelectorAll('#list .scores').length") == 30
-    assert "without prompts" in browser.value("document.getElementById('items').textContent")
-    assert browser.problems == []
 
 
 @pytest.mark.parametrize("width", [390, 1280])
