@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.manifest.desired import DesiredFleet
 from adapters_cli.aws.account import Account
 from tests.adapter_fleet.fleet_world import World
 from tests.adapter_fleet.memory_registry import MemoryRegistry
@@ -129,6 +131,20 @@ class FakeAccount(Account):
                 break
             self.world.step()
         self.world.clock.time = max(self.world.clock.time, end)
+
+
+def take_up(world: World, desired: DesiredFleet, version: str, *, refusal: str | None = None) -> None:
+    """Open a generation for a version of the manifest in S3, as the fleet's function does."""
+    request = Request(
+        delivery=f"object-{version}-{world.newest().number}",
+        source=Source.OBJECT,
+        target=world.target,
+        at=world.clock.now(),
+        source_digest=desired.digest,
+        manifest_version=version,
+        refusal=refusal,
+    )
+    world.open(request, desired)
 
 
 class _OtherTable(MemoryRegistry):

@@ -32,29 +32,17 @@ def test_components_are_read_no_faster_than_the_service_allows(monkeypatch: pyte
     assert (retries["mode"], retries["total_max_attempts"]) == ("adaptive", 10)
 
 
-def _application(account: Account) -> str:
-    config: Any = account.s3.meta.config  # its types lack the member
-    return str(config.user_agent_appid)
-
-
-def test_a_command_names_itself_in_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_names_itself_and_its_version_in_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.delenv("AWS_SDK_UA_APP_ID", raising=False)
     account = Account()
     CliRunner().invoke(app, ["token"], obj=account)
-    assert _application(account) == "adapters-token"
-
-
-def test_the_environment_s_name_of_the_application_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "deployments")
-    assert _application(Account()) == "deployments"
-
-
-def test_a_command_names_its_version_in_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    config: Any = Account().s3.meta.config
+    config: Any = account.s3.meta.config  # its types lack the members
+    assert config.user_agent_appid == "adapters-token"
     assert config.user_agent.endswith(f" lib/cdk-multi-adapter-inference#{product_version()}")
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "deployments")
+    config = Account().s3.meta.config
+    assert config.user_agent_appid == "deployments"
 
 
 @pytest.mark.parametrize("value", ["nonsense", "http://", "localhost:4566", "http://127.0.0.1:99999"])

@@ -10,11 +10,9 @@ from typer.testing import Result
 
 from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.manifest.desired import DesiredFleet, SmokeRequest
-from adapter_fleet.manifest.manifest_adapter import ManifestError
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import FakeAccount, take_up
 
 Run = Callable[..., Result]
 Write = Callable[..., Path]
@@ -29,18 +27,7 @@ def deployed(world: World, account: FakeAccount) -> None:
     world.settle()
 
     def take_in(text: bytes, version: str) -> None:
-        request = Request(
-            delivery=f"object-{version}-{world.newest().number}",
-            source=Source.OBJECT,
-            target=world.target,
-            at=world.clock.now(),
-            manifest_version=version,
-        )
-        try:
-            desired = desired_of(text, where="the object", target=world.target)
-        except ManifestError as error:
-            raise AssertionError("a wrong manifest was written") from error
-        world.open(replace(request, source_digest=desired.digest), desired)
+        take_up(world, desired_of(text, where="the object", target=world.target), version)
 
     account.buckets.on_put = take_in
 
@@ -322,15 +309,8 @@ class TestBucketWithoutVersions:
     def refuse(self, world: World, account: FakeAccount, path: Path) -> None:
         """Have the fleet refuse what is in the bucket."""
         account.buckets.put(*OBJECT, path.read_bytes())
-        request = Request(
-            delivery="refused",
-            source=Source.OBJECT,
-            target=world.target,
-            at=world.clock.now(),
-            manifest_version=account.buckets.objects[OBJECT].etag.strip('"'),
-            refusal="there was a reason",
-        )
-        world.open(request, DesiredFleet())
+        version = account.buckets.objects[OBJECT].etag.strip('"')
+        take_up(world, DesiredFleet(), version, refusal="there was a reason")
         world.settle()
 
     def test_bytes_that_were_refused_are_not_written_again(

@@ -138,25 +138,25 @@ class TestVerdict:
 
 
 class TestAdapters:
-    def test_whose_number_is_not_known_are_said_to_be_so(self, capacity: Run) -> None:
-        result = capacity(*ON_FOUR)
-        assert fields(result, "tier") == []
-        assert ["how many adapters there are: give --adapters"] in fields(result, "note")
-
-    def test_in_a_manifest_in_s3_are_said_not_to_be_counted(self, capacity: Run) -> None:
-        (note,) = fields(capacity("--environment", "dev"), "note")
-        assert note[0].startswith("fleet Tenants has its manifest in s3://amzn-s3-demo-bucket-llm-dev/")
+    @pytest.mark.parametrize(
+        ("arguments", "note"),
+        [
+            (ON_FOUR, "how many adapters there are: give --adapters"),
+            (("--environment", "dev"), "fleet Tenants has its manifest in s3://amzn-s3-demo-bucket-llm-dev/"),
+            (
+                ("--environment", "prod", "--adapters", "200"),
+                "a copy reserves 31.25 GiB of CPU memory (min_memory_mib), and adapters may take 87.50 GiB",
+            ),
+        ],
+    )
+    def test_that_are_not_counted_or_take_more_than_a_copy_reserves_are_noted(
+        self, capacity: Run, arguments: tuple[str, ...], note: str
+    ) -> None:
+        [[found]] = fields(capacity(*arguments), "note")
+        assert found.startswith(note)
 
     def test_of_the_stack_and_of_fleets_are_counted_together(self, document: Any) -> None:
         assert document("--environment", "local")["adapters"]["count"] == 103
-
-    def test_that_take_more_of_the_host_than_a_copy_reserves_are_noted(self, capacity: Run) -> None:
-        assert fields(capacity("--environment", "prod", "--adapters", "200"), "note") == [
-            [
-                "a copy reserves 31.25 GiB of CPU memory (min_memory_mib), and adapters may take 87.50 GiB of"
-                " it"
-            ]
-        ]
 
 
 class TestBaseModel:

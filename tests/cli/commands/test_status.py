@@ -11,14 +11,13 @@ from typer.testing import Result
 
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, Probe, SmokeRequest
+from adapter_fleet.manifest.desired import DesiredFleet, Probe, SmokeRequest
 from adapters_cli.fleets.base_state import NO_COPY
 from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.command_output import rows
-from tests.cli.fleet_account import CountedRegistry, FakeAccount
+from tests.cli.fleet_account import CountedRegistry, FakeAccount, take_up
 
 Run = Callable[..., Result]
 
@@ -162,22 +161,10 @@ class TestManifestInS3:
         assert first.startswith("adapters: generation 3 is refused: ")
         assert [row[:2] for row in rows(result)] == [["acme", "in service"], ["beta", "in service"]]
 
-    def come(self, account: FakeAccount, version: int = 7) -> None:
+    def come(self, account: FakeAccount) -> None:
         """Someone writes a version of the object, and its event has not reached the fleet."""
         account.buckets.put("manifests", "fleet.yaml", b"adapters: []")
-        account.buckets.objects["manifests", "fleet.yaml"].version = version
-
-    def take_up(self, world: World, *adapters: DesiredAdapter, version: int = 7) -> None:
-        desired = DesiredFleet(adapters=adapters)
-        request = Request(
-            delivery=f"object-{version}",
-            source=Source.OBJECT,
-            target=world.target,
-            at=world.clock.now(),
-            source_digest=desired.digest,
-            manifest_version=f"v{version}",
-        )
-        world.open(request, desired)
+        account.buckets.objects["manifests", "fleet.yaml"].version = 7
 
     def test_one_that_the_fleet_has_not_taken_up_is_pending(
         self, run: Run, world: World, account: FakeAccount
@@ -204,7 +191,7 @@ class TestManifestInS3:
 
         def notice(seconds: float) -> None:
             if world.newest().request.manifest_version != "v7":
-                self.take_up(world, adapter("beta"))
+                take_up(world, DesiredFleet(adapters=(adapter("beta"),)), "v7")
             sleep(seconds)
 
         monkeypatch.setattr(account, "sleep", notice)
@@ -226,7 +213,7 @@ class TestManifestInS3:
     ) -> None:
         self.come(account)
         world.service.faults.broken[artifact("zeta").uri] = "no such tensor"
-        self.take_up(world, adapter("acme"), adapter("zeta"))
+        take_up(world, DesiredFleet(adapters=(adapter("acme"), adapter("zeta"))), "v7")
         world.settle()
         assert run("status", "--wait", "--timeout", "60").exit_code == 1
 

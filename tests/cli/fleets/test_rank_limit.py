@@ -36,17 +36,11 @@ def test_limit_of_another_manifest_is_not_known(of_stack: FakeAccount, manifest:
     assert rank_limit_of_manifest(of_stack, manifest) is None
 
 
-def test_fleet_that_cannot_be_found_is_no_error(
-    of_stack: FakeAccount, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stack", ["Nobody", "Theirs"])
+def test_fleet_that_cannot_be_found_or_read_is_no_error(
+    of_stack: FakeAccount, monkeypatch: pytest.MonkeyPatch, stack: str
 ) -> None:
-    monkeypatch.setenv("ADAPTERS_STACK", "Nobody")
-    assert rank_limit_of_manifest(of_stack, URI) is None
-
-
-def test_fleet_that_may_not_be_read_is_no_error(
-    of_stack: FakeAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ADAPTERS_STACK", "Theirs")
+    monkeypatch.setenv("ADAPTERS_STACK", stack)
     of_stack.stacks.stacks["Theirs"] = [("AWS::DynamoDB::Table", "theirs")]
     of_stack.refusals["theirs"] = "AccessDeniedException"
     assert rank_limit_of_manifest(of_stack, URI) is None

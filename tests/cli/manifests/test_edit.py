@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -39,8 +40,9 @@ def after(name: str) -> str:
     return f"s3://bucket/{name}/sha256-{NEW}.tar.gz"
 
 
-def edit(text: str, *names: str, base_model: str | None = None) -> str:
-    adapters = [published(name) for name in names]
+def edit(text: str, *names: str, base_model: str | None = None, **parts: Any) -> str:
+    """Publish adapters with these parts into a manifest; return its text."""
+    adapters = [replace(published(name), **parts) for name in names]
     made = edited(text.encode(), adapters, base_model=base_model, where="fleet.yaml", folder=Path("/"))
     return made.decode()
 
@@ -252,11 +254,6 @@ class TestProbes:
 
     PROBE = Probe(prompt='Ticket: "late".\nAnswer:', answer="Customer \u2028 é {", max_tokens=5)
 
-    def edit(self, text: str, *names: str) -> str:
-        adapters = [replace(published(name), probe=self.PROBE) for name in names]
-        made = edited(text.encode(), adapters, base_model=None, where="fleet.yaml", folder=Path("/"))
-        return made.decode()
-
     @pytest.mark.parametrize(
         "text",
         [
@@ -272,28 +269,22 @@ class TestProbes:
         ],
     )
     def test_it_is_added_to_an_entry_or_takes_the_place_of_the_old_one(self, text: str) -> None:
-        made = self.edit(text, "acme", "new")
+        made = edit(text, "acme", "new", probe=self.PROBE)
         read = Manifest.parse(made.encode(), where="fleet.yaml", folder=None)
         assert [adapter.probe for adapter in read.adapters] == [self.PROBE, self.PROBE]
         assert all(comment in made for comment in re.findall(r"#.*", text))
 
     def test_publishing_without_one_keeps_it(self) -> None:
-        text = self.edit("adapters: []\n", "acme")
+        text = edit("adapters: []\n", "acme", probe=self.PROBE)
         assert edit(text, "acme") == text
 
 
 class TestEvaluations:
     """An evaluation belongs to one version."""
 
-    @staticmethod
-    def edit(text: str, name: str) -> str:
-        adapters = [replace(published(name), evaluation=evaluation(NEW))]
-        made = edited(text.encode(), adapters, base_model=None, where="fleet.yaml", folder=Path("/"))
-        return made.decode()
-
     def test_it_is_a_block_in_a_block(self) -> None:
         text = f"adapters:\n  - name: acme\n    artifact: {BEFORE}  # one\n    rank: 8\n# end\n"
-        assert self.edit(text, "acme") == (
+        assert edit(text, "acme", evaluation=evaluation(NEW)) == (
             f"adapters:\n  - name: acme\n    artifact: {after('acme')}  # one\n    rank: 8\n"
             f"    evaluation:\n      result: {evaluation(NEW).result}\n      dataset: sha256:{'b' * 64}\n"
             "      at: 2026-03-01T09:30:00Z\n"
@@ -308,13 +299,13 @@ class TestEvaluations:
         except ManifestError:
             return
         name = before[-1 if last else 0].name
-        made = self.edit(text, name)
+        made = edit(text, name, evaluation=evaluation(NEW))
         now = Manifest.parse(made.encode(), where="", folder=None).adapters
         assert {adapter.name: adapter.evaluation for adapter in now} == {
             adapter.name: evaluation(NEW) if adapter.name == name else adapter.evaluation
             for adapter in before
         }
-        assert self.edit(made, name) == made
+        assert edit(made, name, evaluation=evaluation(NEW)) == made
         # The same version, published without an evaluation, keeps it.
         assert edit(made, name) == made
 

@@ -35,19 +35,14 @@ def test_family_comes_first_where_others_have_as_much() -> None:
         "ml.g6.48xlarge",
     ]
     assert larger(INSTANCES["ml.g6.2xlarge"])[2].name == "ml.g6.12xlarge"
-
-
-def test_size_that_differs_in_the_host_alone_is_left_out() -> None:
+    # A size that differs in the host alone is left out.
     assert "ml.g5.24xlarge" not in [instance.name for instance in larger(INSTANCES["ml.g5.12xlarge"])]
+    assert larger(INSTANCES["ml.p5en.48xlarge"]) == []
 
 
 def test_oldest_family_is_only_for_those_who_have_it() -> None:
     assert not [one for one in larger(INSTANCES["ml.g5.xlarge"]) if one.family == "ml.g4dn"]
     assert "ml.g4dn.12xlarge" in [one.name for one in larger(INSTANCES["ml.g4dn.xlarge"])]
-
-
-def test_largest_has_none_above_it() -> None:
-    assert larger_than("ml.p5en.48xlarge") == []
 
 
 def test_copy_that_has_all_accelerators_has_all_of_a_larger_one() -> None:
