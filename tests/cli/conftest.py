@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
+from tests.adapter_fleet.fake_service import FakeClock, FakeService
 from tests.adapter_fleet.fleet_world import World, artifact
 from tests.cli.fake_runtime import FakeRuntime
 from tests.cli.fleet_account import CountedRegistry, FakeAccount
@@ -67,6 +68,14 @@ def cloud(recording: Recording) -> Iterator[LocalCloud]:
     """An embedded cloud, for what is tested as a person runs it."""
     with RecordedCloud(recording.path, profile=PROFILE) as running:
         yield running
+
+
+@pytest.fixture
+def service() -> FakeService:
+    """SageMaker with a base component, without a fleet."""
+    service = FakeService(FakeClock())
+    service.add_base()
+    return service
 
 
 @pytest.fixture

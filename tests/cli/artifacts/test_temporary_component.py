@@ -23,13 +23,6 @@ ARTIFACT = Artifact(uri="s3://my-adapters/acme.tar.gz")
 
 
 @pytest.fixture
-def service() -> FakeService:
-    service = FakeService(FakeClock())
-    service.add_base()
-    return service
-
-
-@pytest.fixture
 def account(service: FakeService) -> FakeAccount:
     return FakeAccount(FakeS3(BUCKET), service)
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from adapters_cli.evaluation.result import EvaluationResult
 from adapters_cli.evaluation.result_file import read_result
 from adapters_cli.main import app
-from tests.adapter_fleet.fake_service import FakeClock, FakeService
+from tests.adapter_fleet.fake_service import FakeService
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
 from tests.fakes.s3 import FakeS3
@@ -22,9 +22,7 @@ LIVE = "llm-acme"
 
 
 @pytest.fixture
-def service() -> FakeService:
-    service = FakeService(FakeClock())
-    service.add_base()
+def service(service: FakeService) -> FakeService:
     service.make(LIVE, f"s3://{BUCKET}/prod/acme/live.tar.gz")
     service.clock.sleep(60)
     return service

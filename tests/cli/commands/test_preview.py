@@ -11,17 +11,10 @@ from typer.testing import CliRunner, Result
 
 from adapters_cli.artifacts.temporary_component import TAG
 from adapters_cli.main import app
-from tests.adapter_fleet.fake_service import FakeClock, FakeService
+from tests.adapter_fleet.fake_service import FakeService
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
 from tests.fakes.s3 import FakeS3
-
-
-@pytest.fixture
-def service() -> FakeService:
-    service = FakeService(FakeClock())
-    service.add_base()
-    return service
 
 
 @pytest.fixture

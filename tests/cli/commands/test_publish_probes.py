@@ -12,7 +12,7 @@ import pytest
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest_adapter import S3Artifact
 from adapter_fleet.serving.completions import Completion, PromptRequest
-from tests.adapter_fleet.fake_service import BASE, FakeClock, FakeService, answer_of
+from tests.adapter_fleet.fake_service import BASE, FakeService, answer_of
 from tests.cli.publishing import BUCKET, World
 from tests.fakes.s3 import FakeS3
 
@@ -20,10 +20,7 @@ GIVEN = Probe(prompt="Who?", answer="I am acme")
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    service = FakeService(FakeClock())
-    service.add_base()
+def world(tmp_path: Path, service: FakeService) -> World:
     world = World(folder=tmp_path, s3=FakeS3(BUCKET), service=service)
     world.add("acme")
     return world
@@ -100,8 +97,9 @@ class TestGiven:
 
 
 class TestFoundOnAnEndpoint:
-    def test_first_prompt_that_tells_adapter_and_base_apart_is_taken(self, world: World) -> None:
-        service = self.service(world)
+    def test_first_prompt_that_tells_adapter_and_base_apart_is_taken(
+        self, world: World, service: FakeService
+    ) -> None:
         answers = {"same": "the same answer of both", "apart": None}
         self.answering(service, lambda who, prompt: answers[prompt] or f"{who} says it all to {prompt}")
         beside(world, prompts=["same", "apart"])
@@ -116,8 +114,7 @@ class TestFoundOnAnEndpoint:
             "DeleteInferenceComponent",
         ]
 
-    def test_answer_that_depends_on_the_nonce_is_no_probe(self, world: World) -> None:
-        service = self.service(world)
+    def test_answer_that_depends_on_the_nonce_is_no_probe(self, world: World, service: FakeService) -> None:
         calls = iter(range(1000))
         self.answering(service, lambda who, prompt: f"{next(calls)} {who}")
         beside(world, prompts=["Who?"])
@@ -125,16 +122,18 @@ class TestFoundOnAnEndpoint:
         service.clock.sleep(60)
         assert list(service.serving()) == []
 
-    def test_answer_that_is_wrong_behind_one_of_a_hundred_nonces_is_no_probe(self, world: World) -> None:
-        service = self.service(world)
+    def test_answer_that_is_wrong_behind_one_of_a_hundred_nonces_is_no_probe(
+        self, world: World, service: FakeService
+    ) -> None:
         asked = itertools.count(1)
         self.answering(service, lambda who, prompt: BASE if who == BASE or next(asked) == 90 else "I am acme")
         beside(world, prompt="Who?", answer="I am acme")
         assert f"got '{BASE}'" in refused(world, "--probe-on", "base")
 
-    def test_probe_that_the_earlier_version_answers_is_refused(self, world: World) -> None:
+    def test_probe_that_the_earlier_version_answers_is_refused(
+        self, world: World, service: FakeService
+    ) -> None:
         """A swap of the two versions would go unseen."""
-        service = self.service(world)
         self.answering(service, lambda who, prompt: "I am the base" if who == BASE else "I am acme")
         beside(world, prompt="Who?", answer="I am acme")
         publish(world, "--probe-on", "base")
@@ -147,8 +146,9 @@ class TestFoundOnAnEndpoint:
         service.clock.sleep(60)
         assert list(service.serving()) == []
 
-    def test_earlier_version_that_does_not_load_stops_no_new_one(self, world: World) -> None:
-        service = self.service(world)
+    def test_earlier_version_that_does_not_load_stops_no_new_one(
+        self, world: World, service: FakeService
+    ) -> None:
         publish(world)
         service.faults.broken[world.uri("acme")] = "bad tensors"
         world.add("acme", rank=16)
@@ -158,9 +158,10 @@ class TestFoundOnAnEndpoint:
         assert (probe := probes(world)["acme"]) is not None
         assert probe.prompt == "Who?"
 
-    def test_preview_of_a_new_adapter_has_its_published_name(self, world: World) -> None:
+    def test_preview_of_a_new_adapter_has_its_published_name(
+        self, world: World, service: FakeService
+    ) -> None:
         """The name of the path may have characters that SageMaker refuses in a component's name."""
-        service = self.service(world)
         path = world.add("acme_v2.0")
         options = ["--name", "beta", "--manifest", str(world.manifest), "--probe-on", "base"]
         beside(world, "acme_v2.0", prompts=["Who?"])
@@ -169,8 +170,7 @@ class TestFoundOnAnEndpoint:
         created = service.written[0].partition(" ")[2]
         assert re.fullmatch("preview-[0-9a-f]{8}-beta", created)
 
-    def test_given_probe_is_verified(self, world: World) -> None:
-        service = self.service(world)
+    def test_given_probe_is_verified(self, world: World, service: FakeService) -> None:
         self.answering(service, lambda who, prompt: "I am the base" if who == BASE else "I am acme, and new")
         beside(world, prompt="Who?", answer="I am acme")
         publish(world, "--probe-on", "base")
@@ -180,9 +180,11 @@ class TestFoundOnAnEndpoint:
             assert message in refused(world, "--probe-on", "base")
         assert probes(world) == {"acme": GIVEN}
 
-    def test_wrong_probe_is_refused_again_when_the_archive_is_in_s3(self, world: World) -> None:
+    def test_wrong_probe_is_refused_again_when_the_archive_is_in_s3(
+        self, world: World, service: FakeService
+    ) -> None:
         """Its archive is there since the first attempt, and the entry is still that of the version before."""
-        service, file = self.service(world), world.adapters / "acme" / "probe.json"
+        file = world.adapters / "acme" / "probe.json"
         self.answering(service, lambda who, prompt: "I am the base" if who == BASE else f"I am {who}")
         first = f"I am {world.uri('acme')}"
         file.write_text(json.dumps({"prompt": "Who?", "answer": first}))
@@ -197,8 +199,9 @@ class TestFoundOnAnEndpoint:
         assert probes(world) == {"acme": Probe(prompt="Who?", answer=second)}
         assert world.parsed().adapters[0].artifact == S3Artifact(uri=world.uri("acme"))
 
-    def test_adapter_that_is_published_with_its_probe_is_not_asked_again(self, world: World) -> None:
-        service = self.service(world)
+    def test_adapter_that_is_published_with_its_probe_is_not_asked_again(
+        self, world: World, service: FakeService
+    ) -> None:
         (world.adapters / "acme" / "probe.json").write_text(json.dumps({"prompts": ["Who?"]}))
         publish(world, "--probe-on", "base")
         assert (probe := probes(world)["acme"]) is not None
@@ -218,15 +221,10 @@ class TestFoundOnAnEndpoint:
         assert probe is not None
         assert probe.prompt == "Hello"
 
-    def test_target_has_to_be_a_base(self, world: World) -> None:
-        self.service(world).make("llm-other", "s3://bucket/other.tar.gz")
+    def test_target_has_to_be_a_base(self, world: World, service: FakeService) -> None:
+        service.make("llm-other", "s3://bucket/other.tar.gz")
         result = world.publish("--manifest", str(world.manifest), "--probe-on", "llm-other")
         assert (result.exit_code, "got the adapter 'llm-other'" in result.stderr) == (2, True)
-
-    @staticmethod
-    def service(world: World) -> FakeService:
-        assert world.service is not None
-        return world.service
 
     @staticmethod
     def answering(service: FakeService, answer: object) -> None:
