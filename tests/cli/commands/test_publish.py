@@ -110,8 +110,9 @@ class TestUploading:
         world.publish()
         monkeypatch.setenv("XDG_CACHE_HOME", str(world.folder / "another machine"))
         world.s3.calls.clear()
-        assert rows(world.publish())[0][1] == "skipped"
+        assert rows(world.publish("--manifest", world.manifest))[0][1] == "skipped"
         assert world.s3.calls == ["list_objects_v2", "head_object"]
+        assert world.parsed().adapters[0].checksum == world.checksum("acme")
 
     @pytest.mark.parametrize("content", ["no archive", "another adapter", "half", "half with a checksum"])
     def test_other_content_under_that_key_fails_the_adapter(
