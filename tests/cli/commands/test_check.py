@@ -15,7 +15,6 @@ from adapters_cli.aws.account import Account
 from adapters_cli.main import app
 from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter
 from tests.cli.command_output import rows, shown
-from tests.fakes.errors import client_error
 from tests.fakes.s3 import FakeS3
 
 BASE = {
@@ -472,13 +471,3 @@ class TestTerminal:
         lines = shown("check", adapter, "--max-lora-rank", "8", columns=140, code=1).splitlines()
         guide = (Path(__file__).parents[3] / "docs" / "guides" / "adapters.md").read_text()
         assert "```text\n" + "\n".join(line.rstrip() for line in lines) + "\n```" in guide
-
-
-def test_error_of_listing_in_the_middle_is_told(
-    check: Check, s3: FakeS3, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: Any, **__: Any) -> Any:
-        raise client_error("SlowDown", "Please reduce your request rate.")
-
-    monkeypatch.setattr(s3, "pages_of_list_objects_v2", fail)
-    assert rules(check("s3://bucket/")) == ["object-readable"]

@@ -56,14 +56,6 @@ def test_a_metric_that_is_named_twice_is_made_once() -> None:
     assert names(metrics_of(["rougeL", "exact_match", "rougeL"])) == ["rougeL", "exact_match"]
 
 
-def test_titles_say_what_a_figure_rests_on() -> None:
-    titles = [metric.facts.title for metric in metrics_of(["rougeL", "meteor"])]
-    assert titles[0].startswith("ROUGE-L F1 (rouge-score ")
-    assert titles[0].endswith(", words of any script, no stemmer)")
-    assert titles[1].startswith("METEOR (nltk ")
-    assert titles[1].endswith(", words of any script, Porter stemmer, without WordNet)")
-
-
 def test_exact_match_does_not_look_at_white_space_around() -> None:
     (metric,) = metrics_of(["exact_match"])
     assert metric.scores([(" a b\n", "a b"), ("a  b", "a b"), ("A b", "a b")]) == [1, 0, 0]
