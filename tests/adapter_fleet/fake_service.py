@@ -264,6 +264,29 @@ class FakeService:
             if component.base is not None and component.status in (Status.IN_SERVICE, Status.UPDATING)
         }
 
+    def on(
+        self, operation: str, act: Callable[[], object], *, when: str = "before", times: float = math.inf
+    ) -> None:
+        """From now on, act before or after calls of an operation, or of one on a single component."""
+
+        def around(called: str, at: str) -> None:
+            nonlocal times
+            if at == when and called.startswith(operation) and times > 0:
+                times -= 1
+                act()
+
+        self.around = around
+
+    def fail(
+        self, operation: str, error: BaseException, *, when: str = "before", times: float = math.inf
+    ) -> None:
+        """From now on, let calls of an operation, or of one on a single component, raise an error."""
+
+        def raise_error() -> None:
+            raise error
+
+        self.on(operation, raise_error, when=when, times=times)
+
     # --- the service
 
     def list_page(

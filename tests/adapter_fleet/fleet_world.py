@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from random import Random
@@ -15,6 +15,7 @@ from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
 from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, Probe, SmokeRequest
@@ -37,6 +38,26 @@ class Inline(Executor):
         return future
 
 
+class Hooked:
+    """A registry or a service that calls a hook before and after each call."""
+
+    def __init__(self, inner: Any, around: Callable[[str, str], None]) -> None:
+        self._inner, self._around = inner, around
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._inner, name)
+        if not callable(method):
+            return method
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            self._around(name, "before")
+            result = method(*arguments, **options)
+            self._around(name, "after")
+            return result
+
+        return call
+
+
 class Log(FleetTelemetry):
     """Telemetry that records everything."""
 
@@ -50,28 +71,9 @@ class Log(FleetTelemetry):
     def changed(self, event: Event) -> None:
         self.events.append(event)
 
-    def measured(
-        self,
-        generation: Generation,
-        fleet: FleetRecord,
-        *,
-        age: float,
-        throttles: int,
-        drifted: int,
-        asleep: int,
-        misidentified: int,
-    ) -> None:
-        self.metrics.append(
-            {
-                "age": age,
-                "throttles": throttles,
-                "drifted": drifted,
-                "asleep": asleep,
-                "misidentified": misidentified,
-                "copies": fleet.base_copies,
-                "unchecked": fleet.unchecked_copies,
-            }
-        )
+    def measured(self, generation: Generation, fleet: FleetRecord, **figures: float) -> None:
+        copies = {"copies": fleet.base_copies, "unchecked": fleet.unchecked_copies}
+        self.metrics.append({**figures, **copies})
 
     def trouble(self, text: str) -> None:
         self.troubles.append(text)
@@ -85,6 +87,11 @@ class Log(FleetTelemetry):
 
 def artifact(name: str, version: int = 1) -> Artifact:
     return Artifact(uri=f"s3://bucket/{name}/v{version}.tar.gz", digest=None)
+
+
+def uris(*names: str, version: int = 1) -> dict[str, str]:
+    """Return what adapters of a version serve, as `World.serving` does."""
+    return {name: artifact(name, version).uri for name in names}
 
 
 def adapter(
@@ -148,63 +155,46 @@ class World:
     ) -> Generation:
         """Deploy adapters through CloudFormation. `digest` is that of the desired state by default."""
         desired = DesiredFleet(adapters=adapters)
-        return self.open(
-            Request(
-                delivery=f"event-{self.events}",
-                source=Source.DEPLOYMENT,
-                target=self.target,
-                at=self.clock.now(),
-                source_digest=digest or desired.digest,
-                previous_digest=previous,
-            ),
-            desired,
+        request = self.request(
+            Source.DEPLOYMENT, source_digest=digest or desired.digest, previous_digest=previous
         )
+        return self.open(request, desired)
 
     def apply(
-        self, *adapters: DesiredAdapter, digest: str | None = None, previous: str | None = None
+        self,
+        *adapters: DesiredAdapter,
+        digest: str | None = None,
+        previous: str | None = None,
+        retries: bool = True,
     ) -> None:
-        """Deploy adapters, and run until every execution is done."""
+        """Deploy adapters, and run until every execution is done, or until the deployment is decided."""
         self.deploy(*adapters, digest=digest, previous=previous)
-        self.settle()
+        if retries:
+            self.settle()
+        else:
+            self.settle_without_retries()
 
     def put_manifest(self, *adapters: DesiredAdapter) -> Generation:
         """Write a new version of the manifest in S3."""
         desired = DesiredFleet(adapters=adapters)
-        return self.open(
-            Request(
-                delivery=f"event-{self.events}",
-                source=Source.OBJECT,
-                target=self.target,
-                at=self.clock.now(),
-                source_digest=desired.digest,
-                manifest_version=str(self.events),
-            ),
-            desired,
-        )
+        request = self.request(Source.OBJECT, source_digest=desired.digest, manifest_version=str(self.events))
+        return self.open(request, desired)
 
     def put_invalid_manifest(self) -> Generation:
         """Write an object in the place of the manifest in S3 that cannot be read as one."""
-        return self.open(
-            Request(
-                delivery=f"event-{self.events}",
-                source=Source.OBJECT,
-                target=self.target,
-                at=self.clock.now(),
-                manifest_version=str(self.events),
-                refusal="adapters: should be a list",
-            ),
-            DesiredFleet(),
+        request = self.request(
+            Source.OBJECT, manifest_version=str(self.events), refusal="adapters: should be a list"
         )
+        return self.open(request, DesiredFleet())
 
-    def destroy(self) -> Generation:
-        return self.open(
-            Request(
-                delivery=f"event-{self.events}",
-                source=Source.DELETION,
-                target=self.target,
-                at=self.clock.now(),
-            ),
-            DesiredFleet(),
+    def destroy(self, *, rolling_back: bool | None = None) -> Generation:
+        """Delete the fleet through CloudFormation."""
+        return self.open(self.request(Source.DELETION, rolling_back=rolling_back), DesiredFleet())
+
+    def request(self, source: Source, **fields: Any) -> Request:
+        """Return a request that comes now, with a delivery of its own."""
+        return Request(
+            delivery=f"event-{self.events}", source=source, target=self.target, at=self.clock.now(), **fields
         )
 
     def open(self, request: Request, desired: DesiredFleet) -> Generation:
@@ -223,6 +213,12 @@ class World:
         self.registry.order([Order(kind=kind, component=component, at=self.clock.now(), **fields)])
         self.start_machine("order")
 
+    def prune(self, component: str, created: float) -> None:
+        """Let a person order the deletion of a component of that creation time."""
+        order = Order(kind=OrderKind.PRUNE, component=component, at=self.clock.now(), created=created)
+        self.registry.order([order])
+        self.start_machine("order")
+
     def start_machine(self, trigger: str, key: str = "") -> None:
         number = len(self.executions)
         # No two executions start at the same time.
@@ -236,15 +232,21 @@ class World:
 
     # --- the state machine
 
-    def step(self) -> bool:
-        """Run the pass that is due next; return True if there was one."""
+    def next_execution(self) -> Execution | None:
+        """Wait for the pass that is due next, and return its execution; None if every one is done."""
         live = [execution for execution in self.executions if not execution.done]
         if not live:
-            return False
+            return None
         execution = min(live, key=lambda execution: (execution.next_at, execution.started_at))
         self.clock.time = max(self.clock.time, execution.next_at)
-        self.run_pass(execution)
-        return True
+        return execution
+
+    def step(self) -> bool:
+        """Run the pass that is due next; return True if there was one."""
+        execution = self.next_execution()
+        if execution is not None:
+            self.run_pass(execution)
+        return execution is not None
 
     def run_pass(self, execution: Execution, *, deadline: float = 600.0) -> None:
         call = PassInput(
@@ -267,6 +269,16 @@ class World:
         self.results.append(result)
         execution.done, execution.listed = result.done, result.listed
         execution.next_at = self.clock.now() + result.wait_seconds
+
+    def end_executions(self) -> None:
+        """Let every execution of the state machine end, whatever is left to do."""
+        for execution in self.executions:
+            execution.done = True
+
+    def lose_registry(self) -> None:
+        """Let the registry be empty, as after somebody deleted its table; no execution goes on."""
+        self.registry.__init__()  # type: ignore[misc]
+        self.end_executions()
 
     def lose_base(self) -> None:
         """Let someone delete the base component and with it its adapters, and a pass find that out."""
@@ -311,9 +323,7 @@ class World:
         return fleet
 
     def newest(self) -> Generation:
-        generation = self.registry.generation(self.fleet().generation)
-        assert generation is not None
-        return generation
+        return self.generation(self.fleet().generation)
 
     def outcomes(self) -> list[Outcome]:
         """Return the outcomes of all generations, oldest first."""
@@ -331,6 +341,17 @@ class World:
 
     def record(self, name: str) -> AdapterRecord:
         return self.registry.records()[f"{PREFIX}-{name}"]
+
+    def generation(self, number: int) -> Generation:
+        generation = self.registry.generation(number)
+        assert generation is not None
+        return generation
+
+    def probed(self, name: str) -> ProbeCheck:
+        """Return what is known of who answers for an adapter that was asked."""
+        check = self.record(name).probed
+        assert check is not None
+        return check
 
     def failure(self, name: str) -> Failure:
         """Return the failure of an adapter that has failed."""
