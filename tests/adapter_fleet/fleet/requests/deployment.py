@@ -10,7 +10,8 @@ from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.fleet.requests.handler import RequestHandler, StackState
 from adapter_fleet.fleet.requests.is_complete import Completion
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
-from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
+from adapter_fleet.fleet.state.registry import Lease
 from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 
@@ -105,75 +106,77 @@ class Deployment:
         return {"Bucket": "assets", "Key": key, "Digest": key}
 
     def send(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Send an event to the function."""
+        """Send an event to the function; return the event as `is_complete` gets it."""
         answer = self.handler.on_event(event)
         self.handler.catch_up(answer["Generation"])
-        return answer
+        return {**event, **answer}
 
-    def names(self) -> list[str]:
-        """Return the adapters that are wanted now."""
-        return [adapter.name for adapter in self.registry.desired(self.newest().number).adapters]
+    def create(self, *names: str, **properties: Any) -> dict[str, Any]:
+        """Create the fleet with a manifest that is an asset."""
+        return self.send(self.event("Create", Manifest=self.asset("one", *names), **properties))
 
-    def complete(self, event: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-        completion = Completion(
-            registry=self.registry, clock=self.clock, start_machine=self.handler.start_machine
-        )
-        return completion.of({**event, **answer})
+    def update(self, new: dict[str, Any], *, old: dict[str, Any]) -> dict[str, Any]:
+        """Deploy properties in the place of others, as an update or a rollback does."""
+        return self.send({**self.event("Update", old=old), "ResourceProperties": new})
 
-    def save(self, number: int, **changes: Any) -> None:
-        generation = self.registry.generation(number)
-        assert generation is not None
-        lease = self.registry.acquire("test", self.clock.now(), 1.0)
-        assert lease is not None
-        self.registry.save_generation(replace(generation, **changes), lease)
-        self.registry.release(lease)
-
-    def converge(self, number: int) -> None:
-        """Let a generation converge."""
-        self.save(number, outcome=Outcome.CONVERGED)
-        fleet = self.registry.fleet()
-        lease = self.registry.acquire("test", self.clock.now(), 1.0)
-        assert fleet is not None
-        assert lease is not None
-        self.registry.save_fleet(replace(fleet, converged=number), lease)
-        self.registry.release(lease)
-
-    def end_a_pass(self, **learned: Any) -> None:
-        """Save the end of a pass, with other fields of the fleet."""
-        fleet = self.registry.fleet()
-        lease = self.registry.acquire("test", self.clock.now(), 1.0)
-        assert fleet is not None
-        assert lease is not None
-        self.registry.save_fleet(replace(fleet, heartbeat=self.clock.now(), **learned), lease)
-        self.registry.release(lease)
-
-    def newest(self) -> Generation:
-        fleet = self.registry.fleet()
-        assert fleet is not None
-        generation = self.registry.generation(fleet.generation)
-        assert generation is not None
-        return generation
-
-    def rolled_back(self, outcome: Outcome, text: bytes) -> Generation:
-        """Deploy another setting that ends with an outcome, and roll it back while `text` is in S3."""
-        before = self.event("Update", ManifestObject=OBJECT)["ResourceProperties"]
-        self.converge(1)
-        self.settings = replace(self.settings, timeout_seconds=700)
-        self.bucket.put("live", text)
-        event = self.event("Update", ManifestObject=OBJECT, old=before)
-        self.handler.on_event(event)
-        if outcome is Outcome.CONVERGED:
-            self.converge(2)
-        else:
-            self.save(2, outcome=outcome)
-        back = self.event("Update", old=event["ResourceProperties"])
-        self.send({**back, "ResourceProperties": before})
-        assert self.newest().undo
-        return self.newest()
-
-    def update(self, *, seconds: int, old: dict[str, Any] | None = None) -> Any:
+    def update_setting(self, seconds: int, *, old: dict[str, Any] | None = None) -> Any:
         """Deploy a setting; return the properties."""
         self.settings = replace(self.settings, timeout_seconds=seconds)
         event = self.event("Update", ManifestObject=OBJECT, old=old or {})
         self.handler.on_event(event)
         return event["ResourceProperties"]
+
+    def put_manifest(self, text: bytes, sequencer: str = "1") -> Generation | None:
+        """Put a manifest into S3, and let its event arrive; return the generation that this makes."""
+        self.bucket.put("live", text)
+        return self.handler.manifest_changed(sequencer)
+
+    def complete(self, event: dict[str, Any]) -> dict[str, Any]:
+        completion = Completion(
+            registry=self.registry, clock=self.clock, start_machine=self.handler.start_machine
+        )
+        return completion.of(event)
+
+    # --- what passes do
+
+    def lease(self) -> Lease:
+        lease = self.registry.acquire("test", self.clock.now(), 1.0)
+        assert lease is not None
+        return lease
+
+    def save(self, number: int, **changes: Any) -> None:
+        """Save the progress of a generation."""
+        generation = self.registry.generation(number)
+        assert generation is not None
+        self.registry.save_generation(replace(generation, **changes), self.lease())
+
+    def converge(self, number: int) -> None:
+        """Let a generation converge."""
+        self.save(number, outcome=Outcome.CONVERGED)
+        self._learn(converged=number)
+
+    def undo(self, number: int, *, to: int) -> None:
+        """Let a manifest from S3 fail, and the fleet undo it."""
+        self.save(number, outcome=Outcome.FAILED, reason="too many failed")
+        undo = replace(self.newest().request, delivery=f"undo-{number}", source=Source.UNDO)
+        self.registry.open_generation(undo, self.registry.desired(to))
+
+    def end_a_pass(self, **learned: Any) -> None:
+        """Save the end of a pass, with other fields of the fleet."""
+        self._learn(heartbeat=self.clock.now(), **learned)
+
+    def _learn(self, **learned: Any) -> None:
+        fleet = self.registry.fleet()
+        assert fleet is not None
+        self.registry.save_fleet(replace(fleet, **learned), self.lease())
+
+    # --- what there is
+
+    def newest(self) -> Generation:
+        generation = self.registry.newest()
+        assert generation is not None
+        return generation
+
+    def names(self, number: int | None = None) -> list[str]:
+        """Return the adapters that a generation wants, the newest by default."""
+        return [adapter.name for adapter in self.registry.desired(number or self.newest().number).adapters]

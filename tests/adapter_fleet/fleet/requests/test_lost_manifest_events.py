@@ -67,15 +67,14 @@ def test_rejected_manifest_is_not_applied_again(watched: Deployment, outcome: Ou
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.FAILED])
 def test_rejected_manifest_is_not_applied_after_a_rollback(watched: Deployment, outcome: Outcome) -> None:
-    one = watched.update(seconds=700)
-    two = watched.update(seconds=800, old=one)
+    one = watched.update_setting(700)
+    two = watched.update_setting(800, old=one)
     watched.converge(3)
     watched.bucket.put("live", manifest("a", "broken"))
     watched.handler.reread()
     watched.save(4, outcome=outcome)
     watched.rolling_back = True
-    back = watched.event("Update", old=two)
-    watched.send({**back, "ResourceProperties": one})
+    watched.update(one, old=two)
     assert watched.newest().undo
     assert watched.handler.reread() is None
     assert watched.newest().number == 5
@@ -90,6 +89,6 @@ def test_fleet_in_deletion_rereads_no_manifest(watched: Deployment) -> None:
 
 def test_fleet_with_a_deployed_manifest_rereads_nothing() -> None:
     deployment = Deployment()
-    deployment.handler.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
+    deployment.create("a")
     assert deployment.handler.reread() is None
     assert deployment.bucket.looks == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,66 +11,65 @@ from adapter_fleet.fleet.state.generations import Outcome, Source
 from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment, manifest
 
 
-def test_rollback_of_cloudformation_is_an_undo(deployment: Deployment) -> None:
-    first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
-    deployment.handler.on_event(first)
-    second = deployment.event(
-        "Update", Manifest=deployment.asset("two", "b"), old=first["ResourceProperties"]
-    )
-    deployment.handler.on_event(second)
+@pytest.mark.parametrize("told", [None, True], ids=["no answer of CloudFormation", "rolling back"])
+def test_rollback_is_an_undo_and_the_deployment_before_it_is_none(
+    deployment: Deployment, told: bool | None
+) -> None:
+    first = deployment.create("a")["ResourceProperties"]
+    second = deployment.properties(Manifest=deployment.asset("two", "b"))
+    deployment.update(second, old=first)
     assert not deployment.newest().undo
-    deployment.handler.on_event(
-        {
-            **deployment.event("Update", old=second["ResourceProperties"]),
-            "ResourceProperties": first["ResourceProperties"],
-        }
-    )
+    deployment.rolling_back = told
+    deployment.update(first, old=second)
     assert deployment.newest().undo
-    assert [adapter.name for adapter in deployment.registry.desired(3).adapters] == ["a"]
+    assert deployment.names(3) == ["a"]
 
 
 def test_rollback_of_an_old_manifest_deployed_again_is_an_undo(deployment: Deployment) -> None:
-    first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
-    second = deployment.event("Update", Manifest=deployment.asset("two", "b"))
-    one, two = first["ResourceProperties"], second["ResourceProperties"]
-    deployment.handler.on_event(first)
+    first = deployment.create("a")["ResourceProperties"]
+    second = deployment.properties(Manifest=deployment.asset("two", "b"))
     deployment.rolling_back = False
-    for old, new in ((one, two), (two, one)):
-        deployment.handler.on_event({**deployment.event("Update", old=old), "ResourceProperties": new})
+    deployment.update(second, old=first)
+    deployment.update(first, old=second)
     deployment.rolling_back = True
-    deployment.handler.on_event({**deployment.event("Update", old=one), "ResourceProperties": two})
+    deployment.update(second, old=first)
     assert deployment.newest().undo
 
 
 @pytest.mark.parametrize("text", [None, b"adapters: ["], ids=["gone", "unreadable"])
 def test_rollback_needs_no_manifest_in_s3(deployment: Deployment, text: bytes | None) -> None:
-    first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
-    deployment.handler.on_event(first)
+    first = deployment.create("a")["ResourceProperties"]
     deployment.converge(1)
-    second = deployment.event(
-        "Update", Manifest=deployment.asset("two", "b"), old=first["ResourceProperties"]
-    )
-    deployment.handler.on_event(second)
+    second = deployment.properties(Manifest=deployment.asset("two", "b"))
+    deployment.update(second, old=first)
     deployment.save(2, outcome=Outcome.FAILED)
     if text is None:
         del deployment.bucket.objects["one"]
     else:
         deployment.bucket.put("one", text)
-    back = deployment.event("Update", old=second["ResourceProperties"])
-    deployment.handler.on_event({**back, "ResourceProperties": first["ResourceProperties"]})
-    newest = deployment.newest()
-    assert newest.undo
-    assert newest.outcome is Outcome.OPEN
+    deployment.update(first, old=second)
+    assert (deployment.newest().undo, deployment.newest().outcome) == (True, Outcome.OPEN)
     assert deployment.registry.desired(3) == deployment.registry.desired(1)
 
 
 def test_rollback_of_a_refused_move_is_accepted(deployment: Deployment) -> None:
-    first = deployment.event("Create", Manifest=deployment.asset("one", "a"))
-    deployment.handler.on_event(first)
-    back = deployment.event("Update", old=deployment.properties(FleetUid="fleet-2"))
-    deployment.handler.on_event({**back, "ResourceProperties": first["ResourceProperties"]})
+    first = deployment.create("a")["ResourceProperties"]
+    deployment.update(first, old=deployment.properties(FleetUid="fleet-2"))
     assert deployment.newest().number == 2
-    assert [adapter.name for adapter in deployment.registry.desired(2).adapters] == ["a"]
+    assert deployment.names() == ["a"]
+
+
+def test_rollback_does_not_go_back_behind_a_deletion(deployment: Deployment) -> None:
+    deployment.create("a")
+    deployment.send(deployment.event("Delete"))
+    deployment.converge(2)
+    again = deployment.send(deployment.event("Create", Manifest=deployment.asset("two", "b")))
+    deployment.save(3, outcome=Outcome.FAILED)
+    second = deployment.properties(Manifest=deployment.asset("three", "c"))
+    deployment.update(second, old=again["ResourceProperties"])
+    deployment.bucket.objects.clear()
+    with pytest.raises(FleetError, match="s3://assets/two is not there"):
+        deployment.update(again["ResourceProperties"], old=second)
 
 
 class TestManifestInS3:
@@ -81,67 +79,67 @@ class TestManifestInS3:
         watched.rolling_back = False
         watched.bucket.put("moved", manifest(*names))
         second = watched.properties(ManifestObject={"Bucket": "manifests", "Key": "moved"})
-        watched.send({**watched.event("Update", old=first), "ResourceProperties": second})
+        watched.update(second, old=first)
         watched.rolling_back = True
         return second
 
-    @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REFUSED])
-    @pytest.mark.parametrize("text", [manifest("a", "broken"), b"adapters: ["], ids=["good", "bad"])
+    @pytest.mark.parametrize(
+        ("outcome", "text", "version", "names"),
+        [
+            (Outcome.FAILED, manifest("a", "broken"), "v1", ["a"]),
+            (Outcome.REFUSED, b"adapters: [", "v1", ["a"]),
+            (Outcome.CONVERGED, manifest("a", "b"), "v2", ["a", "b"]),
+            (Outcome.CONVERGED, b"adapters: [", "v1", ["a"]),
+        ],
+        ids=["failed", "invalid", "for another resource", "for another resource, invalid"],
+    )
     def test_rollback_goes_back_to_the_manifest_in_force_whatever_is_in_s3(
-        self, watched: Deployment, outcome: Outcome, text: bytes
+        self, watched: Deployment, outcome: Outcome, text: bytes, version: str, names: list[str]
     ) -> None:
-        generation = watched.rolled_back(outcome, text)
-        assert generation.request.refusal is None
-        assert generation.request.manifest_version == "v1"
-        assert [adapter.name for adapter in watched.registry.desired(3).adapters] == ["a"]
-
-    def test_rollback_for_another_resource_keeps_the_manifest_in_s3(self, watched: Deployment) -> None:
-        generation = watched.rolled_back(Outcome.CONVERGED, manifest("a", "b"))
-        assert generation.request.manifest_version == "v2"
-        assert [adapter.name for adapter in watched.registry.desired(3).adapters] == ["a", "b"]
+        before = watched.properties(ManifestObject=OBJECT)
+        watched.converge(1)
+        watched.bucket.put("live", text)
+        second = watched.update_setting(700, old=before)
+        watched.save(2, outcome=outcome)
+        watched.update(before, old=second)
+        newest = watched.newest()
+        assert (newest.undo, newest.request.refusal) == (True, None)
+        assert newest.request.manifest_version == version
+        assert watched.names(3) == names
 
     @pytest.mark.parametrize("handled", [False, True], ids=["unseen", "under way"])
     def test_pending_manifest_passes_the_guards_after_a_rollback(
         self, watched: Deployment, handled: bool
     ) -> None:
-        one = watched.update(seconds=700)
-        two = watched.update(seconds=800, old=one)
+        one = watched.update_setting(700)
+        two = watched.update_setting(800, old=one)
         watched.converge(3)
         watched.bucket.put("live", manifest("a", "b"))
         if handled:
             watched.handler.manifest_changed("1")
         watched.rolling_back = True
-        back = watched.event("Update", old=two)
-        answer = watched.send({**back, "ResourceProperties": one})
-        undo = watched.registry.generation(answer["Generation"])
+        number = watched.update(one, old=two)["Generation"]
+        undo, newest = watched.registry.generation(number), watched.newest()
         assert undo is not None
         assert undo.undo
-        assert [adapter.name for adapter in watched.registry.desired(undo.number).adapters] == ["a"]
-        newest = watched.newest()
-        assert (newest.number, newest.request.source, newest.exempt) == (
-            undo.number + 1,
-            Source.OBJECT,
-            False,
-        )
+        assert watched.names(number) == ["a"]
+        assert (newest.number, newest.request.source) == (number + 1, Source.OBJECT)
+        assert not newest.exempt
         assert newest.request.target.settings.timeout_seconds == 700
-        assert [adapter.name for adapter in watched.registry.desired(newest.number).adapters] == ["a", "b"]
+        assert watched.names() == ["a", "b"]
 
     def test_rollback_after_an_undone_manifest_has_no_manifest_version(self, watched: Deployment) -> None:
-        one = watched.update(seconds=700)
-        two = watched.update(seconds=800, old=one)
+        one = watched.update_setting(700)
+        two = watched.update_setting(800, old=one)
         watched.converge(3)
-        watched.bucket.put("live", manifest("broken"))
-        watched.handler.manifest_changed("1")
-        watched.save(4, outcome=Outcome.FAILED)
-        failed = watched.newest().request
-        undo = replace(failed, delivery="undo-4", source=Source.UNDO)
-        watched.registry.open_generation(undo, watched.registry.desired(3))
+        watched.put_manifest(manifest("broken"))
+        watched.undo(4, to=3)
         watched.converge(5)
         watched.rolling_back = True
-        watched.send({**watched.event("Update", old=two), "ResourceProperties": one})
+        watched.update(one, old=two)
         newest = watched.newest()
         assert (newest.undo, newest.request.manifest_version) == (True, None)
-        assert [adapter.name for adapter in watched.registry.desired(6).adapters] == ["a"]
+        assert watched.names(6) == ["a"]
 
     @pytest.mark.parametrize("outcome", [Outcome.CONVERGED, Outcome.FAILED, Outcome.REFUSED, Outcome.OPEN])
     @pytest.mark.parametrize("place", ["manifest in S3", "manifest in S3 that is gone", "asset"])
@@ -159,7 +157,7 @@ class TestManifestInS3:
             deployment.save(2, outcome=outcome)
         if place != "manifest in S3":
             deployment.bucket.objects.clear()
-        deployment.send({**deployment.event("Update", old=second), "ResourceProperties": first})
+        deployment.update(first, old=second)
         assert deployment.newest().undo
         assert deployment.names() == ["a"]
 
@@ -167,57 +165,34 @@ class TestManifestInS3:
         watched.converge(1)
         first = watched.properties(ManifestObject=OBJECT)
         second = {**first, "ComponentPrefix": "q"}
-        watched.send({**watched.event("Update", old=first), "ResourceProperties": second})
+        watched.update(second, old=first)
         watched.converge(2)
         assert [adapter.component for adapter in watched.registry.desired(2).adapters] == ["q-a"]
-        watched.send({**watched.event("Update", old=second), "ResourceProperties": first})
+        watched.update(first, old=second)
         assert [adapter.component for adapter in watched.registry.desired(3).adapters] == ["p-a"]
 
     def test_rollback_keeps_a_manifest_that_came_from_s3_meanwhile(self, watched: Deployment) -> None:
         watched.converge(1)
         one = watched.properties(ManifestObject=OBJECT)
-        two = watched.update(seconds=700, old=one)
+        two = watched.update_setting(700, old=one)
         watched.converge(2)
-        watched.bucket.put("live", manifest("a", "b"))
-        watched.handler.manifest_changed("1")
+        watched.put_manifest(manifest("a", "b"))
         watched.converge(3)
-        watched.bucket.put("live", b"adapters: [")
-        watched.handler.manifest_changed("2")
-        watched.send({**watched.event("Update", old=two), "ResourceProperties": one})
+        watched.put_manifest(b"adapters: [", "2")
+        watched.update(one, old=two)
         assert watched.newest().undo
         assert watched.names() == ["a", "b"]
-
-    def test_rollback_does_not_go_back_behind_a_deletion(self, deployment: Deployment) -> None:
-        first = deployment.properties(Manifest=deployment.asset("one", "a"))
-        deployment.send({**deployment.event("Create"), "ResourceProperties": first})
-        deployment.send({**deployment.event("Delete"), "ResourceProperties": first})
-        deployment.converge(2)
-        again = deployment.properties(Manifest=deployment.asset("two", "b"))
-        deployment.send({**deployment.event("Create"), "ResourceProperties": again})
-        deployment.save(3, outcome=Outcome.FAILED)
-        second = deployment.properties(Manifest=deployment.asset("three", "c"))
-        deployment.send({**deployment.event("Update", old=again), "ResourceProperties": second})
-        deployment.bucket.objects.clear()
-        with pytest.raises(FleetError, match="s3://assets/two is not there"):
-            deployment.send({**deployment.event("Update", old=second), "ResourceProperties": again})
 
     def test_rollback_of_another_location_does_not_apply_a_manifest_that_failed_there(
         self, watched: Deployment
     ) -> None:
         watched.converge(1)
-        watched.bucket.put("live", manifest("a", "broken"))
-        watched.handler.manifest_changed("1")
-        watched.save(2, outcome=Outcome.FAILED)
-        undo = replace(watched.newest().request, delivery="undo-2", source=Source.UNDO)
-        watched.registry.open_generation(undo, watched.registry.desired(1))
+        watched.put_manifest(manifest("a", "broken"))
+        watched.undo(2, to=1)
         watched.converge(3)
         first = watched.properties(ManifestObject=OBJECT)
         second = self.moved(watched, first, "b")
         watched.save(4, outcome=Outcome.REFUSED)
-        watched.send({**watched.event("Update", old=second), "ResourceProperties": first})
+        watched.update(first, old=second)
         assert (watched.newest().number, watched.newest().undo) == (5, True)
         assert watched.names() == ["a"]
-
-    def test_rollback_ignores_an_invalid_manifest(self, watched: Deployment) -> None:
-        generation = watched.rolled_back(Outcome.CONVERGED, b"adapters: [")
-        assert generation.request.refusal is None

@@ -49,8 +49,7 @@ def deploy(fleet: Deployment, text: bytes, *, old: Any = None) -> tuple[Generati
 
 def put(fleet: Deployment, text: bytes) -> Generation:
     """Put a manifest into S3, and let its event arrive."""
-    fleet.bucket.put("live", text)
-    fleet.handler.manifest_changed(str(fleet.requests))
+    fleet.put_manifest(text, str(fleet.requests))
     return fleet.newest()
 
 
@@ -99,8 +98,7 @@ class TestDeployment:
         assert generation.request.refusal is None
         deployment.converge(3)
         deployment.rolling_back = True
-        back = deployment.event("Update", old=newer)
-        deployment.handler.on_event({**back, "ResourceProperties": with_bar})
+        deployment.update(with_bar, old=newer)
         assert (deployment.newest().undo, deployment.newest().request.refusal) == (True, None)
         assert deployment.registry.desired(4) == deployment.registry.desired(1)
 
@@ -129,9 +127,8 @@ class TestManifestInS3:
         earlier = strict.registry.desired(strict.newest().number).adapters[0].artifact
         put(strict, manifest(acme=(2, 0.9)))
         strict.converge(strict.newest().number)
-        lease = strict.registry.acquire("test", strict.clock.now(), 1.0)
-        assert lease is not None
-        strict.registry.put([AdapterRecord(name="acme", component="p-acme", versions=(earlier,))], lease)
+        served = AdapterRecord(name="acme", component="p-acme", versions=(earlier,))
+        strict.registry.put([served], strict.lease())
         assert put(strict, manifest(acme=(1, None))).request.refusal is None
         assert put(strict, manifest(acme=(3, None))).request.refusal is not None
 
