@@ -96,8 +96,7 @@ def test_every_change_of_a_fleet_is_told_with_its_versions_and_its_time() -> Non
     world.apply(adapter("a"), adapter("b"))
     world.service.faults.broken[artifact("b", 2).uri] = "bad tensors"
     world.log.events.clear()
-    world.deploy(adapter("a", 2), adapter("b", 2), adapter("c"))
-    world.settle_without_retries()
+    world.apply(adapter("a", 2), adapter("b", 2), adapter("c"), retries=False)
     told = {event.name: event for event in world.log.events}
     assert {name: event.what for name, event in told.items()} == {
         "a": "updated",
@@ -112,11 +111,19 @@ def test_every_change_of_a_fleet_is_told_with_its_versions_and_its_time() -> Non
     assert {event.generation for event in told.values()} == {2}
 
 
-def test_metrics_have_the_counts_of_the_fleet(telemetry: FleetTelemetry, told: Told) -> None:
-    made = generation(Outcome.OPEN, desired=9, in_service=5, failed=1, pending=3, orphans=7)
+def test_metrics_and_the_line_of_a_pass_have_the_counts_of_the_fleet(
+    telemetry: FleetTelemetry, told: Told
+) -> None:
+    counts = {"desired": 9, "in_service": 5, "failed": 1, "pending": 3, "orphans": 7}
+    made = generation(Outcome.OPEN, reason="b: bad tensors", writes=3, **counts)
     fleet = replace(FLEET, failed_passes=3, base_copies=3, checked_copies=2)
     telemetry.measured(made, fleet, age=61.5, throttles=4, drifted=2, asleep=1, misidentified=2)
-    assert metrics_of(told()) == {
+    lines = told()
+    (line,) = [line for line in lines if "_aws" not in line]
+    expected = {"message": "pass ended", "generation": 1, "outcome": "open", "reason": "b: bad tensors"}
+    assert expected.items() <= line.items()
+    assert {**counts, "writes": 3, "rate": 5.0}.items() <= line.items()
+    assert metrics_of(lines) == {
         "Desired": 9,
         "InService": 5,
         "Failed": 1,
@@ -153,15 +160,6 @@ def test_manifest_that_is_refused_before_any_pass_counts_as_rejected(
     assert metrics_of(lines) == {"Rejected": 1}
     (line,) = [line for line in lines if "_aws" not in line]
     assert (line["message"], line["reason"]) == ("manifest refused", "adapters: should be a list")
-
-
-def test_line_of_a_pass_sums_it_up(telemetry: FleetTelemetry, told: Told) -> None:
-    made = generation(Outcome.CONVERGED, desired=2, in_service=1, failed=1, reason="b: bad tensors", writes=3)
-    telemetry.measured(made, FLEET, age=0.0, throttles=0, drifted=0, asleep=0, misidentified=0)
-    (line,) = [line for line in told() if "_aws" not in line]
-    expected = {"message": "pass ended", "generation": 1, "outcome": "converged", "reason": "b: bad tensors"}
-    assert expected.items() <= line.items()
-    assert {"desired": 2, "in_service": 1, "failed": 1, "writes": 3, "rate": 5.0}.items() <= line.items()
 
 
 def test_what_holds_a_pass_up_is_a_warning(telemetry: FleetTelemetry, told: Told) -> None:
