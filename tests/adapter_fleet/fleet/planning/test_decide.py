@@ -6,6 +6,7 @@ from hypothesis import given
 
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Step, decide
+from adapter_fleet.fleet.planning.plan import plan
 from adapter_fleet.fleet.planning.settle import settle
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import UpdateMode
@@ -58,3 +59,11 @@ def test_component_in_transition_is_left_alone(
     decision = decide(settled, want, context)
     if settled.live is not None and settled.live.status.in_transition:
         assert not decision.step.writes or decision.step is Step.CLAIM
+
+
+@given(records, wants, contexts)
+def test_plan_of_the_same_state_is_the_same(
+    record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext
+) -> None:
+    wanted = {} if want is None else {NAME: want}
+    assert plan({NAME: record}, wanted, context) == plan({NAME: record}, wanted, context)

@@ -88,19 +88,11 @@ class TestWithinAnHour:
 
 @pytest.mark.parametrize("claimed", [None, 7], ids=["ordinary", "import that was taken back"])
 def test_new_spelling_of_a_present_component_is_refused_with_both(claimed: int | None) -> None:
-    live = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW)
-    present = AdapterRecord(name="Acme", component="p-Acme", live=live, owned=NOW, claimed=claimed)
-    want = DesiredAdapter(name="acme", component="p-acme", artifact=Artifact(uri="s3://b/1.tar.gz"))
-    target = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
-    reason = refusal({"p-Acme": present}, {"p-acme": want}, target, hour_ago=())
+    present = AdapterRecord(name="Acme", component="p-Acme", live=LIVE, owned=NOW, claimed=claimed)
+    reason = refusal({"p-Acme": present}, wanting(["p-acme"]), TARGET, hour_ago=())
     assert str(reason).startswith("p-Acme would become p-acme, and SageMaker ignores the case of names")
-
-
-def test_name_whose_other_spelling_is_gone_is_not_refused() -> None:
     gone = AdapterRecord(name="Acme", component="p-Acme")
-    want = DesiredAdapter(name="acme", component="p-acme", artifact=Artifact(uri="s3://b/1.tar.gz"))
-    target = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
-    assert refusal({"p-Acme": gone}, {"p-acme": want}, target, hour_ago=()) is None
+    assert refusal({"p-Acme": gone}, wanting(["p-acme"]), TARGET, hour_ago=()) is None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,22 @@ from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet.planning.states import NAME, NOW, contexts, records, target, wants
+
+SERVED, NEXT = Artifact(uri="s3://b/1.tar.gz"), Artifact(uri="s3://b/2.tar.gz")
+WANT = DesiredAdapter(name="a", component=NAME, artifact=NEXT)
+CONTEXT = PlanContext(now=NOW, generation=1, target=target())
+CREATION = Intent(write=Write.CREATE, at=NOW - 3, generation=1, artifact=NEXT, acknowledged=NOW - 2)
+
+
+def live(created: float) -> ObservedComponent:
+    return ObservedComponent(
+        status=Status.CREATING, created=created, modified=created, arn="arn", endpoint="endpoint",
+        base="base", artifact_uri=NEXT.uri, described=True,
+    )  # fmt: skip
+
+
+def in_service(created: float, **changes: Any) -> ObservedComponent:
+    return replace(live(created), status=Status.IN_SERVICE, artifact_uri=SERVED.uri, **changes)
 
 
 @given(records, wants, contexts)
@@ -34,57 +51,23 @@ def test_adapter_that_is_found_serving_has_not_failed_for_a_cause_that_passes(
     cause: Cause, of_what_serves: bool
 ) -> None:
     """Its registry was lost, and its archive was not to be had before a listing showed that it is there."""
-    served, other = Artifact(uri="s3://b/1.tar.gz"), Artifact(uri="s3://b/2.tar.gz")
-    record = AdapterRecord(
-        name="a",
-        component=NAME,
-        owned=NOW - 40,
-        live=ObservedComponent(
-            status=Status.IN_SERVICE, created=NOW - 40, modified=NOW - 10, arn="arn", endpoint="endpoint",
-            base="base", artifact_uri=served.uri, described=True,
-        ),
-        failure=Failure(
-            cause=cause, reason="why", artifact=served if of_what_serves else other, at=NOW - 20,
-            generation=1,
-        ),
-    )  # fmt: skip
-    context = PlanContext(now=NOW, generation=1, target=target())
-    settled, events = settle(record, DesiredAdapter(name="a", component=NAME, artifact=served), context)
-    assert settled.serving == served
+    artifact = SERVED if of_what_serves else NEXT
+    failure = Failure(cause=cause, reason="why", artifact=artifact, at=NOW - 20, generation=1)
+    found = in_service(NOW - 40, modified=NOW - 10)
+    record = AdapterRecord(name="a", component=NAME, owned=NOW - 40, live=found, failure=failure)
+    settled, events = settle(record, replace(WANT, artifact=SERVED), CONTEXT)
+    assert settled.serving == SERVED
     assert [event.what for event in events] == ["adopted"]
     assert (settled.failure is None) == (of_what_serves and cause.retried)
 
 
 def test_component_in_service_after_it_failed_is_known_again_though_its_modified_time_has_not_moved() -> None:
-    served = Artifact(uri="s3://b/1.tar.gz")
-    record = AdapterRecord(
-        name="a",
-        component=NAME,
-        owned=NOW - 40,
-        vouched=NOW - 10,
-        live=ObservedComponent(
-            status=Status.IN_SERVICE, created=NOW - 40, modified=NOW - 10, arn="arn", endpoint="endpoint",
-            base="base", artifact_uri=served.uri, described=True,
-        ),
-    )  # fmt: skip
-    want = DesiredAdapter(name="a", component=NAME, artifact=served)
-    context = PlanContext(now=NOW, generation=1, target=target())
-    settled, _ = settle(record, want, context)
-    assert settled.serving == served
-    assert decide(settled, want, context).step is not Step.LOOK
-
-
-SERVED, NEXT = Artifact(uri="s3://b/1.tar.gz"), Artifact(uri="s3://b/2.tar.gz")
-WANT = DesiredAdapter(name="a", component=NAME, artifact=NEXT)
-CONTEXT = PlanContext(now=NOW, generation=1, target=target())
-CREATION = Intent(write=Write.CREATE, at=NOW - 3, generation=1, artifact=NEXT, acknowledged=NOW - 2)
-
-
-def live(created: float) -> ObservedComponent:
-    return ObservedComponent(
-        status=Status.CREATING, created=created, modified=created, arn="arn", endpoint="endpoint",
-        base="base", artifact_uri=NEXT.uri, described=True,
-    )  # fmt: skip
+    found = in_service(NOW - 40, modified=NOW - 10)
+    record = AdapterRecord(name="a", component=NAME, owned=NOW - 40, vouched=NOW - 10, live=found)
+    want = replace(WANT, artifact=SERVED)
+    settled, _ = settle(record, want, CONTEXT)
+    assert settled.serving == SERVED
+    assert decide(settled, want, CONTEXT).step is not Step.LOOK
 
 
 @pytest.mark.parametrize(("seconds", "owned"), [(0.0, True), (SETTLING_SECONDS + 1, False)])
@@ -116,7 +99,7 @@ def test_last_of_many_writes_without_an_effect_is_a_failure_and_the_first_of_the
     update = Intent(
         write=Write.UPDATE, at=sent, generation=1, artifact=NEXT, acknowledged=sent, modified_before=NOW - 900
     )
-    there = replace(live(NOW - 900), status=Status.IN_SERVICE, artifact_uri=SERVED.uri)
+    there = in_service(NOW - 900)
     record = AdapterRecord(
         name="a", component=NAME, owned=NOW - 900, serving=SERVED, intent=update, live=there
     )
@@ -135,7 +118,7 @@ def test_describe_that_may_be_from_before_an_update_of_the_same_address_ends_it_
         write=Write.UPDATE, at=NOW - later, generation=1, artifact=SERVED, acknowledged=NOW - later,
         modified_before=NOW - 900,
     )  # fmt: skip
-    there = replace(live(NOW - 900), status=Status.IN_SERVICE, artifact_uri=SERVED.uri)
+    there = in_service(NOW - 900)
     moved = replace(there, modified=NOW - later - 0.5)
     record = AdapterRecord(
         name="a", component=NAME, owned=NOW - 900, serving=SERVED, intent=update, live=moved
