@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.planning.observe import base_trouble
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.configuration import READ_RATE
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
+from adapter_fleet.fleet.state.sagemaker_port import RefusedError, ThrottledError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
@@ -35,47 +36,31 @@ def answering(world: World) -> int:
     return sum(uri is not None for uri in world.serving().values())
 
 
-def loads_only_on(world: World, base: str) -> None:
-    """Let every adapter fail on all bases but one."""
+def test_rollback_serves_the_adapters_that_failed_on_the_other_base() -> None:
+    world = fleet()
+    world.service.add_base("endpoint", "base-2")
 
-    def fail(_operation: str, _when: str) -> None:
-        reasons = {} if world.target.base == base else {want.artifact.uri: REASON for want in MANY}
-        world.service.faults.broken = reasons
+    def fail_on_the_other(_operation: str, _when: str) -> None:
+        fails = world.target.base == "base-2"
+        world.service.faults.broken = {want.artifact.uri: REASON for want in MANY} if fails else {}
 
-    world.service.around = fail
-
-
-class TestReplacedBase:
-    @pytest.fixture
-    def world(self) -> World:
-        world = fleet()
-        world.service.add_base("endpoint", "base-2")
-        loads_only_on(world, "base")
-        world.target = replace(world.target, base="base-2")
-        world.apply(*MANY, digest="two", previous="one")
-        return world
-
-    def test_rollback_serves_the_adapters_that_failed_on_the_other_base(self, world: World) -> None:
-        world.target = replace(world.target, base="base")
-        undo = world.deploy(*MANY, digest="one", previous="two")
-        world.settle()
-        assert undo.undo
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert world.newest().failed == 0
-        assert answering(world) == 12
-        assert {there.base for there in world.service.components.values()} == {None, "base"}
+    world.service.around = fail_on_the_other
+    world.target = replace(world.target, base="base-2")
+    world.apply(*MANY, digest="two", previous="one")
+    world.target = replace(world.target, base="base")
+    assert world.deploy(*MANY, digest="one", previous="two").undo
+    world.settle()
+    assert (world.newest().outcome, world.newest().failed) == (Outcome.CONVERGED, 0)
+    assert answering(world) == 12
+    assert {there.base for there in world.service.components.values()} == {None, "base"}
 
 
 class TestUpdatedBaseModel:
-    @pytest.fixture
-    def world(self) -> World:
+    def test_every_adapter_counts_as_changed(self) -> None:
         world = fleet()
         world.service.replace_base("model-2", lost=True)
         world.service.faults.broken = {want.artifact.uri: REASON for want in MANY}
         world.apply(*MANY, digest="two", previous="one")
-        return world
-
-    def test_every_adapter_counts_as_changed(self, world: World) -> None:
         newest = world.newest()
         assert newest.outcome is Outcome.FAILED
         assert (newest.changes, newest.failures) == (12, 12)
@@ -126,16 +111,9 @@ class TestAdaptersLostBeforeTheFleetKnewThem:
         world = World(seconds=40.0)
         world.deploy(adapter("a"))
         world.run_newest(deadline=0.2)
-        world.registry.__init__()  # type: ignore[misc]
-        for execution in world.executions:
-            execution.done = True
-
-        def refuse_to_describe(operation: str, when: str) -> None:
-            # The pass then knows whose the component is, but not what it serves.
-            if operation == "DescribeInferenceComponent p-a" and when == "before":
-                world.service.faults.throttled = 1
-
-        world.service.around = refuse_to_describe
+        world.lose_registry()
+        # The pass then knows whose the component is, but not what it serves.
+        world.service.fail("DescribeInferenceComponent p-a", ThrottledError("Rate exceeded"))
         world.deploy(adapter("a"))
         world.run_newest(deadline=2.0)
         record = world.record("a")
@@ -196,8 +174,7 @@ class TestAdapterThatANewBaseCannotLoad:
         world.apply(adapter("a"))
         assert world.writes() == ["UpdateInferenceComponent p-a"]
         assert world.newest().failed == 1
-        failure = world.failure("a")
-        assert failure.reason == REASON
+        assert world.failure("a").reason == REASON
 
     def test_adapter_serves_once_a_base_can_load_it_though_the_old_failure_reason_stays(self) -> None:
         world = self.world(STRICT)
@@ -225,28 +202,15 @@ def test_last_good_version_that_the_new_base_cannot_serve_is_given_up_within_the
 
 
 class TestChangedSmokeRequest:
-    def test_rollback_to_no_smoke_request_forgets_the_failures_of_that_request(self) -> None:
-        world = fleet()
-        world.service.faults.silent.update(want.artifact.uri for want in MANY)
-        world.apply(*(replace(want, smoke=SMOKE) for want in MANY), digest="two", previous="one")
-        world.apply(*MANY, digest="one", previous="two")
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert world.newest().failed == 0
-        assert answering(world) == 12
-
-    def test_changed_smoke_request_of_one_adapter_changes_that_adapter_only(self) -> None:
-        world = fleet()
-        world.apply(replace(MANY[0], smoke=SMOKE), *MANY[1:], digest="two", previous="one")
+    def test_new_smoke_request_changes_its_adapter_only_and_is_sent_once(self) -> None:
+        world = fleet(STRICT, adapter("a", smoke=SMOKE), adapter("b", smoke=SMOKE))
+        assert world.service.calls["InvokeEndpoint"] == 2
+        changed = [adapter("a", smoke=replace(SMOKE, expect="y")), adapter("b", smoke=SMOKE)]
+        world.apply(*changed, digest="two", previous="one")
         assert world.newest().changes == 1
-        assert world.service.calls["InvokeEndpoint"] == 1
-
-    def test_new_smoke_request_is_sent_to_adapters_in_service(self) -> None:
-        world = fleet(STRICT, adapter("a", smoke=SMOKE))
-        assert world.service.calls["InvokeEndpoint"] == 1
-        world.apply(adapter("a", smoke=replace(SMOKE, expect="y")), digest="two", previous="one")
-        assert world.service.calls["InvokeEndpoint"] == 2
-        world.apply(adapter("a", smoke=replace(SMOKE, expect="y")), digest="three", previous="two")
-        assert world.service.calls["InvokeEndpoint"] == 2
+        assert world.service.calls["InvokeEndpoint"] == 3
+        world.apply(*changed, digest="three", previous="two")
+        assert world.service.calls["InvokeEndpoint"] == 3
 
     def test_failure_of_a_wrong_smoke_request_is_forgotten_once_the_request_is_corrected(self) -> None:
         wrong, right = replace(SMOKE, expect="typo"), replace(SMOKE, expect="ok")
@@ -266,12 +230,7 @@ class TestChangedSmokeRequest:
 def test_base_that_cannot_be_described_halts_the_pass_and_fails_no_adapter() -> None:
     world = fleet()
     world.service.replace_base("model-2", lost=False)
-
-    def deny(operation: str, when: str) -> None:
-        if operation == "DescribeInferenceComponent base" and when == "before":
-            raise RefusedError("AccessDeniedException")
-
-    world.service.around = deny
+    world.service.fail("DescribeInferenceComponent base", RefusedError("AccessDeniedException"))
     world.deploy(*MANY, digest="two", previous="one")
     world.step()
     assert world.newest().outcome is Outcome.OPEN
@@ -313,22 +272,11 @@ class TestBaseUpdateThatWasRolledBack:
         world.writes().clear()
         return world
 
-    def test_drift_check_sends_lost_adapters_again(self) -> None:
-        world = self.world(lost=True)
-        world.trigger("drift")
-        assert answering(world) == 12
-
     def test_drift_check_reports_lost_adapters(self) -> None:
         world = self.world(lost=True, drift=DriftAction.REPORT)
         world.trigger("drift")
         assert world.writes() == []
         assert world.log.metrics[-1]["drifted"] == 12
-
-    def test_twelve_requests_show_that_no_adapter_was_lost(self) -> None:
-        world = self.world(lost=False)
-        world.trigger("drift")
-        assert world.service.calls["InvokeEndpoint"] == 12
-        assert world.writes() == []
 
     def test_all_adapters_are_sent_again_if_only_some_copies_have_them(self) -> None:
         world = self.world(lost=False)
@@ -360,13 +308,9 @@ class TestNewCopiesDuringAPass:
         world = fleet(replace(STRICT, drift=DriftAction.REPAIR))
         unchanged = {"a02", "a03"}
         manifest = [want if want.name in unchanged else adapter(want.name, 2) for want in MANY]
-
-        def replace_copies(operation: str, when: str) -> None:
-            if operation.startswith("UpdateInferenceComponent") and when == "before":
-                world.service.around = lambda _operation, _when: None
-                world.service.replace_base("model", lost=True)
-
-        world.service.around = replace_copies
+        world.service.on(
+            "UpdateInferenceComponent", lambda: world.service.replace_base("model", lost=True), times=1
+        )
         world.apply(*manifest, digest="two", previous="one")
         assert answering(world) == 10
         world.trigger("drift")
@@ -377,8 +321,7 @@ class TestNewCopiesDuringAPass:
         world.service.seconds = 40.0
         world.deploy(adapter("a00", 2), *MANY[1:], digest="two", previous="one")
         world.run_newest(deadline=0.2)
-        for execution in world.executions:
-            execution.done = True
+        world.end_executions()
         world.clock.time += 600
         world.service.replace_base("model", lost=False)
         world.service.components["p-a00"].serves = None
@@ -431,3 +374,40 @@ def test_requests_to_many_new_copies_keep_to_the_rate_of_reads() -> None:
 
 def cut_off(component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
     raise UnansweredError("the connection was closed")
+
+
+@pytest.mark.parametrize("drift", DriftAction)
+def test_lost_base_of_a_converged_fleet_is_reported_until_it_is_restored(drift: DriftAction) -> None:
+    """The fleet loses it an hour after it converged; a drift check comes every ten minutes."""
+    world = World(settings=FleetSettings(request_rate=10, drift=drift))
+    world.apply(*MANY)
+    world.clock.time += 3600
+    world.log.metrics.clear()
+    for component in list(world.service.components):
+        world.service.remove(component)
+    for _ in range(6):
+        world.start_machine("drift")
+        world.run_for(1)
+        world.clock.time += 600
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.fleet().trouble == "the base component 'base' is not there"
+    # The age grows from when the loss was found, and every adapter counts as drifted.
+    ages = [metrics["age"] for metrics in world.log.metrics]
+    assert ages[0] == 0
+    assert ages == sorted(ages)
+    ended = world.newest().ended
+    assert ended is not None
+    assert 2900 < ages[-1] < world.clock.now() - ended - 3600
+    assert {metrics["drifted"] for metrics in world.log.metrics} == {len(MANY)}
+    world.service.add_base()
+    world.apply(*MANY)
+    assert {"age": 0, "throttles": 0, "drifted": 0}.items() <= world.log.metrics[-1].items()
+    assert (world.fleet().trouble, world.fleet().behind_since) == (None, None)
+    assert len(world.serving()) == len(MANY)
+
+
+@pytest.mark.parametrize("status", [None, *Status])
+def test_adapters_are_created_on_a_base_in_service(status: Status | None) -> None:
+    live = None if status is None else ObservedComponent(status=status, created=1.0, modified=1.0)
+    serves = status in (Status.IN_SERVICE, Status.UPDATING)
+    assert (base_trouble("base", live) is None) == serves

@@ -77,8 +77,7 @@ def test_listing_under_way_is_a_sign_of_life() -> None:
     heartbeats = set()
 
     def note_heartbeat(operation: str, when: str) -> None:
-        fleet = world.fleet()
-        heartbeats.add(fleet.heartbeat)
+        heartbeats.add(world.fleet().heartbeat)
 
     world.service.around = note_heartbeat
     world.run_newest(deadline=150.0)

@@ -16,39 +16,26 @@ from adapter_fleet.fleet.state.fleet_settings import (
 )
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
+from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
 from adapter_fleet.manifest.desired import SmokeRequest
-from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, uris
 
 MANY = [f"a{number:03}" for number in range(120)]
+LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(share=1.0))
+STRICT = FleetSettings(request_rate=10, failures=FailureLimit(share=0.0))
 
 
-def uris(*names: str, version: int = 1) -> dict[str, str]:
-    return {name: artifact(name, version).uri for name in names}
-
-
-def test_adapters_of_a_first_manifest_are_created() -> None:
+def test_unchanged_fleet_costs_two_listing_pages_and_a_describe_and_a_change_little_more() -> None:
     world = World()
     world.apply(*map(adapter, MANY))
     assert world.serving() == uris(*MANY)
     assert world.newest().outcome is Outcome.CONVERGED
     assert len(world.writes()) == len(MANY)
-
-
-def test_unchanged_fleet_costs_no_write_two_listing_pages_and_one_describe_of_the_base() -> None:
-    world = World()
-    world.apply(*map(adapter, MANY))
     world.writes().clear()
     world.service.calls.clear()
     world.apply(*map(adapter, MANY))
     assert world.writes() == []
     assert world.service.calls == {"ListInferenceComponents": 2, "DescribeInferenceComponent": 1}
-
-
-def test_change_of_one_adapter_costs_one_write_two_listings_and_two_describes() -> None:
-    world = World()
-    world.apply(*map(adapter, MANY))
-    world.writes().clear()
     world.service.calls.clear()
     world.apply(adapter("a000", 2), *map(adapter, MANY[1:]))
     assert world.writes() == ["UpdateInferenceComponent p-a000"]
@@ -81,32 +68,17 @@ def test_changed_adapters_are_described_once_each_and_not_listed_in_between() ->
     assert world.service.calls["DescribeInferenceComponent"] <= len(MANY) + 1
 
 
-def test_broken_adapter_does_not_take_the_others_down() -> None:
+def test_broken_adapter_fails_alone_and_is_not_retried_until_it_changes_or_a_person_orders_it() -> None:
     world = World()
     world.service.faults.broken[artifact("a000").uri] = "rank 64 is above the maximum"
     world.apply(*map(adapter, MANY))
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert world.newest().failed == 1
+    assert (world.newest().outcome, world.newest().failed) == (Outcome.CONVERGED, 1)
     assert world.serving() == uris(*MANY[1:])
     failure = world.failure("a000")
     assert (failure.cause, failure.reason) == (Cause.ARTIFACT, "rank 64 is above the maximum")
-
-
-def test_fault_of_the_artifact_is_not_retried_until_the_artifact_changes() -> None:
-    world = World()
-    world.service.faults.broken[artifact("a000").uri] = "rank 64 is above the maximum"
-    world.apply(*map(adapter, MANY))
     world.writes().clear()
     world.apply(*map(adapter, MANY))
     assert world.writes() == []
-    world.apply(adapter("a000", 2), *map(adapter, MANY[1:]))
-    assert world.serving()["a000"] == artifact("a000", 2).uri
-
-
-def test_retry_forgets_a_failure() -> None:
-    world = World()
-    world.service.faults.broken[artifact("a000").uri] = "the file was cut"
-    world.apply(*map(adapter, MANY))
     world.service.faults.broken.clear()
     world.order(OrderKind.RETRY, "a000")
     world.settle()
@@ -114,7 +86,7 @@ def test_retry_forgets_a_failure() -> None:
 
 
 def test_update_that_fails_keeps_the_last_good_version() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+    world = World(settings=LENIENT)
     world.apply(adapter("a"))
     world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
     world.apply(adapter("a", 2))
@@ -123,17 +95,6 @@ def test_update_that_fails_keeps_the_last_good_version() -> None:
     assert record.failure is not None
     assert record.failure.artifact == artifact("a", 2)
     assert record.last_good == artifact("a")
-
-
-def test_more_failures_than_the_limit_fail_the_deployment() -> None:
-    world = World()
-    world.service.faults.broken[artifact("a").uri] = "bad tensors"
-    world.apply(adapter("a"), adapter("b"))
-    assert world.newest().outcome is Outcome.FAILED
-    reason = world.newest().reason
-    assert reason is not None
-    assert "a: bad tensors" in reason
-    assert "failure_policy" in reason
 
 
 def test_empty_manifest_is_refused_while_the_adapters_do_not_show_yet() -> None:
@@ -148,66 +109,32 @@ def test_empty_manifest_is_refused_while_the_adapters_do_not_show_yet() -> None:
     assert not any(write.startswith("Delete") for write in world.writes())
 
 
-def test_deletion_removes_the_fleet_s_components_and_no_others() -> None:
-    world = World()
-    world.service.make("p-by-hand", "s3://x/y")
-    world.service.make("q-other", "s3://x/z", tags={FLEET_TAG: "fleet-2"})
-    world.apply(*map(adapter, MANY))
-    world.destroy()
-    world.settle()
-    assert world.serving() == {"by-hand": "s3://x/y", "q-other": "s3://x/z"}
-    assert world.registry.records() == {}
-
-
-def test_foreign_component_of_a_wanted_name_is_reported_and_left_alone() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
-    world.service.make("p-a", "s3://x/y")
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        (
+            {},
+            "has no tag fleet-uid of this fleet; 'adapters import --take-over' makes it so, for an adapter on"
+            " the fleet's own endpoint and base model",
+        ),
+        (
+            {FLEET_TAG: "fleet-2"},
+            "has the tag fleet-uid of another fleet, fleet-2; give this fleet another 'component_prefix', or"
+            " have the other one give it up first",
+        ),
+    ],
+)
+def test_foreign_component_of_a_wanted_name_is_reported_and_left_alone(
+    tags: dict[str, str], reason: str
+) -> None:
+    world = World(settings=LENIENT)
+    world.service.make("p-a", "s3://x/y", tags=tags)
     world.apply(adapter("a"), adapter("b"))
     assert world.serving() == {"a": "s3://x/y", **uris("b")}
     failure = world.failure("a")
     assert failure.cause is Cause.FOREIGN
-    assert failure.reason == (
-        "a component named p-a is there and has no tag fleet-uid of this fleet;"
-        " 'adapters import --take-over' makes it so, for an adapter on the fleet's own endpoint and base"
-        " model"
-    )
+    assert failure.reason == f"a component named p-a is there and {reason}"
     assert world.service.foreign_writes == []
-
-
-def test_component_of_another_fleet_is_reported_with_that_fleet() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
-    world.service.make("p-a", "s3://x/y", tags={FLEET_TAG: "fleet-2"})
-    world.apply(adapter("a"), adapter("b"))
-    failure = world.failure("a")
-    assert (failure.cause, failure.reason) == (
-        Cause.FOREIGN,
-        "a component named p-a is there and has the tag fleet-uid of another fleet, fleet-2; give this fleet"
-        " another 'component_prefix', or have the other one give it up first",
-    )
-    assert world.service.foreign_writes == []
-
-
-def test_failed_smoke_request_restores_the_last_good_version() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-    smoke = SmokeRequest(body={"inputs": "x"}, expect="y")
-    world.apply(adapter("a", smoke=smoke))
-    world.service.faults.silent.add(artifact("a", 2).uri)
-    world.writes().clear()
-    world.apply(adapter("a", 2, smoke=smoke))
-    assert world.serving() == uris("a")
-    assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
-    failure = world.failure("a")
-    assert failure.cause is Cause.SMOKE
-
-
-def test_refused_update_in_place_names_the_setting() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-    world.apply(adapter("a"))
-    world.service.faults.update_refused = True
-    world.apply(adapter("a", 2))
-    assert world.serving() == uris("a")
-    failure = world.failure("a")
-    assert failure.cause is Cause.UPDATE_REFUSED
 
 
 def test_fleet_adapts_to_a_service_that_takes_one_write_at_a_time() -> None:
@@ -240,18 +167,13 @@ def test_throttling_of_every_second_call_does_not_slow_the_fleet_for_ever() -> N
 def test_throttled_describe_of_the_base_is_retried_in_the_same_pass() -> None:
     world = World()
     world.deploy(adapter("a"))
-    # The first call lists; the second describes the base.
-    world.service.around = lambda operation, when: setattr(
-        world.service.faults,
-        "throttled",
-        int(operation.endswith(" base") and world.service.calls.total() < 5),
-    )
+    world.service.fail("DescribeInferenceComponent base", ThrottledError("Rate exceeded"), times=1)
     world.run_pass(world.executions[0])
     assert world.serving() == uris("a")
 
 
 def test_update_of_an_old_adapter_does_not_count_as_stuck() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
+    world = World(settings=STRICT)
     world.apply(adapter("a"))
     world.clock.sleep(24 * 3600)
     world.apply(adapter("a", 2))
@@ -283,7 +205,7 @@ def test_claimed_component_does_not_count_as_a_creation_of_the_fleet() -> None:
 
 
 def test_last_good_version_that_a_new_base_lost_is_sent_again() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+    world = World(settings=LENIENT)
     world.apply(adapter("a"))
     world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
     world.apply(adapter("a", 2))
@@ -334,7 +256,7 @@ def test_drift_check_repairs_or_only_reports(mode: DriftAction) -> None:
 
 @pytest.mark.parametrize("words", ["AccessDeniedException: not authorized", "something that nobody knows"])
 def test_refused_deletion_is_retried_with_backoff(words: str) -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+    world = World(settings=LENIENT)
     world.apply(adapter("a"), adapter("b"))
     world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
     world.apply(adapter("a", 2), adapter("b"))
@@ -352,10 +274,7 @@ def test_refused_deletion_is_retried_with_backoff(words: str) -> None:
 
 
 def test_replacement_with_a_refused_deletion_does_not_repeat_the_update() -> None:
-    settings = FleetSettings(
-        request_rate=10, failures=FailureLimit(share=1.0), update_mode=UpdateMode.REPLACE
-    )
-    world = World(settings=settings)
+    world = World(settings=replace(LENIENT, update_mode=UpdateMode.REPLACE))
     world.apply(adapter("a"))
     world.service.faults.update_refused = True
     world.service.faults.deletion_refused = "AccessDeniedException: not authorized"
@@ -373,15 +292,12 @@ def test_replacement_with_a_refused_deletion_does_not_repeat_the_update() -> Non
 def test_pass_yields_to_a_deployment_that_comes_during_it() -> None:
     world = World()
     world.deploy(*map(adapter, MANY))
-    deployed_again = False
-
-    def deploy_again(operation: str, when: str) -> None:
-        nonlocal deployed_again
-        if not deployed_again and operation == "CreateInferenceComponent p-a020" and when == "after":
-            deployed_again = True
-            world.deploy(*(adapter(name, 2) for name in MANY))
-
-    world.service.around = deploy_again
+    world.service.on(
+        "CreateInferenceComponent p-a020",
+        lambda: world.deploy(*(adapter(name, 2) for name in MANY)),
+        when="after",
+        times=1,
+    )
     world.run_pass(world.executions[0])
     created = len(world.writes())
     assert created < len(MANY)
@@ -412,24 +328,18 @@ def test_changed_tags_cost_only_the_writes_of_tags() -> None:
     assert world.writes() == ["AddTags p-a", "DeleteTags p-a"]
 
 
-def test_fleet_with_another_base_is_refused() -> None:
+def test_fleet_moves_to_another_endpoint_and_base_only_if_that_is_allowed() -> None:
     world = World()
-    world.apply(adapter("a"))
-    world.service.add_base("endpoint", "base-2")
-    world.target = replace(world.target, base="base-2")
-    world.apply(adapter("a"))
-    assert world.newest().outcome is Outcome.REFUSED
-    assert "allow_base_replacement" in str(world.newest().reason)
-
-
-def test_fleet_moves_to_another_base_if_that_is_allowed() -> None:
-    world = World(settings=FleetSettings(request_rate=10, allow_base_replacement=True))
     world.apply(adapter("a"))
     world.service.add_base("endpoint-2", "base-2")
     world.target = replace(world.target, endpoint="endpoint-2", base="base-2")
     world.apply(adapter("a"))
-    assert world.service.components["p-a"].base == "base-2"
-    assert world.service.components["p-a"].endpoint == "endpoint-2"
+    assert world.newest().outcome is Outcome.REFUSED
+    assert "allow_base_replacement" in str(world.newest().reason)
+    world.with_settings(FleetSettings(request_rate=10, allow_base_replacement=True))
+    world.apply(adapter("a"), digest="again")
+    moved = world.service.components["p-a"]
+    assert (moved.endpoint, moved.base) == ("endpoint-2", "base-2")
 
 
 def test_stuck_creation_counts_as_failed_and_is_polled_again() -> None:
@@ -445,10 +355,7 @@ def test_stuck_creation_counts_as_failed_and_is_polled_again() -> None:
     assert world.serving() == uris("a", "b")
 
 
-STRICT = FleetSettings(request_rate=10, failures=FailureLimit(share=0.0))
-
-
-def test_deletion_is_not_complete_while_a_component_is_left() -> None:
+def test_deletion_is_not_complete_while_a_component_is_left_and_may_be_repeated() -> None:
     world = World()
     world.apply(adapter("a"), adapter("b"))
     world.destroy()
@@ -462,6 +369,11 @@ def test_deletion_is_not_complete_while_a_component_is_left() -> None:
     world.settle()
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.serving() == {}
+    writes = len(world.writes())
+    again = world.destroy()
+    world.settle()
+    assert (world.newest().number, world.newest().outcome) == (again.number, Outcome.CONVERGED)
+    assert len(world.writes()) == writes
 
 
 def test_failed_manifest_fails_again_when_it_is_deployed_again() -> None:
@@ -478,11 +390,9 @@ def test_failed_manifest_fails_again_when_it_is_deployed_again() -> None:
 def test_adapter_that_failed_long_ago_does_not_fail_the_next_deployment() -> None:
     world = World()
     world.service.faults.missing.add(artifact("a000").uri)
-    world.deploy(*map(adapter, MANY[:40]))
-    world.settle_without_retries()
+    world.apply(*map(adapter, MANY[:40]), retries=False)
     assert world.newest().outcome is Outcome.CONVERGED
-    world.deploy(*map(adapter, MANY[:41]))
-    world.settle_without_retries()
+    world.apply(*map(adapter, MANY[:41]), retries=False)
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.newest().changes == 1
 
@@ -521,7 +431,7 @@ def test_refused_manifest_keeps_pins() -> None:
 
 
 def test_foreign_name_is_used_once_it_is_free() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
+    world = World(settings=LENIENT)
     world.service.make("p-a", "s3://x/y")
     world.apply(adapter("a"))
     world.service.remove("p-a")
@@ -530,22 +440,18 @@ def test_foreign_name_is_used_once_it_is_free() -> None:
 
 
 def test_adapter_that_cannot_be_asked_is_retried_and_holds_up_no_other() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=5)))
+    world = World(settings=LENIENT)
     smoke = SmokeRequest(body={"inputs": "x"})
-    silent = True
 
-    def hang(operation: str, when: str) -> None:
-        if silent and operation == "InvokeEndpoint p-a" and when == "before":
-            world.clock.time += 60
-            raise UnansweredError("no answer in time")
+    def hang() -> None:
+        world.clock.time += 60
+        raise UnansweredError("no answer in time")
 
-    world.service.around = hang
-    world.deploy(adapter("a", smoke=smoke), adapter("b", smoke=smoke))
-    world.settle_without_retries()
+    world.service.on("InvokeEndpoint p-a", hang)
+    world.apply(adapter("a", smoke=smoke), adapter("b", smoke=smoke), retries=False)
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.service.calls["InvokeEndpoint"] <= 5
-    failure = world.failure("a")
-    assert "no answer in time" in failure.reason
-    silent = False
+    assert "no answer in time" in world.failure("a").reason
+    world.service.around = lambda _operation, _when: None
     world.settle()
     assert world.record("a").failure is None

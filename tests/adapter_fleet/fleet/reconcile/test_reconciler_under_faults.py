@@ -39,12 +39,12 @@ from adapter_fleet.fleet.state.fleet_settings import (
     UpdateMode,
 )
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source
-from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
 from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, SmokeRequest
-from tests.adapter_fleet.fake_service import BASE, ByAnySpelling, Crash
-from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.fake_service import BASE, ByAnySpelling, Crash, Faults
+from tests.adapter_fleet.fleet_world import UID, Hooked, World, adapter, artifact
 from tests.adapter_fleet.memory_dynamodb import Item
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 
@@ -145,72 +145,34 @@ def promise(holds: bool, otherwise: object) -> None:
         raise BrokenPromise(otherwise)
 
 
-class Hooked:
-    """A registry that calls a hook before and after each call."""
-
-    def __init__(self, registry: Any, around: Callable[[str, str], None]) -> None:
-        self._registry, self._around = registry, around
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._registry, name)
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            self._around(name, "before")
-            result = method(*arguments, **options)
-            self._around(name, "after")
-            return result
-
-        return call
-
-
 class Fleet(RuleBasedStateMachine):
     """One fleet, and everything that people, CloudFormation and the service may do to it."""
 
     @initialize(
         seconds=st.sampled_from([0.5, 5.0, 40.0]),
-        replaces=st.booleans(),
-        failing=st.sampled_from([0.0, 0.5, 1.0]),
-        lag=st.sampled_from([0.0, 3.0]),
-        tags_lag=st.sampled_from([0.0, 8.0]),
-        describe_lag=st.sampled_from([0.0, 2.0]),
         page=st.sampled_from([3, 100]),
-        moves_bases=st.booleans(),
-        moves=st.booleans(),
-        stays=st.booleans(),
-        guarded=st.booleans(),
-        drift=st.sampled_from([None, *DriftAction]),
         mends=st.booleans(),
+        settings=st.builds(
+            FleetSettings,
+            request_rate=st.just(10.0),
+            failures=st.builds(FailureLimit, share=st.sampled_from([0.0, 0.5, 1.0])),
+            deletions=st.sampled_from([NO_GUARD, GUARD]),
+            drift=st.sampled_from([None, *DriftAction]),
+            allow_base_replacement=st.booleans(),
+            update_mode=st.sampled_from([UpdateMode.IN_PLACE, UpdateMode.REPLACE]),
+        ),
+        faults=st.builds(
+            Faults,
+            listing_lag=st.sampled_from([0.0, 3.0]),
+            tags_lag=st.sampled_from([0.0, 8.0]),
+            describe_lag=st.sampled_from([0.0, 2.0]),
+            modified_moves=st.booleans(),
+            failure_reason_stays=st.booleans(),
+        ),
     )
-    def begin(
-        self,
-        seconds: float,
-        replaces: bool,
-        failing: float,
-        lag: float,
-        tags_lag: float,
-        describe_lag: float,
-        page: int,
-        moves_bases: bool,
-        moves: bool,
-        stays: bool,
-        guarded: bool,
-        drift: DriftAction | None,
-        mends: bool,
-    ) -> None:
-        self.world = World(
-            seconds=seconds,
-            settings=FleetSettings(
-                request_rate=10,
-                failures=FailureLimit(share=failing),
-                deletions=GUARD if guarded else NO_GUARD,
-                drift=drift,
-                allow_base_replacement=moves_bases,
-                update_mode=UpdateMode.REPLACE if replaces else UpdateMode.IN_PLACE,
-            ),
-        )
-        faults = self.world.service.faults
-        faults.listing_lag, faults.modified_moves, faults.failure_reason_stays = lag, moves, stays
-        faults.tags_lag, faults.describe_lag = tags_lag, describe_lag
+    def begin(self, seconds: float, page: int, mends: bool, settings: FleetSettings, faults: Faults) -> None:
+        self.world = World(seconds=seconds, settings=settings)
+        self.world.service.faults = faults
         service = self.world.service
         service.page = page
         service.add_base("elsewhere", "other-base")
@@ -496,11 +458,9 @@ class Fleet(RuleBasedStateMachine):
     @rule(deadline=st.sampled_from([0.2, 2.0, 20.0, 600.0]), times=st.integers(1, 4))
     def run(self, deadline: float, times: int) -> None:
         for _ in range(times):
-            live = [execution for execution in self.world.executions if not execution.done]
-            if not live:
+            execution = self.world.next_execution()
+            if execution is None:
                 return
-            execution = min(live, key=lambda execution: (execution.next_at, execution.started_at))
-            self.world.clock.time = max(self.world.clock.time, execution.next_at)
             self._run(deadline, execution)
 
     @rule(calls=st.integers(0, 40))
@@ -643,17 +603,7 @@ class Fleet(RuleBasedStateMachine):
         for component, record in self.world.registry.records().items():
             if record.owned is not None and component not in self._wanted_components():
                 self.pruned.add((component, record.owned))
-                self.world.registry.order(
-                    [
-                        Order(
-                            kind=OrderKind.PRUNE,
-                            component=component,
-                            at=self.world.clock.now(),
-                            created=record.owned,
-                        )
-                    ]
-                )
-        self.world.start_machine("order")
+                self.world.prune(component, record.owned)
 
     def _wanted_components(self) -> set[str]:
         return {f"p-{name}" for name in self.wanted}
@@ -775,8 +725,7 @@ class Fleet(RuleBasedStateMachine):
         if not self._base_is_known():
             # The backup pairs adapters with a base that they are not on.
             redeploys = True
-        for execution in self.world.executions:
-            execution.done = True
+        self.world.end_executions()
         known = set(self.world.registry.generations())
         self.requests = list(requests)
         self.ended &= known
@@ -792,9 +741,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule()
     def lose_the_registry(self) -> None:
-        self.world.registry.__init__()  # type: ignore[misc]
-        for execution in self.world.executions:
-            execution.done = True
+        self.world.lose_registry()
         # The known deliveries are lost with it, and generations begin at one again.
         self.unreadable.clear()
         self.requests.clear()
@@ -876,11 +823,9 @@ class Fleet(RuleBasedStateMachine):
 
     def _settle(self) -> None:
         for _ in range(300):
-            live = [execution for execution in self.world.executions if not execution.done]
-            if not live:
+            execution = self.world.next_execution()
+            if execution is None:
                 return
-            execution = min(live, key=lambda execution: (execution.next_at, execution.started_at))
-            self.world.clock.time = max(self.world.clock.time, execution.next_at)
             self._run(600.0, execution)
         raise AssertionError(f"it does not converge: {self.world.describe()}")
 

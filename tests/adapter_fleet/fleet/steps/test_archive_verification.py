@@ -61,33 +61,22 @@ def test_refusal_that_is_none_of_access_is_told_as_it_is(world: World) -> None:
     """CopyObject takes 5 GB at most (docs/adr/0012)."""
     want = wanted("a")
     put(world, want.artifact)
-
-    def around(operation: str, _when: str) -> None:
-        if operation.startswith("HeadObject"):
-            raise RefusedError("InvalidRequest: The specified copy source is larger than 5368709120 bytes")
-
-    world.service.around = around
+    words = "InvalidRequest: The specified copy source is larger than 5368709120 bytes"
+    world.service.fail("HeadObject", RefusedError(words))
     world.deploy(want)
     world.run_for(60)
-    failure = world.registry.records()["p-a"].failure
-    assert failure is not None
-    assert "larger than 5368709120 bytes" in failure.reason
-    assert "AccessDenied" not in failure.reason
+    reason = world.failure("a").reason
+    assert "larger than 5368709120 bytes" in reason
+    assert "AccessDenied" not in reason
 
 
 def reads(world: World) -> int:
     return world.service.calls["GetObject"]
 
 
-def after(world: World, operation: str, do: Callable[[], object]) -> None:
-    """Do something once, right after a call of the service."""
-    left = [do]
-
-    def around(call: str, when: str) -> None:
-        if when == "after" and call.startswith(operation) and left:
-            left.pop()()
-
-    world.service.around = around
+def after(world: World, operation: str, act: Callable[[], object]) -> None:
+    """Act once, right after a call of the service."""
+    world.service.on(operation, act, when="after", times=1)
 
 
 class TestBeforeTheWrite:
@@ -114,8 +103,7 @@ class TestBeforeTheWrite:
         bad, good = wanted("bad"), wanted("good")
         put(world, bad.artifact, holds="f" * 64)
         put(world, good.artifact)
-        world.deploy(bad, good)
-        world.settle_without_retries()
+        world.apply(bad, good, retries=False)
         assert world.serving() == {"good": good.artifact.uri}
         failure = world.failure("bad")
         assert failure.final
@@ -150,8 +138,7 @@ class TestBeforeTheWrite:
     def test_unreadable_archive_is_a_failure_that_names_the_missing_permissions(self, world: World) -> None:
         want = wanted("a")
         world.service.faults.unreadable.add(want.artifact.uri)
-        world.deploy(want)
-        world.settle_without_retries()
+        world.apply(want, retries=False)
         assert world.serving() == {}
         failure = world.failure("a")
         assert failure.cause is Cause.ACCESS
@@ -170,31 +157,14 @@ class TestBeforeTheWrite:
 
 
 class TestReading:
-    def test_reading_does_not_hold_up_other_adapters(self, world: World) -> None:
-        world.service.read_seconds = 30.0
-        slow = [wanted(f"slow{number}") for number in range(10)]
-        quick = [wanted(f"quick{number}", checksum=CHECKSUM) for number in range(10)]
-        for want in quick:
-            put(world, want.artifact, checksum=CHECKSUM)
-        for want in slow:
-            put(world, want.artifact)
-        world.apply(*slow, *quick)
-        assert len(world.serving()) == 20
-        assert reads(world) == 10
-
     def test_fleet_converges_over_many_passes_that_read_archives(self, world: World) -> None:
         world.service.read_seconds = 3.0
         many = [wanted(f"a{number:03}") for number in range(100)]
         for want in many:
             put(world, want.artifact)
         world.deploy(*many)
-        for _ in range(200):
-            live = [execution for execution in world.executions if not execution.done]
-            if not live:
-                break
-            execution = live[-1]
-            world.clock.time = max(world.clock.time, execution.next_at)
-            world.run_pass(execution, deadline=30.0)
+        while not world.executions[-1].done:
+            world.run_newest(deadline=30.0)
         assert world.newest().outcome is Outcome.CONVERGED
         assert len(world.serving()) == 100
         # A pass may run out of time during a reading.
@@ -207,36 +177,22 @@ class TestReading:
         world.deploy(want)
         world.start_machine("deployment")
         world.run_pass(world.executions[-1], deadline=10_000.0)
-        failure = world.failure("a")
-        assert "adapters publish" in failure.reason
+        assert "adapters publish" in world.failure("a").reason
 
     def test_archive_replaced_during_its_reading_is_read_again(self, world: World) -> None:
         want = wanted("a")
         put(world, want.artifact, holds="f" * 64)
-        read = world.service.read_archive
-        left = [1]
 
-        def replaced(version: ArchiveVersion, stop: Callable[[], bool]) -> object:
-            if left:
-                left.pop()
-                put(world, want.artifact)
-                raise UnansweredError("it was replaced")
-            return read(version, stop)
+        def replaced() -> None:
+            put(world, want.artifact)
+            raise UnansweredError("it was replaced")
 
-        world.service.read_archive = replaced  # type: ignore[method-assign,assignment]
+        world.service.on("GetObject", replaced, times=1)
         world.apply(want)
         assert world.serving() == {"a": want.artifact.uri}
 
 
 class TestAfterTheWrite:
-    def test_unchanged_archive_is_confirmed(self, world: World) -> None:
-        want = wanted("a")
-        put(world, want.artifact, version="v1")
-        world.apply(want)
-        record = world.record("a")
-        assert record.unconfirmed is None
-        assert record.last_good == want.artifact
-
     def test_archive_replaced_during_the_write_is_the_failure_of_its_adapter(self, world: World) -> None:
         first, second = wanted("a"), wanted("a", 2)
         put(world, first.artifact)
@@ -281,8 +237,7 @@ class TestAfterTheWrite:
         put(world, want.artifact)
         refused = world.service.faults.unreadable
         after(world, "CreateInferenceComponent", lambda: refused.add(want.artifact.uri))
-        world.deploy(want)
-        world.settle_without_retries()
+        world.apply(want, retries=False)
         assert world.record("a").failure is not None
         refused.clear()
         world.settle()

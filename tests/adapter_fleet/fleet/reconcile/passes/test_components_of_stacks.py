@@ -54,15 +54,6 @@ def test_component_that_a_stack_imported_after_the_order_stays_with_the_stack(wo
     assert untouched(world)
 
 
-def test_fleet_creates_the_adapter_once_the_stack_has_deleted_its_component(world: World) -> None:
-    world.apply(adapter("a"), adapter("x"))
-    world.service.remove("p-x")
-    world.order(OrderKind.RETRY, "x")
-    world.settle()
-    assert world.serving()["x"] == artifact("x").uri
-    assert world.service.components["p-x"].tags[FLEET_TAG] == UID
-
-
 @pytest.mark.parametrize("wanted", [True, False], ids=["wanted", "not wanted"])
 def test_stack_component_with_the_fleet_s_tag_is_neither_adopted_nor_deleted(wanted: bool) -> None:
     world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))

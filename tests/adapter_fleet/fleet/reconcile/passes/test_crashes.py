@@ -14,7 +14,7 @@ from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet.requests.deployment import Deployment, manifest
-from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.fleet_world import UID, Hooked, World, adapter, artifact
 
 SMOKE = SmokeRequest(body={"inputs": "Hello"})
 BEFORE = [adapter("a", smoke=SMOKE), adapter("b"), adapter("c"), adapter("d")]
@@ -39,26 +39,6 @@ class Ticks:
         self.operations.append(f"{when} {operation}")
         if number == self.dies_at:
             raise Crash
-
-
-class Ticking:
-    """A registry or a service whose calls tick before and after."""
-
-    def __init__(self, inner: Any, ticks: Ticks) -> None:
-        self._inner, self._ticks = inner, ticks
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._inner, name)
-        if not callable(method):
-            return method
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            self._ticks.tick(name, "before")
-            result = method(*arguments, **options)
-            self._ticks.tick(name, "after")
-            return result
-
-        return call
 
 
 class Story:
@@ -86,8 +66,8 @@ class Story:
         ticks.dies_at = dies_at
         world.reconciler = replace(
             world.reconciler,
-            registry=Ticking(world.registry, ticks),  # type: ignore[arg-type]
-            service=Ticking(world.service, ticks),
+            registry=Hooked(world.registry, ticks.tick),  # type: ignore[arg-type]
+            service=Hooked(world.service, ticks.tick),
         )
         world.deploy(*AFTER)
         world.settle(passes=40)
@@ -151,8 +131,8 @@ def imported(*, dies_at: int | None, going_back: bool) -> tuple[list[str], World
     ticks.dies_at = dies_at
     dying = replace(
         world.reconciler,
-        registry=Ticking(world.registry, ticks),  # type: ignore[arg-type]
-        service=Ticking(world.service, ticks),
+        registry=Hooked(world.registry, ticks.tick),  # type: ignore[arg-type]
+        service=Hooked(world.service, ticks.tick),
     )
     world.reconciler, lives_on = (world.reconciler, dying) if going_back else (dying, world.reconciler)
     world.deploy(adapter("a"), adapter("x"), digest="two", previous="one")
@@ -188,7 +168,9 @@ class DyingBetween:
             handler.start_machine(trigger, key)
             self.ticks.tick("start_machine", "after")
 
-        self.handler = replace(handler, registry=Ticking(handler.registry, self.ticks), start_machine=start)  # type: ignore[arg-type]
+        self.handler = replace(
+            handler, registry=Hooked(handler.registry, self.ticks.tick), start_machine=start
+        )  # type: ignore[arg-type]
 
     def until_it_lives(self, call: Any) -> None:
         """Call again after each death, as Lambda does with a failed event."""

@@ -29,26 +29,17 @@ def fleet(settings: FleetSettings = LENIENT) -> World:
     return world
 
 
-def import_x(world: World, *names: str) -> None:
-    wanted = map(adapter, ["a", *names, "x"])
-    world.deploy(*wanted, digest="two", previous="one")
-
-
-def go_back(world: World) -> None:
-    assert world.deploy(adapter("a"), digest="one", previous="two").undo
-    world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
-
-
-def stays(world: World) -> bool:
-    return "p-x" in world.service.components and not any("p-x" in write for write in world.deletions())
+def import_x(world: World) -> None:
+    world.deploy(adapter("a"), adapter("x"), digest="two", previous="one")
 
 
 def test_import_that_was_rolled_back_outlives_later_deployments_without_it() -> None:
     world = fleet(STRICT)
     import_x(world)
     world.settle()
-    go_back(world)
+    assert world.deploy(adapter("a"), digest="one", previous="two").undo
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
     for version in (2, 3):
         world.apply(adapter("a", version))
     assert world.newest().outcome is Outcome.CONVERGED
@@ -70,18 +61,13 @@ def test_rollback_keeps_an_import_that_was_updated_since() -> None:
 
 def test_claim_outlives_access_that_is_denied() -> None:
     world = fleet()
-    denied = True
-
-    def deny(operation: str, when: str) -> None:
-        if denied and operation == "AddTags p-x" and when == "before":
-            raise RefusedError("AccessDeniedException: not authorized to perform AddTags")
-
-    world.service.around = deny
+    world.service.fail(
+        "AddTags p-x", RefusedError("AccessDeniedException: not authorized to perform AddTags")
+    )
     import_x(world)
     world.settle_without_retries()
-    failure = world.failure("x")
-    assert failure.cause is Cause.ACCESS
-    denied = False
+    assert world.failure("x").cause is Cause.ACCESS
+    world.service.around = lambda _operation, _when: None
     world.settle()
     assert world.service.components["p-x"].tags[FLEET_TAG] == UID
     assert world.record("x").failure is None
@@ -98,37 +84,21 @@ def test_stale_listing_does_not_tag_a_re_created_component() -> None:
     world.settle()
     assert "AddTags p-x" not in world.writes()
     assert world.service.components["p-x"].tags == {}
-    failure = world.failure("x")
-    assert failure.cause is Cause.FOREIGN
+    assert world.failure("x").cause is Cause.FOREIGN
 
 
-def test_claim_of_a_missing_component_lets_the_adapter_be_created() -> None:
+def test_claim_waits_for_the_manifest_that_has_the_adapter_and_ends_with_it() -> None:
     world = fleet()
-    world.service.faults.listing_lag = 3.0
-    world.clock.time += 10
-    world.service.remove("p-x")
-    import_x(world)
-    world.settle()
-    assert world.serving() == {"a": artifact("a").uri, "x": artifact("x").uri}
-    assert world.writes()[-1] == "CreateInferenceComponent p-x"
-
-
-def test_claim_ends_once_a_manifest_with_the_adapter_is_in_force() -> None:
-    world = fleet()
+    world.start_machine("drift")
+    world.apply(adapter("a"), adapter("b"), digest="one")
+    assert world.service.components["p-x"].tags == {}
+    assert [order.component for order in world.registry.orders()] == ["p-x"]
     import_x(world)
     world.settle()
     assert world.registry.orders() == []
     # From then on the component is the fleet's own, and is deleted with its entry.
     world.apply(adapter("a"), digest="three", previous="two")
-    assert world.deletions() == ["DeleteInferenceComponent p-x"]
-
-
-def test_claim_waits_for_the_manifest_that_has_the_adapter() -> None:
-    world = fleet()
-    world.start_machine("drift")
-    world.apply(adapter("a"), adapter("b"))
-    assert world.service.components["p-x"].tags == {}
-    assert [order.component for order in world.registry.orders()] == ["p-x"]
+    assert world.deletions() == ["DeleteInferenceComponent p-b", "DeleteInferenceComponent p-x"]
 
 
 def test_tags_of_aws_are_not_removed() -> None:

@@ -63,18 +63,13 @@ class TestResolving:
 
 
 class TestCopies:
-    def test_archive_is_copied_and_verified_before_it_is_used(self, world: World) -> None:
-        want = kept(world, "a")
-        world.apply(want)
-        assert world.serving() == {"a": want.artifact.uri}
-        assert (world.service.calls["CopyObject"], world.service.calls["GetObject"]) == (1, 1)
-
-    def test_copied_archive_is_not_copied_again(self, world: World) -> None:
+    def test_archive_is_copied_and_verified_once_before_it_is_used(self, world: World) -> None:
         want = kept(world, "a")
         world.apply(want)
         replace_base(world)
         assert world.serving() == {"a": want.artifact.uri}
         assert world.service.calls["CopyObject"] == 1
+        assert world.service.calls["GetObject"] == 1
 
     def test_rolled_back_adapter_outlives_the_asset_and_its_component(self, world: World) -> None:
         first, second = kept(world, "a"), kept(world, "a", 2)
@@ -89,11 +84,9 @@ class TestCopies:
     def test_missing_asset_is_the_failure_of_its_adapter(self, world: World) -> None:
         gone, there = kept(world, "gone"), kept(world, "there")
         collect_garbage(world, gone)
-        world.deploy(gone, there)
-        world.settle_without_retries()
+        world.apply(gone, there, retries=False)
         assert world.serving() == {"there": there.artifact.uri}
-        failure = world.failure("gone")
-        assert failure.reason == f"NoSuchKey: {gone.artifact.source} does not exist"
+        assert world.failure("gone").reason == f"NoSuchKey: {gone.artifact.source} does not exist"
 
 
 class TestPinWithoutAnArchive:
@@ -113,13 +106,8 @@ class TestPinWithoutAnArchive:
         assert world.serving() == {"a": artifact("a", 2).uri}
         assert world.record("a").failure is None
         assert world.newest().outcome is Outcome.CONVERGED
-
-    def test_history_says_why_the_pin_ended(self, world: World) -> None:
-        self.pinned(world)
-        replace_base(world)
         (event,) = [event for event in world.log.events if event.what == "unpinned"]
-        assert event.cause is not None
-        assert artifact("a", 1).uri in event.cause
+        assert artifact("a", 1).uri in str(event.cause)
         assert world.registry.orders() == []
 
     def test_pinned_version_in_service_outlives_its_archive(self, world: World) -> None:

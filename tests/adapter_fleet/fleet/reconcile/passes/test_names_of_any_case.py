@@ -3,26 +3,9 @@
 from __future__ import annotations
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
-
-
-def fleet() -> World:
-    world = World()
-    world.apply(adapter("Acme"), adapter("b"))
-    world.writes().clear()
-    return world
-
-
-def test_new_spelling_is_refused_before_the_first_write() -> None:
-    world = fleet()
-    world.apply(adapter("acme"), adapter("b", 2))
-    assert world.newest().outcome is Outcome.REFUSED
-    assert "p-Acme would become p-acme" in str(world.newest().reason)
-    assert world.writes() == []
-    assert set(world.registry.records()) == {"p-Acme", "p-b"}
 
 
 def test_component_in_another_spelling_is_adopted_after_the_registry_was_lost() -> None:
@@ -46,15 +29,6 @@ def test_rollback_to_another_spelling_takes_nothing_down() -> None:
     assert set(world.registry.records()) == {"p-acme"}
     assert (world.newest().in_service, world.newest().orphans) == (1, 0)
     assert world.deletions() == ["DeleteInferenceComponent p-bad"]
-
-
-def test_foreign_component_in_another_spelling_is_left_alone_without_an_attempt_to_create() -> None:
-    world = World()
-    world.service.make("P-ACME", "s3://another-team/x.tar.gz")
-    world.apply(adapter("acme"))
-    failure = world.failure("acme")
-    assert failure.cause is Cause.FOREIGN
-    assert world.service.calls["CreateInferenceComponent"] == 0
 
 
 def test_rollback_to_a_spelling_with_an_empty_record_takes_nothing_down() -> None:

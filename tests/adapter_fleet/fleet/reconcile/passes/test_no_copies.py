@@ -42,6 +42,13 @@ def drift(world: World) -> None:
     world.trigger("drift")
 
 
+def lose_on_new_copies(world: World, copies: int, *names: str) -> None:
+    """Let the base have some copies, the last of which lacks adapters."""
+    world.service.copies = copies
+    for name in names:
+        world.service.components[f"p-{name}"].on_copies = {copies - 1: None}
+
+
 def requests(world: World) -> int:
     return world.service.calls["InvokeEndpoint"]
 
@@ -51,73 +58,43 @@ class TestDeployment:
     @pytest.mark.parametrize("probed", [True, False])
     def test_it_ends_well_and_nobody_is_asked(self, smoke: SmokeRequest | None, probed: bool) -> None:
         world = asleep(adapter("a", smoke=smoke, probed=probed))
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert world.newest().failed == 0
+        assert (world.newest().outcome, world.newest().failed) == (Outcome.CONVERGED, 0)
         assert requests(world) == 0
 
-    def test_adapters_that_wait_are_told_as_such(self) -> None:
-        world = asleep(adapter("a", smoke=SMOKE), adapter("b"))
+    def test_adapters_that_wait_are_told_as_such_and_asked_once_there_is_a_copy(self) -> None:
+        world = asleep(adapter("a", smoke=SMOKE, probed=True), adapter("b"))
         newest = world.newest()
         assert (newest.in_service, newest.pending) == (1, 1)
         assert newest.reason is not None
         assert "1 wait for a copy of the base model, which has none" in newest.reason
         assert world.log.metrics[-1]["asleep"] == 1
         assert world.log.metrics[-1]["copies"] == 0
-
-    def test_passes_wait_for_a_copy_and_then_ask(self) -> None:
-        world = asleep(adapter("a", smoke=SMOKE, probed=True))
         world.service.copies = 1
         world.settle()
-        assert requests(world) == 2
-        assert (world.newest().in_service, world.newest().pending) == (1, 0)
+        assert (world.newest().in_service, world.newest().pending) == (2, 0)
         assert world.record("a").last_good == world.record("a").serving
 
-    def test_wrong_answer_of_the_first_copy_is_found(self) -> None:
-        world = in_service(adapter("a", smoke=SMOKE))
-        world.service.copies = 0
-        world.service.faults.silent.add(artifact("a", 2).uri)
-        world.deploy(adapter("a", 2, smoke=SMOKE))
-        world.run_for(120)
-        assert world.newest().failed == 0
-        world.service.copies = 1
-        world.settle()
-        assert world.record("a").failure is not None
-        assert world.service.components["p-a"].uri == artifact("a", 1).uri
-
-    def test_creation_that_waits_for_a_copy_is_not_stuck(self) -> None:
+    @pytest.mark.parametrize("stuck", [True, False], ids=["it goes on", "it lacks room"])
+    def test_creation_that_waits_for_a_copy_fails_nobody(self, stuck: bool) -> None:
         world = World(settings=STRICT)
         world.service.copies = 0
+        if not stuck:
+            world.service.faults.broken[artifact("a").uri] = "no capacity"
         world.deploy(adapter("a"))
         world.step()
-        world.service.components["p-a"].stuck = True
+        world.service.components["p-a"].stuck = stuck
         world.run_for(7200)
-        assert world.newest().failed == 0
-        assert world.newest().outcome is Outcome.CONVERGED
+        assert (world.newest().outcome, world.newest().failed) == (Outcome.CONVERGED, 0)
         world.service.copies, world.service.components["p-a"].stuck = 1, False
-        world.settle()
-        assert world.newest().in_service == 1
-
-    def test_lack_of_room_fails_nobody(self) -> None:
-        world = World(settings=STRICT)
-        world.service.copies = 0
-        world.service.faults.broken[artifact("a").uri] = "no capacity"
-        world.deploy(adapter("a"))
-        world.run_for(3000)
-        assert world.newest().failed == 0
-        assert world.newest().outcome is Outcome.CONVERGED
-        world.service.copies = 1
         world.service.faults.broken.clear()
         world.settle()
         assert world.newest().in_service == 1
 
     def test_copy_that_ends_in_the_middle_of_a_deployment_fails_nobody(self) -> None:
         world = World(settings=STRICT)
-
-        def end(operation: str, when: str) -> None:
-            if operation == "CreateInferenceComponent p-a" and when == "after":
-                world.service.copies = 0
-
-        world.service.around = end
+        world.service.on(
+            "CreateInferenceComponent p-a", lambda: setattr(world.service, "copies", 0), when="after"
+        )
         world.deploy(adapter("a", smoke=SMOKE, probed=True))
         world.run_for(3000)
         assert world.newest().outcome is Outcome.CONVERGED
@@ -125,37 +102,22 @@ class TestDeployment:
         assert requests(world) == 1
 
 
-class TestLastCopy:
-    """The last copy ends after a pass has seen it, and before the pass asks."""
-
-    @pytest.mark.parametrize("settings", [STRICT, REPORTS], ids=["repair", "report"])
-    def test_nobody_fails(self, settings: FleetSettings) -> None:
-        world = self._ended(settings)
-        assert world.newest().failed == 0
-        assert world.log.metrics[-1]["asleep"] == 2
-
-    def test_adapters_are_asked_as_soon_as_there_is_a_copy(self) -> None:
-        world = self._ended(STRICT)
-        world.service.around, world.service.copies = lambda _operation, _when: None, 1
-        # The lease of the execution that sleeps is free.
-        world.start_machine("scaling")
-        world.step()
-        assert world.newest().in_service == 2
-
-    def _ended(self, settings: FleetSettings) -> World:
-        world = in_service(adapter("a", smoke=SMOKE), adapter("b"), settings=settings)
-        world.service.copies = 0
-        drift(world)
-        world.service.copies = 1
-
-        def end(operation: str, _when: str) -> None:
-            if operation.startswith("InvokeEndpoint"):
-                world.service.copies = 0
-
-        world.service.around = end
-        world.start_machine("drift")
-        world.step()
-        return world
+@pytest.mark.parametrize("settings", [STRICT, REPORTS], ids=["repair", "report"])
+def test_adapters_wait_for_a_copy_where_the_last_one_ends_before_a_pass_asks(settings: FleetSettings) -> None:
+    world = in_service(adapter("a", smoke=SMOKE), adapter("b"), settings=settings)
+    world.service.copies = 0
+    drift(world)
+    world.service.copies = 1
+    world.service.on("InvokeEndpoint", lambda: setattr(world.service, "copies", 0))
+    world.start_machine("drift")
+    world.step()
+    assert world.newest().failed == 0
+    assert world.log.metrics[-1]["asleep"] == 2
+    world.service.around, world.service.copies = lambda _operation, _when: None, 1
+    # The lease of the execution that sleeps is free.
+    world.start_machine("scaling")
+    world.step()
+    assert world.newest().in_service == 2
 
 
 class TestWake:
@@ -211,32 +173,18 @@ class TestScaleOut:
         world.settle()
         assert world.fleet().unchecked_copies == 0
 
-    @pytest.mark.parametrize("copies", [1, 3, 11])
-    def test_sample_has_as_many_requests_as_the_copies_need(self, copies: int) -> None:
+    @pytest.mark.parametrize(("copies", "seconds"), [(1, 0.0), (3, 0.0), (11, 0.0), (3, 2.0)])
+    def test_sample_has_as_many_requests_as_the_copies_need(self, copies: int, seconds: float) -> None:
         world = in_service(adapter("a"), adapter("b"), adapter("c"))
+        world.service.on("InvokeEndpoint", lambda: world.clock.sleep(seconds))
         world.service.copies = copies
         before = requests(world)
         drift(world)
         assert requests(world) - before == 3 * max(4, requests_for(copies))
 
-    def test_sample_goes_on_though_each_answer_takes_seconds(self) -> None:
-        world = in_service(adapter("a"))
-
-        def take_long(operation: str, when: str) -> None:
-            if operation == "InvokeEndpoint p-a" and when == "before":
-                world.clock.time += 2.0
-
-        world.service.around = take_long
-        world.service.copies = 3
-        before = requests(world)
-        drift(world)
-        assert requests(world) - before == requests_for(3)
-
     def test_any_pass_looks_at_new_copies(self) -> None:
         world = in_service(adapter("a"), adapter("b"))
-        world.service.copies = 3
-        for name in ("p-a", "p-b"):
-            world.service.components[name].on_copies = {2: None}
+        lose_on_new_copies(world, 3, "a", "b")
         world.apply(adapter("a"), adapter("b"), adapter("c"))
         assert not world.service.components["p-a"].on_copies
         assert not world.service.components["p-b"].on_copies
@@ -259,27 +207,12 @@ class TestScalingAlarm:
         base = world.service.components["base"]
         base.status = Status.UPDATING
         world.run_for(600)
-        world.service.copies = 3
-        for name in ("p-a", "p-b"):
-            world.service.components[name].on_copies = {2: None}
+        lose_on_new_copies(world, 3, "a", "b")
         world.run_for(60)
         base.status = Status.IN_SERVICE
         world.settle()
         assert world.fleet().unchecked_copies == 0
         assert not world.service.components["p-a"].on_copies
-
-    def test_first_copy_after_none_is_asked(self) -> None:
-        world = in_service(adapter("a"), adapter("b"))
-        world.service.copies = 0
-        drift(world)
-        world.start_machine("scaling")
-        base = world.service.components["base"]
-        base.status = Status.UPDATING
-        world.run_for(600)
-        before = requests(world)
-        world.service.copies, base.status = 1, Status.IN_SERVICE
-        world.settle()
-        assert requests(world) - before == 2
 
     def test_alarm_that_goes_on_ringing_may_scale_again(self) -> None:
         world = in_service(adapter("a"), adapter("b"), settings=replace(STRICT, drift=None))
@@ -287,9 +220,7 @@ class TestScalingAlarm:
         world.service.copies = 2
         world.run_for(300)
         assert world.fleet().checked_copies == 2
-        world.service.copies = 3
-        for name in ("p-a", "p-b"):
-            world.service.components[name].on_copies = {2: None}
+        lose_on_new_copies(world, 3, "a", "b")
         world.settle()
         assert world.fleet().checked_copies == 3
         assert not world.service.components["p-a"].on_copies
@@ -360,23 +291,19 @@ class TestChangeByHandAtAScalingAlarm:
         )
 
     @POLICIES
-    def test_another_version(self, drift: DriftAction | None) -> None:
+    @pytest.mark.parametrize("by_hand", ["s3://bucket/hotfix.tar.gz", None], ids=["another version", "none"])
+    def test_another_version_or_none(self, drift: DriftAction | None, by_hand: str | None) -> None:
         world = self.fleet(drift)
-        world.service.edit("p-a", "s3://bucket/hotfix.tar.gz")
+        if by_hand is None:
+            world.service.remove("p-a")
+        else:
+            world.service.edit("p-a", by_hand)
         self.scaled(world, lost="b")
         repaired = drift is DriftAction.REPAIR
-        assert world.serving()["a"] == (artifact("a").uri if repaired else "s3://bucket/hotfix.tar.gz")
+        assert world.serving().get("a") == (artifact("a").uri if repaired else by_hand)
         assert (world.record("a").drifted is None) == repaired
         assert world.serving()["b"] == artifact("b").uri
         assert world.newest().failed == 0
-
-    @POLICIES
-    def test_deletion(self, drift: DriftAction | None) -> None:
-        world = self.fleet(drift)
-        world.service.remove("p-a")
-        self.scaled(world, lost="b")
-        assert ("a" in world.serving()) == (drift is DriftAction.REPAIR)
-        assert world.serving()["b"] == artifact("b").uri
 
     @POLICIES
     def test_tags(self, drift: DriftAction | None) -> None:

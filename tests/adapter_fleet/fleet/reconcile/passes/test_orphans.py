@@ -8,8 +8,7 @@ from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.requests.is_complete import data_of
 from adapter_fleet.fleet.state.configuration import LATE_TAGS_SECONDS
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
-from adapter_fleet.fleet.state.generations import Outcome, Request, Source
-from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.generations import Outcome, Source
 from adapter_fleet.manifest.desired import DesiredFleet
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
@@ -49,20 +48,15 @@ class TestComponentTaggedByHand:
         assert world.deletions() == []
         assert len(world.serving()) == 50
 
-    def test_orphan_is_reported(self) -> None:
+    def test_orphan_is_reported_is_no_failure_and_holds_nothing_up(self) -> None:
         world = world_with()
         tag_strangers(world, 3)
-        world.apply(*FLEET)
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert world.newest().orphans == 3
-        assert "3 with the fleet's tag that no manifest wants" in data_of(world.newest())["Summary"]
-
-    def test_orphan_is_no_failure_and_holds_nothing_up(self) -> None:
-        world = world_with()
-        tag_strangers(world, 1)
         world.service.components["victim-0"].stuck = True
         world.apply(*FLEET)
-        assert (world.newest().failed, world.newest().pending) == (0, 0)
+        newest = world.newest()
+        assert (newest.outcome, newest.orphans) == (Outcome.CONVERGED, 3)
+        assert (newest.failed, newest.pending) == (0, 0)
+        assert "3 with the fleet's tag that no manifest wants" in data_of(newest)["Summary"]
 
     def test_next_deployment_deletes_an_orphan_within_the_guard(self) -> None:
         world = world_with()
@@ -103,39 +97,22 @@ class TestComponentTaggedByHand:
         world = world_with()
         tag_strangers(world, 2)
         trigger_by(world, "order")
-        created = world.service.components["victim-0"].created
-        world.registry.order(
-            [Order(kind=OrderKind.PRUNE, component="victim-0", at=world.clock.now(), created=created)]
-        )
-        trigger_by(world, "order")
+        world.prune("victim-0", world.service.components["victim-0"].created)
+        world.settle()
         assert world.deletions() == ["DeleteInferenceComponent victim-0"]
         assert world.registry.orders() == []
 
-    def test_order_to_prune_is_void_for_another_incarnation(self) -> None:
+    @pytest.mark.parametrize("lag", [0.0, 30.0], ids=["listed", "not yet listed"])
+    def test_order_to_prune_is_void_for_another_incarnation(self, lag: float) -> None:
         world = world_with()
         tag_strangers(world, 1)
         trigger_by(world, "order")
         created = world.service.components["victim-0"].created
-        tag_strangers(world, 1)
-        trigger_by(world, "order")
-        world.registry.order(
-            [Order(kind=OrderKind.PRUNE, component="victim-0", at=world.clock.now(), created=created)]
-        )
-        trigger_by(world, "order")
-        assert world.deletions() == []
-
-    def test_component_re_created_within_the_lag_of_a_listing_is_not_deleted(self) -> None:
-        world = world_with()
-        tag_strangers(world, 1)
-        trigger_by(world, "order")
-        created = world.service.components["victim-0"].created
-        world.registry.order(
-            [Order(kind=OrderKind.PRUNE, component="victim-0", at=world.clock.now(), created=created)]
-        )
-        world.service.faults.listing_lag = 30.0
+        world.service.faults.listing_lag = lag
         world.clock.time += 60.0
-        tag_strangers(world, 1)  # the listing still shows the earlier component
-        trigger_by(world, "order")
+        tag_strangers(world, 1)
+        world.prune("victim-0", created)
+        world.settle()
         assert world.deletions() == []
         assert world.newest().orphans == 1
 
@@ -149,64 +126,32 @@ class TestComponentTaggedByHand:
         assert world.newest().outcome is Outcome.CONVERGED
 
 
-class TestRegistryFromABackup:
-    """Fifty adapters in service came after the backup."""
-
-    def world(self) -> World:
-        world = world_with()
-        backup = world.registry.clone()
-        world.apply(*FLEET, *[adapter(f"n{number}") for number in range(50)])
-        world.registry.restore(backup)
-        world.executions.clear()
-        return world
-
-    @TRIGGERS
-    def test_no_serving_adapter_is_deleted(self, trigger: str) -> None:
-        world = self.world()
-        for _ in range(3):
-            trigger_by(world, trigger)
-        assert world.deletions() == []
-        assert len(world.serving()) == 70
-
-    def test_deployment_of_the_manifest_adopts_the_components_without_a_write(self) -> None:
-        world = self.world()
-        writes = len(world.writes())
-        world.apply(*FLEET, *[adapter(f"n{number}") for number in range(50)])
-        assert world.writes()[writes:] == []
-        assert world.newest().in_service == 70
+@TRIGGERS
+def test_no_serving_adapter_is_deleted(trigger: str) -> None:
+    """The registry is one from a backup, after which fifty adapters came into service."""
+    world = world_with()
+    backup = world.registry.clone()
+    world.apply(*FLEET, *[adapter(f"n{number}") for number in range(50)])
+    world.registry.restore(backup)
+    world.executions.clear()
+    for _ in range(3):
+        trigger_by(world, trigger)
+    assert world.deletions() == []
+    assert len(world.serving()) == 70
 
 
-class TestDeletionOfTheFleet:
-    def destroy(self, world: World, *, rolling_back: bool | None) -> None:
-        request = Request(
-            delivery="destroy",
-            source=Source.DELETION,
-            target=world.target,
-            at=world.clock.now(),
-            rolling_back=rolling_back,
-        )
-        world.open(request, DesiredFleet())
-        world.settle()
-
-    def test_every_component_with_the_tag_is_deleted_after_the_registry_was_lost(self) -> None:
-        world = world_with()
-        for number in range(150):
-            world.service.make(f"foreign-{number}", "s3://x/y.tar.gz")
-        world.registry.__init__()  # type: ignore[misc]
-        self.destroy(world, rolling_back=False)
-        assert len(world.serving()) == 150
-
-    @pytest.mark.parametrize("rolling_back", [True, None])
-    def test_rollback_of_a_creation_deletes_only_what_that_created(self, rolling_back: bool | None) -> None:
-        world = World(settings=FleetSettings(request_rate=10))
-        world.service.make("p-kept", artifact("kept").uri, tags={FLEET_TAG: UID})
-        broken = adapter("broken")
-        world.service.faults.broken[broken.artifact.uri] = "bad tensors"
-        world.apply(adapter("kept"), adapter("new"), broken)
-        assert world.newest().outcome is Outcome.FAILED
-        self.destroy(world, rolling_back=rolling_back)
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert set(world.serving()) == {"kept"}
+@pytest.mark.parametrize("rolling_back", [True, None])
+def test_rollback_of_a_creation_deletes_only_what_that_created(rolling_back: bool | None) -> None:
+    world = World(settings=FleetSettings(request_rate=10))
+    world.service.make("p-kept", artifact("kept").uri, tags={FLEET_TAG: UID})
+    broken = adapter("broken")
+    world.service.faults.broken[broken.artifact.uri] = "bad tensors"
+    world.apply(adapter("kept"), adapter("new"), broken)
+    assert world.newest().outcome is Outcome.FAILED
+    world.destroy(rolling_back=rolling_back)
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert set(world.serving()) == {"kept"}
 
 
 class TestRollback:
@@ -227,14 +172,8 @@ class TestRollback:
         world.apply(*FLEET, digest="one")
         tag_strangers(world, 30)
         world.trigger("order")
-        request = Request(
-            delivery="rollback",
-            source=Source.DEPLOYMENT,
-            target=world.target,
-            at=world.clock.now(),
-            source_digest="one",
-            previous_digest="two",
-            rolling_back=True,
+        request = world.request(
+            Source.DEPLOYMENT, source_digest="one", previous_digest="two", rolling_back=True
         )
         assert world.open(request, DesiredFleet(adapters=tuple(FLEET))).undo
         world.settle()
@@ -247,10 +186,7 @@ class TestOrderToPrune:
         world = world_with()
         tag_strangers(world, 1)
         trigger_by(world, "order")
-        created = world.service.components["victim-0"].created
-        world.registry.order(
-            [Order(kind=OrderKind.PRUNE, component="victim-0", at=world.clock.now(), created=created)]
-        )
+        world.prune("victim-0", world.service.components["victim-0"].created)
         world.apply()
         assert world.newest().outcome is Outcome.REFUSED
         assert world.deletions() == ["DeleteInferenceComponent victim-0"]
@@ -284,5 +220,4 @@ class TestStrangers:
         made = world.newest()
         assert made.ended is not None
         assert made.ended - made.request.at < 20
-        fleet = world.fleet()
-        assert len(fleet.foreign) == world.service.calls["ListTags"] == 1000  # read afterwards, once
+        assert len(world.fleet().foreign) == world.service.calls["ListTags"] == 1000  # read afterwards, once

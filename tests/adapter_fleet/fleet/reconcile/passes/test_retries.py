@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES
+from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES, with_new_attempts
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
-from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.sagemaker_port import (
-    ConflictError,
-    MissingError,
-    ServiceError,
-    UnansweredError,
+from adapter_fleet.fleet.state.failures import Cause, Failure
+from adapter_fleet.fleet.state.fleet_settings import (
+    DeletionLimit,
+    DriftAction,
+    FailureLimit,
+    FleetSettings,
+    UpdateMode,
 )
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.sagemaker_port import ConflictError, MissingError, UnansweredError
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5))
 
 
-def failing(operation: str, error: ServiceError) -> tuple[Callable[[str, str], None], Counter[str]]:
-    """Raises at each call of an operation, and counts the calls."""
-    tried: Counter[str] = Counter()
-
-    def around(called: str, when: str) -> None:
-        if when == "before" and called.startswith(operation):
-            tried[called] += 1
-            raise error
-
-    return around, tried
-
-
 class TestWritesWithoutAnAnswer:
     UNANSWERED = UnansweredError("InternalFailure: 500")
 
-    def test_adapter_fails_after_some_lost_answers_and_holds_up_no_other(self) -> None:
+    def test_adapter_fails_after_some_lost_answers_and_holds_up_neither_writes_nor_deletions(self) -> None:
         world = World(settings=LENIENT)
-        world.service.around, _ = failing("CreateInferenceComponent p-bad", self.UNANSWERED)
-        world.deploy(adapter("a"), adapter("bad"), adapter("z"))
-        world.settle_without_retries()
+        world.apply(adapter("a"), adapter("b"), adapter("c"))
+        world.service.fail("CreateInferenceComponent p-bad", self.UNANSWERED)
+        world.apply(adapter("a"), adapter("b"), adapter("bad"), adapter("z"), retries=False)
         assert world.newest().outcome is Outcome.CONVERGED
-        assert (world.newest().in_service, world.newest().failed) == (2, 1)
+        assert (world.newest().in_service, world.newest().failed) == (3, 1)
+        assert set(world.serving()) == {"a", "b", "z"}
+        assert world.deletions() == ["DeleteInferenceComponent p-c"]
         failure = world.failure("bad")
         assert failure.cause is Cause.CAPACITY
         assert failure.reason == (
@@ -54,14 +44,14 @@ class TestWritesWithoutAnAnswer:
 
     def test_writes_without_an_answer_are_retried_with_backoff(self) -> None:
         world = World(settings=LENIENT)
-        world.service.around, tried = failing("CreateInferenceComponent p-bad", self.UNANSWERED)
-        world.deploy(adapter("a"), adapter("bad"))
+        world.service.fail("CreateInferenceComponent p-bad", self.UNANSWERED)
+        world.deploy(adapter("bad"))
         world.run_for(3000)
-        first = tried.total()
+        first = world.service.calls["CreateInferenceComponent"]
         world.run_for(3600)
         # As many attempts as make a failure, every quarter of an hour.
         assert MAX_LOST_WRITES < first < 12 * MAX_LOST_WRITES
-        assert tried.total() - first <= 6 * MAX_LOST_WRITES
+        assert world.service.calls["CreateInferenceComponent"] - first <= 6 * MAX_LOST_WRITES
 
     def test_few_lost_answers_are_forgotten_when_a_write_arrives(self) -> None:
         world = World(settings=replace(LENIENT, failures=FailureLimit(count=0)))
@@ -71,100 +61,63 @@ class TestWritesWithoutAnAnswer:
             assert world.newest().outcome is Outcome.CONVERGED
             assert world.record("a").lost == 0
 
-    def test_unwanted_adapter_is_deleted_all_the_same(self) -> None:
-        world = World(settings=LENIENT)
-        world.apply(adapter("a"), adapter("b"), adapter("c"))
-        world.service.around, _ = failing("CreateInferenceComponent p-bad", self.UNANSWERED)
-        world.deploy(adapter("a"), adapter("b"), adapter("bad"))
-        world.settle_without_retries()
-        assert set(world.serving()) == {"a", "b"}
-        assert world.deletions() == ["DeleteInferenceComponent p-c"]
 
-
-class TestAcceptedWritesWithoutAnEffect:
-    def test_update_without_an_effect_fails_and_is_retried_with_backoff(self) -> None:
-        world = World(settings=LENIENT)
-        world.apply(adapter("a"))
-        world.service.update = lambda component, artifact: world.service._begin(  # type: ignore[method-assign]
-            "UpdateInferenceComponent", component, write=True
-        )
-        world.deploy(adapter("a", 2))
-        world.settle_without_retries()
-        failure = world.failure("a")
-        assert failure.reason == f"{MAX_LOST_WRITES} requests to update it had no answer, or no effect"
-        world.run_for(6 * 3600)
-        assert world.service.calls["UpdateInferenceComponent"] <= 6 * 6 * MAX_LOST_WRITES
+def test_update_without_an_effect_fails_and_is_retried_with_backoff() -> None:
+    world = World(settings=LENIENT)
+    world.apply(adapter("a"))
+    world.service.update = lambda component, artifact: world.service._begin(  # type: ignore[method-assign]
+        "UpdateInferenceComponent", component, write=True
+    )
+    world.apply(adapter("a", 2), retries=False)
+    assert world.failure("a").reason == f"{MAX_LOST_WRITES} requests to update it had no answer, or no effect"
+    world.run_for(6 * 3600)
+    assert world.service.calls["UpdateInferenceComponent"] <= 6 * 6 * MAX_LOST_WRITES
 
 
 def test_conflicts_with_a_write_of_someone_else_back_off() -> None:
     world = World(settings=LENIENT)
-    world.apply(adapter("a"))
-    world.service.around, tried = failing(
-        "CreateInferenceComponent p-b", ConflictError("Cannot update base: UPDATE_IN_PROGRESS")
-    )
-    world.deploy(adapter("a"), adapter("b"))
+    world.service.fail("CreateInferenceComponent", ConflictError("Cannot update base: UPDATE_IN_PROGRESS"))
+    world.deploy(adapter("b"))
     started = world.clock.now()
     world.run_for(1800)
     # After the first few, the pause between two attempts is two to ten seconds.
     elapsed = world.clock.now() - started
-    assert elapsed / 10 < tried.total() < elapsed / 5 + 5
+    assert elapsed / 10 < world.service.calls["CreateInferenceComponent"] < elapsed / 5 + 5
     world.service.around = lambda _operation, _when: None
     world.settle()
-    assert world.serving() == {"a": artifact("a").uri, "b": artifact("b").uri}
+    assert world.serving() == {"b": artifact("b").uri}
 
 
-class TestPausesOfAHaltedFleet:
-    @staticmethod
-    def pauses(world: World) -> list[int]:
-        return [result.wait_seconds for result in world.results if not result.done]
+def test_pauses_of_a_halted_fleet_grow_to_five_minutes() -> None:
+    world = World(settings=LENIENT)
+    world.service.components["base"].status = Status.CREATING
+    world.service._note("base")
+    world.deploy(*(adapter(f"a{number}") for number in range(20)))
+    passes = world.run_for(3600)
+    pauses = [result.wait_seconds for result in world.results if not result.done]
+    assert pauses == sorted(pauses)
+    assert pauses[0] <= 20
+    assert pauses[-1] == 300
+    assert passes <= 50
+    # A halted pass lists the endpoint, and describes no adapter.
+    assert world.service.calls["DescribeInferenceComponent"] <= passes
 
-    def held_up(self) -> World:
-        world = World(settings=LENIENT)
-        world.service.components["base"].status = Status.CREATING
-        world.service._note("base")
-        return world
 
-    def test_pauses_grow_to_five_minutes(self) -> None:
-        world = self.held_up()
-        world.deploy(*(adapter(f"a{number}") for number in range(20)))
-        passes = world.run_for(3600)
-        pauses = self.pauses(world)
-        assert pauses == sorted(pauses)
-        assert pauses[0] <= 20
-        assert pauses[-1] == 300
-        assert passes <= 50
-        # A halted pass lists the endpoint, and describes no adapter.
-        assert world.service.calls["DescribeInferenceComponent"] <= passes
-
-    def test_pauses_are_short_enough_for_a_base_that_takes_minutes(self) -> None:
-        world = self.held_up()
-        world.deploy(adapter("a"))
-        world.run_for(300)
-        world.service.components["base"].status = Status.IN_SERVICE
-        world.service._note("base")
-        ready = world.clock.now()
-        world.settle()
-        assert world.serving() == {"a": artifact("a").uri}
-        ended = world.newest().ended
-        assert ended is not None
-        assert ended - ready < 60
-
-    def test_drift_check_on_a_missing_endpoint_backs_off_alike(self) -> None:
-        world = World(settings=replace(LENIENT, drift=DriftAction.REPAIR))
-        world.apply(*(adapter(f"a{number}") for number in range(20)))
-        world.clock.time += 3600
-        world.service.components.clear()
-        world.service._seen.clear()
-        world.start_machine("drift")
-        assert world.run_for(3600) <= 20
+def test_drift_check_on_a_missing_endpoint_backs_off_alike() -> None:
+    world = World(settings=replace(LENIENT, drift=DriftAction.REPAIR))
+    world.apply(*(adapter(f"a{number}") for number in range(20)))
+    world.clock.time += 3600
+    world.service.components.clear()
+    world.service._seen.clear()
+    world.start_machine("drift")
+    assert world.run_for(3600) <= 20
 
 
 def test_one_pass_makes_all_retries_that_are_due_soon_after_the_deployment() -> None:
     world = World(settings=FleetSettings(request_rate=20))
     many = [adapter(f"a{number:03}") for number in range(200)]
     world.service.faults.missing.update(want.artifact.uri for want in many[:10])
-    world.deploy(*many)
-    world.settle_without_retries()
+    world.apply(*many, retries=False)
     assert world.newest().outcome is Outcome.CONVERGED
     world.run_for(7200)
     lists = world.service.calls["ListInferenceComponents"]
@@ -177,21 +130,14 @@ def test_one_pass_makes_all_retries_that_are_due_soon_after_the_deployment() -> 
     assert len(world.serving()) == 200
 
 
-def test_write_that_met_a_conflict_leaves_no_intent() -> None:
-    world = World(settings=replace(LENIENT, timeout_seconds=600))
-    world.service.around, _ = failing("CreateInferenceComponent", MissingError("no base"))
-    world.deploy(adapter("a"))
-    world.run_for(300)
-    assert (world.record("a").intent, world.record("a").lost) == (None, 0)
-
-
-def test_deployment_reports_what_blocks_its_adapters() -> None:
+def test_write_that_met_a_conflict_leaves_no_intent_and_the_deployment_reports_what_blocks_it() -> None:
     world = World(settings=replace(LENIENT, timeout_seconds=600))
     words = 'Could not find inference component "base"'
-    world.service.around, _ = failing("CreateInferenceComponent", MissingError(words))
+    world.service.fail("CreateInferenceComponent", MissingError(words))
     deployed = world.deploy(*(adapter(f"a{number}") for number in range(20)))
     world.run_for(590)
     assert world.newest().reason == words
+    assert (world.record("a0").intent, world.record("a0").lost) == (None, 0)
     world.run_for(60)
     assert world.response_to(deployed)["Data"]["Summary"].endswith(words)
 
@@ -218,3 +164,90 @@ def test_adapters_of_a_superseded_deployment_are_changes_of_the_next() -> None:
     world.run_newest(deadline=2.0)
     world.apply(*many)
     assert world.newest().changes == 60
+
+
+MENDED = [cause for cause in Cause if cause.retried]
+
+
+def test_archive_uploaded_after_the_failure_is_served_by_the_next_deployment() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
+    world.apply(adapter("a"))
+    world.service.faults.missing.add(artifact("a", 2).uri)
+    checked = 0
+    for _ in range(2):
+        world.apply(adapter("a", 2), retries=False)
+        assert world.newest().outcome is Outcome.FAILED
+        # Each deployment tries again before it fails.
+        assert world.service.calls["HeadObject"] > checked
+        checked = world.service.calls["HeadObject"]
+    world.service.faults.missing.clear()
+    world.apply(adapter("a", 2), retries=False)
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving()["a"] == artifact("a", 2).uri
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_new_attempts_depend_on_the_cause(cause: Cause) -> None:
+    failure = Failure(cause=cause, reason="x", artifact=artifact("a"), at=0.0, attempts=7, retry_at=9.0)
+    record = AdapterRecord(name="a", component="p-a", failure=failure, restore_at=9.0)
+    expected = None if cause in MENDED else failure
+    assert with_new_attempts(record).failure == expected
+    assert with_new_attempts(record).restore_at is None
+
+
+CREATION = "CreateInferenceComponent"
+NAMES = [f"a{number:02}" for number in range(30)]
+LIMIT = 21
+"""Room for the base and twenty adapters."""
+
+
+def full_world() -> World:
+    """Return a fleet with more adapters than there is room for, ten minutes after its deployment."""
+    world = World(settings=FleetSettings(request_rate=10.0, deletions=DeletionLimit(share=1.0)))
+    world.service.faults.limit = LIMIT
+    world.deploy(*map(adapter, NAMES))
+    world.run_for(600.0)
+    return world
+
+
+def test_what_serves_stays_and_the_rest_is_pending_with_the_limit() -> None:
+    world = full_world()
+    newest = world.newest()
+    # A pass that meets the limit creates nothing more.
+    assert world.service.calls[CREATION] <= LIMIT - 1 + newest.passes
+    assert (newest.outcome, newest.in_service, newest.pending, newest.failed) == (Outcome.OPEN, 20, 10, 0)
+    assert newest.reason is not None
+    assert newest.reason.startswith("ResourceLimitExceeded")
+    assert world.deletions() == []
+
+
+def test_adapters_that_are_not_wanted_make_room_for_new_ones() -> None:
+    world = World(settings=FleetSettings(request_rate=10.0, deletions=DeletionLimit(share=1.0)))
+    world.service.faults.limit = LIMIT
+    world.apply(*map(adapter, NAMES[:20]))
+    world.apply(*map(adapter, NAMES[10:]))
+    assert sorted(world.serving()) == NAMES[10:]
+
+
+def test_adapters_that_serve_are_updated_though_the_limit_is_reached() -> None:
+    world = full_world()
+    world.deploy(adapter("a00", 2), *map(adapter, NAMES[1:]))
+    world.run_for(60.0)
+    assert world.serving()["a00"] == "s3://bucket/a00/v2.tar.gz"
+
+
+@pytest.mark.parametrize("first", ["new", "old"])
+def test_what_serves_is_not_deleted_to_be_replaced(first: str) -> None:
+    settings = FleetSettings(request_rate=10.0, update_mode=UpdateMode.REPLACE)
+    world = World(settings=settings)
+    old = NAMES[:20]
+    world.apply(*map(adapter, old))
+    world.service.faults.update_refused = True
+    world.service.faults.limit = LIMIT
+    changed, new = [adapter(name, 2) for name in old], list(map(adapter, NAMES[20:]))
+    world.deploy(*new, *changed) if first == "new" else world.deploy(*changed, *new)
+    world.run_for(1800.0)
+    assert sorted(world.serving()) == old
+    world.service.faults.limit = None
+    world.settle()
+    assert world.serving() == {made.name: made.artifact.uri for made in (*changed, *new)}

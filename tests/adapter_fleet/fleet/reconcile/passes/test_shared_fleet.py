@@ -37,8 +37,11 @@ class TestDriftCheckRun:
         return world
 
     @pytest.mark.parametrize("mode", DriftAction)
-    def test_drift_check_yields_to_an_execution_at_work(self, mode: DriftAction) -> None:
+    @pytest.mark.parametrize("since", [0.0, 3600.0], ids=["new", "long"])
+    def test_drift_check_yields_to_an_execution_at_work(self, mode: DriftAction, since: float) -> None:
         world = self.under_way(drift=mode)
+        world.clock.time += since
+        world.run_pass(world.executions[0], deadline=1.0)
         asked: list[str] = []
         world.registry.acquire = lambda *_: asked.append("lease")  # type: ignore[method-assign]
         writes, calls = len(world.writes()), world.service.calls.copy()
@@ -48,15 +51,6 @@ class TestDriftCheckRun:
         assert asked == []
         assert world.registry.fleet() == before
         assert (len(world.writes()), world.service.calls) == (writes, calls)
-
-    def test_drift_check_yields_to_a_long_execution(self) -> None:
-        world = self.under_way()
-        world.clock.time += 3600
-        world.run_pass(world.executions[0], deadline=1.0)
-        writes = len(world.writes())
-        world.run_newest(deadline=600.0)
-        assert world.executions[-1].done
-        assert len(world.writes()) == writes
         assert world.newest().outcome is Outcome.OPEN
 
     def test_drift_check_takes_over_a_stalled_generation(self) -> None:
@@ -78,12 +72,9 @@ class TestDriftCheckRun:
     def test_reporting_drift_check_does_not_become_the_runner(self) -> None:
         world = World(settings=replace(REPAIR, drift=DriftAction.REPORT))
         world.apply(*MANY)
-        before = world.registry.fleet()
+        runner = world.fleet().runner
         world.trigger("drift")
-        after = world.registry.fleet()
-        assert before is not None
-        assert after is not None
-        assert after.runner == before.runner
+        assert world.fleet().runner == runner
 
     def test_reporting_drift_check_leaves_a_deployment_alone_that_comes_before_its_lease(self) -> None:
         world = World(settings=replace(REPAIR, drift=DriftAction.REPORT))
@@ -116,13 +107,11 @@ class TestLease:
     def slow(self, world: World, *, wait: float) -> None:
         """Let the first look at an archive take 16 s: then too little of the lease is left for a write."""
 
-        def around(operation: str, when: str) -> None:
-            if operation.startswith("HeadObject") and when == "before":
-                world.service.around = lambda _operation, _when: None
-                world.clock.time += 16.0
-                time.sleep(wait)  # for the thread of the pass, which renews the lease
+        def take_long() -> None:
+            world.clock.time += 16.0
+            time.sleep(wait)  # for the thread of the pass, which renews the lease
 
-        world.service.around = around
+        world.service.on("HeadObject", take_long, times=1)
 
     def test_slow_look_at_an_archive_costs_no_pass_as_the_lease_is_renewed_meanwhile(self) -> None:
         world = World()
@@ -212,6 +201,32 @@ class TestCallsUnderWay:
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.service.calls["InvokeEndpoint"] == 8
         assert slow.most == MAX_REQUESTS_AT_A_TIME
+
+    def test_probe_is_sent_while_no_other_request_is_under_way(self, world: World) -> None:
+        """SageMaker picks the copy with the fewest requests: others would keep the probe from theirs."""
+        world.service.copies = 3
+        slow = UnderWay(world, "InvokeEndpoint", seconds=0.002)
+        world.deploy(*(adapter(f"a{number}", probed=True) for number in range(2)))
+        world.run_newest(deadline=600.0)
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert slow.most == 1
+        assert world.service.calls["InvokeEndpoint"] == 2 * 14
+
+    def test_probe_under_way_stops_no_write_of_a_service_that_takes_one_at_a_time(self, world: World) -> None:
+        world.service.faults.one_write_at_a_time = True
+        written_meanwhile: list[bool] = []
+
+        def wait_for_a_write() -> None:
+            if not written_meanwhile:
+                writes, ends = len(world.writes()), time.time() + 5.0
+                while len(world.writes()) == writes and time.time() < ends:
+                    time.sleep(0.01)
+                written_meanwhile.append(len(world.writes()) > writes)
+
+        world.service.on("InvokeEndpoint", wait_for_a_write)
+        world.apply(*(adapter(f"a{number}", probed=True) for number in range(4)))
+        assert written_meanwhile == [True]
+        assert world.newest().outcome is Outcome.CONVERGED
 
     def test_intent_is_not_overwritten_while_its_write_is_under_way(self, world: World) -> None:
         without_intent = []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
@@ -21,16 +19,8 @@ from tests.adapter_fleet.fleet_world import World, adapter, artifact
 MANY = [adapter(f"a{number:02}") for number in range(20)]
 
 
-def failing(error: ServiceError, *operations: str) -> Callable[[str, str], None]:
-    def around(operation: str, when: str) -> None:
-        if when == "before" and operation.startswith(operations):
-            raise error
-
-    return around
-
-
-def denied(*operations: str) -> Callable[[str, str], None]:
-    return failing(RefusedError(f"AccessDeniedException: explicit deny of {operations[0]}"), *operations)
+def deny(world: World, operation: str) -> None:
+    world.service.fail(operation, RefusedError(f"AccessDeniedException: explicit deny of {operation}"))
 
 
 @pytest.mark.parametrize(
@@ -38,67 +28,40 @@ def denied(*operations: str) -> Callable[[str, str], None]:
     [UnansweredError("no answer in time"), ConflictError("in progress"), LimitReachedError("a quota")],
     ids=lambda error: type(error).__name__,
 )
-class TestComponentWhoseReadsKeepFailing:
-    def test_it_holds_up_no_other(self, error: ServiceError) -> None:
-        world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-        world.apply(*MANY)
-        world.service.touch("p-a00")
-        world.service.around = failing(error, "DescribeInferenceComponent p-a00")
-        world.deploy(*MANY[:19], adapter("a19", 2))
-        world.run_for(300)
-        assert world.serving()["a19"] == artifact("a19", 2).uri
-        assert world.newest().outcome is Outcome.CONVERGED
-
-    def test_it_is_read_no_more_often_than_the_rate_allows(self, error: ServiceError) -> None:
-        world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-        world.apply(*MANY)
-        world.service.touch("p-a00")
-        world.service.around = failing(error, "DescribeInferenceComponent p-a00")
-        before = world.service.calls["DescribeInferenceComponent"]
-        world.deploy(*MANY)
-        world.run_for(600)
-        assert world.service.calls["DescribeInferenceComponent"] - before < 200
-
-    def test_another_teams_holds_up_nothing(self, error: ServiceError) -> None:
-        world = World()
-        world.service.make("other-team", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
-        world.service.around = failing(error, "ListTags other-team")
-        world.deploy(adapter("a"))
-        began = world.clock.now()
-        world.settle()
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert world.clock.now() - began < 300
+def test_component_whose_reads_keep_failing_holds_up_no_other_and_is_read_at_the_rate(
+    error: ServiceError,
+) -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+    world.apply(*MANY)
+    world.service.touch("p-a00")
+    world.service.fail("DescribeInferenceComponent p-a00", error)
+    before = world.service.calls["DescribeInferenceComponent"]
+    world.deploy(*MANY[:19], adapter("a19", 2))
+    world.run_for(600)
+    assert world.serving()["a19"] == artifact("a19", 2).uri
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.service.calls["DescribeInferenceComponent"] - before < 200
 
 
-class TestComponentOfAnotherTeam:
-    def world(self) -> World:
-        world = World()
-        world.service.make("other-team", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
-        world.service.around = denied("ListTags other-team")
-        return world
-
-    def test_unreadable_component_does_not_hold_up_a_deletion(self) -> None:
-        world = self.world()
-        world.apply(adapter("a"))
-        world.destroy()
-        world.settle()
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert set(world.serving()) == {"other-team"}
-
-    def test_unreadable_component_gets_no_record(self) -> None:
-        world = self.world()
-        world.apply(adapter("a"))
-        assert set(world.registry.records()) == {"p-a"}
-        fleet = world.fleet()
-        assert fleet.foreign == {}  # its owner is unknown
+def test_unreadable_component_of_another_team_gets_no_record_and_holds_up_no_deletion() -> None:
+    world = World()
+    world.service.make("other-team", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
+    deny(world, "ListTags other-team")
+    world.apply(adapter("a"))
+    assert set(world.registry.records()) == {"p-a"}
+    assert world.fleet().foreign == {}  # its owner is unknown
+    world.destroy()
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert set(world.serving()) == {"other-team"}
 
 
 class TestAfterTheRegistryWasLost:
     def world(self) -> World:
         world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
         world.apply(*MANY)
-        world.registry.__init__()  # type: ignore[misc]
-        world.service.around = denied("ListTags")
+        world.lose_registry()
+        deny(world, "ListTags")
         return world
 
     def test_components_readable_later_are_orphans_until_a_guard_counts_them(self) -> None:
@@ -116,7 +79,7 @@ class TestAfterTheRegistryWasLost:
     def test_unreadable_component_is_not_deleted_though_the_guard_allows_it(self) -> None:
         world = self.world()
         world.with_settings(FleetSettings(request_rate=10, deletions=DeletionLimit(share=1.0)))
-        world.service.around = denied("ListTags p-a19")
+        deny(world, "ListTags p-a19")
         world.apply(*MANY[:19])
         assert world.newest().outcome is Outcome.CONVERGED
         assert "p-a19" in world.service.components
@@ -128,13 +91,12 @@ class TestAdapterOfTheFleet:
         world = World(settings=FleetSettings(request_rate=10, failures=limit))
         world.apply(*MANY)
         world.service.edit("p-a00", "s3://bucket/by-hand.tar.gz")
-        world.service.around = denied("DescribeInferenceComponent p-a00")
+        deny(world, "DescribeInferenceComponent p-a00")
         return world
 
     def test_unreadable_adapter_fails_alone(self) -> None:
         world = self.world(FailureLimit(count=1))
-        world.deploy(*MANY, adapter("new"))
-        world.settle_without_retries()
+        world.apply(*MANY, adapter("new"), retries=False)
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.newest().failed == 1
         assert "a00: AccessDenied" in str(world.newest().reason)
@@ -142,7 +104,6 @@ class TestAdapterOfTheFleet:
 
     def test_changed_unreadable_adapter_counts_against_the_failure_limit(self) -> None:
         world = self.world(FailureLimit(count=0))
-        world.deploy(adapter("a00", 2), *MANY[1:])
-        world.settle_without_retries()
+        world.apply(adapter("a00", 2), *MANY[1:], retries=False)
         assert world.newest().outcome is Outcome.FAILED
         assert "explicit deny" in str(world.newest().reason)

@@ -1,4 +1,4 @@
-"""An answer of ListTags may lack the tags of a component that was just created."""
+"""Tags come late after a creation, or somebody removes the fleet's tag, which no listing shows."""
 
 from __future__ import annotations
 
@@ -7,33 +7,23 @@ from collections.abc import Callable
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.components import ObservedComponent
+from adapter_fleet.fleet.state.configuration import TAGS_A_DRIFT_CHECK
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
-from adapter_fleet.fleet.state.generations import Outcome, Request, Source
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.manifest.desired import DesiredFleet
+from adapter_fleet.fleet.state.sagemaker_port import ServiceError, ThrottledError, UnansweredError
+from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 MINUTES = 60.0
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(share=1.0), drift=DriftAction.REPORT)
 
 
-def delay_tags(world: World, seconds: float) -> None:
-    """Let ListTags answer without tags for some seconds after a creation."""
-    read = world.service.tags
-
-    def late(component: str, live: ObservedComponent) -> dict[str, str]:
-        tags = read(component, live)
-        return {} if world.clock.now() - live.created < seconds else tags
-
-    world.service.tags = late  # type: ignore[method-assign]
-
-
 def unanswered_creation(*, tags_after: float, settings: FleetSettings = LENIENT) -> World:
     """A deployment of one adapter. The answer to its creation was lost, and its tags come late."""
     world = World(settings=settings)
-    delay_tags(world, tags_after)
+    world.service.faults.tags_lag = tags_after
     world.service.faults.lost_after = 1
     world.deploy(adapter("a"))
     return world
@@ -43,21 +33,13 @@ def false_foreign() -> World:
     """A fleet whose own adapter it took for someone else's, as its tags came after ten minutes."""
     world = unanswered_creation(tags_after=10 * MINUTES)
     world.settle()
-    failure = world.failure("a")
-    assert failure.cause is Cause.FOREIGN
+    assert world.failure("a").cause is Cause.FOREIGN
     world.clock.time += 20 * MINUTES
     return world
 
 
 def destroy(world: World, *, rolling_back: bool | None = False) -> None:
-    request = Request(
-        delivery="destroy",
-        source=Source.DELETION,
-        target=world.target,
-        at=world.clock.now(),
-        rolling_back=rolling_back,
-    )
-    world.open(request, DesiredFleet())
+    world.destroy(rolling_back=rolling_back)
     world.settle()
     assert world.newest().outcome is Outcome.CONVERGED
 
@@ -72,19 +54,15 @@ def test_deployment_waits_for_tags_that_come_late() -> None:
     assert world.writes() == ["CreateInferenceComponent p-a"]
 
 
-def deploy_again(world: World) -> None:
-    world.deploy(adapter("a"))
-
-
-def check_drift(world: World) -> None:
-    world.start_machine("drift")
-
-
-def retry(world: World) -> None:
-    world.order(OrderKind.RETRY, "a")
-
-
-@pytest.mark.parametrize("trigger", [deploy_again, check_drift, retry])
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        lambda world: world.deploy(adapter("a")),
+        lambda world: world.start_machine("drift"),
+        lambda world: world.order(OrderKind.RETRY, "a"),
+    ],
+    ids=["deployment", "drift check", "retry"],
+)
 def test_false_foreign_heals_with_the_next_execution(trigger: Callable[[World], None]) -> None:
     world = false_foreign()
     trigger(world)
@@ -164,3 +142,76 @@ class TestDeletionOfAFleetWithForgottenComponents:
         assert world.newest().outcome is Outcome.OPEN
         world.settle()
         assert world.serving() == {}
+
+
+MANY = [adapter(f"a{number:03}") for number in range(2 * TAGS_A_DRIFT_CHECK + 50)]
+
+
+def whole(*adapters: DesiredAdapter, drift: DriftAction = DriftAction.REPAIR) -> World:
+    """A fleet with nothing to do."""
+    world = World(settings=FleetSettings(request_rate=10, drift=drift))
+    world.apply(*adapters)
+    world.service.calls.clear()
+    world.writes().clear()
+    return world
+
+
+@pytest.mark.parametrize("drift", DriftAction)
+def test_component_without_its_tag_is_foreign_and_left_alone_until_it_is_back(drift: DriftAction) -> None:
+    world = whole(adapter("acme"), adapter("zeta"), drift=drift)
+    component = world.service.components["p-acme"]
+    del component.tags[FLEET_TAG]
+    world.trigger("drift")
+    failure = world.failure("acme")
+    assert failure.cause is Cause.FOREIGN
+    assert f"has no tag {FLEET_TAG} of this fleet; 'adapters import --take-over'" in failure.reason
+    assert (world.newest().failed, world.newest().in_service) == (1, 1)
+    assert (world.writes(), world.service.foreign_writes) == ([], [])
+    component.tags[FLEET_TAG] = UID
+    world.trigger("drift")
+    assert (world.record("acme").failure, world.newest().in_service) == (None, 2)
+    world.apply(adapter("acme", 2), adapter("zeta"))
+    assert world.serving() == {"acme": artifact("acme", 2).uri, "zeta": artifact("zeta").uri}
+
+
+def test_component_without_its_tag_can_be_imported_again() -> None:
+    world = whole(adapter("acme"))
+    component = world.service.components["p-acme"]
+    del component.tags[FLEET_TAG]
+    world.trigger("drift")
+    world.order(OrderKind.CLAIM, "acme", created=component.created)
+    world.settle()
+    assert component.tags == {FLEET_TAG: UID}
+    assert world.record("acme").failure is None
+    assert world.writes() == ["AddTags p-acme"]
+
+
+@pytest.mark.parametrize("error", [ThrottledError("Rate exceeded"), UnansweredError("no answer")])
+def test_reading_of_tags_is_retried(error: ServiceError) -> None:
+    world = whole(adapter("acme"), adapter("zeta"))
+    del world.service.components["p-acme"].tags[FLEET_TAG]
+    world.service.fail("ListTags", error, times=3)
+    world.trigger("drift")
+    assert world.failure("acme").cause is Cause.FOREIGN
+
+
+def test_tags_refused_without_the_fleet_s_tag_are_not_retried_for_ever() -> None:
+    world = whole(adapter("acme"), adapter("zeta"))
+    del world.service.components["p-acme"].tags[FLEET_TAG]
+    world.apply(adapter("acme", tags={"team": "support"}), adapter("zeta"))
+    assert world.failure("acme").cause is Cause.FOREIGN
+    assert world.service.foreign_writes == ["AddTags p-acme"]
+
+
+def test_drift_checks_take_turns_in_reading_tags() -> None:
+    world = whole(*MANY)
+    for number in range(3):
+        world.trigger("drift")
+        assert world.service.calls["ListTags"] == (number + 1) * TAGS_A_DRIFT_CHECK
+    assert world.service.calls["DescribeInferenceComponent"] == 3  # the base, once a run
+    assert world.writes() == []
+    last = world.service.components[MANY[-1].component]
+    del last.tags[FLEET_TAG]
+    for _ in range(3):
+        world.trigger("drift")
+    assert world.newest().failed == 1
