@@ -54,22 +54,17 @@ def test_rate_recovers_slowly_up_to_the_ceiling() -> None:
     assert calls.rate == 10.0
 
 
-def test_throttling_never_lowers_the_rate_below_the_lowest() -> None:
-    calls = limiter()
+def test_throttling_never_lowers_the_rate_below_the_lowest_nor_raises_one_that_is_below() -> None:
+    calls, slow = limiter(), RateLimiter(ceiling=0.1, rate=None, random=Random(1))
     for second in range(0, 100, 2):
         calls.throttled(float(second))
-    assert calls.rate == MIN_RATE
+    slow.throttled(0.0)
+    assert (calls.rate, slow.rate) == (MIN_RATE, 0.1)
 
 
 def test_rate_of_the_last_pass_is_kept_up_to_the_ceiling() -> None:
     assert limiter(3.0).rate == 3.0
     assert limiter(50.0).rate == 10.0
-
-
-def test_throttle_never_raises_a_rate_that_is_below_the_lowest() -> None:
-    calls = RateLimiter(ceiling=0.1, rate=None, random=Random(1))
-    calls.throttled(0.0)
-    assert calls.rate == 0.1
 
 
 def limits() -> CallLimits:

@@ -85,18 +85,6 @@ def test_broken_adapter_fails_alone_and_is_not_retried_until_it_changes_or_a_per
     assert world.serving() == uris(*MANY)
 
 
-def test_update_that_fails_keeps_the_last_good_version() -> None:
-    world = World(settings=LENIENT)
-    world.apply(adapter("a"))
-    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
-    world.apply(adapter("a", 2))
-    assert world.serving() == uris("a")
-    record = world.record("a")
-    assert record.failure is not None
-    assert record.failure.artifact == artifact("a", 2)
-    assert record.last_good == artifact("a")
-
-
 def test_empty_manifest_is_refused_while_the_adapters_do_not_show_yet() -> None:
     world = World()
     world.service.faults.listing_lag = 3.0
@@ -135,6 +123,15 @@ def test_foreign_component_of_a_wanted_name_is_reported_and_left_alone(
     assert failure.cause is Cause.FOREIGN
     assert failure.reason == f"a component named p-a is there and {reason}"
     assert world.service.foreign_writes == []
+
+
+def test_update_that_a_container_refuses_leaves_the_last_good_version_in_place() -> None:
+    world = World(settings=LENIENT)
+    world.apply(adapter("a"))
+    world.service.faults.update_refused = True
+    world.apply(adapter("a", 2))
+    assert world.serving() == uris("a")
+    assert world.failure("a").cause is Cause.UPDATE_REFUSED
 
 
 def test_fleet_adapts_to_a_service_that_takes_one_write_at_a_time() -> None:
@@ -340,19 +337,6 @@ def test_fleet_moves_to_another_endpoint_and_base_only_if_that_is_allowed() -> N
     world.apply(adapter("a"), digest="again")
     moved = world.service.components["p-a"]
     assert (moved.endpoint, moved.base) == ("endpoint-2", "base-2")
-
-
-def test_stuck_creation_counts_as_failed_and_is_polled_again() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
-    world.deploy(adapter("a"), adapter("b"))
-    world.run_pass(world.executions[0], deadline=0.5)
-    world.service.components["p-a"].stuck = True
-    for _ in range(20):
-        world.step()
-    assert world.newest().outcome is Outcome.OPEN
-    world.service.components["p-a"].stuck = False
-    world.settle()
-    assert world.serving() == uris("a", "b")
 
 
 def test_deletion_is_not_complete_while_a_component_is_left_and_may_be_repeated() -> None:

@@ -125,14 +125,6 @@ class TestManifestInS3:
         assert watched.put_manifest(manifest("a", "b")) is not None
         assert watched.names(3) == ["a", "b"]
 
-    def test_manifest_that_a_refused_move_named_is_not_read(self, deployment: Deployment) -> None:
-        deployment.create("a")
-        deployment.converge(1)
-        deployment.bucket.put("live", manifest("b"))
-        deployment.send(deployment.event("Update", ManifestObject=OBJECT))
-        deployment.save(2, outcome=Outcome.REFUSED)
-        assert deployment.handler.manifest_changed("1") is None
-
     def test_late_event_applies_the_newest_version(self, watched: Deployment) -> None:
         watched.bucket.put("live", manifest("b"))
         watched.put_manifest(manifest("c"))

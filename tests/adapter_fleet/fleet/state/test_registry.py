@@ -89,10 +89,13 @@ class TestGenerations:
         assert registry.generation(1) == Generation(number=1, request=asked, deployment=1, in_force=0)
         assert registry.desired(1) == desired
 
-    def test_number_that_was_not_given_out_has_no_generation(self, registry: Registry) -> None:
+    def test_number_that_was_not_given_out_has_no_generation(self, registry: Registry, lease: Lease) -> None:
         assert registry.generation(1) is None
         with pytest.raises(LookupError):
             registry.desired(1)
+        with pytest.raises(LookupError):
+            registry.save_generation(Generation(number=1, request=request()), lease)
+        assert registry.generation(1) is None
 
     def test_delivery_that_comes_again_keeps_its_generation(self, registry: Registry) -> None:
         first = registry.open_generation(request("once"), wanting("acme"))
@@ -128,21 +131,18 @@ class TestGenerations:
         registry.save_generation(replace(made, outcome=Outcome.CONVERGED, passes=9), lease)
         assert registry.generation(1) == replace(refused, passes=9)
 
-    def test_generation_that_was_not_made_is_not_saved(self, registry: Registry, lease: Lease) -> None:
-        with pytest.raises(LookupError):
-            registry.save_generation(Generation(number=9, request=request()), lease)
-        assert registry.generation(9) is None
-
     def test_fleet_that_is_being_deleted_takes_no_more(self, registry: Registry) -> None:
         deletion = registry.open_generation(request("delete", source=Source.DELETION), wanting())
         with pytest.raises(ValueError, match="being deleted"):
             registry.open_generation(request(), wanting())
         assert registry.open_generation(request("delete"), wanting()) == deletion
 
-    def test_fleet_that_is_not_registered_has_no_generations(self, empty: Registry) -> None:
+    def test_fleet_that_is_not_registered_has_no_generations_and_no_runner(self, empty: Registry) -> None:
         with pytest.raises(LookupError, match="not registered"):
             empty.open_generation(request(), wanting())
         assert empty.generation(1) is None
+        assert not empty.become_runner("run", 1.0)
+        assert empty.fleet() is None
 
     def test_fleet_that_fills_several_items_comes_back_whole(self, registry: Registry) -> None:
         # Random names do not compress: these are a megabyte.
@@ -173,13 +173,12 @@ class TestRecords:
         assert registry.record("llm-acme") == whole
         assert registry.record("llm-nobody") is None
 
-    def test_last_record_of_a_component_counts(self, registry: Registry, lease: Lease) -> None:
-        registry.put([record("acme"), record("acme", generation=2)], lease)
+    def test_last_record_of_a_component_counts_until_it_is_forgotten(
+        self, registry: Registry, lease: Lease
+    ) -> None:
+        registry.put([record("acme"), record("acme", generation=2), record("zeta")], lease)
         registry.put([record("acme", generation=3), record("acme", generation=4)], lease)
-        assert registry.records() == {"llm-acme": record("acme", generation=4)}
-
-    def test_records_are_forgotten(self, registry: Registry, lease: Lease) -> None:
-        registry.put([record("acme"), record("zeta")], lease)
+        assert registry.records() == {"llm-acme": record("acme", generation=4), "llm-zeta": record("zeta")}
         registry.forget(["llm-acme", "llm-unknown", "llm-acme"], lease)
         assert registry.records() == {"llm-zeta": record("zeta")}
 
@@ -211,10 +210,12 @@ class TestLease:
         assert second.token > first.token
         assert (second.owner, second.expires) == ("second", 220)
 
-    def test_released_lease_is_given_at_once(self, registry: Registry) -> None:
-        first = take(registry, "first", now=100)
-        registry.release(first)
-        assert take(registry, "second", now=101).token > first.token
+    def test_released_lease_is_given_at_once(self, registry: Registry, stale: Lease) -> None:
+        registry.release(stale)
+        assert registry.acquire("third", 62, 60) is None
+        newer = take(registry, "next", now=62)
+        registry.release(newer)
+        assert take(registry, "third", now=62).token > newer.token
 
     def test_own_lease_is_given_again_and_fences_off_what_came_before(self, registry: Registry) -> None:
         before = take(registry, "same", now=100)
@@ -223,25 +224,17 @@ class TestLease:
         with pytest.raises(LeaseLostError):
             registry.put([record("zeta")], before)
 
-    def test_renewed_lease_lasts_longer(self, registry: Registry) -> None:
+    def test_renewed_lease_lasts_longer_even_if_it_had_expired(self, registry: Registry) -> None:
         lease = take(registry, "first", now=100)
-        renewed = registry.renew(lease, 150, 60)
-        assert renewed == replace(lease, expires=210)
+        assert registry.renew(lease, 150, 60) == replace(lease, expires=210)
         assert registry.acquire("second", 209, 60) is None
         registry.put([record("acme")], lease)
-
-    def test_expired_lease_that_nobody_took_is_renewed(self, registry: Registry) -> None:
-        lease = take(registry, "first", now=100)
         registry.renew(lease, 500, 60)
         assert registry.acquire("second", 501, 60) is None
 
     def test_lease_that_was_never_given_out_is_none(self, registry: Registry) -> None:
         with pytest.raises(LeaseLostError):
             registry.put([record("acme")], Lease(owner="nobody", token=1, expires=99.0))
-
-    def test_release_of_a_lost_lease_leaves_the_newer_one(self, registry: Registry, stale: Lease) -> None:
-        registry.release(stale)
-        assert registry.acquire("third", 62, 60) is None
 
     def test_one_of_many_threads_gets_the_lease(self, registry: Registry) -> None:
         leases = at_once(64, lambda index: registry.acquire(f"thread {index}", 100, 60))
@@ -293,10 +286,6 @@ class TestRunner:
             registry.become_runner(execution, 1.0)
         assert [registry.become_runner(execution, 1.0) for execution in ("a", "b")] == [False, True]
 
-    def test_nobody_runs_without_a_fleet(self, empty: Registry) -> None:
-        assert not empty.become_runner("run", 1.0)
-        assert empty.fleet() is None
-
 
 class TestHistory:
     def event(self, at: float, **changes: Any) -> Event:
@@ -313,13 +302,13 @@ class TestHistory:
         assert registry.history("llm-acme", 10) == events[::-1]
         assert registry.history("llm-acme", 2) == events[:0:-1]
 
-    def test_later_of_two_at_the_same_time_comes_first(self, registry: Registry) -> None:
-        registry.append([self.event(5.0), self.event(5.0, what="deleted")])
+    def test_later_of_two_at_the_same_time_comes_first_and_each_adapter_has_its_own(
+        self, registry: Registry
+    ) -> None:
+        other = self.event(6.0, component="llm-acme-eu")
+        registry.append([self.event(5.0), self.event(5.0, what="deleted"), other])
         assert [event.what for event in registry.history("llm-acme", 10)] == ["deleted", "updated"]
-
-    def test_each_adapter_has_its_own(self, registry: Registry) -> None:
-        registry.append([self.event(5.0), self.event(6.0, component="llm-acme-eu")])
-        assert registry.history("llm-acme", 10) == [self.event(5.0)]
+        assert registry.history("llm-acme-eu", 10) == [other]
         assert registry.history("llm", 10) == []
 
     def test_many_events_are_appended_at_once(self, registry: Registry) -> None:

@@ -11,7 +11,6 @@ from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, 
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.probe_check import requests_for
-from adapter_fleet.fleet.state.records import Recheck
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
@@ -131,21 +130,6 @@ class TestWake:
         # Each adapter once, and its probe where it has one.
         assert requests(world) - before == 3 + 2
         assert world.fleet().unchecked_copies == 0
-
-    def test_report_asks_and_sends_nothing_again(self) -> None:
-        world = in_service(adapter("a"), adapter("b"), settings=REPORTS)
-        world.service.copies = 0
-        drift(world)
-        world.service.copies = 1
-        world.service.components["p-b"].serves = None
-        writes, before = len(world.writes()), requests(world)
-        drift(world)
-        assert len(world.writes()) == writes
-        assert requests(world) > before
-        assert world.record("a").drifted is None
-        assert world.record("a").recheck is None
-        assert world.record("b").recheck is Recheck.SEND
-        assert "its base model lost it" in (world.record("b").drifted or "")
 
     def test_fault_of_an_artifact_is_not_tried_again(self) -> None:
         world = World(settings=replace(STRICT, failures=FailureLimit(share=1.0)))

@@ -8,8 +8,7 @@ from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.requests.is_complete import data_of
 from adapter_fleet.fleet.state.configuration import LATE_TAGS_SECONDS
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
-from adapter_fleet.fleet.state.generations import Outcome, Source
-from adapter_fleet.manifest.desired import DesiredFleet
+from adapter_fleet.fleet.state.generations import Outcome
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 FLEET = [adapter(f"t{number}") for number in range(20)]
@@ -166,19 +165,6 @@ class TestRollback:
         assert world.newest().outcome is Outcome.FAILED
         world.apply(*FLEET, digest="one", previous="two")
         assert {"victim-0", "victim-1"} <= set(world.serving())
-
-    def test_rollback_of_a_deployment_without_a_generation_passes_the_guard(self) -> None:
-        world = World(settings=FleetSettings(request_rate=10))
-        world.apply(*FLEET, digest="one")
-        tag_strangers(world, 30)
-        world.trigger("order")
-        request = world.request(
-            Source.DEPLOYMENT, source_digest="one", previous_digest="two", rolling_back=True
-        )
-        assert world.open(request, DesiredFleet(adapters=tuple(FLEET))).undo
-        world.settle()
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert world.deletions() == []
 
 
 class TestOrderToPrune:

@@ -246,18 +246,6 @@ class TestCallsUnderWay:
 
 
 class TestMetrics:
-    def test_each_pass_reports_for_how_long_the_manifest_has_not_been_in_force(self) -> None:
-        world = World()
-        world.deploy(*MANY)
-        world.run_newest(deadline=1.0)
-        world.clock.time += 100
-        world.run_newest(deadline=1.0)
-        world.settle()
-        first, second, *_, last = [metrics["age"] for metrics in world.log.metrics]
-        assert 0 < first < 10
-        assert 100 < second < 110
-        assert last == 0
-
     def test_age_of_a_refused_manifest_grows_until_another_one_is_in_force(self) -> None:
         world = World(settings=REPAIR)
         world.apply(*MANY)

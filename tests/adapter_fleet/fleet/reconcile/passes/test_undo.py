@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import SmokeRequest
-from tests.adapter_fleet.fleet_world import World, adapter, artifact, uris
+from tests.adapter_fleet.fake_service import Crash
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, uris
 
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0))
 REPLACING = FleetSettings(request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0))
@@ -63,6 +65,18 @@ def test_deletions_come_last() -> None:
     world.apply(adapter("a", 2), adapter("d"), adapter("e"))
     assert under_way == [set(), set()]
     assert world.writes()[-2:] == ["DeleteInferenceComponent p-b", "DeleteInferenceComponent p-c"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_undo_restores_tags_that_were_being_written_when_the_pass_died(when: str) -> None:
+    world = World(settings=STRICT)
+    world.apply(adapter("a", tags={"tier": "gold"}), digest="one")
+    world.service.fail("AddTags p-a", Crash(), when=when)
+    world.deploy(adapter("a", tags={"tier": "silver", "new": "1"}), digest="two", previous="one")
+    world.run_newest(deadline=600.0)
+    world.apply(adapter("a", tags={"tier": "gold"}), digest="one", previous="two")
+    assert world.service.components["p-a"].tags == {"tier": "gold", FLEET_TAG: UID}
+    assert world.record("a").tags == {"tier": "gold"}
 
 
 def test_refused_deletion_does_not_hold_up_the_undo() -> None:
