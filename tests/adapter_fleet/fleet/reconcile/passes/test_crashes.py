@@ -168,9 +168,8 @@ class DyingBetween:
             handler.start_machine(trigger, key)
             self.ticks.tick("start_machine", "after")
 
-        self.handler = replace(
-            handler, registry=Hooked(handler.registry, self.ticks.tick), start_machine=start
-        )  # type: ignore[arg-type]
+        registry: Any = Hooked(handler.registry, self.ticks.tick)
+        self.handler = replace(handler, registry=registry, start_machine=start)
 
     def until_it_lives(self, call: Any) -> None:
         """Call again after each death, as Lambda does with a failed event."""
