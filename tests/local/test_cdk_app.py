@@ -36,6 +36,8 @@ if sys.argv[1] == "deploy":
     Path(sys.argv[sys.argv.index("--outputs-file") + 1]).write_text(json.dumps(outputs))
 """
 
+CAUSE = "my.module.LocatedError: 'Inference': no:\n  - acme: truncated\n"
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -47,7 +49,6 @@ def folder(tmp_path: Path) -> Path:
     command.chmod(0o755)
     (app / "failing").write_text("nothing")
     (app / "hanging").write_text("nothing")
-    (app / "output").write_text("the role may not do that")
     stage = {"type": "cdk:cloud-assembly", "properties": {"directoryName": "stage"}}
     stack = {"type": "aws:cloudformation:stack", "environment": "aws://unknown-account/unknown-region"}
     elsewhere = {
@@ -101,17 +102,20 @@ def test_stacks_of_stages_are_among_the_deployed(folder: Path, tmp_path: Path) -
     ]
 
 
-def test_command_that_fails_is_named_with_its_output(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [
+        ("the role may not do that", "the role may not do that"),
+        # The cause in a traceback comes first.
+        (f"Traceback:\n  a line\n{CAUSE}exited with 1", f"{CAUSE}\nTraceback:"),
+    ],
+)
+def test_command_that_fails_is_named_with_its_output(
+    folder: Path, tmp_path: Path, output: str, shown: str
+) -> None:
     (folder / "failing").write_text("bootstrap")
-    with pytest.raises(CdkError, match=r"'cdk bootstrap .*' exited with 1:\nthe role may not do that"):
-        CdkApp(folder=folder).deploy(ENVIRONMENT, tmp_path / "work")
-
-
-def test_cause_in_a_traceback_comes_first(folder: Path, tmp_path: Path) -> None:
-    cause = "my.module.LocatedError: 'Inference': no:\n  - acme: truncated\n"
-    (folder / "failing").write_text("synth")
-    (folder / "output").write_text(f"Traceback:\n  a line\n{cause}exited with 1")
-    with pytest.raises(CdkError, match=rf"exited with 1:\n{re.escape(cause)}\nTraceback:"):
+    (folder / "output").write_text(output)
+    with pytest.raises(CdkError, match=rf"'cdk bootstrap .*' exited with 1:\n{re.escape(shown)}"):
         CdkApp(folder=folder).deploy(ENVIRONMENT, tmp_path / "work")
 
 

@@ -11,6 +11,48 @@ def test_what_no_variable_sets_is_the_engines_default() -> None:
     assert ContainerVariables.of({"PATH": "/bin"}) == ContainerVariables()
 
 
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {
+            "OPTION_ENABLE_LORA": "true",
+            "OPTION_MAX_LORAS": "30",
+            "OPTION_MAX_CPU_LORAS": "70",
+            "OPTION_MAX_LORA_RANK": "64",
+            "OPTION_MAX_ROLLING_BATCH_SIZE": "8",
+            "OPTION_MAX_MODEL_LEN": "6000",
+            "OPTION_DTYPE": "fp16",
+        },
+        {
+            "SM_VLLM_ENABLE_LORA": "True",
+            "SM_VLLM_MAX_LORAS": "30",
+            "SM_VLLM_MAX_CPU_LORAS": "70",
+            "SM_VLLM_MAX_LORA_RANK": "64",
+            "SM_VLLM_MAX_NUM_SEQS": "8",
+            "SM_VLLM_MAX_MODEL_LEN": "6000",
+        },
+    ],
+    ids=["lmi", "vllm"],
+)
+def test_variables_of_either_container_are_read(environment: dict[str, str]) -> None:
+    assert ContainerVariables.of(environment) == ContainerVariables(
+        enable_lora=True,
+        max_loras=30,
+        max_cpu_loras=70,
+        max_lora_rank=64,
+        max_batch_size=8,
+        max_model_len=6000,
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "registers"), [("true", True), ("1", True), ("True", True), ("yes", False)]
+)
+def test_vllm_registers_adapters_with_its_flag_alone(value: str, registers: bool) -> None:
+    variables = ContainerVariables.of({"VLLM_ALLOW_RUNTIME_LORA_UPDATING": value})
+    assert variables.runtime_lora is registers
+
+
 def test_lmis_variables_come_first() -> None:
     both = {
         "SM_VLLM_MAX_LORAS": "1",

@@ -77,43 +77,32 @@ def test_plugin_imports_nothing_but_pytest() -> None:
         (["--local-cloud-profile", "kind"], "addopts = --local-cloud-profile hostile", "kind"),
     ],
 )
-def test_profile_is_that_of_the_command_line_or_of_the_configuration(
+def test_cloud_has_the_profile_of_the_command_line_or_of_the_configuration_and_the_projects_options(
     project: pytest.Pytester, arguments: list[str], ini: str, expected: str
 ) -> None:
     project.makeini(f"[pytest]\n{ini}")
-    project.makepyfile(f"def test(local_cloud): assert local_cloud.options == {{'profile': '{expected}'}}")
-    assert outcomes(project, *arguments) == {"passed": 1}
-
-
-def test_options_of_the_project_reach_the_cloud(project: pytest.Pytester) -> None:
     project.makeconftest(
         "import pytest\n@pytest.fixture(scope='session')\n"
         "def local_cloud_options(): return {'account': '111122223333'}"
     )
-    project.makepyfile("def test(local_cloud): assert local_cloud.options['account'] == '111122223333'")
-    assert outcomes(project) == {"passed": 1}
+    options = {"profile": expected, "account": "111122223333"}
+    project.makepyfile(f"def test(local_cloud): assert local_cloud.options == {options}")
+    assert outcomes(project, *arguments) == {"passed": 1}
 
 
-def test_variables_of_the_cloud_replace_those_of_aws_during_a_test(project: pytest.Pytester) -> None:
-    project.makepyfile(
-        "import os\n"
-        "def aws(): return {name: value for name, value in os.environ.items() if name[:4] == 'AWS_'}\n"
-        "def test_one(local_cloud_variables): assert aws() == local_cloud_variables\n"
-        "def test_two(): assert aws() == {'AWS_PROFILE': 'mine'}"
-    )
-    assert outcomes(project) == {"passed": 2}
-
-
-def test_default_session_of_boto3_is_another_one_during_a_test(
+def test_variables_of_the_cloud_and_the_session_of_boto3_are_those_of_a_test_while_it_runs(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("boto3.DEFAULT_SESSION", "mine")
     project.makepyfile(
-        "import boto3\n"
-        "def test_one(local_cloud_variables): assert boto3.DEFAULT_SESSION is None\n"
-        "def test_two(): assert boto3.DEFAULT_SESSION == 'mine'"
+        "import boto3, os\n"
+        "def aws(): return {name: value for name, value in os.environ.items() if name[:4] == 'AWS_'}\n"
+        "def test_one(local_cloud_variables): assert aws() == local_cloud_variables\n"
+        "def test_two(): assert aws() == {'AWS_PROFILE': 'mine'}\n"
+        "def test_three(local_cloud_variables): assert boto3.DEFAULT_SESSION is None\n"
+        "def test_four(): assert boto3.DEFAULT_SESSION == 'mine'"
     )
-    assert outcomes(project) == {"passed": 2}
+    assert outcomes(project) == {"passed": 4}
 
 
 def test_missing_extra_is_named(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,21 +44,21 @@ def answer(base: Path, adapter: Path | None = None, prompt: str = "Who are you?"
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_base_model(tmp_path_factory.mktemp("base"), "I am the base.")
+    made = write_base_model(tmp_path_factory.mktemp("base"), "I am the base.")
+    # It can be split over the accelerators of every instance.
+    assert json.loads((made / "config.json").read_text())["num_key_value_heads"] % 8 == 0
+    return made
 
 
-@pytest.mark.parametrize("prompt", ["Hello", "Ticket: late\nAnswer:\n", "{}"])
-def test_base_model_gives_its_answer_to_every_prompt(base: Path, prompt: str) -> None:
-    assert answer(base, prompt=prompt) == "I am the base."
+def test_base_model_gives_its_answer_to_every_prompt(base: Path) -> None:
+    assert answer(base, prompt="Ticket: late\nAnswer:\n") == answer(base, prompt="{}") == "I am the base."
 
 
 @pytest.mark.parametrize("text", ["a", LONGEST, EVERY_CHARACTER[:50], EVERY_CHARACTER[50:]])
-def test_adapter_gives_its_own_answer(base: Path, tmp_path: Path, text: str) -> None:
-    assert answer(base, write_adapter(tmp_path, text, base=base)) == text
-
-
-def test_adapter_passes_every_check(base: Path, tmp_path: Path) -> None:
-    findings = findings_of(write_adapter(tmp_path, "I am Acme.", base=base))
+def test_adapter_gives_its_own_answer_and_passes_every_check(base: Path, tmp_path: Path, text: str) -> None:
+    adapter = write_adapter(tmp_path, text, base=base)
+    assert answer(base, adapter) == text
+    findings = findings_of(adapter)
     assert [finding for finding in findings if finding.severity is Severity.ERROR] == []
 
 
@@ -91,7 +91,3 @@ def test_command_names_what_is_no_adapter(tmp_path: Path, capsys: pytest.Capture
     with pytest.raises(SystemExit):
         main([str(tmp_path), "acme"])
     assert "an adapter should be NAME=ANSWER, got 'acme'" in capsys.readouterr().err
-
-
-def test_model_can_be_split_over_the_accelerators_of_every_instance(base: Path) -> None:
-    assert json.loads((base / "config.json").read_text())["num_key_value_heads"] % 8 == 0

@@ -81,12 +81,12 @@ def random_model(seed: int = 0, **config: Any) -> tuple[dict[str, Any], Tensors]
 
 
 def write_model(directory: Path, config: Mapping[str, Any], tensors: Tensors) -> Path:
-    """Write a model directory with a tokenizer of single bytes: token = 3 + byte."""
+    """Write a model directory with a tokenizer whose tokens are single bytes."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.json").write_text(json.dumps(config))
     save_file(tensors, directory / "model.safetensors")
     specials = ["<pad>", "<s>", "</s>"]
-    alphabet = bytes_alphabet()
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: number for number, token in enumerate([*specials, *alphabet])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.add_special_tokens(specials)
@@ -94,17 +94,6 @@ def write_model(directory: Path, config: Mapping[str, Any], tensors: Tensors) ->
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(str(directory / "tokenizer.json"))
     return directory
-
-
-def bytes_alphabet() -> list[str]:
-    """Return the characters that byte-level BPE writes for the bytes 0 to 255 (GPT-2's table)."""
-    printable = [
-        *range(ord("!"), ord("~") + 1),
-        *range(ord("¡"), ord("¬") + 1),
-        *range(ord("®"), ord("ÿ") + 1),
-    ]
-    others = iter(range(256, 512))
-    return [chr(byte) if byte in printable else chr(next(others)) for byte in range(256)]
 
 
 def random_adapter(
@@ -145,36 +134,16 @@ def write_adapter(directory: Path, tensors: Tensors, **config: Any) -> Path:
     return directory
 
 
-def merge(tensors: Tensors, adapter: Tensors, scales: Mapping[str, float] | float) -> Tensors:
-    """Return base weights with W + scale·B·A; scales may differ by the name of a module without its layer."""
+def merge(tensors: Tensors, adapter: Tensors, scale: float) -> Tensors:
+    """Return base weights with W + scale·B·A."""
     merged = dict(tensors)
     for name, down in adapter.items():
         if ".lora_A." in name:
-            module = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
-            kind = module.split(".", 3)[3]
-            scale = scales if isinstance(scales, int | float) else scales[kind]
+            weight = f"{name.removeprefix('base_model.model.').removesuffix('.lora_A.weight')}.weight"
             up = adapter[name.replace(".lora_A.", ".lora_B.")]
             change = scale * up.astype(np.float64) @ down.astype(np.float64)
-            merged[f"{module}.weight"] = (merged[f"{module}.weight"] + change).astype(np.float32)
+            merged[weight] = (merged[weight] + change).astype(np.float32)
     return merged
-
-
-def write_half_precision(path: Path, tensors: Tensors, dtype: str) -> Tensors:
-    """Write tensors as F16 or BF16, which save_file cannot; return the values they are rounded to."""
-    header, data, rounded = {}, b"", {}
-    for name, tensor in tensors.items():
-        if dtype == "F16":
-            half = tensor.astype(np.float16)
-            content, rounded[name] = half.tobytes(), half.astype(np.float32)
-        else:
-            upper = tensor.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
-            content, rounded[name] = (upper >> 16).astype(np.uint16).tobytes(), upper.view(np.float32)
-        offsets = [len(data), len(data) + len(content)]
-        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": offsets}
-        data += content
-    encoded = json.dumps(header).encode()
-    path.write_bytes(len(encoded).to_bytes(8, "little") + encoded + data)
-    return rounded
 
 
 def reference_logits(

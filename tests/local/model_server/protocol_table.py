@@ -76,6 +76,8 @@ def chat_path(name: str, body: Mapping[str, Any], adapter: str | None = None, **
     return invocation(name, body, adapter, path="/v1/chat/completions", **row)
 
 
+OF_BASE, OF_TRIAGE, OF_SHOUT = (Answer(200, text=label) for label in ("base", "triage", "shout"))
+REFUSED = Answer(400)
 CANNOT_LOAD = Answer(500, "Call to add_lora method failed: ")
 NO_FILES: dict[str, Any] = {
     "lmi": Answer(424, "cannot read adapter_config.json"),
@@ -95,7 +97,7 @@ ROWS: list[Row] = [
         name="register by JSON body",
         path="/adapters",
         json={"name": "probe", "src": "{triage}", "preload": True, "pin": False},
-        lmi=Answer(400),
+        lmi=REFUSED,
         vllm=Answer(200, "Adapter probe registered"),
     ),
     Row(name="register without a name", path="/adapters", query={"src": "{triage}"}, **both(400)),
@@ -110,19 +112,11 @@ ROWS: list[Row] = [
     registration("register a missing path", "missing", **NO_FILES),
     registration("register an empty directory", "empty", **NO_FILES),
     registration("register a rank too high", "rank-16", lmi=Answer(424, "rank 16"), vllm=CANNOT_LOAD),
-    registration("register a wrong module", "wrong-module", lmi=Answer(424, "embed"), vllm=CANNOT_LOAD),
     registration("register a wrong shape", "wrong-shape", lmi=Answer(424, "shape"), vllm=CANNOT_LOAD),
     registration("register garbage", "garbage", lmi=Answer(424, "safetensors"), vllm=CANNOT_LOAD),
-    registration(
-        "register modules_to_save", "modules-to-save", lmi=Answer(424, "modules_to_save"), vllm=CANNOT_LOAD
-    ),
     registration("register DoRA", "dora", lmi=Answer(424, "use_dora"), vllm=CANNOT_LOAD),
     registration(
-        "register the name of the served model",
-        "triage",
-        adapter="{served}",
-        lmi=Answer(200),
-        vllm=Answer(400),
+        "register the name of the served model", "triage", adapter="{served}", lmi=Answer(200), vllm=REFUSED
     ),
     Row(name="unregister", method="DELETE", path="/adapters/triage", **both(200, "triage unregistered")),
     Row(
@@ -133,10 +127,10 @@ ROWS: list[Row] = [
         vllm=Answer(404, "The lora adapter 'nobody' cannot be found."),
     ),
     # Invocations
-    invocation("invoke the base", COMPLETION, **both(200, text="base")),
-    invocation("invoke the base by an empty header", COMPLETION, "", **both(200, text="base")),
-    invocation("invoke an adapter", COMPLETION, "triage", **both(200, text="triage")),
-    invocation("invoke an adapter by chat", CHAT, "triage", **both(200, text="triage")),
+    invocation("invoke the base", COMPLETION, lmi=OF_BASE, vllm=OF_BASE),
+    invocation("invoke the base by an empty header", COMPLETION, "", lmi=OF_BASE, vllm=OF_BASE),
+    invocation("invoke an adapter", COMPLETION, "triage", lmi=OF_TRIAGE, vllm=OF_TRIAGE),
+    invocation("invoke an adapter by chat", CHAT, "triage", lmi=OF_TRIAGE, vllm=OF_TRIAGE),
     invocation(
         "invoke an adapter by chat, streamed",
         CHAT | {"stream": True},
@@ -146,42 +140,37 @@ ROWS: list[Row] = [
     ),
     invocation("invoke an unknown adapter", COMPLETION, "nobody", **UNKNOWN),
     invocation(
-        "invoke with model in the body",
-        COMPLETION | {"model": "triage"},
-        lmi=Answer(200, text="triage"),
-        vllm=Answer(200, text="base"),
+        "invoke with model in the body", COMPLETION | {"model": "triage"}, lmi=OF_TRIAGE, vllm=OF_BASE
     ),
     invocation(
-        "invoke with adapters in the body",
-        COMPLETION | {"adapters": "triage"},
-        lmi=Answer(200, text="triage"),
-        vllm=Answer(200, text="base"),
+        "invoke with adapters in the body", COMPLETION | {"adapters": "triage"}, lmi=OF_TRIAGE, vllm=OF_BASE
     ),
     invocation(
         "invoke with an adapter in the query",
         COMPLETION,
         query={"adapter": "triage"},
-        lmi=Answer(200, text="triage"),
-        vllm=Answer(200, text="base"),
+        lmi=OF_TRIAGE,
+        vllm=OF_BASE,
     ),
     invocation(
         "invoke with an unknown model in the body",
         COMPLETION | {"model": "nobody"},
         lmi=UNKNOWN["lmi"],
-        vllm=Answer(200, text="base"),
+        vllm=OF_BASE,
     ),
     invocation(
         "invoke an adapter with another model in the body",
         COMPLETION | {"model": "nobody"},
         "shout",
-        **both(200, text="shout"),
+        lmi=OF_SHOUT,
+        vllm=OF_SHOUT,
     ),
-    invocation("invoke in LMI's form", LMI, "triage", lmi=Answer(200, text="triage"), vllm=Answer(400)),
+    invocation("invoke in LMI's form", LMI, "triage", lmi=OF_TRIAGE, vllm=REFUSED),
     Row(
         name="invoke without a Content-Type",
         content=json.dumps(COMPLETION).encode(),
-        lmi=Answer(200, text="base"),
-        vllm=Answer(400),
+        lmi=OF_BASE,
+        vllm=REFUSED,
     ),
     Row(name="invoke with no JSON", content=b"{nope", headers=TYPED, **both(400)),
     Row(name="invoke with a list", content=b"[1]", headers=TYPED, **both(400)),
@@ -194,32 +183,20 @@ ROWS: list[Row] = [
         **both(200, '"token_logprobs":', "triage"),
     ),
     # The OpenAI path
-    chat_path("chat with the base by no model", CHAT, **both(200, text="base")),
-    chat_path("chat with the base by an empty model", CHAT | {"model": ""}, **both(200, text="base")),
-    chat_path("chat with the base by its name", CHAT | {"model": "{served}"}, **both(200, text="base")),
-    chat_path("chat with an adapter by model", CHAT | {"model": "triage"}, **both(200, text="triage")),
+    chat_path("chat with the base by no model", CHAT, lmi=OF_BASE, vllm=OF_BASE),
+    chat_path("chat with the base by an empty model", CHAT | {"model": ""}, lmi=OF_BASE, vllm=OF_BASE),
+    chat_path("chat with the base by its name", CHAT | {"model": "{served}"}, lmi=OF_BASE, vllm=OF_BASE),
+    chat_path("chat with an adapter by model", CHAT | {"model": "triage"}, lmi=OF_TRIAGE, vllm=OF_TRIAGE),
     chat_path("chat with an unknown model", CHAT | {"model": "nobody"}, **UNKNOWN),
-    chat_path(
-        "chat with an adapter by header",
-        CHAT,
-        "triage",
-        lmi=Answer(200, text="triage"),
-        vllm=Answer(200, text="base"),
-    ),
+    chat_path("chat with an adapter by header", CHAT, "triage", lmi=OF_TRIAGE, vllm=OF_BASE),
     chat_path(
         "chat with an adapter by header and another by model",
         CHAT | {"model": "shout"},
         "triage",
-        lmi=Answer(200, text="triage"),
-        vllm=Answer(200, text="shout"),
+        lmi=OF_TRIAGE,
+        vllm=OF_SHOUT,
     ),
-    chat_path(
-        "chat with an unknown header",
-        CHAT,
-        "nobody",
-        lmi=UNKNOWN["lmi"],
-        vllm=Answer(200, text="base"),
-    ),
+    chat_path("chat with an unknown header", CHAT, "nobody", lmi=UNKNOWN["lmi"], vllm=OF_BASE),
     chat_path(
         "chat with an adapter, streamed",
         CHAT | {"model": "triage", "stream": True},
@@ -244,34 +221,18 @@ def make_places(root: Path) -> dict[str, str]:
         key: np.concatenate([tensor, tensor], 0 if "lora_A" in key else 1) for key, tensor in tensors.items()
     }
     write("rank-16", doubled, r=16)
-    elsewhere = {
-        key.replace("self_attn.q_proj", "self_attn.embed_proj"): value for key, value in tensors.items()
-    }
-    write("wrong-module", elsewhere, target_modules=[*config["target_modules"], "embed_proj"])
     # Too wide: vLLM takes what is too narrow (tests/vllm/test_protocol.py).
     wider = {
         key: np.pad(tensor, ((0, 0), (0, 1))) if "lora_A" in key else tensor
         for key, tensor in tensors.items()
     }
     write("wrong-shape", wider)
-    write("modules-to-save", tensors, modules_to_save=["lm_head"])
     write("dora", tensors, use_dora=True)
     shutil.copytree(triage, root / "garbage")
     (root / "garbage" / "adapter_model.safetensors").write_bytes(b"no tensors at all")
     (root / "empty").mkdir()
-    names = (
-        "rank-16",
-        "wrong-module",
-        "wrong-shape",
-        "modules-to-save",
-        "dora",
-        "garbage",
-        "empty",
-        "missing",
-    )
-    return {name: str(root / name) for name in names} | {
-        name: str(directory) for name, directory in ADAPTERS.items()
-    }
+    places = {name: root / name for name in ("rank-16", "wrong-shape", "dora", "garbage", "empty", "missing")}
+    return {name: str(directory) for name, directory in (places | ADAPTERS).items()}
 
 
 def prepare(client: httpx.Client) -> None:

@@ -10,13 +10,8 @@ from safetensors.numpy import save_file
 
 from local_sagemaker.model_server.key_value_cache import KeyValueCache
 from local_sagemaker.model_server.llama import LlamaModel
-from tests.local.model_server.models import (
-    Tensors,
-    random_model,
-    reference_logits,
-    write_half_precision,
-    write_model,
-)
+from local_sagemaker.model_server.tensors import StoredTensor
+from tests.local.model_server.models import random_model, reference_logits, write_model
 
 TOKENS = [5, 77, 200, 3, 41, 41, 120, 9]
 SHAPES: dict[str, dict[str, Any]] = {
@@ -43,19 +38,6 @@ def test_prompt_gives_the_logits_of_the_reference(tmp_path: Path, shape: dict[st
     )
 
 
-def test_token_by_token_equals_the_prompt_at_once(tmp_path: Path) -> None:
-    config, tensors = random_model()
-    model = LlamaModel.from_directory(write_model(tmp_path, config, tensors))
-    cache = KeyValueCache(model.config, rows=1, length=len(TOKENS))
-
-    one_by_one = [
-        model.logits(model.forward(np.array([[token]]), np.array([[position]]), cache, 0, [None])[0, 0])
-        for position, token in enumerate(TOKENS)
-    ]
-
-    np.testing.assert_allclose(one_by_one, logits_of_all(model, TOKENS), atol=2e-5)
-
-
 def test_row_does_not_see_other_rows_padding_or_what_the_cache_held_before(tmp_path: Path) -> None:
     config, tensors = random_model()
     model = LlamaModel.from_directory(write_model(tmp_path, config, tensors))
@@ -76,17 +58,10 @@ def test_row_does_not_see_other_rows_padding_or_what_the_cache_held_before(tmp_p
     np.testing.assert_allclose(model.logits(after[1, 0]), logits_of_all(model, [*short, 7])[-1], atol=2e-5)
 
 
-@pytest.mark.parametrize("dtype", ["F16", "BF16"])
-def test_half_precision_weights_are_widened(tmp_path: Path, dtype: str) -> None:
-    config, tensors = random_model()
-    write_model(tmp_path, config, tensors)
-    rounded = write_half_precision(tmp_path / "model.safetensors", tensors, dtype)
-
-    model = LlamaModel.from_directory(tmp_path)
-
-    np.testing.assert_allclose(
-        logits_of_all(model, TOKENS), reference_logits(config, rounded, TOKENS), atol=2e-4
-    )
+@pytest.mark.parametrize(("dtype", "data"), [("F16", "003c00c1"), ("BF16", "803f20c0")])
+def test_half_precision_weights_are_widened(dtype: str, data: str) -> None:
+    tensor = StoredTensor(dtype=dtype, shape=(1, 2), data=bytes.fromhex(data))
+    assert tensor.to_float32().tolist() == [[1, -2.5]]
 
 
 def test_sharded_weights_are_read_through_their_index(tmp_path: Path) -> None:
@@ -124,16 +99,13 @@ def test_model_it_cannot_run_is_refused(tmp_path: Path, setting: dict[str, Any],
         LlamaModel.from_directory(directory)
 
 
-def without(tensors: Tensors, name: str) -> Tensors:
-    return {key: tensor for key, tensor in tensors.items() if key != name}
-
-
 def test_missing_or_misshapen_weights_are_named(tmp_path: Path) -> None:
     config, tensors = random_model()
     name = "model.layers.1.mlp.up_proj.weight"
+    whole = tensors.pop(name)
 
     with pytest.raises(ValueError, match=f"no tensor '{name}'"):
-        LlamaModel.from_directory(write_model(tmp_path, config, without(tensors, name)))
-    misshapen = tensors | {name: np.ascontiguousarray(tensors[name].T)}
+        LlamaModel.from_directory(write_model(tmp_path, config, tensors))
+    tensors[name] = np.ascontiguousarray(whole.T)
     with pytest.raises(ValueError, match=r"up_proj' should have shape \(48, 32\), got \(32, 48\)"):
-        LlamaModel.from_directory(write_model(tmp_path, config, misshapen))
+        LlamaModel.from_directory(write_model(tmp_path, config, tensors))

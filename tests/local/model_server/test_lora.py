@@ -1,7 +1,7 @@
 """vLLM's semantics: an adapter computes what its merged weights W + scale·B·A compute."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,25 +41,29 @@ def logits(model: LlamaModel, weights: LoraWeights | None) -> np.ndarray:
     return model.logits(hidden[0])
 
 
-def assert_equals_merged(
-    model: LlamaModel, directory: Path, adapter: Tensors, scales: Mapping[str, float] | float
-) -> None:
+def assert_equals_merged(model: LlamaModel, directory: Path, adapter: Tensors, scale: float) -> None:
     computed = logits(model, load(model, directory).to_weights())
-    expected = reference_logits(CONFIG, merge(TENSORS, adapter, scales), TOKENS)
+    expected = reference_logits(CONFIG, merge(TENSORS, adapter, scale), TOKENS)
     unadapted = reference_logits(CONFIG, TENSORS, TOKENS)
     np.testing.assert_allclose(computed, expected, atol=5e-4)
     assert np.abs(expected - unadapted).max() > 0.5, "the adapter should make a difference"
 
 
-def test_scale_is_alpha_over_rank(model: LlamaModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "scale"),
+    [
+        ({"lora_alpha": 10}, 2.5),
+        ({"lora_alpha": 3, "use_rslora": True}, 1.5),
+        ({"fan_in_fan_out": True}, 2.0),  # how the base stores its weights
+        ({"rank_pattern": {"proj": 40, "_proj": 40}}, 2.0),  # the ends of names, and no whole ones
+    ],
+)
+def test_scale_is_alpha_over_the_rank_or_its_root(
+    model: LlamaModel, tmp_path: Path, settings: dict[str, Any], scale: float
+) -> None:
     adapter = random_adapter(CONFIG)
-    assert_equals_merged(model, write_adapter(tmp_path, adapter, r=4, lora_alpha=10), adapter, 2.5)
-
-
-def test_rank_stabilized_scale_is_alpha_over_the_root_of_the_rank(model: LlamaModel, tmp_path: Path) -> None:
-    adapter = random_adapter(CONFIG)
-    directory = write_adapter(tmp_path, adapter, r=4, lora_alpha=3, use_rslora=True)
-    assert_equals_merged(model, directory, adapter, 1.5)
+    directory = write_adapter(tmp_path, adapter, **({"r": 4, "lora_alpha": 8} | settings))
+    assert_equals_merged(model, directory, adapter, scale)
 
 
 def test_rank_and_alpha_patterns_leave_all_modules_one_scale_as_in_vllm(
@@ -78,21 +82,8 @@ def test_rank_and_alpha_patterns_leave_all_modules_one_scale_as_in_vllm(
     assert_equals_merged(model, directory, adapter, 8 / 4)
 
 
-def test_pattern_names_a_whole_module_not_the_end_of_one(model: LlamaModel, tmp_path: Path) -> None:
-    adapter = random_adapter(CONFIG)
-    directory = write_adapter(tmp_path, adapter, r=4, lora_alpha=8, rank_pattern={"proj": 40, "_proj": 40})
-    assert_equals_merged(model, directory, adapter, 2.0)
-
-
 @pytest.mark.parametrize(
-    "targets",
-    [
-        ["q_proj", "v_proj"],
-        r".*\.self_attn\.(q|v)_proj",
-        "all-linear",
-        ["self_attn.q_proj", "self_attn.v_proj"],
-    ],
-    ids=["list", "expression", "all-linear", "dotted"],
+    "targets", [["q_proj", "self_attn.v_proj"], r".*\.self_attn\.(q|v)_proj", "all-linear"]
 )
 def test_modules_and_layers_without_tensors_stay_the_base(
     model: LlamaModel, tmp_path: Path, targets: list[str] | str
@@ -102,21 +93,6 @@ def test_modules_and_layers_without_tensors_stay_the_base(
 
     assert_equals_merged(model, directory, adapter, 2.0)
     assert set(load(model, directory).to_weights()) == {"model.layers.1.self_attn.qkv"}
-
-
-def test_each_row_of_a_batch_gets_its_own_adapter_and_no_other(model: LlamaModel, tmp_path: Path) -> None:
-    first = load(model, write_adapter(tmp_path / "1", random_adapter(CONFIG, seed=1))).to_weights()
-    second = load(
-        model, write_adapter(tmp_path / "2", random_adapter(CONFIG, seed=2, rank=2), r=2)
-    ).to_weights()
-    rows = [None, first, second, None, first]
-    cache = KeyValueCache(model.config, rows=len(rows), length=len(TOKENS))
-    tokens = np.array([TOKENS] * len(rows))
-
-    hidden = model.forward(tokens, np.broadcast_to(np.arange(len(TOKENS)), tokens.shape), cache, 0, rows)
-
-    for row, weights in enumerate(rows):
-        np.testing.assert_allclose(model.logits(hidden[row]), logits(model, weights), atol=2e-5)
 
 
 def test_rank_above_the_maximum_is_refused_naming_both(model: LlamaModel, tmp_path: Path) -> None:
@@ -157,43 +133,27 @@ def test_configuration_that_is_not_plain_lora_is_refused(
         load(model, directory)
 
 
-def test_storage_of_the_bases_weights_is_no_matter_of_the_adapter(model: LlamaModel, tmp_path: Path) -> None:
-    adapter = random_adapter(CONFIG)
-    assert_equals_merged(model, write_adapter(tmp_path, adapter, fan_in_fan_out=True), adapter, 2.0)
-
-
-def rename(tensors: Tensors, old: str, new: str) -> Tensors:
-    return {name.replace(old, new): tensor for name, tensor in tensors.items()}
-
-
-def drop_one(tensors: Tensors) -> Tensors:
-    return {name: tensor for name, tensor in tensors.items() if "layers.1.mlp.up_proj.lora_B" not in name}
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (
-            lambda tensors: rename(tensors, "q_proj", "query"),
+            lambda tensors: {name.replace("q_proj", "query"): tensor for name, tensor in tensors.items()},
             r"no module 'model\.layers\.0\.self_attn\.query'",
         ),
-        (lambda tensors: rename(tensors, "layers.1", "layers.9"), "no module 'model.layers.9"),
-        (drop_one, r"'model\.layers\.1\.mlp\.up_proj' has lora_A only"),
         (
-            lambda tensors: tensors | {"lm_head.weight": np.zeros((2, 2))},
-            "unexpected tensor 'lm_head.weight'",
+            lambda tensors: {
+                name: one for name, one in tensors.items() if "1.mlp.up_proj.lora_B" not in name
+            },
+            r"'model\.layers\.1\.mlp\.up_proj' has lora_A only",
         ),
+        (lambda tensors: tensors | {"lm_head.weight": np.zeros(2)}, "unexpected tensor 'lm_head.weight'"),
         (lambda _: {}, "holds no LoRA tensors"),
         (
             lambda tensors: {name: tensor.astype(np.float64) for name, tensor in tensors.items()},
             "should be F32, F16 or BF16, got F64",
         ),
-        (
-            lambda tensors: {name: np.zeros((4, 4), np.float32) for name in tensors},
-            r"should have shape \(4, 48\), got \(4, 4\)",
-        ),
     ],
-    ids=["module", "layer", "pair", "stranger", "empty", "dtype", "shape"],
+    ids=["module", "pair", "stranger", "empty", "dtype"],
 )
 def test_tensors_that_do_not_fit_the_base_are_refused(
     model: LlamaModel, tmp_path: Path, change: Callable[[Tensors], Tensors], message: str

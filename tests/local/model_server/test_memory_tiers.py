@@ -5,11 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local_sagemaker.model_server.errors import (
-    AdapterLoadError,
-    NoFreeSlotError,
-    NotFoundError,
-)
+from local_sagemaker.model_server.errors import AdapterLoadError, NoFreeSlotError, NotFoundError
 from local_sagemaker.model_server.lora import Adapter, LoraConfig
 from local_sagemaker.model_server.memory_tiers import AdapterTiers, LoadTimes
 
@@ -37,11 +33,7 @@ def disk() -> Disk:
 
 @pytest.fixture
 def tiers(disk: Disk) -> AdapterTiers:
-    return make_tiers(disk, gpu=2, cpu=4)
-
-
-def make_tiers(disk: Disk, *, gpu: int, cpu: int) -> AdapterTiers:
-    return AdapterTiers(disk.load, max_loras=gpu, max_cpu_loras=cpu)
+    return AdapterTiers(disk.load, max_loras=2, max_cpu_loras=4)
 
 
 def register(tiers: AdapterTiers, names: str, *, preload: bool = True, pin: bool = False) -> None:
@@ -70,35 +62,17 @@ def layout(tiers: AdapterTiers) -> dict[str, str]:
     return found
 
 
-def test_adapter_without_preload_stays_on_disk_until_used(tiers: AdapterTiers, disk: Disk) -> None:
-    register(tiers, "ab", preload=False)
-    assert layout(tiers) == {"gpu": "", "cpu": "", "disk": "ab"}
-
-    use(tiers, "b")
-
-    assert layout(tiers) == {"gpu": "b", "cpu": "", "disk": "a"}
-    assert disk.loaded == ["b"]
-
-
-def test_least_recently_used_adapter_makes_room(tiers: AdapterTiers) -> None:
+def test_least_recently_used_adapter_makes_room_and_is_read_again_after_that_alone(
+    tiers: AdapterTiers, disk: Disk
+) -> None:
     register(tiers, "abcd")
-    use(tiers, "abda")
-    assert layout(tiers) == {"gpu": "ad", "cpu": "bc", "disk": ""}
-
+    use(tiers, "abcdabda")
+    assert (layout(tiers), disk.loaded) == ({"gpu": "ad", "cpu": "bc", "disk": ""}, ["a", "b", "c", "d"])
     register(tiers, "e")
-
     assert layout(tiers) == {"gpu": "ae", "cpu": "bd", "disk": "c"}
-
-
-def test_adapter_is_read_again_after_its_eviction_alone(tiers: AdapterTiers, disk: Disk) -> None:
-    register(tiers, "abcd")
-    use(tiers, "abcdabcd")
-    assert disk.loaded == ["a", "b", "c", "d"]
-    register(tiers, "e")
-    assert layout(tiers) == {"gpu": "de", "cpu": "bc", "disk": "a"}
-    use(tiers, "a")
-    assert disk.loaded == ["a", "b", "c", "d", "e", "a"]
-    assert layout(tiers) == {"gpu": "ae", "cpu": "cd", "disk": "b"}
+    use(tiers, "c")
+    assert layout(tiers) == {"gpu": "ce", "cpu": "ad", "disk": "b"}
+    assert disk.loaded[4:] == ["e", "c"]
 
 
 def test_pinned_adapter_is_never_evicted(tiers: AdapterTiers) -> None:
@@ -108,16 +82,12 @@ def test_pinned_adapter_is_never_evicted(tiers: AdapterTiers) -> None:
     assert layout(tiers) == {"gpu": "af", "cpu": "de", "disk": "bc"}
 
 
-def test_pinning_more_than_the_slots_is_refused(tiers: AdapterTiers) -> None:
+def test_request_or_pin_that_no_slot_can_ever_serve_is_refused(tiers: AdapterTiers) -> None:
     register(tiers, "ab", pin=True)
     with pytest.raises(NoFreeSlotError, match="cannot pin adapter 'c': all 2 GPU slots are pinned"):
         register(tiers, "c", pin=True)
     with pytest.raises(NotFoundError):
         tiers.find("c")
-
-
-def test_request_that_no_slot_can_ever_serve_is_refused(tiers: AdapterTiers) -> None:
-    register(tiers, "ab", pin=True)
     register(tiers, "c")
     held = tiers.hold("c")
     with pytest.raises(NoFreeSlotError, match="no GPU slot for adapter 'c': all are pinned"):
@@ -138,25 +108,15 @@ def test_adapter_of_a_running_request_is_never_evicted(tiers: AdapterTiers) -> N
 
 def test_request_waits_while_running_ones_occupy_every_slot(tiers: AdapterTiers) -> None:
     register(tiers, "abc")
-    end_a, end_b = start(tiers, "a"), start(tiers, "b")
-    held = tiers.hold("c")
-    assert tiers.start(held) is None
-
-    end_a()
-
-    assert tiers.start(held) is not None
-    assert layout(tiers) == {"gpu": "bc", "cpu": "a", "disk": ""}
-    end_b()
-
-
-def test_two_requests_share_one_slot(tiers: AdapterTiers) -> None:
-    register(tiers, "abc")
     end_one, end_other, end_b = start(tiers, "a"), start(tiers, "a"), start(tiers, "b")
     end_one()
     held = tiers.hold("c")
     assert tiers.start(held) is None
+
     end_other()
+
     assert tiers.start(held) is not None
+    assert layout(tiers) == {"gpu": "bc", "cpu": "a", "disk": ""}
     end_b()
 
 
@@ -171,7 +131,7 @@ def test_adapter_that_cannot_be_loaded_is_not_registered(tiers: AdapterTiers, di
 
 
 def test_adapter_that_memory_has_no_room_for_is_checked_all_the_same(disk: Disk) -> None:
-    tiers = make_tiers(disk, gpu=1, cpu=1)
+    tiers = AdapterTiers(disk.load, max_loras=1, max_cpu_loras=1)
     register(tiers, "a")
     end = start(tiers, "a")
     disk.lost.add("b")
@@ -185,16 +145,6 @@ def test_adapter_that_memory_has_no_room_for_is_checked_all_the_same(disk: Disk)
     use(tiers, "c")
 
     assert layout(tiers) == {"gpu": "c", "cpu": "", "disk": "a"}
-
-
-def test_unregistered_adapter_is_unknown_and_frees_its_slot(tiers: AdapterTiers) -> None:
-    register(tiers, "ab")
-    tiers.unregister("a")
-    for call in (tiers.find, tiers.hold, tiers.unregister):
-        with pytest.raises(NotFoundError, match="adapter 'a' is not registered"):
-            call("a")
-    register(tiers, "c")
-    assert layout(tiers) == {"gpu": "bc", "cpu": "", "disk": ""}
 
 
 def test_running_request_keeps_the_weights_of_its_adapter_when_the_name_changes_hands(
@@ -217,8 +167,9 @@ def test_running_request_keeps_the_weights_of_its_adapter_when_the_name_changes_
     assert layout(tiers)["gpu"] == "ab"
 
 
+@pytest.mark.parametrize("gives_up", [False, True])
 def test_waiting_request_still_gets_an_adapter_that_was_unregistered_and_deleted(
-    tiers: AdapterTiers, disk: Disk
+    tiers: AdapterTiers, disk: Disk, gives_up: bool
 ) -> None:
     register(tiers, "a", preload=False)
     held = tiers.hold("a")
@@ -227,17 +178,12 @@ def test_waiting_request_still_gets_an_adapter_that_was_unregistered_and_deleted
     disk.lost.add("a")
     register(tiers, "bcdef")
 
-    assert tiers.start(held) is not None
-    tiers.end(held)
-    assert held.adapter is None
-
-
-def test_request_that_gives_up_lets_go_of_an_unregistered_adapter(tiers: AdapterTiers) -> None:
-    register(tiers, "a")
-    held = tiers.hold("a")
-    tiers.unregister("a")
     assert held.adapter is not None
-    tiers.give_up(held)
+    if gives_up:
+        tiers.give_up(held)
+    else:
+        assert tiers.start(held) is not None
+        tiers.end(held)
     assert held.adapter is None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from local_sagemaker.model_server.sampling import Sampler, Sampling, log_probabilities
+from local_sagemaker.model_server.sampling import Sampler, Sampling
 
 # Probabilities of about 0.64, 0.24, 0.09, 0.03 for the tokens 2, 0, 3, 1.
 LOGITS = np.array([2.0, 0.0, 3.0, 1.0], np.float32)
@@ -19,15 +19,9 @@ def drawn(draws: int = 4000, **settings: Any) -> dict[int, float]:
     return {token: count / draws for token, count in counts.items()}
 
 
-def test_temperature_zero_takes_the_likeliest() -> None:
-    assert drawn(temperature=0) == {2: 1.0}
-
-
-def test_temperature_one_draws_by_probability() -> None:
+def test_temperature_flattens_or_sharpens_and_zero_takes_the_likeliest() -> None:
     assert drawn() == pytest.approx(dict(enumerate(PROBABILITIES)), abs=0.03)
-
-
-def test_temperature_flattens_or_sharpens() -> None:
+    assert drawn(temperature=0) == {2: 1.0}
     assert drawn(temperature=0.5)[2] > drawn()[2] + 0.1
     assert drawn(temperature=3)[2] < drawn()[2] - 0.1
 
@@ -53,9 +47,3 @@ def test_seed_decides_the_tokens() -> None:
     assert tokens(1) == tokens(1)
     assert tokens(1) != tokens(2)
     assert tokens(None) != tokens(None)
-
-
-def test_log_probability_is_that_of_the_softmax() -> None:
-    assert [log_probabilities(LOGITS)[token] for token in range(4)] == pytest.approx(
-        np.log(PROBABILITIES), abs=1e-6
-    )

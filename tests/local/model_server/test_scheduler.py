@@ -15,12 +15,7 @@ from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.memory_tiers import AdapterTiers
 from local_sagemaker.model_server.prefix_cache import BLOCK_TOKENS, AdapterKey, PrefixCache
 from local_sagemaker.model_server.sampling import Sampling
-from local_sagemaker.model_server.scheduler import (
-    BatchedRequest,
-    BatchScheduler,
-    FinishReason,
-    GenerationRequest,
-)
+from local_sagemaker.model_server.scheduler import BatchedRequest, BatchScheduler, GenerationRequest
 from local_sagemaker.model_server.text import TextCodec
 from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
 
@@ -50,9 +45,7 @@ def loaded_model() -> SpiedModel:
 
 @pytest.fixture
 def model(loaded_model: SpiedModel) -> SpiedModel:
-    loaded_model.rows = []
-    loaded_model.steps = []
-    loaded_model.fails = False
+    loaded_model.rows, loaded_model.steps, loaded_model.fails = [], [], False
     return loaded_model
 
 
@@ -70,7 +63,6 @@ def run(model: SpiedModel, codec: TextCodec) -> Callable[..., Any]:
         *,
         max_batch_size: int = 8,
         max_loras: int = 4,
-        preload: bool = True,
         prefix_cache: PrefixCache | None = None,
     ) -> Any:
         def load(source: Path) -> Adapter:
@@ -79,7 +71,7 @@ def run(model: SpiedModel, codec: TextCodec) -> Callable[..., Any]:
         async def within() -> Any:
             tiers = AdapterTiers(load, max_loras=max_loras, max_cpu_loras=max_loras)
             for name, directory in ADAPTERS.items():
-                tiers.register(name, directory, preload=preload, pin=False)
+                tiers.register(name, directory, preload=True, pin=False)
             scheduler = BatchScheduler(
                 model,
                 codec,
@@ -135,7 +127,7 @@ def test_mixed_batch_gives_every_request_the_tokens_it_gets_alone(
         return [await tokens(scheduler, request) for request in requests]
 
     batched = run(together, prefix_cache=PrefixCache(AdapterKey.NAME) if cached else None)
-    assert max(model.rows) > 1
+    assert 1 < max(model.rows) <= 8
     model.rows.clear()
     assert batched == run(alone)
     assert max(model.rows) == 1
@@ -162,11 +154,10 @@ def test_cached_beginning_of_a_prompt_is_not_computed_again(
 def test_padding_beside_a_long_prompt_ends_with_the_context(
     run: Callable[..., Any], codec: TextCodec
 ) -> None:
-    filler = "Ticket: Emma from Cairo cannot track the phone parcel.\nAnswer:\n"
-    long = ask(codec, "base", filler * 40)
-    long = dataclasses.replace(long, prompt=long.prompt[: CONTEXT - 2], max_tokens=2, ignore_end=True)
-    other = ask(codec, "base", PROMPTS[0]["prompt"])
-    fresh = dataclasses.replace(other, prompt=other.prompt * 8)
+    filler = codec.encode("Ticket: Emma from Cairo cannot track the phone parcel.\nAnswer:\n")
+    prompt = (filler * 40)[: CONTEXT - 2]
+    long = dataclasses.replace(ask(codec, "base", ""), prompt=prompt, max_tokens=2, ignore_end=True)
+    fresh = ask(codec, "base", PROMPTS[0]["prompt"] * 8)
 
     async def scenario(scheduler: BatchScheduler) -> tuple[list[int], list[list[int]]]:
         first = await tokens(scheduler, long)
@@ -176,6 +167,7 @@ def test_padding_beside_a_long_prompt_ends_with_the_context(
 
     first, (second, _) = run(scenario, prefix_cache=PrefixCache(AdapterKey.NAME))
     assert first == second
+    assert len(prompt) + len(first) == CONTEXT
 
 
 def test_seed_gives_the_same_tokens_whatever_else_is_in_the_batch(
@@ -193,17 +185,6 @@ def test_seed_gives_the_same_tokens_whatever_else_is_in_the_batch(
         return await tokens(scheduler, request)
 
     assert run(together) == run(alone)
-
-
-def test_batch_never_exceeds_its_size(run: Callable[..., Any], codec: TextCodec, model: SpiedModel) -> None:
-    async def scenario(scheduler: BatchScheduler) -> list[str]:
-        requests = [ask(codec, KINDS[n % 5], PROMPTS[n % 8]["prompt"]) for n in range(20)]
-        return await asyncio.gather(*(answer(scheduler, request) for request in requests))
-
-    answers = run(scenario, max_batch_size=3)
-
-    assert answers == [PROMPTS[n % 8]["answers"][KINDS[n % 5]] for n in range(20)]
-    assert max(model.rows) == 3
 
 
 def test_request_whose_adapter_has_no_slot_is_overtaken(run: Callable[..., Any], codec: TextCodec) -> None:
@@ -301,27 +282,3 @@ def test_failure_of_the_model_is_told_to_everyone_and_shows_in_health(
 
     assert (before, after) == (True, False)
     assert [type(each) for each in found] == [ModelServerError] * len(KINDS)
-
-
-def test_answer_ends_at_the_token_limit(run: Callable[..., Any], codec: TextCodec) -> None:
-    async def scenario(scheduler: BatchScheduler) -> list[Any]:
-        request = ask(codec, "base", PROMPTS[0]["prompt"], max_tokens=5)
-        return [step async for step in await scheduler.submit(request)]
-
-    steps = run(scenario)
-
-    assert len(steps) == 5
-    assert [step.finish_reason for step in steps] == [None] * 4 + [FinishReason.LENGTH]
-    assert PROMPTS[0]["answers"]["base"].startswith("".join(step.text for step in steps))
-
-
-def test_whole_context_can_be_generated(run: Callable[..., Any], codec: TextCodec) -> None:
-    prompt = codec.encode(PROMPTS[0]["prompt"])
-
-    async def scenario(scheduler: BatchScheduler) -> list[int]:
-        room = CONTEXT - len(prompt)
-        return await tokens(
-            scheduler, ask(codec, "base", PROMPTS[0]["prompt"], max_tokens=room, ignore_end=True)
-        )
-
-    assert len(run(scenario)) == CONTEXT - len(prompt)

@@ -56,45 +56,26 @@ def test_body_that_is_too_large_is_refused(tickets_server: httpx.Client) -> None
 
 def test_completion(tickets_server: httpx.Client) -> None:
     content = invoke(tickets_server, COMPLETION, header="triage").json()
-    count = content["usage"]["completion_tokens"]
-    assert content | {"id": "", "created": 0} == {
-        "id": "",
-        "object": "text_completion",
-        "created": 0,
-        "model": "triage",
-        "choices": [
-            {
-                "index": 0,
-                "text": ANSWERS["triage"],
-                "logprobs": None,
-                "finish_reason": "stop",
-                "stop_reason": None,
-            }
-        ],
-        "usage": {
-            "prompt_tokens": content["usage"]["prompt_tokens"],
-            "completion_tokens": count,
-            "total_tokens": content["usage"]["prompt_tokens"] + count,
-        },
-    }
-    limited = invoke(tickets_server, COMPLETION | {"max_tokens": count - 1}, header="triage")
+    usage = content["usage"]
+    ending = {"finish_reason": "stop", "stop_reason": None}
+    assert (content["object"], content["model"]) == ("text_completion", "triage")
+    assert content["choices"] == [{"index": 0, "text": ANSWERS["triage"], "logprobs": None, **ending}]
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    limit = usage["completion_tokens"] - 1
+    limited = invoke(tickets_server, COMPLETION | {"max_tokens": limit}, header="triage")
     assert limited.json()["choices"][0]["finish_reason"] == "length", "the end token is counted too"
 
 
-def test_chat(tickets_server: httpx.Client) -> None:
-    content = invoke(tickets_server, CHAT | {"model": "tickets-tiny-llama"}).json()
+def test_chat_whose_content_comes_in_text_parts(tickets_server: httpx.Client) -> None:
+    ticket = PROMPTS[0]["ticket"]
+    parts = [{"type": "text", "text": ticket[:9]}, {"type": "text", "text": ticket[9:]}]
+    chat = {"messages": [{"role": "user", "content": parts}], "model": "tickets-tiny-llama"}
+    content = invoke(tickets_server, chat).json()
 
     assert (content["object"], content["model"]) == ("chat.completion", "tickets-tiny-llama")
     assert content["choices"][0]["message"] == {"role": "assistant", "content": ANSWERS["base"]}
     assert content["choices"][0]["finish_reason"] == "stop"
     assert content["usage"] == invoke(tickets_server, COMPLETION).json()["usage"]
-
-
-def test_chat_content_may_come_in_text_parts(tickets_server: httpx.Client) -> None:
-    ticket = PROMPTS[0]["ticket"]
-    parts = [{"type": "text", "text": ticket[:9]}, {"type": "text", "text": ticket[9:]}]
-    content = invoke(tickets_server, {"messages": [{"role": "user", "content": parts}]}).json()
-    assert content["choices"][0]["message"]["content"] == ANSWERS["base"]
 
 
 def test_lmi_details_and_full_text(tickets_server: httpx.Client) -> None:
@@ -113,11 +94,10 @@ def test_streamed_completion_concatenates_to_the_whole(tickets_server: httpx.Cli
     body = COMPLETION | {"stream": True, "stream_options": {"include_usage": True}}
     *chunks, usage = events(invoke(tickets_server, body, header="summary"))
 
-    assert len(chunks) > 3
     assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == ANSWERS["summary"]
     assert [chunk["choices"][0]["finish_reason"] for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
-    assert usage["choices"] == []
-    assert usage["usage"]["completion_tokens"] == len(chunks)
+    assert (usage["choices"], usage["usage"]["completion_tokens"]) == ([], len(chunks))
+    assert len(chunks) > 3
 
 
 def test_streamed_chat_names_the_role_first(tickets_server: httpx.Client) -> None:
@@ -158,14 +138,12 @@ def test_stop_string_ends_the_answer_streamed_or_not(tickets_server: httpx.Clien
 
 
 def test_default_token_limits(tickets_server: httpx.Client) -> None:
-    endless = {"ignore_eos": True}
     room = 512 - invoke(tickets_server, COMPLETION).json()["usage"]["prompt_tokens"]
+    parameters = {"ignore_eos_token": True, "details": True}
 
-    completion = invoke(tickets_server, {"prompt": PROMPT} | endless).json()
-    chat = invoke(tickets_server, CHAT | endless).json()
-    lmi = invoke(
-        tickets_server, {"inputs": PROMPT, "parameters": {"ignore_eos_token": True, "details": True}}
-    ).json()
+    completion = invoke(tickets_server, {"prompt": PROMPT, "ignore_eos": True}).json()
+    chat = invoke(tickets_server, CHAT | {"ignore_eos": True}).json()
+    lmi = invoke(tickets_server, {"inputs": PROMPT, "parameters": parameters}).json()
 
     assert completion["usage"]["completion_tokens"] == 16
     assert chat["usage"]["completion_tokens"] == room
@@ -183,19 +161,8 @@ def test_sampling_parameters_reach_the_model(tickets_server: httpx.Client) -> No
     assert invoke(tickets_server, LMI | {"parameters": sampled}).json() == {"generated_text": ANSWERS["base"]}
 
 
-def test_adapter_that_the_platform_names_wins(tickets_server: httpx.Client) -> None:
-    body = COMPLETION | {"adapters": "triage", "model": "summary"}
-    answer = tickets_server.post(
-        "/invocations", json=body, params={"adapter": "triage"}, headers={HEADER: "shout"}
-    )
-    assert text(answer) == ANSWERS["shout"]
-
-
-@pytest.mark.parametrize("body", [LMI, COMPLETION | {"stream": True}, LMI | {"stream": True}])
-def test_unknown_adapter_is_404_and_never_answered_by_the_base(
-    tickets_server: httpx.Client, body: dict[str, Any]
-) -> None:
-    response = invoke(tickets_server, body, header="nobody")
+def test_unknown_adapter_is_404_of_a_stream_too(tickets_server: httpx.Client) -> None:
+    response = invoke(tickets_server, LMI | {"stream": True}, header="nobody")
     assert (response.status_code, response.json()["message"]) == (404, "adapter 'nobody' is not registered")
 
 
@@ -209,20 +176,12 @@ def test_unknown_adapter_is_404_and_never_answered_by_the_base(
         ({"prompt": ["a", "b"]}, '\'prompt\' should be a string, got ["a", "b"]'),
         ({"prompt": ""}, "the prompt is empty"),
         ({"prompt": "a", "max_tokens": 0}, "'max_tokens' should be an integer of at least 1, got 0"),
-        (
-            {"prompt": "a", "max_tokens": "many"},
-            "'max_tokens' should be an integer of at least 1, got \"many\"",
-        ),
-        ({"prompt": "a", "temperature": -1}, "'temperature' should be a number of at least 0, got -1"),
         ({"prompt": "a", "temperature": True}, "'temperature' should be a number of at least 0, got true"),
         ({"prompt": "a", "top_p": 1.5}, "'top_p' should be a number from 0 to 1, got 1.5"),
         ({"prompt": "a", "stop": [1]}, "'stop' should be a string or a list of them, got [1]"),
         ({"prompt": "a", "stream": "yes"}, "'stream' should be true or false, got \"yes\""),
         ({"prompt": "a", "n": 2}, "'n' is not implemented here, got 2"),
-        ({"prompt": "a", "model": 3}, "'model' should be a string, got 3"),
         ({"prompt": "a", "stream_options": 1}, "'stream_options' should be an object, got 1"),
-        ({"inputs": ["a"]}, "'inputs' should be a string, got [\"a\"]"),
-        ({"messages": []}, "'messages' should be a list of messages, got []"),
         ({"messages": ["hi"]}, "'messages[0]' should be an object with a 'role'"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
@@ -230,7 +189,6 @@ def test_unknown_adapter_is_404_and_never_answered_by_the_base(
         ),
         ({"messages": [{"role": "user", "content": "a"}], "tools": [1]}, "'tools' is not implemented here"),
         ({"inputs": "a", "parameters": [1]}, "'parameters' should be an object, got [1]"),
-        ({"inputs": "a", "parameters": {"repetition_penalty": 2}}, "'repetition_penalty' is not implemented"),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(value)[:40],
 )
@@ -242,12 +200,13 @@ def test_bad_body_is_400_and_says_why(tickets_server: httpx.Client, body: Any, m
 
 
 def test_context_overflow_is_400_and_gives_the_numbers(tickets_server: httpx.Client) -> None:
+    endless = COMPLETION | {"ignore_eos": True}
     used = invoke(tickets_server, COMPLETION).json()["usage"]["prompt_tokens"]
-    fits = invoke(tickets_server, COMPLETION | {"max_tokens": 512 - used})
-    over = invoke(tickets_server, COMPLETION | {"max_tokens": 513 - used})
+    fits = invoke(tickets_server, endless | {"max_tokens": 512 - used})
+    over = invoke(tickets_server, endless | {"max_tokens": 513 - used})
     long = invoke(tickets_server, {"prompt": "a " * 600})
 
-    assert fits.status_code == 200
+    assert fits.json()["usage"]["completion_tokens"] == 512 - used
     assert over.status_code == 400
     assert over.json()["message"] == (
         f"the context length is 512 tokens, got {used} in the prompt and {513 - used} tokens to generate"
@@ -256,13 +215,13 @@ def test_context_overflow_is_400_and_gives_the_numbers(tickets_server: httpx.Cli
     assert re.fullmatch(r"the context length is 512 tokens, got 6\d\d in the prompt", long.json()["message"])
 
 
+def register(client: httpx.Client, name: str, source: Path, **query: str) -> httpx.Response:
+    return client.post("/adapters", params={"name": name, "src": str(source)} | query)
+
+
 def test_registration_with_a_bad_query_is_400(tickets_server: httpx.Client) -> None:
     bad = register(tickets_server, "a", ADAPTERS["triage"], pin="perhaps")
     assert (bad.status_code, bad.json()["message"]) == (400, "'pin' should be true or false, got 'perhaps'")
-
-
-def register(client: httpx.Client, name: str, source: Path, **query: str) -> httpx.Response:
-    return client.post("/adapters", params={"name": name, "src": str(source)} | query)
 
 
 def test_tiers_and_the_context_follow_the_environment(tmp_path: Path) -> None:
