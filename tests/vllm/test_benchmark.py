@@ -28,12 +28,6 @@ SKILLS = ("triage", "summary", "shout")
 TOKENS = 20
 
 
-@pytest.fixture(scope="module")
-def documents() -> dict[str, dict[str, Any]]:
-    """The results of both engines, one engine after the other."""
-    return {name: benchmark(engine) for name, engine in ENGINES.items()}
-
-
 def benchmark(engine: str) -> dict[str, Any]:
     """Ask one adapter, then all; return the document of all, with the levels of both."""
     settings = {"engine_command": engine_command(os.environ["VLLM_PYTHON"])} if engine == "vllm" else {}
@@ -67,27 +61,19 @@ def measured(cloud: LocalCloud, endpoint: str, *arguments: str) -> dict[str, Any
     return dict(json.loads(done.stdout))
 
 
-def test_each_report_names_the_engine_that_ran(documents: dict[str, dict[str, Any]]) -> None:
-    assert [document["engine"] for document in documents.values()] == list(ENGINES)
-
-
-def test_every_request_is_answered_with_the_same_number_of_tokens(
-    documents: dict[str, dict[str, Any]],
+def test_every_request_is_answered_with_the_same_number_of_tokens_and_figures_are_recorded(
+    tables: dict[str, str],
 ) -> None:
+    # One engine after the other.
+    documents = {name: benchmark(engine) for name, engine in ENGINES.items()}
+    assert [document["engine"] for document in documents.values()] == list(ENGINES)
     for document in documents.values():
         for level in document["levels"]:
             for side in (level["adapter"], level["base"]):
+                lengths = side["output_sequence_length"]
                 assert side["error_summary"] == []
                 assert side["request_count"]["avg"] > 0
-                assert (side["output_sequence_length"]["min"], side["output_sequence_length"]["max"]) == (
-                    TOKENS,
-                    TOKENS,
-                )
-
-
-def test_figures_of_both_engines_are_recorded(
-    documents: dict[str, dict[str, Any]], tables: dict[str, str]
-) -> None:
+                assert (lengths["min"], lengths["max"]) == (TOKENS, TOKENS)
     rows = [row for name, document in documents.items() for row in rows_of(name, document)]
     head = ["engine", "adapters", "first token, p50", f"{TOKENS} tokens, p50", "÷ base, 95 % interval"]
     tables[BENCHMARK] = table(head, rows)
@@ -95,20 +81,13 @@ def test_figures_of_both_engines_are_recorded(
 
 
 def rows_of(engine: str, document: dict[str, Any]) -> Iterator[list[str]]:
-    short = ENGINES[engine]
     for level in document["levels"]:
         ratio = level["adapter_by_base"]["request_latency.p50"]
         mix = "one" if level["adapters"] == 1 else f"{level['adapters']} uniformly"
         yield [
-            short,
+            ENGINES[engine],
             f"{mix}, {level['concurrency']} at once",
-            *times_of(level["adapter"]),
+            f"{level['adapter']['time_to_first_token']['p50']:.1f} ms",
+            f"{level['adapter']['request_latency']['p50']:.1f} ms",
             f"{ratio['ratio']:.2f}, {ratio['low']:.2f} to {ratio['high']:.2f}",
         ]
-
-
-def times_of(metrics: dict[str, Any]) -> tuple[str, str]:
-    return (
-        f"{metrics['time_to_first_token']['p50']:.1f} ms",
-        f"{metrics['request_latency']['p50']:.1f} ms",
-    )

@@ -27,23 +27,18 @@ def value(start: Launch, flag: str) -> str:
 
 
 def test_limits_of_a_container_become_flags(model: Path) -> None:
-    start = started(
-        model,
-        {
-            "OPTION_ENABLE_LORA": "true",
-            "OPTION_MAX_LORAS": "30",
-            "OPTION_MAX_CPU_LORAS": "70",
-            "OPTION_MAX_LORA_RANK": "64",
-            "OPTION_MAX_ROLLING_BATCH_SIZE": "8",
-        },
-    )
+    limits = {
+        "OPTION_MAX_LORAS": "30",
+        "OPTION_MAX_CPU_LORAS": "70",
+        "OPTION_MAX_LORA_RANK": "64",
+        "OPTION_MAX_ROLLING_BATCH_SIZE": "8",
+    }
+    start = started(model, limits | {"OPTION_ENABLE_LORA": "true"})
     assert "--enable-lora" in start.arguments
     flags = ("--max-loras", "--max-cpu-loras", "--max-lora-rank", "--max-num-seqs")
     assert [value(start, flag) for flag in flags] == ["30", "70", "64", "8"]
-
-
-def test_no_limit_of_adapters_is_given_without_adapters(model: Path) -> None:
-    start = started(model, {"OPTION_MAX_LORAS": "30", "OPTION_MAX_ROLLING_BATCH_SIZE": "8"})
+    # Without adapters, none of theirs is given.
+    start = started(model, limits)
     assert not [argument for argument in start.arguments if "lora" in argument.rpartition(".")[2]]
     assert value(start, "--max-num-seqs") == "8"
 
@@ -65,21 +60,16 @@ def test_prefix_caching_is_vllms_default_unless_a_variable_decides(
     model: Path, environment: dict[str, str], flags: list[str]
 ) -> None:
     arguments = started(model, environment).arguments
-    found = [argument for argument in arguments if argument.endswith("-prefix-caching")]
-    assert found == flags
+    assert [argument for argument in arguments if argument.endswith("-prefix-caching")] == flags
 
 
-def test_vllm_dialect_has_no_middleware_for_lmis_bodies(model: Path) -> None:
-    assert any("LmiBodies" in argument for argument in started(model, {}, "lmi").arguments)
-    assert not any("LmiBodies" in argument for argument in started(model, {}, "vllm").arguments)
-
-
-def test_lmi_loads_adapters_and_the_vllm_image_only_if_its_environment_says_so(model: Path) -> None:
-    loading = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
+def test_lmi_alone_takes_its_bodies_and_loads_adapters_whatever_the_environment_says(model: Path) -> None:
     lora = {"SM_VLLM_ENABLE_LORA": "true"}
-    assert started(model, lora, "lmi").variables[loading] == "true"
-    assert loading not in started(model, lora, "vllm").variables
-    assert loading not in started(model, {}, "lmi").variables
+    starts = [started(model, lora, "lmi"), started(model, lora, "vllm"), started(model, {}, "lmi")]
+    middlewares = ["LmiBodies" in " ".join(start.arguments) for start in starts]
+    loading = [start.variables.get("VLLM_ALLOW_RUNTIME_LORA_UPDATING") for start in starts]
+    assert middlewares == [True, False, True]
+    assert loading == ["true", None, None]
 
 
 def test_base_is_served_under_the_configured_name_and_those_that_mean_it(model: Path) -> None:
@@ -88,19 +78,13 @@ def test_base_is_served_under_the_configured_name_and_those_that_mean_it(model: 
     assert arguments[first : first + 3] == ["mine", "lmi", "tickets"]
 
 
-def test_threads_of_the_environment_are_kept(model: Path) -> None:
-    assert started(model, {}).variables["OMP_NUM_THREADS"] == "1"
-    assert "OMP_NUM_THREADS" not in started(model, {"OMP_NUM_THREADS": "4"}).variables
-
-
-def test_only_the_plugin_for_base_rows_is_loaded(model: Path) -> None:
-    assert started(model, {"VLLM_PLUGINS": "other"}).variables["VLLM_PLUGINS"] == "local_sagemaker_base_rows"
-
-
-def test_sockets_are_elsewhere_if_the_temporary_folder_has_too_long_a_name(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variables_are_the_environments_but_for_plugins(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: "/short")
-    assert "VLLM_RPC_BASE_PATH" not in started(model, {}).variables
+    variables = started(model, {"VLLM_PLUGINS": "other"}).variables
+    assert variables["VLLM_PLUGINS"] == "local_sagemaker_base_rows"
+    assert variables["OMP_NUM_THREADS"] == "1"
+    assert "OMP_NUM_THREADS" not in started(model, {"OMP_NUM_THREADS": "4"}).variables
+    assert "VLLM_RPC_BASE_PATH" not in variables
+    # Sockets are elsewhere if the temporary folder has too long a name.
     monkeypatch.setattr(tempfile, "gettempdir", lambda: f"/{'long' * 20}")
     assert started(model, {}).variables["VLLM_RPC_BASE_PATH"] == "/tmp"  # noqa: S108

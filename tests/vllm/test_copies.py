@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -69,41 +69,31 @@ print(base_rows.leaves_base_rows_alone(lora_ops.bgmv_shrink, lora_ops.sgmv_shrin
 """
 
 
-@pytest.fixture
-def registered() -> Callable[[str, str], subprocess.CompletedProcess[str]]:
-    """Registers the plugin in vLLM's environment after a change of vLLM."""
-
-    def register(change: str, plugins: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [os.environ["VLLM_PYTHON"], "-c", CHECK.format(change=change)],
-            env=os.environ | {"VLLM_PLUGINS": plugins},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return register
+def register(change: str, plugins: str) -> subprocess.CompletedProcess[str]:
+    """Register the plugin in vLLM's environment after a change of vLLM."""
+    return subprocess.run(
+        [os.environ["VLLM_PYTHON"], "-c", CHECK.format(change=change)],
+        env=os.environ | {"VLLM_PLUGINS": plugins},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
-def test_plugin_corrects_the_rows_of_the_base(
-    registered: Callable[[str, str], subprocess.CompletedProcess[str]],
-) -> None:
-    assert registered("", "local_sagemaker_base_rows").stdout == "True\n"
-
-
-def test_plugin_leaves_a_vllm_alone_that_the_cloud_did_not_start(
-    registered: Callable[[str, str], subprocess.CompletedProcess[str]],
-) -> None:
-    assert registered("", "").stdout == "False\n"
+@pytest.mark.parametrize(
+    ("plugins", "corrected"),
+    [("local_sagemaker_base_rows", True), ("", False)],
+    ids=["started by the cloud", "started by others"],
+)
+def test_plugin_corrects_the_rows_of_the_base(plugins: str, corrected: bool) -> None:
+    assert register("", plugins).stdout == f"{corrected}\n"
 
 
 @pytest.mark.parametrize(
     "change",
     ["del lora_ops.bgmv_shrink", "lora_ops.sgmv_shrink.__globals__['bgmv_shrink'] = lambda *_: None"],
 )
-def test_vllm_that_the_plugin_does_not_correct_does_not_start(
-    change: str, registered: Callable[[str, str], subprocess.CompletedProcess[str]]
-) -> None:
-    said = registered(change, "local_sagemaker_base_rows")
+def test_vllm_that_the_plugin_does_not_correct_does_not_start(change: str) -> None:
+    said = register(change, "local_sagemaker_base_rows")
     assert said.returncode == 1
     assert "RuntimeError: vLLM should " in said.stderr

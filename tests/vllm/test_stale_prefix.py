@@ -65,42 +65,34 @@ def update_in_place(copy: RunningCopy, name: str, text: str, place: Path, other:
     return Seen(before, after, right)
 
 
-@pytest.fixture(scope="module", params=CONTAINERS)
-def container(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def seen(container: str, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Seen]]:
-    """What the updated adapters answered, by where the new files were."""
-    archives = tmp_path_factory.mktemp("archives")
-    environment = CONTAINERS[container]._environment_for(LORA, None)
-    dialect = Settings().container_dialect(environment)
-    with running("vllm", folder, environment, dialect=dialect) as copy:
-        return {
-            where: [
-                update_in_place(
-                    copy,
-                    f"updated-{number}",
-                    prompt(*customer),
-                    archives / f"{where}-{number}",
-                    archives / f"other-{number}" if where == "another path" else None,
-                )
-                for number, customer in enumerate(CUSTOMERS)
-            ]
-            for where in PLACES
-        }
-
-
 @pytest.fixture(scope="module")
 def rows() -> dict[str, list[str]]:
     """The rows of the table."""
     return {}
 
 
+@pytest.mark.parametrize("container", CONTAINERS)
 def test_updated_adapter_is_mixed_with_the_one_before_only_if_prefixes_are_cached(
-    seen: dict[str, list[Seen]], container: str, tables: dict[str, str], rows: dict[str, list[str]]
+    container: str, folder: Path, tmp_path: Path, tables: dict[str, str], rows: dict[str, list[str]]
 ) -> None:
+    environment = CONTAINERS[container]._environment_for(LORA, None)
+    dialect = Settings().container_dialect(environment)
+    with running("vllm", folder, environment, dialect=dialect) as copy:
+        seen = {
+            where: [
+                update_in_place(
+                    copy,
+                    f"updated-{number}",
+                    prompt(*customer),
+                    tmp_path / f"{where}-{number}",
+                    tmp_path / f"other-{number}" if where == "another path" else None,
+                )
+                for number, customer in enumerate(CUSTOMERS)
+            ]
+            for where in PLACES
+        }
+    # The adapter before answered with another text.
+    assert [one for ones in seen.values() for one in ones if one.before == one.right] == []
     wrong = {where: [one for one in ones if one.after != one.right] for where, ones in seen.items()}
     rows[container] = [f"{len(wrong[where])} of {len(CUSTOMERS)} wrong" for where in PLACES]
     tables[STALE] = table(["container", *PLACES], [[name, *cells] for name, cells in rows.items()])
@@ -108,7 +100,3 @@ def test_updated_adapter_is_mixed_with_the_one_before_only_if_prefixes_are_cache
         assert wrong["the same path"] != []
     else:
         assert wrong == {where: [] for where in PLACES}
-
-
-def test_adapter_before_answered_with_another_text(seen: dict[str, list[Seen]]) -> None:
-    assert [one for ones in seen.values() for one in ones if one.before == one.right] == []

@@ -59,7 +59,7 @@ class LmiBodies:
         if request is not None:
             content, send = request.completion(), LmiAnswer(request, send).send
         elif scope["path"] == _INVOCATIONS and content.get("stream"):
-            send = LinesAnswer(send).send
+            send = LmiAnswer(None, send).send
         body = _json(content) if content else body
         await self._app(_with_body(scope, body, headers), _replay(body, receive), send)
 
@@ -106,33 +106,15 @@ class LmiRequest:
 
 
 @dataclass
-class LinesAnswer:
-    """A stream of vLLM on its way to an LMI client as lines of JSON; errors pass as they are."""
+class LmiAnswer:
+    """An answer of vLLM's completions on its way to an LMI client; errors pass as they are.
 
+    request is None for a stream in one of OpenAI's forms, whose events become lines of JSON.
+    """
+
+    request: LmiRequest | None
     to_client: Send
     _status: int = 0
-    _unread: bytes = b""
-
-    async def send(self, message: dict[str, Any]) -> None:
-        """Take a message of vLLM and send what an LMI client receives for it."""
-        if message["type"] == "http.response.start":
-            self._status = message["status"]
-            await self.to_client(message if self._status != 200 else _start(_LINES))
-        elif message["type"] != "http.response.body" or self._status != 200:
-            await self.to_client(message)
-        else:
-            *events, self._unread = (self._unread + message.get("body", b"")).split(b"\n\n")
-            lines = (event.removeprefix(b"data: ").replace(_DONE, b"") + b"\n" for event in events)
-            await self.to_client({**message, "body": b"".join(lines)})
-
-
-@dataclass
-class LmiAnswer:
-    """An answer of vLLM's completions on its way to an LMI client; errors pass as they are."""
-
-    request: LmiRequest
-    to_client: Send
-    _start: dict[str, Any] = field(default_factory=dict)
     _unread: bytes = b""
     _tokens: list[dict[str, Any]] = field(default_factory=list)
     _text: str = ""
@@ -141,28 +123,28 @@ class LmiAnswer:
     async def send(self, message: dict[str, Any]) -> None:
         """Take a message of vLLM and send what an LMI client receives for it."""
         if message["type"] == "http.response.start":
-            self._start = message
-            if self._start["status"] != 200:
+            self._status = message["status"]
+            if self._status != 200:
                 await self.to_client(message)
-            elif self.request.stream:
+            elif self.request is None or self.request.stream:
                 await self.to_client(_start(_LINES))
-        elif message["type"] != "http.response.body" or self._start["status"] != 200:
+        elif message["type"] != "http.response.body" or self._status != 200:
             await self.to_client(message)
-        elif self.request.stream:
+        elif self.request is None or self.request.stream:
             lines = b"".join(self._lines(message.get("body", b"")))
             await self.to_client({**message, "body": lines})
         else:
             self._unread += message.get("body", b"")
             if not message.get("more_body"):
-                await self._send_whole()
+                await self._send_whole(self.request)
 
-    async def _send_whole(self) -> None:
-        answer = json.loads(self._unread)
-        (choice,) = answer["choices"]
+    async def _send_whole(self, request: LmiRequest) -> None:
+        (choice,) = json.loads(self._unread)["choices"]
         self._add(choice)
-        content: dict[str, Any] = {"generated_text": self.request.prepended + self._text}
-        if self.request.details:
-            content["details"] = self._details(choice) | {"prefill": [], "tokens": self._tokens}
+        content: dict[str, Any] = {"generated_text": request.prepended + self._text}
+        if request.details:
+            details = self._details(request, choice)
+            content["details"] = details | {"prefill": [], "tokens": self._tokens}
         body = _json(content)
         await self.to_client(_start(b"application/json", len(body)))
         await self.to_client({"type": "http.response.body", "body": body, "more_body": False})
@@ -172,27 +154,26 @@ class LmiAnswer:
         *events, self._unread = (self._unread + part).split(b"\n\n")
         for event in events:
             data = event.removeprefix(b"data: ")
+            content = {} if data == _DONE else json.loads(data)
             if data == _DONE:
                 yield b"\n"  # as LMI makes of it
-                continue
-            content = json.loads(data)
-            if "choices" not in content:
-                yield _json(content) + b"\n"  # an error in the middle of the stream
-            if content.get("choices") == []:
+            elif self.request is None or "choices" not in content:
+                yield data + b"\n"  # as it is, such as an error in the middle of the stream
+            elif content["choices"] == []:
                 yield b"\n"  # the usage
-            for choice in content.get("choices", ()):
+            for choice in content.get("choices", ()) if self.request is not None else ():
                 self._add(choice)
                 if self._tokens:
-                    yield self._line(choice)
+                    yield self._line(self.request, choice)
 
-    def _line(self, choice: dict[str, Any]) -> bytes:
+    def _line(self, request: LmiRequest, choice: dict[str, Any]) -> bytes:
         ended = choice["finish_reason"] is not None
         content = {
             "index": 0,
             # vLLM holds text back until it is whole characters, so the text is the event's.
             "token": self._tokens[-1] | {"text": choice["text"]},
-            "generated_text": self.request.prepended + self._text if ended else None,
-            "details": self._details(choice) if ended and self.request.details else None,
+            "generated_text": request.prepended + self._text if ended else None,
+            "details": self._details(request, choice) if ended and request.details else None,
         }
         return _json(content) + b"\n"
 
@@ -210,10 +191,10 @@ class LmiAnswer:
             )
         ]
 
-    def _details(self, choice: dict[str, Any]) -> dict[str, Any]:
+    def _details(self, request: LmiRequest, choice: dict[str, Any]) -> dict[str, Any]:
         return {
             "finish_reason": choice["finish_reason"],
-            "seed": self.request.parameters.get("seed"),
+            "seed": request.parameters.get("seed"),
             "generated_tokens": len(self._tokens),
             "input_length": self._prompt_tokens,
         }
