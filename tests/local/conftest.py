@@ -34,20 +34,6 @@ def world() -> Iterator[World]:
     made.close()
 
 
-@pytest.fixture
-def world_with() -> Iterator[Callable[..., World]]:
-    """Makes worlds with settings."""
-    made: list[World] = []
-
-    def make(**settings: Any) -> World:
-        made.append(World(**settings))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[LocalCloud]:
     with LocalCloud(settings=QUICK) as running:

@@ -1,7 +1,7 @@
 """A container without a model: it answers which adapter it was asked for, and what is in its directory.
 
 It speaks the container protocol, starts at once, and does what a real server does not when told to: a
-body {"status": 503} gets that status, {"seconds": 0.2} after that time, {"parts": ["a", "b"]} in parts,
+body {"status": 503} gets that status, {"parts": ["a", "b"]} is sent in parts,
 and {"break": true} breaks off after the first part. It dies of an adapter with the name "deadly".
 In a chat, `model` names the adapter if the header does not. With WITHOUT_ADAPTERS in its environment, it has
 no path to register adapters, in the words of vLLM's web framework.
@@ -64,7 +64,6 @@ class Handler(BaseHTTPRequestHandler):
         adapter = self.headers.get("X-Amzn-SageMaker-Adapter-Identifier")
         if adapter is None and self.path == "/v1/chat/completions":
             adapter = str(body.get("model", "")) or None
-        time.sleep(float(str(body.get("seconds", 0))))
         if adapter is not None and adapter not in ADAPTERS:
             self.answer(404, {"message": f"Adapter {adapter} not found"})
         elif "status" in body:

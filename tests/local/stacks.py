@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.local.waiting import until
 
 ROLE = "arn:aws:iam::000000000000:role/Execution"
 
@@ -45,75 +46,52 @@ class Bucket:
         return self.put(f"{text}.tar.gz", archive(adapter=text))
 
 
+def resource(kind: str, **properties: Any) -> dict[str, Any]:
+    """A resource of SageMaker."""
+    return {"Type": f"AWS::SageMaker::{kind}", "Properties": properties}
+
+
 def serving(prefix: str, bucket: Bucket, adapters: dict[str, str], **environment: str) -> dict[str, Any]:
     """The resources of an endpoint with a base and adapters, whose names begin with a prefix."""
-    resources: dict[str, Any] = {
-        "Model": {
-            "Type": "AWS::SageMaker::Model",
-            "Properties": {
-                "ExecutionRoleArn": ROLE,
-                "PrimaryContainer": {
-                    "Image": "image",
-                    "ModelDataUrl": f"s3://{bucket.name}/model.tar.gz",
-                    "Environment": environment,
-                },
+    model = {"Image": "image", "ModelDataUrl": f"s3://{bucket.name}/model.tar.gz", "Environment": environment}
+    variant = {"VariantName": "v", "InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": "1"}
+    compute = {"MinMemoryRequiredInMb": 1024, "NumberOfAcceleratorDevicesRequired": 4}
+    endpoint = {"Fn::GetAtt": ["Endpoint", "EndpointName"]}
+    resources = {
+        "Model": resource("Model", ExecutionRoleArn=ROLE, PrimaryContainer=model),
+        "Config": resource("EndpointConfig", ExecutionRoleArn=ROLE, ProductionVariants=[variant]),
+        "Endpoint": resource("Endpoint", EndpointConfigName={"Fn::GetAtt": ["Config", "EndpointConfigName"]}),
+        "Base": resource(
+            "InferenceComponent",
+            InferenceComponentName=f"{prefix}-base",
+            EndpointName=endpoint,
+            VariantName="v",
+            Specification={
+                "ModelName": {"Fn::GetAtt": ["Model", "ModelName"]},
+                "ComputeResourceRequirements": compute,
             },
-        },
-        "Config": {
-            "Type": "AWS::SageMaker::EndpointConfig",
-            "Properties": {
-                "ExecutionRoleArn": ROLE,
-                "ProductionVariants": [
-                    {"VariantName": "v", "InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": "1"}
-                ],
-            },
-        },
-        "Endpoint": {
-            "Type": "AWS::SageMaker::Endpoint",
-            "Properties": {"EndpointConfigName": {"Fn::GetAtt": ["Config", "EndpointConfigName"]}},
-        },
-        "Base": {
-            "Type": "AWS::SageMaker::InferenceComponent",
-            "Properties": {
-                "InferenceComponentName": f"{prefix}-base",
-                "EndpointName": {"Fn::GetAtt": ["Endpoint", "EndpointName"]},
-                "VariantName": "v",
-                "Specification": {
-                    "ModelName": {"Fn::GetAtt": ["Model", "ModelName"]},
-                    "ComputeResourceRequirements": {
-                        "MinMemoryRequiredInMb": 1024,
-                        "NumberOfAcceleratorDevicesRequired": 4,
-                    },
-                },
-                "RuntimeConfig": {"CopyCount": 1},
-            },
-        },
+            RuntimeConfig={"CopyCount": 1},
+        ),
     }
     for name, url in adapters.items():
-        resources[name.title()] = {
-            "Type": "AWS::SageMaker::InferenceComponent",
-            "DependsOn": "Base",
-            "Properties": {
-                "InferenceComponentName": f"{prefix}-{name}",
-                "EndpointName": {"Fn::GetAtt": ["Endpoint", "EndpointName"]},
-                "Specification": {
-                    "BaseInferenceComponentName": f"{prefix}-base",
-                    "Container": {"ArtifactUrl": url},
-                },
-            },
-        }
+        adapter = resource(
+            "InferenceComponent",
+            InferenceComponentName=f"{prefix}-{name}",
+            EndpointName=endpoint,
+            Specification={"BaseInferenceComponentName": f"{prefix}-base", "Container": {"ArtifactUrl": url}},
+        )
+        resources[name.title()] = adapter | {"DependsOn": "Base"}
     return resources
 
 
 def settled(sagemaker: Any, component: str) -> dict[str, Any]:
     """The description of a component once it is neither being created nor updated."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        described: dict[str, Any] = sagemaker.describe_inference_component(InferenceComponentName=component)
-        if not described["InferenceComponentStatus"].endswith("ing"):
-            return described
-        time.sleep(0.02)
-    raise TimeoutError(f"component {component} is still {described['InferenceComponentStatus']}")
+
+    def find() -> dict[str, Any] | None:
+        described = sagemaker.describe_inference_component(InferenceComponentName=component)
+        return None if described["InferenceComponentStatus"].endswith("ing") else dict(described)
+
+    return until(find, 60) or {}
 
 
 class Stack:
@@ -122,6 +100,8 @@ class Stack:
     def __init__(self, cloudformation: Any, name: str) -> None:
         self.name = name
         self._api = cloudformation
+        # The id of a stack that is being deleted: afterwards, it has no name.
+        self._id = name
 
     def create(self, resources: dict[str, Any], *, tags: dict[str, str] | None = None) -> str:
         """Create it, and return the status it ends in."""
@@ -137,7 +117,7 @@ class Stack:
         call(
             StackName=self.name,
             TemplateBody=json.dumps({"Resources": resources}),
-            Tags=_tags(tags),
+            Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()],
             Capabilities=["CAPABILITY_IAM"],
         )
         return self.settled()
@@ -146,15 +126,11 @@ class Stack:
         self, template: dict[str, Any], parameters: dict[str, str], *, kind: str = "UPDATE"
     ) -> ChangeSet:
         """Create a change set of a whole template."""
-        name = f"changes-{uuid.uuid4().hex[:8]}"
-        self._api.create_change_set(
-            StackName=self.name,
-            ChangeSetName=name,
-            ChangeSetType=kind,
-            TemplateBody=json.dumps(template),
-            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-        )
-        return ChangeSet(self._api, self, name)
+        given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
+        names = {"StackName": self.name, "ChangeSetName": f"changes-{uuid.uuid4().hex[:8]}"}
+        body = json.dumps(template)
+        self._api.create_change_set(**names, ChangeSetType=kind, TemplateBody=body, Parameters=given)
+        return ChangeSet(self._api, self, names)
 
     def outputs(self) -> dict[str, str]:
         return {output["OutputKey"]: output["OutputValue"] for output in self._describe().get("Outputs", [])}
@@ -169,7 +145,7 @@ class Stack:
 
     def request_deletion(self) -> None:
         """Begin to delete it, and return at once."""
-        self._stack_id = self._describe()["StackId"]
+        self._id = self.stack_id()
         self._api.delete_stack(StackName=self.name)
 
     def statuses_of_deletion(self) -> list[str]:
@@ -183,54 +159,44 @@ class Stack:
         return statuses
 
     def settled(self) -> str:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            status: str = self._describe()["StackStatus"]
-            if not status.endswith("_IN_PROGRESS"):
-                return status
-            time.sleep(0.05)
-        raise TimeoutError(f"stack {self.name} is still {status}")
+        """The status of the stack once nothing is being done to it."""
+        return until(self._settled_status, 60)
+
+    def _settled_status(self) -> str:
+        status = str(self._describe()["StackStatus"])
+        return "" if status.endswith("_IN_PROGRESS") else status
 
     def _describe(self) -> dict[str, Any]:
-        name = getattr(self, "_stack_id", self.name)
-        stack: dict[str, Any] = self._api.describe_stacks(StackName=name)["Stacks"][0]
-        return stack
+        return dict(self._api.describe_stacks(StackName=self._id)["Stacks"][0])
 
     def _events(self) -> list[dict[str, Any]]:
-        name = getattr(self, "_stack_id", self.name)
-        events: list[dict[str, Any]] = self._api.describe_stack_events(StackName=name)["StackEvents"]
-        return events
+        return list(self._api.describe_stack_events(StackName=self._id)["StackEvents"])
 
     def stack_id(self) -> str:
-        identifier: str = self._describe()["StackId"]
-        return identifier
+        return str(self._describe()["StackId"])
 
     def physical_id(self, logical_id: str) -> str:
         answer = self._api.describe_stack_resource(StackName=self.name, LogicalResourceId=logical_id)
-        identifier: str = answer["StackResourceDetail"]["PhysicalResourceId"]
-        return identifier
+        return str(answer["StackResourceDetail"]["PhysicalResourceId"])
 
     def reasons(self, status: str) -> list[str]:
         """Why resources came into a status, newest first."""
-        events = self._events()
         return [
             event.get("ResourceStatusReason", "")
-            for event in events
+            for event in self._events()
             if event["ResourceStatus"] == status and event["LogicalResourceId"] != self.name
         ]
 
     def why_failed(self) -> str:
         """Why the last operation of the stack failed."""
-        events = self._events()
-        own = (event for event in events if event["LogicalResourceId"] == self.name)
+        own = (event for event in self._events() if event["LogicalResourceId"] == self.name)
         return next(
             str(event["ResourceStatusReason"]) for event in own if event["ResourceStatus"].endswith("_FAILED")
         )
 
     def events(self, logical_id: str) -> list[str]:
         """The statuses a resource went through, newest first."""
-        events = self._events()
-        return [event["ResourceStatus"] for event in events if event["LogicalResourceId"] == logical_id]
+        return [one["ResourceStatus"] for one in self._events() if one["LogicalResourceId"] == logical_id]
 
 
 @dataclass
@@ -239,13 +205,10 @@ class ChangeSet:
 
     api: Any
     stack: Stack
-    name: str
+    names: dict[str, str]
 
     def describe(self) -> dict[str, Any]:
-        described: dict[str, Any] = self.api.describe_change_set(
-            StackName=self.stack.name, ChangeSetName=self.name
-        )
-        return described
+        return dict(self.api.describe_change_set(**self.names))
 
     def changes(self) -> dict[str, str]:
         """What happens to each resource."""
@@ -254,9 +217,5 @@ class ChangeSet:
 
     def execute(self) -> str:
         """Execute it, and return the status that the stack ends in."""
-        self.api.execute_change_set(StackName=self.stack.name, ChangeSetName=self.name)
+        self.api.execute_change_set(**self.names)
         return self.stack.settled()
-
-
-def _tags(tags: dict[str, str] | None) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in (tags or {}).items()]

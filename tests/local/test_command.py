@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
 from tests.local.processes import needs_proc, processes_of
 from tests.local.stacks import Bucket, Stack, serving
+from tests.local.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -36,10 +36,7 @@ def busy(tmp_path: Path) -> Iterator[LocalCloud]:
         cloud.admin.change_settings(endpoint_seconds=1_000)
         body = json.dumps({"Resources": serving("endless", bucket, {})})
         boto_client(cloud, "cloudformation").create_stack(StackName="endless", TemplateBody=body)
-        deadline = time.monotonic() + 20
-        while not cloud.admin.calls().get("CreateEndpoint", 0) > 1:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: cloud.admin.calls().get("CreateEndpoint", 0) > 1)
         yield cloud
 
 
@@ -51,18 +48,10 @@ def test_interrupt_leaves_no_process_even_during_a_deployment(busy: LocalCloud, 
     assert processes_of(tmp_path) == []
 
 
-def all_end(folder: Path) -> bool:
-    """Whether soon no process runs that has a folder in its command or its environment."""
-    deadline = time.monotonic() + 15
-    while processes_of(folder) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return processes_of(folder) == []
-
-
 @needs_proc
 def test_death_of_the_command_leaves_no_process(busy: LocalCloud, tmp_path: Path) -> None:
     busy.process.kill()
-    assert all_end(tmp_path)
+    until(lambda: processes_of(tmp_path) == [])
 
 
 @needs_proc
@@ -88,7 +77,7 @@ def test_death_of_the_process_that_uses_it_leaves_no_process(tmp_path: Path) -> 
     assert user.stdout.readline() == b"up\n"
     user.kill()
     user.wait()
-    assert all_end(tmp_path)
+    until(lambda: processes_of(tmp_path) == [])
 
 
 @pytest.mark.parametrize(

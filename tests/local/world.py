@@ -174,10 +174,10 @@ class FakeTelemetry:
 class World:
     """An account with one control plane; every answer is checked against the operation's output shape."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.clock = ManualClock()
-        self.settings = CurrentSettings(Settings().changed(settings))
+        self.settings = CurrentSettings(Settings())
         self.faults = Faults(self.clock)
         self.throttling = Throttling(self.settings, self.clock, self.faults)
         self.hosting = FakeHosting(self.clock)
@@ -222,6 +222,10 @@ class World:
         assert refused.value.code == "ValidationException"
         return refused.value.message
 
+    def change(self, **settings: Any) -> None:
+        """Change settings."""
+        self.settings.change(settings)
+
     def pass_time(self, seconds: float) -> None:
         self.loop.run_until_complete(self.clock.advance(seconds))
 
@@ -232,31 +236,29 @@ class World:
         container = {"Image": "image", "Environment": environment}
         self.call("CreateModel", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
 
-    def create_endpoint(
-        self, name: str = "endpoint", *, instances: int = 1, managed: tuple[int, int] | None = None
-    ) -> None:
-        """An endpoint in service; managed are the fewest and the most instances of managed scaling."""
-        variant: dict[str, Any] = {
-            "VariantName": "AllTraffic",
-            "InstanceType": "ml.g5.12xlarge",
-            "InitialInstanceCount": instances,
-        }
-        if managed is not None:
-            least, most = managed
-            variant["ManagedInstanceScaling"] = {
-                "Status": "ENABLED",
-                "MinInstanceCount": least,
-                "MaxInstanceCount": most,
-            }
-        config = f"{name}-config"
+    def create_config(self, name: str, *, instances: int = 1, **variant: Any) -> None:
+        """An endpoint configuration with one variant; `variant` are further members of it."""
+        members = {"VariantName": "AllTraffic", "InstanceType": "ml.g5.12xlarge", **variant}
         self.call(
             "CreateEndpointConfig",
-            EndpointConfigName=config,
+            EndpointConfigName=name,
             ExecutionRoleArn=ROLE,
-            ProductionVariants=[variant],
+            ProductionVariants=[{**members, "InitialInstanceCount": instances}],
         )
-        self.call("CreateEndpoint", EndpointName=name, EndpointConfigName=config)
+
+    def create_endpoint(self, name: str = "endpoint", *, instances: int = 1, **variant: Any) -> None:
+        """An endpoint in service; the other arguments are those of `create_config`."""
+        self.create_config(f"{name}-config", instances=instances, **variant)
+        self.call("CreateEndpoint", EndpointName=name, EndpointConfigName=f"{name}-config")
         self.pass_time(1)
+
+    def endpoint(self) -> dict[str, Any]:
+        """The description of the endpoint, and of its only variant as `Variant`."""
+        described = self.call("DescribeEndpoint", EndpointName="endpoint")
+        return {**described, "Variant": described.get("ProductionVariants", [None])[0]}
+
+    def delete(self, component: str) -> None:
+        self.call("DeleteInferenceComponent", InferenceComponentName=component)
 
     def create_base(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -127,6 +126,11 @@ class Scaled:
         )
         return str(answer["PolicyARN"])
 
+    def schedule(self, expression: str, **action: int) -> None:
+        """Schedule an action that changes bounds."""
+        request = {**BASE, "ScheduledActionName": "night", "Schedule": expression}
+        self.call("PutScheduledAction", **request, ScalableTargetAction=action)
+
     def ring(self, policy: str, value: float, threshold: float = 1) -> None:
         """Let an alarm ring that invokes a policy."""
         self.service.alarmed(policy, {"AlarmName": "alarm", "Threshold": threshold}, value)
@@ -136,10 +140,6 @@ class Scaled:
         self.components.changing.clear()
         self.service.tick()
 
-    def activities(self, **more: Any) -> list[dict[str, Any]]:
-        request = {"ServiceNamespace": "sagemaker", **more}
-        return list(self.call("DescribeScalingActivities", **request)["ScalingActivities"])
-
-
-def unknown_policy() -> str:
-    return f"arn:aws:autoscaling:us-east-1:111122223333:scalingPolicy:{uuid.uuid4()}:policyName/x"
+    def activities(self) -> list[dict[str, Any]]:
+        answer = self.call("DescribeScalingActivities", ServiceNamespace="sagemaker")
+        return list(answer["ScalingActivities"])

@@ -55,19 +55,11 @@ def test_alarms_of_high_resolution_look_at_ten_seconds() -> None:
     assert (found["Low"]["Threshold"], found["Low"]["ComparisonOperator"]) == (9, "LessThanThreshold")
 
 
-def test_alarms_of_invocations_look_at_minutes() -> None:
+def test_alarms_of_other_metrics_look_at_minutes() -> None:
     found = alarms(PredefinedMetricSpecification={"PredefinedMetricType": PER_MINUTE})
     assert {name: (one["Period"], one["EvaluationPeriods"]) for name, one in found.items()} == {
         "High": (60, 3),
         "Low": (60, 15),
     }
-
-
-def test_policy_that_only_adds_has_no_low_alarm() -> None:
-    specification = {"PredefinedMetricType": FINE}
-    assert list(alarms(PredefinedMetricSpecification=specification, DisableScaleIn=True)) == ["High"]
-
-
-def test_metric_of_ones_own_has_minutes() -> None:
     metric = {"Namespace": "n", "MetricName": "m", "Statistic": "Sum"}
     assert alarms(CustomizedMetricSpecification=metric)["High"].items() >= (metric | {"Period": 60}).items()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local_sagemaker.errors import ApiError
-from tests.local.autoscaling.scaled import BASE, FINE, Scaled
+from tests.local.autoscaling.scaled import BASE, Scaled
 
 OF_VARIANTS = "SageMakerVariantInvocationsPerInstance"
 
@@ -55,12 +55,10 @@ def test_wrong_target_is_refused(changes: dict[str, Any], message: str) -> None:
 
 
 def test_wrong_schedule_is_refused(world: Scaled) -> None:
-    def refused(schedule: str, **action: int) -> str:
-        request = {**BASE, "ScheduledActionName": "a", "Schedule": schedule, "ScalableTargetAction": action}
-        return refusal(world, "PutScheduledAction", **request)[1]
-
-    assert "Invalid schedule expression: daily" in refused("daily", MinCapacity=1)
-    assert "cannot be less than minimum" in refused("rate(1 day)", MinCapacity=3, MaxCapacity=2)
+    with pytest.raises(ApiError, match="Invalid schedule expression: daily"):
+        world.schedule("daily", MinCapacity=1)
+    with pytest.raises(ApiError, match="cannot be less than minimum"):
+        world.schedule("rate(1 day)", MinCapacity=3, MaxCapacity=2)
 
 
 def test_policy_needs_a_target() -> None:
@@ -77,51 +75,24 @@ def test_tracking_policy_has_its_alarms_under_the_services_names(world: Scaled) 
         "TargetTracking-inference-component/base-AlarmLow-" + names[1][49:51],
     ]
     assert all(world.alarms.put_alarms[name]["AlarmActions"] == [answer["PolicyARN"]] for name in names)
-
-
-def test_policy_put_again_keeps_its_arn_and_alarms(world: Scaled) -> None:
-    before, after = world.track(), world.track(target=8)
-    assert after == before
-    high = world.alarms.put_alarms[after["Alarms"][0]["AlarmName"]]
-    assert high["Threshold"] == 8
-
-
-def test_low_alarm_goes_when_a_policy_stops_removing(world: Scaled) -> None:
-    world.track()
-    assert len(world.track(DisableScaleIn=True)["Alarms"]) == 1
-    assert len(world.alarms.put_alarms) == 1
-
-
-def test_policy_is_described_as_it_was_put(world: Scaled) -> None:
-    world.track(ScaleInCooldown=7)
-    world.step()
-    track, step = world.call("DescribeScalingPolicies", ServiceNamespace="sagemaker")["ScalingPolicies"]
-    assert track["TargetTrackingScalingPolicyConfiguration"]["ScaleInCooldown"] == 7
-    assert step["StepScalingPolicyConfiguration"]["StepAdjustments"][0]["ScalingAdjustment"] == 1
+    assert world.track(target=8) == answer
+    assert world.alarms.put_alarms[names[0]]["Threshold"] == 8
+    # It does not remove copies any more.
+    assert [alarm["AlarmName"] for alarm in world.track(DisableScaleIn=True)["Alarms"]] == names[:1]
+    assert list(world.alarms.put_alarms) == names[:1]
 
 
 @pytest.mark.parametrize(
-    ("configuration", "message"),
+    ("changes", "message"),
     [
-        ({"TargetValue": 1}, "Exactly one of PredefinedMetricSpecification"),
-        (
-            {"TargetValue": 0, "PredefinedMetricSpecification": {"PredefinedMetricType": FINE}},
-            "TargetValue should be above 0",
-        ),
-        (
-            {"TargetValue": 1, "PredefinedMetricSpecification": {"PredefinedMetricType": OF_VARIANTS}},
-            "is not a metric of",
-        ),
+        ({"PredefinedMetricSpecification": None}, "Exactly one of PredefinedMetricSpecification"),
+        ({"TargetValue": 0}, "TargetValue should be above 0"),
+        ({"PredefinedMetricSpecification": {"PredefinedMetricType": OF_VARIANTS}}, "is not a metric of"),
     ],
 )
-def test_wrong_tracking_policy_is_refused(world: Scaled, configuration: dict[str, Any], message: str) -> None:
-    request = {
-        **BASE,
-        "PolicyName": "p",
-        "PolicyType": "TargetTrackingScaling",
-        "TargetTrackingScalingPolicyConfiguration": configuration,
-    }
-    assert message in refusal(world, "PutScalingPolicy", **request)[1]
+def test_wrong_tracking_policy_is_refused(world: Scaled, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ApiError, match=message):
+        world.track(**changes)
 
 
 def test_deleted_policy_takes_its_alarms_along(world: Scaled) -> None:
@@ -134,13 +105,7 @@ def test_deleted_policy_takes_its_alarms_along(world: Scaled) -> None:
 
 def test_deregistered_target_takes_everything_along(world: Scaled) -> None:
     world.track()
-    world.call(
-        "PutScheduledAction",
-        **BASE,
-        ScheduledActionName="a",
-        Schedule="rate(1 day)",
-        ScalableTargetAction={"MinCapacity": 1},
-    )
+    world.schedule("rate(1 day)", MinCapacity=1)
     world.call("DeregisterScalableTarget", **BASE)
     assert world.alarms.put_alarms == {}
     for operation, member in (

@@ -58,37 +58,36 @@ def scaled(stack: Stack, bucket: Bucket, most: str = "3", target: str = "4") -> 
 def test_target_and_policies_are_created_updated_and_deleted(
     stack: Stack, bucket: Bucket, autoscaling: Any
 ) -> None:
+    resource, track = f"inference-component/{stack.name}-base", f"{stack.name}-track"
+
+    def listed(kind: str, **filters: Any) -> list[dict[str, Any]]:
+        answer = getattr(autoscaling, f"describe_{kind}")(ServiceNamespace="sagemaker", **filters)
+        return list(answer["".join(word.title() for word in kind.split("_"))])
+
+    def found() -> tuple[Any, Any, Any]:
+        return (
+            [
+                (one["MinCapacity"], one["MaxCapacity"])
+                for one in listed("scalable_targets", ResourceIds=[resource])
+            ],
+            {
+                one["PolicyARN"]: one["TargetTrackingScalingPolicyConfiguration"]["TargetValue"]
+                for one in listed("scaling_policies", ResourceId=resource)
+            },
+            [one["ScalableTargetAction"] for one in listed("scheduled_actions", ResourceId=resource)],
+        )
+
     assert stack.create(scaled(stack, bucket)) == "CREATE_COMPLETE", stack.why_failed()
-    resource = f"inference-component/{stack.name}-base"
     assert stack.physical_id("Target") == f"{resource}|{SCOPE['ScalableDimension']}|sagemaker"
-
-    def targets() -> list[dict[str, Any]]:
-        answer = autoscaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])
-        return list(answer["ScalableTargets"])
-
-    def policies() -> dict[str, dict[str, Any]]:
-        answer = autoscaling.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=resource)
-        return {policy["PolicyName"]: policy for policy in answer["ScalingPolicies"]}
-
-    assert (targets()[0]["MinCapacity"], targets()[0]["MaxCapacity"]) == (0, 3)
-    assert list(policies()) == [f"{stack.name}-track"]
-    assert stack.physical_id("Track") == policies()[f"{stack.name}-track"]["PolicyARN"]
-    (action,) = autoscaling.describe_scheduled_actions(ServiceNamespace="sagemaker", ResourceId=resource)[
-        "ScheduledActions"
-    ]
-    assert action["ScalableTargetAction"] == {"MinCapacity": 0}
-
+    policy = stack.physical_id("Track")
+    assert policy.endswith(f":policyName/{track}")
+    assert found() == ([(0, 3)], {policy: 4}, [{"MinCapacity": 0}])
     changed = scaled(stack, bucket, most="5", target="8")
     del changed["Target"]["Properties"]["ScheduledActions"]
     assert stack.update(changed) == "UPDATE_COMPLETE", stack.why_failed()
-    assert targets()[0]["MaxCapacity"] == 5
-    tracking = policies()[f"{stack.name}-track"]["TargetTrackingScalingPolicyConfiguration"]
-    assert tracking["TargetValue"] == 8
-    left = autoscaling.describe_scheduled_actions(ServiceNamespace="sagemaker", ResourceId=resource)
-    assert left["ScheduledActions"] == []
-
+    assert found() == ([(0, 5)], {policy: 8}, [])
     stack.delete()
-    assert (targets(), policies()) == ([], {})
+    assert found() == ([], {}, [])
 
 
 def test_target_of_a_component_that_is_not_there_fails(stack: Stack) -> None:

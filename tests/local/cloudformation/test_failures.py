@@ -38,13 +38,13 @@ def failed_creation(world: World, meanwhile: Callable[[], None]) -> str:
     return str(failed.value)
 
 
-def test_failed_create_is_cleaned_up_once_its_sibling_lets_it(world_with: Callable[..., World]) -> None:
-    world = world_with(one_write_per_base=True)
+def test_failed_create_is_cleaned_up_once_its_sibling_lets_it(world: World) -> None:
+    world.change(one_write_per_base=True)
     world.serve("one")
 
     def update_sibling() -> None:
-        container = {"ArtifactUrl": "s3://bucket/one-v2"}
-        request = {"InferenceComponentName": "one", "Specification": {"Container": container}}
+        specification = {"Container": {"ArtifactUrl": "s3://bucket/one-v2"}}
+        request = {"InferenceComponentName": "one", "Specification": specification}
         world.plane.call("UpdateInferenceComponent", request)
 
     assert "out of memory" in failed_creation(world, update_sibling)
@@ -82,14 +82,8 @@ def test_deletion_of_what_cannot_be_described_fails(world: World) -> None:
 
 def test_update_of_an_endpoint_that_keeps_its_configuration_fails(world: World) -> None:
     world.serve("one", instances=2)
-    arn = world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointArn"]
-    config = world.call("DescribeEndpointConfig", EndpointConfigName="endpoint-config")
-    world.call(
-        "CreateEndpointConfig",
-        EndpointConfigName="smaller",
-        ExecutionRoleArn=config["ExecutionRoleArn"],
-        ProductionVariants=[config["ProductionVariants"][0] | {"InitialInstanceCount": 1}],
-    )
+    arn = world.endpoint()["EndpointArn"]
+    world.create_config("smaller")
     world.scale(2)
     world.pass_time(0.1)
     handlers = Handlers(ENDPOINT, lambda: world.plane, lambda: world.loop)

@@ -97,54 +97,37 @@ _TEXTS = (
 # In a skeleton: the name of a base component, and of an adapter.
 BASE, ADAPTER = object(), object()
 _TO_BASE = {"InferenceComponentName": BASE}
-_ADAPTER_UPDATE = {
-    "InferenceComponentName": ADAPTER,
-    "Specification": {"Container": {"ArtifactUrl": ...}},
-}
+_ADAPTER_UPDATE = {"InferenceComponentName": ADAPTER, "Specification": {"Container": {"ArtifactUrl": ...}}}
 
-_ROLLING = {
-    "RollingUpdatePolicy": {"MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1}},
-    "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "alarm"}]},
-}
+_IN_BATCHES = {"RollingUpdatePolicy": {"MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1}}}
+_WATCHED = {**_IN_BATCHES, "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "alarm"}]}}
 _UPDATED = {"ModelName": ..., "ComputeResourceRequirements": ...}
 _POOLS = [
     {"InstanceType": "ml.g5.12xlarge", "Priority": 1},
     {"InstanceType": "ml.g5.48xlarge", "Priority": 2},
 ]
+_MEMORY = {"MinMemoryRequiredInMb": ...}
 _SPECIFICATIONS = [
-    {
-        "InstanceType": pool["InstanceType"],
-        "ModelName": ...,
-        "ComputeResourceRequirements": {"MinMemoryRequiredInMb": ...},
-    }
+    {"InstanceType": pool["InstanceType"], "ModelName": ..., "ComputeResourceRequirements": _MEMORY}
     for pool in _POOLS
 ]
+
+_MANAGED = {"Status": "ENABLED", "MinInstanceCount": ..., "MaxInstanceCount": ...}
+_PER_MINUTE = {"PredefinedMetricType": "SageMakerInferenceComponentInvocationsPerCopy"}
+_STEP = {"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 1}
 
 SKELETONS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "CreateModel": [{"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": "image"}}],
     "CreateEndpointConfig": [
         {
             "ExecutionRoleArn": ROLE,
-            "ProductionVariants": [
-                {
-                    "VariantName": "AllTraffic",
-                    "InitialInstanceCount": ...,
-                    **more,
-                }
-            ],
+            "ProductionVariants": [{"VariantName": "AllTraffic", "InitialInstanceCount": ..., **more}],
         }
         for more in (
             {"InstanceType": ...},
             {"InstanceType": ...},
             {"InstancePools": _POOLS},
-            {
-                "InstanceType": ...,
-                "ManagedInstanceScaling": {
-                    "Status": "ENABLED",
-                    "MinInstanceCount": ...,
-                    "MaxInstanceCount": ...,
-                },
-            },
+            {"InstanceType": ..., "ManagedInstanceScaling": _MANAGED},
         )
     ],
     "CreateInferenceComponent": [
@@ -165,18 +148,9 @@ SKELETONS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "UpdateInferenceComponent": [
         {**_TO_BASE, "RuntimeConfig": ...},
         {**_TO_BASE, "Specification": _UPDATED},
-        {**_TO_BASE, "Specification": _UPDATED, "DeploymentConfig": _ROLLING},
+        {**_TO_BASE, "Specification": _UPDATED, "DeploymentConfig": _WATCHED},
         {**_TO_BASE, "Specifications": _SPECIFICATIONS},
-        {
-            **_TO_BASE,
-            "Specification": {"ModelName": ..., "ComputeResourceRequirements": ...},
-            "DeploymentConfig": {
-                "RollingUpdatePolicy": {
-                    "MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1},
-                    "WaitIntervalInSeconds": ...,
-                },
-            },
-        },
+        {**_TO_BASE, "Specification": _UPDATED, "DeploymentConfig": _IN_BATCHES},
         _ADAPTER_UPDATE,
         _ADAPTER_UPDATE,
         {},
@@ -189,9 +163,7 @@ SKELETONS: Mapping[str, Sequence[Mapping[str, Any]]] = {
             "PolicyType": "TargetTrackingScaling",
             "TargetTrackingScalingPolicyConfiguration": {
                 "TargetValue": 4.0,
-                "PredefinedMetricSpecification": {
-                    "PredefinedMetricType": "SageMakerInferenceComponentInvocationsPerCopy"
-                },
+                "PredefinedMetricSpecification": _PER_MINUTE,
             },
         },
         {
@@ -199,7 +171,7 @@ SKELETONS: Mapping[str, Sequence[Mapping[str, Any]]] = {
             "PolicyType": "StepScaling",
             "StepScalingPolicyConfiguration": {
                 "AdjustmentType": "ChangeInCapacity",
-                "StepAdjustments": [{"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 1}],
+                "StepAdjustments": [_STEP],
             },
         },
         {},

@@ -49,14 +49,20 @@ def test_unknown_instance_type_is_logged_once(caplog: pytest.LogCaptureFixture) 
     assert "ml.g5.13xlarge is not known here" in message
 
 
-def test_copies_go_where_most_is_free() -> None:
+def test_copies_go_where_most_is_free_and_span_no_instances() -> None:
     placed = place_copies(VARIANT, gpus(1), copies=3, taken=[(0, gpus(2))])
     assert [instance for instance, _ in placed] == [1, 1, 0]
-
-
-def test_copy_does_not_span_instances() -> None:
     with pytest.raises(HostingError, match="CapacityError"):
         place_copies(VARIANT, gpus(3), copies=1, taken=[(0, gpus(2)), (1, gpus(2))])
+
+
+def test_managed_scaling_adds_instances_up_to_its_maximum_for_copies_without_room() -> None:
+    scaling = {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": 3}
+    variant = VARIANT | {"InitialInstanceCount": 1, "ManagedInstanceScaling": scaling}
+    assert instance_count(variant) == 3
+    assert instance_count(VARIANT | {"ManagedInstanceScaling": scaling | {"Status": "DISABLED"}}) == 2
+    placed = place_copies(variant, gpus(2), copies=3, taken=[])
+    assert [instance for instance, _ in placed] == [0, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -84,26 +90,10 @@ def test_what_another_placement_takes_beyond_the_present_one() -> None:
     assert room_beyond(present, wanted) == [(0, Resources(1)), (2, Resources(1))]
 
 
-def test_managed_scaling_has_room_up_to_its_maximum() -> None:
-    scaling = {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": 5}
-    assert instance_count(VARIANT | {"ManagedInstanceScaling": scaling}) == 5
-    assert instance_count(VARIANT | {"ManagedInstanceScaling": scaling | {"Status": "DISABLED"}}) == 2
-
-
 def test_copies_whose_instances_go_share_what_is_left_of_the_others() -> None:
+    stay = [(1, gpus(2)), (1, gpus(2))]
+    assert move_copies(VARIANT, stay) == stay
     moved = move_copies(VARIANT, [(0, gpus(4)), (2, gpus(2)), (3, gpus(2))])
     assert [instance for instance, _ in moved] == [0, 1, 1]
     with pytest.raises(HostingError, match="CapacityError"):
         move_copies(VARIANT, [(0, gpus(4)), (2, gpus(2)), (3, gpus(4))])
-
-
-def test_copies_stay_where_they_are_when_the_new_instances_have_room_there() -> None:
-    placements = [(1, gpus(2)), (1, gpus(2))]
-    assert move_copies(VARIANT, placements) == placements
-
-
-def test_managed_scaling_adds_an_instance_only_for_a_copy_without_room() -> None:
-    scaling = {"Status": "ENABLED", "MinInstanceCount": 0, "MaxInstanceCount": 3}
-    variant = {"InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": 1, "ManagedInstanceScaling": scaling}
-    placed = place_copies(variant, gpus(2), copies=3, taken=[])
-    assert [instance for instance, _ in placed] == [0, 0, 1]

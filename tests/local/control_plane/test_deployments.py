@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from local_sagemaker.control_plane.capacity import NO_ROOM
 from local_sagemaker.control_plane.component import BaseComponent
-from tests.local.world import ROLE, World
+from tests.local.world import World
 
 
 def counts(world: World) -> tuple[int, int]:
@@ -27,7 +25,7 @@ LARGE = {
 def test_adapter_whose_base_scales_to_none_while_it_is_deleted_is_gone(world: World) -> None:
     world.serve("one")
     world.running[0].busy["one"] = 5
-    world.call("DeleteInferenceComponent", InferenceComponentName="one")
+    world.delete("one")
     world.scale(0)
     world.pass_time(20)
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="one")
@@ -42,7 +40,7 @@ def test_adapter_is_gone_after_its_deletion_whatever_its_copy_does(
 
     world.serve("one", "two")
     monkeypatch.setattr(world.running[0], "drained", broken)
-    world.call("DeleteInferenceComponent", InferenceComponentName="one")
+    world.delete("one")
     world.pass_time(10)
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="one")
 
@@ -58,39 +56,20 @@ def test_copy_that_ends_is_not_counted_and_is_replaced_by_one_with_the_adapters(
     assert world.loaded() == [["one", "two"]] * 2
 
 
-def test_adapter_is_created_on_the_copies_that_run_while_one_is_replaced(world: World) -> None:
-    world.serve(instances=2, copies=2)
-    world.create_adapter("one")
-    world.pass_time(0.15)
-    world.running[0].die()
-    world.pass_time(10)
-    assert world.status("one") == "InService"
-    assert world.loaded() == [["one"]] * 2
-
-
-def test_copy_whose_replacement_does_not_start_is_missing_until_the_base_is_scaled(world: World) -> None:
+def test_copy_whose_replacement_does_not_start_is_missing_until_the_base_is_written(world: World) -> None:
     world.serve("one", instances=2, copies=2)
     world.hosting.starts_that_fail.add(2)
     world.running[0].die()
     world.pass_time(1)
     assert counts(world) == (2, 1)
     assert "ping health check" in world.component("base")["FailureReason"]
-    world.scale(2)
+    world.update_base("model")  # which changes nothing else
     world.pass_time(1)
     assert counts(world) == (2, 2)
+    assert world.loaded() == [["one"]] * 2
+    world.scale(2)
+    world.pass_time(1)
     assert "FailureReason" not in world.component("base")
-
-
-def test_update_that_changes_nothing_brings_a_missing_copy_back(world: World) -> None:
-    world.serve("one")
-    world.hosting.starts_that_fail.add(1)
-    world.running[0].die()
-    world.pass_time(10)
-    assert counts(world) == (1, 0)
-    world.update_base("model")
-    world.pass_time(10)
-    assert counts(world) == (1, 1)
-    assert world.loaded() == [["one"]]
 
 
 def test_model_that_is_deleted_while_a_base_is_created_is_the_reason_of_the_failure(world: World) -> None:
@@ -140,25 +119,6 @@ def test_adapter_that_is_registered_while_its_base_scales_down_is_in_service(wor
     assert world.loaded() == [["one"]]
 
 
-@pytest.mark.parametrize("write", ["update", "delete"])
-def test_long_request_for_one_adapter_does_not_hold_up_the_writes_on_another(
-    world: World, write: str
-) -> None:
-    world.serve("one", "two")
-    world.running[0].busy["one"] = 20
-    if write == "update":
-        world.update_adapter("one", "one-v2")
-    else:
-        world.call("DeleteInferenceComponent", InferenceComponentName="one")
-    world.pass_time(0.1)
-    world.update_adapter("two", "two-v2")
-    world.pass_time(2)
-    assert (world.status("two"), world.artifact("two")) == ("InService", "two-v2")
-    assert "one" in world.loaded()[0]
-    world.pass_time(30)
-    assert world.loaded() == [["one-v2", "two-v2"] if write == "update" else ["two-v2"]]
-
-
 def test_copy_that_joins_while_an_update_waits_for_requests_has_the_new_archive(world: World) -> None:
     world.serve("one", instances=2)
     world.running[0].busy["one"] = 20
@@ -167,18 +127,6 @@ def test_copy_that_joins_while_an_update_waits_for_requests_has_the_new_archive(
     world.scale(2)
     world.pass_time(30)
     assert world.loaded() == [["one-v2"]] * 2
-
-
-def test_scaling_up_that_fails_leaves_the_copies_that_were_there(world: World) -> None:
-    world.serve("one", instances=3)
-    world.hosting.starts_that_fail.add(2)
-    world.scale(3)
-    world.pass_time(10)
-    assert counts(world) == (1, 1)
-    assert len(world.running) == 1
-    world.scale(3)
-    world.pass_time(10)
-    assert counts(world) == (3, 3)
 
 
 def test_base_update_whose_copies_do_not_fit_any_more_fails_and_changes_nothing(world: World) -> None:
@@ -216,57 +164,6 @@ def test_adapter_that_fails_on_a_new_copy_tells_so_and_the_copy_serves(world: Wo
     assert world.loaded() == [["good"]]
 
 
-def test_base_with_a_health_check_timeout_of_its_own_gets_that_then_the_variants_then_the_default(
-    world: World,
-) -> None:
-    world.create_model()
-    world.create_endpoint()
-    variant = {"VariantName": "AllTraffic", "InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": 1}
-    world.call(
-        "CreateEndpointConfig",
-        EndpointConfigName="patient",
-        ExecutionRoleArn=ROLE,
-        ProductionVariants=[variant | {"ContainerStartupHealthCheckTimeoutInSeconds": 900}],
-    )
-    world.create_base("default", accelerators=1)
-    world.pass_time(10)
-    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName="patient")
-    world.pass_time(10)
-    world.create_base("variant", accelerators=1)
-    world.pass_time(10)
-    specification = world.component("variant")["Specification"]
-    own = {"StartupParameters": {"ContainerStartupHealthCheckTimeoutInSeconds": 60}}
-    world.call(
-        "UpdateInferenceComponent", InferenceComponentName="variant", Specification=specification | own
-    )
-    world.pass_time(10)
-    assert world.hosting.start_seconds == [480, 900, 60]
-
-
-def test_base_update_beside_the_copies_that_serve_gives_their_room_back(
-    world_with: Callable[..., World],
-) -> None:
-    world = world_with(base_update_room="spare")
-    world.serve("one", accelerators=2)
-    world.update_base()
-    world.pass_time(10)
-    assert "FailureReason" not in world.component("base")
-    world.create_base("second", accelerators=2)
-    world.pass_time(10)
-    assert world.status("second") == "InService"
-
-
-def test_base_update_that_fails_does_not_keep_the_room_it_asked_for(world: World) -> None:
-    world.serve("one", accelerators=2)
-    world.hosting.starts_that_fail.add(1)
-    world.update_base(Specification=LARGE)
-    world.pass_time(10)
-    assert "ping health check" in world.component("base")["FailureReason"]
-    world.create_base("second", accelerators=2)
-    world.pass_time(10)
-    assert world.status("second") == "InService"
-
-
 def test_new_copy_that_ends_while_it_gets_the_adapters_fails_the_scaling_and_takes_the_others_along(
     world: World,
 ) -> None:
@@ -281,7 +178,21 @@ def test_new_copy_that_ends_while_it_gets_the_adapters_fails_the_scaling_and_tak
     assert counts(world) == (1, 1)
 
 
-def test_desired_copies_lead_while_the_current_ones_follow(world: World) -> None:
+def test_long_request_for_one_adapter_does_not_hold_up_the_writes_on_another(world: World) -> None:
+    world.serve("one", "two", "three")
+    world.running[0].busy.update(one=20, three=20)
+    world.update_adapter("one", "one-v2")
+    world.delete("three")
+    world.pass_time(0.1)
+    world.update_adapter("two", "two-v2")
+    world.pass_time(2)
+    assert world.status("two") == "InService"
+    assert world.loaded() == [["one", "one-v2", "three", "two-v2"]]
+    world.pass_time(30)
+    assert world.loaded() == [["one-v2", "two-v2"]]
+
+
+def test_desired_copies_lead_while_the_current_ones_follow_or_fail_to(world: World) -> None:
     world.serve(instances=3)
     world.scale(3)
     assert counts(world) == (3, 1)
@@ -289,12 +200,26 @@ def test_desired_copies_lead_while_the_current_ones_follow(world: World) -> None
     assert counts(world) == (3, 3)
     world.update_base(RuntimeConfig={"CopyCount": 2})
     assert counts(world) == (2, 3)
-
-
-def test_desired_copies_are_the_former_ones_after_a_change_that_failed(world: World) -> None:
-    world.serve()
-    world.scale(3)
-    assert counts(world) == (3, 1)
+    world.pass_time(10)
+    world.scale(5)
+    assert counts(world) == (5, 2)
     world.pass_time(10)
     assert world.component("base")["FailureReason"] == NO_ROOM
-    assert counts(world) == (1, 1)
+    assert counts(world) == (2, 2)
+
+
+def test_copies_start_in_the_seconds_of_their_base_then_of_the_variant_then_the_default(world: World) -> None:
+    member = "ContainerStartupHealthCheckTimeoutInSeconds"
+    world.create_model()
+    world.create_endpoint()
+    world.create_config("patient", **{member: 900})
+    world.create_base("default", accelerators=1)
+    world.pass_time(10)
+    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName="patient")
+    world.pass_time(10)
+    world.create_base(accelerators=1)
+    world.pass_time(10)
+    specification = world.component("base")["Specification"]
+    world.update_base("model", Specification={**specification, "StartupParameters": {member: 60}})
+    world.pass_time(10)
+    assert world.hosting.start_seconds == [480, 900, 60]

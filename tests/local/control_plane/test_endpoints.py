@@ -1,36 +1,35 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from local_sagemaker.control_plane.capacity import NO_ROOM
 from local_sagemaker.errors import ApiError
-from tests.local.world import ROLE, World
+from tests.local.world import World
 
-VARIANT = {"VariantName": "AllTraffic", "InstanceType": "ml.g5.12xlarge", "InitialInstanceCount": 1}
+ARN = "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpoint"
 
 
-def test_endpoint_is_creating_then_in_service_and_gone_after_its_deletion(world: World) -> None:
-    world.call(
-        "CreateEndpointConfig",
-        EndpointConfigName="config",
-        ExecutionRoleArn=ROLE,
-        ProductionVariants=[VARIANT],
-    )
+def test_endpoint_in_transition_takes_no_write(world: World) -> None:
+    world.create_config("config")
+    world.create_model()
     world.call("CreateEndpoint", EndpointName="endpoint", EndpointConfigName="config")
-    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "Creating"
+    assert world.endpoint()["EndpointStatus"] == "Creating"
+    with pytest.raises(ApiError, match='is in status "Creating"'):
+        world.create_base()
     world.pass_time(1)
-    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
+    world.create_base()
+    message = world.refusal("DeleteEndpoint", EndpointName="endpoint")
+    assert message == "Cannot delete endpoint with inference component associated"
+    world.pass_time(10)
+    world.delete("base")
+    world.pass_time(10)
     world.call("DeleteEndpoint", EndpointName="endpoint")
     message = world.refusal("DeleteEndpoint", EndpointName="endpoint")
-    assert message == (
-        'Cannot update in-progress endpoint "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpoint".'
-    )
+    assert message == f'Cannot update in-progress endpoint "{ARN}".'
     world.pass_time(1)
-    message = world.refusal("DescribeEndpoint", EndpointName="endpoint")
-    assert message == 'Could not find endpoint "arn:aws:sagemaker:us-east-1:111122223333:endpoint/endpoint".'
+    assert world.call("ListEndpoints")["Endpoints"] == []
 
 
 def test_names_differ_by_more_than_case_and_keep_theirs(world: World) -> None:
@@ -42,35 +41,27 @@ def test_names_differ_by_more_than_case_and_keep_theirs(world: World) -> None:
         world.call("CreateEndpoint", EndpointName="MY-ENDPOINT", EndpointConfigName="My-Endpoint-config")
 
 
-def test_endpoint_with_components_cannot_be_deleted(world: World) -> None:
-    world.serve("one")
-    message = world.refusal("DeleteEndpoint", EndpointName="endpoint")
-    assert message == "Cannot delete endpoint with inference component associated"
-
-
 def resize(world: World, *, instances: int, instance_type: str = "ml.g5.12xlarge", **request: Any) -> None:
-    variant = VARIANT | {"InitialInstanceCount": instances, "InstanceType": instance_type}
-    name = f"{instances}-{instance_type.replace('.', '-')}"
-    world.call(
-        "CreateEndpointConfig", EndpointConfigName=name, ExecutionRoleArn=ROLE, ProductionVariants=[variant]
-    )
-    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName=name, **request)
+    world.create_config("other", instances=instances, InstanceType=instance_type)
+    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName="other", **request)
+    world.call("DeleteEndpointConfig", EndpointConfigName="other")
 
 
-@pytest.mark.parametrize(
-    ("setting", "loaded"), [("registered", [["one", "two"]]), ("lost", [[]])], ids=["registered", "lost"]
-)
+@pytest.mark.parametrize(("setting", "loaded"), [("registered", [["one", "two"]]), ("lost", [[]])])
 def test_update_to_another_instance_type_starts_new_copies(
     world: World, setting: str, loaded: list[list[str]]
 ) -> None:
     world.serve("one", "two")
     (before,) = world.running
-    world.settings.change({"adapters_on_new_copies": setting})
+    world.change(adapters_on_new_copies=setting)
     resize(world, instances=1, instance_type="ml.g5.24xlarge")
     world.pass_time(10)
-    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
+    assert world.endpoint()["EndpointStatus"] == "InService"
     assert before not in world.running
     assert world.loaded() == loaded
+
+
+EXCLUDED = {"ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DesiredInstanceCount"}]}
 
 
 @pytest.mark.parametrize(
@@ -78,13 +69,7 @@ def test_update_to_another_instance_type_starts_new_copies(
     [
         ({}, 3),
         ({"RetainAllVariantProperties": True}, 1),
-        (
-            {
-                "RetainAllVariantProperties": True,
-                "ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DesiredInstanceCount"}],
-            },
-            3,
-        ),
+        ({"RetainAllVariantProperties": True, **EXCLUDED}, 3),
     ],
     ids=["not retained", "retained", "excluded"],
 )
@@ -94,30 +79,11 @@ def test_update_takes_the_instances_of_the_new_configuration_unless_it_retains_t
     world.serve("one")
     before = list(world.running)
     resize(world, instances=3, **request_)
-    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "Updating"
+    assert world.endpoint()["EndpointStatus"] == "Updating"
     world.pass_time(1)
     assert world.running == before
-    described = world.call("DescribeEndpoint", EndpointName="endpoint")
-    assert described["EndpointConfigName"] == "3-ml-g5-12xlarge"
-    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == instances
-
-
-def test_how_an_endpoint_was_last_deployed_is_described(world: World) -> None:
-    def last() -> object:
-        world.pass_time(1)
-        return world.call("DescribeEndpoint", EndpointName="endpoint").get("LastDeploymentConfig")
-
-    world.create_endpoint()
-    assert last() is None
-    batch = {"Type": "INSTANCE_COUNT", "Value": 1}
-    deployment = {"RollingUpdatePolicy": {"MaximumBatchSize": batch, "WaitIntervalInSeconds": 0}}
-    update = {"EndpointName": "endpoint", "EndpointConfigName": "endpoint-config"}
-    world.call("UpdateEndpoint", **update, DeploymentConfig=deployment)
-    assert last() == deployment
-    world.call("UpdateEndpoint", **update, RetainDeploymentConfig=True)
-    assert last() == deployment
-    world.call("UpdateEndpoint", **update)
-    assert last() is None
+    assert world.endpoint()["EndpointConfigName"] == "other"
+    assert world.endpoint()["Variant"]["CurrentInstanceCount"] == instances
 
 
 @pytest.mark.parametrize(("instances", "instance_type"), [(1, "ml.g5.12xlarge"), (2, "ml.g5.xlarge")])
@@ -127,15 +93,14 @@ def test_update_to_instances_that_the_copies_do_not_fit_on_is_refused(
     world.serve("one", instances=2, copies=2)
     with pytest.raises(ApiError, match=r"Cannot update endpoint .*CapacityError"):
         resize(world, instances=instances, instance_type=instance_type)
-    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
+    assert world.endpoint()["EndpointStatus"] == "InService"
 
 
 def test_update_to_fewer_instances_moves_the_copies_that_fit_on_the_rest(world: World) -> None:
     world.serve("one", instances=2, copies=2, accelerators=2)
     resize(world, instances=1)
     world.pass_time(1)
-    described = world.call("DescribeEndpoint", EndpointName="endpoint")
-    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 1
+    assert world.endpoint()["Variant"]["CurrentInstanceCount"] == 1
     world.create_base("second", accelerators=1)
     world.pass_time(10)
     assert world.component("second")["FailureReason"] == NO_ROOM
@@ -147,28 +112,26 @@ def test_update_during_which_more_copies_come_than_would_fit_keeps_the_configura
     world.pass_time(0.1)
     resize(world, instances=1)
     world.pass_time(10)
-    described = world.call("DescribeEndpoint", EndpointName="endpoint")
-    assert described["EndpointStatus"] == "InService"
-    assert described["ProductionVariants"][0]["CurrentInstanceCount"] == 2
-    assert described["FailureReason"] == NO_ROOM
-    assert len(world.running) == 2
+    endpoint = world.endpoint()
+    assert (endpoint["EndpointStatus"], endpoint["FailureReason"]) == ("InService", NO_ROOM)
+    assert endpoint["Variant"]["CurrentInstanceCount"] == len(world.running) == 2
     resize(world, instances=3)
     world.pass_time(10)
-    assert "FailureReason" not in world.call("DescribeEndpoint", EndpointName="endpoint")
+    assert "FailureReason" not in world.endpoint()
 
 
 def test_update_waits_for_an_update_of_a_base_that_has_chosen_its_instances(
-    world_with: Callable[..., World],
+    world: World,
 ) -> None:
-    world = world_with(base_update_room="spare")
+    world.change(base_update_room="spare")
     world.serve(instances=2)
     batch = {"MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1}, "WaitIntervalInSeconds": 60}
     world.update_base(DeploymentConfig={"RollingUpdatePolicy": batch})
     resize(world, instances=1)
     world.pass_time(30)
-    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "Updating"
+    assert world.endpoint()["EndpointStatus"] == "Updating"
     world.pass_time(60)
-    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointStatus"] == "InService"
+    assert world.endpoint()["EndpointStatus"] == "InService"
     world.create_base("second", accelerators=1)
     world.pass_time(10)
     assert world.component("second")["FailureReason"] == NO_ROOM
@@ -176,34 +139,9 @@ def test_update_waits_for_an_update_of_a_base_that_has_chosen_its_instances(
 
 def test_update_cannot_drop_a_variant_that_has_components(world: World) -> None:
     world.serve("one")
-    other = VARIANT | {"VariantName": "Other"}
-    world.call(
-        "CreateEndpointConfig", EndpointConfigName="other", ExecutionRoleArn=ROLE, ProductionVariants=[other]
-    )
+    world.create_config("other", VariantName="Other")
     message = world.refusal("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName="other")
     assert "variant AllTraffic" in message
-
-
-@pytest.mark.parametrize(
-    ("request_", "names"),
-    [
-        ({"ProductionVariants": [VARIANT | {"ModelName": "model"}], "ExecutionRoleArn": ROLE}, "ModelName"),
-        ({"ProductionVariants": [{"VariantName": "v"}], "ExecutionRoleArn": ROLE}, "InstanceType"),
-        ({"ProductionVariants": [VARIANT]}, "ExecutionRoleArn"),
-    ],
-)
-def test_configuration_that_cannot_serve_components_is_refused(
-    world: World, request_: dict[str, object], names: str
-) -> None:
-    assert names in world.refusal("CreateEndpointConfig", EndpointConfigName="config", **request_)
-
-
-def test_component_needs_its_endpoint_in_service(world: World) -> None:
-    world.create_model()
-    world.create_endpoint()
-    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName="endpoint-config")
-    with pytest.raises(ApiError, match='is in status "Updating"'):
-        world.create_base()
 
 
 @pytest.mark.parametrize(
@@ -227,4 +165,4 @@ def test_model_and_configuration_can_be_deleted_while_in_use(world: World) -> No
     world.call("DeleteModel", ModelName="model")
     world.call("DeleteEndpointConfig", EndpointConfigName="endpoint-config")
     assert world.status("one") == "InService"
-    assert world.call("DescribeEndpoint", EndpointName="endpoint")["EndpointConfigName"] == "endpoint-config"
+    assert world.endpoint()["EndpointConfigName"] == "endpoint-config"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -9,16 +9,9 @@ from local_sagemaker.errors import ApiError
 from tests.local.world import World
 
 
-def test_injected_fault_hits_the_next_calls_of_its_operation_only(world: World) -> None:
-    world.faults.calls.append(
-        CallFault(operation="ListModels", code="InternalFailure", message="oops", status=500, times=2)
-    )
-    world.create_model()
-    for _ in range(2):
-        with pytest.raises(ApiError, match="oops") as failed:
-            world.call("ListModels")
-        assert (failed.value.code, failed.value.status) == ("InternalFailure", 500)
-    assert len(world.call("ListModels")["Models"]) == 1
+def inject(world: World, operation: str = "ListModels", **fault: Any) -> None:
+    code = "" if fault.get("lost") else "InternalFailure"
+    world.faults.inject(CallFault(operation=operation, code=code, **fault))
 
 
 def refused(world: World, count: int, operation: str = "ListModels") -> int:
@@ -32,41 +25,44 @@ def refused(world: World, count: int, operation: str = "ListModels") -> int:
     return refusals
 
 
-def test_fault_of_a_share_hits_about_that_share_and_the_same_calls_every_time(
-    world_with: Callable[..., World],
-) -> None:
-    counts = []
+def test_injected_fault_hits_the_next_calls_of_its_operation_only(world: World) -> None:
+    inject(world, message="oops", status=500, times=2)
+    world.create_model()
+    with pytest.raises(ApiError, match="oops") as failed:
+        world.call("ListModels")
+    assert (failed.value.code, failed.value.status) == ("InternalFailure", 500)
+    assert refused(world, 3) == 1
+
+
+def test_fault_of_a_share_hits_about_that_share_and_the_same_calls_every_time(world: World) -> None:
+    hits = []
     for _ in range(2):
-        world = world_with()
-        world.faults.inject(CallFault(operation="reads", code="ThrottlingException", times=None, share=0.25))
-        counts.append(refused(world, 400))
-    assert 70 < counts[0] < 130
-    assert counts[0] == counts[1]
+        world.faults.clear()
+        inject(world, "reads", times=None, share=0.25)
+        hits.append([refused(world, 1) for _ in range(400)])
+    assert 70 < sum(hits[0]) < 130
+    assert hits[0] == hits[1]
+    world.faults.clear()
+    inject(world, times=3, share=0.5)
+    assert refused(world, 100) == 3
 
 
 def test_fault_of_all_writes_lets_reads_pass(world: World) -> None:
-    world.faults.inject(CallFault(operation="writes", code="ThrottlingException", times=None))
+    inject(world, "writes", times=None)
     with pytest.raises(ApiError):
         world.create_model()
     assert refused(world, 3) == 0
 
 
 def test_fault_ends_after_its_time(world: World) -> None:
-    world.faults.inject(
-        CallFault(operation="ListModels", code="AccessDeniedException", times=None, seconds=5)
-    )
+    inject(world, times=None, seconds=5)
     assert refused(world, 3) == 3
     world.pass_time(5)
     assert refused(world, 3) == 0
 
 
-def test_fault_hits_no_more_calls_than_its_times_whatever_its_share(world: World) -> None:
-    world.faults.inject(CallFault(operation="ListModels", code="InternalFailure", times=3, share=0.5))
-    assert refused(world, 100) == 3
-
-
 def test_call_whose_answer_is_lost_is_done_all_the_same(world: World) -> None:
-    world.faults.inject(CallFault(operation="CreateModel", lost=True))
+    inject(world, "CreateModel", lost=True)
     world.create_model()
     assert world.faults.loses_answer("CreateModel")
     assert not world.faults.loses_answer("CreateModel")
@@ -82,7 +78,7 @@ def test_artifact_that_fails_to_load_fails_every_component_that_wants_it(world: 
     assert world.status("two") == "InService"
 
 
-def test_held_component_stays_in_creation_until_it_is_released(world: World) -> None:
+def test_held_component_stays_in_transition_until_it_is_released_or_faults_are_cleared(world: World) -> None:
     world.serve()
     world.faults.hold("one")
     world.create_adapter("one")
@@ -92,12 +88,8 @@ def test_held_component_stays_in_creation_until_it_is_released(world: World) -> 
     world.faults.release("one")
     world.pass_time(1)
     assert world.status("one") == "InService"
-
-
-def test_held_component_stays_in_deletion_until_faults_are_cleared(world: World) -> None:
-    world.serve("one")
     world.faults.hold("one")
-    world.call("DeleteInferenceComponent", InferenceComponentName="one")
+    world.delete("one")
     world.pass_time(600)
     assert world.status("one") == "Deleting"
     world.faults.clear()

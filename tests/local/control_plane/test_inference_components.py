@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,14 +9,6 @@ from local_sagemaker.errors import ApiError
 from tests.local.world import World, adapter_specification
 
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:inference-component"
-
-
-def test_adapter_is_on_every_copy_and_inherits_the_variant(world: World) -> None:
-    world.serve("one", instances=2, copies=2)
-    assert world.loaded() == [["one"], ["one"]]
-    described = world.component("one")
-    assert described["VariantName"] == "AllTraffic"
-    assert described["Specification"] == adapter_specification("one")
 
 
 def test_duplicate_is_refused_whatever_its_case(world: World) -> None:
@@ -31,34 +22,25 @@ def test_duplicate_is_refused_whatever_its_case(world: World) -> None:
     assert message == f'Cannot create already existing inference component "{ARN}/one".'
 
 
+def of_base(base: str = "base", **container: str) -> dict[str, Any]:
+    return {"BaseInferenceComponentName": base, "Container": container}
+
+
 @pytest.mark.parametrize(
-    ("changes", "names"),
+    ("specification", "names"),
     [
-        ({"VariantName": "Another"}, "VariantName should be AllTraffic"),
-        ({"Specification": adapter_specification("x") | {"ModelName": "model"}}, "ModelName"),
-        (
-            {
-                "Specification": {
-                    "BaseInferenceComponentName": "base",
-                    "Container": {"ArtifactUrl": "s3://b/x", "Image": "i"},
-                }
-            },
-            "Container.Image",
-        ),
-        ({"Specification": {"BaseInferenceComponentName": "base", "Container": {}}}, "ArtifactUrl"),
-        ({"Specification": adapter_specification("x", base="one")}, "not a base inference component"),
+        (adapter_specification("x") | {"ModelName": "model"}, "ModelName"),
+        (of_base(ArtifactUrl="s3://b/x", Image="i"), "Container.Image"),
+        (of_base(), "ArtifactUrl"),
+        (of_base("one", ArtifactUrl="s3://b/x"), "not a base inference component"),
     ],
 )
 def test_adapter_is_its_base_and_its_artifact_and_nothing_else(
-    world: World, changes: dict[str, object], names: str
+    world: World, specification: dict[str, Any], names: str
 ) -> None:
     world.serve("one")
-    request = {
-        "InferenceComponentName": "two",
-        "EndpointName": "endpoint",
-        "Specification": adapter_specification("x"),
-    }
-    assert names in world.refusal("CreateInferenceComponent", **(request | changes))
+    request = {"InferenceComponentName": "two", "EndpointName": "endpoint", "Specification": specification}
+    assert names in world.refusal("CreateInferenceComponent", **request)
 
 
 AS_SDK_V2: dict[str, Any] = {"VariantName": "AllTraffic", "RuntimeConfig": {"CopyCount": 1}}
@@ -67,20 +49,20 @@ AS_SDK_V2: dict[str, Any] = {"VariantName": "AllTraffic", "RuntimeConfig": {"Cop
 def test_adapter_as_the_sdk_v2_creates_it_is_an_adapter_like_another(world: World) -> None:
     world.serve("one")
     world.create_adapter("two", **AS_SDK_V2)
+    with pytest.raises(ApiError, match="VariantName should be AllTraffic"):
+        world.create_adapter("three", VariantName="Another")
     world.pass_time(10)
     like = {"InferenceComponentName", "InferenceComponentArn", "CreationTime", "LastModifiedTime"}
     one, two = ({k: v for k, v in world.component(name).items() if k not in like} for name in ("one", "two"))
     assert two == one | {"Specification": two["Specification"]}
 
 
-@pytest.mark.parametrize("member", ["VariantName", "RuntimeConfig"])
-def test_what_is_the_bases_may_be_refused_for_an_adapter(
-    world_with: Callable[..., World], member: str
-) -> None:
-    world = world_with(adapter_with_base_members="refused")
+def test_what_is_the_bases_may_be_refused_for_an_adapter(world: World) -> None:
+    world.change(adapter_with_base_members="refused")
     world.serve("one")
-    with pytest.raises(ApiError, match=f"^{member} should not be given"):
-        world.create_adapter("two", **{member: AS_SDK_V2[member]})
+    for member, value in AS_SDK_V2.items():
+        with pytest.raises(ApiError, match=f"^{member} should not be given"):
+            world.create_adapter("two", **{member: value})
 
 
 @pytest.mark.parametrize(
@@ -106,29 +88,16 @@ def test_write_in_transition_is_refused_with_the_internal_state(world: World) ->
     world.create_model()
     world.create_endpoint()
     world.create_base()
-    for verb, more in (("update", {"RuntimeConfig": {"CopyCount": 2}}), ("delete", {})):
-        message = world.refusal(f"{verb.title()}InferenceComponent", InferenceComponentName="base", **more)
-        assert message == (
-            f'Cannot {verb} inference component "{ARN}/base" while it is in state CREATE_IN_PROGRESS.'
-        )
-
-
-def test_scaling_in_progress_has_a_state_of_its_own(world: World) -> None:
-    world.serve(instances=2)
-    world.scale(2)
-    assert world.status("base") == "Updating"
-    with pytest.raises(ApiError, match="while it is in state UPDATE_RC_IN_PROGRESS"):
-        world.scale(2)
-    world.pass_time(10)
-    assert len(world.running) == 2
-
-
-def test_adapter_is_refused_while_its_base_is_not_in_service(world: World) -> None:
-    world.create_model()
-    world.create_endpoint()
-    world.create_base()
+    message = world.refusal("DeleteInferenceComponent", InferenceComponentName="base")
+    assert message == (
+        f'Cannot delete inference component "{ARN}/base" while it is in state CREATE_IN_PROGRESS.'
+    )
     with pytest.raises(ApiError, match="is in state CREATE_IN_PROGRESS"):
         world.create_adapter("early")
+    world.pass_time(10)
+    world.scale(0)
+    with pytest.raises(ApiError, match="while it is in state UPDATE_RC_IN_PROGRESS"):
+        world.scale(1)
 
 
 def test_adapter_that_cannot_be_loaded_is_failed_with_the_reason_and_can_be_deleted(world: World) -> None:
@@ -140,45 +109,19 @@ def test_adapter_that_cannot_be_loaded_is_failed_with_the_reason_and_can_be_dele
     assert described["FailureReason"] == "The container answered 424: cannot load unloadable"
     with pytest.raises(ApiError, match="while it is in state CREATE_FAILED"):
         world.update_adapter("bad", "good")
-    world.call("DeleteInferenceComponent", InferenceComponentName="bad")
+    world.delete("bad")
     world.pass_time(10)
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="bad")
 
 
-def test_update_of_an_adapter_takes_nothing_but_the_artifact(world: World) -> None:
-    world.serve("one")
-    specification = adapter_specification("two")
-    request = {"InferenceComponentName": "one", "Specification": specification}
-    assert "BaseInferenceComponentName" in world.refusal("UpdateInferenceComponent", **request)
-
-
-def test_gapless_update_serves_the_old_archive_until_the_new_one_is_there(world: World) -> None:
-    world.serve("one", "other")
-    world.update_adapter("one", "one-v2")
-    assert world.status("one") == "Updating"
-    assert world.loaded() == [["one", "other"]]
-    world.pass_time(10)
-    assert world.status("one") == "InService"
-    assert world.artifact("one") == "one-v2"
-    assert world.loaded() == [["one-v2", "other"]]
-
-
-def test_update_with_a_gap_has_neither_archive_for_a_while(world_with: Callable[..., World]) -> None:
-    world = world_with(adapter_update="gap", update_gap_seconds=5)
+def test_update_with_a_gap_has_neither_archive_for_a_while(world: World) -> None:
+    world.change(adapter_update="gap", update_gap_seconds=5)
     world.serve("one", "other")
     world.update_adapter("one", "one-v2")
     world.pass_time(1)
     assert world.loaded() == [["other"]]
     assert world.status("one") == "Updating"
-    world.pass_time(5)
-    assert world.loaded() == [["one-v2", "other"]]
-
-
-def test_copies_that_join_during_the_gap_get_the_new_archive(world_with: Callable[..., World]) -> None:
-    world = world_with(adapter_update="gap", update_gap_seconds=5)
-    world.serve("one", "other")
-    world.update_adapter("one", "one-v2")
-    world.pass_time(1)
+    # A copy that joins during the gap gets the new archive.
     world.update_base()
     world.pass_time(1)
     assert world.loaded() == [["other"]]
@@ -186,8 +129,20 @@ def test_copies_that_join_during_the_gap_get_the_new_archive(world_with: Callabl
     assert world.loaded() == [["one-v2", "other"]]
 
 
-def test_refused_update_leaves_everything_as_it_was(world_with: Callable[..., World]) -> None:
-    world = world_with(adapter_update="refused")
+@pytest.mark.parametrize(("mode", "name"), [("gapless", "one.2"), ("gap", "one")])
+def test_adapter_has_its_components_name_until_it_is_updated_without_a_gap(
+    world: World, mode: str, name: str
+) -> None:
+    world.change(adapter_update=mode)
+    world.serve("one")
+    assert list(world.running[0].adapters) == ["one"]
+    world.update_adapter("one", "one-v2")
+    world.pass_time(10)
+    assert list(world.running[0].adapters) == [name]
+
+
+def test_refused_update_leaves_everything_as_it_was(world: World) -> None:
+    world.change(adapter_update="refused")
     world.serve("one")
     world.update_adapter("one", "one-v2")
     world.pass_time(10)
@@ -199,10 +154,8 @@ def test_refused_update_leaves_everything_as_it_was(world_with: Callable[..., Wo
 @pytest.mark.parametrize(
     ("mode", "artifact"), [("gapless", "missing"), ("gapless", "unloadable"), ("gap", "unloadable")]
 )
-def test_update_that_fails_keeps_the_last_good_version(
-    world_with: Callable[..., World], mode: str, artifact: str
-) -> None:
-    world = world_with(adapter_update=mode)
+def test_update_that_fails_keeps_the_last_good_version(world: World, mode: str, artifact: str) -> None:
+    world.change(adapter_update=mode)
     world.serve("one", instances=2, copies=2)
     world.update_adapter("one", artifact)
     world.pass_time(10)
@@ -212,10 +165,8 @@ def test_update_that_fails_keeps_the_last_good_version(
 
 
 @pytest.mark.parametrize("stays", [True, False])
-def test_failure_reason_goes_or_stays_after_a_later_success(
-    world_with: Callable[..., World], stays: bool
-) -> None:
-    world = world_with(failure_reason_stays=stays)
+def test_failure_reason_goes_or_stays_after_a_later_success(world: World, stays: bool) -> None:
+    world.change(failure_reason_stays=stays)
     world.serve("one")
     world.update_adapter("one", "missing")
     world.pass_time(10)
@@ -225,21 +176,10 @@ def test_failure_reason_goes_or_stays_after_a_later_success(
     assert ("FailureReason" in world.component("one")) == stays
 
 
-def test_base_update_replaces_every_copy_and_keeps_the_adapters(world: World) -> None:
-    world.serve("one", instances=2, copies=2)
-    old = world.running
-    world.update_base()
-    world.pass_time(10)
-    assert world.component("base")["Specification"]["ModelName"] == "model-2"
-    assert [copy.environment for copy in world.running] == [{"VERSION": "2"}] * 2
-    assert not set(old) & set(world.running)
-    assert world.loaded() == [["one"], ["one"]]
-
-
 def test_adapters_can_be_lost_on_the_copies_that_a_base_update_makes(
-    world_with: Callable[..., World],
+    world: World,
 ) -> None:
-    world = world_with(adapters_on_new_copies="lost")
+    world.change(adapters_on_new_copies="lost")
     world.serve("one")
     world.update_base()
     world.pass_time(10)
@@ -262,8 +202,8 @@ def test_base_update_that_fails_half_way_puts_back_what_it_replaced(world: World
     assert world.loaded() == [["one"], ["one"]]
 
 
-def test_base_update_without_spare_room_fails_where_that_is_needed(world_with: Callable[..., World]) -> None:
-    world = world_with(base_update_room="spare")
+def test_base_update_without_spare_room_fails_where_that_is_needed(world: World) -> None:
+    world.change(base_update_room="spare")
     world.serve("one")
     world.update_base()
     world.pass_time(10)
@@ -280,19 +220,9 @@ def test_copies_that_scaling_adds_have_the_adapters_and_those_it_removes_stop(wo
         assert world.component("one")["RuntimeConfig"]["CurrentCopyCount"] == copies
 
 
-def test_base_for_which_there_is_no_room_fails_and_reserves_nothing(world: World) -> None:
-    world.serve()
-    world.create_base("second")
-    world.pass_time(10)
-    assert world.component("second")["FailureReason"] == NO_ROOM
-    world.call("DeleteInferenceComponent", InferenceComponentName="base")
-    world.pass_time(10)
-    world.create_base("third")
-    world.pass_time(10)
-    assert world.status("third") == "InService"
-
-
-def test_failed_base_keeps_its_reservation_until_it_is_deleted(world: World) -> None:
+def test_base_without_room_reserves_nothing_and_one_that_failed_does_until_it_is_deleted(
+    world: World,
+) -> None:
     world.create_model()
     world.create_endpoint()
     world.hosting.starts_that_fail.add(0)
@@ -302,8 +232,7 @@ def test_failed_base_keeps_its_reservation_until_it_is_deleted(world: World) -> 
     world.create_base("blocked")
     world.pass_time(10)
     assert world.component("blocked")["FailureReason"] == NO_ROOM
-    for name in ("broken", "blocked"):
-        world.call("DeleteInferenceComponent", InferenceComponentName=name)
+    world.delete("broken")
     world.pass_time(10)
     world.create_base("fits")
     world.pass_time(10)
@@ -312,37 +241,37 @@ def test_failed_base_keeps_its_reservation_until_it_is_deleted(world: World) -> 
 
 def test_deletion_takes_an_adapter_off_every_copy_and_that_of_the_base_all_of_them(world: World) -> None:
     world.serve("one", "two", "three", instances=2, copies=2)
-    world.call("DeleteInferenceComponent", InferenceComponentName="three")
+    world.delete("three")
     assert world.status("three") == "Deleting"
     world.pass_time(10)
     assert world.loaded() == [["one", "two"]] * 2
-    world.call("DeleteInferenceComponent", InferenceComponentName="base")
+    world.delete("base")
     assert world.status("one") == "Deleting"
     world.pass_time(10)
     assert world.call("ListInferenceComponents")["InferenceComponents"] == []
     assert world.running == []
 
 
-def test_deleting_the_base_can_be_refused_while_it_has_adapters(world_with: Callable[..., World]) -> None:
-    world = world_with(base_delete="refuse")
+def test_deleting_the_base_can_be_refused_while_it_has_adapters(world: World) -> None:
+    world.change(base_delete="refuse")
     world.serve("one")
     message = world.refusal("DeleteInferenceComponent", InferenceComponentName="base")
     assert "is a base inference component for one or more associated inference components" in message
-    world.call("DeleteInferenceComponent", InferenceComponentName="one")
+    world.delete("one")
     world.pass_time(10)
-    world.call("DeleteInferenceComponent", InferenceComponentName="base")
+    world.delete("base")
     world.pass_time(10)
     assert world.running == []
 
 
-def test_writes_below_one_base_can_refuse_each_other(world_with: Callable[..., World]) -> None:
-    world = world_with(one_write_per_base=True)
+def test_writes_below_one_base_can_refuse_each_other(world: World) -> None:
+    world.change(one_write_per_base=True)
     world.serve("one", "two")
     world.update_adapter("one", "one-v2")
     for refused in (
         lambda: world.update_adapter("two", "two-v2"),
         lambda: world.create_adapter("three"),
-        lambda: world.call("DeleteInferenceComponent", InferenceComponentName="two"),
+        lambda: world.delete("two"),
     ):
         with pytest.raises(
             ApiError, match=f'while inference component "{ARN}/one" is in state UPDATE_IN_PROGRESS'
@@ -352,12 +281,23 @@ def test_writes_below_one_base_can_refuse_each_other(world_with: Callable[..., W
     world.update_adapter("two", "two-v2")
 
 
-def test_last_modified_time_can_move_by_itself(world_with: Callable[..., World]) -> None:
-    world = world_with(last_modified_moves_every_seconds=60)
+def test_last_modified_time_can_move_by_itself(world: World) -> None:
+    world.change(last_modified_moves_every_seconds=60)
     world.serve("one")
     before = world.component("one")["LastModifiedTime"]
     world.pass_time(61)
     assert world.component("one")["LastModifiedTime"] > before
+
+
+def test_update_of_an_adapter_takes_nothing_but_the_artifact(world: World) -> None:
+    world.serve("one")
+    specification = adapter_specification("two")
+    request: dict[str, Any] = {"InferenceComponentName": "one", "Specification": specification}
+    assert "BaseInferenceComponentName" in world.refusal("UpdateInferenceComponent", **request)
+    request["Specification"] = {"Container": specification["Container"]}
+    batch = {"MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1}, "WaitIntervalInSeconds": 0}
+    request["DeploymentConfig"] = {"RollingUpdatePolicy": batch}
+    assert "Of an adapter only" in world.refusal("UpdateInferenceComponent", **request)
 
 
 def test_artifacts_that_nobody_needs_any_more_are_discarded(world: World) -> None:
@@ -366,6 +306,6 @@ def test_artifacts_that_nobody_needs_any_more_are_discarded(world: World) -> Non
     world.pass_time(10)
     world.update_adapter("one", "unloadable")
     world.pass_time(10)
-    world.call("DeleteInferenceComponent", InferenceComponentName="base")
+    world.delete("base")
     world.pass_time(10)
     assert sorted(path.name for path in world.hosting.discarded) == ["1", "one", "one-v2", "unloadable"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.local.world import ROLE, World
+from tests.local.world import World
 
 POOLS = [
     {"InstanceType": "ml.g5.48xlarge", "Priority": 2},
@@ -14,34 +14,19 @@ POOLS = [
 ]
 
 
-def create_config(world: World, **variant: Any) -> None:
-    world.call(
-        "CreateEndpointConfig",
-        EndpointConfigName="pools",
-        ExecutionRoleArn=ROLE,
-        ProductionVariants=[{"VariantName": "AllTraffic", "InitialInstanceCount": 1, **variant}],
-    )
-
-
-def specification(instance_type: str, accelerators: int) -> dict[str, Any]:
+def specification(instance_type: str | None, accelerators: int) -> dict[str, Any]:
     compute = {"MinMemoryRequiredInMb": 1024, "NumberOfAcceleratorDevicesRequired": accelerators}
-    return {
-        "InstanceType": instance_type,
-        "ModelName": "model",
-        "ComputeResourceRequirements": compute,
-    }
+    of_type = {} if instance_type is None else {"InstanceType": instance_type}
+    return {"ModelName": "model", "ComputeResourceRequirements": compute, **of_type}
 
 
 SPECIFICATIONS = [specification("ml.g5.12xlarge", 4), specification("ml.g5.48xlarge", 8)]
-OF_NO_TYPE = {key: value for key, value in SPECIFICATIONS[1].items() if key != "InstanceType"}
 
 
 @pytest.fixture
 def pooled(world: World) -> World:
     world.create_model()
-    create_config(world, InstancePools=POOLS)
-    world.call("CreateEndpoint", EndpointName="endpoint", EndpointConfigName="pools")
-    world.pass_time(1)
+    world.create_endpoint(InstancePools=POOLS, InstanceType=None)
     return world
 
 
@@ -57,41 +42,26 @@ def base(specifications: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
 
 
 def test_the_instances_are_of_the_pool_with_the_lowest_number(pooled: World) -> None:
-    (variant,) = pooled.call("DescribeEndpoint", EndpointName="endpoint")["ProductionVariants"]
-    assert variant["InstancePools"] == [
+    assert pooled.endpoint()["Variant"]["InstancePools"] == [
         {"InstanceType": "ml.g5.48xlarge", "CurrentInstanceCount": 0},
         {"InstanceType": "ml.g5.12xlarge", "CurrentInstanceCount": 1},
     ]
-    (stored,) = pooled.call("DescribeEndpointConfig", EndpointConfigName="pools")["ProductionVariants"]
-    assert stored["InstancePools"] == POOLS
-    assert "InstanceType" not in stored
 
 
-def test_the_specification_of_the_instances_is_in_force_and_all_are_described(pooled: World) -> None:
+def test_the_specification_of_the_instances_is_in_force_and_an_update_replaces_all(pooled: World) -> None:
     pooled.call("CreateInferenceComponent", **base(SPECIFICATIONS))
     pooled.pass_time(10)
-    described = pooled.component("base")
-    assert described["InferenceComponentStatus"] == "InService"
-    assert described["Specifications"] == SPECIFICATIONS
-    assert "Specification" not in described
+    assert pooled.component("base")["Specifications"] == SPECIFICATIONS
     # All four accelerators of its instance are taken.
     pooled.call("CreateInferenceComponent", **base(SPECIFICATIONS, InferenceComponentName="second"))
     pooled.pass_time(10)
     assert "CapacityError" in pooled.component("second")["FailureReason"]
-
-
-def test_adapters_run_on_it_and_an_update_replaces_all_specifications(pooled: World) -> None:
-    pooled.call("CreateInferenceComponent", **base(SPECIFICATIONS))
-    pooled.pass_time(10)
-    pooled.create_adapter("one")
-    pooled.pass_time(10)
     pooled.create_model("model-2", VERSION="2")
     changed = [one | {"ModelName": "model-2"} for one in SPECIFICATIONS]
     pooled.call("UpdateInferenceComponent", InferenceComponentName="base", Specifications=changed)
     pooled.pass_time(10)
     assert pooled.component("base")["Specifications"] == changed
     assert [copy.environment for copy in pooled.running] == [{"VERSION": "2"}]
-    assert pooled.loaded() == [["one"]]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +76,7 @@ def test_adapters_run_on_it_and_an_update_replaces_all_specifications(pooled: Wo
             "should have an InstanceType of its own, got ml.g5.12xlarge, ml.g5.12xlarge.",
         ),
         (
-            [specification("ml.g5.12xlarge", 4), OF_NO_TYPE],
+            [specification("ml.g5.12xlarge", 4), specification(None, 8)],
             "should have an InstanceType of its own, got ml.g5.12xlarge.",
         ),
         ([specification("ml.g5.12xlarge", 4), specification("ml.g5.48xlarge", 9)], "more than the 8"),
@@ -125,4 +95,4 @@ def test_one_and_several_specifications_are_refused_together(pooled: World) -> N
 
 def test_an_instance_type_beside_pools_is_refused(world: World) -> None:
     with pytest.raises(Exception, match="an InstanceType or InstancePools, and not both"):
-        create_config(world, InstancePools=POOLS, InstanceType="ml.g5.12xlarge")
+        world.create_config("both", InstancePools=POOLS)

@@ -16,6 +16,8 @@ COMPONENT = {
     "Specification": {"ModelName": "model", "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 128}},
 }
 
+IMAGE = {"Image": "i"}
+
 
 @pytest.mark.parametrize(
     ("changes", "message"),
@@ -79,9 +81,6 @@ def test_value_of_another_type_is_a_serialization_exception(changes: dict[str, A
 def test_every_problem_is_named_at_once() -> None:
     with pytest.raises(ApiError, match="2 validation errors detected: "):
         check_request("CreateInferenceComponent", {"InferenceComponentName": "name_", "Specification": {}})
-
-
-def test_request_that_fits_is_accepted() -> None:
     check_request("CreateInferenceComponent", COMPONENT | {"Tags": [{"Key": "Größe/a:b", "Value": "è 1"}]})
 
 
@@ -90,23 +89,17 @@ def test_parameter_that_is_null_is_one_that_is_not_given(world: World) -> None:
     nothing = {"MaxResults": None, "NameContains": None, "StatusEquals": None, "NextToken": None}
     listed = world.call("ListInferenceComponents", **nothing)["InferenceComponents"]
     assert [summary["InferenceComponentName"] for summary in listed] == ["one", "base"]
-    container = {"Image": "image", "Environment": None, "ModelDataSource": None}
+    container: dict[str, Any] = {"Image": "image", "Environment": None, "ModelDataSource": None}
     world.call("CreateModel", ModelName="nulls", ExecutionRoleArn=ROLE, PrimaryContainer=container, Tags=None)
     model = world.call("DescribeModel", ModelName="nulls")
     assert model["PrimaryContainer"] == {"Image": "image"}
     assert world.call("ListTags", ResourceArn=model["ModelArn"])["Tags"] == []
-
-
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"Tags": [None]}, "'tags.1.member'"),
-        ({"PrimaryContainer": {"Environment": {"K": None}}}, "'primaryContainer.environment.K.value'"),
-    ],
-)
-def test_null_is_no_value_of_a_list_or_a_map(world: World, parameters: dict[str, Any], message: str) -> None:
-    refusal = world.refusal("CreateModel", ModelName="nulls", ExecutionRoleArn=ROLE, **parameters)
-    assert message in refusal
+    # In a list or in a map, it is no value.
+    create = {"ModelName": "other", "ExecutionRoleArn": ROLE}
+    assert "'tags.1.member'" in world.refusal("CreateModel", **create, Tags=[None])
+    container["Environment"] = {"K": None}
+    refusal = world.refusal("CreateModel", **create, PrimaryContainer=container)
+    assert "'primaryContainer.environment.K.value'" in refusal
 
 
 def test_operation_that_is_not_there_is_named(world: World) -> None:
@@ -116,11 +109,19 @@ def test_operation_that_is_not_there_is_named(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "containers", [{}, {"PrimaryContainer": {"Image": "i"}, "Containers": [{"Image": "i"}]}]
+    ("containers", "message"),
+    [
+        ({}, "Exactly one of PrimaryContainer and Containers"),
+        ({"PrimaryContainer": IMAGE, "Containers": [IMAGE]}, "Exactly one of PrimaryContainer and"),
+        ({"PrimaryContainer": {}}, "A container should have an Image or a ModelPackageName."),
+    ],
 )
-def test_model_has_one_container_or_several(world: World, containers: dict[str, Any]) -> None:
-    message = world.refusal("CreateModel", ModelName="model", ExecutionRoleArn=ROLE, **containers)
-    assert "Exactly one of PrimaryContainer and Containers" in message
+def test_model_has_one_container_or_several_with_images(
+    world: World, containers: dict[str, Any], message: str
+) -> None:
+    request = {"ModelName": "model", "ExecutionRoleArn": ROLE, **containers}
+    assert message in world.refusal("CreateModel", **request)
+    assert world.call("ListModels")["Models"] == []
 
 
 def test_variables_of_a_models_containers_have_32_kib_together(world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -49,48 +48,34 @@ def test_each_batch_serves_for_the_interval_before_the_next_one_starts(serving: 
     assert serving.loaded() == [["one"]] * 4
 
 
-def test_a_share_of_the_copies_is_rounded_down(serving: World) -> None:
-    serving.update_base(DeploymentConfig=rolling(49, kind="CAPACITY_PERCENT"))
-    serving.pass_time(30)
+def test_batches_and_times_are_rounded_down_and_scaled(serving: World) -> None:
+    serving.change(time_scale=0.01)
+    serving.update_base(DeploymentConfig=rolling(49, kind="CAPACITY_PERCENT", wait=600))
+    serving.pass_time(3)
     assert versions(serving) == "1112"
-
-
-def test_the_last_deployment_config_is_described_as_it_was_sent(serving: World) -> None:
-    assert "LastDeploymentConfig" not in serving.component("base")
-    deployment = watched(rolling(1, RollbackMaximumBatchSize={"Type": "COPY_COUNT", "Value": 1}))
-    serving.update_base(DeploymentConfig=deployment)
-    assert serving.component("base")["LastDeploymentConfig"] == deployment
-    serving.pass_time(400)
-    serving.update_base()
-    assert serving.component("base")["LastDeploymentConfig"] == deployment
+    serving.pass_time(21)
+    assert versions(serving) == "2222"
 
 
 def test_an_alarm_between_two_batches_brings_the_old_copies_back(serving: World) -> None:
-    serving.update_base(DeploymentConfig=watched(rolling(2)))
+    deployment = watched(rolling(2))
+    serving.update_base(DeploymentConfig=deployment)
     serving.pass_time(30)
     assert versions(serving) == "1122"
     serving.telemetry.alarms["Errors"] = "ALARM"
     serving.pass_time(10)
-    assert versions(serving) == "1111"
-    described = serving.component("base")
-    assert described["InferenceComponentStatus"] == "InService"
-    assert described["FailureReason"] == "The update was rolled back: alarms in ALARM: Errors"
-    assert described["Specification"]["ModelName"] == "model"
-    assert serving.loaded() == [["one"]] * 4
-
-
-def test_the_reason_of_a_rollback_outlives_an_update_to_what_serves(serving: World) -> None:
-    """CloudFormation sends it when it rolls the stack back."""
-    serving.update_base(DeploymentConfig=watched(rolling(2)))
-    serving.telemetry.alarms["Errors"] = "ALARM"
-    serving.pass_time(60)
-    serving.update_base("model", DeploymentConfig=watched(rolling(2)))
-    serving.pass_time(60)
     described = serving.component("base")
     assert (described["InferenceComponentStatus"], versions(serving)) == ("InService", "1111")
     assert described["FailureReason"] == "The update was rolled back: alarms in ALARM: Errors"
+    assert described["Specification"]["ModelName"] == "model"
+    assert described["LastDeploymentConfig"] == deployment
+    assert serving.loaded() == [["one"]] * 4
+    # CloudFormation updates to what serves when it rolls the stack back. The reason outlives that.
+    serving.update_base("model", DeploymentConfig=deployment)
+    serving.pass_time(60)
+    assert serving.component("base")["FailureReason"] == described["FailureReason"]
     serving.telemetry.alarms["Errors"] = "OK"
-    serving.update_base(DeploymentConfig=watched(rolling(2)))
+    serving.update_base(DeploymentConfig=deployment)
     serving.pass_time(300)
     assert versions(serving) == "2222"
     assert "FailureReason" not in serving.component("base")
@@ -136,20 +121,10 @@ def test_a_copy_that_does_not_start_rolls_back_what_has_started(serving: World) 
     assert "ping" in serving.component("base")["FailureReason"]
 
 
-def test_in_scaled_time_the_interval_is_scaled(world_with: Callable[..., World]) -> None:
-    world = world_with(time_scale=0.01)
-    world.serve(copies=2, accelerators=1)
-    world.update_base(DeploymentConfig=rolling(1, wait=600))
-    world.pass_time(3)
-    assert versions(world) == "12"
-    world.pass_time(15)
-    assert versions(world) == "22"
-
-
 def test_where_updates_need_spare_room_a_batch_needs_it_only_once(
-    world_with: Callable[..., World],
+    world: World,
 ) -> None:
-    world = world_with(base_update_room="spare")
+    world.change(base_update_room="spare")
     # Three of four accelerators are in use.
     world.serve(copies=3, accelerators=1)
     world.update_base()
@@ -175,34 +150,13 @@ def test_where_updates_need_spare_room_a_batch_needs_it_only_once(
 def test_batches_and_alarms_that_cannot_be_are_refused(
     serving: World, deployment: dict[str, Any], said: str
 ) -> None:
-    assert said in serving.refusal(
-        "UpdateInferenceComponent",
-        InferenceComponentName="base",
-        RuntimeConfig={"CopyCount": 4},
-        DeploymentConfig=deployment,
-    )
+    update = {"InferenceComponentName": "base", "DeploymentConfig": deployment}
+    assert said in serving.refusal("UpdateInferenceComponent", **update)
 
 
 def test_one_copy_is_one_batch(world: World) -> None:
     world.serve()
-    world.call("UpdateInferenceComponent", InferenceComponentName="base", DeploymentConfig=rolling(1))
-
-
-def test_an_adapter_takes_no_deployment_config(serving: World) -> None:
-    assert "Of an adapter only" in serving.refusal(
-        "UpdateInferenceComponent",
-        InferenceComponentName="one",
-        Specification={"Container": {"ArtifactUrl": "s3://bucket/two"}},
-        DeploymentConfig=rolling(1),
-    )
-
-
-def test_update_on_new_capacity_takes_no_room_twice(world: World) -> None:
-    world.serve(accelerators=1)
-    world.update_base()
-    world.create_base("second", accelerators=3)
-    world.pass_time(10)
-    assert (world.status("base"), world.status("second")) == ("InService", "InService")
+    world.update_base(DeploymentConfig=rolling(1))
 
 
 def test_copies_that_do_not_come_back_give_their_room_back(serving: World) -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from local_sagemaker.errors import ApiError
@@ -14,8 +12,8 @@ def test_calls_are_counted_refused_ones_too(world: World) -> None:
     assert world.throttling.calls == {"CreateModel": 1, "DescribeModel": 1}
 
 
-def test_writes_above_their_rate_are_throttled_and_reads_are_not(world_with: Callable[..., World]) -> None:
-    world = world_with(write_rate=2)
+def test_writes_above_their_rate_are_throttled_and_reads_are_not(world: World) -> None:
+    world.change(write_rate=2)
     world.create_model("one")
     world.create_model("two")
     with pytest.raises(ApiError, match="Rate exceeded") as throttled:
@@ -27,8 +25,8 @@ def test_writes_above_their_rate_are_throttled_and_reads_are_not(world_with: Cal
     world.create_model("three")
 
 
-def test_reads_have_a_rate_of_their_own(world_with: Callable[..., World]) -> None:
-    world = world_with(read_rate=0.5)
+def test_reads_have_a_rate_of_their_own(world: World) -> None:
+    world.change(read_rate=0.5)
     world.call("ListModels")
     with pytest.raises(ApiError, match="Rate exceeded"):
         world.call("ListModels")

@@ -36,45 +36,34 @@ def send(cloud: Cloud) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("fault", "message"),
     [
-        ({"operation": "InvokeEndpont"}, "SageMaker has no operation 'InvokeEndpont'"),
-        ({"times": "3"}, "'times' should be a whole number of at least 1, got '3'"),
-        ({"times": 0}, "'times' should be a whole number"),
-        ({"status": 200}, "'status' should be a number from 400 to 599, got 200"),
-        ({"message": 5}, "'message' should be a string, got 5"),
-        ({"colour": "red"}, "unexpected keyword argument 'colour'"),
-        ({"component": "one"}, "'operation'"),
-        ({"share": 0}, "'share' should be a number above 0 and at most 1, got 0"),
-        ({"share": 1.5}, "'share' should be a number above 0"),
-        ({"seconds": 0}, "'seconds' should be a number above 0, got 0"),
-        ({"code": ""}, "'code' should be given unless the answer is lost"),
-        ({"lost": "yes"}, "'lost' should be true or false, got 'yes'"),
-        ({"lost": True, "code": ""}, "answers of invocations cannot be lost"),
-        ({"held": 5}, "'operation'"),
+        (FAULT | {"operation": "InvokeEndpont"}, "SageMaker has no operation 'InvokeEndpont'"),
+        (FAULT | {"times": "3"}, "'times' should be a whole number of at least 1, got '3'"),
+        (FAULT | {"times": 0}, "'times' should be a whole number"),
+        (FAULT | {"status": 200}, "'status' should be a number from 400 to 599, got 200"),
+        (FAULT | {"message": 5}, "'message' should be a string, got 5"),
+        (FAULT | {"colour": "red"}, "unexpected keyword argument 'colour'"),
+        (FAULT | {"component": "one"}, "'operation'"),
+        (FAULT | {"share": 0}, "'share' should be a number above 0 and at most 1, got 0"),
+        (FAULT | {"share": 1.5}, "'share' should be a number above 0"),
+        (FAULT | {"seconds": 0}, "'seconds' should be a number above 0, got 0"),
+        (FAULT | {"code": ""}, "'code' should be given unless the answer is lost"),
+        (FAULT | {"lost": "yes"}, "'lost' should be true or false, got 'yes'"),
+        (FAULT | {"lost": True, "code": ""}, "answers of invocations cannot be lost"),
+        (FAULT | {"held": 5}, "'operation'"),
+        ({"held": 5}, "'held' should be"),
+        ({"component": "one", "reason": 5}, "'reason'"),
+        ({"component": "one", "artifact": "s3://bucket/one", "reason": "two of them"}, "'reason'"),
     ],
 )
 def test_fault_that_could_not_happen_is_refused(
-    faults: Faults, send: Callable[..., Any], changes: dict[str, Any], message: str
+    faults: Faults, send: Callable[..., Any], fault: dict[str, Any], message: str
 ) -> None:
-    answer = send("POST", "faults", json=FAULT | changes)
+    answer = send("POST", "faults", json=fault)
     assert answer.status_code == 400
     assert message in answer.json()["error"]
     assert (faults.calls, faults.loads) == ([], {})
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"component": "one", "reason": 5},
-        {"component": "one", "artifact": "s3://bucket/one", "reason": "two of them"},
-    ],
-)
-def test_failing_load_needs_a_reason(faults: Faults, send: Callable[..., Any], fault: dict[str, Any]) -> None:
-    answer = send("POST", "faults", json=fault)
-    assert answer.status_code == 400
-    assert "'reason'" in answer.json()["error"]
-    assert faults.loads == {}
 
 
 def test_fault_that_fits_is_taken(faults: Faults, send: Callable[..., Any]) -> None:
@@ -92,11 +81,6 @@ def is_held(faults: Faults, component: str) -> bool:
     except TimeoutError:
         return True
     return False
-
-
-def test_held_component_is_named_by_a_text(faults: Faults, send: Callable[..., Any]) -> None:
-    assert "'held' should be" in send("POST", "faults", json={"held": 5}).json()["error"]
-    assert not is_held(faults, "5")
 
 
 def test_one_held_component_is_released_or_all_are(faults: Faults, send: Callable[..., Any]) -> None:

@@ -30,10 +30,3 @@ def test_permission_is_needed_on_all_targets(
         user(allowed)("application-autoscaling").register_scalable_target(
             **SCALED, MinCapacity=1, MaxCapacity=2
         )
-
-
-def test_unknown_operation_is_refused(client: Callable[..., Any]) -> None:
-    with pytest.raises(ClientError, match="does not know GetPredictiveScalingForecast"):
-        client("application-autoscaling").get_predictive_scaling_forecast(
-            **SCALED, PolicyName="p", StartTime=0, EndTime=1
-        )

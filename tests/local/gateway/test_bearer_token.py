@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
@@ -73,7 +72,6 @@ def test_token_without_the_form_of_one_is_refused(token: str) -> None:
     "make",
     [
         lambda: bearer_token(service="bedrock"),
-        lambda: bearer_token(host="bedrock.amazonaws.com"),
         lambda: bearer_token(host="sagemaker.us-east-1.amazonaws.com"),
         lambda: bearer_token(action="DescribeEndpoint"),
         lambda: bearer_token(expires=0),
@@ -84,7 +82,6 @@ def test_token_without_the_form_of_one_is_refused(token: str) -> None:
         lambda: changed("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"),
         lambda: changed("aws4_request", "aws4"),
         lambda: changed("X-Amz-Expires=900", "X-Amz-Expires=long"),
-        lambda: changed("X-Amz-Date=2", "X-Amz-Date=1"),
         lambda: changed("X-Amz-Date=", "X-Amz-Date=99"),
         lambda: changed("X-Amz-Signature=", "X-Amz-Signature=0"),
     ],
@@ -141,19 +138,13 @@ def test_token_lives_as_long_as_the_credentials_that_signed_it(
     ):
         with pytest.raises(ApiError, match=INVALID):
             BearerToken.parse(f"Bearer {bearer_token(*keys)}").verify(ACCOUNT)
+    expired = BearerToken.parse(f"Bearer {bearer_token(seconds_ago=3, expires=1)}")
     monkeypatch.setitem(sts._sessions, "ASIACALLER", session | {"Expiration": time.time() - 1})
-    with pytest.raises(ApiError, match="Bearer Token has expired"):
-        token.verify(ACCOUNT)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [({"seconds_ago": 3, "expires": 1}, "Bearer Token has expired"), ({"seconds_ago": -600}, INVALID)],
-)
-def test_token_has_its_time(options: dict[str, Any], message: str) -> None:
-    token = BearerToken.parse(f"Bearer {bearer_token(**options)}")
-    with pytest.raises(ApiError, match=message):
-        token.verify(ACCOUNT)
+    for too_old in (token, expired):
+        with pytest.raises(ApiError, match="Bearer Token has expired"):
+            too_old.verify(ACCOUNT)
+    with pytest.raises(ApiError, match=INVALID):
+        BearerToken.parse(f"Bearer {bearer_token(seconds_ago=-600)}").verify(ACCOUNT)
 
 
 def refusal(authorization: str) -> str:

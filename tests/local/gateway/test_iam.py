@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from tests.local.bearer import bearer_token
 from tests.local.conftest import boto_client
 from tests.local.iam_users import allow, make_keys, policy
 from tests.local.stacks import Bucket, Stack, serving
+from tests.local.waiting import until
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
 ENDPOINT = f"{ARN}:endpoint/guarded"
@@ -64,41 +64,20 @@ def denied(call: Callable[[], Any]) -> str:
     return str(refused.value)
 
 
-def test_caller_needs_the_endpoint_too(deployed: Stack, user: Callable[..., Callable[[str], Any]]) -> None:
-    caller = user(allow("sagemaker:InvokeEndpoint", f"{ARN}:inference-component/*"))
-    denied(lambda: invoke(caller, "one"))
-
-
-def test_streaming_is_an_action_of_its_own(
+def test_invocation_is_allowed_by_endpoint_component_tag_and_action(
     deployed: Stack, user: Callable[..., Callable[[str], Any]]
 ) -> None:
-    caller = user(allow("sagemaker:InvokeEndpoint", "*"))("sagemaker-runtime")
-    request = {"EndpointName": "guarded", "InferenceComponentName": "guarded-one", "Body": b"{}"}
-    denied(lambda: caller.invoke_endpoint_with_response_stream(**request))
-
-
-def test_adapter_can_be_allowed_by_its_tag(
-    deployed: Stack, user: Callable[..., Callable[[str], Any]]
-) -> None:
+    components = f"{ARN}:inference-component/*"
     blue = {"StringEquals": {"aws:ResourceTag/team": "blue"}}
-    caller = user(
-        allow("sagemaker:InvokeEndpoint", ENDPOINT),
-        allow("sagemaker:InvokeEndpoint", f"{ARN}:inference-component/*", **blue),
-    )
+    invokes_blue = allow("sagemaker:InvokeEndpoint", components, **blue)
+    caller = user(allow("sagemaker:InvokeEndpoint", ENDPOINT), invokes_blue)
     assert invoke(caller, "two") == "2"
     denied(lambda: invoke(caller, "one"))
-
-
-def test_control_plane_is_allowed_by_resource(
-    deployed: Stack, user: Callable[..., Callable[[str], Any]]
-) -> None:
-    actions = ["sagemaker:DescribeInferenceComponent", "sagemaker:UpdateInferenceComponent"]
-    sagemaker = user(allow(actions, f"{ARN}:inference-component/guarded-one"))("sagemaker")
-    sagemaker.describe_inference_component(InferenceComponentName="guarded-one")
-    denied(lambda: sagemaker.describe_inference_component(InferenceComponentName="guarded-two"))
-    denied(lambda: sagemaker.delete_inference_component(InferenceComponentName="guarded-one"))
-    denied(lambda: sagemaker.describe_endpoint(EndpointName="guarded"))
-    denied(sagemaker.list_inference_components)
+    denied(lambda: invoke(user(invokes_blue), "two"))
+    # Streams have an action of their own.
+    request = {"EndpointName": "guarded", "InferenceComponentName": "guarded-two", "Body": b"{}"}
+    runtime = caller("sagemaker-runtime")
+    denied(lambda: runtime.invoke_endpoint_with_response_stream(**request))
 
 
 Chat = Callable[..., httpx.Response]
@@ -160,25 +139,8 @@ def test_call_needs_permissions_on_all_that_it_touches(
     body = json.dumps(request_).encode()
     found = further_permissions(operation, body, region="us-east-1", account="000000000000")
     assert list(found) == needed
-
-
-def test_tags_of_a_creation_can_be_told_from_those_added_later() -> None:
-    body = json.dumps(TAGGED).encode()
-    for operation in ("CreateInferenceComponent", "AddTags"):
-        assert request_context(operation, body)["sagemaker:TaggingAction"] == operation
-
-
-def test_creation_is_denied_without_a_further_permission(
-    deployed: Stack, bucket: Bucket, user: Callable[..., Callable[[str], Any]]
-) -> None:
-    sagemaker = user(allow("sagemaker:CreateInferenceComponent", f"{ARN}:inference-component/*"))("sagemaker")
-    container = {"ArtifactUrl": bucket.adapter("1")}
-    specification = {"BaseInferenceComponentName": "guarded-base", "Container": container}
-    assert f"on resource: {ENDPOINT}" in denied(
-        lambda: sagemaker.create_inference_component(
-            InferenceComponentName="refused", EndpointName="guarded", Specification=specification
-        )
-    )
+    # Tags of a creation can be told from those added later.
+    assert request_context(operation, body)["sagemaker:TaggingAction"] == operation
 
 
 def test_role_that_does_not_trust_the_service_is_the_failure_reason(
@@ -225,17 +187,12 @@ def test_role_is_passed_without_pass_role(deployed: Stack, user: Callable[..., C
 def test_state_machine_calls_without_a_permission_of_its_role(guarded: LocalCloud) -> None:
     """AWS denies it; `docs/guides/divergences.md` says so."""
     trust = SERVICE_TRUST | {"Principal": {"Service": "states.amazonaws.com"}}
-    role = boto_client(guarded, "iam").create_role(
-        RoleName="Powerless", AssumeRolePolicyDocument=policy(trust)
-    )["Role"]["Arn"]
+    iam = boto_client(guarded, "iam")
+    role = iam.create_role(RoleName="Powerless", AssumeRolePolicyDocument=policy(trust))["Role"]["Arn"]
     call = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:dynamodb:listTables", "End": True}
     machines = boto_client(guarded, "stepfunctions")
     machine = machines.create_state_machine(
         name="powerless", definition=json.dumps({"StartAt": "Call", "States": {"Call": call}}), roleArn=role
     )["stateMachineArn"]
     execution = machines.start_execution(stateMachineArn=machine)["executionArn"]
-    deadline = time.monotonic() + 20
-    while (status := machines.describe_execution(executionArn=execution)["status"]) == "RUNNING":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert status == "SUCCEEDED"
+    until(lambda: machines.describe_execution(executionArn=execution)["status"] == "SUCCEEDED")

@@ -55,20 +55,13 @@ def test_chat_reaches_the_containers_own_path_with_the_adapter_of_the_component(
     assert ask("chat-base", {"model": ""}).json()["adapter"] is None
 
 
-@pytest.mark.parametrize(
-    ("openai_adapter", "model", "adapter"),
-    [
-        ("component", "chat-one", "1"),
-        ("component", "chat-two", "1"),
-        ("model", "chat-one", "1"),
-        ("model", "chat-two", "2"),
-    ],
-)
+@pytest.mark.parametrize(("openai_adapter", "of_two"), [("component", "1"), ("model", "2")])
 def test_setting_says_whether_the_component_or_the_model_chooses_the_adapter(
-    ask: Ask, settings: Callable[..., Any], openai_adapter: str, model: str, adapter: str
+    ask: Ask, settings: Callable[..., Any], openai_adapter: str, of_two: str
 ) -> None:
     settings(openai_adapter=openai_adapter)
-    assert ask("chat-one", {"model": model}).json()["adapter"] == adapter
+    assert ask("chat-one", {"model": "chat-one"}).json()["adapter"] == "1"
+    assert ask("chat-one", {"model": "chat-two"}).json()["adapter"] == of_two
 
 
 def test_components_name_is_the_model_after_an_update_as_well(
@@ -94,6 +87,10 @@ def test_stream_that_the_container_breaks_off_is_broken_off(ask: Ask) -> None:
 # --- what is refused
 
 
+NAMED_TWICE = {"X-Amzn-SageMaker-Inference-Component": "chat-one"}
+NO_TOKEN = {"Authorization": "Bearer sk"}
+
+
 @pytest.mark.parametrize(
     ("component", "options", "status", "code", "message"),
     [
@@ -101,20 +98,8 @@ def test_stream_that_the_container_breaks_off_is_broken_off(ask: Ask) -> None:
         ("nobody", {}, 400, "ValidationError", "Inference component nobody of endpoint Chat not found."),
         ("chat-one", {"rest": "/completions"}, 404, "UnknownOperationException", "POST /endpoints/Chat/"),
         ("chat-one", {"rest": ""}, 404, "UnknownOperationException", "POST /endpoints/Chat/"),
-        (
-            "chat-one",
-            {"headers": {"X-Amzn-SageMaker-Inference-Component": "chat-one"}},
-            400,
-            "ValidationError",
-            "Inference Component Name header is not supported on this path.",
-        ),
-        (
-            "chat-one",
-            {"headers": {"Authorization": "Bearer sk"}},
-            403,
-            "AccessDeniedException",
-            "Invalid API Key",
-        ),
+        ("chat-one", {"headers": NAMED_TWICE}, 400, "ValidationError", "Inference Component Name header is"),
+        ("chat-one", {"headers": NO_TOKEN}, 403, "AccessDeniedException", "Invalid API Key"),
     ],
 )
 def test_wrong_request_is_refused_in_the_form_of_the_runtime(

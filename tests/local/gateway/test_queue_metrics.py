@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from tests.local.waiting import until
+
 
 def test_queue_tells_how_many_messages_can_be_received(
     client: Callable[..., Any], settings: Callable[..., Any]
@@ -25,8 +27,5 @@ def test_queue_tells_how_many_messages_can_be_received(
         "Period": 60,
         "Statistics": ["Maximum"],
     }
-    deadline = time.monotonic() + 10
-    while not (points := cloudwatch.get_metric_statistics(**query)["Datapoints"]):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    points = until(lambda: cloudwatch.get_metric_statistics(**query)["Datapoints"])
     assert {point["Maximum"] for point in points} == {1}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.stacks import Bucket, Stack, serving, settled
+from tests.local.stacks import Bucket, Stack, serving
+from tests.local.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -31,71 +32,40 @@ def invoke(client: Callable[..., Any], component: str, **body: Any) -> None:
     answer["Body"].read()
 
 
-def total(client: Callable[..., Any], metric: str, **dimensions: str) -> dict[str, Any]:
-    now = time.time()
-    listed = [{"Name": name, "Value": value} for name, value in dimensions.items()]
-    (point,) = client("cloudwatch").get_metric_statistics(
-        Namespace="AWS/SageMaker",
-        MetricName=metric,
-        Dimensions=listed,
-        StartTime=now - 3_600,
-        EndTime=now + 60,
-        Period=36_000_000,
-        Statistics=["Sum", "SampleCount", "Minimum"],
-    )["Datapoints"]
-    return dict(point)
+def test_invocations_are_in_metrics_of_the_component_and_the_variant(
+    endpoint: str, client: Callable[..., Any]
+) -> None:
+    for status in (200, 404):
+        with contextlib.suppress(ClientError):
+            invoke(client, "one", **({} if status == 200 else {"status": status}))
 
+    def read(metric: str, **dimensions: str) -> dict[str, Any]:
+        now = time.time()
+        (point,) = client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/SageMaker",
+            MetricName=metric,
+            Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+            StartTime=now - 3_600,
+            EndTime=now + 60,
+            Period=36_000_000,
+            Statistics=["Sum", "SampleCount", "Minimum"],
+        )["Datapoints"]
+        return dict(point)
 
-def test_metrics_of_invocations(endpoint: str, client: Callable[..., Any]) -> None:
-    def ask(status: int) -> None:
-        invoke(client, "one", **({} if status == 200 else {"status": status}))
-
-    with ThreadPoolExecutor(4) as pool:
-        outcomes = [pool.submit(ask, status) for status in (200, 200, 200, 404, 503)]
-    assert [isinstance(one.exception(), ClientError) for one in outcomes] == [False] * 3 + [True] * 2
-    for dimensions in (
-        {"InferenceComponentName": "watched-one"},
-        {"EndpointName": "watched", "VariantName": "v"},
-    ):
-        assert total(client, "Invocations", **dimensions)["Sum"] == 5
-        assert total(client, "InvocationModelErrors", **dimensions)["Sum"] == 2
-        latency = total(client, "ModelLatency", **dimensions)
-        assert (latency["SampleCount"], latency["Unit"]) == (5, "Microseconds")
+    component = {"InferenceComponentName": "watched-one"}
+    for dimensions in (component, {"EndpointName": "watched", "VariantName": "v"}):
+        assert read("Invocations", **dimensions)["Sum"] == 2
+        assert read("InvocationModelErrors", **dimensions)["Sum"] == 1
+        latency = read("ModelLatency", **dimensions)
+        assert (latency["SampleCount"], latency["Unit"]) == (2, "Microseconds")
         assert latency["Minimum"] > 100
-
-
-def test_component_without_copies_has_no_capacity(endpoint: str, client: Callable[..., Any]) -> None:
-    sagemaker = client("sagemaker")
-
-    def scale(copies: int) -> None:
-        sagemaker.update_inference_component_runtime_config(
-            InferenceComponentName="watched-base", DesiredRuntimeConfig={"CopyCount": copies}
-        )
-        settled(sagemaker, "watched-base")
-
-    scale(0)
-    for component in ("base", "one"):
-        with pytest.raises(ClientError, match="has no capacity to process this request") as refused:
-            invoke(client, component)
-        assert refused.value.response["Error"]["Code"] == "ValidationError"
-    failures = "NoCapacityInvocationFailures"
-    assert total(client, failures, InferenceComponentName="watched-one")["Sum"] == 1
-    assert total(client, failures, InferenceComponentName="watched-base")["Sum"] == 2
-    scale(1)
-    invoke(client, "one")
 
 
 def test_copies_of_a_component_have_log_streams(
     endpoint: str, client: Callable[..., Any], settings: Callable[..., Any]
 ) -> None:
     settings(time_scale=0.1)
-    group, end = "/aws/sagemaker/InferenceComponents/watched-base", time.monotonic() + 5
-    lines: list[str] = []
-    while not lines and time.monotonic() < end:
-        groups = client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-        if groups:
-            lines = [
-                event["message"] for event in client("logs").filter_log_events(logGroupName=group)["events"]
-            ]
-        time.sleep(0.1)
-    assert lines[0] == "registered watched-one"
+    group = "/aws/sagemaker/InferenceComponents/watched-base"
+    until(lambda: client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"])
+    events = until(lambda: client("logs").filter_log_events(logGroupName=group)["events"])
+    assert events[0]["message"] == "registered watched-one"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from botocore.exceptions import ClientError
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
 from tests.local.stacks import Bucket, Stack, serving
+from tests.local.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -38,21 +38,17 @@ def deleted(slow: LocalCloud) -> Stack:
     return Stack(boto_client(slow, "cloudformation"), f"deleted-{uuid.uuid4().hex[:8]}")
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_stack_is_gone_when_what_was_being_created_is_there(
     slow: LocalCloud, deleted: Stack, resources: dict[str, Any]
 ) -> None:
+    # What is retained outlives a creation that ended early, too.
+    resources["Endpoint"]["DependsOn"] = "Retained"
     deleted.start(resources)
-    wait_until(lambda: "CREATE_IN_PROGRESS" in deleted.events("Endpoint"))
+    until(lambda: "CREATE_IN_PROGRESS" in deleted.events("Endpoint"))
     statuses = deleted.statuses_of_deletion()
     assert statuses == ["DELETE_IN_PROGRESS", "DELETE_COMPLETE"]
     assert deleted.reasons("CREATE_FAILED") == ["Resource creation cancelled"]
+    assert deleted.events("Retained")[0] == "DELETE_SKIPPED"
     sagemaker = boto_client(slow, "sagemaker")
     for found in (
         sagemaker.list_endpoints()["Endpoints"],
@@ -60,16 +56,6 @@ def test_stack_is_gone_when_what_was_being_created_is_there(
         sagemaker.list_inference_components()["InferenceComponents"],
     ):
         assert found == []
-
-
-def test_retained_resource_outlives_a_creation_that_ended_early(
-    slow: LocalCloud, deleted: Stack, resources: dict[str, Any]
-) -> None:
-    ordered = {"Endpoint": resources["Endpoint"] | {"DependsOn": "Retained"}}
-    deleted.start(resources | ordered)
-    wait_until(lambda: "CREATE_IN_PROGRESS" in deleted.events("Endpoint"))
-    assert deleted.statuses_of_deletion()[-1] == "DELETE_COMPLETE"
-    assert deleted.events("Retained")[0] == "DELETE_SKIPPED"
 
 
 def test_second_deletion_joins_the_first(deleted: Stack, resources: dict[str, Any]) -> None:

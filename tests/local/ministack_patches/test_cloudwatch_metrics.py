@@ -37,28 +37,18 @@ def ask(client: Callable[..., Any], *queries: dict[str, Any], **more: Any) -> li
     return [(result["Label"], result["Values"]) for result in answer["MetricDataResults"]]
 
 
-def test_metrics_insights_query_has_a_result_for_each_group(
+def test_query_may_be_of_metrics_insights_or_a_search_and_its_sum(
     client: Callable[..., Any], namespace: str
 ) -> None:
     query = 'SELECT SUM(Errors) FROM SCHEMA("{}", Component) GROUP BY Component ORDER BY SUM() DESC'
-    assert ask(client, {"Id": "q", "Expression": query.format(namespace), "Period": 36_000_000}) == [
-        ("b", [30]),
-        ("a", [3]),
-    ]
-
-
-def test_search_and_its_sum(client: Callable[..., Any], namespace: str) -> None:
+    insights = {"Id": "q", "Expression": query.format(namespace), "Period": 36_000_000}
+    assert ask(client, insights) == [("b", [30]), ("a", [3])]
     search = f"SEARCH('{{{namespace},Component}} MetricName=\"Errors\"', 'Sum', 60)"
-    found = ask(
-        client,
-        {"Id": "all", "Expression": search, "ReturnData": False},
-        {"Id": "sum", "Expression": "SUM(all)", "Label": "total"},
-    )
-    assert found == [("total", [22, 11])]
+    every = {"Id": "all", "Expression": search, "ReturnData": False}
+    assert ask(client, every, {"Id": "sum", "Expression": "SUM(all)", "Label": "total"}) == [
+        ("total", [22, 11])
+    ]
     total = {"Id": "sum", "Expression": f"SUM({search})", "Label": "total"}
     assert ask(client, total, ScanBy="TimestampAscending") == [("total", [11, 22])]
-
-
-def test_wrong_expression_is_refused(client: Callable[..., Any]) -> None:
     with pytest.raises(ClientError, match="not an expression"):
         ask(client, {"Id": "e", "Expression": "m1 +"})

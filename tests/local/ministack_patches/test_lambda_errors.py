@@ -29,19 +29,10 @@ def test_exception_of_a_python_handler_has_its_own_type(
     ],
 )
 def test_type_is_read_from_the_last_line_of_the_traceback(raised: str, name: str | None) -> None:
-    log = f"a line\nTraceback (most recent call last):\n  File index.py\n{raised}"
-    assert raised_type(log, "so it is") == name
-
-
-def test_type_needs_a_traceback_and_no_message() -> None:
-    assert raised_type("Traceback (most recent call last):\n  File index.py\nindex.Odd\n", "") == "Odd"
+    traceback = "Traceback (most recent call last):\n  File index.py\n"
+    assert raised_type(f"a line\n{traceback}{raised}", "so it is") == name
+    assert raised_type(f"{traceback}index.Odd\n", "") == "Odd"
     assert raised_type("so it is", "so it is") is None
-
-
-def messages(client: Callable[..., Any], arn: str) -> list[str]:
-    group = f"/aws/lambda/{arn.rpartition(':')[2]}"
-    events = client("logs").filter_log_events(logGroupName=group)["events"]
-    return [event["message"] for event in events if "RequestId: " not in event["message"]]
 
 
 def test_exception_of_a_function_that_logs_json_is_one_line(
@@ -51,7 +42,9 @@ def test_exception_of_a_function_that_logs_json_is_one_line(
     lambda_ = client("lambda")
     lambda_.update_function_configuration(FunctionName=arn, LoggingConfig={"LogFormat": "JSON"})
     lambda_.invoke(FunctionName=arn)
-    before, error = messages(client, arn)
+    group = f"/aws/lambda/{arn.rpartition(':')[2]}"
+    messages = [event["message"] for event in client("logs").filter_log_events(logGroupName=group)["events"]]
+    before, error = (message for message in messages if "RequestId: " not in message)
     said = json.loads(error)
     assert (before, said["level"], said["errorType"]) == ("before", "ERROR", "KeyError")
     assert "raise KeyError" in "".join(said["stackTrace"])

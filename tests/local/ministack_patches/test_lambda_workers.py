@@ -19,6 +19,7 @@ from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
 from tests.local.processes import needs_proc, processes_of
 from tests.local.stacks import ROLE, Stack
+from tests.local.waiting import until
 
 SLEEPY = """
 import time
@@ -28,22 +29,12 @@ def handler(event, context):
     return "done"
 """
 FUNCTION = {
-    "Type": "AWS::Lambda::Function",
-    "Properties": {
-        "Runtime": "python3.12",
-        "Role": ROLE,
-        "Handler": "index.handler",
-        "Code": {"ZipFile": SLEEPY},
-        "Timeout": 30,
-    },
+    "Runtime": "python3.12",
+    "Role": ROLE,
+    "Handler": "index.handler",
+    "Code": {"ZipFile": SLEEPY},
+    "Timeout": 30,
 }
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @needs_proc
@@ -54,7 +45,8 @@ def test_processes_of_a_function_end_with_its_stack_once_its_invocations_have_en
 
     with LocalCloud(state_dir=tmp_path, settings=QUICK) as cloud, ThreadPoolExecutor() as threads:
         stack = Stack(boto_client(cloud, "cloudformation"), "functions")
-        assert stack.create({"One": FUNCTION, "Two": FUNCTION}) == "CREATE_COMPLETE"
+        function = {"Type": "AWS::Lambda::Function", "Properties": FUNCTION}
+        assert stack.create({"One": function, "Two": function}) == "CREATE_COMPLETE"
         lambda_ = boto_client(cloud, "lambda")
 
         def invoke(name: str, seconds: float) -> Future[Any]:
@@ -62,7 +54,7 @@ def test_processes_of_a_function_end_with_its_stack_once_its_invocations_have_en
             payload = json.dumps({"begun": str(begun), "seconds": seconds})
             identifier = stack.physical_id(name)
             invocation = threads.submit(lambda_.invoke, FunctionName=identifier, Payload=payload)
-            wait_until(begun.exists)
+            until(begun.exists)
             return invocation
 
         together = [invoke("One", 1), invoke("One", 1.1), invoke("Two", 0)]
@@ -71,10 +63,10 @@ def test_processes_of_a_function_end_with_its_stack_once_its_invocations_have_en
         running = invoke("Two", 4)
         assert workers() == 3
         assert stack.delete() == "DELETE_COMPLETE"
-        wait_until(lambda: workers() == 1)
+        until(lambda: workers() == 1)
         assert not running.done()
         assert running.result()["Payload"].read() == b'"done"'
-        wait_until(lambda: workers() == 0)
+        until(lambda: workers() == 0)
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tests.local.waiting import until
+
 
 def test_retries_of_a_state_machine_wait_no_longer_than_their_maximum(
     function: Callable[[str], str], client: Callable[..., Any]
@@ -29,8 +31,4 @@ def test_retries_of_a_state_machine_wait_no_longer_than_their_maximum(
         definition=json.dumps({"StartAt": "Task", "States": {"Task": task}}),
     )["stateMachineArn"]
     execution = machines.start_execution(stateMachineArn=machine)["executionArn"]
-    status, deadline = "RUNNING", time.monotonic() + 30
-    while status == "RUNNING" and time.monotonic() < deadline:
-        time.sleep(0.05)
-        status = machines.describe_execution(executionArn=execution)["status"]
-    assert status == "FAILED"
+    until(lambda: machines.describe_execution(executionArn=execution)["status"] == "FAILED", 30)

@@ -60,16 +60,6 @@ def test_arithmetic_of_a_search_that_finds_nothing_has_no_series(evaluate: Evalu
 def test_search_finds_each_metric_with_exactly_its_dimensions(evaluate: Evaluate) -> None:
     found = evaluate("SEARCH('{n,InferenceComponentName} MetricName=\"Calls\"', 'Sum', 60)")
     assert found == {"a": {0: 4, 60: 8}, "b": {0: 1}}
-
-
-def test_search_keeps_the_metrics_of_a_dimensions_value(evaluate: Evaluate) -> None:
-    found = evaluate(
-        """SEARCH('{n,InferenceComponentName} MetricName="Calls" InferenceComponentName="b"', 'Sum')"""
-    )
-    assert list(found) == ["b"]
-
-
-def test_sum_of_a_search_is_one_series(evaluate: Evaluate) -> None:
     assert evaluate("SUM(SEARCH('{n,InferenceComponentName} MetricName=\"Calls\"', 'Sum', 60))") == {
         "SUM": {0: 5, 60: 8}
     }

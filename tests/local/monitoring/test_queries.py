@@ -44,13 +44,8 @@ def test_word_in_a_search_is_no_reference(metrics: FakeMetrics) -> None:
 
 
 def test_periods_last_the_scaled_time(metrics: FakeMetrics) -> None:
-    found = answers(
-        metrics,
-        [stat("Errors", "m", Component="a"), stat("Errors", "other", Component="b")],
-        0,
-        120,
-        scale=2,
-    )
+    queries = [stat("Errors", "m", Component="a"), stat("Errors", "other", Component="b")]
+    found = answers(metrics, queries, 0, 120, scale=2)
     assert [one.values for series in found.values() for one in series] == [{0: 3}, {}]
 
 

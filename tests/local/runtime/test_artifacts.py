@@ -61,19 +61,32 @@ def test_archive_that_could_do_harm_is_refused(
     assert not (tmp_path / "evil").exists()
 
 
-class OneObject:
-    """An S3 client of a bucket in which every key is the same file."""
+class FakeBucket:
+    """An S3 client of a bucket whose objects have all the same content."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, *keys: str, content: bytes = b"") -> None:
+        self.keys = keys
         self.content = content
+        self.asked: list[str] = []
 
-    def get_object(self, **_: str) -> dict[str, Any]:
+    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        self.asked.append(Key)
         return {"Body": io.BytesIO(self.content)}
 
+    def get_paginator(self, operation: str) -> FakeBucket:
+        return self
 
-def fetch(content: bytes, target: Path) -> None:
-    target.mkdir()
-    Artifacts(lambda role: OneObject(content)).fetch_archive("s3://b/a.tar.gz", "role", target)  # type: ignore[arg-type,return-value]
+    def paginate(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803
+        return [{"Contents": [{"Key": key} for key in self.keys if key.startswith(Prefix)]}]
+
+    def download_file(self, bucket: str, key: str, path: str) -> None:
+        self.asked.append(key)
+        Path(path).write_bytes(self.content)
+
+
+def artifacts(bucket: FakeBucket) -> Artifacts:
+    client: Any = bucket
+    return Artifacts(lambda role: client)
 
 
 def text_archive(folder: Path) -> bytes:
@@ -83,84 +96,57 @@ def text_archive(folder: Path) -> bytes:
     return archive(folder, ("adapter_config.json", text)).read_bytes()
 
 
-def test_archive_that_is_damaged_anywhere_is_refused_with_its_uri(tmp_path: Path) -> None:
+def test_archive_that_is_damaged_anywhere_or_cut_is_refused_with_its_uri(tmp_path: Path) -> None:
     good = text_archive(tmp_path)
-    fetch(good, tmp_path / "good")
+
+    def fetch(content: bytes, name: str) -> None:
+        (tmp_path / name).mkdir()
+        artifacts(FakeBucket(content=content)).fetch_archive("s3://b/a.tar.gz", "role", tmp_path / name)
+
+    fetch(good, "good")
+    bad = [good[:length] for length in (0, 5, len(good) // 2, len(good) - 8, len(good) - 1)]
+    bad += [b"not gzip", gzip.compress(b"not tar" * 1000)]
     # From after the header, of which time, system and name mean nothing to what is in the archive.
     start = good.index(b"a.tar\0") + len(b"a.tar\0")
-    for number, position in enumerate([*range(start, len(good) - 8, 499), *range(len(good) - 8, len(good))]):
-        bad = bytearray(good)
-        bad[position] ^= 0x10
+    for position in [*range(start, len(good) - 8, 499), *range(len(good) - 8, len(good))]:
+        damaged = bytearray(good)
+        damaged[position] ^= 0x10
+        bad.append(bytes(damaged))
+    for number, content in enumerate(bad):
         with pytest.raises(HostingError, match=r"Could not extract s3://b/a\.tar\.gz: "):
-            fetch(bytes(bad), tmp_path / str(number))
+            fetch(content, str(number))
 
 
-def test_what_is_no_whole_archive_is_refused(tmp_path: Path) -> None:
-    good = text_archive(tmp_path)
-    cut = [good[:length] for length in (0, 5, len(good) // 2, len(good) - 8, len(good) - 1)]
-    for number, content in enumerate((*cut, b"not gzip", gzip.compress(b"not tar" * 1000))):
-        with pytest.raises(HostingError, match="Could not extract"):
-            fetch(content, tmp_path / str(number))
+def prefix_source(uri: str) -> dict[str, Any]:
+    source = {"S3Uri": uri, "S3DataType": "S3Prefix", "CompressionType": "None"}
+    return {"ModelDataSource": {"S3DataSource": source}}
 
 
-class Objects:
-    """An S3 client of a bucket with keys that are all there is to them."""
-
-    def __init__(self, *keys: str) -> None:
-        self.keys = keys
-
-    def get_paginator(self, operation: str) -> Objects:
-        return self
-
-    def paginate(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803
-        return [{"Contents": [{"Key": key} for key in self.keys if key.startswith(Prefix)]}]
-
-    def download_file(self, bucket: str, key: str, path: str) -> None:
-        Path(path).write_text(key)
-
-
-def fetch_prefix(uri: str, target: Path, *keys: str) -> None:
-    source = {"S3DataSource": {"S3Uri": uri, "S3DataType": "S3Prefix", "CompressionType": "None"}}
-    container = {"ModelDataSource": source}
-    Artifacts(lambda role: Objects(*keys)).fetch_model(container, "role", target)  # type: ignore[arg-type,return-value]
-
-
-def test_prefix_takes_in_what_is_below_it(tmp_path: Path) -> None:
-    fetch_prefix(
-        "s3://b/base/", tmp_path, "base/", "base/config.json", "base/sub/weights", "base-v2/config.json"
-    )
-    files = sorted(path for path in tmp_path.rglob("*") if path.is_file())
-    assert [path.read_text() for path in files] == ["base/config.json", "base/sub/weights"]
+@pytest.mark.parametrize(
+    "container",
+    [
+        prefix_source("s3://b/base/"),
+        {"Environment": {"HF_MODEL_ID": "s3://b/base"}},
+        {"Environment": {"HF_MODEL_ID": "s3://b/base/"}},
+    ],
+    ids=["source", "model id", "model id with a slash"],
+)
+def test_prefix_takes_in_what_is_below_it(tmp_path: Path, container: dict[str, Any]) -> None:
+    bucket = FakeBucket("base/", "base/config.json", "base/sub/weights", "base-v2/config.json")
+    artifacts(bucket).fetch_model(container, "role", tmp_path)
+    files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
+    assert files == [Path("config.json"), Path("sub/weights")]
+    assert bucket.asked == ["base/config.json", "base/sub/weights"]
 
 
 @pytest.mark.parametrize("mark", ["#", "?", "%20"])
 def test_key_may_have_what_means_something_in_web_addresses(tmp_path: Path, mark: str) -> None:
-    asked: list[str] = []
-
-    class Bucket(OneObject):
-        def get_object(self, **request: str) -> dict[str, Any]:
-            asked.append(request["Key"])
-            return super().get_object()
-
-    bucket = Bucket(text_archive(tmp_path))
-    uri = f"s3://b/a{mark}1.tar.gz"
-    Artifacts(lambda role: bucket).fetch_archive(uri, "role", tmp_path / "adapter")  # type: ignore[arg-type,return-value]
-    fetch_prefix(f"s3://b/base{mark}1/", tmp_path / "model", f"base{mark}1/config.json", "base/config.json")
-    assert asked == [f"a{mark}1.tar.gz"]
-    assert (tmp_path / "model/config.json").read_text() == f"base{mark}1/config.json"
-
-
-def test_prefix_without_a_slash_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(HostingError, match="The S3 prefix s3://b/base should end with a slash"):
-        fetch_prefix("s3://b/base", tmp_path, "base/config.json", "base-v2/config.json")
-
-
-def test_model_id_is_a_directory_with_a_slash_or_without(tmp_path: Path) -> None:
-    for number, model_id in enumerate(("s3://b/base", "s3://b/base/")):
-        container = {"Environment": {"HF_MODEL_ID": model_id}}
-        bucket = Objects("base/config.json", "base-v2/other.json")
-        Artifacts(lambda role, bucket=bucket: bucket).fetch_model(container, "role", tmp_path / str(number))  # type: ignore[misc]
-        assert [path.name for path in (tmp_path / str(number)).iterdir()] == ["config.json"]
+    bucket = FakeBucket(f"base{mark}1/config.json", "base/config.json", content=text_archive(tmp_path))
+    fetched = artifacts(bucket)
+    fetched.fetch_archive(f"s3://b/a{mark}1.tar.gz", "role", tmp_path / "adapter")
+    fetched.fetch_model(prefix_source(f"s3://b/base{mark}1/"), "role", tmp_path / "model")
+    assert bucket.asked == [f"a{mark}1.tar.gz", f"base{mark}1/config.json"]
+    assert (tmp_path / "model/config.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -172,12 +158,8 @@ def test_model_id_is_a_directory_with_a_slash_or_without(tmp_path: Path) -> None
 )
 def test_key_that_is_no_path_in_the_model_is_named(tmp_path: Path, keys: list[str], message: str) -> None:
     with pytest.raises(HostingError, match=message):
-        fetch_prefix("s3://b/base/", tmp_path / "model", *keys)
+        artifacts(FakeBucket(*keys)).fetch_model(prefix_source("s3://b/base/"), "role", tmp_path / "model")
     assert not (tmp_path / "evil").exists()
-
-
-def no_client(role: str) -> None:
-    raise AssertionError("nothing is to be fetched")
 
 
 @pytest.mark.parametrize(
@@ -186,10 +168,14 @@ def no_client(role: str) -> None:
         ({"Environment": {"HF_MODEL_ID": "org/model"}}, "'org/model' is a model of the Hugging Face hub"),
         ({"Environment": {}}, "The container has no model"),
         ({"ModelDataUrl": "https://host/model.tar.gz"}, "'https://host/model.tar.gz' is not an S3 URI"),
+        # It would take in base-v2 as well.
+        (prefix_source("s3://b/base"), "The S3 prefix s3://b/base should end with a slash"),
     ],
 )
 def test_model_that_cannot_be_fetched_says_why(
     tmp_path: Path, container: dict[str, object], message: str
 ) -> None:
+    bucket = FakeBucket("base/config.json")
     with pytest.raises(HostingError, match=message):
-        Artifacts(no_client).fetch_model(container, "role", tmp_path)  # type: ignore[arg-type]
+        artifacts(bucket).fetch_model(container, "role", tmp_path)
+    assert bucket.asked == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import shlex
 import socket
 import sys
@@ -51,9 +52,14 @@ async def start(
     )
 
 
-def test_process_that_ended_is_not_healthy_though_another_one_answers_on_its_port(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "seconds"),
+    [(f"-c {shlex.quote(IMPOSTOR)} {{port}}", 30), ("-c 'import time; time.sleep(60)'", 0.5)],
+    ids=["has ended, though another one answers on its port", "takes longer than it has"],
+)
+def test_process_is_not_healthy_that(tmp_path: Path, command: str, seconds: float) -> None:
     with pytest.raises(HostingError, match="ping health check"):
-        asyncio.run(start(tmp_path, f"{sys.executable} -c {shlex.quote(IMPOSTOR)} {{port}}"))
+        asyncio.run(start(tmp_path, f"{sys.executable} {command}", seconds))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot keep a port for a child")
@@ -65,28 +71,17 @@ def test_reserved_port_is_for_a_server_and_for_nobody_else() -> None:
             socket.create_connection(server.getsockname()).close()
 
 
-def test_container_that_takes_too_long_to_start_fails_after_the_time_it_has(tmp_path: Path) -> None:
-    with pytest.raises(HostingError, match="ping health check"):
-        asyncio.run(start(tmp_path, f"{sys.executable} -c 'import time; time.sleep(60)'", 0.5))
-
-
-def test_stopped_container_refuses_writes_as_a_failure_of_the_container(tmp_path: Path) -> None:
-    async def unregister_after_the_end() -> None:
-        container = await start(tmp_path)
-        await container.stop()
-        await container.unregister("one")
-
-    with pytest.raises(HostingError, match="did not answer"):
-        asyncio.run(unregister_after_the_end())
-
-
-def test_container_that_dies_of_a_call_has_ended_when_the_call_fails(tmp_path: Path) -> None:
+def test_container_that_dies_of_a_call_has_ended_when_the_call_fails_and_refuses_others(
+    tmp_path: Path,
+) -> None:
     async def register_what_kills() -> bool:
         container = await start(tmp_path)
         with pytest.raises(HostingError, match="did not answer"):
             await container.register("deadly", tmp_path)
         ended = not container.running
         await container.stop(drain=False)
+        with pytest.raises(HostingError, match="did not answer"):
+            await container.unregister("one")
         return ended
 
     assert asyncio.run(register_what_kills())
@@ -123,18 +118,15 @@ def test_server_that_ends_leaves_the_children_of_another_alone(tmp_path: Path) -
 def test_directory_is_removed_away_from_the_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    removed: list[tuple[Path, str]] = []
-    done = threading.Event()
+    removed: queue.Queue[tuple[Path, str]] = queue.Queue()
 
     def remove(directory: Path, **_: Any) -> None:
-        removed.append((directory, threading.current_thread().name))
-        done.set()
+        removed.put((directory, threading.current_thread().name))
 
     monkeypatch.setattr("shutil.rmtree", remove)
     hosting = LocalHosting(tmp_path, None, CurrentSettings(Settings()), ProcessGroups(tmp_path))  # type: ignore[arg-type]
     hosting.discard(tmp_path)
-    assert done.wait(5)
-    ((directory, thread),) = removed
+    directory, thread = removed.get(timeout=5)
     assert directory == tmp_path
     assert thread.startswith("download")
 

@@ -7,28 +7,24 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.runtime.copy_metrics import CopyMetrics, Tokens
 from local_sagemaker.runtime.invocation_metrics import MeasuredCall, no_capacity
 from tests.local.world import World
 
-World_ = Callable[..., World]
+Serving = Callable[..., tuple[World, CopyMetrics]]
 LOGS = "/aws/sagemaker/InferenceComponents/"
 
 
 @pytest.fixture
-def serving(world_with: World_) -> Callable[..., tuple[World, CopyMetrics]]:
+def serving(world: World) -> Serving:
     """Serves a base with two copies and the adapters one and two, with settings."""
 
     def make(**settings: Any) -> tuple[World, CopyMetrics]:
-        world = world_with(**settings)
+        world.change(**settings)
         world.serve("one", "two", instances=2, copies=2)
         return world, CopyMetrics(world.plane.context, world.plane.components, world.plane.endpoints)
 
     return make
-
-
-Serving = Callable[..., tuple[World, CopyMetrics]]
 
 
 def ask(world: World, component: str, status: int | None = 200) -> None:
@@ -36,22 +32,38 @@ def ask(world: World, component: str, status: int | None = 200) -> None:
     MeasuredCall(world.plane.context, found, 0.0).ended(status)
 
 
-def test_concurrency_is_measured_per_copy(serving: Serving) -> None:
-    world, metrics = serving()
+@pytest.mark.parametrize(("idle", "invocations"), [("zero", [0]), ("none", [])])
+def test_look_measures_each_base_and_each_instance(
+    serving: Serving, idle: str, invocations: list[float]
+) -> None:
+    world, metrics = serving(idle_invocations=idle)
     world.hosting.started[0].outstanding, world.hosting.started[1].outstanding = 3, 2
     metrics.tick()
     assert world.telemetry.values("ConcurrentRequestsPerCopy", "base") == [2.5]
+    assert world.telemetry.values("InvocationsPerCopy", "base") == invocations
+    assert world.telemetry.values("GPUReservation", "endpoint", "AllTraffic") == [100, 100]
+    assert world.telemetry.values("MemoryUtilization", "endpoint", "AllTraffic") == [0.5, 0.5]
 
 
-def test_load_of_adapters_may_count_for_themselves_alone(serving: Serving) -> None:
-    world, metrics = serving(adapter_load="adapter")
+@pytest.mark.parametrize(
+    ("adapter_load", "concurrent", "invocations", "failures"),
+    [("base", [2.5], [0, 0.5], [1]), ("adapter", [0.5], [0], [])],
+)
+def test_load_of_adapters_may_count_for_themselves_alone(
+    serving: Serving,
+    adapter_load: str,
+    concurrent: list[float],
+    invocations: list[float],
+    failures: list[float],
+) -> None:
+    world, metrics = serving(adapter_load=adapter_load)
     world.hosting.started[0].outstanding, world.hosting.started[0].outstanding_of_base = 5, 1
     metrics.tick()
     ask(world, "one")
     no_capacity(world.plane.context, world.plane.components.get("one"))
-    assert world.telemetry.values("ConcurrentRequestsPerCopy", "base") == [0.5]
-    assert world.telemetry.values("InvocationsPerCopy", "base") == [0]
-    assert world.telemetry.values("NoCapacityInvocationFailures", "base") == []
+    assert world.telemetry.values("ConcurrentRequestsPerCopy", "base") == concurrent
+    assert world.telemetry.values("InvocationsPerCopy", "base") == invocations
+    assert world.telemetry.values("NoCapacityInvocationFailures", "base") == failures
     assert world.telemetry.values("NoCapacityInvocationFailures", "one") == [1]
 
 
@@ -66,13 +78,6 @@ def test_each_copy_tells_its_utilisation_as_often_as_its_endpoint_says(serving: 
         world.pass_time(10)
         metrics.tick()
     assert world.telemetry.values("CPUUtilizationNormalized", "base") == [0, 0, 0, 0]
-
-
-def test_each_instance_tells_its_reservation(serving: Serving) -> None:
-    world, metrics = serving()
-    metrics.tick()
-    assert world.telemetry.values("GPUReservation", "endpoint", "AllTraffic") == [100, 100]
-    assert world.telemetry.values("MemoryUtilization", "endpoint", "AllTraffic") == [0.5, 0.5]
 
 
 def test_gpu_computes_while_there_are_requests_in_progress(serving: Serving) -> None:
@@ -106,16 +111,17 @@ def test_gpu_computes_while_there_are_requests_in_progress(serving: Serving) -> 
     ],
 )
 def test_engine_takes_the_memory_of_gpus_that_its_variables_say(
-    serving: Serving, variables: dict[str, str], percent: float
+    world: World, variables: dict[str, str], percent: float
 ) -> None:
-    world, metrics = serving()
-    base = world.plane.components.get("base")
-    assert isinstance(base, BaseComponent)
-    base.environment = variables
+    world.create_model(**variables)
+    world.create_endpoint()
+    world.create_base()
+    world.pass_time(10)
+    metrics = CopyMetrics(world.plane.context, world.plane.components, world.plane.endpoints)
     metrics.tick()
     world.pass_time(60)
     metrics.tick()
-    assert world.telemetry.values("GPUMemoryUtilizationNormalized", "base") == [percent, percent]
+    assert world.telemetry.values("GPUMemoryUtilizationNormalized", "base") == [percent]
 
 
 def test_minutes_last_the_scaled_time(serving: Serving) -> None:
@@ -126,29 +132,17 @@ def test_minutes_last_the_scaled_time(serving: Serving) -> None:
     assert len(world.telemetry.values("GPUReservation", "endpoint", "AllTraffic")) == 4
 
 
-def test_idle_base_has_invocations_of_zero_or_none(serving: Serving) -> None:
-    world, metrics = serving()
+@pytest.mark.parametrize("adapter_logs", ["base", "adapter"])
+def test_what_a_copy_prints_is_in_its_bases_log_group_and_maybe_in_its_adapters_as_well(
+    serving: Serving, adapter_logs: str
+) -> None:
+    world, metrics = serving(adapter_logs=adapter_logs)
+    lines = ["adapter one registered", "hello", "no one-two here"]
+    world.hosting.started[0].lines = lines
     metrics.tick()
-    assert world.telemetry.values("InvocationsPerCopy", "base") == [0]
-    world, metrics = serving(idle_invocations="none")
-    metrics.tick()
-    assert world.telemetry.values("InvocationsPerCopy", "base") == []
-
-
-def test_what_a_copy_prints_is_in_its_bases_log_group(serving: Serving) -> None:
-    world, metrics = serving()
-    world.hosting.started[0].lines = ["adapter one registered"]
-    metrics.tick()
-    assert world.telemetry.logs[LOGS + "base", "AllTraffic/1"] == ["adapter one registered"]
-    assert LOGS + "one" not in {group for group, _ in world.telemetry.logs}
-
-
-def test_lines_about_an_adapter_may_be_in_its_own_group_as_well(serving: Serving) -> None:
-    world, metrics = serving(adapter_logs="adapter")
-    world.hosting.started[0].lines = ["adapter one registered", "hello", "no one-two here"]
-    metrics.tick()
-    assert world.telemetry.logs[LOGS + "one", "AllTraffic/1"] == ["adapter one registered"]
-    assert len(world.telemetry.logs[LOGS + "base", "AllTraffic/1"]) == 3
+    own = {"one": lines[:1]} if adapter_logs == "adapter" else {}
+    groups = {"base": lines, **own}
+    assert world.telemetry.logs == {(LOGS + name, "AllTraffic/1"): each for name, each in groups.items()}
 
 
 def test_last_lines_of_a_copy_are_read_after_its_end(serving: Serving) -> None:

@@ -58,6 +58,7 @@ def test_archive_goes_with_its_last_user(archives: ExtractedArchives) -> None:
     assert archives.release(directory)
     assert not directory.exists()
     assert (archives.use("a/1", "role") / "content").exists()
+    assert not archives.release(directory.parent)  # it is of another kind
 
 
 def test_role_that_may_not_read_an_archive_does_not_get_what_another_has_read(
@@ -89,7 +90,3 @@ def test_many_at_once_share_one_extraction(archives: ExtractedArchives, source: 
     with ThreadPoolExecutor(8) as threads:
         directories = set(threads.map(use, range(8)))
     assert len(directories) == len(source.fetched) == 1
-
-
-def test_directory_of_another_kind_is_none_of_these(archives: ExtractedArchives, tmp_path: Path) -> None:
-    assert not archives.release(tmp_path)

@@ -31,16 +31,18 @@ async def said(copy: ContainerProcess, adapter: str | None = None) -> dict[str, 
         return content
 
 
-def test_copy_gets_the_dialect_the_prefix_cache_and_the_times_of_loads(tmp_path: Path) -> None:
+def test_copy_gets_what_the_settings_say_and_keeps_the_name_of_its_engine(tmp_path: Path) -> None:
     settings = {"prefix_cache": "by_path", "load_from_cpu_seconds": 0.01, "load_from_disk_seconds": 0.05}
 
     async def scenario() -> Any:
         copy = await start(tmp_path, {"SM_VLLM_ENABLE_LORA": "true"}, **settings)
         answer = await said(copy)
         await copy.stop()
-        return answer["options"]
+        return copy.engine, answer["options"]
 
-    assert asyncio.run(scenario()) == ["vllm", "by_path", "0.01", "0.05"]
+    engine = "a command of the user in the embedded cloud"
+    assert asyncio.run(scenario()) == (engine, ["vllm", "by_path", "0.01", "0.05"])
+    assert Settings().engine_name == "NumPy server of the embedded cloud"
 
 
 @pytest.mark.parametrize(("update_path", "kept"), [("new", False), ("same", True)])
@@ -66,13 +68,3 @@ def test_update_under_the_old_name_keeps_the_path_only_where_the_setting_says_so
     assert (first["adapter"], second["adapter"]) == ("1", "2")
     assert (first["source"] == second["source"]) is kept
     assert (first["source"] != other["source"]) is kept
-
-
-def test_copy_keeps_the_name_of_the_engine_that_it_was_started_with(tmp_path: Path) -> None:
-    async def name() -> str:
-        copy = await start(tmp_path, {})
-        await copy.stop(drain=False)
-        return copy.engine
-
-    assert asyncio.run(name()) == "a command of the user in the embedded cloud"
-    assert Settings().engine_name == "NumPy server of the embedded cloud"
