@@ -1,4 +1,4 @@
-"""The AWS CLI: an endpoint from its model to its deletion, and everything that reads a deployed fleet."""
+"""The AWS CLI: an endpoint from its model to its deletion, and the stack of a deployed fleet."""
 
 from __future__ import annotations
 
@@ -35,29 +35,24 @@ class Script:
         self.scale()
         self.measure()
         self.read_stack()
-        self.read_fleet()
         self.delete()
 
-    def settled(self, component: str) -> None:
-        """Wait until a component is in service: the CLI has no waiter for it."""
+    def settled(self, component: str, *, gone: bool = False) -> None:
+        """Wait until a component is in service, or gone: the CLI has no waiter for that."""
+        wanted = [] if gone else ["InService"]
         for _ in range(600):
-            described = self.aws.run(
-                "sagemaker describe-inference-component", inference_component_name=component
-            )
-            if described["InferenceComponentStatus"] == "InService":
+            listed = self.aws.run("sagemaker list-inference-components", name_contains=component)
+            found = [
+                one for one in listed["InferenceComponents"] if one["InferenceComponentName"] == component
+            ]
+            if [one["InferenceComponentStatus"] for one in found] == wanted:
                 return
             time.sleep(0.1)
-        raise TimeoutError(f"{component} is not in service")
+        raise TimeoutError(f"{component} is not {'gone' if gone else 'in service'}")
 
     def create(self) -> None:
         """Create an endpoint with a base and an adapter."""
         aws, given = self.aws, self.given
-        aws("sts get-caller-identity")
-        aws("s3 ls")
-        readme = self.folder / "readme.txt"
-        readme.write_text("copied by the AWS CLI")
-        aws("s3 cp", str(readme), f"s3://{given['bucket']}/by-cli/readme.txt")
-        aws("s3api head-object", bucket=given["bucket"], key="by-cli/readme.txt")
         container = {"Image": given["image"], "Environment": given["environment"]}
         role = given["role"]
         aws("sagemaker create-model", model_name=NAME, execution_role_arn=role, primary_container=container)
@@ -114,8 +109,6 @@ class Script:
             found = aws.run("resourcegroupstaggingapi get-resources", **filters, tag_filters=tags)
             if [one["ResourceARN"] for one in found["ResourceTagMappingList"]] != [arn]:
                 raise ValueError(f"the adapter should be found, got {found}")
-        aws("resourcegroupstaggingapi get-tag-keys")
-        aws("resourcegroupstaggingapi get-tag-values", key="tenant")
 
     def invoke(self) -> None:
         """Invoke components, and update them in place."""
@@ -177,11 +170,8 @@ class Script:
         )
         action = {"schedule": "at(2099-01-01T00:00:00)", "scalable_target_action": {"MinCapacity": 1}}
         aws(f"{scaling} put-scheduled-action", **target, scheduled_action_name="by-cli", **action)
-        for noun in ("targets", "policies"):
-            kind = {"targets": "scalable-targets", "policies": "scaling-policies"}[noun]
+        for kind in ("scalable-targets", "scaling-policies", "scaling-activities", "scheduled-actions"):
             aws(f"{scaling} describe-{kind}", service_namespace="sagemaker")
-        aws(f"{scaling} describe-scaling-activities", service_namespace="sagemaker")
-        aws(f"{scaling} describe-scheduled-actions", service_namespace="sagemaker")
         aws("cloudwatch describe-alarms", alarm_name_prefix="TargetTracking")
         aws(f"{scaling} delete-scheduled-action", **target, scheduled_action_name="by-cli")
         aws(f"{scaling} delete-scaling-policy", **target, policy_name="by-cli")
@@ -216,20 +206,12 @@ class Script:
         for command in (
             "describe-stacks",
             "describe-stack-events",
-            "describe-stack-resources",
             "list-stack-resources",
             "get-template",
-            "get-template-summary",
-            "get-stack-policy",
             "list-change-sets",
             "describe-stack-resource-drifts",
         ):
             aws(f"cloudformation {command}", **stack)
-        resources = aws.run("cloudformation list-stack-resources", **stack)["StackResourceSummaries"]
-        base = next(one for one in resources if one["ResourceType"] == "AWS::SageMaker::InferenceComponent")
-        aws("cloudformation describe-stack-resource", **stack, logical_resource_id=base["LogicalResourceId"])
-        aws("cloudformation list-stacks", stack_status_filter=["CREATE_COMPLETE"])
-        aws("cloudformation list-exports")
         drift = aws("cloudformation detect-stack-drift", **stack)
         identity = drift["StackDriftDetectionId"] if drift else "none"
         aws("cloudformation describe-stack-drift-detection-status", stack_drift_detection_id=identity)
@@ -237,25 +219,7 @@ class Script:
         aws("cloudformation validate-template", template_body=f"file://{templates / 'adapters.yaml'}")
         kind = {"type": "RESOURCE", "type_name": "AWS::SageMaker::InferenceComponent"}
         aws("cloudformation describe-type", **kind)
-        aws("cloudformation list-types", visibility="PUBLIC", filters={"TypeNamePrefix": "AWS::SageMaker::"})
         aws("service-quotas list-service-quotas", service_code="sagemaker", max_items="1")
-
-    def read_fleet(self) -> None:
-        """Read the fleet's own resources."""
-        aws, given = self.aws, self.given
-        aws("dynamodb describe-table", table_name=given["table"])
-        aws("dynamodb scan", table_name=given["table"], max_items="2")
-        aws("stepfunctions describe-state-machine", state_machine_arn=given["machine"])
-        runs = aws("stepfunctions list-executions", state_machine_arn=given["machine"])["executions"]
-        arn = runs[0]["executionArn"]
-        aws("stepfunctions describe-execution", execution_arn=arn)
-        aws("stepfunctions get-execution-history", execution_arn=arn, max_items="5")
-        functions = aws("lambda list-functions")["Functions"]
-        name = functions[0]["FunctionName"]
-        aws("lambda get-function-configuration", function_name=name)
-        aws("iam get-role", role_name=given["role"].rpartition("/")[2])
-        aws("iam list-role-policies", role_name=given["role"].rpartition("/")[2])
-        aws("events list-rules")
 
     def delete(self) -> None:
         """Delete what was created, the adapters first."""
@@ -263,21 +227,11 @@ class Script:
         with self.calls.call("sagemaker delete-inference-component"):
             for component in (ADAPTER, BASE):
                 aws.run("sagemaker delete-inference-component", inference_component_name=component)
-                self._gone(component)
+                self.settled(component, gone=True)
         aws("sagemaker delete-endpoint", endpoint_name=NAME)
         aws("sagemaker wait endpoint-deleted", endpoint_name=NAME)
         aws("sagemaker delete-endpoint-config", endpoint_config_name=NAME)
         aws("sagemaker delete-model", model_name=NAME)
-        aws("s3 rm", f"s3://{self.given['bucket']}/by-cli/readme.txt")
-
-    def _gone(self, component: str) -> None:
-        for _ in range(600):
-            listed = self.aws.run("sagemaker list-inference-components", endpoint_name_equals=NAME)
-            names = [one["InferenceComponentName"] for one in listed["InferenceComponents"]]
-            if component not in names:
-                return
-            time.sleep(0.1)
-        raise TimeoutError(f"{component} is still there")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""boto3's waiters and paginators for everything that the embedded cloud has of its own.
+"""boto3's waiters, and the paginators that the AWS CLI has no command for.
 
-SageMaker's are for endpoints, CloudFormation's for stacks and change sets, Application Auto Scaling's for its
-four listings, CloudWatch's for alarms and metrics. botocore has no waiter for inference components.
+SageMaker's waiters are for endpoints, CloudFormation's for stacks and change sets, CloudWatch's for alarms.
+botocore has no waiter for inference components.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,8 @@ import boto3
 from tests.clients.calls import Calls
 
 NAME, STACK = "by-boto3", "by-boto3"
-TEMPLATE = {
-    "Resources": {
-        "Topic": {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "first"}}
-    },
-    "Outputs": {"Name": {"Value": {"Ref": "Topic"}, "Export": {"Name": "by-boto3-name"}}},
-}
+PARAMETER = {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "first"}}
+TEMPLATE = json.dumps({"Resources": {"Parameter": PARAMETER}})
 
 
 class Script:
@@ -30,22 +25,22 @@ class Script:
     def __init__(self, calls: Calls) -> None:
         self.calls, self.given = calls, calls.given
         make: Any = boto3.client  # whose stubs want each service by its name
-        self.sagemaker, self.stacks = make("sagemaker"), make("cloudformation")
-        self.scaling, self.cloudwatch = make("application-autoscaling"), make("cloudwatch")
+        self.sagemaker, self.stacks, self.cloudwatch = map(
+            make, ("sagemaker", "cloudformation", "cloudwatch")
+        )
 
     def run(self) -> None:
         """Make all calls."""
         self.endpoints()
         self.stacks_and_change_sets()
-        self.pages_of_stacks()
-        self.scaling_and_alarms()
+        self.alarms()
 
     def waits(self, client: Any, name: str, **arguments: Any) -> None:
         """Report a waiter of a client."""
         with self.calls.call(f"{client.meta.service_model.service_name} waiter {name}"):
             client.get_waiter(name).wait(**arguments)
 
-    def pages(self, client: Any, name: str, key: str, least: int = 1, /, **arguments: Any) -> None:
+    def pages(self, client: Any, name: str, key: str, least: int, /, **arguments: Any) -> None:
         """Report a paginator.
 
         It is a failure if there are fewer than `least` entries, or if one is on two pages.
@@ -60,73 +55,43 @@ class Script:
                 raise ValueError(f"there should be at least {least} different entries, got {texts}")
 
     def endpoints(self) -> None:
-        """Wait for endpoints, and list what SageMaker has."""
+        """Wait for an endpoint, and page through what SageMaker has."""
         sagemaker, given = self.sagemaker, self.given
         role = given["role"]
-        container = {"Image": given["image"], "Environment": given["environment"]}
-        sagemaker.create_model(ModelName=NAME, ExecutionRoleArn=role, PrimaryContainer=container)
         variant = {"VariantName": "A", "InstanceType": "ml.g5.2xlarge", "InitialInstanceCount": 1}
         sagemaker.create_endpoint_config(
             EndpointConfigName=NAME, ExecutionRoleArn=role, ProductionVariants=[variant]
         )
-        tags = [{"Key": f"key-{number}", "Value": "value"} for number in range(3)]
-        arn = sagemaker.create_endpoint(EndpointName=NAME, EndpointConfigName=NAME, Tags=tags)["EndpointArn"]
+        sagemaker.create_endpoint(EndpointName=NAME, EndpointConfigName=NAME)
         self.waits(sagemaker, "endpoint_in_service", EndpointName=NAME)
         one = {"PaginationConfig": {"PageSize": 1}}
         self.pages(sagemaker, "list_endpoints", "Endpoints", 2, **one)
         self.pages(sagemaker, "list_endpoint_configs", "EndpointConfigs", 2, **one)
-        self.pages(sagemaker, "list_models", "Models", 2, **one)
-        # Pages of tags have 50 at least.
-        self.pages(sagemaker, "list_tags", "Tags", 3, ResourceArn=arn)
+        of_fleet = {"EndpointNameEquals": given["endpoint"], **one}
         least = 1 + len(given["adapters"])
-        self.pages(
-            sagemaker,
-            "list_inference_components",
-            "InferenceComponents",
-            least,
-            EndpointNameEquals=given["endpoint"],
-            **one,
-        )
+        self.pages(sagemaker, "list_inference_components", "InferenceComponents", least, **of_fleet)
         sagemaker.delete_endpoint(EndpointName=NAME)
         self.waits(sagemaker, "endpoint_deleted", EndpointName=NAME)
         sagemaker.delete_endpoint_config(EndpointConfigName=NAME)
-        sagemaker.delete_model(ModelName=NAME)
 
     def stacks_and_change_sets(self) -> None:
-        """Create, change, break and delete a stack."""
+        """Create, change, break and delete a stack, and page through the fleet's."""
         stacks, named = self.stacks, {"StackName": STACK}
-        stacks.create_stack(**named, TemplateBody=json.dumps(TEMPLATE))
+        stacks.create_stack(**named, TemplateBody=TEMPLATE)
         self.waits(stacks, "stack_exists", **named)
         self.waits(stacks, "stack_create_complete", **named)
-        stacks.update_stack(**named, TemplateBody=json.dumps(TEMPLATE).replace("first", "second"))
+        stacks.update_stack(**named, TemplateBody=TEMPLATE.replace("first", "second"))
         self.waits(stacks, "stack_update_complete", **named)
-        changed = json.dumps(TEMPLATE).replace("first", "third")
         set_name = {"ChangeSetName": "third"}
-        stacks.create_change_set(**named, **set_name, TemplateBody=changed)
+        stacks.create_change_set(**named, **set_name, TemplateBody=TEMPLATE.replace("first", "third"))
         self.waits(stacks, "change_set_create_complete", **named, **set_name)
-        self.pages(stacks, "list_change_sets", "Summaries", **named)
-        self.pages(stacks, "describe_change_set", "Changes", **named, **set_name)
-        self.pages(stacks, "list_exports", "Exports")
-        importing = {
-            "Resources": {
-                "Importer": {
-                    "Type": "AWS::SSM::Parameter",
-                    "Properties": {"Type": "String", "Value": {"Fn::ImportValue": "by-boto3-name"}},
-                }
-            }
-        }
-        stacks.create_stack(StackName=f"{STACK}-importer", TemplateBody=json.dumps(importing))
-        stacks.get_waiter("stack_create_complete").wait(StackName=f"{STACK}-importer")
-        self.pages(stacks, "list_imports", "Imports", ExportName="by-boto3-name")
-        stacks.delete_stack(StackName=f"{STACK}-importer")
-        stacks.get_waiter("stack_delete_complete").wait(StackName=f"{STACK}-importer")
+        self.pages(stacks, "describe_change_set", "Changes", 1, **named, **set_name)
         broken = Path(__file__).parent / "templates" / "failing.yaml"
-        archives = self.given["archives"]
         parameters = {
             "EndpointName": self.given["endpoint"],
             "BaseName": self.given["base"],
-            "GoodArchive": archives["shout"],
-            "BadArchive": archives["broken"],
+            "GoodArchive": self.given["archives"]["shout"],
+            "BadArchive": self.given["archives"]["broken"],
         }
         stacks.update_stack(
             **named,
@@ -136,51 +101,20 @@ class Script:
         self.waits(stacks, "stack_rollback_complete", **named)
         stacks.delete_stack(**named)
         self.waits(stacks, "stack_delete_complete", **named)
+        of_fleet = {"StackName": self.given["stack"]}
+        self.pages(stacks, "describe_stack_events", "StackEvents", 10, **of_fleet)
+        self.pages(stacks, "list_stack_resources", "StackResourceSummaries", 10, **of_fleet)
+        of_types = {"Visibility": "PUBLIC", "Filters": {"TypeNamePrefix": "AWS::SageMaker::"}}
+        self.pages(stacks, "list_types", "TypeSummaries", 4, **of_types, PaginationConfig={"PageSize": 1})
+        self.pages(stacks, "describe_events", "OperationEvents", 10, **of_fleet)
 
-    def pages_of_stacks(self) -> None:
-        """List what CloudFormation says of the fleet's stack."""
-        stacks, named = self.stacks, {"StackName": self.given["stack"]}
-        self.pages(stacks, "describe_stacks", "Stacks")
-        self.pages(stacks, "describe_stack_events", "StackEvents", 10, **named)
-        self.pages(stacks, "list_stack_resources", "StackResourceSummaries", 10, **named)
-        self.pages(stacks, "list_stacks", "StackSummaries")
-        named_types = {"Visibility": "PUBLIC", "Filters": {"TypeNamePrefix": "AWS::SageMaker::"}}
-        self.pages(stacks, "list_types", "TypeSummaries", 4, **named_types, PaginationConfig={"PageSize": 1})
-        self.pages(stacks, "describe_events", "OperationEvents", 10, **named)
-
-    def scaling_and_alarms(self) -> None:
-        """List what scales the copies of the fleet's base, and its alarms and metrics."""
-        scaling, cloudwatch = self.scaling, self.cloudwatch
-        target = {
-            "ServiceNamespace": "sagemaker",
-            "ResourceId": f"inference-component/{self.given['base']}",
-            "ScalableDimension": "sagemaker:inference-component:DesiredCopyCount",
-        }
-        scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=1)
-        for number in range(2):
-            scaling.put_scheduled_action(
-                **target,
-                ScheduledActionName=f"action-{number}",
-                Schedule="at(2099-01-01T00:00:00)",
-                ScalableTargetAction={"MinCapacity": 1},
-            )
-            step = {"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 1}
-            steps = {"AdjustmentType": "ChangeInCapacity", "StepAdjustments": [step]}
-            policy = scaling.put_scaling_policy(
-                **target,
-                PolicyName=f"policy-{number}",
-                PolicyType="StepScaling",
-                StepScalingPolicyConfiguration=steps,
-            )
-        named = {"ServiceNamespace": "sagemaker"}
-        one = {"PaginationConfig": {"PageSize": 1}}
-        self.pages(scaling, "describe_scalable_targets", "ScalableTargets", **named)
-        self.pages(scaling, "describe_scaling_policies", "ScalingPolicies", 2, **named, **one)
-        self.pages(scaling, "describe_scheduled_actions", "ScheduledActions", 2, **named, **one)
-        self.pages(scaling, "describe_scaling_activities", "ScalingActivities", 0, **named)
-        for number in range(2):
+    def alarms(self) -> None:
+        """Wait for alarms, and page through them."""
+        cloudwatch = self.cloudwatch
+        names = ["by-boto3-0", "by-boto3-1"]
+        for name in names:
             cloudwatch.put_metric_alarm(
-                AlarmName=f"by-boto3-{number}",
+                AlarmName=name,
                 Namespace="AWS/SageMaker",
                 MetricName="NoCapacityInvocationFailures",
                 Dimensions=[{"Name": "InferenceComponentName", "Value": self.given["base"]}],
@@ -189,32 +123,12 @@ class Script:
                 EvaluationPeriods=1,
                 Threshold=1,
                 ComparisonOperator="GreaterThanOrEqualToThreshold",
-                AlarmActions=[policy["PolicyARN"]],
             )
-        self.waits(cloudwatch, "alarm_exists", AlarmNames=["by-boto3-0"])
-        self.pages(cloudwatch, "describe_alarms", "MetricAlarms", 2, AlarmNamePrefix="by-boto3", **one)
-        self.pages(cloudwatch, "describe_alarm_history", "AlarmHistoryItems", AlarmName="by-boto3-0")
-        cloudwatch.put_composite_alarm(AlarmName="by-boto3", AlarmRule='ALARM("by-boto3-0")')
-        self.waits(
-            cloudwatch, "composite_alarm_exists", AlarmNames=["by-boto3"], AlarmTypes=["CompositeAlarm"]
-        )
-        cloudwatch.delete_alarms(AlarmNames=["by-boto3"])
-        self.pages(cloudwatch, "list_metrics", "Metrics", Namespace="AWS/SageMaker")
-        query = {
-            "Id": "m",
-            "MetricStat": {
-                "Metric": {"Namespace": "AWS/SageMaker", "MetricName": "InvocationsPerCopy"},
-                "Period": 60,
-                "Stat": "Sum",
-            },
-        }
-        times = {"StartTime": time.time() - 3600, "EndTime": time.time()}
-        self.pages(cloudwatch, "get_metric_data", "MetricDataResults", MetricDataQueries=[query], **times)
-        cloudwatch.put_dashboard(DashboardName="by-boto3", DashboardBody=json.dumps({"widgets": []}))
-        self.pages(cloudwatch, "list_dashboards", "DashboardEntries")
-        cloudwatch.delete_dashboards(DashboardNames=["by-boto3"])
-        cloudwatch.delete_alarms(AlarmNames=[f"by-boto3-{number}" for number in range(2)])
-        scaling.deregister_scalable_target(**target)
+        self.waits(cloudwatch, "alarm_exists", AlarmNames=names)
+        listed = {"AlarmNamePrefix": "by-boto3", "PaginationConfig": {"PageSize": 1}}
+        self.pages(cloudwatch, "describe_alarms", "MetricAlarms", 2, **listed)
+        self.pages(cloudwatch, "describe_alarm_history", "AlarmHistoryItems", 1, AlarmName=names[0])
+        cloudwatch.delete_alarms(AlarmNames=names)
 
 
 if __name__ == "__main__":

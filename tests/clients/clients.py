@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tests.clients.environments import Environment
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Client:
     """A client that others wrote.
 
@@ -15,7 +15,7 @@ class Client:
         What its users call it.
     package:
         What it is on PyPI.
-    environment:
+    pins:
         The file in `requirements` that pins it.
     script:
         The module beside this file that makes its calls.
@@ -25,9 +25,14 @@ class Client:
 
     name: str
     package: str
-    environment: Environment
+    pins: str
     script: str
     calls: int
+
+    @property
+    def environment(self) -> Environment:
+        """The environment of the script."""
+        return Environment(self.pins)
 
     @property
     def version(self) -> str:
@@ -36,42 +41,12 @@ class Client:
 
 
 CLIENTS = [
-    Client(name="AWS CLI", package="awscli", environment=Environment("aws-cli"), script="aws_cli", calls=85),
-    Client(
-        name="`aws cloudformation deploy`",
-        package="awscli",
-        environment=Environment("aws-cli"),
-        script="cloudformation_deploy",
-        calls=11,
-    ),
-    Client(
-        name="boto3's waiters and paginators",
-        package="boto3",
-        environment=Environment("boto3"),
-        script="boto3_waiters",
-        calls=34,
-    ),
-    Client(
-        name="SageMaker Python SDK 2",
-        package="sagemaker",
-        environment=Environment("sagemaker-2"),
-        script="sagemaker_2",
-        calls=20,
-    ),
-    Client(
-        name="SageMaker Python SDK 3",
-        package="sagemaker-core",
-        environment=Environment("sagemaker-3"),
-        script="sagemaker_3",
-        calls=29,
-    ),
-    Client(
-        name="LangChain",
-        package="langchain-aws",
-        environment=Environment("langchain-aws"),
-        script="langchain_aws",
-        calls=14,
-    ),
-    Client(name="LiteLLM", package="litellm", environment=Environment("litellm"), script="litellm", calls=25),
-    Client(name="OpenAI", package="openai", environment=Environment("openai"), script="openai", calls=11),
+    Client("AWS CLI", "awscli", "aws-cli", "aws_cli", 60),
+    Client("`aws cloudformation deploy`", "awscli", "aws-cli", "cloudformation_deploy", 9),
+    Client("boto3's waiters and paginators", "boto3", "boto3", "boto3_waiters", 19),
+    Client("SageMaker Python SDK 2", "sagemaker", "sagemaker-2", "sagemaker_2", 19),
+    Client("SageMaker Python SDK 3", "sagemaker-core", "sagemaker-3", "sagemaker_3", 28),
+    Client("LangChain", "langchain-aws", "langchain-aws", "langchain_aws", 14),
+    Client("LiteLLM", "litellm", "litellm", "litellm", 25),
+    Client("OpenAI", "openai", "openai", "openai", 11),
 ]

@@ -54,16 +54,6 @@ class Script:
             self.answers(base="base", triage="triage")
             if f"{STACK}-summary" in self.components():
                 raise ValueError("the adapter should be gone")
-        with self.calls.call("package"):
-            packaged = Path(self.given["folder"]) / "packaged.yaml"
-            self.aws.run(
-                "cloudformation package",
-                template_file=str(TEMPLATES / "adapters.yaml"),
-                s3_bucket=self.given["bucket"],
-                output_template_file=str(packaged),
-            )
-        with self.calls.call("deploy: through a bucket"):
-            self.deploy("--no-fail-on-empty-changeset", "--s3-bucket", self.given["bucket"])
         self.delete()
 
     def fail(self) -> None:

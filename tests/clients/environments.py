@@ -1,4 +1,4 @@
-"""Installs each client into an environment of its own, and measures what that costs.
+"""Installs each client into an environment of its own.
 
     python -m tests.clients.environments [NAME …]
 
@@ -8,12 +8,10 @@ what its file pins is left as it is.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
 import sys
-import time
 import venv
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +23,6 @@ FOLDER = ROOT / ".venv-clients"
 
 class NotInstalledError(Exception):
     """An environment that could not be installed, with what the installer said."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """What an environment took to install, and takes on disk."""
-
-    seconds: float
-    megabytes: float
 
 
 @dataclass(frozen=True)
@@ -59,16 +49,12 @@ class Environment:
         (version,) = re.findall(rf"^{re.escape(package)}==(\S+)", self._pins, re.MULTILINE)
         return str(version)
 
-    def install(self) -> Cost:
+    def install(self) -> None:
         """Install what is missing; NotInstalledError if that fails."""
-        record = self._folder / "installed.json"
-        installed = json.loads(record.read_text()) if record.exists() else {}
-        if installed.pop("pins", None) != self._pins:
-            started = time.monotonic()
+        record = self._folder / "installed.txt"
+        if not record.exists() or record.read_text() != self._pins:
             self._renew()
-            installed = {"seconds": time.monotonic() - started, "megabytes": _megabytes(self._folder)}
-            record.write_text(json.dumps({**installed, "pins": self._pins}))
-        return Cost(**installed)
+            record.write_text(self._pins)
 
     def _renew(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -83,15 +69,10 @@ class Environment:
             raise NotInstalledError(f"{self.name} could not be installed: {done.stderr[-2000:]}")
 
 
-def _megabytes(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-
-
 def main(names: list[str]) -> None:
-    """Install environments and print what each costs."""
+    """Install environments."""
     for name in names or sorted(path.stem for path in REQUIREMENTS.glob("*.txt")):
-        cost = Environment(name).install()
-        sys.stdout.write(f"{name}: installed in {cost.seconds:.0f} s, {cost.megabytes:.0f} MB\n")
+        Environment(name).install()
 
 
 if __name__ == "__main__":

@@ -46,10 +46,6 @@ _STREAM_AS_DICTIONARY = KnownFailure(
     "it reads the stream as a dictionary",
 )
 
-_NO_LISTING_OF_TYPES = KnownFailure(
-    Fault.EMULATOR, "ListTypes", "`describe-type` says whether a type is provisioned"
-)
-
 _NO_CAPACITIES = KnownFailure(
     Fault.EMULATOR,
     "does not know UpdateEndpointWeightsAndCapacities",
@@ -72,7 +68,6 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
             "the adapter should be found",
             "tags of SageMaker are not in the Resource Groups Tagging API; `sagemaker list-tags` has them",
         ),
-        "cloudformation list-types": _NO_LISTING_OF_TYPES,
         "sagemaker update-endpoint-weights-and-capacities": _NO_CAPACITIES,
     },
     "cloudformation_deploy": {
@@ -83,7 +78,9 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
         ),
     },
     "boto3_waiters": {
-        "cloudformation paginator list_types": _NO_LISTING_OF_TYPES,
+        "cloudformation paginator list_types": KnownFailure(
+            Fault.EMULATOR, "ListTypes", "`describe-type` says whether a type is provisioned"
+        ),
         "cloudformation paginator describe_events": KnownFailure(
             Fault.EMULATOR,
             "there should be at least 10 different entries",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.clients.clients import CLIENTS, Client
-from tests.clients.environments import ROOT, Cost
+from tests.clients.environments import ROOT
 from tests.clients.known_failures import KNOWN, Fault
 from tests.guides import last_run, table, write_below
 
@@ -33,27 +33,24 @@ class Outcome:
     worked: Sequence[str] = ()
     failed: Sequence[str] = ()
     seconds: float = 0
-    cost: Cost | None = None
     error: str | None = None
 
 
 def summary(outcomes: Mapping[str, Outcome]) -> str:
     """Return the table by client and version."""
-    head = ("client", "package", "calls that worked", *_FAILED.values(), "installed")
+    head = ("client", "package", "calls that worked", *_FAILED.values())
     return table(head, [_row(one, outcomes[one.script]) for one in CLIENTS if one.script in outcomes])
 
 
 def _row(one: Client, outcome: Outcome) -> list[object]:
     package = f"{one.package} {one.version}"
     if outcome.error is not None:
-        return [one.name, package, outcome.error.strip().splitlines()[-1], *("" for _ in _FAILED), ""]
+        return [one.name, package, outcome.error.strip().splitlines()[-1], *("" for _ in _FAILED)]
     known = KNOWN.get(one.script, {})
     faults = Counter(known[call].fault if call in known else "unknown" for call in outcome.failed)
     unknown = f" ({faults['unknown']} did not, unexpectedly)" if faults["unknown"] else ""
-    cost = outcome.cost
-    installed = "" if cost is None else f"{cost.megabytes:.0f} MB in {cost.seconds:.0f} s"
     counts = [faults[fault] for fault in _FAILED]
-    return [one.name, package, f"{len(outcome.worked)}{unknown}", *counts, installed]
+    return [one.name, package, f"{len(outcome.worked)}{unknown}", *counts]
 
 
 def write(outcomes: Mapping[str, Outcome]) -> None:

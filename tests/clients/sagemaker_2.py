@@ -62,8 +62,6 @@ class Script:
             names = session.list_and_paginate_inference_component_names_associated_with_endpoint(endpoint)
             if calls.component("base") not in names:
                 raise ValueError(f"the base should be listed, got {names}")
-        with calls.call("Session.describe_inference_component"):
-            session.describe_inference_component(calls.component("triage"))
         with calls.call("Session.is_inference_component_based_endpoint"):
             if not session.is_inference_component_based_endpoint(endpoint):
                 raise ValueError("the endpoint should be one of inference components")
@@ -108,13 +106,6 @@ class Script:
         specification = {"BaseInferenceComponentName": BASE, "Container": {"ArtifactUrl": archives["triage"]}}
         with calls.call("Session.create_inference_component (adapter)"):
             session.create_inference_component(ADAPTER, NAME, "AllTraffic", specification)
-        # Made by boto3, so that the other calls can be tried in any case.
-        client = session.sagemaker_client
-        listed = client.list_inference_components(NameContains=ADAPTER)["InferenceComponents"]
-        if not listed:
-            client.create_inference_component(
-                InferenceComponentName=ADAPTER, EndpointName=NAME, Specification=specification
-            )
         with calls.call("Session.wait_for_inference_component (adapter)"):
             session.wait_for_inference_component(ADAPTER)
             self.ask(self.predictor(NAME, ADAPTER), "triage")

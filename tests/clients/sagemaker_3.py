@@ -72,12 +72,9 @@ class Script:
                 raise ValueError(f"there should be the base and its adapters, got {found}")
         with calls.call("InferenceComponent.get"):
             InferenceComponent.get(calls.component("triage"))
-        with calls.call("Endpoint.get_all"):
-            list(Endpoint.get_all())
-        with calls.call("EndpointConfig.get_all"):
-            list(EndpointConfig.get_all())
-        with calls.call("Model.get_all"):
-            list(Model.get_all())
+        for kind in (Endpoint, EndpointConfig, Model):
+            with calls.call(f"{kind.__name__}.get_all"):
+                list(kind.get_all())
 
     def chat(self, adapter: str, token: str) -> None:
         """Chat on the OpenAI path with a token of the SDK."""
@@ -102,23 +99,25 @@ class Script:
             Endpoint.create(NAME, NAME, tags=[Tag(key="team", value="blue")])
         with calls.call("Endpoint.wait_for_status"):
             Endpoint.get(NAME).wait_for_status("InService")
+        compute = InferenceComponentComputeResourceRequirements(
+            min_memory_required_in_mb=1024, number_of_accelerator_devices_required=1
+        )
+        one_copy = InferenceComponentRuntimeConfig(copy_count=1)
         with calls.call("InferenceComponent.create (base)"):
             InferenceComponent.create(
                 BASE,
                 NAME,
                 variant_name="AllTraffic",
-                specification=self.base_specification(),
-                runtime_config=InferenceComponentRuntimeConfig(copy_count=1),
+                specification=InferenceComponentSpecification(
+                    model_name=NAME, compute_resource_requirements=compute
+                ),
+                runtime_config=one_copy,
             )
         with calls.call("InferenceComponent.wait_for_status"):
             InferenceComponent.get(BASE).wait_for_status("InService")
             self.ask(Endpoint.get(NAME), BASE, "base")
-        with calls.call("InferenceComponent.update (base)"):
-            InferenceComponent.get(BASE).update(specification=self.base_specification())
-            InferenceComponent.get(BASE).wait_for_status("InService")
         with calls.call("InferenceComponent.update_runtime_configs"):
-            one = InferenceComponentRuntimeConfig(copy_count=1)
-            InferenceComponent.get(BASE).update_runtime_configs(one)
+            InferenceComponent.get(BASE).update_runtime_configs(one_copy)
             InferenceComponent.get(BASE).wait_for_status("InService")
         with calls.call("Endpoint.update"):
             self.configure(f"{NAME}-2", 2)
@@ -137,14 +136,6 @@ class Script:
             variant_name="AllTraffic", instance_type="ml.g5.2xlarge", initial_instance_count=instances
         )
         EndpointConfig.create(name, [variant], execution_role_arn=self.given["role"])
-
-    @staticmethod
-    def base_specification() -> InferenceComponentSpecification:
-        """Return what the base is."""
-        compute = InferenceComponentComputeResourceRequirements(
-            min_memory_required_in_mb=1024, number_of_accelerator_devices_required=1
-        )
-        return InferenceComponentSpecification(model_name=NAME, compute_resource_requirements=compute)
 
     def adapter(self) -> None:
         """Create an adapter, update it and delete it."""
