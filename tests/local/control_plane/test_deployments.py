@@ -129,6 +129,18 @@ def test_copy_that_joins_while_an_update_waits_for_requests_has_the_new_archive(
     assert world.loaded() == [["one-v2"]] * 2
 
 
+def test_scaling_up_that_fails_leaves_the_copies_that_were_there(world: World) -> None:
+    world.serve("one", instances=3)
+    world.hosting.starts_that_fail.add(2)
+    world.scale(3)
+    world.pass_time(10)
+    assert counts(world) == (1, 1)
+    assert len(world.running) == 1
+    world.scale(3)
+    world.pass_time(10)
+    assert counts(world) == (3, 3)
+
+
 def test_base_update_whose_copies_do_not_fit_any_more_fails_and_changes_nothing(world: World) -> None:
     world.serve("one", copies=2, accelerators=2)
     world.update_base(Specification=LARGE)

@@ -82,6 +82,7 @@ def test_token_without_the_form_of_one_is_refused(token: str) -> None:
         lambda: changed("AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256"),
         lambda: changed("aws4_request", "aws4"),
         lambda: changed("X-Amz-Expires=900", "X-Amz-Expires=long"),
+        lambda: changed("X-Amz-Date=2", "X-Amz-Date=1"),
         lambda: changed("X-Amz-Date=", "X-Amz-Date=99"),
         lambda: changed("X-Amz-Signature=", "X-Amz-Signature=0"),
     ],

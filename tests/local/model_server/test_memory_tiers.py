@@ -192,6 +192,7 @@ def test_added_time_is_that_of_the_tier_from_which_an_adapter_is_loaded(disk: Di
     times = LoadTimes(from_cpu=0.01, from_disk=0.05)
     tiers = AdapterTiers(disk.load, max_loras=1, max_cpu_loras=2, times=times, sleep=waited.append)
     register(tiers, "abc", preload=False)
+    assert waited == []
     found = []
     for name in "aababca":
         waited.clear()
