@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -268,11 +269,12 @@ def test_writes_below_one_base_can_refuse_each_other(world: World) -> None:
     world.change(one_write_per_base=True)
     world.serve("one", "two")
     world.update_adapter("one", "one-v2")
-    for refused in (
+    writes: list[Callable[[], None]] = [
         lambda: world.update_adapter("two", "two-v2"),
         lambda: world.create_adapter("three"),
         lambda: world.delete("two"),
-    ):
+    ]
+    for refused in writes:
         with pytest.raises(
             ApiError, match=f'while inference component "{ARN}/one" is in state UPDATE_IN_PROGRESS'
         ):

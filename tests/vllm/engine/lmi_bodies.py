@@ -154,14 +154,16 @@ class LmiAnswer:
         *events, self._unread = (self._unread + part).split(b"\n\n")
         for event in events:
             data = event.removeprefix(b"data: ")
-            content = {} if data == _DONE else json.loads(data)
             if data == _DONE:
                 yield b"\n"  # as LMI makes of it
-            elif self.request is None or "choices" not in content:
+                continue
+            content = json.loads(data)
+            if self.request is None or "choices" not in content:
                 yield data + b"\n"  # as it is, such as an error in the middle of the stream
-            elif content["choices"] == []:
+                continue
+            if content["choices"] == []:
                 yield b"\n"  # the usage
-            for choice in content.get("choices", ()) if self.request is not None else ():
+            for choice in content["choices"]:
                 self._add(choice)
                 if self._tokens:
                     yield self._line(self.request, choice)
