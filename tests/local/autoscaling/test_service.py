@@ -9,7 +9,7 @@ import pytest
 from local_sagemaker.errors import ApiError
 from tests.local.autoscaling.scaled import BASE, Scaled
 
-OF_VARIANTS = "SageMakerVariantInvocationsPerInstance"
+OF_VARIANTS = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def test_tracking_policy_has_its_alarms_under_the_services_names(world: Scaled) 
     [
         ({"PredefinedMetricSpecification": None}, "Exactly one of PredefinedMetricSpecification"),
         ({"TargetValue": 0}, "TargetValue should be above 0"),
-        ({"PredefinedMetricSpecification": {"PredefinedMetricType": OF_VARIANTS}}, "is not a metric of"),
+        ({"TargetValue": 1, "PredefinedMetricSpecification": OF_VARIANTS}, "is not a metric of"),
     ],
 )
 def test_wrong_tracking_policy_is_refused(world: Scaled, changes: dict[str, Any], message: str) -> None:
