@@ -216,3 +216,26 @@ def test_copy_whose_process_is_killed_gets_no_requests_and_comes_back_to_share_t
     until(lambda: copies() == 2)
     answered_by = {ask() for _ in range(40)}  # one after another, and still by both
     assert (len(answered_by), killed in answered_by) == (2, False)
+
+
+def test_adapter_whose_base_has_no_copy_is_refused_in_the_services_words(
+    endpoint: str, runtime: Any, client: Callable[..., Any]
+) -> None:
+    sagemaker = client("sagemaker")
+
+    def scale(copies: int) -> None:
+        sagemaker.update_inference_component_runtime_config(
+            InferenceComponentName="endpoint-base", DesiredRuntimeConfig={"CopyCount": copies}
+        )
+        until(lambda: copies_now() == (copies, "InService"))
+
+    def copies_now() -> tuple[int, str]:
+        base = sagemaker.describe_inference_component(InferenceComponentName="endpoint-base")
+        return base["RuntimeConfig"]["CurrentCopyCount"], base["InferenceComponentStatus"]
+
+    scale(0)
+    with pytest.raises(ClientError, match="Inference Component has no capacity to process this") as refusal:
+        invoke(runtime, "one")
+    assert refusal.value.response["Error"]["Code"] == "ValidationError"
+    scale(1)
+    assert invoke(runtime, "one")["said"]["adapter"] == "1"
