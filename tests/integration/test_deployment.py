@@ -25,8 +25,13 @@ STACK = "MultiAdapterInference-local"
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """The deployed stack and the means to change it."""
+    """The deployed stack and the means to change it.
 
+    findings:
+        What the CDK's own validation said of the template.
+    """
+
+    findings: list[Any]
     cloud: LocalCloud
     workspace: Workspace
     cdk: Cdk
@@ -65,12 +70,17 @@ def deployment(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> I
     account = client(cloud, "sts").get_caller_identity()["Account"]
     cdk.bootstrap(account, cloud.environment["AWS_DEFAULT_REGION"])
     cdk.deploy()
-    deployed = Deployment(cloud=cloud, workspace=workspace, cdk=cdk)
+    report = json.loads((workspace.cdk_out / "validation-report.json").read_text())
+    deployed = Deployment(findings=report["pluginReports"], cloud=cloud, workspace=workspace, cdk=cdk)
     names = [STACK, *deployed.components().values()]
     yield deployed
     cdk.destroy()
     left = leftovers(lambda service: client(cloud, service))
     assert [item for item in left if any(name in item for name in names)] == []
+
+
+def test_the_cdks_own_validation_finds_nothing(deployment: Deployment) -> None:
+    assert deployment.findings == []
 
 
 def test_base_and_every_adapter_answer_with_their_own_skill(deployment: Deployment) -> None:

@@ -69,15 +69,6 @@ def copy_of_local(tmp_path: Path) -> Callable[[str, str], Path]:
     return copy
 
 
-def test_the_cdks_own_validation_finds_nothing(
-    run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    done = run("local", CDK_VALIDATION="true")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    report = json.loads((tmp_path / "cdk.out" / "validation-report.json").read_text())
-    assert report["pluginReports"] == []
-
-
 def test_what_cannot_be_deployed_is_told_without_a_traceback_and_nothing_is_made(
     run: Callable[..., subprocess.CompletedProcess[str]],
     copy_of_local: Callable[[str, str], Path],

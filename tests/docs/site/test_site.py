@@ -1,6 +1,6 @@
 """The site of the documents: one strict build, and Chromium on its pages.
 
-`make test` opens a page of each kind in Chromium; `make nightly` opens all of them. Without Chromium
+`make test-docs` opens a page of each kind in Chromium; `make nightly` opens all of them. Without Chromium
 (variable CHROMIUM, or on PATH) the tests that need it are skipped.
 """
 
@@ -29,6 +29,7 @@ PROGRAM = find_chromium()
 needs_chromium = [
     pytest.mark.skipif(PROGRAM is None, reason="no Chromium: neither the variable CHROMIUM nor PATH has one"),
     pytest.mark.skipif(os.name == "nt", reason="Chromium is driven through inherited pipes"),
+    pytest.mark.documents,
 ]
 
 OF_EACH_KIND = (
