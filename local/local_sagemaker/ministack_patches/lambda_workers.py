@@ -49,10 +49,7 @@ def install() -> None:
 
 
 class SharedArchive(zipfile.ZipFile):
-    """An archive that is extracted once: each further folder gets links to its files and folders.
-
-    Python then finds what it has compiled, since it keeps that beside the files.
-    """
+    """An archive that is extracted, and compiled by Python, once: further folders get links to it."""
 
     _extracted: ClassVar[dict[str, Path]] = {}
     _one_at_a_time: ClassVar[threading.Lock] = threading.Lock()
@@ -60,6 +57,9 @@ class SharedArchive(zipfile.ZipFile):
     def extractall(self, path: Any = None, members: Any = None, pwd: Any = None) -> None:
         """Extract all members, or link to those of an earlier time."""
         del members, pwd  # ministack gives neither
+        if any(name.startswith("node_modules/") for name in self.namelist()):
+            super().extractall(path)  # ministack adds the packages of layers there
+            return
         digest = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
         with self._one_at_a_time:
             if digest not in self._extracted:

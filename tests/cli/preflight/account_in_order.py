@@ -94,7 +94,7 @@ class AccountInOrder(Account):
     """The account. Its parts may be broken, one at a time.
 
     replaced:
-        Clients that answer in the place of the embedded cloud's.
+        Clients that answer instead of the embedded cloud's.
     zones:
         Where EC2 offers instances.
     type_refusal:
@@ -133,7 +133,7 @@ class AccountInOrder(Account):
         return self.replaced.get(service) or self._clients[service]
 
     def answer(self, service: str, pages: dict[str, Callable[..., Any]], **calls: Callable[..., Any]) -> None:
-        """Let operations of a service answer in the place of the embedded cloud's."""
+        """Answer operations of a service here, and not on the embedded cloud."""
         self.replaced[service] = FakeClient(self._clients[service], pages=pages, **calls)
 
     def _offerings(self, *, LocationType: str, Filters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

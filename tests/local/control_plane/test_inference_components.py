@@ -131,9 +131,7 @@ def test_update_with_a_gap_has_neither_archive_for_a_while(world: World) -> None
 
 
 @pytest.mark.parametrize(("mode", "name"), [("gapless", "one.2"), ("gap", "one")])
-def test_adapter_has_its_components_name_until_it_is_updated_without_a_gap(
-    world: World, mode: str, name: str
-) -> None:
+def test_adapter_has_its_components_name_until_an_update(world: World, mode: str, name: str) -> None:
     world.change(adapter_update=mode)
     world.serve("one")
     assert list(world.running[0].adapters) == ["one"]

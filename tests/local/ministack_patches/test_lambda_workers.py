@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -116,3 +117,24 @@ def test_invocation_that_does_not_end_is_not_waited_for_beyond_its_timeout(
     lambda_workers.stop_when_free(lambda_workers.take_workers("000000000000", "us-east-1", "one"))
     assert stuck.process.poll() is not None
     assert other.process.poll() is None
+
+
+@pytest.mark.integration
+def test_functions_of_the_same_code_run_one_copy_of_it(
+    function: Callable[[str], str], client: Callable[..., Any]
+) -> None:
+    source = "import os\n\ndef handler(event, context):\n    return os.path.realpath(__file__)\n"
+    places = [client("lambda").invoke(FunctionName=function(source))["Payload"].read() for _ in range(2)]
+    assert places[0] == places[1]
+
+
+def test_packages_of_node_are_each_functions_own(tmp_path: Path) -> None:
+    archive = tmp_path / "code.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("index.js", "")
+        made.writestr("node_modules/one/index.js", "")
+    code = tmp_path / "code"
+    with lambda_workers.SharedArchive(archive) as shared:
+        shared.extractall(code)
+    assert not any(path.is_symlink() for path in code.iterdir())
+    assert (code / "node_modules" / "one").is_dir()

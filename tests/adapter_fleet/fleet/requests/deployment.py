@@ -116,7 +116,7 @@ class Deployment:
         return self.send(self.event("Create", Manifest=self.asset("one", *names), **properties))
 
     def update(self, new: dict[str, Any], *, old: dict[str, Any]) -> dict[str, Any]:
-        """Deploy properties in the place of others, as an update or a rollback does."""
+        """Deploy properties instead of others, as an update or a rollback does."""
         return self.send({**self.event("Update", old=old), "ResourceProperties": new})
 
     def update_setting(self, seconds: int, *, old: dict[str, Any] | None = None) -> Any:
