@@ -16,7 +16,7 @@ def functions(lambda_: Any) -> Iterator[Callable[[str], str]]:
     def make(source: str) -> str:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr("index.py", source)
+            archive.writestr(zipfile.ZipInfo("index.py"), source)  # the same source is the same archive
         name = f"function-{time.monotonic_ns()}"
         answer = lambda_.create_function(
             FunctionName=name,
