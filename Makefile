@@ -22,7 +22,7 @@ TAG ?=
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-local test-random-order test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports checkov bench lock properties docs reference snapshots wheel dist release-tag clean
+.PHONY: help setup demo local unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-local test-random-order test-alone test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports checkov bench lock properties docs reference snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -84,6 +84,9 @@ test-random-order: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2
 	for folders in '' 'tests/local tests/vllm'; do \
 	    python -m pytest -p randomly $(if $(SEED),--randomly-seed=$(SEED)) -n 4 --dist loadfile $$folders || exit 1; \
 	done
+
+test-alone: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## each file of both in a process of its own
+	python -m tests.alone
 
 # docs/guides/divergences.md tells what the tests do differently there.
 test-hostile: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
