@@ -15,9 +15,6 @@ from typing import Any
 
 LONGEST_SLEEP = 0.2
 
-pause = time.sleep
-"""Sleeps as long as it says, whatever `hurry` does."""
-
 
 class Calls:
     """What a script was given on its standard input, and the report of its calls."""
@@ -73,4 +70,5 @@ class Calls:
 
 def hurry() -> None:
     """Let clients that look every 20 or 30 seconds look more often: here nothing takes minutes."""
-    time.sleep = lambda seconds: pause(min(float(seconds), LONGEST_SLEEP))
+    sleep = time.sleep
+    time.sleep = lambda seconds: sleep(min(float(seconds), LONGEST_SLEEP))

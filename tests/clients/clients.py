@@ -41,12 +41,9 @@ class Client:
 
 
 CLIENTS = [
-    Client("AWS CLI", "awscli", "aws-cli", "aws_cli", 60),
-    Client("`aws cloudformation deploy`", "awscli", "aws-cli", "cloudformation_deploy", 9),
-    Client("boto3's waiters and paginators", "boto3", "boto3", "boto3_waiters", 19),
+    Client("AWS CLI", "awscli", "aws-cli", "aws_cli", 30),
     Client("SageMaker Python SDK 2", "sagemaker", "sagemaker-2", "sagemaker_2", 19),
     Client("SageMaker Python SDK 3", "sagemaker-core", "sagemaker-3", "sagemaker_3", 28),
-    Client("LangChain", "langchain-aws", "langchain-aws", "langchain_aws", 14),
     Client("LiteLLM", "litellm", "litellm", "litellm", 25),
     Client("OpenAI", "openai", "openai", "openai", 11),
 ]

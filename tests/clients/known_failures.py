@@ -46,45 +46,10 @@ _STREAM_AS_DICTIONARY = KnownFailure(
     "it reads the stream as a dictionary",
 )
 
-_NO_CAPACITIES = KnownFailure(
-    Fault.EMULATOR,
-    "does not know UpdateEndpointWeightsAndCapacities",
-    "instances follow the copies, or an endpoint configuration says how many there are",
-)
-
 KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
     "aws_cli": {
         "sagemaker-runtime invoke-endpoint-with-response-stream": KnownFailure(
             Fault.CLIENT, "argument operation: Invalid choice", "the AWS CLI has no calls that stream"
-        ),
-        "logs tail": KnownFailure(
-            Fault.CLIENT, "argument operation: Invalid choice", "version 1 does not have it; version 2 does"
-        ),
-        "service-quotas list-service-quotas": KnownFailure(
-            Fault.EMULATOR, "does not have the service 'servicequotas'", "there is no Service Quotas"
-        ),
-        "resourcegroupstaggingapi get-resources": KnownFailure(
-            Fault.EMULATOR,
-            "the adapter should be found",
-            "tags of SageMaker are not in the Resource Groups Tagging API; `sagemaker list-tags` has them",
-        ),
-        "sagemaker update-endpoint-weights-and-capacities": _NO_CAPACITIES,
-    },
-    "cloudformation_deploy": {
-        "deploy: over a stack in ROLLBACK_COMPLETE": KnownFailure(
-            Fault.NONE,
-            "is in ROLLBACK_COMPLETE state and can not be updated",
-            "a stack whose creation was rolled back can only be deleted",
-        ),
-    },
-    "boto3_waiters": {
-        "cloudformation paginator list_types": KnownFailure(
-            Fault.EMULATOR, "ListTypes", "`describe-type` says whether a type is provisioned"
-        ),
-        "cloudformation paginator describe_events": KnownFailure(
-            Fault.EMULATOR,
-            "there should be at least 10 different entries",
-            "it has failed validations alone; `describe_stack_events` has all events",
         ),
     },
     "sagemaker_2": {
@@ -97,7 +62,11 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
     "sagemaker_3": {
         "Endpoint.invoke_with_response_stream (base)": _STREAM_AS_DICTIONARY,
         "Endpoint.invoke_with_response_stream (triage)": _STREAM_AS_DICTIONARY,
-        "Endpoint.update_weights_and_capacities": _NO_CAPACITIES,
+        "Endpoint.update_weights_and_capacities": KnownFailure(
+            Fault.EMULATOR,
+            "does not know UpdateEndpointWeightsAndCapacities",
+            "instances follow the copies, or an endpoint configuration says how many there are",
+        ),
     },
     "litellm": {
         "sagemaker_chat/ (base)": _ENDPOINT_AS_MODEL,

@@ -102,7 +102,7 @@ def deployed(folder: Path) -> Iterator[World]:
             "base": created.outputs["BaseComponentName"],
             "adapters": {name: stack.component("Tenants", name) for name in ADAPTERS},
             "role": created.outputs["RoleArn"],
-            "archives": {label: stack.archives.uri(label) for label in (*ADAPTERS, "summary-v2", "broken")},
+            "archives": {label: stack.archives.uri(label) for label in ADAPTERS},
             "image": IMAGE,
             "environment": {"HF_MODEL_ID": f"s3://{MODELS}/base/", **LMI},
             "prompt": prompt["prompt"],
