@@ -16,9 +16,7 @@ BEGINNING = "<!-- Below: written by `make test-vllm`. -->"
 TEXTS = "Texts of both engines"
 STALE = "Answers after an update in place"
 PROTOCOL = "Answers to requests of the container protocol"
-LATENCY = "Latency of an adapter against the base"
-BENCHMARK = "`adapters benchmark`, a slot for each of four adapters"
-TITLES = (TEXTS, STALE, PROTOCOL, LATENCY, BENCHMARK)
+TITLES = (TEXTS, STALE, PROTOCOL)
 """The tables in their order."""
 
 _VERSIONS = """

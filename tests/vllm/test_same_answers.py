@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import random
-import statistics
-import time
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -16,14 +12,12 @@ import pytest
 from tests.guides import table
 from tests.local.model_server.tickets import KINDS, PROMPTS
 from tests.vllm.copies import RunningCopy, at_once
-from tests.vllm.record import LATENCY, TEXTS
+from tests.vllm.record import TEXTS
 
 pytestmark = pytest.mark.vllm
 
 Texts = dict[str, list[set[str]]]
 """By label, the texts that were seen for each prompt."""
-
-ENGINES = ("numpy", "vllm")
 
 
 def completions(copy: RunningCopy, label: str, prompt: dict[str, Any]) -> str:
@@ -98,23 +92,3 @@ def test_lmi_bodies_have_the_same_answers(
     assert (seen.status_code, seen.headers["content-type"]) == (200, expected.headers["content-type"])
     lines = [list(map(without_probabilities, answer.text.splitlines())) for answer in (seen, expected)]
     assert lines[0] == lines[1]
-
-
-def test_latency_of_each_adapter_is_measured(
-    numpy: RunningCopy, vllm: RunningCopy, tables: dict[str, str]
-) -> None:
-    """A table and no gate: the machine may be busy."""
-    copies = dict(zip(ENGINES, (numpy, vllm), strict=True))
-    seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
-    body = {"prompt": PROMPTS[0]["prompt"], "max_tokens": 20, "temperature": 0, "ignore_eos": True}
-    for repetition, label, engine in itertools.product(range(35), KINDS, ENGINES):
-        started = time.perf_counter()
-        answer = copies[engine].invoke(label, body)
-        if repetition >= 5:
-            seconds[engine, label].append(time.perf_counter() - started)
-        assert answer.json()["usage"]["completion_tokens"] == 20
-    rows = []
-    for engine, label in itertools.product(ENGINES, KINDS):
-        median, base = statistics.median(seconds[engine, label]), statistics.median(seconds[engine, "base"])
-        rows.append([engine, label, f"{median * 1e3:.1f} ms", f"{median / base:.2f}"])
-    tables[LATENCY] = table(["engine", "answers", "20 tokens, median of 30", "÷ base"], rows)
