@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from local_sagemaker.server import LocalCloud
 from tests.iam.recorded_cloud import RecordedCloud
 from tests.local.conftest import boto_client
-from tests.local.iam_users import allow, make_user
+from tests.local.credentials import allow, make_user
 
 pytestmark = pytest.mark.integration
 

@@ -12,8 +12,8 @@ import pytest
 from botocore.config import Config
 
 from local_sagemaker.server import LocalCloud
+from tests.local.credentials import make_user
 from tests.local.engine import COMMAND
-from tests.local.iam_users import make_user
 from tests.local.stacks import Bucket, Stack
 from tests.local.world import World
 

@@ -1,12 +1,14 @@
-"""Templates and stacks, written and deployed without the CDK."""
+"""Templates, stacks and functions, written and deployed without the CDK."""
 
 from __future__ import annotations
 
 import io
 import json
 import tarfile
+import time
 import uuid
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +94,31 @@ def settled(sagemaker: Any, component: str) -> dict[str, Any]:
         return None if described["InferenceComponentStatus"].endswith("ing") else dict(described)
 
     return until(find, 60) or {}
+
+
+def functions(lambda_: Any) -> Iterator[Callable[[str], str]]:
+    """What makes functions of Python source with a `handler`; they are deleted afterwards."""
+    made = []
+
+    def make(source: str) -> str:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr(zipfile.ZipInfo("index.py"), source)  # the same source is the same archive
+        name = f"function-{time.monotonic_ns()}"
+        answer = lambda_.create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role=ROLE,
+            Handler="index.handler",
+            Code={"ZipFile": buffer.getvalue()},
+            Timeout=30,
+        )
+        made.append(name)
+        return str(answer["FunctionArn"])
+
+    yield make
+    for name in made:
+        lambda_.delete_function(FunctionName=name)
 
 
 class Stack:

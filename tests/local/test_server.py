@@ -1,13 +1,67 @@
-"""A cloud's start and stop, and its clients: what they read of this machine's AWS configuration."""
+"""Settings of a cloud, its start and stop, and its clients."""
 
 from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local_sagemaker.server import LocalCloud, LocalCloudOptions
+from local_sagemaker.settings import PROFILES, Settings
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": "red"}, "unknown setting 'colour'; known: profile, "),
+        ({"profile": "evil"}, "'profile' should be one of kind, hostile, got 'evil'"),
+        ({"adapter_update": "maybe"}, "'adapter_update' should be one of gapless, gap, refused, got 'maybe'"),
+        ({"write_rate": -1}, "'write_rate' should be a number of at least 0, got -1"),
+        ({"time_scale": 0}, "'time_scale' should be above 0"),
+        ({"time_scale": float("nan")}, "'time_scale' should be a number of at least 0, got nan"),
+        ({"endpoint_seconds": float("inf")}, "'endpoint_seconds' should be a number of at least 0, got inf"),
+        ({"one_write_per_base": 1}, "'one_write_per_base' should be of type bool, got 1"),
+        ({"engine_command": "serve --config '{\"a\": 1}'"}, "'engine_command' should be a command with no"),
+        ({"engine_command": "serve {port.name}"}, "'engine_command' should be a command with no"),
+        ({"engine_command": "serve {}"}, "'engine_command' should be a command with no placeholders but"),
+        ({"engine_command": "serve {"}, "'engine_command' should be a command with no placeholders but"),
+        ({"engine_command": "serve 'open"}, "'engine_command' should be a command with no placeholders"),
+        ({"engine_command": " "}, "'engine_command' should be a command, got ' '"),
+    ],
+)
+def test_wrong_setting_is_an_error_that_names_it(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as wrong:
+        Settings().changed(changes)
+    assert str(wrong.value).startswith(message)
+
+
+def test_naming_a_profile_starts_from_it_and_keeps_what_serves_and_the_time() -> None:
+    command = "serve --config '{{\"a\": 1}}' {model_dir} {port}"
+    before = Settings(write_rate=7.0, engine_command=command, dialect="vllm", time_scale=0.5)
+    changed = before.changed({"profile": "hostile", "update_gap_seconds": 3})
+    assert (changed.adapter_update, changed.prefix_cache) == ("gap", "by_name")
+    assert changed.write_rate == PROFILES["hostile"].write_rate
+    assert changed.update_gap_seconds == 3
+    assert (changed.engine_command, changed.dialect, changed.time_scale) == (command, "vllm", 0.5)
+    assert changed.changed({"profile": "kind"}).prefix_cache == "off"
+
+
+@pytest.mark.parametrize(
+    ("dialect", "environment", "expected"),
+    [
+        ("container", {"OPTION_ENABLE_LORA": "true"}, "lmi"),
+        ("container", {}, "lmi"),
+        ("container", {"SM_VLLM_ENABLE_LORA": "true"}, "vllm"),
+        ("lmi", {"SM_VLLM_ENABLE_LORA": "true"}, "lmi"),
+        ("vllm", {"OPTION_ENABLE_LORA": "true"}, "vllm"),
+    ],
+)
+def test_dialect_is_the_containers_unless_it_is_set(
+    dialect: Any, environment: dict[str, str], expected: str
+) -> None:
+    assert Settings(dialect=dialect).container_dialect(environment) == expected
 
 
 @pytest.fixture

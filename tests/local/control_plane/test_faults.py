@@ -1,3 +1,5 @@
+"""Injected faults, and calls above their rate."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -95,3 +97,31 @@ def test_held_component_stays_in_transition_until_it_is_released_or_faults_are_c
     world.faults.clear()
     world.pass_time(1)
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="one")
+
+
+def test_calls_are_counted_refused_ones_too(world: World) -> None:
+    world.create_model()
+    world.refusal("DescribeModel", ModelName="nobody")
+    assert world.throttling.calls == {"CreateModel": 1, "DescribeModel": 1}
+
+
+def test_writes_above_their_rate_are_throttled_and_reads_are_not(world: World) -> None:
+    world.change(write_rate=2)
+    world.create_model("one")
+    world.create_model("two")
+    with pytest.raises(ApiError, match="Rate exceeded") as throttled:
+        world.create_model("three")
+    assert throttled.value.code == "ThrottlingException"
+    for _ in range(10):
+        world.call("ListModels")
+    world.pass_time(0.5)
+    world.create_model("three")
+
+
+def test_reads_have_a_rate_of_their_own(world: World) -> None:
+    world.change(read_rate=0.5)
+    world.call("ListModels")
+    with pytest.raises(ApiError, match="Rate exceeded"):
+        world.call("ListModels")
+    world.pass_time(2)
+    world.call("ListModels")

@@ -14,7 +14,7 @@ from ministack.services import sts
 
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway.bearer_token import BearerToken
-from tests.local.bearer import PREFIX, bearer_token, encoded, signed_request
+from tests.local.credentials import PREFIX, bearer_token, encoded, signed_request
 
 NO_PREFIX = "Invalid API Key format: Must start with pre-defined prefix"
 ACCOUNT = "000000000000"

@@ -1,3 +1,5 @@
+"""What callers may do where IAM is enforced."""
+
 from __future__ import annotations
 
 import json
@@ -11,9 +13,8 @@ from botocore.exceptions import ClientError
 
 from local_sagemaker.gateway.iam import _trusts_sagemaker, further_permissions, request_context
 from local_sagemaker.server import LocalCloud
-from tests.local.bearer import bearer_token
 from tests.local.conftest import boto_client
-from tests.local.iam_users import allow, make_keys, policy
+from tests.local.credentials import allow, bearer_token, make_keys, policy
 from tests.local.stacks import Bucket, Stack, serving
 from tests.local.waiting import until
 
@@ -196,3 +197,27 @@ def test_state_machine_calls_without_a_permission_of_its_role(guarded: LocalClou
     )["stateMachineArn"]
     execution = machines.start_execution(stateMachineArn=machine)["executionArn"]
     until(lambda: machines.describe_execution(executionArn=execution)["status"] == "SUCCEEDED")
+
+
+SCALED = {
+    "ServiceNamespace": "sagemaker",
+    "ResourceId": "inference-component/base",
+    "ScalableDimension": "sagemaker:inference-component:DesiredCopyCount",
+}
+
+
+@pytest.mark.parametrize(
+    ("resource", "answer"),
+    [
+        ("arn:aws:application-autoscaling:us-east-1:000000000000:scalable-target/*", "AccessDenied"),
+        ("*", "Inference component doesn't exist"),
+    ],
+)
+def test_permission_is_needed_on_all_targets(
+    user: Callable[..., Callable[[str], Any]], resource: str, answer: str
+) -> None:
+    allowed = {"Effect": "Allow", "Action": "application-autoscaling:*", "Resource": resource}
+    with pytest.raises(ClientError, match=answer):
+        user(allowed)("application-autoscaling").register_scalable_target(
+            **SCALED, MinCapacity=1, MaxCapacity=2
+        )

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from local_sagemaker.server import LocalCloud
-from tests.local.bearer import bearer_token
 from tests.local.conftest import boto_client
+from tests.local.credentials import bearer_token
 from tests.local.stacks import Bucket, Stack, serving, settled
 
 Ask = Callable[..., httpx.Response]

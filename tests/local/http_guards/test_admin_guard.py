@@ -9,7 +9,7 @@ from local_sagemaker.admin import AdminClient
 from local_sagemaker.http_guards.admin_guard import TOKEN_VARIABLE
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
-from tests.local.functions import functions
+from tests.local.stacks import functions
 
 
 @pytest.mark.parametrize(

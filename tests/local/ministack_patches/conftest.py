@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.local.functions import functions
+from tests.local.stacks import functions
 
 # Notes its requests in the file `log`, and creates a file with the name of each resource. By its properties,
 # it waits for the file of another resource, and fails its creation or its deletion, until there is a file

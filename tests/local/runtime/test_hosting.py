@@ -1,17 +1,20 @@
-"""How settings reach a copy: real processes of the engine without a model."""
+"""How settings reach a copy, and which copy is asked."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from local_sagemaker.control_plane.hosting_port import Copy
 from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.containers import ContainerProcess
 from local_sagemaker.runtime.hosting import LocalHosting
+from local_sagemaker.runtime.routing import pick_copy
 from local_sagemaker.settings import CurrentSettings, Settings
 from tests.local.engine import COMMAND
 
@@ -68,3 +71,23 @@ def test_update_under_the_old_name_keeps_the_path_only_where_the_setting_says_so
     assert (first["adapter"], second["adapter"]) == ("1", "2")
     assert (first["source"] == second["source"]) is kept
     assert (first["source"] != other["source"]) is kept
+
+
+@dataclass(eq=False)
+class BusyCopy:
+    outstanding: int = 0
+
+
+def copies(*outstanding: int) -> list[Copy]:
+    return [cast(Copy, BusyCopy(number)) for number in outstanding]
+
+
+def test_least_outstanding_requests_decide() -> None:
+    three = copies(2, 1, 3)
+    assert pick_copy(three, {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}) is three[1]
+
+
+@pytest.mark.parametrize("routing", [{"RoutingStrategy": "RANDOM"}, {}], ids=["random", "none"])
+def test_every_copy_is_chosen_at_random(routing: dict[str, Any]) -> None:
+    three = copies(0, 9, 0)
+    assert {pick_copy(three, routing) for _ in range(200)} == set(three)

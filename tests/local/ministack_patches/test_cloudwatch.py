@@ -1,4 +1,4 @@
-"""Alarms of the running cloud, with minutes of a fraction of a second."""
+"""Alarms of the running cloud, with minutes of a fraction of a second; GetMetricData and log events."""
 
 from __future__ import annotations
 
@@ -283,3 +283,77 @@ def test_wrong_alarm_is_refused(cloudwatch: Any, alarm: str, stack: Stack) -> No
     assert cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"] == []
     assert stack.create(template(alarm, *queries)) == "ROLLBACK_COMPLETE"
     assert cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"] == []
+
+
+@pytest.fixture
+def namespace(client: Callable[..., Any]) -> str:
+    """A namespace with the metric Errors of the components a and b, in two minutes."""
+    made = f"test-{uuid.uuid4().hex[:8]}"
+    minute = time.time() // 60 * 60
+    data = [
+        {
+            "MetricName": "Errors",
+            "Dimensions": [{"Name": "Component", "Value": component}],
+            "Timestamp": minute - 60 * ago,
+            "Value": value,
+        }
+        for component, ago, value in (("a", 1, 1), ("a", 0, 2), ("b", 1, 10), ("b", 0, 20))
+    ]
+    client("cloudwatch").put_metric_data(Namespace=made, MetricData=data)
+    return made
+
+
+def ask(client: Callable[..., Any], *queries: dict[str, Any], **more: Any) -> list[tuple[str, list[float]]]:
+    now = time.time()
+    answer = client("cloudwatch").get_metric_data(
+        StartTime=now - 3_600, EndTime=now + 60, MetricDataQueries=list(queries), **more
+    )
+    return [(result["Label"], result["Values"]) for result in answer["MetricDataResults"]]
+
+
+def test_query_may_be_of_metrics_insights_or_a_search_and_its_sum(
+    client: Callable[..., Any], namespace: str
+) -> None:
+    query = 'SELECT SUM(Errors) FROM SCHEMA("{}", Component) GROUP BY Component ORDER BY SUM() DESC'
+    insights = {"Id": "q", "Expression": query.format(namespace), "Period": 36_000_000}
+    assert ask(client, insights) == [("b", [30]), ("a", [3])]
+    search = f"SEARCH('{{{namespace},Component}} MetricName=\"Errors\"', 'Sum', 60)"
+    every = {"Id": "all", "Expression": search, "ReturnData": False}
+    assert ask(client, every, {"Id": "sum", "Expression": "SUM(all)", "Label": "total"}) == [
+        ("total", [22, 11])
+    ]
+    total = {"Id": "sum", "Expression": f"SUM({search})", "Label": "total"}
+    assert ask(client, total, ScanBy="TimestampAscending") == [("total", [11, 22])]
+    with pytest.raises(ClientError, match="not an expression"):
+        ask(client, {"Id": "e", "Expression": "m1 +"})
+
+
+def test_reader_of_pages_gets_every_event_once(client: Callable[..., Any]) -> None:
+    logs, group = client("logs"), "pages"
+    now = int(time.time() * 1000)
+    logs.create_log_group(logGroupName=group)
+    for stream in ("one", "other"):
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)
+        # Five lines have the same time.
+        events = [{"timestamp": now + n // 5, "message": f"{stream} {n}"} for n in range(20)]
+        logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+    pages = logs.get_paginator("filter_log_events").paginate(
+        logGroupName=group, startTime=now, PaginationConfig={"PageSize": 7}
+    )
+    read = [event for found in pages for event in found["events"]]
+    assert len(read) == len({event["message"] for event in read}) == 40
+    assert [event["timestamp"] for event in read] == sorted(event["timestamp"] for event in read)
+    logs.delete_log_group(logGroupName=group)
+
+
+def test_equal_lines_of_a_function_have_ids_of_their_own(
+    function: Callable[[str], str], client: Callable[..., Any]
+) -> None:
+    arn = function("def handler(event, context):\n    print('same')\n    print('same')\n")
+    lambda_, logs, group = client("lambda"), client("logs"), "equal-lines"
+    logs.create_log_group(logGroupName=group)
+    lambda_.update_function_configuration(FunctionName=arn, LoggingConfig={"LogGroup": group})
+    lambda_.invoke(FunctionName=arn)
+    found = logs.filter_log_events(logGroupName=group, filterPattern="same")["events"]
+    logs.delete_log_group(logGroupName=group)
+    assert len(found) == len({event["eventId"] for event in found}) == 2

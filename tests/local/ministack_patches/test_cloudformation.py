@@ -1,0 +1,264 @@
+"""Stacks: their change sets, custom resources, failures and deletions."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local_sagemaker.server import LocalCloud
+from tests.local.conftest import QUICK, boto_client
+from tests.local.stacks import ROLE, Bucket, Stack, serving
+from tests.local.waiting import until
+
+
+def conditional(*, output: str = "same", on: bool = True) -> tuple[dict[str, Any], dict[str, str]]:
+    """A template with a queue on a condition, and the parameters that turn it on or off."""
+    template = {
+        "Parameters": {"On": {"Type": "String"}},
+        "Conditions": {"IsOn": {"Fn::Equals": [{"Ref": "On"}, "yes"]}},
+        "Resources": {
+            "Always": {"Type": "AWS::SQS::Queue"},
+            "Sometimes": {"Type": "AWS::SQS::Queue", "Condition": "IsOn"},
+        },
+        "Outputs": {"Output": {"Value": output}},
+    }
+    return template, {"On": "yes" if on else "no"}
+
+
+def test_change_set_has_what_a_condition_removes_and_adds(stack: Stack, client: Callable[..., Any]) -> None:
+    created = stack.change_set(*conditional(), kind="CREATE")
+    assert created.changes() == {"Always": "Add", "Sometimes": "Add"}
+    assert created.execute() == "CREATE_COMPLETE"
+    queue = stack.physical_id("Sometimes")
+    removes = stack.change_set(*conditional(on=False))
+    assert (removes.changes(), removes.describe()["Status"]) == ({"Sometimes": "Remove"}, "CREATE_COMPLETE")
+    assert removes.execute() == "UPDATE_COMPLETE"
+    assert queue not in client("sqs").list_queues().get("QueueUrls", [])
+    assert stack.change_set(*conditional(on=False)).describe()["Status"] == "FAILED"
+    adds = stack.change_set(*conditional())
+    assert adds.changes() == {"Sometimes": "Add"}
+    assert adds.execute() == "UPDATE_COMPLETE"
+
+
+def test_stack_whose_creation_was_rolled_back_has_no_change_set(stack: Stack) -> None:
+    endpoint = {"Type": "AWS::SageMaker::Endpoint", "Properties": {"EndpointConfigName": "nowhere"}}
+    broken = {"Resources": {"Broken": endpoint}}
+    assert stack.change_set(broken, {}, kind="CREATE").execute() == "ROLLBACK_COMPLETE"
+    words = "is in ROLLBACK_COMPLETE state and can not be updated"
+    with pytest.raises(ClientError, match=words):
+        stack.change_set(*conditional())
+
+
+def test_change_set_of_outputs_alone_can_be_executed(stack: Stack) -> None:
+    assert stack.change_set(*conditional(), kind="CREATE").execute() == "CREATE_COMPLETE"
+    changed = stack.change_set(*conditional(output="other"))
+    assert (changed.changes(), changed.describe()["ExecutionStatus"]) == ({}, "AVAILABLE")
+    assert changed.execute() == "UPDATE_COMPLETE"
+    assert stack.outputs() == {"Output": "other"}
+    refused = stack.change_set(*conditional(output="other")).describe()
+    assert refused["StatusReason"].startswith("The submitted information didn't contain changes.")
+
+
+def test_custom_resource_whose_create_failed_gets_a_delete(
+    stack: Stack, custom: Callable[..., dict[str, Any]], requests: Callable[[], list[str]]
+) -> None:
+    assert stack.create({"Thing": custom(Fails="Create")}) == "ROLLBACK_COMPLETE"
+    assert requests() == ["Create Thing", "Delete Thing-made"]
+    assert stack.reasons("CREATE_FAILED") == ["as told"]
+
+
+def test_custom_resource_that_did_not_answer_its_create_gets_a_delete_with_an_id_made_up(
+    stack: Stack, custom: Callable[..., dict[str, Any]], requests: Callable[[], list[str]]
+) -> None:
+    thing = custom(Fails="Create", Silent="yes", timeout=2)
+    assert stack.create({"Thing": thing}) == "ROLLBACK_COMPLETE"
+    create, delete = requests()
+    assert create == "Create Thing"
+    assert delete.startswith(f"Delete {stack.name}-Thing-")
+
+
+def test_what_a_resource_needs_that_could_not_be_deleted_stays_until_it_is(
+    stack: Stack, custom: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    resources = {
+        "Needed": {"Type": "AWS::S3::Bucket"},
+        "Other": {"Type": "AWS::S3::Bucket"},
+        "Thing": custom(Fails="Delete", Bucket={"Ref": "Needed"}),
+    }
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    assert stack.delete() == "DELETE_FAILED"
+    assert stack.reasons("DELETE_FAILED") == ["as told"]
+    assert (stack.events("Needed")[0], stack.events("Other")[0]) == ("CREATE_COMPLETE", "DELETE_COMPLETE")
+    (tmp_path / "let-go").touch()
+    assert stack.delete() == "DELETE_COMPLETE"
+
+
+@pytest.fixture
+def together(cloud: LocalCloud) -> Iterator[None]:
+    cloud.admin.change_settings(parallel_creation=True)
+    yield
+    cloud.admin.change_settings(parallel_creation=False)
+
+
+@pytest.mark.usefixtures("together")
+def test_resources_that_do_not_depend_on_each_other_are_created_together(
+    stack: Stack, custom: Callable[..., dict[str, Any]], requests: Callable[[], list[str]]
+) -> None:
+    after = custom() | {"DependsOn": ["One", "Two"]}
+    resources = {"One": custom(WaitsFor="Two"), "Two": custom(WaitsFor="One"), "After": after}
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    assert sorted(requests()[:2]) == ["Create One", "Create Two"]
+    assert requests()[2:] == ["Create After"]
+
+
+@pytest.mark.usefixtures("together")
+def test_creation_that_ends_after_another_failed_is_rolled_back(
+    stack: Stack, custom: Callable[..., dict[str, Any]], requests: Callable[[], list[str]]
+) -> None:
+    assert stack.create({"A": custom(Fails="Create"), "B": custom()}) == "ROLLBACK_COMPLETE"
+    assert requests().index("Create B") < requests().index("Delete B-made")
+    assert stack.events("B")[:2] == ["DELETE_COMPLETE", "DELETE_IN_PROGRESS"]
+
+
+@pytest.mark.usefixtures("together")
+@pytest.mark.parametrize(
+    ("depends_on", "status"), [("Base", "ROLLBACK_COMPLETE"), ("One", "CREATE_COMPLETE")]
+)
+def test_adapters_refuse_each_other_where_a_base_takes_one_write_unless_one_depends_on_the_other(
+    stack: Stack, bucket: Bucket, settings: Callable[..., Any], depends_on: str, status: str
+) -> None:
+    settings(one_write_per_base=True, component_create_seconds=0.5)
+    resources = serving(stack.name, bucket, {"one": bucket.adapter("1"), "two": bucket.adapter("2")})
+    resources["Two"]["DependsOn"] = depends_on
+    assert stack.create(resources) == status
+
+
+def test_cloud_answers_while_a_deployment_waits(
+    stack: Stack, bucket: Bucket, client: Callable[..., Any], settings: Callable[..., None]
+) -> None:
+    settings(endpoint_seconds=1.5)
+    body = json.dumps({"Resources": serving(stack.name, bucket, {})})
+    client("cloudformation").create_stack(StackName=stack.name, TemplateBody=body)
+    s3 = client("s3")
+    slowest = 0.0
+    while stack._describe()["StackStatus"] == "CREATE_IN_PROGRESS":
+        started = time.monotonic()
+        s3.list_buckets()
+        slowest = max(slowest, time.monotonic() - started)
+    assert stack.settled() == "CREATE_COMPLETE"
+    assert slowest < 1
+
+
+def test_bucket_has_the_tags_of_its_template_and_of_its_stack(
+    stack: Stack, client: Callable[..., Any]
+) -> None:
+    bucket = {
+        "Type": "AWS::S3::Bucket",
+        "Properties": {"Tags": [{"Key": "aws-cdk:auto-delete-objects", "Value": "true"}]},
+    }
+    stack.create({"Bucket": bucket}, tags={"team": "a"})
+    tags = client("s3").get_bucket_tagging(Bucket=stack.physical_id("Bucket"))["TagSet"]
+    assert {"Key": "aws-cdk:auto-delete-objects", "Value": "true"} in tags
+    assert {"Key": "team", "Value": "a"} in tags
+
+
+def failing_function(queue: str | None) -> dict[str, Any]:
+    """Return the template of a function that handles no event, and keeps those in the queue."""
+    function = {
+        "Code": {"ZipFile": "def handler(event, _):\n    raise ValueError('no')"},
+        "Handler": "index.handler",
+        "Runtime": "python3.13",
+        "Role": ROLE,
+        "Description": f"keeps events in {queue}",
+    }
+    if queue is not None:
+        function["DeadLetterConfig"] = {"TargetArn": {"Fn::GetAtt": [queue, "Arn"]}}
+    return {
+        "Queue": {"Type": "AWS::SQS::Queue", "Properties": {}},
+        "Function": {"Type": "AWS::Lambda::Function", "Properties": function},
+    }
+
+
+def test_event_that_a_function_fails_to_handle_is_in_the_queue_of_its_template(
+    stack: Stack, client: Callable[..., Any]
+) -> None:
+    functions, queues = client("lambda"), client("sqs")
+    stack.create(failing_function("Queue"))
+    name = stack.physical_id("Function")
+    functions.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"number": 7}')
+    # After two retries.
+    (message,) = queues.receive_message(QueueUrl=stack.physical_id("Queue"), WaitTimeSeconds=20)["Messages"]
+    assert '{"number": 7}' in message["Body"]
+    assert stack.update(failing_function(None)) == "UPDATE_COMPLETE"
+    assert "DeadLetterConfig" not in functions.get_function_configuration(FunctionName=name)
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[LocalCloud]:
+    """A cloud whose endpoints take a second."""
+    with LocalCloud(settings=QUICK | {"endpoint_seconds": 1}) as running:
+        yield running
+
+
+@pytest.fixture
+def resources(slow: LocalCloud) -> dict[str, Any]:
+    """An endpoint with an adapter, and a queue that is retained."""
+    bucket = Bucket(boto_client(slow, "s3"))
+    retained = {"Type": "AWS::SQS::Queue", "DeletionPolicy": "Retain"}
+    return {"Retained": retained} | serving("serving", bucket, {"one": bucket.adapter("1")})
+
+
+@pytest.fixture
+def deleted(slow: LocalCloud) -> Stack:
+    return Stack(boto_client(slow, "cloudformation"), f"deleted-{uuid.uuid4().hex[:8]}")
+
+
+@pytest.mark.integration
+def test_stack_is_gone_when_what_was_being_created_is_there(
+    slow: LocalCloud, deleted: Stack, resources: dict[str, Any]
+) -> None:
+    # What is retained outlives a creation that ended early, too.
+    resources["Endpoint"]["DependsOn"] = "Retained"
+    deleted.start(resources)
+    until(lambda: "CREATE_IN_PROGRESS" in deleted.events("Endpoint"))
+    statuses = deleted.statuses_of_deletion()
+    assert statuses == ["DELETE_IN_PROGRESS", "DELETE_COMPLETE"]
+    assert deleted.reasons("CREATE_FAILED") == ["Resource creation cancelled"]
+    assert deleted.events("Retained")[0] == "DELETE_SKIPPED"
+    sagemaker = boto_client(slow, "sagemaker")
+    for found in (
+        sagemaker.list_endpoints()["Endpoints"],
+        sagemaker.list_models()["Models"],
+        sagemaker.list_inference_components()["InferenceComponents"],
+    ):
+        assert found == []
+
+
+@pytest.mark.integration
+def test_second_deletion_joins_the_first(deleted: Stack, resources: dict[str, Any]) -> None:
+    assert deleted.create(resources) == "CREATE_COMPLETE"
+    deleted.request_deletion()
+    deleted.request_deletion()
+    assert deleted.settled() == "DELETE_COMPLETE"
+    assert deleted.events("Endpoint").count("DELETE_IN_PROGRESS") == 1
+
+
+@pytest.mark.integration
+def test_stack_that_is_being_updated_is_not_deleted(
+    slow: LocalCloud, deleted: Stack, resources: dict[str, Any]
+) -> None:
+    deleted.create({"Queue": {"Type": "AWS::SQS::Queue"}})
+    boto_client(slow, "cloudformation").update_stack(
+        StackName=deleted.name, TemplateBody=json.dumps({"Resources": resources})
+    )
+    with pytest.raises(ClientError, match="cannot be deleted while in status UPDATE_IN_PROGRESS"):
+        deleted.request_deletion()
+    assert deleted.settled() == "UPDATE_COMPLETE"
+    assert deleted.delete() == "DELETE_COMPLETE"
