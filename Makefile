@@ -115,8 +115,8 @@ nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not su
 	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws || exit 1; done
 	NIGHTLY=1 python -m pytest tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py tests/integration/test_fleet_least_privilege.py tests/integration/test_provider_least_privilege.py
 
-test-docs: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## run the commands of README and docs on the embedded cloud, and say which blocks nothing runs
-	python -m pytest tests/docs tests/integration -m documents
+test-docs: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## run the commands of README and docs on the embedded cloud, build the site, and say which blocks nothing runs
+	python -m pytest tests/docs tests/troubleshooting tests/examples tests/integration -m documents
 	python -m tests.docs
 
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide

@@ -15,6 +15,8 @@ import pytest
 from tests.docs.blocks import Block, Fate, Page, pages
 from tests.docs.snippets import run
 
+pytestmark = pytest.mark.documents
+
 
 def is_snippet(block: Block) -> bool:
     ours = block.mark is None or block.mark.text == "tests/docs/test_snippets.py"

@@ -59,12 +59,6 @@ def test_what_it_serves_fits_into_memory(stack: MultiAdapterInferenceStack) -> N
     assert not [w for w in warnings if "small-key-value-cache" in w or "most-adapters-on-disk" in w]
 
 
-def test_cfn_lint_has_nothing_to_say(template: Mapping[str, Any]) -> None:
-    # Dependencies that a reference enforces anyway: the CDK writes them for every function and machine.
-    config = ManualArgs(regions=["us-east-1"], ignore_checks=["W3005"])
-    assert [str(match) for match in lint(json.dumps(template), config=config)] == []
-
-
 def test_defaults_and_repairs_of_a_fleet_in_the_file_reach_its_functions(tmp_path: Path) -> None:
     text, repairs = (ENVIRONMENTS / "dev.toml").read_text(), "drift_check = 'repair'\n"
     path = tmp_path / "own.toml"
@@ -99,12 +93,18 @@ def test_cdk_nag_finds_nothing_that_is_not_acknowledged(environment: str, tmp_pa
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The template of an environment with every table that the others leave out."""
+    """The template of an environment with every table."""
     folder = tmp_path_factory.mktemp("closed")
     path = folder / "closed.toml"
     path.write_text(
         (ENVIRONMENTS / "dev.toml").read_text()
-        + """
+        + f"""
+[adapters.triage]
+directory = "{ROOT / "examples/tickets/adapters/triage"}"
+
+[fleets.Others]
+manifest = "{ENVIRONMENTS / "local.adapters.yaml"}"
+
 [network]
 vpc = "vpc-0a1b2c3d"
 subnets = ["subnet-0a1b2c3d", "subnet-1a1b2c3d"]
@@ -128,6 +128,22 @@ usage_by = ["team"]
     return Template.from_stack(MultiAdapterInferenceStack(app, "Closed", environment=read_environment(path)))
 
 
+def test_cfn_lint_has_nothing_to_say(closed: Template) -> None:
+    # Dependencies that a reference enforces anyway: the CDK writes them for every function and machine.
+    config = ManualArgs(regions=["us-east-1"], ignore_checks=["W3005"])
+    assert [str(match) for match in lint(json.dumps(closed.to_json()), config=config)] == []
+
+
+def test_every_kind_of_resource_is_in_the_template_that_cfn_lint_reads(
+    closed: Template, template: Mapping[str, Any]
+) -> None:
+    own, read = (
+        {each["Type"] for each in resources.values()}
+        for resources in (template["Resources"], closed.to_json()["Resources"])
+    )
+    assert own - read == set()
+
+
 def test_the_network_of_a_file_is_that_of_containers_and_functions(closed: Template) -> None:
     inside = {"SubnetIds": ["subnet-0a1b2c3d", "subnet-1a1b2c3d"], "SecurityGroupIds": ["sg-0a1b2c3d"]}
     handlers = [
@@ -149,7 +165,6 @@ def test_the_key_of_a_file_is_that_of_the_logs(closed: Template) -> None:
     groups = closed.find_resources("AWS::Logs::LogGroup").values()
     key = "arn:aws:kms:us-east-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef"
     assert {group["Properties"]["KmsKeyId"] for group in groups} == {key}
-    test_cfn_lint_has_nothing_to_say(closed.to_json())
 
 
 def test_the_security_guide_answers_every_finding_that_checkov_is_asked_to_skip() -> None:
@@ -166,7 +181,7 @@ def test_scaling_alarms_and_usage_are_as_the_file_says(closed: Template) -> None
         "AWS::ApplicationAutoScaling::ScalingPolicy",
         {"TargetTrackingScalingPolicyConfiguration": {"TargetValue": 60}},
     )
-    closed.resource_count_is("AWS::CloudWatch::Dashboard", 1)
+    closed.resource_count_is("AWS::CloudWatch::Dashboard", 2)
     alarms = [
         alarm["Properties"]
         for alarm in closed.find_resources("AWS::CloudWatch::Alarm").values()
@@ -175,9 +190,9 @@ def test_scaling_alarms_and_usage_are_as_the_file_says(closed: Template) -> None
     assert alarms
     topic = ["arn:aws:sns:us-east-1:111122223333:on-call"]
     assert all(alarm["AlarmActions"] == topic for alarm in alarms)
-    (variables,) = [
-        function["Properties"]["Environment"]["Variables"]
+    usage = [
+        json.loads(function["Properties"]["Environment"]["Variables"]["USAGE"])["by"]
         for function in closed.find_resources("AWS::Lambda::Function").values()
         if "usage" in str(function["Properties"]["Handler"])
     ]
-    assert json.loads(variables["USAGE"])["by"] == ["team"]
+    assert usage == [["team"], ["team"]]

@@ -122,14 +122,14 @@ class _Reader:
     def __init__(self, module: str, constants: dict[str, str]) -> None:
         self._module, self._constants = module, constants
         self._returns = _RETURNING.search(module) is not None
-        self._names: dict[str, list[ast.expr]] = {}
-        """What the names of the module, and of the present function, were assigned."""
+        self._scopes: list[ast.AST] = []
+        """The module and the functions around the present place, whose names mean what they assign."""
 
         self._commands: dict[str, str] = {}
         """By the text, the command that a check prints with it."""
 
     def read(self, tree: ast.Module) -> Iterator[Message]:
-        self._names = _names(tree)
+        self._scopes = [tree]
         for message in list(self._visit(tree, "", reported=False, severity="error")):
             yield replace(message, command=self._commands.get(message.text, ""))
 
@@ -146,9 +146,9 @@ class _Reader:
                 if _is_message(text)
             )
             return
-        outer = self._names
+        outer = self._scopes
         if isinstance(node, ast.FunctionDef):
-            self._names = {**outer, **_names(node)}
+            self._scopes = [node, *outer]
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             owner = f"{owner}.{node.name}" if owner else node.name
             reported = False
@@ -157,7 +157,7 @@ class _Reader:
             yield from self._visit(
                 child, owner, reported=is_reported, severity="warning" if warned else severity
             )
-        self._names = outer
+        self._scopes = outer
 
     def _children(self, node: ast.AST, reported: bool) -> Iterator[tuple[ast.AST, bool]]:
         """Return the children of a node in which messages may be, and whether they are reported."""
@@ -216,9 +216,10 @@ class _Reader:
 
     def _texts_of(self, name: str) -> Iterator[str]:
         """Yield the texts that a name may stand for."""
-        for value in self._names.get(name, ()):
+        assigned = next((found[name] for found in map(_names, self._scopes) if name in found), ())
+        for value in assigned:
             yield from self._alternatives(value)
-        if name in self._constants and name not in self._names:
+        if name in self._constants and not assigned:
             yield self._constants[name]
 
     def _alternatives(self, node: ast.expr) -> Iterator[str]:
@@ -260,6 +261,7 @@ class _Reader:
         return GAP
 
 
+@cache
 def _names(node: ast.AST) -> dict[str, list[ast.expr]]:
     found = defaultdict(list)
     for name, value in _assigned(node):

@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.main import get_command
 
 from adapters_cli.main import app
 from tests.troubleshooting.page import DOCS, INDEX, book, fits, written
+
+pytestmark = pytest.mark.documents
 
 REWRITE = "python -m tests.troubleshooting.page writes the pages"
 

@@ -11,6 +11,8 @@ from docs.site.reference import commands, constructs, environment, testing
 from docs.site.reference.docstrings import to_markdown
 from docs.site.reference.pages import FOLDER, MARK, pages, stale
 
+pytestmark = pytest.mark.documents
+
 
 @pytest.fixture(scope="module")
 def wanted() -> Mapping[str, str]:

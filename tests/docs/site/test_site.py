@@ -24,12 +24,13 @@ from tests.examples.consumer import NUMBERED
 from tests.nightly import NIGHTLY
 from tests.troubleshooting.page import book
 
+pytestmark = pytest.mark.documents
+
 PROGRAM = find_chromium()
 
 needs_chromium = [
     pytest.mark.skipif(PROGRAM is None, reason="no Chromium: neither the variable CHROMIUM nor PATH has one"),
     pytest.mark.skipif(os.name == "nt", reason="Chromium is driven through inherited pipes"),
-    pytest.mark.documents,
 ]
 
 OF_EACH_KIND = (

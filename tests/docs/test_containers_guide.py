@@ -1,4 +1,4 @@
-"""The table of containers in the guide says what the code does."""
+"""The table of containers in the guide says what the code does; `protocol_table.py` has their answers."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.serving.lmi import LmiVersion, LoraMode
+from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference import LmiContainer, VllmContainer
-from tests.local.model_server.protocol_table import ROWS as PROTOCOL
-from tests.local.model_server.protocol_table import Answer
 
-GUIDE = Path(__file__).parents[1] / "docs/guides/containers.md"
+pytestmark = pytest.mark.documents
+
+GUIDE = Path(__file__).parents[2] / "docs/guides/containers.md"
 LORA = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=8)
 
 Release = LmiVersion | VllmVersion
@@ -94,54 +94,10 @@ def since(holds: Callable[[Release], bool]) -> Callable[[Releases], str]:
     return told
 
 
-def answer(row: str, releases: Releases) -> Answer:
-    """Return what a container answers to a request of the table of the container protocol."""
-    (request,) = (request for request in PROTOCOL if request.name == row)
-    return request.lmi if isinstance(releases[0], LmiVersion) else request.vllm
-
-
-def bodies(releases: Releases) -> str:
-    forms = {
-        "inputs": "invoke in LMI's form",
-        "messages": "invoke an adapter by chat",
-        "prompt": "invoke an adapter",
-    }
-    taken = [f"`{key}`" for key, row in forms.items() if answer(row, releases).status == 200]
-    # The table of the protocol has LMI's asynchronous service. The loops before it read no `prompt`
-    # (`parse_text_inputs_params` in djl-serving's branches of LMI 13 to 15).
-    first = next(filter(reads_prompts, releases))
-    if first is releases[0]:
-        return ", ".join(taken)
-    before = ", ".join(key for key in taken if key != "`prompt`")
-    return f"{before}; `prompt` from {first.number} on"
-
-
-def reads_prompts(release: Release) -> bool:
-    return isinstance(release, VllmVersion) or release.lora_mode is LoraMode.ASYNC
-
-
-def adapter_of_invocation(releases: Releases) -> str:
-    assert answer("invoke an adapter with another model in the body", releases).text == "shout"
-    named = answer("invoke with model in the body", releases).text != "base"
-    return "the component's; " + (
-        "the base's body may name another" if named else "the body's `model` is ignored"
-    )
-
-
-def adapter_of_chat(releases: Releases) -> str:
-    if answer("chat with an adapter by header", releases).text == "triage":
-        return "not known; in the embedded cloud the component's"
-    assert answer("chat with an adapter by model", releases).text == "triage"
-    return "the body's `model`"
-
-
 ROWS: dict[str, Callable[[Releases], str]] = {
     "construct": construct,
     "AWS's repository": repository,
     "vLLM": engine,
-    "bodies on `/invocations`": bodies,
-    "the adapter on `/invocations`": adapter_of_invocation,
-    "the adapter on `/v1/chat/completions`": adapter_of_chat,
     "adapters are registered at run time": registration,
     "lowest `max_lora_rank`": each(lambda release: 1 if release.engine.serves_rank_1 else 8),
     "highest `max_lora_rank`": each(lambda release: release.engine.highest_rank),
@@ -163,7 +119,8 @@ def test_columns_are_the_releases_that_there_are() -> None:
         assert heading == f"{kind} {releases[0].number} to {releases[-1].number}"
 
 
-@pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("column", COLUMNS)
-def test_cell_is_what_the_code_says(row: str, column: str) -> None:
-    assert table()[row][column] == ROWS[row](COLUMNS[column])
+def test_cells_are_what_the_code_says() -> None:
+    said = {row: {column: table()[row][column] for column in COLUMNS} for row in ROWS}
+    assert said == {
+        row: {name: told(releases) for name, releases in COLUMNS.items()} for row, told in ROWS.items()
+    }
