@@ -116,7 +116,7 @@ nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not su
 	NIGHTLY=1 python -m pytest tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py tests/integration/test_fleet_least_privilege.py tests/integration/test_provider_least_privilege.py
 
 test-docs: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## run the commands of README and docs on the embedded cloud, build the site, and say which blocks nothing runs
-	python -m pytest tests/docs tests/troubleshooting tests/examples tests/integration -m documents
+	python -m pytest tests/docs tests/troubleshooting tests/examples tests/constructs tests/integration -m documents
 	python -m tests.docs
 
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide

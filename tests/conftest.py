@@ -9,8 +9,8 @@ import pytest
 # Until all is imported, there is nothing to collect; see `pytest_collection_finish`.
 gc.disable()
 
-# The CDK's own validation of templates takes seconds at each synth. It is read when the CDK is imported;
-# `tests/stacks` runs it once, in a process of its own.
+# The CDK's own validation of templates takes seconds at each synth. The variable is read when the CDK is
+# imported.
 os.environ["CDK_VALIDATION"] = "false"
 
 # Parallel tests keep every processor busy: more threads for the small matrices of the model server only wait.

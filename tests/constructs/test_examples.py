@@ -26,6 +26,8 @@ from multi_adapter_inference import (
 )
 from tests.constructs.conftest import MakeEndpoint
 
+pytestmark = pytest.mark.documents
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -1,8 +1,9 @@
+"""The app and its environments."""
+
+from __future__ import annotations
+
 import json
-import os
 import runpy
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,31 +11,11 @@ from pathlib import Path
 import aws_cdk as cdk
 import pytest
 
+from adapter_fleet.environment.environment_reader import EnvironmentFileError, read_environment
+from stacks.environment import ENVIRONMENTS, environment_file
+
 ROOT = Path(__file__).resolve().parents[2]
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Return a function that runs the app as the CDK CLI does."""
-
-    def run_app(environment: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
-        context = CONTEXT | {"environment": str(environment)}
-        return subprocess.run(
-            [sys.executable, "app.py"],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "CDK_OUTDIR": str(tmp_path / "cdk.out"),
-                "CDK_CONTEXT_JSON": json.dumps(context),
-                **variables,
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run_app
 
 
 @pytest.fixture
@@ -70,17 +51,13 @@ def copy_of_local(tmp_path: Path) -> Callable[[str, str], Path]:
 
 
 def test_what_cannot_be_deployed_is_told_without_a_traceback_and_nothing_is_made(
-    run: Callable[..., subprocess.CompletedProcess[str]],
-    copy_of_local: Callable[[str, str], Path],
-    tmp_path: Path,
+    error_of: Callable[[str | Path], str], copy_of_local: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
     path = copy_of_local("accelerators = 1", "accelerators = 5")
-    done = run(path)
-    assert done.returncode == 1
-    assert done.stderr == (
+    assert error_of(path) == (
         f"environment '{path}' cannot be deployed:\n"
         "'MultiAdapterInference-changed/Llm': 'accelerators' should be at most 4, as ml.g5.12xlarge has 4"
-        " accelerators, got 5\n"
+        " accelerators, got 5"
     )
     assert not (tmp_path / "cdk.out" / "manifest.json").exists()
 
@@ -93,3 +70,31 @@ def test_an_error_says_in_which_table_its_setting_is(
 
 def test_an_empty_environment_is_not_the_local_one(error_of: Callable[[str | Path], str]) -> None:
     assert "or the path of a .toml file, got ''" in error_of("")
+
+
+def test_an_unknown_environment_is_an_error_that_lists_those_there_are() -> None:
+    with pytest.raises(
+        EnvironmentFileError, match=r"'environment' should be one of dev, local, prod, .* got 'staging'"
+    ):
+        environment_file("staging")
+
+
+def test_an_environment_may_be_any_file_that_is_there_and_can_end_a_stacks_name(tmp_path: Path) -> None:
+    path = tmp_path / "test.toml"
+    path.touch()
+    assert environment_file(str(path)) == path
+    with pytest.raises(EnvironmentFileError, match=r"got 'nowhere/staging\.toml'"):
+        environment_file("nowhere/staging.toml")
+    file = tmp_path / "llm_prod.toml"
+    file.touch()
+    with pytest.raises(EnvironmentFileError, match=r"letters, digits and hyphens.*got 'llm_prod\.toml'"):
+        environment_file(str(file))
+
+
+def test_production_is_the_set_up_of_the_announcement() -> None:
+    prod = read_environment(ENVIRONMENTS / "prod.toml")
+    assert prod.base_model.name == "meta-llama/Llama-3.1-8B-Instruct"
+    assert (prod.endpoint.instance_type, prod.endpoint.instance_count) == ("ml.g5.12xlarge", 1)
+    assert (prod.copies.count, prod.copies.accelerators, prod.copies.min_memory_mib) == (1, 4, 32000)
+    assert (prod.lora.max_loras, prod.lora.max_cpu_loras) == (30, 70)
+    assert prod.copies.model_download_timeout_seconds == prod.copies.health_check_timeout_seconds == 900

@@ -18,7 +18,7 @@ from adapter_fleet.environment.environment_reader import read_environment
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from stacks.environment import ENVIRONMENTS
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
-from tests.constructs.nag import nag
+from tests.constructs.resources import nag
 
 ROOT = ENVIRONMENTS.parent
 CONTEXT = json.loads((ROOT / "cdk.json").read_text())["context"]

@@ -20,8 +20,7 @@ from multi_adapter_inference import (
     LoraAdapter,
 )
 from tests.constructs.conftest import endpoint_of, imported_endpoint, write_manifest_into
-from tests.constructs.nag import nag
-from tests.constructs.resources import Resources
+from tests.constructs.resources import Resources, nag
 
 GUIDE = Path(__file__).parents[3] / "docs/guides/openai.md"
 

@@ -129,15 +129,11 @@ class TestInstances:
             fewest, most, max_instances=max_instances, compute=compute, instance_type=instance_type
         )
 
-    @pytest.mark.parametrize(
-        ("least", "most", "expected"), [(1, 3, (1, 1)), (0, 8, (0, 2)), (1, 9, (1, 3))], ids=str
-    )
-    def test_as_many_as_the_copies_need_follow_them(
-        self, least: int, most: int, expected: tuple[int, int]
-    ) -> None:
-        instances = self.for_copies(least, most)
-        assert (instances.fewest, instances.most) == expected
-        assert instances.copies == 4 * instances.most
+    def test_as_many_as_the_copies_need_follow_them(self) -> None:
+        for (least, most), expected in {(1, 3): (1, 1), (0, 8): (0, 2), (1, 9): (1, 3)}.items():
+            instances = self.for_copies(least, most)
+            assert (instances.fewest, instances.most) == expected
+            assert instances.copies == 4 * instances.most
 
     def test_copies_beyond_them_are_an_error_with_the_sum(self) -> None:
         with pytest.raises(ValueError) as caught:
@@ -196,12 +192,9 @@ def refusing() -> MultiAdapterEndpoint:
     return endpoint_of(stack, "Llm", s3.Bucket.from_bucket_name(stack, "Bucket", "models"))
 
 
-def test_second_call_is_an_error(endpoint: MultiAdapterEndpoint) -> None:
+def test_second_call_and_load_of_nothing_are_errors(endpoint: MultiAdapterEndpoint) -> None:
     with pytest.raises(ValueError, match="'auto_scale_copies' should be called once"):
         endpoint.auto_scale_copies(min=1, max=2)
-
-
-def test_load_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="ScalingTarget: 'value' should be above 0, got 0"):
         ScalingTarget.concurrent_requests(0)
 
@@ -232,23 +225,22 @@ def test_request_that_finds_no_copy_starts_one(endpoint: MultiAdapterEndpoint, s
     assert "SELECT SUM(NoCapacityInvocationFailures)" in of_any["Metrics"][0]["Expression"]
 
 
-def test_copies_of_a_deployment_are_those_that_run(endpoint: MultiAdapterEndpoint, scaled: Resources) -> None:
+def test_copies_of_a_deployment_are_those_that_run_and_whatever_updates_the_component_reads_them_again(
+    endpoint: MultiAdapterEndpoint, scaled: Resources
+) -> None:
     ((reader, properties),) = scaled.of_type("Custom::BaseModelCopies").items()
     base = scaled.only("AWS::SageMaker::InferenceComponent")
     assert base["RuntimeConfig"] == {"CopyCount": {"Fn::GetAtt": [reader, "CopyCount"]}}
     assert (properties["ComponentName"], properties["StartCopies"]) == (endpoint.base_component_name, 2)
 
-
-def test_whatever_updates_the_component_reads_the_copies_again(scaled: Resources) -> None:
-    (model,) = scaled.of_type("AWS::SageMaker::Model")
-    component = scaled.only("Custom::BaseModelCopies")["Component"]
+    component, model = properties["Component"], scaled.id_of("AWS::SageMaker::Model")
     assert component["Specification"]["modelName"] == {"Fn::GetAtt": [model, "ModelName"]}
     assert component["Tags"] == [{"key": "team", "value": "search"}]
 
 
 def test_scaling_is_created_after_the_component_and_deleted_before_it(scaled: Resources) -> None:
-    (base,) = scaled.of_type("AWS::SageMaker::InferenceComponent")
-    (target,) = scaled.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
+    base = scaled.id_of("AWS::SageMaker::InferenceComponent")
+    target = scaled.id_of("AWS::ApplicationAutoScaling::ScalableTarget")
     assert base in scaled[target]["DependsOn"]
     for policy in scaled.of_type("AWS::ApplicationAutoScaling::ScalingPolicy").values():
         assert policy["ScalingTargetId"] == {"Ref": target}

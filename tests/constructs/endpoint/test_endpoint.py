@@ -98,11 +98,6 @@ def test_given_subnets_and_security_groups_are_used(stack: cdk.Stack, make_endpo
     assert model["VpcConfig"] == {"Subnets": ["subnet-public"], "SecurityGroupIds": ["sg-1"]}
 
 
-def test_outside_a_vpc_there_are_no_connections(make_endpoint: MakeEndpoint) -> None:
-    with pytest.raises(ValueError, match="'Stack/Llm' should have a 'vpc' to have connections"):
-        _ = make_endpoint().connections
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -124,17 +119,16 @@ def test_what_cannot_be_is_an_error_with_the_endpoint(
         make_endpoint(**settings)
 
 
-def test_security_groups_without_a_vpc_are_an_error(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
+def test_what_needs_a_vpc_or_other_instances_is_an_error(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint
+) -> None:
     group = ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-1")
     with pytest.raises(ValueError, match="'vpc' should be given with 'vpc_subnets' or 'security_groups'"):
         make_endpoint(security_groups=[group])
-
-
-def test_a_key_for_an_instance_type_with_local_storage_is_an_error(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint
-) -> None:
+    with pytest.raises(ValueError, match="'Stack/Outside' should have a 'vpc' to have connections"):
+        _ = make_endpoint(id="Outside").connections
     with pytest.raises(ValueError, match=r"'encryption_key' should be left out for ml\.g5\.12xlarge"):
-        make_endpoint(encryption_key=kms.Key(stack, "Key"))
+        make_endpoint(id="Stored", encryption_key=kms.Key(stack, "Key"))
 
 
 @pytest.mark.parametrize(("sources", "warned"), [(20, False), (21, True)])
@@ -148,9 +142,7 @@ def test_more_sources_than_a_roles_policies_have_room_for_are_warned_of(
 
 
 @pytest.mark.parametrize(
-    ("instance_count", "copy_count", "warned"),
-    [(2, 2, True), (2, 1, True), (3, 2, False)],
-    ids=["no room", "one copy", "two copies and room for one"],
+    ("instance_count", "copy_count", "warned"), [(2, 2, True), (3, 2, False)], ids=["no room", "room for one"]
 )
 def test_a_rolling_update_without_room_is_warned_of(
     make_endpoint: MakeEndpoint, instance_count: int, copy_count: int, warned: bool

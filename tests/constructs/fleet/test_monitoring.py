@@ -125,22 +125,20 @@ def test_limits_are_those_that_are_given(monitored: Monitored, resources: Resour
     assert threshold("MaxLoras") == threshold("MaxCpuLoras") == 70
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"max_failed": -1}, "'max_failed' should be at least 0, got -1"),
-        ({"max_server_errors": 0}, "'max_server_errors' should be at least 1, got 0"),
-        ({"max_model_latency": cdk.Duration.seconds(0)}, "'max_model_latency' should be above 0"),
-    ],
-    ids=["failed", "errors", "latency"],
-)
-def test_wrong_limit_is_an_error(
-    fleets: Mapping[str, AdapterFleet], settings: dict[str, Any], message: str
+def test_wrong_limit_or_second_call_is_an_error(
+    fleets: Mapping[str, AdapterFleet], monitored: Monitored
 ) -> None:
-    fleet = fleets["Wrong"]
-    fleet.node.try_remove_child("Monitoring")
-    with pytest.raises(ValueError, match=f"^'Stack/Wrong/Monitoring': {message}"):
-        fleet.monitor(usage=None, **settings)
+    cases: dict[str, dict[str, Any]] = {
+        "'max_failed' should be at least 0, got -1": {"max_failed": -1},
+        "'max_server_errors' should be at least 1, got 0": {"max_server_errors": 0},
+        "'max_model_latency' should be above 0": {"max_model_latency": cdk.Duration.seconds(0)},
+    }
+    for message, settings in cases.items():
+        fleets["Wrong"].node.try_remove_child("Monitoring")
+        with pytest.raises(ValueError, match=f"^'Stack/Wrong/Monitoring': {message}"):
+            fleets["Wrong"].monitor(usage=None, **settings)
+    with pytest.raises(ValueError, match="'Stack/Plain': 'monitor' should be called once"):
+        fleets["Plain"].monitor()
 
 
 def test_metrics_have_the_region_of_their_fleet(app: cdk.App, bucket: s3.IBucket) -> None:
@@ -169,11 +167,6 @@ def test_topic_gets_every_alarm_and_its_end_once(resources: Resources) -> None:
     (topic,) = resources.of_type("AWS::SNS::Topic")
     for found in resources.of_type("AWS::CloudWatch::Alarm").values():
         assert found["AlarmActions"] == found["OKActions"] == [{"Ref": topic}]
-
-
-def test_second_call_is_an_error(fleets: Mapping[str, AdapterFleet], monitored: Monitored) -> None:
-    with pytest.raises(ValueError, match="'Stack/Plain': 'monitor' should be called once"):
-        fleets["Plain"].monitor()
 
 
 def test_fleets_of_a_stack_share_the_alarms_over_the_whole_account_unless_their_limits_differ(

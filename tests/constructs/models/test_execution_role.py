@@ -16,8 +16,7 @@ from multi_adapter_inference import (
 )
 from multi_adapter_inference.models.execution_role import ExecutionRole
 from tests.constructs.conftest import MakeEndpoint, imported_endpoint, warnings_of
-from tests.constructs.nag import nag
-from tests.constructs.resources import Resources
+from tests.constructs.resources import Resources, nag
 
 SAGEMAKER = iam.ServicePrincipal("sagemaker.amazonaws.com")
 

@@ -1,4 +1,6 @@
-"""Every argument of everything public is checked against its annotation."""
+"""Every argument of everything public is checked against its annotation; durations are whole units."""
+
+from __future__ import annotations
 
 import inspect
 import math
@@ -26,6 +28,7 @@ from multi_adapter_inference import (
     LoraServing,
     SmokeTest,
 )
+from multi_adapter_inference.arguments.durations import check_minutes, whole_milliseconds, whole_seconds
 from multi_adapter_inference.fleet.fleet import FleetOptions
 from multi_adapter_inference.template.metrics import MetricOptions
 from tests.constructs.conftest import MakeEndpoint, imported_endpoint
@@ -96,10 +99,6 @@ def test_an_argument_of_a_wrong_type_is_an_error(cls: type) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (
-            {"instance_type": "ml.g5.12xlarge"},
-            "'instance_type' should be InstanceType, got 'ml.g5.12xlarge'",
-        ),
         ({"copy_count": True}, "'copy_count' should be a whole number, got True"),
         ({"component_prefix": ""}, "'component_prefix' should not be empty, got ''"),
         (
@@ -142,7 +141,6 @@ def test_an_unknown_or_a_missing_argument_is_an_error_that_names_what_was_called
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: InstanceType.of("ml.g5.xlarg"), "InstanceType: 'name' should be a hosting instance type"),
         (lambda: SmokeTest(prompt="a", expect="["), "SmokeTest: 'expect' should be "),
         (lambda: DeletionGuard.share(-1), "DeletionGuard.share: 'share' should be from 0 to 1, got -1"),
     ],
@@ -151,11 +149,6 @@ def test_an_error_of_a_record_names_its_class(make: Callable[..., Any], message:
     with pytest.raises(ValueError) as error:
         make()
     assert str(error.value).startswith(message)
-
-
-def test_each_kind_that_fits_is_named_without_its_module() -> None:
-    with pytest.raises(ValueError, match=r"'path' should be a text or Path, got 5"):
-        AdapterManifest.from_file(5)  # type: ignore[arg-type]
 
 
 def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(
@@ -170,6 +163,8 @@ def test_a_key_is_no_bucket(stack: cdk.Stack) -> None:
     role = iam.Role.from_role_name(stack, "Role", "own")
     with pytest.raises(ValueError, match="'bucket' should be IBucket, got "):
         ArtifactSource(bucket=role)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"'path' should be a text or Path, got 5"):
+        AdapterManifest.from_file(5)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, True])
@@ -216,3 +211,34 @@ def test_what_the_cdk_returns_as_an_interface_fits(stack: cdk.Stack, bucket: s3.
     found: Any = stack.node.find_child("Made")
     for each in (made, found, bucket):
         assert ArtifactSource(bucket=each).bucket_name
+
+
+A_NUMBER = cdk.Token.as_number({"Ref": "Number"})
+
+
+def test_whole_units_are_counted() -> None:
+    assert whole_seconds("wait", cdk.Duration.minutes(2)) == 120
+    assert whole_milliseconds("wait", cdk.Duration.seconds(2)) == 2000
+    check_minutes("wait", cdk.Duration.minutes(1))
+    check_minutes("wait", cdk.Duration.minutes(A_NUMBER))
+
+
+@pytest.mark.parametrize(
+    ("check", "duration", "message"),
+    [
+        (whole_seconds, cdk.Duration.millis(1500), "be whole seconds, got 1 second 500 millis"),
+        (whole_seconds, cdk.Duration.seconds(A_NUMBER), "be known at synth, got a token"),
+        (whole_milliseconds, cdk.Duration.seconds(0), "be above 0, got 0 seconds"),
+        (whole_milliseconds, cdk.Duration.seconds(A_NUMBER), "be known at synth, got a token"),
+        (check_minutes, cdk.Duration.seconds(30), "be at least a minute, got 30 seconds"),
+        (check_minutes, cdk.Duration.seconds(90), "be whole minutes, got 1 minute 30 seconds"),
+        (check_minutes, cdk.Duration.seconds(A_NUMBER), "be whole minutes, got a token of seconds"),
+    ],
+    # The text of a Duration has its address, which differs between the processes of a run.
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_other_durations_are_errors(
+    check: Callable[[str, cdk.Duration], object], duration: cdk.Duration, message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^'wait' should {message}$"):
+        check("wait", duration)

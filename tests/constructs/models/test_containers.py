@@ -1,4 +1,8 @@
-from collections.abc import Callable
+"""Containers of LMI and of vLLM: images, settings, and what a user of them should know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +17,40 @@ from multi_adapter_inference import (
     AdapterArtifact,
     AdapterManifest,
     BaseModel,
+    ComputeRequirements,
     IContainer,
     LmiContainer,
     LmiVersion,
+    LoraServing,
     VllmContainer,
     VllmVersion,
 )
-from tests.constructs.conftest import MakeEndpoint, infos_of, warnings_of
-from tests.constructs.models.containers import annotated, environment_of
+from multi_adapter_inference.models.capacity import warn_of_idle_accelerators
+from multi_adapter_inference.models.container import StartupDownload
+from tests.constructs.conftest import ChangeConfig, MakeEndpoint, infos_of, warnings_of
+
+LORA = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
+
+
+def environment_of(container: IContainer) -> Mapping[str, str]:
+    """Return the environment of a container whose model SageMaker downloads."""
+    return container._environment_for(LORA, None)
+
+
+def annotated(
+    stack: cdk.Stack, container: IContainer, *, ami: str | None = None, model_in_s3: bool = False
+) -> cdk.Stack:
+    """Return the stack with what a user of a container should know."""
+    container.annotate(stack, inference_ami_version=ami, model_in_s3=model_in_s3)
+    return stack
 
 
 def lmi(version: LmiVersion = LmiVersion.V19, **settings: Any) -> LmiContainer:
     return LmiContainer(version=version, **settings)
+
+
+def vllm(version: VllmVersion = VllmVersion.V2_6, **settings: Any) -> VllmContainer:
+    return VllmContainer(version=version, **settings)
 
 
 @pytest.mark.parametrize(
@@ -77,16 +103,20 @@ def test_further_settings_are_added_to_the_environment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "message"),
+    ("make", "setting", "message"),
     [
-        ("OPTION_MAX_LORAS", "which the library sets to '30', got 'x'"),
-        ("OPTION_MODEL_ID", "which would replace the model of 'base_model', got 'x'"),
-        ("OPTION_enable_prefix_caching", "as 'prefix_caching' says it, got 'x'"),
+        (lmi, "OPTION_MAX_LORAS", "which the library sets to '30', got 'x'"),
+        (lmi, "OPTION_MODEL_ID", "which would replace the model of 'base_model', got 'x'"),
+        (lmi, "OPTION_enable_prefix_caching", "as 'prefix_caching' says it, got 'x'"),
+        (vllm, "SM_VLLM_max_loras", "which the library sets to '30', got 'x'"),
+        (vllm, "SM_VLLM_model", "which would replace the model of 'base_model', got 'x'"),
     ],
 )
-def test_setting_that_is_not_the_users_is_an_error(setting: str, message: str) -> None:
+def test_setting_that_is_not_the_users_is_an_error(
+    make: Callable[..., IContainer], setting: str, message: str
+) -> None:
     with pytest.raises(ValueError, match=f"^'environment' .* should not set {setting}, .*{message}$"):
-        environment_of(lmi(environment={setting: "x"}))
+        environment_of(make(environment={setting: "x"}))
 
 
 def test_as_many_entries_as_a_model_may_have_are_taken() -> None:
@@ -102,26 +132,34 @@ def test_as_many_entries_as_a_model_may_have_are_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "ami", "ids"),
+    ("container", "ami", "ids"),
     [
-        (LmiVersion.V19, None, []),
-        (LmiVersion.V16, None, ["lmi16-wrong-adapter"]),
-        (LmiVersion.V25, None, ["cuda13-needs-newer-ami"]),
-        (LmiVersion.V25, "al2023-ami-sagemaker-inference-gpu-4-1", []),
+        (lmi(), None, []),
+        (lmi(LmiVersion.V16), None, ["lmi16-wrong-adapter"]),
+        (lmi(LmiVersion.V25), None, ["cuda13-needs-newer-ami"]),
+        (lmi(LmiVersion.V25), "al2023-ami-sagemaker-inference-gpu-4-1", []),
+        (vllm(VllmVersion.V1_4), None, []),
+        (vllm(VllmVersion.V2_0), None, ["cuda13-needs-newer-ami"]),
     ],
-    ids=["good", "known fault", "newer driver", "newer driver and a chosen AMI"],
+    ids=["good", "known fault", "newer driver", "a chosen AMI", "vLLM", "newer driver of vLLM"],
 )
 def test_a_release_with_a_known_fault_is_warned_of(
-    stack: cdk.Stack, version: LmiVersion, ami: str | None, ids: list[str]
+    stack: cdk.Stack, container: IContainer, ami: str | None, ids: list[str]
 ) -> None:
-    warnings = warnings_of(annotated(stack, lmi(version), ami=ami))
+    warnings = warnings_of(annotated(stack, container, ami=ami))
     assert [warning.rpartition("multi-adapter-inference:")[2].rstrip("]") for warning in warnings] == ids
 
 
-def test_prefix_caching_is_off_and_synth_says_why_and_how_to_keep_it_on(stack: cdk.Stack) -> None:
-    (info,) = infos_of(annotated(stack, lmi()))
+@pytest.mark.parametrize(
+    ("container", "title"), [(lmi(), "LMI 19"), (vllm(), "vLLM server 2.6")], ids=["LMI", "vLLM"]
+)
+def test_prefix_caching_is_off_and_synth_says_why_and_how_to_keep_it_on(
+    stack: cdk.Stack, container: IContainer, title: str
+) -> None:
+    assert [name for name in environment_of(container) if "PREFIX" in name]
+    (info,) = infos_of(annotated(stack, container))
     assert info.startswith("prefix caching is off, so what prompts have in common is computed for each")
-    assert "LMI 19 finds cached prefixes by the adapter's name" in info
+    assert f"{title} finds cached prefixes by the adapter's name" in info
     assert "prefix_caching=True keeps it on" in info
     assert "[ack: multi-adapter-inference:prefix-caching-off]" in info
 
@@ -143,6 +181,7 @@ def test_prefix_caching_that_is_no_danger_gets_no_variable_and_no_note(stack: cd
 
 def test_prefix_caching_that_stays_on_is_noted_for_apps_that_import_the_endpoint(stack: cdk.Stack) -> None:
     container = lmi(prefix_caching=True)
+    assert not [name for name in environment_of(vllm(prefix_caching=True)) if "PREFIX" in name]
     assert "OPTION_ENABLE_PREFIX_CACHING" not in environment_of(container)
     (info,) = infos_of(annotated(stack, container))
     assert info.startswith("prefix caching is on: LMI 19 finds cached prefixes by the adapter's name")
@@ -208,4 +247,87 @@ def test_update_that_no_cached_prefix_can_answer_for_is_not_warned_of(
     stack: cdk.Stack, container: LmiContainer
 ) -> None:
     container.warn_of_updates_in_place(stack)
+    assert warnings_of(stack) == []
+
+
+def stack_in(app: cdk.App, region: str) -> cdk.Stack:
+    return cdk.Stack(app, region, env=cdk.Environment(account="123456789012", region=region))
+
+
+FEWER = ["cn-north-1", "cn-northwest-1", "eusc-de-east-1", "us-gov-east-1", "us-gov-west-1"]
+
+
+@pytest.mark.parametrize("region", FEWER)
+@pytest.mark.parametrize("version", [VllmVersion.V2_5, VllmVersion.V2_6])
+def test_release_is_an_error_in_a_region_where_it_is_not_published(
+    app: cdk.App, version: VllmVersion, region: str
+) -> None:
+    stack = stack_in(app, region)
+    with pytest.raises(ValueError, match=f"no image of {version.title} .* in the region '{region}'; .*"):
+        vllm(version)._image(stack)
+    assert vllm(VllmVersion.V2_4)._image(stack).uri
+    repository = ecr.Repository.from_repository_name(stack, "Repository", "own")
+    assert "/own:server-sagemaker-cuda-v2." in vllm(version, repository=repository)._image(stack).uri
+
+
+def test_region_known_at_deployment_only_is_looked_up_among_those_of_the_release(stack: cdk.Stack) -> None:
+    versions = (VllmVersion.V2_4, VllmVersion.V2_6)
+    images = str([stack.resolve(vllm(version)._image(stack).uri) for version in versions])
+    tables = {
+        name: {region: entry["account"] for region, entry in mapping.items()}
+        for name, mapping in Template.from_stack(stack).to_json()["Mappings"].items()
+    }
+    assert all(f"'Fn::FindInMap': ['{name}'" in images for name in tables)
+    everywhere, fewer = sorted(tables.values(), key=len, reverse=True)
+    assert everywhere == REGISTRY_ACCOUNTS
+    assert fewer == {region: REGISTRY_ACCOUNTS[region] for region in everywhere if region not in FEWER}
+
+
+def test_model_of_the_hub_is_named_as_the_container_reads_it() -> None:
+    environment = vllm()._environment_for(LORA, StartupDownload(model_id="org/model", revision="0123abc"))
+    named = {name: value for name, value in environment.items() if "MODEL_ID" in name or "REV" in name}
+    assert named == {"HF_MODEL_ID": "org/model", "SM_VLLM_REVISION": "0123abc"}
+
+
+def test_model_that_the_container_would_download_from_a_bucket_is_an_error() -> None:
+    download = StartupDownload(model_id="s3://models/llama/", in_bucket=True)
+    with pytest.raises(ValueError, match=r"should be ModelDownload.SAGEMAKER with vLLM server 2.6, got"):
+        vllm()._environment_for(LORA, download)
+
+
+def test_adapter_is_checked_by_the_rules_of_the_engine_in_the_container(
+    make_endpoint: MakeEndpoint, adapter_directory: Path, change_config: ChangeConfig
+) -> None:
+    change_config(bias="all")
+    endpoint = make_endpoint(container=vllm())
+    with pytest.raises(ValueError, match="'bias' should be 'none': vLLM serves no adapters with biases"):
+        endpoint.add_adapter("One", artifact=AdapterArtifact.from_directory(adapter_directory))
+
+
+def test_rank_1_is_served() -> None:
+    lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=1)
+    assert vllm()._environment_for(lora, None)["SM_VLLM_MAX_LORA_RANK"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("settings", "accelerators", "warned"),
+    [
+        ({}, 4, True),
+        ({}, 1, False),
+        ({"SM_VLLM_TENSOR_PARALLEL_SIZE": "4"}, 4, False),
+        ({"SM_VLLM_TENSOR_PARALLEL_SIZE": "2"}, 4, True),
+    ],
+)
+def test_accelerators_that_vllm_leaves_idle_are_warned_of(
+    stack: cdk.Stack, settings: dict[str, str], accelerators: int, warned: bool
+) -> None:
+    compute = ComputeRequirements(accelerators=accelerators, min_memory=cdk.Size.mebibytes(32000))
+    warn_of_idle_accelerators(stack, vllm(environment=settings), compute)
+    found = warnings_of(stack)
+    assert bool(found) is warned
+    assert all("set SM_VLLM_TENSOR_PARALLEL_SIZE to '4'" in warning for warning in found)
+
+
+def test_archives_in_a_bucket_are_no_code_of_the_container(stack: cdk.Stack) -> None:
+    vllm().warn_of_unchecked_archives(stack)
     assert warnings_of(stack) == []
