@@ -42,8 +42,8 @@ class Client:
 
 CLIENTS = [
     Client("AWS CLI", "awscli", "aws-cli", "aws_cli", 30),
-    Client("SageMaker Python SDK 2", "sagemaker", "sagemaker-2", "sagemaker_2", 19),
-    Client("SageMaker Python SDK 3", "sagemaker-core", "sagemaker-3", "sagemaker_3", 28),
+    Client("SageMaker Python SDK 2", "sagemaker", "sagemaker-2", "sagemaker_2", 17),
+    Client("SageMaker Python SDK 3", "sagemaker-core", "sagemaker-3", "sagemaker_3", 20),
     Client("LiteLLM", "litellm", "litellm", "litellm", 25),
     Client("OpenAI", "openai", "openai", "openai", 11),
 ]

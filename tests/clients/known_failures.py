@@ -62,11 +62,6 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
     "sagemaker_3": {
         "Endpoint.invoke_with_response_stream (base)": _STREAM_AS_DICTIONARY,
         "Endpoint.invoke_with_response_stream (triage)": _STREAM_AS_DICTIONARY,
-        "Endpoint.update_weights_and_capacities": KnownFailure(
-            Fault.EMULATOR,
-            "does not know UpdateEndpointWeightsAndCapacities",
-            "instances follow the copies, or an endpoint configuration says how many there are",
-        ),
     },
     "litellm": {
         "sagemaker_chat/ (base)": _ENDPOINT_AS_MODEL,

@@ -46,7 +46,7 @@ class Script:
 
     def read_fleet(self) -> None:
         """Ask and list what is deployed."""
-        calls, session, endpoint = self.calls, self.session, self.given["endpoint"]
+        calls, endpoint = self.calls, self.given["endpoint"]
         for adapter in ("base", "triage"):
             predictor = self.predictor(endpoint, calls.component(adapter))
             with calls.call(f"Predictor.predict ({adapter})"):
@@ -58,13 +58,6 @@ class Script:
             found, _ = predictor.list_related_models()
             if len(found) != 1 + len(self.given["adapters"]):
                 raise ValueError(f"there should be the base and its adapters, got {found}")
-        with calls.call("Session.list_and_paginate_inference_component_names_associated_with_endpoint"):
-            names = session.list_and_paginate_inference_component_names_associated_with_endpoint(endpoint)
-            if calls.component("base") not in names:
-                raise ValueError(f"the base should be listed, got {names}")
-        with calls.call("Session.is_inference_component_based_endpoint"):
-            if not session.is_inference_component_based_endpoint(endpoint):
-                raise ValueError("the endpoint should be one of inference components")
 
     def deploy(self) -> Predictor:
         """Deploy a base, change it, and return its predictor."""

@@ -7,10 +7,8 @@ import urllib.request
 from typing import Any
 
 from sagemaker.core.resources import Endpoint, EndpointConfig, InferenceComponent, Model
-from sagemaker.core.resources import Tag as Tags
 from sagemaker.core.shapes import (
     ContainerDefinition,
-    DesiredWeightAndCapacity,
     InferenceComponentComputeResourceRequirements,
     InferenceComponentContainerSpecification,
     InferenceComponentRuntimeConfig,
@@ -70,11 +68,6 @@ class Script:
             found = [one.inference_component_name for one in listed]
             if len(found) != 1 + len(self.given["adapters"]):
                 raise ValueError(f"there should be the base and its adapters, got {found}")
-        with calls.call("InferenceComponent.get"):
-            InferenceComponent.get(calls.component("triage"))
-        for kind in (Endpoint, EndpointConfig, Model):
-            with calls.call(f"{kind.__name__}.get_all"):
-                list(kind.get_all())
 
     def chat(self, adapter: str, token: str) -> None:
         """Chat on the OpenAI path with a token of the SDK."""
@@ -94,7 +87,10 @@ class Script:
             container = ContainerDefinition(image=given["image"], environment=given["environment"])
             Model.create(NAME, primary_container=container, execution_role_arn=given["role"])
         with calls.call("EndpointConfig.create"):
-            self.configure(NAME, 1)
+            variant = ProductionVariant(
+                variant_name="AllTraffic", instance_type="ml.g5.2xlarge", initial_instance_count=1
+            )
+            EndpointConfig.create(NAME, [variant], execution_role_arn=given["role"])
         with calls.call("Endpoint.create"):
             Endpoint.create(NAME, NAME, tags=[Tag(key="team", value="blue")])
         with calls.call("Endpoint.wait_for_status"):
@@ -102,7 +98,6 @@ class Script:
         compute = InferenceComponentComputeResourceRequirements(
             min_memory_required_in_mb=1024, number_of_accelerator_devices_required=1
         )
-        one_copy = InferenceComponentRuntimeConfig(copy_count=1)
         with calls.call("InferenceComponent.create (base)"):
             InferenceComponent.create(
                 BASE,
@@ -111,31 +106,11 @@ class Script:
                 specification=InferenceComponentSpecification(
                     model_name=NAME, compute_resource_requirements=compute
                 ),
-                runtime_config=one_copy,
+                runtime_config=InferenceComponentRuntimeConfig(copy_count=1),
             )
         with calls.call("InferenceComponent.wait_for_status"):
             InferenceComponent.get(BASE).wait_for_status("InService")
             self.ask(Endpoint.get(NAME), BASE, "base")
-        with calls.call("InferenceComponent.update_runtime_configs"):
-            InferenceComponent.get(BASE).update_runtime_configs(one_copy)
-            InferenceComponent.get(BASE).wait_for_status("InService")
-        with calls.call("Endpoint.update"):
-            self.configure(f"{NAME}-2", 2)
-            endpoint = Endpoint.get(NAME)
-            endpoint.endpoint_config_name = f"{NAME}-2"
-            endpoint.update()
-            Endpoint.get(NAME).wait_for_status("InService")
-        with calls.call("Endpoint.update_weights_and_capacities"):
-            one_instance = DesiredWeightAndCapacity(variant_name="AllTraffic", desired_instance_count=1)
-            Endpoint.get(NAME).update_weights_and_capacities([one_instance])
-            Endpoint.get(NAME).wait_for_status("InService")
-
-    def configure(self, name: str, instances: int) -> None:
-        """Create an endpoint configuration."""
-        variant = ProductionVariant(
-            variant_name="AllTraffic", instance_type="ml.g5.2xlarge", initial_instance_count=instances
-        )
-        EndpointConfig.create(name, [variant], execution_role_arn=self.given["role"])
 
     def adapter(self) -> None:
         """Create an adapter, update it and delete it."""
@@ -158,12 +133,6 @@ class Script:
             )
             InferenceComponent.get(ADAPTER).wait_for_status("InService")
             self.ask(Endpoint.get(NAME), ADAPTER, "shout")
-        with calls.call("Tag.add_tags and get_all"):
-            arn = InferenceComponent.get(ADAPTER).inference_component_arn
-            Tags.add_tags(arn, [Tag(key="tenant", value="acme")])
-            found = [tag.key for tag in Tags.get_all(arn)]
-            if found != ["tenant"]:
-                raise ValueError(f"there should be the tag, got {found}")
 
     def delete(self) -> None:
         """Delete what was created, the adapter first."""
@@ -178,8 +147,7 @@ class Script:
             endpoint.delete()
             endpoint.wait_for_delete()
         with calls.call("EndpointConfig.delete"):
-            for name in (NAME, f"{NAME}-2"):
-                EndpointConfig.get(name).delete()
+            EndpointConfig.get(NAME).delete()
         with calls.call("Model.delete"):
             Model.get(NAME).delete()
 

@@ -67,12 +67,10 @@ def test_lmis_variables_come_first() -> None:
 @pytest.mark.parametrize(
     ("environment", "caching"),
     [
-        ({"OPTION_ENABLE_PREFIX_CACHING": "True"}, True),
         ({"OPTION_ENABLE_PREFIX_CACHING": "--no-enable-prefix-caching"}, False),
         ({"SM_VLLM_ENABLE_PREFIX_CACHING": "true"}, True),
         ({"SM_VLLM_ENABLE_PREFIX_CACHING": "false"}, None),
         ({"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true"}, False),
-        ({"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "false"}, None),
         ({"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true", "SM_VLLM_ENABLE_PREFIX_CACHING": "true"}, False),
     ],
 )

@@ -134,12 +134,9 @@ def test_components_are_known_by_the_names_of_their_adapters(fleet: LocalFleet) 
     }
 
 
-@pytest.mark.parametrize("name", ["acme", "llm-acme"])
-def test_adapter_is_asked_by_its_name_or_by_its_components(fleet: LocalFleet, name: str) -> None:
-    assert fleet.assert_serves(name, "Hello", "I am Acme.") == "I am Acme."
-
-
 def test_pattern_has_to_be_found_in_the_answer_and_a_string_is_all_of_it(fleet: LocalFleet) -> None:
+    # By the name of the adapter, or of its component.
+    assert fleet.assert_serves("llm-acme", "Hello", "I am Acme.") == "I am Acme."
     assert fleet.assert_serves("acme", "Hello", re.compile("Acme")) == "I am Acme."
     assert "with a match of 'Globex', got 'I am Acme.'" in failure(fleet, "acme", re.compile("Globex"))
     assert "'acme' should answer 'Hello' with 'I am', got 'I am Acme.'" in failure(fleet, "acme", "I am")
@@ -152,9 +149,6 @@ def test_failure_has_the_state_of_the_component_and_what_the_base_answered_to_th
     assert "llm-acme: InService, artifact s3://archives/llm-acme.tar.gz, FailureReason 'no room'" in said
     assert said.endswith("the base model answered 'I am the base.'")
     assert [request["max_tokens"] for request in cloud.asked] == [2, 2]
-
-
-def test_refused_request_is_a_failure_with_its_words(fleet: LocalFleet, cloud: FakeCloud) -> None:
     cloud.failing = {"llm-acme"}
     assert "got the error An error occurred (ModelError)" in failure(fleet, "acme", "?")
 

@@ -16,7 +16,6 @@ from local_sagemaker.settings import PROFILES, Settings
     ("changes", "message"),
     [
         ({"colour": "red"}, "unknown setting 'colour'; known: profile, "),
-        ({"profile": "evil"}, "'profile' should be one of kind, hostile, got 'evil'"),
         ({"adapter_update": "maybe"}, "'adapter_update' should be one of gapless, gap, refused, got 'maybe'"),
         ({"write_rate": -1}, "'write_rate' should be a number of at least 0, got -1"),
         ({"time_scale": 0}, "'time_scale' should be above 0"),
@@ -26,7 +25,6 @@ from local_sagemaker.settings import PROFILES, Settings
         ({"engine_command": "serve --config '{\"a\": 1}'"}, "'engine_command' should be a command with no"),
         ({"engine_command": "serve {port.name}"}, "'engine_command' should be a command with no"),
         ({"engine_command": "serve {}"}, "'engine_command' should be a command with no placeholders but"),
-        ({"engine_command": "serve {"}, "'engine_command' should be a command with no placeholders but"),
         ({"engine_command": "serve 'open"}, "'engine_command' should be a command with no placeholders"),
         ({"engine_command": " "}, "'engine_command' should be a command, got ' '"),
     ],

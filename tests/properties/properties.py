@@ -6,17 +6,13 @@ with a value of their own count, and only those that a caller can set.
 
 from __future__ import annotations
 
-import inspect
 import json
-import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from tests.properties.newer_shapes import KINDS, Model
-
-_REFERENCE = re.compile(r"Cfn\w+\.(\w+Property)")
 
 
 def installed_schemas() -> Path:
@@ -83,29 +79,3 @@ def _of_shape(shapes: Mapping[str, Any], name: str, path: str) -> Iterator[str]:
         yield from _of_shape(shapes, shape["member"]["shape"], path)
     else:
         yield path
-
-
-def of_cdk() -> dict[str, set[str]]:
-    """The properties by kind in the CDK's spelling, without underscores: the classes of aws-cdk-lib."""
-    from aws_cdk import aws_sagemaker
-
-    found = {}
-    for kind in KINDS:
-        resource = getattr(aws_sagemaker, f"Cfn{kind}")
-        found[kind] = set(_of_class(resource, getattr(aws_sagemaker, f"Cfn{kind}Props"), ""))
-    return found
-
-
-def _of_class(resource: type, properties: type, path: str) -> Iterator[str]:
-    for name, parameter in inspect.signature(properties).parameters.items():
-        own = f"{path}.{squeezed(name)}" if path else squeezed(name)
-        reference = _REFERENCE.search(str(parameter.annotation))
-        if reference is None:
-            yield own
-        else:
-            yield from _of_class(resource, getattr(resource, reference[1]), own)
-
-
-def squeezed(path: str) -> str:
-    """A path in a spelling that CloudFormation's names and the CDK's share."""
-    return path.replace("_", "").lower()

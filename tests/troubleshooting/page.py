@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.troubleshooting.messages import GAP, PACKAGES, ROOT, Message, messages
+from tests.troubleshooting.messages import GAP, ROOT, Message, messages
 
 DOCS = ROOT / "docs"
 SOURCE = Path(__file__).parent / "entries.toml"
@@ -67,8 +67,6 @@ class Group:
 
     everything:
         True to take a message that does not say `should`, too.
-    arguments:
-        True to show the docstring of the argument that a message names.
     """
 
     page: str
@@ -77,7 +75,6 @@ class Group:
     modules: str
     severity: str = ""
     everything: bool = False
-    arguments: bool = False
 
     def takes(self, message: Message) -> bool:
         says = self.everything or SAYS_IT_ITSELF.search(message.text) is not None
@@ -233,8 +230,8 @@ def _group(group: Group, found: Sequence[Message]) -> Iterator[str]:
             listed[message.text] = message
     for message in listed.values():
         lines = list(_code(message.text))
-        meaning = _meaning(message) if group.arguments else "".join(_code(message.command))
-        yield f"- {lines[0]}" + (f"  \n  {meaning}" if meaning else "")
+        command = "".join(_code(message.command))
+        yield f"- {lines[0]}" + (f"  \n  {command}" if command else "")
         yield from (f"- {line}" for line in lines[1:])
     yield ""
 
@@ -265,54 +262,6 @@ def _wrapped(text: str) -> list[str]:
         else:
             lines[-1] = f"{lines[-1]} {piece}".strip()
     return lines
-
-
-# --- docstrings of arguments
-
-
-def _meaning(message: Message) -> str:
-    """Return the first sentence about the argument with which a message begins, '' if it may be several."""
-    argument = re.match(r"'(\w+)'", message.text)
-    if argument is None:
-        return ""
-    meant = [one for one in _documented() if one.name == argument[1]]
-    of_owner = [one for one in meant if one.owner in message.owner.split(".")]
-    of_module = [one for one in meant if one.module == message.module]
-    for found in (of_owner[-1:], of_module, meant):
-        if len(found) == 1:
-            return f"`{found[0].name}` of `{found[0].owner}`: {found[0].sentence}"
-    return ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Argument:
-    """An argument that a docstring explains."""
-
-    module: str
-    owner: str
-    name: str
-    sentence: str
-
-
-@cache
-def _documented() -> Sequence[_Argument]:
-    """Return every argument that a docstring of the constructs, or of the rules, explains."""
-    found: list[_Argument] = []
-    for package in PACKAGES[:2]:
-        for path in sorted(package.rglob("*.py")):
-            module = f"{package.name}/{path.relative_to(package).as_posix()}"
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.ClassDef | ast.FunctionDef):
-                    found += _explained(module, node)
-    return found
-
-
-def _explained(module: str, node: ast.ClassDef | ast.FunctionDef) -> Iterator[_Argument]:
-    docstring = ast.get_docstring(node) or ""
-    for names, text in re.findall(r"^(\w+(?:, \w+)*):\n((?:    .+\n?)+)", docstring, re.MULTILINE):
-        sentence = re.split(r"(?<=\.)\s", " ".join(text.split()))[0]
-        for name in names.split(", "):
-            yield _Argument(module=module, owner=node.name, name=name, sentence=sentence)
 
 
 if __name__ == "__main__":

@@ -25,12 +25,8 @@ def gpus(count: float) -> Resources:
 @pytest.mark.parametrize(
     ("instance_type", "accelerators", "gib", "vcpus"),
     [
-        ("ml.g4dn.12xlarge", 4, 192, 48),
         ("ml.g6e.48xlarge", 8, 1536, 192),
-        ("ml.p5.4xlarge", 1, 256, 16),
-        ("ml.m5.xlarge", 0, 16, 4),
         ("ml.c5.18xlarge", 0, 144, 72),
-        ("ml.r8g.medium", 0, 8, 1),
         ("ml.t3.medium", 0, math.inf, math.inf),
         ("ml.trn1.2xlarge", math.inf, math.inf, math.inf),
     ],

@@ -141,16 +141,6 @@ def test_scaling_up_that_fails_leaves_the_copies_that_were_there(world: World) -
     assert counts(world) == (3, 3)
 
 
-def test_base_update_whose_copies_do_not_fit_any_more_fails_and_changes_nothing(world: World) -> None:
-    world.serve("one", copies=2, accelerators=2)
-    world.update_base(Specification=LARGE)
-    world.pass_time(10)
-    described = world.component("base")
-    assert described["FailureReason"] == NO_ROOM
-    assert described["Specification"]["ModelName"] == "model"
-    assert world.loaded() == [["one"]] * 2
-
-
 def test_base_update_to_fewer_and_larger_copies_fits_and_reserves_what_they_take(world: World) -> None:
     world.serve("one", copies=2, accelerators=2)
     world.update_base(Specification=LARGE, RuntimeConfig={"CopyCount": 1})
@@ -202,22 +192,6 @@ def test_long_request_for_one_adapter_does_not_hold_up_the_writes_on_another(wor
     assert world.loaded() == [["one", "one-v2", "three", "two-v2"]]
     world.pass_time(30)
     assert world.loaded() == [["one-v2", "two-v2"]]
-
-
-def test_desired_copies_lead_while_the_current_ones_follow_or_fail_to(world: World) -> None:
-    world.serve(instances=3)
-    world.scale(3)
-    assert counts(world) == (3, 1)
-    world.pass_time(10)
-    assert counts(world) == (3, 3)
-    world.update_base(RuntimeConfig={"CopyCount": 2})
-    assert counts(world) == (2, 3)
-    world.pass_time(10)
-    world.scale(5)
-    assert counts(world) == (5, 2)
-    world.pass_time(10)
-    assert world.component("base")["FailureReason"] == NO_ROOM
-    assert counts(world) == (2, 2)
 
 
 def test_copies_start_in_the_seconds_of_their_base_then_of_the_variant_then_the_default(world: World) -> None:

@@ -86,24 +86,6 @@ def test_other_dimensions_are_another_metric(cloudwatch: Any, alarm: str) -> Non
     assert state(cloudwatch, alarm) == "OK"
 
 
-def test_alarm_of_metric_math_rings(cloudwatch: Any, alarm: str) -> None:
-    metric = {
-        "Namespace": alarm,
-        "MetricName": "Errors",
-        "Dimensions": [{"Name": "Component", "Value": "a"}],
-    }
-    watch(
-        cloudwatch,
-        alarm,
-        Metrics=[
-            {"Id": "e", "Expression": "FILL(m, 0)"},
-            {"Id": "m", "MetricStat": {"Metric": metric, "Period": 60, "Stat": "Sum"}, "ReturnData": False},
-        ],
-    )
-    put(cloudwatch, alarm, value=6)
-    becomes(cloudwatch, alarm, "ALARM")
-
-
 def make_queue(client: Callable[..., Any], name: str) -> tuple[str, str]:
     """The URL and the ARN of a new queue."""
     url = client("sqs").create_queue(QueueName=name)["QueueUrl"]

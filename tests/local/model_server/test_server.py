@@ -90,16 +90,6 @@ def test_lmi_details_and_full_text(tickets_server: httpx.Client) -> None:
     assert all(-1 < token["logprob"] <= 0 for token in details["tokens"])
 
 
-def test_streamed_completion_concatenates_to_the_whole(tickets_server: httpx.Client) -> None:
-    body = COMPLETION | {"stream": True, "stream_options": {"include_usage": True}}
-    *chunks, usage = events(invoke(tickets_server, body, header="summary"))
-
-    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == ANSWERS["summary"]
-    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
-    assert (usage["choices"], usage["usage"]["completion_tokens"]) == ([], len(chunks))
-    assert len(chunks) > 3
-
-
 def test_streamed_chat_names_the_role_first(tickets_server: httpx.Client) -> None:
     opening, *chunks = events(invoke(tickets_server, CHAT | {"stream": True}, header="shout"))
 
