@@ -93,8 +93,8 @@ test-hostile: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/inst
 	TEST_PROFILE=hostile python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/cli
 
 test-clients: setup  ## clients that others wrote, each in an environment of its own, and record in the guide what they can do
-	RECORD=1 python -m pytest tests/clients
-	python -m pytest tests/integration/test_openai_path.py tests/integration/test_sagemaker_sdk.py
+	RECORD=1 python -m pytest tests/clients/test_clients.py
+	python -m pytest tests/clients/test_recorded.py tests/integration/test_openai_path.py tests/integration/test_sagemaker_sdk.py
 
 # The newest botocore and cfn-lint, which the lock cannot have: ministack pins an older botocore.
 $(NEWEST)/.installed: tests/properties/newest.txt $(VENV)/.installed

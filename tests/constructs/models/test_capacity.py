@@ -167,8 +167,20 @@ NAME_OF_8B = r"\(did you mean 'llama-3\.1-8b-instruct'\?\), or give its config\.
             {"compute": ComputeRequirements(accelerators=A_NUMBER, min_memory=cdk.Size.gibibytes(1))},
             "'accelerators' should be known at synth, got a token",
         ),
+        (
+            "base/",
+            LLAMA_8B,
+            {"container": lmi(OPTION_MAX_MODEL_LEN=cdk.Token.as_string({"Ref": "Length"}))},
+            "the memory is not known with OPTION_MAX_MODEL_LEN=",
+        ),
+        (
+            "base/",
+            LLAMA_70B,
+            {"container": lmi(OPTION_QUANTIZE="awq")},
+            "'config' of the base model should be given with weights in 'awq', got None",
+        ),
     ],
-    ids=["no name", "a typo in the name", "new accelerators", "accelerators of a token"],
+    ids=["no name", "a typo in the name", "new accelerators", "accelerators of a token", "length", "awq"],
 )
 def test_what_synth_cannot_check_is_told_with_what_to_give(
     models: s3.IBucket, prefix: str, name: str | None, settings: dict[str, Any], what_to_give: str

@@ -7,9 +7,10 @@ documented. A call that fails in another way would be a 500.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from logging.handlers import BufferingHandler
 from random import Random
 from typing import Any, cast
@@ -39,7 +40,7 @@ LONG = 5
 CALLS = 20_000 if NIGHTLY else 400
 
 # [V API reference, "Common Errors"] What any operation of SageMaker may answer.
-COMMON_ERRORS = {"ValidationException", "ThrottlingException"}
+COMMON_ERRORS = {"ValidationException", "ThrottlingException", "SerializationException"}
 
 ENDPOINT, COMPONENT = "endpoint", "inference-component"
 NAME = "InferenceComponentName"
@@ -152,7 +153,8 @@ class Calls(RuleBasedStateMachine):
         service = random.choice(("sagemaker", "sagemaker", "sagemaker", SERVICE))
         requests = self.requests(random) if service == "sagemaker" else self.scaling_requests(random)
         possible = [one for one in requests if ABSENT not in str(one)]
-        self.ask(service, *random.choice(possible if possible and random.random() < 0.95 else requests))
+        operation, request = random.choice(possible if possible and random.random() < 0.95 else requests)
+        self.ask(service, operation, spoiled(random, request) if random.random() < 0.15 else request)
 
     def requests(self, random: Random) -> list[tuple[str, dict[str, Any]]]:
         """A request of each operation; ABSENT is the name of what there is none of."""
@@ -260,7 +262,8 @@ class Calls(RuleBasedStateMachine):
             refused[operation] += 1
             assert answer.code in {shape.name for shape in model.error_shapes} | COMMON_ERRORS, str(answer)
             assert 400 <= answer.status < 500
-            assert not [text for text in ("None", "object at", "{'", "Error(") if text in answer.message]
+            for garbled in ("None", "object at", "{'", "Error("):
+                assert garbled not in answer.message or garbled in str(request), answer.message
         else:
             succeeded[operation] += 1
             shape = model.output_shape
@@ -350,11 +353,31 @@ class Calls(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "world"):
             self.pass_time(10_000)
+            self.world.pass_time(10_000)  # a schedule may have been due at the end
             assert set(self.statuses().values()) <= {"InService", "Failed"}
             self.check_resources()
             self.check_copies()
             self.world.close()
         logging.getLogger("local_sagemaker").removeHandler(self.errors)
+
+
+def spoiled(random: Random, request: dict[str, Any]) -> dict[str, Any]:
+    """A request of which a member is left out, or has a value that hardly fits."""
+    made: dict[str, Any] = copy.deepcopy(request)
+    holder, key = random.choice(list(places(made)))
+    if isinstance(holder, dict) and random.random() < 0.5:
+        del holder[key]
+    else:
+        holder[key] = random.choice((None, -1, "", "x" * 2000, [], {"Colour": "red"}, True, 1e30))
+    return made
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every member of a request, with what holds it."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield value, key
+        yield from places(item)
 
 
 @pytest.mark.timeout(3600)

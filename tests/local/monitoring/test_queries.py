@@ -172,6 +172,7 @@ def test_sort_takes_the_largest_first(evaluate: Evaluate) -> None:
         "MAX(FILL(m1, 0))",
         "FILL(m1, LINEAR)",
         "SORT([m1, m2], FOO, DESC)",
+        "SORT([m1, m2], SUM, DOWN)",
         "[m1, m2] + [m1, m2, m2]",
         "m1 * AVG",
         "ANOMALY_DETECTION_BAND(m1)",
