@@ -142,7 +142,9 @@ def test_more_sources_than_a_roles_policies_have_room_for_are_warned_of(
 
 
 @pytest.mark.parametrize(
-    ("instance_count", "copy_count", "warned"), [(2, 2, True), (3, 2, False)], ids=["no room", "room for one"]
+    ("instance_count", "copy_count", "warned"),
+    [(2, 2, True), (2, 1, True), (3, 2, False)],
+    ids=["no room", "one copy", "two copies and room for one"],
 )
 def test_a_rolling_update_without_room_is_warned_of(
     make_endpoint: MakeEndpoint, instance_count: int, copy_count: int, warned: bool
