@@ -18,24 +18,11 @@ from adapters_cli.main import app
 from stacks.environment import environment_file
 from tests.docs.blocks import ROOT
 
-OTHERS = frozenset(
-    {".", "admin", "aiperf", "cat", "cd", "cp", "curl", "done", "echo", "export", "false", "fi", "for", "git"}
-    | {"grep", "head", "jq", "ls", "mkdir", "mv", "node", "npm", "pip", "pytest", "rm", "sed", "sleep"}
-    | {
-        "kill",
-        "local-sagemaker",
-        "mypy",
-        "python",
-        "python3",
-        "source",
-        "tail",
-        "test",
-        "true",
-        "until",
-        "uv",
-        "wait",
-    }
-)
+_OTHER_NAMES = """
+    . admin aiperf cat cd cp curl done echo export false fi for git grep head jq kill local-sagemaker ls mkdir
+    mv mypy node npm pip pytest python python3 rm sed sleep source tail test true until uv wait
+"""
+OTHERS = frozenset(_OTHER_NAMES.split())
 """Programs that are not ours, and what a page defines itself. Only the files that they name are checked."""
 
 _VARIABLE = re.compile(r"\$\{?\w+\}?")

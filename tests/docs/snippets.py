@@ -6,12 +6,12 @@ library and of the CDK, and the things of `Surroundings`: an endpoint, a fleet, 
 
 from __future__ import annotations
 
-import ast
 import builtins
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from symtable import symtable
 from typing import Any
 
 import aws_cdk as cdk
@@ -21,6 +21,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
+from aws_cdk.aws_cloudwatch_actions import SnsAction
 
 import multi_adapter_inference as library
 from tests.constructs.conftest import endpoint_of
@@ -28,7 +29,8 @@ from tests.docs.blocks import ROOT, Block
 
 _FILES = {
     "adapters.yaml": "adapters:\n"
-    "  - {name: acme, artifact: ./examples/tickets/adapters/summary, tags: {tenant: acme}}\n",
+    "  - {name: acme, artifact: ./examples/tickets/adapters/summary, tags: {tenant: acme}}\n"
+    "  - {name: ectsum, artifact: ./examples/tickets/adapters/shout, tags: {tenant: ectsum}}\n",
 }
 
 
@@ -46,12 +48,13 @@ def surroundings_in(stack: cdk.Stack) -> Surroundings:
 
     def endpoint() -> library.MultiAdapterEndpoint:
         own = bucket("Base", "amzn-s3-demo-bucket-base")
+        others = bucket("Sources", "amzn-s3-demo-bucket")
         return endpoint_of(
             stack,
             "Surroundings-Llm",
             own,
             component_prefix="surroundings",
-            artifact_sources=[library.ArtifactSource(bucket=own)],
+            artifact_sources=[library.ArtifactSource(bucket=each) for each in (own, others)],
             compute=library.ComputeRequirements(accelerators=1, min_memory=cdk.Size.gibibytes(8)),
         )
 
@@ -81,6 +84,7 @@ def surroundings_in(stack: cdk.Stack) -> Surroundings:
     return {
         "app": lambda: stack.node.root,
         "self": lambda: stack,
+        "stack": lambda: stack,
         "bucket": lambda: bucket("Bucket", "amzn-s3-demo-bucket"),
         "models": models,
         "endpoint": endpoint,
@@ -89,7 +93,9 @@ def surroundings_in(stack: cdk.Stack) -> Surroundings:
         "fleet": fleet,
         "ectsum": ectsum,
         "service": lambda: iam.Role(stack, "Surroundings-Service", assumed_by=caller),
+        "caller": lambda: iam.Role(stack, "Surroundings-Caller", assumed_by=caller),
         "topic_arn": lambda: topic_arn,
+        "on_call": lambda: SnsAction(sns.Topic(stack, "Surroundings-OnCall")),
         "topic": lambda: sns.Topic.from_topic_arn(stack, "Surroundings-Topic", topic_arn),
         "key": lambda: kms.Key(stack, "Surroundings-Key"),
         "vpc": lambda: vpc("Vpc"),
@@ -112,30 +118,26 @@ def run(block: Block, folder: Path, names: dict[str, Any]) -> None:
     app = cdk.App(outdir=str(folder / "cdk.out"))
     env = cdk.Environment(account="111122223333", region="us-east-1")
     surroundings = surroundings_in(cdk.Stack(app, "Stack", env=env))
-    tree = ast.parse(block.text)
     visible = names.copy()
-    for name in sorted(_wanted(tree) - names.keys()):
+    for name in sorted(_wanted(block) - names.keys()):
         visible[name] = _find(name, block, surroundings)
     before = visible.keys() | {"__builtins__"}
-    exec(compile(tree, block.name, "exec"), visible)  # noqa: S102  # a page of this repository
+    exec(compile(block.text, block.name, "exec"), visible)  # noqa: S102  # a page of this repository
     names |= {name: value for name, value in visible.items() if name not in before or name in names}
     app.synth()
 
 
-def _wanted(tree: ast.Module) -> set[str]:
+def _wanted(block: Block) -> set[str]:
     """Return the names that a block uses and does not define."""
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    defined = {node.id for node in found if isinstance(node.ctx, ast.Store)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            defined |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            defined.add(node.name)
-        elif isinstance(node, ast.arg):
-            defined.add(node.arg)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            defined.add(node.name)
-    return {node.id for node in found} - defined - vars(builtins).keys()
+    page = symtable(block.text, block.name, "exec")
+    defined = {each.get_name() for each in page.get_symbols() if each.is_assigned() or each.is_imported()}
+    used: set[str] = set()
+    tables = [page]
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        used |= {each.get_name() for each in table.get_symbols() if each.is_referenced() and each.is_global()}
+    return used - defined - vars(builtins).keys()
 
 
 def _find(name: str, block: Block, surroundings: Surroundings) -> object:

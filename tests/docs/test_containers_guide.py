@@ -1,4 +1,4 @@
-"""The table of containers in the guide says what the code does; `protocol_table.py` has their answers."""
+"""The table of containers in the guide says what changes from release to release as the code has it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from pathlib import Path
 import pytest
 
 from adapter_fleet.serving.lmi import LmiVersion
-from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.vllm import VllmVersion
-from multi_adapter_inference import LmiContainer, VllmContainer
 
 pytestmark = pytest.mark.documents
 
 GUIDE = Path(__file__).parents[2] / "docs/guides/containers.md"
-LORA = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=8)
 
 Release = LmiVersion | VllmVersion
 Releases = Sequence[Release]
@@ -36,35 +33,10 @@ def table() -> dict[str, dict[str, str]]:
     return {name: dict(zip(columns, cells, strict=True)) for name, *cells in lines}
 
 
-def construct(releases: Releases) -> str:
-    containers = {LmiContainer if isinstance(one, LmiVersion) else VllmContainer for one in releases}
-    return ", ".join(f"`{container.__name__}`" for container in containers)
-
-
-def repository(releases: Releases) -> str:
-    return ", ".join({f"`{release.repository}`" for release in releases})
-
-
 def engine(releases: Releases) -> str:
     known = [release for release in releases if release.engine.version is not None]
     begin = "" if known == releases else f"from {known[0].number} on: "
     return f"{begin}{known[0].engine.version} to {known[-1].engine.version}"
-
-
-def registration(releases: Releases) -> str:
-    variable = "VLLM_ALLOW_RUNTIME_LORA_UPDATING"
-    (needed,) = {variable in release.environment(LORA, prefix_caching=False) for release in releases}
-    return f"because of `{variable}`" if needed else "always"
-
-
-def off_variable(releases: Releases) -> str:
-    variables = {variable for release in releases for variable in release.prefix_caching_off}
-    return ", ".join(f"`{variable}`" for variable in variables) or "nothing: there is no need"
-
-
-def accelerators(releases: Releases) -> str:
-    (default,) = {release.variables.default_accelerators for release in releases}
-    return "all" if default is None else str(default)
 
 
 def each(value: Callable[[Release], object]) -> Callable[[Releases], str]:
@@ -95,16 +67,11 @@ def since(holds: Callable[[Release], bool]) -> Callable[[Releases], str]:
 
 
 ROWS: dict[str, Callable[[Releases], str]] = {
-    "construct": construct,
-    "AWS's repository": repository,
     "vLLM": engine,
-    "adapters are registered at run time": registration,
     "lowest `max_lora_rank`": each(lambda release: 1 if release.engine.serves_rank_1 else 8),
     "highest `max_lora_rank`": each(lambda release: release.engine.highest_rank),
     "adapters with biases, by a setting": since(lambda release: release.engine.may_serve_biases),
     "what finds the cached prefixes of an adapter": each(lambda release: release.engine.prefix_cache_key),
-    "prefix caching is switched off by": off_variable,
-    "accelerators of a copy by default": accelerators,
     "runs a `model.py` of an adapter's archive": since(lambda release: release.runs_code_of_adapters),
     "downloads a model from a bucket by itself": since(lambda release: release.downloads_from_buckets),
     "needs `inference_ami_version`": since(lambda release: release.needs_newer_ami),

@@ -20,13 +20,11 @@ from multi_adapter_inference import (
     AdapterManifest,
     ArtifactSource,
     ComputeRequirements,
-    DeletionGuard,
     FailurePolicy,
     InstanceType,
     LmiContainer,
     LmiVersion,
     LoraServing,
-    SmokeTest,
 )
 from multi_adapter_inference.arguments.durations import check_minutes, whole_milliseconds, whole_seconds
 from multi_adapter_inference.fleet.fleet import FleetOptions
@@ -136,19 +134,6 @@ def test_an_unknown_or_a_missing_argument_is_an_error_that_names_what_was_called
         InstanceType.of("ml.g5.xlarge", foo=1)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"LoraServing\.__init__\(\) missing .* 'max_lora_rank'"):
         LoraServing(max_loras=4, max_cpu_loras=8)  # type: ignore[call-arg]
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: SmokeTest(prompt="a", expect="["), "SmokeTest: 'expect' should be "),
-        (lambda: DeletionGuard.share(-1), "DeletionGuard.share: 'share' should be from 0 to 1, got -1"),
-    ],
-)
-def test_an_error_of_a_record_names_its_class(make: Callable[..., Any], message: str) -> None:
-    with pytest.raises(ValueError) as error:
-        make()
-    assert str(error.value).startswith(message)
 
 
 def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(

@@ -470,10 +470,7 @@ def test_names_to_grant_that_cannot_be_meant_are_an_error(
 def test_an_adapter_of_a_fleet_has_the_component_that_the_manifest_gives_it_and_its_metrics(
     tuned: AdapterFleet,
 ) -> None:
-    adapter = tuned.adapter("Ectsum", component_name="eu-Ectsum")
-    assert adapter.component_name == "eu-Ectsum"
-    made = adapter.metric_model_latency()
-    assert (made.namespace, made.metric_name) == ("AWS/SageMaker", "ModelLatency")
+    made = tuned.adapter("Ectsum", component_name="eu-Ectsum").metric_model_latency()
     assert made.dimensions == {"InferenceComponentName": "eu-Ectsum"}
     with pytest.raises(ValueError, match="'component_name' should be 'eu-Ectsum', which the manifest"):
         tuned.adapter("Ectsum", component_name="eu-triage")

@@ -23,7 +23,6 @@ from tests.local.model_server.protocol_table import (
     make_places,
     prepare,
     send,
-    streamed,
 )
 from tests.local.model_server.tickets import ADAPTERS, BASE
 
@@ -109,25 +108,6 @@ def test_completion_has_the_log_probability_of_each_token(server: httpx.Client) 
         assert len(top) == 2
         assert next(iter(top.items())) == (token, score), "greedy: the chosen token is the likeliest"
         assert sum(map(math.exp, top.values())) <= 1 + 1e-6
-
-
-def test_log_probabilities_of_sampled_tokens_do_not_depend_on_the_temperature(server: httpx.Client) -> None:
-    body = COMPLETION | {"logprobs": 0, "max_tokens": 1}
-    (greedy,) = server.post("/invocations", json=body).json()["choices"]
-    (hot,) = server.post("/invocations", json=body | {"temperature": 0.01, "seed": 1}).json()["choices"]
-    assert hot["text"] == greedy["text"]
-    assert hot["logprobs"] == greedy["logprobs"]
-
-
-def test_streamed_log_probabilities_are_those_of_the_whole_answer(server: httpx.Client) -> None:
-    body = COMPLETION | {"logprobs": 1}
-    whole = server.post("/invocations", json=body).json()["choices"][0]["logprobs"]
-    found = streamed(server.post("/invocations", json=body | {"stream": True}))
-    chunks: list[dict[str, Any]] = [chunk["choices"][0]["logprobs"] for chunk in found]
-    joined = {key: [entry for chunk in chunks for entry in chunk[key]] for key in whole}
-    assert joined["tokens"] == whole["tokens"]
-    assert joined["text_offset"] == whole["text_offset"]
-    assert joined["token_logprobs"] == pytest.approx(whole["token_logprobs"], abs=1e-4)
 
 
 @pytest.mark.parametrize(

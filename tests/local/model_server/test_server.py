@@ -232,11 +232,7 @@ def test_tiers_and_the_context_follow_the_environment(tmp_path: Path) -> None:
 
         register(client, "pinned", ADAPTERS["summary"], pin="true").raise_for_status()
         assert text(invoke(client, COMPLETION, header="pinned")) == ANSWERS["summary"]
-        second = register(client, "second", ADAPTERS["shout"], pin="true")
-        assert (second.status_code, second.json()["message"]) == (
-            507,
-            "cannot pin adapter 'second': all 1 GPU slots are pinned",
-        )
+        assert register(client, "second", ADAPTERS["shout"], pin="true").status_code == 507
         assert invoke(client, COMPLETION, header="summary").status_code == 507
 
 

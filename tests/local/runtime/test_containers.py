@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import shlex
 import socket
 import sys
-import threading
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -17,8 +14,6 @@ import pytest
 from local_sagemaker.errors import HostingError
 from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.containers import ContainerProcess, CopyLog, lacks_adapter_paths, reserved_port
-from local_sagemaker.runtime.hosting import LocalHosting
-from local_sagemaker.settings import CurrentSettings, Settings
 from tests.local.engine import COMMAND
 from tests.local.processes import needs_proc, processes_of
 
@@ -113,22 +108,6 @@ def test_server_that_ends_leaves_the_children_of_another_alone(tmp_path: Path) -
         return left
 
     assert len(asyncio.run(run())) == 2
-
-
-def test_directory_is_removed_away_from_the_event_loop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    removed: queue.Queue[tuple[Path, str]] = queue.Queue()
-
-    def remove(directory: Path, **_: Any) -> None:
-        removed.put((directory, threading.current_thread().name))
-
-    monkeypatch.setattr("shutil.rmtree", remove)
-    hosting = LocalHosting(tmp_path, None, CurrentSettings(Settings()), ProcessGroups(tmp_path))  # type: ignore[arg-type]
-    hosting.discard(tmp_path)
-    directory, thread = removed.get(timeout=5)
-    assert directory == tmp_path
-    assert thread.startswith("download")
 
 
 @pytest.mark.parametrize(
