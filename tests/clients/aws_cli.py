@@ -65,7 +65,6 @@ class Script:
         self.create()
         self.read()
         self.invoke()
-        self.scale()
         self.delete()
 
     def settled(self, component: str, *, gone: bool = False) -> None:
@@ -149,29 +148,6 @@ class Script:
         aws("sagemaker update-inference-component", inference_component_name=ADAPTER, specification=archive)
         self.settled(ADAPTER)
         ask("adapter after its update", ADAPTER, "shout")
-
-    def scale(self) -> None:
-        """Let copies follow a metric."""
-        aws, scaling = self.aws, "application-autoscaling"
-        target = {
-            "service_namespace": "sagemaker",
-            "resource_id": f"inference-component/{BASE}",
-            "scalable_dimension": "sagemaker:inference-component:DesiredCopyCount",
-        }
-        aws(f"{scaling} register-scalable-target", **target, min_capacity="1", max_capacity="2")
-        metric = {"PredefinedMetricType": "SageMakerInferenceComponentInvocationsPerCopy"}
-        aws(
-            f"{scaling} put-scaling-policy",
-            **target,
-            policy_name=NAME,
-            policy_type="TargetTrackingScaling",
-            target_tracking_scaling_policy_configuration={
-                "TargetValue": 100.0,
-                "PredefinedMetricSpecification": metric,
-            },
-        )
-        aws("cloudwatch describe-alarms", alarm_name_prefix="TargetTracking")
-        aws(f"{scaling} deregister-scalable-target", **target)
 
     def delete(self) -> None:
         """Delete what was created, the adapters first."""

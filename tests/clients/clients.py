@@ -41,9 +41,9 @@ class Client:
 
 
 CLIENTS = [
-    Client("AWS CLI", "awscli", "aws-cli", "aws_cli", 30),
+    Client("AWS CLI", "awscli", "aws-cli", "aws_cli", 26),
     Client("SageMaker Python SDK 2", "sagemaker", "sagemaker-2", "sagemaker_2", 17),
     Client("SageMaker Python SDK 3", "sagemaker-core", "sagemaker-3", "sagemaker_3", 20),
-    Client("LiteLLM", "litellm", "litellm", "litellm", 25),
+    Client("LiteLLM", "litellm", "litellm", "litellm", 19),
     Client("OpenAI", "openai", "openai", "openai", 11),
 ]

@@ -66,7 +66,6 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
     "litellm": {
         "sagemaker_chat/ (base)": _ENDPOINT_AS_MODEL,
         "sagemaker_chat/ (base, streamed)": _ENDPOINT_AS_MODEL,
-        "sagemaker_chat/ (base, asynchronous)": _ENDPOINT_AS_MODEL,
         "sagemaker_chat/ (base, asynchronous, streamed)": _ENDPOINT_AS_MODEL,
         "sagemaker/ (AWS_ENDPOINT_URL alone)": KnownFailure(
             Fault.CLIENT,

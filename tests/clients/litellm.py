@@ -43,7 +43,7 @@ class Script:
         return chat
 
     def ask(self, provider: str, adapter: str, **further: Any) -> None:
-        """Ask a component whole, streamed, asynchronously and both, by InvokeEndpoint."""
+        """Ask a component whole, streamed, and streamed asynchronously, by InvokeEndpoint."""
         endpoint = f"{self.given['url']}/endpoints/{self.given['endpoint']}"
         arguments = {
             "model": f"{provider}/{self.given['endpoint']}",
@@ -56,7 +56,7 @@ class Script:
         self._ask(provider, adapter, {**arguments, "sagemaker_base_url": whole}, streamed)
 
     def ask_openai(self, adapter: str) -> None:
-        """Ask a component whole, streamed, asynchronously and both, on its OpenAI path."""
+        """Ask a component whole, streamed, and streamed asynchronously, on its OpenAI path."""
         # The base model's name in LMI. LiteLLM has no empty one, which the guide advises.
         model = "lmi" if adapter == "base" else self.calls.component(adapter)
         arguments = {
@@ -76,9 +76,6 @@ class Script:
             check(adapter, litellm.completion(**arguments).choices[0].message.content)
         with self.calls.call(f"{name}, streamed)"):
             check(adapter, "".join(map(_piece, litellm.completion(**stream))))
-        with self.calls.call(f"{name}, asynchronous)"):
-            answer = asyncio.run(litellm.acompletion(**arguments))
-            check(adapter, answer.choices[0].message.content)
         with self.calls.call(f"{name}, asynchronous, streamed)"):
             check(adapter, asyncio.run(_streamed(stream)))
 

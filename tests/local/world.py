@@ -287,15 +287,13 @@ class World:
         name: str,
         *,
         artifact: str | None = None,
-        base: str = "base",
-        endpoint: str = "endpoint",
         **more: Any,
     ) -> None:
         self.call(
             "CreateInferenceComponent",
             InferenceComponentName=name,
-            EndpointName=endpoint,
-            Specification=adapter_specification(artifact or name, base),
+            EndpointName="endpoint",
+            Specification=adapter_specification(artifact or name),
             **more,
         )
 
@@ -352,5 +350,5 @@ class World:
         return [sorted(directory.name for directory in copy.adapters.values()) for copy in self.running]
 
 
-def adapter_specification(artifact: str, base: str = "base") -> dict[str, Any]:
-    return {"BaseInferenceComponentName": base, "Container": {"ArtifactUrl": f"s3://bucket/{artifact}"}}
+def adapter_specification(artifact: str) -> dict[str, Any]:
+    return {"BaseInferenceComponentName": "base", "Container": {"ArtifactUrl": f"s3://bucket/{artifact}"}}

@@ -32,25 +32,11 @@ def rewritten(site: SiteFolder, text: str) -> str:
 
 
 def test_link_to_a_file_leads_to_the_page_with_its_text(site: SiteFolder) -> None:
-    text, wanted = site.rewrite(
-        "[a client](../../examples/client.py)", site.documents / "guides" / "fleets.md"
-    )
+    links = "[a](../../examples/client.py#L1), [`b`](../../examples/client.py)"
+    text, wanted = site.rewrite(links, site.documents / "guides" / "fleets.md")
 
-    assert text == "[a client](../source/examples/client.py.md)"
+    assert text == "[a](../source/examples/client.py.md), [`b`](../source/examples/client.py.md)"
     assert wanted == {site.repository / "examples" / "client.py"}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("[a](../../examples/client.py#L1)", "[a](../source/examples/client.py.md)"),
-        ("[`client.py`](../../examples/client.py)", "[`client.py`](../source/examples/client.py.md)"),
-    ],
-)
-def test_link_to_a_line_or_with_code_in_its_text_is_rewritten(
-    site: SiteFolder, text: str, expected: str
-) -> None:
-    assert rewritten(site, text) == expected
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,7 @@ def managed(initial: int, least: int | None, most: int | None) -> dict[str, Any]
 
 
 FITTING = managed(1, 0, 2)
+POOLS = [{"InstanceType": "ml.g5.12xlarge", "Priority": 1}]
 
 
 @pytest.mark.parametrize(
@@ -191,6 +192,7 @@ FITTING = managed(1, 0, 2)
         ([managed(1, 2, 4)], "should be from MinInstanceCount, 2, to MaxInstanceCount, 4, got 1"),
         ([FITTING, FITTING], "several production variants with the name AllTraffic"),
         ([FITTING | {"InstanceType": None}], "an InstanceType or InstancePools, and not both"),
+        ([FITTING | {"InstancePools": POOLS}], "an InstanceType or InstancePools, and not both"),
         ([FITTING | {"InitialInstanceCount": None}], "should have an InitialInstanceCount"),
     ],
 )
@@ -199,10 +201,7 @@ def test_variants_that_cannot_be_are_refused(
 ) -> None:
     request = {"EndpointConfigName": "config", "ProductionVariants": variants}
     assert message in world.refusal("CreateEndpointConfig", **request, ExecutionRoleArn=ROLE)
-
-
-def test_variants_of_components_have_a_role(world: World) -> None:
-    request = {"EndpointConfigName": "config", "ProductionVariants": [FITTING]}
+    request["ProductionVariants"] = [FITTING]
     assert "ExecutionRoleArn" in world.refusal("CreateEndpointConfig", **request)
 
 

@@ -159,8 +159,3 @@ def test_specifications_that_do_not_fit_the_instances_are_refused(
 def test_one_and_several_specifications_are_refused_together(pooled: World) -> None:
     request = base(SPECIFICATIONS, Specification=SPECIFICATIONS[0])
     assert "Exactly one of" in pooled.refusal("CreateInferenceComponent", **request)
-
-
-def test_an_instance_type_beside_pools_is_refused(world: World) -> None:
-    with pytest.raises(Exception, match="an InstanceType or InstancePools, and not both"):
-        world.create_config("both", InstancePools=POOLS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -140,6 +141,49 @@ def test_component_that_is_not_in_service_is_refused(
         invoke(runtime, "late")
     settled(sagemaker, "endpoint-late")
     sagemaker.delete_inference_component(**late)
+
+
+def test_invocations_are_in_metrics_of_the_component_and_the_variant(
+    endpoint: str, runtime: Any, client: Callable[..., Any]
+) -> None:
+    def read() -> list[tuple[float, ...]]:
+        """The sums of invocations, errors of the model and latencies, by component and by variant."""
+        now, found = time.time(), []
+        for dimensions in (
+            {"InferenceComponentName": "endpoint-one"},
+            {"EndpointName": "Endpoint", "VariantName": "v"},
+        ):
+            query = {
+                "Namespace": "AWS/SageMaker",
+                "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+                "StartTime": now - 3_600,
+                "EndTime": now + 60,
+                "Period": 36_000_000,
+                "Statistics": ["Sum"],
+            }
+            names = ("Invocations", "InvocationModelErrors", "ModelLatency")
+            points = [client("cloudwatch").get_metric_statistics(**query, MetricName=name) for name in names]
+            found.append(tuple(sum(one["Sum"] for one in point["Datapoints"]) for point in points))
+        return found
+
+    before = read()
+    invoke(runtime, "one")
+    with contextlib.suppress(ClientError):
+        invoke(runtime, "one", {"status": 404})
+    for earlier, later in zip(before, read(), strict=True):
+        invocations, errors, microseconds = (new - old for new, old in zip(later, earlier, strict=True))
+        assert (invocations, errors) == (2, 1)
+        assert microseconds > 200
+
+
+def test_copies_of_a_component_have_log_streams(
+    endpoint: str, client: Callable[..., Any], settings: Callable[..., Any]
+) -> None:
+    settings(time_scale=0.1)
+    group = "/aws/sagemaker/InferenceComponents/endpoint-base"
+    until(lambda: client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"])
+    events = until(lambda: client("logs").filter_log_events(logGroupName=group)["events"])
+    assert "registered endpoint-one" in [event["message"] for event in events]
 
 
 def stream(runtime: Any, component: str, body: object) -> dict[str, Any]:

@@ -87,11 +87,6 @@ class LmiRequest:
         """Whether the answer says more than its text."""
         return bool(self.parameters.get("details"))
 
-    @property
-    def prepended(self) -> str:
-        """The text before the generated one."""
-        return str(self.inputs) if self.parameters.get("return_full_text") else ""
-
     def completion(self) -> dict[str, Any]:
         """The same request in OpenAI's completions schema."""
         named = {
@@ -141,7 +136,7 @@ class LmiAnswer:
     async def _send_whole(self, request: LmiRequest) -> None:
         (choice,) = json.loads(self._unread)["choices"]
         self._add(choice)
-        content: dict[str, Any] = {"generated_text": request.prepended + self._text}
+        content: dict[str, Any] = {"generated_text": self._text}
         if request.details:
             details = self._details(request, choice)
             content["details"] = details | {"prefill": [], "tokens": self._tokens}
@@ -174,7 +169,7 @@ class LmiAnswer:
             "index": 0,
             # vLLM holds text back until it is whole characters, so the text is the event's.
             "token": self._tokens[-1] | {"text": choice["text"]},
-            "generated_text": request.prepended + self._text if ended else None,
+            "generated_text": self._text if ended else None,
             "details": self._details(request, choice) if ended and request.details else None,
         }
         return _json(content) + b"\n"
