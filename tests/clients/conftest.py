@@ -1,4 +1,4 @@
-"""What the tests of clients share: one cloud with one fleet, and the table of what each client did."""
+"""What the tests of clients share: one cloud with one fleet, and what each client did."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.clients.clients import CLIENTS
-from tests.clients.record import Outcome, summary, write
-
-OUTCOMES = pytest.StashKey[dict[str, Outcome]]()
+from tests.clients.record import Outcome, write
 
 
 @pytest.fixture(scope="session")
@@ -25,15 +23,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 @pytest.fixture(scope="session")
 def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[str, Outcome]]:
     """What each client did; written into the guide if `RECORD` is set and all went as is known."""
-    found = request.config.stash.setdefault(OUTCOMES, {})
+    found: dict[str, Outcome] = {}
     yield found
     if "RECORD" in os.environ and len(found) == len(CLIENTS) and not request.session.testsfailed:
         write(found)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table of clients."""
-    found = config.stash.get(OUTCOMES, {})
-    if found:
-        terminalreporter.section("clients that others wrote")
-        terminalreporter.write_line(summary(found))

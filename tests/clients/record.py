@@ -24,33 +24,23 @@ _FAILED = {
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a client did.
+    """What a client did."""
 
-    error:
-        Why it could not be installed or broke off.
-    """
-
-    worked: Sequence[str] = ()
-    failed: Sequence[str] = ()
-    seconds: float = 0
-    error: str | None = None
+    worked: Sequence[str]
+    failed: Sequence[str]
+    seconds: float
 
 
 def summary(outcomes: Mapping[str, Outcome]) -> str:
     """Return the table by client and version."""
     head = ("client", "package", "calls that worked", *_FAILED.values())
-    return table(head, [_row(one, outcomes[one.script]) for one in CLIENTS if one.script in outcomes])
+    return table(head, [_row(one, outcomes[one.script]) for one in CLIENTS])
 
 
 def _row(one: Client, outcome: Outcome) -> list[object]:
-    package = f"{one.package} {one.version}"
-    if outcome.error is not None:
-        return [one.name, package, outcome.error.strip().splitlines()[-1], *("" for _ in _FAILED)]
-    known = KNOWN.get(one.script, {})
-    faults = Counter(known[call].fault if call in known else "unknown" for call in outcome.failed)
-    unknown = f" ({faults['unknown']} did not, unexpectedly)" if faults["unknown"] else ""
+    faults = Counter(KNOWN[one.script][call].fault for call in outcome.failed)
     counts = [faults[fault] for fault in _FAILED]
-    return [one.name, package, f"{len(outcome.worked)}{unknown}", *counts]
+    return [one.name, f"{one.package} {one.version}", len(outcome.worked), *counts]
 
 
 def write(outcomes: Mapping[str, Outcome]) -> None:

@@ -17,9 +17,6 @@ pytestmark = pytest.mark.documents
 REWRITE = "python -m tests.troubleshooting.page writes the pages"
 
 
-# --- the messages
-
-
 def test_each_message_has_one_entry() -> None:
     wrong = {
         f"{message.module}: {message.text}": titles
@@ -41,9 +38,6 @@ def test_each_entry_has_a_message() -> None:
     ]
     assert unused == []
     assert [group.title for group in made.groups if not made.of_group[group]] == []
-
-
-# --- the pages
 
 
 def test_pages_are_as_they_would_be_written() -> None:

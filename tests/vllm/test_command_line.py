@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -76,15 +75,3 @@ def test_base_is_served_under_the_configured_name_and_those_that_mean_it(model: 
     arguments = started(model, {"SM_VLLM_SERVED_MODEL_NAME": "mine"}).arguments
     first = arguments.index("--served-model-name") + 1
     assert arguments[first : first + 3] == ["mine", "lmi", "tickets"]
-
-
-def test_variables_are_the_environments_but_for_plugins(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/short")
-    variables = started(model, {"VLLM_PLUGINS": "other"}).variables
-    assert variables["VLLM_PLUGINS"] == "local_sagemaker_base_rows"
-    assert variables["OMP_NUM_THREADS"] == "1"
-    assert "OMP_NUM_THREADS" not in started(model, {"OMP_NUM_THREADS": "4"}).variables
-    assert "VLLM_RPC_BASE_PATH" not in variables
-    # Sockets are elsewhere if the temporary folder has too long a name.
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: f"/{'long' * 20}")
-    assert started(model, {}).variables["VLLM_RPC_BASE_PATH"] == "/tmp"  # noqa: S108

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any, cast
+from typing import Any, cast, get_args, get_type_hints
 
 import aws_cdk as cdk
 import jsii
@@ -92,6 +92,31 @@ def test_an_argument_of_a_wrong_type_is_an_error(cls: type) -> None:
             for name in names:
                 _, _, found = str(error.value).partition(f"'{name}' should be ")
                 assert f"got {wrong!r}" in found.partition(";")[0], function
+
+
+def own_classes(annotation: Any) -> Iterator[type]:
+    """Yield the classes of this repository in an annotation."""
+    rooms = ("multi_adapter_inference", "adapter_fleet")
+    if inspect.isclass(annotation) and annotation.__module__.startswith(rooms):
+        yield annotation
+    for part in annotation if isinstance(annotation, list | tuple) else get_args(annotation):
+        yield from own_classes(part)
+
+
+@pytest.mark.parametrize("cls", public_classes(), ids=lambda cls: cls.__name__)
+def test_signatures_and_properties_name_only_what_can_be_imported_from_the_library(cls: type) -> None:
+    exported = {getattr(library, name) for name in library.__all__}
+    properties = (
+        getter
+        for name, each in inspect.getmembers(cls, inspect.isdatadescriptor)
+        if (getter := getattr(each, "fget", None)) is not None
+        and not name.startswith("_")
+        and getter.__module__.startswith("multi_adapter_inference")
+    )
+    for function in map(inspect.unwrap, (*public_callables(cls), *properties)):
+        hints = get_type_hints(getattr(function, "__func__", function)).items()
+        named = {each for name, hint in hints if name[0] != "_" for each in own_classes(hint)}
+        assert named <= exported, function
 
 
 @pytest.mark.parametrize(

@@ -96,12 +96,6 @@ def test_a_tag_without_a_repository_is_an_error() -> None:
         lmi(tag="patched")
 
 
-def test_further_settings_are_added_to_the_environment() -> None:
-    found = environment_of(lmi(LmiVersion.V13, environment={"OPTION_DTYPE": "fp16"}))
-    assert found["OPTION_DTYPE"] == "fp16"
-    assert found["OPTION_ROLLING_BATCH"] == "lmi-dist"
-
-
 @pytest.mark.parametrize(
     ("make", "setting", "message"),
     [

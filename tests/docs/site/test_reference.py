@@ -1,15 +1,14 @@
 """The generated pages of the reference: complete, and as the code is."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
 from adapter_fleet.fleet.state.records import Event
 from adapters_cli.command_group import CommandGroup
-from docs.site.reference import commands, constructs, environment, testing
+from docs.site.reference import commands, constructs
 from docs.site.reference.docstrings import to_markdown
-from docs.site.reference.pages import FOLDER, MARK, pages, stale
+from docs.site.reference.pages import FOLDER, pages, stale
 
 pytestmark = pytest.mark.documents
 
@@ -42,13 +41,6 @@ def test_every_command_has_a_section(wanted: Mapping[str, str]) -> None:
         assert f"\n## adapters {name}\n" in wanted[commands.FILE]
 
 
-def test_every_table_of_an_environment_file_has_a_section(wanted: Mapping[str, str]) -> None:
-    paths = [path for path, _ in environment.tables()]
-
-    assert {"[endpoint]", "[[artifact_sources]]", "[fleets.NAME.smoke]"} <= set(paths)
-    assert [path for path in paths if f"\n## `{path}`\n" not in wanted[environment.FILE]] == []
-
-
 def test_every_kind_of_event_is_explained() -> None:
     _, _, entry = (Event.__doc__ or "").partition("what:\n")
     whats = entry.strip().partition(".")[0].replace(" or ", ", ").split(", ")
@@ -56,20 +48,6 @@ def test_every_kind_of_event_is_explained() -> None:
 
     assert "created" in whats
     assert [what for what in whats if f"| `{what}` |" not in page] == []
-
-
-def test_every_fixture_of_the_plugin_is_on_the_page(wanted: Mapping[str, str]) -> None:
-    names = testing.fixture_names()
-
-    assert "local_fleet" in names
-    assert [name for name in names if f"| `{name}` |" not in wanted[testing.FILE]] == []
-
-
-def test_page_that_nothing_writes_any_more_is_stale(tmp_path: Path) -> None:
-    for path, text in {"old.md": f"# Old\n\n{MARK}", "by-hand.md": "# By hand\n"}.items():
-        (tmp_path / path).write_text(text)
-
-    assert set(stale({}, tmp_path)) == {"old.md"}
 
 
 def test_docstring_becomes_paragraphs_entries_and_code() -> None:

@@ -89,9 +89,8 @@ class Scaled:
             assert not report.has_errors(), report.generate_report()
         return answer
 
-    def register(self, least: int = 0, most: int = 4, **more: Any) -> str:
-        request = {**BASE, "MinCapacity": least, "MaxCapacity": most, **more}
-        return str(self.call("RegisterScalableTarget", **request)["ScalableTargetARN"])
+    def register(self, least: int = 0, most: int = 4) -> None:
+        self.call("RegisterScalableTarget", **BASE, MinCapacity=least, MaxCapacity=most)
 
     def track(
         self, name: str = "track", metric: str = FINE, target: float = 4, **more: Any
@@ -109,9 +108,7 @@ class Scaled:
             TargetTrackingScalingPolicyConfiguration=configuration,
         )
 
-    def step(
-        self, adjustment: int = 1, kind: str = "ChangeInCapacity", more: int | None = None, **members: Any
-    ) -> str:
+    def step(self, adjustment: int = 1, more: int | None = None, **members: Any) -> str:
         """Put a step policy; `more` is its adjustment from 5 above the threshold on."""
         steps = [{"MetricIntervalLowerBound": 0, "ScalingAdjustment": adjustment}]
         if more is not None:
@@ -122,7 +119,11 @@ class Scaled:
             **BASE,
             PolicyName="step",
             PolicyType="StepScaling",
-            StepScalingPolicyConfiguration={"AdjustmentType": kind, "StepAdjustments": steps, **members},
+            StepScalingPolicyConfiguration={
+                "AdjustmentType": "ChangeInCapacity",
+                "StepAdjustments": steps,
+                **members,
+            },
         )
         return str(answer["PolicyARN"])
 

@@ -47,18 +47,25 @@ def test_larger_scale_out_does_not_wait_for_the_cool_down() -> None:
     world.settle()
 
 
-def test_copies_are_not_removed_while_others_cool_down() -> None:
-    world = Scaled(copies=1)
+@pytest.mark.parametrize(
+    ("before", "cooldowns", "story"),
+    [
+        (1, {"ScaleOutCooldown": 60, "ScaleInCooldown": 60}, [(0, 8, 2), (59, 0, 2), (1, 0, 0)]),
+        (3, {"ScaleOutCooldown": 60, "ScaleInCooldown": 600}, [(0, 1, 1), (1, 16, 4), (60, 0, 0)]),
+    ],
+    ids=["not while added ones cool down", "added ones end the cool-down of a removal"],
+)
+def test_copies_are_removed_after_the_cool_down(
+    before: int, cooldowns: dict[str, int], story: list[tuple[float, float, int]]
+) -> None:
+    world = Scaled(copies=before)
     world.register()
-    policy = world.track(ScaleOutCooldown=60, ScaleInCooldown=60)["PolicyARN"]
-    world.ring(policy, 8)
-    world.settle()
-    world.now += 59
-    world.ring(policy, 0)
-    assert world.copies == 2
-    world.now += 1
-    world.ring(policy, 0)
-    assert world.copies == 0
+    policy = world.track(**cooldowns)["PolicyARN"]
+    for seconds, value, copies in story:
+        world.now += seconds
+        world.ring(policy, value)
+        world.settle()
+        assert world.copies == copies
 
 
 @pytest.mark.parametrize(
@@ -87,17 +94,6 @@ def test_step_in_the_cool_down_adds_only_what_is_beyond_the_last_one() -> None:
     assert world.copies == 3
     world.ring(policy, 6)
     assert world.copies == 4
-
-
-def test_copies_that_are_added_end_the_cool_down_of_a_removal() -> None:
-    world = Scaled(copies=3)
-    world.register()
-    policy = world.track(ScaleInCooldown=600, ScaleOutCooldown=60)["PolicyARN"]
-    for seconds, value, copies in ((0, 1, 1), (1, 16, 4), (60, 0, 0)):
-        world.now += seconds
-        world.ring(policy, value)
-        world.settle()
-        assert world.copies == copies
 
 
 def test_own_change_in_progress_is_waited_for() -> None:

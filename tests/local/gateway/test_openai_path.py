@@ -46,9 +46,6 @@ def ask(cloud: LocalCloud, deployed: Stack) -> Iterator[Ask]:
         yield ask
 
 
-# --- who answers
-
-
 def test_chat_reaches_the_containers_own_path_with_the_adapter_of_the_component(ask: Ask) -> None:
     said = ask("chat-one", {"model": "chat-one", "messages": []}).json()
     assert (said["adapter"], said["body"]) == ("1", {"model": "chat-one", "messages": []})
@@ -76,15 +73,9 @@ def test_components_name_is_the_model_after_an_update_as_well(
     assert ask("chat-two", {"model": "chat-two"}).json()["adapter"] == "new"
 
 
-# --- what is passed on
-
-
 def test_stream_that_the_container_breaks_off_is_broken_off(ask: Ask) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         ask("chat-one", {"break": True, "parts": ["data: 1\n\n"]})
-
-
-# --- what is refused
 
 
 NAMED_TWICE = {"X-Amzn-SageMaker-Inference-Component": "chat-one"}

@@ -151,11 +151,6 @@ def test_sampling_parameters_reach_the_model(tickets_server: httpx.Client) -> No
     assert invoke(tickets_server, LMI | {"parameters": sampled}).json() == {"generated_text": ANSWERS["base"]}
 
 
-def test_unknown_adapter_is_404_of_a_stream_too(tickets_server: httpx.Client) -> None:
-    response = invoke(tickets_server, LMI | {"stream": True}, header="nobody")
-    assert (response.status_code, response.json()["message"]) == (404, "adapter 'nobody' is not registered")
-
-
 @pytest.mark.parametrize(
     ("body", "message"),
     [
