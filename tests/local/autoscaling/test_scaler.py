@@ -56,7 +56,7 @@ def test_larger_scale_out_does_not_wait_for_the_cool_down() -> None:
     ids=["not while added ones cool down", "added ones end the cool-down of a removal"],
 )
 def test_copies_are_removed_after_the_cool_down(
-    before: int, cooldowns: dict[str, int], story: list[tuple[float, float, int]]
+    before: int, cooldowns: dict[str, Any], story: list[tuple[float, float, int]]
 ) -> None:
     world = Scaled(copies=before)
     world.register()

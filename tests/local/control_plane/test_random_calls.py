@@ -84,7 +84,7 @@ NAMES = {
     "base": ["base", "base-2", "base-3"],
     "adapter": ["one", "two", "three", "four"],
 }
-VARIANTS = [
+VARIANTS: list[dict[str, Any]] = [
     {"InstanceType": "ml.g5.12xlarge"},
     {"InstanceType": "ml.g5.48xlarge"},
     {"InstanceType": "ml.m5.xlarge"},
