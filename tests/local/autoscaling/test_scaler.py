@@ -52,8 +52,9 @@ def test_larger_scale_out_does_not_wait_for_the_cool_down() -> None:
     [
         (1, {"ScaleOutCooldown": 60, "ScaleInCooldown": 60}, [(0, 8, 2), (59, 0, 2), (1, 0, 0)]),
         (3, {"ScaleOutCooldown": 60, "ScaleInCooldown": 600}, [(0, 1, 1), (1, 16, 4), (60, 0, 0)]),
+        (4, {"ScaleInCooldown": 60}, [(0, 2, 2), (59, 0, 2), (1, 0, 0)]),
     ],
-    ids=["not while added ones cool down", "added ones end the cool-down of a removal"],
+    ids=["not while added ones cool down", "added ones end the cool-down of a removal", "of a removal"],
 )
 def test_copies_are_removed_after_the_cool_down(
     before: int, cooldowns: dict[str, Any], story: list[tuple[float, float, int]]
