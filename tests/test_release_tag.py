@@ -16,7 +16,6 @@ def test_newest_release_of_the_changelog_is_the_version() -> None:
     [
         ("v0.3.0", "0.2.0", "the tag should be v0.2.0, got v0.3.0"),
         ("0.2.0", "0.2.0", "the tag should be v0.2.0, got 0.2.0"),
-        ("", "0.2.0", "the tag should be v0.2.0, got none"),
         ("v0.2.0", "0.1.0", "the newest release in CHANGELOG.md should be 0.2.0, got 0.1.0"),
     ],
 )

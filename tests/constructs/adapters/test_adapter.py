@@ -143,10 +143,9 @@ def test_an_endpoint_known_at_deployment_only_gives_names_that_stay() -> None:
     ("id", "settings", "given"),
     [
         ("tri_age", {}, "'component_prefix' 'acme' and 'id' 'tri_age'"),
-        ("Triage", {"adapter_name": "tri_age"}, "'component_prefix' 'acme' and 'adapter_name' 'tri_age'"),
         ("Triage", {"component_name": "tri_age"}, "'component_name' 'tri_age'"),
     ],
-    ids=["id", "adapter_name", "component_name"],
+    ids=["id", "component_name"],
 )
 def test_an_error_in_a_name_tells_where_and_what_was_given(
     stack: cdk.Stack,

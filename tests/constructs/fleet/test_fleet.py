@@ -324,6 +324,15 @@ def test_a_fleet_that_stays_when_one_thing_that_it_needs_goes_is_an_error(remova
     assert removable.node.validate() == []
 
 
+def test_a_fleet_may_stay_when_all_of_its_stack_stays(
+    app: cdk.App, stack: cdk.Stack, removable: AdapterFleet
+) -> None:
+    cdk.RemovalPolicies.of(stack).retain()
+    app.synth()
+    resources = Resources.of(stack)
+    assert resources[resources.id_of("Custom::AdapterFleet")]["DeletionPolicy"] == "Retain"
+
+
 @pytest.mark.parametrize(("nested", "errors"), [(True, 1), (False, 0)], ids=["nested", "another stack"])
 def test_a_fleet_may_stay_when_its_base_is_in_another_stack_but_not_in_a_nested_one(
     app: cdk.App,

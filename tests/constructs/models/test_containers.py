@@ -320,8 +320,3 @@ def test_accelerators_that_vllm_leaves_idle_are_warned_of(
     found = warnings_of(stack)
     assert bool(found) is warned
     assert all("set SM_VLLM_TENSOR_PARALLEL_SIZE to '4'" in warning for warning in found)
-
-
-def test_archives_in_a_bucket_are_no_code_of_the_container(stack: cdk.Stack) -> None:
-    vllm().warn_of_unchecked_archives(stack)
-    assert warnings_of(stack) == []

@@ -88,7 +88,6 @@ NO_TOKEN = {"Authorization": "Bearer sk"}
         (None, {}, 400, "ValidationError", "Inference Component Name header is required"),
         ("nobody", {}, 400, "ValidationError", "Inference component nobody of endpoint Chat not found."),
         ("chat-one", {"rest": "/completions"}, 404, "UnknownOperationException", "POST /endpoints/Chat/"),
-        ("chat-one", {"rest": ""}, 404, "UnknownOperationException", "POST /endpoints/Chat/"),
         ("chat-one", {"headers": NAMED_TWICE}, 400, "ValidationError", "Inference Component Name header is"),
         ("chat-one", {"headers": NO_TOKEN}, 403, "AccessDeniedException", "Invalid API Key"),
     ],

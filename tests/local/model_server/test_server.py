@@ -154,9 +154,7 @@ def test_sampling_parameters_reach_the_model(tickets_server: httpx.Client) -> No
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"{", "the body is no JSON: Expecting property name"),
         (b"[" * 100_000, "the body is no JSON"),
-        (b"[]", "the body should be a JSON object"),
         ({}, "the body should have 'prompt', 'inputs' or 'messages'"),
         ({"prompt": ["a", "b"]}, '\'prompt\' should be a string, got ["a", "b"]'),
         ({"prompt": ""}, "the prompt is empty"),
