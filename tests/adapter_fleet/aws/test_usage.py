@@ -1,16 +1,21 @@
+"""What was used is read, counted once, and published as metrics."""
+
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
-from adapter_fleet.aws.usage_counter import LATE_SECONDS, Sample, UsageCounter, UsageCursor
+from adapter_fleet.aws.usage_counter import LATE_SECONDS, Sample, UsageCounter, UsageCursor, UsageTelemetry
+from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.fleet.state.dynamodb_table import DynamoDbTable
 from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
-from adapter_fleet.usage.usage_table import DAY, CountedTokens, TokenPattern
+from adapter_fleet.usage.usage_table import ANSWERED, DAY, CountedTokens, TokenPattern
 from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.adapter_fleet.memory_dynamodb import MemoryDynamoDb
@@ -122,7 +127,7 @@ def test_next_run_goes_on_where_the_last_one_ended(counting: Counting) -> None:
     assert counting.sums("Requests")[()] == 7
 
 
-@pytest.mark.parametrize("later", [0.0, -900.0, 59.0])
+@pytest.mark.parametrize("later", [-900.0, 59.0])
 def test_event_that_comes_twice_or_late_counts_nothing(counting: Counting, later: float) -> None:
     counting.run(AFTERWARDS)
     assert counting.run(AFTERWARDS + later) is None
@@ -175,13 +180,6 @@ def test_adapters_that_are_asked_at_a_time_are_compared_with_the_room(
     assert counting.sums("MaxCpuLorasUse") == {(): cpu_use}
 
 
-def test_fleet_that_nobody_asks_has_room(counting: Counting) -> None:
-    counting.settings = {"max_loras": 1, "max_cpu_loras": 2}
-    counting.source.asked = []
-    counting.run(AFTERWARDS)
-    assert counting.sums("MaxLorasUse") == {(): 0}
-
-
 def test_deleted_fleet_has_no_declared_adapters() -> None:
     world = World()
     world.apply(adapter("acme"))
@@ -195,7 +193,6 @@ def test_deleted_fleet_has_no_declared_adapters() -> None:
     ("by", "message"),
     [
         (("größe",), "'by' should be keys of tags"),
-        ((" ",), "'by' should be keys of tags"),
         (("team", "team"), "'by' should have each key once, got 'team' twice"),
         (tuple("abcdef"), "'by' should be at most 5 keys of tags, got 6"),
     ],
@@ -203,3 +200,130 @@ def test_deleted_fleet_has_no_declared_adapters() -> None:
 def test_wrong_tags_are_an_error(by: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CountingSettings(by=by)
+
+
+def cursor_of(client: MemoryDynamoDb) -> UsageCursor:
+    return UsageCursor(DynamoDbTable("fleet", cast(Any, client), sleep=time.sleep))
+
+
+def test_one_of_two_runs_counts_a_time() -> None:
+    cursor = cursor_of(MemoryDynamoDb())
+    assert cursor.read() is None
+    assert cursor.advance(None, 60.0)
+    assert not cursor.advance(None, 60.0)
+    assert cursor.read() == 60.0
+    assert cursor.advance(60.0, 120.0)
+    assert not cursor.advance(60.0, 180.0)
+    assert cursor.read() == 120.0
+
+
+def test_write_that_is_sent_again_as_its_answer_was_lost_counts() -> None:
+    class Repeating(MemoryDynamoDb):
+        def update_item(self, **request: Any) -> Any:
+            super().update_item(**request)
+            return super().update_item(**request)
+
+    cursor = cursor_of(Repeating())
+    assert cursor.advance(None, 60.0)
+    assert cursor.advance(60.0, 120.0)
+    assert not cursor.advance(60.0, 180.0)
+
+
+PATTERN = TokenPattern.of(r"lora=(?P<adapter>\S*) in:(?P<prompt>\S+)(?: out:(?P<completion>\S+))?")
+
+
+class FakeLogs:
+    """CloudWatch Logs with one line."""
+
+    def __init__(self, line: str) -> None:
+        self._line = line
+
+    def get_paginator(self, operation: str) -> FakeLogs:
+        assert operation == "filter_log_events"
+        return self
+
+    def paginate(self, **_query: Any) -> Iterator[dict[str, Any]]:
+        yield {"events": [{"timestamp": 1000, "message": self._line}]}
+
+
+@pytest.mark.parametrize(
+    ("line", "tokens"),
+    [
+        ("lora=p-acme in:7 out:5", [("p-acme", 7, 5)]),
+        ("lora= in:7 out:5", [("base", 7, 5)]),
+        ("lora=p-acme in:7", []),
+        ("lora=p-acme in:none out:5", []),
+        ("started", []),
+        # A number has nine digits at most, and a line 1,024 characters.
+        (f"lora=p-acme in:{'9' * 9} out:5", [("p-acme", 999_999_999, 5)]),
+        (f"lora=p-acme in:{'9' * 10} out:5", []),
+        (f"lora={'a' * 1024} in:7 out:5", []),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_lines_without_numbers_tell_no_tokens(line: str, tokens: list[tuple[str, int, int]]) -> None:
+    assert told(line) == tokens
+
+
+@pytest.mark.parametrize(
+    ("adapter", "component"),
+    [("p-acme", "p-acme"), ("p-acme.2", "p-acme"), ("p-acme.2.b", "p-acme"), ("", "base")],
+)
+def test_line_of_the_engine_tells_the_tokens_of_a_component(adapter: str, component: str) -> None:
+    line = f"INFO a.scheduler: answered adapter={adapter} prompt_tokens=7 completion_tokens=5\n"
+    assert told(line, ANSWERED) == [(component, 7, 5)]
+
+
+@pytest.mark.parametrize(
+    ("line", "pattern"),
+    [
+        ("prompt: 'lora=p-acme in:7 out:5", PATTERN),
+        ("lora=p-acme in:7 out:5 was refused", PATTERN),
+        ("prompt: 'INFO s: answered adapter=p-acme prompt_tokens=7 completion_tokens=5", ANSWERED),
+        ("INFO s: answered adapter=p-acme prompt_tokens=7 completion_tokens=5'", ANSWERED),
+    ],
+)
+def test_text_of_a_caller_within_a_line_tells_no_tokens(line: str, pattern: TokenPattern) -> None:
+    assert told(line, pattern) == []
+
+
+def told(line: str, pattern: TokenPattern = PATTERN) -> list[tuple[str, int, int]]:
+    """Return the component and the tokens that a line tells."""
+    reader = UsageReader(None, FakeLogs(line))  # logs alone are read
+    counted = reader.tokens("base", 0.0, 60.0, pattern)
+    return [(one.component, one.prompt, one.completion) for one in counted]
+
+
+def test_line_is_in_the_embedded_metric_format(capsys: pytest.CaptureFixture[str]) -> None:
+    sample = Sample(
+        at=60.5, dimensions={"Fleet": "f", "tenant": "Bäcker"}, values={"Requests": 3, "MaxLorasUse": 0.5}
+    )
+    UsageTelemetry("Space").publish(sample)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {
+        "_aws": {
+            "Timestamp": 60500,
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": "Space",
+                    "Dimensions": [["Fleet", "tenant"]],
+                    "Metrics": [
+                        {"Name": "Requests", "Unit": "Count"},
+                        {"Name": "MaxLorasUse", "Unit": "Percent"},
+                    ],
+                }
+            ],
+        },
+        "Fleet": "f",
+        "tenant": "B\\xe4cker",
+        "Requests": 3,
+        "MaxLorasUse": 0.5,
+    }
+
+
+@pytest.mark.parametrize(("tag", "value"), [(" ", "-"), ("", "-"), ("界" * 256, ("\\u754c" * 171)[:1024])])
+def test_values_of_dimensions_are_such_as_cloudwatch_takes(
+    capsys: pytest.CaptureFixture[str], tag: str, value: str
+) -> None:
+    UsageTelemetry("Space").publish(Sample(at=0.0, dimensions={"tenant": tag}, values={"Requests": 1}))
+    assert json.loads(capsys.readouterr().out)["tenant"] == value

@@ -1,0 +1,105 @@
+"""What CloudFormation tells of a stack, executions of the state machine, and manifests in S3."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+from aws_lambda_powertools import Logger
+from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapter_fleet.aws.s3_manifests import S3Manifests
+from adapter_fleet.aws.stacks import Stacks
+from adapter_fleet.aws.state_machine import StateMachine, execution_name
+from adapter_fleet.fleet.requests.handler import StackState
+
+
+class CloudFormation:
+    def __init__(self, status: str | None) -> None:
+        self._status = status
+
+    def describe_stacks(self, **_: str) -> dict[str, Any]:
+        if self._status is None:
+            raise ClientError({"Error": {"Code": "Throttling"}}, "DescribeStacks")
+        return {"Stacks": [{"StackStatus": self._status, "Tags": [{"Key": "team", "Value": "nlp"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "rolling_back"),
+    [
+        ("UPDATE_IN_PROGRESS", False),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", True),
+    ],
+)
+def test_status_tells_whether_a_stack_rolls_back(status: str, rolling_back: bool) -> None:
+    stacks = Stacks(CloudFormation(status), Logger(service="test"))  # type: ignore[arg-type]
+    assert stacks.describe("Llm") == StackState(rolling_back=rolling_back, tags={"team": "nlp"})
+
+
+def test_state_is_unknown_where_cloudformation_does_not_answer() -> None:
+    stacks = Stacks(CloudFormation(None), Logger(service="test"))  # type: ignore[arg-type]
+    assert stacks.describe("Llm") is None
+
+
+@settings(max_examples=50)
+@given(key=st.text(max_size=120))
+def test_name_of_an_execution_is_one_that_step_functions_takes(key: str) -> None:
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,80}", execution_name(key))
+
+
+def test_names_of_long_keys_that_begin_alike_are_different() -> None:
+    assert execution_name("a" * 100 + "1") != execution_name("a" * 100 + "2")
+    assert execution_name("object-v/1") != execution_name("object-v.1")
+
+
+def test_error_other_than_that_the_name_is_taken_is_raised() -> None:
+    class Throttled:
+        def start_execution(self, **_arguments: Any) -> None:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "StartExecution")
+
+    with pytest.raises(ClientError, match="ThrottlingException"):
+        StateMachine(Throttled(), "machine").start("object", "1")  # type: ignore[arg-type]
+
+
+class Object:
+    """A client of S3 that knows one object, or has an error for every call."""
+
+    def __init__(self, error: str | None = None, **answer: Any) -> None:
+        self._error, self._answer = error, answer
+
+    def get_object(self, **_: str) -> dict[str, Any]:
+        if self._error is not None:
+            raise ClientError({"Error": {"Code": self._error}}, "GetObject")
+        return {"ETag": '"e1"', "Body": io.BytesIO(b"adapters: []"), **self._answer}
+
+    def head_object(self, **_: str) -> dict[str, Any]:
+        return self.get_object()
+
+
+def manifests(error: str | None = None, **answer: Any) -> S3Manifests:
+    return S3Manifests(Object(error, **answer))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("answer", "version"), [({"VersionId": "v1"}, "v1"), ({"VersionId": "null"}, "e1"), ({}, "e1")]
+)
+def test_version_is_the_entity_tag_in_a_bucket_without_versioning(
+    answer: dict[str, str], version: str
+) -> None:
+    assert manifests(**answer).read("bucket", "live.yaml") == (b"adapters: []", version)
+    assert manifests(**answer).version("bucket", "live.yaml") == version
+
+
+@pytest.mark.parametrize("code", ["NoSuchKey", "404"])
+def test_object_that_does_not_exist_is_none(code: str) -> None:
+    assert manifests(code).read("bucket", "live.yaml") is None
+    assert manifests(code).version("bucket", "live.yaml") is None
+
+
+def test_other_errors_are_raised() -> None:
+    with pytest.raises(ClientError, match="AccessDenied"):
+        manifests("AccessDenied").read("bucket", "live.yaml")
