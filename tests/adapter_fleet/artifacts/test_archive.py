@@ -74,9 +74,7 @@ def test_archive_of_the_root_folder_in_any_order_is_taken(adapter: SyntheticAdap
     ("name", "rule", "message"),
     [
         ("/etc/passwd", "file-path", "its path leaves the archive"),
-        ("../adapter_config.json", "file-path", "its path leaves the archive"),
         ("adapter/adapter_config.json", "file-at-root", "it is in a sub-folder"),
-        ("._adapter_config.json", "file-unexpected", "only adapter_config.json"),
         ("adapter_config.json", "archive-form", "it is in the archive twice"),
         ("./adapter_config.json", "archive-form", "it is in the archive twice"),
     ],

@@ -1,9 +1,11 @@
-"""Adapters on this machine are checked and identified once, for synth and for the command line."""
+"""Adapters on this machine are checked and identified once, without what a training run left beside them."""
 
 from pathlib import Path
 
 import pytest
 
+from adapter_fleet.artifacts.checks.adapter_check import examine
+from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.artifacts.local_artifacts import DeclaredArtifact, check_local_artifacts
 from adapter_fleet.artifacts.packing import identity_of, pack
 from tests.adapter_fleet.synthetic import SyntheticAdapter
@@ -69,3 +71,33 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(
     checked = check_local_artifacts(declared(directory, "one"))
     assert [finding.rule for finding in checked.findings] == ["path-readable"]
     assert checked.identities == {}
+
+
+LEFT_BEHIND = [
+    "training_args.bin",
+    "rng_state_3.pth",
+    "tokenizer_config.json",
+    "zero_to_fp32.py",
+    "events.out.tfevents.1700000000.host.123.0",
+]
+KEPT = [
+    ("model.py", "file"),
+    ("adapter_model.bin", "file"),
+    ("mytraining_args.bin", "file"),
+    ("tokenizer.json", "link"),
+    ("tokenizer.json", "folder"),
+    ("checkpoint-500", "file"),
+]
+
+
+def test_what_a_training_run_leaves_is_left_behind_and_nothing_else() -> None:
+    assert [name for name in LEFT_BEHIND if not is_leftover(name, "file")] == []
+    assert is_leftover("checkpoint-500", "folder")
+    assert is_leftover(".cache", "folder")
+    assert [entry for entry in KEPT if is_leftover(*entry)] == []
+
+
+def test_run_on_a_hundred_processors_leaves_not_too_much(directory: Path) -> None:
+    for number in range(100):
+        (directory / f"rng_state_{number}.pth").touch()
+    assert examine(directory).findings == []

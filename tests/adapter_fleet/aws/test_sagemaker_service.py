@@ -178,12 +178,6 @@ def test_description_tells_artifact_base_and_reason(stubs: Stubs) -> None:
     assert (live.failure_reason, live.described) == ("bad tensors", True)
 
 
-def test_component_that_is_not_there_is_none(stubs: Stubs) -> None:
-    message = f'Could not find inference component "{ARN}".'
-    stubs.fails("sagemaker", "describe_inference_component", "ValidationException", message)
-    assert stubs.service.describe("p-a") is None
-
-
 @pytest.mark.parametrize(
     ("code", "message", "status", "error"),
     [
@@ -208,7 +202,6 @@ def test_component_that_is_not_there_is_none(stubs: Stubs) -> None:
         ("AccessDeniedException", "not authorized", 400, RefusedError),
         ("ResourceLimitExceeded", "the limit is 5", 400, LimitReachedError),
         ("InternalFailure", "", 500, UnansweredError),
-        ("ServiceUnavailable", "", 503, UnansweredError),
     ],
 )
 def test_error_of_a_write_is_told_by_its_meaning(

@@ -81,10 +81,6 @@ def test_what_is_no_mapping_is_no_record(data: object, got: str) -> None:
     assert problems(data) == [f"should be a mapping, got {got}"]
 
 
-def test_a_text_is_no_list() -> None:
-    assert problems({"wheels": "abc"}) == ["wheels: should be a list, got 'abc'"]
-
-
 def test_a_key_or_a_value_that_is_long_or_not_printable_leaves_the_message_one_short_line() -> None:
     assert len(problems({"weight": "x" * 10_000})[0]) < 300
     (problem,) = problems({"a\n" + "x" * 10_000: 1})

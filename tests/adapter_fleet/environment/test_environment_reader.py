@@ -48,13 +48,6 @@ def errors(path: Path) -> list[str]:
     return [line.removeprefix(f"{path}: ") for line in lines]
 
 
-def test_a_good_file_becomes_typed_settings(write: Callable[[str], Path]) -> None:
-    environment = read_environment(write(GOOD))
-    assert environment.container.lmi_version is LmiVersion.V19
-    assert environment.lora == LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16)
-    assert environment.adapters == {}
-
-
 def test_file_may_choose_the_vllm_container(write: Callable[[str], Path]) -> None:
     text = GOOD.replace("lmi_version = 19", 'vllm_version = "2.6"')
     assert read_environment(write(text)).container.release is VllmVersion.V2_6
@@ -67,11 +60,14 @@ def test_relative_paths_are_relative_to_the_file(write: Callable[[str], Path], t
     assert environment.base_model.config == tmp_path / "own" / "config.json"
 
 
-def test_other_tables_are_typed_settings_with_the_defaults_of_the_library(
+def test_tables_are_typed_settings_with_the_defaults_of_the_library(
     write: Callable[[str], Path], tmp_path: Path
 ) -> None:
     tables = '[fleets.Tenants]\nmanifest = "all.yaml"\n[scaling]\nmin_copies = 0\nmax_copies = 3'
     environment = read_environment(write(f"{GOOD}\n{tables}"))
+    assert environment.container.lmi_version is LmiVersion.V19
+    assert environment.lora == LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16)
+    assert environment.adapters == {}
     fleet, scaling = environment.fleets["Tenants"], environment.scaling
     assert fleet.manifest == tmp_path / "all.yaml"
     assert (fleet.request_rate, fleet.drift_check) == (5.0, None)
@@ -91,7 +87,6 @@ def test_a_typo_in_a_key_is_an_error_with_the_key_that_was_meant(write: Callable
 @pytest.mark.parametrize(
     ("good", "bad", "message"),
     [
-        ("lmi_version = 19", "lmi_version = '19'", "container.lmi_version: should be an integer, got '19'"),
         ("lmi_version = 19", "lmi_version = 12", "container.lmi_version: should be one of 13, 14, 15, "),
         ("lmi_version = 19", "vllm_version = 2.6", "container.vllm_version: should be a string, got 2.6"),
         ("lmi_version = 19", "vllm_version = '2.7'", "container.vllm_version: should be one of 1.3, 1.4, "),
@@ -121,7 +116,6 @@ NETWORK = "[network]\nvpc = 'vpc-0a1b2c3d'\nsecurity_groups = ['sg-0a1b2c3d']\ns
         ("[aws]\nregion = 'eu-wst-1'", "aws: 'region' should be one that has AWS's containers (did you mean"),
         ("[aws]\naccount = '1234'", "aws: 'account' should be 12 digits, got '1234'"),
         (f"{NETWORK} = ['10.0.0.0/24']", "network: 'subnets' should be ids such as 'subnet-0a1b2c3d', got"),
-        (f"{NETWORK} = []", "network: 'subnets' should have at least one id, got none"),
         ("[encryption]\nkey_arn = 'alias/own'", "encryption: 'key_arn' should be the ARN of a key, such as"),
         ("[monitoring]\ntopic_arn = 'on-call'", "monitoring: 'topic_arn' should be the ARN of a topic, such"),
         (
@@ -130,7 +124,6 @@ NETWORK = "[network]\nvpc = 'vpc-0a1b2c3d'\nsecurity_groups = ['sg-0a1b2c3d']\ns
         ),
         ("[adapters.a]", "adapters.a: one of directory, uri should be given, got none"),
         ("[fleets.a]", "fleets.a: one of manifest, bucket should be given, got none"),
-        ("[fleets.a]\nbucket = 'models'", "fleets.a: 'key' should be given with bucket, got nothing"),
         (
             "[fleets.a]\nmanifest = 'a'\nkey = 'a'",
             "fleets.a: 'key' should be given with bucket only, got 'a'",

@@ -97,16 +97,13 @@ def test_degree_may_have_the_container_s_older_name() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("OPTION_MAX_MODEL_LEN", "-1"),
         ("OPTION_MAX_MODEL_LEN", "١٢"),
         ("OPTION_MAX_MODEL_LEN", "9" * 5000),
         ("OPTION_DTYPE", "int4"),
         ("OPTION_GPU_MEMORY_UTILIZATION", "1.5"),
-        ("OPTION_GPU_MEMORY_UTILIZATION", "nan"),
         ("OPTION_TENSOR_PARALLEL_DEGREE", "0"),
         ("OPTION_QUANTIZE", "bitsandbytes"),
         ("OPTION_PIPELINE_PARALLEL_DEGREE", "2"),
-        ("OPTION_LORA_TARGET_MODULES", "q_proj"),
         ("OPTION_CPU_OFFLOAD_GB", "4"),
         ("OPTION_SPECULATIVE_CONFIG", "{}"),
         ("OPTION_LORA_DTYPE", "float8"),

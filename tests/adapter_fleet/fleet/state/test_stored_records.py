@@ -11,10 +11,9 @@ import base64
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -24,111 +23,71 @@ from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.fleet.state.registry import Registry
 from tests.adapter_fleet.fake_service import FakeComponent
 from tests.adapter_fleet.fleet_world import World
-
-if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
-
-pytestmark = pytest.mark.integration
+from tests.adapter_fleet.memory_registry import MemoryRegistry
 
 STORED: dict[str, Any] = json.loads(Path(__file__).with_name("stored_records.json").read_bytes())
-TABLES = ("filled", "lived")
-
-Load = Callable[[str], Registry]
 
 
-@pytest.fixture
-def load(dynamodb: DynamoDBClient, table: str) -> Load:
-    """Put the items of a stored table into a new one, and return the registry on it."""
-
-    def loaded(name: str) -> Registry:
-        for item in STORED[name]["items"]:
-            dynamodb.put_item(TableName=table, Item={key: binary(value) for key, value in item.items()})
-        return Registry(table, dynamodb)
-
-    return loaded
+def load(name: str) -> MemoryRegistry:
+    """Return a registry of the items of a stored table."""
+    registry = MemoryRegistry()
+    for item in STORED[name]["items"]:
+        made = {key: binary(value) for key, value in item.items()}
+        registry.items.setdefault(item["pk"]["S"], {})[item["sk"]["S"]] = made
+    return registry
 
 
 def binary(value: dict[str, Any]) -> dict[str, Any]:
     return {"B": base64.b64decode(value["B"])} if "B" in value else value
 
 
-def documents(name: str, pk: str) -> list[Any]:
-    """The JSON documents of a stored table whose partition key begins like this."""
-    return [json.loads(item["doc"]["S"]) for item in STORED[name]["items"] if item["pk"]["S"].startswith(pk)]
+@pytest.mark.parametrize("name", ["filled", "lived"])
+def test_every_document_is_the_same_after_it_was_read_into_a_record_and_written_again(name: str) -> None:
+    registry = load(name)
+    stored: defaultdict[str, list[Any]] = defaultdict(list)
+    for pk, items in registry.items.items():
+        stored[pk.partition("#")[0]] += [
+            json.loads(item["doc"]["S"]) for item in items.values() if "doc" in item
+        ]
+    components = dict.fromkeys(document["component"] for document in stored["history"])
+    generations = [registry.generation(document["number"]) for document in stored["generations"]]
+    read = {
+        "records": list(registry.records().values()),
+        "orders": registry.orders(),
+        "archives": [registry.known_archive(document["version"]["uri"]) for document in stored["archives"]],
+        "history": [event for one in components for event in reversed(registry.history(one, 100))],
+        "generations": [
+            replace(made, outcome=Outcome.OPEN, reason=None, ended=None) for made in generations if made
+        ],
+    }
+    for pk, records in read.items():
+        assert [unstructured(one) for one in records] == stored[pk] != []
+    for made, item in zip(generations, registry.items["generations"].values(), strict=True):
+        assert made is not None
+        assert {"reason": made.reason, "ended": made.ended} == json.loads(item["end"]["S"])
+        assert made.outcome == item["outcome"]["S"]
+        chunks = registry.items[item["desired"]["S"]].values()
+        wanted = gzip.decompress(b"".join(chunk["bytes"]["B"] for chunk in chunks))
+        assert registry.desired(made.number).to_json() == wanted
 
 
-@pytest.mark.parametrize("name", TABLES)
-class TestReading:
-    """Every document is the same after it was read into a record and written again."""
-
-    @pytest.mark.parametrize("pk", ["records", "orders", "archives", "history#"])
-    def test_documents(self, load: Load, name: str, pk: str) -> None:
-        registry, stored = load(name), documents(name, pk)
-        read: list[Any]
-        match pk:
-            case "records":
-                read = list(registry.records().values())
-            case "orders":
-                read = registry.orders()
-            case "archives":
-                read = [registry.known_archive(document["version"]["uri"]) for document in stored]
-            case _:
-                components = dict.fromkeys(document["component"] for document in stored)
-                read = [event for one in components for event in reversed(registry.history(one, 100))]
-        assert [unstructured(one) for one in read] == stored != []
-
-    def test_generations(self, load: Load, name: str) -> None:
-        registry, stored = load(name), documents(name, "generations")
-        items = [item for item in STORED[name]["items"] if item["pk"]["S"] == "generations"]
-        assert stored
-        for document, item in zip(stored, items, strict=True):
-            read = registry.generation(document["number"])
-            assert read is not None
-            assert unstructured(replace(read, outcome=Outcome.OPEN, reason=None, ended=None)) == document
-            assert {"reason": read.reason, "ended": read.ended} == json.loads(item["end"]["S"])
-            assert read.outcome == item["outcome"]["S"]
-
-    def test_desired_states(self, load: Load, name: str) -> None:
-        registry = load(name)
-        chunks: defaultdict[str, bytes] = defaultdict(bytes)
-        for item in STORED[name]["items"]:
-            if item["pk"]["S"].startswith("desired#"):
-                chunks[item["pk"]["S"]] += base64.b64decode(item["bytes"]["B"])
-        wants = {
-            int(item["sk"]["S"]): gzip.decompress(chunks[item["desired"]["S"]])
-            for item in STORED[name]["items"]
-            if item["pk"]["S"] == "generations"
-        }
-        assert wants == {number: registry.desired(number).to_json() for number in wants}
-
-    def test_fleet(self, load: Load, name: str) -> None:
-        (item,) = (
-            item for item in STORED[name]["items"] if (item["pk"], item["sk"]) == ({"S": "fleet"},) * 2
-        )
-        attributes = {
-            "uid": item["uid"]["S"],
-            "name": item["name"]["S"],
-            "machine": item["machine"]["S"],
-            "generation": int(item["generation"]["N"]),
-            "runner": item["runner"]["S"],
-            "runner_at": float(item["runner_at"]["N"]),
-        }
-        learned = json.loads(gzip.decompress(base64.b64decode(item["learned"]["B"])))
-        fleet = load(name).fleet()
-        assert unstructured(fleet) == {**attributes, **learned}
-
-    def test_lease(self, load: Load, name: str) -> None:
-        (item,) = (item for item in STORED[name]["items"] if item["sk"]["S"] == "lease")
-        lease = load(name).acquire("next pass", float(item["until"]["N"]) + 1.0, 60.0)
-        assert lease is not None
-        assert lease.token == int(item["token"]["N"]) + 1
+@pytest.mark.parametrize("name", ["filled", "lived"])
+def test_fleet_and_its_lease_are_those_that_were_stored(name: str) -> None:
+    registry = load(name)
+    item, lease = registry.items["fleet"]["fleet"], registry.items["fleet"]["lease"]
+    learned = json.loads(gzip.decompress(item["learned"]["B"]))
+    texts = {key: item[key]["S"] for key in ("uid", "name", "machine", "runner")}
+    numbers = {key: float(item[key]["N"]) for key in ("generation", "runner_at")}
+    assert unstructured(registry.fleet()) == {**texts, **numbers, **learned}
+    taken = registry.acquire("next pass", float(lease["until"]["N"]) + 1.0, 60.0)
+    assert taken is not None
+    assert taken.token == int(lease["token"]["N"]) + 1
 
 
 @pytest.fixture
-def world(load: Load) -> World:
+def world() -> World:
     """The fleet that `lived`, with this release's passes."""
     stored = STORED["lived"]
     world = World(settings=FleetSettings(request_rate=10.0, failures=FailureLimit(count=1)))
@@ -142,7 +101,7 @@ def world(load: Load) -> World:
     for uri, digest in stored["archives"].items():
         service.archives[uri] = ArchiveVersion(uri=uri, etag=uri, size=1, modified=0.0)
         service.identities[uri] = digest
-    world.registry = load("lived")  # type: ignore[assignment]
+    world.registry = load("lived")
     world.reconciler = replace(world.reconciler, registry=world.registry)
     return world
 
