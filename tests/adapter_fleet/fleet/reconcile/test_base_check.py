@@ -13,7 +13,7 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.configuration import READ_RATE
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.sagemaker_port import RefusedError, ThrottledError, UnansweredError
+from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
@@ -65,18 +65,6 @@ class TestUpdatedBaseModel:
         assert newest.outcome is Outcome.FAILED
         assert (newest.changes, newest.failures) == (12, 12)
 
-    def test_adapter_that_the_old_model_could_not_load_is_retried(self) -> None:
-        world = World(settings=LENIENT)
-        world.service.faults.broken[artifact("wide").uri] = "rank 64 is above the maximum"
-        for digest in ("zero", "one"):
-            world.apply(adapter("a"), adapter("wide"), digest=digest)
-        assert set(world.serving()) == {"a"}
-        world.service.replace_base("model that takes rank 64", lost=False)
-        world.service.faults.broken.clear()
-        world.apply(adapter("a"), adapter("wide"), digest="two", previous="one")
-        assert world.serving() == {"a": artifact("a").uri, "wide": artifact("wide").uri}
-        assert world.newest().failed == 0
-
     def test_container_that_refuses_the_body_of_the_probe_has_its_adapters(self) -> None:
         world = fleet()
         world.writes().clear()
@@ -107,25 +95,6 @@ class TestUpdatedBaseModel:
 
 
 class TestAdaptersLostBeforeTheFleetKnewThem:
-    def test_adopted_adapter_that_was_never_described_is_asked(self) -> None:
-        world = World(seconds=40.0)
-        world.deploy(adapter("a"))
-        world.run_newest(deadline=0.2)
-        world.lose_registry()
-        # The pass then knows whose the component is, but not what it serves.
-        world.service.fail("DescribeInferenceComponent p-a", ThrottledError("Rate exceeded"))
-        world.deploy(adapter("a"))
-        world.run_newest(deadline=2.0)
-        record = world.record("a")
-        assert record.owned is not None
-        assert record.serving is None
-        assert world.fleet().base_version == "model"
-        world.service.around = lambda _operation, _when: None
-        world.clock.time += 60
-        world.service.replace_base("model-2", lost=True)
-        world.apply(adapter("a"))
-        assert world.serving() == {"a": artifact("a").uri}
-
     def test_adapter_whose_row_was_lost_is_asked_though_its_base_is_unchanged(self) -> None:
         world = fleet()
         world.service.components["p-a00"].serves = None
@@ -145,17 +114,6 @@ class TestAdaptersLostBeforeTheFleetKnewThem:
         world.apply(*MANY)
         assert answering(world) == 12
 
-    def test_adapter_sent_again_without_an_answer_is_asked(self) -> None:
-        # The last-modified time moves by itself, so that a lost write looks like one that arrived.
-        world = World(seconds=0.5, settings=STRICT)
-        world.service.faults.modified_moves = True
-        world.apply(adapter("a"))
-        world.apply(adapter("a"))
-        world.service.replace_base("model-2", lost=True)
-        world.service.faults.lost_before = 1
-        world.apply(adapter("a"))
-        assert world.serving() == {"a": artifact("a").uri}
-
 
 class TestAdapterThatANewBaseCannotLoad:
     """Its failure reason stays the same, so that only a request shows that it does not serve."""
@@ -167,14 +125,6 @@ class TestAdapterThatANewBaseCannotLoad:
         world.apply(adapter("a"))
         world.service.replace_base("model-3", lost=False)
         return world
-
-    def test_adapter_fails_though_its_failure_reason_is_that_of_the_last_failure(self) -> None:
-        world = self.world()
-        world.writes().clear()
-        world.apply(adapter("a"))
-        assert world.writes() == ["UpdateInferenceComponent p-a"]
-        assert world.newest().failed == 1
-        assert world.failure("a").reason == REASON
 
     def test_adapter_serves_once_a_base_can_load_it_though_the_old_failure_reason_stays(self) -> None:
         world = self.world(STRICT)
@@ -250,16 +200,6 @@ class TestBaseWithAStaleListing:
         assert world.newest().outcome is Outcome.CONVERGED
         assert answering(world) == 12
 
-    def test_base_that_no_listing_shows_yet_takes_adapters(self) -> None:
-        world = World()
-        world.clock.time += 60
-        world.service.faults.listing_lag = 3.0
-        world.service.remove("base")
-        world.service.add_base("endpoint", "base")
-        world.deploy(*MANY)
-        world.step()
-        assert world.fleet().trouble is None
-
 
 class TestBaseUpdateThatWasRolledBack:
     """The base has new copies of the same model, so that its version is unchanged."""
@@ -285,12 +225,6 @@ class TestBaseUpdateThatWasRolledBack:
         world.trigger("drift")
         assert len(world.writes()) == 12
 
-    def test_single_adapter_without_an_answer_is_no_sign_of_new_copies(self) -> None:
-        world = self.world(lost=False)
-        world.service.components[MANY[0].component].serves = None
-        world.trigger("drift")
-        assert world.writes() == [f"UpdateInferenceComponent {MANY[0].component}"]
-
     def test_adapters_are_asked_again_if_no_request_got_through(self) -> None:
         world = self.world(lost=True)
         world.service.ask = cut_off  # type: ignore[method-assign]
@@ -313,18 +247,6 @@ class TestNewCopiesDuringAPass:
         )
         world.apply(*manifest, digest="two", previous="one")
         assert answering(world) == 10
-        world.trigger("drift")
-        assert answering(world) == 12
-
-    def test_adapter_with_a_write_under_way_is_asked_once_it_is_in_service(self) -> None:
-        world = fleet(replace(STRICT, drift=DriftAction.REPAIR))
-        world.service.seconds = 40.0
-        world.deploy(adapter("a00", 2), *MANY[1:], digest="two", previous="one")
-        world.run_newest(deadline=0.2)
-        world.end_executions()
-        world.clock.time += 600
-        world.service.replace_base("model", lost=False)
-        world.service.components["p-a00"].serves = None
         world.trigger("drift")
         assert answering(world) == 12
 

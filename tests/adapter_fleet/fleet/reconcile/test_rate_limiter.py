@@ -62,11 +62,6 @@ def test_throttling_never_lowers_the_rate_below_the_lowest_nor_raises_one_that_i
     assert (calls.rate, slow.rate) == (MIN_RATE, 0.1)
 
 
-def test_rate_of_the_last_pass_is_kept_up_to_the_ceiling() -> None:
-    assert limiter(3.0).rate == 3.0
-    assert limiter(50.0).rate == 10.0
-
-
 def limits() -> CallLimits:
     return CallLimits(write_ceiling=10.0, write_rate=None, clock=FakeClock(), random=Random(1))
 

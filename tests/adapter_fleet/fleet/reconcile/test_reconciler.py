@@ -16,9 +16,9 @@ from adapter_fleet.fleet.state.fleet_settings import (
 )
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
+from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import SmokeRequest
-from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, uris
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, uris
 
 MANY = [f"a{number:03}" for number in range(120)]
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(share=1.0))
@@ -125,15 +125,6 @@ def test_foreign_component_of_a_wanted_name_is_reported_and_left_alone(
     assert world.service.foreign_writes == []
 
 
-def test_update_that_a_container_refuses_leaves_the_last_good_version_in_place() -> None:
-    world = World(settings=LENIENT)
-    world.apply(adapter("a"))
-    world.service.faults.update_refused = True
-    world.apply(adapter("a", 2))
-    assert world.serving() == uris("a")
-    assert world.failure("a").cause is Cause.UPDATE_REFUSED
-
-
 def test_fleet_adapts_to_a_service_that_takes_one_write_at_a_time() -> None:
     world = World(seconds=1.0)
     world.service.faults.one_write_at_a_time = True
@@ -141,53 +132,6 @@ def test_fleet_adapts_to_a_service_that_takes_one_write_at_a_time() -> None:
     assert world.serving() == uris(*MANY[:30])
     refused = world.service.calls["CreateInferenceComponent"] - 30
     assert refused <= 3
-
-
-def test_throttling_of_every_second_call_does_not_slow_the_fleet_for_ever() -> None:
-    world = World(settings=FleetSettings(request_rate=50))
-    world.apply(*map(adapter, MANY[:40]))
-    count = 0
-
-    def throttle(operation: str, when: str) -> None:
-        nonlocal count
-        if when == "before" and operation.startswith(("Describe", "List", "Update")):
-            count += 1
-            world.service.faults.throttled = count % 2
-
-    world.service.around = throttle
-    started = world.clock.now()
-    world.apply(*(adapter(name, 2) for name in MANY[:40]))
-    assert world.serving() == uris(*MANY[:40], version=2)
-    assert world.clock.now() - started < 200
-
-
-def test_throttled_describe_of_the_base_is_retried_in_the_same_pass() -> None:
-    world = World()
-    world.deploy(adapter("a"))
-    world.service.fail("DescribeInferenceComponent base", ThrottledError("Rate exceeded"), times=1)
-    world.run_pass(world.executions[0])
-    assert world.serving() == uris("a")
-
-
-def test_update_of_an_old_adapter_does_not_count_as_stuck() -> None:
-    world = World(settings=STRICT)
-    world.apply(adapter("a"))
-    world.clock.sleep(24 * 3600)
-    world.apply(adapter("a", 2))
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert world.newest().failed == 0
-    assert world.serving() == uris("a", version=2)
-
-
-def test_adapter_that_a_new_base_lost_during_its_creation_is_sent_again() -> None:
-    world = World(seconds=0.5)
-    world.deploy(adapter("a"))
-    world.run_pass(world.executions[0], deadline=0.2)
-    world.clock.sleep(5.0)
-    world.service.replace_base("another model", lost=True)
-    assert world.serving() == {"a": None}
-    world.apply(adapter("a"))
-    assert world.serving() == uris("a")
 
 
 def test_claimed_component_does_not_count_as_a_creation_of_the_fleet() -> None:
@@ -199,20 +143,6 @@ def test_claimed_component_does_not_count_as_a_creation_of_the_fleet() -> None:
     world.order(OrderKind.CLAIM, "a", created=made.created)
     world.settle()
     assert world.serving() == uris("a")
-
-
-def test_last_good_version_that_a_new_base_lost_is_sent_again() -> None:
-    world = World(settings=LENIENT)
-    world.apply(adapter("a"))
-    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
-    world.apply(adapter("a", 2))
-    world.service.replace_base("another model", lost=True)
-    world.writes().clear()
-    world.apply(adapter("a", 2))
-    assert world.serving() == uris("a")
-    # The new base may accept what the old base refused.
-    assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
-    assert world.record("a").failure is not None
 
 
 def test_write_with_a_lost_answer_is_looked_up() -> None:
@@ -316,15 +246,6 @@ def test_pin_serves_an_older_version_until_the_manifest_changes() -> None:
     assert world.registry.orders() == []
 
 
-def test_changed_tags_cost_only_the_writes_of_tags() -> None:
-    world = World()
-    world.apply(adapter("a", tags={"tier": "gold", "team": "x"}))
-    world.writes().clear()
-    world.apply(adapter("a", tags={"tier": "silver"}))
-    assert world.service.components["p-a"].tags == {"tier": "silver", FLEET_TAG: UID}
-    assert world.writes() == ["AddTags p-a", "DeleteTags p-a"]
-
-
 def test_fleet_moves_to_another_endpoint_and_base_only_if_that_is_allowed() -> None:
     world = World()
     world.apply(adapter("a"))
@@ -360,17 +281,6 @@ def test_deletion_is_not_complete_while_a_component_is_left_and_may_be_repeated(
     assert len(world.writes()) == writes
 
 
-def test_failed_manifest_fails_again_when_it_is_deployed_again() -> None:
-    world = World(settings=STRICT)
-    world.apply(adapter("a"), digest="one")
-    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
-    for _ in range(2):
-        world.apply(adapter("a", 2), digest="two", previous="one")
-        assert world.newest().outcome is Outcome.FAILED
-        world.apply(adapter("a"), digest="one", previous="two")
-        assert world.newest().outcome is Outcome.CONVERGED
-
-
 def test_adapter_that_failed_long_ago_does_not_fail_the_next_deployment() -> None:
     world = World()
     world.service.faults.missing.add(artifact("a000").uri)
@@ -390,37 +300,6 @@ def test_stuck_adapters_count_against_the_failure_limit() -> None:
     for _ in range(5):
         world.step()
     assert world.newest().outcome is Outcome.FAILED
-
-
-def test_creation_in_flight_belongs_to_the_base_that_it_was_sent_to() -> None:
-    world = World(settings=FleetSettings(request_rate=10, allow_base_replacement=True))
-    world.deploy(adapter("a"))
-    world.run_pass(world.executions[0], deadline=0.5)
-    world.service.add_base("endpoint", "base-2")
-    world.target = replace(world.target, base="base-2")
-    world.apply(adapter("a"))
-    assert world.service.components["p-a"].base == "base-2"
-
-
-def test_refused_manifest_keeps_pins() -> None:
-    world = World()
-    world.apply(*map(adapter, MANY[:20]))
-    world.apply(adapter("a000", 2), *map(adapter, MANY[1:20]))
-    world.order(OrderKind.PIN, "a000", artifact=artifact("a000"), replaces=artifact("a000", 2))
-    world.settle()
-    world.apply(*map(adapter, MANY[5:20]))
-    assert world.newest().outcome is Outcome.REFUSED
-    world.trigger("order")
-    assert world.serving() == uris(*MANY[:20])
-
-
-def test_foreign_name_is_used_once_it_is_free() -> None:
-    world = World(settings=LENIENT)
-    world.service.make("p-a", "s3://x/y")
-    world.apply(adapter("a"))
-    world.service.remove("p-a")
-    world.apply(adapter("a"))
-    assert world.serving() == uris("a")
 
 
 def test_adapter_that_cannot_be_asked_is_retried_and_holds_up_no_other() -> None:

@@ -199,6 +199,7 @@ class Fleet(RuleBasedStateMachine):
         self.swapped: dict[str, str] = {}
         self.restored = False
         self.guarded: dict[int, set[tuple[str, float]]] = {}
+        self.read: dict[int, tuple[Item, Generation]] = {}
         self.pruned: set[tuple[str, float]] = set()
         self.world.service.around = self._around
         self.world.reconciler = replace(
@@ -293,9 +294,8 @@ class Fleet(RuleBasedStateMachine):
                 promise(late or generation.failures <= allowed, generation)
 
     def _generations_except(self, seen: Collection[int]) -> list[Generation]:
-        registry = self.world.registry
-        unseen = [number for number in registry.generations() if number not in seen]
-        return [made for number in unseen if (made := registry.generation(number))]
+        unseen = [number for number in self.world.registry.generations() if number not in seen]
+        return [self._generation(number) for number in unseen]
 
     def _watch_guards(self) -> None:
         """Note which components a generation may delete, at the moment when its guard lets it pass."""
@@ -329,8 +329,13 @@ class Fleet(RuleBasedStateMachine):
         promise(passed or bool(deletion & self.pruned), f"{name} is deleted, and no guard has counted that")
 
     def _generation(self, number: int) -> Generation:
-        generation = self.world.registry.generation(number)
-        assert generation is not None
+        item = self.world.registry.items["generations"][f"{number:010}"]
+        before, generation = self.read.get(number, (None, None))
+        # No item ever changes in place.
+        if before is not item or generation is None:
+            generation = self.world.registry.generation(number)
+            assert generation is not None
+            self.read[number] = item, generation
         return generation
 
     def _watch_deletion(self, name: str, number: int) -> None:

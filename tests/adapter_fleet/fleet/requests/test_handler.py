@@ -26,15 +26,6 @@ def test_same_request_id_with_another_response_url_is_another_event(deployment: 
     assert answer["Generation"] == 2
 
 
-def test_old_manifest_deployed_again_by_a_person_is_no_undo(deployment: Deployment) -> None:
-    first = deployment.create("a")["ResourceProperties"]
-    second = deployment.properties(Manifest=deployment.asset("two", "a", "b"))
-    deployment.update(second, old=first)
-    deployment.rolling_back = False
-    deployment.update(first, old=second)
-    assert not deployment.newest().exempt
-
-
 def test_components_get_the_stack_s_tags_and_the_fleet_s_tags_win(deployment: Deployment) -> None:
     deployment.rolling_back = False
     deployment.stack_tags = {"cost-center": "42", "team": "of the stack", "owner": "me"}
@@ -125,13 +116,6 @@ class TestManifestInS3:
         assert watched.put_manifest(manifest("a", "b")) is not None
         assert watched.names(3) == ["a", "b"]
 
-    def test_late_event_applies_the_newest_version(self, watched: Deployment) -> None:
-        watched.bucket.put("live", manifest("b"))
-        watched.put_manifest(manifest("c"))
-        watched.handler.manifest_changed("2")
-        assert watched.names(2) == ["c"]
-        assert watched.newest().number == 2
-
     def test_deleted_manifest_leaves_the_last_one_in_force(self, watched: Deployment) -> None:
         watched.end_a_pass(converged=1)
         watched.bucket.objects.clear()
@@ -153,18 +137,6 @@ class TestManifestInS3:
         watched.update_setting(700)
         assert watched.names() == ["a", "b"]
         assert watched.newest().request.target.settings.timeout_seconds == 700
-
-    def test_many_refused_manifests_do_not_slow_the_next_one(self, watched: Deployment) -> None:
-        for number in range(50):
-            watched.put_manifest(b"adapters: [", str(number))
-        assert watched.newest().number == 51
-        reads: list[int] = []
-        generation = watched.registry.generation
-        watched.registry.generation = lambda number: (  # type: ignore[method-assign]
-            reads.append(number) or generation(number)  # type: ignore[func-returns-value]
-        )
-        assert watched.put_manifest(manifest("b"), "good") is not None
-        assert len(reads) < 20
 
     def test_undone_manifest_can_be_applied_again(self, watched: Deployment) -> None:
         watched.converge(1)

@@ -204,13 +204,3 @@ class TestManifestInS3:
         assert watched.complete(event) == {"IsComplete": False}
         watched.save(2, outcome=Outcome.CONVERGED, desired=1, in_service=1)
         assert watched.complete(event)["IsComplete"]
-
-    def test_new_manifests_do_not_lengthen_a_deployment(
-        self, watched: Deployment, event: dict[str, Any]
-    ) -> None:
-        watched.clock.sleep(599)
-        watched.put_manifest(manifest("a", "b"))
-        assert watched.complete(event) == {"IsComplete": False}
-        watched.save(3, changes=1)
-        watched.clock.sleep(1)
-        assert watched.complete(event)["IsComplete"]

@@ -39,13 +39,6 @@ def test_reread_of_a_known_manifest_is_one_call_and_no_generation(watched: Deplo
     assert watched.bucket.looks == 1
 
 
-def test_event_after_the_reread_makes_no_generation(watched: Deployment) -> None:
-    watched.bucket.put("live", manifest("a", "b"))
-    watched.handler.reread()
-    assert watched.handler.manifest_changed("1") is None
-    assert watched.newest().number == 2
-
-
 def test_earlier_manifest_that_was_written_again_is_applied(watched: Deployment) -> None:
     # In a bucket without versioning, the content is the version.
     texts = {"one": manifest("a"), "two": manifest("a", "b")}

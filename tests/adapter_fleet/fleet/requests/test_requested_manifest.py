@@ -52,13 +52,6 @@ def test_rollback_needs_no_manifest_in_s3(deployment: Deployment, text: bytes | 
     assert deployment.registry.desired(3) == deployment.registry.desired(1)
 
 
-def test_rollback_of_a_refused_move_is_accepted(deployment: Deployment) -> None:
-    first = deployment.create("a")["ResourceProperties"]
-    deployment.update(first, old=deployment.properties(FleetUid="fleet-2"))
-    assert deployment.newest().number == 2
-    assert deployment.names() == ["a"]
-
-
 def test_rollback_does_not_go_back_behind_a_deletion(deployment: Deployment) -> None:
     deployment.create("a")
     deployment.send(deployment.event("Delete"))
@@ -128,19 +121,6 @@ class TestManifestInS3:
         assert newest.request.target.settings.timeout_seconds == 700
         assert watched.names() == ["a", "b"]
 
-    def test_rollback_after_an_undone_manifest_has_no_manifest_version(self, watched: Deployment) -> None:
-        one = watched.update_setting(700)
-        two = watched.update_setting(800, old=one)
-        watched.converge(3)
-        watched.put_manifest(manifest("broken"))
-        watched.undo(4, to=3)
-        watched.converge(5)
-        watched.rolling_back = True
-        watched.update(one, old=two)
-        newest = watched.newest()
-        assert (newest.undo, newest.request.manifest_version) == (True, None)
-        assert watched.names(6) == ["a"]
-
     @pytest.mark.parametrize("outcome", [Outcome.CONVERGED, Outcome.FAILED, Outcome.REFUSED, Outcome.OPEN])
     @pytest.mark.parametrize("place", ["manifest in S3", "manifest in S3 that is gone", "asset"])
     def test_rollback_of_another_location_restores_the_manifest_before(
@@ -170,18 +150,6 @@ class TestManifestInS3:
         assert [adapter.component for adapter in watched.registry.desired(2).adapters] == ["q-a"]
         watched.update(first, old=second)
         assert [adapter.component for adapter in watched.registry.desired(3).adapters] == ["p-a"]
-
-    def test_rollback_keeps_a_manifest_that_came_from_s3_meanwhile(self, watched: Deployment) -> None:
-        watched.converge(1)
-        one = watched.properties(ManifestObject=OBJECT)
-        two = watched.update_setting(700, old=one)
-        watched.converge(2)
-        watched.put_manifest(manifest("a", "b"))
-        watched.converge(3)
-        watched.put_manifest(b"adapters: [", "2")
-        watched.update(one, old=two)
-        assert watched.newest().undo
-        assert watched.names() == ["a", "b"]
 
     def test_rollback_of_another_location_does_not_apply_a_manifest_that_failed_there(
         self, watched: Deployment

@@ -133,7 +133,3 @@ class TestManifestInS3:
         refusal = put(strict, manifest(beta=(1, None))).request.refusal
         assert refusal is not None
         assert "'beta'" in refusal
-
-    def test_version_that_was_only_refused_is_still_new(self, strict: Deployment) -> None:
-        put(strict, manifest(acme=(2, None)))
-        assert put(strict, manifest(acme=(2, None), beta=(1, 0.9))).request.refusal is not None

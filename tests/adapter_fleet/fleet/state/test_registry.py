@@ -53,13 +53,6 @@ class TestFleet:
         registry.register(replace(FLEET, name="other", machine="another", generation=7))
         assert registry.fleet() == replace(FLEET, name="other", machine="another")
 
-    def test_passes_note_what_they_learn(self, registry: Registry, lease: Lease) -> None:
-        learned = replace(
-            FLEET, rate=2.5, serial=True, foreign={"by-hand": 1_764_000_000.123}, heartbeat=1_764_000_002.0
-        )
-        registry.save_fleet(learned, lease)
-        assert registry.fleet() == learned
-
     def test_passes_do_not_touch_the_generation_and_the_runner(
         self, registry: Registry, lease: Lease
     ) -> None:
@@ -182,11 +175,6 @@ class TestRecords:
         registry.forget(["llm-acme", "llm-unknown", "llm-acme"], lease)
         assert registry.records() == {"llm-zeta": record("zeta")}
 
-    def test_nothing_to_write_is_nothing_to_do(self, registry: Registry, stale: Lease) -> None:
-        registry.put([], stale)
-        registry.forget([], stale)
-        registry.take_orders([], stale)
-
     def test_a_thousand_records_are_written_read_and_forgotten(
         self, registry: Registry, lease: Lease
     ) -> None:
@@ -231,10 +219,6 @@ class TestLease:
         registry.put([record("acme")], lease)
         registry.renew(lease, 500, 60)
         assert registry.acquire("second", 501, 60) is None
-
-    def test_lease_that_was_never_given_out_is_none(self, registry: Registry) -> None:
-        with pytest.raises(LeaseLostError):
-            registry.put([record("acme")], Lease(owner="nobody", token=1, expires=99.0))
 
     def test_one_of_many_threads_gets_the_lease(self, registry: Registry) -> None:
         leases = at_once(64, lambda index: registry.acquire(f"thread {index}", 100, 60))
@@ -311,11 +295,6 @@ class TestHistory:
         assert registry.history("llm-acme-eu", 10) == [other]
         assert registry.history("llm", 10) == []
 
-    def test_many_events_are_appended_at_once(self, registry: Registry) -> None:
-        registry.append([self.event(float(second)) for second in range(120)])
-        assert [event.at for event in registry.history("llm-acme", 2)] == [119, 118]
-        assert len(registry.history("llm-acme", 1_000)) == 120
-
 
 class TestOrders:
     def retry(self, name: str, at: float) -> Order:
@@ -339,11 +318,6 @@ class TestOrders:
         registry.order([self.retry("acme", 3600.0), self.retry("zeta", 3.0)])
         registry.order([self.retry("acme", 2.0), self.retry("acme", 1.0), self.retry("new", 5.0)])
         assert registry.orders() == [self.retry("acme", 1.0), self.retry("zeta", 3.0), self.retry("new", 5.0)]
-
-    def test_taken_orders_are_gone(self, registry: Registry, lease: Lease) -> None:
-        registry.order([self.retry("acme", 1.0), self.retry("zeta", 2.0)])
-        registry.take_orders([self.retry("acme", 1.0), self.retry("unknown", 1.0)], lease)
-        assert registry.orders() == [self.retry("zeta", 2.0)]
 
     @pytest.mark.parametrize("at", [2.0, 0.5], ids=["newer", "by a clock that is behind"])
     def test_order_that_replaced_the_one_that_was_read_is_not_taken(
@@ -371,13 +345,3 @@ class TestTwoAtOnce:
         ]
         for index, generation in enumerate(made):
             assert registry.desired(generation.number) == wanting(f"a{index}")
-
-    def test_records_are_written_while_the_lease_is_renewed(self, registry: Registry, lease: Lease) -> None:
-        def write(index: int) -> None:
-            if index % 2:
-                registry.renew(lease, 1, 60)
-            else:
-                registry.put([record(f"a{index}")], lease)
-
-        at_once(16, write)
-        assert len(registry.records()) == 8

@@ -46,14 +46,6 @@ def test_records_with_many_long_tags_stay_below_the_bytes_of_a_transaction() -> 
     assert list(registry.records().values()) == records
 
 
-def test_records_of_usual_size_fill_the_transactions() -> None:
-    sent: list[Any] = []
-    client = Interrupted(MemoryDynamoDb(), "transact_write_items", lambda **made: sent.append(made))
-    many = [record(f"a{number:03}") for number in range(200)]
-    client.registry().put(many, Lease(owner="p", token=1, expires=60.0))
-    assert [len(made["TransactItems"]) for made in sent] == [100, 100, 3]
-
-
 def reading(*items: dict[str, Any]) -> MemoryRegistry:
     registry = MemoryRegistry()
     for item in items:
@@ -406,16 +398,3 @@ class TestInterruptions:
         client.registry().append([event])
         assert client.registry().history("llm-acme", 9) == [event]
         assert len(client.waits) == 3
-
-    def test_generation_that_another_made_first_is_counted(
-        self, memory: MemoryDynamoDb, lease: Lease
-    ) -> None:
-        other = Registry("registry", memory)  # type: ignore[arg-type]
-
-        def be_second(**sent: Any) -> Any:
-            other.open_generation(request(), wanting())
-            return memory.transact_write_items(**sent)
-
-        client = Interrupted(memory, "transact_write_items", be_second)
-        assert client.registry().open_generation(request("late"), wanting("acme")).number == 4
-        assert other.desired(4) == wanting("acme")

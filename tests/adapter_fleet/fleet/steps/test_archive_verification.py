@@ -13,7 +13,7 @@ from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
+from adapter_fleet.fleet.state.sagemaker_port import RefusedError
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
 
@@ -179,18 +179,6 @@ class TestReading:
         world.run_pass(world.executions[-1], deadline=10_000.0)
         assert "adapters publish" in world.failure("a").reason
 
-    def test_archive_replaced_during_its_reading_is_read_again(self, world: World) -> None:
-        want = wanted("a")
-        put(world, want.artifact, holds="f" * 64)
-
-        def replaced() -> None:
-            put(world, want.artifact)
-            raise UnansweredError("it was replaced")
-
-        world.service.on("GetObject", replaced, times=1)
-        world.apply(want)
-        assert world.serving() == {"a": want.artifact.uri}
-
 
 class TestAfterTheWrite:
     def test_archive_replaced_during_the_write_is_the_failure_of_its_adapter(self, world: World) -> None:
@@ -222,15 +210,6 @@ class TestAfterTheWrite:
         world.settle()
         assert world.record("a").failure is None
         assert world.writes() == ["CreateInferenceComponent p-a", "UpdateInferenceComponent p-a"]
-
-    def test_same_archive_uploaded_again_during_the_write_is_no_failure(self, world: World) -> None:
-        want = wanted("a")
-        put(world, want.artifact, version="v1")
-        after(world, "CreateInferenceComponent", lambda: put(world, want.artifact, version="v2"))
-        world.apply(want)
-        assert world.record("a").failure is None
-        assert world.writes() == ["CreateInferenceComponent p-a"]
-        assert reads(world) == 2
 
     def test_archive_that_cannot_be_compared_is_compared_later(self, world: World) -> None:
         want = wanted("a")

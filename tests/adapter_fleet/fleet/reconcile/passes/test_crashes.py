@@ -27,16 +27,37 @@ AFTER = [
 ]
 
 
+READS = (
+    "describe",
+    "find",
+    "fleet",
+    "generation",
+    "known",
+    "desired",
+    "list",
+    "newest",
+    "orders",
+    "read",
+    "record",
+    "tags",
+)
+
+
 class Ticks:
-    """Counts the moments before and after each call, and lets the process die at one of them."""
+    """Counts the calls that change something, and lets the process die after one of them.
+
+    What it knew is lost, so that dying before a call is the same as dying after the change before it.
+    """
 
     def __init__(self) -> None:
         self.operations: list[str] = []
         self.dies_at: int | None = None
 
     def tick(self, operation: str, when: str) -> None:
+        if when == "before" or operation.startswith(READS):
+            return
         number = len(self.operations)
-        self.operations.append(f"{when} {operation}")
+        self.operations.append(operation)
         if number == self.dies_at:
             raise Crash
 
@@ -109,10 +130,16 @@ def test_deployment_ends_the_same_whichever_call_a_pass_dies_at(mode: UpdateMode
     assert set(end["failures"]) == {"p-a", "p-f"}
     assert end["tags"]["p-c"] == {FLEET_TAG: UID, "tier": "gold"}
     writes = len(story.world.writes())
-    called = {operation.partition(" ")[2] for operation in operations}
-    assert called >= {"acquire", "put", "forget", "append", "save_generation", "save_fleet", "release"}
-    assert called >= {"list_page", "describe", "find_archive", "create", "update", "delete", "tag", "ask"}
-    assert len(operations) > 100
+    assert set(operations) >= {
+        "acquire",
+        "put",
+        "forget",
+        "append",
+        "save_generation",
+        "save_fleet",
+        "release",
+    }
+    assert set(operations) >= {"create", "update", "delete", "tag", "ask"}
     for number, operation in enumerate(operations):
         story = Story(mode)
         assert story.tell(dies_at=number)[: number + 1] == operations[: number + 1]
@@ -146,7 +173,7 @@ def imported(*, dies_at: int | None, going_back: bool) -> tuple[list[str], World
 @pytest.mark.parametrize("going_back", [False, True])
 def test_import_outlives_its_rollback_whichever_call_a_pass_dies_at(going_back: bool) -> None:
     operations, _ = imported(dies_at=None, going_back=going_back)
-    assert going_back or "after tag" in operations
+    assert going_back or "tag" in operations
     for number, operation in enumerate(operations):
         _, world = imported(dies_at=number, going_back=going_back)
         assert world.newest().outcome is Outcome.CONVERGED
@@ -164,7 +191,6 @@ class DyingBetween:
         handler = self.deployment.handler
 
         def start(trigger: str, key: str) -> None:
-            self.ticks.tick("start_machine", "before")
             handler.start_machine(trigger, key)
             self.ticks.tick("start_machine", "after")
 
@@ -215,8 +241,8 @@ def taken_in(deployment: Deployment) -> dict[str, Any]:
 def test_repeated_event_makes_one_generation_after_its_function_died(take_in: Any) -> None:
     operations, expected = take_in(None)
     assert expected["wanted"] == ["a", "b"]
-    assert any(operation.endswith("start_machine") for operation in operations)
+    assert "start_machine" in operations
     for number, operation in enumerate(operations):
         again, found = take_in(number)
         assert again[: number + 1] == operations[: number + 1]
-        assert found == expected, f"it died {operation}"
+        assert found == expected, f"it died at {operation}"

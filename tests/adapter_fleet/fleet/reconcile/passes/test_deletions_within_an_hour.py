@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
@@ -54,15 +53,6 @@ def test_first_manifest_counts_for_a_fleet_that_is_younger_than_an_hour() -> Non
     assert [put(world, FLEET[:left]) for left in (81, 70)] == [Outcome.CONVERGED, Outcome.REFUSED]
 
 
-def test_deletions_go_on_after_an_hour() -> None:
-    world = fleet_of_a_hundred()
-    outcomes = []
-    for left in (81, 70):
-        outcomes.append(put(world, FLEET[:left]))
-        world.clock.sleep(3600.0)
-    assert outcomes == [Outcome.CONVERGED, Outcome.CONVERGED]
-
-
 @pytest.mark.parametrize("source", ["a deployment", "S3"])
 def test_manifest_that_was_open_for_hours_is_no_manifest_of_the_last_hour(source: str) -> None:
     world = fleet_of_a_hundred()
@@ -75,13 +65,3 @@ def test_manifest_that_was_open_for_hours_is_no_manifest_of_the_last_hour(source
     world.run_for(2 * 3600.0)
     assert world.newest().outcome is Outcome.OPEN
     assert [put(world, [*FLEET[left:], *MORE]) for left in (25, 40)] == [Outcome.CONVERGED, Outcome.REFUSED]
-
-
-def test_what_an_undo_deleted_is_not_held_against_the_next_manifest() -> None:
-    world = World(settings=FleetSettings(request_rate=10))
-    world.apply(*FLEET[:50], digest="before")
-    world.apply(*FLEET, digest="after", previous="before")
-    world.clock.sleep(7200.0)
-    world.apply(*FLEET[:50], digest="before", previous="after")
-    assert world.newest().undo
-    assert put(world, FLEET[1:50]) is Outcome.CONVERGED

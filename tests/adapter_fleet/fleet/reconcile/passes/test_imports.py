@@ -47,18 +47,6 @@ def test_import_that_was_rolled_back_outlives_later_deployments_without_it() -> 
     assert "x" in world.serving()
 
 
-def test_rollback_keeps_an_import_that_was_updated_since() -> None:
-    world = fleet(STRICT)
-    import_x(world)
-    world.settle()
-    world.service.faults.broken[artifact("bad").uri] = "bad tensors"
-    world.apply(adapter("a"), adapter("x", 2), adapter("bad"), digest="three", previous="two")
-    assert world.newest().outcome is Outcome.FAILED
-    world.apply(adapter("a"), adapter("x"), digest="two", previous="three")
-    assert world.serving() == {"a": artifact("a").uri, "x": artifact("x").uri}
-    assert world.service.components["p-x"].tags[FLEET_TAG] == UID
-
-
 def test_claim_outlives_access_that_is_denied() -> None:
     world = fleet()
     world.service.fail(

@@ -89,17 +89,6 @@ class TestDeployment:
         world.settle()
         assert world.newest().in_service == 1
 
-    def test_copy_that_ends_in_the_middle_of_a_deployment_fails_nobody(self) -> None:
-        world = World(settings=STRICT)
-        world.service.on(
-            "CreateInferenceComponent p-a", lambda: setattr(world.service, "copies", 0), when="after"
-        )
-        world.deploy(adapter("a", smoke=SMOKE, probed=True))
-        world.run_for(3000)
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert world.newest().failed == 0
-        assert requests(world) == 1
-
 
 @pytest.mark.parametrize("settings", [STRICT, REPORTS], ids=["repair", "report"])
 def test_adapters_wait_for_a_copy_where_the_last_one_ends_before_a_pass_asks(settings: FleetSettings) -> None:
@@ -131,32 +120,8 @@ class TestWake:
         assert requests(world) - before == 3 + 2
         assert world.fleet().unchecked_copies == 0
 
-    def test_fault_of_an_artifact_is_not_tried_again(self) -> None:
-        world = World(settings=replace(STRICT, failures=FailureLimit(share=1.0)))
-        world.service.faults.broken[artifact("a").uri] = "bad tensors"
-        world.apply(adapter("a"), adapter("b"))
-        world.service.copies = 0
-        drift(world)
-        world.service.copies = 1
-        writes = len(world.writes())
-        drift(world)
-        assert len(world.writes()) == writes
-
 
 class TestScaleOut:
-    def test_new_copies_count_once_adapters_have_answered_on_them(self) -> None:
-        world = in_service(adapter("a"), adapter("b"), adapter("c"))
-        world.service.copies = 3
-        world.service.components["base"].status = Status.UPDATING
-        world.clock.time += 3600
-        world.start_machine("drift")
-        world.run_for(60)
-        assert world.fleet().unchecked_copies == 2
-        assert world.log.metrics[-1]["unchecked"] == 2
-        world.service.components["base"].status = Status.IN_SERVICE
-        world.settle()
-        assert world.fleet().unchecked_copies == 0
-
     @pytest.mark.parametrize(("copies", "seconds"), [(1, 0.0), (3, 0.0), (11, 0.0), (3, 2.0)])
     def test_sample_has_as_many_requests_as_the_copies_need(self, copies: int, seconds: float) -> None:
         world = in_service(adapter("a"), adapter("b"), adapter("c"))
@@ -173,30 +138,9 @@ class TestScaleOut:
         assert not world.service.components["p-a"].on_copies
         assert not world.service.components["p-b"].on_copies
 
-    def test_fewer_copies_need_no_question(self) -> None:
-        world = in_service(adapter("a"), copies=3)
-        world.service.copies = 1
-        before = requests(world)
-        world.apply(adapter("a"), adapter("b"))
-        assert requests(world) == before
-
 
 class TestScalingAlarm:
     """An alarm of Application Auto Scaling starts passes, which wait for the copies."""
-
-    def test_copies_that_come_later_are_asked(self) -> None:
-        world = in_service(adapter("a"), adapter("b"), settings=replace(STRICT, drift=None))
-        world.start_machine("scaling")
-        world.run_for(5)
-        base = world.service.components["base"]
-        base.status = Status.UPDATING
-        world.run_for(600)
-        lose_on_new_copies(world, 3, "a", "b")
-        world.run_for(60)
-        base.status = Status.IN_SERVICE
-        world.settle()
-        assert world.fleet().unchecked_copies == 0
-        assert not world.service.components["p-a"].on_copies
 
     def test_alarm_that_goes_on_ringing_may_scale_again(self) -> None:
         world = in_service(adapter("a"), adapter("b"), settings=replace(STRICT, drift=None))
@@ -312,30 +256,6 @@ class TestChangeByHandAtAScalingAlarm:
         self.scaled(world)
         assert world.serving() == {name: artifact(name).uri for name in "abcd"}
         assert world.record("a").drifted is None
-
-    def test_attempt_that_is_repeated_goes_on(self) -> None:
-        world = World(settings=replace(REPORTS, failures=FailureLimit(share=1.0)))
-        world.service.faults.broken[artifact("a").uri] = "insufficient capacity"
-        world.deploy(adapter("a"), adapter("b"))
-        world.run_for(300)
-        assert world.newest().outcome is Outcome.CONVERGED
-        world.clock.time += 1000
-        world.start_machine("drift")
-        world.start_machine("scaling")
-        world.run_for(60)
-        world.service.faults.broken.clear()
-        world.settle()
-        assert set(world.serving()) == {"a", "b"}
-
-    def test_person_who_reverts_it_is_noticed(self) -> None:
-        world = self.fleet(None)
-        world.service.edit("p-a", "s3://bucket/hotfix.tar.gz")
-        self.scaled(world)
-        assert world.record("a").drifted is not None
-        world.service.edit("p-a", artifact("a").uri)
-        self.scaled(world)
-        assert world.record("a").drifted is None
-        assert world.newest().in_service == 4
 
     def test_rollback_is_carried_out_though_an_alarm_takes_over_from_its_passes(self) -> None:
         world = self.fleet(None)

@@ -57,13 +57,6 @@ class TestComponentTaggedByHand:
         assert (newest.failed, newest.pending) == (0, 0)
         assert "3 with the fleet's tag that no manifest wants" in data_of(newest)["Summary"]
 
-    def test_next_deployment_deletes_an_orphan_within_the_guard(self) -> None:
-        world = world_with()
-        tag_strangers(world, 2)
-        trigger_by(world, "deployment")
-        trigger_by(world, "deployment")
-        assert world.deletions() == ["DeleteInferenceComponent victim-0", "DeleteInferenceComponent victim-1"]
-
     def test_generation_that_goes_on_after_a_refusal_deletes_no_orphan(self) -> None:
         world = world_with()
         tag_strangers(world, 30)
@@ -72,16 +65,6 @@ class TestComponentTaggedByHand:
         assert world.newest().outcome is Outcome.REFUSED
         world.trigger("drift")
         assert world.deletions() == []
-
-    def test_orphan_is_forgotten_once_its_tag_is_removed(self) -> None:
-        world = world_with()
-        tag_strangers(world, 1)
-        trigger_by(world, "order")
-        assert world.newest().orphans == 1
-        del world.service.components["victim-0"].tags[FLEET_TAG]
-        trigger_by(world, "order")
-        assert world.newest().orphans == 0
-        assert "victim-0" not in world.registry.records()
 
     def test_orphan_is_adopted_once_a_manifest_wants_it(self) -> None:
         world = world_with()
@@ -153,35 +136,14 @@ def test_rollback_of_a_creation_deletes_only_what_that_created(rolling_back: boo
     assert set(world.serving()) == {"kept"}
 
 
-class TestRollback:
-    def test_orphans_that_the_failed_deployment_counted_stay(self) -> None:
-        world = World(settings=FleetSettings(request_rate=10))
-        world.apply(*FLEET, digest="one")
-        tag_strangers(world, 2)
-        world.trigger("order")
-        broken = adapter("broken")
-        world.service.faults.broken[broken.artifact.uri] = "bad tensors"
-        world.apply(*FLEET, broken, digest="two", previous="one")
-        assert world.newest().outcome is Outcome.FAILED
-        world.apply(*FLEET, digest="one", previous="two")
-        assert {"victim-0", "victim-1"} <= set(world.serving())
-
-
-class TestOrderToPrune:
-    def test_order_to_prune_outlasts_a_refused_deployment(self) -> None:
-        world = world_with()
-        tag_strangers(world, 1)
-        trigger_by(world, "order")
-        world.prune("victim-0", world.service.components["victim-0"].created)
-        world.apply()
-        assert world.newest().outcome is Outcome.REFUSED
-        assert world.deletions() == ["DeleteInferenceComponent victim-0"]
-
-    def test_adapters_that_a_refused_manifest_left_out_are_no_orphans(self) -> None:
-        world = world_with()
-        world.apply()
-        assert world.newest().outcome is Outcome.REFUSED
-        assert world.newest().orphans == 0
+def test_order_to_prune_outlasts_a_refused_deployment() -> None:
+    world = world_with()
+    tag_strangers(world, 1)
+    trigger_by(world, "order")
+    world.prune("victim-0", world.service.components["victim-0"].created)
+    world.apply()
+    assert world.newest().outcome is Outcome.REFUSED
+    assert world.deletions() == ["DeleteInferenceComponent victim-0"]
 
 
 class TestStrangers:

@@ -74,14 +74,6 @@ class TestAfterAChange:
             "UpdateInferenceComponent",
         ]
 
-    def test_adapter_of_another_tenant_is_named(self) -> None:
-        world = fleet(adapter("a", probed=True))
-        _answers_instead(world, artifact("b", 1).uri, artifact("a", 1).uri)
-        world.apply(adapter("a", probed=True), adapter("b", probed=True), retries=False)
-        assert "adapter 'a' answers in its place" in failures(world)["b"]
-        assert world.record("b").failure is not None
-        assert world.deletions() == []
-
     def test_it_is_not_retried_until_the_probe_or_the_artifact_changes(self) -> None:
         world = World(settings=REPAIRS)
         _answers_instead(world, artifact("a", 1).uri, BASE)
@@ -180,16 +172,6 @@ class TestAfterAChange:
         world.deploy(adapter("a", probed=True))
         world.run_for(30.0)
         assert 63.0 <= max(took) < MAX_PROBE_SECONDS
-
-    def test_container_that_answers_with_errors_is_no_swap(self) -> None:
-        world = World(settings=REPAIRS)
-
-        def broken(*_: object) -> None:
-            raise ModelFailedError("Received server error (503) from p-a: overloaded")
-
-        world.service.complete = broken  # type: ignore[assignment, method-assign]
-        world.apply(adapter("a", probed=True), retries=False)
-        assert world.failure("a").cause is Cause.CAPACITY
 
 
 def _answers_instead(world: World, declared: str, other: str) -> None:
@@ -296,15 +278,6 @@ class TestDriftRuns:
         assert world.service.components["p-a"].serves == artifact("a", 1).uri
         assert world.record("a").failure is None
 
-    def test_swap_that_a_new_archive_does_not_mend_is_sent_once(self) -> None:
-        world = fleet(adapter("a", probed=True))
-        _answers_instead(world, artifact("a", 1).uri, BASE)
-        writes = len(world.writes())
-        for _ in range(3):
-            drift(world)
-        assert world.writes()[writes:] == ["UpdateInferenceComponent p-a"]
-        assert world.failure("a").cause is Cause.IDENTITY
-
     @pytest.mark.parametrize("mode", [UpdateMode.IN_PLACE, UpdateMode.REPLACE])
     def test_swap_is_not_hidden_by_a_container_that_refuses_the_archive(self, mode: UpdateMode) -> None:
         """Neither is the adapter deleted for it."""
@@ -321,25 +294,6 @@ class TestDriftRuns:
         drift(world)
         assert world.record("a").failure is None
 
-    def test_other_failure_of_an_adapter_that_is_asked_stays(self) -> None:
-        world = TestAfterARestore().restored()
-        world.apply(adapter("a", smoke=SMOKE, probed=True))
-        asked = requests(world)
-        drift(world)
-        assert requests(world) > asked
-        assert world.failure("a").artifact.same_as(artifact("a", 2))
-
-    def test_adapter_that_failed_and_was_deleted_by_hand_is_created_again(self) -> None:
-        """A listing may still show what is gone: then the probe fails first."""
-        world = fleet(adapter("a", probed=True), settings=REPORTS)
-        world.service.components["p-a"].serves = BASE
-        drift(world)
-        assert "a" in failures(world)
-        del world.service.components["p-a"]
-        world.apply(adapter("a", probed=True))
-        assert world.service.serving() == {"p-a": artifact("a", 1).uri}
-        assert world.record("a").failure is None
-
     def test_run_asks_as_many_as_the_settings_say_and_the_next_run_the_others(self) -> None:
         names = [f"a{number}" for number in range(9)]
         adapters = [adapter(name, probed=True) for name in names]
@@ -353,15 +307,6 @@ class TestDriftRuns:
                 # A drift run asks three adapters four times each besides, to find new copies of the base.
                 assert asked == 3 + 3 * 4
             assert all((world.probed(name).ended or 0.0) > began for name in names)
-
-    def test_adapters_that_an_earlier_run_left_are_among_as_many_as_the_settings_say(self) -> None:
-        adapters = [adapter(f"a{number}", probed=True) for number in range(9)]
-        world = fleet(*adapters, settings=replace(REPORTS, probes_per_drift_run=3))
-        world.service.faults.unanswered = 3 * 3
-        drift(world)
-        before = requests(world)
-        drift(world)
-        assert requests(world) - before == 3 + 3 * 4
 
     @pytest.mark.parametrize("settings", [REPORTS, REPAIRS])
     @pytest.mark.parametrize("updated", [False, True], ids=["no copy", "updated"])
@@ -412,14 +357,6 @@ class TestDriftRuns:
         assert failures(world) == {}
         assert world.newest().failed == 0
 
-    def test_adapters_that_a_report_has_no_time_for_are_left_as_they_are(self) -> None:
-        world = fleet(*(adapter(name, probed=True) for name in NAMES), settings=REPORTS, copies=3)
-        world.service.on("InvokeEndpoint", lambda: world.clock.sleep(2.0))
-        drift(world)
-        checks = [world.probed(name) for name in NAMES]
-        assert all(check.is_complete for check in checks)
-        assert len({check.ended for check in checks}) > 1
-
 
 class TestWeakerCheck:
     def test_answer_like_the_base_s_is_no_failure(self) -> None:
@@ -429,14 +366,6 @@ class TestWeakerCheck:
         assert world.probed("a").like_base is True
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.record("a").failure is None
-
-    def test_version_that_serves_again_is_compared_again(self) -> None:
-        world = fleet(adapter("a", smoke=SMOKE))
-        world.service.faults.silent.add(artifact("a", 2).uri)
-        world.apply(adapter("a", 2, smoke=SMOKE))
-        assert world.record("a").serving == artifact("a", 1)
-        check = world.probed("a")
-        assert (check.artifact, check.like_base) == (artifact("a", 1), False)
 
     def test_probe_is_stronger_and_the_base_is_not_asked(self) -> None:
         world = fleet(adapter("a", smoke=SMOKE, probed=True))

@@ -23,12 +23,6 @@ def fleet_that_grows() -> World:
     return world
 
 
-def test_invalid_manifest_does_not_supersede_the_open_generation() -> None:
-    world = fleet_that_grows()
-    world.put_invalid_manifest()
-    assert world.outcomes() == [Outcome.CONVERGED, Outcome.OPEN, Outcome.REFUSED]
-
-
 @pytest.mark.parametrize("invalid", [True, False], ids=["invalid", "by the guard of deletions"])
 def test_open_generation_goes_on_after_any_number_of_refused_manifests(invalid: bool) -> None:
     world = fleet_that_grows()

@@ -11,7 +11,6 @@ from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.fleet_settings import (
     DeletionLimit,
-    DriftAction,
     FailureLimit,
     FleetSettings,
     UpdateMode,
@@ -53,14 +52,6 @@ class TestWritesWithoutAnAnswer:
         assert MAX_LOST_WRITES < first < 12 * MAX_LOST_WRITES
         assert world.service.calls["CreateInferenceComponent"] - first <= 6 * MAX_LOST_WRITES
 
-    def test_few_lost_answers_are_forgotten_when_a_write_arrives(self) -> None:
-        world = World(settings=replace(LENIENT, failures=FailureLimit(count=0)))
-        for version in (1, 2, 3):
-            world.service.faults.lost_before = MAX_LOST_WRITES - 1
-            world.apply(adapter("a", version))
-            assert world.newest().outcome is Outcome.CONVERGED
-            assert world.record("a").lost == 0
-
 
 def test_update_without_an_effect_fails_and_is_retried_with_backoff() -> None:
     world = World(settings=LENIENT)
@@ -70,8 +61,8 @@ def test_update_without_an_effect_fails_and_is_retried_with_backoff() -> None:
     )
     world.apply(adapter("a", 2), retries=False)
     assert world.failure("a").reason == f"{MAX_LOST_WRITES} requests to update it had no answer, or no effect"
-    world.run_for(6 * 3600)
-    assert world.service.calls["UpdateInferenceComponent"] <= 6 * 6 * MAX_LOST_WRITES
+    world.run_for(3 * 3600)
+    assert world.service.calls["UpdateInferenceComponent"] <= 3 * 6 * MAX_LOST_WRITES
 
 
 def test_conflicts_with_a_write_of_someone_else_back_off() -> None:
@@ -103,19 +94,9 @@ def test_pauses_of_a_halted_fleet_grow_to_five_minutes() -> None:
     assert world.service.calls["DescribeInferenceComponent"] <= passes
 
 
-def test_drift_check_on_a_missing_endpoint_backs_off_alike() -> None:
-    world = World(settings=replace(LENIENT, drift=DriftAction.REPAIR))
-    world.apply(*(adapter(f"a{number}") for number in range(20)))
-    world.clock.time += 3600
-    world.service.components.clear()
-    world.service._seen.clear()
-    world.start_machine("drift")
-    assert world.run_for(3600) <= 20
-
-
 def test_one_pass_makes_all_retries_that_are_due_soon_after_the_deployment() -> None:
-    world = World(settings=FleetSettings(request_rate=20))
-    many = [adapter(f"a{number:03}") for number in range(200)]
+    world = World(settings=FleetSettings(request_rate=20, failures=FailureLimit(count=10)))
+    many = [adapter(f"a{number:03}") for number in range(20)]
     world.service.faults.missing.update(want.artifact.uri for want in many[:10])
     world.apply(*many, retries=False)
     assert world.newest().outcome is Outcome.CONVERGED
@@ -127,7 +108,7 @@ def test_one_pass_makes_all_retries_that_are_due_soon_after_the_deployment() -> 
     assert world.service.calls["ListInferenceComponents"] - lists <= passes * 10
     world.service.faults.missing.clear()
     world.settle()
-    assert len(world.serving()) == 200
+    assert len(world.serving()) == 20
 
 
 def test_write_that_met_a_conflict_leaves_no_intent_and_the_deployment_reports_what_blocks_it() -> None:
@@ -155,15 +136,6 @@ def test_pending_adapters_of_the_last_deployment_are_no_changes_of_the_next(coun
     world.apply(*many, adapter("bad"))
     assert world.newest().changes == 1
     assert world.newest().outcome is (Outcome.CONVERGED if count else Outcome.FAILED)
-
-
-def test_adapters_of_a_superseded_deployment_are_changes_of_the_next() -> None:
-    world = World(settings=FleetSettings(request_rate=10, timeout_seconds=600))
-    many = [adapter(f"a{number:03}") for number in range(60)]
-    world.deploy(*many[:40])
-    world.run_newest(deadline=2.0)
-    world.apply(*many)
-    assert world.newest().changes == 60
 
 
 MENDED = [cause for cause in Cause if cause.retried]
@@ -227,13 +199,6 @@ def test_adapters_that_are_not_wanted_make_room_for_new_ones() -> None:
     world.apply(*map(adapter, NAMES[:20]))
     world.apply(*map(adapter, NAMES[10:]))
     assert sorted(world.serving()) == NAMES[10:]
-
-
-def test_adapters_that_serve_are_updated_though_the_limit_is_reached() -> None:
-    world = full_world()
-    world.deploy(adapter("a00", 2), *map(adapter, NAMES[1:]))
-    world.run_for(60.0)
-    assert world.serving()["a00"] == "s3://bucket/a00/v2.tar.gz"
 
 
 @pytest.mark.parametrize("first", ["new", "old"])

@@ -62,13 +62,6 @@ class TestDriftCheckRun:
         assert world.outcomes() == [Outcome.CONVERGED]
         assert len(world.serving()) == len(MANY)
 
-    def test_drift_check_that_is_off_does_nothing(self) -> None:
-        world = World()
-        world.apply(*MANY)
-        calls = world.service.calls.copy()
-        world.trigger("drift")
-        assert world.service.calls == calls
-
     def test_reporting_drift_check_does_not_become_the_runner(self) -> None:
         world = World(settings=replace(REPAIR, drift=DriftAction.REPORT))
         world.apply(*MANY)
@@ -121,14 +114,6 @@ class TestLease:
             world.step()
         assert world.log.troubles == []
         assert world.writes() == ["CreateInferenceComponent p-a"]
-
-    def test_pass_that_ends_with_too_little_of_its_lease_gives_it_back(self) -> None:
-        world = World()
-        self.slow(world, wait=0.0)
-        world.deploy(adapter("a"))
-        world.step()
-        assert "too soon for a write" in world.log.troubles[0]
-        assert world.registry.acquire("another", world.clock.now(), 40.0) is not None
 
 
 class UnderWay:
@@ -258,28 +243,11 @@ class TestMetrics:
         world.settle()
         assert world.log.metrics[-1]["age"] == 0
 
-    def test_new_manifest_does_not_reset_the_age_of_a_fleet_that_never_converges(self) -> None:
-        world = World(seconds=5000.0)
-        for version in range(1, 5):
-            world.put_manifest(*(adapter(f"a{number:02}", version) for number in range(4)))
-            world.run_newest(deadline=1.0)
-            world.clock.time += 100
-        ages = [metrics["age"] for metrics in world.log.metrics]
-        assert ages == sorted(ages)
-        assert 300 < ages[-1] < 330
-
     def test_throttled_calls_are_counted(self) -> None:
         world = World()
         world.service.faults.throttled = 3
         world.apply(*MANY)
         assert sum(metrics["throttles"] for metrics in world.log.metrics) == 3
-
-    def test_calls_are_counted_in_the_generation(self) -> None:
-        world = World()
-        world.apply(*MANY)
-        calls, newest = world.service.calls, world.newest()
-        assert newest.writes == calls["CreateInferenceComponent"] == len(MANY)
-        assert newest.reads == calls["ListInferenceComponents"] + calls["DescribeInferenceComponent"]
 
 
 def test_pass_without_the_lease_does_nothing_and_retries_soon() -> None:

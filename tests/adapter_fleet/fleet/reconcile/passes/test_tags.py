@@ -12,7 +12,6 @@ from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.fleet.state.sagemaker_port import ServiceError, ThrottledError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
@@ -70,27 +69,12 @@ def test_false_foreign_heals_with_the_next_execution(trigger: Callable[[World], 
     assert (world.newest().in_service, world.record("a").failure) == (1, None)
 
 
-def test_false_foreign_is_deleted_with_the_stack() -> None:
-    world = false_foreign()
-    destroy(world)
-    assert world.serving() == {}
-
-
 @pytest.mark.parametrize("rolling_back", [True, False, None])
 def test_deletion_waits_for_the_late_tags_of_a_creation(rolling_back: bool | None) -> None:
     world = unanswered_creation(tags_after=50.0)
     world.step()
     destroy(world, rolling_back=rolling_back)
     assert "p-a" not in world.service.components
-
-
-def test_deletion_does_not_wait_for_ever_for_tags() -> None:
-    world = unanswered_creation(tags_after=1e9)
-    world.step()
-    began = world.clock.now()
-    destroy(world)
-    assert world.clock.now() - began < 5 * MINUTES
-    assert world.deletions() == []
 
 
 @pytest.mark.parametrize(("age", "readings"), [(0.0, 6), (1000.0, 1)])
@@ -126,13 +110,6 @@ class TestDeletionOfAFleetWithForgottenComponents:
         destroy(world)
         assert not {"a", "old"} & world.serving().keys()
         assert world.service.calls["ListTags"] == 1
-
-    def test_component_that_a_rollback_leaves_behind_is_reported(self) -> None:
-        world = self.world()
-        destroy(world, rolling_back=True)
-        assert set(world.serving()) == {"old"}
-        assert world.newest().orphans == 1
-        assert "p-old" in str(world.newest().reason)
 
     def test_deletion_ends_only_after_the_tags_were_read(self) -> None:
         world = self.world()
@@ -172,27 +149,6 @@ def test_component_without_its_tag_is_foreign_and_left_alone_until_it_is_back(dr
     assert (world.record("acme").failure, world.newest().in_service) == (None, 2)
     world.apply(adapter("acme", 2), adapter("zeta"))
     assert world.serving() == {"acme": artifact("acme", 2).uri, "zeta": artifact("zeta").uri}
-
-
-def test_component_without_its_tag_can_be_imported_again() -> None:
-    world = whole(adapter("acme"))
-    component = world.service.components["p-acme"]
-    del component.tags[FLEET_TAG]
-    world.trigger("drift")
-    world.order(OrderKind.CLAIM, "acme", created=component.created)
-    world.settle()
-    assert component.tags == {FLEET_TAG: UID}
-    assert world.record("acme").failure is None
-    assert world.writes() == ["AddTags p-acme"]
-
-
-@pytest.mark.parametrize("error", [ThrottledError("Rate exceeded"), UnansweredError("no answer")])
-def test_reading_of_tags_is_retried(error: ServiceError) -> None:
-    world = whole(adapter("acme"), adapter("zeta"))
-    del world.service.components["p-acme"].tags[FLEET_TAG]
-    world.service.fail("ListTags", error, times=3)
-    world.trigger("drift")
-    assert world.failure("acme").cause is Cause.FOREIGN
 
 
 def test_tags_refused_without_the_fleet_s_tag_are_not_retried_for_ever() -> None:

@@ -11,7 +11,6 @@ from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings, UpdateMode
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, uris
@@ -119,19 +118,6 @@ def test_replacement_that_fails_its_smoke_request_re_creates_the_last_good_versi
     assert operations == ["Update", "Delete", "Create", "Update", "Delete", "Create"]
 
 
-def test_last_good_version_is_restored_in_place_if_the_new_component_allows_it() -> None:
-    world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
-    world.apply(adapter("a", smoke=smoke))
-    world.service.faults.silent.update(artifact("a", version).uri for version in (2, 3))
-    world.service.faults.update_refused = True
-    world.apply(adapter("a", 2, smoke=smoke))
-    world.service.faults.update_refused = False
-    world.writes().clear()
-    world.apply(adapter("a", 3, smoke=smoke))
-    assert world.serving() == uris("a")
-    assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
-
-
 def test_re_creation_of_the_last_good_version_backs_off_while_the_deletion_is_refused() -> None:
     world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
     world.apply(adapter("a", smoke=smoke))
@@ -176,18 +162,6 @@ def test_lost_adapter_is_re_created_if_its_container_takes_no_update(fault: str 
     assert world.newest().failed == (0 if fault is None else 1)
 
 
-def test_pin_of_a_deleted_adapter_does_not_come_back_with_the_adapter() -> None:
-    world = World()
-    world.apply(adapter("a"), adapter("b"))
-    world.apply(adapter("a", 2), adapter("b"))
-    world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
-    world.settle()
-    world.apply(adapter("b"))
-    assert world.registry.orders() == []
-    world.apply(adapter("a", 2), adapter("b"))
-    assert world.serving()["a"] == artifact("a", 2).uri
-
-
 class TestFailureLimitNearTheTimeout:
     """A deployment never fails after `is_complete` has reported its success."""
 
@@ -229,21 +203,6 @@ class TestFailureLimitNearTheTimeout:
         world, _ = self.world(until=until, slow=slow)
         assert world.newest().outcome is Outcome.CONVERGED
         assert len(world.serving()) == 5
-
-    def test_manifest_in_s3_is_undone_even_after_the_timeout(self) -> None:
-        settings = FleetSettings(request_rate=10, timeout_seconds=60)
-        world = World(settings=settings)
-        world.service.faults.one_write_at_a_time = True
-        world.apply(adapter("a"))
-        new = [adapter(f"b{number:02}") for number in range(40)]
-        world.service.faults.broken = {want.artifact.uri: "bad tensors" for want in new[20:]}
-        manifest = world.put_manifest(adapter("a"), *new)
-        world.settle()
-        assert world.outcomes() == [Outcome.CONVERGED, Outcome.FAILED, Outcome.CONVERGED]
-        failed = world.generation(2)
-        assert failed.ended is not None
-        assert failed.ended - manifest.request.at > 60
-        assert world.serving() == uris("a")
 
 
 def test_execution_names_of_undos_do_not_repeat_after_the_registry_was_lost() -> None:
