@@ -393,15 +393,6 @@ class TestPrompts:
         for _ in range(3):
             assert stubs.service.complete("p-a", "endpoint", PROMPT).text == "hi"
 
-    def test_container_of_before_lmi_s_async_service_gets_inputs(self, stubs: Stubs) -> None:
-        self.refuse(stubs, PromptForm.WITH_LOGPROBS)
-        self.refuse(stubs, PromptForm.COMPLETIONS)
-        # Once it has taken that form, its smoke requests go in it at once.
-        for _ in range(2):
-            self.answer(stubs, PromptForm.LMI, '{"generated_text": "hi"}')
-        assert stubs.service.complete("p-a", "endpoint", PROMPT).text == "hi"
-        assert stubs.service.ask("p-a", "endpoint", SMOKE) is None
-
     @pytest.mark.parametrize(
         "message",
         [
@@ -412,12 +403,6 @@ class TestPrompts:
     def test_error_that_is_not_about_the_form_is_raised(self, stubs: Stubs, message: str) -> None:
         stubs.fails("sagemaker-runtime", "invoke_endpoint", "ModelError", message, 424)
         with pytest.raises(ModelFailedError, match="Received"):
-            stubs.service.complete("p-a", "endpoint", PROMPT)
-
-    def test_first_refusal_is_raised_if_every_form_is_refused(self, stubs: Stubs) -> None:
-        for form, status in zip(PromptForm, (400, 415, 422), strict=True):
-            self.refuse(stubs, form, status)
-        with pytest.raises(ModelFailedError, match="400"):
             stubs.service.complete("p-a", "endpoint", PROMPT)
 
     def test_pattern_is_looked_for_in_the_generated_text_of_a_prompt(self, stubs: Stubs) -> None:

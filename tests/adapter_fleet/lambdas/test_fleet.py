@@ -202,14 +202,6 @@ class TestPass:
         self.run(monkeypatch, PassResult(done=True), trigger=trigger, passes=passes)
         assert handler.looks == looks
 
-    def test_it_goes_on_where_the_manifest_cannot_be_looked_at(
-        self, machines: Machines, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        denied = ClientError({"Error": {"Code": "403", "Message": "Forbidden"}}, "HeadObject")
-        monkeypatch.setattr(handlers, "_request_handler", lambda _machine: Rereads(denied))
-        answer, _ = self.run(monkeypatch, PassResult(done=True), trigger="order")
-        assert answer["done"]
-
     def test_what_it_hands_on_is_what_the_next_one_gets(
         self, machines: Machines, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -24,6 +24,7 @@ from adapter_fleet.serving.gpu_memory import (
 from adapter_fleet.serving.instance_types import A10G, INSTANCES
 from adapter_fleet.serving.lora_limits import LORA_RANKS, LoraServing
 from adapter_fleet.serving.model_shape import KNOWN_MODELS, ModelShape, known_model_hint, known_shape
+from adapter_fleet.serving.tier_counts import TierCounts, cpu_bytes
 from tests.adapter_fleet.bad_adapters import BASE
 
 MIB = 1024**2
@@ -143,11 +144,6 @@ PARALLEL = st.sampled_from([1, 2, 3, 4, 8])
 
 
 class TestAnyModel:
-    @given(shapes(), RANKS, PARALLEL)
-    def test_full_sharding_never_takes_more(self, shape: ModelShape, rank: int, parallel: int) -> None:
-        sharded = slot_bytes(shape, SHARDED, rank, parallel)
-        assert sharded <= slot_bytes(shape, ENGINE, rank, parallel)
-
     @given(shapes(), RANKS, PARALLEL, st.booleans())
     def test_an_accelerator_has_no_more_than_one_alone_and_no_less_than_its_share(
         self, shape: ModelShape, rank: int, parallel: int, fully: bool
@@ -178,12 +174,6 @@ class TestAnyModel:
 
         assert not fits(most + 1)
         assert most == 0 or fits(most)
-
-    @given(shapes(), RANKS, st.integers(1, 500))
-    def test_what_never_fits_does_not_fit(self, shape: ModelShape, rank: int, count: int) -> None:
-        lora = LoraServing(max_loras=count, max_cpu_loras=count, max_lora_rank=rank)
-        memory = on_a10g(1, shape=shape, lora=lora)
-        assert not (memory.never_fits and memory.fits)
 
 
 class TestWeights:
@@ -321,9 +311,6 @@ class TestCache:
         assert token_bytes(LLAMA, ENGINE) == 2 * 32 * 8 * 128 * 2 == 128 * 1024
         assert token_bytes(LLAMA, EngineSettings(cache_bytes=1)) == 64 * 1024
 
-    def test_heads_that_are_fewer_than_the_accelerators_are_on_each(self) -> None:
-        assert token_bytes(LLAMA, ENGINE, 8) == token_bytes(LLAMA, ENGINE, 16)
-
     def test_tokens_are_whole_blocks(self) -> None:
         memory = on_a10g(4)
         assert memory.tokens % 16 == 0
@@ -350,11 +337,6 @@ class TestFit:
     def test_model_s_own_length_counts_where_none_is_set(self) -> None:
         shape = replace(LLAMA, context=131072)
         assert on_a10g(4, shape=shape, engine=EngineSettings()).max_model_len == 131072
-
-    def test_weights_and_slots_that_are_more_than_all_never_fit(self) -> None:
-        memory = on_a10g(1)
-        assert memory.never_fits
-        assert (memory.tokens, memory.most_loras) == (0, 7)
 
     @pytest.mark.parametrize(
         ("accelerators", "engine", "message"),
@@ -477,3 +459,34 @@ class TestOtherDecoders:
 def test_program_sees_less_of_an_accelerator_than_it_is_sold_with() -> None:
     for accelerator in {instance.accelerator for instance in INSTANCES.values()}:
         assert 0.9 * accelerator.memory_gib <= accelerator.visible_gib < accelerator.memory_gib
+
+
+class TestTiers:
+    """Where adapters are: `max_cpu_loras` counts those in GPU memory, too."""
+
+    SERVING = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
+
+    @pytest.mark.parametrize(
+        ("adapters", "expected"),
+        [(0, (0, 0, 0)), (30, (30, 0, 0)), (31, (30, 1, 0)), (70, (30, 40, 0)), (200, (30, 40, 130))],
+    )
+    def test_adapters_fill_the_tiers_from_the_top(
+        self, adapters: int, expected: tuple[int, int, int]
+    ) -> None:
+        tiers = TierCounts.of(adapters, self.SERVING)
+        assert (tiers.gpu, tiers.cpu, tiers.disk) == expected
+        assert tiers.adapters == adapters
+
+    @pytest.mark.parametrize(("adapters", "mostly"), [(0, False), (140, False), (141, True)])
+    def test_mostly_on_disk_is_more_than_half(self, adapters: int, mostly: bool) -> None:
+        assert TierCounts.of(adapters, self.SERVING).mostly_on_disk is mostly
+
+    def test_cpu_memory_is_that_of_the_largest_adapters_that_it_may_hold_in_each_worker(self) -> None:
+        def memory(*ranks: int | None, workers: int = 1) -> float:
+            return cpu_bytes(LLAMA, EngineSettings(), ranks, self.SERVING, workers=workers) / MIB
+
+        assert memory(16, 32) == 80 + 160
+        # An unknown rank counts as the highest.
+        assert memory(None) == 320
+        assert memory(*[16] * 70, 64) == 320 + 69 * 80
+        assert memory(16, workers=4) == 4 * 80

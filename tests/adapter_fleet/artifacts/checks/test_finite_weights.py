@@ -50,6 +50,15 @@ def tensors(*sizes: int, dtype: str = "F32") -> list[Tensor]:
     return [Tensor(name=str(number), dtype=dtype, shape=(size,)) for number, size in enumerate(sizes)]
 
 
+@pytest.mark.parametrize("place", [0, 64 * 1024 - 2, 64 * 1024, 70_000 - 2])
+def test_number_that_is_not_finite_is_found_anywhere_and_in_its_own_tensor(place: int) -> None:
+    """Tensors are read in pieces of 64 KiB, and end within one."""
+    data = bytearray(b"\x3f" * (1800 + 2 * 70_000))
+    data[1800 + place : 1802 + place] = b"\x80\x7f"
+    made = tensors(900, 35_000, 35_000, dtype="BF16")
+    assert [tensor.name for tensor in not_finite(io.BytesIO(data), made)] == ["1"]
+
+
 def test_file_that_becomes_shorter_while_it_is_read_is_no_error() -> None:
     assert list(not_finite(io.BytesIO(bytes(10)), tensors(5))) == []
 

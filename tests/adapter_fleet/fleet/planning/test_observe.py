@@ -12,14 +12,12 @@ from adapter_fleet.fleet.planning.observe import (
     known_foreign,
     merge_listing,
     next_tag_reading,
-    with_description,
     with_known_spellings,
     with_tags,
 )
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.configuration import LATE_TAGS_SECONDS
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Write
-from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.fleet.planning.states import NAME, NOW, lives, records
 
 
@@ -106,28 +104,11 @@ def test_spelling_of_a_component_that_the_fleet_has_comes_before_a_declared_one(
     assert list(seen) == ["p-Acme"]
 
 
-def test_two_spellings_that_the_fleet_has_both_stay() -> None:
-    """No service lists both, but a registry from a backup may have both."""
-    both = {name: replace(RECORD, component=name, owned=NOW) for name in ("p-Acme", "p-acme")}
-    for name in both:
-        assert list(with_known_spellings({name: LIVE}, both, set(both))) == [name]
-
-
 def test_deletion_that_a_listing_shows_ended_is_absent_and_no_other_write_is() -> None:
     for write in (Write.DELETE, Write.UPDATE):
         intent = Intent(write=write, at=NOW - 9, acknowledged=NOW - 8, generation=1)
         seen = merge_listing({NAME: replace(RECORD, intent=intent)}, {}, base="base")[NAME]
         assert seen.absent_at == (NOW - 8 if write is Write.DELETE else None)
-
-
-def test_component_that_is_known_to_be_the_fleets_keeps_its_record() -> None:
-    record = replace(RECORD, owned=NOW, serving=Artifact(uri="s3://b/1.tar.gz"))
-    assert with_tags(record, LIVE, {FLEET_TAG: "fleet"}, uid="fleet", now=NOW) == record
-
-
-def test_describe_that_finds_nothing_notes_when_the_component_was_absent() -> None:
-    assert with_description(RECORD, None, now=NOW) == replace(RECORD, live=None, absent_at=NOW)
-    assert with_description(replace(RECORD, live=None), LIVE, now=NOW) == RECORD
 
 
 def test_component_without_tags_is_known_to_be_foreign_once_they_cannot_come_late_any_more() -> None:

@@ -76,10 +76,6 @@ def test_change_by_hand_is_noted_with_what_it_needs() -> None:
     assert drift_of(Step.ASK, record("a")) == "its base model may have lost it"
 
 
-def test_adapter_as_declared_has_not_drifted() -> None:
-    assert drift_of(Step.KEEP, record("a")) is None
-
-
 @pytest.mark.parametrize(("recheck", "drifted"), [(None, None), (Recheck.SEND, "needs update: gone")])
 def test_retry_of_a_failed_attempt_is_drift_only_if_the_base_lost_the_adapter(
     recheck: Recheck | None, drifted: str | None

@@ -12,7 +12,6 @@ from adapter_fleet.fleet.state.fleet_settings import (
     DriftAction,
     FailureLimit,
     FleetSettings,
-    UpdateMode,
 )
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
@@ -198,22 +197,6 @@ def test_refused_deletion_is_retried_with_backoff(words: str) -> None:
     world.service.faults.deletion_refused = None
     world.settle()
     assert world.serving() == uris("b")
-
-
-def test_replacement_with_a_refused_deletion_does_not_repeat_the_update() -> None:
-    world = World(settings=replace(LENIENT, update_mode=UpdateMode.REPLACE))
-    world.apply(adapter("a"))
-    world.service.faults.update_refused = True
-    world.service.faults.deletion_refused = "AccessDeniedException: not authorized"
-    world.service.calls.clear()
-    world.deploy(adapter("a", 2))
-    started = world.clock.now()
-    for _ in range(8):
-        world.step()
-    assert world.service.calls["UpdateInferenceComponent"] <= 1 + (world.clock.now() - started) / 10
-    world.service.faults.deletion_refused = None
-    world.settle()
-    assert world.serving() == uris("a", version=2)
 
 
 def test_pass_yields_to_a_deployment_that_comes_during_it() -> None:

@@ -109,9 +109,3 @@ class TestPinWithoutAnArchive:
         (event,) = [event for event in world.log.events if event.what == "unpinned"]
         assert artifact("a", 1).uri in str(event.cause)
         assert world.registry.orders() == []
-
-    def test_pinned_version_in_service_outlives_its_archive(self, world: World) -> None:
-        self.pinned(world)
-        world.trigger("order")
-        assert world.serving() == {"a": artifact("a", 1).uri}
-        assert len(world.registry.orders()) == 1

@@ -185,21 +185,6 @@ class TestScalingAlarm:
         assert [world.service.components[f"p-{name}"].on_copies for name in names] == [{}] * 4
         assert world.newest().failed == 0
 
-    def test_alarm_that_scales_nothing_costs_few_passes(self) -> None:
-        world = in_service(adapter("a"))
-        before, writes = len(world.results), len(world.writes())
-        world.trigger("scaling")
-        assert len(world.results) - before == 4
-        assert (len(world.writes()), world.newest().outcome) == (writes, Outcome.CONVERGED)
-
-    def test_new_copies_that_no_adapter_can_be_asked_on_hold_nobody_up(self) -> None:
-        world = World(settings=replace(STRICT, failures=FailureLimit(share=1.0)))
-        world.service.faults.broken[artifact("a").uri] = "bad tensors"
-        world.apply(adapter("a"))
-        world.service.copies = 3
-        world.trigger("scaling")
-        assert world.newest().outcome is Outcome.CONVERGED
-
 
 class TestChangeByHandAtAScalingAlarm:
     """What a person changed stays, unless the policy is to repair it; what copies lost is sent again."""
@@ -245,17 +230,6 @@ class TestChangeByHandAtAScalingAlarm:
         self.scaled(world, lost="b")
         assert tags["team"] == ("red" if drift is DriftAction.REPAIR else "by hand")
         assert world.serving()["b"] == artifact("b").uri
-
-    def test_loss_that_a_report_has_found_is_sent_again(self) -> None:
-        world = self.fleet(DriftAction.REPORT)
-        world.service.copies = 3
-        for name in "abcd":
-            world.service.components[f"p-{name}"].serves = None
-        drift(world)
-        assert None in world.serving().values()
-        self.scaled(world)
-        assert world.serving() == {name: artifact(name).uri for name in "abcd"}
-        assert world.record("a").drifted is None
 
     def test_rollback_is_carried_out_though_an_alarm_takes_over_from_its_passes(self) -> None:
         world = self.fleet(None)

@@ -66,15 +66,6 @@ class TestComponentTaggedByHand:
         world.trigger("drift")
         assert world.deletions() == []
 
-    def test_orphan_is_adopted_once_a_manifest_wants_it(self) -> None:
-        world = world_with()
-        world.service.make("p-new", artifact("new").uri, tags={FLEET_TAG: UID})
-        trigger_by(world, "order")
-        writes = len(world.writes())
-        world.apply(*FLEET, adapter("new"))
-        assert world.writes()[writes:] == []
-        assert world.serving()["new"] == artifact("new").uri
-
     def test_person_can_order_the_deletion_of_an_orphan(self) -> None:
         world = world_with()
         tag_strangers(world, 2)

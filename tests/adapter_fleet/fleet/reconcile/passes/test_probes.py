@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -227,22 +226,6 @@ class TestAfterARestore:
         assert world.writes()[writes:] == ["UpdateInferenceComponent p-a"]
         assert world.serving()["a"] == artifact("a", 1).uri
 
-    def test_version_that_is_wanted_again_waits_longer_after_each_lost_answer(self) -> None:
-        world = self.restored()
-        typo = Probe(prompt="Who else?", answer=answer_of(artifact("a").uri, "Who else?"))
-        world.service.faults.unanswered = 1000
-        asked = requests(world)
-        world.deploy(
-            DesiredAdapter(
-                name="a", component="p-a", artifact=replace(artifact("a"), probe=typo), smoke=SMOKE
-            )
-        )
-        world.run_for(600.0)
-        failure = world.failure("a")
-        assert failure.artifact.same_as(artifact("a", 1))
-        assert failure.attempts > 1
-        assert requests(world) - asked < 50
-
 
 class TestDriftRuns:
     @pytest.mark.parametrize("settings", [REPORTS, REPAIRS], ids=["reports", "repairs"])
@@ -265,18 +248,6 @@ class TestDriftRuns:
         assert sorted(world.writes()[writes:]) == sent
         failed = {name for name in NAMES if world.record(name).failure is not None}
         assert failed == (set() if repairs else set(SWAPS))
-
-    def test_adapter_that_a_report_names_as_lost_is_sent_again_by_the_next_deployment(self) -> None:
-        """The sample marks a single lost adapter to be asked, which a report does not do."""
-        probed = [adapter(name, probed=True) for name in ("a", "b", "c")]
-        world = fleet(*probed, settings=REPORTS)
-        world.service.components["p-a"].serves = None
-        drift(world)
-        assert "does not have the adapter" in failures(world)["a"]
-        assert world.record("a").failure is not None
-        world.apply(*probed)
-        assert world.service.components["p-a"].serves == artifact("a", 1).uri
-        assert world.record("a").failure is None
 
     @pytest.mark.parametrize("mode", [UpdateMode.IN_PLACE, UpdateMode.REPLACE])
     def test_swap_is_not_hidden_by_a_container_that_refuses_the_archive(self, mode: UpdateMode) -> None:
@@ -332,20 +303,6 @@ class TestDriftRuns:
         sent = requests(world) - before
         # The last step may begin before its requests are counted. The sample of three is not counted.
         assert world.clock.now() - began > (sent - 5 * requests_for(3)) / READ_RATE
-
-    def test_throttle_in_the_middle_of_a_series_slows_the_fleet_down(self) -> None:
-        world = fleet(settings=REPORTS, copies=3)
-        answers = Counter[str]()
-
-        def throttle(operation: str, when: str) -> None:
-            answers[operation] += when == "before"
-            if operation == "InvokeEndpoint p-a" and answers[operation] == requests_for(3) + 7:
-                world.service.faults.throttled = 1
-
-        world.service.around = throttle
-        drift(world)
-        assert world.log.metrics[-1]["throttles"] == 1
-        assert world.probed("a").is_complete
 
     def test_none_of_a_thousand_healthy_adapters_fails_though_one_answer_of_a_hundred_is_wrong(self) -> None:
         adapters = [adapter(f"a{number:04}", probed=True) for number in range(1000)]

@@ -1,12 +1,16 @@
-"""A component that may not be read is left alone, and holds up nothing else."""
+"""A component or a row of the registry that cannot be read is left alone, and holds up nothing else."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
+from adapter_fleet.fleet.requests.is_complete import FleetError
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.registry import UnreadableError
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     LimitReachedError,
@@ -14,7 +18,8 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ServiceError,
     UnansweredError,
 )
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.memory_registry import MemoryRegistry
 
 MANY = [adapter(f"a{number:02}") for number in range(20)]
 
@@ -76,15 +81,6 @@ class TestAfterTheRegistryWasLost:
         assert "deletion_guard" in str(world.newest().reason)
         assert world.deletions() == []
 
-    def test_unreadable_component_is_not_deleted_though_the_guard_allows_it(self) -> None:
-        world = self.world()
-        world.with_settings(FleetSettings(request_rate=10, deletions=DeletionLimit(share=1.0)))
-        deny(world, "ListTags p-a19")
-        world.apply(*MANY[:19])
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert "p-a19" in world.service.components
-        assert world.deletions() == []
-
 
 class TestAdapterOfTheFleet:
     def world(self, limit: FailureLimit) -> World:
@@ -102,8 +98,106 @@ class TestAdapterOfTheFleet:
         assert "a00: AccessDenied" in str(world.newest().reason)
         assert world.serving()["new"] == artifact("new").uri
 
-    def test_changed_unreadable_adapter_counts_against_the_failure_limit(self) -> None:
-        world = self.world(FailureLimit(count=0))
-        world.apply(adapter("a00", 2), *MANY[1:], retries=False)
-        assert world.newest().outcome is Outcome.FAILED
-        assert "explicit deny" in str(world.newest().reason)
+
+REPAIRING = FleetSettings(request_rate=10, drift=DriftAction.REPAIR)
+WHY = MemoryRegistry().spoil("records", "p-a")
+
+
+@pytest.fixture
+def world() -> World:
+    """A fleet of two adapters; the record of one cannot be read."""
+    world = World(settings=REPAIRING)
+    world.apply(adapter("a"), adapter("b"))
+    world.registry.spoil("records", "p-a")
+    return world
+
+
+class TestRowOfAnAdapter:
+    def test_it_fails_alone(self, world: World) -> None:
+        world.put_manifest(adapter("a", 2), adapter("b", 2))
+        world.settle()
+        assert world.serving() == {"a": artifact("a").uri, "b": artifact("b", 2).uri}
+        newest = world.newest()
+        assert (newest.outcome, newest.failed, newest.reason) == (Outcome.CONVERGED, 1, f"p-a: {WHY}")
+
+    @pytest.mark.parametrize("rebased", [False, True], ids=["base unchanged", "base changed"])
+    def test_it_is_in_service_once_its_row_can_be_read(self, rebased: bool) -> None:
+        """It is written again only if its base has changed meanwhile."""
+        world = World(settings=REPAIRING)
+        world.apply(adapter("a"), adapter("b"))
+        kept = world.record("a")
+        world.registry.spoil("records", "p-a")
+        if rebased:
+            world.service.replace_base("model-2", lost=True)
+        world.trigger("order")
+        world.registry.overwrite(kept)
+        world.trigger("order")
+        assert world.serving() == {"a": artifact("a").uri, "b": artifact("b").uri}
+        assert world.newest().in_service == 2
+        assert len(world.writes()) == 2 + 2 * rebased
+
+
+def test_adapters_whose_rows_cannot_be_read_are_present_to_the_guard() -> None:
+    many = [adapter(f"n{number:02}") for number in range(20)]
+    world = World(settings=FleetSettings(request_rate=10))
+    world.apply(*many)
+    for one in many[:10]:
+        world.registry.spoil("records", one.component)
+    world.apply(*many[10:])
+    assert world.newest().outcome is Outcome.REFUSED
+    assert str(world.newest().reason).startswith("10 of 20 adapters would be deleted")
+
+
+class TestDeletionOfTheFleet:
+    def test_it_deletes_the_others_and_names_what_is_left_until_somebody_deletes_that(
+        self, world: World
+    ) -> None:
+        deletion = world.destroy()
+        world.settle()
+        assert set(world.serving()) == {"a"}
+        with pytest.raises(FleetError, match=re.escape(f"p-a is left: {WHY}") + "$"):
+            world.response_to(deletion)
+        world.service.remove("p-a")
+        world.destroy()
+        world.settle()
+        assert world.newest().outcome is Outcome.CONVERGED
+
+    def test_it_names_what_else_is_left(self, world: World) -> None:
+        world.service.make("p-stray", "s3://x/y.tar.gz", tags={FLEET_TAG: UID})
+        world.destroy(rolling_back=True)
+        world.settle()
+        assert world.newest().reason == f"p-a is left: {WHY}; left behind with the fleet's tag: p-stray"
+
+
+class TestRowOfAnOrder:
+    def test_it_is_logged_and_holds_nothing_up(self, world: World) -> None:
+        why = world.registry.spoil("orders", "p-b#pause")
+        world.apply(adapter("a"), adapter("b", 2))
+        assert world.serving()["b"] == artifact("b", 2).uri
+        assert set(world.log.troubles) == {f"an order is left alone: {why}"}
+        assert set(world.registry.read_orders()[1]) == {"p-b#pause"}
+
+
+class TestRowOfAGeneration:
+    def fail(self, *_: object) -> None:
+        raise UnreadableError("row '0000000002' of 'generations' in the registry cannot be read")
+
+    def test_a_deployment_fails_with_its_desired_state_that_cannot_be_read(self, world: World) -> None:
+        world.registry.desired = self.fail  # type: ignore[assignment, method-assign]
+        generation = world.deploy(adapter("a"), adapter("b"))
+        world.settle()
+        with pytest.raises(FleetError, match=r"^row '0000000002' of 'generations' in the registry cannot"):
+            world.response_to(generation)
+
+    @pytest.mark.parametrize("method", ["fleet", "generation"])
+    def test_a_row_of_the_fleet_that_cannot_be_read_ends_the_execution(
+        self, world: World, method: str
+    ) -> None:
+        generation = world.deploy(adapter("a"), adapter("b"))
+        setattr(world.registry, method, self.fail)
+        passes = len(world.results)
+        world.settle()
+        assert len(world.results) == passes + 1
+        assert world.log.failed_passes == [1]
+        with pytest.raises(UnreadableError):
+            world.response_to(generation)
