@@ -74,19 +74,6 @@ def test_identity_of_an_archive_depends_on_its_content_only(
     assert identity_of(archive) == identity_of(directory)
 
 
-@given(name=st.sampled_from(ADAPTER), position=st.integers(0, 10**6), change=st.integers(1, 255))
-def test_any_changed_byte_changes_the_identity(
-    directory: Path, tmp_path_factory: pytest.TempPathFactory, name: str, position: int, change: int
-) -> None:
-    copy = tmp_path_factory.mktemp("copy")
-    for file in FILES:
-        content = bytearray((directory / file).read_bytes())
-        if file == name:
-            content[position % len(content)] ^= change
-        (copy / file).write_bytes(content)
-    assert identity_of(copy) != identity_of(directory)
-
-
 def test_identity_is_that_of_the_packed_tar(directory: Path, tmp_path: Path) -> None:
     packed = pack(directory, tmp_path / "adapter.tar.gz")
     assert packed.identity == hashlib.sha256(gzip.decompress(packed.path.read_bytes())).hexdigest()
@@ -161,14 +148,6 @@ def test_archive_with_anything_else_has_no_identity(
             tar.add(directory / file, file)
         tar.addfile(tarfile.TarInfo(name))
     with pytest.raises(ArchiveError, match=message):
-        identity_of(archive)
-
-
-def test_archive_without_the_weights_has_no_identity(directory: Path, tmp_path: Path) -> None:
-    archive = tmp_path / "adapter.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(directory / "adapter_config.json", "adapter_config.json")
-    with pytest.raises(ArchiveError, match=r"got none with adapter_model\.safetensors"):
         identity_of(archive)
 
 

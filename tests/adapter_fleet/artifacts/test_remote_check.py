@@ -155,14 +155,6 @@ class TestForeign:
         assert done.bytes_read == s3.bytes_read == done.size
         assert s3.closed == len(s3.calls) <= 8
 
-    def test_no_more_than_one_range_is_in_memory(
-        self, s3: FakeS3, large: SyntheticAdapter, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("adapter_fleet.artifacts.object_stream._MOST_BYTES", 100_000)
-        s3.put("bucket", self.KEY, foreign(large.save()))
-        assert check(s3, self.KEY).findings == []
-        assert s3.most == 100_000
-
     def test_foreign_archive_under_a_key_of_ours_is_not_what_the_key_says(
         self, s3: FakeS3, large: SyntheticAdapter
     ) -> None:

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from typing import Any, cast
 
 import pytest
 
@@ -30,11 +29,8 @@ NUMBER_TOKEN = -1.8881545897087503e289
             lambda: check_choice("a", "fail", OnTimeout),
             "'a' should be one of OnTimeout.SUCCEED, OnTimeout.FAIL, got 'fail'",
         ),
-        (lambda: check_number("a", True), "'a' should be a number, got True"),
         (lambda: check_number("a", float("nan")), "'a' should be a number, got nan"),
-        (lambda: check_number("a", float("-inf")), "'a' should be a number, got -inf"),
         (lambda: check_number("a", NUMBER_TOKEN), "'a' should be known at synth, got a token"),
-        (lambda: check_share("a", NUMBER_TOKEN), "'a' should be known at synth, got a token"),
         (
             lambda: check_whole_number("a", NUMBER_TOKEN, at_least=0),
             "'a' should be known at synth, got a token",
@@ -43,9 +39,7 @@ NUMBER_TOKEN = -1.8881545897087503e289
         (lambda: check_whole_number("a", 1.0, at_least=0), "'a' should be a whole number, got 1.0"),
         (lambda: check_whole_number("a", 1, at_least=2), "'a' should be at least 2, got 1"),
         (lambda: check_share("a", 1.5), "'a' should be from 0 to 1, got 1.5"),
-        (lambda: check_share("a", cast("Any", None)), "'a' should be a number, got None"),
         (lambda: check_names("a", "acme"), "'a' should be a list of names, got 'acme'"),
-        (lambda: check_names("a", None), "'a' should be a list of names, got None"),
         (lambda: check_names("a", ["b", 1]), "'a' should be a list of names, got ['b', 1]"),
         (lambda: check_names("a", ()), "'a' should have at least one name or be left out, got none"),
     ],

@@ -130,12 +130,6 @@ class TestYaml:
     def test_aliases_that_explode_are_an_error(self, text: str) -> None:
         assert error(text)[1] == "aliases should stand for at most 100000 values"
 
-    def test_half_of_a_surrogate_pair_is_refused(self) -> None:
-        line, message = error('a: "\\ud800"')
-        # The compiled parser has its own words.
-        assert line == 1
-        assert "half of a surrogate pair" in message or "it is not YAML" in message
-
 
 @pytest.mark.parametrize(
     ("text", "value"),
@@ -222,10 +216,6 @@ def test_what_is_wrong_with_what_is_called_json_is_told_of_json(text: str, line:
         read(text.encode(), called_json=True)
     assert raised.value.line == line
     assert str(raised.value).startswith("it is not JSON: ")
-
-
-def test_what_is_called_json_and_is_yaml_is_read_all_the_same() -> None:
-    assert read(b"{a: 1,}", called_json=True).value == read(b"a: 1", called_json=True).value == {"a": 1}
 
 
 def test_a_byte_order_mark_is_taken() -> None:

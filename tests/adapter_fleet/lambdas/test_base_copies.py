@@ -82,13 +82,6 @@ def test_component_keeps_the_copies_that_run_and_has_at_least_one(
     assert answer == {"PhysicalResourceId": "before", "Data": {"CopyCount": kept}}
 
 
-def test_copies_are_read_after_scaling_has_ended(sagemaker: Stubber, clock: FakeClock) -> None:
-    for copies, status in [(2, "Updating"), (3, "Updating"), (3, "InService")]:
-        sagemaker.add_response("describe_inference_component", described(copies, status))
-    answer = base_copies.on_event(event("Update", PhysicalResourceId="before"), context())
-    assert answer["Data"] == {"CopyCount": 3}
-
-
 def test_scaling_that_does_not_end_leaves_time_for_the_answer(sagemaker: Stubber, clock: FakeClock) -> None:
     for _ in range(7):
         sagemaker.add_response("describe_inference_component", described(2, "Updating"))

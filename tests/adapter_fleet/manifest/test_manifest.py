@@ -214,6 +214,11 @@ BROKEN = [
     ({"digest": f"sha256:{'A' * 64}"}, "digest: should be 'sha256:' and 64 hexadecimal digits"),
     ({"digest": f"sha256:{B}"}, f"digest: should be sha256:{A}, as the archive is named, got sha256:{B}"),
     ({"artifact": f"asset:{A}", "digest": f"sha256:{B}"}, f"digest: should be sha256:{A}, as the arch"),
+    ({"checksum": "sha256:5"}, "checksum: should be S3's SHA-256 of the archive: 'sha256:' and 64 hex"),
+    (
+        {"artifact": f"asset:{A}", "checksum": D},
+        "checksum: is for an archive in S3, got a path or an asset",
+    ),
     ({"rank": 8.0}, "rank: should be an integer, got 8.0"),
     ({"tags": {"": "x"}}, "tags.: a key should have 1 to 128 characters, got 0"),
     ({"tags": {"k" * 129: "x"}}, f"tags.{'k' * 80}: a key should have 1 to 128 characters, got 129"),
@@ -248,6 +253,7 @@ BROKEN = [
 UNSEEN = [
     {"smoke": {"prompt": "é" * 1400}},
     archive(f"s3://bucket/{'é' * 509}.tar.gz"),
+    {"artifact": f"asset:{A}", "checksum": D},
     {"rank": 8.0},
     {"tags": {"k": "a;b"}},
     {"smoke": {"prompt": "a", "expect": "(a"}},
@@ -262,6 +268,11 @@ def test_a_broken_rule_is_told_with_the_key_and_what_was_got(keys: dict[str, Any
     name = keys.get("name", "acme")
     label = repr(name)[:80] if isinstance(name, str) and name else "#1"
     assert error.startswith(f"1: adapter {label}: {message}")
+
+
+def test_probe_may_generate_a_token_for_each_byte_of_its_answer_and_one_more() -> None:
+    assert Probe(prompt="Who?", answer="Zoë").request("nonce").max_tokens == 5
+    assert Probe(prompt="Who?", answer="Zoë", max_tokens=9).request("nonce").max_tokens == 9
 
 
 def test_probe_and_evaluation_go_with_the_artifact_and_are_stored() -> None:

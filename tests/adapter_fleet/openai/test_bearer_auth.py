@@ -70,13 +70,6 @@ def test_session_without_credentials_or_region_is_an_error(monkeypatch: pytest.M
         BearerAuth(boto3.Session("key", "secret"))
 
 
-def test_default_session_is_that_of_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "of-the-environment")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    assert signed(BearerAuth().token())[1]["X-Amz-Credential"].startswith("of-the-environment/")
-
-
 class RotatingSession:
     """A session whose first credentials have expired."""
 

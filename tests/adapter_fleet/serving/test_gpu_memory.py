@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from adapter_fleet.serving.base_model import Dimensions, read_model_config
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.gpu_memory import (
-    GIB,
     GpuMemory,
     gpu_memory,
     linear_slot_bytes,
@@ -153,16 +152,6 @@ class TestAnyModel:
         weights = weight_bytes(shape, ENGINE, parallel)
         assert weights <= weight_bytes(shape, ENGINE) <= parallel * weights
         assert token_bytes(shape, ENGINE, parallel) <= token_bytes(shape, ENGINE)
-
-    @given(shapes(), st.integers(1, 500), st.integers(1, 500), RANKS)
-    def test_more_slots_leave_no_more(self, shape: ModelShape, one: int, two: int, rank: int) -> None:
-        few, many = (
-            on_a10g(1, shape=shape, lora=LoraServing(max_loras=n, max_cpu_loras=n, max_lora_rank=rank))
-            for n in sorted((one, two))
-        )
-        assert few.tokens >= many.tokens
-        assert few.most_loras == many.most_loras
-        assert few.fits or not many.fits
 
     @given(shapes(), RANKS)
     def test_most_slots_fit_and_one_more_does_not(self, shape: ModelShape, rank: int) -> None:
@@ -315,11 +304,6 @@ class TestCache:
         memory = on_a10g(4)
         assert memory.tokens % 16 == 0
         assert memory.cache - 16 * memory.token < memory.tokens * memory.token <= memory.cache
-
-    def test_parts_make_up_what_the_accelerator_is_sold_with(self) -> None:
-        memory = on_a10g(4)
-        parts = (memory.weights, memory.slots, memory.cache, memory.other, memory.reserved)
-        assert sum(parts) == memory.total == 24 * GIB
 
 
 class TestFit:

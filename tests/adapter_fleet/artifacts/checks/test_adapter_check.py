@@ -1,4 +1,3 @@
-import errno
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -105,19 +104,6 @@ class TestFiles:
         directory = adapter.save()
         make(directory / "README.md")
         assert the_only(findings_of(directory)).message == f"it should be a regular file, got {got}"
-
-    def test_file_that_may_not_be_read_is_told(
-        self, adapter: SyntheticAdapter, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        directory = adapter.save()
-
-        def refuse(*_: Any) -> Any:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-        monkeypatch.setattr(Path, "open", refuse)
-        findings = findings_of(directory)
-        assert {finding.rule for finding in findings} == {"path-readable"}
-        assert findings[0].message == "it is not readable: Permission denied"
 
 
 class TestConfiguration:

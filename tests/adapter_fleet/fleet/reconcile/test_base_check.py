@@ -36,25 +36,6 @@ def answering(world: World) -> int:
     return sum(uri is not None for uri in world.serving().values())
 
 
-def test_rollback_serves_the_adapters_that_failed_on_the_other_base() -> None:
-    world = fleet()
-    world.service.add_base("endpoint", "base-2")
-
-    def fail_on_the_other(_operation: str, _when: str) -> None:
-        fails = world.target.base == "base-2"
-        world.service.faults.broken = {want.artifact.uri: REASON for want in MANY} if fails else {}
-
-    world.service.around = fail_on_the_other
-    world.target = replace(world.target, base="base-2")
-    world.apply(*MANY, digest="two", previous="one")
-    world.target = replace(world.target, base="base")
-    assert world.deploy(*MANY, digest="one", previous="two").undo
-    world.settle()
-    assert (world.newest().outcome, world.newest().failed) == (Outcome.CONVERGED, 0)
-    assert answering(world) == 12
-    assert {there.base for there in world.service.components.values()} == {None, "base"}
-
-
 class TestUpdatedBaseModel:
     def test_every_adapter_counts_as_changed(self) -> None:
         world = fleet()
@@ -102,17 +83,6 @@ class TestAdaptersLostBeforeTheFleetKnewThem:
         world.apply(*MANY)
         assert answering(world) == 12
         assert world.writes()[-1] == "UpdateInferenceComponent p-a00"
-
-    def test_adapters_that_came_before_the_first_describe_of_their_base_are_asked(self) -> None:
-        world = World(settings=STRICT)
-        base = world.service.components["base"]
-        base.status = Status.UPDATING
-        world.apply(*MANY)
-        assert world.fleet().base_version is None
-        base.status = Status.IN_SERVICE
-        world.service.replace_base("model-2", lost=True)
-        world.apply(*MANY)
-        assert answering(world) == 12
 
 
 class TestAdapterThatANewBaseCannotLoad:

@@ -144,15 +144,6 @@ def test_claimed_component_does_not_count_as_a_creation_of_the_fleet() -> None:
     assert world.serving() == uris("a")
 
 
-def test_write_with_a_lost_answer_is_looked_up() -> None:
-    world = World()
-    world.service.faults.lost_after = 5
-    world.service.faults.lost_before = 5
-    world.apply(*map(adapter, MANY[:30]))
-    assert world.serving() == uris(*MANY[:30])
-    assert len(world.writes()) == 30
-
-
 def test_stale_listing_causes_no_second_write() -> None:
     world = World(seconds=1.0)
     world.service.faults.listing_lag = 3.0
@@ -262,16 +253,6 @@ def test_deletion_is_not_complete_while_a_component_is_left_and_may_be_repeated(
     world.settle()
     assert (world.newest().number, world.newest().outcome) == (again.number, Outcome.CONVERGED)
     assert len(world.writes()) == writes
-
-
-def test_adapter_that_failed_long_ago_does_not_fail_the_next_deployment() -> None:
-    world = World()
-    world.service.faults.missing.add(artifact("a000").uri)
-    world.apply(*map(adapter, MANY[:40]), retries=False)
-    assert world.newest().outcome is Outcome.CONVERGED
-    world.apply(*map(adapter, MANY[:41]), retries=False)
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert world.newest().changes == 1
 
 
 def test_stuck_adapters_count_against_the_failure_limit() -> None:

@@ -181,15 +181,6 @@ class TestReferenced:
         # 7 goes on if 8 is refused; 0 stands for no generation.
         assert self.numbers(table) == {0, 1, 2, 7, 8}
 
-    def test_generation_that_goes_on_after_refused_ones_is_needed(self) -> None:
-        table = Table()
-        table.open(Outcome.CONVERGED, Source.DEPLOYMENT)
-        table.open(Outcome.OPEN)
-        for _ in range(3):
-            table.open(Outcome.REFUSED, refusal="wrong")
-        assert self.numbers(table) >= {1, 2, 5}
-        assert not self.numbers(table) & {3, 4}
-
     def test_manifest_that_an_undo_took_back_is_needed_with_the_one_before_it(self) -> None:
         table = Table()
         table.open(Outcome.CONVERGED, Source.DEPLOYMENT)

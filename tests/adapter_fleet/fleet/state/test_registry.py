@@ -11,14 +11,13 @@ import pytest
 
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import Event, Intent, Write
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
+from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.memory_registry import MemoryRegistry
-from tests.adapter_fleet.registry_examples import FLEET, TARGET, at_once, record, request, take, wanting
+from tests.adapter_fleet.registry_examples import FLEET, at_once, record, request, take, wanting
 
 
 @pytest.fixture(params=["memory", pytest.param("dynamodb", marks=pytest.mark.integration)])
@@ -65,23 +64,6 @@ class TestFleet:
 
 
 class TestGenerations:
-    def test_generation_and_what_it_wants_are_kept_as_they_are(self, registry: Registry) -> None:
-        settings = FleetSettings(failures=FailureLimit(count=3), drift=DriftAction.REPAIR, request_rate=0.5)
-        asked = request(
-            "delivery/with#any?sign",
-            target=replace(TARGET, settings=settings, tags={"team": "ü"}),
-            source_digest="2",
-            manifest_version="v1",
-        )
-        smoke = SmokeRequest(body={"inputs": "Hi", "parameters": {"n": [1, 2.5, None]}}, expect="x")
-        artifact = Artifact(uri="s3://b/a", digest="d" * 64)
-        acme = DesiredAdapter(name="acme", component="llm-acme", artifact=artifact, rank=16, smoke=smoke)
-        desired = DesiredFleet(adapters=(acme,))
-        made = registry.open_generation(asked, desired)
-        assert registry.generation(1) == made
-        assert registry.generation(1) == Generation(number=1, request=asked, deployment=1, in_force=0)
-        assert registry.desired(1) == desired
-
     def test_number_that_was_not_given_out_has_no_generation(self, registry: Registry, lease: Lease) -> None:
         assert registry.generation(1) is None
         with pytest.raises(LookupError):

@@ -123,18 +123,6 @@ class TestBeforeTheWrite:
         assert world.serving() == {"a": want.artifact.uri}
         assert world.record("a").failure is None
 
-    def test_another_write_with_the_same_entity_tag_is_read_again(self, world: World) -> None:
-        want = wanted("a")
-        put(world, want.artifact)
-        world.apply(want)
-        before = world.service.archives[want.artifact.uri]
-        world.clock.sleep(60)
-        put(world, want.artifact)
-        assert world.service.archives[want.artifact.uri].etag == before.etag
-        world.service.remove("p-a")
-        world.apply(want)
-        assert reads(world) == 2
-
     def test_unreadable_archive_is_a_failure_that_names_the_missing_permissions(self, world: World) -> None:
         want = wanted("a")
         world.service.faults.unreadable.add(want.artifact.uri)

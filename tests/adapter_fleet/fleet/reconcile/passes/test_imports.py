@@ -55,21 +55,6 @@ def test_import_that_was_rolled_back_outlives_later_deployments_without_it() -> 
     assert "x" in world.serving()
 
 
-def test_claim_outlives_access_that_is_denied() -> None:
-    world = fleet()
-    world.service.fail(
-        "AddTags p-x", RefusedError("AccessDeniedException: not authorized to perform AddTags")
-    )
-    import_x(world)
-    world.settle_without_retries()
-    assert world.failure("x").cause is Cause.ACCESS
-    world.service.around = lambda _operation, _when: None
-    world.settle()
-    assert world.service.components["p-x"].tags[FLEET_TAG] == UID
-    assert world.record("x").failure is None
-    assert world.serving() == {"a": artifact("a").uri, "x": artifact("x").uri}
-
-
 def test_stale_listing_does_not_tag_a_re_created_component() -> None:
     world = fleet()
     world.service.faults.listing_lag = 3.0

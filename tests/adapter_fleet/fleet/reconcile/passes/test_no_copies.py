@@ -142,18 +142,6 @@ class TestScaleOut:
 class TestScalingAlarm:
     """An alarm of Application Auto Scaling starts passes, which wait for the copies."""
 
-    def test_alarm_that_goes_on_ringing_may_scale_again(self) -> None:
-        world = in_service(adapter("a"), adapter("b"), settings=replace(STRICT, drift=None))
-        world.start_machine("scaling")
-        world.service.copies = 2
-        world.run_for(300)
-        assert world.fleet().checked_copies == 2
-        lose_on_new_copies(world, 3, "a", "b")
-        world.settle()
-        assert world.fleet().checked_copies == 3
-        assert not world.service.components["p-a"].on_copies
-        assert len(world.results) < 30
-
     def test_copies_that_were_replaced_between_two_looks_are_asked(self) -> None:
         world = in_service(adapter("a"), adapter("b"), settings=replace(STRICT, drift=None), copies=3)
         # Two of three ended unseen, and come back at this alarm.

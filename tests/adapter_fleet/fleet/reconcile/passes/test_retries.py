@@ -182,17 +182,6 @@ def full_world() -> World:
     return world
 
 
-def test_what_serves_stays_and_the_rest_is_pending_with_the_limit() -> None:
-    world = full_world()
-    newest = world.newest()
-    # A pass that meets the limit creates nothing more.
-    assert world.service.calls[CREATION] <= LIMIT - 1 + newest.passes
-    assert (newest.outcome, newest.in_service, newest.pending, newest.failed) == (Outcome.OPEN, 20, 10, 0)
-    assert newest.reason is not None
-    assert newest.reason.startswith("ResourceLimitExceeded")
-    assert world.deletions() == []
-
-
 def test_adapters_that_are_not_wanted_make_room_for_new_ones() -> None:
     world = World(settings=FleetSettings(request_rate=10.0, deletions=DeletionLimit(share=1.0)))
     world.service.faults.limit = LIMIT

@@ -151,14 +151,6 @@ def test_component_without_its_tag_is_foreign_and_left_alone_until_it_is_back(dr
     assert world.serving() == {"acme": artifact("acme", 2).uri, "zeta": artifact("zeta").uri}
 
 
-def test_tags_refused_without_the_fleet_s_tag_are_not_retried_for_ever() -> None:
-    world = whole(adapter("acme"), adapter("zeta"))
-    del world.service.components["p-acme"].tags[FLEET_TAG]
-    world.apply(adapter("acme", tags={"team": "support"}), adapter("zeta"))
-    assert world.failure("acme").cause is Cause.FOREIGN
-    assert world.service.foreign_writes == ["AddTags p-acme"]
-
-
 def test_drift_checks_take_turns_in_reading_tags() -> None:
     world = whole(*MANY)
     for number in range(3):

@@ -78,22 +78,6 @@ def test_undo_restores_tags_that_were_being_written_when_the_pass_died(when: str
     assert world.record("a").tags == {"tier": "gold"}
 
 
-def test_refused_deletion_does_not_hold_up_the_undo() -> None:
-    world = World(settings=STRICT)
-    world.apply(adapter("a"), adapter("b"), digest="one")
-    world.service.faults.deletion_refused = "it cannot be deleted for now"
-    world.deploy(adapter("b"), digest="two", previous="one")
-    for _ in range(3):
-        world.step()
-    assert world.record("a").failure is not None
-    undo = world.deploy(adapter("a"), adapter("b"), digest="one", previous="two")
-    world.settle_without_retries()
-    assert world.clock.now() - undo.request.at < 30
-    assert world.newest().failed == 0
-    assert world.serving() == uris("a", "b")
-    assert world.record("a").failure is None
-
-
 def test_last_good_version_is_given_up_after_repeated_failures() -> None:
     world = World(settings=REPLACING)
     world.apply(adapter("a"))
