@@ -392,16 +392,17 @@ def sound(path: Path) -> None:
     directory(path, {"README.md": b"# An adapter"})
 
 
-def generate(target: Path) -> dict[str, str]:
-    """Write the corpus below a new directory; return the rule of each by its name, "" for sound ones."""
+def generate(target: Path, names: Iterable[str] = CORPUS) -> dict[str, str]:
+    """Write adapters of the corpus, and sound ones, below a new directory; return their rules by name."""
     target.mkdir(parents=True)
     (target / "base").mkdir()
     (target / "base" / "config.json").write_text(json.dumps(BASE))
-    for name, (_, make) in CORPUS.items():
+    rules = {"sound": "", "sound.tar.gz": ""}
+    for name in names:
+        rules[name], make = CORPUS[name]
         make(target / name)
     sound(target / "sound")
     archive(target / "sound.tar.gz")
-    rules = {name: rule for name, (rule, _) in CORPUS.items()} | {"sound": "", "sound.tar.gz": ""}
     (target / "corpus.json").write_text(json.dumps(rules, indent=2))
     return rules
 

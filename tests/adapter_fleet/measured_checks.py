@@ -23,6 +23,8 @@ from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 
+ENOUGH_SECONDS = 2
+"""A check that takes no more is within every limit."""
 MOST_CPU_SECONDS = 10
 LONGEST_SECONDS = 120
 MOST_BYTES = 2 * 1024**3
@@ -96,7 +98,7 @@ def main(folder: Path) -> None:
     names = list(json.loads((folder / "corpus.json").read_text()))
     for name in names + [IN_S3 + name for name in names if name.endswith(".tar.gz")]:
         took = measure(name, folder, lora, base)
-        if took["seconds"] > 1:
+        if took["seconds"] > ENOUGH_SECONDS:
             # Another process may have had the processor's caches meanwhile.
             took = min(took, measure(name, folder, lora, base), key=lambda one: float(one["seconds"]))
         print(json.dumps(took), flush=True)  # noqa: T201

@@ -49,7 +49,7 @@ from tests.adapter_fleet.memory_dynamodb import Item
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 
 NIGHTLY = "NIGHTLY" in os.environ
-EXAMPLES = int(os.environ.get("STORIES", "5000")) if NIGHTLY else 50
+EXAMPLES = int(os.environ.get("STORIES", "5000")) if NIGHTLY else 30
 
 NAMES = ["a", "b", "c", "d"]
 BY_HAND = "s3://bucket/by-hand.tar.gz"
