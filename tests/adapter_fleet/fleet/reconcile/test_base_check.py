@@ -85,27 +85,6 @@ class TestAdaptersLostBeforeTheFleetKnewThem:
         assert world.writes()[-1] == "UpdateInferenceComponent p-a00"
 
 
-class TestAdapterThatANewBaseCannotLoad:
-    """Its failure reason stays the same, so that only a request shows that it does not serve."""
-
-    def world(self, settings: FleetSettings = LENIENT) -> World:
-        world = fleet(settings, adapter("a"))
-        world.service.replace_base("model-2", lost=True)
-        world.service.faults.broken[artifact("a").uri] = REASON
-        world.apply(adapter("a"))
-        world.service.replace_base("model-3", lost=False)
-        return world
-
-    def test_adapter_serves_once_a_base_can_load_it_though_the_old_failure_reason_stays(self) -> None:
-        world = self.world(STRICT)
-        world.service.faults.broken.clear()
-        world.service.faults.failure_reason_stays = True
-        world.apply(adapter("a"))
-        assert world.serving() == {"a": artifact("a").uri}
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert world.newest().failed == 0
-
-
 class TestChangedSmokeRequest:
     def test_new_smoke_request_changes_its_adapter_only_and_is_sent_once(self) -> None:
         world = fleet(STRICT, adapter("a", smoke=SMOKE), adapter("b", smoke=SMOKE))
@@ -145,17 +124,6 @@ def test_base_that_cannot_be_described_halts_the_pass_and_fails_no_adapter() -> 
     assert world.newest().outcome is Outcome.CONVERGED
 
 
-class TestBaseWithAStaleListing:
-    def test_adapters_that_the_update_lost_are_sent_again(self) -> None:
-        world = fleet()
-        world.clock.time += 60
-        world.service.faults.listing_lag = 3.0
-        world.service.replace_base("model-2", lost=True)
-        world.apply(*MANY, digest="two", previous="one")
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert answering(world) == 12
-
-
 class TestBaseUpdateThatWasRolledBack:
     """The base has new copies of the same model, so that its version is unchanged."""
 
@@ -186,22 +154,6 @@ class TestBaseUpdateThatWasRolledBack:
         world.trigger("drift")
         assert world.writes() == []
         del world.service.ask
-        world.trigger("drift")
-        assert answering(world) == 12
-
-
-class TestNewCopiesDuringAPass:
-    """New copies have the adapters that load after them, and not the earlier ones."""
-
-    def test_drift_check_finds_the_few_adapters_that_were_loaded_before(self) -> None:
-        world = fleet(replace(STRICT, drift=DriftAction.REPAIR))
-        unchanged = {"a02", "a03"}
-        manifest = [want if want.name in unchanged else adapter(want.name, 2) for want in MANY]
-        world.service.on(
-            "UpdateInferenceComponent", lambda: world.service.replace_base("model", lost=True), times=1
-        )
-        world.apply(*manifest, digest="two", previous="one")
-        assert answering(world) == 10
         world.trigger("drift")
         assert answering(world) == 12
 

@@ -133,17 +133,6 @@ def test_fleet_adapts_to_a_service_that_takes_one_write_at_a_time() -> None:
     assert refused <= 3
 
 
-def test_claimed_component_does_not_count_as_a_creation_of_the_fleet() -> None:
-    world = World(seconds=40.0)
-    world.deploy(adapter("a"))
-    world.run_pass(world.executions[0], deadline=0.2)
-    world.clock.sleep(35.0)
-    made = world.service.make("p-a", "s3://x/y")
-    world.order(OrderKind.CLAIM, "a", created=made.created)
-    world.settle()
-    assert world.serving() == uris("a")
-
-
 def test_stale_listing_causes_no_second_write() -> None:
     world = World(seconds=1.0)
     world.service.faults.listing_lag = 3.0
@@ -188,22 +177,6 @@ def test_refused_deletion_is_retried_with_backoff(words: str) -> None:
     world.service.faults.deletion_refused = None
     world.settle()
     assert world.serving() == uris("b")
-
-
-def test_pass_yields_to_a_deployment_that_comes_during_it() -> None:
-    world = World()
-    world.deploy(*map(adapter, MANY))
-    world.service.on(
-        "CreateInferenceComponent p-a020",
-        lambda: world.deploy(*(adapter(name, 2) for name in MANY)),
-        when="after",
-        times=1,
-    )
-    world.run_pass(world.executions[0])
-    created = len(world.writes())
-    assert created < len(MANY)
-    world.settle()
-    assert world.serving() == uris(*MANY, version=2)
 
 
 def test_pin_serves_an_older_version_until_the_manifest_changes() -> None:

@@ -90,13 +90,6 @@ class TestGenerations:
         registry.save_generation(replace(made, passes=1), lease)
         assert registry.generation(1) == replace(superseded, passes=1)
 
-    def test_generation_that_has_ended_is_not_superseded(self, registry: Registry, lease: Lease) -> None:
-        made = registry.open_generation(request(), wanting())
-        ended = replace(made, outcome=Outcome.CONVERGED, ended=7.0)
-        registry.save_generation(ended, lease)
-        registry.open_generation(request(), wanting())
-        assert registry.generation(1) == ended
-
     def test_outcome_stays_with_its_reason_while_figures_change(
         self, registry: Registry, lease: Lease
     ) -> None:

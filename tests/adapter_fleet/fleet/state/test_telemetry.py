@@ -62,32 +62,23 @@ def metrics_of(lines: list[dict[str, Any]]) -> dict[str, Any]:
 def test_line_of_a_change_says_from_what_to_what_in_what_time_and_why(
     telemetry: FleetTelemetry, told: Told
 ) -> None:
-    event = Event(
-        component="p-a",
-        name="a",
-        at=1.0,
-        what="failed",
-        generation=7,
-        before="v1.tar.gz",
-        after="v2.tar.gz",
-        seconds=12.5,
-        cause="bad tensors",
+    telemetry.changed(
+        Event(
+            component="p-a",
+            name="a",
+            at=1.0,
+            what="failed",
+            generation=7,
+            before="v1.tar.gz",
+            after="v2.tar.gz",
+            seconds=12.5,
+            cause="bad tensors",
+        )
     )
-    telemetry.changed(event)
     (line,) = told()
-    expected = {
-        "level": "INFO",
-        "service": "adapter-fleet",
-        "message": "adapter failed",
-        "adapter": "a",
-        "component": "p-a",
-        "change": "failed",
-        "before": "v1.tar.gz",
-        "after": "v2.tar.gz",
-        "seconds": 12.5,
-        "cause": "bad tensors",
-        "generation": 7,
-    }
+    expected = {"level": "INFO", "service": "adapter-fleet", "message": "adapter failed", "adapter": "a"}
+    expected |= {"component": "p-a", "change": "failed", "before": "v1.tar.gz", "after": "v2.tar.gz"}
+    assert {"seconds": 12.5, "cause": "bad tensors", "generation": 7}.items() <= line.items()
     assert expected.items() <= line.items()
 
 

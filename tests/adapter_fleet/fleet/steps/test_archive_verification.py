@@ -12,7 +12,6 @@ from adapter_fleet.fleet.state.configuration import MAX_READ_SECONDS
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
@@ -184,20 +183,6 @@ class TestAfterTheWrite:
         assert failure.artifact == second.artifact
         assert "version v1 is version v2 now" in failure.reason
         assert world.serving() == {"a": first.artifact.uri}
-
-    def test_adapter_with_a_replaced_archive_is_sent_again_once_the_archive_is_right(
-        self, world: World
-    ) -> None:
-        want = wanted("a")
-        put(world, want.artifact)
-        after(world, "CreateInferenceComponent", lambda: put(world, want.artifact, holds="f" * 64))
-        world.apply(want)
-        assert world.record("a").failure is not None
-        put(world, want.artifact)
-        world.order(OrderKind.RETRY, "a")
-        world.settle()
-        assert world.record("a").failure is None
-        assert world.writes() == ["CreateInferenceComponent p-a", "UpdateInferenceComponent p-a"]
 
     def test_archive_that_cannot_be_compared_is_compared_later(self, world: World) -> None:
         want = wanted("a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -27,20 +28,7 @@ AFTER = [
 ]
 
 
-READS = (
-    "describe",
-    "find",
-    "fleet",
-    "generation",
-    "known",
-    "desired",
-    "list",
-    "newest",
-    "orders",
-    "read",
-    "record",
-    "tags",
-)
+READS = re.compile("describe|find|fleet|generation|known|desired|list|newest|orders|read|record|tags")
 
 
 class Ticks:
@@ -54,7 +42,7 @@ class Ticks:
         self.dies_at: int | None = None
 
     def tick(self, operation: str, when: str) -> None:
-        if when == "before" or operation.startswith(READS):
+        if when == "before" or READS.match(operation):
             return
         number = len(self.operations)
         self.operations.append(operation)

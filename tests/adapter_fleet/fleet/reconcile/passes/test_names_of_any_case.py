@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord
@@ -51,3 +53,16 @@ def test_failure_under_another_spelling_is_no_component_that_is_left_over() -> N
     world.apply(adapter("acme"))
     assert (world.newest().outcome, world.newest().in_service) == (Outcome.CONVERGED, 1)
     assert world.deletions() == []
+
+
+def test_record_that_another_spelling_left_is_dropped() -> None:
+    world = World()
+    world.apply(adapter("acme"))
+    for record in (
+        AdapterRecord(name="ACME", component="p-ACME"),
+        replace(world.record("acme"), component="p-ACME"),
+    ):
+        world.registry.overwrite(record)
+        world.apply(adapter("acme"), digest=record.name)
+        assert set(world.registry.records()) == {"p-acme"}
+        assert (world.newest().in_service, world.deletions()) == (1, [])

@@ -206,19 +206,6 @@ class TestChangeByHandAtAScalingAlarm:
         assert world.serving()["b"] == artifact("b").uri
         assert world.newest().failed == 0
 
-    @POLICIES
-    def test_tags(self, drift: DriftAction | None) -> None:
-        world = in_service(
-            adapter("a", tags={"team": "red"}), adapter("b"), settings=replace(STRICT, drift=drift)
-        )
-        tags = world.service.components["p-a"].tags
-        # The fleet reads the tags of what it does not know as its own.
-        world.registry.overwrite(replace(world.record("a"), owned=None))
-        tags["team"] = "by hand"
-        self.scaled(world, lost="b")
-        assert tags["team"] == ("red" if drift is DriftAction.REPAIR else "by hand")
-        assert world.serving()["b"] == artifact("b").uri
-
     def test_rollback_is_carried_out_though_an_alarm_takes_over_from_its_passes(self) -> None:
         world = self.fleet(None)
         world.apply(adapter("a", 2), *map(adapter, ("b", "c", "d")))

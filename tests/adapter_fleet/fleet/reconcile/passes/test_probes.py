@@ -320,11 +320,6 @@ class TestWeakerCheck:
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.record("a").failure is None
 
-    def test_probe_is_stronger_and_the_base_is_not_asked(self) -> None:
-        world = fleet(adapter("a", smoke=SMOKE, probed=True))
-        assert requests(world) == 2
-        assert world.service.prompts == {pair for pair in world.service.prompts if pair[0] == "p-a"}
-
 
 def test_smoke_request_in_the_schema_of_lmi_is_the_same_request() -> None:
     """After an upgrade, the registry has what the earlier release sent."""

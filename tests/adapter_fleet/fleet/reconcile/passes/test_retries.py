@@ -17,7 +17,7 @@ from adapter_fleet.fleet.state.fleet_settings import (
 )
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord
-from adapter_fleet.fleet.state.sagemaker_port import ConflictError, MissingError, UnansweredError
+from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredError
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5))
@@ -63,20 +63,6 @@ def test_update_without_an_effect_fails_and_is_retried_with_backoff() -> None:
     assert world.failure("a").reason == f"{MAX_LOST_WRITES} requests to update it had no answer, or no effect"
     world.run_for(3 * 3600)
     assert world.service.calls["UpdateInferenceComponent"] <= 3 * 6 * MAX_LOST_WRITES
-
-
-def test_conflicts_with_a_write_of_someone_else_back_off() -> None:
-    world = World(settings=LENIENT)
-    world.service.fail("CreateInferenceComponent", ConflictError("Cannot update base: UPDATE_IN_PROGRESS"))
-    world.deploy(adapter("b"))
-    started = world.clock.now()
-    world.run_for(1800)
-    # After the first few, the pause between two attempts is two to ten seconds.
-    elapsed = world.clock.now() - started
-    assert elapsed / 10 < world.service.calls["CreateInferenceComponent"] < elapsed / 5 + 5
-    world.service.around = lambda _operation, _when: None
-    world.settle()
-    assert world.serving() == {"b": artifact("b").uri}
 
 
 def test_pauses_of_a_halted_fleet_grow_to_five_minutes() -> None:
