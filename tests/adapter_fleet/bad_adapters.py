@@ -193,11 +193,6 @@ def header_of_gigabytes_that_are_there(path: Path) -> None:
 
 
 @filed("weights-header")
-def header_nested_deeply(path: Path) -> None:
-    with_weights(path, weights(b"[" * 15 * MIB, 0))
-
-
-@filed("weights-header")
 def header_of_millions_of_lists(path: Path) -> None:
     with_weights(path, weights(b'{"t":[' + b"[]," * 5_000_000 + b"1]}", 0))
 

@@ -88,11 +88,6 @@ def test_a_key_or_a_value_that_is_long_or_not_printable_leaves_the_message_one_s
     assert len(problem) < 200
 
 
-def test_what_types_are_called_can_be_chosen() -> None:
-    with pytest.raises(StructureError, match="labels: should be a table, got 3"):
-        structure(CONVERTER, {"labels": 3}, Car, words={dict: "a table"})
-
-
 def test_problems_say_of_which_kind_they_are() -> None:
     with pytest.raises(StructureError) as error:
         structure(CONVERTER, {"wheels": [{"size": -1}], "name": 1, "nam": 2}, Car)

@@ -324,10 +324,6 @@ class TestSharedProbes:
             " adapter 'a1' in app.py:1 may give it, got 'I am a1' [probe-shared]"
         ]
 
-    def test_each_of_many_has_one_warning(self) -> None:
-        probed = [("Who?", "I am", f"{n:064x}") for n in range(5)]
-        assert len(self.warnings(*probed, ("Who?", "I", A), ("Who?", "You", B))) == 5
-
     @pytest.mark.parametrize(
         "probed",
         [

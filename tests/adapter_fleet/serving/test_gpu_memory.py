@@ -428,17 +428,6 @@ class TestOtherDecoders:
             assert weight_bytes(phi, ENGINE, parallel) == weight_bytes(llama, ENGINE, parallel)
             assert token_bytes(phi, ENGINE, parallel) == token_bytes(llama, ENGINE, parallel)
 
-    @pytest.mark.parametrize(
-        "config",
-        [
-            {**LLAMA_CONFIG, "model_type": "qwen3_moe"},
-            {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text"}},
-        ],
-    )
-    def test_model_with_other_parts_has_no_shape(self, config: dict[str, Any]) -> None:
-        assert Dimensions.from_config(config) is not None
-        assert ModelShape.from_config(config) is None
-
 
 def test_program_sees_less_of_an_accelerator_than_it_is_sold_with() -> None:
     for accelerator in {instance.accelerator for instance in INSTANCES.values()}:

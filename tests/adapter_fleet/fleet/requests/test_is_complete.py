@@ -180,6 +180,17 @@ class TestManifestInS3:
         watched.save(3, outcome=Outcome.CONVERGED, desired=2, in_service=2)
         assert watched.complete(event)["Data"]["Summary"] == "2 of 2 adapters in service"
 
+    def test_undone_manifest_during_a_deployment_does_not_fail_that(
+        self, watched: Deployment, event: dict[str, Any]
+    ) -> None:
+        watched.put_manifest(manifest("a", "b"))
+        watched.save(3, outcome=Outcome.FAILED)
+        assert watched.complete(event) == {"IsComplete": False}
+        watched.undo(3, to=1)
+        assert watched.complete(event) == {"IsComplete": False}
+        watched.save(4, outcome=Outcome.CONVERGED, desired=1, in_service=1)
+        assert watched.complete(event)["IsComplete"]
+
     @pytest.mark.parametrize("text", [b"adapters: 3", manifest()], ids=["invalid", "by a guard"])
     def test_refused_manifest_does_not_disturb_an_open_deployment(
         self, watched: Deployment, event: dict[str, Any], text: bytes

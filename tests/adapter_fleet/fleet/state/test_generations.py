@@ -181,17 +181,6 @@ class TestReferenced:
         # 7 goes on if 8 is refused; 0 stands for no generation.
         assert self.numbers(table) == {0, 1, 2, 7, 8}
 
-    def test_manifest_that_an_undo_took_back_is_needed_with_the_one_before_it(self) -> None:
-        table = Table()
-        table.open(Outcome.CONVERGED, Source.DEPLOYMENT)
-        table.open(Outcome.CONVERGED)
-        table.open(Outcome.FAILED)
-        for _ in range(3):
-            table.open(Outcome.REFUSED, refusal="wrong")
-        table.open(Outcome.CONVERGED, Source.UNDO)
-        assert self.numbers(table) >= {1, 2, 3, 6, 7}
-        assert not self.numbers(table) & {4, 5}
-
     def test_what_a_rollback_goes_back_to_is_needed(self) -> None:
         table = Table()
         table.open(Outcome.CONVERGED, Source.DEPLOYMENT, source_digest="a")

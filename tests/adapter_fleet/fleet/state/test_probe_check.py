@@ -48,12 +48,6 @@ def test_adapter_with_one_wrong_answer_of_a_hundred_fails_once_in_a_hundred_thou
     assert chance_to_fail(copies, 0.01) < 1e-5
 
 
-@pytest.mark.parametrize(("copies", "requests"), [(1, 1), (2, 8), (3, 14), (4, 19), (5, 24), (8, 40)])
-def test_requests_are_the_fewest_that_hold_the_chance(copies: int, requests: int) -> None:
-    assert requests_for(copies) == requests
-    assert copies == 1 or ((copies - 1) / copies) ** (requests - 1) > 0.005
-
-
 def test_guide_has_these_numbers() -> None:
     def row(title: str) -> list[str]:
         found = re.search(rf"^\| {title} \|(.+)\|$", GUIDE.read_text(), re.MULTILINE)

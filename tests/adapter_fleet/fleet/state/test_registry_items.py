@@ -46,6 +46,14 @@ def test_records_with_many_long_tags_stay_below_the_bytes_of_a_transaction() -> 
     assert list(registry.records().values()) == records
 
 
+def test_records_of_usual_size_fill_the_transactions() -> None:
+    sent: list[Any] = []
+    client = Interrupted(MemoryDynamoDb(), "transact_write_items", lambda **made: sent.append(made))
+    many = [record(f"a{number:03}") for number in range(200)]
+    client.registry().put(many, Lease(owner="p", token=1, expires=60.0))
+    assert [len(made["TransactItems"]) for made in sent] == [100, 100, 3]
+
+
 def reading(*items: dict[str, Any]) -> MemoryRegistry:
     registry = MemoryRegistry()
     for item in items:

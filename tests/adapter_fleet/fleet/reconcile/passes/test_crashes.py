@@ -14,7 +14,6 @@ from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import Crash
-from tests.adapter_fleet.fleet.requests.deployment import Deployment, manifest
 from tests.adapter_fleet.fleet_world import UID, Hooked, World, adapter, artifact
 
 SMOKE = SmokeRequest(body={"inputs": "Hello"})
@@ -168,69 +167,3 @@ def test_import_outlives_its_rollback_whichever_call_a_pass_dies_at(going_back: 
         assert world.serving() == {"a": artifact("a").uri, "x": artifact("x").uri}
         tagged = FLEET_TAG in world.service.components["p-x"].tags
         assert world.newest().orphans == tagged, f"it died at call {number}, {operation}"
-
-
-class DyingBetween:
-    """A deployment or a manifest whose function dies before or after one of its calls."""
-
-    def __init__(self, dies_at: int | None) -> None:
-        self.deployment, self.ticks = Deployment(), Ticks()
-        self.ticks.dies_at = dies_at
-        handler = self.deployment.handler
-
-        def start(trigger: str, key: str) -> None:
-            handler.start_machine(trigger, key)
-            self.ticks.tick("start_machine", "after")
-
-        registry: Any = Hooked(handler.registry, self.ticks.tick)
-        self.handler = replace(handler, registry=registry, start_machine=start)
-
-    def until_it_lives(self, call: Any) -> None:
-        """Call again after each death, as Lambda does with a failed event."""
-        try:
-            call()
-        except Crash:
-            call()
-
-
-def event_taken_in(dies_at: int | None) -> tuple[list[str], dict[str, Any]]:
-    dying = DyingBetween(dies_at)
-    deployment = dying.deployment
-    event = deployment.event("Create", Manifest=deployment.asset("one", "a", "b"))
-    dying.until_it_lives(lambda: dying.handler.on_event(event))
-    return dying.ticks.operations, taken_in(deployment)
-
-
-def manifest_taken_in(dies_at: int | None) -> tuple[list[str], dict[str, Any]]:
-    dying = DyingBetween(dies_at)
-    deployment = dying.deployment
-    deployment.bucket.put("live", manifest("a"))
-    live = {"Bucket": "manifests", "Key": "live"}
-    deployment.handler.on_event(deployment.event("Create", ManifestObject=live))
-    deployment.converge(1)
-    deployment.bucket.put("live", manifest("a", "b"))
-    dying.until_it_lives(lambda: dying.handler.manifest_changed("1"))
-    return dying.ticks.operations, taken_in(deployment)
-
-
-def taken_in(deployment: Deployment) -> dict[str, Any]:
-    newest, fleet = deployment.newest(), deployment.registry.fleet()
-    assert fleet is not None
-    return {
-        "fleet": (fleet.uid, fleet.name, fleet.machine),
-        "generation": (newest.number, newest.outcome, newest.request.source),
-        "wanted": [adapter.name for adapter in deployment.registry.desired(newest.number).adapters],
-        # A second start under the same name starts nothing.
-        "started": set(deployment.started),
-    }
-
-
-@pytest.mark.parametrize("take_in", [event_taken_in, manifest_taken_in])
-def test_repeated_event_makes_one_generation_after_its_function_died(take_in: Any) -> None:
-    operations, expected = take_in(None)
-    assert expected["wanted"] == ["a", "b"]
-    assert "start_machine" in operations
-    for number, operation in enumerate(operations):
-        again, found = take_in(number)
-        assert again[: number + 1] == operations[: number + 1]
-        assert found == expected, f"it died at {operation}"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pytest
-
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
@@ -53,15 +51,10 @@ def test_first_manifest_counts_for_a_fleet_that_is_younger_than_an_hour() -> Non
     assert [put(world, FLEET[:left]) for left in (81, 70)] == [Outcome.CONVERGED, Outcome.REFUSED]
 
 
-@pytest.mark.parametrize("source", ["a deployment", "S3"])
-def test_manifest_that_was_open_for_hours_is_no_manifest_of_the_last_hour(source: str) -> None:
+def test_manifest_that_was_open_for_hours_is_no_manifest_of_the_last_hour() -> None:
     world = fleet_of_a_hundred()
     world.service.faults.limit = 101
-    over_the_limit = [*FLEET[15:], *MORE, adapter("one-too-many")]
-    if source == "S3":
-        world.put_manifest(*over_the_limit)
-    else:
-        world.deploy(*over_the_limit)
+    world.put_manifest(*FLEET[15:], *MORE, adapter("one-too-many"))
     world.run_for(2 * 3600.0)
     assert world.newest().outcome is Outcome.OPEN
     assert [put(world, [*FLEET[left:], *MORE]) for left in (25, 40)] == [Outcome.CONVERGED, Outcome.REFUSED]

@@ -8,7 +8,7 @@ import pytest
 
 from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.fleet.state.generations import Outcome, Target
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet.steps.test_archive_verification import put, wanted
@@ -55,11 +55,6 @@ class TestResolving:
         assert made.artifact.uri == f"{KEPT}{IDENTITY}.tar.gz"
         assert made.artifact.source == ASSET
         assert made.artifact.digest == IDENTITY
-
-    def test_fleet_of_an_older_template_uses_the_asset_itself(self, world: World) -> None:
-        target: Target = replace(world.target, archives={IDENTITY: ASSET})
-        (made,) = desired_of(self.TEXT, where="m", target=target).adapters
-        assert (made.artifact.uri, made.artifact.source) == (ASSET, None)
 
 
 class TestCopies:

@@ -9,7 +9,6 @@ import pytest
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.probe_check import requests_for
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fake_service import BASE
@@ -205,15 +204,3 @@ class TestChangeByHandAtAScalingAlarm:
         assert (world.record("a").drifted is None) == repaired
         assert world.serving()["b"] == artifact("b").uri
         assert world.newest().failed == 0
-
-    def test_rollback_is_carried_out_though_an_alarm_takes_over_from_its_passes(self) -> None:
-        world = self.fleet(None)
-        world.apply(adapter("a", 2), *map(adapter, ("b", "c", "d")))
-        world.service.edit("p-a", "s3://bucket/hotfix.tar.gz")
-        self.scaled(world)
-        assert world.service.serving()["p-a"] == "s3://bucket/hotfix.tar.gz"
-        world.order(OrderKind.PIN, "a", artifact=artifact("a", 1), replaces=artifact("a", 2))
-        world.start_machine("scaling")
-        world.run_pass(world.executions[-1])
-        world.settle()
-        assert world.service.serving()["p-a"] == artifact("a", 1).uri

@@ -304,11 +304,16 @@ class TestDriftRuns:
 
     def test_adapters_that_a_report_has_no_time_for_are_left_as_they_are(self) -> None:
         world = fleet(*(adapter(name, probed=True) for name in NAMES), settings=REPORTS, copies=3)
+        swapped = NAMES[::2]
+        for name in swapped:
+            world.service.components[f"p-{name}"].serves = BASE
+        drift(world)
         world.service.on("InvokeEndpoint", lambda: world.clock.sleep(2.0))
         drift(world)
-        checks = [world.probed(name) for name in NAMES]
+        checks = [world.probed(name) for name in NAMES if name not in swapped]
         assert all(check.is_complete for check in checks)
         assert len({check.ended for check in checks}) > 1
+        assert {world.failure(name).cause for name in swapped} == {Cause.IDENTITY}
 
 
 class TestWeakerCheck:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.configuration import TAGS_A_DRIFT_CHECK
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
@@ -121,9 +120,6 @@ class TestDeletionOfAFleetWithForgottenComponents:
         assert world.serving() == {}
 
 
-MANY = [adapter(f"a{number:03}") for number in range(2 * TAGS_A_DRIFT_CHECK + 50)]
-
-
 def whole(*adapters: DesiredAdapter, drift: DriftAction = DriftAction.REPAIR) -> World:
     """A fleet with nothing to do."""
     world = World(settings=FleetSettings(request_rate=10, drift=drift))
@@ -149,17 +145,3 @@ def test_component_without_its_tag_is_foreign_and_left_alone_until_it_is_back(dr
     assert (world.record("acme").failure, world.newest().in_service) == (None, 2)
     world.apply(adapter("acme", 2), adapter("zeta"))
     assert world.serving() == {"acme": artifact("acme", 2).uri, "zeta": artifact("zeta").uri}
-
-
-def test_drift_checks_take_turns_in_reading_tags() -> None:
-    world = whole(*MANY)
-    for number in range(3):
-        world.trigger("drift")
-        assert world.service.calls["ListTags"] == (number + 1) * TAGS_A_DRIFT_CHECK
-    assert world.service.calls["DescribeInferenceComponent"] == 3  # the base, once a run
-    assert world.writes() == []
-    last = world.service.components[MANY[-1].component]
-    del last.tags[FLEET_TAG]
-    for _ in range(3):
-        world.trigger("drift")
-    assert world.newest().failed == 1
