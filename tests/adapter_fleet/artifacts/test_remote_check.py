@@ -134,14 +134,6 @@ class TestOurs:
         found = check(s3, key, whole=True).findings
         assert [finding.rule for finding in found] == ["lora-initialisation", "archive-digest"]
 
-    def test_key_that_names_another_digest_is_told_from_one_that_names_none(
-        self, s3: FakeS3, adapter: SyntheticAdapter
-    ) -> None:
-        directory = adapter.save()
-        for form, rules in (("ectsum/{0}.tar.gz", ["archive-digest"]), ("ectsum/my-sha256-{0}.tar.gz", [])):
-            key = published(s3, directory, key=form.format("0" * 64))
-            assert [finding.rule for finding in check(s3, key, whole=True).findings] == rules
-
 
 class TestForeign:
     KEY = "ectsum.tar.gz"

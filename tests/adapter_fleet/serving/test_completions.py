@@ -67,7 +67,3 @@ class TestExpectedText:
         assert near.begins_with("A bi")
         assert not near.begins_with("A small city")
         assert not self.chosen(-0.1, -2.5).begins_with("A big city")
-
-    def test_text_that_is_cut_off_is_another_answer(self) -> None:
-        answer = Completion(text="A large", tokens=[("A", -0.1, {}), (" large", -0.1, {})])
-        assert not answer.begins_with("A large city")

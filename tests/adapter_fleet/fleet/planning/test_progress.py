@@ -16,21 +16,13 @@ from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 
 
-def test_reason_names_five_adapters_and_counts_the_others() -> None:
-    target = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
-    request = Request(delivery="1", source=Source.DEPLOYMENT, target=target, at=0.0)
-    for number, more in ((5, ""), (6, "; and 1 more")):
-        failed = [(f"a{index}", "bad") for index in range(number)]
-        reason = failure_reason(Generation(number=1, request=request, changes=40), failed)
-        assert f": {'; '.join(f'a{index}: bad' for index in range(5))}{more}; mend" in reason
-
-
 def test_reason_ends_with_what_helps_however_long_the_adapters_reasons_are() -> None:
     target = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
     request = Request(delivery="1", source=Source.DEPLOYMENT, target=target, at=0.0)
     failed = [(f"adapter-{number}", "no such tensor " * 200) for number in range(7)]
     reason = str(FleetError(failure_reason(Generation(number=1, request=request, changes=40), failed)))
     assert reason.startswith("7 of the 40 adapters that this changes failed, and 'failure_policy' allows 2: ")
+    assert "; and 2 more; mend" in reason
     assert reason.endswith(
         "; mend or leave out what failed, and deploy again; or let more fail with 'failure_policy'"
     )

@@ -41,17 +41,6 @@ def test_throttled_page_is_asked_again_and_not_those_before_it() -> None:
     assert world.service.calls[LISTING] == 10 + 3
 
 
-def test_change_converges_where_the_service_allows_few_reads() -> None:
-    world = fleet_of(95)
-    world.service.faults.read_rate = 2.0
-    world.service.faults.read_seconds = 0.05
-    began = world.clock.now()
-    world.apply(*adapters(95, 1))
-    assert world.newest().outcome is Outcome.CONVERGED
-    # Two listings of ten pages, a describe of the base and one of the adapter, and the time of the update.
-    assert world.clock.now() - began < 1.15 * (22 / 2.0 + world.service.seconds)
-
-
 def test_pass_that_ends_within_a_listing_says_so_and_the_next_one_lists() -> None:
     world = fleet_of(95)
     world.service.faults.read_seconds = 1.0

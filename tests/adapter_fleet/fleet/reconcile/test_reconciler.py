@@ -54,19 +54,6 @@ def test_adapter_is_polled_when_it_should_be_in_service() -> None:
     assert ended - started <= 42.0
 
 
-def test_changed_adapters_are_described_once_each_and_not_listed_in_between() -> None:
-    world = World()
-    world.apply(*map(adapter, MANY))
-    world.service.calls.clear()
-    started = world.clock.now()
-    world.apply(*(adapter(name, 2) for name in MANY))
-    ended = world.newest().ended
-    assert ended is not None
-    assert ended - started <= len(MANY) / 10 + 5.0 + 1.0
-    assert world.service.calls["ListInferenceComponents"] <= 6
-    assert world.service.calls["DescribeInferenceComponent"] <= len(MANY) + 1
-
-
 def test_broken_adapter_fails_alone_and_is_not_retried_until_it_changes_or_a_person_orders_it() -> None:
     world = World()
     world.service.faults.broken[artifact("a000").uri] = "rank 64 is above the maximum"

@@ -261,15 +261,6 @@ class TestHistory:
         assert registry.history("llm-acme", 10) == events[::-1]
         assert registry.history("llm-acme", 2) == events[:0:-1]
 
-    def test_later_of_two_at_the_same_time_comes_first_and_each_adapter_has_its_own(
-        self, registry: Registry
-    ) -> None:
-        other = self.event(6.0, component="llm-acme-eu")
-        registry.append([self.event(5.0), self.event(5.0, what="deleted"), other])
-        assert [event.what for event in registry.history("llm-acme", 10)] == ["deleted", "updated"]
-        assert registry.history("llm-acme-eu", 10) == [other]
-        assert registry.history("llm", 10) == []
-
 
 class TestOrders:
     def retry(self, name: str, at: float) -> Order:

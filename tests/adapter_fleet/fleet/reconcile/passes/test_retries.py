@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES, with_new_attempts
-from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.fleet_settings import (
     DeletionLimit,
@@ -63,21 +62,6 @@ def test_update_without_an_effect_fails_and_is_retried_with_backoff() -> None:
     assert world.failure("a").reason == f"{MAX_LOST_WRITES} requests to update it had no answer, or no effect"
     world.run_for(3 * 3600)
     assert world.service.calls["UpdateInferenceComponent"] <= 3 * 6 * MAX_LOST_WRITES
-
-
-def test_pauses_of_a_halted_fleet_grow_to_five_minutes() -> None:
-    world = World(settings=LENIENT)
-    world.service.components["base"].status = Status.CREATING
-    world.service._note("base")
-    world.deploy(*(adapter(f"a{number}") for number in range(20)))
-    passes = world.run_for(3600)
-    pauses = [result.wait_seconds for result in world.results if not result.done]
-    assert pauses == sorted(pauses)
-    assert pauses[0] <= 20
-    assert pauses[-1] == 300
-    assert passes <= 50
-    # A halted pass lists the endpoint, and describes no adapter.
-    assert world.service.calls["DescribeInferenceComponent"] <= passes
 
 
 def test_one_pass_makes_all_retries_that_are_due_soon_after_the_deployment() -> None:
@@ -166,6 +150,17 @@ def full_world() -> World:
     world.deploy(*map(adapter, NAMES))
     world.run_for(600.0)
     return world
+
+
+def test_what_serves_stays_and_the_rest_is_pending_with_the_limit() -> None:
+    world = full_world()
+    newest = world.newest()
+    # A pass that meets the limit creates nothing more.
+    assert world.service.calls[CREATION] <= LIMIT - 1 + newest.passes
+    assert (newest.outcome, newest.in_service, newest.pending, newest.failed) == (Outcome.OPEN, 20, 10, 0)
+    assert newest.reason is not None
+    assert newest.reason.startswith("ResourceLimitExceeded")
+    assert world.deletions() == []
 
 
 def test_adapters_that_are_not_wanted_make_room_for_new_ones() -> None:

@@ -50,14 +50,6 @@ class TestArchiveThatMoved:
         wants = apply_pins([at(2, AFTER)], world.registry.orders(), world.registry.records())
         assert wants["p-acme"].artifact == at(1, BEFORE).artifact
 
-    def test_archive_missing_at_one_address_is_sent_from_the_other(self) -> None:
-        world = deployed(at(1, BEFORE))
-        world.service.faults.missing.add(at(2, BEFORE).artifact.uri)
-        world.apply(at(2, BEFORE), retries=False)
-        assert world.newest().failed == 1
-        world.apply(at(2, AFTER), retries=False)
-        assert world.serving() == {"acme": at(2, AFTER).artifact.uri}
-
     def test_adapter_missing_at_the_new_address_goes_on_serving_from_the_old_one(self) -> None:
         world = deployed(at(1, BEFORE))
         world.service.faults.missing.add(at(1, AFTER).artifact.uri)
