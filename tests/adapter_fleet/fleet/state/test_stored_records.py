@@ -11,6 +11,7 @@ import base64
 import gzip
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def test_every_document_is_the_same_after_it_was_read_into_a_record_and_written_
         ]
     components = dict.fromkeys(document["component"] for document in stored["history"])
     generations = [registry.generation(document["number"]) for document in stored["generations"]]
-    read = {
+    read: dict[str, Sequence[object]] = {
         "records": list(registry.records().values()),
         "orders": registry.orders(),
         "archives": [registry.known_archive(document["version"]["uri"]) for document in stored["archives"]],
