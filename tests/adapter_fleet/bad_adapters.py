@@ -171,11 +171,6 @@ def config_nested_deeply(path: Path) -> None:
 
 
 @filed("config-json")
-def config_with_a_number_of_a_million_digits(path: Path) -> None:
-    with_config(path, b'{"r": ' + b"9" * 1_000_000 + b"}")
-
-
-@filed("config-json")
 def config_with_many_keys_and_one_twice(path: Path) -> None:
     keys = [b'"%d":1' % number for number in range(80_000)]
     with_config(path, b"{" + b",".join([*keys, keys[-1]]) + b"}")
@@ -217,11 +212,6 @@ def tensor_of_many_long_dimensions(path: Path) -> None:
 
 def with_tensors(path: Path, shapes: Shapes, **changes: Any) -> None:
     directory(path, {CONFIG: config(**changes), WEIGHTS: weights(header_of(shapes))})
-
-
-@filed("tensor-name")
-def tensor_of_a_name_of_a_million_parts(path: Path) -> None:
-    with_tensors(path, {**PAIR, f"base_model.model.{'a.' * 1_000_000}lora_A.weight": (RANK, HIDDEN)})
 
 
 @filed("tensor-config")

@@ -123,10 +123,6 @@ class TestLmi:
         assert environment["OPTION_ENABLE_PREFIX_CACHING"] == value
         assert "OPTION_ENABLE_PREFIX_CACHING" not in version.environment(LORA, prefix_caching=True)
 
-    def test_tag_names_the_release(self) -> None:
-        for version in LmiVersion:
-            assert f"-lmi{version.number}.0.0-cu" in version.tag
-
 
 class TestVllmContainer:
     @pytest.mark.parametrize("version", [VllmVersion.V1_3, VllmVersion.V2_6])

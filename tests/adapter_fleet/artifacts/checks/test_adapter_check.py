@@ -481,9 +481,6 @@ class TestBaseModel:
         few = self.nested(tmp_path / "few", head_dim=8, num_hidden_layers=1)
         assert the_only(findings_of(directory, base=few)).rule == "base-model-module"
 
-    def test_name_of_a_base_in_a_directory_is_the_folder_unless_it_tells(self, tmp_path: Path) -> None:
-        assert base_model(tmp_path / "my-base", _name_or_path="").name == "my-base"
-
     @pytest.mark.parametrize("text", [None, "{", "[]"])
     def test_directory_without_a_configuration_is_no_base(self, tmp_path: Path, text: str | None) -> None:
         if text is not None:

@@ -75,14 +75,13 @@ class TestUpdatedBaseModel:
         assert world.serving() == {"a": artifact("a").uri}
 
 
-class TestAdaptersLostBeforeTheFleetKnewThem:
-    def test_adapter_whose_row_was_lost_is_asked_though_its_base_is_unchanged(self) -> None:
-        world = fleet()
-        world.service.components["p-a00"].serves = None
-        del world.registry.items["records"]["p-a00"]
-        world.apply(*MANY)
-        assert answering(world) == 12
-        assert world.writes()[-1] == "UpdateInferenceComponent p-a00"
+def test_adapter_whose_row_was_lost_is_asked_though_its_base_is_unchanged() -> None:
+    world = fleet()
+    world.service.components["p-a00"].serves = None
+    del world.registry.items["records"]["p-a00"]
+    world.apply(*MANY)
+    assert answering(world) == 12
+    assert world.writes()[-1] == "UpdateInferenceComponent p-a00"
 
 
 class TestChangedSmokeRequest:
@@ -158,18 +157,16 @@ class TestBaseUpdateThatWasRolledBack:
         assert answering(world) == 12
 
 
-class TestBaseOnOtherInstances:
+def test_adapters_that_a_base_on_other_instances_lost_are_sent_again() -> None:
     """Version and last-modified time of the base may be unchanged; the deployment says where it is hosted."""
-
-    def test_lost_adapters_are_sent_again(self) -> None:
-        world = World(settings=STRICT)
-        world.target = replace(world.target, hosting="1 x ml.g5.12xlarge")
-        world.apply(*MANY)
-        for component in world.service.components.values():
-            component.serves = None
-        world.target = replace(world.target, hosting="1 x ml.g5.24xlarge")
-        world.apply(*MANY)
-        assert answering(world) == 12
+    world = World(settings=STRICT)
+    world.target = replace(world.target, hosting="1 x ml.g5.12xlarge")
+    world.apply(*MANY)
+    for component in world.service.components.values():
+        component.serves = None
+    world.target = replace(world.target, hosting="1 x ml.g5.24xlarge")
+    world.apply(*MANY)
+    assert answering(world) == 12
 
 
 def test_requests_to_many_new_copies_keep_to_the_rate_of_reads() -> None:

@@ -33,17 +33,6 @@ def test_rollback_to_another_spelling_takes_nothing_down() -> None:
     assert world.deletions() == ["DeleteInferenceComponent p-bad"]
 
 
-def test_rollback_to_a_spelling_with_an_empty_record_takes_nothing_down() -> None:
-    world = World()
-    world.service.make("p-acme", artifact("acme").uri, tags={FLEET_TAG: UID})
-    world.apply(adapter("ACME"), digest="two", previous="one")
-    world.registry.overwrite(AdapterRecord(name="acme", component="p-acme"))
-    assert world.deploy(adapter("acme"), digest="one", previous="two").undo
-    world.settle()
-    assert set(world.registry.records()) == {"p-acme"}
-    assert (world.newest().in_service, world.deletions()) == (1, [])
-
-
 def test_failure_under_another_spelling_is_no_component_that_is_left_over() -> None:
     world = World()
     world.service.make("p-acme", artifact("acme").uri)

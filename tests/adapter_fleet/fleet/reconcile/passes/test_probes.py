@@ -249,6 +249,14 @@ class TestDriftRuns:
         drift(world)
         assert world.record("a").failure is None
 
+    def test_other_failure_of_an_adapter_that_is_asked_stays(self) -> None:
+        world = TestAfterARestore().restored()
+        world.apply(adapter("a", smoke=SMOKE, probed=True))
+        asked = requests(world)
+        drift(world)
+        assert requests(world) > asked
+        assert world.failure("a").artifact.same_as(artifact("a", 2))
+
     def test_run_asks_as_many_as_the_settings_say_and_the_next_run_the_others(self) -> None:
         names = [f"a{number}" for number in range(9)]
         adapters = [adapter(name, probed=True) for name in names]
@@ -262,6 +270,15 @@ class TestDriftRuns:
                 # A drift run asks three adapters four times each besides, to find new copies of the base.
                 assert asked == 3 + 3 * 4
             assert all((world.probed(name).ended or 0.0) > began for name in names)
+
+    def test_adapters_that_an_earlier_run_left_are_among_as_many_as_the_settings_say(self) -> None:
+        adapters = [adapter(f"a{number}", probed=True) for number in range(9)]
+        world = fleet(*adapters, settings=replace(REPORTS, probes_per_drift_run=3))
+        world.service.faults.unanswered = 3 * 3
+        drift(world)
+        before = requests(world)
+        drift(world)
+        assert requests(world) - before == 3 + 3 * 4
 
     @pytest.mark.parametrize("settings", [REPORTS, REPAIRS])
     @pytest.mark.parametrize("updated", [False, True], ids=["no copy", "updated"])

@@ -76,18 +76,6 @@ def test_deletion_waits_for_the_late_tags_of_a_creation(rolling_back: bool | Non
     assert "p-a" not in world.service.components
 
 
-@pytest.mark.parametrize(("age", "readings"), [(0.0, 6), (1000.0, 1)])
-def test_tags_of_a_foreign_component_are_read_few_times(age: float, readings: int) -> None:
-    world = World(settings=LENIENT)
-    world.service.make("p-a", "s3://another-team/x.tar.gz")
-    world.clock.time += age
-    world.apply(adapter("a"))
-    assert world.service.calls["ListTags"] == readings
-    assert [event.what for event in world.registry.history("p-a", 10)] == ["failed"]
-    world.apply(adapter("a", 2))
-    assert world.service.calls["ListTags"] == readings + 1
-
-
 class TestDeletionOfAFleetWithForgottenComponents:
     """Components that seemed foreign, and that no manifest wants any more, have their tag by now."""
 
