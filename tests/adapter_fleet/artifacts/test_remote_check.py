@@ -45,7 +45,7 @@ def check(s3: FakeS3, key: str, **options: Any) -> StoredCheck:
 def foreign(directory: Path) -> bytes:
     """Pack as `tar -czf` does."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
         for file in sorted(directory.iterdir()):
             tar.add(file, file.name)
     return buffer.getvalue()

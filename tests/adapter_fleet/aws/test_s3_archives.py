@@ -80,7 +80,7 @@ def test_archive_of_another_program_has_the_identity_of_its_files(
     directory: Path, names: tuple[str, ...]
 ) -> None:
     made = tar(directory, *names, README_md=b"# acme")
-    found = Stored(gzip.compress(made)).identities()
+    found = Stored(gzip.compress(made, 1)).identities()
     assert found == (hashlib.sha256(made).hexdigest(), identity_of(directory))
 
 
@@ -89,7 +89,7 @@ def test_archive_with_more_than_an_adapter_has_only_the_hash_of_its_tar(
     directory: Path, more: dict[str, bytes]
 ) -> None:
     made = tar(directory, CONFIG, WEIGHTS, **more)
-    assert Stored(gzip.compress(made)).identities() == (hashlib.sha256(made).hexdigest(),)
+    assert Stored(gzip.compress(made, 1)).identities() == (hashlib.sha256(made).hexdigest(),)
 
 
 @pytest.mark.parametrize(
@@ -105,20 +105,20 @@ def test_object_that_is_no_archive_is_a_problem_and_no_error(body: bytes) -> Non
 
 
 def test_archive_with_the_weights_in_front_is_read_twice(directory: Path) -> None:
-    stored = Stored(gzip.compress(tar(directory, WEIGHTS, CONFIG)))
+    stored = Stored(gzip.compress(tar(directory, WEIGHTS, CONFIG), 1))
     stored.identities()
     assert stored.s3.bytes_read == 2 * stored.version.size
 
 
 def test_archive_that_is_another_one_by_now_gives_no_answer(directory: Path) -> None:
-    stored = Stored(gzip.compress(tar(directory, CONFIG, WEIGHTS)))
+    stored = Stored(gzip.compress(tar(directory, CONFIG, WEIGHTS), 1))
     stored.put(b"another")
     with pytest.raises(UnansweredError, match="replaced"):
         stored.identities()
 
 
 def test_reading_ends_when_it_is_told_to(directory: Path) -> None:
-    stored = Stored(gzip.compress(tar(directory, CONFIG, WEIGHTS)))
+    stored = Stored(gzip.compress(tar(directory, CONFIG, WEIGHTS), 1))
     left = [False, False, True]
     with pytest.raises(UnansweredError, match="no time"):
         stored.archives.read(stored.version, lambda: left.pop(0))

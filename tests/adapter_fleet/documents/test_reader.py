@@ -104,14 +104,6 @@ class TestYaml:
         found, said = error(text)
         assert (found, said[: len(message)]) == (line, message)
 
-    def test_tags_of_plain_data_are_taken(self) -> None:
-        assert read(b"a: !!str 5\nb: ! 5\nc: !!map {}\nd: !!seq []").value == {
-            "a": "5",
-            "b": "5",
-            "c": {},
-            "d": [],
-        }
-
     def test_an_alias_is_what_its_anchor_is(self) -> None:
         found = read(b"a: &x {k: [1]}\nb: *x\n&y c: *y")
         assert found.value == {"a": {"k": [1]}, "b": {"k": [1]}, "c": "c"}

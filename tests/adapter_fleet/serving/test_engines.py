@@ -9,7 +9,7 @@ from botocore.loaders import Loader
 
 from adapter_fleet.serving.instance_types import check_instance_type
 from adapter_fleet.serving.lmi import NEWEST, LmiVersion, LoraMode
-from adapter_fleet.serving.lora_limits import LORA_RANKS, LoraServing
+from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.vllm import VllmVersion
 from adapter_fleet.serving.vllm_engine import VOCABULARY_MODEL_TYPES, PrefixCacheKey, VllmEngine
 
@@ -23,10 +23,6 @@ SIZES = {
 
 
 class TestLimits:
-    def test_every_rank_of_the_engine_is_accepted(self) -> None:
-        for rank in (1, *LORA_RANKS):
-            LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=rank)
-
     @pytest.mark.parametrize(
         ("loras", "cpu_loras", "rank", "message"),
         [

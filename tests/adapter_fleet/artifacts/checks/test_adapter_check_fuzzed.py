@@ -71,7 +71,7 @@ class Watched:
 
 
 fuzzed = settings(
-    max_examples=5000 if NIGHTLY else 150,
+    max_examples=5000 if NIGHTLY else 80,
     derandomize=not NIGHTLY,
     database=None,
     deadline=None,

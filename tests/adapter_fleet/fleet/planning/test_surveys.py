@@ -54,11 +54,6 @@ def test_those_that_answered_when_there_were_fewer_copies_come_before_all_others
     assert chosen(record("old", ended=NOW - 100), record("few", copies=1)) == ["few", "old"]
 
 
-def test_adapter_without_a_probe_is_not_asked() -> None:
-    plain = replace(record("plain"), probed=replace(ASKED, probe=None))
-    assert chosen(plain, replace(record("none"), probed=None)) == []
-
-
 def test_report_asks_those_first_that_the_base_may_have_lost() -> None:
     lost = replace(record("lost"), recheck=Recheck.ASK)
     assert chosen(lost, step=Step.ASK, reports=True) == ["lost"]

@@ -105,13 +105,6 @@ class TestGenerations:
             registry.open_generation(request(), wanting())
         assert registry.open_generation(request("delete"), wanting()) == deletion
 
-    def test_fleet_that_is_not_registered_has_no_generations_and_no_runner(self, empty: Registry) -> None:
-        with pytest.raises(LookupError, match="not registered"):
-            empty.open_generation(request(), wanting())
-        assert empty.generation(1) is None
-        assert not empty.become_runner("run", 1.0)
-        assert empty.fleet() is None
-
     def test_fleet_that_fills_several_items_comes_back_whole(self, registry: Registry) -> None:
         # Random names do not compress: these are a megabyte.
         desired = wanting(*(uuid.uuid4().hex for _ in range(12_000)))

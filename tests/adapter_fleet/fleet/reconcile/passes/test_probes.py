@@ -307,18 +307,6 @@ class TestDriftRuns:
         assert failures(world) == {}
         assert world.newest().failed == 0
 
-    def test_adapter_that_a_report_names_as_lost_is_sent_again_by_the_next_deployment(self) -> None:
-        """The sample marks a single lost adapter to be asked, which a report does not do."""
-        probed = [adapter(name, probed=True) for name in ("a", "b", "c")]
-        world = fleet(*probed, settings=REPORTS)
-        world.service.components["p-a"].serves = None
-        drift(world)
-        assert "does not have the adapter" in failures(world)["a"]
-        assert world.record("a").failure is not None
-        world.apply(*probed)
-        assert world.service.components["p-a"].serves == artifact("a", 1).uri
-        assert world.record("a").failure is None
-
     def test_adapters_that_a_report_has_no_time_for_are_left_as_they_are(self) -> None:
         world = fleet(*(adapter(name, probed=True) for name in NAMES), settings=REPORTS, copies=3)
         swapped = NAMES[::2]

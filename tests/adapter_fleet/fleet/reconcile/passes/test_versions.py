@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from adapter_fleet.fleet.planning.desired_state import apply_pins
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
@@ -47,8 +46,6 @@ class TestArchiveThatMoved:
         world.settle()
         world.apply(at(2, AFTER))
         assert world.serving() == {"acme": at(1, BEFORE).artifact.uri}
-        wants = apply_pins([at(2, AFTER)], world.registry.orders(), world.registry.records())
-        assert wants["p-acme"].artifact == at(1, BEFORE).artifact
 
     def test_adapter_missing_at_the_new_address_goes_on_serving_from_the_old_one(self) -> None:
         world = deployed(at(1, BEFORE))
