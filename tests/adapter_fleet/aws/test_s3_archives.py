@@ -104,12 +104,6 @@ def test_object_that_is_no_archive_is_a_problem_and_no_error(body: bytes) -> Non
     assert "should be the adapter with digest" in (read.mismatch(Artifact(uri=URI, digest="0" * 64)) or "")
 
 
-def test_archive_with_the_weights_in_front_is_read_twice(directory: Path) -> None:
-    stored = Stored(gzip.compress(tar(directory, WEIGHTS, CONFIG), 1))
-    stored.identities()
-    assert stored.s3.bytes_read == 2 * stored.version.size
-
-
 def test_archive_that_is_another_one_by_now_gives_no_answer(directory: Path) -> None:
     stored = Stored(gzip.compress(tar(directory, CONFIG, WEIGHTS), 1))
     stored.put(b"another")

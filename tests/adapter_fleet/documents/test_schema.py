@@ -88,16 +88,6 @@ def test_a_key_or_a_value_that_is_long_or_not_printable_leaves_the_message_one_s
     assert len(problem) < 200
 
 
-def test_problems_say_of_which_kind_they_are() -> None:
-    with pytest.raises(StructureError) as error:
-        structure(CONVERTER, {"wheels": [{"size": -1}], "name": 1, "nam": 2}, Car)
-    assert [problem.kind for problem in error.value.problems] == [
-        ProblemKind.TYPE,
-        ProblemKind.VALUE,
-        ProblemKind.KEY,
-    ]
-
-
 def test_what_fits_is_kept_beside_the_problems_of_the_rest() -> None:
     data = {"name": "a", "weight": "heavy", "labels": {"good": "b", "bad": 1}, "more": 1}
     car, found = structure_what_fits(CONVERTER, data, Car)

@@ -76,14 +76,6 @@ def test_tables_are_typed_settings_with_the_defaults_of_the_library(
     assert environment.monitoring is None
 
 
-def test_a_typo_in_a_key_is_an_error_with_the_key_that_was_meant(write: Callable[[str], Path]) -> None:
-    path = write(GOOD.replace("max_cpu_loras", "max_cpu_lora"))
-    assert errors(path) == [
-        "lora.max_cpu_loras: should be given, got nothing",
-        "lora.max_cpu_lora: unknown key (did you mean 'max_cpu_loras'?), got 8",
-    ]
-
-
 @pytest.mark.parametrize(
     ("good", "bad", "message"),
     [
@@ -138,13 +130,6 @@ NETWORK = "[network]\nvpc = 'vpc-0a1b2c3d'\nsecurity_groups = ['sg-0a1b2c3d']\ns
 def test_a_value_that_cannot_be_is_an_error(write: Callable[[str], Path], table: str, message: str) -> None:
     (error,) = errors(write(f"{GOOD}\n{table}"))
     assert error.startswith(message)
-
-
-def test_everything_wrong_is_told_at_once(write: Callable[[str], Path]) -> None:
-    path = write(
-        GOOD.replace("= 19", "= 12").replace("max_loras = 4", "max_loras = 'x'").replace("[copies]", "[copy]")
-    )
-    assert len(errors(path)) == 4
 
 
 def test_what_is_no_toml_is_an_error_with_the_line(write: Callable[[str], Path]) -> None:

@@ -104,10 +104,25 @@ def test_last_of_many_writes_without_an_effect_is_a_failure_and_the_first_of_the
         name="a", component=NAME, owned=NOW - 900, serving=SERVED, intent=update, live=there
     )
     settled, _ = settle(replace(record, lost=MAX_LOST_WRITES - 2), WANT, CONTEXT)
-    assert (settled.failure, settled.lost) == (None, MAX_LOST_WRITES - 1)
+    assert (settled.failure, settled.lost, settled.intent) == (None, MAX_LOST_WRITES - 1, None)
     settled, _ = settle(replace(record, lost=MAX_LOST_WRITES - 1), WANT, CONTEXT)
     assert settled.failure is not None
     assert (settled.failure.cause, settled.lost) == (Cause.CAPACITY, 0)
+
+
+def test_update_that_fails_for_the_same_reason_as_the_one_before_is_a_failure() -> None:
+    update = Intent(
+        write=Write.UPDATE, at=NOW - 9, generation=1, artifact=NEXT, acknowledged=NOW - 8,
+        modified_before=NOW - 900, failure_reason_before="bad tensors",
+    )  # fmt: skip
+    there = in_service(NOW - 900, failure_reason="bad tensors")
+    there = replace(there, modified=NOW - 5)
+    record = AdapterRecord(
+        name="a", component=NAME, owned=NOW - 900, serving=SERVED, intent=update, live=there
+    )
+    settled, _ = settle(record, WANT, CONTEXT)
+    assert settled.failure is not None
+    assert (settled.failure.cause, settled.failure.artifact) == (Cause.ARTIFACT, NEXT)
 
 
 @pytest.mark.parametrize(("later", "ended"), [(1.0, False), (SETTLING_SECONDS, True)])

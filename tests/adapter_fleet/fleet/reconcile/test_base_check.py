@@ -36,6 +36,25 @@ def answering(world: World) -> int:
     return sum(uri is not None for uri in world.serving().values())
 
 
+def test_rollback_serves_the_adapters_that_failed_on_the_other_base() -> None:
+    world = fleet()
+    world.service.add_base("endpoint", "base-2")
+
+    def fail_on_the_other(_operation: str, _when: str) -> None:
+        fails = world.target.base == "base-2"
+        world.service.faults.broken = {want.artifact.uri: REASON for want in MANY} if fails else {}
+
+    world.service.around = fail_on_the_other
+    world.target = replace(world.target, base="base-2")
+    world.apply(*MANY, digest="two", previous="one")
+    world.target = replace(world.target, base="base")
+    assert world.deploy(*MANY, digest="one", previous="two").undo
+    world.settle()
+    assert (world.newest().outcome, world.newest().failed) == (Outcome.CONVERGED, 0)
+    assert answering(world) == 12
+    assert {there.base for there in world.service.components.values()} == {None, "base"}
+
+
 class TestUpdatedBaseModel:
     def test_every_adapter_counts_as_changed(self) -> None:
         world = fleet()
@@ -82,6 +101,19 @@ def test_adapter_whose_row_was_lost_is_asked_though_its_base_is_unchanged() -> N
     world.apply(*MANY)
     assert answering(world) == 12
     assert world.writes()[-1] == "UpdateInferenceComponent p-a00"
+
+
+def test_adapter_that_no_base_can_load_fails_though_its_failure_reason_stays_the_same() -> None:
+    """Only a request shows that it does not serve."""
+    world = fleet(LENIENT, adapter("a"))
+    world.service.faults.broken[artifact("a").uri] = REASON
+    for model, lost in (("model-2", True), ("model-3", False)):
+        world.service.replace_base(model, lost=lost)
+        world.writes().clear()
+        world.apply(adapter("a"))
+        assert world.writes() == ["UpdateInferenceComponent p-a"]
+        assert world.newest().failed == 1
+        assert world.failure("a").reason == REASON
 
 
 class TestChangedSmokeRequest:

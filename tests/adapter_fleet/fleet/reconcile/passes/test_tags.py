@@ -11,6 +11,7 @@ from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.sagemaker_port import ServiceError, ThrottledError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
@@ -133,3 +134,12 @@ def test_component_without_its_tag_is_foreign_and_left_alone_until_it_is_back(dr
     assert (world.record("acme").failure, world.newest().in_service) == (None, 2)
     world.apply(adapter("acme", 2), adapter("zeta"))
     assert world.serving() == {"acme": artifact("acme", 2).uri, "zeta": artifact("zeta").uri}
+
+
+@pytest.mark.parametrize("error", [ThrottledError("Rate exceeded"), UnansweredError("no answer")])
+def test_reading_of_tags_is_retried(error: ServiceError) -> None:
+    world = whole(adapter("acme"), adapter("zeta"))
+    del world.service.components["p-acme"].tags[FLEET_TAG]
+    world.service.fail("ListTags", error, times=3)
+    world.trigger("drift")
+    assert world.failure("acme").cause is Cause.FOREIGN
