@@ -481,6 +481,17 @@ class TestBaseModel:
         few = self.nested(tmp_path / "few", head_dim=8, num_hidden_layers=1)
         assert the_only(findings_of(directory, base=few)).rule == "base-model-module"
 
+    def test_of_a_model_of_text_and_pictures_other_parts_are_not_compared(
+        self, adapter: SyntheticAdapter, tmp_path: Path
+    ) -> None:
+        adapter = replace(adapter, layers=0)
+        adapter.add("model.vision_tower.vision_model.encoder.layers.0.self_attn.q_proj")
+        adapter.add("model.layers.0.self_attn.v_proj")
+        assert self.not_compared(adapter.save(), self.nested(tmp_path / "base")) == (
+            "no module was compared with the base model 'acme/tiny-base': not known are such as"
+            " 'model.layers.0.self_attn.v_proj'"
+        )
+
     @pytest.mark.parametrize("text", [None, "{", "[]"])
     def test_directory_without_a_configuration_is_no_base(self, tmp_path: Path, text: str | None) -> None:
         if text is not None:

@@ -12,6 +12,7 @@ from adapter_fleet.fleet.planning.observe import (
     known_foreign,
     merge_listing,
     next_tag_reading,
+    with_description,
     with_known_spellings,
     with_tags,
 )
@@ -114,3 +115,8 @@ def test_deletion_that_a_listing_shows_ended_is_absent_and_no_other_write_is() -
 def test_component_without_tags_is_known_to_be_foreign_once_they_cannot_come_late_any_more() -> None:
     foreign = {"old": NOW - LATE_TAGS_SECONDS, "young": NOW - LATE_TAGS_SECONDS + 1, "p-known": NOW - 9000}
     assert known_foreign(foreign, {"p-known"}, read_until=NOW) == {"old": NOW - LATE_TAGS_SECONDS}
+
+
+def test_describe_that_finds_nothing_notes_when_the_component_was_absent() -> None:
+    assert with_description(RECORD, None, now=NOW) == replace(RECORD, live=None, absent_at=NOW)
+    assert with_description(replace(RECORD, live=None), LIVE, now=NOW) == RECORD

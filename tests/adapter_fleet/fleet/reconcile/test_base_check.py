@@ -258,3 +258,17 @@ def test_adapters_are_created_on_a_base_in_service(status: Status | None) -> Non
     live = None if status is None else ObservedComponent(status=status, created=1.0, modified=1.0)
     serves = status in (Status.IN_SERVICE, Status.UPDATING)
     assert (base_trouble("base", live) is None) == serves
+
+
+def test_drift_check_finds_the_few_adapters_that_were_loaded_before() -> None:
+    """New copies during a pass have the adapters that load after them, and not the earlier ones."""
+    world = fleet(replace(STRICT, drift=DriftAction.REPAIR))
+    unchanged = {"a02", "a03"}
+    manifest = [want if want.name in unchanged else adapter(want.name, 2) for want in MANY]
+    world.service.on(
+        "UpdateInferenceComponent", lambda: world.service.replace_base("model", lost=True), times=1
+    )
+    world.apply(*manifest, digest="two", previous="one")
+    assert answering(world) == 10
+    world.trigger("drift")
+    assert answering(world) == 12

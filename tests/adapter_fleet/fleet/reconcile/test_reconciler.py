@@ -237,3 +237,14 @@ def test_adapter_that_cannot_be_asked_is_retried_and_holds_up_no_other() -> None
     world.service.around = lambda _operation, _when: None
     world.settle()
     assert world.record("a").failure is None
+
+
+def test_claimed_component_does_not_count_as_a_creation_of_the_fleet() -> None:
+    world = World(seconds=40.0)
+    world.deploy(adapter("a"))
+    world.run_pass(world.executions[0], deadline=0.2)
+    world.clock.sleep(35.0)
+    made = world.service.make("p-a", "s3://x/y")
+    world.order(OrderKind.CLAIM, "a", created=made.created)
+    world.settle()
+    assert world.serving() == uris("a")

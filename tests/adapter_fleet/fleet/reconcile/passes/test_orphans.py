@@ -6,6 +6,7 @@ import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.requests.is_complete import data_of
+from adapter_fleet.fleet.state.configuration import LATE_TAGS_SECONDS
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
@@ -148,3 +149,14 @@ class TestStrangers:
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.service.calls["ListTags"] == 0
         assert world.clock.now() - began < 20
+
+    def test_small_fleet_beside_a_large_one_converges_before_any_tag_is_read(self) -> None:
+        world = World(settings=FleetSettings(request_rate=10))
+        for number in range(1000):
+            world.service.make(f"other-{number}", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
+        world.clock.time += LATE_TAGS_SECONDS
+        world.apply(adapter("a"), adapter("b"))
+        made = world.newest()
+        assert made.ended is not None
+        assert made.ended - made.request.at < 20
+        assert len(world.fleet().foreign) == world.service.calls["ListTags"] == 1000  # read afterwards, once

@@ -143,3 +143,15 @@ def test_reading_of_tags_is_retried(error: ServiceError) -> None:
     world.service.fail("ListTags", error, times=3)
     world.trigger("drift")
     assert world.failure("acme").cause is Cause.FOREIGN
+
+
+@pytest.mark.parametrize(("age", "readings"), [(0.0, 6), (1000.0, 1)])
+def test_tags_of_a_foreign_component_are_read_few_times(age: float, readings: int) -> None:
+    world = World(settings=LENIENT)
+    world.service.make("p-a", "s3://another-team/x.tar.gz")
+    world.clock.time += age
+    world.apply(adapter("a"))
+    assert world.service.calls["ListTags"] == readings
+    assert [event.what for event in world.registry.history("p-a", 10)] == ["failed"]
+    world.apply(adapter("a", 2))
+    assert world.service.calls["ListTags"] == readings + 1

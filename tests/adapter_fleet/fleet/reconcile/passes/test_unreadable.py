@@ -10,6 +10,7 @@ from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.registry import UnreadableError
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
@@ -135,6 +136,11 @@ class TestRowOfAnAdapter:
         assert world.serving() == {"a": artifact("a").uri, "b": artifact("b").uri}
         assert world.newest().in_service == 2
         assert len(world.writes()) == 2 + 2 * rebased
+
+    def test_its_rollback_is_kept(self, world: World) -> None:
+        world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
+        world.apply(adapter("a", 2), adapter("b"))
+        assert [order.kind for order in world.registry.orders()] == [OrderKind.PIN]
 
 
 def test_adapters_whose_rows_cannot_be_read_are_present_to_the_guard() -> None:
