@@ -111,13 +111,16 @@ def run(account: FakeAccount) -> Callable[..., Result]:
 
 @pytest.fixture
 def terminal(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Runs a command on a terminal of 80 columns, to end with `code`. Returns its lines without styles."""
+    """Runs a command on a terminal, to end with `code`. Returns its lines without styles."""
     monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
-    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "dumb")
 
-    def show(*arguments: str | Path, code: int = 0, **options: bool) -> list[str]:
-        result = run(*arguments, **options)
+    def show(
+        *arguments: str | Path, code: int = 0, columns: int = 80, height: int = 25, fleet: bool = True
+    ) -> list[str]:
+        for name, value in {"COLUMNS": columns, "LINES": height}.items():
+            monkeypatch.setenv(name, str(value))
+        result = run(*arguments, fleet=fleet)
         assert result.exit_code == code, result.output
         return [re.sub("\x1b\\[[0-9;]*m", "", line).rstrip() for line in result.stdout.splitlines()]
 

@@ -1,7 +1,8 @@
-"""Whether a version may be named in a manifest, by its evaluation."""
+"""Whether a version may be named in a manifest, by its evaluation, and where that is stored."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,19 +10,22 @@ import pytest
 
 from adapter_fleet.evaluation.evaluation_record import Figure
 from adapters_cli.artifacts.evaluation_gate import EvaluationGate
+from adapters_cli.artifacts.evaluation_store import store_evaluation
 from adapters_cli.evaluation.result import EvaluationResult, RequirementOutcome
 from adapters_cli.evaluation.result_file import to_json
+from adapters_cli.evaluation.stored_evaluation import to_stored
 from adapters_cli.output.errors import CommandError
 from tests.cli.evaluation_results import DATASET, SECRET, result_of
 from tests.fakes.s3 import FakeS3
 
 IDENTITY = "a" * 64
 ARCHIVE = f"s3://my-adapters/prod/acme/sha256-{IDENTITY}.tar.gz"
+FOLDER = f"s3://my-adapters/prod/acme/sha256-{IDENTITY}.evaluations/"
 
 
 @pytest.fixture
 def s3() -> FakeS3:
-    return FakeS3("my-adapters")
+    return FakeS3("my-adapters", page_size=2)
 
 
 def gate(s3: FakeS3, folder: Path, *results: EvaluationResult) -> EvaluationGate:
@@ -90,3 +94,24 @@ def test_result_that_the_manifest_records_already_is_not_stored_again(s3: FakeS3
     assert len(s3.objects) == 1
     later = gate(s3, tmp_path, result_of([0.5], made_at="2026-03-02T09:30:00Z"))
     assert later.admit(IDENTITY, ARCHIVE, IDENTITY, record).at == "2026-03-02T09:30:00Z"
+
+
+def stored(s3: FakeS3, archive: str = ARCHIVE, score: float = 0.5) -> str:
+    return store_evaluation(s3, archive, IDENTITY, result_of([score]), "acme")  # type: ignore[arg-type]
+
+
+def test_result_is_beside_the_archive_by_time_and_dataset_whatever_names_that(s3: FakeS3) -> None:
+    assert stored(s3) == f"{FOLDER}20260301T093000Z-dddddddddddd.json"
+    (found,) = s3.objects.values()
+    assert found.body == to_stored(result_of([0.5]), "acme")
+    assert stored(s3, "s3://my-adapters/prod/acme/v7.tar.gz").startswith(FOLDER)
+
+
+def test_no_result_is_ever_replaced_and_the_tenth_of_a_second_is_refused(s3: FakeS3) -> None:
+    scores = [number / 10 for number in range(9)]
+    uris = {stored(s3, score=score) for score in scores}
+    assert len(uris) == len(s3.objects) == 9
+    means = {json.loads(found.body)["comparisons"][0]["mean"] for found in s3.objects.values()}
+    assert means == set(scores)
+    with pytest.raises(CommandError, match="is there already"):
+        stored(s3)

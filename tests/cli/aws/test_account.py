@@ -1,24 +1,29 @@
+"""What commands ask AWS with: clients, credentials and tokens."""
+
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from adapters_cli.aws.account import Account
+from adapters_cli.aws.components import meant_name
 from adapters_cli.main import app
 from adapters_cli.product import product_version
+from tests.fakes.errors import client_error
+
+pytestmark = pytest.mark.usefixtures("aws_environment")
 
 
 @pytest.mark.parametrize("client", ["cloudformation", "s3", "machines"])
 def test_commands_try_again_where_a_service_throttles(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     retries = getattr(Account(), client).meta.config.retries
     assert (retries["mode"], retries["total_max_attempts"]) == ("standard", 6)
 
 
 def test_components_are_read_no_faster_than_the_service_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     clients: dict[str, Any] = {}
     make = Account.client
 
@@ -33,8 +38,6 @@ def test_components_are_read_no_faster_than_the_service_allows(monkeypatch: pyte
 
 
 def test_a_command_names_itself_and_its_version_in_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    monkeypatch.delenv("AWS_SDK_UA_APP_ID", raising=False)
     account = Account()
     CliRunner().invoke(app, ["token"], obj=account)
     config: Any = account.s3.meta.config  # its types lack the members
@@ -45,7 +48,7 @@ def test_a_command_names_itself_and_its_version_in_its_calls(monkeypatch: pytest
     assert config.user_agent_appid == "deployments"
 
 
-@pytest.mark.parametrize("value", ["nonsense", "http://", "localhost:4566", "http://127.0.0.1:99999"])
+@pytest.mark.parametrize("value", ["http://", "localhost:4566", "http://127.0.0.1:99999"])
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"])
 @pytest.mark.parametrize(
     "command", [["status", "--stack", "Tenants"], ["invoke", "Hello", "--endpoint", "llm", "-c", "llm-acme"]]
@@ -53,7 +56,6 @@ def test_a_command_names_itself_and_its_version_in_its_calls(monkeypatch: pytest
 def test_address_that_is_none_is_nobody_to_ask(
     command: list[str], name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.setenv(name, value)
     result = CliRunner().invoke(app, command)
     assert (result.exit_code, result.stderr) == (
@@ -70,9 +72,7 @@ def test_address_that_is_none_is_nobody_to_ask(
 def test_region_that_is_missing_is_told_with_what_gives_it(
     variables: dict[str, str], more: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     result = CliRunner().invoke(app, ["status", "--stack", "Tenants"])
@@ -80,3 +80,39 @@ def test_region_that_is_missing_is_told_with_what_gives_it(
         4,
         f"adapters: no region is given: set AWS_DEFAULT_REGION, or 'region' in the profile{more}\n",
     )
+
+
+def token(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["token", *arguments])
+
+
+def test_token_is_signed_with_the_credentials_and_for_the_region_of_the_session() -> None:
+    result = token("--minutes", "60")
+    assert (result.exit_code, result.stderr) == (0, "")
+    text = base64.b64decode(result.stdout.strip().removeprefix("sagemaker-api-key-")).decode()
+    assert text.startswith("sagemaker.amazonaws.com/?Action=CallWithBearerToken&")
+    assert "Credential=key%2F" in text
+    assert "eu-central-1%2Fsagemaker" in text
+    assert "X-Amz-Expires=3600" in text
+
+
+@pytest.mark.parametrize("minutes", ["0", "721", "10000000000000"])
+def test_token_lives_at_most_twelve_hours(minutes: str) -> None:
+    result = token("--minutes", minutes)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "invalid value for '--minutes'" in result.stderr
+
+
+def test_without_credentials_there_is_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    result = token()
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "Unable to locate credentials" in result.stderr
+
+
+def test_near_name_of_a_listing_is_meant_unless_the_caller_may_not_read_it() -> None:
+    def denied() -> list[str]:
+        raise client_error("AccessDenied", "not allowed")
+
+    assert meant_name("Tenatns", lambda: ["Tenants", "Other"]) == "; did you mean 'Tenants'?"
+    assert meant_name("Tenatns", denied) == ""

@@ -20,8 +20,10 @@ OBJECT = ("manifests", "fleets/tenants.yaml")
 
 
 @pytest.fixture(autouse=True)
-def deployed(world: World, account: FakeAccount) -> None:
-    """A fleet whose manifest is in S3, with no object there yet."""
+def manifest_in_s3(request: pytest.FixtureRequest, world: World, account: FakeAccount) -> None:
+    """A fleet whose manifest is in S3, with no object there yet. What is tried again is of any fleet."""
+    if request.cls in (TestRetry, TestRetryOfWhatIsPending):
+        return
     world.target = replace(world.target, manifest="s3://manifests/fleets/tenants.yaml")
     world.deploy()
     world.settle()
@@ -41,11 +43,15 @@ def test_adapter_is_onboarded_with_no_deployment(run: Run, world: World, manifes
     assert document["manifest"] == "s3://manifests/fleets/tenants.yaml"
 
 
-def test_changes_are_announced(run: Run, manifest: Write) -> None:
+def test_changes_are_announced_and_a_manifest_that_is_in_force_is_not_written_again(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
     run("apply", manifest(acme=1, beta=1, gone=1))
-    assert run("apply", manifest(acme=2, beta=1, new=1)).stderr.splitlines()[0] == (
-        "fleet: 1 adapter added, 1 changed, 1 removed"
-    )
+    path = manifest(acme=2, beta=1, new=1)
+    assert run("apply", path).stderr.splitlines()[0] == "fleet: 1 adapter added, 1 changed, 1 removed"
+    result = run("apply", path)
+    assert (result.exit_code, result.stdout) == (0, "generation 3 is in force: 3 of 3 in service\n")
+    assert account.buckets.objects[OBJECT].version == 2
 
 
 @pytest.mark.parametrize("is_first", [True, False])
@@ -63,16 +69,6 @@ def test_manifest_that_someone_else_wrote_meanwhile_stays(
     assert result.exit_code == 1
     assert "was written by someone else in the meantime" in result.stderr
     assert account.buckets.objects[OBJECT].body == b"theirs"
-
-
-def test_manifest_that_is_in_force_is_not_written_again(
-    run: Run, account: FakeAccount, manifest: Write
-) -> None:
-    path = manifest(acme=1)
-    run("apply", path)
-    result = run("apply", path)
-    assert (result.exit_code, result.stdout) == (0, "generation 2 is in force: 1 of 1 in service\n")
-    assert account.buckets.objects[OBJECT].version == 1
 
 
 def test_adapter_without_a_smoke_request_stays_so_in_a_fleet_that_has_one(
@@ -133,24 +129,18 @@ class TestWhatIsKnownToFail:
         world.service.faults.missing.add(artifact("acme").uri)
         assert run("apply", manifest(acme=1, new=1)).exit_code == 0
 
-    @pytest.fixture
-    def foreign(self, world: World) -> None:
+    def test_it_is_written_on_request_and_is_no_hindrance_afterwards(
+        self, run: Run, world: World, manifest: Write
+    ) -> None:
         """A component of someone else, and a fleet of which one adapter may fail."""
         world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
         world.service.make("p-new", "s3://bucket/by-hand.tar.gz")
         world.deploy(adapter("acme"))
         world.settle()
-
-    @pytest.mark.usefixtures("foreign")
-    def test_it_is_written_on_request(self, run: Run, world: World, manifest: Write) -> None:
         result = run("apply", manifest(acme=1, new=1, other=1), "--allow-failing")
         assert result.exit_code == 0
         assert "adapters: new: foreign: " in result.stderr
         assert "other" in world.serving()
-
-    @pytest.mark.usefixtures("foreign")
-    def test_what_the_manifest_does_not_bring_about_is_no_hindrance(self, run: Run, manifest: Write) -> None:
-        run("apply", manifest(acme=1, new=1), "--allow-failing")
         assert run("apply", manifest(acme=2, new=1)).exit_code == 0
 
     def test_version_that_failed_before_is_refused_until_it_is_to_be_tried_again(
@@ -211,42 +201,32 @@ def test_manifest_can_come_from_standard_input(run: Run, account: FakeAccount, m
     assert account.buckets.objects[OBJECT].body == text.encode()
 
 
-def test_manifest_that_a_guard_would_refuse_is_not_written(
-    run: Run, account: FakeAccount, manifest: Write
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("adapters: []", "the fleet would refuse it"), ("adapters: [{name: acme}]", "[manifest-keys]")],
+)
+def test_manifest_that_a_guard_would_refuse_or_with_mistakes_is_not_written(
+    run: Run, account: FakeAccount, manifest: Write, text: str, words: str
 ) -> None:
     run("apply", manifest(acme=1))
-    result = run("apply", manifest())
-    assert result.exit_code == 1
-    assert "the fleet would refuse it" in result.stderr
+    result = run("apply", manifest(text))
+    assert (result.exit_code, words in result.stderr) == (1, True)
     assert account.buckets.objects[OBJECT].version == 1
 
 
-def test_manifest_with_mistakes_is_not_written(run: Run, account: FakeAccount, manifest: Write) -> None:
-    result = run("apply", manifest("adapters: [{name: acme}]"))
-    assert result.exit_code == 1
-    assert account.buckets.objects == {}
-
-
-def test_adapter_of_this_machine_has_to_be_published_first(
+def test_adapters_of_this_machine_have_to_be_published_first_and_are_summed_up(
     run: Run, account: FakeAccount, manifest: Write
 ) -> None:
-    path = manifest("adapters: [{name: acme, artifact: ./acme}, {name: zeta, artifact: ./zeta}]")
+    entries = ", ".join(f"{{name: a{number}, artifact: ./a{number}}}" for number in range(42))
+    path = manifest(f"adapters: [{entries}]")
     result = run("apply", path)
-    assert result.exit_code == 1
-    assert result.stderr.splitlines()[0].startswith(
-        f"adapters: {path}:1: adapter 'acme' is on this machine only"
-    )
-    assert result.stderr.splitlines()[2:] == [
-        f"adapters: publish them first: adapters publish s3://BUCKET/PREFIX --manifest {path}"
+    assert (result.exit_code, account.buckets.objects) == (1, {})
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith(f"adapters: {path}:1: adapter 'a0' is on this machine only")
+    assert lines[10:] == [
+        "adapters: and 32 more: 42 adapters are on this machine only",
+        f"adapters: publish them first: adapters publish s3://BUCKET/PREFIX --manifest {path}",
     ]
-    assert account.buckets.objects == {}
-
-
-def test_long_list_of_adapters_is_summed_up(run: Run, manifest: Write) -> None:
-    entries = ", ".join(f"{{name: a{number}, artifact: ./a{number}}}" for number in range(942))
-    lines = run("apply", manifest(f"adapters: [{entries}]")).stderr.splitlines()
-    assert lines[10] == "adapters: and 932 more: 942 adapters are on this machine only"
-    assert len(lines) == 12
 
 
 def test_fleet_whose_manifest_is_in_its_stack_is_deployed_instead(
@@ -362,3 +342,77 @@ def test_generation_that_another_supersedes_ends_with_1(
     result = run("apply", manifest(acme=1))
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == "adapters: generation 2 was superseded before it was in force"
+
+
+class TestRetry:
+    @pytest.fixture(autouse=True)
+    def failed(self, world: World) -> None:
+        """acme and zeta have failed, and would not any more."""
+        world.with_settings(FleetSettings(failures=FailureLimit(count=2)))
+        for name in ("acme", "zeta"):
+            world.service.faults.broken[artifact(name).uri] = "no such tensor"
+        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
+        world.settle()
+        world.service.faults.broken.clear()
+
+    def test_named_adapter_is_tried_again(self, run: Run, world: World, account: FakeAccount) -> None:
+        now = world.clock.now()
+        result = run("apply", "--retry", "acme")
+        assert result.exit_code == 0
+        assert result.stdout == "1 adapter will be tried again; 'adapters status --wait' follows\n"
+        assert account.started.inputs == [{"trigger": "order", "requested_at": now}]
+        world.settle()
+        assert world.serving().keys() == {"acme", "beta"}
+        assert json.loads(run("apply", "--retry", "p-zeta", "--json").stdout) == {
+            "fleet": "fleet",
+            "retried": [{"name": "zeta", "component": "p-zeta"}],
+        }
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "words"),
+        [
+            (["--timeout=3600"], 2, ""),
+            (["--allow-failing"], 2, ""),
+            (["beta"], 1, "adapters: adapter 'beta' has not failed; it is in service\n"),
+        ],
+    )
+    def test_adapter_that_has_not_failed_and_options_of_a_manifest_are_refused(
+        self, run: Run, world: World, account: FakeAccount, arguments: list[str], code: int, words: str
+    ) -> None:
+        result = run("apply", "--retry", "acme", *arguments)
+        assert (result.exit_code, result.stdout, words in result.stderr) == (code, "", True)
+        assert (world.registry.orders(), account.started.inputs) == ([], [])
+
+    def test_all_that_failed_are_tried_again(self, run: Run, world: World, account: FakeAccount) -> None:
+        assert run("apply", "--retry").stdout.startswith("2 adapters will be tried again")
+        world.settle()
+        assert world.serving().keys() == {"acme", "beta", "zeta"}
+        result = run("apply", "--retry")
+        assert (result.exit_code, result.stdout) == (0, "no adapter has failed\n")
+        assert len(account.started.inputs) == 1
+
+
+class TestRetryOfWhatIsPending:
+    @pytest.fixture(autouse=True)
+    def stopped(self, world: World) -> None:
+        """The deployment's execution has died with two adapters on their way."""
+        world.deploy(adapter("acme"), adapter("beta"))
+        world.run_newest(deadline=1.0)
+        world.executions[-1].done = True
+        world.clock.time += 7200
+
+    def test_status_names_the_way_out(self, run: Run) -> None:
+        assert run("status").stderr == (
+            "adapters: the fleet has reported nothing for 1h; the executions of machine show why, and"
+            " 'adapters apply --retry' of a pending adapter starts a new one\n"
+        )
+
+    def test_fleet_goes_on_with_all_that_is_pending(self, run: Run, world: World) -> None:
+        assert run("apply", "--retry", "acme").exit_code == 0
+        result = run("status", "--wait")
+        assert (result.exit_code, set(world.serving())) == (0, {"acme", "beta"})
+
+    def test_all_that_failed_are_none_of_them(self, run: Run, account: FakeAccount) -> None:
+        result = run("apply", "--retry")
+        assert (result.exit_code, result.stdout) == (0, "no adapter has failed; 2 pending\n")
+        assert account.started.inputs == []

@@ -91,37 +91,44 @@ def test_adapters_are_measured_beside_their_base(benchmark: Run, runtime: FakeRu
 
 
 def test_requirement_that_is_not_met_ends_with_1_and_the_reason(benchmark: Run) -> None:
-    assert (
-        benchmark(*SHORT, "--concurrency", "1", "--require", "request_latency.p50 <= base * 1000").exit_code
-        == 0
-    )
+    once = (*SHORT, "--concurrency", "1", "--require")
+    assert benchmark(*once, "request_latency.p50 <= base * 1000").exit_code == 0
     rule = "request_error_rate >= 50"
-    result = benchmark(*SHORT, "--concurrency", "1", "--require", rule)
+    result = benchmark(*once, rule)
     assert result.exit_code == 1
     assert f"{rule}: not met at 1 at once, 2 adapters: request_error_rate.avg is 0" in result.stderr
 
 
-def test_endpoint_that_is_not_on_this_machine_has_to_be_named_twice(
-    benchmark: Run, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("AWS_ENDPOINT_URL")
-    result = benchmark(*SHORT)
-    assert (result.exit_code, runtime.calls) == (2, [])
-    assert "(runtime.sagemaker.eu-central-1.amazonaws.com); --yes-load endpoint allows it" in result.stderr
-
-
-@pytest.mark.parametrize(("arguments", "named"), [(SHORT, "endpoint"), (["--stack", "Tenants"], "ENDPOINT")])
+@pytest.mark.parametrize(
+    ("arguments", "variables", "told"),
+    [
+        (SHORT, {}, "(runtime.sagemaker.eu-central-1.amazonaws.com); --yes-load endpoint allows it"),
+        (SHORT, {"AWS_ENDPOINT_URL": "http://10.255.255.1:4566"}, "(10.255.255.1); --yes-load endpoint"),
+        (
+            ["--stack", "Tenants"],
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "http_proxy": "http://proxy.example.com:3128"},
+            "(127.0.0.1); --yes-load ENDPOINT allows it",
+        ),
+    ],
+    ids=["AWS", "another machine", "behind a proxy"],
+)
 def test_other_machine_is_refused_before_anything_is_asked_there(
-    benchmark: Run, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str], named: str
+    benchmark: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: Sequence[str],
+    variables: dict[str, str],
+    told: str,
 ) -> None:
     def unreachable(*_: object, **__: object) -> None:
         raise AssertionError("asked")
 
     monkeypatch.setattr("adapters_cli.commands.benchmark.find_adapters", unreachable)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://10.255.255.1:4566")
+    for name in ("AWS_ENDPOINT_URL", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
     result = benchmark(*arguments)
-    assert result.exit_code == 2
-    assert f"(10.255.255.1); --yes-load {named} allows it" in result.stderr
+    assert (result.exit_code, told in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -140,23 +147,6 @@ def test_this_machine_is_a_loopback_address(monkeypatch: pytest.MonkeyPatch, url
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
     assert _on_this_machine(url) is here
-
-
-def test_loopback_address_behind_a_proxy_is_not_this_machine(
-    benchmark: Run, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("http_proxy", "http://proxy.example.com:3128")
-    result = benchmark(*SHORT)
-    assert (result.exit_code, runtime.calls) == (2, [])
-    assert "(127.0.0.1); --yes-load endpoint allows it" in result.stderr
-
-
-def test_second_name_has_to_be_the_endpoint_s(benchmark: Run, runtime: FakeRuntime) -> None:
-    result = benchmark(*SHORT, "--yes-load", "other")
-    assert (result.exit_code, runtime.calls) == (2, [])
-    assert "--yes-load should be the endpoint's name, 'endpoint', got 'other'" in result.stderr
 
 
 def test_endpoint_that_fails_is_reported_with_its_own_words(benchmark: Run, runtime: FakeRuntime) -> None:
@@ -209,6 +199,7 @@ def test_prompts_of_a_file_are_sent_in_turn(benchmark: Run, runtime: FakeRuntime
 @pytest.mark.parametrize(
     ("options", "error"),
     [
+        (["--yes-load", "other"], "--yes-load should be the endpoint's name, 'endpoint', got 'other'"),
         (["--concurrency", "1,a"], "'concurrency' should be whole numbers above 0"),
         (["--rate", "-1"], "'rate' should be numbers above 0"),
         (["--rate", "1", "--concurrency", "1"], "--concurrency is a closed loop, and --rate an open one"),
@@ -225,8 +216,7 @@ def test_wrong_options_end_with_2_before_anything_is_sent(
 
 def test_base_alone_is_refused(benchmark: Run) -> None:
     result = benchmark(*ON, "-c", "base")
-    assert result.exit_code == 2
-    assert "base is the base; name adapters" in result.stderr
+    assert (result.exit_code, "base is the base; name adapters" in result.stderr) == (2, True)
 
 
 def test_ctrl_c_ends_with_130_and_prints_what_was_measured(benchmark: Run, runtime: FakeRuntime) -> None:

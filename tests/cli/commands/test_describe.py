@@ -100,13 +100,19 @@ def test_adapter_is_described_for_people(run: Run, world: World) -> None:
         "adapter", "component", "endpoint", "base", "fleet", "owner", "state", "serving",
     ]  # fmt: skip
     said = dict(line for line in lines if len(line) == 2)
-    assert (said["component"], said["endpoint"], said["base"]) == ("p-acme", "endpoint", "base")
-    assert (said["serving"], said["archive"]) == ("abababababab", URI)
-    assert said["tags"] == "team = a"
-    assert said["owner"] == "a"
-    assert said["evaluation"] == "exact_match 0.9 (base 0), rougeL 0.5 (base 0.2)"
+    expected = {
+        "component": "p-acme",
+        "endpoint": "endpoint",
+        "base": "base",
+        "serving": "abababababab",
+        "archive": URI,
+        "tags": "team = a",
+        "owner": "a",
+        "evaluation": "exact_match 0.9 (base 0), rougeL 0.5 (base 0.2)",
+        "result": RECORD.result,
+    }
+    assert {label: said[label] for label in expected} == expected
     assert f"on 2026-03-01T09:30:00Z over sha256:{'d' * 12}\n" in result.stdout
-    assert said["result"] == RECORD.result
     assert said["invocations"].endswith("/endpoints/endpoint/invocations")
     assert said["base_url"].endswith("/endpoints/endpoint/inference-components/p-acme/openai/v1")
     document = described(run)
@@ -166,8 +172,7 @@ def test_last_reason_is_told_of_an_adapter_in_service(run: Run, world: World) ->
 
 
 @pytest.mark.parametrize(
-    ("tags", "owner"),
-    [({"owner": "jane", "team": "a"}, "jane"), ({"team": "a"}, "a"), ({"tier": "gold"}, None)],
+    ("tags", "owner"), [({"owner": "jane", "team": "a"}, "jane"), ({"tier": "gold"}, None)]
 )
 def test_owner_is_that_of_the_tags_also_of_the_fleet_s(
     run: Run, world: World, tags: dict[str, str], owner: str | None
@@ -175,11 +180,8 @@ def test_owner_is_that_of_the_tags_also_of_the_fleet_s(
     world.target = replace(world.target, tags={"stage": "prod"})
     deploy(world, replace(evaluated(), tags=tags))
     document = described(run)
-    assert document["owner"] == owner
-    assert document["tags"] == {"stage": "prod"} | tags
-    assert ("owner" in [line.split()[0] for line in run("describe", "acme").stdout.splitlines()]) is (
-        owner is not None
-    )
+    assert (document["owner"], document["tags"]) == (owner, {"stage": "prod"} | tags)
+    assert ("\nowner " in run("describe", "acme").stdout) is (owner is not None)
 
 
 def test_probe_and_proof_are_told(run: Run, world: World) -> None:
@@ -244,8 +246,7 @@ def test_lines_fit_a_terminal_and_addresses_stay_whole(
 
 def test_version_that_a_rollback_has_restored_is_no_earlier_one(run: Run, world: World) -> None:
     for version in (1, 2):
-        world.deploy(adapter("acme", version))
-        world.settle()
+        deploy(world, adapter("acme", version))
     run("rollback", "acme")
     world.settle()
     lines = run("describe", "acme").stdout.splitlines()
@@ -256,8 +257,7 @@ def test_version_that_a_rollback_has_restored_is_no_earlier_one(run: Run, world:
 
 
 def test_adapter_whose_row_cannot_be_read_says_why(run: Run, world: World) -> None:
-    world.deploy(adapter("acme"))
-    world.settle()
+    deploy(world, adapter("acme"))
     why = world.registry.spoil("records", "p-acme")
     result = run("describe", "acme")
     assert (result.exit_code, why in result.stdout) == (0, True)
@@ -268,18 +268,23 @@ class TestComponent:
 
     @pytest.fixture(autouse=True)
     def deployed(self, world: World) -> None:
-        world.deploy(adapter("acme"))
-        world.settle()
+        deploy(world, adapter("acme"))
 
-    def described(self, run: Run, component: str) -> dict[str, Any]:
-        result = run("describe", "-c", component, "--json", fleet=False)
-        assert result.exit_code == 0, result.output
-        document: dict[str, Any] = json.loads(result.stdout)
-        return document
-
-    def test_adapter_has_the_address_and_the_name_of_its_component(self, run: Run) -> None:
-        found = self.described(run, "p-acme")
-        below = "https://runtime.sagemaker.eu-central-1.amazonaws.com/endpoints/endpoint/inference-components"
+    @pytest.mark.parametrize(
+        ("url", "address"),
+        [
+            ("", "https://runtime.sagemaker.eu-central-1.amazonaws.com"),
+            ("https://127.0.0.1:4566/", "https://127.0.0.1:4566"),
+        ],
+        ids=["on AWS", "on the embedded cloud"],
+    )
+    def test_adapter_has_the_address_and_the_name_of_its_component(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, url: str, address: str
+    ) -> None:
+        if url:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        found = json.loads(run("describe", "-c", "p-acme", "--json", fleet=False).stdout)
+        below = f"{address}/endpoints/endpoint/inference-components"
         assert (found["endpoint"], found["base"]) == ("endpoint", "base")
         assert (found["base_url"], found["model"]) == (f"{below}/p-acme/openai/v1", "p-acme")
 
@@ -289,15 +294,7 @@ class TestComponent:
         assert result.stdout.startswith("base model   base\n")
         assert 'model        ""\n' in result.stdout
 
-    def test_component_that_is_not_there_is_no_answer(self, run: Run) -> None:
+    def test_component_that_is_not_there_or_given_beside_a_name_is_no_answer(self, run: Run) -> None:
         result = run("describe", "-c", "nobody", fleet=False)
         assert (result.exit_code, result.stderr) == (4, "adapters: there is no component 'nobody'\n")
-
-    def test_address_is_that_of_the_embedded_cloud_where_it_is_used(
-        self, run: Run, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", "https://127.0.0.1:4566/")
-        assert self.described(run, "p-acme")["base_url"].startswith("https://127.0.0.1:4566/endpoints/")
-
-    def test_name_and_component_are_not_both_given(self, run: Run) -> None:
         assert run("describe", "acme", "-c", "p-acme").exit_code == 2

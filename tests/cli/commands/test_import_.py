@@ -52,6 +52,7 @@ def imported(result: Result) -> Manifest:
 def test_manifest_has_what_belongs_to_no_fleet_and_then_the_fleet_s(
     run: Run, world: World, account: FakeAccount, directory: Path
 ) -> None:
+    world.service.make("preview-00000000-acme", "s3://hand/made.tar.gz", tags={TAG: "2026-03-01T09:30:00Z"})
     result = run("import", "--endpoint", "endpoint")
     assert (result.exit_code, result.stderr.splitlines()[:2]) == (
         0,
@@ -68,13 +69,6 @@ def test_manifest_has_what_belongs_to_no_fleet_and_then_the_fleet_s(
     result = run("import", "--endpoint", "endpoint", fleet=False)
     assert [adapter.component for adapter in imported(result).adapters] == ["p-one", "two"]
     assert (world.registry.orders(), account.started.inputs) == ([], [])
-
-
-def test_preview_is_left_out(run: Run, world: World) -> None:
-    world.service.make("preview-00000000-acme", "s3://hand/made.tar.gz", tags={TAG: "2026-03-01T09:30:00Z"})
-    result = run("import", "--endpoint", "endpoint")
-    assert result.stderr.splitlines()[0] == "2 adapters on 'endpoint' belong to no fleet"
-    assert "preview-" not in result.stdout
 
 
 def test_adapters_of_the_fleet_are_what_they_were(run: Run, world: World) -> None:
@@ -136,14 +130,10 @@ def test_endpoint_that_is_not_there_is_nobody_to_ask(run: Run) -> None:
     assert result.stderr == "adapters: endpoint 'nope' is not there, or has no component\n"
 
 
-class TestOfAStack:
-    @pytest.fixture(autouse=True)
-    def native(self, world: World) -> None:
-        tags = {"aws:cloudformation:stack-name": "Llm", "aws:cloudformation:logical-id": "Two"}
-        world.service.components["two"].tags.update(tags)
-
-    @pytest.mark.parametrize("fleet", [True, False], ids=["with a fleet", "without"])
-    def test_it_is_left_out_and_its_stack_is_named(self, run: Run, fleet: bool) -> None:
+def test_component_of_a_stack_is_left_out_and_never_taken_over(run: Run, world: World) -> None:
+    tags = {"aws:cloudformation:stack-name": "Llm", "aws:cloudformation:logical-id": "Two"}
+    world.service.components["two"].tags.update(tags)
+    for fleet in (True, False):
         result = run("import", "--endpoint", "endpoint", fleet=fleet)
         assert result.exit_code == 1
         assert result.stderr.splitlines()[:2] == [
@@ -152,16 +142,15 @@ class TestOfAStack:
             "1 adapter on 'endpoint' belongs to no fleet",
         ]
         assert "two" not in [adapter.name for adapter in imported(result).adapters]
-
-    def test_it_is_not_taken_over_where_the_manifest_names_it_already(self, run: Run, world: World) -> None:
-        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
-        world.deploy(ACME, replace(ACME, name="two", component="two"))
-        world.settle()
-        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
-        assert "two: it belongs to stack 'Llm'" in result.stderr
-        world.settle()
-        assert [order.component for order in world.registry.orders()] == ["p-one"]
-        assert FLEET_TAG not in world.service.components["two"].tags
+    # Even where the manifest names it already.
+    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+    world.deploy(ACME, replace(ACME, name="two", component="two"))
+    world.settle()
+    result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
+    assert "two: it belongs to stack 'Llm'" in result.stderr
+    world.settle()
+    assert [order.component for order in world.registry.orders()] == ["p-one"]
+    assert FLEET_TAG not in world.service.components["two"].tags
 
 
 def test_adapter_without_a_readable_archive_is_left_out_and_told(run: Run, account: FakeAccount) -> None:
@@ -170,10 +159,6 @@ def test_adapter_without_a_readable_archive_is_left_out_and_told(run: Run, accou
     assert result.exit_code == 1
     assert "adapters: three: s3://hand/missing.tar.gz: Not Found (404)" in result.stderr
     assert len(imported(result).adapters) == 3
-
-
-def test_confirmation_of_nothing_is_wrong_usage(run: Run) -> None:
-    assert run("import", "--endpoint", "endpoint", "--yes").exit_code == 2
 
 
 class TestTakeOver:
@@ -221,16 +206,22 @@ class TestTakeOver:
         world.settle()
         assert run("status").stdout.count("in service") == 3
 
-    def test_nobody_to_ask_is_no_consent(self, run: Run, world: World) -> None:
-        result = run("import", "--endpoint", "endpoint", "--take-over")
-        assert result.exit_code == 1
-        assert "--yes confirms" in result.stderr
+    @pytest.mark.parametrize(
+        ("options", "fleet", "code", "words"),
+        [
+            (["endpoint", "--yes"], True, 2, "--yes"),
+            (["endpoint", "--take-over"], True, 1, "--yes confirms"),
+            (["endpoint", "--take-over", "--yes"], False, 2, "Give --stack, or set ADAPTERS_STACK"),
+            (["elsewhere"], True, 1, "the fleet is on endpoint 'endpoint', got 'elsewhere'"),
+            (["elsewhere", "--take-over", "--yes"], True, 1, "the fleet is on endpoint 'endpoint', got"),
+        ],
+    )
+    def test_it_takes_a_fleet_of_the_endpoint_and_consent(
+        self, run: Run, world: World, options: list[str], fleet: bool, code: int, words: str
+    ) -> None:
+        result = run("import", "--endpoint", *options, fleet=fleet)
+        assert (result.exit_code, words in result.stderr) == (code, True)
         assert world.registry.orders() == []
-
-    def test_it_takes_a_fleet(self, run: Run) -> None:
-        result = run("import", "--endpoint", "endpoint", "--take-over", "--yes", fleet=False)
-        assert result.exit_code == 2
-        assert "Give --stack, or set ADAPTERS_STACK" in result.stderr
 
     def test_fleet_that_is_deleted_takes_nothing_over(self, run: Run, world: World) -> None:
         world.destroy()
@@ -238,9 +229,3 @@ class TestTakeOver:
         assert result.exit_code == 1
         assert "there is no fleet to take them over" in result.stderr
         assert world.registry.orders() == []
-
-    @pytest.mark.parametrize("options", [[], ["--take-over", "--yes"]])
-    def test_fleet_of_another_endpoint_takes_nothing_over(self, run: Run, options: list[str]) -> None:
-        result = run("import", "--endpoint", "elsewhere", *options)
-        assert result.exit_code == 1
-        assert result.stderr == "adapters: the fleet is on endpoint 'endpoint', got 'elsewhere'\n"

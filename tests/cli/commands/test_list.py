@@ -66,17 +66,26 @@ def test_endpoint_that_is_not_there_is_said_so(run: Run) -> None:
 
 
 def test_terminal_with_fewer_lines_than_endpoints_shows_one_component_of_each(
-    terminal: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+    terminal: Callable[..., list[str]],
 ) -> None:
-    monkeypatch.setenv("LINES", "1")
-    assert [line.split()[0] for line in terminal("list", fleet=False)[1:]] == ["endpoint", "other"]
+    lines = terminal("list", height=1, fleet=False)
+    assert [line.split()[0] for line in lines[1:]] == ["endpoint", "other"]
 
 
-def test_failure_has_its_reason(run: Run, world: World) -> None:
-    there = world.service.components["by-hand"]
-    there.status, there.failure_reason = type(there.status)("Failed"), "no such archive"
-    (row,) = [row for row in rows(run("list", fleet=False)) if row[1] == "by-hand"]
-    assert (row[4], row[6]) == ("failed", "no such archive")
+def test_terminal_gets_a_page_with_failures_first_and_reads_no_other_tags(
+    terminal: Callable[..., list[str]], world: World
+) -> None:
+    names = [f"a{number:02}" for number in range(40)]
+    world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+    world.service.faults.broken[artifact(names[-1]).uri] = "no such tensor"
+    world.deploy(*map(adapter, names))
+    world.settle()
+    world.service.calls.clear()
+    lines = terminal("list", "--endpoint", "endpoint", columns=120, height=20, fleet=False)
+    assert [line.split()[1] for line in lines[1:4]] == ["p-a39", "base", "by-hand"]
+    assert "failed" in lines[1]
+    assert lines[1].endswith("no such tensor")
+    assert world.service.calls["ListTags"] == 20
 
 
 def test_json_says_who_owns_each(run: Run) -> None:
@@ -85,34 +94,3 @@ def test_json_says_who_owns_each(run: Run) -> None:
     assert owners["native"] == (None, "Native")
     assert owners["p-acme"] == (UID, None)
     assert owners["by-hand"] == (None, None)
-
-
-@pytest.fixture(scope="module")
-def thousand() -> World:
-    """A thousand adapters of a fleet, the last of them failed, beside one of a stack."""
-    world = World(settings=FleetSettings(failures=FailureLimit(count=1)))
-    names = [f"a{number:03}" for number in range(1000)]
-    world.service.faults.broken[artifact(names[-1]).uri] = "no such tensor"
-    world.deploy(*map(adapter, names))
-    world.settle()
-    world.service.make("native", "s3://bucket/n.tar.gz", tags={STACK_TAG: "Native"})
-    return world
-
-
-class TestThousand:
-    @pytest.fixture
-    def world(self, thousand: World) -> World:
-        return thousand
-
-    @pytest.fixture(autouse=True)
-    def components(self, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(account, "client", lambda service, config=None: SAGEMAKER, raising=False)
-        world.service.calls.clear()
-
-    def test_terminal_gets_a_page_with_failures_first_and_reads_no_other_tags(
-        self, terminal: Callable[..., list[str]], world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("LINES", "20")
-        lines = terminal("list", "--endpoint", "endpoint", fleet=False)
-        assert [line.split()[1] for line in lines[1:4]] == ["p-a999", "base", "native"]
-        assert world.service.calls["ListTags"] == 20

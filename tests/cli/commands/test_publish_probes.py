@@ -12,7 +12,7 @@ import pytest
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest_adapter import S3Artifact
 from adapter_fleet.serving.completions import Completion, PromptRequest
-from tests.adapter_fleet.fake_service import BASE, FakeService, answer_of
+from tests.adapter_fleet.fake_service import BASE, FakeService
 from tests.cli.publishing import BUCKET, World
 from tests.fakes.s3 import FakeS3
 
@@ -26,18 +26,16 @@ def world(tmp_path: Path, service: FakeService) -> World:
     return world
 
 
-def publish(world: World, *options: str) -> str:
-    """Publish all adapters; return what is printed beside the table. Any failure is an error."""
+def publish(world: World, *options: str, code: int = 0) -> str:
+    """Publish all adapters, to end with `code`; return what is printed beside the table."""
     result = world.publish("--manifest", str(world.manifest), *options)
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == code, result.output
     return result.stderr
 
 
 def refused(world: World, *options: str) -> str:
-    """Publish all adapters, of which one is refused; return what is printed beside the table."""
-    result = world.publish("--manifest", str(world.manifest), *options)
-    assert result.exit_code == 1, result.output
-    return result.stderr
+    """Publish all adapters, of which one is refused."""
+    return publish(world, *options, code=1)
 
 
 def beside(world: World, name: str = "acme", **content: object) -> None:
@@ -51,14 +49,11 @@ def probes(world: World) -> dict[str, Probe | None]:
 
 class TestGiven:
     def test_probe_of_the_training_side_is_in_the_entry_and_not_in_the_archive(self, world: World) -> None:
-        file = world.adapters / "acme" / "probe.json"
-        file.write_text(json.dumps({"prompt": "Who?", "answer": "I am acme", "max_tokens": 8}))
-        said = publish(world)
-        assert probes(world) == {"acme": Probe(prompt="Who?", answer="I am acme", max_tokens=8)}
-        assert "left behind" not in said
         identity = world.key("acme")
-        file.unlink()
-        assert world.key("acme") == identity
+        beside(world, prompt="Who?", answer="I am acme", max_tokens=8)
+        assert "left behind" not in publish(world)
+        assert probes(world) == {"acme": Probe(prompt="Who?", answer="I am acme", max_tokens=8)}
+        assert list(world.s3.bodies(BUCKET)) == [identity]
 
     def test_new_version_keeps_the_probe_and_says_so(self, world: World) -> None:
         beside(world, prompt=GIVEN.prompt, answer=GIVEN.answer)
@@ -91,9 +86,11 @@ class TestGiven:
         assert world.service is not None
         assert (world.service.written, world.s3.writes) == ([], [])
 
-    def test_probe_needs_a_manifest(self, world: World) -> None:
+    def test_probe_needs_a_manifest_and_a_base(self, world: World, service: FakeService) -> None:
         result = world.publish("--probe-on", "base")
         assert (result.exit_code, "give one with --manifest" in result.stderr) == (2, True)
+        service.make("llm-other", "s3://bucket/other.tar.gz")
+        assert "got the adapter 'llm-other'" in publish(world, "--probe-on", "llm-other", code=2)
 
 
 class TestFoundOnAnEndpoint:
@@ -139,8 +136,9 @@ class TestFoundOnAnEndpoint:
         publish(world, "--probe-on", "base")
         before = world.manifest.read_text()
         world.add("acme", rank=16)
-        for content in ({"prompt": "Who?", "answer": "I am acme"}, {"prompts": ["Who?"]}):
-            (world.adapters / "acme" / "probe.json").write_text(json.dumps(content))
+        contents: list[dict[str, object]] = [{"prompt": "Who?", "answer": "I am acme"}, {"prompts": ["Who?"]}]
+        for content in contents:
+            beside(world, **content)
             assert "the earlier version" in refused(world, "--probe-on", "base")
         assert world.manifest.read_text() == before
         service.clock.sleep(60)
@@ -170,31 +168,23 @@ class TestFoundOnAnEndpoint:
         created = service.written[0].partition(" ")[2]
         assert re.fullmatch("preview-[0-9a-f]{8}-beta", created)
 
-    def test_given_probe_is_verified(self, world: World, service: FakeService) -> None:
-        self.answering(service, lambda who, prompt: "I am the base" if who == BASE else "I am acme, and new")
-        beside(world, prompt="Who?", answer="I am acme")
-        publish(world, "--probe-on", "base")
-        assert probes(world) == {"acme": GIVEN}
-        for answer, message in (("I am beta", "got 'I am acme, and new'"), ("I am", "the base model gives")):
-            beside(world, prompt="Who?", answer=answer)
-            assert message in refused(world, "--probe-on", "base")
-        assert probes(world) == {"acme": GIVEN}
-
-    def test_wrong_probe_is_refused_again_when_the_archive_is_in_s3(
+    def test_given_probe_is_verified_also_when_its_archive_is_in_s3(
         self, world: World, service: FakeService
     ) -> None:
-        """Its archive is there since the first attempt, and the entry is still that of the version before."""
-        file = world.adapters / "acme" / "probe.json"
+        """The archive is there since a refused attempt, and the entry is that of the version before."""
         self.answering(service, lambda who, prompt: "I am the base" if who == BASE else f"I am {who}")
         first = f"I am {world.uri('acme')}"
-        file.write_text(json.dumps({"prompt": "Who?", "answer": first}))
+        beside(world, prompt="Who?", answer=first)
         publish(world, "--probe-on", "base")
+        beside(world, prompt="Who?", answer="I am")
+        assert "the base model gives" in refused(world, "--probe-on", "base")
+        beside(world, prompt="Who?", answer=first)
         world.add("acme", rank=16)
         for _ in range(2):
             assert "answer should begin with" in refused(world, "--probe-on", "base")
             assert probes(world) == {"acme": Probe(prompt="Who?", answer=first)}
         second = f"I am {world.uri('acme')}"
-        file.write_text(json.dumps({"prompt": "Who?", "answer": second}))
+        beside(world, prompt="Who?", answer=second)
         publish(world, "--probe-on", "base")
         assert probes(world) == {"acme": Probe(prompt="Who?", answer=second)}
         assert world.parsed().adapters[0].artifact == S3Artifact(uri=world.uri("acme"))
@@ -202,10 +192,8 @@ class TestFoundOnAnEndpoint:
     def test_adapter_that_is_published_with_its_probe_is_not_asked_again(
         self, world: World, service: FakeService
     ) -> None:
-        (world.adapters / "acme" / "probe.json").write_text(json.dumps({"prompts": ["Who?"]}))
+        beside(world, prompts=["Who?"])
         publish(world, "--probe-on", "base")
-        assert (probe := probes(world)["acme"]) is not None
-        assert probe.answer == answer_of(world.uri("acme"), "Who?")[:60]
         asked = service.calls.total()
         publish(world, "--probe-on", "base")
         # Looking up the base is one call.
@@ -220,11 +208,6 @@ class TestFoundOnAnEndpoint:
         probe = probes(world)["acme"]
         assert probe is not None
         assert probe.prompt == "Hello"
-
-    def test_target_has_to_be_a_base(self, world: World, service: FakeService) -> None:
-        service.make("llm-other", "s3://bucket/other.tar.gz")
-        result = world.publish("--manifest", str(world.manifest), "--probe-on", "llm-other")
-        assert (result.exit_code, "got the adapter 'llm-other'" in result.stderr) == (2, True)
 
     @staticmethod
     def answering(service: FakeService, answer: object) -> None:

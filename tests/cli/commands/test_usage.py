@@ -39,17 +39,9 @@ class FakeMetrics:
                 for at, value in self.points.get((metric["MetricName"], name), [])
                 if StartTime.timestamp() <= at < EndTime.timestamp()
             ]
-            yield {
-                "MetricDataResults": [
-                    {
-                        "Id": query["Id"],
-                        "Timestamps": [
-                            datetime.fromtimestamp(at // period * period, UTC) for at, _ in inside
-                        ],
-                        "Values": [value for _, value in inside],
-                    }
-                ]
-            }
+            times = [datetime.fromtimestamp(at // period * period, UTC) for at, _ in inside]
+            values = [value for _, value in inside]
+            yield {"MetricDataResults": [{"Id": query["Id"], "Timestamps": times, "Values": values}]}
 
 
 class FakeLines:
@@ -124,12 +116,15 @@ def test_largest_user_is_first_and_columns_are_named_beside_the_rows(run: Run) -
     assert rows(run("usage", "--since", "40d"))[0][:2] == ["acme", "1003"]
 
 
-def test_tag_sums_its_adapters(run: Run) -> None:
+def test_tag_sums_its_adapters_and_those_without_it_are_named_so(run: Run) -> None:
     assert [row[:4] for row in rows(run("usage", "--by", "tenant"))] == [
         ["A", "3", "40", "35"],
         ["base", "0", "10", "5"],
         ["B", "1", "5", "5"],
     ]
+    result = run("usage", "--by", "tenent")
+    assert [row[0] for row in rows(result)] == ["(no tenent)", "base"]
+    assert result.stderr.splitlines()[0] == "no adapter has the tag 'tenent'; did you mean 'tenant'?"
 
 
 def test_terminal_shows_shares_at_one_place(terminal: Callable[..., list[str]]) -> None:
@@ -137,17 +132,6 @@ def test_terminal_shows_shares_at_one_place(terminal: Callable[..., list[str]]) 
     assert headings.split()[0] == "ADAPTER"
     assert [row.split()[0] for row in rows] == ["acme", "base", "beta"]
     assert len({row.index("%") for row in rows}) == 1
-
-
-def test_adapters_without_the_tag_are_named_so(run: Run) -> None:
-    result = run("usage", "--by", "tenent")
-    assert [row[0] for row in rows(result)] == ["(no tenent)", "base"]
-    assert result.stderr.splitlines()[0] == "no adapter has the tag 'tenent'; did you mean 'tenant'?"
-
-
-def test_without_tokens_requests_make_the_share(run: Run) -> None:
-    found = rows(run("usage", "--tokens", "(?P<adapter>x)(?P<prompt>x)(?P<completion>x)"))
-    assert [(row[0], row[4]) for row in found] == [("acme", "75.0"), ("beta", "25.0")]
 
 
 def test_document_has_each_day_and_the_total(run: Run) -> None:
@@ -158,26 +142,29 @@ def test_document_has_each_day_and_the_total(run: Run) -> None:
 
 
 def test_container_may_tell_tokens_in_another_way(run: Run, used: FakeLines, now: float) -> None:
-    used.lines = [(now - 5, "lora=p-beta in:7 out:9")]
     pattern = r"lora=(?P<adapter>\S+) in:(?P<prompt>\d+) out:(?P<completion>\d+)"
+    # Without tokens, requests make the share.
+    found = rows(run("usage", "--tokens", pattern))
+    assert [(row[0], row[4]) for row in found] == [("acme", "75.0"), ("beta", "25.0")]
+    used.lines = [(now - 5, "lora=p-beta in:7 out:9")]
     assert rows(run("usage", "--tokens", pattern))[0][:4] == ["beta", "1", "7", "9"]
 
 
-def test_tokens_of_an_adapter_of_no_fleet_are_not_the_base_s(run: Run, used: FakeLines, now: float) -> None:
-    line = "INFO scheduler: answered adapter=native prompt_tokens=7 completion_tokens=9"
+@pytest.mark.parametrize(
+    ("adapter", "name", "tenant"),
+    [("native", "native", "native"), ("p-gone", "gone (removed)", "(no tenant)")],
+)
+def test_tokens_of_an_adapter_that_the_fleet_has_not_are_not_the_base_s(
+    run: Run, used: FakeLines, now: float, adapter: str, name: str, tenant: str
+) -> None:
+    line = f"INFO scheduler: answered adapter={adapter} prompt_tokens=7 completion_tokens=9"
     used.lines = [(now - 5, line)]
     assert [row[:4] for row in rows(run("usage"))] == [
-        ["native", "0", "7", "9"],
+        [name, "0", "7", "9"],
         ["acme", "3", "0", "0"],
         ["beta", "1", "0", "0"],
     ]
-
-
-def test_adapter_that_is_not_there_any_more_is_named_so(run: Run, used: FakeLines, now: float) -> None:
-    line = "INFO scheduler: answered adapter=p-gone prompt_tokens=7 completion_tokens=9"
-    used.lines = [(now - 5, line)]
-    assert rows(run("usage"))[0][:4] == ["gone (removed)", "0", "7", "9"]
-    assert rows(run("usage", "--by", "tenant"))[0][:4] == ["(no tenant)", "0", "7", "9"]
+    assert rows(run("usage", "--by", "tenant"))[0][:4] == [tenant, "0", "7", "9"]
 
 
 @pytest.mark.parametrize(

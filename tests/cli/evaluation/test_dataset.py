@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from adapters_cli.evaluation.dataset import Dataset, DatasetOptions, read_dataset
+from adapters_cli.evaluation.prompt_template import PromptTemplate
 
 ROWS: list[dict[str, Any]] = [
     {"prompt": "What is 1 + 1?", "reference": "2"},
@@ -81,24 +84,17 @@ def test_column_of_references_has_the_name_that_the_option_gives(write: Callable
 def test_a_template_makes_the_prompt(write: Callable[..., str]) -> None:
     rows = [{"text": "It fails.", "product": 5, "reference": "x"}]
     found = read(write(rows), template="{product}: {text}\n")
-    assert found.items[0].prompt == "5: It fails.\n"
-    assert found.items[0].messages is None
+    assert (found.items[0].prompt, found.items[0].messages) == ("5: It fails.\n", None)
 
 
-def test_a_conversation_is_sent_whole_beside_a_reference(write: Callable[..., str]) -> None:
-    rows = [{"messages": [*TALK, {"role": "user", "content": "Bye"}], "reference": "See you"}]
-    item = read(write(rows)).items[0]
-    assert item.messages is not None
-    assert [message["content"] for message in item.messages] == ["Hello", "Hi", "Bye"]
-    assert item.reference == "See you"
-
-
-def test_the_end_of_a_tuning_conversation_is_its_reference(write: Callable[..., str]) -> None:
+def test_a_conversation_is_sent_whole_beside_a_reference_or_its_end_is_the_reference(
+    write: Callable[..., str],
+) -> None:
+    item = read(write([{"messages": [*TALK, TALK[0]], "reference": "See you"}])).items[0]
+    assert (item.messages, item.reference) == ((*TALK, TALK[0]), "See you")
     item = read(write([{"messages": TALK}])).items[0]
     assert (item.prompt, item.messages, item.reference) == ("user: Hello", (TALK[0],), "Hi")
-
-
-def test_a_conversation_in_csv_is_json(write: Callable[..., str]) -> None:
+    # In CSV, it is JSON.
     cell = json.dumps(TALK[:1]).replace('"', '""')
     item = read(write(f'messages,reference\n"{cell}",Hi\n', "data.csv")).items[0]
     assert item.messages == (TALK[0],)
@@ -138,11 +134,7 @@ def test_a_long_list_of_wrong_rows_is_cut(write: Callable[..., str]) -> None:
         ("a.csv", 'prompt,reference\na,"b\n', "'--dataset' should be CSV, got FILE, line 2: unexpected end"),
         ("a.csv", "", "'--dataset' should have a row or more, got none in FILE"),
         ("a.json", "{}", "'--dataset' should be a JSON list of objects, got dict in FILE"),
-        (
-            "a.json",
-            "{}\n{}",
-            "'--dataset' should be JSON (Extra data: line 2 column 1 (char 3); lines of JSON",
-        ),
+        ("a.json", "{}\n{}", "'--dataset' should be JSON (Extra data: line 2 column 1 (char 3); lines of"),
         ("a.json", "[5]", "FILE, row 1: it should be an object with a value for each column, got 5"),
         ("a.jsonl", b"\xff", "'--dataset' should be UTF-8 text, got FILE"),
         ("a.txt", "x", "'--dataset' should be a file that ends in .jsonl, .ndjson, .json, .csv, .tsv, got"),
@@ -174,10 +166,40 @@ def test_names_that_no_row_has_are_refused_once(write: Callable[..., str]) -> No
         ([{"role": "robot", "content": "x"}], "should have messages with a text as 'content' and one of"),
         ([{"role": "user", "content": [{"type": "text"}]}], "should have messages with a text as 'content'"),
         (TALK[:1], "should end with a message of the assistant, which is the reference, got"),
-        (TALK[1:], "should end with a message of the assistant, which is the reference, got"),
+        (TALK[1:], "should end with a message of the assistant"),
     ],
 )
 def test_a_wrong_conversation_is_refused(write: Callable[..., str], messages: object, reason: str) -> None:
     reported = refused(write([{"messages": messages}]))
     assert reported.startswith(f"FILE, line 1: 'messages' {reason}")
     assert len(reported.splitlines()) == 1
+
+
+def test_columns_fill_the_braces() -> None:
+    template = PromptTemplate("Ticket: {text}\nAnswer as {{JSON}} for {customer name}, {text}:")
+    assert template.columns == ("text", "customer name")
+    filled = template.fill({"text": "It {fails}.", "customer name": "Alice"})
+    assert filled == "Ticket: It {fails}.\nAnswer as {JSON} for Alice, It {fails}.:"
+
+
+@given(st.text())
+def test_the_text_of_a_column_is_taken_as_it_is(text: str) -> None:
+    assert PromptTemplate("<{text}>").fill({"text": text}) == f"<{text}>"
+
+
+def test_attributes_and_places_are_part_of_a_name() -> None:
+    assert PromptTemplate("{text.__class__} {text[0]}").columns == ("text.__class__", "text[0]")
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        (["{text!r}", "{text:>9}", "{}", "{text} {}"], "should have only names of columns between braces"),
+        (["{text", "text}", "{"], "should have pairs of braces"),
+        (["", "Hello", "{{text}}"], "should have a column's name in braces"),
+    ],
+)
+def test_nothing_but_names_of_columns_is_between_braces(texts: list[str], reason: str) -> None:
+    for text in texts:
+        with pytest.raises(ValueError, match=reason):
+            PromptTemplate(text)

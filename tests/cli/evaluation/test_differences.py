@@ -21,12 +21,6 @@ def test_a_word_that_changed_is_removed_and_added() -> None:
     ]
 
 
-def test_equal_texts_are_one_piece_and_empty_ones_none() -> None:
-    assert differences("the same", "the same") == [Piece("same", "the same")]
-    assert differences("", "") == []
-    assert differences("", "new") == [Piece("added", "new")]
-
-
 def test_a_space_between_two_changed_words_is_no_agreement() -> None:
     assert differences("x red apple", "x green pear") == [
         Piece("same", "x "),

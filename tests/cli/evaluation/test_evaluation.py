@@ -1,3 +1,8 @@
+"""The gate `--against`."""
+
+from __future__ import annotations
+
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +17,9 @@ from adapters_cli.evaluation.dataset import Dataset, Item
 from adapters_cli.evaluation.evaluation import Evaluated, EvaluationPlan, evaluate
 from adapters_cli.evaluation.metrics.exact_match import ExactMatch
 from adapters_cli.evaluation.metrics.metric import Metric, Pair
-from adapters_cli.evaluation.result import DatasetFacts, Decoding, MetricFacts, Subject
+from adapters_cli.evaluation.no_worse import no_worse_than_other
+from adapters_cli.evaluation.result import DatasetFacts, Decoding, EvaluationResult, MetricFacts, Subject
+from tests.cli.evaluation_results import result_of
 
 ITEMS = [Item(id=f"i{number}", prompt=f"{number}", reference=f"{number % 3}") for number in range(30)]
 FACTS = DatasetFacts(source="test", digest="d" * 64, items=30)
@@ -110,10 +117,7 @@ def test_requirement_is_held_against_every_subject(log: AnswerLog) -> None:
     subjects = [*plan().subjects, Subject(name="beta", component="llm-beta")]
     requirements = [Requirement.parse("exact_match >= base + 20%")]
     result = evaluated(plan(subjects=subjects, requirements=requirements), log).result
-    assert [(outcome.subject, outcome.met) for outcome in result.requirements] == [
-        ("acme", True),
-        ("beta", False),
-    ]
+    assert {outcome.subject: outcome.met for outcome in result.requirements} == {"acme": True, "beta": False}
     assert not result.passed
 
 
@@ -126,3 +130,42 @@ def test_metric_that_nobody_asked_for_is_refused_before_anything_is_asked(log: A
 
 def test_same_answers_give_the_same_result(log: AnswerLog) -> None:
     assert evaluated(plan(seed=3), log).result == evaluated(plan(seed=3), log).result
+
+
+random.seed(7)
+SCORES = [random.random() for _ in range(200)]
+
+
+def judged(last: EvaluationResult, new: EvaluationResult) -> tuple[bool, str]:
+    """Compare the subjects of two results as if both had been asked in one run."""
+    live = replace(last.subjects[0], name="live")
+    scores = {item.id: {"live": item.scores["acme"]} for item in last.items if "acme" in item.scores}
+    items = [replace(item, scores={**item.scores, **scores.get(item.id, {})}) for item in new.items]
+    both = replace(new, items=items, subjects=[*new.subjects, live])
+    (outcome,) = no_worse_than_other(both, subject="acme", other="live")
+    assert outcome.requirement == "rougeL: no worse than live"
+    return outcome.met, outcome.reason
+
+
+def test_loss_of_every_item_is_worse_with_its_figures_and_one_that_may_be_chance_is_not() -> None:
+    met, reason = judged(result_of(SCORES), result_of([score - 0.1 for score in SCORES]))
+    assert not met
+    assert "and that of 'live' is 0." in reason
+    assert "; the difference's 95 % interval, -0.1 to -0.1, should not" in reason
+    noisy = [score + random.uniform(-0.5, 0.49) for score in SCORES]
+    assert judged(result_of(SCORES), result_of(noisy))[0]
+    assert judged(result_of(SCORES), result_of(SCORES))[0]
+
+
+def test_higher_is_worse_where_lower_is_better() -> None:
+    higher = [score + 0.1 for score in SCORES]
+    assert not judged(result_of(SCORES, higher_is_better=False), result_of(higher, higher_is_better=False))[0]
+    assert judged(result_of(higher, higher_is_better=False), result_of(SCORES, higher_is_better=False))[0]
+
+
+def test_errors_of_the_new_version_count_as_the_lowest_score() -> None:
+    """Else a version that fails on every hard item would look better."""
+    new = [None if score < 0.5 else score for score in SCORES]
+    met, reason = judged(result_of(SCORES), result_of(new))
+    assert not met
+    assert "errors as the lowest score" in reason

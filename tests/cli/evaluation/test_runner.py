@@ -64,8 +64,9 @@ def log(tmp_path: Path) -> Iterator[AnswerLog]:
 
 
 def test_every_question_is_asked_once_and_logged(endpoint: Endpoint, log: AnswerLog) -> None:
+    Runner(endpoint, log).run(QUESTIONS[:30])
     summary = Runner(endpoint, log).run(QUESTIONS)
-    assert (summary.asked, summary.errors, set(endpoint.asked.values())) == (100, 0, {1})
+    assert (summary.asked, summary.errors, set(endpoint.asked.values())) == (70, 0, {1})
     found = log.answer(QUESTIONS[3])
     assert found is not None
     assert found.answer.text == "acme prompt 1"
@@ -79,12 +80,6 @@ def test_questions_of_an_item_are_asked_beside_each_other(endpoint: Endpoint, lo
     for place, (_, prompt) in enumerate(endpoint.order):
         places.setdefault(prompt, []).append(place)
     assert max(last - first for first, last in places.values()) <= 4
-
-
-def test_what_the_log_has_is_not_asked(endpoint: Endpoint, log: AnswerLog) -> None:
-    Runner(endpoint, log).run(QUESTIONS[:30])
-    assert Runner(endpoint, log).run(QUESTIONS).asked == 70
-    assert set(endpoint.asked.values()) == {1}
 
 
 def test_what_passes_by_itself_is_asked_again(endpoint: Endpoint, log: AnswerLog) -> None:
@@ -111,10 +106,10 @@ def test_counts_of_a_run_tell_why_it_waits(
     assert (seen[-1].answered, seen[-1].retries) == (2, 2)
 
 
-def test_it_is_an_error_after_the_last_attempt(endpoint: Endpoint, log: AnswerLog) -> None:
-    endpoint.fails = lambda _component, _prompt: InvocationError("slow down", temporary=True)
-    assert Runner(endpoint, log, max_attempts=3).run(QUESTIONS[:2]).errors == 2
-    assert set(endpoint.asked.values()) == {3}
+def test_connection_that_is_refused_is_asked_again(endpoint: Endpoint, log: AnswerLog) -> None:
+    failures = iter([UnaskedError("could not connect", temporary=True)])
+    endpoint.fails = lambda component, prompt: next(failures, None)
+    assert Runner(endpoint, log, jobs=1).run(QUESTIONS[:1]).errors == 0
 
 
 def test_any_other_failure_is_the_error_of_its_item(endpoint: Endpoint, log: AnswerLog) -> None:
@@ -139,24 +134,14 @@ def test_errors_in_a_row_or_a_large_share_of_them_end_the_run(
     assert endpoint.asked.total() == asked
 
 
-def test_request_that_cannot_be_sent_ends_the_run(endpoint: Endpoint, log: AnswerLog) -> None:
-    endpoint.fails = lambda component, prompt: UnaskedError("no credentials")
-    with pytest.raises(NoAnswerError, match="no credentials"):
+@pytest.mark.parametrize(("temporary", "asked"), [(False, 1), (True, 4)])
+def test_request_that_cannot_be_sent_ends_the_run_soon(
+    endpoint: Endpoint, log: AnswerLog, temporary: bool, asked: int
+) -> None:
+    endpoint.fails = lambda component, prompt: UnaskedError("nobody is there", temporary=temporary)
+    with pytest.raises(NoAnswerError, match="nobody is there"):
         Runner(endpoint, log, jobs=1).run(QUESTIONS)
-    assert endpoint.asked.total() == 1
-
-
-def test_connection_that_is_refused_is_asked_again(endpoint: Endpoint, log: AnswerLog) -> None:
-    failures = iter([UnaskedError("could not connect", temporary=True)])
-    endpoint.fails = lambda component, prompt: next(failures, None)
-    assert Runner(endpoint, log, jobs=1).run(QUESTIONS[:1]).errors == 0
-
-
-def test_address_that_nobody_is_at_ends_the_run_soon(endpoint: Endpoint, log: AnswerLog) -> None:
-    endpoint.fails = lambda component, prompt: UnaskedError("could not connect", temporary=True)
-    with pytest.raises(NoAnswerError, match="could not connect"):
-        Runner(endpoint, log, jobs=1).run(QUESTIONS)
-    assert endpoint.asked.total() == 4
+    assert endpoint.asked.total() == asked
 
 
 def test_interrupted_run_keeps_its_answers(endpoint: Endpoint, log: AnswerLog) -> None:
@@ -180,7 +165,7 @@ def test_full_disk_ends_the_run(endpoint: Endpoint, log: AnswerLog, monkeypatch:
         Runner(endpoint, log).run(QUESTIONS)
 
 
-def test_pauses_are_random_and_grow(
+def test_pauses_are_random_and_grow_until_the_last_attempt(
     endpoint: Endpoint, log: AnswerLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     longest: list[float] = []
@@ -192,5 +177,7 @@ def test_pauses_are_random_and_grow(
     monkeypatch.setattr(random, "uniform", uniform)
     monkeypatch.setattr(runner_module, "_FIRST_PAUSE_SECONDS", 0.5)
     endpoint.fails = lambda _component, _prompt: InvocationError("slow down", temporary=True)
-    Runner(endpoint, log, jobs=1).run(QUESTIONS[:1])
+    assert Runner(endpoint, log, jobs=1).run(QUESTIONS[:1]).errors == 1
     assert longest == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    assert Runner(endpoint, log, max_attempts=3).run(QUESTIONS[1:2]).errors == 1
+    assert list(endpoint.asked.values()) == [10, 3]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapter_fleet.evaluation.evaluation_record import Figure, evaluations_folder
 from adapter_fleet.evaluation.requirement import Requirement
-from adapters_cli.evaluation.result import Decoding
+from adapters_cli.evaluation.result import Decoding, RequirementOutcome
+from adapters_cli.evaluation.result_file import from_json, read_result, to_json
 from adapters_cli.evaluation.stored_evaluation import record_of, to_stored
 from adapters_cli.output.errors import CommandError
 from tests.cli.evaluation_results import DATASET, SECRET, result_of
@@ -26,16 +29,13 @@ def test_it_has_scores_by_item_and_no_text_of_any() -> None:
     assert "throttled" not in text
 
 
-def test_record_has_the_figures_of_the_manifest() -> None:
-    record = record_of(result_of([0.5, 0.25], made_at="2026-03-01T10:30:00.5+01:00"), "acme", URI)
+def test_record_has_the_figures_of_the_manifest_and_names_the_base_model_and_the_decoding() -> None:
+    result = result_of([0.5, 0.25], made_at="2026-03-01T10:30:00.5+01:00")
+    record = record_of(result, "acme", URI)
     assert (record.result, record.dataset, record.at) == (URI, DATASET, "2026-03-01T09:30:00Z")
-    assert record.figures == {"rougeL": Figure(base=0.2, adapter=0.375)}
-
-
-def test_record_names_the_base_model_and_the_decoding() -> None:
+    assert (record.base, record.figures) == ("base", {"rougeL": Figure(base=0.2, adapter=0.375)})
     decoding = Decoding(max_tokens=64, stop=("\n",))
-    assert record_of(result_of([1]), "acme", URI).base == "base"
-    record = record_of(replace(result_of([1]), decoding=decoding, base_model="llama"), "acme", URI)
+    record = record_of(replace(result, decoding=decoding, base_model="llama"), "acme", URI)
     assert (record.base, record.decoding) == ("llama", 'max_tokens=64, temperature=0, stop=["\\n"]')
 
 
@@ -51,3 +51,39 @@ def test_fleet_judges_the_record_as_publish_judges_the_result(factor: int) -> No
 def test_metric_that_no_manifest_can_have_is_an_error() -> None:
     with pytest.raises(CommandError, match="a metric should have 1 to 100 characters"):
         record_of(result_of([1], metric=f"regex:{'x' * 100}"), "acme", URI)
+
+
+MET = RequirementOutcome(requirement="Grüße >= 0.5", subject="acme", met=True, reason="猫")
+RESULT = result_of([0.75, None], requirements=[MET])
+
+
+def test_result_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(to_json(RESULT))
+    found = read_result(path)
+    assert json.loads(to_json(found)) == json.loads(to_json(RESULT))
+    assert list(found.items) == RESULT.items
+    assert list(found.comparisons) == RESULT.comparisons
+    assert list(found.requirements) == [MET]
+
+
+def edited(**changes: Any) -> str:
+    return json.dumps({**json.loads(to_json(RESULT)), **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("no json", "it is no JSON"),
+        ('{"format": "other", "version": 2}', "it is no result of 'adapters evaluate'"),
+        (edited(version=1), "'version' should be 2, got 1"),
+        (edited(more=1), "more"),
+        (edited(seed="7"), "a value has the wrong type"),
+        (edited(items=[{"id": "1"}]), "prompt"),
+        (edited(baseline=None), "it is no result"),
+    ],
+)
+def test_anything_else_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=r"^old") as error:
+        from_json(text, where="old.json")
+    assert problem in str(error.value)

@@ -18,16 +18,13 @@ def judged(
     [
         ("request_latency.p50 <= base * 1.10", 11.0, True),
         ("request_latency.p50 <= base * 1.10", 11.1, False),
-        ("request_latency.p50<=base*1.10", 10.0, True),
-        ("request_latency.p50 <= base + 10%", 11.0, True),
+        ("request_latency.p50<=base+10%", 11.0, True),
         ("request_latency.p50 <= base + 10%", 11.1, False),
         ("output_token_throughput >= base - 10%", 9.0, True),
         ("output_token_throughput >= base - 10%", 8.9, False),
         ("request_error_rate <= 1%", 1.0, True),
-        ("request_error_rate <= 1%", 1.1, False),
+        ("request_error_rate <= 1", 1.1, False),
         ("time_to_first_token.p99 < base", 10.0, False),
-        ("output_token_throughput >= base * 0.9", 9.5, True),
-        ("request_error_rate <= 1", 0.5, True),
         ("request_throughput > 20", 10.0, False),
     ],
 )
@@ -37,37 +34,34 @@ def test_figure_is_held_against_a_number_or_the_base_s_figure_of_10(
     assert judged(text, figure, 10.0)[0] is met
 
 
-def test_reason_has_both_figures_and_their_ratio() -> None:
-    assert judged("request_latency.p50 <= base * 1.10", 12.0, 10.0) == (
-        False,
-        "request_latency.p50 is 12, 1.200 times the base's 10",
-    )
-
-
-def test_times_of_answers_of_different_lengths_are_not_compared() -> None:
-    assert judged("request_latency.p50 <= base * 1.10", 1.0, 10.0, comparable=False) == (
-        False,
-        "base and adapters wrote answers of different lengths, so their times do not compare",
-    )
-
-
 @pytest.mark.parametrize(
-    ("figure", "base", "reason"),
+    ("figure", "base", "comparable", "reason"),
     [
-        (None, 1.0, "request_latency.p50 was not measured"),
-        (1.0, None, "request_latency.p50 of the base was not measured"),
+        (12.0, 10.0, True, "request_latency.p50 is 12, 1.200 times the base's 10"),
+        (
+            1.0,
+            10.0,
+            False,
+            "base and adapters wrote answers of different lengths, so their times do not compare",
+        ),
+        (None, 1.0, True, "request_latency.p50 was not measured"),
+        (1.0, None, True, "request_latency.p50 of the base was not measured"),
     ],
 )
-def test_what_was_not_measured_is_not_met(figure: float | None, base: float | None, reason: str) -> None:
-    assert judged("request_latency.p50 <= base", figure, base) == (False, reason)
+def test_reason_has_both_figures_or_what_keeps_them_from_being_compared(
+    figure: float | None, base: float | None, comparable: bool, reason: str
+) -> None:
+    assert judged("request_latency.p50 <= base * 1.10", figure, base, comparable=comparable) == (
+        False,
+        reason,
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "error"),
     [
         ("request_latency.p50 <= base + 10", "a requirement should be like"),
-        ("request_latency.p50 <= 10%", "a requirement should be like"),
-        ("latency < 3 s", "a requirement should be like 'request_latency.p50 <= base \\* 1.10'"),
+        ("request_latency.p50 <= 10%", "a requirement should be like 'request_latency.p50 <= base \\* 1.10'"),
         ("request_latenci.p50 <= base", "should be one of .*, got 'request_latenci'; did you mean"),
         ("request_latency.p51 <= base", "a requirement's statistic should be one of avg, "),
         ("request_throughput.p50 >= 3", "a requirement's statistic should be one of avg, got 'p50'"),
@@ -84,12 +78,6 @@ def test_ratio_of_the_rounds_counts_more_than_the_figures_of_the_whole(value: fl
     ratio = Ratio(value=value, low=1.0, high=1.3)
     outcome = rule.judge(11.5, 10.0, level="1 at once", comparable=True, ratio=ratio)
     assert outcome.met is met
-    assert (
-        outcome.reason == f"request_latency.p50 is {value:.3f} times the base's, 95 % interval 1.000 to 1.300"
-    )
-
-
-def test_ratio_of_medians_says_nothing_of_other_percentiles() -> None:
-    rule = LatencyRequirement.parse("request_latency.p99 <= base * 1.10")
-    ratio = Ratio(value=1.0, low=1.0, high=1.0)
-    assert not rule.judge(11.5, 10.0, level="1 at once", comparable=True, ratio=ratio).met
+    assert f"{value:.3f} times the base's, 95 % interval 1.000 to 1.300" in outcome.reason
+    of_others = LatencyRequirement.parse("request_latency.p99 <= base * 1.10")
+    assert not of_others.judge(11.5, 10.0, level="1 at once", comparable=True, ratio=ratio).met

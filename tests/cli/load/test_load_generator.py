@@ -18,19 +18,7 @@ from adapters_cli.load.load_generator import (
     OpenLoop,
 )
 from adapters_cli.load.measurement import Measurement, RequestError, StreamTimes
-
-
-class FakeClock(Clock):
-    """A clock of one thread."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
+from tests.adapter_fleet.fake_service import FakeClock
 
 
 class FakeEndpoint:
@@ -55,7 +43,7 @@ def load(
     until: float = 1e9,
     cut: float = 1e9,
 ) -> list[Measurement]:
-    clock = FakeClock()
+    clock = FakeClock(start=0.0)
     found: list[Measurement] = []
     endpoint = FakeEndpoint(clock, seconds)
     LoadGenerator(endpoint.send, clock).run(
@@ -143,7 +131,7 @@ def test_failure_of_a_client_ends_the_load_and_is_raised() -> None:
 
 
 def test_stop_ends_a_load_that_waits_for_an_arrival() -> None:
-    clock = FakeClock()
+    clock = FakeClock(start=0.0)
     generator = LoadGenerator(FakeEndpoint(clock, lambda number: 0.1).send, clock)
     found: list[Measurement] = []
 

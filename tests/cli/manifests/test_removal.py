@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import ManifestError
 from adapters_cli.manifests.removal import without
+from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.output.errors import CommandError
+from tests.fakes.s3 import FakeS3, Object
 
 DIGEST = "0" * 64
 
@@ -131,3 +135,11 @@ def test_what_is_left_is_what_was_not_named(names: list[str], data: st.DataObjec
     before = Manifest.parse(text.encode(), where="f", folder=None)
     after = Manifest.parse(removed(text, *gone).encode(), where="f", folder=None)
     assert list(after.adapters) == [adapter for adapter in before.adapters if adapter.name not in gone]
+
+
+def test_no_more_is_read_than_tells_that_it_is_too_large() -> None:
+    s3 = FakeS3("my-adapters")
+    s3.objects["my-adapters", "fleet.yaml"] = Object(b"#" * (2 * MAX_DOCUMENT_BYTES))
+    stored = StoredManifest.read(cast(Any, s3), "my-adapters", "fleet.yaml")
+    assert len(stored.text) == MAX_DOCUMENT_BYTES + 1
+    assert stored.digest is None

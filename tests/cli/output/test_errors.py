@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from adapters_cli.main import app
+from adapters_cli.output import exit_codes
 from adapters_cli.output.errors import reported_errors
 
 
@@ -47,3 +52,64 @@ def test_full_disk_is_a_failure_and_no_wrong_usage(
 def test_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(typer.BadParameter, match="No such file"), reported_errors():
         (tmp_path / "none").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("command", "error", "help_of"),
+    [
+        ("statsu", "there is no command 'statsu'; did you mean 'status'?", "adapters"),
+        ("xyzzy", "there is no command 'xyzzy'", "adapters"),
+        ("--regon x list", "no such option: --regon (Possible options: --region, --version)", "adapters"),
+        (
+            "status --stak x",
+            "no such option: --stak (Possible options: --stack, --state, --tag)",
+            "adapters status",
+        ),
+        ("status --stack", "option '--stack' requires an argument", "adapters status"),
+        ("status", "which fleet? Give --stack, or set ADAPTERS_STACK", None),
+        ("describe", "give the adapter's name, or --component", "adapters describe"),
+        ("rollback", "missing argument 'NAME'", "adapters rollback"),
+        ("import", "which endpoint? Give --endpoint", "adapters import"),
+        ("evaluate acme", "missing option '--dataset'", "adapters evaluate"),
+        ("history a b", "got unexpected extra argument(s) (b)", "adapters history"),
+        (
+            "history --limit 0",
+            "invalid value for '--limit': Input should be greater than or equal to 1",
+            "adapters history",
+        ),
+        (
+            "status --state faled",
+            "invalid value for '--state': Value error, 'faled' is not one of 'failed', 'pending',"
+            " 'in-service', 'orphan'",
+            "adapters status",
+        ),
+        ("apply", "give one manifest, or --retry", "adapters apply"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_the_help_to_read(
+    command: str, error: str, help_of: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ADAPTERS_STACK", raising=False)
+    result = CliRunner().invoke(app, shlex.split(command), env={"COLUMNS": "80"})
+    help_of = help_of or f"adapters {command.split(maxsplit=1)[0]}"
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"adapters: {error}\nTry '{help_of} --help'\n"
+
+
+def test_command_alone_shows_its_help() -> None:
+    alone, asked = (CliRunner().invoke(app, words).output.rstrip() for words in ([], ["--help"]))
+    assert alone == asked
+
+
+GUIDE = Path(__file__).parents[3] / "docs/guides/operating.md"
+
+
+def test_every_code_has_a_meaning() -> None:
+    codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
+    assert codes == exit_codes.MEANINGS.keys()
+
+
+def test_guide_has_every_code() -> None:
+    _, _, table = GUIDE.read_text().partition("| exit code | |")
+    first_cells = re.findall(r"^\| ([\d, ]+) \|", table.partition("\n\n")[0], flags=re.MULTILINE)
+    assert {int(code) for cell in first_cells for code in cell.split(",")} == exit_codes.MEANINGS.keys()

@@ -6,9 +6,12 @@ import io
 from collections.abc import Sequence
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
+from rich.text import Text
 
+from adapters_cli.output.fitted_screen import FittedScreen
 from adapters_cli.output.tables import RowTable
+from adapters_cli.output.text import one_line, print_error, printable
 
 NAME = "initech-europe-support-triage-summaries"
 REASON = "Failed to load adapter: size mismatch for model.layers.0.self_attn.q_proj.lora_A.weight"
@@ -86,3 +89,48 @@ def test_row_without_a_text_is_one_line_while_columns_can_be_left_out(width: int
     lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert [line.split()[0] for line in lines[:4]] == ["ADAPTER", "tenant-0", "tenant-1", "tenant-2"]
     assert all(line.endswith("12s") for line in lines[1:4])
+
+
+def screen_of(height: int, *, width: int = 20, rows: int = 30) -> list[str]:
+    def draw(shown: int) -> Group:
+        texts = [f"row {number} " + "of many words " * (number % 3) for number in range(shown)]
+        return Group(*map(Text, ["title", *texts, f"and {rows - shown} more"]))
+
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(FittedScreen(rows=rows, draw=draw, height=height))
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+@pytest.mark.parametrize("height", [3, 4, 10, 25])
+def test_last_line_is_seen_at_every_height(height: int) -> None:
+    lines = screen_of(height)
+    assert len(lines) <= height
+    assert lines[0] == "title"
+    assert lines[-1].startswith("and ")
+
+
+def test_room_is_used() -> None:
+    assert screen_of(10, width=200) == ["title", *screen_of(99, width=200)[1:9], "and 22 more"]
+
+
+@pytest.mark.parametrize(
+    "character", ["\x1b", "\x07", "\x9b", "\r", "\u202e", "\u2066", "\u200f", "\ufeff", "\ud800"]
+)
+def test_character_that_steers_is_replaced(character: str) -> None:
+    assert printable(f"a{character}b") == "a�b"
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "a\tfield", "ﻡﺮﺤﺑﺍ", "👩‍🔬", "naïve"])
+def test_other_text_stays(text: str) -> None:
+    assert printable(text) == text
+
+
+def test_one_line_has_no_line_end_of_any_kind() -> None:
+    assert one_line("a\nb\r\nc\u2028d\x85e") == "a b c d e"
+
+
+def test_error_of_several_lines_has_the_command_before_each(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_error("one\n\x1b]0;owned\x07two")
+    assert capsys.readouterr().err == "adapters: one\nadapters: �]0;owned�two\n"

@@ -1,6 +1,5 @@
 """Chromium without a window, driven over its DevTools protocol through a pair of pipes."""
 
-import base64
 import json
 import os
 import select
@@ -118,11 +117,6 @@ class Browser:
         keys = {"key": key, "code": key, "windowsVirtualKeyCode": code}
         self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **keys)
         self.call("Input.dispatchKeyEvent", type="keyUp", **keys)
-
-    def print_to_pdf(self, path: Path) -> None:
-        """Write what the printer would get as PDF, on A4."""
-        found = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69, printBackground=True)
-        path.write_bytes(base64.b64decode(found["data"]))
 
     def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:

@@ -3,6 +3,7 @@
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from adapters_cli.evaluation.result import (
     Answer,
@@ -30,8 +31,6 @@ METRICS = (
 _DETAILS = (
     "The order was placed three weeks ago and the confirmation never arrived.",
     "I have already tried everything that your help page suggests.",
-    "My colleague had the same trouble last month and it was never solved.",
-    "Please answer before Friday, because I am travelling after that.",
     "I attached the receipt and two pictures of the box.",
     "The tracking number that you sent me does not exist.",
 )
@@ -45,20 +44,6 @@ _SPECIAL = (
         "العميل من القاهرة لم يستلم الهاتف ويريد استرداد المبلغ.",
         "شكرا لتواصلك معنا، سنرد عليك قريبا.",
         "العميل من القاهرة لم يستلم الحاسوب ويريد استرداد المبلغ.",
-    ),
-    (
-        "japanese",
-        "要約してください: 三週間前に注文したヘッドセットがまだ届きません。返金をお願いします。",
-        "大阪のお客様はヘッドセットが届かず、返金を希望しています。",
-        "お問い合わせありがとうございます。担当者よりご連絡いたします。",
-        "大阪のお客様はプリンターが届かず、交換を希望しています。",
-    ),
-    (
-        "very-long",
-        "Summarize the log. " + "The printer reported error 0x80070005 at step 12. " * 60,
-        "The printer reports an access error.",
-        "The printer reported error 0x80070005. " * 150,
-        "The printer reports an access error. " * 20,
     ),
     ("unbroken", "a" * 400, "b" * 200, "c" * 400, "https://example.com/" + "path/" * 60),
     ("surrogate", "lone \ud800 and \x00 control \x1b[31m", "ok 👩‍🔧 ok", "👍🏽 fine", "ok 👩‍🔧 \udfff fine"),
@@ -136,7 +121,7 @@ def _item(source: random.Random, number: int, skills: Mapping[str, float], speci
         id=identity,
         prompt=prompt,
         reference=reference,
-        answers={who: _answer(source, text, who) for who, text in texts.items()},
+        answers={who: _answer(source, text) for who, text in texts.items()},
         scores={who: _scores(reference, text) for who, text in texts.items()},
     )
 
@@ -148,28 +133,16 @@ def _forgetful(source: random.Random, text: str, skill: float) -> str:
     return " ".join(word if source.random() < share else source.choice(wrong) for word in text.split())
 
 
-def _answer(source: random.Random, text: str, who: str) -> Answer:
+def _answer(source: random.Random, text: str) -> Answer:
     tokens = max(1, len(text) // 4)
-    seconds = 0.08 + tokens * source.gauss(0.011, 0.001) * (1.05 if who != "base" else 1)
-    return Answer(
-        text=text,
-        seconds=seconds * (3 if source.random() < 0.02 else 1),
-        prompt_tokens=80,
-        completion_tokens=tokens,
-    )
+    seconds = 0.08 + tokens * source.gauss(0.011, 0.001)
+    return Answer(text=text, seconds=seconds, prompt_tokens=80, completion_tokens=tokens)
 
 
 def _failed(item: EvaluatedItem, who: str) -> EvaluatedItem:
-    error = Answer(
-        error="ModelError: 400: the prompt has 9,312 tokens, and the model takes 8,192", seconds=0.03
-    )
-    return EvaluatedItem(
-        id=item.id,
-        prompt=item.prompt,
-        reference=item.reference,
-        answers={**item.answers, who: error},
-        scores={name: scores for name, scores in item.scores.items() if name != who},
-    )
+    error = Answer(error="ModelError: 400: the prompt is too long", seconds=0.03)
+    scores = {name: scores for name, scores in item.scores.items() if name != who}
+    return replace(item, answers={**item.answers, who: error}, scores=scores)
 
 
 def _scores(reference: str, text: str) -> dict[str, float]:

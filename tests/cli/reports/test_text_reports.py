@@ -1,13 +1,16 @@
-"""The report as Markdown."""
+"""The report as Markdown and as JUnit XML."""
 
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from adapters_cli.reports.junit import junit
 from adapters_cli.reports.markdown import markdown
 from adapters_cli.reports.markdown_text import code, plain
+from adapters_cli.reports.markup import clean, escaped
 from tests.cli.reports.example_result import example_result, outcome
 
 
@@ -66,3 +69,44 @@ def test_no_text_of_an_item_leaves_its_block() -> None:
 )
 def test_text_is_no_line_end_link_tag_or_mention(form: Callable[[str], str], text: str, shown: str) -> None:
     assert form(text).removeprefix("<code>").removesuffix("</code>") == shown
+
+
+def test_a_requirement_is_a_test_case_of_its_subject() -> None:
+    result = example_result(
+        items=40,
+        skills={"triage": 0.9, "summary": 0.5},
+        requirements=[
+            outcome("triage", "rougeL >= base + 20%", "0.8 is at least 0.2", met=True),
+            outcome("summary", "rougeL >= base + 20%", "0.1 is below 0.2 <by far>", met=False),
+        ],
+    )
+    root = ET.fromstring(junit(result))
+
+    assert (root.get("tests"), root.get("failures")) == ("2", "1")
+    assert [suite.get("name") for suite in root] == ["evaluation of triage", "evaluation of summary"]
+    (passed,) = root[0].findall("testcase")
+    (failure,) = root[1].findall("testcase/failure")
+    assert (passed.get("name"), passed.find("failure")) == ("rougeL >= base + 20%", None)
+    assert failure.get("message") == "0.1 is below 0.2 <by far>"
+
+
+def test_without_a_requirement_the_suite_says_what_was_found() -> None:
+    result = example_result(items=40)
+    (suite,) = ET.fromstring(junit(result))
+
+    assert (suite.get("tests"), suite.findall("testcase")) == ("0", [])
+    assert "summary is better than base" in (suite.findtext("system-out") or "")
+
+
+def test_characters_that_xml_forbids_are_replaced() -> None:
+    hostile = "\x00 \x1b[31m \ud800 \ufffe ]]> &amp; <x>"
+    result = example_result(items=40, requirements=[outcome("summary", hostile, hostile, met=False)])
+
+    (case,) = ET.fromstring(junit(result).encode()).iter("testcase")
+
+    assert case.get("name") == "� �[31m � � ]]> &amp; <x>"
+
+
+def test_text_is_escaped_and_characters_that_no_file_can_hold_are_replaced_one_by_one() -> None:
+    assert escaped('<i> & "') == "&lt;i&gt; &amp; &quot;"
+    assert clean("a\x00b\ud800c\n\t👩\u200d🔧") == "a�b�c\n\t👩\u200d🔧"

@@ -1,3 +1,5 @@
+"""What a terminal and a pipe get of an evaluation, and of answers side by side."""
+
 import io
 from dataclasses import replace
 
@@ -6,6 +8,7 @@ from rich.console import Console
 
 from adapters_cli.evaluation.result import EvaluationResult
 from adapters_cli.reports import figures
+from adapters_cli.reports.answers import ComponentAnswer, side_by_side
 from adapters_cli.reports.evaluation_screen import print_notes, rows, screen
 from tests.cli.reports.example_result import example_result, outcome
 
@@ -23,14 +26,10 @@ def shown(result: EvaluationResult, *, width: int = 160) -> str:
     return captured.get()
 
 
-def test_verdict_comes_first(result: EvaluationResult) -> None:
+def test_verdict_comes_first_and_every_comparison_has_a_row(result: EvaluationResult) -> None:
     requirement = outcome("triage", "rougeL >= 0.5", "rougeL is 0.4", met=False)
     text = shown(replace(result, requirements=[requirement]))
     assert "Failed: the requirement is not met" in text.splitlines()[0]
-
-
-def test_every_comparison_has_a_row(result: EvaluationResult) -> None:
-    text = shown(result)
     for comparison in result.comparisons:
         [row] = [
             line
@@ -71,3 +70,37 @@ def test_what_weakens_the_verdict_and_what_missed_the_bar_is_on_standard_error(
     errors = capsys.readouterr().err
     assert "adapters: not met: rougeL is 0.4" in errors
     assert "met: meteor is 0.2" in errors
+
+
+BARKS = {"base": "dog barks", "acme": "cat barks", "beta": "dog sleeps"}
+
+
+def answer(name: str, text: str = "", error: str | None = None) -> ComponentAnswer:
+    return ComponentAnswer(component=name, name=name, text=text, error=error, seconds=1.0)
+
+
+def compared(*answers: ComponentAnswer, width: int = 120) -> str:
+    """Return what a terminal of this width shows, with its codes of colour."""
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, width=width, color_system="standard")
+    console.print(side_by_side(answers, width))
+    return output.getvalue()
+
+
+def test_both_sides_of_two_answers_are_marked_and_of_several_each_against_the_first() -> None:
+    base, acme, beta = (answer(name, f"the {text}") for name, text in BARKS.items())
+    text = compared(base, acme)
+    assert "\x1b[31mdog\x1b[0m" in text
+    assert "\x1b[1;32mcat\x1b[0m" in text
+    text = compared(base, acme, beta)
+    assert "the dog barks" in text
+    assert "\x1b[1;32mcat\x1b[0m" in text
+    assert "\x1b[1;32msleeps\x1b[0m" in text
+    growing = ComponentAnswer(component="acme", name="acme", text="the cat")
+    assert "\x1b[31mdog" not in compared(base, growing)
+
+
+def test_narrow_terminal_has_one_below_the_other_and_no_text_controls_it() -> None:
+    text = compared(answer("base", "the dog barks"), answer("acme", "the dog barks"), width=40)
+    assert len([line for line in text.splitlines() if "the dog barks" in line]) == 2
+    assert "\x1b[2J" not in compared(answer("base", "a\x1b[2Jb"), answer("acme", error="c\x1b[2Jd"))
