@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from botocore.exceptions import IncompleteReadError
 
-from tests.fakes.errors import client_error
+from tests.fakes.clients import client_error
 
 
 @dataclass
@@ -39,7 +39,6 @@ class Upload:
 
     bucket: str
     key: str
-    algorithm: str
     metadata: dict[str, str]
     begun: datetime
     parts: dict[int, Object] = field(default_factory=dict)
@@ -62,7 +61,7 @@ class FakeS3:
     on_put:
         Called with the body and the version of each object that was put; the ETag without versions.
     forbidden:
-        Prefixes of "bucket/key" that nobody may read or delete. A whole bucket may not be listed either.
+        Prefixes of "bucket/key" that nobody may read. A whole bucket may not be listed either.
     cuts:
         How many times a connection is cut while a body is read.
     bytes_read, most, closed:
@@ -84,8 +83,6 @@ class FakeS3:
         self._numbers = itertools.count()
         self._lock = threading.RLock()
 
-    # What tests use.
-
     @property
     def writes(self) -> list[str]:
         return [call for call in self.calls if not call.startswith(("head", "get", "list"))]
@@ -97,8 +94,6 @@ class FakeS3:
     def put(self, bucket: str, key: str, body: bytes) -> None:
         """Store an object without a call."""
         self._store(bucket, key, Object(body), {})
-
-    # Objects.
 
     def head_object(self, *, Bucket: str, Key: str, ChecksumMode: str = "") -> dict[str, Any]:
         self._begin("head_object", Bucket)
@@ -122,12 +117,8 @@ class FakeS3:
         begin, end = int(first), min(int(last or len(data)) + 1, len(data))
         if begin >= len(data):
             raise client_error("InvalidRange", "The requested range is not satisfiable")
-        return {
-            "ContentLength": end - begin,
-            "ContentRange": f"bytes {begin}-{end - 1}/{len(data)}",
-            "Body": Body(self, data[begin:end]),
-            **self._identity(stored),
-        }
+        answer = {"ContentLength": end - begin, "ContentRange": f"bytes {begin}-{end - 1}/{len(data)}"}
+        return {**answer, "Body": Body(self, data[begin:end]), **self._identity(stored)}
 
     def download_file(self, bucket: str, key: str, path: str) -> None:
         Path(path).write_bytes(self._object(bucket, key, missing="404").body)
@@ -153,57 +144,25 @@ class FakeS3:
         self.on_put(body, answer.get("VersionId", answer["ETag"].strip('"')))
         return answer
 
-    def delete_object(self, *, Bucket: str, Key: str) -> None:
-        self._begin("delete_object", Bucket)
-        self.objects.pop((Bucket, Key), None)
-
-    def delete_objects(self, *, Bucket: str, Delete: Any) -> dict[str, Any]:
-        self._begin("delete_objects", Bucket)
-        errors = []
-        for key in (item["Key"] for item in Delete["Objects"]):
-            if self._is_forbidden(Bucket, key):
-                errors.append({"Key": key, "Code": "AccessDenied", "Message": "Access Denied"})
-            else:
-                self.objects.pop((Bucket, key), None)
-        return {"Errors": errors} if errors else {}
-
-    # Multipart uploads.
-
     def create_multipart_upload(
-        self,
-        *,
-        Bucket: str,
-        Key: str,
-        ChecksumAlgorithm: str,
-        ContentType: str = "",
-        Metadata: dict[str, str] | None = None,
+        self, *, Bucket: str, Key: str, ChecksumAlgorithm: str, ContentType: str, Metadata: dict[str, str]
     ) -> dict[str, str]:
         self._begin("create_multipart_upload", Bucket)
-        assert ChecksumAlgorithm in ("CRC32", "SHA256")
+        assert ChecksumAlgorithm == "SHA256"
         number = next(self._numbers)
         begun = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
         upload = f"upload-{number}"
-        self.uploads[upload] = Upload(Bucket, Key, ChecksumAlgorithm, Metadata or {}, begun)
+        self.uploads[upload] = Upload(Bucket, Key, Metadata, begun)
         self.after("create_multipart_upload")
         return {"UploadId": upload}
 
     def upload_part(
-        self,
-        *,
-        Bucket: str,
-        Key: str,
-        UploadId: str,
-        PartNumber: int,
-        Body: Any,
-        ChecksumSHA256: str | None = None,
-        ChecksumAlgorithm: str = "SHA256",
+        self, *, Bucket: str, Key: str, UploadId: str, PartNumber: int, Body: bytes, ChecksumSHA256: str
     ) -> dict[str, str]:
         self._begin("upload_part", Bucket)
         upload = self._upload(Bucket, Key, UploadId)
-        body = Body if isinstance(Body, bytes) else Body.read()
-        assert ChecksumAlgorithm == upload.algorithm
-        assert ChecksumSHA256 == (sha256(body) if upload.algorithm == "SHA256" else None)
-        part = upload.parts[PartNumber] = Object(body, checksum=ChecksumSHA256)
+        assert ChecksumSHA256 == sha256(Body)
+        part = upload.parts[PartNumber] = Object(Body, checksum=ChecksumSHA256)
         self.after("upload_part")
         return {"ETag": part.etag}
 
@@ -214,12 +173,9 @@ class FakeS3:
         upload = self._upload(Bucket, Key, UploadId)
         parts = [upload.parts[part["PartNumber"]] for part in MultipartUpload["Parts"]]
         assert [part.etag for part in parts] == [part["ETag"] for part in MultipartUpload["Parts"]]
-        made = Object(b"".join(part.body for part in parts), upload.metadata)
-        if upload.algorithm == "SHA256":
-            of_parts = sha256(b"".join(base64.b64decode(part.checksum or "") for part in parts))
-            made.checksum = f"{of_parts}-{len(parts)}"
-        else:
-            assert all(part["ChecksumCRC32"] for part in MultipartUpload["Parts"])
+        of_parts = sha256(b"".join(base64.b64decode(part.checksum or "") for part in parts))
+        body = b"".join(part.body for part in parts)
+        made = Object(body, upload.metadata, f"{of_parts}-{len(parts)}")
         self._store(Bucket, Key, made, condition)
         del self.uploads[UploadId]
         self.after("complete_multipart_upload")
@@ -229,8 +185,6 @@ class FakeS3:
         self._begin("abort_multipart_upload", Bucket)
         self._upload(Bucket, Key, UploadId)
         del self.uploads[UploadId]
-
-    # Listings.
 
     def get_paginator(self, operation: str) -> _Pages:
         return _Pages(self, operation)
@@ -252,17 +206,13 @@ class FakeS3:
     def pages_of_list_multipart_uploads(self, bucket: str, prefix: str = "") -> Iterator[dict[str, Any]]:
         for identifier, upload in self.uploads.items():
             if upload.bucket == bucket and upload.key.startswith(prefix):
-                listed = {"Key": upload.key, "UploadId": identifier, "Initiated": upload.begun}
-                yield {"Uploads": [listed | {"ChecksumAlgorithm": upload.algorithm}]}
+                yield {"Uploads": [{"Key": upload.key, "UploadId": identifier, "Initiated": upload.begun}]}
 
     def pages_of_list_parts(self, bucket: str, key: str, upload_id: str) -> Iterator[dict[str, Any]]:
         upload = self._upload(bucket, key, upload_id)
         for number, part in sorted(upload.parts.items()):
             listed = {"PartNumber": number, "ETag": part.etag, "Size": len(part.body)}
-            name = f"Checksum{upload.algorithm}"
-            yield {"Parts": [listed | {name: part.checksum or "crc"}]}
-
-    # Inside.
+            yield {"Parts": [listed | {"ChecksumSHA256": part.checksum}]}
 
     def _begin(self, operation: str, bucket: str) -> None:
         with self._lock:
@@ -271,11 +221,8 @@ class FakeS3:
         if self._buckets and bucket not in self._buckets:
             raise client_error("404" if operation.startswith("head") else "NoSuchBucket", "no such bucket")
 
-    def _is_forbidden(self, bucket: str, key: str) -> bool:
-        return f"{bucket}/{key}".startswith(self.forbidden)
-
     def _object(self, bucket: str, key: str, *, missing: str) -> Object:
-        if self._is_forbidden(bucket, key):
+        if f"{bucket}/{key}".startswith(self.forbidden):
             raise client_error("AccessDenied", "Access Denied")
         stored = self.objects.get((bucket, key))
         if stored is None:

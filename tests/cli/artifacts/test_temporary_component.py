@@ -22,9 +22,16 @@ from tests.fakes.s3 import FakeS3
 ARTIFACT = Artifact(uri="s3://my-adapters/acme.tar.gz")
 
 
+def account_of(service: FakeService) -> FakeAccount:
+    """An account whose clock is the service's."""
+    account = FakeAccount(FakeS3(BUCKET), service)
+    account.now = service.clock.now  # type: ignore[method-assign]
+    return account
+
+
 @pytest.fixture
 def account(service: FakeService) -> FakeAccount:
-    return FakeAccount(FakeS3(BUCKET), service)
+    return account_of(service)
 
 
 def temporary(account: FakeAccount) -> AbstractContextManager[str]:
@@ -45,12 +52,9 @@ def test_component_serves_meanwhile_and_is_gone_afterwards(
         assert service.serving() == {component: ARTIFACT.uri}
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", service.components[component].tags[TAG])
     assert gone(service)
-
-
-def test_name_of_a_long_adapter_is_a_valid_one(account: FakeAccount) -> None:
+    # The name of a long adapter is a valid one.
     with temporary_component(account, "endpoint", "base", f"{'a' * 45}-{'b' * 17}", ARTIFACT) as component:
-        assert component.endswith("a")
-        assert len(component) <= 63
+        assert (component[-1], len(component) <= 63) == ("a", True)
 
 
 @pytest.mark.parametrize(("error", "said"), [(ValueError, False), (KeyboardInterrupt, True)])
@@ -101,37 +105,33 @@ def test_signal_while_it_comes_into_service_deletes_it(service: FakeService, acc
     assert gone(service)
 
 
-def test_first_signal_during_the_deletion_waits_for_it(
-    service: FakeService, account: FakeAccount, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("signals", "said", "left"),
+    [
+        (1, ["{} is being deleted; another Ctrl-C leaves it", "{} is deleted"], False),
+        (2, ["{} is left; 'adapters prune --endpoint endpoint' deletes it"], True),
+    ],
+)
+def test_first_signal_during_the_deletion_waits_for_it_and_the_second_leaves_it(
+    service: FakeService,
+    account: FakeAccount,
+    capsys: pytest.CaptureFixture[str],
+    signals: int,
+    said: list[str],
+    left: bool,
 ) -> None:
     def end(operation: str, when: str) -> None:
         if operation.startswith("DeleteInferenceComponent") and when == "before":
-            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(signals):
+                os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(SystemExit) as ended, temporary(account) as component:
         service.around = end
     service.around = lambda _operation, _when: None
     assert ended.value.code == 130
-    said = capsys.readouterr().err
-    assert f"{component} is being deleted; another Ctrl-C leaves it" in said
-    assert f"{component} is deleted" in said
-    assert gone(service)
-
-
-def test_second_signal_during_the_deletion_leaves_it_and_says_so(
-    service: FakeService, account: FakeAccount, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def end(operation: str, when: str) -> None:
-        if operation.startswith("DeleteInferenceComponent") and when == "before":
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(SystemExit), temporary(account) as component:
-        service.around = end
-    service.around = lambda _operation, _when: None
-    said = capsys.readouterr().err
-    assert f"{component} is left; 'adapters prune --endpoint endpoint' deletes it" in said
-    assert list(service.serving()) == [component]
+    errors = capsys.readouterr().err
+    assert [text for text in said if text.format(component) not in errors] == []
+    assert gone(service) is not left
 
 
 class BusyBase(FakeService):
@@ -149,7 +149,7 @@ class BusyBase(FakeService):
 def test_creation_waits_for_the_deletion_of_another_component() -> None:
     service = BusyBase(FakeClock())
     service.add_base()
-    with temporary(FakeAccount(FakeS3(BUCKET), service)) as component:
+    with temporary(account_of(service)) as component:
         assert service.serving() == {component: ARTIFACT.uri}
     assert gone(service)
 
@@ -185,9 +185,7 @@ class LateCreation(FakeService):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, UnansweredError])
 def test_creation_that_takes_effect_after_its_client_gave_up_is_deleted(error: type[BaseException]) -> None:
     service = LateCreation(error)
-    account = FakeAccount(FakeS3(BUCKET), service)
-    account.now = service.clock.now  # type: ignore[method-assign]
-    with pytest.raises(error), temporary(account):
+    with pytest.raises(error), temporary(account_of(service)):
         pass
     assert service.late is None
     assert gone(service)
@@ -196,7 +194,6 @@ def test_creation_that_takes_effect_after_its_client_gave_up_is_deleted(error: t
 def test_component_that_never_appears_is_not_called_deleted(
     service: FakeService, account: FakeAccount, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    account.now = service.clock.now  # type: ignore[method-assign]
     service.faults.lost_before = 1
     with pytest.raises(UnansweredError), temporary(account):
         pass
@@ -206,7 +203,6 @@ def test_component_that_never_appears_is_not_called_deleted(
 
 
 def test_refused_creation_is_not_waited_for(service: FakeService, account: FakeAccount) -> None:
-    account.now = service.clock.now  # type: ignore[method-assign]
     service.faults.denied = True
     with pytest.raises(RefusedError), temporary(account):
         pass
@@ -231,7 +227,6 @@ def test_only_old_components_with_name_and_tag_are_leftovers(
     service.make("llm-acme", ARTIFACT.uri, tags={TAG: "copied"})
     service.clock.sleep(3601)
     service.make(recent, ARTIFACT.uri, tags={TAG: "2026-03-01T10:30:00Z"})
-    account.now = service.clock.now  # type: ignore[method-assign]
     found = leftovers(account, "endpoint")
     assert [leftover.component for leftover in found] == [old]
     assert found[0].age_seconds == pytest.approx(3601, abs=1)

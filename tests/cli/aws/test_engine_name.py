@@ -8,7 +8,7 @@ import pytest
 
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.engine_name import BaseContainer, engine_name
-from tests.fakes.errors import client_error
+from tests.fakes.clients import client_error
 
 REGISTRY = "763104351884.dkr.ecr.us-east-1.amazonaws.com"
 LMI = f"{REGISTRY}/djl-inference:0.36.0-lmi19.0.0-cu128"
@@ -46,7 +46,7 @@ class AccountOf(Account):
         self._sagemaker = sagemaker
 
     def client(self, service: str, config: Any = None) -> Any:
-        return {"sagemaker": self._sagemaker}[service]
+        return self._sagemaker
 
 
 @pytest.mark.parametrize(
@@ -59,11 +59,8 @@ class AccountOf(Account):
 )
 def test_engine_on_aws_is_what_the_image_of_the_model_holds(image: str, name: str) -> None:
     assert engine_name(AccountOf(FakeSageMaker(image)), "llm", "base") == name
-
-
-def test_embedded_cloud_names_what_really_runs_in_place_of_the_image() -> None:
-    account = AccountOf(FakeSageMaker(header="NumPy server of the embedded cloud"))
-    assert engine_name(account, "llm", "base") == "NumPy server of the embedded cloud"
+    # The embedded cloud names what really runs.
+    assert engine_name(AccountOf(FakeSageMaker(image, header="NumPy")), "llm", "base") == "NumPy"
 
 
 @pytest.mark.parametrize(
@@ -83,10 +80,5 @@ def test_engine_that_nothing_tells_has_no_name(
 
 def test_base_of_an_adapter_is_read_with_its_copies_and_slots() -> None:
     found = BaseContainer.read(AccountOf(FakeSageMaker()), "acme")
-    assert (found.component, found.copies, found.engine) == ("base", 2, LMI_NAME)
-    assert found.max_loras == 4
-
-
-def test_slots_are_unknown_if_the_model_may_not_be_read() -> None:
-    found = BaseContainer.read(AccountOf(FakeSageMaker(denied=True)), "base")
-    assert found.max_loras is None
+    assert (found.component, found.copies, found.engine, found.max_loras) == ("base", 2, LMI_NAME, 4)
+    assert BaseContainer.read(AccountOf(FakeSageMaker(denied=True)), "base").max_loras is None

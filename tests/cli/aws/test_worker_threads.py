@@ -12,14 +12,11 @@ import pytest
 from adapters_cli.aws.worker_threads import WorkerThreads
 
 
-def test_all_threads_have_ended_after_a_run() -> None:
+@pytest.mark.parametrize("count", [0, 5])
+def test_all_threads_have_ended_after_a_run(count: int) -> None:
     ended: list[int] = []
-    WorkerThreads(lambda: ended.append(1), 5).run(stop=lambda: None, grace_seconds=0)
-    assert len(ended) == 5
-
-
-def test_no_thread_is_no_wait() -> None:
-    WorkerThreads(lambda: None, 0).run(stop=lambda: None, grace_seconds=0)
+    WorkerThreads(lambda: ended.append(1), count).run(stop=lambda: None, grace_seconds=0)
+    assert len(ended) == count
 
 
 def test_interrupted_run_still_waits_for_each_thread() -> None:

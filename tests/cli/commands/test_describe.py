@@ -20,9 +20,8 @@ from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
 from adapters_cli.fleets.base_state import NO_COPY
 from tests.adapter_fleet.fake_service import answer_of
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fake_client import FakeClient
 from tests.cli.fleet_account import FakeAccount
-from tests.fakes.errors import client_error
+from tests.fakes.clients import FakeClient, client_error
 
 Run = Callable[..., Result]
 IDENTITY = "ab" * 32

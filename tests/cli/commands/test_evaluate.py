@@ -19,8 +19,9 @@ from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.fleet_account import FakeAccount
 
 Run = Callable[..., Result]
-ITEMS = 40
+ITEMS = 20
 WORDS = ("red", "green", "blue", "black")
+NAMES = {"acme": "p-acme", "beta": "p-beta"}
 
 
 @pytest.fixture
@@ -77,34 +78,31 @@ def asked(runtime: FakeRuntime) -> Counter[str]:
 
 
 def test_adapters_are_compared_with_their_base_model(
-    evaluate: Run, runtime: FakeRuntime, tmp_path: Path
+    evaluate: Run, runtime: FakeRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = evaluate("acme", "beta")
+    monkeypatch.setattr("adapters_cli.evaluation.evaluation._SLOW_TO_SCORE", 3 * ITEMS)
+    result = evaluate("acme", "beta", "--max-tokens", "9")
     assert result.exit_code == 0, result.stderr
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     assert [row[:6] for row in rows] == [
         ["acme", "exact_match", "0.25", "1", "0.75", "3"],
         ["beta", "exact_match", "0.25", "0", "-0.25", "-1"],
     ]
-    assert [row[9:] for row in rows] == [["better", "30", "0", "10"], ["worse", "0", "10", "30"]]
+    assert [row[9:] for row in rows] == [["better", "15", "0", "5"], ["unclear", "0", "5", "15"]]
     assert asked(runtime) == {"base": ITEMS, "p-acme": ITEMS, "p-beta": ITEMS}
-    assert "scoring 120 answers by 1 metric" in result.stderr
-    assert re.search(r"120 answers in [\d.]+ s", result.stderr)
+    assert "scoring 60 answers by 1 metric" in result.stderr
+    assert re.search(r"60 answers in [\d.]+ s", result.stderr)
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"answers.jsonl", "result.json", "report.md", "report.html", "junit.xml"}
-
-
-def test_result_has_what_reports_need(evaluate: Run, tmp_path: Path) -> None:
-    evaluate("acme", "--max-tokens", "9")
-    result = read_result(tmp_path / "out" / "result.json")
-    assert (result.endpoint, result.engine) == ("endpoint", "a fake")
-    assert result.baseline.component == "base"
-    assert [(subject.name, subject.component) for subject in result.subjects] == [("acme", "p-acme")]
-    assert (result.dataset.items, result.decoding.max_tokens) == (ITEMS, 9)
-    assert [latency.subject for latency in result.latency] == ["base", "acme"]
-    assert result.latency[1].ratio is not None
-    assert result.items[1].answers["acme"].text == "green and red"
-    assert result.items[1].scores == {"base": {"exact_match": 0}, "acme": {"exact_match": 1}}
+    found = read_result(tmp_path / "out" / "result.json")
+    assert (found.endpoint, found.engine, found.baseline.component) == ("endpoint", "a fake", "base")
+    assert {subject.name: subject.component for subject in found.subjects} == NAMES
+    assert (found.dataset.items, found.decoding.max_tokens) == (ITEMS, 9)
+    assert [latency.subject for latency in found.latency] == ["base", "acme", "beta"]
+    assert found.latency[1].ratio is not None
+    assert found.items[1].answers["acme"].text == "green and red"
+    scores = {"base": 0, "acme": 1, "beta": 0}
+    assert found.items[1].scores == {name: {"exact_match": score} for name, score in scores.items()}
 
 
 def test_requirement_that_is_not_met_ends_with_1_and_the_reason(evaluate: Run) -> None:
@@ -173,24 +171,17 @@ class TestTwoVersions:
         world.settle()
         world.service.uid = None  # the caller may delete what the fleet does not own
         before = set(world.service.components)
-        answered = runtime.reply
-
-        def reply(call: Call) -> Reply:
-            if call.component.startswith("preview-"):
-                assert world.service.components[call.component].uri == "s3://bucket/acme/v1.tar.gz"
-            return answered(call)
-
-        runtime.reply = reply
         result = evaluate("acme", "--against", "v1.tar.gz")
         assert result.exit_code == 0, result.stderr
         assert [line.split("\t")[0] for line in result.stdout.splitlines()] == ["acme", "acme@v1.tar.gz"]
         assert (
-            "met: exact_match of 'acme' is 1 over 40 items, and that of 'acme@v1.tar.gz' is 0"
+            "met: exact_match of 'acme' is 1 over 20 items, and that of 'acme@v1.tar.gz' is 0"
             in result.stderr
         )
         (temporary,) = (name for name in asked(runtime) if name.startswith("preview-"))
         assert set(asked(runtime)) == {"base", "p-acme", temporary}
-        assert world.service.components.pop(temporary).status is Status.DELETING
+        component = world.service.components.pop(temporary)
+        assert (component.status, component.uri) == (Status.DELETING, "s3://bucket/acme/v1.tar.gz")
         assert set(world.service.components) == before
         runtime.calls.clear()
         assert evaluate("acme", "--against", "v1.tar.gz").stdout == result.stdout
@@ -211,7 +202,7 @@ class TestTwoVersions:
         assert evaluate("acme", "--against", "beta", "--require", "exact_match >= 0.9").exit_code == 0
         result = evaluate("beta", "--against", "acme")
         assert result.exit_code == 1
-        assert "not met: exact_match of 'beta' is 0 over 40 items, and that of 'acme' is 1" in result.stderr
+        assert "not met: exact_match of 'beta' is 0 over 20 items, and that of 'acme' is 1" in result.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "code", "problem"),
@@ -238,8 +229,8 @@ def test_adapter_may_have_the_name_of_the_base(
     world.settle()
     evaluate("base")
     result = read_result(tmp_path / "out" / "result.json")
-    names = [(subject.name, subject.component) for subject in (result.baseline, *result.subjects)]
-    assert names == [("base model", "base"), ("base", "p-base")]
+    names = {subject.name: subject.component for subject in (result.baseline, *result.subjects)}
+    assert names == {"base model": "base", "base": "p-base"}
 
 
 def test_component_of_an_endpoint_is_compared_with_its_base(evaluate: Run, runtime: FakeRuntime) -> None:

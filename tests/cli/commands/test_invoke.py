@@ -30,7 +30,7 @@ def test_one_component_in_a_pipe_gives_the_answer_to_a_completion_and_nothing_el
 def test_prompt_is_streamed_in_lmi_s_schema_where_the_container_knows_no_other(runtime: FakeRuntime) -> None:
     def reply(call: Call) -> Reply:
         if "inputs" not in call.body:
-            told = "Received client error (400) from llm-flora with message \"'inputs' is missing\""
+            told = "Received client error (400) from flora with message \"'inputs' is missing\""
             return Reply.error(424, "ModelError", Message=told, OriginalStatusCode=400)
         # The last line needs no line end.
         return Reply.stream(b'{"token": {"text": "from in"}}\n', b'{"token": {"text": "puts"}}')

@@ -12,9 +12,8 @@ from typer.testing import Result
 
 from adapters_cli.aws.log_events import LogReader
 from tests.adapter_fleet.fleet_world import World, adapter
-from tests.cli.fake_client import FakeClient
 from tests.cli.fleet_account import FakeAccount
-from tests.fakes.errors import client_error
+from tests.fakes.clients import FakeClient, client_error
 
 Run = Callable[..., Result]
 ACME = "/aws/sagemaker/InferenceComponents/p-acme"

@@ -17,10 +17,9 @@ Write = Callable[..., Path]
 
 
 class TestPrune:
-    """Three components carry the fleet's tag, and no manifest wants them."""
-
     @pytest.fixture
     def orphans(self, world: World) -> list[str]:
+        """Three components carry the fleet's tag, and no manifest wants them."""
         world.deploy(adapter("acme"))
         world.settle()
         names = [f"stray-{number}" for number in range(3)]
@@ -79,17 +78,12 @@ class TestPrune:
 class TestPreviews:
     """What `kill -9` of `adapters preview` left on an endpoint."""
 
-    @pytest.fixture(autouse=True)
-    def left(self, world: World) -> str:
-        name = "preview-00000000-acme"
+    def test_they_are_listed_and_deleted_after_a_confirmation(self, run: Run, world: World) -> None:
+        left = "preview-00000000-acme"
         world.service.uid = None  # a person's permissions, not those of the fleet's role
-        world.service.make(name, "s3://my-adapters/x.tar.gz", tags={TAG: "2026-03-01T09:30:00Z"})
+        world.service.add_base(base="other")
+        world.service.make(left, "s3://my-adapters/x.tar.gz", tags={TAG: "2026-03-01T09:30:00Z"})
         world.clock.sleep(2 * 3600)
-        return name
-
-    def test_they_are_listed_and_deleted_after_a_confirmation(
-        self, run: Run, world: World, left: str
-    ) -> None:
         assert rows(run("prune", "--endpoint", "endpoint", fleet=False)) == [[left, "2h"]]
         refused = run("prune", "--all", "--endpoint", "endpoint", fleet=False)
         assert (refused.exit_code, "--yes confirms" in refused.stderr) == (1, True)
@@ -98,11 +92,3 @@ class TestPreviews:
         assert left not in world.service.serving()
         result = run("prune", "--endpoint", "endpoint", fleet=False)
         assert (result.exit_code, "has no preview" in result.stderr) == (0, True)
-
-    def test_they_are_deleted_from_an_endpoint_with_two_bases(
-        self, run: Run, world: World, left: str
-    ) -> None:
-        world.service.add_base(base="other")
-        result = run("prune", left, "--yes", "--endpoint", "endpoint", fleet=False)
-        assert result.exit_code == 0, result.output
-        assert left not in world.service.serving()

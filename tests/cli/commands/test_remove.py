@@ -43,8 +43,7 @@ class TestFile:
 
     def test_without_a_manifest_or_a_fleet_it_is_wrong_usage(self, run: Run) -> None:
         result = run("remove", "acme", "--yes", fleet=False)
-        assert result.exit_code == 2
-        assert "which fleet?" in result.stderr
+        assert (result.exit_code, "which fleet?" in result.stderr) == (2, True)
 
 
 class TestFleet:
@@ -79,8 +78,7 @@ class TestFleet:
     def test_guard_says_why_nothing_is_removed(self, run: Run, account: FakeAccount) -> None:
         before = self.stored(account)
         result = run("remove", *[f"a{number}" for number in range(10)], "--yes")
-        assert result.exit_code == 1
-        assert "the fleet would refuse it: " in result.stderr
+        assert (result.exit_code, "the fleet would refuse it: " in result.stderr) == (1, True)
         assert self.stored(account) == before
 
     def test_manifest_of_a_stack_needs_its_file(self, run: Run, world: World, manifest: Write) -> None:

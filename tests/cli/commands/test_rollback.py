@@ -15,13 +15,19 @@ Run = Callable[..., Result]
 Write = Callable[..., Path]
 
 
+def refusal(run: Run, *arguments: str) -> str:
+    """Return why a rollback is refused."""
+    result = run("rollback", *arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    return str(result.stderr).removeprefix("adapters: ").removesuffix("\n")
+
+
 class TestRollback:
     @pytest.fixture(autouse=True)
     def updated(self, world: World) -> None:
-        world.deploy(adapter("acme"), adapter("zeta"))
-        world.settle()
-        world.deploy(adapter("acme", 2), adapter("zeta"))
-        world.settle()
+        for version in (1, 2):
+            world.deploy(adapter("acme", version), adapter("zeta"))
+            world.settle()
 
     def test_version_before_serves_again(self, run: Run, world: World) -> None:
         result = run("rollback", "acme")
@@ -57,30 +63,28 @@ class TestRollback:
         run("rollback", "acme", "--undo")
         assert run("plan", path).stdout.split("\t")[:3] == ["acme", "update", "v1.tar.gz"]
 
-    def test_undo_takes_a_rollback_and_no_version(self, run: Run, world: World) -> None:
-        assert run("rollback", "acme", "--undo", "--to", "v1.tar.gz").exit_code == 2
-        result = run("rollback", "acme", "--undo")
-        assert (result.exit_code, result.stderr) == (1, "adapters: adapter 'acme' is not rolled back\n")
-        assert world.registry.orders() == []
-
-    def test_next_rollback_waits_for_the_one_that_is_taken_back(self, run: Run, world: World) -> None:
+    def test_second_rollback_is_refused_and_the_next_one_waits_until_it_is_taken_back(
+        self, run: Run, world: World
+    ) -> None:
         run("rollback", "acme")
+        assert "--undo" in refusal(run, "acme")
         world.settle()
         run("rollback", "acme", "--undo")
-        result = run("rollback", "acme")
-        assert result.exit_code == 1
-        assert "is being taken back" in result.stderr
+        assert "is being taken back" in refusal(run, "acme")
 
-    def test_second_rollback_is_refused(self, run: Run) -> None:
-        run("rollback", "acme")
-        result = run("rollback", "acme")
-        assert result.exit_code == 1
-        assert "--undo" in result.stderr
-
-    def test_first_version_has_none_before_it(self, run: Run) -> None:
-        result = run("rollback", "zeta")
-        assert result.exit_code == 1
-        assert result.stderr == "adapters: no good version of adapter 'zeta' before v1.tar.gz is known\n"
+    def test_what_cannot_be_gone_back_to_is_told_with_the_versions_that_are_known(
+        self, run: Run, world: World
+    ) -> None:
+        assert run("rollback", "acme", "--undo", "--to", "v1.tar.gz").exit_code == 2
+        assert refusal(run, "acme", "--undo") == "adapter 'acme' is not rolled back"
+        assert refusal(run, "zeta") == "no good version of adapter 'zeta' before v1.tar.gz is known"
+        assert refusal(run, "acme", "--to", "v7.tar.gz") == (
+            "'--to' should be a version of adapter 'acme' that served before (v1.tar.gz), got 'v7.tar.gz'"
+        )
+        assert refusal(run, "acme", "--to", "v2.tar.gz") == (
+            "version v2.tar.gz of adapter 'acme' is what the manifest says; see --undo"
+        )
+        assert world.registry.orders() == []
 
     def test_another_version_may_be_named_while_it_is_rolled_back(self, run: Run, world: World) -> None:
         world.deploy(adapter("acme", 3), adapter("zeta"))
@@ -91,9 +95,8 @@ class TestRollback:
         assert run("rollback", "acme", "--to", "v1.tar.gz").exit_code == 0
         world.settle()
         assert world.serving()["acme"] == artifact("acme", 1).uri
-        again = run("rollback", "acme", "--to", "v1.tar.gz")
-        assert again.exit_code == 1
-        assert again.stderr == "adapters: adapter 'acme' is rolled back to v1.tar.gz already\n"
+        again = refusal(run, "acme", "--to", "v1.tar.gz")
+        assert again == "adapter 'acme' is rolled back to v1.tar.gz already"
 
     def test_later_rollback_wins_over_one_by_a_clock_that_is_ahead(self, run: Run, world: World) -> None:
         world.deploy(adapter("acme", 3), adapter("zeta"))
@@ -104,22 +107,6 @@ class TestRollback:
         assert run("rollback", "acme", "--to", "v2.tar.gz").exit_code == 0
         world.settle()
         assert world.serving()["acme"] == artifact("acme", 2).uri
-
-    def test_unknown_version_is_told_with_those_that_are_known(self, run: Run, world: World) -> None:
-        result = run("rollback", "acme", "--to", "v7.tar.gz")
-        assert (result.exit_code, result.stderr) == (
-            1,
-            "adapters: '--to' should be a version of adapter 'acme' that served before (v1.tar.gz), got"
-            " 'v7.tar.gz'\n",
-        )
-        assert world.registry.orders() == []
-
-    def test_version_of_the_manifest_is_no_rollback(self, run: Run) -> None:
-        result = run("rollback", "acme", "--to", "v2.tar.gz")
-        assert (result.exit_code, result.stderr) == (
-            1,
-            "adapters: version v2.tar.gz of adapter 'acme' is what the manifest says; see --undo\n",
-        )
 
 
 class TestRollbackOfPublishedAdapters:
@@ -136,7 +123,7 @@ class TestRollbackOfPublishedAdapters:
         world.settle()
         assert world.serving()["acme"] == f"s3://bucket/a/acme/sha256-{'1a' * 32}.tar.gz"
 
-    @pytest.mark.parametrize("version", ["1a1a", "1a1a1a1a1a1a", f"sha256:{'1A' * 32}", "sha256-1a1a"])
+    @pytest.mark.parametrize("version", ["1a1a", f"sha256:{'1A' * 32}", "sha256-1a1a"])
     def test_version_is_named_by_the_beginning_of_its_digest(self, run: Run, version: str) -> None:
         assert run("rollback", "acme", "--to", version).stdout.startswith("acme goes back to 1a1a1a1a1a1a; ")
 
@@ -147,8 +134,17 @@ class TestRollbackOfPublishedAdapters:
         world.settle()
         world.deploy(adapter("acme", 4))
         world.settle()
-        result = run("rollback", "acme", "--to", "1a1a")
-        assert (result.exit_code, result.stderr) == (
-            1,
-            f"adapters: '--to 1a1a' names several versions of adapter 'acme': {digest}, {'1a' * 32}\n",
+        assert refusal(run, "acme", "--to", "1a1a") == (
+            f"'--to 1a1a' names several versions of adapter 'acme': {digest}, {'1a' * 32}"
         )
+
+
+@pytest.mark.parametrize("command", [["apply", "--retry"], ["rollback", "acme"]])
+def test_nothing_is_ordered_that_would_not_be_done(run: Run, world: World, command: list[str]) -> None:
+    world.service.faults.broken[artifact("acme").uri] = "no such tensor"
+    world.deploy(adapter("acme"))
+    world.settle()
+    result = run(*command)
+    assert result.exit_code == 1
+    assert "nothing is done before another deployment or manifest" in result.stderr
+    assert world.registry.orders() == []

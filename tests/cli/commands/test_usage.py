@@ -13,8 +13,8 @@ from typer.testing import Result
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.command_output import rows
-from tests.cli.fake_client import FakeClient
 from tests.cli.fleet_account import FakeAccount
+from tests.fakes.clients import FakeClient
 
 Run = Callable[..., Result]
 DAY = 86400.0

@@ -34,13 +34,12 @@ def test_names_of_usual_components_take_no_reading_of_the_whole_fleet(
     assert lookup(fleet).component("acme") == "p-acme"
 
 
-@pytest.mark.parametrize("name", ["solo", "Own"])
-def test_component_with_a_name_of_its_own_is_found_by_either_name(fleet: Fleet, name: str) -> None:
-    assert lookup(fleet).find([name]) == {"Own": "solo"}
-
-
-def test_component_is_a_name_of_its_adapter(fleet: Fleet) -> None:
-    assert lookup(fleet).find(["p-acme"]) == {"p-acme": "acme"}
+@pytest.mark.parametrize(
+    ("name", "component", "adapter"),
+    [("solo", "Own", "solo"), ("Own", "Own", "solo"), ("p-acme", "p-acme", "acme")],
+)
+def test_component_is_a_name_of_its_adapter(fleet: Fleet, name: str, component: str, adapter: str) -> None:
+    assert lookup(fleet).find([name]) == {component: adapter}
 
 
 def test_adapter_that_moves_to_another_component_is_the_new_one(
@@ -63,12 +62,6 @@ def test_adapter_that_is_gone_has_the_usual_component(fleet: Fleet, name: str, c
     assert lookup(fleet).component(name) == component
 
 
-@pytest.fixture
-def deployed(world: World) -> None:
-    world.deploy(adapter("acme"), adapter("apex"), adapter("beta"))
-    world.settle()
-
-
 def completed(account: FakeAccount, line: str) -> list[str]:
     """Complete a line as bash does."""
     environment = {
@@ -80,21 +73,22 @@ def completed(account: FakeAccount, line: str) -> list[str]:
     return result.stdout.split()
 
 
-@pytest.mark.usefixtures("deployed")
+@pytest.mark.usefixtures("fleet")
 @pytest.mark.parametrize("command", ["status", "history", "logs", "describe", "rollback", "remove"])
 def test_names_of_the_fleet_s_adapters_are_completed(account: FakeAccount, command: str) -> None:
-    assert completed(account, f"adapters {command} --stack Tenants a") == ["acme", "apex"]
+    assert completed(account, f"adapters {command} --stack Tenants a") == ["acme"]
 
 
-@pytest.mark.usefixtures("deployed")
-def test_fleet_of_the_environment_is_used(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
-    assert completed(account, "adapters logs b") == ["beta"]
-
-
-def test_without_a_fleet_there_is_nothing_to_complete(account: FakeAccount) -> None:
+@pytest.mark.usefixtures("fleet")
+def test_fleet_of_the_environment_is_used_and_without_one_there_is_nothing_to_complete(
+    account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.stack = None
     assert completed(account, "adapters logs a") == []
     assert completed(account, "adapters logs --stack none a") == []
+    account.stack = None
+    monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
+    assert completed(account, "adapters logs b") == ["beta"]
 
 
 def test_commands_and_options_are_completed(account: FakeAccount) -> None:

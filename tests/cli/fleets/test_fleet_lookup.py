@@ -18,27 +18,21 @@ def deployed(world: World) -> None:
     world.settle()
 
 
-def test_environment_says_which_fleet(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
-    assert run("status", fleet=False).exit_code == 0
-    assert run("status", "--fleet", "fleet", fleet=False).exit_code == 0
-
-
-def test_option_goes_before_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADAPTERS_STACK", "Another")
-    result = run("status", "--stack", "Tenants", fleet=False)
-    assert (result.exit_code, result.stdout.split("\t")[:2]) == (0, ["acme", "in service"])
-
-
-def test_without_either_the_options_are_told(run: Run) -> None:
+def test_option_says_which_fleet_before_the_environment(
+    run: Run, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
     result = run("status", fleet=False)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Give --stack, or set ADAPTERS_STACK" in result.stderr
-
-
-def test_fleet_in_a_nested_stack_is_found(run: Run, account: FakeAccount) -> None:
+    monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
+    assert run("status", fleet=False).exit_code == 0
+    assert run("status", "--fleet", "fleet", fleet=False).exit_code == 0
+    monkeypatch.setenv("ADAPTERS_STACK", "Another")
+    # Also in a nested stack.
     account.stacks.stacks["Parent"] = [("AWS::CloudFormation::Stack", "Tenants")]
-    assert run("status", "--stack", "Parent", fleet=False).exit_code == 0
+    for stack in ("Tenants", "Parent"):
+        result = run("status", "--stack", stack, fleet=False)
+        assert (result.exit_code, result.stdout.split("\t")[:2]) == (0, ["acme", "in service"])
 
 
 def test_several_fleets_need_a_name(run: Run, account: FakeAccount) -> None:
@@ -54,31 +48,31 @@ def test_several_fleets_need_a_name(run: Run, account: FakeAccount) -> None:
 @pytest.mark.parametrize("name", ["Llm/Others", "Others"])
 def test_name_chooses_one_of_several_fleets(run: Run, account: FakeAccount, name: str) -> None:
     account.add_fleet("Tenants", "second", "Llm/Others")
-    result = run("status", "--stack", "Tenants", "--fleet", name, fleet=False)
     message = "adapters: fleet 'Llm/Others' has received no manifest yet\n"
-    assert (result.exit_code, result.stderr) == (4, message)
+    for command in (["status"], ["rollback", "acme"]):
+        result = run(*command, "--stack", "Tenants", "--fleet", name, fleet=False)
+        assert (result.exit_code, result.stderr) == (4, message)
 
 
-def test_stack_without_a_fleet_is_told(run: Run, account: FakeAccount) -> None:
-    account.stacks.stacks["Other"] = [("AWS::DynamoDB::Table", "orders")]
-    result = run("status", "--stack", "Other", fleet=False)
-    assert (result.exit_code, result.stderr) == (4, "adapters: stack 'Other' has no fleet\n")
-
-
-def test_table_that_may_not_be_read_does_not_hide_the_fleet(run: Run, account: FakeAccount) -> None:
-    account.stacks.stacks["Tenants"].insert(0, ("AWS::DynamoDB::Table", "secrets"))
-    account.refusals["secrets"] = "AccessDeniedException"
-    assert run("status", "--stack", "Tenants", fleet=False).exit_code == 0
-
-
-@pytest.mark.parametrize("code", ["AccessDeniedException", "ExpiredTokenException"])
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("", "stack 'Other' has no fleet"),
+        ("AccessDeniedException", "refused (AccessDeniedException)"),
+        ("ExpiredTokenException", "refused (ExpiredTokenException)"),
+    ],
+)
 def test_table_that_may_not_be_read_is_told_where_no_fleet_is_found(
-    run: Run, account: FakeAccount, code: str
+    run: Run, account: FakeAccount, code: str, words: str
 ) -> None:
-    account.stacks.stacks["Other"] = [("AWS::DynamoDB::Table", "secrets")]
-    account.refusals["secrets"] = code
+    secrets = ("AWS::DynamoDB::Table", "secrets")
+    account.stacks.stacks["Other"] = [secrets]
+    if code:
+        account.refusals["secrets"] = code
     result = run("status", "--stack", "Other", fleet=False)
-    assert (result.exit_code, result.stderr) == (4, f"adapters: refused ({code})\n")
+    assert (result.exit_code, result.stderr) == (4, f"adapters: {words}\n")
+    account.stacks.stacks["Tenants"].insert(0, secrets)
+    assert run("status").exit_code == (4 if code == "ExpiredTokenException" else 0)
 
 
 @pytest.mark.parametrize(
@@ -101,16 +95,15 @@ def test_trouble_with_the_registry_is_one_line(
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("stack", "meant"), [("Nobody", ""), ("Tenatns", "; did you mean 'Tenants'?")])
-def test_stack_that_is_not_there_is_told_with_the_region_and_what_may_be_meant(
-    run: Run, stack: str, meant: str
-) -> None:
-    result = run("status", "--stack", stack, fleet=False)
-    message = f"adapters: there is no stack '{stack}' in eu-central-1{meant}\n"
-    assert (result.exit_code, result.stderr) == (4, message)
-
-
-@pytest.mark.parametrize(("name", "meant"), [("nobody", ""), ("flet", "; did you mean 'fleet'?")])
-def test_fleet_that_is_not_there_is_told_with_what_may_be_meant(run: Run, name: str, meant: str) -> None:
-    result = run("status", "--stack", "Tenants", "--fleet", name, fleet=False)
-    assert result.stderr == f"adapters: stack 'Tenants' has no one fleet named '{name}': fleet{meant}\n"
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--stack", "Nobody"], "there is no stack 'Nobody' in eu-central-1"),
+        (["--stack", "Tenatns"], "there is no stack 'Tenatns' in eu-central-1; did you mean 'Tenants'?"),
+        (["--fleet", "nobody"], "stack 'Tenants' has no one fleet named 'nobody': fleet"),
+        (["--fleet", "flet"], "stack 'Tenants' has no one fleet named 'flet': fleet; did you mean 'fleet'?"),
+    ],
+)
+def test_what_is_not_there_is_told_with_what_may_be_meant(run: Run, options: list[str], message: str) -> None:
+    result = run("status", "--stack", "Tenants", *options, fleet=False)
+    assert (result.exit_code, result.stderr) == (4, f"adapters: {message}\n")

@@ -9,8 +9,8 @@ import pytest
 from adapters_cli.fleets.named_components import NamedComponents, find_adapters, find_components
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
 from tests.adapter_fleet.fleet_world import World, adapter
-from tests.cli.fake_client import FakeClient
 from tests.cli.fleet_account import FakeAccount
+from tests.fakes.clients import FakeClient
 
 
 @pytest.fixture
@@ -37,30 +37,19 @@ def test_named_adapters_of_a_fleet_keep_their_order_which_is_that_of_popularity(
     assert list(found.names.items()) == [("p-beta", "beta"), ("p-acme", "acme")]
 
 
-def test_all_adapters_of_a_fleet_are_asked_if_none_is_named(account: FakeAccount) -> None:
-    assert set(adapters(account, stack="Tenants").names.values()) == {"acme", "beta"}
-
-
-def test_adapter_of_a_fleet_that_does_not_serve_yet_is_left_out(account: FakeAccount) -> None:
+def test_all_adapters_of_a_fleet_that_serve_are_asked_if_none_is_named(account: FakeAccount) -> None:
     account.world.deploy(adapter("beta"), adapter("acme"), adapter("late"))
     assert set(adapters(account, stack="Tenants").names.values()) == {"acme", "beta"}
 
 
-def test_component_is_of_the_named_endpoint_whatever_the_environment_says(
+def test_components_are_of_the_named_endpoint_whatever_the_environment_says(
     account: FakeAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADAPTERS_STACK", "Other")
     assert list(adapters(account, endpoint="endpoint", components=["p-beta"]).names) == ["p-beta"]
-
-
-def test_all_adapters_of_an_endpoint_are_asked_without_its_base(account: FakeAccount) -> None:
+    # All adapters, without the base.
     found = adapters(account, endpoint="endpoint")
     assert (set(found.names), found.place) == ({"p-acme", "p-beta"}, None)
-
-
-def test_unknown_adapter_of_a_fleet_is_an_error(account: FakeAccount) -> None:
-    with pytest.raises(CommandError, match="the fleet has no adapter 'gone'"):
-        adapters(account, "gone", stack="Tenants")
 
 
 @pytest.mark.parametrize("place", [{"stack": "Tenants"}, {"endpoint": "endpoint"}])
@@ -72,12 +61,9 @@ def test_unknown_component_is_an_error_with_the_name_that_may_be_meant(
     assert error.value.code == 1
 
 
-def test_endpoint_that_is_not_there_is_told_with_the_one_that_may_be_meant(account: FakeAccount) -> None:
+def test_endpoint_is_told_with_the_one_that_may_be_meant_and_takes_components(account: FakeAccount) -> None:
     with pytest.raises(NoAnswerError, match=r"'endpont' is not there, .*; did you mean 'endpoint'"):
         adapters(account, endpoint="endpont")
-
-
-def test_adapters_of_an_endpoint_are_named_by_their_components(account: FakeAccount) -> None:
     with pytest.raises(UsageError, match="--endpoint takes the --component names"):
         adapters(account, "acme", endpoint="endpoint")
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +17,6 @@ from adapters_cli.models.capacity import Workload, larger
 from adapters_cli.models.environment_option import read_environment
 from adapters_cli.models.model_files import ModelFile, is_wanted, wanted_files
 from adapters_cli.output.errors import CommandError, UsageError
-from stacks.environment import ENVIRONMENTS
 
 LLAMA = known_shape("llama-3.1-8b")
 assert LLAMA is not None
@@ -36,35 +33,25 @@ def larger_than(name: str, accelerators: int | None = None, workload: Workload =
     return [f"{found.instance.name} {found.accelerators}" for found in workload.on_larger(sizing)]
 
 
+def sizes_above(name: str) -> list[str]:
+    return [instance.name.removeprefix("ml.") for instance in larger(INSTANCES[name])]
+
+
 def test_family_comes_first_where_others_have_as_much() -> None:
-    assert [instance.name for instance in larger(INSTANCES["ml.g5.2xlarge"])][:6] == [
-        "ml.g6e.xlarge",
-        "ml.p5.4xlarge",
-        "ml.g5.12xlarge",
-        "ml.g6.12xlarge",
-        "ml.g5.48xlarge",
-        "ml.g6.48xlarge",
-    ]
-    assert larger(INSTANCES["ml.g6.2xlarge"])[2].name == "ml.g6.12xlarge"
+    assert sizes_above("ml.g5.2xlarge")[:3] == ["g6e.xlarge", "p5.4xlarge", "g5.12xlarge"]
+    assert sizes_above("ml.g5.2xlarge")[3:6] == ["g6.12xlarge", "g5.48xlarge", "g6.48xlarge"]
+    assert sizes_above("ml.g6.2xlarge")[2] == "g6.12xlarge"
     # A size that differs in the host alone is left out.
-    assert "ml.g5.24xlarge" not in [instance.name for instance in larger(INSTANCES["ml.g5.12xlarge"])]
-    assert larger(INSTANCES["ml.p5en.48xlarge"]) == []
+    assert "g5.24xlarge" not in sizes_above("ml.g5.12xlarge")
+    assert sizes_above("ml.p5en.48xlarge") == []
+    # The oldest family is only for those who have it.
+    assert not [name for name in sizes_above("ml.g5.xlarge") if name.startswith("g4dn.")]
+    assert "g4dn.12xlarge" in sizes_above("ml.g4dn.xlarge")
 
 
-def test_oldest_family_is_only_for_those_who_have_it() -> None:
-    assert not [one for one in larger(INSTANCES["ml.g5.xlarge"]) if one.family == "ml.g4dn"]
-    assert "ml.g4dn.12xlarge" in [one.name for one in larger(INSTANCES["ml.g4dn.xlarge"])]
-
-
-def test_copy_that_has_all_accelerators_has_all_of_a_larger_one() -> None:
-    assert larger_than("ml.g5.12xlarge")[:3] == [
-        "ml.g5.48xlarge 8",
-        "ml.g6.48xlarge 8",
-        "ml.g6e.12xlarge 4",
-    ]
-
-
-def test_copy_that_has_some_has_as_many_and_shows_where_that_gives_more() -> None:
+def test_copy_has_all_accelerators_of_a_larger_one_or_as_many() -> None:
+    all_of_them = larger_than("ml.g5.12xlarge")
+    assert all_of_them[:3] == ["ml.g5.48xlarge 8", "ml.g6.48xlarge 8", "ml.g6e.12xlarge 4"]
     found = larger_than("ml.g5.12xlarge", 1)
     assert found[0] == "ml.g6e.12xlarge 1"
     assert not [name for name in found if "ml.g5." in name or "ml.g6." in name]
@@ -89,11 +76,6 @@ def test_degree_that_is_set_is_for_the_present_instance() -> None:
     assert larger_than("ml.g5.12xlarge", workload=workload)[0] == "ml.g5.48xlarge 8"
 
 
-def test_more_accelerators_than_there_are_are_an_error() -> None:
-    with pytest.raises(ValueError, match=r"should be at most 4, as ml\.g5\.12xlarge has 4, got 5"):
-        WORKLOAD.on(INSTANCES["ml.g5.12xlarge"], 5)
-
-
 def test_larger_one_gives_more_of_everything() -> None:
     present = WORKLOAD.on(INSTANCES["ml.g5.12xlarge"], 4)
     for found in WORKLOAD.on_larger(present):
@@ -104,31 +86,18 @@ def test_larger_one_gives_more_of_everything() -> None:
 ROOT = Path(__file__).parents[3]
 
 
-def test_mistakes_are_wrong_usage(tmp_path: Path) -> None:
+def test_environment_is_read_as_the_app_reads_it_and_mistakes_are_wrong_usage(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    for name in ("dev", "local", "prod"):
+        relative = environment_reader.read_environment(Path("environments", f"{name}.toml"))
+        assert read_environment(name).tables == relative
+    with pytest.raises(UsageError, match=r"should be one of dev, local, prod, or the path .* got 'staging'"):
+        read_environment("staging")
     (tmp_path / "test.toml").write_text("[base_model\n")
     with pytest.raises(UsageError, match=r"test\.toml: not a TOML document: .*line 1"):
         read_environment(str(tmp_path / "test.toml"))
-
-
-def test_unknown_environment_is_told_with_those_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    with pytest.raises(UsageError, match=r"should be one of dev, local, prod, or the path .* got 'staging'"):
-        read_environment("staging")
-
-
-@pytest.mark.parametrize("name", sorted(file.stem for file in ENVIRONMENTS.glob("*.toml")))
-def test_environment_of_the_app_is_read_as_the_app_reads_it(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.chdir(ROOT)
-    relative = environment_reader.read_environment(Path("environments", f"{name}.toml"))
-    assert read_environment(name).tables == relative
-
-
-def test_reading_one_does_not_bring_the_cdk() -> None:
-    code = "import sys, adapters_cli.models.environment_option; print({'aws_cdk', 'jsii'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
 
 
 def files(*paths: str) -> list[ModelFile]:
@@ -139,38 +108,15 @@ def wanted(*paths: str) -> list[str]:
     return [file.path for file in wanted_files("acme/tiny", files(*paths))]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "model.safetensors",
-        "model.safetensors.index.json",
-        "config.json",
-        "tokenizer.model",
-        "qwen.tiktoken",
-        "chat_template.jinja",
-    ],
-)
-def test_what_serving_needs_is_wanted(path: str) -> None:
-    assert is_wanted(path)
+NEEDED = ("model.safetensors", "model.safetensors.index.json", "config.json", "tokenizer.model")
+NEEDED += ("qwen.tiktoken", "chat_template.jinja")
+OTHERS = ("pytorch_model.bin", "modeling_llama.py", ".gitattributes", "original/model.safetensors")
+OTHERS += ("../model.safetensors", "/model.safetensors", "a\\..\\model.safetensors", ".safetensors")
+OTHERS += ("model\n.safetensors",)
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "pytorch_model.bin",
-        "training_args.bin",
-        "modeling_llama.py",
-        ".gitattributes",
-        "original/model.safetensors",
-        "../model.safetensors",
-        "/model.safetensors",
-        "a\\..\\model.safetensors",
-        ".safetensors",
-        "model\n.safetensors",
-    ],
-)
-def test_nothing_else_is_wanted(path: str) -> None:
-    assert not is_wanted(path)
+def test_what_serving_needs_is_wanted_and_nothing_else() -> None:
+    assert [path for path in (*NEEDED, *OTHERS) if is_wanted(path)] == [*NEEDED]
 
 
 def test_weights_that_a_repository_has_twice_are_copied_once() -> None:
@@ -179,28 +125,25 @@ def test_weights_that_a_repository_has_twice_are_copied_once() -> None:
     assert wanted("config.json", "consolidated.safetensors") == ["config.json", "consolidated.safetensors"]
 
 
-def test_model_without_safetensors_is_an_error_that_says_what_there_is() -> None:
+def test_model_without_safetensors_or_configuration_is_an_error() -> None:
     with pytest.raises(CommandError, match=r"weights as safetensors at the root, got config\.json, orig"):
         wanted("config.json", "pytorch_model.bin", "original/model.safetensors")
-
-
-def test_model_without_configuration_is_an_error() -> None:
     with pytest.raises(CommandError, match=r"'acme/tiny' should have a config\.json"):
         wanted("model.safetensors")
 
 
-def test_digest_of_a_file_in_git_is_that_of_its_blob(tmp_path: Path) -> None:
-    content = tmp_path / "config.json"
+@pytest.mark.parametrize(
+    "digest",
+    [
+        # `echo -n hello | git hash-object --stdin`
+        "git-sha1:b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0",
+        f"sha256:{hashlib.sha256(b'hello').hexdigest()}",
+    ],
+    ids=["blob in Git", "file in LFS"],
+)
+def test_file_is_compared_with_its_digest(tmp_path: Path, digest: str) -> None:
+    content, file = tmp_path / "config.json", ModelFile(path="config.json", size=5, digest=digest)
     content.write_bytes(b"hello")
-    # `echo -n hello | git hash-object --stdin`
-    file = ModelFile(path="config.json", size=5, digest="git-sha1:b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0")
-    assert file.matches(content)
-
-
-def test_digest_of_a_file_in_lfs_is_its_sha256(tmp_path: Path) -> None:
-    content = tmp_path / "model.safetensors"
-    content.write_bytes(b"hello")
-    file = ModelFile(path="a", size=5, digest=f"sha256:{hashlib.sha256(b'hello').hexdigest()}")
     assert file.matches(content)
     content.write_bytes(b"hellO")
     assert not file.matches(content)

@@ -55,16 +55,12 @@ def test_examples_of_a_command_are_right(command: str) -> None:
     assert {parse(line) for line in lines} == {command}
 
 
-def test_examples_of_benchmark_are_allowed_on_aws() -> None:
-    assert all(" --yes-load " in line for line in examples("benchmark"))
-
-
-def test_examples_to_try_first_are_right() -> None:
+def test_first_page_has_every_command_in_one_group_and_every_exit_code() -> None:
     assert [parse(line) for line in CommandGroup.first_examples] == ["list", "status", "check"]
-
-
-def test_every_command_is_in_one_group_with_others() -> None:
+    assert all(" --yes-load " in line for line in examples("benchmark"))
     text = page("")
+    for code, meaning in MEANINGS.items():
+        assert f"{code}  {meaning}" in text
     panels = dict.fromkeys(at.panel for at in CommandGroup.modules.values())
     assert re.findall(r"╭─ ([^─]*) ─", text)[2:] == list(panels)
     for name in CommandGroup.modules:
@@ -74,6 +70,8 @@ def test_every_command_is_in_one_group_with_others() -> None:
 @pytest.mark.parametrize("command", PAGES)
 def test_help_fits_the_terminal_and_breaks_no_word(command: str) -> None:
     assert max(map(len, page(command).splitlines())) <= COLUMNS
+    # Nor is a type of Python named.
+    assert not re.search(r"<(bool|str|int|float|path|list)", page(command))
     found = group().commands[command] if command else group()
     context = found.make_context(command or "adapters", ["list"], resilient_parsing=True)
     shown = set(page(command).replace("│", " ").split())
@@ -84,14 +82,3 @@ def test_help_fits_the_terminal_and_breaks_no_word(command: str) -> None:
             *param.opts,
         ]
         assert not [word for word in words if word not in shown and word != param.name]
-
-
-@pytest.mark.parametrize("command", PAGES)
-def test_help_names_no_type_of_python(command: str) -> None:
-    assert not re.search(r"<(bool|str|int|float|path|list)", page(command))
-
-
-def test_help_tells_every_exit_code() -> None:
-    text = page("")
-    for code, meaning in MEANINGS.items():
-        assert f"{code}  {meaning}" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -34,13 +35,9 @@ def lines_of(
 def column(lines: list[str], heading: str) -> list[str]:
     """Return what is below a heading, without the lines of texts, which are indented."""
     start = lines[0].index(heading)
-    end = lines[0].find("  ", start)
-    width = (
-        next((index for index in range(end, len(lines[0])) if lines[0][index] != " "), None)
-        if end > 0
-        else None
-    )
-    return [line[start:width].strip() for line in lines[1:] if not line.startswith("  ")]
+    gap = re.compile(" {2,}").search(lines[0], start)
+    end = None if gap is None else gap.end()
+    return [line[start:end].strip() for line in lines[1:] if not line.startswith("  ")]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -74,9 +71,6 @@ def test_columns_that_cannot_be_spared_are_folded() -> None:
 def test_row_without_a_reason_is_one_line(width: int) -> None:
     rows = [(f"a{number}", "in service", "ae1d7e0f956a", "9d", "") for number in range(5)]
     assert len(lines_of(width, rows)) == 6
-
-
-def test_headings_are_there_without_rows() -> None:
     assert lines_of(80, []) == ["ADAPTER  STATE  VERSION  AGE  REASON"]
 
 
@@ -102,35 +96,23 @@ def screen_of(height: int, *, width: int = 20, rows: int = 30) -> list[str]:
 
 
 @pytest.mark.parametrize("height", [3, 4, 10, 25])
-def test_last_line_is_seen_at_every_height(height: int) -> None:
+def test_last_line_of_a_screen_is_seen_at_every_height_and_room_is_used(height: int) -> None:
     lines = screen_of(height)
     assert len(lines) <= height
-    assert lines[0] == "title"
-    assert lines[-1].startswith("and ")
-
-
-def test_room_is_used() -> None:
+    assert (lines[0], lines[-1].startswith("and ")) == ("title", True)
     assert screen_of(10, width=200) == ["title", *screen_of(99, width=200)[1:9], "and 22 more"]
 
 
-@pytest.mark.parametrize(
-    "character", ["\x1b", "\x07", "\x9b", "\r", "\u202e", "\u2066", "\u200f", "\ufeff", "\ud800"]
-)
-def test_character_that_steers_is_replaced(character: str) -> None:
-    assert printable(f"a{character}b") == "a�b"
+def test_characters_that_steer_are_replaced_and_other_text_stays() -> None:
+    steering = "\x1b\x07\x9b\r\u202e\u2066\u200f\ufeff\ud800"
+    assert printable(f"a{steering}b") == f"a{'�' * len(steering)}b"
+    for text in ("two\nlines", "a\tfield", "ﻡﺮﺤﺑﺍ", "👩‍🔬", "naïve"):
+        assert printable(text) == text
 
 
-@pytest.mark.parametrize("text", ["two\nlines", "a\tfield", "ﻡﺮﺤﺑﺍ", "👩‍🔬", "naïve"])
-def test_other_text_stays(text: str) -> None:
-    assert printable(text) == text
-
-
-def test_one_line_has_no_line_end_of_any_kind() -> None:
-    assert one_line("a\nb\r\nc\u2028d\x85e") == "a b c d e"
-
-
-def test_error_of_several_lines_has_the_command_before_each(
+def test_one_line_has_no_line_end_and_an_error_of_several_has_the_command_before_each(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    assert one_line("a\nb\r\nc\u2028d\x85e") == "a b c d e"
     print_error("one\n\x1b]0;owned\x07two")
     assert capsys.readouterr().err == "adapters: one\nadapters: �]0;owned�two\n"

@@ -15,9 +15,7 @@ from typing import Any
 from adapter_fleet.environment.environment_reader import read_environment
 from adapters_cli.aws.account import Account
 from local_sagemaker.server import LocalCloud
-from tests.cli.fake_client import FakeClient
-from tests.fakes.errors import client_error
-from tests.fakes.service_quotas import FakeQuotas
+from tests.fakes.clients import FakeClient, FakeQuotas, client_error
 from tests.integration.by_hand import client
 
 ROOT = Path(__file__).parents[3]
@@ -26,16 +24,8 @@ REGION = "us-east-1"
 ACCOUNT = "000000000000"
 INSTANCE = "ml.g5.2xlarge"
 VERSION = "/cdk-bootstrap/hnb659fds/version"
-SERVICES = (
-    "s3",
-    "dynamodb",
-    "states",
-    "lambda",
-    "sagemaker.api",
-    "sagemaker.runtime",
-    "cloudformation",
-)
-_CLIENTS = (
+SERVICES = ["s3", "dynamodb", "states", "lambda", "sagemaker.api", "sagemaker.runtime", "cloudformation"]
+_CLIENTS = [
     "sts",
     "s3",
     "kms",
@@ -47,7 +37,7 @@ _CLIENTS = (
     "secretsmanager",
     "sns",
     "sqs",
-)
+]
 
 FILE = """
 [base_model]
@@ -115,12 +105,8 @@ class AccountInOrder(Account):
         self.type_refusal: str | None = None
         self.stack_status: str | None = None
         self.stack_resources: list[dict[str, str]] = []
-        self.answer(
-            "cloudformation",
-            {"list_stack_resources": self._resources},
-            describe_stacks=self._stack,
-            describe_type=self._type,
-        )
+        resources = {"list_stack_resources": self._resources}
+        self.answer("cloudformation", resources, describe_stacks=self._stack, describe_type=self._type)
         self.bucket, self.prefix = f"llm-{suffix}", f"tickets-{suffix}"
         self.file = folder / f"env-{suffix}.toml"
         self._bucket()
@@ -160,16 +146,7 @@ class AccountInOrder(Account):
 
     def write(self, text: str = FILE) -> None:
         """Write the environment file."""
-        filled = text.format(
-            bucket=self.bucket,
-            instance=INSTANCE,
-            prefix=self.prefix,
-            vpc=self.vpc,
-            subnet=self.subnet,
-            group=self.group,
-            key=self.key,
-        )
-        self.file.write_text(filled)
+        self.file.write_text(text.format(instance=INSTANCE, **vars(self)))
         read_environment(self.file)
 
     def edit(self, old: str, new: str) -> None:
@@ -189,9 +166,9 @@ class AccountInOrder(Account):
     def _network(self) -> None:
         ec2 = self.ec2
         self.vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
-        self.subnet = ec2.create_subnet(
-            VpcId=self.vpc, CidrBlock="10.0.0.0/24", AvailabilityZone="us-east-1a"
-        )["Subnet"]["SubnetId"]
+        zone = {"AvailabilityZone": "us-east-1a"}
+        made = ec2.create_subnet(VpcId=self.vpc, CidrBlock="10.0.0.0/24", **zone)
+        self.subnet = made["Subnet"]["SubnetId"]
         self.table = ec2.create_route_table(VpcId=self.vpc)["RouteTable"]["RouteTableId"]
         ec2.associate_route_table(RouteTableId=self.table, SubnetId=self.subnet)
         address = ec2.allocate_address(Domain="vpc")["AllocationId"]
@@ -221,8 +198,5 @@ class AccountInOrder(Account):
         ecr = self.client("ecr")
         if not ecr.describe_repositories()["repositories"]:
             ecr.create_repository(repositoryName="djl-inference")
-            ecr.put_image(
-                repositoryName="djl-inference",
-                imageManifest=json.dumps({"schemaVersion": 2}),
-                imageTag="0.36.0-lmi19.0.0-cu128",
-            )
+            image = {"imageManifest": '{"schemaVersion": 2}', "imageTag": "0.36.0-lmi19.0.0-cu128"}
+            ecr.put_image(repositoryName="djl-inference", **image)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -13,10 +14,11 @@ from typer.testing import CliRunner, Result
 from adapters_cli.main import app
 from adapters_cli.preflight.preflight import CHECKS
 from local_sagemaker.server import LocalCloud
-from tests.cli.preflight.account_in_order import INSTANCE, SERVICES, VERSION, AccountInOrder
-from tests.fakes.errors import client_error
+from tests.cli.preflight.account_in_order import ACCOUNT, INSTANCE, SERVICES, VERSION, AccountInOrder
+from tests.fakes.clients import client_error
 
 pytestmark = pytest.mark.integration
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "preflight.md"
 
 
 @pytest.fixture
@@ -47,8 +49,7 @@ class Refusing:
         raise self._error
 
 
-def wrong_account(account: AccountInOrder) -> None:
-    account.write('[aws]\naccount = "111122223333"\n' + account.file.read_text())
+Plant = Callable[[AccountInOrder], object]
 
 
 def no_service(account: AccountInOrder) -> None:
@@ -58,8 +59,26 @@ def no_service(account: AccountInOrder) -> None:
     account.answer("sagemaker", {}, list_inference_components=away)
 
 
-def no_type(account: AccountInOrder) -> None:
-    account.type_refusal = "TypeNotFoundException"
+def setting(**values: Any) -> Plant:
+    """Return a fault that sets parts of the account."""
+    return lambda account: vars(account).update(values)
+
+
+def edited(old: str, new: str) -> Plant:
+    """Return a fault in the environment file."""
+    return lambda account: account.edit(old, new)
+
+
+def stored(name: str, body: bytes) -> Plant:
+    """Return a fault in a file of the model."""
+    return lambda account: account.client("s3").put_object(
+        Bucket=account.bucket, Key=f"models/tickets/{name}", Body=body
+    )
+
+
+def monitored(topic: str) -> Plant:
+    """Return a fault: alarms go to a topic that is not there."""
+    return lambda account: monitor(account, topic)
 
 
 def not_bootstrapped(account: AccountInOrder) -> None:
@@ -68,10 +87,6 @@ def not_bootstrapped(account: AccountInOrder) -> None:
 
 def old_bootstrap(account: AccountInOrder) -> None:
     account.client("ssm").put_parameter(Name=VERSION, Value="5", Type="String", Overwrite=True)
-
-
-def stack_rolled_back(account: AccountInOrder) -> None:
-    account.stack_status = "ROLLBACK_COMPLETE"
 
 
 def name_taken(account: AccountInOrder) -> None:
@@ -85,18 +100,6 @@ def name_taken(account: AccountInOrder) -> None:
     account.answer("sagemaker", {"list_inference_components": others})
 
 
-def no_image(account: AccountInOrder) -> None:
-    account.edit("lmi_version = 19", "lmi_version = 18")
-
-
-def other_zones(account: AccountInOrder) -> None:
-    account.zones = ["us-east-1e", "us-east-1f"]
-
-
-def not_offered(account: AccountInOrder) -> None:
-    account.zones = []
-
-
 def low_quota(account: AccountInOrder) -> None:
     account.quotas.values[f"{INSTANCE} for endpoint usage"] = 1.0
 
@@ -104,10 +107,6 @@ def low_quota(account: AccountInOrder) -> None:
 def no_quota(account: AccountInOrder) -> None:
     account.quotas.values.clear()
     account.quotas.values["ml.m5.large for endpoint usage"] = 20.0
-
-
-def no_bucket(account: AccountInOrder) -> None:
-    account.edit('[[artifact_sources]]\nbucket = "', '[[artifact_sources]]\nbucket = "gone-')
 
 
 def bucket_elsewhere(account: AccountInOrder) -> None:
@@ -122,42 +121,15 @@ def no_manifest(account: AccountInOrder) -> None:
     account.client("s3").delete_object(Bucket=account.bucket, Key="fleet.yaml")
 
 
-def no_archive(account: AccountInOrder) -> None:
-    uri = f"s3://{account.bucket}/adapters/acme/sha256-{1:064x}.tar.gz"
-    account.file.with_name("fleet.yaml").write_text(f"adapters:\n  - {{name: acme, artifact: '{uri}'}}\n")
-    account.edit(f'bucket = "{account.bucket}"\nkey = "fleet.yaml"', 'manifest = "fleet.yaml"')
+def manifest_of(entry: str) -> Plant:
+    """Return a fault in the manifest, which is a file on this machine."""
 
+    def plant(account: AccountInOrder) -> None:
+        text = f"adapters:\n  - {entry.replace('BUCKET', account.bucket)}\n"
+        account.file.with_name("fleet.yaml").write_text(text)
+        account.edit(f'bucket = "{account.bucket}"\nkey = "fleet.yaml"', 'manifest = "fleet.yaml"')
 
-def manifest_with_mistakes(account: AccountInOrder) -> None:
-    account.file.with_name("fleet.yaml").write_text("adapters:\n  - {name: acme}\n")
-    account.edit(f'bucket = "{account.bucket}"\nkey = "fleet.yaml"', 'manifest = "fleet.yaml"')
-
-
-def shard_missing(account: AccountInOrder) -> None:
-    index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
-    account.client("s3").put_object(
-        Bucket=account.bucket,
-        Key="models/tickets/model.safetensors.index.json",
-        Body=json.dumps(index).encode(),
-    )
-
-
-def no_index(account: AccountInOrder) -> None:
-    account.client("s3").put_object(
-        Bucket=account.bucket, Key="models/tickets/model.safetensors.index.json", Body=b'{"weight_map": []}'
-    )
-
-
-def empty_weights(account: AccountInOrder) -> None:
-    account.client("s3").put_object(Bucket=account.bucket, Key="models/tickets/model.safetensors", Body=b"")
-
-
-def no_topic(account: AccountInOrder) -> None:
-    monitor(account, "arn:aws:sns:us-east-1:000000000000:nobody-made-it")
-
-
-def topic_elsewhere(account: AccountInOrder) -> None:
-    monitor(account, "arn:aws:sns:eu-west-1:000000000000:on-call")
+    return plant
 
 
 def lonely_topic(account: AccountInOrder) -> None:
@@ -172,13 +144,6 @@ def topic_of_aws_key(account: AccountInOrder) -> None:
 
 def monitor(account: AccountInOrder, topic: str) -> None:
     account.file.write_text(f'{account.file.read_text()}\n[monitoring]\ntopic_arn = "{topic}"\n')
-
-
-def too_little_memory(account: AccountInOrder) -> None:
-    account.edit("max_loras = 4\nmax_cpu_loras = 8\nmax_lora_rank = 16", BIG_LORA)
-
-
-BIG_LORA = "max_loras = 4000\nmax_cpu_loras = 8000\nmax_lora_rank = 512"
 
 
 def key_disabled(account: AccountInOrder) -> None:
@@ -215,44 +180,46 @@ def closed_group(account: AccountInOrder) -> None:
     account.ec2.authorize_security_group_egress(GroupId=account.group, IpPermissions=[http])
 
 
-Plant = Callable[[AccountInOrder], None]
+INDEX = "model.safetensors.index.json"
+SHARDS = b'{"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}'
+UNPUBLISHED = f"{{name: acme, artifact: 's3://BUCKET/adapters/acme/sha256-{1:064x}.tar.gz'}}"
+GONE = ('[[artifact_sources]]\nbucket = "', '[[artifact_sources]]\nbucket = "gone-')
+NOT_OFFERED = setting(zones=[])
+SNS = "arn:aws:sns"
+SMALL_LORA = "max_loras = 4\nmax_cpu_loras = 8\nmax_lora_rank = 16"
+BIG_LORA = "max_loras = 4000\nmax_cpu_loras = 8000\nmax_lora_rank = 512"
 FAULTS: list[tuple[Plant, str, str, str, str]] = [
     (no_service, "service", "error", "another one than us-east-1", ""),
-    (no_type, "resource-type", "error", "another one than us-east-1", ""),
+    (setting(type_refusal="TypeNotFoundException"), "resource-type", "error", "another one than us-east", ""),
+    (setting(type_refusal="AccessDenied"), "resource-type", "not checked", "", ""),
     (not_bootstrapped, "bootstrap", "error", "is not bootstrapped", "--qualifier hnb659fds"),
     (old_bootstrap, "bootstrap", "error", "at least version 6, got 5", "cdk bootstrap aws://000000000000/"),
-    (stack_rolled_back, "stack", "error", "is ROLLBACK_COMPLETE", "aws cloudformation delete-stack"),
+    (setting(stack_status="ROLLBACK_COMPLETE"), "stack", "error", "is ROLLBACK_COMPLETE", "delete-stack"),
     (name_taken, "names", "error", "components of endpoint 'other'", "delete-inference-component"),
-    (no_image, "image", "error", "no image djl-inference:0.36.0-lmi18", "aws ecr describe-images"),
-    (
-        other_zones,
-        "instance-type",
-        "warning",
-        "the subnets are in us-east-1a",
-        "Values=us-east-1e,us-east-1f",
-    ),
-    (not_offered, "instance-type", "warning", "EC2 offers no g5.2xlarge", ""),
+    (edited("version = 19", "version = 18"), "image", "error", "no image djl-inference:0.36.0-lmi18", "ecr"),
+    (setting(zones=["us-east-1f"]), "instance-type", "warning", "subnets are in us-east-1a", "=us-east-1f"),
+    (NOT_OFFERED, "instance-type", "warning", "EC2 offers no g5.2xlarge", ""),
     (low_quota, "quota", "error", "the quota is 1", "--desired-value 2"),
     (no_quota, "quota", "warning", "has no 'ml.g5.2xlarge for endpoint usage'", ""),
-    (no_bucket, "bucket", "error", "there is no bucket 'gone-", "aws s3 mb s3://gone-"),
+    (edited(*GONE), "bucket", "error", "there is no bucket 'gone-", "aws s3 mb s3://gone-"),
     (bucket_elsewhere, "bucket", "error", "got eu-central-1", "&& aws s3 sync s3://far-"),
     (no_manifest, "object", "error", "there is no manifest s3://", "publish DIRECTORY s3://"),
-    (manifest_with_mistakes, "object", "error", "fleet.yaml:2: adapter 'acme': ", ""),
-    (no_archive, "object", "error", "there is no archive s3://", "publish DIRECTORY s3://"),
+    (manifest_of("{name: acme}"), "object", "error", "fleet.yaml:2: adapter 'acme': ", ""),
+    (manifest_of(UNPUBLISHED), "object", "error", "there is no archive s3://", "publish DIRECTORY s3://"),
+    (stored(INDEX, SHARDS), "model", "error", "lacks model-00002-of-00002", "adapters pull tickets s3://"),
+    (stored(INDEX, b'{"weight_map": []}'), "model", "not checked", f"{INDEX} is no index of weights", ""),
     (
-        shard_missing,
+        stored("model.safetensors", b""),
         "model",
         "error",
-        "lacks model-00002-of-00002.safetensors",
-        "adapters pull tickets s3://",
+        "has empty files: model.safetensors",
+        "pull tickets",
     ),
-    (no_index, "model", "not checked", "model.safetensors.index.json is no index of weights", ""),
-    (empty_weights, "model", "error", "has empty files: model.safetensors", "adapters pull tickets s3://"),
-    (no_topic, "topic", "error", "there is no topic", "aws sns create-topic --name nobody-made-it"),
-    (topic_elsewhere, "topic", "error", "got one in eu-west-1", "aws sns create-topic --name on-call"),
+    (monitored(f"{SNS}:us-east-1:{ACCOUNT}:none"), "topic", "error", "there is no topic", "--name none"),
+    (monitored(f"{SNS}:eu-west-1:{ACCOUNT}:far"), "topic", "error", "got one in eu-west-1", "--name far"),
     (topic_of_aws_key, "topic", "error", "with which CloudWatch cannot publish", "set-topic-attributes"),
     (lonely_topic, "topic", "warning", "nobody gets an alarm", "aws sns subscribe"),
-    (too_little_memory, "memory", "error", "it does not fit", "adapters capacity --environment"),
+    (edited(SMALL_LORA, BIG_LORA), "memory", "error", "it does not fit", "adapters capacity --environment"),
     (key_disabled, "key", "error", "should be enabled, got Disabled", "aws kms enable-key"),
     (key_not_for_logs, "key", "error", "does not let CloudWatch Logs use it", "aws kms put-key-policy"),
     (no_way_out, "network", "error", "no endpoint for s3, states, lambda", "create-vpc-endpoint"),
@@ -274,7 +241,7 @@ def test_account_in_order_has_no_finding(account: AccountInOrder) -> None:
 @pytest.mark.parametrize(
     ("plant", "check", "verdict", "message", "remedy"),
     FAULTS,
-    ids=lambda value: getattr(value, "__name__", ""),
+    ids=[f"{check}-{message}" for _, check, _, message, _ in FAULTS],
 )
 def test_fault_is_found_and_nothing_else(
     account: AccountInOrder, plant: Plant, check: str, verdict: str, message: str, remedy: str
@@ -287,13 +254,16 @@ def test_fault_is_found_and_nothing_else(
 
 
 def test_strict_run_fails_at_a_warning(account: AccountInOrder) -> None:
-    not_offered(account)
+    NOT_OFFERED(account)
     assert preflight(account).exit_code == 0
     assert preflight(account, "--strict").exit_code == 1
 
 
-def test_every_check_has_a_fault() -> None:
-    assert {check for _, check, *_ in FAULTS} == {name for name, _ in CHECKS}
+def test_every_check_has_a_fault_and_a_row_of_the_guide() -> None:
+    names = [name for name, _ in CHECKS]
+    assert {check for _, check, *_ in FAULTS} == set(names)
+    table = GUIDE.read_text().partition("## The checks")[2].partition("## ")[0]
+    assert re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE) == ["credentials", *names]
 
 
 def test_what_depends_on_a_bucket_that_is_not_there_is_not_checked(account: AccountInOrder) -> None:
@@ -309,7 +279,7 @@ def test_what_depends_on_a_bucket_that_is_not_there_is_not_checked(account: Acco
 
 
 def test_wrong_account_ends_the_checks(account: AccountInOrder) -> None:
-    wrong_account(account)
+    account.write('[aws]\naccount = "111122223333"\n' + account.file.read_text())
     (finding,) = findings(account)
     assert (finding["check"], finding["verdict"]) == ("credentials", "error")
     assert "is 111122223333, got credentials of 000000000000" in finding["message"]
@@ -343,14 +313,6 @@ def test_permission_that_lacks_leaves_its_checks_out(
     assert {finding["message"] for finding in found} == {"not authorized (AccessDeniedException)"}
 
 
-def test_type_whose_description_is_refused_is_a_warning_only_in_some_regions(
-    account: AccountInOrder,
-) -> None:
-    account.type_refusal = "AccessDenied"
-    (finding,) = findings(account)
-    assert (finding["check"], finding["verdict"]) == ("resource-type", "not checked")
-
-
 def test_endpoints_of_the_vpc_replace_a_way_out(account: AccountInOrder) -> None:
     no_way_out(account)
     for service in SERVICES:
@@ -365,43 +327,43 @@ def test_endpoints_of_the_vpc_replace_a_way_out(account: AccountInOrder) -> None
     assert findings(account) == []
 
 
-def test_function_of_scaling_has_to_reach_sagemaker(account: AccountInOrder) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "services"),
+    [
+        (
+            '[fleets.Tenants]\nbucket = "BUCKET"\nkey = "fleet.yaml"\n',
+            "[scaling]\nmin_copies = 1\nmax_copies = 1\n",
+            "no endpoint for s3, states, lambda, sagemaker.api",
+        ),
+        ("[fleets.Tenants]", "[monitoring]\n\n[fleets.Tenants]", "cloudformation, monitoring, logs"),
+    ],
+    ids=["scaling", "counting the use"],
+)
+def test_functions_of_scaling_and_monitoring_have_to_reach_their_services(
+    account: AccountInOrder, old: str, new: str, services: str
+) -> None:
     no_way_out(account)
-    fleet = f'[fleets.Tenants]\nbucket = "{account.bucket}"\nkey = "fleet.yaml"\n'
-    account.edit(fleet, "[scaling]\nmin_copies = 1\nmax_copies = 1\n")
-    (finding,) = findings(account)
-    assert "no endpoint for s3, states, lambda, sagemaker.api" in finding["message"]
+    account.edit(old.replace("BUCKET", account.bucket), new)
+    (finding,) = [one for one in findings(account) if one["check"] == "network"]
+    assert services in finding["message"]
 
 
 def test_subnets_share_an_endpoint_for_each_service_with_one_of_each_zone(account: AccountInOrder) -> None:
     no_way_out(account)
-    other, same = (
-        account.ec2.create_subnet(VpcId=account.vpc, CidrBlock=cidr, AvailabilityZone=zone)["Subnet"][
-            "SubnetId"
-        ]
+    made = [
+        account.ec2.create_subnet(VpcId=account.vpc, CidrBlock=cidr, AvailabilityZone=zone)
         for cidr, zone in (("10.0.1.0/24", "us-east-1b"), ("10.0.2.0/24", "us-east-1a"))
-    )
+    ]
+    other, same = (answer["Subnet"]["SubnetId"] for answer in made)
     account.edit(f'"{account.subnet}"', f'"{account.subnet}", "{other}", "{same}"')
     (finding,) = findings(account)
     commands = finding["remedy"].split(" && ")
     assert sorted(command.partition("us-east-1.")[2].split()[0] for command in commands) == sorted(SERVICES)
-    main = account.ec2.describe_route_tables(
-        Filters=[
-            {"Name": "vpc-id", "Values": [account.vpc]},
-            {"Name": "association.main", "Values": ["true"]},
-        ]
-    )["RouteTables"][0]["RouteTableId"]
-    assert {command.partition("-ids ")[2] for command in commands} == {
-        f"{account.table} {main}",
-        f"{same} {other}",
-    }
-
-
-def test_function_that_counts_the_use_has_to_reach_cloudwatch(account: AccountInOrder) -> None:
-    no_way_out(account)
-    account.edit("[fleets.Tenants]", "[monitoring]\n\n[fleets.Tenants]")
-    (finding,) = [one for one in findings(account) if one["check"] == "network"]
-    assert "cloudformation, monitoring, logs" in finding["message"]
+    by_main = {"Name": "association.main", "Values": ["true"]}
+    of_vpc = [{"Name": "vpc-id", "Values": [account.vpc]}, by_main]
+    main = account.ec2.describe_route_tables(Filters=of_vpc)["RouteTables"][0]["RouteTableId"]
+    places = {command.partition("-ids ")[2] for command in commands}
+    assert places == {f"{account.table} {main}", f"{same} {other}"}
 
 
 def test_topic_with_a_subscriber_is_no_finding(account: AccountInOrder) -> None:
@@ -461,12 +423,8 @@ def test_adapters_of_all_manifests_count_against_the_quota_of_components(account
 
 def test_instances_and_components_of_the_deployed_stack_are_no_finding(account: AccountInOrder) -> None:
     account.stack_status = "UPDATE_COMPLETE"
-    account.stack_resources = [
-        {
-            "ResourceType": "AWS::SageMaker::Endpoint",
-            "PhysicalResourceId": "arn:aws:sagemaker:x:y:endpoint/own",
-        }
-    ]
+    arn = "arn:aws:sagemaker:x:y:endpoint/own"
+    account.stack_resources = [{"ResourceType": "AWS::SageMaker::Endpoint", "PhysicalResourceId": arn}]
     own = {"InferenceComponentName": f"{account.prefix}-acme", "EndpointName": "Own"}
     account.answer(
         "sagemaker",
