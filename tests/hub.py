@@ -12,9 +12,8 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 
 import uvicorn
 from starlette.applications import Starlette
@@ -75,20 +74,19 @@ class HubStandIn:
         return self._hub.url
 
     def __enter__(self) -> HubStandIn:
-        routes = {
-            f"/api/models/{self.model_id}/revision/{{revision:path}}": self._list,
-            f"/api/resolve-cache/models/{self.model_id}/{{revision}}/{{path:path}}": self._cached,
-            f"/{self.model_id}/resolve/{{revision}}/{{path:path}}": self._resolve,
-            # [V] What is private looks the same to those who may not see it.
-            "/{path:path}": self._unknown,
-        }
-        self._hub = _Port(Starlette(routes=[Route(path, answer) for path, answer in routes.items()]))
-        self._cdn = _Port(Starlette(routes=[Route("/{path:path}", self._signed)]))
+        self._hub = _Port(
+            {
+                f"/api/models/{self.model_id}/revision/{{revision:path}}": self._list,
+                f"/api/resolve-cache/models/{self.model_id}/{{revision}}/{{path:path}}": self._cached,
+                f"/{self.model_id}/resolve/{{revision}}/{{path:path}}": self._resolve,
+                # [V] What is private looks the same to those who may not see it.
+                "/{path:path}": self._unknown,
+            }
+        )
+        self._cdn = _Port({"/{path:path}": self._signed})
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._hub.close()
         self._cdn.close()
 
@@ -171,9 +169,10 @@ class HubStandIn:
 
 
 class _Port:
-    """An application that is served on a port of its own."""
+    """Routes that are served on a port of its own."""
 
-    def __init__(self, application: Starlette) -> None:
+    def __init__(self, routes: Mapping[str, Callable[[Request], Awaitable[Response]]]) -> None:
+        application = Starlette(routes=[Route(path, answer) for path, answer in routes.items()])
         config = uvicorn.Config(application, port=0, log_level="critical", timeout_graceful_shutdown=0)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -190,34 +189,19 @@ class _Port:
 
 def _refused(status: int, code: str = "", message: str = "") -> Response:
     headers = {"X-Error-Code": code, "X-Error-Message": message}
-    named = {name: value for name, value in headers.items() if value}
-    return JSONResponse({"error": message}, status_code=status, headers=named)
+    headers = {name: value for name, value in headers.items() if value}
+    return JSONResponse({"error": message}, status_code=status, headers=headers)
+
+
+CONFIGURATION = ("chat_template.jinja", "config.json", "generation_config.json", "tokenizer.json")
+CONFIGURATION += ("tokenizer_config.json",)
+"""What is wanted of `small_model` beside its weights."""
 
 
 def small_model(weights: File) -> dict[str, File]:
     """Return the files of a repository as they are: some that serving needs, and some that it does not."""
-    texts = {
-        "config.json": b'{"model_type": "llama"}',
-        "generation_config.json": b"{}",
-        "tokenizer.json": b'{"version": "1.0"}',
-        "tokenizer_config.json": b"{}",
-        "chat_template.jinja": b"{{ messages }}",
-        "README.md": b"# A model",
-        ".gitattributes": b"*.safetensors filter=lfs",
-        "modeling_llama.py": b"raise SystemExit",
-        "original/params.json": b"{}",
-    }
-    files = {path: File(text, lfs=False) for path, text in texts.items()}
-    files["pytorch_model.bin"] = File(b"pickle")
-    files["original/consolidated.safetensors"] = File(b"again")
+    unwanted = ("README.md", ".gitattributes", "modeling_llama.py", "original/params.json")
+    files = {path: File(path.encode(), lfs=False) for path in (*CONFIGURATION, *unwanted)}
+    for path in ("pytorch_model.bin", "original/consolidated.safetensors"):
+        files[path] = File(path.encode())
     return files | {"model.safetensors": weights}
-
-
-CONFIGURATION = (
-    "chat_template.jinja",
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-)
-"""What is wanted of `small_model` beside its weights."""

@@ -27,22 +27,16 @@ def settled(stamp: Stamp) -> Stamp:
     return [[*file[:3], file[3] - minute, file[4] - minute] for file in stamp]
 
 
-def test_identity_is_known_in_the_next_run(adapter: Path, file: Path) -> None:
+def test_identity_and_archive_are_known_in_the_next_run(adapter: Path, file: Path) -> None:
     stamp = settled(stamp_of(adapter))
     memory = PublishCache(file)
     memory.add_identity(adapter, stamp, "abc")
-    memory.save()
-    assert PublishCache(file).identity(adapter, stamp) == "abc"
-    assert os.listdir(file.parent) == [file.name]  # noqa: PTH208
-
-
-def test_archive_is_known_while_its_tag_is_the_same(file: Path) -> None:
-    memory = PublishCache(file)
     memory.add_archive("s3://b/k", '"one"', "sha256:5")
     memory.save()
-    assert PublishCache(file).checksum("s3://b/k") == "sha256:5"
-    assert PublishCache(file).knows_archive("s3://b/k", '"one"')
-    assert not PublishCache(file).knows_archive("s3://b/k", '"two"')
+    found = PublishCache(file)
+    assert (found.identity(adapter, stamp), found.checksum("s3://b/k")) == ("abc", "sha256:5")
+    assert [found.knows_archive("s3://b/k", tag) for tag in ('"one"', '"two"')] == [True, False]
+    assert os.listdir(file.parent) == [file.name]  # noqa: PTH208
 
 
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
@@ -59,12 +53,17 @@ def test_file_that_changes_is_another_even_with_its_old_size_and_time(adapter: P
     assert [changed == before, stamp_of(adapter) == changed] == [False, False]
 
 
-def test_what_changed_just_now_is_not_remembered(adapter: Path, file: Path) -> None:
+def test_what_changed_just_now_is_not_remembered_nor_what_cannot_be_written(
+    adapter: Path, file: Path
+) -> None:
     memory = PublishCache(file)
     memory.add_identity(adapter, stamp_of(adapter), "abc")
     memory.save()
     assert memory.identity(adapter, stamp_of(adapter)) is None
     assert not file.exists()
+    file.parent.write_text("no folder")
+    memory.add_identity(adapter, settled(stamp_of(adapter)), "abc")
+    memory.save()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"identities": 1}', '{"identities": {"/adapter": 1}}'])
@@ -72,10 +71,3 @@ def test_file_that_is_none_counts_as_empty(adapter: Path, file: Path, text: str)
     file.parent.mkdir()
     file.write_text(text.replace("/adapter", str(adapter)))
     assert PublishCache(file).identity(adapter, stamp_of(adapter)) is None
-
-
-def test_memory_that_cannot_be_written_is_done_without(adapter: Path, file: Path) -> None:
-    file.parent.write_text("no folder")
-    memory = PublishCache(file)
-    memory.add_identity(adapter, settled(stamp_of(adapter)), "abc")
-    memory.save()

@@ -361,6 +361,8 @@ class TestRetry:
         assert result.exit_code == 0
         assert result.stdout == "1 adapter will be tried again; 'adapters status --wait' follows\n"
         assert account.started.inputs == [{"trigger": "order", "requested_at": now}]
+        # A retry that was asked for is waited for.
+        assert [run("status", "acme", *wait).exit_code for wait in ([], ["--wait"])] == [3, 0]
         world.settle()
         assert world.serving().keys() == {"acme", "beta"}
         assert json.loads(run("apply", "--retry", "p-zeta", "--json").stdout) == {

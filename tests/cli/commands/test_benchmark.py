@@ -43,16 +43,13 @@ def deployed(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
     world.deploy(adapter("acme"), adapter("zeta"))
     world.settle()
     real = account.client
+    described = {"EndpointName": "endpoint", "RuntimeConfig": {"CurrentCopyCount": 1}, "ResponseMetadata": {}}
+    model = {"PrimaryContainer": {"Image": IMAGE, "Environment": {"OPTION_MAX_LORAS": "1"}}}
     sagemaker = FakeClient(
-        describe_inference_component=lambda InferenceComponentName: {  # noqa: N803
-            "EndpointName": "endpoint",
-            "Specification": BASE if InferenceComponentName == "base" else ADAPTER,
-            "RuntimeConfig": {"CurrentCopyCount": 1},
-            "ResponseMetadata": {},
-        },
-        describe_model=lambda ModelName: {  # noqa: N803
-            "PrimaryContainer": {"Image": IMAGE, "Environment": {"OPTION_MAX_LORAS": "1"}}
-        },
+        describe_inference_component=lambda InferenceComponentName: (  # noqa: N803
+            described | {"Specification": BASE if InferenceComponentName == "base" else ADAPTER}
+        ),
+        describe_model=lambda **_: model,
     )
 
     def client(service: str, config: Any = None) -> Any:

@@ -57,9 +57,8 @@ class TestFigures:
     def test_environment_is_read_with_its_manifest(self, capacity: Run) -> None:
         result = capacity("--environment", "prod")
         assert (result.exit_code, result.stderr) == (0, "")
-        assert [
-            [row[0], *(size(int(number)) for number in row[1:3])] for row in fields(result, "memory")
-        ] == [
+        memory = fields(result, "memory")
+        assert [[part, size(int(each)), size(int(copy))] for part, each, copy, *_ in memory] == [
             ["weights", "3.74 GiB", "14.96 GiB"],
             ["LoRA slots", "5.75 GiB", "23.01 GiB"],
             ["KV cache", "8.81 GiB", "35.24 GiB"],
@@ -89,6 +88,9 @@ class TestFigures:
         )
         longer = document("--environment", "prod", "--option", "OPTION_MAX_MODEL_LEN=12000")
         assert longer["instance"]["sequences"] == pytest.approx(before["instance"]["sequences"] / 2)
+        # A copy that has all accelerators has all of another type.
+        larger = document("--environment", "prod", "--instance-type", "ml.g5.48xlarge")
+        assert (larger["instance"]["accelerators"], larger["tensor_parallel"]) == (8, 8)
 
     def test_vllm_container_of_a_file_uses_one_accelerator_unless_told(
         self, capacity: Run, tmp_path: Path
@@ -103,10 +105,6 @@ class TestFigures:
         assert result.exit_code == 1
         assert "SM_VLLM_MAX_MODEL_LEN is not set" in result.stdout
         assert "3 of the copy's 4 accelerators are not used" in result.stdout
-
-    def test_copy_has_all_accelerators_of_another_type_if_it_has_all_now(self, document: Any) -> None:
-        found = document("--environment", "prod", "--instance-type", "ml.g5.48xlarge")
-        assert (found["instance"]["accelerators"], found["tensor_parallel"]) == (8, 8)
 
     def test_most_loras_that_are_told_fit_and_one_more_does_not(self, capacity: Run, document: Any) -> None:
         most = document(*ON_FOUR)["instance"]["most_loras"]
@@ -266,11 +264,9 @@ class TestMistakes:
 
 
 class TestTerminal:
-    def test_tables_fit_a_narrow_terminal(self, terminal: Callable[..., list[str]]) -> None:
-        lines = terminal("capacity", "--environment", "prod", "--adapters", "200", columns=40, fleet=False)
-        assert max(Console().measure(line).maximum for line in lines if line) <= 40
-
-    def test_model_s_name_steers_nothing(self, tmp_path: Path, terminal: Callable[..., list[str]]) -> None:
+    def test_tables_fit_a_narrow_terminal_and_a_model_s_name_steers_nothing(
+        self, tmp_path: Path, terminal: Callable[..., list[str]]
+    ) -> None:
         config = json.loads((TICKETS / "base" / "config.json").read_text())
         (tmp_path / "config.json").write_text(json.dumps(config | {"_name_or_path": "\x1b]0;owned\x07"}))
         (tmp_path / "own.toml").write_text(
@@ -279,23 +275,15 @@ class TestTerminal:
             .replace("../examples/tickets/base", str(tmp_path))
             .replace("local.adapters.yaml", str(ROOT / "environments" / "local.adapters.yaml"))
         )
-        text = "\n".join(terminal("capacity", "--environment", tmp_path / "own.toml", fleet=False))
-        assert "owned" in text
-        assert "\x1b]" not in text
+        lines = terminal("capacity", "--environment", tmp_path / "own.toml", columns=40, fleet=False)
+        assert max(Console().measure(line).maximum for line in lines if line) <= 40
+        assert any("owned" in line for line in lines)
+        assert not any("\x1b]" in line for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (0, "0 B"),
-        (1023, "1023 B"),
-        (32 * 1024, "32 KiB"),
-        (352.3125 * 1024**2, "352.3 MiB"),
-        (1.25 * GIB, "1.25 GiB"),
-    ],
-)
-def test_sizes_are_in_the_largest_unit(number: float, text: str) -> None:
-    assert size(number) == text
+def test_sizes_are_in_the_largest_unit() -> None:
+    numbers = (0, 1023, 32 * 1024, 352.3125 * 1024**2, 1.25 * GIB)
+    assert [*map(size, numbers)] == ["0 B", "1023 B", "32 KiB", "352.3 MiB", "1.25 GiB"]
 
 
 class TestGuide:

@@ -92,12 +92,8 @@ class TestOddComponents:
         world.service.make("One", "s3://hand/made.tar.gz")
         result = run("import", "--endpoint", "endpoint")
         assert result.exit_code == 0
-        assert {adapter.name: adapter.component for adapter in imported(result).adapters} == {
-            "One": "One",
-            "p-one": "p-one",
-            "two": "two",
-            "acme": None,
-        }
+        components = {adapter.name: adapter.component for adapter in imported(result).adapters}
+        assert components == {"One": "One", "p-one": "p-one", "two": "two", "acme": None}
 
     @pytest.mark.parametrize(
         ("component", "found", "what"), [("p-acme", "acme", "name"), ("Solo", "solo", "component")]

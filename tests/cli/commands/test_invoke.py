@@ -111,8 +111,7 @@ class TestFleet:
     def test_somebody_has_to_be_asked(
         self, run: Callable[..., Result], runtime: FakeRuntime, fleet: bool
     ) -> None:
-        assert run("invoke", "Hello", fleet=fleet).exit_code == 2
-        assert runtime.calls == []
+        assert (run("invoke", "Hello", fleet=fleet).exit_code, runtime.calls) == (2, [])
 
 
 class TestStream:
@@ -152,13 +151,9 @@ class TestStream:
 
 class TestErrors:
     def test_component_that_fails_does_not_hide_the_answers_of_others(self, runtime: FakeRuntime) -> None:
-        runtime.reply = lambda call: (
-            Reply.text("fine")
-            if call.component == "llm-base"
-            else Reply.error(
-                424, "ModelError", Message="long", OriginalStatusCode=404, OriginalMessage="no such adapter"
-            )
-        )
+        refusal = {"OriginalStatusCode": 404, "OriginalMessage": "no such adapter"}
+        replies = {"llm-base": Reply.text("fine"), "llm-ectsum": Reply.error(424, "ModelError", **refusal)}
+        runtime.reply = lambda call: replies[call.component]
         result = invoke("Hello", *BASE, *ECTSUM)
         assert result.exit_code == 1
         assert result.stdout == "[llm-base]\nfine\n\n"

@@ -24,7 +24,6 @@ from adapters_cli.artifacts import archive_store
 from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-from tests.cli.command_output import shown
 from tests.integration.by_hand import client
 
 pytestmark = pytest.mark.integration
@@ -167,14 +166,6 @@ def test_large_archive_goes_up_in_parts(
     assert identity_of(io.BytesIO(bucket.read(key))) == head["Metadata"][DIGEST_METADATA]
     assert head["ContentLength"] > part
     assert bucket.s3.list_multipart_uploads(Bucket=bucket.name).get("Uploads", []) == []
-
-
-def test_terminal_shows_bars_and_a_table(bucket: Bucket, adapters: Path) -> None:
-    text = shown(*bucket.arguments(adapters), environment=bucket.environment, errors=True)
-    assert "━" in text
-    assert "MB/s" in text
-    assert "IDENTITY" in text
-    assert f"{COUNT} adapters: {COUNT} uploaded" in " ".join(text.split())
 
 
 pytestmark = pytest.mark.integration

@@ -56,12 +56,9 @@ FILES: dict[str, str | bytes] = {
 @pytest.mark.parametrize("name", FILES)
 def test_each_format_has_the_same_items(write: Callable[..., str], name: str) -> None:
     found = read(write(FILES[name], name))
-    assert [(item.id, item.prompt, item.reference) for item in found.items] == [
-        ("1", ROWS[0]["prompt"], ROWS[0]["reference"]),
-        ("2", ROWS[1]["prompt"], ROWS[1]["reference"]),
-    ]
+    lines = [[f"{number}", row["prompt"], row["reference"]] for number, row in enumerate(ROWS, 1)]
+    assert [[item.id, item.prompt, item.reference] for item in found.items] == lines
     assert found.facts.items == 2
-    lines = [["1", ROWS[0]["prompt"], ROWS[0]["reference"]], ["2", ROWS[1]["prompt"], ROWS[1]["reference"]]]
     digested = "".join(f"{json.dumps(line)}\n" for line in lines)
     assert found.facts.digest == hashlib.sha256(digested.encode()).hexdigest()
 
@@ -72,19 +69,16 @@ def test_a_change_of_an_item_changes_the_digest(write: Callable[..., str]) -> No
     assert len(set(digests)) == len(digests)
 
 
-def test_column_of_references_has_the_name_that_the_option_gives(write: Callable[..., str]) -> None:
-    rows = [{"prompt": "Why?", "a": {"b": [1, True]}, "id": 7}, {"prompt": "Who?", "a": 3.5, "id": "x"}]
-    found = read(write(rows), reference_column="a")
-    assert [(item.id, item.prompt, item.reference) for item in found.items] == [
-        ("7", "Why?", '{"b": [1, true]}'),
-        ("x", "Who?", "3.5"),
+def test_a_template_makes_the_prompt_and_the_column_of_references_has_the_name_that_is_given(
+    write: Callable[..., str],
+) -> None:
+    rows = [{"text": "Why?", "p": 5, "a": {"b": [1, True]}, "id": 7}]
+    rows += [{"text": "Who?", "p": 6, "a": 3.5, "id": "x"}]
+    items = read(write(rows), template="{p}: {text}\n", reference_column="a").items
+    assert [(item.id, item.prompt, item.reference, item.messages) for item in items] == [
+        ("7", "5: Why?\n", '{"b": [1, true]}', None),
+        ("x", "6: Who?\n", "3.5", None),
     ]
-
-
-def test_a_template_makes_the_prompt(write: Callable[..., str]) -> None:
-    rows = [{"text": "It fails.", "product": 5, "reference": "x"}]
-    found = read(write(rows), template="{product}: {text}\n")
-    assert (found.items[0].prompt, found.items[0].messages) == ("5: It fails.\n", None)
 
 
 def test_a_conversation_is_sent_whole_beside_a_reference_or_its_end_is_the_reference(

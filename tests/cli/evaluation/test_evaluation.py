@@ -16,7 +16,7 @@ from adapters_cli.evaluation.answer_log import AnswerLog, open_log
 from adapters_cli.evaluation.dataset import Dataset, Item
 from adapters_cli.evaluation.evaluation import Evaluated, EvaluationPlan, evaluate
 from adapters_cli.evaluation.metrics.exact_match import ExactMatch
-from adapters_cli.evaluation.metrics.metric import Metric, Pair
+from adapters_cli.evaluation.metrics.metric import Pair
 from adapters_cli.evaluation.no_worse import no_worse_than_other
 from adapters_cli.evaluation.result import DatasetFacts, Decoding, EvaluationResult, MetricFacts, Subject
 from tests.cli.evaluation_results import result_of
@@ -25,17 +25,18 @@ ITEMS = [Item(id=f"i{number}", prompt=f"{number}", reference=f"{number % 3}") fo
 FACTS = DatasetFacts(source="test", digest="d" * 64, items=30)
 
 
-class Length(Metric):
-    """Counts what it scores."""
+class Errors(ExactMatch):
+    """Counts wrong answers, and what it scores."""
 
-    facts = MetricFacts(name="length", title="Length")
+    facts = MetricFacts(name="errors", title="Errors", higher_is_better=False)
 
     def __init__(self) -> None:
+        super().__init__()
         self.scored: list[Pair] = []
 
     def scores(self, pairs: Sequence[Pair]) -> list[float]:
         self.scored += pairs
-        return [float(len(answer)) for answer, _ in pairs]
+        return [1 - score for score in super().scores(pairs)]
 
 
 def plan(**changes: object) -> EvaluationPlan:
@@ -60,15 +61,6 @@ def ask(component: str, request: TextRequest) -> GeneratedText:
     return GeneratedText(text=text, seconds=2.0 if component == "llm-acme" else 1.0)
 
 
-class Errors(ExactMatch):
-    """Counts wrong answers."""
-
-    facts = MetricFacts(name="errors", title="Errors", higher_is_better=False)
-
-    def scores(self, pairs: Sequence[Pair]) -> list[float]:
-        return [1 - score for score in super().scores(pairs)]
-
-
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[AnswerLog]:
     with open_log(tmp_path) as log:
@@ -87,22 +79,20 @@ def test_item_with_an_error_is_in_no_comparison(log: AnswerLog) -> None:
     assert found.result.items[7].scores == {"base": {"exact_match": 0}, "acme": {}}
 
 
-def test_item_with_the_lower_score_is_better_where_lower_is_better(log: AnswerLog) -> None:
-    [comparison] = evaluated(plan(metrics=[Errors()]), log).result.comparisons
+def test_item_with_the_lower_score_is_better_where_lower_is_better_and_pairs_are_scored_once(
+    log: AnswerLog,
+) -> None:
+    metric = Errors()
+    [comparison] = evaluated(plan(metrics=[metric]), log).result.comparisons
     assert comparison.difference < 0
     assert (comparison.better, comparison.worse, comparison.equal) == (19, 0, 10)
+    assert len(metric.scored) == len(set(metric.scored)) == 5
 
 
 def test_who_is_asked_first_takes_turns() -> None:
     three = plan(subjects=[*plan().subjects, Subject(name="beta", component="llm-beta")])
     components = [question.component.removeprefix("llm-") for question in three.questions()[:9]]
     assert components == ["base", "acme", "beta", "acme", "beta", "base", "beta", "base", "acme"]
-
-
-def test_equal_pairs_are_scored_once(log: AnswerLog) -> None:
-    metric = Length()
-    evaluated(plan(metrics=[metric]), log)
-    assert len(metric.scored) == len(set(metric.scored)) == 5
 
 
 def test_latencies_of_two_runs_are_not_compared(log: AnswerLog) -> None:

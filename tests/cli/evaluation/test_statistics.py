@@ -70,6 +70,9 @@ def test_an_identical_subject_has_no_difference() -> None:
     assert (found.difference, found.interval, found.relative) == (0, Interval(low=0, high=0), 0)
     assert (found.p_value, found.better, found.worse, found.equal) == (1, 0, 0, ITEMS)
     assert found.warnings == ("the interval includes 0: the difference may be chance",)
+    # Differences of rounding are none.
+    found = compared(scores, scores + np.random.default_rng(6).normal(0, 1e-7, ITEMS))
+    assert (found.better, found.worse, found.p_value) == (0, 0, 1)
 
 
 def test_the_p_value_is_that_of_all_permutations() -> None:
@@ -112,12 +115,6 @@ def test_a_seed_and_a_metric_give_the_same_figures_again() -> None:
     assert compared(before, after, metric="n").interval != one.interval
 
 
-def test_differences_of_rounding_are_none() -> None:
-    before = np.random.default_rng(5).random(ITEMS)
-    found = compared(before, before + np.random.default_rng(6).normal(0, 1e-7, ITEMS))
-    assert (found.better, found.worse, found.p_value) == (0, 0, 1)
-
-
 def test_a_relative_gain_is_a_share_of_the_baseline_unless_that_is_nothing_or_near() -> None:
     before = np.random.default_rng(7).normal(0.5, 0.1, ITEMS)
     found = compared(before, before * 1.2)
@@ -144,17 +141,14 @@ def test_a_relative_gain_is_a_finite_number_or_none(tiny: float) -> None:
     assert compared([tiny], [1.0]).relative is None
 
 
-def test_few_items_are_warned_of() -> None:
-    assert compared(np.zeros(99) + 0.5, np.ones(99)).warnings == (
-        "only 99 items: with fewer than 100 the interval is not reliable",
-    )
-    assert compared(np.zeros(100) + 0.5, np.ones(100)).warnings == ()
-
-
-@pytest.mark.parametrize(("before", "after"), [([], []), ([1.0], [1.0, 2.0])])
-def test_scores_of_other_items_are_refused(before: list[float], after: list[float]) -> None:
-    with pytest.raises(ValueError, match="should have scores of the same items"):
-        compare(before, after, subject_name="triage", metric="m", seed=1)
+def test_few_items_are_warned_of_and_scores_of_other_items_are_refused() -> None:
+    few, enough = (compared(np.zeros(count) + 0.5, np.ones(count)) for count in (99, 100))
+    assert few.warnings == ("only 99 items: with fewer than 100 the interval is not reliable",)
+    assert enough.warnings == ()
+    scores: list[tuple[list[float], list[float]]] = [([], []), ([1.0], [1.0, 2.0])]
+    for before, after in scores:
+        with pytest.raises(ValueError, match="should have scores of the same items"):
+            compare(before, after, subject_name="triage", metric="m", seed=1)
 
 
 def test_ten_thousand_items_take_little_memory() -> None:

@@ -45,16 +45,22 @@ def load(
 ) -> list[Measurement]:
     clock = FakeClock(start=0.0)
     found: list[Measurement] = []
-    endpoint = FakeEndpoint(clock, seconds)
-    LoadGenerator(endpoint.send, clock).run(
-        loop,
-        cycle(["base"]),
-        cycle(["a", "b"]),
-        Bounds(requests=requests, until=until, cut_off=cut),
-        seed=1,
-        measured=found.append,
-    )
+    generator = LoadGenerator(FakeEndpoint(clock, seconds).send, clock)
+    run(generator, loop, requests, found.append, until=until, cut=cut)
     return found
+
+
+def run(
+    generator: LoadGenerator,
+    loop: Loop,
+    requests: int,
+    measured: Callable[[Measurement], None],
+    *,
+    until: float = 1e12,
+    cut: float = 1e12,
+) -> None:
+    bounds = Bounds(requests=requests, until=until, cut_off=cut)
+    generator.run(loop, cycle(["base"]), cycle(["a", "b"]), bounds, seed=1, measured=measured)
 
 
 def test_closed_loop_sends_when_the_last_answer_is_there() -> None:
@@ -112,9 +118,7 @@ def test_clients_are_as_many_as_said() -> None:
         return StreamTimes(sent=0, ended=1)
 
     found: list[Measurement] = []
-    bounds = Bounds(requests=40, until=1e12, cut_off=1e12)
-    generator = LoadGenerator(send, Clock())
-    generator.run(ClosedLoop(clients=4), cycle(["base"]), cycle(["a"]), bounds, seed=1, measured=found.append)
+    run(LoadGenerator(send, Clock()), ClosedLoop(clients=4), 40, found.append)
     assert (len(found), most) == (40, 4)
 
 
@@ -122,12 +126,8 @@ def test_failure_of_a_client_ends_the_load_and_is_raised() -> None:
     def send(component: str, prompt: str) -> StreamTimes:
         raise RuntimeError("broken")
 
-    generator = LoadGenerator(send, FakeClock())
-    bounds = Bounds(requests=10, until=1e9, cut_off=1e9)
     with pytest.raises(RuntimeError, match="broken"):
-        generator.run(
-            ClosedLoop(clients=2), cycle(["base"]), cycle(["a"]), bounds, seed=1, measured=lambda each: None
-        )
+        run(LoadGenerator(send, FakeClock()), ClosedLoop(clients=2), 10, lambda each: None)
 
 
 def test_stop_ends_a_load_that_waits_for_an_arrival() -> None:
@@ -140,8 +140,5 @@ def test_stop_ends_a_load_that_waits_for_an_arrival() -> None:
         if len(found) == 3:
             generator.stop.set()
 
-    bounds = Bounds(requests=1_000, until=1e9, cut_off=1e9)
-    generator.run(
-        OpenLoop(rate=1, connections=1), cycle(["base"]), cycle(["a"]), bounds, seed=1, measured=measured
-    )
+    run(generator, OpenLoop(rate=1, connections=1), 1_000, measured)
     assert len(found) == 3

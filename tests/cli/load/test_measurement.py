@@ -64,20 +64,9 @@ def test_tokens_are_the_events_with_text_if_the_container_does_not_count(
 
 def test_request_is_streamed_and_has_a_fixed_length(runtime: FakeRuntime, client: StreamingClient) -> None:
     client.ask("llm-acme", "Hello", 3)
-    assert runtime.calls == [
-        Call(
-            "/endpoints/llm/invocations-response-stream",
-            "llm-acme",
-            {
-                "prompt": "Hello",
-                "max_tokens": 3,
-                "temperature": 0,
-                "stream": True,
-                "ignore_eos": True,
-                "stream_options": {"include_usage": True},
-            },
-        )
-    ]
+    body = {"prompt": "Hello", "max_tokens": 3, "temperature": 0, "stream": True, "ignore_eos": True}
+    body |= {"stream_options": {"include_usage": True}}
+    assert runtime.calls == [Call("/endpoints/llm/invocations-response-stream", "llm-acme", body)]
 
 
 def refuses(*names: str) -> Reply:
@@ -136,6 +125,7 @@ def test_lmi_s_own_lines_are_read_with_their_counts(runtime: FakeRuntime, client
         (refuses("anything"), "ModelError 400"),
         (Reply.stream(token("a"), failure="it broke"), "ModelStreamError"),
         (Reply.stream(event({"error": {"message": "no memory"}})), "error in the stream"),
+        (Reply.stream(token("a"), token("b"), USAGE, DONE), "unfinished"),
         (Reply.stream(DONE), "no text"),
         (Reply.stream(b"data: {nonsense\n\n"), "JSONDecodeError"),
         (Reply(b"no event stream at all"), "ChecksumMismatch"),
@@ -145,16 +135,10 @@ def test_each_kind_of_error_has_its_name(
     runtime: FakeRuntime, client: StreamingClient, reply: Reply, kind: str
 ) -> None:
     runtime.reply = lambda call: reply
-    error = client.ask("llm-acme", "Hello", 2).error
+    # One that still comes at the end is left.
+    error = client.ask("llm-acme", "Hello", 2, lambda: kind == "unfinished").error
     assert error is not None
     assert error.kind == kind
-
-
-def test_answer_that_still_comes_at_the_end_is_left(runtime: FakeRuntime, client: StreamingClient) -> None:
-    runtime.reply = lambda call: Reply.stream(token("a"), token("b"), USAGE, DONE)
-    error = client.ask("llm-acme", "Hello", 2, lambda: True).error
-    assert error is not None
-    assert error.kind == "unfinished"
 
 
 def test_latencies_begin_at_the_intended_time() -> None:

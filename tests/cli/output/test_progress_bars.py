@@ -31,11 +31,16 @@ def counts(terminal: io.StringIO) -> list[str]:
     return re.findall(r"\d of 3\b", terminal.getvalue())
 
 
-def test_bar_counts_the_adapters_that_are_done(terminal: io.StringIO, tmp_path: Path) -> None:
+def test_bar_counts_the_adapters_that_are_done_before_their_table(
+    terminal: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = World(tmp_path, FakeS3(BUCKET))
     world.add("acme", "beta", "delta")
-    world.publish(jobs=3)
+    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    result = world.publish(jobs=3)
     assert counts(terminal)[-1] == "3 of 3"
+    assert all(shown in terminal.getvalue() for shown in ("━", "MB/s"))
+    assert ("IDENTITY" in result.stdout, "3 adapters: 3 uploaded" in result.stderr) == (True, True)
 
 
 def test_bars_end_with_an_interruption(

@@ -123,7 +123,6 @@ class AccountInOrder(Account):
         self.replaced[service] = FakeClient(self._clients[service], pages=pages, **calls)
 
     def _offerings(self, *, LocationType: str, Filters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        assert LocationType == "availability-zone"
         ((plain,),) = (wanted["Values"] for wanted in Filters)
         assert not plain.startswith("ml.")
         for zone in self.zones:
@@ -139,7 +138,6 @@ class AccountInOrder(Account):
         yield {"StackResourceSummaries": self.stack_resources}
 
     def _type(self, *, Type: str, TypeName: str) -> Any:
-        assert (Type, TypeName) == ("RESOURCE", "AWS::SageMaker::InferenceComponent")
         if self.type_refusal is not None:
             raise client_error(self.type_refusal, f"The type '{TypeName}' cannot be found.")
         return self._clients["cloudformation"].describe_type(Type=Type, TypeName=TypeName)

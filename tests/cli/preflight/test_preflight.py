@@ -81,12 +81,13 @@ def monitored(topic: str) -> Plant:
     return lambda account: monitor(account, topic)
 
 
-def not_bootstrapped(account: AccountInOrder) -> None:
-    account.client("ssm").delete_parameter(Name=VERSION)
-
-
 def old_bootstrap(account: AccountInOrder) -> None:
     account.client("ssm").put_parameter(Name=VERSION, Value="5", Type="String", Overwrite=True)
+
+
+def called(service: str, operation: str, **arguments: Any) -> Plant:
+    """Return a fault that one call of a service makes."""
+    return lambda account: getattr(account.client(service), operation)(**arguments)
 
 
 def name_taken(account: AccountInOrder) -> None:
@@ -100,13 +101,13 @@ def name_taken(account: AccountInOrder) -> None:
     account.answer("sagemaker", {"list_inference_components": others})
 
 
-def low_quota(account: AccountInOrder) -> None:
-    account.quotas.values[f"{INSTANCE} for endpoint usage"] = 1.0
+def quota(instance: str, value: float) -> Plant:
+    """Return a fault: the account has this quota for instances and no other one."""
 
+    def plant(account: AccountInOrder) -> None:
+        account.quotas.values = {f"{instance} for endpoint usage": value}
 
-def no_quota(account: AccountInOrder) -> None:
-    account.quotas.values.clear()
-    account.quotas.values["ml.m5.large for endpoint usage"] = 20.0
+    return plant
 
 
 def bucket_elsewhere(account: AccountInOrder) -> None:
@@ -192,15 +193,21 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
     (no_service, "service", "error", "another one than us-east-1", ""),
     (setting(type_refusal="TypeNotFoundException"), "resource-type", "error", "another one than us-east", ""),
     (setting(type_refusal="AccessDenied"), "resource-type", "not checked", "", ""),
-    (not_bootstrapped, "bootstrap", "error", "is not bootstrapped", "--qualifier hnb659fds"),
+    (
+        called("ssm", "delete_parameter", Name=VERSION),
+        "bootstrap",
+        "error",
+        "is not bootstrapped",
+        "hnb659fds",
+    ),
     (old_bootstrap, "bootstrap", "error", "at least version 6, got 5", "cdk bootstrap aws://000000000000/"),
     (setting(stack_status="ROLLBACK_COMPLETE"), "stack", "error", "is ROLLBACK_COMPLETE", "delete-stack"),
     (name_taken, "names", "error", "components of endpoint 'other'", "delete-inference-component"),
     (edited("version = 19", "version = 18"), "image", "error", "no image djl-inference:0.36.0-lmi18", "ecr"),
     (setting(zones=["us-east-1f"]), "instance-type", "warning", "subnets are in us-east-1a", "=us-east-1f"),
     (NOT_OFFERED, "instance-type", "warning", "EC2 offers no g5.2xlarge", ""),
-    (low_quota, "quota", "error", "the quota is 1", "--desired-value 2"),
-    (no_quota, "quota", "warning", "has no 'ml.g5.2xlarge for endpoint usage'", ""),
+    (quota(INSTANCE, 1.0), "quota", "error", "the quota is 1", "--desired-value 2"),
+    (quota("ml.m5.large", 20.0), "quota", "warning", "has no 'ml.g5.2xlarge for endpoint usage'", ""),
     (edited(*GONE), "bucket", "error", "there is no bucket 'gone-", "aws s3 mb s3://gone-"),
     (bucket_elsewhere, "bucket", "error", "got eu-central-1", "&& aws s3 sync s3://far-"),
     (no_manifest, "object", "error", "there is no manifest s3://", "publish DIRECTORY s3://"),
@@ -278,14 +285,11 @@ def test_what_depends_on_a_bucket_that_is_not_there_is_not_checked(account: Acco
     assert found[0]["message"] == "there is no bucket 'not-there-at-all'"
 
 
-def test_wrong_account_ends_the_checks(account: AccountInOrder) -> None:
+def test_wrong_account_and_credentials_end_the_checks(account: AccountInOrder) -> None:
     account.write('[aws]\naccount = "111122223333"\n' + account.file.read_text())
     (finding,) = findings(account)
     assert (finding["check"], finding["verdict"]) == ("credentials", "error")
     assert "is 111122223333, got credentials of 000000000000" in finding["message"]
-
-
-def test_without_credentials_nothing_is_checked(account: AccountInOrder) -> None:
     account.replaced["sts"] = Refusing(client_error("ExpiredToken", "The token is expired"))
     result = preflight(account)
     assert (result.exit_code, result.stdout) == (4, "")

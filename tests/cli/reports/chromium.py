@@ -77,13 +77,8 @@ class Browser:
         self, url: str, *, width: int, height: int = 900, dark: bool = False, script: bool = True
     ) -> None:
         """Open an address in a window of a size and a colour scheme, and wait until it is loaded."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=1,
-            mobile=width < 500,
-        )
+        window = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.call("Emulation.setDeviceMetricsOverride", **window)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media="", features=[scheme])
         self.call("Emulation.setScriptExecutionDisabled", value=not script)
@@ -135,12 +130,8 @@ class Browser:
             self._loaded = True
         elif method == "Network.requestWillBeSent":
             self.requests.append(event["request"]["url"])
-        elif method == "Runtime.exceptionThrown":
-            self.problems.append(str(event["exceptionDetails"]))
-        elif method == "Log.entryAdded":
-            self.problems.append(event["entry"]["text"])
-        elif method == "Runtime.consoleAPICalled":
-            self.problems.append(str(event["args"]))
+        elif method in ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled"):
+            self.problems.append(str(event))
 
 
 def open_report(browser: Browser, page: Path, *, width: int, dark: bool = False, script: bool = True) -> None:

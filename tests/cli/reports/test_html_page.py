@@ -114,9 +114,8 @@ def emptied(result: EvaluationResult) -> EvaluationResult:
 
 def without_scores(result: EvaluationResult) -> EvaluationResult:
     failed = {name: Answer(error="throttled") for name in ("base", "summary")}
-    return replace(
-        result, comparisons=[], items=[replace(item, answers=failed, scores={}) for item in result.items]
-    )
+    items = [replace(item, answers=failed, scores={}) for item in result.items]
+    return replace(result, comparisons=[], items=items)
 
 
 def with_endless_scale(result: EvaluationResult) -> EvaluationResult:
@@ -143,15 +142,8 @@ def test_a_result_without_texts_still_has_its_scores() -> None:
 
 
 def test_comparison_marks_against_the_first_answer_where_there_is_no_reference() -> None:
-    item = replace(
-        example_result(items=1).items[0],
-        reference="",
-        answers={
-            "base": Answer(text="a red car"),
-            "v2": Answer(text="a blue car"),
-            "v3": Answer(error="gone"),
-        },
-    )
+    texts = {"base": Answer(text="a red car"), "v2": Answer(text="a blue car"), "v3": Answer(error="gone")}
+    item = replace(example_result(items=1).items[0], reference="", answers=texts)
     page = comparison_page([item], ["base", "v2", "v3"], made_at="now", endpoint="prod", engine=None)
 
     assert "a <del>red</del><ins>blue</ins> car" in page
