@@ -88,21 +88,13 @@ class FakeAccount(Account):
         self.world = world
         self.buckets, self.started, self.stacks = FakeS3(), FakeMachines(world), FakeStacks()
         self.buckets.versioned = True
-        self.stacks.stacks["Tenants"] = [
-            ("AWS::S3::Bucket", "bucket"),
-            ("AWS::DynamoDB::Table", "registry"),
-        ]
+        self.stacks.stacks["Tenants"] = [("AWS::S3::Bucket", "bucket"), ("AWS::DynamoDB::Table", "registry")]
         self.quotas = FakeQuotas()
         self.configs: dict[str, Any] = {}
         self.others: dict[str, Registry] = {}
         self.refusals: dict[str, str] = {}
-        fakes: dict[str, Any] = {
-            "s3": self.buckets,
-            "machines": self.started,
-            "cloudformation": self.stacks,
-            "service": world.service,
-        }
-        vars(self).update(fakes)
+        fakes: dict[str, Any] = {"s3": self.buckets, "machines": self.started, "service": world.service}
+        vars(self).update(fakes, cloudformation=self.stacks)
 
     def client(self, service: str, config: Any = None) -> Any:
         self.configs[service] = config

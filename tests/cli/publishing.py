@@ -11,6 +11,7 @@ from unittest.mock import patch
 from typer.testing import CliRunner, Result
 
 from adapter_fleet.artifacts.packing import identity_of
+from adapter_fleet.common.clock import Clock
 from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
@@ -32,10 +33,17 @@ class FakeAccount(Account):
         fakes: dict[str, Any] = {"s3": s3, "service": service}
         vars(self).update(fakes)
 
+    @property
+    def _clock(self) -> Clock:
+        return Clock() if self.service is None else self.service.clock  # type: ignore[attr-defined, no-any-return]
+
+    def now(self) -> float:
+        return self._clock.now()
+
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         if self.service is not None:
-            self.service.clock.sleep(seconds)  # type: ignore[attr-defined]
+            self._clock.sleep(seconds)
 
 
 @dataclass

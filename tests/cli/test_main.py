@@ -108,19 +108,18 @@ class TestAccountOptions:
 @pytest.mark.parametrize(
     "words",
     [
-        ("prune",),
-        ("invoke", "-c", "p-acme", "Hello"),
-        ("evaluate", "-c", "p-acme", "--dataset", "items.jsonl"),
-        ("benchmark", "--yes-load", "endpoint"),
+        "prune",
+        "invoke -c p-acme Hello",
+        "evaluate -c p-acme --dataset FILE",
+        "benchmark --yes-load endpoint",
     ],
-    ids=lambda words: words[0],
 )
 def test_endpoint_beside_a_stack_is_wrong_usage(
-    run: Callable[..., Result], words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Result], words: str, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "items.jsonl").write_text('{"prompt": "a", "reference": "b"}')
-    result = run(*words, "--endpoint", "endpoint")
+    command = words.replace("FILE", str(tmp_path / "items.jsonl")).split()
+    result = run(*command, "--endpoint", "endpoint")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "--endpoint is for components of no fleet; give it, or --stack and --fleet" in result.stderr
 

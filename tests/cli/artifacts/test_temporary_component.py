@@ -16,22 +16,15 @@ from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.artifacts.temporary_component import TAG, leftovers, temporary_component
 from adapters_cli.output.errors import CommandError
 from tests.adapter_fleet.fake_service import FakeClock, FakeService
-from tests.cli.publishing import BUCKET, FakeAccount
+from tests.cli.publishing import FakeAccount
 from tests.fakes.s3 import FakeS3
 
 ARTIFACT = Artifact(uri="s3://my-adapters/acme.tar.gz")
 
 
-def account_of(service: FakeService) -> FakeAccount:
-    """An account whose clock is the service's."""
-    account = FakeAccount(FakeS3(BUCKET), service)
-    account.now = service.clock.now  # type: ignore[method-assign]
-    return account
-
-
 @pytest.fixture
 def account(service: FakeService) -> FakeAccount:
-    return account_of(service)
+    return FakeAccount(FakeS3(), service)
 
 
 def temporary(account: FakeAccount) -> AbstractContextManager[str]:
@@ -134,22 +127,17 @@ def test_first_signal_during_the_deletion_waits_for_it_and_the_second_leaves_it(
     assert gone(service) is not left
 
 
-class BusyBase(FakeService):
-    """Refuses a creation while the deletion of another adapter is in progress."""
+def test_creation_waits_for_the_deletion_of_another_component(
+    service: FakeService, account: FakeAccount
+) -> None:
+    refusals = [ConflictError("Cannot create it while another one is in state DELETE_IN_PROGRESS")] * 2
 
-    refusals = 2
+    def refuse(operation: str, when: str) -> None:
+        if operation.startswith("CreateInferenceComponent") and when == "before" and refusals:
+            raise refusals.pop()
 
-    def create(self, component: str, **creation: Any) -> str:
-        if self.refusals:
-            self.refusals -= 1
-            raise ConflictError("Cannot create it while another one is in state DELETE_IN_PROGRESS")
-        return super().create(component, **creation)
-
-
-def test_creation_waits_for_the_deletion_of_another_component() -> None:
-    service = BusyBase(FakeClock())
-    service.add_base()
-    with temporary(account_of(service)) as component:
+    service.around = refuse
+    with temporary(account) as component:
         assert service.serving() == {component: ARTIFACT.uri}
     assert gone(service)
 
@@ -185,7 +173,7 @@ class LateCreation(FakeService):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, UnansweredError])
 def test_creation_that_takes_effect_after_its_client_gave_up_is_deleted(error: type[BaseException]) -> None:
     service = LateCreation(error)
-    with pytest.raises(error), temporary(account_of(service)):
+    with pytest.raises(error), temporary(FakeAccount(FakeS3(), service)):
         pass
     assert service.late is None
     assert gone(service)

@@ -58,7 +58,6 @@ def evaluate(world: World, service: FakeService, tmp_path: Path) -> Callable[...
 
     def evaluate(*options: str, to: str | None = DESTINATION) -> Result:
         account = FakeAccount(world.s3, service)
-        account.now = service.clock.now  # type: ignore[method-assign]
         where = ["--on", "base", *(["--to", to] if to is not None else [])]
         what = ["--dataset", str(dataset), "--metric", "exact_match", "--output", str(tmp_path / "out")]
         command = ["evaluate", str(world.adapters / "acme"), *where, *what, *options]

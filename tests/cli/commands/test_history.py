@@ -19,10 +19,9 @@ Run = Callable[..., Result]
 
 @pytest.fixture(autouse=True)
 def lived(world: World) -> None:
-    world.deploy(adapter("acme"), adapter("zeta"))
-    world.settle()
-    world.deploy(adapter("acme", 2), adapter("zeta"))
-    world.settle()
+    for version in (1, 2):
+        world.deploy(adapter("acme", version), adapter("zeta"))
+        world.settle()
 
 
 def test_newest_event_comes_first(run: Run) -> None:
@@ -57,11 +56,8 @@ def test_json_has_whole_digests_addresses_and_times(run: Run, world: World) -> N
     world.deploy(replace(adapter("acme"), artifact=published), adapter("zeta"))
     world.settle()
     event = json.loads(run("history", "acme", "--json").stdout)["events"][0]
-    assert event["after_artifact"] == {
-        "version": "abababababab",
-        "digest": f"sha256:{'ab' * 32}",
-        "uri": published.uri,
-    }
+    after = {"version": "abababababab", "digest": f"sha256:{'ab' * 32}", "uri": published.uri}
+    assert event["after_artifact"] == after
     assert (event["what"], event["after"]) == ("updated", "abababababab")
     assert event["before_artifact"]["uri"] == artifact("acme", 2).uri
     assert datetime.fromisoformat(event["at"]).timestamp() == pytest.approx(world.clock.now(), abs=10)
@@ -87,16 +83,12 @@ class TestWhy:
         assert self.whys(run)[0][2] == "the same archive at another address"
 
     def test_rollback_by_a_person_after_one_by_cloudformation(self, run: Run, world: World) -> None:
-        world.deploy(adapter("acme"), adapter("zeta"), digest="one")
-        world.settle()
-        world.deploy(adapter("acme", 2), adapter("zeta"), digest="two", previous="one")
-        world.settle()
-        world.deploy(adapter("acme"), adapter("zeta"), digest="one", previous="two")
-        world.settle()
-        run("rollback", "acme")
-        world.settle()
-        run("rollback", "acme", "--undo")
-        world.settle()
+        for version, digest, previous in ((1, "one", None), (2, "two", "one"), (1, "one", "two")):
+            world.deploy(adapter("acme", version), adapter("zeta"), digest=digest, previous=previous)
+            world.settle()
+        for undo in ([], ["--undo"]):
+            run("rollback", "acme", *undo)
+            world.settle()
         world.deploy(adapter("acme", 3), adapter("zeta"))
         world.settle()
         assert self.whys(run)[:4] == [

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -45,15 +46,10 @@ class Bucket:
         folder, manifest = f"s3://{self.name}/prod", f"s3://{self.name}/{MANIFEST}"
         return ["publish", *map(str, paths), folder, "--manifest", manifest]
 
-    def start(self, *paths: Path, **options: Any) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "adapters_cli", *self.arguments(*paths)],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
+    def start(self, *paths: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "adapters_cli", *self.arguments(*paths)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, env=self.environment, text=True, **pipes)
 
     def publish(self, *paths: Path) -> tuple[int, str, str]:
         process = self.start(*paths)
@@ -143,26 +139,22 @@ def test_two_publishers_at_once_end_in_one_manifest(bucket: Bucket, adapters: Pa
 def test_large_archive_goes_up_in_parts(
     bucket: Bucket, adapters: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable, value in bucket.cloud.environment.items():
-        if variable.startswith("AWS_"):
-            monkeypatch.setenv(variable, value)
+    for variable in filter(re.compile("AWS_").match, bucket.cloud.environment):
+        monkeypatch.setenv(variable, bucket.cloud.environment[variable])
     part = 5 * 1024 * 1024  # the least that S3 takes
     monkeypatch.setattr(archive_store, "LARGEST_PUT", 1)
     monkeypatch.setattr(archive_store, "PART_BYTES", part)
     large = SyntheticAdapter(rank=512, layers=48).save(adapters.parent / f"large-{bucket.name}")
     # An interrupted one has left its first part.
     key = f"prod/large/sha256-{identity_of(large)}.tar.gz"
-    left = bucket.s3.create_multipart_upload(
-        Bucket=bucket.name,
-        Key=key,
-        ChecksumAlgorithm="SHA256",
-        Metadata={DIGEST_METADATA: identity_of(large)},
-    )["UploadId"]
-    bucket.s3.upload_part(Bucket=bucket.name, Key=key, UploadId=left, PartNumber=1, Body=bytes(part))
+    where = {"Bucket": bucket.name, "Key": key}
+    metadata = {DIGEST_METADATA: identity_of(large)}
+    left = bucket.s3.create_multipart_upload(**where, ChecksumAlgorithm="SHA256", Metadata=metadata)
+    bucket.s3.upload_part(**where, UploadId=left["UploadId"], PartNumber=1, Body=bytes(part))
     command = ["publish", str(large), f"s3://{bucket.name}/prod", "--name", "large"]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert result.exit_code == 0, result.stderr
-    head = bucket.s3.head_object(Bucket=bucket.name, Key=key)
+    head = bucket.s3.head_object(**where)
     assert identity_of(io.BytesIO(bucket.read(key))) == head["Metadata"][DIGEST_METADATA]
     assert head["ContentLength"] > part
     assert bucket.s3.list_multipart_uploads(Bucket=bucket.name).get("Uploads", []) == []
@@ -186,16 +178,11 @@ def test_adapters_in_a_bucket_are_checked_by_ranges_and_foreign_ones_in_one_pass
     s3.put_object(Bucket=bucket, Key="base/config.json", Body=config.encode())
     command = [sys.executable, "-m", "adapters_cli", "check", f"s3://{bucket}/a/", f"s3://{bucket}/b.tar.gz"]
     command += ["s3://no-such-bucket/", "--base-model", f"s3://{bucket}/base/", "--json"]
-    done = subprocess.run(
-        command, env=cloud.environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = subprocess.run(command, env=cloud.environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     adapters = {adapter["path"]: adapter for adapter in json.loads(done.stdout)["adapters"]}
-    told = {
-        path.removeprefix(f"s3://{bucket}/"): [finding["rule"] for finding in adapter["findings"]]
-        for path, adapter in adapters.items()
-    }
-    assert told == {
+    told = {path: [finding["rule"] for finding in found["findings"]] for path, found in adapters.items()}
+    assert {path.removeprefix(f"s3://{bucket}/"): rules for path, rules in told.items()} == {
         ours: ["base-model-compared"],  # its modules are unknown in this base
         foreign: ["base-model-compared"],
         "a/half.tar.gz": ["archive-damaged"],

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from adapters_cli.artifacts.temporary_component import TAG
 from adapters_cli.main import app
 from tests.adapter_fleet.fake_service import FakeService
-from tests.cli.fake_runtime import Call, FakeRuntime, Reply
+from tests.cli.fake_runtime import FakeRuntime, Reply
 from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
 from tests.fakes.s3 import FakeS3
 
@@ -26,8 +26,6 @@ def world(tmp_path: Path, service: FakeService) -> World:
 
 def preview(world: World, *arguments: str, **more: str) -> Result:
     account = FakeAccount(world.s3, world.service)
-    assert world.service is not None
-    account.now = world.service.clock.now  # type: ignore[method-assign]
     return CliRunner().invoke(app, ["preview", *arguments], obj=account, catch_exceptions=False, **more)  # type: ignore[arg-type]
 
 
@@ -46,15 +44,10 @@ def test_adapter_is_uploaded_brought_up_and_taken_away(world: World, service: Fa
     assert (result.exit_code, json.loads(result.stdout)) == (0, {"prompts": []})
     assert re.search("preview-[0-9a-f]{8}-acme is in service after", result.stderr)
     assert list(world.s3.bodies(BUCKET)) == [world.key("acme")]
-    assert [write.partition(" ")[0] for write in service.written] == [
-        "CreateInferenceComponent",
-        "DeleteInferenceComponent",
-    ]
+    written = [write.partition(" ")[0] for write in service.written]
+    assert written == ["CreateInferenceComponent", "DeleteInferenceComponent"]
     assert previews(service) == []
-
-
-def test_archive_in_s3_is_checked_and_used_in_place(world: World, service: FakeService) -> None:
-    acme(world)
+    # An archive in S3 is used in place.
     writes = list(world.s3.writes)
     result = preview(world, world.uri("acme"), "--on", "base")
     assert result.exit_code == 0, result.output
@@ -62,28 +55,22 @@ def test_archive_in_s3_is_checked_and_used_in_place(world: World, service: FakeS
     assert world.s3.writes == writes
 
 
-def test_prompts_are_asked_beside_the_base_model(world: World, runtime: FakeRuntime) -> None:
+def test_prompts_are_asked_beside_the_base_model(
+    world: World, service: FakeService, runtime: FakeRuntime
+) -> None:
     runtime.reply = lambda call: Reply.text(f"{call.component[:8]} to {call.body['prompt']}")
     result = acme(world, "-p", "Hello", "-p", "Bye")
     assert result.exit_code == 0, result.output
-    assert result.stdout == (
-        "[base]\nbase to Hello\n\n[acme]\npreview- to Hello\n\n"
-        "[base]\nbase to Bye\n\n[acme]\npreview- to Bye\n\n"
-    )
+    answers = "[base]\nbase to {0}\n\n[acme]\npreview- to {0}\n\n"
+    assert result.stdout == answers.format("Hello") + answers.format("Bye")
     [document] = json.loads(acme(world, "-p", "Hello", "--json").stdout)["prompts"]
     assert document["prompt"] == "Hello"
     assert [answer["text"] for answer in document["answers"]] == ["base to Hello", "preview- to Hello"]
-
-
-def test_adapter_that_does_not_answer_is_a_failure(
-    world: World, service: FakeService, runtime: FakeRuntime
-) -> None:
-    def reply(call: Call) -> Reply:
-        return Reply.text("x") if call.component == "base" else Reply.error(400, "ModelError", Message="no")
-
-    runtime.reply = reply
-    assert acme(world, "-p", "Hello").exit_code == 1
-    assert previews(service) == []
+    # An adapter that does not answer is a failure.
+    runtime.reply = lambda call: (
+        Reply.text("x") if call.component == "base" else Reply.error(400, "ModelError", Message="no")
+    )
+    assert (acme(world, "-p", "Hello").exit_code, previews(service)) == (1, [])
 
 
 def test_adapter_that_breaks_a_rule_is_not_brought_up(world: World, service: FakeService) -> None:

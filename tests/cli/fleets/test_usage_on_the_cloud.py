@@ -64,7 +64,5 @@ def test_tokens_of_500_requests_are_counted_exactly(cloud: LocalCloud) -> None:
         assert usage.prompt_tokens == prompts[component]
         assert usage.completion_tokens == completions[component]
         earlier = before.get(component, Counter())
-        assert served[component]["prompt_tokens"] - earlier["prompt_tokens"] == usage.prompt_tokens
-        assert (
-            served[component]["completion_tokens"] - earlier["completion_tokens"] == usage.completion_tokens
-        )
+        for kind in ("prompt_tokens", "completion_tokens"):
+            assert served[component][kind] - earlier[kind] == getattr(usage, kind)

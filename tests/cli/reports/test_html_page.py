@@ -16,8 +16,7 @@ from adapters_cli.evaluation.result import Answer, Comparison, EvaluationResult,
 from adapters_cli.output.errors import CommandError
 from adapters_cli.reports import pictures
 from adapters_cli.reports.html_page import comparison_page, html_page
-from tests.cli.evaluation_results import result_of
-from tests.cli.reports.example_result import HOSTILE, example_result, outcome
+from tests.cli.evaluation_results import HOSTILE, example_result, outcome, result_of
 
 
 class Page(HTMLParser):

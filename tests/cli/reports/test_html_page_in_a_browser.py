@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from adapters_cli.reports.html_page import comparison_page, html_page
+from tests.cli.evaluation_results import HOSTILE, example_result, outcome
 from tests.cli.reports.chromium import Browser, chromium, find_chromium, open_report
-from tests.cli.reports.example_result import HOSTILE, example_result, outcome
 
 PROGRAM = find_chromium()
 

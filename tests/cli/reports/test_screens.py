@@ -10,7 +10,7 @@ from adapters_cli.evaluation.result import EvaluationResult
 from adapters_cli.reports import figures
 from adapters_cli.reports.answers import ComponentAnswer, side_by_side
 from adapters_cli.reports.evaluation_screen import print_notes, rows, screen
-from tests.cli.reports.example_result import example_result, outcome
+from tests.cli.evaluation_results import example_result, outcome
 
 
 @pytest.fixture(scope="module")

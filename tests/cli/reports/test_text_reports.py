@@ -11,7 +11,7 @@ from adapters_cli.reports.junit import junit
 from adapters_cli.reports.markdown import markdown
 from adapters_cli.reports.markdown_text import code, plain
 from adapters_cli.reports.markup import clean, escaped
-from tests.cli.reports.example_result import example_result, outcome
+from tests.cli.evaluation_results import example_result, outcome
 
 
 def test_the_verdict_is_the_first_line() -> None:

@@ -7,7 +7,7 @@ import pytest
 from adapters_cli.evaluation.result import Answer, Comparison, EvaluatedItem, Interval, MetricFacts
 from adapters_cli.reports import figures, verdict
 from adapters_cli.reports.item_ranking import gain, worst_first
-from tests.cli.reports.example_result import example_result, outcome
+from tests.cli.evaluation_results import example_result, outcome
 
 MINUS = "\N{MINUS SIGN}"
 RESULT = example_result(items=60, skills={"v2": 0.9, "v3": 0.8})
