@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from typer.testing import Result
+
 from adapter_fleet.fleet.state.generations import Request, Source
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
@@ -18,6 +20,11 @@ from tests.adapter_fleet.fleet_world import World
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 from tests.fakes.clients import FakeQuotas, client_error
 from tests.fakes.s3 import FakeS3
+
+
+def rows(result: Result) -> list[list[str]]:
+    """Return what a command writes in a pipe."""
+    return [line.split("\t") for line in result.stdout.splitlines()]
 
 
 class FakeMachines:

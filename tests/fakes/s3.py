@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from botocore.exceptions import IncompleteReadError
@@ -186,8 +187,13 @@ class FakeS3:
         self._upload(Bucket, Key, UploadId)
         del self.uploads[UploadId]
 
-    def get_paginator(self, operation: str) -> _Pages:
-        return _Pages(self, operation)
+    def get_paginator(self, operation: str) -> Any:
+        def paginate(*, Bucket: str, **names: str) -> Iterator[dict[str, Any]]:
+            self._begin(operation, Bucket)
+            given = {_ARGUMENTS[name]: value for name, value in names.items()}
+            yield from getattr(self, f"pages_of_{operation}")(Bucket, **given)
+
+        return SimpleNamespace(paginate=paginate)
 
     def pages_of_list_objects_v2(self, bucket: str, prefix: str = "") -> Iterator[dict[str, Any]]:
         if f"{bucket}/" in self.forbidden:
@@ -274,16 +280,6 @@ class Body:
 
 
 _ARGUMENTS = {"Prefix": "prefix", "Key": "key", "UploadId": "upload_id"}
-
-
-class _Pages:
-    def __init__(self, s3: FakeS3, operation: str) -> None:
-        self._s3, self._operation = s3, operation
-
-    def paginate(self, *, Bucket: str, **names: str) -> Iterator[dict[str, Any]]:
-        self._s3._begin(self._operation, Bucket)
-        given = {_ARGUMENTS[name]: value for name, value in names.items()}
-        yield from getattr(self._s3, f"pages_of_{self._operation}")(Bucket, **given)
 
 
 def _fail_condition() -> NoReturn:

@@ -17,24 +17,23 @@ from tests.fakes.clients import client_error
 pytestmark = pytest.mark.usefixtures("aws_environment")
 
 
-@pytest.mark.parametrize("client", ["cloudformation", "s3", "machines"])
-def test_commands_try_again_where_a_service_throttles(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    retries = getattr(Account(), client).meta.config.retries
-    assert (retries["mode"], retries["total_max_attempts"]) == ("standard", 6)
-
-
-def test_components_are_read_no_faster_than_the_service_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    clients: dict[str, Any] = {}
+def test_commands_try_again_where_a_service_throttles_and_read_components_no_faster_than_it_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    retries: dict[str, tuple[str, int]] = {}
     make = Account.client
 
     def client(self: Account, service: str, config: Any = None) -> Any:
-        clients[service] = make(self, service, config)
-        return clients[service]
+        made = make(self, service, config)
+        found = made.meta.config.retries
+        retries[service] = (found["mode"], found["total_max_attempts"])
+        return made
 
     monkeypatch.setattr(Account, "client", client)
-    assert Account().service is not None
-    retries = clients["sagemaker"].meta.config.retries
-    assert (retries["mode"], retries["total_max_attempts"]) == ("adaptive", 10)
+    account = Account()
+    assert None not in (account.cloudformation, account.s3, account.machines, account.service)
+    assert [retries[name] for name in ("cloudformation", "s3", "stepfunctions")] == [("standard", 6)] * 3
+    assert retries["sagemaker"] == ("adaptive", 10)
 
 
 def test_a_command_names_itself_and_its_version_in_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,19 +63,14 @@ def test_engine_on_aws_is_what_the_image_of_the_model_holds(image: str, name: st
     assert engine_name(AccountOf(FakeSageMaker(image, header="NumPy")), "llm", "base") == "NumPy"
 
 
-@pytest.mark.parametrize(
-    ("sagemaker", "endpoint", "component"),
-    [
-        (FakeSageMaker(denied=True), "llm", "base"),
-        (FakeSageMaker(), "llm", "gone"),
-        (FakeSageMaker(), "another", "base"),
-    ],
-    ids=["model may not be read", "no such component", "of another endpoint"],
-)
-def test_engine_that_nothing_tells_has_no_name(
-    sagemaker: FakeSageMaker, endpoint: str, component: str
-) -> None:
-    assert engine_name(AccountOf(sagemaker), endpoint, component) is None
+def test_engine_that_nothing_tells_has_no_name() -> None:
+    account, denied = AccountOf(FakeSageMaker()), AccountOf(FakeSageMaker(denied=True))
+    for asked, endpoint, component in (
+        (denied, "llm", "base"),
+        (account, "llm", "no such component"),
+        (account, "another", "base"),
+    ):
+        assert engine_name(asked, endpoint, component) is None
 
 
 def test_base_of_an_adapter_is_read_with_its_copies_and_slots() -> None:

@@ -25,26 +25,23 @@ def test_answer_has_its_tokens_and_seconds(endpoint: RuntimeEndpoint, runtime: F
     assert 0 < found.seconds < 10
 
 
-class TestContainerThatKnowsLmiSOwnSchemaAlone:
-    @pytest.fixture(autouse=True)
-    def knows_inputs_alone(self, runtime: FakeRuntime) -> None:
-        def reply(call: Call) -> Reply:
-            if "inputs" not in call.body:
-                return Reply.error(424, "ModelError", OriginalStatusCode=400, OriginalMessage="no 'inputs'")
-            return Reply(b'{"generated_text": "from inputs"}')
+def test_container_that_knows_lmi_s_own_schema_alone_is_found_out_once(
+    endpoint: RuntimeEndpoint, runtime: FakeRuntime
+) -> None:
+    def reply(call: Call) -> Reply:
+        if "inputs" not in call.body:
+            return Reply.error(424, "ModelError", OriginalStatusCode=400, OriginalMessage="no 'inputs'")
+        return Reply(b'{"generated_text": "from inputs"}')
 
-        runtime.reply = reply
-
-    def test_it_is_found_out_once(self, endpoint: RuntimeEndpoint, runtime: FakeRuntime) -> None:
-        texts = [endpoint.generate("llm-acme", REQUEST).text for _ in range(3)]
-        assert texts == ["from inputs"] * 3
-        assert [next(iter(call.body)) for call in runtime.calls] == ["prompt", "inputs", "inputs", "inputs"]
-
-    def test_chat_is_refused_in_its_own_words(self, endpoint: RuntimeEndpoint) -> None:
-        request = TextRequest(messages=[{"role": "user", "content": "Hello"}], max_tokens=7)
-        with pytest.raises(InvocationError, match="the container answered 400: no 'inputs'") as refused:
-            endpoint.generate("llm-acme", request)
-        assert not refused.value.temporary
+    runtime.reply = reply
+    chat = TextRequest(messages=[{"role": "user", "content": "Hello"}], max_tokens=7)
+    with pytest.raises(InvocationError, match="the container answered 400: no 'inputs'") as refused:
+        endpoint.generate("llm-acme", chat)
+    assert not refused.value.temporary
+    runtime.calls.clear()
+    texts = [endpoint.generate("llm-acme", REQUEST).text for _ in range(3)]
+    assert texts == ["from inputs"] * 3
+    assert [next(iter(call.body)) for call in runtime.calls] == ["prompt", "inputs", "inputs", "inputs"]
 
 
 def test_wrong_prompt_is_not_sent_in_another_form_once_the_form_is_known(

@@ -34,9 +34,13 @@ def manifest_in_s3(request: pytest.FixtureRequest, world: World, account: FakeAc
     account.buckets.on_put = take_in
 
 
-def test_adapter_is_onboarded_with_no_deployment(run: Run, world: World, manifest: Write) -> None:
-    result = run("apply", manifest(acme=1))
+def test_adapter_is_onboarded_with_no_deployment(
+    run: Run, world: World, account: FakeAccount, manifest: Write
+) -> None:
+    text = "# ours\n" + manifest(acme=1).read_text()
+    result = run("apply", "-", stdin=text)
     assert (result.exit_code, result.stdout) == (0, "generation 2 is in force: 1 of 1 in service\n")
+    assert account.buckets.objects[OBJECT].body == text.encode()
     assert world.serving() == {"acme": artifact("acme").uri}
     document = json.loads(run("apply", manifest(acme=1), "--json").stdout)
     assert (document["generation"], document["outcome"], document["in_service"]) == (2, "converged", 1)
@@ -195,12 +199,6 @@ def test_interrupt_is_told_only_after_the_manifest_is_written(
     assert account.buckets.objects[OBJECT].version == 1
 
 
-def test_manifest_can_come_from_standard_input(run: Run, account: FakeAccount, manifest: Write) -> None:
-    text = "# ours\n" + manifest(acme=1).read_text()
-    assert run("apply", "-", stdin=text).exit_code == 0
-    assert account.buckets.objects[OBJECT].body == text.encode()
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [("adapters: []", "the fleet would refuse it"), ("adapters: [{name: acme}]", "[manifest-keys]")],
@@ -242,16 +240,6 @@ def test_fleet_whose_manifest_is_in_its_stack_is_deployed_instead(
     )
 
 
-def test_news_that_do_not_arrive_are_told_and_waited_for_no_longer_than_asked(
-    run: Run, world: World, account: FakeAccount, manifest: Write
-) -> None:
-    account.buckets.on_put = lambda text, version: None
-    began = account.now()
-    result = run("apply", manifest(acme=1), "--timeout", "7")
-    assert (result.exit_code, account.now() - began) == (3, 7)
-    assert "has not noticed it within 7 seconds; does the bucket send its events" in result.stderr
-
-
 def test_newer_manifest_that_the_fleet_noticed_instead_is_told(
     run: Run, world: World, account: FakeAccount, manifest: Write
 ) -> None:
@@ -265,12 +253,15 @@ def test_newer_manifest_that_the_fleet_noticed_instead_is_told(
     )
 
 
-def test_late_news_of_the_manifest_before_are_no_newer_manifest(
+def test_news_that_come_late_are_waited_for_as_long_as_asked_and_are_no_newer_manifest(
     run: Run, account: FakeAccount, manifest: Write
 ) -> None:
     take_in = account.buckets.on_put
     account.buckets.on_put = lambda text, version: None
-    assert run("apply", manifest(acme=1)).exit_code == 3
+    began = account.now()
+    result = run("apply", manifest(acme=1), "--timeout", "7")
+    assert (result.exit_code, account.now() - began) == (3, 7)
+    assert "has not noticed it within 7 seconds; does the bucket send its events" in result.stderr
 
     def late(text: bytes, version: str) -> None:
         take_in(manifest(acme=1).read_bytes(), "v1")
@@ -286,18 +277,14 @@ class TestBucketWithoutVersions:
     def unversioned(self, account: FakeAccount) -> None:
         account.buckets.versioned = False
 
-    def refuse(self, world: World, account: FakeAccount, path: Path) -> None:
-        """Have the fleet refuse what is in the bucket."""
-        account.buckets.put(*OBJECT, path.read_bytes())
-        version = account.buckets.objects[OBJECT].etag.strip('"')
-        take_up(world, DesiredFleet(), version, refusal="there was a reason")
-        world.settle()
-
     def test_bytes_that_were_refused_are_not_written_again(
         self, run: Run, world: World, account: FakeAccount, manifest: Write
     ) -> None:
         path = manifest(acme=1)
-        self.refuse(world, account, path)
+        account.buckets.put(*OBJECT, path.read_bytes())
+        version = account.buckets.objects[OBJECT].etag.strip('"')
+        take_up(world, DesiredFleet(), version, refusal="there was a reason")
+        world.settle()
         result = run("apply", path)
         assert result.exit_code == 1
         assert result.stderr.splitlines()[1] == (
@@ -306,12 +293,7 @@ class TestBucketWithoutVersions:
         )
         assert "its bucket keeps no versions" in result.stderr
         assert account.buckets.objects[OBJECT].version == 1
-
-    def test_another_comment_is_another_version(
-        self, run: Run, world: World, account: FakeAccount, manifest: Write
-    ) -> None:
-        path = manifest(acme=1)
-        self.refuse(world, account, path)
+        # Another comment is another version.
         path.write_text("# again\n" + path.read_text())
         assert run("apply", path).exit_code == 0
 

@@ -14,8 +14,7 @@ from typer.testing import Result
 
 from adapter_fleet.serving.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
 from adapters_cli.models.capacity_report import size
-from tests.cli.command_output import rows
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import FakeAccount, rows
 
 ROOT = Path(__file__).parents[3]
 TICKETS = ROOT / "examples" / "tickets"

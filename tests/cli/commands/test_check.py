@@ -14,7 +14,7 @@ from adapter_fleet.artifacts.packing import pack
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
 from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter
-from tests.cli.command_output import rows
+from tests.cli.fleet_account import rows
 from tests.fakes.s3 import FakeS3
 
 BASE = {

@@ -47,9 +47,7 @@ class FakeCloudWatch:
     values: Mapping[str, tuple[float, float]] = {}
     refusal: str | None = None
 
-    def read(
-        self, *, MetricDataQueries: list[dict[str, Any]], StartTime: datetime, EndTime: datetime
-    ) -> Iterator[dict[str, Any]]:
+    def read(self, *, MetricDataQueries: Any, StartTime: datetime, EndTime: datetime) -> Iterator[Any]:
         assert (EndTime - StartTime).total_seconds() == 3600
         if self.refusal is not None:
             raise client_error(self.refusal, "not authorized")

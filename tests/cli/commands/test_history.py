@@ -25,11 +25,13 @@ def lived(world: World) -> None:
 
 
 def test_newest_event_comes_first(run: Run) -> None:
-    fields = [line.split("\t") for line in run("history", "acme").stdout.splitlines()]
+    result = run("history", "acme")
+    fields = [line.split("\t") for line in result.stdout.splitlines()]
     assert [field[1:5] for field in fields] == [
         ["updated", "2", "v1.tar.gz", "v2.tar.gz"],
         ["created", "1", "-", "v1.tar.gz"],
     ]
+    assert result.stderr == "acme can go back to v1.tar.gz: 'adapters rollback acme --to VERSION'\n"
     assert fields[0][0].startswith("1970-01-12T")
     assert [field[6] for field in fields] == ["", ""]
 
@@ -145,27 +147,24 @@ class TestWhy:
         assert self.whys(run, "hand") == [["adopted", "d" * 12, ""]]
 
 
-class TestGenerations:
-    def fields(self, run: Run, *options: str) -> list[list[str]]:
-        return [line.split("\t") for line in run("history", *options).stdout.splitlines()]
-
-    def test_newest_comes_first(self, run: Run, world: World) -> None:
-        world.service.faults.broken[artifact("zeta", 2).uri] = "no such tensor"
-        world.put_manifest(adapter("acme", 2), adapter("zeta", 2))
-        world.settle()
-        rows = self.fields(run)
-        assert [[row[0], *row[2:5]] for row in rows] == [
-            ["4", "undo", "converged", "0"],
-            ["3", "object", "failed", "1"],
-            ["2", "deployment", "converged", "1"],
-            ["1", "deployment", "converged", "2"],
-        ]
-        assert rows[0][5] == "takes generation 3 back"
-        assert "no such tensor" in rows[1][5]
-        assert rows[0][1].startswith("1970-01-12T")
-
-    def test_fleet_that_was_never_asked_has_none(self, run: Run, account: FakeAccount) -> None:
-        account.add_fleet("Tenants", "new", "New")
-        result = run("history", "--fleet", "New")
-        assert (result.exit_code, result.stdout) == (0, "")
-        assert result.stderr == "fleet 'New' has received no manifest yet\n"
+def test_newest_generation_comes_first_and_a_fleet_that_was_never_asked_has_none(
+    run: Run, world: World, account: FakeAccount
+) -> None:
+    world.service.faults.broken[artifact("zeta", 2).uri] = "no such tensor"
+    world.put_manifest(adapter("acme", 2), adapter("zeta", 2))
+    world.settle()
+    result = run("history")
+    rows = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [[row[0], *row[2:5]] for row in rows] == [
+        ["4", "undo", "converged", "0"],
+        ["3", "object", "failed", "1"],
+        ["2", "deployment", "converged", "1"],
+        ["1", "deployment", "converged", "2"],
+    ]
+    assert (rows[0][5], result.stderr) == ("takes generation 3 back", "")
+    assert "no such tensor" in rows[1][5]
+    assert rows[0][1].startswith("1970-01-12T")
+    account.add_fleet("Tenants", "new", "New")
+    result = run("history", "--fleet", "New")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "fleet 'New' has received no manifest yet\n"

@@ -10,8 +10,7 @@ from typer.testing import Result
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
-from tests.cli.command_output import rows
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import FakeAccount, rows
 from tests.fakes.clients import FakeClient
 
 Run = Callable[..., Result]

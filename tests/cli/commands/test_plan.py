@@ -22,8 +22,7 @@ from adapters_cli.commands.plan import summary
 from adapters_cli.fleets.manifest_changes import Action
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-from tests.cli.command_output import rows
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import FakeAccount, rows
 
 Run = Callable[..., Result]
 Write = Callable[..., Path]

@@ -15,8 +15,7 @@ from adapter_fleet.manifest.desired import DesiredFleet, Probe, SmokeRequest
 from adapters_cli.fleets.base_state import NO_COPY
 from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.command_output import rows
-from tests.cli.fleet_account import CountedRegistry, FakeAccount, take_up
+from tests.cli.fleet_account import CountedRegistry, FakeAccount, rows, take_up
 
 Run = Callable[..., Result]
 

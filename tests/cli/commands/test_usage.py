@@ -12,56 +12,41 @@ from typer.testing import Result
 
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
-from tests.cli.command_output import rows
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import FakeAccount, rows
 from tests.fakes.clients import FakeClient
 
 Run = Callable[..., Result]
 DAY = 86400.0
 
 
-class FakeMetrics:
-    """Sums of metrics by the name of a component, as points of time and value."""
+class FakeTelemetry:
+    """Requests by the name of a component, as points of time and value, and the log of the base."""
 
     def __init__(self) -> None:
-        self.points: dict[tuple[str, str], list[tuple[float, float]]] = {}
+        self.requests: dict[str, list[tuple[float, float]]] = {}
+        self.lines: list[tuple[float, str]] = []
 
-    def pages(
+    def metrics(
         self, *, MetricDataQueries: list[dict[str, Any]], StartTime: datetime, EndTime: datetime
     ) -> Iterator[dict[str, Any]]:
+        begin, end = StartTime.timestamp(), EndTime.timestamp()
         for query in MetricDataQueries:
-            stat = query["MetricStat"]
-            metric, period = stat["Metric"], stat["Period"]
-            assert StartTime.timestamp() % period == 0
-            name = metric["Dimensions"][0]["Value"]
-            inside = [
-                (at, value)
-                for at, value in self.points.get((metric["MetricName"], name), [])
-                if StartTime.timestamp() <= at < EndTime.timestamp()
-            ]
+            metric, period = query["MetricStat"]["Metric"], query["MetricStat"]["Period"]
+            assert (metric["MetricName"], begin % period) == ("Invocations", 0)
+            points = self.requests.get(metric["Dimensions"][0]["Value"], [])
+            inside = [(at, value) for at, value in points if begin <= at < end]
             times = [datetime.fromtimestamp(at // period * period, UTC) for at, _ in inside]
             values = [value for _, value in inside]
             yield {"MetricDataResults": [{"Id": query["Id"], "Timestamps": times, "Values": values}]}
 
-
-class FakeLines:
-    """The log of the base's containers."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[float, str]] = []
-
-    def pages(
+    def log(
         self, *, logGroupName: str, startTime: int, endTime: int, filterPattern: str = '""'
     ) -> Iterator[dict[str, Any]]:
         assert logGroupName == "/aws/sagemaker/InferenceComponents/base"
         text = json.loads(filterPattern)
-        yield {
-            "events": [
-                {"timestamp": int(at * 1000), "message": line}
-                for at, line in self.lines
-                if text in line and startTime <= at * 1000 < endTime
-            ]
-        }
+        lines = [(int(at * 1000), line) for at, line in self.lines if text in line]
+        found = [(at, line) for at, line in lines if startTime <= at < endTime]
+        yield {"events": [{"timestamp": at, "message": line} for at, line in found]}
 
 
 @pytest.fixture
@@ -76,17 +61,14 @@ def of_tenant(name: str, tenant: str) -> DesiredAdapter:
 
 
 @pytest.fixture(autouse=True)
-def used(now: float, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeLines:
+def used(now: float, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeTelemetry:
     """Three adapters of two tenants, of which acme has three quarters of the tokens."""
     world.deploy(of_tenant("acme", "A"), of_tenant("apex", "A"), of_tenant("beta", "B"))
     world.settle()
-    metrics, log = FakeMetrics(), FakeLines()
+    told = FakeTelemetry()
     world.clock.time = now
-    metrics.points = {
-        ("Invocations", "p-acme"): [(now - 60, 3.0), (now - 30 * DAY, 1000.0)],
-        ("Invocations", "p-beta"): [(now - 60, 1.0)],
-    }
-    log.lines = [
+    told.requests = {"p-acme": [(now - 60, 3.0), (now - 30 * DAY, 1000.0)], "p-beta": [(now - 60, 1.0)]}
+    told.lines = [
         (now - 60, "INFO scheduler: answered adapter=p-acme prompt_tokens=20 completion_tokens=10"),
         (now - 59, "INFO scheduler: answered adapter=p-acme prompt_tokens=20 completion_tokens=25"),
         (now - 58, "INFO scheduler: answered adapter=p-beta prompt_tokens=5 completion_tokens=5"),
@@ -94,11 +76,11 @@ def used(now: float, world: World, account: FakeAccount, monkeypatch: pytest.Mon
         (now - 56, "INFO scheduler: answered something else"),
     ]
     clients = {
-        "cloudwatch": FakeClient(pages={"get_metric_data": metrics.pages}),
-        "logs": FakeClient(pages={"filter_log_events": log.pages}),
+        "cloudwatch": FakeClient(pages={"get_metric_data": told.metrics}),
+        "logs": FakeClient(pages={"filter_log_events": told.log}),
     }
     monkeypatch.setattr(account, "client", lambda service, config=None: clients[service], raising=False)
-    return log
+    return told
 
 
 def test_largest_user_is_first_and_columns_are_named_beside_the_rows(run: Run) -> None:
@@ -141,7 +123,7 @@ def test_document_has_each_day_and_the_total(run: Run) -> None:
     assert sum(line["requests"] for line in document["days"]) == 4.0
 
 
-def test_container_may_tell_tokens_in_another_way(run: Run, used: FakeLines, now: float) -> None:
+def test_container_may_tell_tokens_in_another_way(run: Run, used: FakeTelemetry, now: float) -> None:
     pattern = r"lora=(?P<adapter>\S+) in:(?P<prompt>\d+) out:(?P<completion>\d+)"
     # Without tokens, requests make the share.
     found = rows(run("usage", "--tokens", pattern))
@@ -155,7 +137,7 @@ def test_container_may_tell_tokens_in_another_way(run: Run, used: FakeLines, now
     [("native", "native", "native"), ("p-gone", "gone (removed)", "(no tenant)")],
 )
 def test_tokens_of_an_adapter_that_the_fleet_has_not_are_not_the_base_s(
-    run: Run, used: FakeLines, now: float, adapter: str, name: str, tenant: str
+    run: Run, used: FakeTelemetry, now: float, adapter: str, name: str, tenant: str
 ) -> None:
     line = f"INFO scheduler: answered adapter={adapter} prompt_tokens=7 completion_tokens=9"
     used.lines = [(now - 5, line)]

@@ -87,17 +87,11 @@ def test_line_that_is_no_answer_is_passed_over(tmp_path: Path, line: str) -> Non
         assert log.unreadable == (1 if line else 0)
 
 
-def test_second_command_on_one_log_is_refused(tmp_path: Path) -> None:
-    with (
-        open_log(tmp_path),
-        pytest.raises(CommandError, match="another command evaluates into"),
-        open_log(tmp_path),
-    ):
-        pass
-
-
-def test_answer_that_comes_after_the_end_is_dropped(tmp_path: Path) -> None:
-    with open_log(tmp_path) as log:
+def test_second_command_on_one_log_is_refused_and_an_answer_after_the_end_is_dropped(
+    tmp_path: Path,
+) -> None:
+    refused = pytest.raises(CommandError, match="another command evaluates into")
+    with open_log(tmp_path) as log, refused, open_log(tmp_path):
         pass
     log.add(QUESTION, ANSWER)
     assert (tmp_path / LOG_FILE).read_bytes() == b""

@@ -35,17 +35,13 @@ def place_of(account: FakeAccount) -> BasePlace:
     return base_place(account, "Tenants", option="--on")
 
 
-def test_fleets_on_one_base_have_one_place(account: FakeAccount) -> None:
-    add_fleet(account, "second", base="base")
-    assert (place_of(account).endpoint, place_of(account).base) == ("endpoint", "base")
-
-
-def test_fleet_without_a_manifest_does_not_count(account: FakeAccount) -> None:
+def test_fleets_on_one_base_have_one_place_and_those_on_several_are_told_with_their_bases(
+    account: FakeAccount,
+) -> None:
+    add_fleet(account, "other", base="base")
+    # One without a manifest does not count.
     account.add_fleet("Tenants", "new", "new")
-    assert place_of(account).base == "base"
-
-
-def test_fleets_on_several_bases_are_told_with_their_bases(account: FakeAccount) -> None:
+    assert (place_of(account).endpoint, place_of(account).base) == ("endpoint", "base")
     add_fleet(account, "second", base="another")
     with pytest.raises(UsageError, match="'--on' should be one of them: another, base"):
         place_of(account)
@@ -71,13 +67,13 @@ def of_stack(account: FakeAccount, world: World, monkeypatch: pytest.MonkeyPatch
     return account
 
 
-def test_limit_is_that_of_the_fleet_that_reads_the_manifest(of_stack: FakeAccount) -> None:
-    assert rank_limit_of_manifest(of_stack, URI) == 8
-
-
-@pytest.mark.parametrize("manifest", ["s3://manifests/other.yaml", "adapters.yaml"])
-def test_limit_of_another_manifest_is_not_known(of_stack: FakeAccount, manifest: str) -> None:
-    assert rank_limit_of_manifest(of_stack, manifest) is None
+@pytest.mark.parametrize(
+    ("manifest", "limit"), [(URI, 8), ("s3://manifests/other.yaml", None), ("adapters.yaml", None)]
+)
+def test_limit_is_that_of_the_fleet_that_reads_the_manifest(
+    of_stack: FakeAccount, manifest: str, limit: int | None
+) -> None:
+    assert rank_limit_of_manifest(of_stack, manifest) == limit
 
 
 @pytest.mark.parametrize("stack", ["Nobody", "Theirs"])

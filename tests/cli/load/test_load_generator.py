@@ -67,6 +67,10 @@ def test_closed_loop_sends_when_the_last_answer_is_there() -> None:
     found = load(ClosedLoop(clients=1), lambda number: 0.5, requests=4)
     assert [each.intended for each in found] == [0, 0.5, 1.0, 1.5]
     assert [each.latency for each in found] == [0.5] * 4
+    # Time bounds a load, and what was sent is still answered.
+    found = load(ClosedLoop(clients=1), lambda number: 0.4, until=1.0)
+    assert [each.intended for each in found] == pytest.approx([0, 0.4, 0.8])
+    assert found[-1].times.ended == pytest.approx(1.2)
 
 
 def test_open_loop_arrives_at_its_rate_whatever_the_answers_take() -> None:
@@ -86,12 +90,6 @@ def test_open_loop_counts_the_wait_of_requests_behind_a_slow_one() -> None:
     assert max(each.latency for each in waited[1:]) == pytest.approx(10, abs=1)
     # The time from sending alone would show one slow request.
     assert sum(each.times.ended - each.times.sent > 0.5 for each in found) == 1
-
-
-def test_time_bounds_a_load_and_what_was_sent_is_still_answered() -> None:
-    found = load(ClosedLoop(clients=1), lambda number: 0.4, until=1.0)
-    assert [each.intended for each in found] == pytest.approx([0, 0.4, 0.8])
-    assert found[-1].times.ended == pytest.approx(1.2)
 
 
 def test_what_arrived_in_time_and_cannot_be_sent_before_the_end_is_an_error() -> None:

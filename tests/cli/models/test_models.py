@@ -52,6 +52,9 @@ def test_family_comes_first_where_others_have_as_much() -> None:
 def test_copy_has_all_accelerators_of_a_larger_one_or_as_many() -> None:
     all_of_them = larger_than("ml.g5.12xlarge")
     assert all_of_them[:3] == ["ml.g5.48xlarge 8", "ml.g6.48xlarge 8", "ml.g6e.12xlarge 4"]
+    # A degree that is set is for the present instance.
+    degree_is_set = replace(WORKLOAD, engine=EngineSettings(max_model_len=6000, tensor_parallel=4))
+    assert larger_than("ml.g5.12xlarge", workload=degree_is_set)[0] == "ml.g5.48xlarge 8"
     found = larger_than("ml.g5.12xlarge", 1)
     assert found[0] == "ml.g6e.12xlarge 1"
     assert not [name for name in found if "ml.g5." in name or "ml.g6." in name]
@@ -64,16 +67,10 @@ def test_copy_has_no_more_accelerators_than_it_can_be_split_over() -> None:
     assert "ml.g6e.48xlarge 4" not in found  # the same as ml.g6e.12xlarge
     assert found[0] == "ml.g6e.12xlarge 4"
 
-
-def test_copy_is_split_as_far_as_the_groups_of_a_quantization_allow() -> None:
+    # Nor than the groups of a quantization allow.
     in_groups = replace(WORKLOAD.shape, quantization=Quantization(bits=4.0, input_group=512))
     found = larger_than("ml.g5.12xlarge", workload=replace(WORKLOAD, shape=in_groups))
     assert {name.split()[1] for name in found} == {"4"}
-
-
-def test_degree_that_is_set_is_for_the_present_instance() -> None:
-    workload = replace(WORKLOAD, engine=EngineSettings(max_model_len=6000, tensor_parallel=4))
-    assert larger_than("ml.g5.12xlarge", workload=workload)[0] == "ml.g5.48xlarge 8"
 
 
 def test_larger_one_gives_more_of_everything() -> None:

@@ -431,9 +431,8 @@ def test_instances_and_components_of_the_deployed_stack_are_no_finding(account: 
 
 
 def test_bootstrap_stack_may_have_another_qualifier(account: AccountInOrder) -> None:
-    result = preflight(account, "--qualifier", "other", "--json")
-    messages = [found["message"] for found in json.loads(result.stdout)["findings"]]
-    assert any("/cdk-bootstrap/other/version" in message for message in messages)
+    result = preflight(account, "--qualifier", "other")
+    assert "/cdk-bootstrap/other/version" in result.stdout
     assert "--qualifier other" in result.stdout
 
 

@@ -5,7 +5,6 @@ import hashlib
 import math
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from statistics import fmean
@@ -107,10 +106,6 @@ def test_verdict_says_what_failed_and_whether_to_believe_it() -> None:
     assert re.search(r"summary is better than base in ROUGE-1 \(\+\d+\s%\)", text)
 
 
-def emptied(result: EvaluationResult) -> EvaluationResult:
-    return replace(result, items=[], comparisons=[], latency=[])
-
-
 def without_scores(result: EvaluationResult) -> EvaluationResult:
     failed = {name: Answer(error="throttled") for name in ("base", "summary")}
     items = [replace(item, answers=failed, scores={}) for item in result.items]
@@ -122,12 +117,13 @@ def with_endless_scale(result: EvaluationResult) -> EvaluationResult:
     return replace(result, metrics=[metric, *result.metrics[1:]])
 
 
-@pytest.mark.parametrize("change", [emptied, without_scores, with_endless_scale])
-def test_a_result_with_gaps_has_a_page(change: Callable[[EvaluationResult], EvaluationResult]) -> None:
-    text = Page(html_page(change(example_result(items=20)))).text
-
-    assert "Metrics and gains" in text
-    assert "nan" not in text.lower().split()
+def test_a_result_with_gaps_has_a_page() -> None:
+    result = example_result(items=20)
+    empty = replace(result, items=[], comparisons=[], latency=[])
+    for changed in (empty, without_scores(result), with_endless_scale(result)):
+        text = Page(html_page(changed)).text
+        assert "Metrics and gains" in text
+        assert "nan" not in text.lower().split()
 
 
 def test_a_result_without_texts_still_has_its_scores() -> None:
