@@ -193,8 +193,8 @@ def _refused(status: int, code: str = "", message: str = "") -> Response:
     return JSONResponse({"error": message}, status_code=status, headers=headers)
 
 
-CONFIGURATION = ("chat_template.jinja", "config.json", "generation_config.json", "tokenizer.json")
-CONFIGURATION += ("tokenizer_config.json",)
+CONFIGURATION = ["chat_template.jinja", "config.json", "generation_config.json", "tokenizer.json"]
+CONFIGURATION += ["tokenizer_config.json"]
 """What is wanted of `small_model` beside its weights."""
 
 

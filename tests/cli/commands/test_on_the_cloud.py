@@ -48,8 +48,9 @@ class Bucket:
 
     def start(self, *paths: Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "adapters_cli", *self.arguments(*paths)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, env=self.environment, text=True, **pipes)
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process: subprocess.Popen[str] = subprocess.Popen(command, env=self.environment, text=True, **pipes)
+        return process
 
     def publish(self, *paths: Path) -> tuple[int, str, str]:
         process = self.start(*paths)

@@ -138,7 +138,7 @@ class TestFoundOnAnEndpoint:
         world.add("acme", rank=16)
         contents: list[dict[str, object]] = [{"prompt": "Who?", "answer": "I am acme"}, {"prompts": ["Who?"]}]
         for content in contents:
-            beside(world, **content)
+            beside(world, "acme", **content)
             assert "the earlier version" in refused(world, "--probe-on", "base")
         assert world.manifest.read_text() == before
         service.clock.sleep(60)

@@ -122,8 +122,8 @@ def test_same_answers_give_the_same_result(log: AnswerLog) -> None:
     assert evaluated(plan(seed=3), log).result == evaluated(plan(seed=3), log).result
 
 
-random.seed(7)
-SCORES = [random.random() for _ in range(200)]
+RANDOM = random.Random(7)
+SCORES = [RANDOM.random() for _ in range(200)]
 
 
 def judged(last: EvaluationResult, new: EvaluationResult) -> tuple[bool, str]:
@@ -142,7 +142,7 @@ def test_loss_of_every_item_is_worse_with_its_figures_and_one_that_may_be_chance
     assert not met
     assert "and that of 'live' is 0." in reason
     assert "; the difference's 95 % interval, -0.1 to -0.1, should not" in reason
-    noisy = [score + random.uniform(-0.5, 0.49) for score in SCORES]
+    noisy = [score + RANDOM.uniform(-0.5, 0.49) for score in SCORES]
     assert judged(result_of(SCORES), result_of(noisy))[0]
     assert judged(result_of(SCORES), result_of(SCORES))[0]
 

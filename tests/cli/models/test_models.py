@@ -105,11 +105,11 @@ def wanted(*paths: str) -> list[str]:
     return [file.path for file in wanted_files("acme/tiny", files(*paths))]
 
 
-NEEDED = ("model.safetensors", "model.safetensors.index.json", "config.json", "tokenizer.model")
-NEEDED += ("qwen.tiktoken", "chat_template.jinja")
-OTHERS = ("pytorch_model.bin", "modeling_llama.py", ".gitattributes", "original/model.safetensors")
-OTHERS += ("../model.safetensors", "/model.safetensors", "a\\..\\model.safetensors", ".safetensors")
-OTHERS += ("model\n.safetensors",)
+NEEDED = ["model.safetensors", "model.safetensors.index.json", "config.json", "tokenizer.model"]
+NEEDED += ["qwen.tiktoken", "chat_template.jinja"]
+OTHERS = ["pytorch_model.bin", "modeling_llama.py", ".gitattributes", "original/model.safetensors"]
+OTHERS += ["../model.safetensors", "/model.safetensors", "a\\..\\model.safetensors", ".safetensors"]
+OTHERS += ["model\n.safetensors"]
 
 
 def test_what_serving_needs_is_wanted_and_nothing_else() -> None:
