@@ -164,7 +164,10 @@ class TestWhatIsKnownToFail:
 def test_lost_base_is_told_whether_the_manifest_is_in_force_or_new(
     run: Run, world: World, account: FakeAccount, manifest: Write
 ) -> None:
-    run("apply", manifest(acme=1))
+    world.service.seconds = 600
+    result = run("apply", manifest(acme=1), "--timeout", "60")
+    assert result.stderr.splitlines()[-1] == "adapters: generation 2 is not settled after 60 seconds"
+    world.settle()
     world.lose_base()
     result = run("apply", manifest(acme=1))
     assert result.exit_code == 3

@@ -1,4 +1,4 @@
-"""`adapters publish` as a person runs it, on the S3 of the embedded cloud."""
+"""What commands publish, check and count, as a person runs them on the embedded cloud."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,14 @@ from typer.testing import CliRunner
 
 from adapter_fleet.artifacts.archive import DIGEST_METADATA
 from adapter_fleet.artifacts.packing import identity_of, pack
+from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.manifest.manifest import Manifest
+from adapter_fleet.usage.usage_table import ANSWERED, DAY, grouped, summed
 from adapters_cli.artifacts import archive_store
 from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-from tests.integration.by_hand import client
+from tests.integration.by_hand import ByHand, client
 
 pytestmark = pytest.mark.integration
 
@@ -161,9 +165,6 @@ def test_large_archive_goes_up_in_parts(
     assert bucket.s3.list_multipart_uploads(Bucket=bucket.name).get("Uploads", []) == []
 
 
-pytestmark = pytest.mark.integration
-
-
 def test_adapters_in_a_bucket_are_checked_by_ranges_and_foreign_ones_in_one_pass(
     cloud: LocalCloud, tmp_path: Path
 ) -> None:
@@ -193,3 +194,55 @@ def test_adapters_in_a_bucket_are_checked_by_ranges_and_foreign_ones_in_one_pass
     }
     assert adapters[f"s3://{bucket}/{ours}"]["bytes_read"] < 0.1 * len(archive)
     assert adapters[f"s3://{bucket}/{foreign}"]["bytes_read"] == len(archive)
+
+
+REQUESTS = 500
+PROMPTS = ("Ticket: the keyboard is broken.", "Answer:", "Ticket: a refund, please. Answer:")
+
+
+def test_tokens_of_500_requests_are_counted_exactly(cloud: LocalCloud) -> None:
+    with ByHand(cloud) as made:
+        adapters = [made.adapter(name) for name in ("summary", "shout", "triage")]
+        components = [made.base, *adapters]
+        runtime = client(cloud, "sagemaker-runtime")
+
+        def ask(number: int) -> tuple[str, int, int]:
+            component = components[number % len(components)]
+            body = {"prompt": PROMPTS[number % len(PROMPTS)], "max_tokens": 1 + number % 5, "temperature": 0}
+            answer = runtime.invoke_endpoint(
+                EndpointName=made.endpoint,
+                InferenceComponentName=component,
+                ContentType="application/json",
+                Body=json.dumps(body),
+            )
+            told = json.loads(answer["Body"].read())["usage"]
+            return component, told["prompt_tokens"], told["completion_tokens"]
+
+        before = cloud.admin.tokens()
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(ask, range(REQUESTS)))
+        prompts, completions, requests = Counter[str](), Counter[str](), Counter[str]()
+        for component, prompt, completion in answers:
+            prompts[component] += prompt
+            completions[component] += completion
+            requests[component] += 1
+
+        names = {component: component for component in components}
+        reader = UsageReader(*(client(cloud, service) for service in ("cloudwatch", "logs")))
+        end = time.time()
+        for _ in range(60):
+            table = reader.table(names, made.base, end // DAY * DAY, time.time() + 60, ANSWERED)
+            counted = summed(grouped(table, names).values())
+            if sum(usage.prompt_tokens for usage in counted.values()) >= sum(prompts.values()):
+                break
+            time.sleep(0.5)
+        served = cloud.admin.tokens()
+
+    for component in components:
+        usage = counted[component]
+        assert usage.requests == requests[component]
+        assert usage.prompt_tokens == prompts[component]
+        assert usage.completion_tokens == completions[component]
+        earlier = before.get(component, Counter())
+        for kind in ("prompt_tokens", "completion_tokens"):
+            assert served[component][kind] - earlier[kind] == getattr(usage, kind)
