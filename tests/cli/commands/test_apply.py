@@ -20,10 +20,8 @@ OBJECT = ("manifests", "fleets/tenants.yaml")
 
 
 @pytest.fixture(autouse=True)
-def manifest_in_s3(request: pytest.FixtureRequest, world: World, account: FakeAccount) -> None:
-    """A fleet whose manifest is in S3, with no object there yet. What is tried again is of any fleet."""
-    if request.cls in (TestRetry, TestRetryOfWhatIsPending):
-        return
+def deployed(world: World, account: FakeAccount) -> None:
+    """A fleet whose manifest is in S3, with no object there yet."""
     world.target = replace(world.target, manifest="s3://manifests/fleets/tenants.yaml")
     world.deploy()
     world.settle()
@@ -331,7 +329,7 @@ def test_generation_that_another_supersedes_ends_with_1(
 
 class TestRetry:
     @pytest.fixture(autouse=True)
-    def failed(self, world: World) -> None:
+    def deployed(self, world: World) -> None:
         """acme and zeta have failed, and would not any more."""
         world.with_settings(FleetSettings(failures=FailureLimit(count=2)))
         for name in ("acme", "zeta"):
@@ -381,7 +379,7 @@ class TestRetry:
 
 class TestRetryOfWhatIsPending:
     @pytest.fixture(autouse=True)
-    def stopped(self, world: World) -> None:
+    def deployed(self, world: World) -> None:
         """The deployment's execution has died with two adapters on their way."""
         world.deploy(adapter("acme"), adapter("beta"))
         world.run_newest(deadline=1.0)

@@ -1,4 +1,4 @@
-"""The gate `--against`."""
+"""What an evaluation asks and compares, and the gate `--against`."""
 
 from __future__ import annotations
 

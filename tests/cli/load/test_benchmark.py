@@ -1,4 +1,4 @@
-"""What a benchmark asks and in which order, on an endpoint in memory with a clock of its own."""
+"""What a benchmark asks in which order, on an endpoint in memory with a clock of its own, and its report."""
 
 from __future__ import annotations
 

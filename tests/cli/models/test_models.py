@@ -1,4 +1,4 @@
-"""What larger instance types would give."""
+"""Larger instance types for a model, environment files of commands, and the files of a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command does with an exception: a message and an exit code, or the traceback of a bug."""
+"""What a command does with an exception and with wrong usage: a message and an exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables on terminals of any width: nothing is cut off, and what is left out is told."""
+"""Tables and screens on terminals of any size: nothing is cut off, and what is left out is told."""
 
 from __future__ import annotations
 

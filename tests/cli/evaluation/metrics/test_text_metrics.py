@@ -1,4 +1,7 @@
-"""What ROUGE, METEOR and BERTScore have in common, and their edges."""
+"""What ROUGE, METEOR and BERTScore have in common, their edges, words and the figures of their references.
+
+`reference/record.py` recorded the figures.
+"""
 
 import json
 import random
