@@ -57,6 +57,7 @@ class TestPrune:
         assert run("prune", "--all", "--yes").exit_code == 0
         world.settle()
         assert set(world.service.components) == {"base", "p-acme"}
+        assert run("prune").stderr == "there are no orphans\n"
 
     def test_order_that_cannot_be_read_is_removed_by_its_key(
         self, run: Run, world: World, orphans: list[str]
