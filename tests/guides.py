@@ -1,10 +1,11 @@
-"""Writes what a run of tests saw into a guide."""
+"""Writes what tests made or saw into a guide."""
 
 from __future__ import annotations
 
 import datetime
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -16,6 +17,28 @@ def write_below(guide: Path, beginning: str, parts: Sequence[str]) -> None:
     if not found:
         raise ValueError(f"{guide} should have the line {beginning!r}")
     guide.write_text("\n\n".join([f"{text}{beginning}", *parts]) + "\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadePart:
+    """What `text` makes for a guide, from the line `begin` to the line `end`."""
+
+    guide: Path
+    begin: str
+    end: str
+    text: Callable[[], str]
+
+    def in_guide(self) -> str:
+        """Return what the guide has there."""
+        return self.guide.read_text().partition(f"{self.begin}\n\n")[2].partition(f"\n\n{self.end}")[0]
+
+    def write(self) -> None:
+        """Write what is made into the guide."""
+        before, begin, rest = self.guide.read_text().partition(self.begin)
+        _, end, after = rest.partition(self.end)
+        assert begin
+        assert end
+        self.guide.write_text(f"{before}{begin}\n\n{self.text()}\n\n{end}{after}")
 
 
 def last_run(result: str) -> str:

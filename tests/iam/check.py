@@ -20,16 +20,15 @@ def _on_record(kind: str) -> frozenset[Piece]:
 
 def expected(role: Role) -> Counter[Piece]:
     """Return what a role should be allowed, and in how many statements."""
-    said = by_hand()
     wanted = Counter(_on_record(role.kind)) if role.kind is not None else Counter[Piece]()
-    for entry in said.uncalled:
+    for entry in by_hand("uncalled"):
         if entry.is_about(role.name):
             wanted.update(entry.pieces)
-    for entry in said.absent:
+    for entry in by_hand("absent"):
         if entry.is_about(role.name):
             for piece in entry.pieces:
                 wanted.pop(piece, None)
-    for entry in said.repeated:
+    for entry in by_hand("repeated"):
         if entry.is_about(role.name):
             wanted.update(dict.fromkeys(entry.pieces, entry.statements - 1))
     return wanted
@@ -75,8 +74,7 @@ def statement_faults(statement: Mapping[str, Any], resources: Sequence[str]) -> 
     for pattern in as_list(statement["Action"]):
         actions = reference.actions(pattern)
         if not actions:
-            if not any(pattern in entry.actions for entry in by_hand().newer):
-                yield f"there is no action {pattern}"
+            yield f"there is no action {pattern}"
             used.update(resources)
         taken = {each for each in resources if any(one.type_of(each) for one in actions)}
         used |= taken
@@ -109,4 +107,4 @@ def _owner(resource: str) -> str:
 
 
 def _may_be_wide(action: str) -> bool:
-    return any(action in entry.actions for entry in by_hand().wide)
+    return any(action in entry.actions for entry in by_hand("wide"))

@@ -13,13 +13,12 @@ from typer.main import get_command
 
 from adapters_cli.command_group import CommandGroup
 from adapters_cli.main import app
-from tests.guides import ROOT, table
+from tests.guides import ROOT, MadePart, table
 from tests.iam import record
 from tests.iam.by_hand import by_hand
 from tests.iam.pieces import Piece
 
 GUIDE = ROOT / "docs/guides/security.md"
-BEGIN, END = "<!-- made of the calls on record, by tests/iam -->", "<!-- the end of what is made -->"
 
 _FLEET = frozenset(
     {
@@ -78,7 +77,7 @@ _ORDER_ACTIONS = ("dynamodb:DeleteItem", "dynamodb:PutItem")
 
 def calls_of(command: str) -> set[Piece]:
     """Return what a command calls, with any of its options."""
-    entries = [entry for entry in by_hand().commands if command in entry.roles]
+    entries = [entry for entry in by_hand("commands") if command in entry.roles]
     return record.pieces("commands", command) | {piece for entry in entries for piece in entry.pieces}
 
 
@@ -90,7 +89,7 @@ def commands() -> Sequence[str]:
 
 
 def text() -> str:
-    """Return what is between BEGIN and END."""
+    """Return the table of what commands call, and the policies."""
     rows = [(f"`{command}`", _cell(calls_of(command))) for command in commands()]
     parts = [table(["command", "calls"], rows)]
     for name, of in POLICIES.items():
@@ -147,21 +146,15 @@ def _on_one_line(items: re.Match[str]) -> str:
     return short if len(short) <= _LINE else items[0]
 
 
-def in_guide() -> str:
-    """Return what the guide has between BEGIN and END."""
-    return GUIDE.read_text().partition(f"{BEGIN}\n\n")[2].partition(f"\n\n{END}")[0]
-
-
-def write() -> None:
-    """Write what is between BEGIN and END."""
-    before, begin, rest = GUIDE.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert begin
-    assert end
-    GUIDE.write_text(f"{before}{begin}\n\n{text()}\n\n{end}{after}")
-
-
 def statements(of: Iterable[str]) -> list[dict[str, Any]]:
     """Return the statements of the policy for commands."""
     found: list[dict[str, Any]] = json.loads(policy(of))["Statement"]
     return found
+
+
+PART = MadePart(
+    guide=GUIDE,
+    begin="<!-- made of the calls on record, by tests/iam -->",
+    end="<!-- the end of what is made -->",
+    text=text,
+)

@@ -11,11 +11,10 @@ from typing import Any
 
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
-from tests.guides import ROOT
+from tests.guides import ROOT, MadePart
 from tests.iam import reference
 from tests.iam.commands_guide import GUIDE, as_json, statements
 
-BEGIN, END = "<!-- made of a template, by tests/iam -->", "<!-- the end of what is made of a template -->"
 DEPLOYER_COMMANDS = ("preflight", "plan", "status", "history")
 
 _SNAPSHOTS = ROOT / "tests/stacks/__snapshots__/test_multi_adapter_inference_stack.ambr"
@@ -141,7 +140,7 @@ def _handled(type_: str) -> set[str]:
 
 
 def text() -> str:
-    """Return what is between BEGIN and END."""
+    """Return the policies of CloudFormation's role and of the deployer."""
     return "\n\n".join(
         [
             "**A policy for: CloudFormation's role.** To pass to `cdk bootstrap`:",
@@ -153,20 +152,14 @@ def text() -> str:
     )
 
 
-def in_guide() -> str:
-    """Return what the guide has between BEGIN and END."""
-    return GUIDE.read_text().partition(f"{BEGIN}\n\n")[2].partition(f"\n\n{END}")[0]
-
-
-def write() -> None:
-    """Write what is between BEGIN and END."""
-    before, begin, rest = GUIDE.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert begin
-    assert end
-    GUIDE.write_text(f"{before}{begin}\n\n{text()}\n\n{end}{after}")
-
-
 def size(statements: Sequence[Mapping[str, Any]]) -> int:
     """Return the characters that IAM counts of a managed policy."""
     return len(json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":")))
+
+
+PART = MadePart(
+    guide=GUIDE,
+    begin="<!-- made of a template, by tests/iam -->",
+    end="<!-- the end of what is made of a template -->",
+    text=text,
+)

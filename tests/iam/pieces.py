@@ -68,10 +68,6 @@ _KINDS: Sequence[tuple[str, str, str]] = (
 
 def kind_of(name: str, policies: Iterable[str]) -> str | None:
     """Return the kind of a role or user by its name, a path or what CloudFormation made of it."""
-    # Users who try a role are called as its kind is.
-    for kind, _, _ in _KINDS:
-        if name.startswith(f"{kind}-"):
-            return kind
     for kind, pattern, policy in _KINDS:
         if re.search(pattern, name) and (not policy or any(policy in one for one in policies)):
             return kind

@@ -48,7 +48,7 @@ class Recording:
 def _may_be_denied(call: Call) -> bool:
     return call.piece.on.startswith(DENIED) and any(
         entry.is_about(call.who) and call.piece.action in entry.actions and f":{entry.on}/" in call.piece.on
-        for entry in by_hand().denied
+        for entry in by_hand("denied")
     )
 
 

@@ -35,7 +35,7 @@ from multi_adapter_inference import (
     MultiAdapterEndpoint,
     UsageMetrics,
 )
-from tests.iam.pieces import Piece, as_list, kind_of, pieces_of
+from tests.iam.pieces import kind_of
 
 ROOT = Path(__file__).parents[2]
 TICKETS = ROOT / "examples" / "tickets"
@@ -117,13 +117,12 @@ class Roles:
         found = statement["Resource"]
         return [self._text(one) for one in (found if isinstance(found, list) else [found])]
 
-    def pieces_of(self, role: Role) -> set[Piece]:
-        """Return all that a role may do."""
-        return {
-            piece
-            for statement in role.statements
-            for piece in pieces_of(statement, self.resources_of(statement))
-        }
+    def machines(self) -> Iterator[tuple[str, str]]:
+        """Yield the role of each state machine, a path, and the machine's definition."""
+        for resource in self._resources.values():
+            if resource["Type"] == "AWS::StepFunctions::StateMachine":
+                role, _ = resource["Properties"]["RoleArn"]["Fn::GetAtt"]
+                yield self._path(role), self._text(resource["Properties"]["DefinitionString"])
 
     def let_in(self) -> Iterator[tuple[str, str]]:
         """Yield whom the policies of roles and other resources let in: a path, and a principal."""
@@ -256,8 +255,3 @@ def _manifest(folder: Path) -> Path:
         json.dumps({"adapters": [{"name": "shout", "artifact": str(TICKETS / "adapters" / "shout")}]})
     )
     return path
-
-
-def actions_in(statement: Mapping[str, Any]) -> Sequence[str]:
-    """Return the actions of a statement."""
-    return as_list(statement["Action"])

@@ -1,10 +1,13 @@
-"""With IAM enforcement on: who may read or manage a fleet can use the `adapters` command, and no more."""
+"""With IAM enforcement on: who may read or manage a fleet can use the `adapters` command, and no more; the
+fleet's functions touch what is its own, and no more."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,16 @@ from typer.testing import Result
 
 from local_sagemaker.server import LocalCloud
 from tests.iam.recording import Recording
-from tests.integration.by_hand import adapters, client, prompts, wait_for_the_listing, write
-from tests.integration.fleet_stack import Archives, Fleet, FleetStack
+from tests.integration.by_hand import (
+    adapters,
+    changed_settings,
+    client,
+    prompts,
+    wait_for_the_listing,
+    write,
+)
+from tests.integration.fleet_stack import Archives, Fleet
+from tests.integration.scaled_stack import ScaledStack
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +40,7 @@ SECOND = {"acme": "shout", "globex": "summary"}
 
 @dataclass(frozen=True)
 class Person:
-    """Someone with one of the grants and nothing else."""
+    """Someone with some rights and nothing else."""
 
     cloud: LocalCloud
     stack: str
@@ -60,43 +71,65 @@ class Person:
 class Deployed:
     """A fleet whose manifest is in S3, and those who may do something with it."""
 
-    stack: FleetStack
-    outputs: dict[str, str]
-    people: dict[str, Person]
+    stack: ScaledStack
+    fleets: Mapping[str, Fleet]
+    outputs: Mapping[str, str]
+    people: Mapping[str, Person]
 
     def write(self, path: Path, adapters: dict[str, str]) -> Path:
         path.write_text(self.stack.archives.manifest(adapters))
         return path
 
+    @contextmanager
+    def by_hand(self, name: str) -> Iterator[str]:
+        """Have a component that nobody declared, for as long as the context lasts; yield its name."""
+        sagemaker, component = client(self.stack.cloud, "sagemaker"), f"{self.stack.prefix}-{name}"
+        write(
+            sagemaker.create_inference_component,
+            InferenceComponentName=component,
+            EndpointName=self.outputs["EndpointName"],
+            Specification={
+                "BaseInferenceComponentName": self.outputs["BaseComponentName"],
+                "Container": {"ArtifactUrl": self.stack.archives.uri("summary")},
+            },
+        )
+        wait_for_the_listing(self.stack.cloud)
+        try:
+            yield component
+        finally:
+            deadline = time.monotonic() + 10
+            while sagemaker.list_inference_components(NameContains=component)["InferenceComponents"]:
+                assert time.monotonic() < deadline
+                try:
+                    write(sagemaker.delete_inference_component, InferenceComponentName=component)
+                except ClientError:  # what is under way ends first
+                    time.sleep(0.1)
+
 
 @pytest.fixture(scope="module")
 def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    stack = FleetStack(guarded, tmp_path_factory.mktemp("operators"))
+    # With room for an update of two copies.
+    stack = ScaledStack(guarded, tmp_path_factory.mktemp("operators"), min=1, max=2, max_instances=3)
     bucket, key = Archives.bucket, f"manifests/{stack.name}.json"
     text = stack.archives.manifest(FIRST)  # makes the bucket
     client(guarded, "s3").put_object(Bucket=bucket, Key=key, Body=text.encode())
-    before = guarded.admin.settings()
-    guarded.admin.change_settings(
-        component_create_seconds=0, component_update_seconds=0, component_delete_seconds=0
-    )
     guarded.admin.scale_waits(0.1)
-    made = stack.create({"Tenants": Fleet(stored=(bucket, key), users=USERS)})
-    assert made.status == "CREATE_COMPLETE", made.reason
-    iam = client(guarded, "iam")
-    keys = {who: iam.create_access_key(UserName=made.outputs[f"{who}User"])["AccessKey"] for who in USERS}
-    yield Deployed(
-        stack=stack,
-        outputs=dict(made.outputs),
-        people={
+    at_once = {f"component_{change}_seconds": 0 for change in ("create", "update", "delete")}
+    with changed_settings(guarded, **at_once):
+        fleets = {"Tenants": Fleet(stored=(bucket, key), users=USERS)}
+        made = stack.create(fleets)
+        assert made.status == "CREATE_COMPLETE", made.reason
+        iam = client(guarded, "iam")
+        keys = {who: iam.create_access_key(UserName=made.outputs[f"{who}User"])["AccessKey"] for who in USERS}
+        people = {
             who: Person(guarded, stack.name, key["AccessKeyId"], key["SecretAccessKey"])
             for who, key in keys.items()
-        },
-    )
-    for who, key in keys.items():
-        iam.delete_access_key(UserName=made.outputs[f"{who}User"], AccessKeyId=key["AccessKeyId"])
-    assert stack.delete().status == "DELETE_COMPLETE"
+        }
+        yield Deployed(stack, fleets, made.outputs, people)
+        for who, key in keys.items():
+            iam.delete_access_key(UserName=made.outputs[f"{who}User"], AccessKeyId=key["AccessKeyId"])
+        assert stack.delete().status == "DELETE_COMPLETE"
     guarded.admin.scale_waits(1)
-    guarded.admin.change_settings(**before)
 
 
 @pytest.fixture
@@ -116,34 +149,18 @@ def test_who_may_read_sees_how_the_fleet_is_and_what_a_manifest_would_change(
     person = deployed.people[who]
     status = person.run("status", "--wait", "--json")
     assert (status.exit_code, json.loads(status.stdout)["in_service"]) == (0, 2), status.output
-    history = person.run("history", "acme", "--json")
+    history = person.run("history", "globex", "--json")
     assert json.loads(history.stdout)["events"][-1]["what"] == "created", history.output
-    plan = person.run("plan", deployed.write(tmp_path / "a.json", {**FIRST, "new": "shout"}), "--json")
-    changes = {change["name"]: change["action"] for change in json.loads(plan.stdout)["changes"]}
-    assert changes == {"acme": "keep", "globex": "keep", "new": "create"}, plan.output
-
-
-def test_who_manages_removes_an_order_that_cannot_be_read(deployed: Deployed, manager: Person) -> None:
-    item = {"pk": {"S": "orders"}, "sk": {"S": "mine"}}
-    manager.client("dynamodb").put_item(TableName=deployed.outputs["TenantsTable"], Item=item)
-    status = json.loads(manager.run("status", "--json").stdout)
-    assert list(status["unreadable_orders"]) == ["mine"]
-    assert manager.run("prune", "mine").exit_code == 0
-    assert json.loads(manager.run("status", "--json").stdout)["unreadable_orders"] == {}
-
-
-@pytest.mark.parametrize("who", OPERATORS)
-def test_who_may_read_is_told_of_an_archive_that_is_missing(
-    deployed: Deployed, who: str, tmp_path: Path
-) -> None:
-    document = json.loads(deployed.stack.archives.manifest(FIRST))
+    document = json.loads(deployed.stack.archives.manifest({"globex": "summary", "new": "shout"}))
     missing = f"s3://{Archives.bucket}/adapters/missing/sha256-{'0' * 64}.tar.gz"
-    document["adapters"].append({"name": "new", "artifact": missing})
+    document["adapters"].append({"name": "missing", "artifact": missing})
     manifest = tmp_path / "a.json"
     manifest.write_text(json.dumps(document))
-    plan = deployed.people[who].run("plan", manifest, "--json")
-    (change,) = [change for change in json.loads(plan.stdout)["changes"] if change["name"] == "new"]
-    assert (change["action"], change["why"]) == ("unusable", f"NoSuchKey: {missing} does not exist")
+    plan = json.loads(person.run("plan", manifest, "--json").stdout)
+    changes = {change["name"]: change for change in plan["changes"]}
+    actions = {name: change["action"] for name, change in changes.items()}
+    assert actions == {"acme": "delete", "globex": "keep", "new": "create", "missing": "unusable"}
+    assert changes["missing"]["why"] == f"NoSuchKey: {missing} does not exist"
 
 
 def test_who_may_invoke_the_fleet_asks_its_adapters_and_gets_streams(deployed: Deployed) -> None:
@@ -167,12 +184,16 @@ def test_who_may_read_can_neither_order_nor_apply(deployed: Deployed, reader: Pe
     order = {"pk": {"S": "orders"}, "sk": {"S": "acme#retry"}}
     with pytest.raises(ClientError, match="AccessDenied"):
         reader.client("dynamodb").put_item(TableName=deployed.outputs["TenantsTable"], Item=order)
-    applied = reader.run("apply", deployed.write(tmp_path / "a.json", SECOND))
+    more = {**FIRST, "more": "shout"}
+    applied = reader.run("apply", deployed.write(tmp_path / "a.json", more))
     assert applied.exit_code == 4, applied.output
     assert "not authorized" in applied.output or "AccessDenied" in applied.output
 
 
-def test_who_manages_applies_and_rolls_back(deployed: Deployed, manager: Person, tmp_path: Path) -> None:
+def test_who_manages_applies_rolls_back_and_removes_an_order_that_cannot_be_read(
+    deployed: Deployed, manager: Person, tmp_path: Path
+) -> None:
+    manager.run("apply", deployed.write(tmp_path / "first.json", FIRST))
     applied = manager.run("apply", deployed.write(tmp_path / "a.json", SECOND))
     assert applied.exit_code == 0, applied.output
     assert "is in force: 2 of 2 in service" in applied.stdout
@@ -181,40 +202,23 @@ def test_who_manages_applies_and_rolls_back(deployed: Deployed, manager: Person,
         done = manager.run(*order)
         assert done.exit_code == 0, done.output
         assert manager.run("status", "--wait").exit_code == 0
-    endpoint = deployed.outputs["EndpointName"]
-    assert deployed.stack.wrong("Tenants", endpoint, SECOND) == {}
+    assert deployed.stack.wrong("Tenants", deployed.outputs["EndpointName"], SECOND) == {}
+
+    item = {"pk": {"S": "orders"}, "sk": {"S": "mine"}}
+    manager.client("dynamodb").put_item(TableName=deployed.outputs["TenantsTable"], Item=item)
+    status = json.loads(manager.run("status", "--json").stdout)
+    assert list(status["unreadable_orders"]) == ["mine"]
+    assert manager.run("prune", "mine").exit_code == 0
+    assert json.loads(manager.run("status", "--json").stdout)["unreadable_orders"] == {}
 
 
-def test_who_manages_imports_what_was_made_by_hand(
-    deployed: Deployed, manager: Person, tmp_path: Path
-) -> None:
-    sagemaker, name = client(manager.cloud, "sagemaker"), f"{deployed.stack.prefix}-by-hand"
-    write(
-        sagemaker.create_inference_component,
-        InferenceComponentName=name,
-        EndpointName=deployed.outputs["EndpointName"],
-        Specification={
-            "BaseInferenceComponentName": deployed.outputs["BaseComponentName"],
-            "Container": {"ArtifactUrl": deployed.stack.archives.uri("triage")},
-        },
-    )
-    wait_for_the_listing(manager.cloud)
-    try:
-        manifest = tmp_path / "imported.yaml"
+def test_who_manages_imports_what_was_made_by_hand(deployed: Deployed, manager: Person) -> None:
+    with deployed.by_hand("imported") as name:
         imported = manager.run(
             "import", "--endpoint", deployed.outputs["EndpointName"], "--take-over", "--yes"
         )
         assert imported.exit_code == 0, imported.output
-        manifest.write_text(imported.stdout)
-        assert name in manifest.read_text()
-    finally:
-        deadline = time.monotonic() + 10
-        while sagemaker.list_inference_components(NameContains=name)["InferenceComponents"]:
-            assert time.monotonic() < deadline
-            try:
-                write(sagemaker.delete_inference_component, InferenceComponentName=name)
-            except ClientError:  # what is under way ends first
-                time.sleep(0.1)
+        assert name in imported.stdout
 
 
 def test_who_manages_can_change_nothing_but_orders_and_the_manifest(
@@ -238,33 +242,118 @@ def test_who_manages_can_change_nothing_but_orders_and_the_manifest(
             call()
 
 
-COMMANDS = {
-    "describe": ["acme"],
-    "list": [],
-    "usage": [],
-    "logs": ["acme"],
-    "apply": ["--retry", "acme"],
-    "prune": [],
-    "invoke": ["acme", "Hello", "--base", "--max-tokens", "2", "--html", "PAGE"],
-    "evaluate": ["acme", "--dataset", "DATASET", "--max-tokens", "2", "--output", "REPORTS"],
-    "preflight": ["--environment", "dev"],
-    "remove": ["acme", "--yes"],
-}
+@pytest.fixture(scope="module")
+def run_pass(deployed: Deployed, guarded: LocalCloud) -> Person:
+    """Someone with the statements of the role of the fleet's passes."""
+    iam, name = client(guarded, "iam"), f"pass-{uuid.uuid4().hex[:8]}"
+    resources = client(guarded, "cloudformation").describe_stack_resources(StackName=deployed.stack.name)
+    (role,) = (
+        found["PhysicalResourceId"]
+        for found in resources["StackResources"]
+        if found["ResourceType"] == "AWS::IAM::Role"
+        and found["LogicalResourceId"].startswith("TenantsRunPass")
+    )
+    iam.create_user(UserName=name)
+    for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        iam.put_user_policy(UserName=name, PolicyName=policy, PolicyDocument=json.dumps(document))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return Person(guarded, deployed.stack.name, key["AccessKeyId"], key["SecretAccessKey"])
+
+
+@pytest.mark.parametrize("of", ["another fleet", "nobody"])
+def test_pass_cannot_touch_what_is_not_its_fleets(deployed: Deployed, run_pass: Person, of: str) -> None:
+    role, root = run_pass.client("sagemaker"), client(run_pass.cloud, "sagemaker")
+    with deployed.by_hand("theirs") as name:
+        before = root.describe_inference_component(InferenceComponentName=name)
+        arn = before["InferenceComponentArn"]
+        tags = [{"Key": "team", "Value": "blue"}]
+        if of == "another fleet":
+            tags.append({"Key": "fleet-uid", "Value": "fleet-of-others"})
+        root.add_tags(ResourceArn=arn, Tags=tags)
+        own = {"Key": "fleet-uid", "Value": deployed.outputs["TenantsUid"]}
+        specification = {"Container": {"ArtifactUrl": deployed.stack.archives.uri("shout")}}
+        calls: list[Callable[[], Any]] = [
+            lambda: role.update_inference_component(InferenceComponentName=name, Specification=specification),
+            lambda: role.delete_inference_component(InferenceComponentName=name),
+            lambda: role.delete_tags(ResourceArn=arn, TagKeys=["team"]),
+            lambda: role.delete_tags(ResourceArn=arn, TagKeys=["fleet-uid"]),
+            lambda: role.add_tags(ResourceArn=arn, Tags=[{"Key": "team", "Value": "red"}]),
+        ]
+        if of == "another fleet":
+            calls.append(lambda: role.add_tags(ResourceArn=arn, Tags=[own]))
+        for call in calls:
+            with pytest.raises(ClientError, match="AccessDenied"):
+                call()
+        assert sorted(root.list_tags(ResourceArn=arn)["Tags"], key=str) == sorted(tags, key=str)
+        after = root.describe_inference_component(InferenceComponentName=name)
+        assert after["Specification"] == before["Specification"]
+        if of == "nobody":
+            # It may claim it, and again what it has claimed.
+            for _ in range(2):
+                role.add_tags(ResourceArn=arn, Tags=[own, {"Key": "team", "Value": "red"}])
+
+
+def test_pass_cannot_make_a_component_without_its_fleets_tag(deployed: Deployed, run_pass: Person) -> None:
+    with pytest.raises(ClientError, match="AccessDenied"):
+        run_pass.client("sagemaker").create_inference_component(
+            InferenceComponentName=f"{deployed.stack.prefix}-untagged",
+            EndpointName=deployed.outputs["EndpointName"],
+            Specification={
+                "BaseInferenceComponentName": deployed.outputs["BaseComponentName"],
+                "Container": {"ArtifactUrl": deployed.stack.archives.uri("shout")},
+            },
+        )
+
+
+def test_functions_of_an_endpoint_that_scales_have_the_rights_that_an_update_of_its_base_needs(
+    deployed: Deployed, guarded: LocalCloud
+) -> None:
+    stack, base = deployed.stack, deployed.outputs["BaseComponentName"]
+    stack.scale(base, 2)
+    stack.change_container("3000")
+    with changed_settings(guarded, template_copies="always"):
+        updated = stack.update(deployed.fleets)
+    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    assert stack.copies_of(base) == (2, 2)
+
+
+COMMANDS = (
+    ["describe", "acme"],
+    ["list"],
+    ["usage"],
+    ["logs", "acme"],
+    ["apply", "--retry", "acme"],
+    ["prune"],
+    ["invoke", "acme", "Hello", "--base", "--max-tokens", "2", "--html", "PAGE"],
+    ["evaluate", "acme", "--dataset", "DATASET", "--max-tokens", "2", "--output", "REPORTS"],
+    ["preflight", "--environment", "dev"],
+    ["remove", "acme", "--yes"],
+    ["apply", "MANIFEST"],
+)
 """What no other file runs on a whole fleet. `tests/iam` has what the commands call."""
 
 
-@pytest.mark.parametrize("command", COMMANDS)
 def test_the_calls_of_every_command_are_on_record(
-    deployed: Deployed, guarded: LocalCloud, recording: Recording, command: str, tmp_path: Path
+    deployed: Deployed, guarded: LocalCloud, recording: Recording, tmp_path: Path
 ) -> None:
     (tmp_path / "items.jsonl").write_text(json.dumps({"prompt": "Hello", "reference": "Hello"}))
     files = {
         "REPORTS": str(tmp_path / "reports"),
         "DATASET": str(tmp_path / "items.jsonl"),
         "PAGE": str(tmp_path / "page.html"),
+        "MANIFEST": str(deployed.write(tmp_path / "first.json", FIRST)),
     }
     keys = (guarded.environment[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))
     root = Person(guarded, deployed.stack.name, *keys)
-    result = root.run(command, *(files.get(one, one) for one in COMMANDS[command]))
-    assert result.exit_code in (0, 1, 3), result.output
+    for command in COMMANDS:
+        result = root.run(*(files.get(one, one) for one in command))
+        assert result.exit_code in (0, 1, 3), result.output
     recording.check()
+    said = [json.loads(line) for line in recording.path.read_text().splitlines()]
+    assert {f"adapters-{command}" for command, *_ in COMMANDS} <= {line["application"] for line in said}
+    grants = [line["grants"] for line in said if line["action"] == "sagemaker:CreateInferenceComponent"]
+    assert [
+        conditions for [[_, conditions]] in grants if "aws:RequestTag/fleet-uid" not in str(conditions)
+    ] == []
+    assert grants

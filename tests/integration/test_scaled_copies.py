@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
@@ -140,17 +139,3 @@ class TestLoad:
             stack.wait_for_copies(base, 1, seconds=60)
         # The same alarm lets the fleet ask the copy.
         assert stack.executions(deployed.outputs["TenantsMachine"]) > before
-
-
-def test_functions_have_the_rights_that_they_need(guarded: LocalCloud, tmp_path: Path) -> None:
-    stack = ScaledStack(guarded, tmp_path, min=1, max=2, max_instances=3)  # with room for the update
-    created = stack.create()
-    assert created.status == "CREATE_COMPLETE", created.reason
-    base = created.outputs["BaseComponentName"]
-    stack.scale(base, 2)
-    stack.change_container("3000")
-    with changed_settings(guarded, template_copies="always"):
-        updated = stack.update({})
-    assert updated.status == "UPDATE_COMPLETE", updated.reason
-    assert stack.copies_of(base) == (2, 2)
-    assert stack.delete().status == "DELETE_COMPLETE"
