@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
 import re
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,11 +13,9 @@ from tests.evolutions.answers import another_base, answers_on
 from tests.evolutions.declared import Declared, EvolvingStack
 from tests.evolutions.evolutions import Effect, Effects
 from tests.evolutions.witness import BASE, Expected, Target, Watch, Witness
-from tests.integration.by_hand import client
-from tests.integration.fleet_stack import Deployment
+from tests.integration.fleet_stack import Deployment, check_for_drift
 
 _NOT_REGISTERED = re.compile(r"\(404\).*is not registered")
-_DRIFT_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,16 +148,8 @@ class Story:
         return self.witness.wrong(self._expected(self.declared, self.names))
 
     def check_for_drift(self) -> None:
-        """Run the fleet's drift check as its schedule does, and wait until it has ended."""
-        machines = client(self.cloud, "stepfunctions")
-        execution = machines.start_execution(
-            stateMachineArn=self.outputs[f"{self.declared.fleet}Machine"],
-            input=json.dumps({"trigger": "drift", "requested_at": "2026-01-01T00:00:00Z"}),
-        )["executionArn"]
-        deadline = time.monotonic() + _DRIFT_SECONDS
-        while machines.describe_execution(executionArn=execution)["status"] == "RUNNING":
-            assert time.monotonic() < deadline, "the drift check does not end"
-            time.sleep(0.1)
+        """Run the fleet's drift check."""
+        check_for_drift(self.cloud, self.outputs[f"{self.declared.fleet}Machine"])
 
     def _take(self, deployment: Deployment) -> None:
         self.outputs, self.names = deployment.outputs, dict(self.stack.names)
@@ -180,7 +168,4 @@ class Story:
             components={names[what]: label for what, label in self._labels(declared).items()},
             answers=answers_on(declared.base),
             copies=declared.copies,
-            instance_type=declared.instance_type.name,
-            image=declared.version.tag,
-            environment=declared.version.environment(declared.lora, prefix_caching=False),
         )

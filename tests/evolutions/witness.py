@@ -44,9 +44,6 @@ class Expected:
     components: Mapping[str, str]
     answers: Answers
     copies: int
-    instance_type: str
-    image: str
-    environment: Mapping[str, str]
 
     @property
     def base(self) -> str:
@@ -83,28 +80,13 @@ class Witness:
         }
 
     def _wrong_resources(self, expected: Expected) -> dict[str, str]:
-        configs = self._sagemaker.list_endpoint_configs()["EndpointConfigs"]
-        models = self._sagemaker.list_models()["Models"]
-        compared: dict[str, tuple[Any, Any]] = {
-            "endpoints": (self.endpoints(), [expected.endpoint]),
-            "endpoint configurations": (len(configs), 1),
-            "models": (len(models), 1),
-        }
-        if configs:
-            name = configs[0]["EndpointConfigName"]
-            config = self._sagemaker.describe_endpoint_config(EndpointConfigName=name)
-            instance_type = config["ProductionVariants"][0]["InstanceType"]
-            compared["instance type"] = (instance_type, expected.instance_type)
+        compared: dict[str, tuple[Any, Any]] = {"endpoints": (self.endpoints(), [expected.endpoint])}
         base = self._described(expected.base)
         if base is not None:
-            model = self._sagemaker.describe_model(ModelName=base["Specification"]["ModelName"])
-            container, copies = model["PrimaryContainer"], base["RuntimeConfig"]
-            environment = {name: container["Environment"].get(name) for name in expected.environment}
+            copies = base["RuntimeConfig"]
             compared |= {
                 "desired copies": (copies["DesiredCopyCount"], expected.copies),
                 "copies": (copies["CurrentCopyCount"], expected.copies),
-                "image": (container["Image"].rpartition(":")[2], expected.image),
-                "environment": (environment, dict(expected.environment)),
             }
         return {
             what: f"should be {wanted!r}, is {found!r}"

@@ -83,6 +83,27 @@ def changed_settings(cloud: LocalCloud, **changes: Any) -> Iterator[None]:
         cloud.admin.change_settings(**before)
 
 
+def processes_of(cloud: LocalCloud, file: str, words: str) -> set[int]:
+    """Return the processes below a cloud whose file in /proc, `cmdline` or `environ`, has these words."""
+    parents, found = {}, set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if words.encode() in (entry / file).read_bytes():
+                found.add(int(entry.name))
+        except OSError:
+            continue  # it has ended
+
+    def descends(pid: int) -> bool:
+        while pid in parents:
+            pid = parents[pid]
+            if pid == cloud.process.pid:
+                return True
+        return False
+
+    return set(filter(descends, found))
+
+
 class ByHand:
     """An endpoint with a base in service, removed with everything on it when the context is left."""
 

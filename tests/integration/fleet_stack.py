@@ -472,6 +472,20 @@ def wrong(
     return found
 
 
+def check_for_drift(cloud: LocalCloud, machine: str) -> str:
+    """Start a fleet's state machine as the schedule of its drift checks does; return how that ended."""
+    states: Any = client(cloud, "stepfunctions")
+    execution = states.start_execution(
+        stateMachineArn=machine,
+        input=json.dumps({"trigger": "drift", "requested_at": "2026-01-01T00:00:00Z"}),
+    )["executionArn"]
+    deadline = time.monotonic() + 120
+    while (status := states.describe_execution(executionArn=execution)["status"]) == "RUNNING":
+        assert time.monotonic() < deadline, "the drift check does not end"
+        time.sleep(0.1)
+    return str(status)
+
+
 def metric(cloud: LocalCloud, uid: str, name: str, stat: str = "Maximum") -> list[float]:
     """Return the values of a fleet's metric in the last hour, one for each second that has any, the newest
     first."""

@@ -116,8 +116,7 @@ def test_rolled_back_adapter_outlives_cdk_gc_and_its_component(garbage: Garbage)
     garbage.lose_component("acme", updated.outputs)
     assert garbage.serves(FIRST)
 
-
-def test_copies_go_with_the_fleet(garbage: Garbage) -> None:
+    # The copies go with the fleet.
     assert any("/fleet-" in key for key in garbage.archives())
     updated = garbage.stack.update({})
     assert updated.status == "UPDATE_COMPLETE", updated.reason

@@ -133,7 +133,7 @@ def stack(gated: Gated, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fl
     assert stack.delete().status == "DELETE_COMPLETE"
 
 
-def test_version_above_the_bar_serves_and_is_described_with_its_figures(
+def test_fleet_serves_a_version_above_the_bar_and_takes_none_below_it_or_without_an_evaluation(
     gated: Gated, stack: FleetStack
 ) -> None:
     assert stack.wrong("Tenants", gated.endpoint.name, {"triage": "triage"}) == {}
@@ -143,48 +143,25 @@ def test_version_above_the_bar_serves_and_is_described_with_its_figures(
     assert "evaluated: exact_match 1 (base 0)" in gated.run("history", "triage", "--stack", stack.name).stdout
     assert gated.without_previews()
 
-
-def test_version_below_the_bar_is_not_named(gated: Gated, stack: FleetStack) -> None:
+    # A version below the bar is not named.
     before = gated.manifest
     gated.become("shout")
     evaluated = gated.evaluate("--stack", stack.name, "--against", "triage")
     assert evaluated.exit_code == 1
-    assert "over 30 items, and that of 'triage' is 1; " in evaluated.stderr
+    assert f"over {ITEMS} items, and that of 'triage' is 1; " in evaluated.stderr
     done = gated.publish(*gated.evaluation)
     assert done.exit_code == 1
     assert "is 0 and should be at least 0.5 (base 0 + 0.5)" in done.stderr
     assert gated.manifest == before
     assert gated.without_previews()
 
-
-def test_fleet_refuses_a_version_that_came_without_an_evaluation(gated: Gated, stack: FleetStack) -> None:
+    # The fleet refuses a version that comes without an evaluation.
     done = gated.publish()
     assert "so that the manifest drops that of the earlier version: triage" in done.stderr
     generation = gated.refused()
     assert generation.reason is not None
     assert "adapter 'triage': evaluation: should be recorded, as the fleet requires" in generation.reason
     assert stack.wrong("Tenants", gated.endpoint.name, {"triage": "triage"}) == {}
-
-
-def test_preview_asks_the_adapter_beside_its_base_and_goes(gated: Gated, stack: FleetStack) -> None:
-    prompt = next(rows(1))["prompt"]
-    done = gated.run(
-        "preview",
-        V1 / "triage",
-        "--on",
-        gated.endpoint.base,
-        "--to",
-        gated.destination,
-        "-p",
-        prompt,
-        "--json",
-    )
-    assert done.exit_code == 0, done.stderr
-    (asked,) = json.loads(done.stdout)["prompts"]
-    answers = {answer["name"]: answer["text"] for answer in asked["answers"]}
-    assert answers["triage"].strip().startswith(next(rows(1))["triage"])
-    assert answers["base"] != answers["triage"]
-    assert gated.without_previews()
 
 
 def test_preview_that_is_interrupted_leaves_nothing(gated: Gated) -> None:

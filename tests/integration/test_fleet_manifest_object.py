@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,15 +18,24 @@ from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
 from tests.integration.by_hand import adapters, client, wait_for_the_listing, write
-from tests.integration.fleet_stack import BROKEN, Deployment, Endpoint, Fleet, FleetStack, metric, numbered
+from tests.integration.fleet_stack import (
+    Deployment,
+    Endpoint,
+    Fleet,
+    FleetStack,
+    check_for_drift,
+    metric,
+    numbered,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
+SIZE = 6
 KEY = "fleets/tenants.json"
 REPORTS: dict[str, Any] = {"drift_check": DriftCheck.report(every=Duration.hours(1))}
-NEWEST = {
-    "Desired": 7,
-    "InService": 7,
+METRICS = {
+    "Desired": SIZE,
+    "InService": SIZE,
     "Failed": 0,
     "Pending": 0,
     "ConvergenceAge": 0,
@@ -42,7 +49,7 @@ NEWEST = {
     "Copies": 1,
     "UncheckedCopies": 0,
 }
-"""The metrics at the end of the module."""
+"""The metrics of a fleet after a drift check that finds nothing."""
 
 
 class Deployed:
@@ -115,18 +122,7 @@ class Deployed:
         return metric(self.cloud, self.outputs["TenantsUid"], name)
 
     def check_for_drift(self) -> None:
-        """Start the machine as the schedule does, and wait for its end."""
-        machines = client(self.cloud, "stepfunctions")
-        execution = machines.start_execution(
-            stateMachineArn=self.outputs["TenantsMachine"],
-            input=json.dumps({"trigger": "drift", "requested_at": "2026-01-01T00:00:00Z"}),
-        )["executionArn"]
-
-        def status() -> str:
-            return str(machines.describe_execution(executionArn=execution)["status"])
-
-        self.until(lambda: status() != "RUNNING", "the drift check has ended")
-        assert status() == "SUCCEEDED"
+        assert check_for_drift(self.cloud, self.outputs["TenantsMachine"]) == "SUCCEEDED"
 
     def edit_by_hand(self, adapter: str, label: str) -> None:
         """Give an adapter another artifact, behind the fleet's back."""
@@ -157,7 +153,7 @@ def deployed(
     bucket = f"manifests-{stack.name}"
     client(cloud, "s3").create_bucket(Bucket=bucket)
     made = Deployed(stack, shared_endpoint, bucket)
-    made.expected = numbered(6)
+    made.expected = numbered(SIZE)
     made.store(stack.archives.manifest(made.expected))
     created = made.deploy(create=True, **REPORTS)
     assert created.status == "CREATE_COMPLETE", created.reason
@@ -165,12 +161,9 @@ def deployed(
     assert stack.delete().status == "DELETE_COMPLETE"
 
 
-def test_first_manifest_is_in_force_with_the_deployment(deployed: Deployed) -> None:
-    assert deployed.outputs["TenantsSummary"] == "6 of 6 adapters in service"
+def test_each_version_of_the_object_takes_effect(deployed: Deployed) -> None:
+    assert deployed.outputs["TenantsSummary"] == f"{SIZE} of {SIZE} adapters in service"
     assert deployed.wrong() == {}
-
-
-def test_new_version_of_the_object_takes_effect(deployed: Deployed) -> None:
     before = deployed.fleet.generation
     changed = deployed.expected | {"a001": "summary-v2", "a006": "shout"}
     del changed["a000"]
@@ -224,123 +217,62 @@ def test_archive_that_is_another_one_than_its_key_and_metadata_say_is_never_load
     assert deployed.wrong() == {}
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("adapters: [{name: a001, artifact: 's3://", "it is not JSON"),
-        (json.dumps({"adapters": []}), "deletion_guard"),
-    ],
-    ids=["no JSON", "no adapters"],
-)
-def test_bad_manifest_is_refused_and_the_one_before_stays_in_force(
-    deployed: Deployed, text: str, reason: str
+def test_bad_manifest_is_refused_and_fails_deployments_and_the_one_before_stays_in_force(
+    deployed: Deployed, tmp_path: Path
 ) -> None:
     before = deployed.fleet
     deployed.cloud.admin.reset_calls()
-    deployed.store(text)
+    deployed.store("adapters: [{name: a001, artifact: 's3://")
     generation = deployed.ended(before.generation + 1)
     assert generation.outcome is Outcome.REFUSED
-    assert reason in (generation.reason or "")
+    assert "it is not JSON" in (generation.reason or "")
     assert deployed.fleet.converged == before.converged
-    assert deployed.cloud.admin.writes() == {}
-    assert deployed.wrong() == {}
     told = deployed.command("status")
-    assert (told.exit_code, reason in told.stderr) == (1, True)
+    assert (told.exit_code, "it is not JSON" in told.stderr) == (1, True)
 
-
-def test_deployment_is_rolled_back_while_what_is_in_s3_cannot_be_used(deployed: Deployed) -> None:
-    number = deployed.fleet.generation + 1
-    deployed.store("adapters: [")
-    deployed.ended(number)
     failed = deployed.deploy(**REPORTS, timeout=Duration.minutes(20))
     assert failed.status == "UPDATE_ROLLBACK_COMPLETE", failed.reason
     assert "it is not JSON" in failed.reason
+    assert deployed.cloud.admin.writes() == {}
     assert deployed.wrong() == {}
 
-
-def test_manifest_over_the_failure_limit_is_taken_back_by_the_fleet(deployed: Deployed) -> None:
-    before = deployed.fleet.generation
-    changed = deployed.expected | {"a002": "triage", "a007": "summary", "bad": BROKEN}
-    del changed["a003"]
-    deployed.store(deployed.stack.archives.manifest(changed))
-    failed, undone = deployed.ended(before + 1), deployed.ended(before + 2)
-    assert (failed.outcome, undone.outcome) == (Outcome.FAILED, Outcome.CONVERGED)
-    assert "'failure_policy' allows 0: bad: " in (failed.reason or "")
-    assert undone.request.source is Source.UNDO
-    assert deployed.wrong() == {}
-
-
-def test_apply_is_refused_over_a_version_that_was_not_seen(deployed: Deployed, tmp_path: Path) -> None:
-    path = tmp_path / "mine.json"
-    path.write_text(deployed.stack.archives.manifest(deployed.expected | {"a008": "triage"}))
-    # Whoever else writes does so after this one has read, and before it writes.
-    script = "\n".join(
-        [
-            "import sys, boto3, adapters_cli.commands.apply as apply",
-            "announce = apply._print_changes",
-            "def meanwhile(*arguments):",
-            "    announce(*arguments)",
-            f"    put = {{'Bucket': {deployed.bucket!r}, 'Key': {KEY!r}, 'Body': b'adapters: ['}}",
-            "    boto3.client('s3').put_object(**put)",
-            "apply._print_changes = meanwhile",
-            "from adapters_cli.main import main",
-            "main()",
-        ]
-    )
-    refused = subprocess.run(
-        [sys.executable, "-c", script, "apply", str(path), "--stack", deployed.stack.name],
-        env=deployed.cloud.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert refused.returncode == 1
-    assert "was written by someone else in the meantime" in refused.stderr
-    assert deployed.wrong() == {}
-
-
-def test_apply_brings_a_manifest_into_force(deployed: Deployed, tmp_path: Path) -> None:
-    wanted = deployed.expected | {"a008": "triage"}
+    wanted = deployed.expected | {"a005": "triage"}
     path = tmp_path / "mine.json"
     path.write_text(deployed.stack.archives.manifest(wanted))
     applied = deployed.command("apply", str(path))
     assert applied.exit_code == 0, applied.stderr
-    assert "7 of 7 in service" in applied.stdout
+    assert f"{SIZE} of {SIZE} in service" in applied.stdout
     deployed.expected = wanted
     assert deployed.wrong() == {}
 
 
-def test_scheduled_check_reports_what_was_changed_by_hand(deployed: Deployed) -> None:
-    deployed.edit_by_hand("a001", "shout")
+def test_scheduled_check_reports_or_repairs_what_was_changed_by_hand(deployed: Deployed) -> None:
+    wanted = deployed.expected["a002"]
+    deployed.edit_by_hand("a002", "triage" if wanted == "shout" else "shout")
     deployed.cloud.admin.reset_calls()
     deployed.check_for_drift()
     assert deployed.cloud.admin.writes() == {}
-    record = deployed.registry.records()[deployed.stack.component("Tenants", "a001")]
+    record = deployed.registry.records()[deployed.stack.component("Tenants", "a002")]
     assert record.drifted is not None
-    assert deployed.wrong().keys() == {deployed.stack.component("Tenants", "a001")}
+    assert deployed.wrong().keys() == {deployed.stack.component("Tenants", "a002")}
     assert deployed.metric("Drifted")[0] == 1
 
-
-def test_scheduled_check_can_repair_it(deployed: Deployed) -> None:
     changed = deployed.deploy(drift_check=DriftCheck.repair(every=Duration.hours(1)))
     assert changed.status == "UPDATE_COMPLETE", changed.reason
-    deployed.edit_by_hand("a002", "triage")
+    deployed.edit_by_hand("a002", "triage" if wanted == "shout" else "shout")
     deployed.check_for_drift()
     assert deployed.wrong() == {}
-    assert deployed.metric("Drifted")[0] == 1
 
-
-def test_metrics_of_the_fleet_are_in_cloudwatch(deployed: Deployed) -> None:
     listed = client(deployed.cloud, "cloudwatch").list_metrics(
         Namespace="MultiAdapterInference",
         Dimensions=[{"Name": "Fleet", "Value": deployed.outputs["TenantsUid"]}],
     )["Metrics"]
-    assert {metric["MetricName"] for metric in listed} == NEWEST.keys()
+    assert {metric["MetricName"] for metric in listed} == METRICS.keys()
     assert {len(metric["Dimensions"]) for metric in listed} == {1}
 
     def as_expected() -> bool:
         # What is measured within one second is one value, the highest.
         deployed.check_for_drift()
-        return {name: deployed.metric(name)[0] for name in NEWEST} == NEWEST
+        return {name: deployed.metric(name)[0] for name in METRICS} == METRICS
 
-    deployed.until(as_expected, f"the metrics are {NEWEST}")
+    deployed.until(as_expected, f"the metrics are {METRICS}")

@@ -7,65 +7,36 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import random
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import ByHand, changed_settings
+from tests.integration.by_hand import ByHand, changed_settings, processes_of
 from tests.integration.distinct_adapters import PROMPT, TOKENS, distinct_adapters
+from tests.nightly import NIGHTLY, long
 
 logger = logging.getLogger(__name__)
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="processes are looked up in /proc"),
+]
 
-NIGHTLY = os.environ.get("NIGHTLY") == "1"
 ADAPTERS, SECONDS = (300, 60.0) if NIGHTLY else (40, 2.5)
 CLIENTS = 16
 GPU_SLOTS, CPU_SLOTS = 8, 16
 
 
-def split_line(line: str) -> list[str]:
-    """Split a line of `ps` into process, parent and arguments."""
-    return line.split(None, 2)
-
-
-@dataclass(frozen=True)
-class Engine:
-    """The process of a copy."""
-
-    process: int
-
-    @classmethod
-    def all_of(cls, cloud: LocalCloud) -> set[Engine]:
-        """Every copy that runs: tests of other files leave theirs to each other."""
-        listed = subprocess.run(
-            ["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-        )
-        processes = {
-            int(pid): (int(parent), args) for pid, parent, args in map(split_line, listed.stdout.splitlines())
-        }
-
-        def below_the_cloud(pid: int) -> bool:
-            return pid == cloud.process.pid or (pid in processes and below_the_cloud(processes[pid][0]))
-
-        return {
-            cls(pid)
-            for pid, (_, args) in processes.items()
-            if "local_sagemaker.model_server" in args and below_the_cloud(pid)
-        }
-
-    def resident_bytes(self) -> int:
-        shown = subprocess.run(
-            ["ps", "-o", "rss=", "-p", str(self.process)], capture_output=True, text=True, check=True
-        )
-        return int(shown.stdout) * 1024
+def resident_bytes(process: int) -> int:
+    """Return how much memory a process has."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +44,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]
     return distinct_adapters(ADAPTERS, tmp_path_factory.mktemp("many"))
 
 
-@pytest.mark.parametrize(("dialect", "prefix"), [("lmi", "OPTION"), ("vllm", "SM_VLLM")])
+@pytest.mark.parametrize(
+    ("dialect", "prefix"), [("lmi", "OPTION"), pytest.param("vllm", "SM_VLLM", marks=long)]
+)
 def test_each_of_many_adapters_answers_as_itself_and_memory_follows_the_tiers(
     cloud: LocalCloud, made: dict[str, tuple[Path, str]], dialect: str, prefix: str
 ) -> None:
@@ -87,11 +60,12 @@ def test_each_of_many_adapters_answers_as_itself_and_memory_follows_the_tiers(
     served = dict.fromkeys(made, 0)
     wrong: list[str] = []
 
-    others = Engine.all_of(cloud)
+    engines = partial(processes_of, cloud, "cmdline", "local_sagemaker.model_server")
+    others = engines()
     with changed_settings(cloud, dialect=dialect, **quick), ByHand(cloud, **limits) as endpoint:
-        (engine,) = Engine.all_of(cloud) - others
+        (engine,) = engines() - others
         endpoint.ask(endpoint.base, PROMPT)
-        before = engine.resident_bytes()
+        before = resident_bytes(engine)
         names = endpoint.adapters({name: directory for name, (directory, _) in made.items()})
         end = time.monotonic() + SECONDS
 
@@ -109,7 +83,7 @@ def test_each_of_many_adapters_answers_as_itself_and_memory_follows_the_tiers(
 
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(call, range(CLIENTS)))
-        growth = engine.resident_bytes() - before
+        growth = resident_bytes(engine) - before
 
     total = sum(served.values())
     logger.info("%s: %d answers of %d adapters, %.1f MiB more", dialect, total, len(made), growth / 2**20)

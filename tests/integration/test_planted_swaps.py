@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,20 +18,19 @@ from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck, InstanceType
-from tests.integration.by_hand import V1, V2, client, prompts
-from tests.integration.fleet_stack import Fleet, FleetStack
+from tests.integration.by_hand import V1, client, prompts
+from tests.integration.fleet_stack import Fleet, FleetStack, check_for_drift
 
 pytestmark = pytest.mark.integration
 
-COPIES = 3
+COPIES = 2
 PROMPT = prompts()[0]
 FIRST = {
-    **{f"summary-{number}": "summary" for number in range(6)},
-    **{f"triage-{number}": "triage" for number in range(4)},
-    **{f"shout-{number}": "shout" for number in range(3)},
+    **{f"summary-{number}": "summary" for number in range(4)},
+    **{f"triage-{number}": "triage" for number in range(3)},
 }
-SECOND = FIRST | {"summary-0": "summary-v2", "summary-1": "summary-v2"}
-HEALTHY = ("summary-5", "triage-3", "shout-2")
+SECOND = FIRST | {"summary-0": "summary-v2"}
+HEALTHY = ("summary-3", "triage-2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,19 +43,14 @@ class Swap:
 
 
 def swaps(base: Path) -> dict[str, Swap]:
-    """Return ten swaps by adapter; `base` has an adapter that changes nothing, so that the base answers."""
+    """Return swaps by adapter; `base` has an adapter that changes nothing, so that the base answers."""
     some = "not every copy of the base model has it"
     return {
         "summary-0": Swap(files=V1 / "summary", says="its version"),
-        "summary-1": Swap(files=V1 / "summary", copies=1, says=f"{some}: its version"),
-        "summary-2": Swap(files=base, says="the base model answers in its place"),
-        "summary-3": Swap(files=base, copies=1, says=f"{some}: the base model answers in its place"),
-        "summary-4": Swap(files=V1 / "triage", says="adapter 'triage-"),
-        "triage-0": Swap(files=V1 / "summary", copies=2, says=f"{some}: adapter 'summary-"),
-        "triage-1": Swap(files=None, copies=1, says=f"{some}: a copy of the base model does not have"),
-        "triage-2": Swap(files=None, says="a copy of the base model does not have the adapter"),
-        "shout-0": Swap(files=V2 / "summary", says="adapter 'summary-"),
-        "shout-1": Swap(files=base, copies=2, says=f"{some}: the base model answers in its place"),
+        "summary-1": Swap(files=base, copies=1, says=f"{some}: the base model answers in its place"),
+        "summary-2": Swap(files=V1 / "triage", says="adapter 'triage-"),
+        "triage-0": Swap(files=V1 / "summary", copies=1, says=f"{some}: adapter 'summary-"),
+        "triage-1": Swap(files=None, says="a copy of the base model does not have the adapter"),
     }
 
 
@@ -82,7 +74,7 @@ def without_effect(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Deployed:
-    """A fleet on three copies, whose second deployment changed two adapters."""
+    """A fleet on two copies, whose second deployment changed an adapter."""
 
     def __init__(self, cloud: LocalCloud, folder: Path) -> None:
         self.cloud, self.stack = cloud, FleetStack(cloud, folder)
@@ -98,16 +90,7 @@ class Deployed:
         return Fleet(document=document(self.stack, adapters), settings={"drift_check": drift_check})
 
     def drift_run(self) -> None:
-        machines: Any = client(self.cloud, "stepfunctions")
-        execution = machines.start_execution(
-            stateMachineArn=self.outputs["MainMachine"],
-            input=json.dumps({"trigger": "drift", "requested_at": "2026-01-01T00:00:00Z"}),
-        )["executionArn"]
-        deadline = time.monotonic() + 120
-        while (status := machines.describe_execution(executionArn=execution)["status"]) == "RUNNING":
-            assert time.monotonic() < deadline, "the drift run does not end"
-            time.sleep(0.2)
-        assert status == "SUCCEEDED"
+        assert check_for_drift(self.cloud, self.outputs["MainMachine"]) == "SUCCEEDED"
 
     def records(self) -> dict[str, AdapterRecord]:
         registry = Registry(self.outputs["MainTable"], client(self.cloud, "dynamodb"))
@@ -126,15 +109,13 @@ def deployed(
     assert made.stack.delete().status == "DELETE_COMPLETE"
 
 
-def test_deployments_ask_every_adapter_on_three_copies(deployed: Deployed) -> None:
+def test_drift_run_finds_planted_swaps_and_nothing_else(deployed: Deployed, without_effect: Path) -> None:
     checks = {name: record.probed for name, record in deployed.records().items()}
     assert checks.keys() == SECOND.keys()
+    # The deployments have asked every adapter on each copy.
     assert all(
         check is not None and check.is_complete and check.copies == COPIES for check in checks.values()
     )
-
-
-def test_drift_run_finds_ten_planted_swaps_and_nothing_else(deployed: Deployed, without_effect: Path) -> None:
     planted = swaps(without_effect)
     for name, swap in planted.items():
         deployed.cloud.admin.swap(
@@ -145,8 +126,7 @@ def test_drift_run_finds_ten_planted_swaps_and_nothing_else(deployed: Deployed, 
     on_every_copy = {name for name, swap in planted.items() if swap.copies is None}
     assert on_every_copy <= deployed.failures().keys() <= planted.keys()
     if deployed.failures().keys() != planted.keys():
-        # A run misses a swap on one of three copies with a chance of 0.6 % (docs/adr/0019-probes.md), so one
-        # test in fifty sees it. The next run misses the same one with 0.6 % again.
+        # A run misses a swap on one of two copies with a chance of 0.6 % (docs/adr/0019-probes.md).
         deployed.drift_run()
     records, failures = deployed.records(), deployed.failures()
     assert failures.keys() == planted.keys()
