@@ -73,28 +73,28 @@ coverage: setup  ## measure which lines the tests without deployments run; it ju
 
 # A file at a time, as the tests of one share what they deploy. Four for two cores, as half of the time that
 # deployments take is waiting. tests/conftest.py puts the files that take longest first.
-test: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the tests of the library
+test: setup $(CLIENTS)/openai/installed.json $(VENV)/.evaluation  ## the tests of the library
 	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --junitxml=build/tests.xml
 
 test-local: setup  ## the tests of the embedded cloud itself
 	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --junitxml=build/local.xml tests/local tests/vllm
 
 # SEED=7 repeats a run.
-test-random-order: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## `make test` and `make test-local` in a random order
+test-random-order: setup $(CLIENTS)/openai/installed.json $(VENV)/.evaluation  ## `make test` and `make test-local` in a random order
 	for folders in '' 'tests/local tests/vllm'; do \
 	    python -m pytest -p randomly $(if $(SEED),--randomly-seed=$(SEED)) -n 4 --dist loadfile $$folders || exit 1; \
 	done
 
-test-alone: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## each file of both in a process of its own
+test-alone: setup $(CLIENTS)/openai/installed.json $(VENV)/.evaluation  ## each file of both in a process of its own
 	python -m tests.alone
 
 # docs/guides/divergences.md tells what the tests do differently there.
-test-hostile: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
+test-hostile: setup $(CLIENTS)/openai/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
 	TEST_PROFILE=hostile python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/cli
 
 test-clients: setup  ## clients that others wrote, each in an environment of its own, and record in the guide what they can do
 	RECORD=1 python -m pytest tests/clients/test_clients.py
-	python -m pytest tests/clients/test_recorded.py tests/integration/test_openai_path.py tests/integration/test_sagemaker_sdk.py
+	python -m pytest tests/clients/test_recorded.py tests/integration/test_openai_path.py
 
 # The newest botocore and cfn-lint, which the lock cannot have: ministack pins an older botocore.
 $(NEWEST)/.installed: tests/properties/newest.txt $(VENV)/.installed
@@ -111,7 +111,7 @@ nightly: setup $(NEWEST)/.installed  ## look for faults that a fleet does not su
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
 	NEWEST=1 python -m pytest tests/properties
 	NIGHTLY=1 python -m pytest -m 'documents or not documents' tests/docs/site
-	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_updates_with_a_prefix_cache.py tests/integration/test_many_scaled_adapters.py
+	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_update_under_load.py tests/integration/test_many_scaled_adapters.py
 	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws || exit 1; done
 	NIGHTLY=1 python -m pytest tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_benchmarking_guide.py tests/integration/test_evaluation.py
 

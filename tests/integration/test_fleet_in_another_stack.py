@@ -1,4 +1,5 @@
-"""A fleet in another stack than its endpoint: each can be changed while the other is there."""
+"""A fleet in another stack than its endpoint, on AWS's vLLM container: each can be changed while the other is
+there."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ import pytest
 
 from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
-from multi_adapter_inference import InstanceType, LmiContainer, LmiVersion
+from multi_adapter_inference import InstanceType, VllmContainer, VllmVersion
 from tests.integration.by_hand import client
-from tests.integration.fleet_stack import Fleet, FleetStack, cdk_stack, numbered
+from tests.integration.fleet_stack import Fleet, FleetStack, cdk_stack, numbered, wrong
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
@@ -26,6 +27,8 @@ class Part(FleetStack):
     def __init__(self, cloud: LocalCloud, folder: Path, prefix: str, part: str) -> None:
         super().__init__(cloud, folder, name=f"{prefix}-{part}")
         self.prefix = prefix
+        self.instance_type = InstanceType.ML_G5_12XLARGE  # with room for the update
+        self.container = VllmContainer(version=VllmVersion.V2_6)
 
     def _cdk_stacks(self, app: cdk.App) -> tuple[cdk.Stack, cdk.Stack]:
         return cdk_stack(app, f"{self.prefix}-endpoint"), cdk_stack(app, f"{self.prefix}-fleets")
@@ -36,16 +39,24 @@ def test_container_of_the_base_is_changed_and_the_fleet_is_told_in_its_own_next_
 ) -> None:
     prefix = f"apart-{uuid.uuid4().hex[:8]}"
     first, second = (Part(cloud, tmp_path, prefix, part) for part in ("endpoint", "fleets"))
-    first.instance_type = second.instance_type = InstanceType.ML_G5_12XLARGE  # with room for the update
     created = first.create(FLEETS)
     assert created.status == "CREATE_COMPLETE", created.reason
-    endpoint = created.outputs["EndpointName"]
+    endpoint, base = created.outputs["EndpointName"], created.outputs["BaseComponentName"]
     made = second.create(FLEETS)
     assert made.status == "CREATE_COMPLETE", made.reason
+    assert wrong(cloud, endpoint, {base: "base"}) == {}
+    assert container_of(cloud, base)["Environment"] == {
+        "SM_VLLM_ENABLE_LORA": "true",
+        "SM_VLLM_MAX_CPU_LORAS": "8",
+        "SM_VLLM_MAX_LORAS": "4",
+        "SM_VLLM_MAX_LORA_RANK": "16",
+        "SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true",
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true",
+    }
     registry = Registry(made.outputs["TenantsTable"], client(cloud, "dynamodb"))
     version = registry.fleet().base_version  # type: ignore[union-attr]
 
-    another = LmiContainer(version=LmiVersion.V19, environment={"OPTION_SEED": "1"})
+    another = VllmContainer(version=VllmVersion.V2_6, environment={"SM_VLLM_SEED": "1"})
     first.container = second.container = another
     changed = first.update(FLEETS)
     assert changed.status == "UPDATE_COMPLETE", changed.reason
@@ -57,3 +68,10 @@ def test_container_of_the_base_is_changed_and_the_fleet_is_told_in_its_own_next_
     for part in (second, first):
         deleted = part.delete()
         assert deleted.status == "DELETE_COMPLETE", deleted.reason
+
+
+def container_of(cloud: LocalCloud, base: str) -> dict[str, object]:
+    sagemaker = client(cloud, "sagemaker")
+    described = sagemaker.describe_inference_component(InferenceComponentName=base)
+    model = sagemaker.describe_model(ModelName=described["Specification"]["ModelName"])
+    return dict(model["PrimaryContainer"])

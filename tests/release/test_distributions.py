@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -60,6 +62,25 @@ def names_of(manifest: Manifest) -> list[str]:
 
 version: str = product_version()
 fleet_of(Stack(App(), "Inference"))
+"""
+APP = """
+import sys
+from aws_cdk import App, Size, Stack
+import multi_adapter_inference as mai
+
+app = App(outdir=sys.argv[2])
+stack = Stack(app, "Elsewhere")
+tickets = sys.argv[1]
+endpoint = mai.MultiAdapterEndpoint(
+    stack, "Llm",
+    base_model=mai.BaseModel.from_directory(f"{tickets}/base"),
+    container=mai.LmiContainer(version=mai.LmiVersion.V19),
+    lora=mai.LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16),
+    instance_type=mai.InstanceType.ML_G5_2XLARGE,
+    compute=mai.ComputeRequirements(accelerators=1, min_memory=Size.mebibytes(1024)),
+)
+endpoint.add_adapter("Triage", artifact=mai.AdapterArtifact.from_directory(f"{tickets}/adapters/triage"))
+app.synth()
 """
 MISTAKES = {
     'AdapterManifest.from_file("adapters.yaml")': '"adapters.yaml"',
@@ -159,6 +180,43 @@ def test_every_file_of_the_packages_is_in_the_wheel(dist: Path) -> None:
     expected = {name.partition("/")[2] for name in tracked}
     names = zipfile.ZipFile(dist / f"{NAME}-py3-none-any.whl").namelist()
     assert {name for name in names if ".dist-info/" not in name} == expected
+
+
+def test_app_in_another_folder_synthesizes_from_the_wheel_with_the_hashes_of_the_checkout(
+    python: Path, tmp_path: Path
+) -> None:
+    from_wheel, from_checkout = (
+        hashes_of_assets(one, tmp_path / name)
+        for name, one in (("wheel", python), ("checkout", sys.executable))
+    )
+    assert len(from_wheel) >= 3  # template, base model, adapter
+    assert from_wheel == from_checkout
+
+
+def hashes_of_assets(python: Path | str, folder: Path) -> dict[str, str]:
+    """Synthesize APP; return each asset's source hash by its display name."""
+    folder.mkdir()
+    environment = {**os.environ, "CDK_VALIDATION": "false"}
+    command = [str(python), "-c", APP, str(ROOT / "examples" / "tickets"), str(folder / "cdk.out")]
+    subprocess.run(command, cwd=folder, env=environment, check=True)
+    assets = json.loads((folder / "cdk.out" / "Elsewhere.assets.json").read_text())["files"]
+    return {entry["displayName"]: name for name, entry in assets.items()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["bin/adapters", "--version"], f"adapters {VERSION}\n"),
+        (["bin/local-sagemaker", "--help"], "--help"),
+        (["bin/python", "-c", "import sys, adapters_cli.main; print('jsii' in sys.modules)"], "False\n"),
+    ],
+    ids=["adapters", "local-sagemaker", "without the CDK"],
+)
+def test_wheel_installs_its_commands(python: Path, arguments: list[str], says: str) -> None:
+    program, *more = arguments
+    done = subprocess.run([python.parents[1] / program, *more], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert says in done.stdout
 
 
 # mypy reads all of aws-cdk-lib, which takes a minute, so one run judges both files.

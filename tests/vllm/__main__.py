@@ -11,7 +11,7 @@ from tests.vllm.environment import FOLDER, ROOT, UnavailableError, prepare
 # Those of the whole system that say something about the engine. The others would only take longer.
 INTEGRATION = [
     f"tests/integration/test_{name}.py"
-    for name in ("benchmark", "deployment", "seed_workflow", "update_under_load", "vllm_container")
+    for name in ("benchmark", "deployment", "fleet_in_another_stack", "update_under_load")
 ]
 
 
