@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local_sagemaker.server import LocalCloud
-from local_sagemaker.settings import PROFILES
-from tests.aws.answers import Answers
+from local_sagemaker.settings import PROFILES, Settings
 from tests.aws.stage import ROOT, Stage
 from tests.profiles import PROFILE
 
@@ -20,6 +21,31 @@ IN_ACCOUNT = os.environ.get("ACCOUNT") == "1"
 CONTAINER = os.environ.get("CONTAINER", "lmi")
 # With it the embedded cloud publishes metrics every second.
 QUICK = {"time_scale": 0.02}
+
+
+@dataclass(kw_only=True)
+class Answers:
+    """The answers of a run, in a file; the embedded cloud's have to be those of its settings.
+
+    settings:
+        Those of the embedded cloud; None for AWS, whose answers nobody knows.
+    """
+
+    path: Path
+    settings: Settings | None
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def tell(self, name: str, question: str, seen: dict[str, Any], settings: dict[str, Any]) -> None:
+        """Record what was seen, and the outcome of each setting, None where it tells nothing."""
+        self.told[name] = {"question": question, "seen": seen, "settings": settings}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(self.told, indent=2, default=str, ensure_ascii=False) + "\n")
+        if self.settings is None:
+            return
+        for setting, value in settings.items():
+            expected = getattr(self.settings, setting)
+            # Of a number an answer says only whether it is above zero.
+            assert value in (None, bool(expected) if isinstance(value, bool) else expected), setting
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import itertools
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +60,7 @@ class ScaledStack(FleetStack):
             DesiredRuntimeConfig={"CopyCount": copies},
         )
         self.wait_for_copies(base, copies)
-        deadline = time.monotonic() + 30
-        while self._status_of(base) != "InService":
-            assert time.monotonic() < deadline, f"{base} is {self._status_of(base)}"
-            time.sleep(0.05)
-
-    def _status_of(self, base: str) -> str:
-        described = self._components.describe_inference_component(InferenceComponentName=base)
-        return str(described["InferenceComponentStatus"])
+        self.wait_until_steady(base)
 
     def wait_until_steady(self, base: str, *, seconds: float = 60) -> None:
         """Wait until no change of a component is in progress."""
@@ -111,58 +104,91 @@ class ScaledStack(FleetStack):
         """Return how many executions of a fleet's state machine there were."""
         return len(client(self.cloud, "stepfunctions").list_executions(stateMachineArn=machine)["executions"])
 
+    def callers(self, endpoint: str, adapters: Mapping[str, str]) -> Callers:
+        """Return callers of the adapters of the fleet `Tenants`, which have these labels."""
+        prompt = prompts()[0]
+        expected = {
+            self.component("Tenants", name): prompt["answers"][label] for name, label in adapters.items()
+        }
+        return Callers(self.cloud, endpoint, expected, prompt=prompt["prompt"], tokens=60)
+
+
+class Callers:
+    """They ask adapters, and know the answer of each.
+
+    right, wrong, errors:
+        What came: right answers by component, wrong ones, and refusals by what they say.
+    """
+
+    def __init__(
+        self, cloud: LocalCloud, endpoint: str, expected: Mapping[str, str], *, prompt: str, tokens: int
+    ) -> None:
+        self._runtime, self._endpoint = client(cloud, "sagemaker-runtime"), endpoint
+        self._expected = expected
+        self._body = json.dumps({"prompt": prompt, "max_tokens": tokens, "temperature": 0})
+        self.right: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self.errors: Counter[str] = Counter()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.right.total()} right answers of {len(self.right)} adapters, {len(self.wrong)} wrong"
+            f" answers, {self.errors.total()} errors {dict(self.errors)}"
+        )
+
+    def ask(self, component: str) -> bool:
+        """Ask an adapter, note what comes, and return whether it was an answer."""
+        try:
+            answer = self._runtime.invoke_endpoint(
+                EndpointName=self._endpoint,
+                InferenceComponentName=component,
+                ContentType="application/json",
+                Body=self._body,
+            )
+        except ClientError as error:
+            text = str(error)
+            words = (words for words in ("no capacity", "(404)") if words in text)
+            self.errors[next(words, text[:160])] += 1
+            return False
+        text = json.loads(answer["Body"].read())["choices"][0]["text"]
+        if text == self._expected[component]:
+            self.right[component] += 1
+        else:
+            self.wrong.append(f"{component}: {text!r} instead of {self._expected[component]!r}")
+        return True
+
+    def ask_all(self, times: int = 1, *, at_once: int = 3) -> int:
+        """Ask every adapter so many times; return how many requests failed."""
+        with ThreadPoolExecutor(at_once) as executor:
+            return list(executor.map(self.ask, [*self._expected] * times)).count(False)
+
     @contextmanager
-    def load(self, endpoint: str, adapters: Mapping[str, str], *, callers: int = 6) -> Iterator[Load]:
-        """Keep asking a fleet's adapters, several at a time, as long as the context lasts.
+    def load(self, at_once: int) -> Iterator[None]:
+        """Keep asking all adapters, several at a time, as long as the context lasts.
 
         Callers go on while there is no copy: their refused requests are what starts one.
         """
-        load, ended = Load(), threading.Event()
-        runtime = client(self.cloud, "sagemaker-runtime")
-        prompt = prompts()[0]
-        expected = {self.component("Tenants", name): label for name, label in adapters.items()}
-        body = {"inputs": prompt["prompt"], "parameters": {"max_new_tokens": 60, "temperature": 0}}
+        ended = threading.Event()
 
         def call(number: int) -> None:
-            names = itertools.islice(itertools.cycle(expected), number, None)
-            while not ended.is_set():
-                name = next(names)
-                try:
-                    answer = runtime.invoke_endpoint(
-                        EndpointName=endpoint,
-                        InferenceComponentName=name,
-                        ContentType="application/json",
-                        Body=json.dumps(body),
-                    )
-                except ClientError as error:
-                    if "no capacity" not in str(error):
-                        raise
+            for component in itertools.islice(itertools.cycle(self._expected), number, None):
+                if ended.is_set():
+                    return
+                if not self.ask(component):
                     time.sleep(0.05)
-                    continue
-                text = json.loads(answer["Body"].read())["generated_text"]
-                load.answers += 1
-                if text != prompt["answers"][expected[name]]:
-                    load.wrong.append(f"{name} answers {text!r}")
 
-        with ThreadPoolExecutor(callers) as executor:
-            calls = [executor.submit(call, number) for number in range(callers)]
+        with ThreadPoolExecutor(at_once) as executor:
+            calls = [executor.submit(call, number) for number in range(at_once)]
             try:
-                yield load
+                yield
             finally:
                 ended.set()
-        load.wrong += [str(error) for one in calls if (error := one.exception()) is not None]
+        for one in calls:
+            one.result()
 
-
-@dataclass
-class Load:
-    """How many answers there were, and those that were wrong."""
-
-    answers: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-    def wait_for(self, answers: int, *, seconds: float = 30) -> None:
-        """Wait until there are so many answers."""
+    def wait_for(self, answers: int, *, seconds: float = 120) -> None:
+        """Wait until so many answers were right."""
         deadline = time.monotonic() + seconds
-        while self.answers < answers:
-            assert time.monotonic() < deadline, f"{self.answers} answers; {self.wrong}"
+        while self.right.total() < answers:
+            assert time.monotonic() < deadline, self
             time.sleep(0.05)

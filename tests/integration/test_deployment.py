@@ -6,12 +6,11 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from examples.demo.cdk import Cdk, CdkError
+from examples.demo.cdk import Cdk
 from examples.demo.endpoint import Endpoint
 from examples.demo.inventory import leftovers
 from examples.demo.workspace import Workspace
@@ -50,11 +49,6 @@ class Deployment:
             Body=json.dumps({"inputs": prompt, "parameters": {"max_new_tokens": 60, "temperature": 0}}),
         )
         return str(json.loads(response["Body"].read())["generated_text"])
-
-    def status(self) -> str:
-        """Return the status of the stack."""
-        (stack,) = client(self.cloud, "cloudformation").describe_stacks(StackName=STACK)["Stacks"]
-        return str(stack["StackStatus"])
 
 
 @pytest.fixture(scope="module")
@@ -100,52 +94,3 @@ def test_every_tenant_of_the_fleet_answers_with_its_own_skill(deployment: Deploy
 
 def test_diff_after_a_deployment_says_no_differences(deployment: Deployment) -> None:
     assert re.search(r"Number of stacks with differences: 0", deployment.cdk.diff().output)
-
-
-def test_second_deployment_makes_no_write(deployment: Deployment) -> None:
-    deployment.cloud.admin.reset_calls()
-    deployment.cdk.deploy(validate=False)
-    assert deployment.cloud.admin.writes() == {}
-
-
-def test_broken_archive_fails_with_the_services_reason_and_the_version_before_goes_on_serving(
-    deployment: Deployment,
-) -> None:
-    s3, bucket = client(deployment.cloud, "s3"), "broken-archives"
-    s3.create_bucket(Bucket=bucket)
-    s3.put_object(Bucket=bucket, Key="adapters/summary.tar.gz", Body=b"this is not a gzip stream")
-    environment = deployment.workspace.environment
-    intact = environment.read_text()
-    environment.write_text(
-        re.sub(
-            r"(\[adapters\.summary\]\n)directory = .*\n",
-            rf'\1uri = "s3://{bucket}/adapters/summary.tar.gz"\n',
-            intact,
-        )
-        + f'\n[[artifact_sources]]\nbucket = "{bucket}"\nprefix = "adapters/"\n'
-    )
-    try:
-        with pytest.raises(CdkError, match="gzip"):
-            deployment.cdk.deploy(validate=False)
-    finally:
-        environment.write_text(intact)
-
-    assert deployment.status() == "UPDATE_ROLLBACK_COMPLETE"
-    prompt: dict[str, Any] = prompts()[0]
-    assert deployment.ask("summary", prompt["prompt"]) == prompt["answers"]["summary"]
-
-
-def test_broken_directory_is_refused_before_anything_is_called(
-    deployment: Deployment, tmp_path: Path
-) -> None:
-    folder = deployment.workspace.folder / "examples" / "tickets" / "adapters" / "triage"
-    config = folder / "adapter_config.json"
-    intact = config.read_text()
-    config.write_text(json.dumps({**json.loads(intact), "use_dora": True}))
-    deployment.cloud.admin.reset_calls()
-    try:
-        with pytest.raises(CdkError, match="use_dora"):
-            deployment.cdk.deploy()
-    finally:
-        config.write_text(intact)
-    assert deployment.cloud.admin.calls() == {}

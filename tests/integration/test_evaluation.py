@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,26 +12,24 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 from typer.testing import Result
 
-from adapter_fleet.artifacts.packing import pack
 from adapters_cli.evaluation.result import EvaluationResult
 from adapters_cli.evaluation.result_file import read_result
 from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
-from tests.integration.by_hand import V1, adapters, client, write
+from tests.integration.by_hand import adapters, client, write
 from tests.integration.fleet_stack import Archives, Endpoint, components
 from tests.nightly import NIGHTLY
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
-LABELS = ("triage", "summary", "shout", "summary-v2")
+LABELS = ("triage", "summary", "summary-v2")
 ITEMS = 400 if NIGHTLY else 40
 METRICS = ("rouge1", "rouge2", "rougeL", "meteor", "exact_match", "bert_score")
 ROUGE = ("--metric", "rougeL")
@@ -45,36 +42,22 @@ class Desk:
 
     def __init__(self, cloud: LocalCloud, endpoint: Endpoint, folder: Path) -> None:
         self.cloud, self.endpoint, self.folder = cloud, endpoint, folder
-        self._sagemaker, self._s3 = client(cloud, "sagemaker"), client(cloud, "s3")
-        self._archives = Archives(cloud)
-        self.components: list[str] = []
+        self._sagemaker = client(cloud, "sagemaker")
         for label in LABELS:
-            self.add(label, self._archives.uri(label))
+            write(
+                self._sagemaker.create_inference_component,
+                InferenceComponentName=label,
+                EndpointName=endpoint.name,
+                Specification={
+                    "BaseInferenceComponentName": endpoint.base,
+                    "Container": {"ArtifactUrl": Archives(cloud).uri(label)},
+                },
+            )
+            _wait_for(partial(self._serves, label))
 
-    def add(self, label: str, uri: str) -> None:
-        """Create a component of this name, in service."""
-        write(
-            self._sagemaker.create_inference_component,
-            InferenceComponentName=label,
-            EndpointName=self.endpoint.name,
-            Specification={
-                "BaseInferenceComponentName": self.endpoint.base,
-                "Container": {"ArtifactUrl": uri},
-            },
-        )
-        self.components.append(label)
-        _wait_for(lambda: self._status(label) == "InService")
-
-    def _status(self, label: str) -> str:
+    def _serves(self, label: str) -> bool:
         found = self._sagemaker.describe_inference_component(InferenceComponentName=label)
-        return str(found["InferenceComponentStatus"])
-
-    def upload(self, directory: Path) -> str:
-        """Upload an adapter where the endpoint's role may read."""
-        packed = pack(directory, directory.with_suffix(".tar.gz"))
-        key = f"adapters/{directory.name}/sha256-{packed.identity}.tar.gz"
-        self._s3.put_object(Bucket=Archives.bucket, Key=key, Body=packed.path.read_bytes())
-        return f"s3://{Archives.bucket}/{key}"
+        return bool(found["InferenceComponentStatus"] == "InService")
 
     def dataset(self, items: int) -> Path:
         """Return a file of the first items. They have the same ids in each such file."""
@@ -103,9 +86,9 @@ class Desk:
         return read_result(self.folder / output / "result.json")
 
     def close(self) -> None:
-        for component in self.components:
+        for component in LABELS:
             write(self._sagemaker.delete_inference_component, InferenceComponentName=component)
-        _wait_for(lambda: not set(self.components) & set(components(self.cloud, self.endpoint.name)))
+        _wait_for(lambda: not set(LABELS) & set(components(self.cloud, self.endpoint.name)))
 
 
 @pytest.fixture(scope="module")
@@ -119,18 +102,18 @@ def desk(
 
 @pytest.fixture(scope="module")
 def all_beside_the_base(desk: Desk) -> EvaluationResult:
-    """All four over the references of one: later runs over other references ask nobody again."""
+    """All over the references of one: later runs over other references ask nobody again."""
     done = desk.evaluate(*LABELS, column="summary")
     assert done.exit_code == 0, done.stderr
-    assert f"{5 * ITEMS:,} answers in" in done.stderr
+    assert f"{(1 + len(LABELS)) * ITEMS:,} answers in" in done.stderr
     return desk.result()
 
 
-@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("label", ["triage", "summary"])
 def test_each_adapter_is_better_than_the_base_at_its_own_task(
     desk: Desk, all_beside_the_base: EvaluationResult, label: str
 ) -> None:
-    # One with all metrics; the others with two, as they would only take longer.
+    # One with all metrics; the other with two, as it would only take longer.
     metrics = () if label == LABELS[0] else (*ROUGE, "--metric", "exact_match")
     done = desk.evaluate(
         label,
@@ -178,51 +161,12 @@ def test_second_version_is_worse_at_the_first_one_s_task(
     assert "and that of 'summary' is 1; " in done.stderr
 
 
-def test_version_that_no_component_serves_gets_one_for_the_time(
-    desk: Desk, all_beside_the_base: EvaluationResult
-) -> None:
-    before = set(components(desk.cloud, desk.endpoint.name))
-    uri = Archives(desk.cloud).uri("triage")
-    done = desk.evaluate(
-        "summary", column="summary", items=20, output="absent", more=("--against", uri, *ROUGE)
-    )
-    assert done.exit_code == 0, done.stderr
-    absent = desk.result("absent").subjects[1].name
-    assert absent.startswith("summary@")
-    answers = {item.answers[absent].text for item in desk.result("absent").items}
-    assert all(answer.startswith('{"category"') for answer in answers)
-    _wait_for(lambda: set(components(desk.cloud, desk.endpoint.name)) == before)
-
-
-def test_broken_adapter_fails_the_gate(desk: Desk, all_beside_the_base: EvaluationResult) -> None:
-    directory = desk.folder / "broken"
-    shutil.copytree(V1 / "summary", directory)
-    file = directory / "adapter_model.safetensors"
-    source = np.random.default_rng(0)
-    shuffled = {
-        name: source.permuted(tensor.ravel()).reshape(tensor.shape)
-        for name, tensor in load_file(file).items()
-    }
-    save_file(shuffled, file)
-    desk.add("broken", desk.upload(directory))
-    done = desk.evaluate(
-        "broken",
-        column="summary",
-        items=min(ITEMS, 100),
-        output="broken-out",
-        more=("--metric", "exact_match", "--require", "exact_match >= 0.9"),
-    )
-    assert done.exit_code == 1
-    assert "not met: exact_match of 'broken' is" in done.stderr
-    assert not desk.result("broken-out").passed
-
-
 class TestKilled:
     """Many items, and an endpoint that counts how often it is asked each of them."""
 
-    ITEMS = 1_000 if NIGHTLY else 120
+    ITEMS = 1_000 if NIGHTLY else 60
     """A run of a thousand takes most of a minute."""
-    KILLS = 5 if NIGHTLY else 2
+    KILLS = 5 if NIGHTLY else 1
 
     @pytest.fixture
     def runtime(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,10 @@ from multi_adapter_inference import (
     IMultiAdapterEndpoint,
     UsageMetrics,
 )
-from tests.integration.by_hand import V1, changed_settings, client, prompts
-from tests.integration.fleet_stack import BROKEN, Fleet
+from tests.integration.by_hand import V1, changed_settings, client, processes_of, prompts
+from tests.integration.fleet_stack import BROKEN, Fleet, check_for_drift
 from tests.integration.scaled_stack import ScaledStack
-from tests.nightly import NIGHTLY, long, scaled_time
+from tests.nightly import NIGHTLY, scaled_time
 
 pytestmark = pytest.mark.integration
 
@@ -101,11 +101,16 @@ def fleets(stack: WatchedStack, **more: str) -> dict[str, Fleet]:
 
 @dataclass(frozen=True)
 class Watched:
-    """The deployed stack."""
+    """The deployed stack.
+
+    usage:
+        What was counted, and what the servers counted, after the load.
+    """
 
     cloud: LocalCloud
     stack: WatchedStack
     outputs: Mapping[str, str]
+    usage: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def base(self) -> str:
@@ -178,15 +183,7 @@ class Watched:
             list(callers.map(call, names))
 
     def check_for_drift(self) -> None:
-        machines: Any = client(self.cloud, "stepfunctions")
-        execution = machines.start_execution(
-            stateMachineArn=self.outputs["TenantsMachine"],
-            input=json.dumps({"trigger": "drift", "requested_at": "2026-01-01T00:00:00Z"}),
-        )["executionArn"]
-        deadline = time.monotonic() + 60
-        while machines.describe_execution(executionArn=execution)["status"] == "RUNNING":
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        check_for_drift(self.cloud, self.outputs["TenantsMachine"])
 
     def count_usage(self, until: float) -> None:
         """Let the function count the use up to a time, as its schedule does some minutes later."""
@@ -234,17 +231,62 @@ def watched(cloud: LocalCloud, stack: WatchedStack) -> Watched:
     created = stack.create(fleets(stack))
     assert created.status == "CREATE_COMPLETE", created.reason
     made = Watched(cloud, stack, created.outputs)
-    with stack.load(made.endpoint, ADAPTERS, callers=2) as load:
-        load.wait_for(REQUESTS, seconds=120)
+    callers = stack.callers(made.endpoint, ADAPTERS)
+    with callers.load(2):
+        callers.wait_for(REQUESTS)
         time.sleep(MINUTE * SCALE)
-    assert load.wrong == []
+    assert (callers.wrong, callers.errors) == ([], {})
     made.change_least_copies(0)
     made.scale(0)
     made.ask(["one"])
     made.scale(1)
     made.change_least_copies(1)
     made.count_usage(this_minute())
+    made.usage.update(usage_of(made))
     return made
+
+
+def usage_of(watched: Watched) -> dict[str, tuple[float, float]]:
+    """Return what was counted and what the servers counted of each figure, of the fleet and its parts."""
+    served = watched.cloud.admin.tokens()
+    fields = {
+        "Requests": "requests",
+        "PromptTokens": "prompt_tokens",
+        "CompletionTokens": "completion_tokens",
+    }
+    parts: dict[str, tuple[dict[str, str], list[str]]] = {
+        "fleet": ({}, list(ADAPTERS)),
+        **{name: ({"Adapter": name}, [name]) for name in ADAPTERS},
+        **{
+            tenant: ({"tenant": tenant}, [name for name in ADAPTERS if TENANTS[name] == tenant])
+            for tenant in TENANTS.values()
+        },
+    }
+    return {
+        f"{metric} of {part}": (
+            counted(watched, metric, **dimensions),
+            sum(served[watched.stack.component("Tenants", name)][field] for name in members),
+        )
+        for metric, field in fields.items()
+        for part, (dimensions, members) in parts.items()
+    }
+
+
+def counted(watched: Watched, metric: str, **dimensions: str) -> float:
+    """Return the sum of a metric of use."""
+    points = client(watched.cloud, "cloudwatch").get_metric_statistics(
+        Namespace="MultiAdapterInference",
+        MetricName=metric,
+        Dimensions=[
+            {"Name": name, "Value": value}
+            for name, value in {"Fleet": watched.outputs["TenantsUid"], **dimensions}.items()
+        ],
+        StartTime=time.time() - DAY,
+        EndTime=time.time() + DAY,
+        Period=int(DAY),
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return float(sum(point["Sum"] for point in points))
 
 
 def dashboard(watched: Watched) -> list[dict[str, Any]]:
@@ -302,44 +344,8 @@ def without_data(cloud: LocalCloud, widget: Mapping[str, Any]) -> set[str]:
 
 
 def test_use_that_is_counted_is_what_the_servers_counted(watched: Watched) -> None:
-    served = watched.cloud.admin.tokens()
-
-    def counted(metric: str, **dimensions: str) -> float:
-        query = {
-            "Namespace": "MultiAdapterInference",
-            "MetricName": metric,
-            "Dimensions": [
-                {"Name": name, "Value": value}
-                for name, value in {"Fleet": watched.outputs["TenantsUid"], **dimensions}.items()
-            ],
-            "StartTime": time.time() - DAY,
-            "EndTime": time.time() + DAY,
-            "Period": int(DAY),
-            "Statistics": ["Sum"],
-        }
-        points = client(watched.cloud, "cloudwatch").get_metric_statistics(**query)["Datapoints"]
-        return float(sum(point["Sum"] for point in points))
-
-    fields = {
-        "Requests": "requests",
-        "PromptTokens": "prompt_tokens",
-        "CompletionTokens": "completion_tokens",
-    }
-    of_adapter = {
-        name: {
-            metric: served[watched.stack.component("Tenants", name)][field]
-            for metric, field in fields.items()
-        }
-        for name in ADAPTERS
-    }
-    assert sum(one["Requests"] for one in of_adapter.values()) >= REQUESTS
-    for metric in fields:
-        for name in ADAPTERS:
-            assert counted(metric, Adapter=name) == of_adapter[name][metric]
-        for tenant in sorted(set(TENANTS.values())):
-            members = [name for name in ADAPTERS if TENANTS[name] == tenant]
-            assert counted(metric, tenant=tenant) == sum(of_adapter[name][metric] for name in members)
-        assert counted(metric) == sum(one[metric] for one in of_adapter.values())
+    assert {figure: both for figure, both in watched.usage.items() if both[0] != both[1]} == {}
+    assert watched.usage["Requests of fleet"][0] >= REQUESTS
 
 
 def test_every_query_of_the_dashboard_has_data_after_a_run_of_load(watched: Watched) -> None:
@@ -355,17 +361,6 @@ def test_no_alarm_rings_without_a_fault(watched: Watched) -> None:
     # As long as each alarm but UncheckedCopies looks back: 15 minutes.
     time.sleep(3600 * SCALE / 4)
     assert watched.ringing() == set()
-
-
-@long
-def test_use_is_counted_on_a_schedule(watched: Watched) -> None:
-    watched.forget_count()
-    table = client(watched.cloud, "dynamodb")
-    deadline = time.monotonic() + 150
-    key = {"pk": {"S": "usage"}, "sk": {"S": "counted"}}
-    while "Item" not in table.get_item(TableName=watched.outputs["TenantsTable"], Key=key):
-        assert time.monotonic() < deadline
-        time.sleep(1)
 
 
 # --- each alarm and its fault
@@ -432,7 +427,7 @@ def change_does_not_end(watched: Watched) -> Iterator[None]:
 def adapter_is_slow(watched: Watched) -> Iterator[None]:
     watched.stack.max_model_latency = cdk.Duration.millis(1)
     watched.update()
-    with watched.stack.load(watched.endpoint, ADAPTERS, callers=1):
+    with watched.stack.callers(watched.endpoint, ADAPTERS).load(1):
         yield
     watched.stack.max_model_latency = WatchedStack.max_model_latency
     watched.update()
@@ -478,7 +473,7 @@ def copies_die_while_they_answer(watched: Watched) -> Iterator[None]:
         with ThreadPoolExecutor(1) as executor:
             asking = executor.submit(watched.ask, ["one"] * 16, max_tokens=400)
             time.sleep(0.3)
-            for pid in model_servers(watched.cloud):
+            for pid in processes_of(watched.cloud, "cmdline", "local_sagemaker.model_server"):
                 os.kill(pid, signal.SIGKILL)
             asking.result()
 
@@ -563,24 +558,3 @@ def test_each_alarm_rings_for_its_fault_and_ends_with_it(watched: Watched, name:
     with injected(FAULTS[name], watched):
         assert watched.wait_for_one(name) <= {name} | MAY_RING_TOO.get(name, set())
     watched.wait_for_silence()
-
-
-def model_servers(cloud: LocalCloud) -> list[int]:
-    """Return the processes that serve the copies of a cloud."""
-    parents, servers = {}, set()
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if b"local_sagemaker.model_server" in (entry / "cmdline").read_bytes():
-                servers.add(int(entry.name))
-        except OSError:
-            continue  # it has ended
-
-    def descends(pid: int) -> bool:
-        while pid in parents:
-            pid = parents[pid]
-            if pid == cloud.process.pid:
-                return True
-        return False
-
-    return [pid for pid in servers if descends(pid)]

@@ -5,22 +5,15 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from botocore.exceptions import ClientError
 
 from adapter_fleet.artifacts.packing import pack
 from local_sagemaker.server import LocalCloud
@@ -29,7 +22,7 @@ from multi_adapter_inference import LoraServing, ScalingTarget
 from tests.integration.by_hand import client
 from tests.integration.distinct_adapters import PROMPT, TOKENS, distinct_adapters
 from tests.integration.fleet_stack import Deployment, Fleet
-from tests.integration.scaled_stack import ScaledStack
+from tests.integration.scaled_stack import Callers, ScaledStack
 from tests.nightly import scaled_time
 
 logger = logging.getLogger(__name__)
@@ -38,8 +31,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), scaled_time]
 
 ADAPTERS = 100
 CALLERS = 16
-GENTLE_CALLERS = 3
-"""Callers that leave the machine to the fleet, which sends adapters again meanwhile."""
 UNDER_LOAD, IDLE = 0.1, 0.02
 """How much of their time alarms and cool-downs take. Under load, metrics have to keep up."""
 QUICK: dict[str, Any] = {
@@ -53,90 +44,6 @@ QUICK: dict[str, Any] = {
     "one_write_per_base": False,
 }
 """What a profile does, it does fast, and several adapters at a time: a hundred are sent again three times."""
-
-
-@dataclass
-class Tally:
-    """What callers got: right answers, wrong ones, and errors by what they say."""
-
-    right: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
-    errors: Counter[str] = field(default_factory=Counter)
-
-    def __str__(self) -> str:
-        return (
-            f"{self.right.total()} right answers of {len(self.right)} adapters, {len(self.wrong)} wrong"
-            f" answers, {self.errors.total()} errors {dict(self.errors)}"
-        )
-
-
-class Callers:
-    """They ask the adapters of a fleet, and know the answer of each."""
-
-    def __init__(self, cloud: LocalCloud, endpoint: str, expected: Mapping[str, str]) -> None:
-        self._runtime = client(cloud, "sagemaker-runtime")
-        self._endpoint, self._expected = endpoint, expected
-        self.tally = Tally()
-
-    def ask(self, component: str) -> bool:
-        """Ask an adapter, note what comes, and return whether it was an answer."""
-        body = {"prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0}
-        try:
-            answer = self._runtime.invoke_endpoint(
-                EndpointName=self._endpoint,
-                InferenceComponentName=component,
-                ContentType="application/json",
-                Body=json.dumps(body),
-            )
-        except ClientError as error:
-            self.tally.errors[_words_of(error)] += 1
-            return False
-        text = json.loads(answer["Body"].read())["choices"][0]["text"]
-        if text == self._expected[component]:
-            self.tally.right[component] += 1
-        else:
-            self.tally.wrong.append(f"{component}: {text!r} instead of {self._expected[component]!r}")
-        return True
-
-    def ask_all(self, times: int = 1) -> int:
-        """Ask every adapter so many times; return how many requests failed."""
-        with ThreadPoolExecutor(GENTLE_CALLERS) as executor:
-            return list(executor.map(self.ask, [*self._expected] * times)).count(False)
-
-    @contextmanager
-    def load(self) -> Iterator[None]:
-        """Keep asking all adapters, several at a time, as long as the context lasts."""
-        ended = threading.Event()
-
-        def call(number: int) -> None:
-            for component in itertools.islice(itertools.cycle(self._expected), number, None):
-                if ended.is_set():
-                    return
-                if not self.ask(component):
-                    time.sleep(0.05)
-
-        with ThreadPoolExecutor(CALLERS) as executor:
-            calls = [executor.submit(call, number) for number in range(CALLERS)]
-            try:
-                yield
-            finally:
-                ended.set()
-        for one in calls:
-            one.result()
-
-    def wait_for_answers(self, *, copies: int, seconds: float = 120) -> float:
-        """Ask until every adapter answers on each of the copies; return how long that took."""
-        started = time.monotonic()
-        while failed := self.ask_all() or (copies > 1 and self.ask_all(8)):
-            waited = time.monotonic() - started
-            assert waited < seconds, f"after {waited:.0f} s, {failed} requests of a round fail; {self.tally}"
-            time.sleep(3)
-        return time.monotonic() - started
-
-
-def _words_of(error: ClientError) -> str:
-    text = str(error)
-    return next((words for words in ("no capacity", "(404)") if words in text), text[:160])
 
 
 def manifest(cloud: LocalCloud, stack: ScaledStack, directories: Mapping[str, Path], folder: Path) -> str:
@@ -184,6 +91,8 @@ class Story:
             cloud,
             created.outputs["EndpointName"],
             {self.stack.component("Tenants", name): text for name, (_, text) in directories.items()},
+            prompt=PROMPT,
+            tokens=TOKENS,
         )
 
     def _deployed(self, deployment: Deployment) -> Deployment:
@@ -192,7 +101,15 @@ class Story:
         return deployment
 
     def note(self, what: str, seconds: float) -> None:
-        logger.info("%s after %.0f s: %s", what, seconds, self.callers.tally)
+        logger.info("%s after %.0f s: %s", what, seconds, self.callers)
+
+    def wait_for_answers(self, *, copies: int, seconds: float = 120) -> float:
+        """Ask until every adapter answers on each of the copies; return how long that took."""
+        started = time.monotonic()
+        while self.callers.ask_all() or (copies > 1 and self.callers.ask_all(8)):
+            assert time.monotonic() - started < seconds, self.callers
+            time.sleep(3)
+        return time.monotonic() - started
 
     def in_time(self, scale: float) -> None:
         """Let alarms and cool-downs last this part of their time.
@@ -204,12 +121,12 @@ class Story:
 
     def scale_out(self) -> None:
         """Load takes the copies to three, and every adapter answers on each of them."""
-        with self.callers.load():
+        with self.callers.load(CALLERS):
             time.sleep(2)
             self.in_time(UNDER_LOAD)
             self.note("three copies", self.stack.wait_for_copies(self._base, 3, seconds=90))
             self.in_time(1)
-        self.note("all right on three", self.callers.wait_for_answers(copies=3))
+        self.note("all right on three", self.wait_for_answers(copies=3))
 
     def idle(self) -> None:
         """Idleness takes the copies to none, for longer than passes take to look again.
@@ -222,17 +139,17 @@ class Story:
 
     def wake(self) -> None:
         """The next request fails, and starts a copy."""
-        before = self.callers.tally.errors["no capacity"]
-        first = next(iter(self.callers.tally.right))
+        before = self.callers.errors["no capacity"]
+        first = next(iter(self.callers.right))
         assert not self.callers.ask(first)
-        assert self.callers.tally.errors["no capacity"] == before + 1
+        assert self.callers.errors["no capacity"] == before + 1
         started = time.monotonic()
         while self.stack.copies_of(self._base)[1] < 1:
             assert time.monotonic() - started < 60, "nothing starts a copy"
             time.sleep(0.1)
         self.note("first copy", time.monotonic() - started)
         self.in_time(1)
-        self.note("all right again", self.callers.wait_for_answers(copies=1))
+        self.note("all right again", self.wait_for_answers(copies=1))
 
     def update_base(self) -> None:
         """A deployment updates the base model after a scale-out, and keeps the copies."""
@@ -261,12 +178,11 @@ def test_hundred_adapters_answer_as_themselves_while_copies_follow_the_load(
         story = Story(cloud, tmp_path, directories)
         assert story.callers.ask_all() == 0
         story.scale_out()
-        lost = story.callers.tally.errors.total()
+        lost = story.callers.errors.total()
         assert (lost > 0) == (profile == "hostile")
         story.idle()
         story.wake()
         story.update_base()
-        tally = story.callers.tally
-        logger.info("%s: %s", profile, tally)
-        assert tally.wrong == []
-        assert len(tally.right) == ADAPTERS
+        logger.info("%s: %s", profile, story.callers)
+        assert story.callers.wrong == []
+        assert len(story.callers.right) == ADAPTERS

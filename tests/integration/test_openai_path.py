@@ -8,45 +8,90 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import aws_cdk as cdk
 import boto3
 import httpx
 import pytest
+from aws_cdk import aws_iam as iam
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
 from adapter_fleet.openai.bearer_auth import BearerAuth
-from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import (
+    AdapterArtifact,
+    AdapterFleet,
+    IInferenceComponent,
+    IMultiAdapterEndpoint,
+    MultiAdapterEndpoint,
+)
 from tests.clients.environments import Environment
 from tests.integration.by_hand import ByHand, adapters, client, prompts
+from tests.integration.fleet_stack import BROKEN, Fleet, FleetStack
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
-APP = Path(__file__).parent / "apps" / "chat.py"
 CLIENTS_PYTHON = Environment("openai").python
 
 # Whom to ask, and whose answer it should be: a key of `answers` in prompts.json.
 ANSWERS = {"base": "base", "triage": "triage", "summary": "summary", "shout": "shout", "acme": "summary-v2"}
+FLEETS = {"Tenants": Fleet(adapters={"acme": "summary-v2"})}
 PROMPT = prompts()[0]
+
+
+class ChatStack(FleetStack):
+    """A stack with callers of a base model, of three native adapters and of one of a fleet.
+
+    broken:
+        Whether the archive of `shout` is none.
+    """
+
+    broken = False
+
+    def _add_to(self, stack: cdk.Stack, endpoint: IMultiAdapterEndpoint) -> None:
+        assert isinstance(endpoint, MultiAdapterEndpoint)
+        fleet = stack.node.find_child("Tenants")
+        assert isinstance(fleet, AdapterFleet)
+        components: dict[str, IInferenceComponent] = {"base": endpoint, "acme": fleet.adapter("acme")}
+        for name in ("triage", "summary", "shout"):
+            archive = self.archives.uri(BROKEN if self.broken and name == "shout" else name)
+            artifact = AdapterArtifact.from_uri(archive)
+            components[name] = endpoint.add_adapter(name.title(), artifact=artifact)
+        callers = {
+            name: iam.Role(stack, name, assumed_by=iam.AccountRootPrincipal())
+            for name in ("Caller", "Tokenless", "OfTriage")
+        }
+        for component in components.values():
+            component.grant_invoke(callers["Caller"], bearer_token=True)
+            component.grant_invoke(callers["Tokenless"])
+        components["triage"].grant_invoke(callers["OfTriage"])
+        outputs = {name: component.openai_base_url for name, component in components.items()}
+        outputs |= {f"{name}Component": component.component_name for name, component in components.items()}
+        outputs |= {f"{name}Arn": caller.role_arn for name, caller in callers.items()}
+        for key, value in outputs.items():
+            cdk.CfnOutput(stack, key, value=value)
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """The outputs of the app on a cloud that enforces IAM."""
+    """The stack on a cloud that enforces IAM, and its outputs."""
 
-    cloud: LocalCloud
-    outputs: dict[str, str]
+    stack: ChatStack
+    outputs: Mapping[str, str]
+
+    @property
+    def cloud(self) -> LocalCloud:
+        return self.stack.cloud
 
     def session(self, caller: str, *, secret: str | None = None) -> boto3.Session:
         """A session of one of the app's roles."""
@@ -67,23 +112,18 @@ class Deployed:
         return f"{self.cloud.url}{address.path}"
 
     def model(self, name: str) -> str:
-        return "" if name in ("base", "other") else self.outputs[f"{name}Component"]
+        return "" if name == "base" else self.outputs[f"{name}Component"]
 
 
 @pytest.fixture(scope="module")
 def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    folder = tmp_path_factory.mktemp("chat")
-    cdk = Cdk(
-        options=("--app", f"{sys.executable} {APP}"),
-        out=folder / "cdk.out",
-        home=folder / "home",
-        variables=guarded.environment,
-    )
-    account = client(guarded, "sts").get_caller_identity()["Account"]
-    cdk.bootstrap(account, guarded.environment["AWS_DEFAULT_REGION"])
-    cdk.deploy(validate=False)
-    yield Deployed(guarded, cdk.outputs())
-    cdk.destroy()
+    stack = ChatStack(guarded, tmp_path_factory.mktemp("chat"))
+    guarded.admin.scale_waits(0.1)
+    created = stack.create(FLEETS)
+    assert created.status == "CREATE_COMPLETE", created.reason
+    yield Deployed(stack, created.outputs)
+    assert stack.delete().status == "DELETE_COMPLETE"
+    guarded.admin.scale_waits(1)
 
 
 def body(deployed: Deployed, name: str, *, stream: bool = False) -> dict[str, Any]:
@@ -147,11 +187,20 @@ class TestGrants:
             pass  # its role has no policy at all
 
 
+def test_update_to_a_broken_archive_fails_and_the_version_before_goes_on_serving(deployed: Deployed) -> None:
+    deployed.stack.broken = True
+    failed = deployed.stack.update(FLEETS)
+    deployed.stack.broken = False
+    assert failed.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert "gzip" in failed.reason
+    answer = post(deployed, "shout").json()
+    assert answer["choices"][0]["message"]["content"] == PROMPT["answers"]["shout"]
+
+
 class TestHttpx:
-    @pytest.mark.parametrize("name", ANSWERS)
-    def test_component_answers_for_its_adapter(self, deployed: Deployed, name: str) -> None:
-        answer = post(deployed, name).json()
-        assert answer["choices"][0]["message"]["content"] == PROMPT["answers"][ANSWERS[name]]
+    def test_component_answers_for_its_adapter(self, deployed: Deployed) -> None:
+        answer = post(deployed, "acme").json()
+        assert answer["choices"][0]["message"]["content"] == PROMPT["answers"][ANSWERS["acme"]]
         assert answer["object"] == "chat.completion"
 
     def test_signature_of_the_request_itself_is_refused(self, deployed: Deployed) -> None:
@@ -226,7 +275,11 @@ def questions(deployed: Deployed) -> dict[str, dict[str, Any]]:
         "asynchronous": question("summary", client="asynchronous"),
         "expired": question("triage", token=short),
         "forged": question("triage", token=forged),
-        "replayed": question("other", token=BearerAuth(caller).token()),
+        "replayed": question(
+            "triage",
+            base_url=deployed.url("triage").replace(deployed.outputs["EndpointName"], "another-endpoint"),
+            token=BearerAuth(caller).token(),
+        ),
         "without the grant": question("triage", token=BearerAuth(deployed.session("Tokenless")).token()),
         "unknown path": question("triage", base_url=f"{deployed.url('triage')}/other"),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
@@ -24,10 +22,11 @@ from local_sagemaker.server import LocalCloud
 from tests.hub import COMMIT, CONFIGURATION, File, HubStandIn, small_model
 from tests.integration.by_hand import client
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
+pytestmark = pytest.mark.integration
 
 MODEL, TOKEN = "acme/tiny", "hf_secret"
 FOLDER = f"models/acme--tiny/{COMMIT}/"
+WEIGHTS = f"{FOLDER}model.safetensors"
 SIZE = 20_000_001
 
 Pull = Callable[..., subprocess.CompletedProcess[str]]
@@ -49,10 +48,10 @@ def bucket(cloud: LocalCloud) -> str:
 
 @pytest.fixture
 def pull(cloud: LocalCloud, hub: HubStandIn, bucket: str, tmp_path: Path) -> Pull:
-    def run(model: str = MODEL, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(model: str = MODEL, **variables: str) -> subprocess.CompletedProcess[str]:
         own = {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HOME": str(tmp_path / "cache")}
         return subprocess.run(
-            [sys.executable, "-m", "adapters_cli", "pull", model, f"s3://{bucket}/models", *arguments],
+            [sys.executable, "-m", "adapters_cli", "pull", model, f"s3://{bucket}/models"],
             env=cloud.environment | own | variables,
             capture_output=True,
             text=True,
@@ -74,54 +73,36 @@ def times(cloud: LocalCloud, bucket: str) -> dict[str, Any]:
     return {item["Key"]: item["LastModified"] for item in found}
 
 
-def test_model_is_pulled_into_a_folder_of_its_own(
-    pull: Pull, hub: HubStandIn, cloud: LocalCloud, bucket: str
-) -> None:
-    pulled = pull()
-    assert (pulled.returncode, pulled.stdout) == (0, f"s3://{bucket}/{FOLDER}\n"), pulled.stderr
-    found = objects(cloud, bucket)
-    paths = sorted(["model.safetensors", *CONFIGURATION])
-    assert sorted(found) == [FOLDER + path for path in paths]
-    assert found[f"{FOLDER}model.safetensors"] == hub.files["model.safetensors"].content
-    assert hub.strangers == []
-
-
-def test_second_pull_of_a_commit_sends_nothing(
-    pull: Pull, hub: HubStandIn, cloud: LocalCloud, bucket: str, tmp_path: Path
-) -> None:
-    pulled, sent = pull(), hub.sent.copy()
-    written = times(cloud, bucket)
-    again = pull(HF_HOME=str(tmp_path / "another cache"))
-    assert (again.returncode, again.stdout) == (0, pulled.stdout)
-    assert f"{MODEL} at {COMMIT} is there already" in again.stderr
-    assert (hub.sent, times(cloud, bucket)) == (sent, written)
-
-
-@pytest.mark.parametrize("other", [b"others", b"weight" * 3_333_333 + b"123"])
-def test_object_with_other_bytes_is_copied_again(
-    pull: Pull, hub: HubStandIn, cloud: LocalCloud, bucket: str, other: bytes
-) -> None:
-    pull()
-    found = objects(cloud, bucket)
-    key = f"{FOLDER}model.safetensors"
-    client(cloud, "s3").put_object(Bucket=bucket, Key=key, Body=other)
-    assert pull().returncode == 0
-    assert objects(cloud, bucket) == found
-
-
-def test_pull_takes_up_what_is_verified_already(
+def test_pull_copies_what_is_not_there_with_the_same_bytes(
     pull: Pull, hub: HubStandIn, cloud: LocalCloud, bucket: str, tmp_path: Path
 ) -> None:
     hub.files["tokenizer.json"].fails = 10_000
     failed = pull()
     assert failed.returncode == 1
     assert "503" in failed.stderr
-    assert f"{FOLDER}model.safetensors" in objects(cloud, bucket)
+    assert WEIGHTS in objects(cloud, bucket)
+
+    # What is verified already is not sent again, not even into another cache.
     hub.files["tokenizer.json"].fails = 0
     sent = hub.sent["model.safetensors"]
-    assert pull(HF_HOME=str(tmp_path / "another cache")).returncode == 0
+    pulled = pull(HF_HOME=str(tmp_path / "another cache"))
+    assert (pulled.returncode, pulled.stdout) == (0, f"s3://{bucket}/{FOLDER}\n"), pulled.stderr
     assert hub.sent["model.safetensors"] == sent
-    assert f"{FOLDER}tokenizer.json" in objects(cloud, bucket)
+    found = objects(cloud, bucket)
+    assert sorted(found) == sorted(FOLDER + path for path in ["model.safetensors", *CONFIGURATION])
+    assert found[WEIGHTS] == hub.files["model.safetensors"].content
+    assert hub.strangers == []
+
+    # An object with other bytes is copied again.
+    client(cloud, "s3").put_object(Bucket=bucket, Key=WEIGHTS, Body=b"weight" * 3_333_333 + b"123")
+    assert pull().returncode == 0
+    assert objects(cloud, bucket) == found
+
+    all_sent, written = hub.sent.copy(), times(cloud, bucket)
+    again = pull(HF_HOME=str(tmp_path / "another cache"))
+    assert (again.returncode, again.stdout) == (0, pulled.stdout)
+    assert f"{MODEL} at {COMMIT} is there already" in again.stderr
+    assert (hub.sent, times(cloud, bucket)) == (all_sent, written)
 
 
 def test_bytes_that_are_not_the_hubs_are_not_uploaded(
@@ -131,7 +112,7 @@ def test_bytes_that_are_not_the_hubs_are_not_uploaded(
     failed = pull()
     assert failed.returncode == 1
     assert "are not those that the hub has for 'model.safetensors': delete it and pull again" in failed.stderr
-    assert f"{FOLDER}model.safetensors" not in objects(cloud, bucket)
+    assert WEIGHTS not in objects(cloud, bucket)
 
 
 @dataclass
@@ -198,7 +179,7 @@ def test_interrupt_ends_a_download_and_the_next_pull_starts_from_nothing_half_do
 
 
 def test_interrupt_ends_an_upload_on_a_slow_line_and_leaves_none_of_its_parts(
-    interrupt: Callable[[str, Callable[[], bool]], Interrupted], pull: Pull, cloud: LocalCloud, bucket: str
+    interrupt: Callable[[str, Callable[[], bool]], Interrupted], cloud: LocalCloud, bucket: str
 ) -> None:
     s3 = client(cloud, "s3")
 
@@ -208,64 +189,38 @@ def test_interrupt_ends_an_upload_on_a_slow_line_and_leaves_none_of_its_parts(
     ended = interrupt(SLOW_LINE, lambda: bool(uploads()))
     assert (ended.code, ended.seconds < 3, "Traceback" in ended.errors) == (130, True, False), ended
     assert uploads() == []
-    assert pull().returncode == 0
 
 
-def test_what_the_hub_refuses_is_told_without_a_traceback(pull: Pull, hub: HubStandIn) -> None:
+def test_each_refusal_of_the_hub_is_a_line(pull: Pull, hub: HubStandIn) -> None:
+    unknown = pull("acme/other")
+    nowhere = pull(HF_ENDPOINT="http://127.0.0.1:9")
+    offline = pull(HF_HUB_OFFLINE="1")
     hub.gated = True
-    failed = pull()
-    assert failed.returncode == 1
-    assert "Traceback" not in failed.stderr
-    assert "gated repo" in failed.stderr
+    gated = pull()
+    answers = [(unknown, 1), (nowhere, NO_ANSWER), (offline, NO_ANSWER), (gated, 1)]
+    assert [done.returncode for done, _ in answers] == [code for _, code in answers]
+    assert [done.stderr for done, _ in answers if "Traceback" in done.stderr] == []
+    assert nowhere.stderr.startswith("adapters: the hub at '127.0.0.1': ")
+    assert nowhere.stderr.count("\n") == 1
+    assert "offline mode is enabled" in offline.stderr
+    assert "gated repo" in gated.stderr
 
 
-@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "http://hub.invalid"])
-def test_hub_that_is_not_there_is_told_in_a_line(pull: Pull, endpoint: str) -> None:
-    failed = pull(HF_ENDPOINT=endpoint)
-    assert failed.returncode == NO_ANSWER
-    assert failed.stderr.startswith(f"adapters: the hub at '{urlsplit(endpoint).hostname}': ")
-    assert failed.stderr.count("\n") == 1
-
-
-def test_library_that_is_to_stay_offline_asks_nobody(pull: Pull) -> None:
-    failed = pull(HF_HUB_OFFLINE="1")
-    assert failed.returncode == NO_ANSWER
-    assert "offline mode is enabled" in failed.stderr
-
-
-@pytest.mark.parametrize("arguments", [("acme/other",), (MODEL, "--revision", "no-such"), ("a/b/c",)])
-def test_what_the_hub_does_not_have_is_a_no(pull: Pull, arguments: tuple[str, ...]) -> None:
-    assert pull(*arguments).returncode == 1
-
-
-HELP = "Try 'adapters pull --help'\n"
-
-
-def test_target_that_is_no_place_in_s3_is_told() -> None:
-    failed = CliRunner().invoke(app, ["pull", MODEL, "models/base"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["models/base"], "'TARGET' should be s3://bucket/prefix, got 'models/base'"),
+        (["s3://models/base", "--revision", " "], "'--revision' should be a commit, branch or tag, got ' '"),
+    ],
+)
+def test_wrong_arguments_are_told(arguments: list[str], words: str) -> None:
+    failed = CliRunner().invoke(app, ["pull", MODEL, *arguments])
     assert failed.exit_code == 2
-    assert failed.stderr == "adapters: 'TARGET' should be s3://bucket/prefix, got 'models/base'\n" + HELP
+    assert failed.stderr == f"adapters: {words}\nTry 'adapters pull --help'\n"
 
 
-@pytest.mark.parametrize("revision", ["", " "])
-def test_revision_that_is_nothing_is_told(revision: str) -> None:
-    failed = CliRunner().invoke(app, ["pull", MODEL, "s3://models/base", "--revision", revision])
-    assert failed.exit_code == 2
-    assert (
-        failed.stderr == f"adapters: '--revision' should be a commit, branch or tag, got {revision!r}\n{HELP}"
-    )
-
-
-def test_help_says_how_a_model_is_written() -> None:
-    assert "ORGANIZATION/NAME" in CliRunner().invoke(app, ["pull", "--help"]).stdout
-
-
-def test_library_that_is_not_installed_is_told() -> None:
-    script = (
-        "import sys; sys.modules['huggingface_hub'] = None;"
-        f" sys.argv = {json.dumps(['adapters', 'pull', MODEL, 's3://models/base'])};"
-        " from adapters_cli.main import main; main()"
-    )
-    failed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert failed.returncode == 1
+def test_library_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    failed = CliRunner().invoke(app, ["pull", MODEL, "s3://models/base"])
+    assert failed.exit_code == 1
     assert "pip install 'cdk-multi-adapter-inference[hub]'" in failed.stderr
