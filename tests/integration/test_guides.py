@@ -1,0 +1,104 @@
+"""Guides from top to bottom: a training run's adapters answer, are scored, and are measured.
+
+The second is the AWS post's "Compare outputs" with our commands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters_cli.evaluation.result_file import read_result
+from local_sagemaker.server import LocalCloud
+from tests.docs.blocks import ROOT
+from tests.docs.page_run import PageRun
+from tests.integration.by_hand import prompts
+
+pytestmark = [pytest.mark.integration, pytest.mark.documents]
+
+LEFTOVERS = ("training_args.bin", "tokenizer.json", "checkpoint-5/")
+PROMPT = "Ticket: Grace from Lima wants a refund for the keyboard. Thank you.\nAnswer:\n"
+
+Guide = Callable[[str], PageRun]
+
+
+@pytest.fixture
+def guide(cloud: LocalCloud, tmp_path: Path) -> Iterator[Guide]:
+    """Reads a guide, whose bucket is deleted in the end."""
+    read: list[PageRun] = []
+
+    def page(name: str) -> PageRun:
+        read.append(
+            PageRun(cloud, tmp_path, ROOT / "docs/guides" / name, test="tests/integration/test_guides.py")
+        )
+        return read[-1]
+
+    yield page
+    for one in read:
+        one.delete_bucket("onboarding")
+
+
+def test_adapters_of_a_training_run_answer(guide: Guide) -> None:
+    page = guide("adapters.md")
+    trained = page.folder / "examples" / "tickets" / "adapters" / "triage"
+    for name in LEFTOVERS:  # what `trainer.save_model` and the run leave
+        (trained / name).mkdir() if name.endswith("/") else (trained / name).touch()
+    page.run()
+    (answers,) = [entry["answers"] for entry in prompts() if entry["prompt"] == PROMPT]
+
+    assert len(page.output("adapters check").splitlines()) == 3
+    published = page.output("adapters publish", "released.yaml").splitlines()
+    assert [line.split("\t")[:2] for line in published] == [
+        ["shout", "uploaded"],
+        ["summary", "uploaded"],
+        ["triage", "uploaded"],
+    ]
+    assert answers["triage"] in page.output("adapters invoke", "Released")
+    # A customer's, with no deployment.
+    assert "1 of 1 in service" in page.output("adapters apply")
+    assert answers["summary"] in page.output("adapters invoke", "Customers")
+    history = page.output("adapters history").splitlines()
+    assert [line.split("\t")[1] for line in history] == ["updated", "created"]
+
+
+def test_answers_are_side_by_side_and_gains_are_those_of_the_command(guide: Guide) -> None:
+    page = guide("evaluating.md")
+    page.run()
+
+    said = page.output("adapters invoke")
+    shown = [line for line in page.text.splitlines() if line.startswith(("Dear Grace", "Customer Grace"))]
+    assert len(shown) == 2
+    assert all(line in said for line in shown)
+    assert shown[1].split()[0] in (page.folder / "comparison.html").read_text()
+
+    result = read_result(page.folder / "summary-evaluation" / "result.json")
+    assert result.passed
+    assert result.dataset.items == 400
+    gains = {comparison.metric: comparison.relative for comparison in result.comparisons}
+    table = dict(re.findall(r"^\| (METEOR|ROUGE|BERTScore) \|.*\| \+(\d+) %", page.text, re.MULTILINE))
+    assert table.keys() == {"METEOR", "ROUGE", "BERTScore"}
+    for name, metric in {"METEOR": "meteor", "ROUGE": "rougeL", "BERTScore": "bert_score"}.items():
+        if metric in gains:  # BERTScore needs its model
+            assert gains[metric] == pytest.approx(float(table[name]) / 100, abs=0.005)
+
+    section = page.text.partition("## Score a test split")[2].partition("## Datasets")[0]
+    files = re.findall(r"^\| `([a-z.]+)` \|", section, re.MULTILINE)
+    assert {path.name for path in (page.folder / "summary-evaluation").iterdir()} == set(files)
+    # Answers in JSON have their own metrics.
+    result = read_result(page.folder / "triage-evaluation" / "result.json")
+    means = {comparison.metric: comparison.mean for comparison in result.comparisons}
+    assert means == {"python:answers.py:category": 1}
+
+
+def test_every_request_of_the_first_benchmark_is_answered(guide: Guide) -> None:
+    """No time is judged: machines are busy."""
+    page = guide("benchmarking.md")
+    page.run()
+    rows = [line.split("\t") for line in page.output("adapters benchmark").splitlines()]
+    loads = ("1 at once", "4 at once")
+    answered = [row[1:6] for row in rows if row[0] == "throughput"]
+    assert answered == [[load, "1", who, "40", "0"] for load in loads for who in ("base", "adapters")]
+    assert [row[1] for row in rows if row[0] == "ratio" and row[3] == "whole latency"] == [*loads]
