@@ -62,6 +62,14 @@ def write(call: Callable[..., Any], **request: Any) -> Any:
         time.sleep(0.1)
 
 
+def until(holds: Callable[[], object], what: str, *, seconds: float = 60, every: float = 0.1) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"
+        time.sleep(every)
+
+
 def wait_for_the_listing(cloud: LocalCloud) -> None:
     """Wait until the listing of components shows what there is now; it may lag behind."""
     time.sleep(cloud.admin.settings()["listing_lag_seconds"])
@@ -174,10 +182,10 @@ class ByHand:
         for name in self.components():
             if name != self.base:
                 write(self._sagemaker.delete_inference_component, InferenceComponentName=name)
-        self._until(lambda: set(self.components()) <= {self.base}, "the adapters are gone")
+        until(lambda: set(self.components()) <= {self.base}, "the adapters are gone", seconds=600)
         for name in self.components():
             write(self._sagemaker.delete_inference_component, InferenceComponentName=name)
-        self._until(lambda: not self.components(), "the base is gone")
+        until(lambda: not self.components(), "the base is gone", seconds=600)
         self._sagemaker.delete_endpoint(EndpointName=self.endpoint)
 
     def adapter(self, adapter: str, directory: Path | None = None) -> str:
@@ -191,7 +199,11 @@ class ByHand:
         with ThreadPoolExecutor(8) as pool:
             created = pool.map(self._create, directories.keys(), directories.values())
             names = dict(zip(directories, created, strict=True))
-        self._until(lambda: set(names.values()) <= set(self.components("InService")), "all are in service")
+        until(
+            lambda: set(names.values()) <= set(self.components("InService")),
+            "all are in service",
+            seconds=600,
+        )
         return names
 
     def _create(self, adapter: str, directory: Path) -> str:
@@ -257,10 +269,4 @@ class ByHand:
             assert found["InferenceComponentStatus"] != "Failed", found["FailureReason"]
             return bool(found["InferenceComponentStatus"] == "InService")
 
-        self._until(in_service, f"{component} is in service")
-
-    def _until(self, holds: Any, what: str, seconds: float = 600) -> None:
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"
-            time.sleep(0.1)
+        until(in_service, f"{component} is in service", seconds=600)

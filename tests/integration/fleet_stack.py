@@ -42,7 +42,7 @@ from multi_adapter_inference import (
     LoraServing,
     MultiAdapterEndpoint,
 )
-from tests.integration.by_hand import TICKETS, V1, V2, client, prompts, wait_for_the_listing
+from tests.integration.by_hand import TICKETS, V1, V2, client, prompts, until, wait_for_the_listing
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 ASSETS = "fleet-stacks-assets"
@@ -186,10 +186,12 @@ class FleetStack:
     def wait(self, started: float | None = None, seconds: float = 240) -> Deployment:
         """Wait for the end of what the stack is doing."""
         started = time.monotonic() if started is None else started
-        deadline = time.monotonic() + seconds
-        while self._described()["StackStatus"].endswith("_IN_PROGRESS"):
-            assert time.monotonic() < deadline, f"{self.name}: {self._deployment(started)}"
-            time.sleep(0.2)
+        until(
+            lambda: not self._described()["StackStatus"].endswith("_IN_PROGRESS"),
+            f"{self.name} has ended",
+            seconds=seconds,
+            every=0.2,
+        )
         return self._deployment(started)
 
     def _described(self) -> dict[str, Any]:
@@ -220,6 +222,12 @@ class FleetStack:
         return Endpoint(
             name=outputs["EndpointName"], base=outputs["BaseComponentName"], role=outputs["RoleArn"]
         )
+
+    def resource(self, logical_id: str) -> str:
+        """Return the physical id of a resource by its logical one, without the CDK's hash at the end."""
+        resources = self._stacks.describe_stack_resources(StackName=self.name)["StackResources"]
+        (found,) = [each for each in resources if each["LogicalResourceId"][:-8] == logical_id]
+        return str(found["PhysicalResourceId"])
 
     def component(self, fleet: str, adapter: str) -> str:
         """Return the name of an adapter's component."""
@@ -479,11 +487,12 @@ def check_for_drift(cloud: LocalCloud, machine: str) -> str:
         stateMachineArn=machine,
         input=json.dumps({"trigger": "drift", "requested_at": "2026-01-01T00:00:00Z"}),
     )["executionArn"]
-    deadline = time.monotonic() + 120
-    while (status := states.describe_execution(executionArn=execution)["status"]) == "RUNNING":
-        assert time.monotonic() < deadline, "the drift check does not end"
-        time.sleep(0.1)
-    return str(status)
+
+    def status() -> str:
+        return str(states.describe_execution(executionArn=execution)["status"])
+
+    until(lambda: status() != "RUNNING", "the drift check has ended", seconds=120)
+    return status()
 
 
 def metric(cloud: LocalCloud, uid: str, name: str, stat: str = "Maximum") -> list[float]:

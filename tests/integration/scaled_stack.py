@@ -24,7 +24,7 @@ from multi_adapter_inference import (
     LmiVersion,
     MultiAdapterEndpoint,
 )
-from tests.integration.by_hand import client, prompts, write
+from tests.integration.by_hand import client, prompts, until, write
 from tests.integration.fleet_stack import FleetStack
 
 
@@ -64,20 +64,19 @@ class ScaledStack(FleetStack):
 
     def wait_until_steady(self, base: str, *, seconds: float = 60) -> None:
         """Wait until no change of a component is in progress."""
-        deadline = time.monotonic() + seconds
-        while True:
+
+        def is_steady() -> bool:
             described = self._components.describe_inference_component(InferenceComponentName=base)
-            if described["InferenceComponentStatus"] == "InService":
-                return
-            assert time.monotonic() < deadline, f"{base} is {described['InferenceComponentStatus']}"
-            time.sleep(0.05)
+            return bool(described["InferenceComponentStatus"] == "InService")
+
+        until(is_steady, f"{base} is in service", seconds=seconds)
 
     def wait_for_copies(self, base: str, copies: int, *, seconds: float = 60) -> float:
         """Wait until a component has this many copies; return how long that took."""
         started = time.monotonic()
-        while self.copies_of(base) != (copies, copies):
-            assert time.monotonic() - started < seconds, f"{base} has {self.copies_of(base)} copies"
-            time.sleep(0.05)
+        until(
+            lambda: self.copies_of(base) == (copies, copies), f"{base} has {copies} copies", seconds=seconds
+        )
         return time.monotonic() - started
 
     def run_passes(self, machine: str, *, seconds: float = 60) -> None:
@@ -188,7 +187,4 @@ class Callers:
 
     def wait_for(self, answers: int, *, seconds: float = 120) -> None:
         """Wait until so many answers were right."""
-        deadline = time.monotonic() + seconds
-        while self.right.total() < answers:
-            assert time.monotonic() < deadline, self
-            time.sleep(0.05)
+        until(lambda: self.right.total() >= answers, f"{answers} answers are right", seconds=seconds)

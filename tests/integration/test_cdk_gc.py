@@ -13,7 +13,7 @@ import pytest
 from adapter_fleet.artifacts.packing import identity_of
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import V2, adapters, client, write
+from tests.integration.by_hand import V2, adapters, client, until, write
 from tests.integration.fleet_stack import ACCOUNT, ASSETS, REGION, Endpoint, Fleet, FleetStack
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
@@ -56,10 +56,7 @@ class Garbage:
             self.stack.component("Tenants", adapter),
         )
         write(sagemaker.delete_inference_component, InferenceComponentName=component)
-        deadline = time.monotonic() + 30
-        while adapter in self.stack.live("Tenants", self.endpoint.name):
-            assert time.monotonic() < deadline, f"{component} is still there"
-            time.sleep(0.1)
+        until(lambda: adapter not in self.stack.live("Tenants", self.endpoint.name), f"{component} is gone")
         client(self._cloud, "stepfunctions").start_execution(
             stateMachineArn=outputs["TenantsMachine"],
             input=json.dumps({"trigger": "order", "requested_at": time.time()}),
@@ -67,11 +64,8 @@ class Garbage:
 
     def serves(self, adapters: dict[str, str]) -> bool:
         """Tell whether all adapters answer with their own skill within a while."""
-        deadline = time.monotonic() + 60
-        while wrong := self.stack.wrong("Tenants", self.endpoint.name, adapters):
-            if time.monotonic() > deadline:
-                raise AssertionError(wrong)
-            time.sleep(0.2)
+        wrong = self.stack.wrong
+        until(lambda: not wrong("Tenants", self.endpoint.name, adapters), "all are right")
         return True
 
 

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from adapter_fleet.manifest.manifest import Manifest
 from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import RequiredEvaluation
-from tests.integration.by_hand import V1, adapters, client
+from tests.integration.by_hand import V1, adapters, client, until
 from tests.integration.fleet_stack import Archives, Deployment, Endpoint, Fleet, FleetStack
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
@@ -93,22 +92,25 @@ class Gated:
 
     def without_previews(self) -> bool:
         """Wait until no preview is left."""
-        deadline = time.monotonic() + 20
-        while self.previews() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        return not self.previews()
+        until(lambda: not self.previews(), "no preview is left")
+        return True
 
     def refused(self) -> Generation:
         """Wait until the fleet has refused the newest manifest."""
         registry = Registry(self.table, client(self.cloud, "dynamodb"))
-        deadline = time.monotonic() + 40
-        while time.monotonic() < deadline:
+
+        def newest() -> Generation | None:
             fleet = registry.fleet()
-            newest = None if fleet is None else registry.generation(fleet.generation)
-            if newest is not None and newest.outcome is Outcome.REFUSED:
-                return newest
-            time.sleep(0.1)
-        raise AssertionError("the fleet did not refuse the manifest")
+            return None if fleet is None else registry.generation(fleet.generation)
+
+        def is_refused() -> bool:
+            generation = newest()
+            return generation is not None and generation.outcome is Outcome.REFUSED
+
+        until(is_refused, "the fleet has refused the manifest")
+        generation = newest()
+        assert generation is not None
+        return generation
 
 
 @pytest.fixture(scope="module")
@@ -173,10 +175,7 @@ def test_preview_that_is_interrupted_leaves_nothing(gated: Gated) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 20
-    while not gated.previews() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert gated.previews()
+    until(gated.previews, "there is a preview")
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM, said

@@ -8,9 +8,8 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ from adapters_cli.evaluation.result_file import read_result
 from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
-from tests.integration.by_hand import adapters, client, write
+from tests.integration.by_hand import adapters, client, until, write
 from tests.integration.fleet_stack import Archives, Endpoint, components
 from tests.nightly import NIGHTLY
 
@@ -53,7 +52,7 @@ class Desk:
                     "Container": {"ArtifactUrl": Archives(cloud).uri(label)},
                 },
             )
-            _wait_for(partial(self._serves, label))
+            until(partial(self._serves, label), f"{label} serves")
 
     def _serves(self, label: str) -> bool:
         found = self._sagemaker.describe_inference_component(InferenceComponentName=label)
@@ -88,7 +87,10 @@ class Desk:
     def close(self) -> None:
         for component in LABELS:
             write(self._sagemaker.delete_inference_component, InferenceComponentName=component)
-        _wait_for(lambda: not set(LABELS) & set(components(self.cloud, self.endpoint.name)))
+        until(
+            lambda: not set(LABELS) & set(components(self.cloud, self.endpoint.name)),
+            "all components are gone",
+        )
 
 
 @pytest.fixture(scope="module")
@@ -216,15 +218,10 @@ def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def _wait_for(condition: Callable[[], bool], *, every: float = 0.1) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(every)
-
-
 def _wait_for_lines(log: Path, count: int, process: subprocess.Popen[bytes]) -> None:
-    _wait_for(lambda: _lines(log) >= count or process.poll() is not None, every=0.005)
+    until(
+        lambda: _lines(log) >= count or process.poll() is not None, f"{count} answers are logged", every=0.005
+    )
 
 
 def _figures(result: EvaluationResult) -> EvaluationResult:

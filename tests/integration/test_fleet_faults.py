@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.fleet.state.configuration import LEASE_SECONDS
 from adapter_fleet.fleet.state.registry import Lease, Registry
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import changed_settings, client, processes_of, write
+from tests.integration.by_hand import changed_settings, client, processes_of, until, write
 from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, metric, numbered, wrong
 from tests.profiles import PROFILE
 
@@ -90,12 +90,6 @@ class Place:
         self.check(self.adapters)
         return deployment.reason
 
-    def until(self, condition: Callable[[], object], seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, self.cloud.admin.calls()
-            time.sleep(0.05)
-
     def written(self) -> int:
         """Return how many writes there were since the update began."""
         return sum(self.cloud.admin.writes().values())
@@ -165,18 +159,10 @@ def test_update_converges_through_each_fault(place: Place) -> None:
 
 
 def makes_a_pass_again_that_is_killed(place: Place) -> None:
-    resources = client(place.cloud, "cloudformation").describe_stack_resources(StackName=place.stack.name)[
-        "StackResources"
-    ]
-    (function,) = [
-        resource["PhysicalResourceId"]
-        for resource in resources
-        if resource["ResourceType"] == "AWS::Lambda::Function"
-        and resource["LogicalResourceId"].startswith("MainRunPass")
-    ]
+    function = place.stack.resource("MainRunPass")
     with changed_settings(place.cloud, component_update_seconds=4, component_create_seconds=4):
         place.update()
-        place.until(lambda: place.written() >= 1)
+        until(lambda: place.written() >= 1, "the fleet writes")
         if PROFILE == "hostile":
             # Not before it has its answer: the next pass waits half a minute for what may show yet.
             time.sleep(1)
@@ -205,7 +191,7 @@ def end_lease(place: Place) -> None:
 def gives_way_to_another_deployment_when_it_is_cancelled(place: Place) -> None:
     with changed_settings(place.cloud, component_update_seconds=1):
         place.update(more=True)
-        place.until(lambda: place.written() >= 1)
+        until(lambda: place.written() >= 1, "the fleet writes")
         client(place.cloud, "cloudformation").cancel_update_stack(StackName=place.stack.name)
     assert "no-such-base" not in place.stays(), "the resource after the fleet was begun"
 
@@ -228,19 +214,19 @@ def asks_again_what_was_throttled_or_not_answered(place: Place) -> None:
             getattr(sagemaker, operation)(InferenceComponentName="none", **further)
     place.converges()
     # Metrics are made of what a pass has logged, for which the end of a deployment does not wait.
-    place.until(lambda: place.throttled() > before)
+    until(lambda: place.throttled() > before, "throttled calls are counted")
 
 
 def starts_the_machine_again_that_was_stopped(place: Place) -> None:
     states = client(place.cloud, "stepfunctions")
     with changed_settings(place.cloud, component_update_seconds=3):
         place.update()
-        place.until(lambda: place.written() >= 1)
+        until(lambda: place.written() >= 1, "the fleet writes")
         listed = states.list_executions(stateMachineArn=place.machine, statusFilter="RUNNING")
         assert listed["executions"]
         for execution in listed["executions"]:
             states.stop_execution(executionArn=execution["executionArn"])
-        place.until(lambda: place.lease().expires < time.time(), seconds=30)
+        until(lambda: place.lease().expires < time.time(), "the lease has ended")
         age(place, seconds=300)
     place.converges()
 

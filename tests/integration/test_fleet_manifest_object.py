@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
-from tests.integration.by_hand import adapters, client, wait_for_the_listing, write
+from tests.integration.by_hand import adapters, client, until, wait_for_the_listing, write
 from tests.integration.fleet_stack import (
     Deployment,
     Endpoint,
@@ -79,23 +79,13 @@ class Deployed:
         assert fleet is not None
         return fleet
 
-    def physical_id(self, logical: str) -> str:
-        """Return the name of a resource whose logical id begins so, and goes on with the CDK's hash."""
-        resources = client(self.cloud, "cloudformation").describe_stack_resources(StackName=self.stack.name)
-        (found,) = [
-            resource["PhysicalResourceId"]
-            for resource in resources["StackResources"]
-            if resource["LogicalResourceId"][:-8] == logical
-        ]
-        return str(found)
-
     def store(self, text: str) -> None:
         """Write the manifest, as anything may that is allowed to."""
         self.s3.put_object(Bucket=self.bucket, Key=KEY, Body=text.encode())
 
     def ended(self, number: int) -> Generation:
         """Wait for a generation to come, and to end."""
-        self.until(lambda: self._outcome(number) is not Outcome.OPEN, f"generation {number} has ended")
+        until(lambda: self._outcome(number) is not Outcome.OPEN, f"generation {number} has ended")
         generation = self.registry.generation(number)
         assert generation is not None
         return generation
@@ -103,12 +93,6 @@ class Deployed:
     def _outcome(self, number: int) -> Outcome:
         generation = self.registry.generation(number)
         return Outcome.OPEN if generation is None else generation.outcome
-
-    def until(self, holds: Callable[[], bool], what: str, seconds: float = 40) -> None:
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"
-            time.sleep(0.1)
 
     def wrong(self) -> dict[str, str]:
         """Invoke all; return what is not as it was last wanted."""
@@ -133,7 +117,7 @@ class Deployed:
             InferenceComponentName=component,
             Specification={"Container": {"ArtifactUrl": self.stack.archives.uri(label)}},
         )
-        self.until(
+        until(
             lambda: (
                 sagemaker.describe_inference_component(InferenceComponentName=component)[
                     "InferenceComponentStatus"
@@ -177,8 +161,8 @@ def test_each_version_of_the_object_takes_effect(deployed: Deployed) -> None:
 def test_manifest_whose_event_was_lost_is_taken_by_the_next_look_of_the_schedule(deployed: Deployed) -> None:
     before = deployed.fleet.generation
     rule, function = (
-        deployed.physical_id("TenantsManifestChanged"),
-        deployed.physical_id("TenantsManifestObject"),
+        deployed.stack.resource("TenantsManifestChanged"),
+        deployed.stack.resource("TenantsManifestObject"),
     )
     events = client(deployed.cloud, "events")
     events.disable_rule(Name=rule)
@@ -187,7 +171,7 @@ def test_manifest_whose_event_was_lost_is_taken_by_the_next_look_of_the_schedule
     time.sleep(0.5)
     assert deployed.fleet.generation == before
     events.enable_rule(Name=rule)
-    (target,) = events.list_targets_by_rule(Rule=deployed.physical_id("TenantsManifestReread"))["Targets"]
+    (target,) = events.list_targets_by_rule(Rule=deployed.stack.resource("TenantsManifestReread"))["Targets"]
     assert function in target["Arn"]
     client(deployed.cloud, "lambda").invoke(FunctionName=function, Payload=target["Input"].encode())
     generation = deployed.ended(before + 1)
@@ -275,4 +259,4 @@ def test_scheduled_check_reports_or_repairs_what_was_changed_by_hand(deployed: D
         deployed.check_for_drift()
         return {name: deployed.metric(name)[0] for name in METRICS} == METRICS
 
-    deployed.until(as_expected, f"the metrics are {METRICS}")
+    until(as_expected, f"the metrics are {METRICS}")

@@ -31,7 +31,7 @@ from multi_adapter_inference import (
     IMultiAdapterEndpoint,
     UsageMetrics,
 )
-from tests.integration.by_hand import V1, changed_settings, client, processes_of, prompts
+from tests.integration.by_hand import V1, changed_settings, client, processes_of, prompts, until
 from tests.integration.fleet_stack import BROKEN, Fleet, check_for_drift
 from tests.integration.scaled_stack import ScaledStack
 from tests.nightly import NIGHTLY, scaled_time
@@ -124,16 +124,6 @@ class Watched:
         """Deploy the fleet with more adapters."""
         assert self.stack.update(fleets(self.stack, **more)).status == "UPDATE_COMPLETE"
 
-    def resource(self, beginning: str) -> str:
-        """Return the physical id of the resource whose logical id begins so."""
-        resources = client(self.cloud, "cloudformation").describe_stack_resources(StackName=self.stack.name)
-        (found,) = [
-            resource["PhysicalResourceId"]
-            for resource in resources["StackResources"]
-            if resource["LogicalResourceId"].rstrip("0123456789ABCDEF") == beginning
-        ]
-        return str(found)
-
     def alarms(self) -> dict[str, str]:
         """Return the short names of the alarms by their own; a deployment may have replaced one."""
         (stack,) = client(self.cloud, "cloudformation").describe_stacks(StackName=self.stack.name)["Stacks"]
@@ -149,18 +139,12 @@ class Watched:
 
     def wait_for_one(self, name: str, *, seconds: float = 180) -> set[str]:
         """Wait until an alarm rings; return all that do."""
-        deadline = time.monotonic() + seconds
-        while name not in (found := self.ringing()):
-            assert time.monotonic() < deadline, found
-            time.sleep(0.2)
-        return found
+        until(lambda: name in self.ringing(), f"{name} rings", seconds=seconds)
+        return self.ringing()
 
     def wait_for_silence(self, *, seconds: float = 60) -> None:
         """Wait until no alarm rings."""
-        deadline = time.monotonic() + seconds
-        while found := self.ringing():
-            assert time.monotonic() < deadline, found
-            time.sleep(0.2)
+        until(lambda: not self.ringing(), "no alarm rings", seconds=seconds)
 
     def ask(self, names: Iterable[str], *, max_tokens: int = 1) -> None:
         """Ask adapters, all at the same time; what fails is left."""
@@ -189,7 +173,8 @@ class Watched:
         """Let the function count the use up to a time, as its schedule does some minutes later."""
         moment = datetime.datetime.fromtimestamp(until + LATE_SECONDS, datetime.UTC)
         answer = client(self.cloud, "lambda").invoke(
-            FunctionName=self.resource("TenantsCountUsage"), Payload=json.dumps({"time": moment.isoformat()})
+            FunctionName=self.stack.resource("TenantsCountUsage"),
+            Payload=json.dumps({"time": moment.isoformat()}),
         )
         assert "FunctionError" not in answer, answer["Payload"].read()
 
@@ -479,19 +464,17 @@ def copies_die_while_they_answer(watched: Watched) -> Iterator[None]:
 
     with repeated(let_them_die, seconds=2):
         yield
-    deadline = time.monotonic() + 90
-    while wrong := watched.stack.wrong("Tenants", watched.endpoint, ADAPTERS):
-        assert time.monotonic() < deadline, wrong
-        time.sleep(0.5)
+    wrong = watched.stack.wrong
+    until(lambda: not wrong("Tenants", watched.endpoint, ADAPTERS), "all answer", seconds=90)
 
 
 def function_does_not_understand_an_event(watched: Watched) -> Iterator[None]:
     client(watched.cloud, "lambda").invoke(
-        FunctionName=watched.resource("TenantsOnEvent"), InvocationType="Event", Payload="{}"
+        FunctionName=watched.stack.resource("TenantsOnEvent"), InvocationType="Event", Payload="{}"
     )
     yield
     # As a person does who has read it.
-    client(watched.cloud, "sqs").purge_queue(QueueUrl=watched.resource("TenantsDeadLetters"))
+    client(watched.cloud, "sqs").purge_queue(QueueUrl=watched.stack.resource("TenantsDeadLetters"))
 
 
 def adapters_are_asked_at_a_time(count: int) -> Fault:

@@ -246,13 +246,7 @@ def test_who_manages_can_change_nothing_but_orders_and_the_manifest(
 def run_pass(deployed: Deployed, guarded: LocalCloud) -> Person:
     """Someone with the statements of the role of the fleet's passes."""
     iam, name = client(guarded, "iam"), f"pass-{uuid.uuid4().hex[:8]}"
-    resources = client(guarded, "cloudformation").describe_stack_resources(StackName=deployed.stack.name)
-    (role,) = (
-        found["PhysicalResourceId"]
-        for found in resources["StackResources"]
-        if found["ResourceType"] == "AWS::IAM::Role"
-        and found["LogicalResourceId"].startswith("TenantsRunPass")
-    )
+    role = deployed.stack.resource("TenantsRunPassRole")
     iam.create_user(UserName=name)
     for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
         document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]

@@ -20,7 +20,7 @@ from adapters_cli.main import app
 from adapters_cli.output.exit_codes import NO_ANSWER
 from local_sagemaker.server import LocalCloud
 from tests.hub import COMMIT, CONFIGURATION, File, HubStandIn, small_model
-from tests.integration.by_hand import client
+from tests.integration.by_hand import client, until
 
 pytestmark = pytest.mark.integration
 
@@ -139,11 +139,8 @@ def interrupt(
             text=True,
         )
         try:
-            deadline = time.monotonic() + 30
-            while not holds():
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            until(lambda: process.poll() is not None or holds(), "the pull is under way")
+            assert process.poll() is None
             began = time.monotonic()
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=30)

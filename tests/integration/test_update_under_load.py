@@ -8,7 +8,6 @@ updates; the suite gives fewer.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import V1, V2, ByHand, changed_settings, prompts
+from tests.integration.by_hand import V1, V2, ByHand, changed_settings, prompts, until
 from tests.nightly import NIGHTLY, long
 from tests.profiles import PROFILE
 
@@ -85,10 +84,9 @@ def calling(callers: Sequence[Caller]) -> Iterator[None]:
 
 def wait_for_answers(callers: Sequence[Caller], count: int) -> None:
     """Wait until these callers have so many answers, however slow the machine is."""
-    deadline = time.monotonic() + 600
-    while sum(len(caller.answered) for caller in callers) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(
+        lambda: sum(len(caller.answered) for caller in callers) >= count, f"{count} answers came", seconds=600
+    )
 
 
 @pytest.fixture(scope="module")
