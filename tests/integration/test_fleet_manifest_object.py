@@ -94,6 +94,14 @@ class Deployed:
         generation = self.registry.generation(number)
         return Outcome.OPEN if generation is None else generation.outcome
 
+    def tags(self, adapter: str) -> dict[str, str]:
+        """Return the tags of an adapter's component."""
+        sagemaker, component = client(self.cloud, "sagemaker"), self.stack.component("Tenants", adapter)
+        arn = sagemaker.describe_inference_component(InferenceComponentName=component)[
+            "InferenceComponentArn"
+        ]
+        return {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+
     def wrong(self) -> dict[str, str]:
         """Invoke all; return what is not as it was last wanted."""
         return self.stack.wrong("Tenants", self.endpoint.name, self.expected)
@@ -137,43 +145,53 @@ def deployed(
     bucket = f"manifests-{stack.name}"
     client(cloud, "s3").create_bucket(Bucket=bucket)
     made = Deployed(stack, shared_endpoint, bucket)
-    made.expected = numbered(SIZE)
-    made.store(stack.archives.manifest(made.expected))
     created = made.deploy(create=True, **REPORTS)
     assert created.status == "CREATE_COMPLETE", created.reason
+    assert created.outputs["TenantsSummary"] == "0 of 0 adapters in service"
+    made.expected = numbered(SIZE)
+    made.store(stack.archives.manifest(made.expected))
+    made.ended(2)
     yield made
     assert stack.delete().status == "DELETE_COMPLETE"
 
 
 def test_each_version_of_the_object_takes_effect(deployed: Deployed) -> None:
-    assert deployed.outputs["TenantsSummary"] == f"{SIZE} of {SIZE} adapters in service"
     assert deployed.wrong() == {}
     before = deployed.fleet.generation
     changed = deployed.expected | {"a001": "summary-v2", "a006": "shout"}
     del changed["a000"]
-    deployed.store(deployed.stack.archives.manifest(changed))
-    generation = deployed.ended(before + 1)
-    assert (generation.request.source, generation.outcome) == (Source.OBJECT, Outcome.CONVERGED)
+    document = json.loads(deployed.stack.archives.manifest(changed))
+    for number, tags in enumerate(({"tier": "gold"}, {"team": "blue"}), start=1):
+        for entry in document["adapters"]:
+            entry["tags"] = tags
+        deployed.store(json.dumps(document))
+        generation = deployed.ended(before + number)
+        assert (generation.request.source, generation.outcome) == (Source.OBJECT, Outcome.CONVERGED)
+        assert deployed.tags("a001") == {"fleet-uid": deployed.outputs["TenantsUid"], **tags}
     deployed.expected = changed
     assert deployed.wrong() == {}
 
 
 def test_manifest_whose_event_was_lost_is_taken_by_the_next_look_of_the_schedule(deployed: Deployed) -> None:
-    before = deployed.fleet.generation
+    before, events = deployed.fleet.generation, client(deployed.cloud, "events")
     rule, function = (
-        deployed.stack.resource("TenantsManifestChanged"),
-        deployed.stack.resource("TenantsManifestObject"),
+        deployed.stack.resource(name) for name in ("TenantsManifestChanged", "TenantsManifestObject")
     )
-    events = client(deployed.cloud, "events")
+    (target,) = events.list_targets_by_rule(Rule=deployed.stack.resource("TenantsManifestReread"))["Targets"]
+    assert function in target["Arn"]
+
+    def look() -> None:
+        client(deployed.cloud, "lambda").invoke(FunctionName=function, Payload=target["Input"].encode())
+
     events.disable_rule(Name=rule)
+    deployed.s3.delete_object(Bucket=deployed.bucket, Key=KEY)
+    look()
     changed = deployed.expected | {"a005": "summary-v2"}
     deployed.store(deployed.stack.archives.manifest(changed))
     time.sleep(0.5)
     assert deployed.fleet.generation == before
     events.enable_rule(Name=rule)
-    (target,) = events.list_targets_by_rule(Rule=deployed.stack.resource("TenantsManifestReread"))["Targets"]
-    assert function in target["Arn"]
-    client(deployed.cloud, "lambda").invoke(FunctionName=function, Payload=target["Input"].encode())
+    look()
     generation = deployed.ended(before + 1)
     assert (generation.request.source, generation.outcome) == (Source.OBJECT, Outcome.CONVERGED)
     deployed.expected = changed
