@@ -20,7 +20,7 @@ from adapter_fleet.fleet.state.configuration import LEASE_SECONDS
 from adapter_fleet.fleet.state.registry import Lease, Registry
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import changed_settings, client, processes_of, until, write
-from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, metric, numbered, wrong
+from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, components, metric, numbered, wrong
 from tests.profiles import PROFILE
 
 pytestmark = pytest.mark.integration
@@ -148,6 +148,7 @@ def place(
     )
     assert main.delete().status == "DELETE_COMPLETE"
     write(client(cloud, "sagemaker").delete_inference_component, InferenceComponentName=by_hand)
+    until(lambda: by_hand not in components(cloud, endpoint.name), f"{by_hand} is gone")
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")
@@ -159,21 +160,26 @@ def test_update_converges_through_each_fault(place: Place) -> None:
 
 
 def makes_a_pass_again_that_is_killed(place: Place) -> None:
-    function = place.stack.resource("MainRunPass")
     with changed_settings(place.cloud, component_update_seconds=4, component_create_seconds=4):
         place.update()
-        until(lambda: place.written() >= 1, "the fleet writes")
-        if PROFILE == "hostile":
-            # Not before it has its answer: the next pass waits half a minute for what may show yet.
-            time.sleep(1)
-        killed = processes_of(place.cloud, "environ", f"AWS_LAMBDA_FUNCTION_NAME={function}\0")
-        assert killed
-        for pid in killed:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.5)
-        assert place.lease().expires > time.time(), "it should have died with the lease"
+        kill_the_pass(place)
     end_lease(place)
     place.converges()
+
+
+def kill_the_pass(place: Place) -> None:
+    """Kill the process of a pass that has begun to write."""
+    function = place.stack.resource("MainRunPass")
+    until(lambda: place.written() >= 1, "the fleet writes")
+    if PROFILE == "hostile":
+        # Not before it has its answer: the next pass waits half a minute for what may show yet.
+        time.sleep(1)
+    killed = processes_of(place.cloud, "environ", f"AWS_LAMBDA_FUNCTION_NAME={function}\0")
+    assert killed
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(0.5)
+    assert place.lease().expires > time.time(), "it should have died with the lease"
 
 
 def end_lease(place: Place) -> None:
@@ -218,16 +224,24 @@ def asks_again_what_was_throttled_or_not_answered(place: Place) -> None:
 
 
 def starts_the_machine_again_that_was_stopped(place: Place) -> None:
-    states = client(place.cloud, "stepfunctions")
-    with changed_settings(place.cloud, component_update_seconds=3):
-        place.update()
-        until(lambda: place.written() >= 1, "the fleet writes")
-        listed = states.list_executions(stateMachineArn=place.machine, statusFilter="RUNNING")
-        assert listed["executions"]
-        for execution in listed["executions"]:
-            states.stop_execution(executionArn=execution["executionArn"])
-        until(lambda: place.lease().expires < time.time(), "the lease has ended")
-        age(place, seconds=300)
+    """It is stopped between two passes, as the embedded one ends a pass that has begun."""
+    states, held = client(place.cloud, "stepfunctions"), place.stack.component("Main", "a000")
+    place.cloud.admin.hold(held)
+    place.update()
+
+    def running() -> list[str]:
+        listed = states.list_executions(stateMachineArn=place.machine, statusFilter="RUNNING")["executions"]
+        return [execution["executionArn"] for execution in listed]
+
+    def newest_event(execution: str) -> str:
+        history = states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=1)
+        return str(history["events"][0]["type"])
+
+    until(lambda: place.written() and "WaitStateEntered" in map(newest_event, running()), "a pass has ended")
+    for execution in running():
+        states.stop_execution(executionArn=execution)
+    place.cloud.admin.release(held)
+    age(place, seconds=300)
     place.converges()
 
 

@@ -112,7 +112,7 @@ def leaves_the_component_of_a_stack_out(
         "Specification": specification,
     }
     resource = {"Type": "AWS::SageMaker::InferenceComponent", "Properties": properties}
-    stacks.create_stack(StackName="Native", TemplateBody=json.dumps({"Resources": {"Native": resource}}))
+    stacks.create_stack(StackName="Native", TemplateBody=json.dumps({"Resources": {"Adapter": resource}}))
     stacks.get_waiter("stack_create_complete").wait(StackName="Native", WaiterConfig={"Delay": 1})
     done = adapters(cloud, *TAKE_OVER, "--endpoint", endpoint, "--stack", stack.name)
     assert done.exit_code == 1
