@@ -217,6 +217,8 @@ def test_archive_that_is_another_one_than_its_key_and_metadata_say_is_never_load
     assert f"should be the adapter with digest sha256:{digest}" in (failed.reason or "")
     assert deployed.cloud.admin.writes() == {}
     assert deployed.wrong() == {}
+    deployed.store(archives.manifest(deployed.expected))
+    assert deployed.ended(before + 3).outcome is Outcome.CONVERGED
 
 
 def test_bad_manifest_is_refused_and_fails_deployments_and_the_one_before_stays_in_force(

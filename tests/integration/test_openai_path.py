@@ -69,12 +69,12 @@ class ChatStack(FleetStack):
             components[name] = endpoint.add_adapter(name.title(), artifact=artifact)
         callers = {
             name: iam.Role(stack, name, assumed_by=iam.AccountRootPrincipal())
-            for name in ("Caller", "Tokenless", "OfTriage")
+            for name in ("Caller", "Tokenless", "TriageCaller")
         }
         for component in components.values():
             component.grant_invoke(callers["Caller"], bearer_token=True)
             component.grant_invoke(callers["Tokenless"])
-        components["triage"].grant_invoke(callers["OfTriage"])
+        components["triage"].grant_invoke(callers["TriageCaller"])
         outputs = {name: component.openai_base_url for name, component in components.items()}
         outputs |= {f"{name}Component": component.component_name for name, component in components.items()}
         outputs |= {f"{name}Arn": caller.role_arn for name, caller in callers.items()}
@@ -155,7 +155,7 @@ def message(answer: httpx.Response) -> str:
 
 def invoke(deployed: Deployed, name: str) -> str:
     """Ask a component as the caller that was granted one, for a stream and for a whole answer."""
-    runtime = deployed.session("OfTriage").client(
+    runtime = deployed.session("TriageCaller").client(
         "sagemaker-runtime",
         endpoint_url=deployed.cloud.url,
         verify=deployed.cloud.environment["AWS_CA_BUNDLE"],
