@@ -88,6 +88,9 @@ class Deployed:
         until(lambda: self._outcome(number) is not Outcome.OPEN, f"generation {number} has ended")
         generation = self.registry.generation(number)
         assert generation is not None
+        if generation.outcome is Outcome.CONVERGED:
+            # A pass notes it of the generation first, and of the fleet then.
+            until(lambda: self.fleet.converged == number, f"generation {number} is in force")
         return generation
 
     def _outcome(self, number: int) -> Outcome:
