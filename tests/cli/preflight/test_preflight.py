@@ -431,7 +431,7 @@ def test_instances_and_components_of_the_deployed_stack_are_no_finding(account: 
 
 
 def test_bootstrap_stack_may_have_another_qualifier(account: AccountInOrder) -> None:
-    result = preflight(account, "--qualifier", "other")
+    result = preflight(account, "--qualifier", "other", "--json")
     assert "/cdk-bootstrap/other/version" in result.stdout
     assert "--qualifier other" in result.stdout
 
