@@ -3,8 +3,11 @@
 import gc
 import os
 import signal
+import time
+from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Until all is imported, there is nothing to collect; see `pytest_collection_finish`.
 gc.disable()
@@ -24,6 +27,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+UNIT_SECONDS = 5.0
+
+# How fast a test is says something of the machine and of what else runs on it.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("tests")
+# `make unit` draws fewer examples. What they miss, `make test` finds.
+settings.register_profile("quick", settings.get_profile("tests"), max_examples=20)
+
 RUNNING_CLOUDS = {"cloud", "guarded"}
 """The fixtures that start an embedded cloud."""
 
@@ -38,6 +53,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if RUNNING_CLOUDS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.integration)
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Let a test of `make unit` take no more than some seconds of a processor, on any machine."""
+    began = time.process_time()
+    yield
+    if not any(map(item.get_closest_marker, ("slow", "integration", "documents", "vllm"))):
+        spent = time.process_time() - began
+        assert spent < UNIT_SECONDS, (
+            f"it took {spent:.1f} s of a processor; mark it `slow`, or make it cheaper"
+        )
 
 
 def pytest_collection_finish() -> None:

@@ -8,20 +8,11 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from botocore.config import Config
-from hypothesis import HealthCheck, settings
 
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
-
-# How fast a test is says something of the machine and of what else runs on it.
-settings.register_profile(
-    "adapter_fleet",
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-settings.load_profile("adapter_fleet")
 
 
 @pytest.fixture

@@ -200,6 +200,7 @@ print({"aws_cdk", "jsii"} & set(sys.modules))
 """
 
 
+@pytest.mark.slow
 def test_every_module_can_be_imported_on_windows() -> None:
     done = python(ELSEWHERE)
     # And none brings the CDK.

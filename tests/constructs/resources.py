@@ -9,7 +9,6 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Template
-from cdk_nag import AwsSolutionsChecks
 
 
 class Resources(dict[str, dict[str, Any]]):
@@ -46,6 +45,9 @@ class Resources(dict[str, dict[str, Any]]):
 
 def nag(app: cdk.App) -> list[tuple[str, str]]:
     """Return rule and construct of everything that cdk-nag's AwsSolutions finds, acknowledged or not."""
+    # Imported here: it takes half a second, and most tests do without.
+    from cdk_nag import AwsSolutionsChecks
+
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     with pytest.raises(RuntimeError, match="ValidationFailed"):
         app.synth()

@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
-
 from tests.guides import ROOT, MadePart
 from tests.iam import reference
 from tests.iam.commands_guide import GUIDE, as_json, statements
@@ -130,6 +128,9 @@ def deployer_statements() -> list[dict[str, Any]]:
 
 
 def _handled(type_: str) -> set[str]:
+    # Imported here: it takes a second, and only the guide needs it.
+    from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", type_).schema
     return {
         action

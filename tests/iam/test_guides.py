@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ _LONGER_NAMES = 450
 """Room for names that are longer than the words in capitals."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [commands_guide.PART, deployment_guide.PART], ids=["commands", "deployment"])
 def test_the_guide_has_what_is_made_for_it(part: MadePart) -> None:
     if os.environ.get("RECORD") == "1":
@@ -48,8 +50,12 @@ def test_a_policy_to_copy_allows_what_its_commands_call_and_nothing_else(name: s
     assert faults_of(statements(POLICIES[name])) == []
 
 
-@pytest.mark.parametrize("statements", [execution_statements(), deployer_statements()])
-def test_a_policy_of_a_deployment_fits_the_reference_and_the_limit(statements: list[dict[str, Any]]) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("made", [execution_statements, deployer_statements])
+def test_a_policy_of_a_deployment_fits_the_reference_and_the_limit(
+    made: Callable[[], list[dict[str, Any]]],
+) -> None:
+    statements = made()
     assert faults_of(statements) == []
     assert size(statements) <= _LIMIT - _LONGER_NAMES
 
@@ -58,6 +64,7 @@ def faults_of(statements: list[dict[str, Any]]) -> list[str]:
     return [fault for one in statements for fault in statement_faults(one, as_list(one["Resource"]))]
 
 
+@pytest.mark.slow
 def test_every_type_of_the_template_can_be_created() -> None:
     creates = {
         "AWS::ApplicationAutoScaling::ScalableTarget": "application-autoscaling:RegisterScalableTarget",

@@ -9,8 +9,6 @@ import pytest
 import yaml
 from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Annotations, Match, Template
-from cfnlint import lint
-from cfnlint.config import ManualArgs
 from syrupy.assertion import SnapshotAssertion
 
 from adapter_fleet.common.serialization import converter
@@ -128,7 +126,12 @@ usage_by = ["team"]
     return Template.from_stack(MultiAdapterInferenceStack(app, "Closed", environment=read_environment(path)))
 
 
+@pytest.mark.slow
 def test_cfn_lint_has_nothing_to_say(closed: Template) -> None:
+    # Imported here: it takes a second, and most tests do without.
+    from cfnlint import lint
+    from cfnlint.config import ManualArgs
+
     # Dependencies that a reference enforces anyway: the CDK writes them for every function and machine.
     config = ManualArgs(regions=["us-east-1"], ignore_checks=["W3005"])
     assert [str(match) for match in lint(json.dumps(closed.to_json()), config=config)] == []

@@ -16,6 +16,8 @@ from adapters_cli.artifacts import archive_store
 from tests.cli.publishing import BUCKET, STORED, World
 from tests.fakes.s3 import FakeS3, Object
 
+pytestmark = pytest.mark.slow
+
 OLD = "s3://my-adapters/old/sha256-" + "0" * 64 + ".tar.gz"
 MANIFEST = f"# ours\nadapters:\n  - name: beta  # a customer\n    artifact: {OLD}\n".encode()
 

@@ -394,6 +394,7 @@ class TestMany:
         assert counted.calls["records"] == 0
         assert counted.calls["record"] == 4  # each to find it, and to read it
 
+    @pytest.mark.slow
     def test_waiting_reads_again_what_is_pending(
         self, run: Run, world: World, counted: CountedRegistry
     ) -> None:

@@ -38,6 +38,7 @@ def includes_zero(interval: Interval) -> bool:
     return interval.low <= 0 <= interval.high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "distribution",
     [pytest.param(name, marks=[] if name == "exact match" else long) for name in DISTRIBUTIONS],

@@ -37,6 +37,7 @@ class Page(HTMLParser):
             self.text += data
 
 
+@pytest.mark.slow
 def test_page_of_a_thousand_items_has_those_that_lose_most_in_two_megabytes() -> None:
     result = example_result(items=1_000)
     lengths = [len(text) for item in result.items for text in (item.prompt, item.reference)]

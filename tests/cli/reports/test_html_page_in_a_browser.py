@@ -13,6 +13,7 @@ from tests.cli.reports.chromium import Browser, chromium, find_chromium, open_re
 PROGRAM = find_chromium()
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(PROGRAM is None, reason="no Chromium: neither the variable CHROMIUM nor PATH has one"),
     pytest.mark.skipif(os.name == "nt", reason="Chromium is driven through inherited pipes"),
 ]

@@ -169,6 +169,7 @@ def depends_on(resources: Resources, logical_id: str) -> set[str]:
     return seen
 
 
+@pytest.mark.slow
 def test_a_thousand_adapters_ask_the_cdk_as_often_as_one(
     make: MakeFleet,
     make_endpoint: MakeEndpoint,

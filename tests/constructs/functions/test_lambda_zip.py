@@ -18,6 +18,8 @@ import urllib3
 
 from multi_adapter_inference.functions.lambda_zip import lambda_zip
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 MODULE = ROOT / "constructs" / "multi_adapter_inference" / "functions" / "lambda_zip.py"
 FLEET, USAGE = ("adapter_fleet.lambdas.fleet", "adapter_fleet.lambdas.usage")

@@ -12,6 +12,7 @@ import struct
 import tarfile
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from safetensors import deserialize
@@ -46,6 +47,8 @@ from tests.adapter_fleet.bad_adapters import (
 )
 from tests.adapter_fleet.findings_of import findings_of
 from tests.nightly import NIGHTLY
+
+pytestmark = pytest.mark.slow
 
 LORA = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=16)
 BASE_MODEL = BaseModelFacts(name="acme/tiny-base", dimensions=Dimensions.from_config(BASE))

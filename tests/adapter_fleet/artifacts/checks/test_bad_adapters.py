@@ -15,6 +15,8 @@ from tests.adapter_fleet.bad_adapters import CORPUS, generate
 from tests.adapter_fleet.measured_checks import ENOUGH_SECONDS, IN_S3
 from tests.nightly import NIGHTLY
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[4]
 MOST_MEGABYTES = 200
 LARGEST = "as_many_tensors_as_a_header_may_have"

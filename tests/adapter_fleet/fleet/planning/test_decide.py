@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 
 from adapter_fleet.fleet.planning.context import PlanContext
@@ -15,6 +16,7 @@ from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet.planning.states import NAME, contexts, records, wants
 
 
+@pytest.mark.slow
 @settings(max_examples=250)
 @given(records, wants, contexts)
 def test_every_state_has_a_next_step_that_is_allowed(

@@ -1027,6 +1027,7 @@ def _adapters(manifest: dict[str, int]) -> tuple[DesiredAdapter, ...]:
     return tuple(replace(one, component=one.name) if one.name in UNTOUCHABLE else one for one in made)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("fleet", [Fleet, FleetOfAnyItems, FleetOfAnyNames])
 def test_fleet_keeps_its_promises_whatever_happens(fleet: type[Fleet]) -> None:

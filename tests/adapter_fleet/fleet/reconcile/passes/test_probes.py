@@ -297,6 +297,7 @@ class TestDriftRuns:
         assert failures(world) == {}
         assert world.newest().failed == 0
 
+    @pytest.mark.slow
     def test_none_of_a_thousand_healthy_adapters_fails_though_one_answer_of_a_hundred_is_wrong(self) -> None:
         adapters = [adapter(f"a{number:04}", probed=True) for number in range(1000)]
         world = fleet(*adapters)

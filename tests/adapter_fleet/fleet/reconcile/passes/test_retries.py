@@ -52,6 +52,7 @@ class TestWritesWithoutAnAnswer:
         assert world.service.calls["CreateInferenceComponent"] - first <= 6 * MAX_LOST_WRITES
 
 
+@pytest.mark.slow
 def test_update_without_an_effect_fails_and_is_retried_with_backoff() -> None:
     world = World(settings=LENIENT)
     world.apply(adapter("a"))

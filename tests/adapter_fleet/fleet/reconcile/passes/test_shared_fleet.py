@@ -96,6 +96,7 @@ def threads(world: World) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 class TestLease:
     def slow(self, world: World, *, wait: float) -> None:
         """Let the first look at an archive take 16 s: then too little of the lease is left for a write."""
@@ -143,6 +144,7 @@ class UnderWay:
                 self.now -= 1
 
 
+@pytest.mark.slow
 class TestCallsUnderWay:
     @pytest.fixture
     def world(self) -> Iterator[World]:
