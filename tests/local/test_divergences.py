@@ -62,9 +62,13 @@ def run(text: str, names: dict[str, Any]) -> None:
     exec(compile(snippets(text), str(GUIDE), "exec"), names)  # noqa: S102  # a guide of this repository
 
 
-@pytest.mark.parametrize("heading", [heading for heading, text in SECTIONS.items() if snippets(text)])
-def test_snippet_shows_the_difference(heading: str, shell: dict[str, Any]) -> None:
-    run(SECTIONS[heading], shell)
+def test_snippets_show_the_differences_one_after_the_other(shell: dict[str, Any]) -> None:
+    for heading, text in SECTIONS.items():
+        try:
+            run(text, shell)
+        except Exception as error:
+            error.add_note(f"in {heading!r} of {GUIDE.name}")
+            raise
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
