@@ -23,9 +23,10 @@ def path(component: str | None, *, endpoint: str = "Chat", rest: str = "/chat/co
 
 @pytest.fixture(scope="module")
 def deployed(cloud: LocalCloud, bucket: Bucket) -> Iterator[Stack]:
-    """The endpoint "Chat" with the components chat-base, chat-one and chat-two."""
+    """The endpoint "Chat" with the components chat-base, chat-one, chat-two and chat-three."""
     stack = Stack(boto_client(cloud, "cloudformation"), "chat")
-    resources = serving(stack.name, bucket, {"one": bucket.adapter("1"), "two": bucket.adapter("2")})
+    adapters = {name: bucket.adapter(number) for name, number in (("one", "1"), ("two", "2"), ("three", "3"))}
+    resources = serving(stack.name, bucket, adapters)
     resources["Endpoint"]["Properties"]["EndpointName"] = "Chat"
     assert stack.create(resources) == "CREATE_COMPLETE"
     yield stack
@@ -67,10 +68,11 @@ def test_components_name_is_the_model_after_an_update_as_well(
     settings(openai_adapter="model", adapter_update="gapless")
     sagemaker = boto_client(cloud, "sagemaker")
     sagemaker.update_inference_component(
-        InferenceComponentName="chat-two", Specification={"Container": {"ArtifactUrl": bucket.adapter("new")}}
+        InferenceComponentName="chat-three",
+        Specification={"Container": {"ArtifactUrl": bucket.adapter("new")}},
     )
-    settled(sagemaker, "chat-two")
-    assert ask("chat-two", {"model": "chat-two"}).json()["adapter"] == "new"
+    settled(sagemaker, "chat-three")
+    assert ask("chat-three", {"model": "chat-three"}).json()["adapter"] == "new"
 
 
 def test_stream_that_the_container_breaks_off_is_broken_off(ask: Ask) -> None:
