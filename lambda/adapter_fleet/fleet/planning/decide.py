@@ -125,7 +125,7 @@ class Decision:
     """The next step for one component.
 
     artifact:
-        The artifact to create or update it with.
+        The artifact to create or update it with, also after a deletion, or to confirm.
     until:
         When a failed component is tried again, or the tags of a foreign one are read again.
     restores:

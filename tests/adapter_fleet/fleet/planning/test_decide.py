@@ -25,7 +25,8 @@ def test_every_state_has_a_next_step_that_is_allowed(
     settled, _ = settle(record, want, context)
     decision = decide(settled, want, context)
     step, live = decision.step, settled.live
-    assert (decision.artifact is not None) == (step in (Step.CREATE, Step.UPDATE))
+    takes_artifact = step in (Step.CREATE, Step.UPDATE, Step.CONFIRM) or decision.restores
+    assert (decision.artifact is not None) == takes_artifact
     if live is not None and settled.owned != live.created and step.writes:
         # It is not known to be the fleet's.
         assert step is Step.CLAIM
