@@ -22,7 +22,7 @@ TAG ?=
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-local test-random-order test-alone test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports checkov bench lock properties docs reference snapshots wheel dist release-tag clean
+.PHONY: help setup demo local unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-local test-random-order test-alone test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports check-docs checkov bench lock properties docs reference snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -148,7 +148,7 @@ test-release: setup $(RELEASE)/.installed  ## build the distributions twice; che
 test-aws: setup  ## answer the open questions about SageMaker in the account of the environment, which costs money
 	ACCOUNT=1 python -m pytest tests/aws
 
-check: lint types imports docs test  ## what CI runs
+check: lint types imports docs check-docs test  ## what CI runs
 
 lint: setup
 	ruff check .
@@ -198,6 +198,9 @@ lock: setup  ## pin the newest versions that pyproject.toml and package.json all
 
 properties: setup $(NEWEST)/.installed  ## write docs/reference/properties.md, and what the newest botocore has, anew
 	python -m tests.properties
+
+check-docs: setup  ## the tests of the documents that deploy nothing: what is generated is as the code, blocks are what the product takes
+	python -m pytest -n 2 --dist loadfile -m 'documents and not integration' tests/docs tests/troubleshooting tests/examples tests/constructs
 
 docs: setup  ## build the site of the documents into build/docs/site; a dead link or anchor is an error
 	python -m docs.site

@@ -21,7 +21,7 @@ import pytest
 from tests.docs.blocks import ROOT, pages, read
 from tests.docs.page_run import reader_variables, runs
 
-pytestmark = [pytest.mark.documents, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.documents, pytest.mark.integration, pytest.mark.timeout(1200)]
 
 TEST = "tests/docs/test_first_hour.py"
 HOW_TO = ROOT / "docs" / "how-to"

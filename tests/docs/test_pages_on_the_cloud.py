@@ -16,7 +16,7 @@ from tests.docs.blocks import Page, pages
 from tests.docs.deployed_tenants import DeployedTenants
 from tests.docs.page_run import ON_THE_CLOUD, PageRun, runs
 
-pytestmark = [pytest.mark.documents, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.documents, pytest.mark.integration, pytest.mark.timeout(1200)]
 
 PAGES = [page for page in pages() if any(runs(ON_THE_CLOUD, block) for block in page.blocks)]
 
