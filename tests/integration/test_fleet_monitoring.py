@@ -224,8 +224,9 @@ def watched(cloud: LocalCloud, stack: WatchedStack) -> Watched:
     made.change_least_copies(0)
     made.scale(0)
     made.ask(["one"])
-    made.scale(1)
+    # Before a copy starts: without load, scaling would end it again.
     made.change_least_copies(1)
+    made.scale(1)
     made.count_usage(this_minute())
     made.usage.update(usage_of(made))
     return made
