@@ -64,7 +64,7 @@ local: setup  ## run the embedded cloud in the foreground (LOCAL_PORT=4566 LOCAL
 	local-sagemaker --port $(LOCAL_PORT) --profile $(LOCAL_PROFILE)
 
 # Two for two cores: nothing waits, and a third would only import the tests and the CDK once more.
-unit: setup  ## the tests that need no embedded cloud and take less than a second
+unit: setup  ## the tests that need no embedded cloud and take less than half a second
 	python -m pytest -n 2 --dist loadfile --hypothesis-profile=quick -m '$(UNIT) and not slow'
 
 coverage: setup  ## measure which lines the tests without deployments run; it judges nothing

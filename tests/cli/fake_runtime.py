@@ -44,15 +44,15 @@ class Reply:
 
 
 class FakeRuntime:
-    """Answers with `reply(call)` and remembers the calls. With `keep_alive`, thousands are faster."""
+    """Answers with `reply(call)` and remembers the calls."""
 
-    def __init__(self, *, keep_alive: bool = False) -> None:
+    def __init__(self) -> None:
         self.calls: list[Call] = []
         self.reply: Callable[[Call], Reply] = lambda call: Reply.text(f"answer of {call.component}")
         runtime = self
 
         class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1" if keep_alive else "HTTP/1.0"
+            protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 
             def do_POST(self) -> None:

@@ -138,6 +138,7 @@ def test_an_action_that_is_taken_from_any_statement_of_any_role_is_noticed(
     assert unnoticed == []
 
 
+@pytest.mark.slow
 def test_an_action_that_is_added_to_any_statement_of_any_role_is_noticed(
     roles: Roles, places: Sequence[Place]
 ) -> None:

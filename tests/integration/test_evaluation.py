@@ -172,7 +172,7 @@ class TestKilled:
 
     @pytest.fixture
     def runtime(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
-        with FakeRuntime(keep_alive=True) as runtime:
+        with FakeRuntime() as runtime:
             runtime.reply = _reply
             monkeypatch.setitem(desk.cloud.environment, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", runtime.url)
             yield runtime

@@ -80,6 +80,7 @@ def test_a_fleet_with_the_name_of_something_else_is_an_error(tmp_path: Path) -> 
         )
 
 
+@pytest.mark.slow
 def test_cdk_nag_finds_nothing_that_is_not_acknowledged(environment: str, tmp_path: Path) -> None:
     stack = stack_of(environment, tmp_path)
     # One that is not acknowledged, to see that the rules are applied.

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -78,6 +79,23 @@ def _scores(result: EvaluationResult, subject: Subject, metric: MetricFacts) -> 
 
 def _rendered(template: str, **values: Any) -> str:
     """Return a page. Whatever is no markup is escaped, and only the page's own style and script may act."""
+    style, script = (
+        resources.files("adapters_cli.reports").joinpath(name).read_text("utf-8")
+        for name in ("page.css", "page.js")
+    )
+    return str(
+        _template(template).render(
+            style=style,
+            script=script,
+            style_digest=_digest(style),
+            script_digest=_digest(script),
+            **values,
+        )
+    )
+
+
+@cache
+def _template(name: str) -> Any:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ModuleNotFoundError as error:
@@ -104,17 +122,7 @@ def _rendered(template: str, **values: Any) -> str:
         "pictures": pictures,
         "verdict": verdict,
     }
-    style, script = (
-        resources.files("adapters_cli.reports").joinpath(name).read_text("utf-8")
-        for name in ("page.css", "page.js")
-    )
-    return environment.get_template(template).render(
-        style=style,
-        script=script,
-        style_digest=_digest(style),
-        script_digest=_digest(script),
-        **values,
-    )
+    return environment.get_template(name)
 
 
 def _digest(text: str) -> str:

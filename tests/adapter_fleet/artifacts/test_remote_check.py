@@ -71,6 +71,7 @@ class TestOurs:
         assert len(done.findings) > 2
         assert done.bytes_read < 0.1 * done.size
 
+    @pytest.mark.slow
     def test_header_longer_than_the_first_bytes_is_read_in_a_few_more(
         self, s3: FakeS3, adapter: SyntheticAdapter
     ) -> None:

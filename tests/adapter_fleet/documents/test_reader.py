@@ -259,6 +259,7 @@ def taken_by(data: bytes, *, called_json: bool) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "unit", "called_json"),
     [

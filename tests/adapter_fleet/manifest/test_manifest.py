@@ -566,6 +566,7 @@ MANIFESTS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(MANIFESTS)
 def test_a_manifest_is_what_is_read_of_its_json_and_of_its_text(made: Manifest) -> None:
     assert Manifest.of(made.adapters, base_model=made.base_model) == made
@@ -637,6 +638,7 @@ class TestSchema:
         assert errors(text)
         assert not schema_takes(text)
 
+    @pytest.mark.slow
     @given(ALMOST | st.builds(lambda items: {"adapters": items}, st.lists(ALMOST)))
     def test_the_schema_refuses_nothing_that_the_parser_takes(self, data: object) -> None:
         text = json.dumps(data)

@@ -29,7 +29,7 @@ def test_interrupted_run_still_waits_for_each_thread() -> None:
     def work() -> None:
         number = order.get()
         stopped.wait()
-        time.sleep(0.1 * (3 - number))  # the first one, which is waited for at Ctrl-C, ends last
+        time.sleep(0.03 * (3 - number))  # the first one, which is waited for at Ctrl-C, ends last
         ended.append(number)
 
     threading.Timer(0.1, lambda: signal.raise_signal(signal.SIGINT)).start()

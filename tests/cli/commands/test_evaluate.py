@@ -37,7 +37,7 @@ def runtime(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         choice = {"text": text} if "prompt" in call.body else {"message": {"content": text}}
         return Reply(json.dumps({"choices": [choice], **usage}).encode())
 
-    with FakeRuntime(keep_alive=True) as runtime:
+    with FakeRuntime() as runtime:
         runtime.reply = reply
         monkeypatch.setenv("AWS_ENDPOINT_URL", runtime.url)
         monkeypatch.setattr(engine_module, "engine_name", lambda *_: "a fake")

@@ -162,7 +162,7 @@ class TestErrors:
     @pytest.mark.timeout(20)
     def test_connection_cut_in_the_middle_of_a_stream_ends_with_an_error(self, runtime: FakeRuntime) -> None:
         whole = Reply.stream(b'{"token": {"text": "Hel"}}\n')
-        headers = whole.headers | {"Content-Length": "9999"}
+        headers = whole.headers | {"Content-Length": "9999", "Connection": "close"}
         runtime.reply = lambda call: Reply(whole.body[:-5], headers=headers)
         result = invoke("Hello", *BASE, "--stream", "--json")
         assert result.exit_code == 1

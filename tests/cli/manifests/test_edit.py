@@ -205,6 +205,7 @@ def manifests(draw: st.DrawFn) -> str:
     return text
 
 
+@pytest.mark.slow
 @given(text=manifests(), chosen=st.data())
 def test_all_else_stays_in_any_layout(text: str, chosen: st.DataObject) -> None:
     try:
@@ -272,6 +273,7 @@ class TestEvaluations:
             ' "regex:a: #\'b": {base: 0, adapter: 1}}\n# end\n'
         )
 
+    @pytest.mark.slow
     @given(text=manifests(), last=st.booleans())
     def test_new_one_replaces_the_old_one_in_any_layout(self, text: str, last: bool) -> None:
         try:

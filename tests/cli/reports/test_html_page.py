@@ -14,7 +14,7 @@ import pytest
 from adapters_cli.evaluation.result import Answer, Comparison, EvaluationResult, Interval, MetricFacts
 from adapters_cli.output.errors import CommandError
 from adapters_cli.reports import pictures
-from adapters_cli.reports.html_page import comparison_page, html_page
+from adapters_cli.reports.html_page import _template, comparison_page, html_page
 from tests.cli.evaluation_results import HOSTILE, example_result, outcome, result_of
 
 
@@ -149,6 +149,7 @@ def test_comparison_marks_against_the_first_answer_where_there_is_no_reference()
 
 
 def test_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    _template.cache_clear()
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(CommandError, match=r"'jinja2' should be installed .*\[evaluate\]"):
         html_page(example_result(items=2))

@@ -81,6 +81,7 @@ def body(dashboard: Mapping[str, Any]) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.slow
 def test_size_does_not_grow_with_the_fleet(tmp_path: Path) -> None:
     def sizes(count: int) -> tuple[int, int]:
         """Return the size of the dashboard's body and the number of alarms of a fleet."""

@@ -214,6 +214,7 @@ def test_cache_that_does_not_tell_adapters_apart_is_warned_of(
     )
 
 
+@pytest.mark.slow
 def test_prefix_cache_that_may_answer_for_an_old_version_is_warned_of_once(
     make_endpoint: MakeEndpoint, adapter_directory: Path
 ) -> None:

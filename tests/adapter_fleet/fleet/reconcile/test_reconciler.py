@@ -115,6 +115,7 @@ def test_fleet_adapts_to_a_service_that_takes_one_write_at_a_time() -> None:
     assert refused <= 3
 
 
+@pytest.mark.slow
 def test_stale_listing_causes_no_second_write() -> None:
     world = World(seconds=1.0)
     world.service.faults.listing_lag = 3.0

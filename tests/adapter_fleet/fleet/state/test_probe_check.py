@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from adapter_fleet.manifest.desired import Artifact
 GUIDE = Path(__file__).parents[4] / "docs/guides/fleets.md"
 
 
+@cache
 def chance_to_fail(copies: int, wrong_answers: float) -> float:
     """The exact chance that a check fails an adapter with this share of wrong answers."""
     first = 1 - (1 - wrong_answers) ** requests_for(copies)

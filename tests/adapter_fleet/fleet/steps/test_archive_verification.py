@@ -144,6 +144,7 @@ class TestBeforeTheWrite:
 
 
 class TestReading:
+    @pytest.mark.slow
     def test_fleet_converges_over_many_passes_that_read_archives(self, world: World) -> None:
         world.service.read_seconds = 3.0
         many = [wanted(f"a{number:03}") for number in range(100)]

@@ -27,6 +27,7 @@ def put(world: World, adapters: Sequence[DesiredAdapter]) -> Outcome:
     return world.newest().outcome
 
 
+@pytest.mark.slow
 def test_many_small_manifests_delete_no_more_than_one_may() -> None:
     world = fleet_of_a_hundred()
     left = 100
