@@ -39,7 +39,7 @@ def test_bar_counts_the_adapters_that_are_done_before_their_table(
     monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
     result = world.publish(jobs=3)
     assert counts(terminal)[-1] == "3 of 3"
-    assert all(shown in terminal.getvalue() for shown in ("━", "MB/s"))
+    assert all(shown in terminal.getvalue() for shown in ("━", "B/s"))
     assert ("IDENTITY" in result.stdout, "3 adapters: 3 uploaded" in result.stderr) == (True, True)
 
 
