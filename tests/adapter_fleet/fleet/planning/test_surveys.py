@@ -50,6 +50,16 @@ def test_failed_adapter_counts_from_its_failure() -> None:
     assert chosen(record("old", ended=NOW - 100), record("new"), failed) == ["old", "failed", "new"]
 
 
+def test_adapter_that_failed_to_load_is_not_asked() -> None:
+    known = replace(record("failed"), last_good=SERVING)
+    did_not_load = replace(FAILURE, cause=Cause.ARTIFACT)
+    assert chosen(replace(known, failure=did_not_load), step=Step.FAILED) == []
+    assert chosen(replace(known, failure=FAILURE), step=Step.FAILED) == ["failed"]
+    # Another version did not load, and the last good one serves again.
+    of_other = replace(did_not_load, artifact=Artifact(uri="s3://b/2.tar.gz"))
+    assert chosen(replace(known, failure=of_other), step=Step.FAILED) == ["failed"]
+
+
 def test_those_that_answered_when_there_were_fewer_copies_come_before_all_others() -> None:
     assert chosen(record("old", ended=NOW - 100), record("few", copies=1)) == ["few", "old"]
 

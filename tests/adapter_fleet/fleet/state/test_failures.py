@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.state.configuration import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
-from adapter_fleet.fleet.state.failures import Cause, cause_of, next_failure
+from adapter_fleet.fleet.state.configuration import DEPLOYMENT_ATTEMPTS, FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
+from adapter_fleet.fleet.state.failures import Cause, Failure, cause_of, next_failure
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit
 from adapter_fleet.manifest.desired import Artifact
 
@@ -35,6 +35,21 @@ def test_time_between_attempts_doubles_up_to_a_quarter_of_an_hour() -> None:
     for attempt, wait in enumerate(waits):
         longest = min(FIRST_RETRY_SECONDS * 2**attempt, MAX_RETRY_SECONDS)
         assert longest / 2 <= wait <= longest
+
+
+@pytest.mark.parametrize(
+    ("attempts", "retry_at", "final"),
+    [
+        (DEPLOYMENT_ATTEMPTS - 1, 100.0, False),
+        (DEPLOYMENT_ATTEMPTS, 100.0, True),
+        (1, None, True),
+    ],
+)
+def test_deployment_waits_for_a_few_attempts(attempts: int, retry_at: float | None, final: bool) -> None:
+    failure = Failure(
+        cause=Cause.ACCESS, reason="x", artifact=ARTIFACT, at=0.0, attempts=attempts, retry_at=retry_at
+    )
+    assert failure.final is final
 
 
 def test_attempts_at_another_artifact_are_counted_anew() -> None:

@@ -136,6 +136,7 @@ class TestRowOfAnAdapter:
         assert world.serving() == {"a": artifact("a").uri, "b": artifact("b").uri}
         assert world.newest().in_service == 2
         assert len(world.writes()) == 2 + 2 * rebased
+        assert not world.fleet().unasked
 
     def test_its_rollback_is_kept(self, world: World) -> None:
         world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))

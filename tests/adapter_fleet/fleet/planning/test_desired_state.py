@@ -1,0 +1,59 @@
+"""Which orders count, and which have no effect any more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+from tests.adapter_fleet.fleet.planning.states import NAME, NOW
+
+TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
+WANT = DesiredAdapter(name="a", component=NAME, artifact=Artifact(uri="s3://b/1.tar.gz"))
+CLAIM = Order(kind=OrderKind.CLAIM, component=NAME, at=NOW, created=NOW - 100)
+LIVE = ObservedComponent(
+    status=Status.IN_SERVICE, created=NOW - 100, modified=NOW - 100, arn="arn",
+    endpoint="endpoint", base="base", described=True,
+)  # fmt: skip
+BY_HAND = AdapterRecord(name="a", component=NAME, live=LIVE)
+
+
+def void_claims(record: AdapterRecord | None, *declared: DesiredAdapter) -> list[Order]:
+    by_component = {each.component: each for each in declared}
+    return DesiredState(declared=by_component, orders=[CLAIM], wanted=by_component).void_orders(
+        {} if record is None else {NAME: record}, TARGET
+    )
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        None,
+        replace(BY_HAND, live=None),
+        replace(BY_HAND, live=replace(LIVE, created=NOW)),
+        replace(BY_HAND, owned=LIVE.created),
+        replace(BY_HAND, other_fleet="fleet-2"),
+        replace(BY_HAND, live=replace(LIVE, base="second")),
+    ],
+    ids=["no record", "gone", "made again", "the fleet's own", "another fleet's", "on another base"],
+)
+def test_claim_of_what_cannot_be_taken_is_void_once_the_manifest_has_it(record: AdapterRecord | None) -> None:
+    assert void_claims(record, WANT) == [CLAIM]
+    assert void_claims(record) == []
+
+
+@pytest.mark.parametrize("record", [BY_HAND, replace(BY_HAND, live=None, unreadable="row")])
+def test_claim_of_what_may_be_taken_or_cannot_be_read_stays(record: AdapterRecord) -> None:
+    assert void_claims(record, WANT) == []
+
+
+def test_order_to_prune_is_no_claim() -> None:
+    prune = replace(CLAIM, kind=OrderKind.PRUNE, component="p-orphan")
+    assert claims_of([CLAIM, prune, replace(CLAIM, created=None)]) == {NAME: CLAIM.created}
