@@ -4,7 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.state.configuration import DEPLOYMENT_ATTEMPTS, FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS
+from adapter_fleet.fleet.state.configuration import (
+    DEPLOYMENT_ATTEMPTS,
+    FIRST_RETRY_SECONDS,
+    MAX_RETRY_SECONDS,
+)
 from adapter_fleet.fleet.state.failures import Cause, Failure, cause_of, next_failure
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit
 from adapter_fleet.manifest.desired import Artifact
