@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from adapter_fleet.fleet.reconcile.polling import Polling
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.manifest.desired import DesiredAdapter
-from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.fleet_world import World, adapter
 
 LISTING = "ListInferenceComponents"
@@ -83,12 +81,3 @@ def test_listings_while_writes_go_on_take_a_small_share_of_the_time() -> None:
     world.apply(*adapters(10))
     bound = 149 / 1.0 + (16 + 1) / 3.0 + world.service.seconds
     assert world.clock.now() - began < 1.1 * bound
-
-
-def test_component_that_is_due_does_not_wait_for_one_that_is_due_later() -> None:
-    polling = Polling(FakeClock(), write_seconds={}, resumes=False)
-    # In the order of the manifest, as after a listing.
-    polling._look_at = {"p-a": 129.0, "p-b": 105.0}
-    assert polling.next_times() == [105.0]
-    assert list(polling.take_due(110.0)) == ["p-b"]
-    assert polling.next_times() == [129.0]
