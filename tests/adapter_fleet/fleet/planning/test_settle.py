@@ -142,3 +142,26 @@ def test_describe_that_may_be_from_before_an_update_of_the_same_address_ends_it_
     assert (settled.intent is None) is ended
     after = replace(record, live=replace(there, modified=NOW - later + 0.5))
     assert settle(after, replace(WANT, artifact=SERVED), CONTEXT)[0].intent is None
+
+
+@pytest.mark.parametrize("known", ["x", None], ids=["of what serves", "of the manifest"])
+def test_digest_of_the_last_good_version_is_kept_or_comes_from_the_manifest(known: str | None) -> None:
+    want = replace(WANT, artifact=replace(SERVED, digest="x" if known is None else None))
+    serving = replace(SERVED, digest=known)
+    created = NOW - 4000
+    record = AdapterRecord(
+        name="a", component=NAME, owned=created, live=in_service(created), serving=serving, vouched=created
+    )
+    settled, _ = settle(record, want, CONTEXT)
+    assert settled.last_good is not None
+    assert settled.last_good.digest == "x"
+
+
+def test_component_that_stays_in_transition_for_an_hour_is_stuck_and_says_for_how_long() -> None:
+    created = NOW - 4000
+    record = AdapterRecord(name="a", component=NAME, owned=created, live=live(created))
+    decision = decide(record, WANT, CONTEXT)
+    assert (decision.step, decision.why) == (
+        Step.STUCK,
+        "Creating for 66 minutes; the service refuses writes meanwhile",
+    )
