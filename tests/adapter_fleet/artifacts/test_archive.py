@@ -91,19 +91,31 @@ def test_entry_that_has_no_place_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"),
+    ("name", "kind", "rule", "got"),
     [
-        (tarfile.SYMTYPE, "got a link"),
-        (tarfile.DIRTYPE, "got a folder"),
-        (tarfile.FIFOTYPE, "got a special file"),
+        ("README.md", tarfile.SYMTYPE, "file-link", "a link"),
+        ("README.md", tarfile.DIRTYPE, "file-unexpected", "a folder"),
+        ("README.md/", tarfile.REGTYPE, "file-unexpected", "a folder"),
+        ("README.md", tarfile.FIFOTYPE, "file-unexpected", "a special file"),
     ],
 )
 def test_entry_that_is_no_regular_file_is_refused(
-    adapter: SyntheticAdapter, kind: bytes, message: str
+    adapter: SyntheticAdapter, name: str, kind: bytes, rule: str, got: str
 ) -> None:
     archive = Archive(adapter.save())
-    archive.add("README.md", kind=kind, link="adapter_config.json")
-    assert message in the_only(findings_of(archive.stream())).message
+    archive.add(name, kind=kind, link="adapter_config.json")
+    finding = the_only(findings_of(archive.stream()))
+    assert (finding.rule, finding.message) == (rule, f"it should be a regular file, got {got}")
+
+
+@pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_long_name_is_read_in_each_form_of_tar(adapter: SyntheticAdapter, form: int) -> None:
+    name = f"{'a' * 60}/{'b' * 90}"
+    archive = Archive(adapter.save())
+    archive.tar.format = form
+    archive.add(name)
+    # A message shows the beginning.
+    assert the_only(findings_of(archive.stream(), where="x")).where.startswith(f"x/{name[:80]}")
 
 
 class TestUnreadable:
@@ -114,6 +126,20 @@ class TestUnreadable:
     def test_gzip_of_something_else_is_refused(self) -> None:
         stream = io.BytesIO(gzip.compress(b"no tar" * 200))
         assert "it is no readable tar archive" in the_only(findings_of(stream)).message
+
+    @pytest.mark.parametrize("content", [b"30 path=abc\n", b"12 path=abcd", b" path=abc\n"])
+    def test_pax_header_with_a_record_that_does_not_end_is_refused(self, content: bytes) -> None:
+        archive = Archive()
+        archive.add("x", content, kind=tarfile.XHDTYPE)
+        assert "a pax header is malformed" in the_only(findings_of(archive.stream())).message
+
+    def test_bytes_behind_the_end_are_refused_however_many_zeros_are_around_them(
+        self, adapter: SyntheticAdapter
+    ) -> None:
+        whole = gzip.decompress(Archive(adapter.save()).stream().getvalue())
+        zeros = bytes(100_000)
+        content = gzip.compress(whole + zeros + b"x") + gzip.compress(zeros)
+        assert the_only(findings_of(io.BytesIO(content))).rule == "archive-form"
 
     @pytest.mark.parametrize("part", [0.01, 0.999])
     def test_truncated_archive_is_refused(self, adapter: SyntheticAdapter, part: float) -> None:
