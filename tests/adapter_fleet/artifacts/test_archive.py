@@ -4,6 +4,7 @@ import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -109,7 +110,7 @@ def test_entry_that_is_no_regular_file_is_refused(
 
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_long_name_is_read_in_each_form_of_tar(adapter: SyntheticAdapter, form: int) -> None:
+def test_long_name_is_read_in_each_form_of_tar(adapter: SyntheticAdapter, form: Literal[0, 1, 2]) -> None:
     name = f"{'a' * 60}/{'b' * 90}"
     archive = Archive(adapter.save())
     archive.tar.format = form

@@ -365,6 +365,12 @@ class TestPrompts:
         texts = [stubs.service.complete("p-a", "endpoint", PROMPT).text for _ in range(2)]
         assert texts == ["hi", "ho"]
 
+    def test_first_refusal_is_raised_if_every_form_is_refused(self, stubs: Stubs) -> None:
+        for form in (PromptForm.WITH_LOGPROBS, PromptForm.COMPLETIONS, PromptForm.LMI):
+            self.refuse(stubs, form, says=f"no {form}")
+        with pytest.raises(ModelFailedError, match=f"no {PromptForm.WITH_LOGPROBS}"):
+            stubs.service.complete("p-a", "endpoint", PROMPT)
+
     def test_failure_of_one_request_does_not_end_log_probabilities(self, stubs: Stubs) -> None:
         """A rolling batch reports every failure with 424."""
         self.refuse(stubs, PromptForm.WITH_LOGPROBS, 424, says="the batch failed")

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -577,6 +578,14 @@ def test_a_manifest_is_what_is_read_of_its_json_and_of_its_text(made: Manifest) 
     assert text.startswith("# yaml-language-server: $schema=x.json\n")
     assert Manifest.parse(text.encode(), where="x", folder=Path()) == made
     assert schema_takes(text)
+
+
+def test_text_of_a_manifest_repeats_what_adapters_share() -> None:
+    shared = {"tags": {"team": "a"}, "artifact": "s3://bucket/a.tar.gz", "digest": D}
+    manifest = parse(json.dumps({"adapters": [{"name": "x", **shared}, {"name": "y", **shared}]}))
+    one, other = manifest.adapters
+    text = manifest_text([one, replace(other, tags=one.tags)], base_model=None, schema="x.json")
+    assert text.count("team: a") == 2
 
 
 KEYS_OF_MANIFESTS = st.sampled_from(

@@ -20,7 +20,7 @@ def under_way(write: Write, at: float) -> AdapterRecord:
     return AdapterRecord(name="a", component="p-a", intent=intent)
 
 
-def polling(*, resumes: bool = False, **seconds: float) -> tuple[Polling, float]:
+def polling(seconds: dict[str, float], *, resumes: bool = False) -> tuple[Polling, float]:
     clock = FakeClock()
     return Polling(clock, write_seconds=seconds, resumes=resumes), clock.now()
 
@@ -39,14 +39,14 @@ def about(moment: float) -> Any:
 
 
 def test_update_is_described_when_it_should_have_ended() -> None:
-    made, now = polling(update=5.0)
+    made, now = polling({"update": 5.0})
     made.track(under_way(Write.UPDATE, now - 2.0), Step.WAIT)
     assert made.next_times() == [about(now + 3.05)]
 
 
 @pytest.mark.parametrize(("known", "at"), [({}, 2.0), ({"update": 100.0}, 2.0), ({"update": 5.0}, 6.0)])
 def test_update_that_ends_late_or_at_an_unknown_time_is_polled(known: dict[str, float], at: float) -> None:
-    made, now = polling(**known)
+    made, now = polling(known)
     made.track(under_way(Write.UPDATE, now - at), Step.WAIT)
     made.begin_poll(now)
     assert made.in_flight == {"p-a"}
@@ -55,7 +55,7 @@ def test_update_that_ends_late_or_at_an_unknown_time_is_polled(known: dict[str, 
 
 def test_creation_is_polled_when_it_should_have_ended_but_at_once_after_the_machine_has_waited() -> None:
     for resumes, wait in ((False, 8.05), (True, 1.0)):
-        made, now = polling(resumes=resumes, create=10.0)
+        made, now = polling({"create": 10.0}, resumes=resumes)
         made.track(under_way(Write.CREATE, now - 2.0), Step.WAIT)
         assert made.next_times() == [about(now + wait)]
     # That is once.
@@ -66,7 +66,7 @@ def test_creation_is_polled_when_it_should_have_ended_but_at_once_after_the_mach
 
 
 def test_seconds_of_writes_follow_the_newest_and_deletions_are_looked_for_a_little_earlier() -> None:
-    made, _ = polling()
+    made, _ = polling({})
     for what, seconds in (("created", 10.0), ("created", 20.0), ("deleted", 10.0), ("adopted", 99.0)):
         made.learn(Event(component="p-a", name="a", at=0.0, what=what, generation=1, seconds=seconds))
     assert made.write_seconds == {Write.CREATE: 13.0, Write.DELETE: 9.0}
