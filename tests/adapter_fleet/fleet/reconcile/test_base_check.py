@@ -5,16 +5,21 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from adapter_fleet.fleet.planning.observe import base_trouble
+from adapter_fleet.fleet.reconcile.base_check import BaseCheck
+from adapter_fleet.fleet.reconcile.session import SCALING_TRIGGER
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.configuration import READ_RATE
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
+from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0), allow_base_replacement=True)
@@ -272,3 +277,38 @@ def test_drift_check_finds_the_few_adapters_that_were_loaded_before() -> None:
     assert answering(world) == 10
     world.trigger("drift")
     assert answering(world) == 12
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds"),
+    [
+        ({}, None),
+        ({"trigger": SCALING_TRIGGER}, 30.0),
+        ({"trigger": SCALING_TRIGGER, "passes": 2}, 30.0),
+        ({"trigger": SCALING_TRIGGER, "passes": 3}, 120.0),
+        ({"trigger": SCALING_TRIGGER, "passes": 3, "changed": 719.0}, 120.0),
+        ({"trigger": SCALING_TRIGGER, "passes": 3, "changed": 720.0}, None),
+        ({"trigger": SCALING_TRIGGER, "passes": 3, "updating": True}, 30.0),
+        ({"trigger": SCALING_TRIGGER, "passes": 119, "updating": True}, None),
+        ({"updating": True}, None),
+        ({"updating": True, "unchecked": 1}, 30.0),
+        ({"unchecked": 1}, None),
+        ({"doubtful": True, "passes": 2}, 30.0),
+        ({"doubtful": True, "passes": 3}, None),
+        ({"trigger": SCALING_TRIGGER, "updating": True, "deleting": True}, None),
+    ],
+)
+def test_base_is_looked_at_again_while_copies_may_come(state: dict[str, Any], seconds: float | None) -> None:
+    clock = FakeClock()
+    session: Any = SimpleNamespace(
+        pass_input=SimpleNamespace(trigger=state.get("trigger", "drift"), passes=state.get("passes", 0)),
+        fleet=SimpleNamespace(
+            unchecked_copies=state.get("unchecked", 0), copies_changed=clock.now() - state.get("changed", 0.0)
+        ),
+        deleting=state.get("deleting", False),
+        clock=clock,
+    )
+    nothing: Any = None
+    check = BaseCheck(session, nothing, nothing)
+    check._updating, check._doubtful = state.get("updating", False), state.get("doubtful", False)
+    assert check.next_look == seconds
