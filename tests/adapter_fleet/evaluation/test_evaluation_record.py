@@ -31,6 +31,7 @@ def test_record_has_no_problem_and_knows_its_version_by_the_folder_beside_its_ar
     assert f"s3://bucket/prod/acme/sha256-{IDENTITY}.evaluations/" == FOLDER
     assert list(problems_of_record(RECORD)) == []
     assert RECORD.identity == IDENTITY
+    assert list(problems_of_record(replace(RECORD, base="x", decoding="x" * 256))) == []
 
 
 @pytest.mark.parametrize(

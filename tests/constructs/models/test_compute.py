@@ -14,6 +14,7 @@ def test_as_many_copies_fit_as_the_scarcest_thing_allows() -> None:
     assert compute.copies_on(InstanceType.ML_G5_48XLARGE) == 7
     # Memory that is not whole is rounded up.
     assert ComputeRequirements(accelerators=4, min_memory=Size.gibibytes(4.0001)).min_memory_mib == 4097
+    assert ComputeRequirements(accelerators=1, min_memory=Size.mebibytes(128)).min_memory_mib == 128
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,17 @@ def test_creation_stores_the_desired_state_and_starts_the_machine(deployment: De
     assert deployment.newest().request.target.tags == {"team": "x"}
 
 
+def test_place_of_the_base_is_the_same_text_in_any_order(deployment: Deployment) -> None:
+    for hosting in ({"Type": "ml.g5", "Count": 1}, {"Count": 1, "Type": "ml.g5"}):
+        deployment.create("a", Hosting=hosting)
+        assert deployment.newest().request.target.hosting == '{"Count": 1, "Type": "ml.g5"}'
+        deployment.converge(deployment.newest().number)
+    one, other = (deployment.registry.generation(number) for number in (1, 2))
+    assert one is not None
+    assert other is not None
+    assert one.request.source_digest == other.request.source_digest
+
+
 def test_same_request_id_with_another_response_url_is_another_event(deployment: Deployment) -> None:
     event = deployment.create("a")
     answer = deployment.handler.on_event({**event, "ResponseURL": "https://response/another"})
@@ -243,6 +254,7 @@ class TestLostEvent:
 
     def test_fleet_with_a_deployed_manifest_rereads_nothing(self) -> None:
         deployment = Deployment()
+        assert deployment.handler.reread() is None
         deployment.create("a")
         assert deployment.handler.reread() is None
         assert deployment.bucket.looks == 0

@@ -191,6 +191,16 @@ class TestManifestInS3:
         watched.save(4, outcome=Outcome.CONVERGED, desired=1, in_service=1)
         assert watched.complete(event)["IsComplete"]
 
+    def test_manifest_that_follows_refused_ones_takes_a_deployment_over(
+        self, watched: Deployment, event: dict[str, Any]
+    ) -> None:
+        for text in (b"adapters: 3", b"adapters: 4", manifest("a", "b")):
+            watched.put_manifest(text)
+        newest = watched.newest().number
+        assert newest == 5
+        watched.save(newest, outcome=Outcome.CONVERGED, desired=2, in_service=2)
+        assert watched.complete(event)["IsComplete"]
+
     @pytest.mark.parametrize("text", [b"adapters: 3", manifest()], ids=["invalid", "by a guard"])
     def test_refused_manifest_does_not_disturb_an_open_deployment(
         self, watched: Deployment, event: dict[str, Any], text: bytes
