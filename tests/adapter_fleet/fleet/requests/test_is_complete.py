@@ -191,13 +191,15 @@ class TestManifestInS3:
         watched.save(4, outcome=Outcome.CONVERGED, desired=1, in_service=1)
         assert watched.complete(event)["IsComplete"]
 
+    @pytest.mark.parametrize("refused", [1, 2])
     def test_manifest_that_follows_refused_ones_takes_a_deployment_over(
-        self, watched: Deployment, event: dict[str, Any]
+        self, watched: Deployment, event: dict[str, Any], refused: int
     ) -> None:
-        for text in (b"adapters: 3", b"adapters: 4", manifest("a", "b")):
-            watched.put_manifest(text)
+        for number in range(refused):
+            watched.put_manifest(b"adapters: %d" % number)
+        watched.put_manifest(manifest("a", "b"))
         newest = watched.newest().number
-        assert newest == 5
+        assert newest == 3 + refused
         watched.save(newest, outcome=Outcome.CONVERGED, desired=2, in_service=2)
         assert watched.complete(event)["IsComplete"]
 
