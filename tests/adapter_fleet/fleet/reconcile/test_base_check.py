@@ -17,6 +17,7 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.configuration import READ_RATE
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.records import Recheck
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fake_service import FakeClock
@@ -192,6 +193,25 @@ class TestBaseUpdateThatWasRolledBack:
         del world.service.ask
         world.trigger("drift")
         assert answering(world) == 12
+
+    def test_adapter_whose_update_is_under_way_is_asked_once_it_is_in_service(self) -> None:
+        world = fleet()
+        world.service.seconds = 600.0
+        world.deploy(adapter("a00", 2), *MANY[1:], digest="two", previous="one")
+        world.run_newest(deadline=30.0)
+        for model in ("model-2", "model"):
+            world.service.replace_base(model, lost=False)
+        world.deploy(adapter("a00", 2), *MANY[1:], adapter("new"), digest="three", previous="two")
+        world.run_newest(deadline=30.0)
+        assert world.record("a00").recheck is Recheck.ASK
+        assert {world.record(one.name).recheck for one in MANY[1:]} == {None}
+
+
+def test_base_that_is_found_updated_later_changes_no_generation_that_has_ended() -> None:
+    world = fleet()
+    world.service.replace_base("model-2", lost=False)
+    world.trigger("drift")
+    assert (world.newest().outcome, world.newest().rebased) == (Outcome.CONVERGED, False)
 
 
 def test_adapters_that_a_base_on_other_instances_lost_are_sent_again() -> None:
