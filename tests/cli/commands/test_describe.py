@@ -114,7 +114,7 @@ def test_adapter_is_described_for_people(run: Run, world: World) -> None:
     assert said["base_url"].endswith("/endpoints/endpoint/inference-components/p-acme/openai/v1")
     document = described(run)
     assert document["serving"]["evaluation"] == document["evaluation"]["recorded"]
-    assert document["evaluation"]["required"] is None
+    assert (document["evaluation"]["version"], document["evaluation"]["required"]) == (IDENTITY[:12], None)
     assert (document["state"], document["rank"], document["tags"]) == ("in service", 8, {"team": "a"})
 
 

@@ -90,3 +90,5 @@ class TestPreviews:
         assert left not in world.service.serving()
         result = run("prune", "--endpoint", "endpoint", fleet=False)
         assert (result.exit_code, "has no preview" in result.stderr) == (0, True)
+        nowhere = run("prune", "--endpoint", "nowhere", fleet=False)
+        assert (nowhere.exit_code, "'nowhere'" in nowhere.stderr) == (4, True)

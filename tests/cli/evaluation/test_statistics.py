@@ -12,7 +12,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from adapters_cli.evaluation.result import Answer, Comparison, Interval
-from adapters_cli.evaluation.statistics import compare, holm, latency_of
+from adapters_cli.evaluation.statistics import _chunks, compare, holm, latency_of
 from adapters_cli.output.errors import CommandError
 from tests.nightly import long
 
@@ -26,6 +26,13 @@ DISTRIBUTIONS: dict[str, Draw] = {
     "rare": lambda random: (random.random(ITEMS) < 0.05).astype(float),
     "skewed": lambda random: random.beta(0.5, 3, ITEMS),
 }
+
+
+@pytest.mark.parametrize(("items", "resamples"), [(1, 10), (400, 9_999), (10**9, 3)])
+def test_resamples_are_as_many_as_were_asked_for(items: int, resamples: int) -> None:
+    assert sum(_chunks(items, resamples)) == resamples
+
+
 SCORES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=40)
 
 

@@ -54,6 +54,7 @@ def test_tokens_are_the_events_with_text_if_the_container_does_not_count(
     runtime.reply = lambda call: Reply.stream(token(""), token("a"), token("b"), DONE)
     times = client.ask("llm-acme", "Hello", 3)
     assert (times.output_tokens, times.input_tokens) == (2, None)
+    assert Measurement(component="llm-acme", intended=times.sent, times=times).inter_token is not None
     # Special tokens alone have no text.
     runtime.reply = lambda call: Reply.stream(token(""), token(""), USAGE, DONE)
     times = client.ask("llm-acme", "Hello", 3)

@@ -205,3 +205,4 @@ def test_listing_has_one_page_and_takes_no_token(world: World) -> None:
 def test_keys_twice_and_keys_of_aws_are_refused(request_: dict[str, Any], message: str) -> None:
     with pytest.raises(ApiError, match=message):
         check_keys(request_)
+    check_keys({"Tags": tags(1, 2, 3), "TagKeys": ["key-1", "key-2"]})
