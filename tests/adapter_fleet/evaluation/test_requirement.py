@@ -79,9 +79,10 @@ def test_a_mean_is_held_against_the_bar(text: str, base: float, mean: float, met
     assert Requirement.parse(text).judge({"m": (base, mean)})[0] is met
 
 
+@pytest.mark.parametrize("share", ["1%", "20%"])
 @pytest.mark.parametrize(("mean", "met"), [(0, False), (0.01, True)])
-def test_a_share_of_nothing_is_met_by_a_gain_alone(mean: float, met: bool) -> None:
-    found, reason = Requirement.parse("m >= base + 20%").judge({"m": (0, mean)})
+def test_a_share_of_nothing_is_met_by_a_gain_alone(mean: float, met: bool, share: str) -> None:
+    found, reason = Requirement.parse(f"m >= base + {share}").judge({"m": (0, mean)})
     assert found is met
     assert ("a share of 0 asks for nothing, so give a number" in reason) is not met
 

@@ -580,6 +580,13 @@ def test_a_manifest_is_what_is_read_of_its_json_and_of_its_text(made: Manifest) 
     assert schema_takes(text)
 
 
+def test_key_may_be_as_long_as_s3_allows() -> None:
+    key = f"{'é' * 508}x.tar.gz"
+    assert len(key.encode()) == 1024
+    (found,) = parse(json.dumps({"adapters": [{"name": "x", **archive(f"s3://bucket/{key}")}]})).adapters
+    assert found.artifact == S3Artifact(uri=f"s3://bucket/{key}")
+
+
 def test_text_of_a_manifest_repeats_what_adapters_share() -> None:
     shared = {"tags": {"team": "a"}, "artifact": "s3://bucket/a.tar.gz", "digest": D}
     manifest = parse(json.dumps({"adapters": [{"name": "x", **shared}, {"name": "y", **shared}]}))
