@@ -116,6 +116,20 @@ def test_fleet_adapts_to_a_service_that_takes_one_write_at_a_time() -> None:
 
 
 @pytest.mark.slow
+def test_changed_adapters_are_described_once_each_and_not_listed_in_between() -> None:
+    world = World()
+    world.apply(*map(adapter, MANY))
+    world.service.calls.clear()
+    started = world.clock.now()
+    world.apply(*(adapter(name, 2) for name in MANY))
+    ended = world.newest().ended
+    assert ended is not None
+    assert ended - started <= len(MANY) / 10 + 5.0 + 1.0
+    assert world.service.calls["ListInferenceComponents"] <= 6
+    assert world.service.calls["DescribeInferenceComponent"] <= len(MANY) + 1
+
+
+@pytest.mark.slow
 def test_stale_listing_causes_no_second_write() -> None:
     world = World(seconds=1.0)
     world.service.faults.listing_lag = 3.0

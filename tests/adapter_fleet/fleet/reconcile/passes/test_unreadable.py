@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.registry import UnreadableError
 from adapter_fleet.fleet.state.sagemaker_port import (
+    ComponentPage,
     ConflictError,
     LimitReachedError,
     RefusedError,
@@ -168,6 +170,19 @@ class TestDeletionOfTheFleet:
         world.destroy()
         world.settle()
         assert world.newest().outcome is Outcome.CONVERGED
+
+    def test_it_names_what_a_listing_leaves_out(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        list_page = world.service.list_page
+
+        def stale(*arguments: Any, **options: Any) -> ComponentPage:
+            page = list_page(*arguments, **options)
+            kept = {key: live for key, live in page.components.items() if key != "p-a"}
+            return page._replace(components=kept)
+
+        monkeypatch.setattr(world.service, "list_page", stale)
+        world.destroy()
+        world.settle()
+        assert world.newest().reason == f"p-a is left: {WHY}"
 
     def test_it_names_what_else_is_left(self, world: World) -> None:
         world.service.make("p-stray", "s3://x/y.tar.gz", tags={FLEET_TAG: UID})
