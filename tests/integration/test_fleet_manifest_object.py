@@ -218,7 +218,8 @@ def test_archive_that_is_another_one_than_its_key_and_metadata_say_is_never_load
     failed, undone = deployed.ended(before + 1), deployed.ended(before + 2)
     assert (failed.outcome, undone.outcome) == (Outcome.FAILED, Outcome.CONVERGED)
     assert f"should be the adapter with digest sha256:{digest}" in (failed.reason or "")
-    assert deployed.cloud.admin.writes() == {}
+    # Tags may be written, where an earlier manifest had others.
+    assert [write for write in deployed.cloud.admin.writes() if "InferenceComponent" in write] == []
     assert deployed.wrong() == {}
     deployed.store(archives.manifest(deployed.expected))
     assert deployed.ended(before + 3).outcome is Outcome.CONVERGED
