@@ -94,7 +94,7 @@ def subjects_at(account: Account, path: str) -> list[Subject]:
         except OSError as error:
             return [_unreadable(path, error)]
         except ValueError as error:
-            return [_failed(path, CheckRule.PATH_READABLE, str(error))]
+            return [_failed(path, CheckRule.FILE_CONTENT, str(error))]
     if not location.bucket:
         message = "it should be s3://bucket/key.tar.gz or s3://bucket/prefix/"
         return [_failed(path, CheckRule.PATH_READABLE, message)]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapter_fleet.artifacts.archive import REQUIRED_FILES
-from adapter_fleet.artifacts.checks.adapter_check import kind_of
+from adapter_fleet.artifacts.folder_entry import kind_of
+from adapter_fleet.artifacts.foreign_content import foreign_path
 from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.naming import check_component_name
@@ -62,7 +63,8 @@ def adapters_at(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         if path.is_file() and not path.name.endswith(ARCHIVE_SUFFIX):
-            raise ValueError(NO_SOURCE)
+            remedy = foreign_path(path.name)
+            raise ValueError(NO_SOURCE if remedy is None else f"{NO_SOURCE}; {remedy}")
         return [path]
     if any((path / file).exists() for file in REQUIRED_FILES):
         return [path]

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.artifacts.checks.config_check import AdapterConfig
-from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
+from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule, with_remedy
 from adapter_fleet.artifacts.packing import AdapterFiles
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
@@ -285,7 +285,7 @@ def check_adapter(
 
 
 def _messages(findings: Iterable[Finding], severity: Severity) -> tuple[str, ...]:
-    return tuple(str(finding) for finding in findings if finding.severity is severity)
+    return tuple(with_remedy(finding) for finding in findings if finding.severity is severity)
 
 
 def _stamp(adapter: LocalAdapter) -> Stamp:

@@ -11,6 +11,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from adapter_fleet.artifacts.checks.adapter_check import examine
+from adapter_fleet.artifacts.checks.requirements_and_remedies import with_remedy
 from adapter_fleet.artifacts.packing import identity_of, pack
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Severity
@@ -102,7 +103,7 @@ class _DirectoryArtifact(AdapterArtifact):
         ).findings
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
         if errors:
-            lines = "".join(f"\n  - {error}" for error in errors)
+            lines = "".join(f"\n  - {with_remedy(error)}" for error in errors)
             raise ValueError(f"adapter '{adapter.node.path}' cannot be served:{lines}")
         for finding in findings:
             if finding.severity is Severity.WARNING:

@@ -12,6 +12,7 @@ from aws_cdk import Annotations, Duration
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from adapter_fleet.artifacts.checks.requirements_and_remedies import with_remedy
 from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.findings import Finding, Severity, shortened
@@ -360,7 +361,7 @@ def _stored(
 
 
 def _error(findings: Sequence[Finding]) -> ValueError:
-    lines = "".join(f"\n  - {finding}" for finding in findings)
+    lines = "".join(f"\n  - {with_remedy(finding)}" for finding in findings)
     return ValueError(f"the manifest cannot be deployed:{lines}")
 
 

@@ -11,6 +11,7 @@ class ArchiveFault(StrEnum):
 
     UNREADABLE = "path-readable"
     NOT_GZIPPED_TAR = "archive-gzip"
+    FOREIGN = "file-content"
     DAMAGED = "archive-damaged"
     FORM = "archive-form"
     TOO_MANY_ENTRIES = "file-unexpected"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from adapter_fleet.artifacts.archive_error import ArchiveError, ArchiveFault, truncated
+from adapter_fleet.artifacts.foreign_content import foreign_archive
 
 # The limits of an archive. Beyond them it is refused. AWS publishes no limits for adapters.
 MAX_ENTRIES = 64
@@ -19,6 +20,7 @@ MAX_EXPANSION = 100
 # glibc takes larger buffers from the system each time (M_MMAP_THRESHOLD in mallopt(3)): a tenth slower.
 _OUTPUT_BYTES = 96 * 1024
 _INPUT_BYTES = 64 * 1024  # Python's gzip asks for 8 or, since 3.12, for 128 KiB at a time.
+_BLOCK_BYTES = 512
 _FREE_BYTES = 1024 * 1024
 """What is allowed at any expansion: a small file may be all repetition, or hold hardly anything."""
 
@@ -86,9 +88,9 @@ class DecompressingReader:
         except (gzip.BadGzipFile, zlib.error) as error:
             if self._source.unpacked:
                 raise ArchiveError(f"it is no readable gzip file: {error}", ArchiveFault.DAMAGED) from None
-            raise _no_archive() from None
+            raise _no_archive(self._source.first_block()) from None
         if not self._source.count:
-            raise _no_archive()
+            raise _no_archive(b"")
         return data
 
     def _accept(self, data: bytes) -> None:
@@ -104,7 +106,11 @@ class DecompressingReader:
             self._watch(data)
 
 
-def _no_archive() -> ArchiveError:
+def _no_archive(start: bytes) -> ArchiveError:
+    if not start:
+        return ArchiveError("it is empty", ArchiveFault.NOT_GZIPPED_TAR)
+    if (foreign := foreign_archive(start)) is not None:
+        return ArchiveError(foreign, ArchiveFault.FOREIGN)
     return ArchiveError("it should be a gzipped tar archive (.tar.gz)", ArchiveFault.NOT_GZIPPED_TAR)
 
 
@@ -118,10 +124,19 @@ class _CountedSource:
     def __init__(self, source: Readable) -> None:
         self._source = source
         self.count = self.unpacked = 0
+        self._first = b""
 
     def read(self, size: int) -> bytes:
         if self.count > _FREE_BYTES + 2 * self.unpacked:
             raise ArchiveError("it should unpack to at least half its size", ArchiveFault.FORM)
         data = self._source.read(min(size, _INPUT_BYTES))
         self.count += len(data)
+        if len(self._first) < _BLOCK_BYTES:
+            self._first += data
         return data
+
+    def first_block(self) -> bytes:
+        """Return the first block of it, after a read."""
+        while len(self._first) < _BLOCK_BYTES and self.read(_BLOCK_BYTES):
+            pass
+        return self._first

@@ -40,7 +40,7 @@ _FOLDER = re.compile("|".join(_FOLDERS))
 def is_leftover(name: str, kind: str) -> bool:
     """Tell whether a file or folder beside an adapter is a leftover of the training run.
 
-    `kind` is that of `kind_of`. A link is no leftover, whatever its name.
+    `kind` is that of `folder_entry.kind_of`. A link is no leftover, whatever its name.
     """
     if kind == "folder":
         return _FOLDER.fullmatch(name) is not None

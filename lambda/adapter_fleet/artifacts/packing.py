@@ -24,6 +24,7 @@ from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
 from adapter_fleet.artifacts.checks.file_check import problem_of_entry
+from adapter_fleet.artifacts.foreign_content import UTF8_MARK
 from adapter_fleet.artifacts.tar import entries
 
 _BLOCK_BYTES = 1024 * 1024
@@ -65,6 +66,7 @@ class AdapterFiles:
             if isinstance(source, Path) and source.is_dir():
                 for name in REQUIRED_FILES:
                     files[name] = stack.enter_context((source / name).open("rb", buffering=0))
+                files[CONFIG_FILE] = _without_mark(files[CONFIG_FILE], stack)
             elif isinstance(source, Path):
                 with source.open("rb") as archive:
                     files = _extracted(archive, stack, where)
@@ -135,6 +137,16 @@ def pack(directory: Path, target: Path) -> PackedAdapter:
     with AdapterFiles.of(directory) as files, _replacing(target) as file:
         made = files.write_archive(file)
     return PackedAdapter(path=target, identity=made)
+
+
+def _without_mark(config: IO[bytes], stack: ExitStack) -> IO[bytes]:
+    """Return a configuration without a byte order mark, as the engine reads none."""
+    if config.read(len(UTF8_MARK)) != UTF8_MARK:
+        return config
+    file = tempfile.TemporaryFile(prefix="adapter-", buffering=0)  # noqa: SIM115 - the stack closes it
+    copy = stack.enter_context(file)
+    copy.write(config.read(MAX_CONFIG_BYTES))
+    return copy
 
 
 def _extracted(archive: IO[bytes], stack: ExitStack, where: str) -> dict[str, IO[bytes]]:

@@ -5,8 +5,7 @@ after a deployment began. It does not apply those that compare an adapter with t
 """
 
 import os
-import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +18,8 @@ from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, Chec
 from adapter_fleet.artifacts.checks.safetensors_header import HeaderError, Tensor, read_tensors
 from adapter_fleet.artifacts.checks.tensor_check import not_compared, tensor_findings
 from adapter_fleet.artifacts.decompressing_reader import MAX_ENTRIES, Readable
+from adapter_fleet.artifacts.folder_entry import kind_of
+from adapter_fleet.artifacts.foreign_content import UTF8_MARK, foreign_folder
 from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.findings import Finding, shortened
@@ -61,12 +62,17 @@ def examine(
 
 
 def _check_directory(check: "AdapterCheck", directory: Path) -> None:
+    names: set[str] = set()
     try:
         with os.scandir(directory) as found:
-            of_adapter = (file for file in found if not is_leftover(file.name, kind_of(file)))
-            files = sorted(islice(of_adapter, MAX_ENTRIES + 1), key=lambda entry: entry.name)
+            files = sorted(
+                islice(_not_leftovers(found, names), MAX_ENTRIES + 1), key=lambda entry: entry.name
+            )
     except OSError as error:
         check.add(CheckRule.PATH_READABLE, f"it should be a readable directory, got: {error.strerror}")
+        return
+    if (foreign := foreign_folder(names)) is not None:
+        check.add(CheckRule.FILE_CONTENT, foreign)
         return
     if len(files) > MAX_ENTRIES:
         check.add(CheckRule.FILE_UNEXPECTED, f"it should have at most {MAX_ENTRIES} entries")
@@ -75,20 +81,21 @@ def _check_directory(check: "AdapterCheck", directory: Path) -> None:
         try:
             if check.accepts(file.name, kind_of(file)):
                 with Path(file).open("rb") as stream:
+                    # `packing` leaves the mark out.
+                    if file.name == CONFIG_FILE and stream.read(len(UTF8_MARK)) != UTF8_MARK:
+                        stream.seek(0)
                     check.read(file.name, os.fstat(stream.fileno()).st_size, stream)
         except OSError as error:
             check.add(CheckRule.PATH_READABLE, f"it is not readable: {error.strerror}", file.name)
     check.finish()
 
 
-def kind_of(file: "os.DirEntry[str]") -> str:
-    """Return the kind of a directory entry: "file", "folder", "link" or "special file"."""
-    mode = file.stat(follow_symlinks=False).st_mode
-    if stat.S_ISLNK(mode):
-        return "link"
-    if stat.S_ISDIR(mode):
-        return "folder"
-    return "file" if stat.S_ISREG(mode) else "special file"
+def _not_leftovers(found: Iterable["os.DirEntry[str]"], names: set[str]) -> Iterator["os.DirEntry[str]"]:
+    """Yield the entries that are no leftovers, and add the names of all."""
+    for file in found:
+        names.add(file.name)
+        if not is_leftover(file.name, kind_of(file)):
+            yield file
 
 
 class AdapterCheck:

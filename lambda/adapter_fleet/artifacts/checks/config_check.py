@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
+from adapter_fleet.artifacts.foreign_content import foreign_config
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.documents import strict_json
@@ -110,6 +111,8 @@ def read_config(
     try:
         document = strict_json.loads(text)
     except ValueError as error:
+        if (foreign := foreign_config(text)) is not None:
+            return None, [CheckRule.FILE_CONTENT.finding(where, foreign)]
         return None, [CheckRule.CONFIG_JSON.finding(where, f"it is not valid JSON: {error}")]
     if not isinstance(document, dict):
         return None, [CheckRule.CONFIG_JSON.finding(where, "it should be a JSON object")]

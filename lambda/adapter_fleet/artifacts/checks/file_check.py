@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 from adapter_fleet.artifacts.archive import ALLOWED_FILES, belongs_to_adapter
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
+from adapter_fleet.artifacts.folder_entry import DANGLING
 
 _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _CODE = frozenset({".py", ".pyc", ".pyd", ".sh", ".so"})
@@ -23,7 +24,7 @@ def problem_of_entry(name: str, kind: str, seen: Container[str]) -> tuple[CheckR
     if len(path.parts) > 1:
         return CheckRule.FILE_AT_ROOT, "it is in a sub-folder, and the files have to be at the root"
     if kind != "file":
-        rule = CheckRule.FILE_LINK if kind == "link" else CheckRule.FILE_UNEXPECTED
+        rule = CheckRule.FILE_LINK if kind in ("link", DANGLING) else CheckRule.FILE_UNEXPECTED
         return rule, f"it should be a regular file, got a {kind}"
     if name in seen and name in ALLOWED_FILES:
         return CheckRule.ARCHIVE_FORM, "it is in the archive twice"

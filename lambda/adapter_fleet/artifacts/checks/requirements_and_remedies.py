@@ -80,6 +80,13 @@ class CheckRule(Enum):
         "no code: `.py`, `.so`, `.sh`, `requirements.txt`, …",
         "remove it: the container would run it",
     )
+    FILE_CONTENT = (
+        "file-content",
+        _ERROR,
+        "the adapter itself: no Git LFS pointers, HTML pages, pickles under another name, GGUF files, whole"
+        " models, or adapters of MLX and diffusers",
+        "do what the finding says",
+    )
     FILE_UNEXPECTED = (
         "file-unexpected",
         _ERROR,
@@ -267,3 +274,9 @@ class CheckRule(Enum):
 
 RULES = {rule.id: rule for rule in CheckRule}
 """The rules by the ids that findings and `ArchiveFault` carry."""
+
+
+def with_remedy(finding: Finding) -> str:
+    """Return a finding with what to do about it, if it is one of these rules and does not say it itself."""
+    rule = RULES.get(finding.rule)
+    return f"{finding}" if rule in (None, CheckRule.FILE_CONTENT) else f"{finding}; {rule.help}"

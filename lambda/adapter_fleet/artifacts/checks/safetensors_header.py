@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.decompressing_reader import Readable
+from adapter_fleet.artifacts.foreign_content import START_BYTES, foreign_weights
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.documents import strict_json
 
@@ -73,7 +74,10 @@ def read_tensors(stream: Readable, size: int) -> list[Tensor]:
     Returns the tensors in the order of their bytes, which follow in `stream`. Reads only the header, and at
     most `MAX_HEADER_BYTES`, whatever the length field claims.
     """
-    prefix = stream.read(_LENGTH.size)
+    start = stream.read(START_BYTES)
+    if (foreign := foreign_weights(start)) is not None:
+        raise HeaderError(foreign, CheckRule.FILE_CONTENT)
+    prefix, begun = start[: _LENGTH.size], start[_LENGTH.size :]
     if len(prefix) < _LENGTH.size:
         raise _truncated(f"{len(prefix)} bytes, less than the header's length field")
     (length,) = _LENGTH.unpack(prefix)
@@ -83,7 +87,7 @@ def read_tensors(stream: Readable, size: int) -> list[Tensor]:
         )
     if length > size - _LENGTH.size:
         raise _truncated(f"the header takes {length} bytes, the file has {size}")
-    text = stream.read(length)
+    text = (begun + stream.read(length - len(begun)))[:length]
     if len(text) < length:
         raise _truncated(f"{len(text)} of the header's {length} bytes")
     placed = _placed(text)

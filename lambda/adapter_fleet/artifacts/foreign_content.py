@@ -1,0 +1,119 @@
+"""Tells what a file or a folder is that should be a part of an adapter, and what to do about it.
+
+People find these where adapters should be: files that git or a browser left, and what other programs save.
+"""
+
+import re
+from collections.abc import Collection
+
+from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE
+
+START_BYTES = 9
+"""Bytes of a file that `foreign_weights` needs."""
+
+UTF8_MARK = b"\xef\xbb\xbf"
+"""The byte order mark, with which some editors begin a text."""
+
+_SAVE = "save the adapter with save_pretrained(safe_serialization=True)"
+_PACK = f"pack the two files: tar -czf adapter.tar.gz -C FOLDER {' '.join(REQUIRED_FILES)}"
+_UNPACK = f"unpack it, and {_PACK}"
+_DOWNLOAD = "download it again, with a token if it is not public"
+
+_PAGES = (
+    (rb"version h", "a Git LFS pointer", "run `git lfs pull` where it was cloned"),
+    (rb"\s*<(!doc|html|head)", "an HTML page", _DOWNLOAD),
+    (rb"\s*<\?xml|\s*<Error", "an XML document, as S3 answers an error", _DOWNLOAD),
+)
+_WEIGHTS = (
+    *_PAGES,
+    (rb"GGUF", "a GGUF file of llama.cpp", f"{_SAVE}, before it is converted"),
+    (rb"\x80[\x02-\x05]", "a pickle under another name", _SAVE),
+    (rb"PK\x03\x04", "a zip, which torch.save writes around a pickle", _SAVE),
+    (rb"\x1f\x8b", "a gzip file", "unpack it"),
+    (rb"\x93NUMPY", "an array of NumPy", _SAVE),
+    (rb"\x89HDF", "an HDF5 file", _SAVE),
+    (rb"\s*[{\[]", "a JSON text", "put the weights there"),
+)
+_ARCHIVES = (
+    *_PAGES,
+    (rb"PK\x03\x04", "a zip", _UNPACK),
+    (rb"BZh", "a bzip2 file", _UNPACK),
+    (rb"\xfd7zXZ", "an xz file", _UNPACK),
+    (rb"\x28\xb5\x2f\xfd", "a zstd file", _UNPACK),
+    (rb"7z\xbc\xaf", "a 7z file", _UNPACK),
+    (rb"GGUF", "a GGUF file of llama.cpp", f"{_SAVE}, and {_PACK}"),
+    (rb".{8}\{", "a safetensors file, without its configuration", _PACK),
+    (rb".{257}ustar", "a plain tar", "compress it: gzip FILE"),
+)
+_CONFIGS = (
+    *_PAGES,
+    (rb"\xff\xfe|\xfe\xff", "a text in UTF-16, as PowerShell's > writes", "save it as UTF-8"),
+    (
+        re.escape(UTF8_MARK),
+        "a text with a byte order mark, which the engine does not read",
+        "save it as UTF-8 without one, or publish its folder",
+    ),
+)
+_SUFFIXES = {
+    ".tgz": "rename it: it should end with .tar.gz",
+    ".tar": "compress it: gzip FILE",
+    **dict.fromkeys((".zip", ".7z", ".bz2", ".xz", ".zst", ".tbz2", ".txz"), _UNPACK),
+    **dict.fromkeys((".safetensors", ".json"), "name the folder that it is in"),
+    **dict.fromkeys((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".gguf"), f"{_SAVE}, and name the folder"),
+}
+_WHOLE_MODEL = re.compile(
+    r"(model|pytorch_model|consolidated)([.-]\d+(-of-\d+)?)?\.(safetensors|bin|pth)(\.index\.json)?"
+)
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+
+
+def foreign_weights(start: bytes) -> str | None:
+    """Return what the first `START_BYTES` of a file of weights show it to be; None for safetensors."""
+    # The header is JSON, behind eight bytes of any value.
+    return None if start[8:9] == b"{" else _described(start, _WEIGHTS, "the weights")
+
+
+def foreign_archive(start: bytes) -> str | None:
+    """Return what the first block of a file shows it to be; None if that is not known."""
+    return _described(start, _ARCHIVES, "a gzipped tar")
+
+
+def foreign_config(text: bytes) -> str | None:
+    """Return what a configuration is that is no JSON; None if that is not known."""
+    return _described(text, _CONFIGS, "the configuration")
+
+
+def foreign_path(name: str) -> str | None:
+    """Return what to do with a file that is not named like an archive; None if that is not known."""
+    return next((remedy for suffix, remedy in _SUFFIXES.items() if name.lower().endswith(suffix)), None)
+
+
+def foreign_folder(names: Collection[str]) -> str | None:
+    """Return what the names in a folder show it to be; None for the folder of an adapter, or any other."""
+    if WEIGHTS_FILE in names or "adapter_model.bin" in names:
+        return None
+    if "adapters.safetensors" in names:
+        return "it is an adapter of MLX, with other names of tensors: train it with PEFT, or convert it"
+    if "pytorch_lora_weights.safetensors" in names:
+        return "it is an adapter of diffusers, for images: the engine serves adapters of language models"
+    if any(name.endswith(".gguf") for name in names):
+        return f"it has a GGUF file of llama.cpp, and no adapter: {_SAVE}, before it is converted"
+    if CONFIG_FILE in names:
+        return None
+    if any(_WHOLE_MODEL.fullmatch(name) for name in names):
+        return (
+            "it is a whole model, fine-tuned or merged: publish the adapter as it was before it was merged,"
+            " or serve the model as a base of its own"
+        )
+    steps = sorted(int(found[1]) for name in names if (found := _CHECKPOINT.fullmatch(name)))
+    if steps:
+        shown = ", ".join(f"checkpoint-{step}" for step in steps[-3:])
+        return f"it holds checkpoints and no adapter itself: name the one that is meant, of {shown}"
+    return None
+
+
+def _described(start: bytes, forms: tuple[tuple[bytes, str, str], ...], wanted: str) -> str | None:
+    for form, what, remedy in forms:
+        if re.match(form, start, re.IGNORECASE | re.DOTALL):
+            return f"it is {what}, not {wanted}: {remedy}"
+    return None
