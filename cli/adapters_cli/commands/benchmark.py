@@ -13,9 +13,9 @@ from adapter_fleet.common.clock import Clock
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.engine_name import BaseContainer
 from adapters_cli.fleets.named_components import ComponentOption, find_adapters
-from adapters_cli.load.latency_requirement import LatencyRequirement
+from adapters_cli.load.latency_requirement import LatencyRequirement, Verdict
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
-from adapters_cli.output.exit_codes import INTERRUPTED
+from adapters_cli.output.exit_codes import FAILED, INTERRUPTED, UNDECIDED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import print_error, print_note, whole_second
 from adapters_cli.product import product_version
@@ -88,14 +88,16 @@ def benchmark(
         typer.Option(
             "--require",
             metavar="RULE",
-            help="End with 1 unless it holds at each level: 'request_latency.p50 <= base * 1.10'.",
+            help="End with 1 if it is missed at a level, with 6 if undecided:"
+            " 'request_latency.p50 <= base * 1.10'. Sends up to four times the requests to decide.",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Load adapters and their base model, and compare latency and throughput.
 
-    Ends with 1 if a requirement is not met or no adapter answered, and with 130 after Ctrl-C.
+    Ends with 1 if a requirement is missed or no adapter answered, with 6 if one is undecided, and with 130
+    after Ctrl-C.
     """
     # Imported here: botocore takes long, and `--help` does without.
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
@@ -125,6 +127,7 @@ def benchmark(
         requests=requests,
         seconds=seconds,
         max_loras=container.max_loras,
+        requirements=rules,
     )
     result = _empty_result(container, plan)
     clock = _SteadyClock()
@@ -154,17 +157,20 @@ def _progress(line: str) -> None:
 
 
 def _end(result: "BenchmarkResult") -> None:
-    """Report what is not met, and end with the exit code."""
+    """Report each requirement, and end with the exit code."""
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)
     for outcome in result.requirements:
-        if not outcome.met:
-            print_error(f"{outcome.requirement}: not met at {outcome.level}: {outcome.reason}")
-    if not all(outcome.met for outcome in result.requirements):
-        raise typer.Exit(1)
+        show = print_note if outcome.verdict is Verdict.MET else print_error
+        show(f"{outcome.verdict}: {outcome.requirement} at {outcome.level}: {outcome.reason}")
+    verdicts = {outcome.verdict for outcome in result.requirements}
     if not any(level.subject.answered for level in result.levels):
         print_error("no adapter answered a request")
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
+    if Verdict.MISSED in verdicts:
+        raise typer.Exit(FAILED)
+    if Verdict.UNDECIDED in verdicts:
+        raise typer.Exit(UNDECIDED)
 
 
 def _loops(concurrency: str | None, rate: str | None) -> "list[Loop]":
@@ -234,7 +240,7 @@ def _on_this_machine(url: str) -> bool:
 
 
 def _empty_result(container: BaseContainer, plan: "BenchmarkPlan") -> "BenchmarkResult":
-    from adapters_cli.load.benchmark_result import BenchmarkResult
+    from adapters_cli.load.benchmark_result import LOOKS, BenchmarkResult
 
     return BenchmarkResult(
         made_at=whole_second(time.time()),
@@ -245,5 +251,8 @@ def _empty_result(container: BaseContainer, plan: "BenchmarkPlan") -> "Benchmark
         copies=container.copies,
         prompts=len(plan.prompts),
         max_tokens=plan.max_tokens,
-        bounds={"requests": plan.requests, "seconds": plan.seconds},
+        bounds={
+            "requests": plan.requests * (LOOKS if plan.requirements else 1),
+            "seconds": plan.seconds,
+        },
     )

@@ -7,7 +7,8 @@ from itertools import count, cycle, islice
 from math import ceil
 
 from adapter_fleet.common.clock import Clock
-from adapters_cli.load.benchmark_result import BenchmarkResult, Level, Series
+from adapters_cli.load.benchmark_result import LOOKS, BenchmarkResult, Level, Series
+from adapters_cli.load.latency_requirement import LatencyRequirement
 from adapters_cli.load.load_generator import Bounds, ClosedLoop, LoadGenerator, Loop
 from adapters_cli.load.measurement import Measurement, StreamingClient, StreamTimes
 
@@ -49,6 +50,9 @@ class BenchmarkPlan:
         Requests before each level that do not count; None for twice the slots, and one for each client.
     max_loras:
         Adapters in GPU memory of a copy, if known.
+    requirements:
+        While one is undecided at a level, as many requests are sent again; a level is held against them up to
+        `LOOKS` times.
     """
 
     base: str
@@ -60,6 +64,7 @@ class BenchmarkPlan:
     seconds: float
     warm_up: int | None = None
     max_loras: int | None = None
+    requirements: Sequence[LatencyRequirement] = ()
 
 
 class Benchmark:
@@ -129,17 +134,27 @@ class Benchmark:
         for _, components, requests in who:
             self._load(ClosedLoop(clients=clients), components, requests, until, None, first=self._prompt)
         self._prompt += max(requests for _, _, requests in who)
-        rounds = self._rounds(loop)
+        for _ in range(LOOKS):
+            self._measure_rounds(level, who, until)
+            undecided = any(level.judge(rule).more_helps for rule in plan.requirements)
+            if not undecided or level.ended_by == "seconds":
+                return
+            self._progress(f"{level.title}: undecided, so as many requests again")
+
+    def _measure_rounds(
+        self, level: Level, who: Sequence[tuple[Series, Iterator[str], int]], until: float
+    ) -> None:
+        plan, rounds = self._plan, self._rounds(level.loop)
         for number in range(rounds):
             requests = plan.requests * (number + 1) // rounds - plan.requests * number // rounds
             # In turn, and never at the same time: rows of the base beside rows of adapters take longer.
-            order = who if number % 2 == 0 else who[::-1]
+            order = who if len(level.rounds) % 2 == 0 else who[::-1]
             begun = [len(series.measurements) for series, _, _ in who]
             for place, (series, components, _) in enumerate(order):
                 blocks = (rounds - number) * len(who) - place
                 share = (until - self._clock.now()) / blocks
                 end = self._clock.now() + share
-                sent = self._load(loop, components, requests, end, series, first=self._prompt)
+                sent = self._load(level.loop, components, requests, end, series, first=self._prompt)
                 if sent < requests:
                     level.ended_by = "seconds"
             self._prompt += requests

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from adapter_fleet.common.counts import counted
-from adapters_cli.load.latency_requirement import LatencyOutcome, LatencyRequirement
-from adapters_cli.load.latency_statistics import Distribution, Ratio, percentile
+from adapters_cli.load.latency_requirement import COUNTED, LatencyOutcome, LatencyRequirement
+from adapters_cli.load.latency_statistics import Distribution, Estimate, percentile
 from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import Measurement, RequestError
 
@@ -17,8 +18,14 @@ TIME_TO_FIRST_TOKEN = "time_to_first_token"
 INTER_TOKEN_LATENCY = "inter_token_latency"
 REQUEST_LATENCY = "request_latency"
 LATENCIES = (TIME_TO_FIRST_TOKEN, INTER_TOKEN_LATENCY, REQUEST_LATENCY)
+REQUEST_THROUGHPUT = "request_throughput"
 INPUT_LENGTH = "input_sequence_length"
 OUTPUT_LENGTH = "output_sequence_length"
+
+LOOKS = 4
+"""How often a level is held against its requirements, at most, while more requests are sent in between."""
+ERROR = 0.05
+"""How often a verdict may be wrong. Each look has its part of that."""
 
 _EQUAL_LENGTHS = 0.01
 """How much the mean lengths of answers may differ, as a share, to count as equal."""
@@ -126,7 +133,7 @@ class Level:
     base: Series = field(default_factory=Series)
     ended_by: str = "requests"
     rounds: list[tuple[Sequence[Measurement], Sequence[Measurement]]] = field(default_factory=list)
-    ratios: dict[str, Ratio] = field(default_factory=dict)
+    ratios: dict[str, Estimate] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -149,17 +156,46 @@ class Level:
         return any(each.bursts > _MANY_BURSTS * len(each.answered) for each in sides)
 
     def judge(self, rule: LatencyRequirement) -> LatencyOutcome:
-        """Hold the level against a requirement. Times of whole answers compare only at equal lengths."""
-        if rule.of_base and rule.metric == INTER_TOKEN_LATENCY and self.in_bursts:
-            reason = "many answers came in one burst, so that the times between tokens do not compare"
-            return LatencyOutcome(requirement=rule.text, level=self.title, met=False, reason=reason)
-        return rule.judge(
-            self.subject.figure(rule.metric, rule.statistic),
-            self.base.figure(rule.metric, rule.statistic),
-            level=self.title,
-            comparable=self.equal_lengths or rule.metric in (TIME_TO_FIRST_TOKEN, INTER_TOKEN_LATENCY),
-            ratio=self.ratios.get(rule.metric),
-        )
+        """Hold the level against a requirement."""
+        of_tokens = rule.metric in (TIME_TO_FIRST_TOKEN, INTER_TOKEN_LATENCY)
+        if of_tokens and self.in_bursts:
+            reason = "many answers came in one burst, so that times of tokens say nothing of the engine"
+            return rule.undecided(self.title, reason)
+        own, base = (self._estimate(rule, side) for side in (self.subject, self.base))
+        if own is None or (rule.of_base and base is None):
+            who = "" if own is None else " of the base"
+            return rule.undecided(self.title, f"{rule.metric}.{rule.statistic}{who} was not measured")
+        if rule.of_base and not of_tokens and rule.metric not in COUNTED and not self.equal_lengths:
+            reason = "base and adapters wrote answers of different lengths, so their times do not compare"
+            return rule.undecided(self.title, reason)
+        figure = own if base is None or not rule.of_base else self._ratio(rule, own, base)
+        if figure is None:
+            return rule.undecided(self.title, f"{rule.metric}.{rule.statistic} of the base is 0")
+        return rule.judge(figure, self.title)
+
+    def _estimate(self, rule: LatencyRequirement, side: Series) -> Estimate | None:
+        """Estimate the figure of one side; None if it was not measured."""
+        value = side.figure(rule.metric, rule.statistic)
+        if value is None or rule.metric in COUNTED or rule.statistic in ("min", "max", "std"):
+            return None if value is None else Estimate.exactly(value)
+        outside = ERROR / LOOKS / (2 if rule.of_base else 1)
+        if rule.statistic != "avg":
+            return Estimate.of_percentile(side.values(rule.metric), int(rule.statistic[1:]) / 100, outside)
+        of_side = 0 if side is self.subject else 1
+        rounds = [_figure_of_block(each[of_side], rule.metric, rule.statistic) for each in self.rounds]
+        found = Estimate.of_mean([each for each in rounds if each is not None] or [value], outside)
+        return Estimate(value=value, low=found.low, high=found.high)
+
+    def _ratio(self, rule: LatencyRequirement, own: Estimate, base: Estimate) -> Estimate | None:
+        """Return the ratio to the base: of medians and means round by round, of others as a whole."""
+        if rule.statistic not in ("avg", "p50") or rule.metric in COUNTED:
+            return own.over(base)
+        return Estimate.of_ratio(self._pairs(rule.metric, rule.statistic), ERROR / LOOKS)
+
+    def _pairs(self, metric: str, statistic: str) -> list[tuple[float, float]]:
+        """Return the figures of adapters and base in each round that has both."""
+        pairs = [[_figure_of_block(side, metric, statistic) for side in each] for each in self.rounds]
+        return [(own, base) for own, base in pairs if own and base]
 
     def compare(self) -> None:
         """Divide the medians of the adapters by those of the base.
@@ -172,8 +208,8 @@ class Level:
                 continue
             if metric == INTER_TOKEN_LATENCY and self.in_bursts:
                 continue
-            ratio = _ratio(self.rounds, metric)
-            if ratio is not None:
+            ratio = Estimate.of_ratio(self._pairs(metric, "p50"))
+            if ratio is not None and ratio.low is not None:
                 self.ratios[metric] = ratio
 
 
@@ -225,7 +261,12 @@ class BenchmarkResult:
             "interrupted": self.interrupted,
             "levels": [self._level(level) for level in self.levels],
             "requirements": [
-                {"requirement": each.requirement, "level": each.level, "met": each.met, "reason": each.reason}
+                {
+                    "requirement": each.requirement,
+                    "level": each.level,
+                    "verdict": each.verdict,
+                    "reason": each.reason,
+                }
                 for each in self.requirements
             ],
         }
@@ -246,13 +287,21 @@ class BenchmarkResult:
         }
 
 
-def _ratio(
-    rounds: Sequence[tuple[Sequence[Measurement], Sequence[Measurement]]], metric: str
-) -> Ratio | None:
-    return Ratio.of([(metric_values(own, metric), metric_values(base, metric)) for own, base in rounds])
+def _figure_of_block(block: Sequence[Measurement], metric: str, statistic: str) -> float | None:
+    """Return a median, a mean or a throughput of the requests of one side in one round."""
+    if metric in LATENCIES:
+        values = sorted(metric_values(block, metric))
+        if not values:
+            return None
+        return fmean(values) if statistic == "avg" else percentile(values, 0.5)
+    if not block:
+        return None
+    seconds = max(each.times.ended for each in block) - min(each.intended for each in block)
+    series = Series(measurements=list(block), seconds=seconds)
+    return series.request_throughput if metric == REQUEST_THROUGHPUT else series.output_token_throughput
 
 
-def _ratio_document(ratio: Ratio) -> dict[str, float]:
+def _ratio_document(ratio: Estimate) -> dict[str, float | None]:
     return {"ratio": ratio.value, "low": ratio.low, "high": ratio.high}
 
 

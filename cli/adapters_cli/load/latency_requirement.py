@@ -1,11 +1,13 @@
 """What a benchmark is required to show, such as `request_latency.p50 <= base * 1.10`."""
 
+import math
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from operator import ge, gt, le, lt
 
 from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.evaluation.requirement import Requirement
-from adapters_cli.load.latency_statistics import Ratio
+from adapters_cli.load.latency_statistics import Estimate
 
 METRICS = (
     "time_to_first_token",
@@ -17,18 +19,33 @@ METRICS = (
 )
 STATISTICS = ("avg", "min", "max", "std", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99")
 _OF_DISTRIBUTIONS = METRICS[:3]
-_DIFFERENT_LENGTHS = "base and adapters wrote answers of different lengths, so their times do not compare"
+COUNTED = ("request_error_rate",)
+"""What is counted of the requests that were sent, and has no interval."""
 _COMPARISONS = {"<=": le, ">=": ge, "<": lt, ">": gt}
+
+
+class Verdict(StrEnum):
+    """What a benchmark says of a requirement."""
+
+    MET = "met"
+    MISSED = "missed"
+    UNDECIDED = "undecided"
+    """The bound lies within the figure's interval, or there is no figure to hold against it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyOutcome:
-    """A requirement, the level that it was held against, and why it is met or not."""
+    """A requirement, the level that it was held against, the verdict and why.
+
+    more_helps:
+        True if more requests may decide what is undecided.
+    """
 
     requirement: str
     level: str
-    met: bool
+    verdict: Verdict
     reason: str
+    more_helps: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,43 +90,35 @@ class LatencyRequirement:
         """True if the base's figure counts."""
         return self.number is None
 
-    def judge(
-        self,
-        figure: float | None,
-        base: float | None,
-        *,
-        level: str,
-        comparable: bool,
-        ratio: Ratio | None = None,
-    ) -> LatencyOutcome:
-        """Hold a figure against the bound.
+    def judge(self, figure: Estimate, level: str) -> LatencyOutcome:
+        """Hold a figure, or its ratio to the base's, against the bound: both ends of its interval decide."""
+        bound = self.factor if self.number is None else self.number
+        low = self._compared(-math.inf if figure.low is None else figure.low, bound)
+        high = self._compared(math.inf if figure.high is None else figure.high, bound)
+        verdict = Verdict.UNDECIDED if low != high else Verdict.MET if low else Verdict.MISSED
+        return LatencyOutcome(
+            requirement=self.text,
+            level=level,
+            verdict=verdict,
+            reason=f"{self.metric}.{self.statistic} is {_text(figure, times=self.of_base)}",
+            more_helps=verdict is Verdict.UNDECIDED,
+        )
 
-        `comparable` is False if base and adapters did different work. `ratio` is that of the medians, round
-        by round, which counts more than the figures of the whole.
-        """
-        met, reason = self._judged(figure, base, comparable=comparable, ratio=ratio)
-        return LatencyOutcome(requirement=self.text, level=level, met=met, reason=reason)
-
-    def _judged(
-        self, figure: float | None, base: float | None, *, comparable: bool, ratio: Ratio | None
-    ) -> tuple[bool, str]:
-        name = f"{self.metric}.{self.statistic}"
-        if figure is None:
-            return False, f"{name} was not measured"
-        if self.number is not None:
-            return self._compared(figure, self.number), f"{name} is {figure:.4g}"
-        if not comparable:
-            return False, _DIFFERENT_LENGTHS
-        if base is None:
-            return False, f"{name} of the base was not measured"
-        if ratio is not None and self.statistic == "p50":
-            times = f"{ratio.value:.3f} times the base's, 95 % interval {ratio.low:.3f} to {ratio.high:.3f}"
-            return self._compared(ratio.value, self.factor), f"{name} is {times}"
-        by = f", {figure / base:.3f} times the base's" if base else ""
-        return self._compared(figure, base * self.factor), f"{name} is {figure:.4g}{by} {base:.4g}"
+    def undecided(self, level: str, reason: str) -> LatencyOutcome:
+        """Return that nothing can be held against the bound."""
+        return LatencyOutcome(requirement=self.text, level=level, verdict=Verdict.UNDECIDED, reason=reason)
 
     def _compared(self, figure: float, bound: float) -> bool:
         return bool(_COMPARISONS[self.comparison](figure, bound))
+
+
+def _text(figure: Estimate, *, times: bool) -> str:
+    digits = ".3f" if times else ".4g"
+    value = f"{figure.value:{digits}}" + (" times the base's" if times else "")
+    if figure.low == figure.high is not None:
+        return value
+    low, high = ("?" if end is None else f"{end:{digits}}" for end in (figure.low, figure.high))
+    return f"{value}, between {low} and {high}"
 
 
 def _form_error(text: str) -> ValueError:

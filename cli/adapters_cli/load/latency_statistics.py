@@ -1,16 +1,15 @@
-"""Statistics of latencies: percentiles, their intervals, and ratios of medians."""
+"""Statistics of latencies: percentiles, means and ratios, each with its interval."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, pstdev, stdev
 
 PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 WITH_INTERVALS = (50, 90, 99)
 
-_OUTSIDE = 0.025
-"""The probability on each side of an interval."""
-_T_OF_FEW = {1: 12.706, 2: 4.303, 3: 3.182}
+OUTSIDE = 0.025
+"""The probability on each side of an interval in a report."""
 _EXACT_UP_TO = 5_000
 
 PercentileInterval = tuple[float | None, float | None]
@@ -60,12 +59,14 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
-def percentile_interval(ordered: Sequence[float], share: float) -> PercentileInterval:
-    """Return the 95 % interval of a percentile: the order statistics between which it lies."""
+def percentile_interval(
+    ordered: Sequence[float], share: float, outside: float = OUTSIDE
+) -> PercentileInterval:
+    """Return the interval of a percentile: the order statistics between which it lies."""
     count = len(ordered)
     # How many of the values are below the percentile is binomial.
-    low = _binomial_quantile(count, share, _OUTSIDE)
-    high = _binomial_quantile(count, share, 1 - _OUTSIDE) + 1
+    low = _binomial_quantile(count, share, outside)
+    high = _binomial_quantile(count, share, 1 - outside) + 1
     return (ordered[low - 1] if low >= 1 else None, ordered[high - 1] if high <= count else None)
 
 
@@ -84,36 +85,75 @@ def _binomial_quantile(count: int, share: float, level: float) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ratio:
-    """The median of one group of values divided by that of another, with a 95 % interval."""
+class Estimate:
+    """A figure, and the interval that holds the true one. None is an end that so few values do not give."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
     @classmethod
-    def of(cls, rounds: Sequence[tuple[Sequence[float], Sequence[float]]]) -> "Ratio | None":
-        """Compare two groups that were measured in turn; None if fewer than two rounds have values of both.
+    def exactly(cls, value: float) -> "Estimate":
+        """Return what was counted, and needs no interval."""
+        return cls(value=value, low=value, high=value)
+
+    @classmethod
+    def of_mean(cls, values: Sequence[float], outside: float = OUTSIDE) -> "Estimate":
+        """Return the mean of independent values, with the interval of Student's t."""
+        middle = fmean(values)
+        if len(values) < 2:
+            return cls(value=middle, low=None, high=None)
+        reach = t_quantile(len(values) - 1, 1 - outside) * stdev(values) / math.sqrt(len(values))
+        return cls(value=middle, low=middle - reach, high=middle + reach)
+
+    @classmethod
+    def of_ratio(cls, pairs: Iterable[tuple[float, float]], outside: float = OUTSIDE) -> "Estimate | None":
+        """Compare two groups by the figures of rounds in which both were measured; None without a round.
 
         The ratio is the geometric mean of the rounds' ratios: what slows a whole round down does not count.
-        The interval is that of Student's t over the rounds' logarithms.
         """
-        pairs = [(sorted(own), sorted(others)) for own, others in rounds if own and others]
-        pairs = [(own, others) for own, others in pairs if own[0] > 0 and others[0] > 0]
-        if len(pairs) < 2:
+        logarithms = [math.log(own / other) for own, other in pairs if own > 0 and other > 0]
+        if not logarithms:
             return None
-        logarithms = [math.log(percentile(own, 0.5) / percentile(others, 0.5)) for own, others in pairs]
-        middle = fmean(logarithms)
-        reach = _t_quantile(len(pairs) - 1) * stdev(logarithms) / math.sqrt(len(pairs))
-        return cls(value=math.exp(middle), low=math.exp(middle - reach), high=math.exp(middle + reach))
+        found = cls.of_mean(logarithms, outside)
+        low, high = (None if end is None else math.exp(end) for end in (found.low, found.high))
+        return cls(value=math.exp(found.value), low=low, high=high)
+
+    @classmethod
+    def of_percentile(cls, values: Sequence[float], share: float, outside: float = OUTSIDE) -> "Estimate":
+        """Return a percentile of independent values of any distribution."""
+        ordered = sorted(values)
+        low, high = percentile_interval(ordered, share, outside)
+        return cls(value=percentile(ordered, share), low=low, high=high)
+
+    def over(self, other: "Estimate") -> "Estimate | None":
+        """Divide by another one above 0. The interval lacks one of the two as often as both together do."""
+        if other.value <= 0:
+            return None
+        low = None if self.low is None or not other.high else self.low / other.high
+        high = None if self.high is None or not other.low else self.high / other.low
+        return Estimate(value=self.value / other.value, low=low, high=high)
 
 
-def _t_quantile(freedom: int) -> float:
-    """Return the quantile of Student's t distribution that an interval reaches to."""
-    if freedom in _T_OF_FEW:
-        return _T_OF_FEW[freedom]
-    # Two terms of the expansion of Cornish and Fisher; exact to 0.5 % from four on.
-    normal = NormalDist().inv_cdf(1 - _OUTSIDE)
-    first = (normal**3 + normal) / 4
-    second = (5 * normal**5 + 16 * normal**3 + 3 * normal) / 96
-    return normal + first / freedom + second / freedom**2
+def t_quantile(freedom: int, level: float) -> float:
+    """Return a quantile above the median of Student's t distribution."""
+    low, high = 0.0, 1.0
+    while _t_share(freedom, high) < level:
+        low, high = high, 2 * high
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if _t_share(freedom, middle) < level else (low, middle)
+    return high
+
+
+def _t_share(freedom: int, value: float) -> float:
+    """Return the share of Student's t distribution below a value from 0 on (Abramowitz, Stegun: 26.7.3)."""
+    angle = math.atan(value / math.sqrt(freedom))
+    odd = freedom % 2
+    term = math.cos(angle) if odd else 1.0
+    total = 0.0
+    for number in range(odd + 1, freedom, 2):
+        total += term
+        term *= math.cos(angle) ** 2 * number / (number + 1)
+    inside = (angle + math.sin(angle) * total) * 2 / math.pi if odd else math.sin(angle) * total
+    return 0.5 + inside / 2

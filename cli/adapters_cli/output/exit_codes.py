@@ -18,6 +18,9 @@ NO_ANSWER = 4
 CHANGES = 5
 """`plan --detailed-exitcode` found changes. Terraform's 2 means wrong usage here."""
 
+UNDECIDED = 6
+"""A benchmark that asked for as long as it may does not show whether a requirement is met."""
+
 INTERRUPTED = 130
 """Ctrl-C: 128 + SIGINT, as in a shell."""
 
@@ -31,6 +34,7 @@ MEANINGS: Mapping[int, str] = {
     NOT_SETTLED: "something is pending",
     NO_ANSWER: "AWS gave no answer: no region, credentials, network, permission or fleet",
     CHANGES: "plan --detailed-exitcode found changes",
+    UNDECIDED: "benchmark --require could not tell whether a requirement is met",
     INTERRUPTED: "Ctrl-C",
     BROKEN_PIPE: "the reader of the output has gone, as with | head",
 }
