@@ -18,7 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from adapters_cli.output.exit_codes import BROKEN_PIPE, MEANINGS
-from adapters_cli.output.help_page import HelpfulCommand, print_block, without_types
+from adapters_cli.output.help_page import HelpfulCommand, once_each, print_block, without_types
 from adapters_cli.output.usage_errors import reported_usage_errors, unknown_command
 
 MARKUP_MODE: Literal["markdown"] = "markdown"
@@ -74,6 +74,10 @@ class CommandGroup(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options of all commands as the help shows them."""
         return without_types(super().get_params(ctx))
+
+    def make_parser(self, ctx: Any) -> Any:
+        """Return the parser, which refuses a second value for an option that takes one."""
+        return once_each(super().make_parser(ctx), ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the commands in their order, after a look at what each one does."""

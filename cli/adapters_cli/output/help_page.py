@@ -1,5 +1,6 @@
 """What the help page of a command has beside typer's own: examples, and no types of Python."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,10 @@ class HelpfulCommand(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters as the help shows them."""
         return without_types(super().get_params(ctx))
+
+    def make_parser(self, ctx: Any) -> Any:
+        """Return the parser, which refuses a second value for an option that takes one."""
+        return once_each(super().make_parser(ctx), ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the parts of the usage line: [OPTIONS], and the arguments as the manuals write them."""
@@ -51,6 +56,21 @@ def without_types(params: list[Any]) -> list[Any]:
         if isinstance(param, TyperArgument) or (isinstance(param, TyperOption) and param.is_flag):
             vars(param).update(display_type_rich=_no_type)
     return params
+
+
+def once_each(parser: Any, ctx: Any) -> Any:
+    """Let a parser refuse an option that is given twice and keeps one value: the last one would count."""
+    parse = parser.parse_args
+
+    def parse_args(args: list[str]) -> Any:
+        parsed = parse(args=args)
+        for option, count in Counter(parsed[2]).items():
+            if isinstance(option, TyperOption) and count > 1 and not option.multiple and not option.is_flag:
+                ctx.fail(f"{option.opts[0]} takes one value, got {count}")
+        return parsed
+
+    parser.parse_args = parse_args
+    return parser
 
 
 def _no_type(**_: Any) -> None:
