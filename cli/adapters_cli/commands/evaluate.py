@@ -2,23 +2,23 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.counts import counted
-from adapter_fleet.evaluation.requirement import Requirement
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.evaluation.answer_log import LOG_FILE, AnswerLog, open_log
-from adapters_cli.evaluation.dataset import DatasetOptions, read_dataset
+from adapters_cli.evaluation.dataset import read_dataset
 from adapters_cli.evaluation.result import Decoding, EvaluationResult
 from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
+from adapters_cli.evaluation.tasks import Task, check_adapters, tasks_of
 from adapters_cli.fleets.base_place import base_place, place_of_fleet
 from adapters_cli.fleets.fleet_lookup import find_fleet
 from adapters_cli.fleets.named_components import ComponentOption
@@ -29,6 +29,7 @@ from adapters_cli.output.text import print_error, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.evaluation.evaluation import Evaluated, EvaluationPlan
+    from adapters_cli.evaluation.metrics.metric import Metric
     from adapters_cli.fleets.subject_lookup import FoundSubjects
 
 EXAMPLES = """
@@ -93,8 +94,14 @@ def evaluate(
         typer.Option("--base-model", metavar="NAME", help="Its base model; overrides its own configuration."),
     ] = None,
     reference_column: Annotated[
-        str, typer.Option("--reference-column", metavar="COLUMN", help="The right answer.")
-    ] = "reference",
+        list[str] | None,
+        typer.Option(
+            "--reference-column",
+            metavar="[NAME=]COLUMN",
+            help="The right answer; else 'reference'. With an adapter's name it is that one's, which is"
+            " asked the items that have it. Repeatable.",
+        ),
+    ] = None,
     template: Annotated[
         str | None,
         typer.Option("--template", metavar="TEXT", help="The prompt, with columns in braces: '{text}'."),
@@ -112,7 +119,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--require",
-            metavar="RULE",
+            metavar="[NAME=]RULE",
             help="Ends with 1 if not met: 'rougeL >= base + 20%', 'exact_match >= 0.9'. Repeatable.",
         ),
     ] = None,
@@ -135,24 +142,24 @@ def evaluate(
     An adapter that is not published is checked, uploaded, and runs under a throw-away name for the time.
     `adapters publish --evaluation` takes result.json.
 
-    The answers and the reports (result.json, report.md, report.html, junit.xml) are in --output. After an
-    interruption, the same command asks only what is not answered yet.
+    The answers and the reports (result.json, report.md, report.html, junit.xml) are in --output, those of an
+    adapter with a reference column of its own in a folder of its name. After an interruption, the same
+    command asks only what is not answered yet.
 
     Ends with 1 if a requirement is not met, or if answers are errors.
     """
     # Imported here: NumPy and botocore take long, and `--help` does without.
-    from adapters_cli.evaluation.evaluation import EvaluationPlan
     from adapters_cli.evaluation.metrics.choose import metrics_of
     from adapters_cli.fleets.subject_lookup import find_subjects
 
     account = account_of(context)
     with option_errors():
-        options = DatasetOptions(reference_column=reference_column, template=template)
-        requirements = [Requirement.parse(text) for text in require or ()]
+        tasks = tasks_of(reference_column or (), require or (), template=template)
         metrics = metrics_of(metric or ())
-        items = read_dataset(dataset, options)
+        if len(tasks) == 1:  # before anything is uploaded
+            read_dataset(dataset, tasks[0].options)
     if names and _is_path(names[0]):
-        if len(names) > 1 or component or account.endpoint is not None:
+        if len(names) > 1 or component or account.endpoint is not None or len(tasks) > 1:
             raise UsageError(
                 "an adapter that is not published is evaluated alone, or with --against; --on says where"
             )
@@ -161,24 +168,16 @@ def evaluate(
         if on or destination or base_model:
             raise UsageError("--on, --to and --base-model are for the path of an adapter")
         found = find_subjects(account, names, component or (), against=against)
-    plan = EvaluationPlan(
-        endpoint=found.endpoint,
-        baseline=found.baseline,
-        subjects=found.subjects,
-        versions=found.versions,
-        dataset=items,
-        decoding=Decoding(max_tokens=max_tokens, stop=tuple(stop or ())),
-        metrics=metrics,
-        requirements=requirements,
-        against=found.against,
-        base_model=found.base_model,
-    )
+    decoding = Decoding(max_tokens=max_tokens, stop=tuple(stop or ()))
     with option_errors():
-        plan.check()
+        plans = _plans(found, tasks, dataset, decoding, metrics)
+    evaluated: dict[str, Evaluated] = {}
     try:
         with open_log(output) as log:
-            evaluated = _beside_other(_evaluated(account, found, plan, log, jobs=jobs), found)
-            _write_reports(evaluated.result, output)
+            for folder, plan in plans.items():
+                asked = _evaluated(account, found, plan, log, jobs=jobs)
+                evaluated[folder] = _beside_other(asked, found)
+                _write_reports(evaluated[folder].result, output / folder)
     except KeyboardInterrupt:
         print_note(
             f"interrupted: the answers so far are in {output / LOG_FILE}, and the same command asks only"
@@ -186,8 +185,47 @@ def evaluate(
         )
         raise typer.Exit(INTERRUPTED) from None
     _print(evaluated, output, as_json=as_json)
-    if not evaluated.result.passed or evaluated.errors:
+    if not all(one.result.passed and not one.errors for one in evaluated.values()):
         raise typer.Exit(FAILED)
+
+
+def _plans(
+    found: "FoundSubjects",
+    tasks: Sequence[Task],
+    source: str,
+    decoding: Decoding,
+    metrics: "Sequence[Metric]",
+) -> "dict[str, EvaluationPlan]":
+    """Return what each task asks, by the folder of its reports."""
+    from adapters_cli.evaluation.evaluation import EvaluationPlan
+
+    check_adapters(tasks, [subject.name for subject in found.subjects])
+    own = {task.adapter for task in tasks}
+    plans = {}
+    for task in tasks:
+        subjects = [
+            subject
+            for subject in found.subjects
+            if (subject.name not in own if task.adapter is None else subject.name == task.adapter)
+        ]
+        if subjects:
+            plan = EvaluationPlan(
+                endpoint=found.endpoint,
+                baseline=found.baseline,
+                subjects=subjects,
+                versions=found.versions,
+                dataset=read_dataset(source, task.options),
+                decoding=decoding,
+                metrics=metrics,
+                requirements=task.requirements,
+                against=found.against,
+                base_model=found.base_model,
+            )
+            plan.check()
+            if empty := sum(not item.reference.strip() for item in plan.dataset.items):
+                print_note(f"{counted(empty, 'item')} with an empty reference: only no answer is right there")
+            plans[task.adapter or "."] = plan
+    return plans
 
 
 def _evaluated(
@@ -202,6 +240,8 @@ def _evaluated(
 
     if log.unreadable:
         print_note(f"{log.path}: {counted(log.unreadable, 'line')} cannot be read, and is asked again")
+    for changed_setting in log.changed_settings(plan.settings):
+        print_note(f"{changed_setting}, so that answers of earlier runs are asked again")
     plan = replace(plan, engine=engine_name(account, found.endpoint, found.base))
     endpoint = RuntimeEndpoint.connect(found.endpoint, account, connections=jobs)
     with ExitStack() as stack:
@@ -277,6 +317,7 @@ def _beside_other(evaluated: "Evaluated", found: "FoundSubjects") -> "Evaluated"
 
 def _write_reports(result: EvaluationResult, folder: Path) -> None:
     """Write the result and the reports on it."""
+    folder.mkdir(mode=0o700, exist_ok=True)
     from adapters_cli.reports.html_page import html_page
     from adapters_cli.reports.junit import junit
     from adapters_cli.reports.markdown import markdown
@@ -290,27 +331,37 @@ def _write_reports(result: EvaluationResult, folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def _print(evaluated: "Evaluated", output: Path, *, as_json: bool) -> None:
+def _print(evaluated: "Mapping[str, Evaluated]", output: Path, *, as_json: bool) -> None:
+    """Print the evaluations, which are several only if adapters have tasks of their own."""
     from adapters_cli.reports.evaluation_screen import print_notes, rows, screen
 
-    result, asking = evaluated.result, evaluated.asking
+    documents = {folder: _document(one.result, output / folder) for folder, one in evaluated.items()}
+    if as_json:
+        [document, *more] = documents.values()
+        print_result({"evaluations": documents} if more else document, "", as_json=True)
+    for folder, one in evaluated.items():
+        result, asking = one.result, one.asking
+        if not as_json:
+            print_result({}, screen(result), as_json=False, rows=rows(result))
+            print_notes(result)
+        if asking.asked:
+            print_note(
+                f"{counted(asking.asked, 'answer')} in {asking.seconds:.1f} s, {asking.retries} asked again"
+            )
+        if asking.reused:
+            print_note(f"{counted(asking.reused, 'answer')} of an earlier run, from {output / LOG_FILE}")
+        print_note(f"the reports are in {output / folder}")
+        if one.errors:
+            print_error(f"{counted(one.errors, 'answer')} failed; the same command asks them again")
+            for reason in _first_errors(result):
+                print_error(reason)
+
+
+def _document(result: EvaluationResult, folder: Path) -> dict[str, Any]:
+    """Return a result as JSON, without its items."""
     document = json.loads(to_json(result))
     del document["items"]
-    document |= {"passed": result.passed, "output": str(output)}
-    print_result(document, screen(result), as_json=as_json, rows=rows(result))
-    if not as_json:
-        print_notes(result)
-    if asking.asked:
-        print_note(
-            f"{counted(asking.asked, 'answer')} in {asking.seconds:.1f} s, {asking.retries} asked again"
-        )
-    if asking.reused:
-        print_note(f"{counted(asking.reused, 'answer')} of an earlier run, from {output / LOG_FILE}")
-    print_note(f"the reports are in {output}")
-    if evaluated.errors:
-        print_error(f"{counted(evaluated.errors, 'answer')} failed; the same command asks them again")
-        for reason in _first_errors(result):
-            print_error(reason)
+    return {**document, "passed": result.passed, "output": str(folder)}
 
 
 def _first_errors(result: EvaluationResult, most: int = 3) -> Sequence[str]:

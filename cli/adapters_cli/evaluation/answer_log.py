@@ -23,7 +23,7 @@ from adapters_cli.evaluation.result import Answer
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.folder_lock import LockedError, locked_folder
 
-LOG_FILE = "answers.jsonl"
+LOG_FILE, SETTINGS_FILE = "answers.jsonl", "settings.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,20 @@ class AnswerLog:
     def begin_run(self) -> None:
         """Give the answers that come from now on another run."""
         self.run = uuid.uuid4().hex[:12]
+
+    def changed_settings(self, settings: Mapping[str, Any]) -> list[str]:
+        """Keep what all answers of this run depend on; return what an earlier run had otherwise."""
+        file = self.path.with_name(SETTINGS_FILE)
+        try:
+            before = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            before = {}
+        file.write_text(json.dumps({**before, **settings}, indent=2) + "\n", encoding="utf-8")
+        return [
+            f"{name} was {before[name]} and is {value}"
+            for name, value in settings.items()
+            if self._answers and name in before and before[name] != value
+        ]
 
     def answer(self, question: Question) -> LoggedAnswer | None:
         """Return the last answer to a question; None if it was not asked."""

@@ -25,10 +25,13 @@ class DatasetOptions:
 
     template:
         Makes the prompt of several columns, in place of the column `prompt`.
+    only_with_reference:
+        True if rows without a reference are of another task.
     """
 
     reference_column: str = "reference"
     template: str | None = None
+    only_with_reference: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,10 @@ def read_dataset(source: str, options: DatasetOptions) -> Dataset:
     if not rows:
         raise ValueError(f"'--dataset' should have a row or more, got none in {source}")
     items = _ItemReader(source, options, columns=_columns(rows)).items(rows)
+    if not items:
+        raise ValueError(
+            f"'--dataset' should have a row with '{options.reference_column}', got none in {source}"
+        )
     facts = DatasetFacts(source=source, digest=_digest(items), items=len(items))
     return Dataset(items=items, facts=facts)
 
@@ -108,6 +115,8 @@ class _ItemReader:
         problems: list[str] = []
         seen: dict[str, str] = {}
         for row in rows:
+            if self._options.only_with_reference and not row.values.get(self._options.reference_column):
+                continue
             try:
                 item = self._item(row)
                 if (first := seen.setdefault(item.id, row.place)) != row.place:

@@ -1,14 +1,16 @@
 """One evaluation: the same items for baseline and subjects, scores of their answers, and comparisons."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation.requirement import Requirement
 from adapters_cli.aws.generated_text import TextRequest
 from adapters_cli.evaluation.answer_log import AnswerLog, LoggedAnswer, Question
 from adapters_cli.evaluation.dataset import Dataset, Item
-from adapters_cli.evaluation.metrics.metric import Metric
+from adapters_cli.evaluation.metrics.metric import Metric, Pair, ScoreError
 from adapters_cli.evaluation.result import (
     Answer,
     Comparison,
@@ -16,11 +18,13 @@ from adapters_cli.evaluation.result import (
     EvaluatedItem,
     EvaluationResult,
     Latency,
+    MetricFacts,
     RequirementOutcome,
     Subject,
 )
 from adapters_cli.evaluation.runner import Ask, Runner, RunSummary
 from adapters_cli.evaluation.statistics import RESAMPLES, compare, holm, latency_of
+from adapters_cli.output.errors import CommandError
 from adapters_cli.output.progress_bars import AnswerCounts
 from adapters_cli.output.text import whole_second
 from adapters_cli.product import product_version
@@ -63,8 +67,22 @@ class EvaluationPlan:
 
     def check(self) -> None:
         """Raise ValueError for what would fail after all answers have come."""
+        known = {metric.facts.name: metric.facts for metric in self.metrics}
         for requirement in self.requirements:
-            requirement.check_metric([metric.facts.name for metric in self.metrics])
+            requirement.check_metric(known)
+            facts = known[requirement.metric]
+            requirement.check_range(facts.lowest, facts.highest)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What every answer depends on, beside its item."""
+        versions = {f"the version of {one.name}": self.versions[one.component] for one in self.everyone}
+        stop = list(self.decoding.stop)
+        return {
+            "the endpoint": self.endpoint,
+            "max_tokens": self.decoding.max_tokens,
+            "stop": stop,
+        } | versions
 
     def questions(self) -> list[Question]:
         """Return all questions. Those about one item stand beside each other, and take turns to be first."""
@@ -159,7 +177,7 @@ def evaluate(
         resamples=plan.resamples,
         baseline=plan.baseline,
         subjects=tuple(plan.subjects),
-        metrics=tuple(metric.facts for metric in plan.metrics),
+        metrics=tuple(_with_range(metric.facts, scores) for metric in plan.metrics),
         comparisons=tuple(comparisons),
         latency=tuple(_latency(plan, logged)),
         items=tuple(_item(plan, item, answers, scores) for item in plan.dataset.items),
@@ -182,7 +200,11 @@ def scored(plan: EvaluationPlan, answers: Answers) -> dict[str, dict[str, dict[s
     )
     found: dict[str, dict[str, dict[str, float]]] = {}
     for metric in plan.metrics:
-        known = dict(zip(pairs, metric.scores(pairs), strict=True))
+        try:
+            known = dict(zip(pairs, metric.scores(pairs), strict=True))
+        except ScoreError as error:
+            places = _places_of(plan, answers, pairs[error.pair])
+            raise CommandError(f"'{metric.facts.name}' {error} for {places}") from error
         found[metric.facts.name] = {
             name: {
                 item: known[answer.text, references[item]]
@@ -192,6 +214,23 @@ def scored(plan: EvaluationPlan, answers: Answers) -> dict[str, dict[str, dict[s
             for name, given in answers.items()
         }
     return found
+
+
+def _places_of(plan: EvaluationPlan, answers: Answers, pair: Pair) -> str:
+    """Return the item that has a pair of answer and reference, and who answered it."""
+    return next(
+        f"item {item.id}, answered by {name}"
+        for item in plan.dataset.items
+        for name, given in answers.items()
+        if (given[item.id].text, item.reference) == pair
+    )
+
+
+def _with_range(facts: MetricFacts, scores: Scores) -> MetricFacts:
+    """Return a metric with the range of its scores, where it names no end itself."""
+    found = [score for of_one in scores[facts.name].values() for score in of_one.values()] or [0.0]
+    highest = facts.highest if math.isfinite(facts.highest) else max(found)
+    return replace(facts, lowest=min(facts.lowest, *found), highest=max(highest, *found))
 
 
 def compared(plan: EvaluationPlan, scores: Scores) -> list[Comparison]:

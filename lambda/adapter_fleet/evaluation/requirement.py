@@ -84,6 +84,24 @@ class Requirement:
             hint = known_or_meant(self.metric, known)
             raise ValueError(f"'{self}' should name a metric of the evaluation ({hint}), got {self.metric!r}")
 
+    def check_range(self, lowest: float, highest: float) -> None:
+        """Raise ValueError for a number that no score in this range reaches, such as 90 where 1 is the best."""
+        number = self.number / 100 if self.percent else self.number
+        if self.sign is None:
+            reached = lowest <= number <= highest
+        elif self.sign == "*" or self.percent:
+            reached = True
+        else:
+            reached = abs(number) <= highest - lowest
+        if not reached:
+            meant = (
+                f"; did you mean {self.number:g} %?" if not self.percent and 1 < abs(number) <= 100 else ""
+            )
+            raise ValueError(
+                f"'{self}' should have a number that {self.metric} reaches ({lowest:g} to {highest:g}), got"
+                f" {self.number:g}{meant}"
+            )
+
     def judge(
         self, figures: Mapping[str, tuple[float, float]], *, subject: str = "the adapter"
     ) -> tuple[bool, str]:

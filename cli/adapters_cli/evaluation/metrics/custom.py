@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from adapter_fleet.common.near_names import known_or_meant
-from adapters_cli.evaluation.metrics.metric import Metric, Pair
+from adapters_cli.evaluation.metrics.metric import Metric, Pair, ScoreError
 from adapters_cli.evaluation.result import MetricFacts
-from adapters_cli.output.errors import CommandError
 
 
 class Custom(Metric):
     """The number or truth value that `function(answer, reference)` returns.
 
-    The function may have the attributes `title`, `higher_is_better`, `lowest` and `highest`.
+    The function may have the attributes `title`, `higher_is_better`, `lowest` and `highest`. Without
+    `highest`, the scale ends with the highest score of an evaluation.
     """
 
     def __init__(self, file_and_function: str, *, name: str) -> None:
@@ -29,26 +29,25 @@ class Custom(Metric):
             for attribute in ("higher_is_better", "lowest", "highest")
             if hasattr(self._function, attribute)
         }
+        bounds.setdefault("highest", math.inf)
         title = str(getattr(self._function, "title", function_name))
         self.facts = MetricFacts(name=name, title=f"{title} ({Path(file).name})", **bounds)
 
     def scores(self, pairs: Sequence[Pair]) -> list[float]:
-        """Return what the function returns for each pair; raise CommandError if that is not a number."""
-        return [self._score(place, answer, reference) for place, (answer, reference) in enumerate(pairs, 1)]
+        """Return what the function returns for each pair; raise ScoreError if that is not a number."""
+        return [self._score(place, answer, reference) for place, (answer, reference) in enumerate(pairs)]
 
     def _score(self, place: int, answer: str, reference: str) -> float:
         try:
             score = self._function(answer, reference)
         except Exception as error:
-            raise CommandError(
-                f"'{self.facts.name}' failed on pair {place}: {type(error).__name__}: {error}"
-            ) from error
+            raise ScoreError(f"failed ({type(error).__name__}: {error})", pair=place) from error
         try:
             number = float(score)
         except (TypeError, ValueError):
             number = math.nan
         if not math.isfinite(number):
-            raise CommandError(f"'{self.facts.name}' should return a number, got {score!r} for pair {place}")
+            raise ScoreError(f"should return a number, got {score!r:.100},", pair=place)
         return number
 
 

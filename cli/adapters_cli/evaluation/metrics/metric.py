@@ -10,13 +10,21 @@ Pair = tuple[str, str]
 """An answer and its reference."""
 
 
+class ScoreError(Exception):
+    """A metric cannot score a pair. `pair` is its place in what was to be scored, from 0."""
+
+    def __init__(self, message: str, *, pair: int) -> None:
+        super().__init__(message)
+        self.pair = pair
+
+
 class Metric(Protocol):
     """Scores answers by their references. The score of a pair depends on nothing but the pair."""
 
     facts: MetricFacts
 
     def scores(self, pairs: Sequence[Pair]) -> list[float]:
-        """Return the score of each pair."""
+        """Return the score of each pair. Raises ScoreError."""
 
 
 def library(name: str) -> str:

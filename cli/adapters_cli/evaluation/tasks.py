@@ -1,0 +1,60 @@
+"""The tasks of one evaluation: each with its column of references, its requirements and its adapters."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from adapter_fleet.common.near_names import known_or_meant
+from adapter_fleet.evaluation.requirement import Requirement
+from adapters_cli.evaluation.dataset import DatasetOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is right for one adapter, or for all that have no task of their own.
+
+    adapter:
+        None for the task that adapters share.
+    """
+
+    adapter: str | None
+    options: DatasetOptions
+    requirements: Sequence[Requirement]
+
+
+def tasks_of(columns: Sequence[str], requirements: Sequence[str], *, template: str | None) -> list[Task]:
+    """Read options like `COLUMN` or `NAME=COLUMN`, and `RULE` or `NAME=RULE`; the shared task comes first.
+
+    A requirement without a name is for every task. Raises ValueError for two columns of one task.
+    """
+    shared = [column for column in columns if "=" not in column]
+    own = [(name, column) for name, _, column in (each.partition("=") for each in columns) if column]
+    by_name = dict(own)
+    if len(shared) > 1 or len(by_name) < len(own):
+        raise ValueError(f"'--reference-column' should name one column for each adapter, got {columns}")
+    rules: dict[str | None, list[Requirement]] = {None: [], **{name: [] for name in by_name}}
+    for text in requirements:
+        name, _, rule = text.partition("=")
+        if name.strip() in by_name:
+            rules[name.strip()].append(Requirement.parse(rule))
+        else:
+            rules[None].append(Requirement.parse(text))
+    return [
+        Task(
+            adapter=name,
+            options=DatasetOptions(
+                reference_column=column, template=template, only_with_reference=name is not None
+            ),
+            requirements=rules[None] if name is None else [*rules[None], *rules[name]],
+        )
+        for name, column in ((None, (shared or ["reference"])[0]), *by_name.items())
+    ]
+
+
+def check_adapters(tasks: Sequence[Task], known: Collection[str]) -> None:
+    """Raise ValueError for a task of an adapter that is not evaluated."""
+    for task in tasks:
+        if task.adapter is not None and task.adapter not in known:
+            raise ValueError(
+                f"'--reference-column' should name an adapter of the evaluation"
+                f" ({known_or_meant(task.adapter, list(known))}), got {task.adapter!r}"
+            )
