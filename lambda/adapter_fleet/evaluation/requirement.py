@@ -85,7 +85,7 @@ class Requirement:
             raise ValueError(f"'{self}' should name a metric of the evaluation ({hint}), got {self.metric!r}")
 
     def check_range(self, lowest: float, highest: float) -> None:
-        """Raise ValueError for a number that no score in this range reaches, such as 90 where 1 is the best."""
+        """Raise ValueError for a number that no score in this range reaches, such as 90 where 1 is best."""
         number = self.number / 100 if self.percent else self.number
         if self.sign is None:
             reached = lowest <= number <= highest

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapter_fleet.artifacts.packing import identity_of
+from tests.adapter_fleet.findings_of import findings_of, the_only
+from tests.adapter_fleet.synthetic import SyntheticAdapter
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+def snapshot_of(directory: Path, hub: Path) -> Path:
+    """Return the folder of a snapshot as `huggingface_hub` keeps it: a link into `blobs` for each file."""
+    blobs, snapshot = hub / "models--acme--support" / "blobs", hub / "models--acme--support/snapshots/4f1c"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    for number, file in enumerate(sorted(directory.iterdir())):
+        (blobs / f"{number}").write_bytes(file.read_bytes())
+        (snapshot / file.name).symlink_to(f"../../blobs/{number}")
+    return snapshot
+
+
+def test_snapshot_of_the_hub_s_cache_is_the_adapter_that_it_links_to(
+    adapter: SyntheticAdapter, tmp_path: Path
+) -> None:
+    directory = adapter.save()
+    (directory / "tokenizer.json").write_text("{}")
+    snapshot = snapshot_of(directory, tmp_path / "hub")
+    assert findings_of(snapshot) == []
+    assert identity_of(snapshot) == identity_of(directory)
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("../elsewhere", "a link"),
+        ("nowhere", "a link to nothing"),
+        (WEIGHTS, "a link to nothing"),  # to itself
+        (".", "a link"),
+        ("/dev/zero", "a link"),
+    ],
+)
+def test_link_out_of_the_folder_or_to_no_file_is_refused(
+    adapter: SyntheticAdapter, tmp_path: Path, target: str, kind: str
+) -> None:
+    directory = adapter.save()
+    (directory / WEIGHTS).rename(directory.parent / "elsewhere")
+    (directory / WEIGHTS).symlink_to(target)
+    finding = the_only([one for one in findings_of(directory) if one.rule == "file-link"])
+    assert finding.message == f"it should be a regular file, got {kind}"

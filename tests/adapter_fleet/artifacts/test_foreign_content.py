@@ -1,0 +1,127 @@
+"""What people have in the place of an adapter: each file is one that the named program writes."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import pickle
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.adapter_fleet.findings_of import findings_of, the_only
+from tests.adapter_fleet.synthetic import SyntheticAdapter
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 13648688\n"
+
+
+def zipped() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("archive/data.pkl", b"x")
+    return buffer.getvalue()
+
+
+def tarred(directory: Path) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.add(directory / CONFIG, CONFIG)
+        archive.add(directory / WEIGHTS, WEIGHTS)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "remedy"),
+    [
+        (LFS, "a Git LFS pointer", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html>Sign in", "an HTML page", "download it again"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied', "an XML document", "download it again"),
+        (b"GGUF\x03\0\0\0\x10", "a GGUF file", "save_pretrained"),
+        (pickle.dumps({"lora_A": [1.0] * 99}), "a pickle", "save_pretrained"),
+        (zipped(), "torch.save", "save_pretrained"),
+        (gzip.compress(b"x" * 99, mtime=0), "a gzip file", "unpack"),
+        (b'{"error": "not found"}', "a JSON text", "the weights"),
+    ],
+)
+def test_weights_that_are_something_else_are_named(
+    adapter: SyntheticAdapter, content: bytes, what: str, remedy: str
+) -> None:
+    directory = adapter.save()
+    (directory / WEIGHTS).write_bytes(content)
+    finding = the_only(findings_of(directory))
+    assert finding.rule == "file-content"
+    assert what in finding.message
+    assert remedy in finding.message
+
+
+@pytest.mark.parametrize(
+    ("packed", "what", "remedy"),
+    [
+        (lambda _: zipped(), "a zip", "tar -czf"),
+        (tarred, "a plain tar", "gzip FILE"),
+        (lambda directory: bz2.compress(tarred(directory)), "a bzip2 file", "tar -czf"),
+        (lambda directory: (directory / WEIGHTS).read_bytes(), "a safetensors file", "tar -czf"),
+        (lambda _: LFS, "a Git LFS pointer", "git lfs pull"),
+    ],
+)
+def test_archive_that_is_something_else_is_named(
+    adapter: SyntheticAdapter, tmp_path: Path, packed: Callable[[Path], bytes], what: str, remedy: str
+) -> None:
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(packed(adapter.save()))
+    finding = the_only(findings_of(archive))
+    assert finding.rule == "file-content"
+    assert what in finding.message
+    assert remedy in finding.message
+
+
+def test_archive_of_no_bytes_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "a.tar.gz").touch()
+    assert the_only(findings_of(tmp_path / "a.tar.gz")).message == "it is empty"
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (["config.json", "model-00001-of-00004.safetensors", "tokenizer.json"], "a whole model"),
+        (["pytorch_model.bin", "config.json"], "a whole model"),
+        ([CONFIG, "adapters.safetensors"], "an adapter of MLX"),
+        (["pytorch_lora_weights.safetensors"], "an adapter of diffusers"),
+        (["model-q4_k_m.gguf", "README.md"], "a GGUF file"),
+        (["checkpoint-500/", "checkpoint-1000/", "README.md"], "checkpoint-500, checkpoint-1000"),
+    ],
+)
+def test_folder_of_something_else_is_named_in_one_finding(
+    tmp_path: Path, names: list[str], what: str
+) -> None:
+    for name in names:
+        (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).write_text("x")
+    finding = the_only(findings_of(tmp_path))
+    assert finding.rule == "file-content"
+    assert what in finding.message
+
+
+def test_configuration_in_another_encoding_is_named(adapter: SyntheticAdapter) -> None:
+    directory = adapter.save()
+    text = json.dumps(adapter.config)
+    (directory / CONFIG).write_text(text, "utf-16")
+    assert "UTF-16" in the_only(findings_of(directory)).message
+
+
+def test_byte_order_mark_is_read_in_a_folder_and_refused_in_an_archive(
+    adapter: SyntheticAdapter, tmp_path: Path
+) -> None:
+    directory = adapter.save()
+    (directory / CONFIG).write_text(json.dumps(adapter.config), "utf-8-sig")
+    assert findings_of(directory) == []
+    archive = tmp_path / "a.tar.gz"
+    archive.write_bytes(gzip.compress(tarred(directory)))
+    finding = the_only(findings_of(archive))
+    assert "byte order mark" in finding.message
+    assert "publish its folder" in finding.message
