@@ -64,7 +64,8 @@ def benchmark(run: Run) -> Run:
 
 
 ON = ("--endpoint", "endpoint")
-SHORT = (*ON, "-c", "p-acme", "-c", "p-zeta", "--requests", "4", "--max-tokens", "3")
+MIXED = (*ON, "-c", "p-acme", "-c", "p-zeta", "--max-tokens", "3")
+SHORT = (*MIXED, "--requests", "4")
 WARM_UP = 5
 """Requests to each side before each level that do not count."""
 
@@ -93,7 +94,7 @@ def test_requirement_that_is_not_met_ends_with_1_and_the_reason(benchmark: Run) 
     rule = "request_error_rate >= 50"
     result = benchmark(*once, rule)
     assert result.exit_code == 1
-    assert f"{rule}: not met at 1 at once, 2 adapters: request_error_rate.avg is 0" in result.stderr
+    assert f"missed: {rule} at 1 at once, 2 adapters: request_error_rate.avg is 0" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_errors_are_counted_by_kind_and_do_not_end_the_benchmark(
         return answer(call)
 
     runtime.reply = reply
-    result = benchmark(*SHORT, "--requests", "20", "--concurrency", "1", "--json")
+    result = benchmark(*MIXED, "--requests", "20", "--concurrency", "1", "--json")
     assert result.exit_code == 0
     [level] = json.loads(result.stdout)["levels"]
     [errors] = level["adapter"]["error_summary"]
@@ -225,7 +226,7 @@ def test_ctrl_c_ends_with_130_and_prints_what_was_measured(benchmark: Run, runti
         return answer(call)
 
     runtime.reply = reply
-    result = benchmark(*SHORT, "--requests", "100000", "--concurrency", "1", "--json")
+    result = benchmark(*MIXED, "--requests", "100000", "--concurrency", "1", "--json")
     assert result.exit_code == 130
     document = json.loads(result.stdout)
     assert document["interrupted"] is True

@@ -149,7 +149,7 @@ def test_file_of_another_name_is_refused_as_by_publish(check: Check, fine: Path,
     archive = pack(fine, fine.parent / "fine.tgz").path
     s3.put("bucket", "fine.tgz", archive.read_bytes())
     result = check(archive, "s3://bucket/fine.tgz")
-    assert rules(result) == ["path-readable", "path-holds-adapters"]
+    assert rules(result) == ["file-content", "path-holds-adapters"]
     assert "an archive '….tar.gz'" in result.stdout
     assert [row[0] for row in rows(check(fine.parent))] == [str(fine)]
 

@@ -93,7 +93,7 @@ def test_adapters_are_compared_with_their_base_model(
     assert "scoring 60 answers by 1 metric" in result.stderr
     assert re.search(r"60 answers in [\d.]+ s", result.stderr)
     files = {path.name for path in (tmp_path / "out").iterdir()}
-    assert files == {"answers.jsonl", "result.json", "report.md", "report.html", "junit.xml"}
+    assert files == {"answers.jsonl", "settings.json", "result.json", "report.md", "report.html", "junit.xml"}
     found = read_result(tmp_path / "out" / "result.json")
     assert (found.endpoint, found.engine, found.baseline.component) == ("endpoint", "a fake", "base")
     assert {subject.name: subject.component for subject in found.subjects} == NAMES

@@ -93,10 +93,16 @@ def test_trouble_with_the_registry_is_one_line(
     [
         (["--stack", "Nobody"], "there is no stack 'Nobody' in eu-central-1"),
         (["--stack", "Tenatns"], "there is no stack 'Tenatns' in eu-central-1; did you mean 'Tenants'?"),
-        (["--fleet", "nobody"], "stack 'Tenants' has no one fleet named 'nobody': fleet"),
-        (["--fleet", "flet"], "stack 'Tenants' has no one fleet named 'flet': fleet; did you mean 'fleet'?"),
+        (
+            ["--stack", "Tenants", "--fleet", "nobody"],
+            "stack 'Tenants' has no one fleet named 'nobody': fleet",
+        ),
+        (
+            ["--stack", "Tenants", "--fleet", "flet"],
+            "stack 'Tenants' has no one fleet named 'flet': fleet; did you mean 'fleet'?",
+        ),
     ],
 )
 def test_what_is_not_there_is_told_with_what_may_be_meant(run: Run, options: list[str], message: str) -> None:
-    result = run("status", "--stack", "Tenants", *options, fleet=False)
+    result = run("status", *options, fleet=False)
     assert (result.exit_code, result.stderr) == (4, f"adapters: {message}\n")

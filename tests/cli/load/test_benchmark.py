@@ -13,7 +13,7 @@ from rich.console import Console
 
 from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, LoadError
 from adapters_cli.load.benchmark_result import BenchmarkResult
-from adapters_cli.load.latency_requirement import LatencyRequirement
+from adapters_cli.load.latency_requirement import LatencyRequirement, Verdict
 from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import BodyForm, RequestError, StreamTimes
 from adapters_cli.reports.benchmark_report import notes, rows, screen, summary, tables
@@ -149,11 +149,12 @@ def test_warm_up_opens_a_connection_for_each_client() -> None:
     assert client.asked.count("base") == 20 + 1
 
 
-def test_error_rate_of_no_request_meets_no_requirement() -> None:
+def test_error_rate_of_no_request_is_undecided() -> None:
     result, _ = run(plan(seconds=0))
     [level] = result.levels
     assert level.subject.measurements == []
-    assert not level.judge(LatencyRequirement.parse("request_error_rate <= 1")).met
+    outcome = level.judge(LatencyRequirement.parse("request_error_rate <= 1"))
+    assert (outcome.verdict, outcome.more_helps) == (Verdict.UNDECIDED, False)
 
 
 @pytest.mark.parametrize(
@@ -196,8 +197,12 @@ def test_only_tokens_are_compared_if_the_base_stops_early() -> None:
     result, _ = run(plan(), base_tokens=4)
     [level] = result.levels
     assert level.ratios.keys() == {"time_to_first_token", "inter_token_latency"}
-    assert not level.judge(LatencyRequirement.parse("request_latency.p50 <= base * 9")).met
-    assert level.judge(LatencyRequirement.parse("inter_token_latency.p50 <= base * 9")).met
+    of_latency, of_tokens = (
+        level.judge(LatencyRequirement.parse(f"{metric}.p50 <= base * 9"))
+        for metric in ("request_latency", "inter_token_latency")
+    )
+    assert (of_latency.verdict, of_latency.more_helps) == (Verdict.UNDECIDED, False)
+    assert of_tokens.verdict is Verdict.MET
     assert "answers of different lengths" in "\n".join(notes(result))
 
 
@@ -272,8 +277,9 @@ def test_answers_in_bursts_are_noted_and_their_tokens_are_not_compared() -> None
     assert "0 of 40 of base and 5 of 40 of adapters came in one burst" in text_of(result)
     [level] = result.levels
     assert level.ratios.keys() == {"time_to_first_token", "request_latency"}
-    rule = LatencyRequirement.parse("inter_token_latency.p50 <= base * 9")
-    assert (level.judge(rule).met, "one burst" in level.judge(rule).reason) == (False, True)
+    for metric in ("inter_token_latency", "time_to_first_token"):
+        outcome = level.judge(LatencyRequirement.parse(f"{metric}.p50 <= base * 9"))
+        assert (outcome.verdict, "one burst" in outcome.reason) == (Verdict.UNDECIDED, True)
     few = with_bursts(run(plan(requests=40))[0], 4)
     assert "burst" not in text_of(few)
     assert "inter_token_latency" in few.levels[0].ratios

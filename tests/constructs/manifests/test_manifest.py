@@ -115,7 +115,7 @@ def test_every_error_is_told_at_once_with_file_line_adapter_and_rule(
         AdapterFleet(stack, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(path))
     lines = str(error.value).splitlines()[1:]
     rules = ["lora-rank", "component-name", "bucket-known", "artifact-source", "artifact-place"]
-    assert [line.rpartition("[")[2].rstrip("]") for line in lines] == rules
+    assert [line.rpartition("[")[2].partition("]")[0] for line in lines] == rules
     for line, name in zip(lines, ("ectsum", "x" * 63, "unknown", "elsewhere", "local"), strict=True):
         assert line.startswith(f"  - {path}:")
         assert f"adapter {name!r}" in line

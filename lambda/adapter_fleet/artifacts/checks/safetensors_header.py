@@ -87,7 +87,7 @@ def read_tensors(stream: Readable, size: int) -> list[Tensor]:
         )
     if length > size - _LENGTH.size:
         raise _truncated(f"the header takes {length} bytes, the file has {size}")
-    text = (begun + stream.read(length - len(begun)))[:length]
+    text = (begun + stream.read(max(0, length - len(begun))))[:length]
     if len(text) < length:
         raise _truncated(f"{len(text)} of the header's {length} bytes")
     placed = _placed(text)

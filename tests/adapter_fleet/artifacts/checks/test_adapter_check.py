@@ -94,7 +94,7 @@ class TestFiles:
         [
             (Path.mkdir, "a folder"),
             (os.mkfifo, "a special file"),
-            (lambda path: path.symlink_to(path.parent / "adapter_config.json"), "a link"),
+            (lambda path: path.symlink_to(path.parent.parent / "secrets"), "a link to nothing"),
         ],
         ids=["folder", "pipe", "link"],
     )
