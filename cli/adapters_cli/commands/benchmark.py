@@ -198,16 +198,15 @@ def _prompts(file: Path) -> list[str]:
     """Return the prompts of a dataset. Raises ValueError for a row without one."""
     from adapters_cli.evaluation.dataset_rows import rows_of
 
-    rows = rows_of(str(file))
-    if not rows:
-        raise ValueError(f"'--dataset' should have a row or more, got none in {file}")
     found = []
-    for row in rows:
+    for row in rows_of(str(file)):
         match row.values:
             case {"prompt": str(prompt)}:
                 found.append(prompt)
             case _:
                 raise ValueError(f"{file}, {row.place}: should have a text 'prompt'")
+    if not found:
+        raise ValueError(f"'--dataset' should have a row or more, got none in {file}")
     return found
 
 

@@ -25,7 +25,7 @@ from adapters_cli.aws.components import EndpointComponents
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, stack_of_environment
 from adapters_cli.fleets.fleet_status import FleetStatus, desired_by, find_status
 from adapters_cli.manifests.entries import entries_of, entry_of, names_of, valid_entries
-from adapters_cli.output.confirmation import confirm
+from adapters_cli.output.confirmation import check_terminal, confirm
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, error_text
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.text import print_error, print_note
@@ -60,6 +60,8 @@ def import_(
     """
     if yes and not take_over:
         raise UsageError("--yes confirms --take-over")
+    if take_over:
+        check_terminal(yes=yes)
     account = account_of(context)
     endpoint = account.endpoint
     if endpoint is None:

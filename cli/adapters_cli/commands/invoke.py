@@ -1,6 +1,7 @@
 """`adapters invoke`: send one prompt to adapters of a fleet, or to components of an endpoint."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,12 +9,16 @@ import typer
 
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.named_components import ComponentOption, find_components
+from adapters_cli.output.errors import CommandError
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import print_note, whole_second
 
 if TYPE_CHECKING:
+    from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
     from adapters_cli.reports.answers import ComponentAnswer
+
+_WAIT_SECONDS, _MAX_WAIT_SECONDS = 10.0, 900.0
 
 EXAMPLES = """
 # Ask two adapters of a fleet, and their base model.
@@ -48,12 +53,16 @@ def invoke(
         float,
         typer.Option(metavar="NUMBER", min=0, help="0 gives the most likely answer, the same each time."),
     ] = 0.0,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", help="Wait for a copy of the base, up to 15 minutes, and wake one up."),
+    ] = False,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the answers, too.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send a prompt to the base model and its adapters, and show the answers side by side.
+    """Send a prompt to adapters, and with --base to their base model; show the answers side by side.
 
     A terminal marks what differs from the first answer.
 
@@ -72,6 +81,8 @@ def invoke(
         max_tokens=max_tokens,
         temperature=temperature,
     )
+    if wait:
+        _wait_for_a_copy(account, connected, next(iter(asked.names)))
     answers = ask_and_show(connected, request, asked.names, stream=stream, as_json=as_json)
     if as_json:
         documents = [answer.document for answer in answers]
@@ -82,6 +93,21 @@ def invoke(
         raise typer.Exit(NO_ANSWER)
     if any(answer.error is not None for answer in answers):
         raise typer.Exit(FAILED)
+
+
+def _wait_for_a_copy(account: Account, endpoint: "RuntimeEndpoint", component: str) -> None:
+    """Wait until a component has a copy. A request that no copy takes is what scales a base out of zero."""
+    from adapters_cli.aws.engine_name import BaseContainer
+    from adapters_cli.aws.generated_text import TextRequest
+    from adapters_cli.aws.runtime_endpoint import InvocationError
+
+    until = account.now() + _MAX_WAIT_SECONDS
+    while BaseContainer.read(account, component).copies == 0:
+        if account.now() >= until:
+            raise CommandError(f"{component} has no copy after {_MAX_WAIT_SECONDS / 60:.0f} minutes")
+        with suppress(InvocationError):
+            endpoint.generate(component, TextRequest(prompt="wake up", max_tokens=1))
+        account.sleep(_WAIT_SECONDS)
 
 
 def _write_page(

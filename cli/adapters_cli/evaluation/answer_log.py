@@ -89,8 +89,8 @@ class AnswerLog:
         """Keep what all answers of this run depend on; return what an earlier run had otherwise."""
         file = self.path.with_name(SETTINGS_FILE)
         try:
-            before = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            before = dict(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
             before = {}
         file.write_text(json.dumps({**before, **settings}, indent=2) + "\n", encoding="utf-8")
         return [

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,20 +67,20 @@ def read_dataset(source: str, options: DatasetOptions) -> Dataset:
     `{"role": …, "content": …}`. If there is no column of references, the last message of the assistant is the
     reference. Raises one ValueError for all rows that are wrong.
     """
-    rows = rows_of(source)
-    if not rows:
+    # Read twice, as the columns of all rows decide how each is read, and a file may be larger than memory.
+    count, columns = 0, dict[str, None]()
+    for row in rows_of(source):
+        count += 1
+        columns.update(dict.fromkeys(row.values))
+    if not count:
         raise ValueError(f"'--dataset' should have a row or more, got none in {source}")
-    items = _ItemReader(source, options, columns=_columns(rows)).items(rows)
+    items = _ItemReader(source, options, columns=[*columns]).items(rows_of(source))
     if not items:
         raise ValueError(
             f"'--dataset' should have a row with '{options.reference_column}', got none in {source}"
         )
     facts = DatasetFacts(source=source, digest=_digest(items), items=len(items))
     return Dataset(items=items, facts=facts)
-
-
-def _columns(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(column for row in rows for column in row.values))
 
 
 def _digest(items: Sequence[Item]) -> str:
@@ -110,7 +110,7 @@ class _ItemReader:
         if columns:
             self._check_columns(columns)
 
-    def items(self, rows: Sequence[Row]) -> list[Item]:
+    def items(self, rows: Iterable[Row]) -> list[Item]:
         items: list[Item] = []
         problems: list[str] = []
         seen: dict[str, str] = {}

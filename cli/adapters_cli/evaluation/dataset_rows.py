@@ -1,12 +1,11 @@
 """Reads the rows of a dataset, in each format."""
 
 import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.counts import counted
@@ -28,22 +27,27 @@ class Row:
     problem: str | None = None
 
 
-def rows_of(source: str) -> list[Row]:
-    """Return all rows of a file."""
+def rows_of(source: str) -> Iterator[Row]:
+    """Yield the rows of a file, one line after the other. Raises ValueError for a file that is no dataset."""
     path = Path(source)
     read = _READERS.get(path.suffix.lower())
     if read is None:
         raise ValueError(f"'--dataset' should be a file that ends in {', '.join(_READERS)}, got {source!r}")
-    return read(path)
+    # Without translation: a line ends as its format says, not at U+2028, which JSON has unescaped in texts.
+    newline = "\n" if read is _json_lines else ""
+    try:
+        with path.open(encoding="utf-8-sig", newline=newline) as file:
+            yield from read(file)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"'--dataset' should be UTF-8 text, got {path}: {error}") from None
 
 
-def _json_lines(path: Path) -> list[Row]:
-    rows: list[Row] = []
-    # Not splitlines, which also splits at characters that JSON has unescaped in texts, such as U+2028.
-    for line, text in enumerate(io.StringIO(_text(path)), 1):
+def _json_lines(file: TextIO) -> Iterator[Row]:
+    number = 0
+    for line, text in enumerate(file, 1):
         if text.strip():
-            rows.append(_json_row(text, line=line, number=len(rows) + 1))
-    return rows
+            number += 1
+            yield _json_row(text, line=line, number=number)
 
 
 def _json_row(text: str, *, line: int, number: int) -> Row:
@@ -54,54 +58,57 @@ def _json_row(text: str, *, line: int, number: int) -> Row:
         return Row(place=place, number=str(number), problem=f"it should be JSON ({error})")
 
 
-def _json(path: Path) -> list[Row]:
+def _json(file: TextIO) -> Iterator[Row]:
     try:
-        values = json.loads(_text(path))
+        values = json.load(file)
+    except UnicodeDecodeError:
+        raise
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"'--dataset' should be JSON ({error}; lines of JSON belong in a .jsonl file), got {path}"
+            f"'--dataset' should be JSON ({error}; lines of JSON belong in a .jsonl file), got {file.name}"
         ) from None
     if not isinstance(values, list):
         raise ValueError(
-            f"'--dataset' should be a JSON list of objects, got {type(values).__name__} in {path}"
+            f"'--dataset' should be a JSON list of objects, got {type(values).__name__} in {file.name}"
         )
-    return _rows(values)
+    for number, value in enumerate(values, 1):
+        yield _row(value, place=f"row {number}", number=number)
 
 
-def _csv(path: Path) -> list[Row]:
-    return _separated(path, ",")
+def _csv(file: TextIO) -> Iterator[Row]:
+    return _separated(file, ",")
 
 
-def _tsv(path: Path) -> list[Row]:
-    return _separated(path, "\t")
+def _tsv(file: TextIO) -> Iterator[Row]:
+    return _separated(file, "\t")
 
 
-def _separated(path: Path, delimiter: str) -> list[Row]:
+def _separated(file: TextIO, delimiter: str) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)  # the default of 131,072 characters is less than some prompts have
-    lines = csv.reader(io.StringIO(_text(path), newline=""), delimiter=delimiter, strict=True)
-    rows: list[Row] = []
+    lines = csv.reader(file, delimiter=delimiter, strict=True)
+    number = 0
     begins = 1
     try:
         columns = next(lines, [])
         begins = lines.line_num + 1
         for cells in lines:
-            place, number = f"line {begins}", str(len(rows) + 1)
+            place = f"line {begins}"
             begins = lines.line_num + 1
             if not cells:
                 continue
+            number += 1
             problem = None
             if len(cells) != len(columns):
                 problem = (
                     f"it should have {counted(len(columns), 'cell')}, as the first line has, got {len(cells)}"
                 )
             values = dict(zip(columns, cells, strict=False))
-            rows.append(Row(place=place, number=number, values=values, problem=problem))
+            yield Row(place=place, number=str(number), values=values, problem=problem)
     except csv.Error as error:
-        raise ValueError(f"'--dataset' should be CSV, got {path}, line {begins}: {error}") from None
-    return rows
+        raise ValueError(f"'--dataset' should be CSV, got {file.name}, line {begins}: {error}") from None
 
 
-_READERS: dict[str, Callable[[Path], list[Row]]] = {
+_READERS: dict[str, Callable[[TextIO], Iterator[Row]]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json,
@@ -110,19 +117,8 @@ _READERS: dict[str, Callable[[Path], list[Row]]] = {
 }
 
 
-def _rows(values: Iterable[Any]) -> list[Row]:
-    return [_row(value, place=f"row {number}", number=number) for number, value in enumerate(values, 1)]
-
-
 def _row(value: object, *, place: str, number: int) -> Row:
     if isinstance(value, Mapping):
         return Row(place=place, number=str(number), values=value)
     problem = f"it should be an object with a value for each column, got {short_repr(value)}"
     return Row(place=place, number=str(number), problem=problem)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"'--dataset' should be UTF-8 text, got {path}: {error}") from None

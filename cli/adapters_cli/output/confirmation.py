@@ -12,9 +12,12 @@ def confirm(question: str, otherwise: str, *, yes: bool) -> None:
 
     Raises CommandError with `otherwise` if the answer is no, and if standard input is no terminal.
     """
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise CommandError("there is no terminal to ask on; --yes confirms")
-    if not typer.confirm(question, err=True):
+    check_terminal(yes=yes)
+    if not yes and not typer.confirm(question, err=True):
         raise CommandError(otherwise)
+
+
+def check_terminal(*, yes: bool) -> None:
+    """Raise CommandError if nobody can be asked, before a command writes anything."""
+    if not yes and not sys.stdin.isatty():
+        raise CommandError("there is no terminal to ask on; --yes confirms")

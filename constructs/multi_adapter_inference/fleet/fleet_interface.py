@@ -85,6 +85,7 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
                 return names[adapter]
             if TOKEN in self.component_prefix or TOKEN in adapter:
                 return f"{self.component_prefix}-{adapter}"
+            check_component_name(adapter, what="adapter")
             return component_name(self.component_prefix, adapter)
 
     def adapter(self, name: str, *, component_name: str | None = None) -> FleetMember:

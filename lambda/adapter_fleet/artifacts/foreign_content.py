@@ -59,6 +59,7 @@ _SUFFIXES = {
     ".tar": "compress it: gzip FILE",
     **dict.fromkeys((".zip", ".7z", ".bz2", ".xz", ".zst", ".tbz2", ".txz"), _UNPACK),
     **dict.fromkeys((".safetensors", ".json"), "name the folder that it is in"),
+    **dict.fromkeys((".yaml", ".yml"), "a manifest is checked by 'adapters plan'"),
     **dict.fromkeys((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".gguf"), f"{_SAVE}, and name the folder"),
 }
 _WHOLE_MODEL = re.compile(

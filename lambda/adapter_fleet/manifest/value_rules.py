@@ -205,8 +205,10 @@ def _problem_of_artifact(artifact: ArtifactReference) -> str | None:
 
 def _problem_of_uri(uri: str) -> str | None:
     bucket, key = bucket_and_key(uri)
-    if not uri.startswith(f"{SCHEME}{bucket}/") or not _BUCKET.fullmatch(bucket):
+    if not uri.startswith(f"{SCHEME}{bucket}/"):
         return f"should be 's3://<bucket>/<key>', got {short_repr(uri)}"
+    if not _BUCKET.fullmatch(bucket):
+        return f"should have a bucket of 3 to 63 of a-z, 0-9, '.' and '-', got {short_repr(bucket)}"
     if len(uri) > _MAX_URI_LENGTH:
         return f"should have at most {_MAX_URI_LENGTH} characters, got {len(uri)}"
     return _problem_of_key(key)

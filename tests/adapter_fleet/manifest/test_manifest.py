@@ -202,7 +202,7 @@ BROKEN = [
     ({"name": None}, "name: should be given, got nothing"),
     ({"artifact": 5}, "artifact: should be a string, or a mapping with 'bucket' and 'key', got 5"),
     (archive("s3://bucket/a.zip"), "artifact: should be the key of an archive, '….tar.gz'"),
-    (archive("s3://Bad_Bucket/a.tar.gz"), "artifact: should be 's3://<bucket>/<key>'"),
+    (archive("s3://Bad_Bucket/a.tar.gz"), "artifact: should have a bucket of 3 to 63 of a-z"),
     (archive("s3://bucket/x/.tar.gz"), "artifact: should be the key of an archive"),
     (archive(f"s3://bucket/{'x' * 1024}.tar.gz"), "artifact: should have at most 1024 characters"),
     (

@@ -97,6 +97,15 @@ def test_requirement_that_is_not_met_ends_with_1_and_the_reason(benchmark: Run) 
     assert f"missed: {rule} at 1 at once, 2 adapters: request_error_rate.avg is 0" in result.stderr
 
 
+def test_undecided_requirement_ends_with_6_unless_another_is_missed(benchmark: Run) -> None:
+    # The fake sends all tokens at once.
+    rule = "time_to_first_token.p50 <= base * 1000"
+    once = (*SHORT, "--concurrency", "1", "--require", rule)
+    result = benchmark(*once)
+    assert (result.exit_code, f"undecided: {rule}" in result.stderr) == (6, True)
+    assert benchmark(*once, "--require", "request_error_rate >= 50").exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "variables", "told"),
     [

@@ -115,6 +115,64 @@ def test_requirement_that_is_not_met_ends_with_1_and_the_reason(evaluate: Run) -
     assert "adapters: not met: exact_match of 'beta' is 0 and should be at least 0.9" in failed.stderr
 
 
+def test_adapters_of_two_tasks_have_references_requirements_and_reports_of_their_own(
+    evaluate: Run, runtime: FakeRuntime, dataset: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in dataset.read_text().splitlines()]
+    for number, row in enumerate(rows):
+        row["length" if number % 2 else "colour"] = row.pop("reference")
+    dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = ("--reference-column", "acme=colour", "--reference-column", "beta=length")
+    rules = ("--require", "acme=exact_match >= base + 0.5", "--require", "beta=exact_match >= 0.9")
+    result = evaluate("acme", "beta", *columns, *rules)
+    assert result.exit_code == 1
+    assert "met: exact_match of 'acme' is 1" in result.stderr
+    assert "not met: exact_match of 'beta' is 0" in result.stderr
+    assert "not met: exact_match of 'acme'" not in result.stderr
+    assert asked(runtime) == {"base": ITEMS, "p-acme": ITEMS / 2, "p-beta": ITEMS / 2}
+    for name, passed in (("acme", True), ("beta", False)):
+        found = read_result(tmp_path / "out" / name / "result.json")
+        assert ([subject.name for subject in found.subjects], found.passed) == ([name], passed)
+    document = json.loads(evaluate("acme", "beta", *columns, *rules, "--json").stdout)
+    assert [one["passed"] for one in document["evaluations"].values()] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--reference-column", "a", "--reference-column", "b"], "one column for each adapter"),
+        (["--reference-column", "amce=colour"], "did you mean 'acme'?"),
+        (["--require", "exact_match >= 90"], "did you mean 90 %?"),
+        (["--dataset", "other.jsonl"], "--dataset takes one value, got 2"),
+    ],
+)
+def test_options_that_would_score_by_something_else_are_refused_before_anything_is_asked(
+    evaluate: Run, runtime: FakeRuntime, options: list[str], error: str
+) -> None:
+    result = evaluate("acme", *options)
+    assert (result.exit_code, runtime.calls) == (2, [])
+    assert error in result.stderr
+
+
+def test_run_with_other_settings_says_which(evaluate: Run) -> None:
+    assert evaluate("acme", "--max-tokens", "9").exit_code == 0
+    result = evaluate("acme", "--max-tokens", "8")
+    assert "max_tokens was 9 and is 8, so that answers of earlier runs are asked again" in result.stderr
+
+
+def test_empty_references_are_told(evaluate: Run, dataset: Path) -> None:
+    with dataset.open("a") as file:
+        file.write('{"id": "empty", "prompt": "20: say nothing", "reference": ""}\n')
+    assert "1 item with an empty reference: only no answer is right there" in evaluate("acme").stderr
+
+
+def test_metric_that_fails_names_the_item(evaluate: Run, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def f(answer, reference): return 1 / (reference != 'green and red')\n")
+    result = evaluate("acme", "--metric", f"python:{tmp_path}/own.py:f")
+    assert result.exit_code != 0
+    assert "failed (ZeroDivisionError: division by zero) for item i1, answered by" in result.stderr
+
+
 def test_interrupted_command_says_how_to_go_on(
     evaluate: Run, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,12 +1,16 @@
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from adapters_cli.aws.account import Account
+from adapters_cli.aws.engine_name import BaseContainer
 from adapters_cli.main import app
+from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.fleet_account import FakeAccount
@@ -55,6 +59,21 @@ def test_prompt_can_come_from_standard_input_and_a_component_given_twice_is_aske
 ) -> None:
     assert invoke("-", *ECTSUM, *ECTSUM, stdin="a long\nprompt").stdout == "answer of llm-ectsum\n"
     assert [call.body["prompt"] for call in runtime.calls] == ["a long\nprompt"]
+
+
+@pytest.mark.parametrize(("copies", "code", "asked"), [([0, 0, 1], 0, 3), ([0] * 100, 1, 90)])
+def test_base_without_a_copy_is_woken_and_waited_for(
+    runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch, copies: list[int], code: int, asked: int
+) -> None:
+    clock = FakeClock()
+    left = iter(copies)
+    found = BaseContainer(component="llm-base", endpoint="llm", copies=0, engine=None)
+    monkeypatch.setattr(BaseContainer, "read", lambda *_: replace(found, copies=next(left)))
+    monkeypatch.setattr(Account, "now", lambda _: clock.now())
+    monkeypatch.setattr(Account, "sleep", lambda _, seconds: clock.sleep(seconds))
+    result = invoke("Hello", *ECTSUM, "--wait")
+    assert (result.exit_code, len(runtime.calls)) == (code, asked)
+    assert {call.body["prompt"] for call in runtime.calls[:-1]} == {"wake up"}
 
 
 def test_components_are_asked_at_the_same_time(runtime: FakeRuntime) -> None:

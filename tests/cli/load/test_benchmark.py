@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import groupby, pairwise
@@ -12,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, LoadError
-from adapters_cli.load.benchmark_result import BenchmarkResult
+from adapters_cli.load.benchmark_result import ERROR, BenchmarkResult
 from adapters_cli.load.latency_requirement import LatencyRequirement, Verdict
 from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import BodyForm, RequestError, StreamTimes
@@ -27,8 +29,10 @@ FIRST_TOKEN = 0.010
 class FakeClient:
     """Answers as an engine would, with a first token after the same time for all."""
 
-    def __init__(self, clock: FakeClock, *, base_tokens: int | None = None) -> None:
-        self._clock, self._base_tokens = clock, base_tokens
+    def __init__(
+        self, clock: FakeClock, *, base_tokens: int | None = None, noise: Callable[[], float] = lambda: 1.0
+    ) -> None:
+        self._clock, self._base_tokens, self._noise = clock, base_tokens, noise
         self.form = BodyForm.COMPLETION_OF_FIXED_LENGTH
         self.asked: list[str] = []
         self.prompts: list[str] = []
@@ -48,7 +52,8 @@ class FakeClient:
         first = self._clock.now()
         if component == "base" and self._base_tokens is not None:
             tokens = self._base_tokens
-        self._clock.sleep((tokens - 1) * (0.001 if component == "base" else 0.0012))
+        between = 0.001 if component == "base" else 0.0012
+        self._clock.sleep((tokens - 1) * between * self._noise())
         return StreamTimes(
             sent=sent, first=first, ended=self._clock.now(), output_tokens=tokens, input_tokens=5
         )
@@ -70,10 +75,14 @@ def plan(**changes: Any) -> BenchmarkPlan:
 
 
 def run(
-    asked: BenchmarkPlan, *, interrupt_at: int = -1, base_tokens: int | None = None
+    asked: BenchmarkPlan,
+    *,
+    interrupt_at: int = -1,
+    base_tokens: int | None = None,
+    noise: Callable[[], float] = lambda: 1.0,
 ) -> tuple[BenchmarkResult, FakeClient]:
     clock = FakeClock(start=0.0)
-    client = FakeClient(clock, base_tokens=base_tokens)
+    client = FakeClient(clock, base_tokens=base_tokens, noise=noise)
     client.interrupt_at = interrupt_at
     result = result_of(asked)
     as_client: Any = client
@@ -191,6 +200,34 @@ def test_latency_is_compared_at_equal_lengths_and_throughput_is_of_answers_and_t
     assert ratio.low <= ratio.value <= ratio.high
     assert level.base.request_throughput == pytest.approx(1 / 0.020)
     assert level.base.output_token_throughput == pytest.approx(11 / 0.020)
+
+
+def noise_of(seed: int) -> Callable[[], float]:
+    source = random.Random(seed)
+    return lambda: source.lognormvariate(0, 0.3)
+
+
+def test_level_that_is_undecided_is_asked_up_to_four_times() -> None:
+    """An adapter takes 1.2 times as long for the tokens after the first."""
+    looks = {}
+    for bound in (0.5, 1.15, 2):
+        rule = LatencyRequirement.parse(f"inter_token_latency.p50 <= base * {bound}")
+        result, client = run(plan(requirements=[rule]), noise=noise_of(1))
+        [level] = result.levels
+        looks[level.judge(rule).verdict] = len(client.asked) / 80
+    assert looks == {Verdict.MISSED: 1, Verdict.UNDECIDED: 4, Verdict.MET: 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("statistic", ["p50", "p90"])
+def test_verdicts_are_wrong_as_seldom_as_the_guide_says(statistic: str) -> None:
+    verdicts = Counter[tuple[float, Verdict]]()
+    for bound in (1.1, 1.3):
+        rule = LatencyRequirement.parse(f"inter_token_latency.{statistic} <= base * {bound}")
+        for seed in range(25):
+            result, _ = run(plan(requirements=[rule]), noise=noise_of(seed))
+            verdicts[bound, result.levels[0].judge(rule).verdict] += 1
+    assert verdicts[1.1, Verdict.MET] + verdicts[1.3, Verdict.MISSED] <= ERROR * 50
 
 
 def test_only_tokens_are_compared_if_the_base_stops_early() -> None:

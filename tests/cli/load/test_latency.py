@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from adapters_cli.load.latency_requirement import LatencyOutcome, LatencyRequirement, Verdict
+from adapters_cli.load.latency_requirement import LatencyOutcome, LatencyRequirement
 from adapters_cli.load.latency_statistics import Distribution, Estimate, percentile_interval, t_quantile
 
 

@@ -204,6 +204,13 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
     (setting(stack_status="ROLLBACK_COMPLETE"), "stack", "error", "is ROLLBACK_COMPLETE", "delete-stack"),
     (name_taken, "names", "error", "components of endpoint 'other'", "delete-inference-component"),
     (edited("version = 19", "version = 18"), "image", "error", "no image djl-inference:0.36.0-lmi18", "ecr"),
+    (
+        called("ecr", "delete_repository", repositoryName="djl-inference", force=True),
+        "image",
+        "not checked",
+        "has none of AWS's images",
+        "",
+    ),
     (setting(zones=["us-east-1f"]), "instance-type", "warning", "subnets are in us-east-1a", "=us-east-1f"),
     (NOT_OFFERED, "instance-type", "warning", "EC2 offers no g5.2xlarge", ""),
     (quota(INSTANCE, 1.0), "quota", "error", "the quota is 1", "--desired-value 2"),

@@ -85,7 +85,7 @@ class CheckRule(Enum):
         _ERROR,
         "the adapter itself: no Git LFS pointers, HTML pages, pickles under another name, GGUF files, whole"
         " models, or adapters of MLX and diffusers",
-        "do what the finding says",
+        "publish the two files as PEFT's save_pretrained() writes them",
     )
     FILE_UNEXPECTED = (
         "file-unexpected",
