@@ -23,6 +23,7 @@ from tests.constructs.conftest import endpoint_of, imported_endpoint, write_mani
 from tests.constructs.resources import Resources, nag
 
 GUIDE = Path(__file__).parents[3] / "docs/guides/openai.md"
+HOW_TO = GUIDE.parents[1] / "how-to/test-your-app.md"
 
 BEARER_TOKEN = {"Action": "sagemaker:CallWithBearerToken", "Effect": "Allow", "Resource": "*"}
 OF_EVERYTHING = [
@@ -112,3 +113,17 @@ def test_finding_on_the_callers_wildcard_is_acknowledged_as_the_guide_says(app: 
     exec(example, {**vars(cdk), "service": service})  # noqa: S102
     found = [construct for rule, construct in nag(app) if rule == "AwsSolutions-IAM5[Resource::*]"]
     assert found == [f"{other.node.path}/DefaultPolicy/Resource"]
+
+
+def test_finding_on_a_fleets_wildcard_is_acknowledged_as_the_how_to_says(app: cdk.App) -> None:
+    stack = cdk.Stack(app, "Own")
+    bucket = s3.Bucket.from_bucket_name(stack, "Models", "models")
+    endpoint = imported_endpoint(stack, artifact_sources=[ArtifactSource(bucket=bucket)])
+    manifest = AdapterManifest.from_bucket(bucket, "adapters.yaml")
+    fleet = AdapterFleet(stack, "Tenants", endpoint=endpoint, manifest=manifest)
+    role, other = caller(stack, "Caller"), caller(stack, "Other caller")
+    for grantee in (role, other):
+        fleet.grant_invoke(grantee)
+    (example,) = re.findall(r"```python\n(Validations.*?)```", HOW_TO.read_text(), re.DOTALL)
+    exec(example, {**vars(cdk), "role": role})  # noqa: S102
+    assert {construct for _, construct in nag(app)} == {f"{other.node.path}/DefaultPolicy/Resource"}
