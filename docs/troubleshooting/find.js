@@ -1858,10 +1858,6 @@
     "no adapter answered a request"
    ],
    [
-    ": not met at",
-    ":"
-   ],
-   [
     "of",
     "cannot be compared:",
     "answered no item"
@@ -2035,7 +2031,7 @@
     "each component should have a name of its own, got",
     "for '",
     "' and '",
-    "'"
+    "'; another 'component_prefix' gives a fleet other names"
    ],
    [
     "each fleet should have a 'fleet_uid' of its own, got",
@@ -2480,6 +2476,9 @@
     ": not known are such as"
    ],
    [
+    "it is empty"
+   ],
+   [
     "it is no readable gzip file:"
    ],
    [
@@ -2862,6 +2861,9 @@
     "should have a 'bucket' that is not empty"
    ],
    [
+    "should have a bucket of 3 to 63 of a-z, 0-9, '.' and '-', got"
+   ],
+   [
     "should have a key of at most 1024 bytes, got"
    ],
    [
@@ -2971,6 +2973,13 @@
   [
    [
     "'",
+    "' should have a number that",
+    "reaches (",
+    "to",
+    "), got"
+   ],
+   [
+    "'",
     "' should name a metric of the evaluation (",
     "), got"
    ],
@@ -3003,6 +3012,10 @@
    ],
    [
     "a line's text should be a string"
+   ],
+   [
+    "'--dataset' should have a row with '",
+    "', got none in"
    ],
    [
     "'",
@@ -3114,15 +3127,8 @@
     "), got"
    ],
    [
-    "'",
-    "' failed on pair",
-    ":",
-    ":"
-   ],
-   [
-    "'",
-    "' should return a number, got",
-    "for pair"
+    "should return a number, got",
+    ","
    ],
    [
     "cannot be imported:",
@@ -3171,10 +3177,20 @@
     "the interval includes 0: the difference may be chance"
    ],
    [
+    "'--reference-column' should name an adapter of the evaluation (",
+    "), got"
+   ],
+   [
+    "'--reference-column' should name one column for each adapter, got"
+   ],
+   [
     "does not answer:"
    ],
    [
-    "many answers came in one burst, so that the times between tokens do not compare"
+    "base and adapters wrote answers of different lengths, so their times do not compare"
+   ],
+   [
+    "many answers came in one burst, so that times of tokens say nothing of the engine"
    ],
    [
     "a requirement should be like 'request_latency.p50 <= base * 1.10', 'request_latency.p50 <= base + 10%' or 'request_error_rate <= 1', got"
@@ -3185,13 +3201,8 @@
     ", got"
    ],
    [
-    "base and adapters wrote answers of different lengths, so their times do not compare"
-   ],
-   [
-    "of the base was not measured"
-   ],
-   [
-    "was not measured"
+    ", between",
+    "and"
    ],
    [
     "it still waited for a connection at the end"
@@ -3775,6 +3786,10 @@
     ": it has no artifact"
    ],
    [
+    "has no copy after",
+    "minutes"
+   ],
+   [
     "--component takes the place of the adapter's name; give one of them"
    ],
    [
@@ -3979,6 +3994,9 @@
     "SageMaker in",
     "cannot be reached:",
     ";"
+   ],
+   [
+    "has none of AWS's images"
    ],
    [
     "bucket '",
