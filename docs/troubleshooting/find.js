@@ -1879,6 +1879,22 @@
   ]
  ],
  [
+  "troubleshooting/evaluating.html#the-gate-of-a-benchmark-is-undecided",
+  "The gate of a benchmark is undecided",
+  [
+   [
+    "base and adapters wrote answers of different lengths, so their times do not compare"
+   ],
+   [
+    "many answers came in one burst, so that times of tokens say nothing of the engine"
+   ],
+   [
+    ", between",
+    "and"
+   ]
+  ]
+ ],
+ [
   "troubleshooting/evaluating.html#a-result-is-there-already",
   "A result is there already",
   [
@@ -3187,22 +3203,12 @@
     "does not answer:"
    ],
    [
-    "base and adapters wrote answers of different lengths, so their times do not compare"
-   ],
-   [
-    "many answers came in one burst, so that times of tokens say nothing of the engine"
-   ],
-   [
     "a requirement should be like 'request_latency.p50 <= base * 1.10', 'request_latency.p50 <= base + 10%' or 'request_error_rate <= 1', got"
    ],
    [
     "a requirement's",
     "should be one of",
     ", got"
-   ],
-   [
-    ", between",
-    "and"
    ],
    [
     "it still waited for a connection at the end"
