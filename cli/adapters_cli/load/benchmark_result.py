@@ -178,7 +178,7 @@ class Level:
         value = side.figure(rule.metric, rule.statistic)
         if value is None or rule.metric in COUNTED or rule.statistic in ("min", "max", "std"):
             return None if value is None else Estimate.exactly(value)
-        outside = ERROR / LOOKS / (2 if rule.of_base else 1)
+        outside = ERROR / LOOKS
         if rule.statistic != "avg":
             return Estimate.of_percentile(side.values(rule.metric), int(rule.statistic[1:]) / 100, outside)
         of_side = 0 if side is self.subject else 1

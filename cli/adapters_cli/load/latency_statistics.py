@@ -127,12 +127,26 @@ class Estimate:
         return cls(value=percentile(ordered, share), low=low, high=high)
 
     def over(self, other: "Estimate") -> "Estimate | None":
-        """Divide by another one above 0. The interval lacks one of the two as often as both together do."""
-        if other.value <= 0:
+        """Divide by an independent one; None if it is 0.
+
+        The interval is made of both by the method of variance estimates recovery, on the scale of logarithms
+        (Zou, Donner: "Construction of confidence limits about effect measures", 2008).
+        """
+        if other.value <= 0 or self.value <= 0:
             return None
-        low = None if self.low is None or not other.high else self.low / other.high
-        high = None if self.high is None or not other.low else self.high / other.low
-        return Estimate(value=self.value / other.value, low=low, high=high)
+        ratio = self.value / other.value
+        below = _reach(self.value, self.low), _reach(other.value, other.high)
+        above = _reach(self.value, self.high), _reach(other.value, other.low)
+        return Estimate(
+            value=ratio,
+            low=ratio / math.exp(math.hypot(*below)) if math.inf not in below else None,
+            high=ratio * math.exp(math.hypot(*above)) if math.inf not in above else None,
+        )
+
+
+def _reach(value: float, end: float | None) -> float:
+    """Return how far an end of an interval is from its value, on the scale of logarithms."""
+    return abs(math.log(end / value)) if end else math.inf
 
 
 def t_quantile(freedom: int, level: float) -> float:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 
 import numpy as np
@@ -90,10 +91,14 @@ def test_quantiles_are_those_of_student_s_t(freedom: int, of_90: float, of_975: 
     assert t_quantile(freedom, 0.975) == pytest.approx(of_975, abs=1e-6)
 
 
-def test_quotient_has_the_widest_of_both_intervals() -> None:
-    own, base = Estimate(value=4, low=3, high=6), Estimate(value=2, low=1, high=3)
-    assert own.over(base) == Estimate(value=2, low=1, high=6)
+def test_quotient_has_an_interval_made_of_both() -> None:
+    own, base = Estimate(value=4, low=2, high=8), Estimate(value=2, low=1, high=4)
+    found = own.over(base)
+    assert found is not None
+    reach = 2 ** math.sqrt(2)
+    assert (found.value, found.low, found.high) == pytest.approx((2, 2 / reach, 2 * reach))
     assert own.over(Estimate(value=2, low=None, high=None)) == Estimate(value=2, low=None, high=None)
+    assert own.over(Estimate.exactly(4)) == Estimate(value=1, low=0.5, high=2)
     assert own.over(Estimate.exactly(0)) is None
 
 
