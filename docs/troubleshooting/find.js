@@ -1326,9 +1326,6 @@
     ") or a folder of adapters"
    ],
    [
-    ": there is no such file or directory"
-   ],
-   [
     ": it cannot be read:"
    ],
    [
@@ -2335,6 +2332,9 @@
     ": vLLM serves no adapters with biases"
    ],
    [
+    "it is a link to nothing: download the file that it led to"
+   ],
+   [
     "it is a pickle, which runs code when loaded; save the adapter as safetensors"
    ],
    [
@@ -2348,6 +2348,10 @@
    ],
    [
     "it should be a regular file, got a"
+   ],
+   [
+    "it should have the name",
+    ": rename it"
    ],
    [
     "its path leaves the archive"
@@ -2681,6 +2685,9 @@
     "a whole number should fit into 64 bits, got"
    ],
    [
+    "a space is missing after the ':'"
+   ],
+   [
     "-0 is no whole number"
    ],
    [
@@ -2877,9 +2884,6 @@
     "should have a 'bucket' that is not empty"
    ],
    [
-    "should have a bucket of 3 to 63 of a-z, 0-9, '.' and '-', got"
-   ],
-   [
     "should have a key of at most 1024 bytes, got"
    ],
    [
@@ -2907,6 +2911,9 @@
     "the destination should be 's3://<bucket>/<prefix>', got"
    ],
    [
+    "the destination"
+   ],
+   [
     "it should be a readable directory or file, got:"
    ],
    [
@@ -2920,6 +2927,12 @@
     ".tar.gz'"
    ],
    [
+    "no adapter is in it, but further below: name"
+   ],
+   [
+    "there is no such file or directory"
+   ],
+   [
     ": max_tokens: should be a whole number, got"
    ]
   ]
@@ -2928,6 +2941,10 @@
   "troubleshooting/synth.html#keys-of-an-environment-file",
   "Keys of an environment file",
   [
+   [
+    "'",
+    "' should be a file that is there, got"
+   ],
    [
     "'",
     "' should be",
@@ -3017,14 +3034,13 @@
     "is the base; name adapters, which are measured beside it"
    ],
    [
-    ",",
-    ": should have a text 'prompt'"
-   ],
-   [
     "--on, --to and --base-model are for the path of an adapter"
    ],
    [
     "an adapter that is not published is evaluated alone, or with --against; --on says where"
+   ],
+   [
+    "--output should be a folder, got the file"
    ],
    [
     "a line's text should be a string"
@@ -3080,6 +3096,12 @@
    [
     "should have a column 'prompt' or 'messages' (",
     "); '--template' makes a prompt of others"
+   ],
+   [
+    "should have commas between its columns, got"
+   ],
+   [
+    "; no line is JSON, so it may be of another form (.csv, .json)"
    ],
    [
     "'--dataset' should be CSV, got",
@@ -3200,10 +3222,20 @@
     "'--reference-column' should name one column for each adapter, got"
    ],
    [
+    "'--require' should name an adapter with a '--reference-column' of its own (",
+    "), got"
+   ],
+   [
     "does not answer:"
    ],
    [
     "a requirement should be like 'request_latency.p50 <= base * 1.10', 'request_latency.p50 <= base + 10%' or 'request_error_rate <= 1', got"
+   ],
+   [
+    "a requirement's metric should be one of",
+    ", got",
+    "; did you mean 'request_latency.",
+    "'?"
    ],
    [
     "a requirement's",
@@ -3528,6 +3560,9 @@
     "'key' should be that of one object, without '/' at its beginning or its end and without '*', '?' and '${', got"
    ],
    [
+    "'key' should be the key alone, without the bucket, got"
+   ],
+   [
     "'path' should be a readable manifest, got",
     ":"
    ],
@@ -3547,6 +3582,9 @@
     "adapter",
     ": its archive should be under one of the endpoint's 'artifact_sources' (",
     "), got"
+   ],
+   [
+    "'prefix' should be the key of a folder, without the bucket, got"
    ],
    [
     "'model_id' should be '<organization>/<model>', got"

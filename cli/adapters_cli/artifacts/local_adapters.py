@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapter_fleet.artifacts.archive import REQUIRED_FILES
+from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES
 from adapter_fleet.artifacts.folder_entry import kind_of
-from adapter_fleet.artifacts.foreign_content import foreign_path
+from adapter_fleet.artifacts.foreign_content import foreign_archive_name, foreign_folder, foreign_path
 from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.naming import check_component_name
+from adapters_cli.aws.s3_location import other_address
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.text import few, print_note
 
@@ -32,25 +33,26 @@ class LocalAdapter:
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterFolder:
-    """A folder of adapters: the names of its adapters, and of the leftovers of a training run."""
+    """A folder of adapters: all names in it, and those of its adapters."""
 
+    names: list[str]
     adapters: list[str]
-    leftovers: list[str]
 
     @classmethod
     def of(cls, path: Path) -> "AdapterFolder":
         """Read a folder. Raises OSError."""
         with os.scandir(path) as found:
             inside = sorted(
-                (entry.name, kind_of(entry))
+                (entry.name, kind_of(entry), entry.is_dir() or entry.name.endswith(ARCHIVE_SUFFIX))
                 for entry in found
-                if entry.is_dir() or entry.name.endswith(ARCHIVE_SUFFIX)
             )
         return cls(
+            names=[name for name, _, _ in inside],
             adapters=[
-                name for name, kind in inside if not is_leftover(name, kind) and not name.startswith(".")
+                name
+                for name, kind, fits in inside
+                if fits and not is_leftover(name, kind) and not name.startswith(".")
             ],
-            leftovers=[name for name, kind in inside if is_leftover(name, kind)],
         )
 
 
@@ -59,7 +61,7 @@ def adapters_at(path: Path) -> list[Path]:
 
     A directory with one of an adapter's two files is an adapter. Any other directory is a folder of
     directories and archives; leftovers of training runs are skipped. Raises OSError, and ValueError for a
-    file that is not named like an archive.
+    file that is not named like an archive, and for a folder that has adapters further below, or none.
     """
     if not path.is_dir():
         if path.is_file() and not path.name.endswith(ARCHIVE_SUFFIX):
@@ -68,7 +70,20 @@ def adapters_at(path: Path) -> list[Path]:
         return [path]
     if any((path / file).exists() for file in REQUIRED_FILES):
         return [path]
-    return [path / name for name in AdapterFolder.of(path).adapters]
+    folder = AdapterFolder.of(path)
+    foreign = foreign_folder(folder.names)
+    if foreign is not None and (not folder.adapters or "blobs" in folder.adapters):
+        raise ValueError(foreign)
+    if not folder.adapters and (below := _adapters_below(path)):
+        raise ValueError(f"no adapter is in it, but further below: name {few(below, 3)}")
+    if archives := [name for name in folder.names if foreign_archive_name(name)]:
+        print_note(f"{path}: not read, as an archive ends with {ARCHIVE_SUFFIX}: {few(archives, 3)}")
+    return [path / name for name in folder.adapters]
+
+
+def _adapters_below(path: Path) -> list[str]:
+    found = (file for pattern in ("*/*/", "*/*/*/") for file in sorted(path.glob(f"{pattern}{CONFIG_FILE}")))
+    return [str(file.parent) for file in found]
 
 
 def print_leftovers(paths: Iterable[Path]) -> None:
@@ -108,16 +123,15 @@ def local_adapters(paths: Sequence[Path], *, name: str | None) -> list[LocalAdap
 
 def _at(path: Path) -> Iterator[LocalAdapter]:
     if not path.exists():
-        raise UsageError(f"{path}: there is no such file or directory")
+        problem = other_address(str(path)) or "there is no such file or directory"
+        raise UsageError(f"{path}: {problem}")
     try:
         found = adapters_at(path)
     except ValueError as error:
         raise CommandError(f"{path}: {error}") from None
     if not found:
-        beside = ", ".join(AdapterFolder.of(path).leftovers[:3])
-        hint = f"; of {beside}, name the one that is meant, with --name" if beside else ""
         raise CommandError(
-            f"{path}: it should be an adapter ({', '.join(REQUIRED_FILES)}) or a folder of adapters{hint}"
+            f"{path}: it should be an adapter ({', '.join(REQUIRED_FILES)}) or a folder of adapters"
         )
     for adapter in found:
         yield LocalAdapter(name=adapter_name(adapter), path=adapter)

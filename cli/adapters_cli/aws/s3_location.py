@@ -1,5 +1,6 @@
 """Objects and prefixes in S3, as people write them."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,19 @@ CONDITION_FAILED = ("PreconditionFailed", "ConditionalRequestConflict")
 """Codes of S3 if the condition of a write does not hold: someone else wrote the object meanwhile."""
 
 
+_IN_S3 = "an object in S3 is s3://<bucket>/<key>"
+_OTHER_ADDRESSES = (
+    # `pathlib` makes one slash of two.
+    (re.compile(r"s3[an]?:/|arn:", re.IGNORECASE), _IN_S3),
+    (re.compile(r"https?:/", re.IGNORECASE), f"download it first, to this machine or to S3; {_IN_S3}"),
+)
+
+
+def other_address(text: str) -> str | None:
+    """Return what is wrong with an address that is neither of S3 nor a path; None for any other text."""
+    return next((problem for form, problem in _OTHER_ADDRESSES if form.match(text)), None)
+
+
 @dataclass(frozen=True, kw_only=True)
 class S3Location:
     """An object in S3, or a prefix of objects."""
@@ -26,8 +40,13 @@ class S3Location:
 
     @classmethod
     def parse(cls, text: str) -> "S3Location | None":
-        """Return the location that `s3://bucket/key` names; None for a text without that scheme."""
+        """Return the location that `s3://bucket/key` names; None for a path.
+
+        Raises UsageError for another address, which is no path of a file either.
+        """
         if not text.startswith(SCHEME):
+            if (problem := other_address(text)) is not None:
+                raise UsageError(f"{text}: {problem}")
             return None
         bucket, key = bucket_and_key(text)
         return cls(bucket=bucket, key=key)

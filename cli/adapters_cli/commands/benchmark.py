@@ -204,7 +204,7 @@ def _prompts(file: Path) -> list[str]:
             case {"prompt": str(prompt)}:
                 found.append(prompt)
             case _:
-                raise ValueError(f"{file}, {row.place}: should have a text 'prompt'")
+                raise ValueError(f"{file}, {row.place}: " + (row.problem or "should have a text 'prompt'"))
     if not found:
         raise ValueError(f"'--dataset' should have a row or more, got none in {file}")
     return found

@@ -20,7 +20,7 @@ from typing import Any
 
 from adapters_cli.aws.generated_text import TextRequest
 from adapters_cli.evaluation.result import Answer
-from adapters_cli.output.errors import CommandError
+from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.folder_lock import LockedError, locked_folder
 
 LOG_FILE, SETTINGS_FILE = "answers.jsonl", "settings.json"
@@ -187,7 +187,10 @@ def open_log(folder: Path) -> Iterator[AnswerLog]:
 
     A new folder is for this user alone, as the log and the reports have customers' texts.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise UsageError(f"--output should be a folder, got the file {folder}") from None
     try:
         with locked_folder(folder, wait=False):
             log = AnswerLog(folder / LOG_FILE)

@@ -125,6 +125,8 @@ class _ItemReader:
                 problems += [f"{self._source}, {row.place}: {problem}" for problem in error.args]
             else:
                 items.append(item)
+        if problems and not seen and not items and self._source.endswith((".jsonl", ".ndjson")):
+            raise ValueError(f"{problems[0]}; no line is JSON, so it may be of another form (.csv, .json)")
         if problems:
             more = len(problems) - _MOST_PROBLEMS
             rest = [f"and {more} more"] if more > 0 else []
@@ -144,6 +146,10 @@ class _ItemReader:
             for column in names
             if column not in columns
         ]
+        if len(columns) == 1 and ";" in columns[0]:
+            raise ValueError(
+                f"{self._source} should have commas between its columns, got {columns[0]!r:.100}"
+            )
         if self._template is None and not self._has_messages and _PROMPT not in columns:
             problems.append(
                 f"{self._source} should have a column 'prompt' or 'messages'"

@@ -1,11 +1,15 @@
 """The tasks of one evaluation: each with its column of references, its requirements and its adapters."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from adapter_fleet.common.near_names import known_or_meant
 from adapter_fleet.evaluation.requirement import Requirement
 from adapters_cli.evaluation.dataset import DatasetOptions
+
+# Not `rougeL =`, of which a comparison with a space or a sign follows.
+_NAME = re.compile(r"[A-Za-z0-9-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,11 @@ def tasks_of(columns: Sequence[str], requirements: Sequence[str], *, template: s
         name, _, rule = text.partition("=")
         if name.strip() in by_name:
             rules[name.strip()].append(Requirement.parse(rule))
+        elif rule and _NAME.fullmatch(name):
+            raise ValueError(
+                f"'--require' should name an adapter with a '--reference-column' of its own"
+                f" ({known_or_meant(name, list(by_name))}), got {name!r}"
+            )
         else:
             rules[None].append(Requirement.parse(text))
     return [

@@ -39,7 +39,8 @@ class AdapterLookup:
 
     def unknown(self, name: str) -> CommandError:
         """Return the error of a name that no adapter has, with the name that may be meant."""
-        return CommandError(f"the fleet has no adapter '{name}'{did_you_mean(name, self.known)}")
+        hint = "; a prompt comes last" if " " in name else did_you_mean(name, self.known)
+        return CommandError(f"the fleet has no adapter '{name}'{hint}")
 
     @property
     def known(self) -> Set[str]:

@@ -71,6 +71,11 @@ class LatencyRequirement:
         except ValueError:
             raise _form_error(text) from None
         metric, _, statistic = read.metric.partition(".")
+        if metric in STATISTICS and not statistic:
+            raise ValueError(
+                f"a requirement's metric should be one of {', '.join(METRICS)}, got {metric!r}; did you mean"
+                f" 'request_latency.{text.strip()}'?"
+            )
         statistic = statistic or "avg"
         _check("metric", metric, METRICS)
         _check("statistic", statistic, STATISTICS if metric in _OF_DISTRIBUTIONS else STATISTICS[:1])

@@ -202,9 +202,24 @@ def _implements(classes: Sequence[type], interface: Any) -> bool:
     )
 
 
+# How to make an object of what people give as a text.
+_MADE_BY = {
+    "AdapterManifest": "; AdapterManifest.from_file(path) makes one",
+    "AdapterArtifact": "; AdapterArtifact.from_uri(uri) and from_directory(path) make one",
+    "IMultiAdapterEndpoint": "; MultiAdapterEndpoint.from_endpoint_attributes(…) makes one",
+    "IBucket": "; Bucket.from_bucket_name(scope, id, name) makes one",
+    "InstanceType": "; InstanceType.of(name) makes one",
+    "LmiVersion": "; LmiVersion.V19 is one",
+    "VllmVersion": "; a member of VllmVersion is one",
+    "BaseModel": "; BaseModel.from_directory(path) and from_bucket(bucket, prefix) make one",
+}
+
+
 def _message(name: str, hint: Any, misfit: _Misfit) -> str:
     value, where = misfit
-    return f"'{name}' should be {_in_words(hint)}, got {_shown(value)}{where}"
+    words = _in_words(hint)
+    made = next((how for type_, how in _MADE_BY.items() if type_ in words and isinstance(value, str)), "")
+    return f"'{name}' should be {words}, got {_shown(value)}{where}{made}"
 
 
 def _shown(value: object) -> str:

@@ -16,6 +16,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct, IConstruct
 
+from adapter_fleet.common.naming import check_component_name
 from adapter_fleet.common.validators import check_whole_number, holds_token
 from adapter_fleet.serving.lora_limits import LoraServing
 from multi_adapter_inference.adapters.adapter import LoraAdapter
@@ -328,6 +329,8 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
         imported = _ImportedEndpoint(scope, id)
         with error_context(imported):
             check_name(base_component_name, {"base_component_name": base_component_name})
+            if not holds_token(endpoint_name):
+                check_component_name(endpoint_name, what="endpoint_name")
         warn_of_fixed_names(
             imported,
             endpoint_name=endpoint_name,

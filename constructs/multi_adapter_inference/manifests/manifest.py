@@ -16,7 +16,7 @@ from adapter_fleet.artifacts.checks.requirements_and_remedies import with_remedy
 from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.findings import Finding, Severity, shortened
-from adapter_fleet.common.s3_uri import bucket_and_key
+from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.common.validators import TOKEN, check_known
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.manifest.manifest import Manifest
@@ -96,6 +96,8 @@ class AdapterManifest(ABC):
             HeadObject, as an event can be lost. Each drift check and each order of the `adapters` command
             compares it too. Default: 15 minutes.
         """
+        if key.startswith(SCHEME):
+            raise ValueError(f"'key' should be the key alone, without the bucket, got {key!r}")
         return _StoredManifest(
             bucket, key, buckets or {}, enable_events=enable_events, reread_every=reread_every
         )

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from aws_cdk import aws_s3 as s3
 
+from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.common.validators import TOKEN
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.object_prefix import as_folder
@@ -32,6 +33,10 @@ class ArtifactSource:
     prefix: str = ""
 
     def __post_init__(self) -> None:
+        if self.prefix.startswith(SCHEME):
+            raise ValueError(
+                f"'prefix' should be the key of a folder, without the bucket, got {self.prefix!r}"
+            )
         object.__setattr__(self, "prefix", as_folder(self.prefix))
 
     @cached_property

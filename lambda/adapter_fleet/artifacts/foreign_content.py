@@ -43,7 +43,7 @@ _ARCHIVES = (
     (rb"7z\xbc\xaf", "a 7z file", _UNPACK),
     (rb"GGUF", "a GGUF file of llama.cpp", f"{_SAVE}, and {_PACK}"),
     (rb".{8}\{", "a safetensors file, without its configuration", _PACK),
-    (rb".{257}ustar", "a plain tar", "compress it: gzip FILE"),
+    (rb".{257}ustar", "a plain tar", "compress it: gzip -c FILE > OTHER.tar.gz"),
 )
 _CONFIGS = (
     *_PAGES,
@@ -54,14 +54,16 @@ _CONFIGS = (
         "save it as UTF-8 without one, or publish its folder",
     ),
 )
+_OTHER_ARCHIVES = (".zip", ".7z", ".bz2", ".xz", ".zst", ".tbz2", ".txz")
 _SUFFIXES = {
     ".tgz": "rename it: it should end with .tar.gz",
     ".tar": "compress it: gzip FILE",
-    **dict.fromkeys((".zip", ".7z", ".bz2", ".xz", ".zst", ".tbz2", ".txz"), _UNPACK),
+    **dict.fromkeys(_OTHER_ARCHIVES, _UNPACK),
     **dict.fromkeys((".safetensors", ".json"), "name the folder that it is in"),
     **dict.fromkeys((".yaml", ".yml"), "a manifest is checked by 'adapters plan'"),
     **dict.fromkeys((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".gguf"), f"{_SAVE}, and name the folder"),
 }
+_MISNAMED = re.compile(r"(adapter_config|adapter_model)\b.*\.(json|safetensors)\b.*", re.IGNORECASE)
 _WHOLE_MODEL = re.compile(
     r"(model|pytorch_model|consolidated)([.-]\d+(-of-\d+)?)?\.(safetensors|bin|pth)(\.index\.json)?"
 )
@@ -89,10 +91,23 @@ def foreign_path(name: str) -> str | None:
     return next((remedy for suffix, remedy in _SUFFIXES.items() if name.lower().endswith(suffix)), None)
 
 
+def foreign_archive_name(name: str) -> bool:
+    """Tell whether a file is named like an archive of another form."""
+    return name.lower().endswith((".tgz", ".tar", *_OTHER_ARCHIVES))
+
+
+def misnamed(name: str) -> str | None:
+    """Return what a file such as `adapter_model (1).safetensors` should be called; None for any other."""
+    found = _MISNAMED.fullmatch(name)
+    return None if found is None else CONFIG_FILE if found[1].lower() == "adapter_config" else WEIGHTS_FILE
+
+
 def foreign_folder(names: Collection[str]) -> str | None:
     """Return what the names in a folder show it to be; None for the folder of an adapter, or any other."""
     if WEIGHTS_FILE in names or "adapter_model.bin" in names:
         return None
+    if {"blobs", "snapshots"} <= set(names):
+        return "it is a folder of the Hugging Face cache: name the folder of a revision in snapshots"
     if "adapters.safetensors" in names:
         return "it is an adapter of MLX, with other names of tensors: train it with PEFT, or convert it"
     if "pytorch_lora_weights.safetensors" in names:

@@ -27,11 +27,11 @@ _FILES = (
     # LLaMA-Factory and axolotl.
     r"trainer_log\.jsonl|training_(loss|eval_loss|args)\.(png|yaml)|debug\.log",
     # The hub, git and desktops.
-    r"\.gitattributes|\.gitignore|\.DS_Store|LICENSE(\.md|\.txt)?",
+    r"\.gitattributes|\.gitignore|\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|LICENSE(\.md|\.txt)?",
 )
 _FOLDERS = (
     r"checkpoint-\d+|global_step\d+|runs|wandb|logs|additional_chat_templates",
-    r"\.cache|\.git|\.ipynb_checkpoints|__pycache__|pytorch_model_fsdp_\d+|optimizer_\d+",
+    r"\.cache|\.git|\.ipynb_checkpoints|__pycache__|__MACOSX|pytorch_model_fsdp_\d+|optimizer_\d+",
 )
 _FILE = re.compile("|".join(_FILES))
 _FOLDER = re.compile("|".join(_FOLDERS))

@@ -217,6 +217,8 @@ def _described(
             known = keys_of(error.cl)
             for key in sorted(error.extra_fields, key=str):
                 message = f"unknown key ({known_or_meant(str(key), known)}), got {_got(got[key])}"
+                if got[key] is None and ":" in str(key):
+                    message = "a space is missing after the ':'"
                 path = (*keys, key)
                 yield Problem(keys=path, kind=ProblemKind.KEY, message=message, refused=path)
         case KeyError():
@@ -224,6 +226,8 @@ def _described(
             yield Problem(keys=keys, kind=ProblemKind.KEY, message=message, type_=type_, refused=keys)
         case TypeError() | AttributeError():
             message = f"should be {_in_words(type_, words)}, got {_got(got)}"
+            if type_ is str and isinstance(got, int | float):
+                message += "; put it in quotes"
             yield Problem(keys=keys, kind=ProblemKind.TYPE, message=message, refused=keys)
         case RecordError(problems=problems):
             for key, message in problems:

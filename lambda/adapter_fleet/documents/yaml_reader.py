@@ -57,6 +57,13 @@ class _Anchored:
     size: int
 
 
+_EXPLAINED = {
+    "found character '\\t' that cannot start any token": "a tab begins a line or a value; use spaces",
+    "found character that cannot start any token": "a tab begins a line or a value; use spaces",
+}
+"""What the messages of PyYAML and of libyaml mean that say it least."""
+
+
 class YamlReader(LimitedReader):
     """Reads a text of YAML from the parser's events, so that a deep document needs no deep recursion."""
 
@@ -79,7 +86,9 @@ class YamlReader(LimitedReader):
                 self._take(event)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            message = " ".join(filter(None, (error.context, error.problem)))
+            message = _EXPLAINED.get(error.problem or "") or " ".join(
+                filter(None, (error.context, error.problem))
+            )
             # The end of a document counts as a line of its own.
             breaks = sum(1 for _ in _LINE_BREAK.finditer(self._text))
             last = breaks + (not self._text or self._text[-1] not in _LINE_BREAKS)

@@ -31,6 +31,8 @@ def find_environment(name: str, *, folder: Path, setting: str) -> Path:
     """
     path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
     if not path.is_file():
+        if name.endswith(".toml"):
+            raise EnvironmentFileError(f"'{setting}' should be a file that is there, got {name!r}")
         existing = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
         known = f"one of {existing}, or " if existing else ""
         meant = did_you_mean(name.removesuffix(".toml"), (file.stem for file in folder.glob("*.toml")))
@@ -47,7 +49,7 @@ def read_environment(path: Path) -> Environment:
     Raises EnvironmentFileError with a line for each error: file, key, what it should be and what was got.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EnvironmentFileError(f"{path}: not a TOML document: {error}") from None
     try:

@@ -9,7 +9,7 @@ from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, DIGEST
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import FLEET_TAG, check_component_name
-from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
+from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key, problem_of_bucket
 from adapter_fleet.documents.schema import Keys, dotted
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.evaluation.evaluation_record import problems_of_record
@@ -39,8 +39,6 @@ _MAX_URI_LENGTH = 1024
 _MAX_KEY_BYTES = 1024
 """Keys of S3, in UTF-8."""
 _CHECKSUM = re.compile(rf"sha256:{DIGEST.pattern}(-[1-9][0-9]{{0,4}})?")
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # TagKey and TagValue in the botocore service model of SageMaker: [\p{L}\p{Z}\p{N}_.:/=+\-@]
 _PLAIN_TAG = re.compile(r"[A-Za-z0-9 _.:/=+\-@]*")
 _MAX_TAG_KEY_LENGTH = 128
@@ -207,8 +205,8 @@ def _problem_of_uri(uri: str) -> str | None:
     bucket, key = bucket_and_key(uri)
     if not uri.startswith(f"{SCHEME}{bucket}/"):
         return f"should be 's3://<bucket>/<key>', got {short_repr(uri)}"
-    if not _BUCKET.fullmatch(bucket):
-        return f"should have a bucket of 3 to 63 of a-z, 0-9, '.' and '-', got {short_repr(bucket)}"
+    if (problem := problem_of_bucket(bucket)) is not None:
+        return problem
     if len(uri) > _MAX_URI_LENGTH:
         return f"should have at most {_MAX_URI_LENGTH} characters, got {len(uri)}"
     return _problem_of_key(key)

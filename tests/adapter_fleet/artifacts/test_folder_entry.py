@@ -33,20 +33,19 @@ def test_snapshot_of_the_hub_s_cache_is_the_adapter_that_it_links_to(
 
 
 @pytest.mark.parametrize(
-    ("target", "kind"),
+    ("target", "message"),
     [
-        ("../elsewhere", "a link"),
-        ("nowhere", "a link to nothing"),
-        (WEIGHTS, "a link to nothing"),  # to itself
-        (".", "a link"),
-        ("/dev/zero", "a link"),
+        ("../elsewhere", "it should be a regular file, got a link"),
+        ("nowhere", "it is a link to nothing: download the file that it led to"),
+        (WEIGHTS, "it is a link to nothing: download the file that it led to"),  # to itself
+        (".", "it should be a regular file, got a link"),
+        ("/dev/zero", "it should be a regular file, got a link"),
     ],
 )
 def test_link_out_of_the_folder_or_to_no_file_is_refused(
-    adapter: SyntheticAdapter, tmp_path: Path, target: str, kind: str
+    adapter: SyntheticAdapter, tmp_path: Path, target: str, message: str
 ) -> None:
     directory = adapter.save()
     (directory / WEIGHTS).rename(directory.parent / "elsewhere")
     (directory / WEIGHTS).symlink_to(target)
-    finding = the_only([one for one in findings_of(directory) if one.rule == "file-link"])
-    assert finding.message == f"it should be a regular file, got {kind}"
+    assert the_only(findings_of(directory)).message == message

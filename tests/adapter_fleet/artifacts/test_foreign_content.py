@@ -64,7 +64,7 @@ def test_weights_that_are_something_else_are_named(
     ("packed", "what", "remedy"),
     [
         (lambda _: zipped(), "a zip", "tar -czf"),
-        (tarred, "a plain tar", "gzip FILE"),
+        (tarred, "a plain tar", "gzip -c FILE >"),
         (lambda directory: bz2.compress(tarred(directory)), "a bzip2 file", "tar -czf"),
         (lambda directory: (directory / WEIGHTS).read_bytes(), "a safetensors file", "tar -czf"),
         (lambda _: LFS, "a Git LFS pointer", "git lfs pull"),
@@ -95,6 +95,7 @@ def test_archive_of_no_bytes_is_empty(tmp_path: Path) -> None:
         (["pytorch_lora_weights.safetensors"], "an adapter of diffusers"),
         (["model-q4_k_m.gguf", "README.md"], "a GGUF file"),
         (["checkpoint-500/", "checkpoint-1000/", "README.md"], "checkpoint-500, checkpoint-1000"),
+        (["blobs/", "refs/", "snapshots/"], "a folder of the Hugging Face cache"),
     ],
 )
 def test_folder_of_something_else_is_named_in_one_finding(
@@ -105,6 +106,48 @@ def test_folder_of_something_else_is_named_in_one_finding(
     finding = the_only(findings_of(tmp_path))
     assert finding.rule == "file-content"
     assert what in finding.message
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        (WEIGHTS, "adapter_model (1).safetensors"),
+        (WEIGHTS, "adapter_model.safetensors.part"),
+        (CONFIG, "adapter_config.json.txt"),
+        (CONFIG, "Adapter_Config.json"),
+    ],
+)
+def test_file_that_a_browser_or_windows_renamed_is_named(
+    adapter: SyntheticAdapter, name: str, called: str
+) -> None:
+    directory = adapter.save()
+    (directory / name).rename(directory / called)
+    assert the_only(findings_of(directory)).message == f"it should have the name {name}: rename it"
+
+
+def test_what_desktops_leave_is_no_part_of_an_adapter(adapter: SyntheticAdapter) -> None:
+    directory = adapter.save()
+    (directory / "__MACOSX").mkdir()
+    for name in ("._adapter_config.json", "Thumbs.db", "desktop.ini"):
+        (directory / name).write_text("x")
+    assert findings_of(directory) == []
+
+
+def test_archive_of_the_folder_has_one_finding_a_file(adapter: SyntheticAdapter, tmp_path: Path) -> None:
+    nested = adapter.save()
+    archive = tmp_path / "a.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for file in sorted(nested.iterdir()):
+            tar.add(file, f"acme/{file.name}")
+    assert [finding.rule for finding in findings_of(archive)] == ["file-at-root"] * 2
+
+
+def test_another_method_than_lora_is_all_that_is_told(adapter: SyntheticAdapter) -> None:
+    adapter.config.clear()
+    adapter.config["peft_type"] = "PROMPT_TUNING"
+    assert (
+        the_only(findings_of(adapter.save())).message == "'peft_type' should be 'LORA', got 'PROMPT_TUNING'"
+    )
 
 
 def test_configuration_in_another_encoding_is_named(adapter: SyntheticAdapter) -> None:

@@ -70,7 +70,7 @@ def test_every_problem_is_told_with_the_keys_that_lead_to_it() -> None:
         "wheels.1.colour: should be one of red, blue, got 'green'",
         "wheels.2: 'size' should be above 0, got 0",
         "wheels.3.size: should be given, got nothing",
-        "labels.a: should be a string, got 1",
+        "labels.a: should be a string, got 1; put it in quotes",
         "spare: should be a mapping, got 'size'",
         "weigth: unknown key (did you mean 'weight'?), got 3",
     ]

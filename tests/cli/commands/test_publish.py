@@ -249,8 +249,32 @@ class TestSources:
         checkpoint = SyntheticAdapter().save(world.folder / "run" / "checkpoint-100")
         result = world.publish(world.folder / "run")
         assert result.exit_code == 1
-        assert "of checkpoint-100, name the one that is meant, with --name" in result.stderr
+        assert "name the one that is meant, of checkpoint-100" in result.stderr
         assert rows(world.publish(checkpoint, "--name", "acme"))[0][:2] == ["acme", "uploaded"]
+
+    def test_folder_with_adapters_further_below_names_them(self, world: World) -> None:
+        below = SyntheticAdapter().save(world.folder / "all" / "runs" / "2024" / "acme")
+        result = world.publish(world.folder / "all")
+        assert (result.exit_code, f"further below: name {below}\n" in result.stderr) == (1, True)
+
+    def test_archives_of_other_forms_beside_adapters_are_told(self, world: World) -> None:
+        world.add("acme")
+        (world.adapters / "beta.tgz").touch()
+        result = world.publish(world.adapters)
+        assert result.exit_code == 0
+        assert "not read, as an archive ends with .tar.gz: beta.tgz" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("path", "told"),
+        [
+            ("s3:/bucket/acme.tar.gz", "an object in S3 is s3://<bucket>/<key>"),
+            ("https://huggingface.co/acme/lora", "download it first"),
+            ("arn:aws:s3:::bucket/acme", "an object in S3 is s3://<bucket>/<key>"),
+        ],
+    )
+    def test_address_that_is_no_path_says_what_one_is(self, world: World, path: str, told: str) -> None:
+        result = world.publish(path)
+        assert (result.exit_code, told in result.stderr) == (2, True)
 
     def test_without_paths_those_that_the_manifest_has_here_are_published(self, world: World) -> None:
         world.add("acme-v7", "beta")
@@ -305,7 +329,7 @@ class TestSources:
     def test_name_that_no_component_may_have_fails_that_adapter(self, world: World) -> None:
         world.add("my_adapter", "beta")
         result = world.publish()
-        assert "; rename it, or publish it alone with --name" in result.stderr
+        assert "; rename it, or publish it alone with another --name" in result.stderr
         assert [row[:2] for row in rows(result)] == [["beta", "uploaded"], ["my_adapter", "failed"]]
         assert "should be letters, digits and hyphens" in result.stderr
 

@@ -130,6 +130,8 @@ def test_a_long_list_of_wrong_rows_is_cut(write: Callable[..., str]) -> None:
         ("a.json", "{}", "'--dataset' should be a JSON list of objects, got dict in FILE"),
         ("a.json", "{}\n{}", "'--dataset' should be JSON (Extra data: line 2 column 1 (char 3); lines of"),
         ("a.json", "[5]", "FILE, row 1: it should be an object with a value for each column, got 5"),
+        ("a.jsonl", "prompt,reference\na,b\n", "FILE, line 1: it should be JSON (Expecting value: line 1"),
+        ("a.csv", "prompt;reference\na;b\n", "FILE should have commas between"),
         ("a.jsonl", b"\xff", "'--dataset' should be UTF-8 text, got FILE"),
         ("a.txt", "x", "'--dataset' should be a file that ends in .jsonl, .ndjson, .json, .csv, .tsv, got"),
     ],

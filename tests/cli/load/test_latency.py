@@ -146,6 +146,7 @@ def test_reason_has_the_figure_and_its_interval() -> None:
         ("request_latency.p50 <= 10%", "a requirement should be like 'request_latency.p50 <= base \\* 1.10'"),
         ("request_latenci.p50 <= base", "should be one of .*, got 'request_latenci'; did you mean"),
         ("request_latency.p51 <= base", "a requirement's statistic should be one of avg, "),
+        ("p50 <= base", "did you mean 'request_latency.p50 <= base'"),
         ("request_throughput.p50 >= 3", "a requirement's statistic should be one of avg, got 'p50'"),
     ],
 )

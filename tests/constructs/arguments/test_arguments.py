@@ -17,6 +17,7 @@ from aws_cdk.assertions import Template
 
 import multi_adapter_inference as library
 from multi_adapter_inference import (
+    AdapterFleet,
     AdapterManifest,
     ArtifactSource,
     ComputeRequirements,
@@ -167,6 +168,39 @@ def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(
     with pytest.raises(ValueError):
         make_endpoint(copy_count=1.5)
     assert stack.node.try_find_child("Llm") is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "how"),
+    [
+        ({"manifest": "adapters.yaml"}, r"AdapterManifest.from_file\(path\) makes one"),
+        ({"endpoint": "my-endpoint"}, r"MultiAdapterEndpoint.from_endpoint_attributes\(…\) makes one"),
+    ],
+)
+def test_a_text_in_the_place_of_an_object_says_how_to_make_one(
+    stack: cdk.Stack, arguments: dict[str, Any], how: str
+) -> None:
+    given = {"endpoint": imported_endpoint(stack), "manifest": AdapterManifest.from_adapters([]), **arguments}
+    with pytest.raises(ValueError, match=how):
+        AdapterFleet(stack, "Tenants", **given)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda bucket: ArtifactSource(bucket=bucket, prefix="s3://bucket/adapters/"),
+        lambda bucket: AdapterManifest.from_bucket(bucket, "s3://bucket/adapters.yaml"),
+    ],
+)
+def test_an_address_is_no_key(bucket: s3.IBucket, make: Callable[[s3.IBucket], object]) -> None:
+    with pytest.raises(ValueError, match="without the bucket, got 's3://bucket/"):
+        make(bucket)
+
+
+def test_an_arn_is_no_name_of_an_endpoint(stack: cdk.Stack) -> None:
+    arn = "arn:aws:sagemaker:eu-central-1:111122223333:endpoint/prod"
+    with pytest.raises(ValueError, match="'endpoint_name' should be letters, digits and hyphens"):
+        imported_endpoint(stack, endpoint_name=arn)
 
 
 def test_a_key_is_no_bucket(stack: cdk.Stack) -> None:

@@ -7,7 +7,7 @@ after a deployment began. It does not apply those that compare an adapter with t
 import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE
 from adapter_fleet.artifacts.archive_error import ArchiveError
@@ -19,7 +19,7 @@ from adapter_fleet.artifacts.checks.safetensors_header import HeaderError, Tenso
 from adapter_fleet.artifacts.checks.tensor_check import not_compared, tensor_findings
 from adapter_fleet.artifacts.decompressing_reader import MAX_ENTRIES, Readable
 from adapter_fleet.artifacts.folder_entry import kind_of
-from adapter_fleet.artifacts.foreign_content import UTF8_MARK, foreign_folder
+from adapter_fleet.artifacts.foreign_content import UTF8_MARK, foreign_folder, misnamed
 from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.findings import Finding, shortened
@@ -186,8 +186,10 @@ class AdapterCheck:
     def finish(self) -> None:
         """Apply the rules that need the whole adapter."""
         self.findings = shortened(self.findings)  # a folder packed by mistake has many
+        elsewhere = {PurePosixPath(name).name for name in self._seen}
+        elsewhere |= {meant for name in self._seen if (meant := misnamed(name)) is not None}
         for name in REQUIRED_FILES:
-            if name not in self._seen:
+            if name not in elsewhere:
                 self.add(CheckRule.FILE_MISSING, f"the file {name} is missing")
         if self.config is not None:
             self.findings += self.config.findings(

@@ -116,6 +116,10 @@ def read_config(
         return None, [CheckRule.CONFIG_JSON.finding(where, f"it is not valid JSON: {error}")]
     if not isinstance(document, dict):
         return None, [CheckRule.CONFIG_JSON.finding(where, "it should be a JSON object")]
+    if (method := document.get("peft_type", "LORA")) != "LORA":
+        # The keys of another method say nothing.
+        message = f"'peft_type' should be 'LORA', got {short_repr(method)}"
+        return None, [CheckRule.LORA_METHOD.finding(where, message)]
     fields = _FieldReader(document)
     config = fields.adapter_config()
     problems = [
@@ -131,9 +135,6 @@ _Problem = tuple[CheckRule, str]
 
 def _method_problems(document: dict[str, Any], version: ContainerRelease) -> Iterator[_Problem]:
     """Find settings that the engine cannot serve (`_validate_features`) or ignores."""
-    method = document.get("peft_type", "LORA")
-    if method != "LORA":
-        yield CheckRule.LORA_METHOD, f"'peft_type' should be 'LORA', got {short_repr(method)}"
     if document.get("use_dora"):
         yield CheckRule.LORA_METHOD, "'use_dora' should be false: vLLM serves no DoRA adapters"
     bias = document.get("bias", "none")

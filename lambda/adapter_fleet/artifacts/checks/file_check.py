@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from adapter_fleet.artifacts.archive import ALLOWED_FILES, belongs_to_adapter
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.folder_entry import DANGLING
+from adapter_fleet.artifacts.foreign_content import misnamed
 
 _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _CODE = frozenset({".py", ".pyc", ".pyd", ".sh", ".so"})
@@ -23,8 +24,10 @@ def problem_of_entry(name: str, kind: str, seen: Container[str]) -> tuple[CheckR
         return CheckRule.FILE_PATH, "its path leaves the archive"
     if len(path.parts) > 1:
         return CheckRule.FILE_AT_ROOT, "it is in a sub-folder, and the files have to be at the root"
+    if kind == DANGLING:
+        return CheckRule.FILE_CONTENT, "it is a link to nothing: download the file that it led to"
     if kind != "file":
-        rule = CheckRule.FILE_LINK if kind in ("link", DANGLING) else CheckRule.FILE_UNEXPECTED
+        rule = CheckRule.FILE_LINK if kind == "link" else CheckRule.FILE_UNEXPECTED
         return rule, f"it should be a regular file, got a {kind}"
     if name in seen and name in ALLOWED_FILES:
         return CheckRule.ARCHIVE_FORM, "it is in the archive twice"
@@ -44,6 +47,8 @@ def _problem_of_other_file(path: PurePosixPath) -> tuple[CheckRule, str]:
         )
     if path.suffix.lower() in _CODE or path.name == "requirements.txt":
         return CheckRule.FILE_CODE, "it is code, which the container would run"
+    if (meant := misnamed(path.name)) is not None:
+        return CheckRule.FILE_CONTENT, f"it should have the name {meant}: rename it"
     return (
         CheckRule.FILE_UNEXPECTED,
         f"only {', '.join(ALLOWED_FILES)} belong to an adapter, as PEFT's save_pretrained() writes them",

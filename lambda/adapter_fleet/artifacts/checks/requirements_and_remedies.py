@@ -41,7 +41,7 @@ class CheckRule(Enum):
         "adapter-name",
         _ERROR,
         "a directory or an archive on this machine whose name an adapter may have",
-        "rename it, or publish it alone with --name",
+        "rename it, or publish it alone with another --name",
     )
     FILE_MISSING = (
         "file-missing",
@@ -85,7 +85,7 @@ class CheckRule(Enum):
         _ERROR,
         "the adapter itself: no Git LFS pointers, HTML pages, pickles under another name, GGUF files, whole"
         " models, or adapters of MLX and diffusers",
-        "publish the two files as PEFT's save_pretrained() writes them",
+        "do what the finding says",
     )
     FILE_UNEXPECTED = (
         "file-unexpected",
