@@ -124,6 +124,8 @@ def local_adapters(paths: Sequence[Path], *, name: str | None) -> list[LocalAdap
 def _at(path: Path) -> Iterator[LocalAdapter]:
     if not path.exists():
         problem = other_address(str(path)) or "there is no such file or directory"
+        if "\\" in str(path):
+            problem += "; write its folders with /"
         raise UsageError(f"{path}: {problem}")
     try:
         found = adapters_at(path)
@@ -141,6 +143,8 @@ def adapter_name(path: Path) -> str:
     """Return the name of an adapter at a path: the one typed or listed, and not what a link points to."""
     if not path.is_dir():
         return path.name.removesuffix(ARCHIVE_SUFFIX)
+    if path.parent.name == "snapshots" and (repository := path.parent.parent.name).startswith("models--"):
+        return repository.rpartition("--")[2]  # of the Hugging Face cache, where a revision has no name
     if path.name in ("", ".."):
         # `.` and `..` have names, too: inside of a link, those that the shell shows.
         shown = Path(os.path.normpath(Path(os.environ.get("PWD") or "/") / path))

@@ -1,5 +1,6 @@
 """`adapters remove`: remove adapters from a manifest, here or in S3."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,6 +61,8 @@ def remove(
         fleet = find_fleet(account)
     target = None if fleet is None else manifest_target(fleet)
     editable = EditableManifest.of(manifest or _of_fleet(fleet, target), account)
+    if editable.folder is not None and not Path(editable.where).is_file():
+        raise UsageError(f"there is no file {editable.where}")
     text = without(editable.read(), names, where=editable.where, folder=editable.folder)
     unique = list(dict.fromkeys(names))
     absent: list[str] = []

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.adapter_fleet.findings_of import findings_of, the_only
@@ -123,6 +124,14 @@ def test_file_that_a_browser_or_windows_renamed_is_named(
     directory = adapter.save()
     (directory / name).rename(directory / called)
     assert the_only(findings_of(directory)).message == f"it should have the name {name}: rename it"
+
+
+def test_whole_model_under_the_name_of_an_adapter_is_named_in_one_finding(adapter: SyntheticAdapter) -> None:
+    layers = "model.layers.0.self_attn.{}_proj.weight"
+    adapter.tensors.clear()
+    adapter.tensors.update({layers.format(name): np.ones((8, 8), np.float32) for name in "qkvo"})
+    adapter.tensors["lm_head.weight"] = np.ones((8, 8), np.float32)
+    assert "the weights of a whole model" in the_only(findings_of(adapter.save())).message
 
 
 def test_what_desktops_leave_is_no_part_of_an_adapter(adapter: SyntheticAdapter) -> None:

@@ -5,6 +5,7 @@ after a deployment began. It does not apply those that compare an adapter with t
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -13,7 +14,7 @@ from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES, AdapterConfig, read_config
 from adapter_fleet.artifacts.checks.file_check import problem_of_entry
-from adapter_fleet.artifacts.checks.finite_weights import not_finite
+from adapter_fleet.artifacts.checks.finite_weights import read_numbers
 from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, CheckRule
 from adapter_fleet.artifacts.checks.safetensors_header import HeaderError, Tensor, read_tensors
 from adapter_fleet.artifacts.checks.tensor_check import not_compared, tensor_findings
@@ -159,13 +160,23 @@ class AdapterCheck:
                     self._read_weights(name, self._tensors, stream)
 
     def _read_weights(self, name: str, tensors: list[Tensor], stream: Readable) -> None:
+        read = list(read_numbers(stream, tensors))
         self._of_weights = shortened(
             CheckRule.TENSOR_FINITE.finding(
                 self._place(name),
-                f"tensor {tensor.name!r:.200} should have finite numbers, got NaN or infinity",
+                f"tensor {one.tensor.name!r:.200} should have finite numbers, got NaN or infinity",
             )
-            for tensor in not_finite(stream, tensors)
+            for one in read
+            if not one.finite
         )
+        # PEFT begins with B as zeros, so that an adapter changes nothing before its first step.
+        of_b = [one.zero for one in read if re.search("lora_(embedding_)?B", one.tensor.name)]
+        if of_b and all(of_b):
+            self._of_weights.append(
+                CheckRule.TENSOR_TRAINED.finding(
+                    self._place(name), "every matrix B is zero, so that the adapter changes nothing"
+                )
+            )
 
     def check_archive(self, archive: Readable, watch: Callable[[bytes], object] | None = None) -> bool:
         """Read an archive and apply all rules; return True if it could be read to its end.

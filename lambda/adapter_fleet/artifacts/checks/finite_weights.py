@@ -1,4 +1,4 @@
-"""Looks for NaN and infinities in the weights of an adapter.
+"""Looks for NaN, infinities and zeros in the weights of an adapter.
 
 A training run that diverges leaves NaN in most tensors. The engine loads them without an error, and its
 answers are noise. A number is NaN or infinite if all bits of its exponent are set.
@@ -8,6 +8,7 @@ pieces, which takes less time than the adapter's SHA-256.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from adapter_fleet.artifacts.checks.safetensors_header import Tensor
 from adapter_fleet.artifacts.decompressing_reader import Readable
@@ -45,18 +46,27 @@ def is_finite(data: bytes, dtype: str) -> bool:
     return both == 0
 
 
-def not_finite(stream: Readable, tensors: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Yield the tensors with a NaN or an infinity.
+@dataclass(frozen=True, kw_only=True)
+class ReadTensor:
+    """What the numbers of a tensor are: all finite, or all 0."""
+
+    tensor: Tensor
+    finite: bool
+    zero: bool
+
+
+def read_numbers(stream: Readable, tensors: Iterable[Tensor]) -> Iterator[ReadTensor]:
+    """Yield what the numbers of each tensor are.
 
     `stream` is at the first byte of the first tensor, and `tensors` are in the order of their bytes.
     """
     for tensor in tensors:
-        left, finite = tensor.size, True
+        left, finite, zero = tensor.size, True, True
         while left > 0:
             data = stream.read(min(left, _CHUNK_BYTES))
             if not data:
                 return  # the file became shorter while it was read
             left -= len(data)
             finite = finite and is_finite(data, tensor.dtype)
-        if not finite:
-            yield tensor
+            zero = zero and data == bytes(len(data))
+        yield ReadTensor(tensor=tensor, finite=finite, zero=zero)

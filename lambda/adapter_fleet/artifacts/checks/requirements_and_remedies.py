@@ -232,6 +232,12 @@ class CheckRule(Enum):
         "no NaN and no infinity (of a published archive in S3: with `--whole`)",
         "train it again, with a lower learning rate or in bfloat16: its training diverged",
     )
+    TENSOR_TRAINED = (
+        "tensor-trained",
+        _WARNING,
+        "a matrix B that is not zero (of a published archive in S3: with `--whole`)",
+        "train it, or save it after its training: PEFT begins with zeros",
+    )
     TENSOR_SHAPE = (
         "tensor-shape",
         _ERROR,

@@ -5,7 +5,7 @@ PEFT names the tensors (`get_peft_model_state_dict` in save_and_load.py). vLLM r
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from adapter_fleet.artifacts.checks.config_check import AdapterConfig
@@ -45,6 +45,11 @@ class _Pair:
     b: Tensor | None = None
 
 
+def _is_whole_model(tensors: Collection[Tensor]) -> bool:
+    of_layers = sum(".layers." in tensor.name for tensor in tensors)
+    return of_layers > 1 and not any("lora_" in tensor.name for tensor in tensors)
+
+
 def tensor_findings(
     tensors: Iterable[Tensor],
     where: str,
@@ -54,6 +59,25 @@ def tensor_findings(
     version: ContainerRelease = NEWEST,
 ) -> Iterator[Finding]:
     """Check the tensors, and compare them with the configuration and the base model if these are given."""
+    tensors = list(tensors)
+    if _is_whole_model(tensors):
+        yield CheckRule.FILE_CONTENT.finding(
+            where,
+            "it has the weights of a whole model, and no LoRA matrix: publish the adapter as it was before it"
+            " was merged",
+        )
+    else:
+        yield from _findings_of_adapter(tensors, where, config=config, base=base, version=version)
+
+
+def _findings_of_adapter(
+    tensors: Iterable[Tensor],
+    where: str,
+    *,
+    config: AdapterConfig | None,
+    base: BaseModelFacts | None,
+    version: ContainerRelease,
+) -> Iterator[Finding]:
     pairs: dict[str, _Pair] = {}
     for tensor in tensors:
         if tensor.dtype not in _DTYPES:

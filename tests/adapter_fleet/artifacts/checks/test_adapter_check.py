@@ -448,7 +448,7 @@ class TestBaseModel:
             ("mlp.down_proj", 4 * HIDDEN, HIDDEN),
         ):
             adapter.tensors[f"{layer}.{module}.lora_A.weight"] = np.zeros((8, inputs), np.float32)
-            adapter.tensors[f"{layer}.{module}.lora_B.weight"] = np.zeros((outputs, 8), np.float32)
+            adapter.tensors[f"{layer}.{module}.lora_B.weight"] = np.ones((outputs, 8), np.float32)
         assert self.not_compared(adapter.save(), base) is None
         adapter.tensors[f"{layer}.mlp.gate_up_proj.lora_B.weight"] = np.zeros((4 * HIDDEN, 8), np.float32)
         adapter.config["target_modules"].append("q_proj")

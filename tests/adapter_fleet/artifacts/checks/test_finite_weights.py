@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapter_fleet.artifacts.checks.finite_weights import is_finite, not_finite
+from adapter_fleet.artifacts.checks.finite_weights import is_finite, read_numbers
 from adapter_fleet.artifacts.checks.safetensors_header import Tensor
 from adapter_fleet.artifacts.packing import pack
 from adapter_fleet.common.findings import Severity
-from tests.adapter_fleet.findings_of import findings_of
+from tests.adapter_fleet.findings_of import findings_of, the_only
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 
 A = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
@@ -56,16 +56,30 @@ def test_number_that_is_not_finite_is_found_anywhere_and_in_its_own_tensor(place
     data = bytearray(b"\x3f" * (1800 + 2 * 70_000))
     data[1800 + place : 1802 + place] = b"\x80\x7f"
     made = tensors(900, 35_000, 35_000, dtype="BF16")
-    assert [tensor.name for tensor in not_finite(io.BytesIO(data), made)] == ["1"]
+    read = list(read_numbers(io.BytesIO(data), made))
+    assert [one.tensor.name for one in read if not one.finite] == ["1"]
+
+
+def test_zeros_are_zero_to_the_last_byte() -> None:
+    data = bytes(280_000) + bytes(279_999) + b"\x01"
+    assert [one.zero for one in read_numbers(io.BytesIO(data), tensors(70_000, 70_000))] == [True, False]
+
+
+def test_adapter_that_was_never_trained_is_warned_of(adapter: SyntheticAdapter) -> None:
+    for name, tensor in adapter.tensors.items():
+        if "lora_B" in name:
+            tensor[:] = 0
+    finding = the_only(findings_of(adapter.save()))
+    assert (finding.rule, finding.severity) == ("tensor-trained", Severity.WARNING)
 
 
 def test_file_that_becomes_shorter_while_it_is_read_is_no_error() -> None:
-    assert list(not_finite(io.BytesIO(bytes(10)), tensors(5))) == []
+    assert list(read_numbers(io.BytesIO(bytes(10)), tensors(5))) == []
 
 
 def test_fifty_megabytes_just_below_infinity_are_looked_at_in_seconds() -> None:
     data = b"\x7f\x7f" * (25 * 1024 * 1024)
     start = time.process_time()
-    found = not_finite(io.BytesIO(data), tensors(len(data) // 2, dtype="BF16"))
-    assert list(found) == []
+    (found,) = read_numbers(io.BytesIO(data), tensors(len(data) // 2, dtype="BF16"))
+    assert (found.finite, found.zero) == (True, False)
     assert time.process_time() - start < 5
