@@ -87,6 +87,10 @@ def test_answers_are_side_by_side_and_gains_are_those_of_the_command(guide: Guid
     section = page.text.partition("## Score a test split")[2].partition("## Datasets")[0]
     files = re.findall(r"^\| `([a-z.]+)` \|", section, re.MULTILINE)
     assert {path.name for path in (page.folder / "summary-evaluation").iterdir()} == set(files)
+    # Two adapters of different tasks, in one run.
+    for name in ("summary", "triage"):
+        both = read_result(page.folder / "both-evaluation" / name / "result.json")
+        assert ([subject.name for subject in both.subjects], both.passed) == ([name], True)
     # Answers in JSON have their own metrics.
     result = read_result(page.folder / "triage-evaluation" / "result.json")
     means = {comparison.metric: comparison.mean for comparison in result.comparisons}
