@@ -2262,6 +2262,9 @@
     "it is truncated"
    ],
    [
+    "every matrix B is zero, so that the adapter changes nothing"
+   ],
+   [
     "tensor",
     "should have finite numbers, got NaN or infinity"
    ],
@@ -2332,6 +2335,9 @@
     ": vLLM serves no adapters with biases"
    ],
    [
+    "it is a file of macOS: pack with COPYFILE_DISABLE=1 tar -czf"
+   ],
+   [
     "it is a link to nothing: download the file that it led to"
    ],
    [
@@ -2345,6 +2351,9 @@
    ],
    [
     "it is in the archive twice"
+   ],
+   [
+    "it is one of several pieces: save the adapter in one file"
    ],
    [
     "it should be a regular file, got a"
@@ -2447,6 +2456,9 @@
    ],
    [
     "it has no LoRA matrices"
+   ],
+   [
+    "it has the weights of a whole model, and no LoRA matrix: publish the adapter as it was before it was merged"
    ],
    [
     "module",
@@ -2928,9 +2940,6 @@
    ],
    [
     "no adapter is in it, but further below: name"
-   ],
-   [
-    "there is no such file or directory"
    ],
    [
     ": max_tokens: should be a whole number, got"
@@ -3851,6 +3860,9 @@
    ],
    [
     "there is nothing to publish; give paths, or a manifest that has some"
+   ],
+   [
+    "there is no file"
    ],
    [
     "which manifest? Give --manifest, or a fleet's --stack"

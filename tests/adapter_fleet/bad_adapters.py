@@ -89,7 +89,8 @@ def weights(header: Any, data: bytes | int | None = None, *, length: int | None 
     return struct.pack("<Q", len(text) if length is None else length) + text + content
 
 
-SOUND_CONFIG, SOUND_WEIGHTS = config(), weights(header_of(PAIR))
+ONES = struct.pack("<f", 1) * (2 * RANK * HIDDEN)
+SOUND_CONFIG, SOUND_WEIGHTS = config(), weights(header_of(PAIR), ONES)
 
 
 def directory(path: Path, files: dict[str, bytes] | None = None) -> None:

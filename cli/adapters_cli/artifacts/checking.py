@@ -1,5 +1,6 @@
 """Checking adapters on this machine and in S3, several at the same time."""
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -18,7 +19,13 @@ from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.remote_check import check_object
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Finding, Severity
-from adapters_cli.artifacts.local_adapters import LocalAdapter, adapter_name, adapters_at, name_problem
+from adapters_cli.artifacts.local_adapters import (
+    LocalAdapter,
+    adapter_name,
+    adapters_at,
+    missing_path,
+    name_problem,
+)
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.models.serving_limits import ServingLimits
@@ -88,9 +95,12 @@ def subjects_at(account: Account, path: str) -> list[Subject]:
     location = S3Location.parse(path)
     if location is None:
         try:
+            os.lstat(path)
             # An empty folder is checked as an adapter without files.
             found = adapters_at(Path(path)) or [Path(path)]
             return [LocalAdapter(name=adapter_name(adapter), path=adapter) for adapter in found]
+        except FileNotFoundError:
+            return [_failed(path, CheckRule.PATH_READABLE, missing_path(Path(path)))]
         except OSError as error:
             return [_unreadable(path, error)]
         except ValueError as error:

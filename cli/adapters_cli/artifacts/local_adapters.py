@@ -1,6 +1,7 @@
 """Adapters on this machine: the directories and archives that paths lead to."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -68,17 +69,21 @@ def adapters_at(path: Path) -> list[Path]:
             remedy = foreign_path(path.name)
             raise ValueError(NO_SOURCE if remedy is None else f"{NO_SOURCE}; {remedy}")
         return [path]
-    if any((path / file).exists() for file in REQUIRED_FILES):
+    if _is_adapter(path):
         return [path]
     folder = AdapterFolder.of(path)
     foreign = foreign_folder(folder.names)
     if foreign is not None and (not folder.adapters or "blobs" in folder.adapters):
         raise ValueError(foreign)
-    if not folder.adapters and (below := _adapters_below(path)):
+    if not any(_is_adapter(path / name) for name in folder.adapters) and (below := _adapters_below(path)):
         raise ValueError(f"no adapter is in it, but further below: name {few(below, 3)}")
     if archives := [name for name in folder.names if foreign_archive_name(name)]:
         print_note(f"{path}: not read, as an archive ends with {ARCHIVE_SUFFIX}: {few(archives, 3)}")
     return [path / name for name in folder.adapters]
+
+
+def _is_adapter(path: Path) -> bool:
+    return path.name.endswith(ARCHIVE_SUFFIX) or any((path / file).exists() for file in REQUIRED_FILES)
 
 
 def _adapters_below(path: Path) -> list[str]:
@@ -121,12 +126,20 @@ def local_adapters(paths: Sequence[Path], *, name: str | None) -> list[LocalAdap
     return found
 
 
+def missing_path(path: Path) -> str:
+    """Return why nothing is at a path, and what may be meant."""
+    text = str(path)
+    if (problem := other_address(text)) is not None:
+        return problem
+    hint = "; write its folders with /" if "\\" in text else ""
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", text):
+        hint = f"; a repository of the Hub is downloaded first: hf download {text} --local-dir {path.name}"
+    return f"there is no such file or directory{hint}"
+
+
 def _at(path: Path) -> Iterator[LocalAdapter]:
     if not path.exists():
-        problem = other_address(str(path)) or "there is no such file or directory"
-        if "\\" in str(path):
-            problem += "; write its folders with /"
-        raise UsageError(f"{path}: {problem}")
+        raise UsageError(f"{path}: {missing_path(path)}")
     try:
         found = adapters_at(path)
     except ValueError as error:

@@ -60,6 +60,7 @@ class _Anchored:
 _EXPLAINED = {
     "found character '\\t' that cannot start any token": "a tab begins a line or a value; use spaces",
     "found character that cannot start any token": "a tab begins a line or a value; use spaces",
+    "could not find expected ':'": "a ':' is missing, or the space behind it",
 }
 """What the messages of PyYAML and of libyaml mean that say it least."""
 

@@ -126,6 +126,19 @@ def test_file_that_a_browser_or_windows_renamed_is_named(
     assert the_only(findings_of(directory)).message == f"it should have the name {name}: rename it"
 
 
+def test_pieces_of_the_weights_are_named(adapter: SyntheticAdapter) -> None:
+    directory = adapter.save()
+    (directory / WEIGHTS).rename(directory / "adapter_model-00001-of-00002.safetensors")
+    assert "it is one of several pieces" in findings_of(directory)[0].message
+
+
+def test_comment_in_a_configuration_is_named(adapter: SyntheticAdapter) -> None:
+    directory = adapter.save()
+    text = json.dumps(adapter.config, indent=1).replace("{\n", "{\n // rank\n", 1)
+    (directory / CONFIG).write_text(text)
+    assert the_only(findings_of(directory)).message.endswith("; JSON has no comments")
+
+
 def test_whole_model_under_the_name_of_an_adapter_is_named_in_one_finding(adapter: SyntheticAdapter) -> None:
     layers = "model.layers.0.self_attn.{}_proj.weight"
     adapter.tensors.clear()

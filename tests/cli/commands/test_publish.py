@@ -269,6 +269,8 @@ class TestSources:
         [
             ("s3:/bucket/acme.tar.gz", "an object in S3 is s3://<bucket>/<key>"),
             ("https://huggingface.co/acme/lora", "download it first"),
+            ("acme/lora", "hf download acme/lora --local-dir lora"),
+            ("adapters\\acme", "write its folders with /"),
             ("arn:aws:s3:::bucket/acme", "an object in S3 is s3://<bucket>/<key>"),
         ],
     )

@@ -206,7 +206,11 @@ class AdapterCheck:
             self.findings += self.config.findings(
                 self._place(CONFIG_FILE), lora=self._lora, base=self._base, version=self._version
             )
-        if self._tensors is not None:
+        # The tensors of another method than LoRA have other names.
+        other_method = self.config is None and any(
+            one.rule == CheckRule.LORA_METHOD.id for one in self.findings
+        )
+        if self._tensors is not None and not other_method:
             of_tensors = tensor_findings(
                 self._tensors,
                 self._place(WEIGHTS_FILE),

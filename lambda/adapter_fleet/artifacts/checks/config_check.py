@@ -4,6 +4,7 @@ The source of a rule is vLLM's `vllm/lora/peft_helper.py`, unless another one is
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +102,9 @@ class AdapterConfig:
             )
 
 
+_COMMENT = re.compile(rb"^\s*(//|#|/\*)|[\[{,]\s*(//|/\*)", re.MULTILINE)
+
+
 def read_config(
     text: bytes, where: str, *, version: ContainerRelease = NEWEST
 ) -> tuple[AdapterConfig | None, list[Finding]]:
@@ -113,7 +117,8 @@ def read_config(
     except ValueError as error:
         if (foreign := foreign_config(text)) is not None:
             return None, [CheckRule.FILE_CONTENT.finding(where, foreign)]
-        return None, [CheckRule.CONFIG_JSON.finding(where, f"it is not valid JSON: {error}")]
+        hint = "; JSON has no comments" if _COMMENT.search(text) else ""
+        return None, [CheckRule.CONFIG_JSON.finding(where, f"it is not valid JSON: {error}{hint}")]
     if not isinstance(document, dict):
         return None, [CheckRule.CONFIG_JSON.finding(where, "it should be a JSON object")]
     if (method := document.get("peft_type", "LORA")) != "LORA":

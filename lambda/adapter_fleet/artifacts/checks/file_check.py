@@ -1,5 +1,6 @@
 """The rules on the files of an adapter."""
 
+import re
 from collections.abc import Container
 from pathlib import PurePosixPath
 
@@ -9,6 +10,7 @@ from adapter_fleet.artifacts.folder_entry import DANGLING
 from adapter_fleet.artifacts.foreign_content import misnamed
 
 _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
+_SHARD = re.compile(r"-\d+-of-\d+\.|\.index\.json$")
 _CODE = frozenset({".py", ".pyc", ".pyd", ".sh", ".so"})
 
 
@@ -47,6 +49,10 @@ def _problem_of_other_file(path: PurePosixPath) -> tuple[CheckRule, str]:
         )
     if path.suffix.lower() in _CODE or path.name == "requirements.txt":
         return CheckRule.FILE_CODE, "it is code, which the container would run"
+    if _SHARD.search(path.name):
+        return CheckRule.FILE_CONTENT, "it is one of several pieces: save the adapter in one file"
+    if path.name.startswith("._"):
+        return CheckRule.FILE_CONTENT, "it is a file of macOS: pack with COPYFILE_DISABLE=1 tar -czf …"
     if (meant := misnamed(path.name)) is not None:
         return CheckRule.FILE_CONTENT, f"it should have the name {meant}: rename it"
     return (

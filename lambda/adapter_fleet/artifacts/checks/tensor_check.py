@@ -79,6 +79,7 @@ def _findings_of_adapter(
     version: ContainerRelease,
 ) -> Iterator[Finding]:
     pairs: dict[str, _Pair] = {}
+    refused = False
     for tensor in tensors:
         if tensor.dtype not in _DTYPES:
             yield CheckRule.TENSOR_DTYPE.finding(
@@ -88,6 +89,7 @@ def _findings_of_adapter(
         if match is None:
             if (refusal := _problem_of_name(tensor.name, version)) is not None:
                 rule, problem = refusal
+                refused = True
                 yield rule.finding(where, f"tensor {tensor.name!r:.200} {problem}")
             continue
         pair = pairs.setdefault(match["module"], _Pair())
@@ -95,7 +97,7 @@ def _findings_of_adapter(
             pair.a = tensor
         else:
             pair.b = tensor
-    if not pairs:
+    if not (pairs or refused):
         yield CheckRule.TENSOR_NONE.finding(where, "it has no LoRA matrices")
     rank_problem = _rank_problem(config, version)
     is_target = _is_target(config)
