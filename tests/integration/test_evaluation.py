@@ -33,7 +33,7 @@ ITEMS = 400 if NIGHTLY else 40
 METRICS = ("rouge1", "rouge2", "rougeL", "meteor", "exact_match", "bert_score")
 ROUGE = ("--metric", "rougeL")
 """For what is not about metrics: all of them take seconds, BERTScore above all."""
-FOLDERS = ("answers.jsonl", "result.json", "report.md", "report.html", "junit.xml")
+FOLDERS = ("answers.jsonl", "settings.json", "result.json", "report.md", "report.html", "junit.xml")
 
 
 class Desk:
