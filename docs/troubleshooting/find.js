@@ -1326,6 +1326,9 @@
     ") or a folder of adapters"
    ],
    [
+    ": there is no such file or directory"
+   ],
+   [
     ": it cannot be read:"
    ],
    [
@@ -2930,6 +2933,9 @@
    ],
    [
     "it should be s3://bucket/key.tar.gz or s3://bucket/prefix/"
+   ],
+   [
+    "there is no such file or directory"
    ],
    [
     "--name is for one adapter, got"

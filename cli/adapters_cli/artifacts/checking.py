@@ -23,7 +23,7 @@ from adapters_cli.artifacts.local_adapters import (
     LocalAdapter,
     adapter_name,
     adapters_at,
-    missing_path,
+    meant_by,
     name_problem,
 )
 from adapters_cli.aws.account import Account
@@ -100,7 +100,8 @@ def subjects_at(account: Account, path: str) -> list[Subject]:
             found = adapters_at(Path(path)) or [Path(path)]
             return [LocalAdapter(name=adapter_name(adapter), path=adapter) for adapter in found]
         except FileNotFoundError:
-            return [_failed(path, CheckRule.PATH_READABLE, missing_path(Path(path)))]
+            message = f"there is no such file or directory{meant_by(Path(path))}"
+            return [_failed(path, CheckRule.PATH_READABLE, message)]
         except OSError as error:
             return [_unreadable(path, error)]
         except ValueError as error:

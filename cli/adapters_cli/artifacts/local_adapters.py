@@ -126,20 +126,21 @@ def local_adapters(paths: Sequence[Path], *, name: str | None) -> list[LocalAdap
     return found
 
 
-def missing_path(path: Path) -> str:
-    """Return why nothing is at a path, and what may be meant."""
+def meant_by(path: Path) -> str:
+    """Return what may be meant by a path that leads to nothing, to be put behind that; '' if nothing may."""
     text = str(path)
     if (problem := other_address(text)) is not None:
-        return problem
-    hint = "; write its folders with /" if "\\" in text else ""
+        return f"; {problem}"
+    if "\\" in text:
+        return "; write its folders with /"
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", text):
-        hint = f"; a repository of the Hub is downloaded first: hf download {text} --local-dir {path.name}"
-    return f"there is no such file or directory{hint}"
+        return f"; a repository of the Hub is downloaded first: hf download {text} --local-dir {path.name}"
+    return ""
 
 
 def _at(path: Path) -> Iterator[LocalAdapter]:
     if not path.exists():
-        raise UsageError(f"{path}: {missing_path(path)}")
+        raise UsageError(f"{path}: there is no such file or directory{meant_by(path)}")
     try:
         found = adapters_at(path)
     except ValueError as error:
