@@ -133,7 +133,8 @@ def meant_by(path: Path) -> str:
         return f"; {problem}"
     if "\\" in text:
         return "; write its folders with /"
-    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", text):
+    is_repository = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", text) is not None
+    if is_repository and not path.parent.exists() and not text.endswith(ARCHIVE_SUFFIX):
         return f"; a repository of the Hub is downloaded first: hf download {text} --local-dir {path.name}"
     return ""
 

@@ -1,5 +1,6 @@
 """`adapters benchmark`: measure the latency of adapters beside their base model under load."""
 
+import math
 import sys
 import time
 from ipaddress import ip_address
@@ -129,6 +130,7 @@ def benchmark(
         max_loras=container.max_loras,
         requirements=rules,
     )
+    _note_of_few_requests(plan)
     result = _empty_result(container, plan)
     clock = _SteadyClock()
     endpoint = RuntimeEndpoint.connect(
@@ -149,6 +151,17 @@ class _SteadyClock(Clock):
     def now(self) -> float:
         """Return seconds since any moment."""
         return time.perf_counter()
+
+
+def _note_of_few_requests(plan: "BenchmarkPlan") -> None:
+    from adapters_cli.load.benchmark_result import LOOKS
+
+    for rule in plan.requirements:
+        if rule.fewest_requests > plan.requests * LOOKS:
+            print_note(
+                f"{rule.text}: so high a percentile is decided from about {rule.fewest_requests} requests on;"
+                f" --requests {math.ceil(rule.fewest_requests / LOOKS)} sends as many in {LOOKS} looks"
+            )
 
 
 def _progress(line: str) -> None:

@@ -156,6 +156,8 @@ def evaluate(
     with option_errors():
         tasks = tasks_of(reference_column or (), require or (), template=template)
         metrics = metrics_of(metric or ())
+        if against is not None and len(tasks) > 1:
+            raise UsageError("--against is for one adapter: give its --reference-column without a name")
         if len(tasks) == 1:  # before anything is uploaded
             read_dataset(dataset, tasks[0].options)
     if names and _is_path(names[0]):

@@ -102,9 +102,12 @@ def _wait_for_a_copy(account: Account, endpoint: "RuntimeEndpoint", component: s
     from adapters_cli.aws.runtime_endpoint import InvocationError
 
     until = account.now() + _MAX_WAIT_SECONDS
+    base = BaseContainer.read(account, component)
+    if base.copies == 0:
+        print_note(f"{base.component} has no copy, and is woken up; Ctrl-C ends the wait")
     while BaseContainer.read(account, component).copies == 0:
         if account.now() >= until:
-            raise CommandError(f"{component} has no copy after {_MAX_WAIT_SECONDS / 60:.0f} minutes")
+            raise CommandError(f"{base.component} has no copy after {_MAX_WAIT_SECONDS / 60:.0f} minutes")
         with suppress(InvocationError):
             endpoint.generate(component, TextRequest(prompt="wake up", max_tokens=1))
         account.sleep(_WAIT_SECONDS)

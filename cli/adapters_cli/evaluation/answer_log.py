@@ -70,20 +70,18 @@ class LoggedAnswer:
 class AnswerLog:
     """The answers of one folder. Only one command at a time has it open.
 
+    run:
+        The id of this run, which the answers get that come from now on.
     unreadable:
         Lines that hold no answer, such as one that was torn by a crash. Their questions are asked again.
     """
 
     path: Path
-    run: str = ""
+    run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     unreadable: int = 0
     _answers: dict[str, LoggedAnswer] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _descriptor: int = -1
-
-    def begin_run(self) -> None:
-        """Give the answers that come from now on another run."""
-        self.run = uuid.uuid4().hex[:12]
 
     def changed_settings(self, settings: Mapping[str, Any]) -> list[str]:
         """Keep what all answers of this run depend on; return what an earlier run had otherwise."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.near_names import known_or_meant
+from adapters_cli.evaluation.dataset_rows import NO_JSON as _NO_JSON
 from adapters_cli.evaluation.dataset_rows import Row, rows_of
 from adapters_cli.evaluation.prompt_template import PromptTemplate
 from adapters_cli.evaluation.result import DatasetFacts
@@ -67,7 +68,7 @@ def read_dataset(source: str, options: DatasetOptions) -> Dataset:
     `{"role": …, "content": …}`. If there is no column of references, the last message of the assistant is the
     reference. Raises one ValueError for all rows that are wrong.
     """
-    # Read twice, as the columns of all rows decide how each is read, and a file may be larger than memory.
+    # Read twice, as the columns of all rows decide how each is read. All rows take more memory than items.
     count, columns = 0, dict[str, None]()
     for row in rows_of(source):
         count += 1
@@ -115,7 +116,8 @@ class _ItemReader:
         problems: list[str] = []
         seen: dict[str, str] = {}
         for row in rows:
-            if self._options.only_with_reference and not row.values.get(self._options.reference_column):
+            reference = row.values.get(self._options.reference_column)
+            if self._options.only_with_reference and row.problem is None and reference in (None, ""):
                 continue
             try:
                 item = self._item(row)
@@ -125,7 +127,7 @@ class _ItemReader:
                 problems += [f"{self._source}, {row.place}: {problem}" for problem in error.args]
             else:
                 items.append(item)
-        if problems and not seen and not items and self._source.endswith((".jsonl", ".ndjson")):
+        if problems and all(_NO_JSON in problem for problem in problems) and not items:
             raise ValueError(f"{problems[0]}; no line is JSON, so it may be of another form (.csv, .json)")
         if problems:
             more = len(problems) - _MOST_PROBLEMS

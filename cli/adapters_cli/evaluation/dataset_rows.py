@@ -10,6 +10,9 @@ from typing import TextIO
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.counts import counted
 
+NO_JSON = "it should be JSON"
+"""The beginning of the problem of a line that is none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -55,7 +58,7 @@ def _json_row(text: str, *, line: int, number: int) -> Row:
     try:
         return _row(json.loads(text), place=place, number=number)
     except (ValueError, RecursionError) as error:
-        return Row(place=place, number=str(number), problem=f"it should be JSON ({error})")
+        return Row(place=place, number=str(number), problem=f"{NO_JSON} ({error})")
 
 
 def _json(file: TextIO) -> Iterator[Row]:

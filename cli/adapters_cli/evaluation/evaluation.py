@@ -229,7 +229,7 @@ def _places_of(plan: EvaluationPlan, answers: Answers, pair: Pair) -> str:
 def _with_range(facts: MetricFacts, scores: Scores) -> MetricFacts:
     """Return a metric with the range of its scores, where it names no end itself."""
     found = [score for of_one in scores[facts.name].values() for score in of_one.values()] or [0.0]
-    lowest = min(facts.lowest, *found)
+    lowest = min(0.0 if math.isinf(facts.lowest) else facts.lowest, *found)
     highest = max(found) if math.isinf(facts.highest) else max(facts.highest, *found)
     return replace(facts, lowest=lowest, highest=highest if highest > lowest else lowest + 1)
 

@@ -94,8 +94,10 @@ class Runner:
         Raises CommandError after too many errors, NoAnswerError if no request can be sent, and
         KeyboardInterrupt.
         """
-        self._log.begin_run()
         unanswered = self._log.unanswered(questions)
+        asked_again = {question.key for question in unanswered}
+        known = [self._log.answer(each) for each in questions if each.key not in asked_again]
+        reused = sum(found is not None and found.run != self._log.run for found in known)
         rest = iter(unanswered)
         started = time.perf_counter()
         # A second Ctrl-C does not wait for the answers.
@@ -107,7 +109,7 @@ class Runner:
         return RunSummary(
             asked=self._asked,
             errors=self._errors,
-            reused=len(questions) - len(unanswered),
+            reused=reused,
             retries=self._retries,
             seconds=time.perf_counter() - started,
         )

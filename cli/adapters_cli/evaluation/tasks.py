@@ -31,7 +31,10 @@ def tasks_of(columns: Sequence[str], requirements: Sequence[str], *, template: s
     A requirement without a name is for every task. Raises ValueError for two columns of one task.
     """
     shared = [column for column in columns if "=" not in column]
-    own = [(name, column) for name, _, column in (each.partition("=") for each in columns) if column]
+    pairs = [each.partition("=") for each in columns if "=" in each]
+    own = [(name.strip(), column.strip()) for name, _, column in pairs]
+    if any(not name or not column for name, column in own):
+        raise ValueError(f"'--reference-column' should be COLUMN or NAME=COLUMN, got {columns}")
     by_name = dict(own)
     if len(shared) > 1 or len(by_name) < len(own):
         raise ValueError(f"'--reference-column' should name one column for each adapter, got {columns}")

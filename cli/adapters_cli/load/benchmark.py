@@ -134,12 +134,13 @@ class Benchmark:
         for _, components, requests in who:
             self._load(ClosedLoop(clients=clients), components, requests, until, None, first=self._prompt)
         self._prompt += max(requests for _, _, requests in who)
-        for _ in range(LOOKS):
-            self._measure_rounds(level, who, until)
+        self._measure_rounds(level, who, until)
+        for _ in range(LOOKS - 1):
             undecided = any(level.judge(rule).more_helps for rule in plan.requirements)
             if not undecided or level.ended_by == "seconds":
                 return
             self._progress(f"{level.title}: undecided, so as many requests again")
+            self._measure_rounds(level, who, until)
 
     def _measure_rounds(
         self, level: Level, who: Sequence[tuple[Series, Iterator[str], int]], until: float

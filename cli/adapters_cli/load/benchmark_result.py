@@ -161,41 +161,49 @@ class Level:
         if of_tokens and self.in_bursts:
             reason = "many answers came in one burst, so that times of tokens say nothing of the engine"
             return rule.undecided(self.title, reason)
+        if self.subject.measurements and not self.subject.answered and rule.metric not in COUNTED:
+            return rule.missed(self.title, "no request to the adapters was answered")
         own, base = (self._estimate(rule, side) for side in (self.subject, self.base))
         if own is None or (rule.of_base and base is None):
             who = "" if own is None else " of the base"
             return rule.undecided(self.title, f"{rule.metric}.{rule.statistic}{who} was not measured")
-        if rule.of_base and not of_tokens and rule.metric not in COUNTED and not self.equal_lengths:
+        if base is None or not rule.of_base:
+            return rule.judge(own, self.title)
+        if rule.metric in COUNTED:
+            return rule.judge_counted(own.value, base.value, self.title)
+        if not of_tokens and not self.equal_lengths:
             reason = "base and adapters wrote answers of different lengths, so their times do not compare"
             return rule.undecided(self.title, reason)
-        figure = own if base is None or not rule.of_base else self._ratio(rule, own, base)
-        if figure is None:
-            return rule.undecided(self.title, f"{rule.metric}.{rule.statistic} of the base is 0")
-        return rule.judge(figure, self.title)
+        ratio = self._ratio(rule, own, base)
+        if ratio is None:
+            return rule.undecided(self.title, f"no round has a {rule.metric}.{rule.statistic} of both")
+        return rule.judge(ratio, self.title)
 
     def _estimate(self, rule: LatencyRequirement, side: Series) -> Estimate | None:
         """Estimate the figure of one side; None if it was not measured."""
         value = side.figure(rule.metric, rule.statistic)
         if value is None or rule.metric in COUNTED or rule.statistic in ("min", "max", "std"):
             return None if value is None else Estimate.exactly(value)
-        outside = ERROR / LOOKS
+        blocks = [each[0 if side is self.subject else 1] for each in self.rounds]
         if rule.statistic != "avg":
-            return Estimate.of_percentile(side.values(rule.metric), int(rule.statistic[1:]) / 100, outside)
-        of_side = 0 if side is self.subject else 1
-        rounds = [_figure_of_block(each[of_side], rule.metric, rule.statistic) for each in self.rounds]
-        found = Estimate.of_mean([each for each in rounds if each is not None] or [value], outside)
+            values = [metric_values(block, rule.metric) for block in blocks]
+            return Estimate.of_percentile(values, int(rule.statistic[1:]) / 100, ERROR / LOOKS)
+        figures = [_figure_of_block(block, rule.metric, rule.statistic) for block in blocks]
+        found = Estimate.of_mean([each for each in figures if each is not None] or [value], ERROR / LOOKS)
         return Estimate(value=value, low=found.low, high=found.high)
 
     def _ratio(self, rule: LatencyRequirement, own: Estimate, base: Estimate) -> Estimate | None:
         """Return the ratio to the base: of medians and means round by round, of others as a whole."""
-        if rule.statistic not in ("avg", "p50") or rule.metric in COUNTED:
-            return own.over(base)
-        return Estimate.of_ratio(self._pairs(rule.metric, rule.statistic), ERROR / LOOKS)
+        if rule.metric not in LATENCIES:
+            return Estimate.of_totals(self._pairs(rule.metric, rule.statistic), ERROR / LOOKS)
+        if rule.statistic in ("avg", "p50"):
+            return Estimate.of_ratio(self._pairs(rule.metric, rule.statistic), ERROR / LOOKS)
+        return own.over(base)
 
     def _pairs(self, metric: str, statistic: str) -> list[tuple[float, float]]:
         """Return the figures of adapters and base in each round that has both."""
         pairs = [[_figure_of_block(side, metric, statistic) for side in each] for each in self.rounds]
-        return [(own, base) for own, base in pairs if own and base]
+        return [(own, base) for own, base in pairs if own is not None and base is not None]
 
     def compare(self) -> None:
         """Divide the medians of the adapters by those of the base.

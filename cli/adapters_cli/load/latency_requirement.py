@@ -1,6 +1,7 @@
 """What a benchmark is required to show, such as `request_latency.p50 <= base * 1.10`."""
 
 import math
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import ge, gt, le, lt
@@ -19,6 +20,8 @@ METRICS = (
 )
 STATISTICS = ("avg", "min", "max", "std", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99")
 _OF_DISTRIBUTIONS = METRICS[:3]
+_REACH = 2.5
+"""Standard errors of one look, at 0.0125 on each side, and some more for a few rounds."""
 COUNTED = ("request_error_rate",)
 """What is counted of the requests that were sent, and has no interval."""
 _COMPARISONS = {"<=": le, ">=": ge, "<": lt, ">": gt}
@@ -95,6 +98,18 @@ class LatencyRequirement:
         """True if the base's figure counts."""
         return self.number is None
 
+    @property
+    def fewest_requests(self) -> int:
+        """The requests below which the percentile of the rule has no end on the side that has to keep to it.
+
+        By the normal distribution, at the error of one look.
+        """
+        if not re.fullmatch(r"p\d+", self.statistic):
+            return 0
+        share = int(self.statistic[1:]) / 100
+        odds = share / (1 - share) if self.comparison in ("<=", "<") else (1 - share) / share
+        return math.ceil(_REACH**2 * odds)
+
     def judge(self, figure: Estimate, level: str) -> LatencyOutcome:
         """Hold a figure, or its ratio to the base's, against the bound: both ends of its interval decide."""
         bound = self.factor if self.number is None else self.number
@@ -108,6 +123,20 @@ class LatencyRequirement:
             reason=f"{self.metric}.{self.statistic} is {_text(figure, times=self.of_base)}",
             more_helps=verdict is Verdict.UNDECIDED,
         )
+
+    def judge_counted(self, own: float, base: float, level: str) -> LatencyOutcome:
+        """Hold a figure that was counted, and has no interval, against the base's: that may be 0."""
+        met = self._compared(own, self.factor * base)
+        return LatencyOutcome(
+            requirement=self.text,
+            level=level,
+            verdict=Verdict.MET if met else Verdict.MISSED,
+            reason=f"{self.metric}.{self.statistic} is {own:.4g}, and {base:.4g} of the base",
+        )
+
+    def missed(self, level: str, reason: str) -> LatencyOutcome:
+        """Return that nothing can meet the bound."""
+        return LatencyOutcome(requirement=self.text, level=level, verdict=Verdict.MISSED, reason=reason)
 
     def undecided(self, level: str, reason: str) -> LatencyOutcome:
         """Return that nothing can be held against the bound."""

@@ -120,11 +120,47 @@ class Estimate:
         return cls(value=math.exp(found.value), low=low, high=high)
 
     @classmethod
-    def of_percentile(cls, values: Sequence[float], share: float, outside: float = OUTSIDE) -> "Estimate":
-        """Return a percentile of independent values of any distribution."""
-        ordered = sorted(values)
-        low, high = percentile_interval(ordered, share, outside)
-        return cls(value=percentile(ordered, share), low=low, high=high)
+    def of_totals(cls, pairs: Sequence[tuple[float, float]], outside: float = OUTSIDE) -> "Estimate | None":
+        """Compare the sums of two groups' figures; None if the second one's is 0.
+
+        The interval is that of a ratio of means over rounds. A round in which nothing was done counts.
+        """
+        own, other = (sum(each) for each in zip(*pairs, strict=True)) if pairs else (0.0, 0.0)
+        if other <= 0:
+            return None
+        ratio, mean = own / other, other / len(pairs)
+        if len(pairs) < 2:
+            return cls(value=ratio, low=None, high=None)
+        around = cls.of_mean([(one - ratio * two) / mean for one, two in pairs], outside)
+        assert around.low is not None and around.high is not None  # noqa: PT018 - two rounds or more
+        return cls(value=ratio, low=max(0.0, ratio + around.low), high=ratio + around.high)
+
+    @classmethod
+    def of_percentile(
+        cls, rounds: Sequence[Sequence[float]], share: float, outside: float = OUTSIDE
+    ) -> "Estimate":
+        """Return a percentile of values that may depend on each other within a round.
+
+        How much the share of values below it differs between rounds says between which percentiles the true
+        one lies (Woodruff: "Confidence intervals for medians and other position measures", 1952).
+        """
+        ordered = sorted(value for each in rounds for value in each)
+        middle = percentile(ordered, share)
+        filled = [each for each in rounds if each]
+        if len(filled) < 2:
+            return cls(value=middle, low=None, high=None)
+        mean = len(ordered) / len(filled)
+        differences = [(sum(value <= middle for value in each) - share * len(each)) / mean for each in filled]
+        # Never less than for values that do not depend on each other.
+        alone = math.sqrt(share * (1 - share) / len(ordered))
+        error = max(stdev(differences) / math.sqrt(len(filled)), alone)
+        reach = t_quantile(len(filled) - 1, 1 - outside) * error
+        low, high = share - reach, share + reach
+        return cls(
+            value=middle,
+            low=percentile(ordered, low) if low > 0 else None,
+            high=percentile(ordered, high) if high < 1 else None,
+        )
 
     def over(self, other: "Estimate") -> "Estimate | None":
         """Divide by an independent one; None if it is 0.

@@ -27,6 +27,10 @@ def _kind_of_link(link: Path) -> str:
     except (OSError, RuntimeError):  # RuntimeError: links in a circle, until Python 3.13
         return DANGLING
     folder = link.parent.resolve()
-    repositories = [above.parent for above in (folder, *folder.parents) if above.name == "snapshots"]
+    repositories = [
+        above.parent
+        for above in folder.parents
+        if above.name == "snapshots" and above.parent.name.startswith("models--")
+    ]
     within = [folder, *(repository / "blobs" for repository in repositories)]
     return "file" if target.is_file() and target.parent in within else "link"

@@ -57,14 +57,6 @@ class _Anchored:
     size: int
 
 
-_EXPLAINED = {
-    "found character '\\t' that cannot start any token": "a tab begins a line or a value; use spaces",
-    "found character that cannot start any token": "a tab begins a line or a value; use spaces",
-    "could not find expected ':'": "a ':' is missing, or the space behind it",
-}
-"""What the messages of PyYAML and of libyaml mean that say it least."""
-
-
 class YamlReader(LimitedReader):
     """Reads a text of YAML from the parser's events, so that a deep document needs no deep recursion."""
 
@@ -87,9 +79,11 @@ class YamlReader(LimitedReader):
                 self._take(event)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            message = _EXPLAINED.get(error.problem or "") or " ".join(
-                filter(None, (error.context, error.problem))
-            )
+            message = " ".join(filter(None, (error.context, error.problem)))
+            if "could not find expected ':'" in message:
+                message = "a ':' is missing, or the space behind it"
+            elif "cannot start any token" in message and mark is not None:
+                message = self._bad_start(mark)
             # The end of a document counts as a line of its own.
             breaks = sum(1 for _ in _LINE_BREAK.finditer(self._text))
             last = breaks + (not self._text or self._text[-1] not in _LINE_BREAKS)
@@ -105,6 +99,14 @@ class YamlReader(LimitedReader):
             raise DocumentError(1, "it should have a document, got none")
         value, place = self._root
         return Document(value=value, root=place)
+
+    def _bad_start(self, mark: yaml.Mark) -> str:
+        """Return what is wrong where no value can begin: at a tab, or at a character that YAML keeps."""
+        lines = self._text.splitlines()
+        start = lines[mark.line][mark.column :][:1] if mark.line < len(lines) else ""
+        return (
+            "a tab stands where spaces should" if start == "\t" else f"put in quotes what begins with {start}"
+        )
 
     def _take(self, event: Any) -> None:
         match event:

@@ -85,18 +85,17 @@ class Requirement:
             raise ValueError(f"'{self}' should name a metric of the evaluation ({hint}), got {self.metric!r}")
 
     def check_range(self, lowest: float, highest: float) -> None:
-        """Raise ValueError for a number that no score in this range reaches, such as 90 where 1 is best."""
+        """Raise ValueError for a number that no score in this range meets, such as 90 where 1 is the best."""
+        if self.sign is not None and (self.percent or self.sign == "*"):
+            return
         number = self.number / 100 if self.percent else self.number
-        if self.sign is None:
-            reached = lowest <= number <= highest
-        elif self.sign == "*" or self.percent:
-            reached = True
+        change = -number if self.sign == "-" else number
+        if self.comparison in (">=", ">"):
+            met = (number if self.sign is None else lowest + change) <= highest
         else:
-            reached = abs(number) <= highest - lowest
-        if not reached:
-            meant = (
-                f"; did you mean {self.number:g} %?" if not self.percent and 1 < abs(number) <= 100 else ""
-            )
+            met = (number if self.sign is None else highest + change) >= lowest
+        if not met:
+            meant = f"; did you mean {self.number:g} %?" if not self.percent and 1 < number <= 100 else ""
             raise ValueError(
                 f"'{self}' should have a number that {self.metric} reaches ({lowest:g} to {highest:g}), got"
                 f" {self.number:g}{meant}"

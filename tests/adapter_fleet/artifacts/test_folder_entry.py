@@ -32,6 +32,14 @@ def test_snapshot_of_the_hub_s_cache_is_the_adapter_that_it_links_to(
     assert identity_of(snapshot) == identity_of(directory)
 
 
+def test_folder_that_is_called_snapshots_opens_no_other_one(
+    adapter: SyntheticAdapter, tmp_path: Path
+) -> None:
+    hub = snapshot_of(adapter.save(), tmp_path / "hub").parents[2]
+    (hub / "models--acme--support").rename(hub / "other")
+    assert {finding.rule for finding in findings_of(hub / "other" / "snapshots" / "4f1c")} == {"file-link"}
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [

@@ -123,7 +123,14 @@ def test_file_that_a_browser_or_windows_renamed_is_named(
 ) -> None:
     directory = adapter.save()
     (directory / name).rename(directory / called)
-    assert the_only(findings_of(directory)).message == f"it should have the name {name}: rename it"
+    messages = [finding.message for finding in findings_of(directory)]
+    assert f"the file {name} is missing; rename {called!r}" in messages
+
+
+def test_copy_beside_the_files_of_an_adapter_is_not_to_be_renamed(adapter: SyntheticAdapter) -> None:
+    directory = adapter.save()
+    (directory / "adapter_config.json.bak").write_text("{}")
+    assert the_only(findings_of(directory)).rule == "file-unexpected"
 
 
 def test_pieces_of_the_weights_are_named(adapter: SyntheticAdapter) -> None:

@@ -142,6 +142,8 @@ def test_adapters_of_two_tasks_have_references_requirements_and_reports_of_their
     [
         (["--reference-column", "a", "--reference-column", "b"], "one column for each adapter"),
         (["--reference-column", "amce=colour"], "did you mean 'acme'?"),
+        (["--reference-column", "acme="], "should be COLUMN or NAME=COLUMN"),
+        (["--reference-column", "acme=a", "--against", "beta"], "give its --reference-column without a name"),
         (["--require", "exact_match >= 90"], "did you mean 90 %?"),
         (["--require", "beta=exact_match >= 0.9"], "an adapter with a '--reference-column' of its own"),
         (["--dataset", "other.jsonl"], "--dataset takes one value, got 2"),

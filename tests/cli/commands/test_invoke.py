@@ -61,7 +61,7 @@ def test_prompt_can_come_from_standard_input_and_a_component_given_twice_is_aske
     assert [call.body["prompt"] for call in runtime.calls] == ["a long\nprompt"]
 
 
-@pytest.mark.parametrize(("copies", "code", "asked"), [([0, 0, 1], 0, 3), ([0] * 100, 1, 90)])
+@pytest.mark.parametrize(("copies", "code", "asked"), [([0, 0, 0, 1], 0, 3), ([0] * 100, 1, 90)])
 def test_base_without_a_copy_is_woken_and_waited_for(
     runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch, copies: list[int], code: int, asked: int
 ) -> None:

@@ -95,12 +95,17 @@ def test_who_is_asked_first_takes_turns() -> None:
     assert components == ["base", "acme", "beta", "acme", "beta", "base", "beta", "base", "acme"]
 
 
-def test_latencies_of_two_runs_are_not_compared(log: AnswerLog) -> None:
-    together = evaluated(plan(), log).result.latency
-    assert together[1].ratio == 2
-    beta = plan(subjects=[Subject(name="beta", component="llm-beta")])
-    apart = evaluated(beta, log).result.latency
-    assert (apart[1].answers, apart[1].p50, apart[1].ratio) == (30, 1, None)
+def test_latencies_of_two_runs_are_not_compared(tmp_path: Path) -> None:
+    beta, gamma = (plan(subjects=[Subject(name=name, component=f"llm-{name}")]) for name in ("beta", "gamma"))
+    with open_log(tmp_path) as log:
+        assert evaluated(plan(), log).result.latency[1].ratio == 2
+        # One command may have several tasks.
+        together = evaluated(gamma, log)
+        assert (together.result.latency[1].ratio is None, together.asking.reused) == (False, 0)
+    with open_log(tmp_path) as log:
+        apart = evaluated(beta, log)
+    found = apart.result.latency[1]
+    assert (found.answers, found.p50, found.ratio, apart.asking.reused) == (30, 1, None, 30)
 
 
 def test_requirement_is_held_against_every_subject(log: AnswerLog) -> None:

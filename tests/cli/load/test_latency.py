@@ -91,6 +91,34 @@ def test_quantiles_are_those_of_student_s_t(freedom: int, of_90: float, of_975: 
     assert t_quantile(freedom, 0.975) == pytest.approx(of_975, abs=1e-6)
 
 
+def test_round_in_which_nothing_was_answered_counts_against_a_throughput() -> None:
+    found = Estimate.of_totals([(0.0, 1.0)] * 6 + [(1.0, 1.0)] * 2)
+    assert found is not None
+    assert (found.value, found.low) == (0.25, 0.0)
+    assert found.high is not None
+    assert 0.25 < found.high < 0.9
+    assert Estimate.of_totals([]) is Estimate.of_totals([(1.0, 0.0)] * 2) is None
+    assert Estimate.of_totals([(1.0, 2.0)]) == Estimate(value=0.5, low=None, high=None)
+
+
+@pytest.mark.parametrize(("share", "true"), [(0.5, 1.0), (0.9, 1.6289)])
+def test_interval_of_a_percentile_holds_the_true_one_though_rounds_differ(share: float, true: float) -> None:
+    held = 0
+    for seed in range(300):
+        source = random.Random(seed)
+        rounds = []
+        for _ in range(10):
+            speed = source.lognormvariate(0, 0.15)
+            rounds.append([speed * source.lognormvariate(0, 0.35) for _ in range(20)])
+        found = Estimate.of_percentile(rounds, share)
+        held += (found.low is None or found.low <= true) and (found.high is None or true <= found.high)
+    assert 0.92 <= held / 300 <= 0.99
+
+
+def test_percentile_of_one_round_has_no_interval() -> None:
+    assert Estimate.of_percentile([[1.0, 2.0, 3.0], []], 0.5) == Estimate(value=2.0, low=None, high=None)
+
+
 def test_quotient_has_an_interval_made_of_both() -> None:
     own, base = Estimate(value=4, low=2, high=8), Estimate(value=2, low=1, high=4)
     found = own.over(base)
@@ -104,6 +132,34 @@ def test_quotient_has_an_interval_made_of_both() -> None:
 
 def judged(text: str, value: float, low: float | None, high: float | None) -> LatencyOutcome:
     return LatencyRequirement.parse(text).judge(Estimate(value=value, low=low, high=high), "1 at once")
+
+
+@pytest.mark.parametrize(
+    ("rule", "own", "base", "verdict"),
+    [
+        ("request_error_rate <= base", 0.0, 0.0, "met"),
+        ("request_error_rate <= base * 1.1", 0.0, 5.0, "met"),
+        ("request_error_rate <= base", 1.0, 0.0, "missed"),
+    ],
+)
+def test_counted_figure_is_held_against_the_base_s_though_that_is_0(
+    rule: str, own: float, base: float, verdict: str
+) -> None:
+    outcome = LatencyRequirement.parse(rule).judge_counted(own, base, "1 at once")
+    assert (outcome.verdict, outcome.more_helps) == (verdict, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "fewest"),
+    [
+        ("time_to_first_token.p99 <= 800", 619),
+        ("time_to_first_token.p50 <= 800", 7),
+        ("time_to_first_token.p1 >= 8", 619),
+        ("time_to_first_token.avg <= 800", 0),
+    ],
+)
+def test_requirement_knows_how_many_requests_decide_it(text: str, fewest: int) -> None:
+    assert LatencyRequirement.parse(text).fewest_requests == fewest
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ class Custom(Metric):
             for attribute in ("higher_is_better", "lowest", "highest")
             if hasattr(self._function, attribute)
         }
-        bounds.setdefault("highest", math.inf)
+        bounds = {"lowest": -math.inf, "highest": math.inf} | bounds
         title = str(getattr(self._function, "title", function_name))
         self.facts = MetricFacts(name=name, title=f"{title} ({Path(file).name})", **bounds)
 

@@ -13,7 +13,7 @@ from adapters_cli.preflight.deployment import Deployment
 
 RESOURCE_TYPE = "AWS::SageMaker::InferenceComponent"
 
-_HOSTS_OF_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".aws")
+_HOSTS_OF_AWS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".aws")
 
 _PERHAPS_WITHOUT_TYPE = ("us-west-1", "eu-west-3", "us-gov-", "cn-")
 """Regions whose list of CloudFormation types lacks it. The lists are noisy, so DescribeType counts more."""

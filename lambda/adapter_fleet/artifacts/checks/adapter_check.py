@@ -197,11 +197,11 @@ class AdapterCheck:
     def finish(self) -> None:
         """Apply the rules that need the whole adapter."""
         self.findings = shortened(self.findings)  # a folder packed by mistake has many
-        elsewhere = {PurePosixPath(name).name for name in self._seen}
-        elsewhere |= {meant for name in self._seen if (meant := misnamed(name)) is not None}
+        in_folders = {PurePosixPath(name).name for name in self._seen}
         for name in REQUIRED_FILES:
-            if name not in elsewhere:
-                self.add(CheckRule.FILE_MISSING, f"the file {name} is missing")
+            if name not in in_folders:
+                meant = next((f"; rename {other!r}" for other in self._seen if misnamed(other) == name), "")
+                self.add(CheckRule.FILE_MISSING, f"the file {name} is missing{meant}")
         if self.config is not None:
             self.findings += self.config.findings(
                 self._place(CONFIG_FILE), lora=self._lora, base=self._base, version=self._version

@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 from adapter_fleet.artifacts.archive import ALLOWED_FILES, belongs_to_adapter
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.folder_entry import DANGLING
-from adapter_fleet.artifacts.foreign_content import misnamed
 
 _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
 _SHARD = re.compile(r"-\d+-of-\d+\.|\.index\.json$")
@@ -53,8 +52,6 @@ def _problem_of_other_file(path: PurePosixPath) -> tuple[CheckRule, str]:
         return CheckRule.FILE_CONTENT, "it is one of several pieces: save the adapter in one file"
     if path.name.startswith("._"):
         return CheckRule.FILE_CONTENT, "it is a file of macOS: pack with COPYFILE_DISABLE=1 tar -czf …"
-    if (meant := misnamed(path.name)) is not None:
-        return CheckRule.FILE_CONTENT, f"it should have the name {meant}: rename it"
     return (
         CheckRule.FILE_UNEXPECTED,
         f"only {', '.join(ALLOWED_FILES)} belong to an adapter, as PEFT's save_pretrained() writes them",

@@ -65,7 +65,7 @@ class CheckRule(Enum):
     FILE_LINK = (
         "file-link",
         _ERROR,
-        "no links, hard or symbolic",
+        "no links, but for those of a snapshot in the Hugging Face cache and to a file of the same folder",
         "put the file itself there (tar --dereference, cp -L)",
     )
     FILE_PICKLE = (

@@ -47,7 +47,9 @@ class _Pair:
 
 def _is_whole_model(tensors: Collection[Tensor]) -> bool:
     of_layers = sum(".layers." in tensor.name for tensor in tensors)
-    return of_layers > 1 and not any("lora_" in tensor.name for tensor in tensors)
+    return of_layers > 1 and not any(
+        "lora_" in tensor.name or tensor.name.startswith("base_model.model.") for tensor in tensors
+    )
 
 
 def tensor_findings(

@@ -1,4 +1,5 @@
 import hashlib
+import math
 import sys
 from pathlib import Path
 
@@ -122,7 +123,7 @@ def test_a_function_of_a_file_scores(tmp_path: Path) -> None:
     assert metric.scores([("ab", "abcd"), ("abcd", "abcd")]) == [0.5, 1]
     facts = metric.facts
     assert (facts.name, facts.title) == (f"python:{tmp_path}/own.py:brevity", "Length (own.py)")
-    assert (facts.higher_is_better, facts.lowest, facts.highest) == (False, 0, 10)
+    assert (facts.higher_is_better, facts.lowest, facts.highest) == (False, -math.inf, 10)
 
 
 def test_a_truth_value_is_one_or_zero(tmp_path: Path) -> None:
