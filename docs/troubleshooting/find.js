@@ -2362,10 +2362,6 @@
     "it should be a regular file, got a"
    ],
    [
-    "it should have the name",
-    ": rename it"
-   ],
-   [
     "its path leaves the archive"
    ],
    [
@@ -2722,6 +2718,9 @@
     "is not JSON"
    ],
    [
+    "a ':' is missing, or the space behind it"
+   ],
+   [
     "a key should be a text (put it in quotes), got"
    ],
    [
@@ -3049,6 +3048,9 @@
     "is the base; name adapters, which are measured beside it"
    ],
    [
+    "--against is for one adapter: give its --reference-column without a name"
+   ],
+   [
     "--on, --to and --base-model are for the path of an adapter"
    ],
    [
@@ -3230,6 +3232,9 @@
     "the interval includes 0: the difference may be chance"
    ],
    [
+    "'--reference-column' should be COLUMN or NAME=COLUMN, got"
+   ],
+   [
     "'--reference-column' should name an adapter of the evaluation (",
     "), got"
    ],
@@ -3256,6 +3261,12 @@
     "a requirement's",
     "should be one of",
     ", got"
+   ],
+   [
+    ".",
+    "is",
+    ", and",
+    "of the base"
    ],
    [
     "it still waited for a connection at the end"
