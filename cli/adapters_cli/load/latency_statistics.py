@@ -59,14 +59,12 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
-def percentile_interval(
-    ordered: Sequence[float], share: float, outside: float = OUTSIDE
-) -> PercentileInterval:
+def percentile_interval(ordered: Sequence[float], share: float) -> PercentileInterval:
     """Return the interval of a percentile: the order statistics between which it lies."""
     count = len(ordered)
     # How many of the values are below the percentile is binomial.
-    low = _binomial_quantile(count, share, outside)
-    high = _binomial_quantile(count, share, 1 - outside) + 1
+    low = _binomial_quantile(count, share, OUTSIDE)
+    high = _binomial_quantile(count, share, 1 - OUTSIDE) + 1
     return (ordered[low - 1] if low >= 1 else None, ordered[high - 1] if high <= count else None)
 
 
