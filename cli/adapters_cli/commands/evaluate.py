@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from adapter_fleet.common.counts import counted
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.evaluation.answer_log import LOG_FILE, AnswerLog, open_log
-from adapters_cli.evaluation.dataset import read_dataset
+from adapters_cli.evaluation.dataset import Dataset, DatasetOptions, read_dataset
 from adapters_cli.evaluation.result import Decoding, EvaluationResult
 from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
 from adapters_cli.evaluation.tasks import Task, check_adapters, tasks_of
@@ -153,13 +154,18 @@ def evaluate(
     from adapters_cli.fleets.subject_lookup import find_subjects
 
     account = account_of(context)
+
+    @cache
+    def read(options: DatasetOptions) -> Dataset:
+        return read_dataset(dataset, options)
+
     with option_errors():
         tasks = tasks_of(reference_column or (), require or (), template=template)
         metrics = metrics_of(metric or ())
         if against is not None and len(tasks) > 1:
             raise UsageError("--against is for one adapter: give its --reference-column without a name")
         if len(tasks) == 1:  # before anything is uploaded
-            read_dataset(dataset, tasks[0].options)
+            read(tasks[0].options)
     if names and _is_path(names[0]):
         if len(names) > 1 or component or account.endpoint is not None or len(tasks) > 1:
             raise UsageError(
@@ -172,7 +178,7 @@ def evaluate(
         found = find_subjects(account, names, component or (), against=against)
     decoding = Decoding(max_tokens=max_tokens, stop=tuple(stop or ()))
     with option_errors():
-        plans = _plans(found, tasks, dataset, decoding, metrics)
+        plans = _plans(found, tasks, read, decoding, metrics)
     evaluated: dict[str, Evaluated] = {}
     try:
         with open_log(output) as log:
@@ -194,7 +200,7 @@ def evaluate(
 def _plans(
     found: "FoundSubjects",
     tasks: Sequence[Task],
-    source: str,
+    read: Callable[[DatasetOptions], Dataset],
     decoding: Decoding,
     metrics: "Sequence[Metric]",
 ) -> "dict[str, EvaluationPlan]":
@@ -216,7 +222,7 @@ def _plans(
                 baseline=found.baseline,
                 subjects=subjects,
                 versions=found.versions,
-                dataset=read_dataset(source, task.options),
+                dataset=read(task.options),
                 decoding=decoding,
                 metrics=metrics,
                 requirements=task.requirements,
@@ -319,11 +325,11 @@ def _beside_other(evaluated: "Evaluated", found: "FoundSubjects") -> "Evaluated"
 
 def _write_reports(result: EvaluationResult, folder: Path) -> None:
     """Write the result and the reports on it."""
-    folder.mkdir(mode=0o700, exist_ok=True)
     from adapters_cli.reports.html_page import html_page
     from adapters_cli.reports.junit import junit
     from adapters_cli.reports.markdown import markdown
 
+    folder.mkdir(mode=0o700, exist_ok=True)
     for name, text in (
         (RESULT_FILE, to_json(result)),
         ("report.md", markdown(result)),
