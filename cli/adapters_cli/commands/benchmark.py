@@ -159,7 +159,7 @@ def _note_of_few_requests(plan: "BenchmarkPlan") -> None:
     for rule in plan.requirements:
         if rule.fewest_requests > plan.requests * LOOKS:
             print_note(
-                f"{rule.text}: so high a percentile is decided from about {rule.fewest_requests} requests on;"
+                f"{rule.text}: this percentile is decided from about {rule.fewest_requests} requests on;"
                 f" --requests {math.ceil(rule.fewest_requests / LOOKS)} sends as many in {LOOKS} looks"
             )
 

@@ -1,4 +1,4 @@
-"""What people have in the place of an adapter: each file is one that the named program writes."""
+"""Files that are no adapters, as the programs that the tests name write them."""
 
 from __future__ import annotations
 
