@@ -1,8 +1,8 @@
 """Packs an adapter into its archive for S3, and computes its identity.
 
 The identity is the SHA-256 of the canonical uncompressed tar: configuration and weights, without an owner,
-time or mode of their own (docs/adr/0005-adapter-identity.md). The gzip around it is transport. Its bytes are
-reproducible on one kind of processor only.
+time or mode of their own (docs/adr/0005-adapter-identity.md). The gzip around it is transport. Its bytes may
+differ from one processor to another, and were once seen to differ from run to run.
 
 This module needs a compiled library, so no Lambda function imports it.
 """
