@@ -12,6 +12,7 @@ import pytest
 from tests.promised import DIVERGENCES, PROMISES, ROOT, named
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("guide", "least"), [(PROMISES, 40), (DIVERGENCES, 30)])
 def test_tests_that_the_guide_names_exist(guide: Path, least: int) -> None:
     tests = named(guide)

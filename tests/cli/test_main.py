@@ -131,12 +131,14 @@ WITHOUT_JSON = {
 }
 
 
+@pytest.mark.slow
 def test_every_command_takes_the_account_s_options_and_writes_json_if_it_tells_a_result() -> None:
     words = {command: set(help_of(command).split()) for command in COMMANDS}
     assert [command for command in COMMANDS if not {"--region", "--profile"} <= words[command]] == []
     assert {command for command in COMMANDS if "--json" not in words[command]} == WITHOUT_JSON.keys()
 
 
+@pytest.mark.slow
 def test_reader_that_goes_ends_a_command_quietly() -> None:
     command = [sys.executable, "-c", FLOOD, "flood"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -178,6 +180,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module", ["adapters_cli.main", "botocore.exceptions", "adapters_cli.commands.status"]
 )

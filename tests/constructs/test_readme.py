@@ -20,6 +20,7 @@ APP, FLEET = (block.text for block in README.blocks if block.language == "python
 SCHEMA = re.compile(r"# yaml-language-server: \$schema=(\S+)\n")
 
 
+@pytest.mark.slow
 def test_the_app_and_the_fleet_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / "adapters.yaml").write_text(MANIFEST)

@@ -16,6 +16,8 @@ from tests.iam.check import differences, refusals
 from tests.iam.pieces import as_list, kinds
 from tests.iam.roles import Role, Roles, synthesize
 
+pytestmark = pytest.mark.slow
+
 _SERVICES = ("events", "lambda", "logs.us-east-1", "sagemaker", "states")
 
 

@@ -62,6 +62,7 @@ def test_what_cannot_be_deployed_is_told_without_a_traceback_and_nothing_is_made
     assert not (tmp_path / "cdk.out" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_an_error_says_in_which_table_its_setting_is(
     error_of: Callable[[str | Path], str], copy_of_local: Callable[[str, str], Path]
 ) -> None:

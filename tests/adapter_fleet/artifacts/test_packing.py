@@ -96,6 +96,7 @@ def test_archive_is_what_gnu_tar_makes_of_the_same_files(directory: Path, tmp_pa
     assert gzip.decompress(packed.path.read_bytes()) == (tmp_path / "gnu.tar").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processors", [1, 16])
 def test_archive_is_whole_on_any_number_of_processors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processors: int

@@ -156,6 +156,7 @@ class TestForeign:
         s3.put("bucket", key, foreign(directory))
         assert [finding.rule for finding in check(s3, key).findings] == ["archive-digest"]
 
+    @pytest.mark.slow
     def test_connection_that_is_cut_is_taken_up_where_it_was(
         self, s3: FakeS3, large: SyntheticAdapter
     ) -> None:

@@ -69,6 +69,7 @@ def evaluate(world: World, service: FakeService, tmp_path: Path) -> Callable[...
 Evaluate = Callable[..., Result]
 
 
+@pytest.mark.slow
 def test_adapter_runs_beside_its_base_for_the_time_and_a_second_run_brings_nothing_up(
     evaluate: Evaluate, known: dict[str, int], world: World, service: FakeService, tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def test_what_a_reader_sees_as_one_is_not_split(whole: str) -> None:
     assert tokens(f"{whole} {whole}") == [whole, " ", whole]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(left=texts, right=texts)
 def test_the_pieces_are_both_texts(left: str, right: str) -> None:

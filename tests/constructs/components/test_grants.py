@@ -101,6 +101,7 @@ def test_bearer_token_is_granted_once_for_several_components(statements: Stateme
     assert statements["All"].count(BEARER_TOKEN) == 1
 
 
+@pytest.mark.slow
 def test_finding_on_the_callers_wildcard_is_acknowledged_as_the_guide_says(app: cdk.App) -> None:
     stack = cdk.Stack(app, "Own")
     adapter = LoraAdapter.from_component_name(

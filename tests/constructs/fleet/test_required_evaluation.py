@@ -69,6 +69,7 @@ def test_file_without_evaluations_is_an_error_that_names_each_adapter_and_its_fi
     assert "rougeL of 'beta' is 0.55 and should be at least 0.6 (base 0.5 + 20%)" in lines[1]
 
 
+@pytest.mark.slow
 def test_file_above_the_bar_and_manifest_in_s3_are_deployed_with_it(
     stack: cdk.Stack, fleet: MakeFleet, write_manifest: WriteManifest, bucket: s3.IBucket
 ) -> None:

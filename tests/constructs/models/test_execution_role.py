@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import aws_cdk as cdk
+import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -21,6 +22,7 @@ from tests.constructs.resources import Resources, nag
 SAGEMAKER = iam.ServicePrincipal("sagemaker.amazonaws.com")
 
 
+@pytest.mark.slow
 def test_a_user_of_cdk_nag_gets_no_finding_on_the_role(
     app: cdk.App, make_endpoint: MakeEndpoint, adapter_directory: Path, base_directory: Path
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.manifest.desired import DesiredAdapter
@@ -69,6 +71,7 @@ def test_listing_under_way_is_a_sign_of_life() -> None:
     assert all(later - earlier >= 60 for earlier, later in pairwise(beats))
 
 
+@pytest.mark.slow
 def test_adapters_that_are_being_created_are_looked_for_among_new_components_only() -> None:
     world = fleet_of(200, rate=1.0)
     world.apply(*adapters(230))
@@ -77,6 +80,7 @@ def test_adapters_that_are_being_created_are_looked_for_among_new_components_onl
     assert world.service.calls[LISTING] < 21 + 24 + 20
 
 
+@pytest.mark.slow
 def test_listings_while_writes_go_on_take_a_small_share_of_the_time() -> None:
     world = fleet_of(159, rate=1.0)
     world.service.faults.read_rate = 3.0

@@ -44,6 +44,7 @@ def test_unchanged_fleet_costs_two_listing_pages_and_a_describe_and_a_change_lit
     assert world.service.calls["ListTags"] == 0
 
 
+@pytest.mark.slow
 def test_adapter_is_polled_when_it_should_be_in_service() -> None:
     world = World(seconds=40.0)
     world.apply(*map(adapter, MANY))

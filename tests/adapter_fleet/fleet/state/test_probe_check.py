@@ -50,6 +50,7 @@ def test_adapter_with_one_wrong_answer_of_a_hundred_fails_once_in_a_hundred_thou
     assert chance_to_fail(copies, 0.01) < 1e-5
 
 
+@pytest.mark.slow
 def test_guide_has_these_numbers() -> None:
     def row(title: str) -> list[str]:
         found = re.search(rf"^\| {title} \|(.+)\|$", GUIDE.read_text(), re.MULTILINE)

@@ -12,6 +12,7 @@ from tests.cli.evaluation.metrics.tiny_bert import POSITIONS, random_weights, wr
 TEXTS = ["the cat sat on the mat .", "dogs", "", "the the the the the the"]
 
 
+@pytest.mark.slow
 def test_vectors_of_a_text_do_not_depend_on_the_others(tmp_path: Path) -> None:
     model = BertModel(write_bert(tmp_path))
     alone = [model.vectors([text])[0] for text in TEXTS]

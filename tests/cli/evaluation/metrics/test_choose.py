@@ -23,6 +23,7 @@ def names(metrics: list[Metric]) -> list[str]:
     return [metric.facts.name for metric in metrics]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_model")
 def test_bert_score_is_one_of_the_metrics_without_names_where_a_model_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -158,6 +158,7 @@ def imported(*, dies_at: int | None, going_back: bool) -> tuple[list[str], World
     return ticks.operations, world
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("going_back", [False, True])
 def test_import_outlives_its_rollback_whichever_call_a_pass_dies_at(going_back: bool) -> None:
     operations, _ = imported(dies_at=None, going_back=going_back)

@@ -138,6 +138,7 @@ def test_order_to_prune_outlasts_a_refused_deployment() -> None:
 
 
 class TestStrangers:
+    @pytest.mark.slow
     def test_small_fleet_beside_a_large_one_is_deleted_without_reading_tags(self) -> None:
         world = World(settings=FleetSettings(request_rate=10))
         world.apply(adapter("a"), adapter("b"))
@@ -150,6 +151,7 @@ class TestStrangers:
         assert world.service.calls["ListTags"] == 0
         assert world.clock.now() - began < 20
 
+    @pytest.mark.slow
     def test_small_fleet_beside_a_large_one_converges_before_any_tag_is_read(self) -> None:
         world = World(settings=FleetSettings(request_rate=10))
         for number in range(1000):

@@ -56,6 +56,7 @@ def test_refused_manifest_at_the_end_of_a_pass_does_not_change_the_outcome() -> 
     assert world.serving() == uris(*ALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["a deployment", "S3"])
 def test_undo_keeps_what_came_with_a_manifest_that_the_quota_has_no_room_for(source: str) -> None:
     world = World()

@@ -65,6 +65,7 @@ def test_update_without_an_effect_fails_and_is_retried_with_backoff() -> None:
     assert world.service.calls["UpdateInferenceComponent"] <= 3 * 6 * MAX_LOST_WRITES
 
 
+@pytest.mark.slow
 def test_one_pass_makes_all_retries_that_are_due_soon_after_the_deployment() -> None:
     world = World(settings=FleetSettings(request_rate=20, failures=FailureLimit(count=10)))
     many = [adapter(f"a{number:03}") for number in range(20)]
@@ -82,6 +83,7 @@ def test_one_pass_makes_all_retries_that_are_due_soon_after_the_deployment() -> 
     assert len(world.serving()) == 20
 
 
+@pytest.mark.slow
 def test_write_that_met_a_conflict_leaves_no_intent_and_the_deployment_reports_what_blocks_it() -> None:
     world = World(settings=replace(LENIENT, timeout_seconds=600))
     words = 'Could not find inference component "base"'
@@ -172,6 +174,7 @@ def test_adapters_that_are_not_wanted_make_room_for_new_ones() -> None:
     assert sorted(world.serving()) == NAMES[10:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["new", "old"])
 def test_what_serves_is_not_deleted_to_be_replaced(first: str) -> None:
     settings = FleetSettings(request_rate=10.0, update_mode=UpdateMode.REPLACE)
