@@ -202,23 +202,34 @@ def _implements(classes: Sequence[type], interface: Any) -> bool:
     )
 
 
-# How to make an object of what people give as a text.
+# How to make an object of what people give as a text or a number.
 _MADE_BY = {
-    "AdapterManifest": "; AdapterManifest.from_file(path) makes one",
-    "AdapterArtifact": "; AdapterArtifact.from_uri(uri) and from_directory(path) make one",
-    "IMultiAdapterEndpoint": "; MultiAdapterEndpoint.from_endpoint_attributes(…) makes one",
-    "IBucket": "; Bucket.from_bucket_name(scope, id, name) makes one",
-    "InstanceType": "; InstanceType.of(name) makes one",
-    "LmiVersion": "; LmiVersion.V19 is one",
-    "VllmVersion": "; a member of VllmVersion is one",
-    "BaseModel": "; BaseModel.from_directory(path) and from_bucket(bucket, prefix) make one",
+    "AdapterManifest": "AdapterManifest.from_file(path) makes one",
+    "AdapterArtifact": "AdapterArtifact.from_uri(uri) and from_directory(path) make one",
+    "IMultiAdapterEndpoint": "MultiAdapterEndpoint.from_endpoint_attributes(…) makes one",
+    "BaseModel": "BaseModel.from_directory(path) and from_bucket(bucket, prefix) make one",
+    "IContainer": "LmiContainer(version=…) and VllmContainer(version=…) make one",
+    "LmiVersion": "LmiVersion.V19 is one",
+    "VllmVersion": "a member of VllmVersion is one",
+    "LoraServing": "LoraServing(max_loras=…, max_cpu_loras=…, max_lora_rank=…) makes one",
+    "ComputeRequirements": "ComputeRequirements(accelerators=…, min_memory=…) makes one",
+    "InstanceType": "InstanceType.of(name) makes one",
+    "Duration": "Duration.minutes(5) is one",
+    "Size": "Size.gibibytes(16) is one",
+    "IBucket": "Bucket.from_bucket_name(scope, id, name) makes one",
+    "IRole": "Role.from_role_arn(scope, id, arn) makes one",
+    "IKey": "Key.from_key_arn(scope, id, arn) makes one",
+    "IVpc": "Vpc.from_lookup(scope, id, vpc_id=…) makes one",
+    "ISecurityGroup": "SecurityGroup.from_security_group_id(scope, id, group_id) makes one",
+    "ITopic": "Topic.from_topic_arn(scope, id, arn) makes one",
 }
 
 
 def _message(name: str, hint: Any, misfit: _Misfit) -> str:
     value, where = misfit
     words = _in_words(hint)
-    made = next((how for type_, how in _MADE_BY.items() if type_ in words and isinstance(value, str)), "")
+    types = re.findall(r"\w+", words) if isinstance(value, str | int | float) else ()
+    made = next((f"; {_MADE_BY[type_]}" for type_ in types if type_ in _MADE_BY), "")
     return f"'{name}' should be {words}, got {_shown(value)}{where}{made}"
 
 

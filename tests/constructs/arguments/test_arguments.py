@@ -175,9 +175,10 @@ def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(
     [
         ({"manifest": "adapters.yaml"}, r"AdapterManifest.from_file\(path\) makes one"),
         ({"endpoint": "my-endpoint"}, r"MultiAdapterEndpoint.from_endpoint_attributes\(…\) makes one"),
+        ({"timeout": 5}, r"Duration.minutes\(5\) is one"),
     ],
 )
-def test_a_text_in_the_place_of_an_object_says_how_to_make_one(
+def test_a_text_or_number_in_the_place_of_an_object_says_how_to_make_one(
     stack: cdk.Stack, arguments: dict[str, Any], how: str
 ) -> None:
     given = {"endpoint": imported_endpoint(stack), "manifest": AdapterManifest.from_adapters([]), **arguments}
