@@ -140,7 +140,9 @@ def benchmark(
         Benchmark(plan, StreamingClient(endpoint, clock.now), clock, _progress).run(result)
     except LoadError as error:
         raise CommandError(str(error)) from None
-    result.requirements = [level.judge(rule) for level in result.levels for rule in rules]
+    for level in result.levels:
+        level.look(rules)
+    result.requirements = [level.outcomes[rule.text] for level in result.levels for rule in rules]
     print_result(result.document(), screen(result), as_json=as_json, rows=rows(result))
     _end(result)
 
@@ -154,13 +156,16 @@ class _SteadyClock(Clock):
 
 
 def _note_of_few_requests(plan: "BenchmarkPlan") -> None:
-    from adapters_cli.load.benchmark_result import LOOKS
+    from adapters_cli.load.benchmark import rounds_of
+    from adapters_cli.load.benchmark_result import ERROR, LOOKS
 
+    fewest_rounds = LOOKS * min(rounds_of(loop, plan.requests) for loop in plan.loops)
     for rule in plan.requirements:
-        if rule.fewest_requests > plan.requests * LOOKS:
+        needed = rule.fewest_requests(fewest_rounds, ERROR / LOOKS)
+        if needed > plan.requests * LOOKS:
             print_note(
-                f"{rule.text}: this percentile is decided from about {rule.fewest_requests} requests on;"
-                f" --requests {math.ceil(rule.fewest_requests / LOOKS)} sends as many in {LOOKS} looks"
+                f"{rule.text}: this percentile is decided from about {needed} requests on;"
+                f" --requests {math.ceil(needed / LOOKS)} sends as many in {LOOKS} looks"
             )
 
 

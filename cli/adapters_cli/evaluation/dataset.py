@@ -117,7 +117,8 @@ class _ItemReader:
         seen: dict[str, str] = {}
         for row in rows:
             reference = row.values.get(self._options.reference_column)
-            if self._options.only_with_reference and row.problem is None and reference in (None, ""):
+            is_empty = reference is None or (isinstance(reference, str) and not reference.strip())
+            if self._options.only_with_reference and row.problem is None and is_empty:
                 continue
             try:
                 item = self._item(row)

@@ -67,6 +67,16 @@ class BenchmarkPlan:
     requirements: Sequence[LatencyRequirement] = ()
 
 
+def rounds_of(loop: Loop, requests: int) -> int:
+    """Return in how many rounds a level's requests are sent. Blocks are the shorter, the more there are."""
+    if isinstance(loop, ClosedLoop):
+        each, fewest = _REQUESTS_OF_A_CLIENT * loop.clients, min(_FEW_ROUNDS, requests // loop.clients)
+    else:
+        each = max(_REQUESTS_OF_A_CLIENT, ceil(_SECONDS_OF_A_BLOCK * loop.rate))
+        fewest = min(_ROUNDS_OF_AN_OPEN_LOOP, requests)
+    return max(1, fewest, min(_ROUNDS, requests // each))
+
+
 class Benchmark:
     """A run of a plan.
 
@@ -136,8 +146,7 @@ class Benchmark:
         self._prompt += max(requests for _, _, requests in who)
         self._measure_rounds(level, who, until)
         for _ in range(LOOKS - 1):
-            undecided = any(level.judge(rule).more_helps for rule in plan.requirements)
-            if not undecided or level.ended_by == "seconds":
+            if not level.look(plan.requirements) or level.ended_by == "seconds":
                 return
             self._progress(f"{level.title}: undecided, so as many requests again")
             self._measure_rounds(level, who, until)
@@ -145,7 +154,7 @@ class Benchmark:
     def _measure_rounds(
         self, level: Level, who: Sequence[tuple[Series, Iterator[str], int]], until: float
     ) -> None:
-        plan, rounds = self._plan, self._rounds(level.loop)
+        plan, rounds = self._plan, rounds_of(level.loop, self._plan.requests)
         for number in range(rounds):
             requests = plan.requests * (number + 1) // rounds - plan.requests * number // rounds
             # In turn, and never at the same time: rows of the base beside rows of adapters take longer.
@@ -161,16 +170,6 @@ class Benchmark:
             self._prompt += requests
             blocks_of = [series.measurements[start:] for (series, *_), start in zip(who, begun, strict=True)]
             level.rounds.append((blocks_of[-1], blocks_of[0]))
-
-    def _rounds(self, loop: Loop) -> int:
-        """Return how many rounds there are. The more there are, the shorter are their blocks."""
-        requests = self._plan.requests
-        if isinstance(loop, ClosedLoop):
-            each, fewest = _REQUESTS_OF_A_CLIENT * loop.clients, min(_FEW_ROUNDS, requests // loop.clients)
-        else:
-            each = max(_REQUESTS_OF_A_CLIENT, ceil(_SECONDS_OF_A_BLOCK * loop.rate))
-            fewest = min(_ROUNDS_OF_AN_OPEN_LOOP, requests)
-        return max(1, fewest, min(_ROUNDS, requests // each))
 
     def _warm_up(self, loop: Loop, adapters: int) -> int:
         if self._plan.warm_up is not None:

@@ -1,14 +1,14 @@
 """The result of a benchmark, with the names of metrics that AIPerf writes."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import pstdev
 from typing import Any
 
 from adapter_fleet.common.counts import counted
 from adapters_cli.load.latency_requirement import COUNTED, LatencyOutcome, LatencyRequirement
-from adapters_cli.load.latency_statistics import Distribution, Estimate, percentile
+from adapters_cli.load.latency_statistics import OUTSIDE, Distribution, Estimate, Total, percentile
 from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import Measurement, RequestError
 
@@ -21,6 +21,9 @@ LATENCIES = (TIME_TO_FIRST_TOKEN, INTER_TOKEN_LATENCY, REQUEST_LATENCY)
 REQUEST_THROUGHPUT = "request_throughput"
 INPUT_LENGTH = "input_sequence_length"
 OUTPUT_LENGTH = "output_sequence_length"
+
+_EXACT: Mapping[str, Callable[[Sequence[float]], float]] = {"min": min, "max": max, "std": pstdev}
+"""Statistics of the requests that were sent, which have no interval."""
 
 LOOKS = 4
 """How often a level is held against its requirements, at most, while more requests are sent in between."""
@@ -75,12 +78,13 @@ class Series:
         tokens = sum(each.times.output_tokens for each in self.answered)
         return tokens / self.seconds if self.seconds else 0.0
 
-    @property
-    def bursts(self) -> int:
-        """How many answers came in one burst, although an engine writes them token by token."""
-        between = sorted(self.values(INTER_TOKEN_LATENCY))
-        limit = max(_FASTEST_TOKEN, _BURST * percentile(between, 0.75)) if between else 0.0
-        return sum(each < limit for each in between)
+    def bursts(self, usual: float) -> int:
+        """Return how many answers came in one burst, although an engine writes them token by token.
+
+        usual:
+            The milliseconds that usually are between two tokens.
+        """
+        return sum(each < max(_FASTEST_TOKEN, _BURST * usual) for each in self.values(INTER_TOKEN_LATENCY))
 
     @property
     def errors(self) -> list[tuple[RequestError, int]]:
@@ -89,10 +93,9 @@ class Series:
         first = {error.kind: error for error in reversed(every)}
         return [(first[kind], count) for kind, count in Counter(error.kind for error in every).most_common()]
 
-    def figure(self, metric: str, statistic: str) -> float | None:
-        """Return one figure of the document; None if it was not measured."""
-        asked = self.measurements if metric == "request_error_rate" else self.answered
-        return self.document().get(metric, {}).get(statistic) if asked else None
+    def has(self, metric: str) -> bool:
+        """Return whether there are answers that have a metric."""
+        return bool(self.values(metric) if metric in LATENCIES else self.answered)
 
     def document(self) -> dict[str, Any]:
         """Return the metrics as AIPerf writes them."""
@@ -125,6 +128,8 @@ class Level:
         The requests to adapters and to the base, by the round in which both were asked.
     ratios:
         Adapters divided by base, by metric. `compare` fills it.
+    outcomes:
+        What `look` said of each requirement, by its text. A verdict stays, whatever is measured later.
     """
 
     loop: Loop
@@ -134,6 +139,7 @@ class Level:
     ended_by: str = "requests"
     rounds: list[tuple[Sequence[Measurement], Sequence[Measurement]]] = field(default_factory=list)
     ratios: dict[str, Estimate] = field(default_factory=dict)
+    outcomes: dict[str, LatencyOutcome] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -152,8 +158,25 @@ class Level:
     @property
     def in_bursts(self) -> bool:
         """True if so many answers came in one burst that times of tokens say nothing of the engine."""
-        sides = (self.subject, self.base)
-        return any(each.bursts > _MANY_BURSTS * len(each.answered) for each in sides)
+        counts = zip(self.bursts, self._sides, strict=True)
+        return any(bursts > _MANY_BURSTS * len(side.answered) for bursts, side in counts)
+
+    @property
+    def bursts(self) -> tuple[int, int]:
+        """How many answers of adapters and of the base came in one burst.
+
+        The base says what is usual: of adapters that are slow for a part of their answers, the rest is fast.
+        """
+        between = sorted(self.base.values(INTER_TOKEN_LATENCY) or self.subject.values(INTER_TOKEN_LATENCY))
+        usual = percentile(between, 0.75) if between else 0.0
+        return self.subject.bursts(usual), self.base.bursts(usual)
+
+    def look(self, rules: Sequence[LatencyRequirement]) -> bool:
+        """Hold the level against what is undecided; return True if more requests may help."""
+        for rule in rules:
+            if rule.text not in self.outcomes or self.outcomes[rule.text].more_helps:
+                self.outcomes[rule.text] = self.judge(rule)
+        return any(each.more_helps for each in self.outcomes.values())
 
     def judge(self, rule: LatencyRequirement) -> LatencyOutcome:
         """Hold the level against a requirement."""
@@ -161,49 +184,42 @@ class Level:
         if of_tokens and self.in_bursts:
             reason = "many answers came in one burst, so that times of tokens say nothing of the engine"
             return rule.undecided(self.title, reason)
-        if self.subject.measurements and not self.subject.answered and rule.metric not in COUNTED:
-            return rule.missed(self.title, "no request to the adapters was answered")
-        own, base = (self._estimate(rule, side) for side in (self.subject, self.base))
-        if own is None or (rule.of_base and base is None):
-            who = "" if own is None else " of the base"
-            return rule.undecided(self.title, f"{rule.metric}.{rule.statistic}{who} was not measured")
-        if base is None or not rule.of_base:
-            return rule.judge(own, self.title)
         if rule.metric in COUNTED:
-            return rule.judge_counted(own.value, base.value, self.title)
-        if not of_tokens and not self.equal_lengths:
+            own, base = (
+                (len(each.measurements) - len(each.answered), len(each.measurements)) for each in self._sides
+            )
+            return rule.judge_errors(own, base, self.title, ERROR / LOOKS)
+        if self.subject.measurements and not self.subject.answered:
+            return rule.missed(self.title, "no request to the adapters was answered")
+        for side, who in zip(self._sides, ("", " of the base"), strict=True):
+            if not side.has(rule.metric) and (rule.of_base or side is self.subject):
+                return rule.undecided(self.title, f"{rule.metric}.{rule.statistic}{who} was not measured")
+        if rule.of_base and not of_tokens and not self.equal_lengths:
             reason = "base and adapters wrote answers of different lengths, so their times do not compare"
             return rule.undecided(self.title, reason)
-        ratio = self._ratio(rule, own, base)
-        if ratio is None:
-            return rule.undecided(self.title, f"no round has a {rule.metric}.{rule.statistic} of both")
-        return rule.judge(ratio, self.title)
+        found = self._estimate(rule.metric, rule.statistic, of_base=rule.of_base)
+        if found is None:
+            return rule.undecided(self.title, f"{rule.metric}.{rule.statistic} is 0, which does not compare")
+        return rule.judge(found, self.title)
 
-    def _estimate(self, rule: LatencyRequirement, side: Series) -> Estimate | None:
-        """Estimate the figure of one side; None if it was not measured."""
-        value = side.figure(rule.metric, rule.statistic)
-        if value is None or rule.metric in COUNTED or rule.statistic in ("min", "max", "std"):
-            return None if value is None else Estimate.exactly(value)
-        blocks = [each[0 if side is self.subject else 1] for each in self.rounds]
-        if rule.statistic != "avg":
-            values = [metric_values(block, rule.metric) for block in blocks]
-            return Estimate.of_percentile(values, int(rule.statistic[1:]) / 100, ERROR / LOOKS)
-        figures = [_figure_of_block(block, rule.metric, rule.statistic) for block in blocks]
-        found = Estimate.of_mean([each for each in figures if each is not None] or [value], ERROR / LOOKS)
-        return Estimate(value=value, low=found.low, high=found.high)
+    @property
+    def _sides(self) -> tuple[Series, Series]:
+        return self.subject, self.base
 
-    def _ratio(self, rule: LatencyRequirement, own: Estimate, base: Estimate) -> Estimate | None:
-        """Return the ratio to the base: of medians and means round by round, of others as a whole."""
-        if rule.metric not in LATENCIES:
-            return Estimate.of_totals(self._pairs(rule.metric, rule.statistic), ERROR / LOOKS)
-        if rule.statistic in ("avg", "p50"):
-            return Estimate.of_ratio(self._pairs(rule.metric, rule.statistic), ERROR / LOOKS)
-        return own.over(base)
-
-    def _pairs(self, metric: str, statistic: str) -> list[tuple[float, float]]:
-        """Return the figures of adapters and base in each round that has both."""
-        pairs = [[_figure_of_block(side, metric, statistic) for side in each] for each in self.rounds]
-        return [(own, base) for own, base in pairs if own is not None and base is not None]
+    def _estimate(
+        self, metric: str, statistic: str, *, of_base: bool, outside: float = ERROR / LOOKS
+    ) -> Estimate | None:
+        """Estimate a figure of the adapters, or its quotient by the base's; None if there is no quotient."""
+        sides = self._sides if of_base else (self.subject,)
+        if (exact := _EXACT.get(statistic)) is not None:
+            own, *base = (exact(side.values(metric)) for side in sides)
+            return None if base == [0] else Estimate.exactly(own / base[0] if base else own)
+        blocks = [[each[number] for each in self.rounds] for number in range(len(sides))]
+        if statistic == "avg":
+            totals = [[_total(block, metric) for block in each] for each in blocks]
+            return Estimate.of_totals(*totals, outside=outside)
+        values = [[metric_values(block, metric) for block in each] for each in blocks]
+        return Estimate.of_percentile(int(statistic[1:]) / 100, *values, outside=outside)
 
     def compare(self) -> None:
         """Divide the medians of the adapters by those of the base.
@@ -216,8 +232,8 @@ class Level:
                 continue
             if metric == INTER_TOKEN_LATENCY and self.in_bursts:
                 continue
-            ratio = Estimate.of_ratio(self._pairs(metric, "p50"))
-            if ratio is not None and ratio.low is not None:
+            ratio = self._estimate(metric, "p50", of_base=True, outside=OUTSIDE)
+            if ratio is not None and None not in (ratio.low, ratio.high):
                 self.ratios[metric] = ratio
 
 
@@ -295,18 +311,18 @@ class BenchmarkResult:
         }
 
 
-def _figure_of_block(block: Sequence[Measurement], metric: str, statistic: str) -> float | None:
-    """Return a median, a mean or a throughput of the requests of one side in one round."""
+def _total(block: Sequence[Measurement], metric: str) -> Total:
+    """Return what one side did in a round: latencies and answers, or answers or tokens and seconds."""
     if metric in LATENCIES:
-        values = sorted(metric_values(block, metric))
-        if not values:
-            return None
-        return fmean(values) if statistic == "avg" else percentile(values, 0.5)
+        values = metric_values(block, metric)
+        return sum(values), len(values)
     if not block:
-        return None
+        return 0.0, 0.0
     seconds = max(each.times.ended for each in block) - min(each.intended for each in block)
-    series = Series(measurements=list(block), seconds=seconds)
-    return series.request_throughput if metric == REQUEST_THROUGHPUT else series.output_token_throughput
+    answered = [each for each in block if each.times.error is None]
+    if metric == REQUEST_THROUGHPUT:
+        return len(answered), seconds
+    return sum(each.times.output_tokens for each in answered), seconds
 
 
 def _ratio_document(ratio: Estimate) -> dict[str, float | None]:

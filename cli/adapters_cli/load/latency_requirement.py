@@ -8,7 +8,7 @@ from operator import ge, gt, le, lt
 
 from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.evaluation.requirement import Requirement
-from adapters_cli.load.latency_statistics import Estimate
+from adapters_cli.load.latency_statistics import Estimate, binomial_quantile, t_quantile
 
 METRICS = (
     "time_to_first_token",
@@ -20,8 +20,8 @@ METRICS = (
 )
 STATISTICS = ("avg", "min", "max", "std", "p1", "p5", "p10", "p25", "p50", "p75", "p90", "p95", "p99")
 _OF_DISTRIBUTIONS = METRICS[:3]
-_REACH = 2.5
-"""Standard errors of one look, at 0.0125 on each side, and some more for a few rounds."""
+_SPARE = 1.2
+"""So many more requests than a percentile needs where rounds do not differ."""
 COUNTED = ("request_error_rate",)
 """What is counted of the requests that were sent, and has no interval."""
 _COMPARISONS = {"<=": le, ">=": ge, "<": lt, ">": gt}
@@ -87,9 +87,14 @@ class LatencyRequirement:
         match read.sign:
             case None if not read.percent or metric == "request_error_rate":
                 return replace(found, number=read.number)
-            case "*":
+            case "*" if share > 0:
                 return replace(found, factor=share)
-            case "+" | "-" if read.percent or not read.number:
+            case "+" | "-" if metric in COUNTED and read.number:
+                raise ValueError(
+                    f"a requirement of {metric} should be like 'base * 1.5', as a per cent of a rate may be a"
+                    f" point or a part of it, got {text!r}"
+                )
+            case "+" | "-" if (read.percent or not read.number) and (read.sign == "+" or share < 1):
                 return replace(found, factor=1 + share if read.sign == "+" else 1 - share)
         raise _form_error(text)
 
@@ -98,17 +103,16 @@ class LatencyRequirement:
         """True if the base's figure counts."""
         return self.number is None
 
-    @property
-    def fewest_requests(self) -> int:
-        """The requests below which the percentile of the rule has no end on the side that has to keep to it.
+    def fewest_requests(self, rounds: int, outside: float) -> int:
+        """Return from how many requests on the percentile of the rule has the end that has to keep to it.
 
-        By the normal distribution, at the error of one look.
+        0 for what is no percentile. `rounds` is how many there are, and `outside` the error on that side.
         """
         if not re.fullmatch(r"p\d+", self.statistic):
             return 0
         share = int(self.statistic[1:]) / 100
         odds = share / (1 - share) if self.comparison in ("<=", "<") else (1 - share) / share
-        return math.ceil(_REACH**2 * odds)
+        return math.ceil(_SPARE * t_quantile(max(1, rounds - 1), 1 - outside) ** 2 * odds)
 
     def judge(self, figure: Estimate, level: str) -> LatencyOutcome:
         """Hold a figure, or its ratio to the base's, against the bound: both ends of its interval decide."""
@@ -116,22 +120,44 @@ class LatencyRequirement:
         low = self._compared(-math.inf if figure.low is None else figure.low, bound)
         high = self._compared(math.inf if figure.high is None else figure.high, bound)
         verdict = Verdict.UNDECIDED if low != high else Verdict.MET if low else Verdict.MISSED
+        reason = f"{self.metric}.{self.statistic} is {_text(figure, times=self.of_base)}"
+        return self._outcome(level, verdict, reason)
+
+    def judge_errors(
+        self, own: tuple[int, int], base: tuple[int, int], level: str, outside: float
+    ) -> LatencyOutcome:
+        """Hold the share of failed requests, as (failed, sent), against the bound.
+
+        What was counted meets the bound or not. It is missed where so many failures are no chance: of a true
+        rate at the bound, they are as many in less than `outside` of all benchmarks. Else it is undecided.
+        """
+        (failed, sent), (base_failed, base_sent) = own, base
+        if not sent or (self.of_base and not base_sent):
+            return self.undecided(level, f"{self.metric} was not measured")
+        rate, of_base = 100 * failed / sent, 100 * base_failed / base_sent if base_sent else 0.0
+        bound = self.factor * of_base if self.number is None else self.number
+        reason = f"{self.metric} is {rate:.4g} %" + (
+            f", and {of_base:.4g} % of the base" if self.of_base else ""
+        )
+        if self._compared(rate, bound):
+            return self._outcome(level, Verdict.MET, reason)
+        if self.number is None:
+            # Of all failures, how many are the adapters'.
+            every, share = failed + base_failed, self.factor * sent / (self.factor * sent + base_sent)
+        else:
+            every, share = sent, min(1.0, self.number / 100)
+        too_many = self.comparison in ("<=", "<")
+        chance = too_many and 0 < share < 1 and failed <= binomial_quantile(every, share, 1 - outside)
+        verdict = Verdict.UNDECIDED if chance else Verdict.MISSED
+        return self._outcome(level, verdict, reason)
+
+    def _outcome(self, level: str, verdict: Verdict, reason: str) -> LatencyOutcome:
         return LatencyOutcome(
             requirement=self.text,
             level=level,
             verdict=verdict,
-            reason=f"{self.metric}.{self.statistic} is {_text(figure, times=self.of_base)}",
+            reason=reason,
             more_helps=verdict is Verdict.UNDECIDED,
-        )
-
-    def judge_counted(self, own: float, base: float, level: str) -> LatencyOutcome:
-        """Hold a figure that was counted, and has no interval, against the base's: that may be 0."""
-        met = self._compared(own, self.factor * base)
-        return LatencyOutcome(
-            requirement=self.text,
-            level=level,
-            verdict=Verdict.MET if met else Verdict.MISSED,
-            reason=f"{self.metric}.{self.statistic} is {own:.4g}, and {base:.4g} of the base",
         )
 
     def missed(self, level: str, reason: str) -> LatencyOutcome:

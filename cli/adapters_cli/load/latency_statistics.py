@@ -1,9 +1,9 @@
 """Statistics of latencies: percentiles, means and ratios, each with its interval."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean, pstdev, stdev
+from statistics import NormalDist, correlation, fmean, pstdev, stdev
 
 PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 WITH_INTERVALS = (50, 90, 99)
@@ -11,6 +11,10 @@ WITH_INTERVALS = (50, 90, 99)
 OUTSIDE = 0.025
 """The probability on each side of an interval in a report."""
 _EXACT_UP_TO = 5_000
+_ROUNDS_TO_CORRELATE = 3
+
+Total = tuple[float, float]
+"""What one side did in one round, and what it is divided by: latencies by answers, or answers by seconds."""
 
 PercentileInterval = tuple[float | None, float | None]
 """A 95 % confidence interval. None is an end that so few values do not give."""
@@ -63,12 +67,12 @@ def percentile_interval(ordered: Sequence[float], share: float) -> PercentileInt
     """Return the interval of a percentile: the order statistics between which it lies."""
     count = len(ordered)
     # How many of the values are below the percentile is binomial.
-    low = _binomial_quantile(count, share, OUTSIDE)
-    high = _binomial_quantile(count, share, 1 - OUTSIDE) + 1
+    low = binomial_quantile(count, share, OUTSIDE)
+    high = binomial_quantile(count, share, 1 - OUTSIDE) + 1
     return (ordered[low - 1] if low >= 1 else None, ordered[high - 1] if high <= count else None)
 
 
-def _binomial_quantile(count: int, share: float, level: float) -> int:
+def binomial_quantile(count: int, share: float, level: float) -> int:
     """Return the least k with P(B <= k) >= level, for B binomial."""
     if count > _EXACT_UP_TO:
         spread = math.sqrt(count * share * (1 - share))
@@ -96,86 +100,115 @@ class Estimate:
         return cls(value=value, low=value, high=value)
 
     @classmethod
-    def of_mean(cls, values: Sequence[float], outside: float = OUTSIDE) -> "Estimate":
-        """Return the mean of independent values, with the interval of Student's t."""
-        middle = fmean(values)
-        if len(values) < 2:
-            return cls(value=middle, low=None, high=None)
-        reach = t_quantile(len(values) - 1, 1 - outside) * stdev(values) / math.sqrt(len(values))
-        return cls(value=middle, low=middle - reach, high=middle + reach)
+    def of_totals(
+        cls, rounds: Sequence[Total], base: Sequence[Total] | None = None, *, outside: float = OUTSIDE
+    ) -> "Estimate | None":
+        """Divide the sums of all rounds, such as answers by seconds; beside a base, by its quotient as well.
 
-    @classmethod
-    def of_ratio(cls, pairs: Iterable[tuple[float, float]], outside: float = OUTSIDE) -> "Estimate | None":
-        """Compare two groups by the figures of rounds in which both were measured; None without a round.
-
-        The ratio is the geometric mean of the rounds' ratios: what slows a whole round down does not count.
+        None if a sum is 0. The interval is that of a ratio of means over rounds, by its linear part (Cochran:
+        "Sampling Techniques", 1977, section 6.4). What slows both sides of a round down does not count.
         """
-        logarithms = [math.log(own / other) for own, other in pairs if own > 0 and other > 0]
-        if not logarithms:
+        sides = [_linear(each) for each in (rounds, base) if each is not None]
+        known = [each for each in sides if each is not None]
+        if len(known) < len(sides):
             return None
-        found = cls.of_mean(logarithms, outside)
-        low, high = (None if end is None else math.exp(end) for end in (found.low, found.high))
-        return cls(value=math.exp(found.value), low=low, high=high)
-
-    @classmethod
-    def of_totals(cls, pairs: Sequence[tuple[float, float]], outside: float = OUTSIDE) -> "Estimate | None":
-        """Compare the sums of two groups' figures; None if the second one's is 0.
-
-        The interval is that of a ratio of means over rounds. A round in which nothing was done counts.
-        """
-        own, other = (sum(each) for each in zip(*pairs, strict=True)) if pairs else (0.0, 0.0)
-        if other <= 0:
-            return None
-        ratio, mean = own / other, other / len(pairs)
-        if len(pairs) < 2:
-            return cls(value=ratio, low=None, high=None)
-        around = cls.of_mean([(one - ratio * two) / mean for one, two in pairs], outside)
-        assert around.low is not None and around.high is not None  # noqa: PT018 - two rounds or more
-        return cls(value=ratio, low=max(0.0, ratio + around.low), high=ratio + around.high)
+        (value, parts), *other = known
+        for quotient, of_base in other:
+            value /= quotient
+            parts = [one - two for one, two in zip(parts, of_base, strict=True)]
+        if len(parts) < 2:
+            return cls(value=value, low=None, high=None)
+        reach = t_quantile(len(parts) - 1, 1 - outside) * stdev(parts) / math.sqrt(len(parts))
+        return cls(value=value, low=value * math.exp(-reach), high=value * math.exp(reach))
 
     @classmethod
     def of_percentile(
-        cls, rounds: Sequence[Sequence[float]], share: float, outside: float = OUTSIDE
-    ) -> "Estimate":
-        """Return a percentile of values that may depend on each other within a round.
+        cls,
+        share: float,
+        rounds: Sequence[Sequence[float]],
+        base: Sequence[Sequence[float]] | None = None,
+        *,
+        outside: float = OUTSIDE,
+    ) -> "Estimate | None":
+        """Return a percentile of all rounds' values; beside a base, divided by its percentile.
 
-        How much the share of values below it differs between rounds says between which percentiles the true
-        one lies (Woodruff: "Confidence intervals for medians and other position measures", 1952).
+        None if there is none, or if one is 0 beside a base. Values may depend on each other within a round,
+        and on those of the base in it.
         """
-        ordered = sorted(value for each in rounds for value in each)
-        middle = percentile(ordered, share)
-        filled = [each for each in rounds if each]
-        if len(filled) < 2:
-            return cls(value=middle, low=None, high=None)
-        mean = len(ordered) / len(filled)
-        differences = [(sum(value <= middle for value in each) - share * len(each)) / mean for each in filled]
-        # Never less than for values that do not depend on each other.
-        alone = math.sqrt(share * (1 - share) / len(ordered))
-        error = max(stdev(differences) / math.sqrt(len(filled)), alone)
-        reach = t_quantile(len(filled) - 1, 1 - outside) * error
-        low, high = share - reach, share + reach
-        return cls(
-            value=middle,
-            low=percentile(ordered, low) if low > 0 else None,
-            high=percentile(ordered, high) if high < 1 else None,
-        )
-
-    def over(self, other: "Estimate") -> "Estimate | None":
-        """Divide by an independent one; None if it is 0.
-
-        The interval is made of both by the method of variance estimates recovery, on the scale of logarithms
-        (Zou, Donner: "Construction of confidence limits about effect measures", 2008).
-        """
-        if other.value <= 0 or self.value <= 0:
+        if base is None:
+            return _percentile(share, rounds, outside)
+        pairs = [(one, two) for one, two in zip(rounds, base, strict=True) if one and two]
+        sides = [[pair[number] for pair in pairs] for number in range(2)]
+        own, other = (_percentile(share, side, outside) for side in sides)
+        if own is None or other is None or own.value <= 0 or other.value <= 0:
             return None
-        ratio = self.value / other.value
-        below = _reach(self.value, self.low), _reach(other.value, other.high)
-        above = _reach(self.value, self.high), _reach(other.value, other.low)
-        return Estimate(
-            value=ratio,
-            low=ratio / math.exp(math.hypot(*below)) if math.inf not in below else None,
-            high=ratio * math.exp(math.hypot(*above)) if math.inf not in above else None,
+        # By the method of variance estimates recovery, on the scale of logarithms (Zou, Donner: "Construction
+        # of confidence limits about effect measures", 2008), less what both sides of a round have in common.
+        common = _correlation(
+            _counts_below(sides[0], own.value, share), _counts_below(sides[1], other.value, share)
         )
+        low = _joint(_reach(own.value, own.low), _reach(other.value, other.high), common)
+        high = _joint(_reach(own.value, own.high), _reach(other.value, other.low), common)
+        ratio = own.value / other.value
+        return cls(
+            value=ratio,
+            low=None if low is None else ratio / math.exp(low),
+            high=None if high is None else ratio * math.exp(high),
+        )
+
+
+def _percentile(share: float, rounds: Sequence[Sequence[float]], outside: float) -> Estimate | None:
+    """Return a percentile of all rounds' values; None if there is no value.
+
+    How much the share of values below it differs between rounds says between which percentiles the true one
+    lies (Woodruff: "Confidence intervals for medians and other position measures", 1952).
+    """
+    filled = [each for each in rounds if each]
+    if not filled:
+        return None
+    ordered = sorted(value for each in filled for value in each)
+    middle = percentile(ordered, share)
+    if len(filled) < 2:
+        return Estimate(value=middle, low=None, high=None)
+    # Never less than for values that do not depend on each other.
+    alone = math.sqrt(share * (1 - share) / len(ordered))
+    error = max(stdev(_counts_below(filled, middle, share)) / math.sqrt(len(filled)), alone)
+    reach = t_quantile(len(filled) - 1, 1 - outside) * error
+    low, high = share - reach, share + reach
+    return Estimate(
+        value=middle,
+        low=percentile(ordered, low) if low > 0 else None,
+        high=percentile(ordered, high) if high < 1 else None,
+    )
+
+
+def _linear(rounds: Sequence[Total]) -> tuple[float, list[float]] | None:
+    """Return a quotient of sums, and by what share of the mean each round is off; None if a sum is 0."""
+    total, counted = (sum(each) for each in zip(*rounds, strict=True)) if rounds else (0.0, 0.0)
+    if total <= 0 or counted <= 0:
+        return None
+    quotient, mean = total / counted, total / len(rounds)
+    return quotient, [(one - quotient * count) / mean for one, count in rounds]
+
+
+def _counts_below(rounds: Sequence[Sequence[float]], middle: float, share: float) -> list[float]:
+    """Return how many values of each round are below, in excess of their share, by those of a mean round."""
+    mean = sum(map(len, rounds)) / len(rounds)
+    return [(sum(value <= middle for value in each) - share * len(each)) / mean for each in rounds]
+
+
+def _correlation(one: Sequence[float], two: Sequence[float]) -> float:
+    """Return how much two sides of rounds go together; 0 if that is not known."""
+    if len(one) < _ROUNDS_TO_CORRELATE or not stdev(one) or not stdev(two):
+        return 0.0
+    return correlation(one, two)
+
+
+def _joint(one: float, two: float, common: float) -> float | None:
+    """Return how far the end of a quotient is from it; None if one of the two has none."""
+    if math.inf in (one, two):
+        return None
+    return math.sqrt(max(0.0, one**2 + two**2 - 2 * common * one * two))
 
 
 def _reach(value: float, end: float | None) -> float:

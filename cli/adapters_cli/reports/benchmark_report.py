@@ -150,7 +150,8 @@ def _notes_of_level(level: Level) -> Iterator[str]:
         )
     sides = (("base", level.base), ("adapters", level.subject))
     if level.in_bursts:
-        counted = " and ".join(f"{each.bursts} of {len(each.answered)} of {who}" for who, each in sides)
+        counts = zip(reversed(level.bursts), sides, strict=True)
+        counted = " and ".join(f"{bursts} of {len(each.answered)} of {who}" for bursts, (who, each) in counts)
         yield (
             f"{level.title}: {counted} came in one burst: something between the engine and this command held"
             " them up, such as a busy machine or a proxy; so the first token and the time between tokens say"

@@ -147,7 +147,7 @@ def test_a_file_of_another_form_is_refused(
 def test_rows_of_another_task_are_left_out_and_not_those_whose_reference_is_0_or_that_are_wrong(
     write: Callable[..., str],
 ) -> None:
-    rows = [{"prompt": "p", "label": label} for label in (0, False, "", None, "x")]
+    rows = [{"prompt": "p", "label": label} for label in (0, False, "", " ", None, "x")]
     items = read(write(rows), reference_column="label", only_with_reference=True).items
     assert [item.reference for item in items] == ["0", "false", "x"]
     assert "line 2: it should be JSON" in refused(
