@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -116,7 +117,8 @@ def test_pull_request_fails_and_its_summary_has_both_reports(
 ) -> None:
     assert pull_request == {"check": 0, "evaluate": 1}
     summary = (repository.folder / "summary.md").read_text()
-    assert {"## acme beside base", "## globex beside base"} <= set(summary.splitlines())
+    for adapter in ("acme", "globex"):
+        assert re.search(rf"^## {adapter}@[0-9a-f]{{12}} beside base$", summary, re.MULTILINE)
 
 
 def test_main_applies_the_good_adapter_and_remembers_the_failure(merged: dict[str, int]) -> None:
