@@ -199,7 +199,8 @@ class Level:
             return rule.undecided(self.title, reason)
         found = self._estimate(rule.metric, rule.statistic, of_base=rule.of_base)
         if found is None:
-            return rule.undecided(self.title, f"{rule.metric}.{rule.statistic} is 0, which does not compare")
+            reason = f"{rule.metric}.{rule.statistic} is 0 on a side, or no round has it on both"
+            return rule.undecided(self.title, reason)
         return rule.judge(found, self.title)
 
     @property
