@@ -79,13 +79,9 @@ class YamlReader(LimitedReader):
                 self._take(event)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            message = " ".join(filter(None, (error.context, error.problem)))
-            if "could not find expected ':'" in message:
-                message = "a ':' is missing, or the space behind it"
-            elif "cannot start any token" in message and mark is not None:
-                message = self._bad_start(mark)
+            message = self._message(" ".join(filter(None, (error.context, error.problem))), mark)
             # The end of a document counts as a line of its own.
-            breaks = sum(1 for _ in _LINE_BREAK.finditer(self._text))
+            breaks = sum(1 for _ in LINE_BREAK.finditer(self._text))
             last = breaks + (not self._text or self._text[-1] not in _LINE_BREAKS)
             raise DocumentError(
                 min(mark.line + 1, last) if mark else 1, f"it is not YAML: {message:.300}"
@@ -100,13 +96,24 @@ class YamlReader(LimitedReader):
         value, place = self._root
         return Document(value=value, root=place)
 
-    def _bad_start(self, mark: yaml.Mark) -> str:
-        """Return what is wrong where no value can begin: at a tab, or at a character that YAML keeps."""
-        lines = self._text.splitlines()
-        start = lines[mark.line][mark.column :][:1] if mark.line < len(lines) else ""
-        return (
-            "a tab stands where spaces should" if start == "\t" else f"put in quotes what begins with {start}"
-        )
+    def _message(self, problem: str, mark: yaml.Mark | None) -> str:
+        """Return a problem of YAML's parsers in the words of people who write manifests, if it is known."""
+        place, column = (mark.index, mark.column) if mark else (0, 0)
+        start, before = self._text[place : place + 1], self._text[place - column : place]
+        if "could not find expected ':'" in problem:
+            return "a ':' is missing, or the space behind it"
+        if "escape" in problem or "hexdecimal" in problem:
+            return "a backslash in double quotes begins an escape: write /, or take single quotes"
+        if "cannot start any token" in problem:
+            is_tab = start == "\t"
+            return "a tab stands where spaces should" if is_tab else f"put in quotes what begins with {start}"
+        if start == ":" and ": " in before and "expected ',' or " in problem:
+            return "a second ': ' in a value: put the text in quotes, or a ',' before a key"
+        if "mapping values are not allowed" in problem:
+            if ": " in before:
+                return "a second ': ' in the value: put the text in quotes"
+            return "it is indented further than the line above, which has a value already"
+        return problem
 
     def _take(self, event: Any) -> None:
         match event:
@@ -216,8 +223,9 @@ class YamlReader(LimitedReader):
             _dict_of(into.place)[into.key] = Place(into.key_line, place.inner)
 
 
+NOT_SUBSTITUTED = "nothing is substituted: write the value, or artifact: {bucket: ALIAS, key: …} for a bucket"
 _LINE_BREAKS = "\r\n\x85\u2028\u2029"
-_LINE_BREAK = re.compile(f"\r\n|[{_LINE_BREAKS}]")
+LINE_BREAK = re.compile(f"\r\n|[{_LINE_BREAKS}]")
 
 # `!` means the same as no tag. The long tags are what `!!map`, `!!seq` and `!!str` stand for.
 _MAPPING_TAGS: frozenset[str | None] = frozenset({None, "!", "tag:yaml.org,2002:map"})
@@ -227,7 +235,9 @@ _TEXT_TAGS: frozenset[str | None] = frozenset({None, "!", "tag:yaml.org,2002:str
 
 def _check_tag(event: Any, tags: frozenset[str | None]) -> None:
     if event.tag not in tags:
-        raise DocumentError(_line(event), f"tags are not taken, got {short_repr(event.tag)}")
+        raise DocumentError(
+            _line(event), f"YAML tags are not taken, got {short_repr(event.tag)}; {NOT_SUBSTITUTED}"
+        )
 
 
 def _line(event: Any) -> int:
