@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 
 from adapter_fleet.artifacts.packing import identity_of, pack
 from adapter_fleet.aws.s3_archives import S3Archives
-from adapter_fleet.fleet.state.archive_version import ArchiveVersion
+from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
@@ -102,6 +102,14 @@ def test_object_that_is_no_archive_is_a_problem_and_no_error(body: bytes) -> Non
     read = stored.archives.read(stored.version, lambda: False)
     assert read.identities == ()
     assert "should be the adapter with digest" in (read.mismatch(Artifact(uri=URI, digest="0" * 64)) or "")
+
+
+def test_digest_of_the_archive_file_is_told_as_such() -> None:
+    version = ArchiveVersion(uri=URI, etag="e", size=1, modified=0, checksum=f"sha256:{'0' * 64}")
+    found = ArchiveReading(version=version, identities=("1" * 64,)).mismatch(
+        Artifact(uri=URI, digest="0" * 64)
+    )
+    assert "; the first is the SHA-256 of the archive file" in (found or "")
 
 
 def test_archive_that_is_another_one_by_now_gives_no_answer(directory: Path) -> None:

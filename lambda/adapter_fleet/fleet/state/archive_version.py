@@ -84,6 +84,8 @@ class ArchiveReading:
         if artifact.digest in self.identities:
             return None
         found = self.problem or f"holds sha256:{self.identities[-1]}"
+        if self.problem is None and self.version.checksum == f"sha256:{artifact.digest}":
+            found += "; the first is the SHA-256 of the archive file, and a digest is that of its content"
         return f"{artifact.uri} should be the adapter with digest sha256:{artifact.digest}, and {found}"
 
 
