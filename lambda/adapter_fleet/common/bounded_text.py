@@ -6,6 +6,7 @@ of EventBridge (256 KB) or a response to CloudFormation (4,096 bytes).
 """
 
 import json
+import re
 import reprlib
 from collections.abc import Iterable
 
@@ -13,6 +14,8 @@ MAX_TEXT_BYTES = 4000
 """The most bytes of one text as JSON with ASCII characters only, the form that is stored and logged."""
 
 _ELLIPSIS = " …"
+_QUERY = re.compile(r"(?<!\()\?[\w.~%+-]+=\S*")
+"""Of a URL, or of the end of one. A regular expression has `(?P=…)`."""
 
 
 def encoded_bytes(text: str) -> int:
@@ -56,11 +59,22 @@ def bound_texts(record: object, fields: Iterable[str]) -> None:
             object.__setattr__(record, field, cut)
 
 
+def without_query(text: str) -> str:
+    """Return a text without the queries of URLs: that of a presigned URL lets anyone read the object."""
+    return _QUERY.sub("?…", text)
+
+
 def short_repr(value: object) -> str:
-    """Return a value as messages show it: its repr, cut if it is long or deep."""
+    """Return a value as messages show it: its repr, cut if it is long or deep, and without queries."""
     return f"{_SHORT.repr(value):.200}"
 
 
-_SHORT = reprlib.Repr()
+class _ShortRepr(reprlib.Repr):
+    def repr_str(self, x: str, level: int) -> str:
+        # Before it is cut: a long text loses its middle, with the '?'.
+        return super().repr_str(without_query(x), level)
+
+
+_SHORT = _ShortRepr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 _SHORT.maxlevel = 4

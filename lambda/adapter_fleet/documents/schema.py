@@ -22,7 +22,7 @@ from cattrs.errors import (
 )
 from cattrs.gen import make_dict_structure_fn, override
 
-from adapter_fleet.common.bounded_text import short_repr
+from adapter_fleet.common.bounded_text import short_repr, without_query
 from adapter_fleet.common.near_names import known_or_meant
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class StructureError(ValueError):
 
 def dotted(keys: Keys) -> str:
     """Return keys as people write them, `copies.count`, on one line; a long key is cut."""
-    texts = (str(key) for key in keys)
+    texts = (without_query(str(key)) for key in keys)
     return ".".join(f"{text if text.isprintable() else ascii(text):.80}" for text in texts)
 
 
@@ -228,6 +228,8 @@ def _described(
             message = f"should be {_in_words(type_, words)}, got {_got(got)}"
             if type_ is str and isinstance(got, int | float):
                 message += "; put it in quotes"
+            if got is None and keys and isinstance(keys[-1], str):
+                message += "; give a value, or leave the key out"
             yield Problem(keys=keys, kind=ProblemKind.TYPE, message=message, refused=keys)
         case RecordError(problems=problems):
             for key, message in problems:

@@ -3,6 +3,7 @@
 The records of the manifest have the document's keys; `manifest.schema.json` is the same for editors.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +15,17 @@ from cattrs import Converter
 from adapter_fleet.common.archive_names import DIGEST
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
-from adapter_fleet.common.s3_uri import SCHEME
+from adapter_fleet.common.near_names import near_names
+from adapter_fleet.common.s3_uri import SCHEME, uri_of_address
 from adapter_fleet.documents.document import MAX_ITEMS, Document
+from adapter_fleet.documents.reader import stray_text
 from adapter_fleet.documents.schema import (
     Keys,
     Problem,
     ProblemKind,
     dotted,
     exactly,
+    keys_of,
     strict_converter,
     structure_what_fits,
 )
@@ -174,6 +178,9 @@ class ManifestParser:
         self._faulty.update(keys[:length] for length in range(1, len(keys) + 1))
 
     def _report(self, rule: str, keys: Keys, message: str) -> None:
+        got = message.rpartition(", got ")[2].strip("\"'")
+        if stray := next(filter(None, map(stray_text, [str(keys[-1]) if keys else "", got])), None):
+            message += f"; {stray}"
         match keys:
             case ("adapters", int(index), *inner) if index < len(self._names):
                 message = adapter_message(self._names[index], tuple(inner), message)
@@ -187,7 +194,10 @@ class ManifestParser:
             # Nothing follows from a key that is unknown.
             if problem.kind is not ProblemKind.KEY or problem.type_ is not None:
                 self._mark(path)
-            self._report(_RULES[problem.kind], path, problem.message)
+            is_of_list = path in ((), ("adapters",)) and problem.kind is ProblemKind.TYPE
+            value = self._document.value
+            hint = _how_to_list(value["adapters"] if path else value) if is_of_list else ""
+            self._report(_RULES[problem.kind], path, problem.message + hint)
 
     def _take_defaults(self, defaults: AdapterSettings) -> None:
         """Keep the defaults. Their errors are reported once, on their own line."""
@@ -196,6 +206,10 @@ class ManifestParser:
             self._add(violation.rule, ("defaults", *violation.keys), violation.message)
 
     def _adapter(self, item: Any, keys: Keys) -> ManifestAdapter | None:
+        if (name := _name_as_key(item)) is not None:
+            message = f"unknown key; write '- name: {dotted((name,))}', and 'artifact: …' below it"
+            self._add("manifest-keys", (*keys, name), message)
+            return None
         adapter, problems = structure_what_fits(
             _CONVERTER, item, ManifestAdapter, words=_WORDS, stand_ins=_STAND_INS
         )
@@ -263,6 +277,10 @@ class ManifestParser:
                 "should be 's3://<bucket>/<key>', a mapping with 'bucket' and 'key', or a path that begins"
                 f" with './', '../' or '/', got {short_repr(text)}"
             )
+            if (uri := uri_of_address(text)) is not None:
+                message += f"; write {short_repr(uri)}"
+            elif "\\" in text:
+                message += "; write its folders with /"
             self._add("artifact-form", keys, message)
             return artifact
         if self._folder is None:
@@ -277,6 +295,32 @@ _RULES = {
     ProblemKind.TYPE: "manifest-types",
     ProblemKind.VALUE: "smoke-request",
 }
+
+
+def _how_to_list(value: Any) -> str:
+    """Return how to write what stands where the adapters should, to be put behind that; '' if unknown."""
+    if isinstance(value, list):
+        return "; put 'adapters:' above the list"
+    if isinstance(value, str) and re.match(r".*[,;\t]", value):
+        return "; it looks like CSV: write 'adapters:', and below it '- {name: …, artifact: …}' for each row"
+    if not isinstance(value, dict) or not value:
+        return ""
+    first = next(iter(value))
+    if stray := stray_text(first):
+        return f"; {stray}"
+    if first.startswith("-"):
+        return "; a space is missing behind the '-'"
+    return f"; write '- name: {dotted((value.get('name', first),))}'"
+
+
+def _name_as_key(item: Any) -> str | None:
+    """Return the only key of an entry if it is an adapter's name, by what it leads to; None if not."""
+    if not isinstance(item, dict) or len(item) != 1:
+        return None
+    ((key, value),) = item.items()
+    is_key = key == "name" or near_names(key, keys_of(ManifestAdapter)) not in ([], ["name"])
+    leads_to_adapter = value is None or isinstance(value, dict) or "/" in str(value)
+    return str(key) if leads_to_adapter and not is_key else None
 
 
 def _name_of(index: int, item: Any) -> str:

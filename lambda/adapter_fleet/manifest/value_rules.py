@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, DIGEST
-from adapter_fleet.common.bounded_text import short_repr
+from adapter_fleet.common.bounded_text import short_repr, without_query
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import FLEET_TAG, check_component_name
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key, problem_of_bucket
@@ -64,7 +64,7 @@ class Violation:
 
 def adapter_message(adapter: str, keys: Keys, message: str) -> str:
     """Return a message that begins with the adapter it is about."""
-    return ": ".join(filter(None, (f"adapter {adapter:.80}", dotted(keys), message)))
+    return ": ".join(filter(None, (f"adapter {without_query(adapter):.80}", dotted(keys), message)))
 
 
 def violations(adapter: ManifestAdapter) -> Iterator[Violation]:
@@ -183,7 +183,7 @@ def _of_name(name: str, key: str, rule: str) -> Iterator[Violation]:
     try:
         check_component_name(name, what=key)
     except ValueError as error:
-        yield Violation(rule, (key,), f"{error!s:.300}".removeprefix(f"'{key}' "))
+        yield Violation(rule, (key,), f"{without_query(str(error)):.300}".removeprefix(f"'{key}' "))
 
 
 def _problem_of_artifact(artifact: ArtifactReference) -> str | None:
@@ -232,7 +232,10 @@ def _of_digest(artifact: ArtifactReference, digest: str | None) -> Iterator[Viol
         message = f"should be sha256:{named}, as the archive is named, got sha256:{digest}"
         yield Violation("digest-agrees", ("digest",), message)
     elif digest is None and named is None and not isinstance(artifact, LocalArtifact):
-        message = "should be given, as the key has none in its name ('sha256-<64 hex>.tar.gz'), got nothing"
+        message = (
+            "should be given, as the key has none in its name ('sha256-<64 hex>.tar.gz'), got nothing;"
+            " `adapters publish` writes it"
+        )
         yield Violation("digest-required", ("digest",), message)
 
 

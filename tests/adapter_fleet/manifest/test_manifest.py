@@ -177,6 +177,47 @@ adapters:
             Manifest.parse(b'{\n  "adapters": [],\n}}', where="fleet.json", folder=None)
         assert str(of_json.value) == "fleet.json:3: it is not JSON: a key should be here [manifest-readable]"
 
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (
+                "name,artifact\nacme,./x",
+                "it looks like CSV: write 'adapters:', and below it '- {name: …, art",
+            ),
+            ("- {name: acme, artifact: ./x}", "put 'adapters:' above the list"),
+            ("adapters: {acme: {artifact: ./x}}", "write '- name: acme'"),
+            ("adapters: {name: acme, artifact: ./x}", "write '- name: acme'"),
+            ("adapters: {-name: acme, artifact: ./x}", "a space is missing behind the '-'"),
+            ("adapters: [acme: ./x]", "write '- name: acme', and 'artifact: …' below it"),
+            ("\xa0\xa0- name: acme\nadapters: []", "a no-break space (U+00A0) stands where a space should"),
+            ("adapters: [{name: a, artifact: ./x, digest: ~}]", "give a value, or leave the key out"),
+            ("adapters: [{name: “a”, artifact: ./x}]", "typographic quotes (“) stand where ' or \" should"),
+            ("adapters: [{name: a, artifact: ..\\models}]", "write its folders with /"),
+            ("adapters: [{name: a, artifact: '${B}/x'}]", "nothing is substituted: write the value, or art"),
+            ("adapters: [{name: a, artifact: s3://bucket/a.tar.gz}]", "`adapters publish` writes it"),
+        ],
+    )
+    def test_another_form_is_told_with_the_one_to_write(self, text: str, message: str) -> None:
+        (error,) = errors(text)
+        assert f"; {message}" in error
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "https://my-bucket.s3.eu-west-1.amazonaws.com/a/b%2Bc.tar.gz?X-Amz-Signature={}",
+            "https://s3.eu-west-1.amazonaws.com/my-bucket/a/b+c.tar.gz?X-Amz-Signature={}",
+            "https://eu-west-1.console.aws.amazon.com/s3/object/my-bucket?prefix=a/b%2Bc.tar.gz&x={}",
+            "arn:aws:s3:::my-bucket/a/b+c.tar.gz",
+        ],
+    )
+    def test_another_address_of_s3_is_told_as_a_uri_and_without_its_query(self, address: str) -> None:
+        address = address.format("5ec2e7" * 40)
+        (error,) = errors(entry(artifact=address))
+        assert "; write 's3://my-bucket/a/b+c.tar.gz' [artifact-form]" in error
+        wrong = [entry(artefact=address), entry(name=address), entry(rank=[address]), address]
+        wrong += [f"adapters: [{{artifact:{address}}}]", entry(artifact=f"s3://{address[8:]}")]
+        assert "5ec2e7" not in "".join([error, *(line for text in wrong for line in errors(text))])
+
 
 EVALUATION: dict[str, Any] = {
     "result": f"s3://bucket/x/sha256-{A}.evaluations/20260301T093000Z-{B[:12]}.json",
