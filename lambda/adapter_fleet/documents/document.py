@@ -55,6 +55,16 @@ class Document:
     value: Any
     root: Place = field(repr=False)
 
+    def at(self, keys: Keys) -> Any:
+        """Return the value that keys lead to; None if they lead to nothing."""
+        value = self.value
+        for key in keys:
+            try:
+                value = value[key]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
     def line(self, keys: Keys) -> int:
         """Return the line, from 1, of the key that leads to a value, or of an item of a list.
 

@@ -178,8 +178,8 @@ class ManifestParser:
         self._faulty.update(keys[:length] for length in range(1, len(keys) + 1))
 
     def _report(self, rule: str, keys: Keys, message: str) -> None:
-        got = message.rpartition(", got ")[2].strip("\"'")
-        if stray := next(filter(None, map(stray_text, [str(keys[-1]) if keys else "", got])), None):
+        texts = [text for text in (*keys[-1:], self._document.at(keys)) if isinstance(text, str)]
+        if stray := next(filter(None, map(stray_text, texts)), None):
             message += f"; {stray}"
         match keys:
             case ("adapters", int(index), *inner) if index < len(self._names):
