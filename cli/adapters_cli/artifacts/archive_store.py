@@ -16,6 +16,7 @@ from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.archive_names import archive_name
 from adapter_fleet.common.aws_errors import code_of
+from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.s3_uri import bucket_and_key, problem_of_bucket
 from adapter_fleet.fleet.state.archive_version import checksum_text
 from adapters_cli.aws.s3_location import CONDITION_FAILED, NO_OBJECT
@@ -77,7 +78,7 @@ class ArchiveStore:
         self._s3 = s3
         bucket, prefix = bucket_and_key(folder)
         if not folder.startswith("s3://") or not bucket:
-            raise UsageError(f"the destination should be 's3://<bucket>/<prefix>', got {folder!r}")
+            raise UsageError(f"the destination should be 's3://<bucket>/<prefix>', got {short_repr(folder)}")
         if (problem := problem_of_bucket(bucket)) is not None:
             raise UsageError(f"the destination {problem}")
         self._bucket, self._prefix = bucket, prefix.strip("/")

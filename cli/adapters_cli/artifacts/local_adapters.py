@@ -12,6 +12,7 @@ from adapter_fleet.artifacts.folder_entry import kind_of
 from adapter_fleet.artifacts.foreign_content import foreign_archive_name, foreign_folder, foreign_path
 from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
+from adapter_fleet.common.bounded_text import without_query
 from adapter_fleet.common.naming import check_component_name
 from adapters_cli.aws.s3_location import other_address
 from adapters_cli.output.errors import CommandError, UsageError
@@ -141,7 +142,7 @@ def meant_by(path: Path) -> str:
 
 def _at(path: Path) -> Iterator[LocalAdapter]:
     if not path.exists():
-        raise UsageError(f"{path}: there is no such file or directory{meant_by(path)}")
+        raise UsageError(f"{without_query(str(path))}: there is no such file or directory{meant_by(path)}")
     try:
         found = adapters_at(path)
     except ValueError as error:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
-from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
+from adapter_fleet.common.bounded_text import without_query
+from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key, uri_of_address
 from adapters_cli.output.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _OTHER_ADDRESSES = (
 
 def other_address(text: str) -> str | None:
     """Return what is wrong with an address that is neither of S3 nor a path; None for any other text."""
+    if (uri := uri_of_address(re.sub("^(https?:/)(?!/)", r"\1/", text))) is not None:
+        return f"write {uri}"
     return next((problem for form, problem in _OTHER_ADDRESSES if form.match(text)), None)
 
 
@@ -46,7 +49,7 @@ class S3Location:
         """
         if not text.startswith(SCHEME):
             if (problem := other_address(text)) is not None:
-                raise UsageError(f"{text}: {problem}")
+                raise UsageError(f"{without_query(text)}: {problem}")
             return None
         bucket, key = bucket_and_key(text)
         return cls(bucket=bucket, key=key)

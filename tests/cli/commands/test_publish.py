@@ -272,7 +272,11 @@ class TestSources:
             ("https://huggingface.co/acme/lora", "download it first"),
             ("acme/lora", "hf download acme/lora --local-dir lora"),
             ("adapters\\acme", "write its folders with /"),
-            ("arn:aws:s3:::bucket/acme", "an object in S3 is s3://<bucket>/<key>"),
+            ("arn:aws:s3:::bucket/acme", "write s3://bucket/acme"),
+            (
+                "https://bucket.s3.us-east-1.amazonaws.com/acme?X-Amz-Signature=a",
+                "write s3://bucket/acme",
+            ),
         ],
     )
     def test_address_that_is_no_path_says_what_one_is(self, world: World, path: str, told: str) -> None:
