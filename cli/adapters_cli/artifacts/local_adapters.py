@@ -9,7 +9,12 @@ from pathlib import Path
 
 from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES
 from adapter_fleet.artifacts.folder_entry import kind_of
-from adapter_fleet.artifacts.foreign_content import foreign_archive_name, foreign_folder, foreign_path
+from adapter_fleet.artifacts.foreign_content import (
+    foreign_archive_name,
+    foreign_folder,
+    foreign_path,
+    misnamed,
+)
 from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.bounded_text import without_query
@@ -61,9 +66,10 @@ class AdapterFolder:
 def adapters_at(path: Path) -> list[Path]:
     """Return the adapters that a path leads to: itself, or those in a folder.
 
-    A directory with one of an adapter's two files is an adapter. Any other directory is a folder of
-    directories and archives; leftovers of training runs are skipped. Raises OSError, and ValueError for a
-    file that is not named like an archive, and for a folder that has adapters further below, or none.
+    A directory with one of an adapter's two files is an adapter, also if a browser renamed that file. Any
+    other directory is a folder of directories and archives; leftovers of training runs are skipped. Raises
+    OSError, and ValueError for a file that is not named like an archive, and for a folder that has adapters
+    further below, or none.
     """
     if not path.is_dir():
         if path.is_file() and not path.name.endswith(ARCHIVE_SUFFIX):
@@ -73,11 +79,13 @@ def adapters_at(path: Path) -> list[Path]:
     if _is_adapter(path):
         return [path]
     folder = AdapterFolder.of(path)
-    foreign = foreign_folder(folder.names)
-    if foreign is not None and (not folder.adapters or "blobs" in folder.adapters):
-        raise ValueError(foreign)
-    if not any(_is_adapter(path / name) for name in folder.adapters) and (below := _adapters_below(path)):
-        raise ValueError(f"no adapter is in it, but further below: name {few(below, 3)}")
+    if not any(_is_adapter(path / name) for name in folder.adapters):
+        if (foreign := foreign_folder(folder.names)) is not None:
+            raise ValueError(foreign)
+        if below := _adapters_below(path):
+            raise ValueError(f"no adapter is in it, but further below: name {few(below, 3)}")
+        if any(map(misnamed, folder.names)):
+            return [path]
     if archives := [name for name in folder.names if foreign_archive_name(name)]:
         print_note(f"{path}: not read, as an archive ends with {ARCHIVE_SUFFIX}: {few(archives, 3)}")
     return [path / name for name in folder.adapters]

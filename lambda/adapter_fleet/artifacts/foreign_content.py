@@ -20,6 +20,13 @@ _PACK = f"pack the two files: tar -czf adapter.tar.gz -C FOLDER {' '.join(REQUIR
 _UNPACK = f"unpack it, and {_PACK}"
 _DOWNLOAD = "download it again, with a token if it is not public"
 
+_REVISION = ": name the folder of a revision in snapshots"
+_NO_BLOBS = (
+    ", without the blobs that its links lead to: copy the folder of a revision in snapshots with cp -rL, and"
+    " name the copy"
+)
+_MAX_QUOTED = 60
+
 _PAGES = (
     (rb"version h", "a Git LFS pointer", "run `git lfs pull` where it was cloned"),
     (rb"\s*<(!doc|html|head)", "an HTML page", _DOWNLOAD),
@@ -56,6 +63,8 @@ _CONFIGS = (
     ),
 )
 _OTHER_ARCHIVES = (".zip", ".7z", ".bz2", ".xz", ".zst", ".tbz2", ".txz")
+# Keys of axolotl, LitGPT, LLaMA-Factory and TRL. PEFT's file has none of them.
+_TRAINING_KEYS = frozenset({"lora_r", "lora_rank", "output_dir", "out_dir", "datasets", "finetuning_type"})
 _SUFFIXES = {
     ".tgz": "rename it: it should end with .tar.gz",
     ".tar": "compress it: gzip FILE",
@@ -65,10 +74,13 @@ _SUFFIXES = {
     **dict.fromkeys((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".gguf"), f"{_SAVE}, and name the folder"),
 }
 _MISNAMED = re.compile(r"(adapter_config|adapter_model)\b.*\.(json|safetensors)\b.*", re.IGNORECASE)
+PIECE = re.compile(r"-\d+-of-0*(\d{1,6})\.|\.index\.json$")
+"""A file of weights in several pieces: one of them, with their number, or their index."""
+
 _WHOLE_MODEL = re.compile(
     r"(model|pytorch_model|consolidated)([.-]\d+(-of-\d+)?)?\.(safetensors|bin|pth)(\.index\.json)?"
 )
-_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
+_CHECKPOINT = re.compile(r"checkpoint-(\d{1,18})")
 
 
 def foreign_weights(start: bytes) -> str | None:
@@ -87,6 +99,16 @@ def foreign_config(text: bytes) -> str | None:
     return _described(text, _CONFIGS, "the configuration")
 
 
+def foreign_keys(keys: Collection[str]) -> str | None:
+    """Return what the keys of a configuration show it to be; None for PEFT's, or any other."""
+    if "peft_type" in keys or "r" in keys or _TRAINING_KEYS.isdisjoint(keys):
+        return None
+    return (
+        f"it is the configuration of a training run, not PEFT's: take the {CONFIG_FILE} that the run wrote"
+        f" beside {WEIGHTS_FILE}"
+    )
+
+
 def foreign_path(name: str) -> str | None:
     """Return what to do with a file that is not named like an archive; None if that is not known."""
     return next((remedy for suffix, remedy in _SUFFIXES.items() if name.lower().endswith(suffix)), None)
@@ -99,7 +121,7 @@ def foreign_archive_name(name: str) -> bool:
 
 def misnamed(name: str) -> str | None:
     """Return what a file such as `adapter_model (1).safetensors` should be called; None for any other."""
-    found = _MISNAMED.fullmatch(name)
+    found = None if PIECE.search(name) else _MISNAMED.fullmatch(name)
     return None if found is None else CONFIG_FILE if found[1].lower() == "adapter_config" else WEIGHTS_FILE
 
 
@@ -107,8 +129,15 @@ def foreign_folder(names: Collection[str]) -> str | None:
     """Return what the names in a folder show it to be; None for the folder of an adapter, or any other."""
     if WEIGHTS_FILE in names or "adapter_model.bin" in names:
         return None
-    if {"blobs", "snapshots"} <= set(names):
-        return "it is a folder of the Hugging Face cache: name the folder of a revision in snapshots"
+    if "snapshots" in names and not {"blobs", "refs"}.isdisjoint(names):
+        return f"it is a folder of the Hugging Face cache{_REVISION if 'blobs' in names else _NO_BLOBS}"
+    pieces = [found[1] for name in sorted(names) if "adapter_model" in name and (found := PIECE.search(name))]
+    if pieces:
+        return (
+            f"its weights are split into {pieces[0] or 'several'} pieces: save them in one file, with"
+            ' save_pretrained(…, max_shard_size="50GB"), or read all with load_file of safetensors and write'
+            f" {WEIGHTS_FILE} with save_file"
+        )
     if "adapters.safetensors" in names:
         return "it is an adapter of MLX, with other names of tensors: train it with PEFT, or convert it"
     if "pytorch_lora_weights.safetensors" in names:
@@ -133,4 +162,8 @@ def _described(start: bytes, forms: tuple[tuple[bytes, str, str], ...], wanted: 
     for form, what, remedy in forms:
         if re.match(form, start, re.IGNORECASE | re.DOTALL):
             return f"it is {what}, not {wanted}: {remedy}"
+    # The Hub answers such as "Access to model acme/lora is restricted" in place of a file.
+    if re.match(rb"[a-z]+ [a-z]", start, re.IGNORECASE):
+        text = start[:_MAX_QUOTED].decode(errors="replace")
+        return f"it is a text that begins with {text!r}, not {wanted}: {_DOWNLOAD} (hf auth login)"
     return None

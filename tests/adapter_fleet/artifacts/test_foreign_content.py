@@ -48,6 +48,7 @@ def tarred(directory: Path) -> bytes:
         (zipped(), "torch.save", "save_pretrained"),
         (gzip.compress(b"x" * 99, mtime=0), "a gzip file", "unpack"),
         (b'{"error": "not found"}', "a JSON text", "the weights"),
+        (b"Invalid username or password.", "a text that begins with 'Invalid u'", "hf auth login"),
     ],
 )
 def test_weights_that_are_something_else_are_named(
@@ -96,17 +97,25 @@ def test_archive_of_no_bytes_is_empty(tmp_path: Path) -> None:
         (["pytorch_lora_weights.safetensors"], "an adapter of diffusers"),
         (["model-q4_k_m.gguf", "README.md"], "a GGUF file"),
         (["checkpoint-500/", "checkpoint-1000/", "README.md"], "checkpoint-500, checkpoint-1000"),
-        (["blobs/", "refs/", "snapshots/"], "a folder of the Hugging Face cache"),
+        (["blobs/", "refs/", "snapshots/"], "a folder of the Hugging Face cache: name"),
+        (["refs/", "snapshots/"], "cache, without the blobs that its links lead to: copy"),
+        ([CONFIG, f"{WEIGHTS}.index.json", "adapter_model-00001-of-00003.safetensors"], "into 3 pieces"),
+        ([f"{WEIGHTS}.index.json"], "into several pieces"),
     ],
 )
 def test_folder_of_something_else_is_named_in_one_finding(
     tmp_path: Path, names: list[str], what: str
 ) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
     for name in names:
-        (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).write_text("x")
-    finding = the_only(findings_of(tmp_path))
-    assert finding.rule == "file-content"
-    assert what in finding.message
+        (folder / name).mkdir() if name.endswith("/") else (folder / name).write_text("x")
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        tar.add(folder, ".")
+    for place in (folder, tmp_path / "model.tar.gz"):
+        finding = the_only(findings_of(place))
+        assert finding.rule == "file-content"
+        assert what in finding.message
 
 
 @pytest.mark.parametrize(
@@ -133,10 +142,10 @@ def test_copy_beside_the_files_of_an_adapter_is_not_to_be_renamed(adapter: Synth
     assert the_only(findings_of(directory)).rule == "file-unexpected"
 
 
-def test_pieces_of_the_weights_are_named(adapter: SyntheticAdapter) -> None:
+def test_piece_beside_the_weights_is_named(adapter: SyntheticAdapter) -> None:
     directory = adapter.save()
-    (directory / WEIGHTS).rename(directory / "adapter_model-00001-of-00002.safetensors")
-    assert "it is one of several pieces" in findings_of(directory)[0].message
+    (directory / "adapter_model-00001-of-00002.safetensors").touch()
+    assert "it is one of several pieces" in the_only(findings_of(directory)).message
 
 
 def test_comment_in_a_configuration_is_named(adapter: SyntheticAdapter) -> None:
@@ -174,16 +183,47 @@ def test_archive_of_the_folder_has_one_finding_a_file(adapter: SyntheticAdapter,
 def test_another_method_than_lora_is_all_that_is_told(adapter: SyntheticAdapter) -> None:
     adapter.config.clear()
     adapter.config["peft_type"] = "PROMPT_TUNING"
-    assert (
-        the_only(findings_of(adapter.save())).message == "'peft_type' should be 'LORA', got 'PROMPT_TUNING'"
+    assert the_only(findings_of(adapter.save())).message == (
+        "'peft_type' should be 'LORA', got 'PROMPT_TUNING': it is another method, and the engines serve LoRA"
+        " alone"
     )
 
 
-def test_configuration_in_another_encoding_is_named(adapter: SyntheticAdapter) -> None:
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (
+            b"Access to model acme/lora is restricted.",
+            "begins with 'Access to model acme/lora is restricted.'",
+        ),
+        (b'{"base_model": "acme/base", "lora_r": 8, "output_dir": "out"}', "of a training run, not PEFT's"),
+        ('{"peft_type": "LORA"}'.encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_configuration_that_is_something_else_is_named(
+    adapter: SyntheticAdapter, content: bytes, what: str
+) -> None:
     directory = adapter.save()
-    text = json.dumps(adapter.config)
-    (directory / CONFIG).write_text(text, "utf-16")
-    assert "UTF-16" in the_only(findings_of(directory)).message
+    (directory / CONFIG).write_bytes(content)
+    assert what in the_only(findings_of(directory)).message
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "what"),
+    [
+        ("_orig_mod.", "the names have '_orig_mod.', which torch.compile puts there: save the unwrapped"),
+        ("_fsdp_wrapped_module.", "the names have '_fsdp_wrapped_module.', which FSDP puts there"),
+        ("", "it has 8 tensors without elements, as DeepSpeed ZeRO-3 leaves them: gather the weights"),
+    ],
+)
+def test_weights_that_a_trainer_wraps_or_shards_are_named_in_one_finding(
+    adapter: SyntheticAdapter, wrapper: str, what: str
+) -> None:
+    adapter.tensors = {
+        name.replace("self_attn", f"{wrapper}self_attn"): tensor if wrapper else tensor[:0, 0]
+        for name, tensor in adapter.tensors.items()
+    }
+    assert what in the_only(findings_of(adapter.save())).message
 
 
 def test_byte_order_mark_is_read_in_a_folder_and_refused_in_an_archive(

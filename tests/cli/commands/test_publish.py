@@ -342,12 +342,18 @@ class TestSources:
 
     @pytest.mark.parametrize(
         ("path", "code", "words"),
-        [("nowhere", 2, "there is no such file"), ("notes.txt", 1, "should be a directory, or an archive")],
+        [
+            ("nowhere", 2, "there is no such file"),
+            ("notes.txt", 1, "should be a directory, or an archive"),
+            ("browser", 1, "adapter_config.json is missing; rename 'adapter_config (1).json'"),
+        ],
     )
     def test_path_that_leads_to_no_adapter_is_refused(
         self, world: World, path: str, code: int, words: str
     ) -> None:
         (world.folder / "notes.txt").write_text("")
+        (world.folder / "browser").mkdir()
+        (world.folder / "browser" / "adapter_config (1).json").touch()
         result = world.publish(world.folder / path)
         assert (result.exit_code, words in result.stderr) == (code, True)
 

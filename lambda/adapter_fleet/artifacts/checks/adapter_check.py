@@ -170,7 +170,9 @@ class AdapterCheck:
             if not one.finite
         )
         # PEFT begins with B as zeros, so that an adapter changes nothing before its first step.
-        of_b = [one.zero for one in read if re.search("lora_(embedding_)?B", one.tensor.name)]
+        of_b = [
+            one.zero for one in read if one.tensor.size and re.search("lora_(embedding_)?B", one.tensor.name)
+        ]
         if of_b and all(of_b):
             self._of_weights.append(
                 CheckRule.TENSOR_TRAINED.finding(
@@ -198,6 +200,10 @@ class AdapterCheck:
         """Apply the rules that need the whole adapter."""
         self.findings = shortened(self.findings)  # a folder packed by mistake has many
         in_folders = {PurePosixPath(name).name for name in self._seen}
+        if (foreign := foreign_folder(in_folders)) is not None:
+            self.findings = [one for one in self.findings if one.rule == CheckRule.FILE_PATH.id]
+            self.add(CheckRule.FILE_CONTENT, foreign)
+            return
         for name in REQUIRED_FILES:
             if name not in in_folders:
                 meant = next((f"; rename {other!r}" for other in self._seen if misnamed(other) == name), "")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
-from adapter_fleet.artifacts.foreign_content import foreign_config
+from adapter_fleet.artifacts.foreign_content import foreign_config, foreign_keys
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.documents import strict_json
@@ -121,9 +121,14 @@ def read_config(
         return None, [CheckRule.CONFIG_JSON.finding(where, f"it is not valid JSON: {error}{hint}")]
     if not isinstance(document, dict):
         return None, [CheckRule.CONFIG_JSON.finding(where, "it should be a JSON object")]
+    if (foreign := foreign_keys(document)) is not None:
+        return None, [CheckRule.FILE_CONTENT.finding(where, foreign)]
     if (method := document.get("peft_type", "LORA")) != "LORA":
         # The keys of another method say nothing.
-        message = f"'peft_type' should be 'LORA', got {short_repr(method)}"
+        message = (
+            f"'peft_type' should be 'LORA', got {short_repr(method)}: it is another method, and the engines"
+            " serve LoRA alone"
+        )
         return None, [CheckRule.LORA_METHOD.finding(where, message)]
     fields = _FieldReader(document)
     config = fields.adapter_config()

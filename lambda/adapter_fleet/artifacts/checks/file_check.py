@@ -1,15 +1,14 @@
 """The rules on the files of an adapter."""
 
-import re
 from collections.abc import Container
 from pathlib import PurePosixPath
 
 from adapter_fleet.artifacts.archive import ALLOWED_FILES, belongs_to_adapter
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.folder_entry import DANGLING
+from adapter_fleet.artifacts.foreign_content import PIECE
 
 _PICKLES = frozenset({".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"})
-_SHARD = re.compile(r"-\d+-of-\d+\.|\.index\.json$")
 _CODE = frozenset({".py", ".pyc", ".pyd", ".sh", ".so"})
 
 
@@ -48,7 +47,7 @@ def _problem_of_other_file(path: PurePosixPath) -> tuple[CheckRule, str]:
         )
     if path.suffix.lower() in _CODE or path.name == "requirements.txt":
         return CheckRule.FILE_CODE, "it is code, which the container would run"
-    if _SHARD.search(path.name):
+    if PIECE.search(path.name):
         return CheckRule.FILE_CONTENT, "it is one of several pieces: save the adapter in one file"
     if path.name.startswith("._"):
         return CheckRule.FILE_CONTENT, "it is a file of macOS: pack with COPYFILE_DISABLE=1 tar -czf …"

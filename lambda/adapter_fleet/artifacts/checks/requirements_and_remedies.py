@@ -84,7 +84,8 @@ class CheckRule(Enum):
         "file-content",
         _ERROR,
         "the adapter itself: no Git LFS pointers, HTML pages, pickles under another name, GGUF files, whole"
-        " models, or adapters of MLX and diffusers",
+        " models, weights in pieces or without elements, configurations of training runs, or adapters of MLX"
+        " and diffusers",
         "do what the finding says",
     )
     FILE_UNEXPECTED = (
@@ -154,7 +155,8 @@ class CheckRule(Enum):
         "plain LoRA: `peft_type` LORA; `use_dora` false, and no magnitudes of DoRA; `modules_to_save`,"
         " `trainable_token_indices`, `layer_replication`, `alora_invocation_tokens`, `arrow_config`,"
         " `kasa_config`, `use_bdlora` and `use_qalora` empty",
-        f"{_TRAIN_PLAIN}, without the named setting; or merge the modules to save into a base of its own",
+        f"{_TRAIN_PLAIN} (LoraConfig, without the named setting); or, if it changes weights, merge it into a"
+        " base",
     )
     LORA_BIAS = (
         "lora-bias",

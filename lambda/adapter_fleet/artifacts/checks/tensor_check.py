@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from adapter_fleet.artifacts.checks.config_check import AdapterConfig
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.checks.safetensors_header import Tensor
-from adapter_fleet.common.counts import noun_of
+from adapter_fleet.common.counts import counted, noun_of
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import VOCABULARY_MODULES, BaseModelFacts, Dimensions
 from adapter_fleet.serving.lmi import NEWEST
@@ -35,6 +35,14 @@ _DTYPES = ("BF16", "F16", "F32")
 _STACKED_EXPERTS = (".experts", ".experts.base_layer")
 # Whole embeddings, which PEFT saves beside an adapter that changes them (save_embedding_layers="auto").
 _EMBEDDINGS = (".embed_tokens.base_layer.weight", ".lm_head.base_layer.weight")
+
+_WRAPPERS = {
+    "_orig_mod.": "which torch.compile puts there: save the unwrapped model"
+    " (model._orig_mod.save_pretrained)",
+    "_fsdp_wrapped_module.": "which FSDP puts there: save the unwrapped model"
+    " (accelerator.unwrap_model(model).save_pretrained, with state_dict=accelerator.get_state_dict(model))",
+}
+_LAYER = re.compile(r"\.layers\.(\d+)\.")
 
 
 @dataclass(slots=True)
@@ -62,12 +70,22 @@ def tensor_findings(
 ) -> Iterator[Finding]:
     """Check the tensors, and compare them with the configuration and the base model if these are given."""
     tensors = list(tensors)
+    empty = sum(tensor.shape == (0,) for tensor in tensors)
+    wrapper = next((one for one in _WRAPPERS for tensor in tensors if one in tensor.name), None)
     if _is_whole_model(tensors):
         yield CheckRule.FILE_CONTENT.finding(
             where,
             "it has the weights of a whole model, and no LoRA matrix: publish the adapter as it was before it"
             " was merged",
         )
+    elif empty:
+        yield CheckRule.FILE_CONTENT.finding(
+            where,
+            f"it has {counted(empty, 'tensor')} without elements, as DeepSpeed ZeRO-3 leaves them: gather the"
+            " weights (stage3_gather_16bit_weights_on_model_save, or zero_to_fp32.py), and save it again",
+        )
+    elif wrapper is not None:
+        yield CheckRule.TENSOR_NAME.finding(where, f"the names have '{wrapper}', {_WRAPPERS[wrapper]}")
     else:
         yield from _findings_of_adapter(tensors, where, config=config, base=base, version=version)
 
