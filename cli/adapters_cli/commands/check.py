@@ -128,9 +128,9 @@ def _table(checked: Sequence[CheckedAdapter]) -> RowTable:
 def _print_remedies(checked: Sequence[CheckedAdapter]) -> None:
     """Print below the table of a terminal what to do. The rows of a pipe have it."""
     broken = dict.fromkeys(finding.rule for one in checked for finding in one.findings)
-    if broken and sys.stdout.isatty():
+    rows = [(rule, RULES[rule].help) for rule in broken if not RULES[rule].findings_have_remedy]
+    if rows and sys.stdout.isatty():
         typer.echo()
-        rows = [(rule, RULES[rule].help) for rule in broken]
         Console().print(RowTable(headings=("RULE", "WHAT TO DO"), rows=rows, styled=0))
         typer.echo()
 

@@ -399,12 +399,14 @@ class TestTerminal:
         self, shown: Callable[..., list[str]], fine: Path, dora: Path
     ) -> None:
         (dora / "\x1b]0;owned\x07").touch()
+        (dora / "adapter_model-00001-of-00002.safetensors").touch()
         lines = [" ".join(line.split()) for line in shown(fine, dora)]
         assert not any("\x1b]0;" in line for line in lines)
         assert lines[0] == "ADAPTER RESULT RULE FINDING"
         assert "adapters/fine ok" in lines
         assert any("lora-method adapter_config.json: 'use" in line for line in lines)
         assert f"lora-method {CheckRule.LORA_METHOD.help}" in lines
+        assert not any(CheckRule.FILE_CONTENT.help in line for line in lines)
         assert lines[-1] == "2 adapters: 1 ok, 1 error"
 
     def test_guide_shows_what_a_person_sees(self, shown: Callable[..., list[str]], tmp_path: Path) -> None:

@@ -279,6 +279,11 @@ class CheckRule(Enum):
         """Return a finding that this rule is broken."""
         return Finding(rule=self.id, severity=self.severity, where=where, message=message)
 
+    @property
+    def findings_have_remedy(self) -> bool:
+        """True if each finding says itself what to do, and `help` adds nothing."""
+        return self is CheckRule.FILE_CONTENT
+
 
 RULES = {rule.id: rule for rule in CheckRule}
 """The rules by the ids that findings and `ArchiveFault` carry."""
@@ -287,4 +292,4 @@ RULES = {rule.id: rule for rule in CheckRule}
 def with_remedy(finding: Finding) -> str:
     """Return a finding with what to do about it, if it is one of these rules and does not say it itself."""
     rule = RULES.get(finding.rule)
-    return f"{finding}" if rule in (None, CheckRule.FILE_CONTENT) else f"{finding}; {rule.help}"
+    return f"{finding}" if rule is None or rule.findings_have_remedy else f"{finding}; {rule.help}"
