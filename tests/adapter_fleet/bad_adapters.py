@@ -61,6 +61,7 @@ def config(**changes: Any) -> bytes:
         "r": RANK,
         "lora_alpha": 16,
         "target_modules": ["q_proj"],
+        "layers_to_transform": [0],
     }
     return json.dumps(sound | changes).encode()
 

@@ -45,6 +45,8 @@ class AdapterConfig:
     alpha_pattern: dict[str, float]
     use_rslora: bool
     base_model: str | None
+    leaves_out_layers: bool
+    """True if the settings may leave out some layers of the base model."""
 
     @property
     def ranks(self) -> frozenset[int]:
@@ -88,6 +90,10 @@ class AdapterConfig:
         if rank > limit:
             yield CheckRule.RANK_LIMIT.finding(
                 where, f"the rank should be at most {limit} ({source}), got {rank}"
+            )
+        if not self.alpha:
+            yield CheckRule.TENSOR_TRAINED.finding(
+                where, "'lora_alpha' is 0, so that the adapter changes nothing"
             )
         if not self.has_one_scale:
             # peft_helper.py has a single `vllm_lora_scaling_factor`, and does not read the patterns.
@@ -211,6 +217,7 @@ class _FieldReader:
             alpha_pattern=self._pattern("alpha_pattern", "numbers", _is_number),
             use_rslora=bool(self._document.get("use_rslora")),
             base_model=self._base_model(),
+            leaves_out_layers=self._leaves_out_layers,
         )
 
     def _required(self, field: str, kind: str, is_valid: Callable[[Any], bool], otherwise: Any) -> Any:
@@ -232,6 +239,15 @@ class _FieldReader:
             return ()
         modules = self._required("target_modules", "module names or a regular expression", _are_modules, ())
         return modules if isinstance(modules, str) else tuple(modules)
+
+    @property
+    def _leaves_out_layers(self) -> bool:
+        fields = ("layers_to_transform", "exclude_modules", "target_parameters")
+        if any(self._document.get(field) not in (None, [], "") for field in fields):
+            return True
+        # An expression is not run, and a number in a name may be that of a layer.
+        modules = self._document.get("target_modules")
+        return isinstance(modules, str) or re.search(r"\d", str(modules)) is not None
 
     def _pattern(self, field: str, kind: str, is_valid: Callable[[Any], bool]) -> dict[str, Any]:
         pattern = self._document.get(field) or {}

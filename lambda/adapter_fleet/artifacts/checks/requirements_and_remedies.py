@@ -237,8 +237,8 @@ class CheckRule(Enum):
     TENSOR_TRAINED = (
         "tensor-trained",
         _WARNING,
-        "a matrix B that is not zero (of a published archive in S3: with `--whole`)",
-        "train it, or save it after its training: PEFT begins with zeros",
+        "a `lora_alpha` and a matrix B that are not zero (B of a published archive in S3: with `--whole`)",
+        "train it with a 'lora_alpha' above 0, or save it after its training: PEFT begins with zeros",
     )
     TENSOR_SHAPE = (
         "tensor-shape",
@@ -260,6 +260,13 @@ class CheckRule(Enum):
         " of Llama, of Mistral up to LMI 19 and of Qwen3 from LMI 21 on",
         "compare 'base_model_name_or_path' with the base model that it will run on; train no embedding and no"
         " head if the engine does not adapt them",
+    )
+    BASE_LAYERS = (
+        "base-model-layers",
+        _WARNING,
+        "tensors of every layer of the base model that the configuration does not leave out",
+        "save the adapter again, with every layer that was trained; if layers were left out on purpose, name"
+        " the trained ones in 'layers_to_transform'",
     )
     BASE_COMPARED = (
         "base-model-compared",

@@ -121,13 +121,38 @@ def _findings_of_adapter(
         yield CheckRule.TENSOR_NONE.finding(where, "it has no LoRA matrices")
     rank_problem = _rank_problem(config, version)
     is_target = _is_target(config)
+    fits = True
     for module, pair in sorted(pairs.items()):
         for rule, problem in _pair_problems(pair, module, rank_problem, base, version):
+            fits = False
             yield rule.finding(where, f"module {module!r:.200} {problem}")
         if not is_target(module):
             yield CheckRule.TENSOR_CONFIG.finding(
                 where, f"module {module!r:.200} is not among the configuration's 'target_modules'"
             )
+    yield from _layer_findings(pairs if fits else (), where, config, base)
+
+
+def _layer_findings(
+    modules: Iterable[str], where: str, config: AdapterConfig | None, base: BaseModelFacts | None
+) -> Iterator[Finding]:
+    """Find layers of the base model that have no tensor, as if a part of the weights was lost."""
+    if config is None or config.leaves_out_layers or base is None or base.dimensions is None:
+        return
+    known = (module for module in modules if base.dimensions.shape_of(module) is not None)
+    present = {int(layer[1]) for module in known if (layer := _LAYER.search(module)) is not None}
+    count = base.dimensions.layers
+    lacking = count - len(present)
+    if not present or lacking == 0:
+        return
+    first = next(layer for layer in range(count) if layer not in present)
+    last = next(layer for layer in reversed(range(count)) if layer not in present)
+    which = f"layer {first}" if lacking == 1 else f"layers {first} to {last}"
+    if last - first + 1 > lacking:
+        which = f"{lacking} layers, such as layer {first}"
+    yield CheckRule.BASE_LAYERS.finding(
+        where, f"no tensors of {which}, which 'layers_to_transform' does not leave out: is a shard missing?"
+    )
 
 
 def not_compared(tensors: Iterable[Tensor], where: str, base: BaseModelFacts | None) -> Iterator[Finding]:

@@ -152,6 +152,7 @@ class TestConfiguration:
             ("lora-bias", {"lora_bias": True}),
             ("lora-initialisation", {"init_lora_weights": "pissa_niter_16"}),
             ("lora-initialisation", {"init_lora_weights": "lora_ga"}),
+            ("tensor-trained", {"lora_alpha": 0}),
             ("lora-scaling", {"rank_pattern": {"v_proj": 4}}),
             ("lora-scaling", {"alpha_pattern": {"v_proj": 32}}),
             (
@@ -415,6 +416,31 @@ class TestBaseModel:
         finding = the_only(findings_of(replace(adapter, layers=1, targets=("c_attn",)).save(), base=base))
         assert finding.rule == "base-model-module"
 
+    @pytest.mark.parametrize(
+        ("more", "changes", "message"),
+        [
+            ((), {}, "layers 2 to 4"),
+            ((2, 3), {}, "layer 4"),
+            ((3,), {}, "2 layers, such as layer 2"),
+            ((), {"layers_to_transform": [0, 1]}, None),
+            ((), {"target_modules": r".*\.[01]\..*(q|v)_proj"}, None),
+        ],
+    )
+    def test_layers_without_tensors_that_nothing_leaves_out_are_a_warning(
+        self,
+        adapter: SyntheticAdapter,
+        tmp_path: Path,
+        more: tuple[int, ...],
+        changes: Any,
+        message: str | None,
+    ) -> None:
+        adapter.config |= changes
+        for layer in more:
+            adapter.add(f"model.layers.{layer}.self_attn.q_proj")
+        found = findings_of(adapter.save(), base=base_model(tmp_path / "base", num_hidden_layers=5))
+        assert [finding.severity for finding in found] == [Severity.WARNING] * (message is not None)
+        assert all(finding.message.startswith(f"no tensors of {message}, which") for finding in found)
+
     def not_compared(self, directory: Path, base: BaseModelFacts) -> str | None:
         findings = examine(directory, base=base).findings
         assert {finding.severity for finding in findings} <= {Severity.NOT_COMPARED}
@@ -440,6 +466,7 @@ class TestBaseModel:
     def test_modules_of_one_for_several_are_compared(self, adapter: SyntheticAdapter, tmp_path: Path) -> None:
         base = base_model(tmp_path / "base", model_type="phi3", num_key_value_heads=2)
         adapter = replace(adapter, layers=0, targets=("qkv_proj", "gate_up_proj", "o_proj", "down_proj"))
+        adapter.config["layers_to_transform"] = [1]
         layer = "base_model.model.model.layers.1"
         for module, inputs, outputs in (
             ("self_attn.qkv_proj", HIDDEN, 2 * HIDDEN),
@@ -470,6 +497,7 @@ class TestBaseModel:
         self, adapter: SyntheticAdapter, tmp_path: Path, prefix: str
     ) -> None:
         adapter = replace(adapter, layers=0)
+        adapter.config["layers_to_transform"] = [1]
         adapter.add(f"{prefix}layers.1.self_attn.q_proj")
         directory = adapter.save()
         assert self.not_compared(directory, self.nested(tmp_path / "base", head_dim=8)) is None
