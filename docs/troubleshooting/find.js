@@ -2286,10 +2286,14 @@
     "'layer_replication' should be empty: such an adapter fits a base with other layers"
    ],
    [
+    "'lora_alpha' is 0, so that the adapter changes nothing"
+   ],
+   [
     "'lora_bias' should be false"
    ],
    [
-    "'peft_type' should be 'LORA', got"
+    "'peft_type' should be 'LORA', got",
+    ": it is another method, and the engines serve LoRA alone"
    ],
    [
     "'rank_pattern' and 'alpha_pattern' give some modules another scale, but vLLM gives them all that of 'lora_alpha'",
@@ -2460,12 +2464,20 @@
     "it has the weights of a whole model, and no LoRA matrix: publish the adapter as it was before it was merged"
    ],
    [
+    "it has",
+    "without elements, as DeepSpeed ZeRO-3 leaves them: gather the weights (stage3_gather_16bit_weights_on_model_save, or zero_to_fp32.py), and save it again"
+   ],
+   [
     "module",
     "is not among the configuration's 'target_modules'"
    ],
    [
     "no module was compared with",
     ":"
+   ],
+   [
+    "no tensors of",
+    ", which 'layers_to_transform' does not leave out: is a shard missing?"
    ],
    [
     "only its name is known"
@@ -2501,6 +2513,10 @@
     "tensor",
     "should be of",
     ", got"
+   ],
+   [
+    "the names have '",
+    "',"
    ],
    [
     "compared with",
@@ -2683,6 +2699,10 @@
     "it should be UTF-8, got the byte 0x"
    ],
    [
+    "it should be UTF-8, got",
+    ":"
+   ],
+   [
     "it should have at most",
     "bytes, got"
    ],
@@ -2718,7 +2738,9 @@
     "is not JSON"
    ],
    [
-    "a ':' is missing, or the space behind it"
+    "YAML tags are not taken, got",
+    "; nothing is substituted: write the value, or artifact: {bucket: ALIAS, key:",
+    "} for a bucket"
    ],
    [
     "a key should be a text (put it in quotes), got"
@@ -2740,9 +2762,6 @@
    ],
    [
     "merge keys ('<<') are not taken"
-   ],
-   [
-    "tags are not taken, got"
    ],
    [
     "the anchor of the alias",
@@ -2833,6 +2852,11 @@
     "should not be empty, got ''"
    ],
    [
+    "unknown key; write '- name:",
+    "', and 'artifact:",
+    "' below it"
+   ],
+   [
     "one of prompt, body should be given, got"
    ],
    [
@@ -2881,7 +2905,7 @@
     "('max_lora_rank'), got"
    ],
    [
-    "should be given, as the key has none in its name ('sha256-<64 hex>.tar.gz'), got nothing"
+    "should be given, as the key has none in its name ('sha256-<64 hex>.tar.gz'), got nothing; `adapters publish` writes it"
    ],
    [
     "should be letters, digits, spaces and _.:/=+-@, got"
@@ -3249,6 +3273,14 @@
     "does not answer:"
    ],
    [
+    ".",
+    "is 0 on a side, or no round has it on both"
+   ],
+   [
+    "a requirement of",
+    "should be like 'base * 1.5', as a per cent of a rate may be a point or a part of it, got"
+   ],
+   [
     "a requirement should be like 'request_latency.p50 <= base * 1.10', 'request_latency.p50 <= base + 10%' or 'request_error_rate <= 1', got"
    ],
    [
@@ -3263,10 +3295,7 @@
     ", got"
    ],
    [
-    ".",
-    "is",
-    ", and",
-    "of the base"
+    "was not measured"
    ],
    [
     "it still waited for a connection at the end"
