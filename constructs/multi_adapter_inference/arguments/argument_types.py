@@ -9,7 +9,7 @@ import inspect
 import math
 import re
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import cache, wraps
 from types import NoneType, UnionType
@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, is_typedd
 import typing_extensions
 from constructs import Construct
 
+from adapter_fleet.common.near_names import known_or_meant
 from adapter_fleet.common.validators import holds_token
 from adapter_fleet.documents.schema import RecordError
 from multi_adapter_inference.arguments.errors import LocatedError
@@ -43,7 +44,8 @@ def checked(cls: type[T]) -> type[T]:
     An argument that does not fit its annotation is a ValueError. The message has the construct or the class,
     and for each wrong argument what it should be and what was got. An empty text is refused, unless it is the
     default. A token of the CDK fits as the type it stands for. A plain ValueError of a record's constructor
-    or factory gets the name of the class in front. An unknown or missing argument is Python's own TypeError.
+    or factory gets the name of the class in front. An unknown argument is a TypeError with the same place and
+    the known names. A missing argument, or one too many, is Python's own TypeError.
     """
     for name, member in list(vars(cls).items()):
         if name.startswith("_") and name != "__init__":
@@ -67,7 +69,13 @@ def _checked(function: Callable[..., Any], cls: type, *, bound: bool) -> Callabl
     def with_checks(*args: Any, **kwargs: Any) -> Any:
         given = _bound(signature, args, kwargs)
         if given is None:
-            return function(*args, **kwargs)  # raises a TypeError that names the function
+            where = _where(function, cls, {**dict(zip(signature.parameters, args, strict=False)), **kwargs})
+            _check_names(where, kwargs, [*signature.parameters][bound:])
+            try:
+                return function(*args, **kwargs)
+            except TypeError as error:  # names the function
+                made = _MADE_BY.get(where) if function.__name__ == "__init__" else None
+                raise TypeError(f"{error}; {made}" if made else str(error)) from None
         wrong = list(_wrong(function, signature, dict(list(given.items())[bound:])))
         if wrong:
             raise LocatedError(f"{_where(function, cls, given)}: {'; '.join(wrong)}")
@@ -90,6 +98,13 @@ def _bound(
         return signature.bind(*args, **kwargs).arguments
     except TypeError:
         return None
+
+
+def _check_names(where: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Raise TypeError for an argument that no parameter has the name of."""
+    for name in given:
+        if name not in known:
+            raise TypeError(f"{where}: {name!r} is no argument; {known_or_meant(name, known)}")
 
 
 def _where(function: Callable[..., Any], cls: type, given: Mapping[str, Any]) -> str:
@@ -213,11 +228,19 @@ _MADE_BY = {
     "VllmVersion": "a member of VllmVersion is one",
     "LoraServing": "LoraServing(max_loras=…, max_cpu_loras=…, max_lora_rank=…) makes one",
     "ComputeRequirements": "ComputeRequirements(accelerators=…, min_memory=…) makes one",
+    "ArtifactSource": "ArtifactSource(bucket=…, prefix=…) makes one",
+    "StartupTimeouts": "StartupTimeouts(model_download=Duration.minutes(15)) makes one",
+    "SmokeTest": "SmokeTest(prompt=…, expect=…) makes one",
+    "DriftCheck": "DriftCheck.report(every=Duration.hours(6)) and DriftCheck.repair(every=…) make one",
+    "DeletionGuard": "DeletionGuard.share(0.5) and DeletionGuard.off() make one",
+    "FailurePolicy": "FailurePolicy.at_most(count) and FailurePolicy.share(0.05) make one",
+    "RequiredEvaluation": "RequiredEvaluation(requirements=['rougeL >= base + 20%']) makes one",
     "InstanceType": "InstanceType.of(name) makes one",
     "Duration": "Duration.minutes(5) is one",
     "Size": "Size.gibibytes(16) is one",
     "IBucket": "Bucket.from_bucket_name(scope, id, name) makes one",
     "IRole": "Role.from_role_arn(scope, id, arn) makes one",
+    "IGrantable": "Role.from_role_arn(scope, id, arn) makes one",
     "IKey": "Key.from_key_arn(scope, id, arn) makes one",
     "IVpc": "Vpc.from_lookup(scope, id, vpc_id=…) makes one",
     "ISecurityGroup": "SecurityGroup.from_security_group_id(scope, id, group_id) makes one",
@@ -227,10 +250,20 @@ _MADE_BY = {
 
 def _message(name: str, hint: Any, misfit: _Misfit) -> str:
     value, where = misfit
-    words = _in_words(hint)
-    types = re.findall(r"\w+", words) if isinstance(value, str | int | float) else ()
+    words, shown = _in_words(hint), _shown(value)
+    types = re.findall(r"\w+", words)
+    namesake = next((each for each in (hint, *get_args(hint)) if _same_name(each, type(value))), None)
+    if namesake is not None:  # such as InstanceType, which aws_cdk.aws_ec2 has too
+        words = f"{words} of {namesake.__module__.partition('.')[0]}"
+        shown = f"one of {type(value).__module__}"
+    elif not isinstance(value, str | int | float):
+        types = []
     made = next((f"; {_MADE_BY[type_]}" for type_ in types if type_ in _MADE_BY), "")
-    return f"'{name}' should be {words}, got {_shown(value)}{where}{made}"
+    return f"'{name}' should be {words}, got {shown}{where}{made}"
+
+
+def _same_name(hint: Any, cls: type) -> bool:
+    return getattr(hint, "__name__", None) == cls.__name__ and hint is not cls
 
 
 def _shown(value: object) -> str:

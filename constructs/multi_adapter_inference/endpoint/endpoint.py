@@ -71,6 +71,12 @@ _LEAST_WAIT = Duration.minutes(2)
 # MlReservationArn in the botocore service model
 _RESERVATION_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:[a-z0-9\-]{1,14}/.")
 
+_CONSTRUCTS: Mapping[str, str] = {
+    "add_adapter": "LoraAdapter(scope, id, endpoint=…, artifact=…)",
+    "add_fleet": "AdapterFleet(scope, id, endpoint=…, manifest=…)",
+}
+"""What stands for the methods that only an endpoint of the same app has."""
+
 # The ids of an endpoint's own children. Its adapters are children as well, so their logical ids are short.
 _OWN_IDS = frozenset(
     {
@@ -765,6 +771,12 @@ class MultiAdapterEndpoint(IMultiAdapterEndpoint):
 
 class _ImportedEndpoint(IMultiAdapterEndpoint):
     """An endpoint of another app."""
+
+    def __getattr__(self, name: str) -> object:
+        """Raise AttributeError, with the construct that does what the method of an own endpoint does."""
+        if (construct := _CONSTRUCTS.get(name)) is not None:
+            raise AttributeError(f"an imported endpoint has no {name!r}: use {construct}")
+        return super().__getattribute__(name)  # raises
 
 
 class _Shared(TypedDict):

@@ -62,6 +62,11 @@ class AdapterManifest(ABC):
             The buckets that the document refers to by alias (`artifact: {bucket: <alias>, key: …}`), such as
             buckets of the same app, whose names only the deployment knows. Default: none.
         """
+        if str(path).startswith("s3:/"):  # pathlib makes one slash of two
+            raise ValueError(
+                f"'path' should be a file of this machine, got {str(path)!r};"
+                " AdapterManifest.from_bucket(bucket, key) takes one in S3"
+            )
         return _FileManifest(Path(path), buckets or {})
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import tarfile
 import tempfile
 from abc import ABC, abstractmethod
@@ -14,6 +15,7 @@ from aws_cdk import FileSystem
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 
+from adapter_fleet.artifacts.archive import CONFIG_FILE
 from adapter_fleet.common.validators import holds_token
 from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
 from adapter_fleet.serving.lmi import LMI_SETTINGS_FILE
@@ -25,6 +27,7 @@ from multi_adapter_inference.models.execution_role import ExecutionRole
 from multi_adapter_inference.template.asset_folder import AssetFolder
 
 _MODELS = AssetFolder(name="base-models")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 class ModelDownload(Enum):
@@ -189,8 +192,9 @@ class _BucketModel(BaseModel):
 
 class _DirectoryModel(BaseModel):
     def __init__(self, path: Path, *, name: str | None) -> None:
-        if not path.is_dir():
-            raise ValueError(f"'path' should be the directory of a base model, got {str(path)!r}")
+        hint = _hint_for(path)
+        if not path.is_dir() or (hint and not (path / "config.json").exists()):
+            raise ValueError(f"'path' should be the directory of a base model, got {str(path)!r}{hint}")
         # LMI reads it first, and takes from its environment only what it does not have (ModelInfo.java).
         if (path / LMI_SETTINGS_FILE).is_file():
             raise ValueError(
@@ -224,6 +228,20 @@ class _StartupModel(BaseModel):
 
     def _bind(self, _role: ExecutionRole, /) -> BoundModel:
         return BoundModel(download=self._download)
+
+
+def _hint_for(path: Path) -> str:
+    """Return what a path may be that is no model, to be put behind it; '' if that is not known."""
+    if (path / CONFIG_FILE).is_file():
+        return "; it is an adapter: name the folder of its base model"
+    if any(path.glob("*.gguf")):
+        return "; it has a GGUF file of llama.cpp: download the model as safetensors"
+    if _HUB_NAME.fullmatch(str(path)) and not path.parent.exists():
+        return (
+            f"; a model of the Hub is downloaded first: hf download {path} --local-dir {path.name}; or use"
+            " BaseModel.from_hugging_face_hub"
+        )
+    return ""
 
 
 def _pack(directory: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, cast, get_args, get_type_hints
 import aws_cdk as cdk
 import jsii
 import pytest
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Template
@@ -135,6 +136,10 @@ def test_signatures_and_properties_name_only_what_can_be_imported_from_the_libra
             "'artifact_sources' should be Sequence[ArtifactSource], got 'adapters/' at index 0",
         ),
         (
+            {"instance_type": ec2.InstanceType("g5.12xlarge")},
+            "'instance_type' should be InstanceType of multi_adapter_inference, got one of aws_cdk.aws_ec2",
+        ),
+        (
             {"copy_count": "2", "network_isolation": "no"},
             "'copy_count' should be a whole number, got '2'; 'network_isolation' should be True or False, got"
             " 'no'",
@@ -156,8 +161,10 @@ def test_an_error_of_a_method_that_makes_a_child_names_the_child(make_endpoint: 
 
 
 def test_an_unknown_or_a_missing_argument_is_an_error_that_names_what_was_called() -> None:
-    with pytest.raises(TypeError, match=r"InstanceType\.of\(\) got an unexpected .* 'foo'"):
-        InstanceType.of("ml.g5.xlarge", foo=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^InstanceType\.of: 'memry' is no argument; did you mean 'memory'"):
+        InstanceType.of("ml.g5.xlarge", memry=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"2 were given; InstanceType.of\(name\) makes one"):
+        InstanceType("ml.g5.xlarge")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"LoraServing\.__init__\(\) missing .* 'max_lora_rank'"):
         LoraServing(max_loras=4, max_cpu_loras=8)  # type: ignore[call-arg]
 
@@ -167,6 +174,8 @@ def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(
 ) -> None:
     with pytest.raises(ValueError):
         make_endpoint(copy_count=1.5)
+    with pytest.raises(TypeError, match=r"^'Stack/Llm': 'xyzzy' is no argument; known are scope, id, base_m"):
+        make_endpoint(xyzzy=1)
     assert stack.node.try_find_child("Llm") is None
 
 
@@ -176,6 +185,8 @@ def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(
         ({"manifest": "adapters.yaml"}, r"AdapterManifest.from_file\(path\) makes one"),
         ({"endpoint": "my-endpoint"}, r"MultiAdapterEndpoint.from_endpoint_attributes\(…\) makes one"),
         ({"timeout": 5}, r"Duration.minutes\(5\) is one"),
+        ({"smoke_test": "Hello"}, r"SmokeTest\(prompt=…, expect=…\) makes one"),
+        ({"drift_check": True}, r"DriftCheck.report\(every=Duration.hours\(6\)\) and"),
     ],
 )
 def test_a_text_or_number_in_the_place_of_an_object_says_how_to_make_one(
@@ -210,6 +221,8 @@ def test_a_key_is_no_bucket(stack: cdk.Stack) -> None:
         ArtifactSource(bucket=role)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"'path' should be a text or Path, got 5"):
         AdapterManifest.from_file(5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"got 's3://b/a'; AdapterManifest.from_bucket\(bucket, key\) takes"):
+        AdapterManifest.from_file("s3://b/a")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, True])

@@ -175,6 +175,11 @@ class TestImportedEndpoint:
         names = [resource["Fn::Join"][1][-1].rpartition("/")[-1] for resource in statement["Resource"]]
         assert names == ["llama-endpoint", "llama-base", "Llama-Base"]
 
+    def test_a_method_of_an_own_endpoint_names_the_construct_to_use(self, stack: cdk.Stack) -> None:
+        imported: Any = imported_endpoint(stack)
+        with pytest.raises(AttributeError, match=r"no 'add_fleet': use AdapterFleet\(scope, id, endpoint=…"):
+            imported.add_fleet("Tenants")
+
 
 @pytest.mark.parametrize("setting", ["component_prefix", "base_component_name"])
 def test_a_name_that_a_parameter_may_change_is_warned_of(

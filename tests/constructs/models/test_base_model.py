@@ -77,6 +77,15 @@ def test_a_local_model_that_cannot_be_packed_leaves_nothing_behind(
 def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'path' should be the directory of a base model, got .*nowhere"):
         BaseModel.from_directory(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="hf download org/model --local-dir model; or use BaseModel"):
+        BaseModel.from_directory("org/model")
+
+
+@pytest.mark.parametrize(("file", "form"), [("adapter_config.json", "an adapter: n"), ("a.gguf", "a GGUF")])
+def test_a_directory_of_another_form_is_told(tmp_path: Path, file: str, form: str) -> None:
+    (tmp_path / file).touch()
+    with pytest.raises(ValueError, match=f"should be the directory of a base model, .*; it (is|has) {form}"):
+        BaseModel.from_directory(tmp_path)
 
 
 def test_local_settings_that_count_more_than_the_containers_are_an_error(
