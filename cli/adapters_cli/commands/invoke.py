@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +10,10 @@ import typer
 
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.named_components import ComponentOption, find_components
-from adapters_cli.output.errors import CommandError
+from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
 from adapters_cli.output.results import JsonOption, print_result
-from adapters_cli.output.text import print_note, whole_second
+from adapters_cli.output.text import not_utf8, print_note, whole_second
 
 if TYPE_CHECKING:
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
@@ -77,7 +78,7 @@ def invoke(
     asked = find_components(account, names, component or [], base=base)
     connected = RuntimeEndpoint.connect(asked.endpoint, account)
     request = TextRequest(
-        prompt=sys.stdin.read() if prompt == "-" else prompt,
+        prompt=_prompt(prompt),
         max_tokens=max_tokens,
         temperature=temperature,
     )
@@ -93,6 +94,16 @@ def invoke(
         raise typer.Exit(NO_ANSWER)
     if any(answer.error is not None for answer in answers):
         raise typer.Exit(FAILED)
+
+
+def _prompt(given: str) -> str:
+    """Return the prompt of the command line, or of standard input. Raises UsageError if it is no UTF-8."""
+    try:
+        if given == "-":
+            return TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig").read()
+        return given.encode(errors="surrogateescape").decode()  # bytes that are no text are surrogates
+    except UnicodeDecodeError as error:
+        raise UsageError(f"the prompt should be UTF-8 text, got {not_utf8(error, 'FILE')}") from None
 
 
 def _wait_for_a_copy(account: Account, endpoint: "RuntimeEndpoint", component: str) -> None:

@@ -1,6 +1,5 @@
 """Reads the rows of a dataset, in each format."""
 
-import codecs
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +9,7 @@ from typing import TextIO
 
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.counts import counted
+from adapters_cli.output.text import not_utf8
 
 NO_JSON = "it should be JSON"
 """The beginning of the problem of a line that is none."""
@@ -43,19 +43,8 @@ def rows_of(source: str) -> Iterator[Row]:
         with path.open(encoding="utf-8-sig", newline=newline) as file:
             yield from read(file)
     except UnicodeDecodeError as error:
-        raise ValueError(f"'--dataset' should be UTF-8 text, got {path}: {_no_utf8(path, error)}") from None
-
-
-def _no_utf8(path: Path, error: UnicodeDecodeError) -> str:
-    """Say what a file is that is no UTF-8, and how it becomes UTF-8."""
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start == b"PK":
-        return "a zip, as Excel's workbooks are; save the sheet as 'CSV UTF-8'"
-    wide = start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    of_it = "it is UTF-16" if wide else f"{error}; it may be Windows-1252, as Excel's plain CSV is"
-    encoding = "UTF-16" if wide else "WINDOWS-1252"
-    return f"{of_it}; `iconv -f {encoding} -t UTF-8 {path.name}` prints it as UTF-8"
+        problem = not_utf8(error, path.name)
+        raise ValueError(f"'--dataset' should be UTF-8 text, got {path}: {problem}") from None
 
 
 def _json_lines(file: TextIO) -> Iterator[Row]:

@@ -1,5 +1,6 @@
 """Text for people: messages on standard error, durations, and safe text from elsewhere."""
 
+import codecs
 import re
 import textwrap
 import unicodedata
@@ -52,6 +53,17 @@ def capped(lines: Sequence[str], what: str) -> list[str]:
     if len(lines) <= _MAX_LINES:
         return list(lines)
     return [*lines[:_MAX_LINES], f"and {len(lines) - _MAX_LINES} more: {len(lines)} {what}"]
+
+
+def not_utf8(error: UnicodeDecodeError, file: str) -> str:
+    """Say what a text is that is no UTF-8, and how it becomes UTF-8."""
+    if error.object[:2] == b"PK":
+        return "a zip, as Excel's and Word's files are; save it as text, or a sheet as 'CSV UTF-8'"
+    wide = error.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    byte = f"byte {error.object[error.start]:#04x} at position {error.start}"
+    found = "UTF-16" if wide else f"{byte}; it may be Windows-1252, as Excel and old editors write"
+    encoding = "UTF-16" if wide else "WINDOWS-1252"
+    return f"{found}; `iconv -f {encoding} -t UTF-8 {file}` prints it as UTF-8"
 
 
 def print_error(text: str) -> None:

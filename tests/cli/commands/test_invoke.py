@@ -18,7 +18,7 @@ from tests.cli.fleet_account import FakeAccount
 BASE, ECTSUM = ["--component", "llm-base"], ["--component", "llm-ectsum"]
 
 
-def invoke(*arguments: str, stdin: str | None = None) -> Result:
+def invoke(*arguments: str, stdin: str | bytes | None = None) -> Result:
     return CliRunner().invoke(app, ["invoke", "--endpoint", "llm", *arguments], input=stdin)
 
 
@@ -59,6 +59,13 @@ def test_prompt_can_come_from_standard_input_and_a_component_given_twice_is_aske
 ) -> None:
     assert invoke("-", *ECTSUM, *ECTSUM, stdin="a long\nprompt").stdout == "answer of llm-ectsum\n"
     assert [call.body["prompt"] for call in runtime.calls] == ["a long\nprompt"]
+
+
+@pytest.mark.parametrize("prompt", ["-", "Gr\udcfc\udcdfe"])
+def test_prompt_that_is_no_utf8_asks_nothing(runtime: FakeRuntime, prompt: str) -> None:
+    result = invoke(prompt, *ECTSUM, stdin="Grüße".encode("cp1252"))
+    assert (result.exit_code, runtime.calls) == (2, [])
+    assert "should be UTF-8 text, got byte 0xfc at position 2; it may be Windows-1252" in result.stderr
 
 
 @pytest.mark.parametrize(("copies", "code", "asked"), [([0, 0, 0, 1], 0, 3), ([0] * 100, 1, 90)])

@@ -133,8 +133,8 @@ def test_a_long_list_of_wrong_rows_is_cut(write: Callable[..., str]) -> None:
         ("a.jsonl", "prompt,reference\na,b\n", "FILE, line 1: it should be JSON (Expecting value: line 1"),
         ("a.csv", "prompt;reference\na;b\n", "FILE should have commas between"),
         ("a.csv", b"PK\x03\x04\x84", "'--dataset' should be UTF-8 text, got FILE: a zip, as Excel's"),
-        ("a.csv", "prompt".encode("utf-16"), "'--dataset' should be UTF-8 text, got FILE: it is UTF-16; `ic"),
-        ("a.jsonl", b"\xff", "'--dataset' should be UTF-8 text, got FILE: 'utf-8' codec can't decode"),
+        ("a.csv", "prompt".encode("utf-16"), "'--dataset' should be UTF-8 text, got FILE: UTF-16; `iconv"),
+        ("a.jsonl", b"\xff", "'--dataset' should be UTF-8 text, got FILE: byte 0xff at position 0; it"),
         ("a.txt", "x", "'--dataset' should be a file that ends in .jsonl, .ndjson, .json, .csv, .tsv, got"),
     ],
 )
