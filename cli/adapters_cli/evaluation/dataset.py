@@ -138,8 +138,11 @@ class _ItemReader:
 
     def _check_columns(self, columns: Sequence[str]) -> None:
         """Refuse names that no row has: that is one mistake, not one of each row."""
+        reference = self._options.reference_column
+        is_given = reference != DatasetOptions.reference_column
+        needs_prompt = self._template is None and not self._has_messages and _PROMPT not in columns
         named = {
-            "--reference-column": (self._options.reference_column,) if self._has_reference else (),
+            "--reference-column": (reference,) if self._has_reference and is_given else (),
             "--template": self._template.columns if self._template is not None else (),
         }
         problems = [
@@ -153,10 +156,24 @@ class _ItemReader:
             raise ValueError(
                 f"{self._source} should have commas between its columns, got {columns[0]!r:.100}"
             )
-        if self._template is None and not self._has_messages and _PROMPT not in columns:
+        if needs_prompt and "conversations" in columns:
+            raise ValueError(
+                f"{self._source} should have 'messages' with 'role' and 'content', got the 'conversations' of"
+                " ShareGPT"
+            )
+        # People write the question first, and the answer last.
+        own = [name for name in columns if name not in (self._id_column, _PROMPT, _MESSAGES, reference)]
+        if self._has_reference and not is_given and reference not in columns:
+            answer = f", as in --reference-column '{own[-1]}'" if len(own) > needs_prompt else ""
+            problems.append(
+                f"{self._source} should have a column '{reference}' ({known_or_meant(reference, columns)});"
+                f" '--reference-column' names another one{answer}"
+            )
+        if needs_prompt:
+            question = f", as in --template '{{{own[0]}}}'" if own else ""
             problems.append(
                 f"{self._source} should have a column 'prompt' or 'messages'"
-                f" ({known_or_meant(_PROMPT, columns)}); '--template' makes a prompt of others"
+                f" ({known_or_meant(_PROMPT, columns)}); '--template' makes a prompt of others{question}"
             )
         if problems:
             raise ValueError("\n".join(problems))

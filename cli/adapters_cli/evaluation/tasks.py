@@ -10,6 +10,8 @@ from adapters_cli.evaluation.dataset import DatasetOptions
 
 # Not `rougeL =`, of which a comparison with a space or a sign follows.
 _NAME = re.compile(r"[A-Za-z0-9-]+")
+_COLON = re.compile(rf"\s*({_NAME.pattern}):\s+(.+)")
+_OF_BENCHMARK = re.compile(r"\s*(\w+_)?(latency|throughput|error_rate|time_to_first_token)\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ def tasks_of(columns: Sequence[str], requirements: Sequence[str], *, template: s
                 f" ({known_or_meant(name, list(by_name))}), got {name!r}"
             )
         else:
-            rules[None].append(Requirement.parse(text))
+            rules[None].append(_shared_requirement(text, by_name))
     return [
         Task(
             adapter=name,
@@ -60,6 +62,18 @@ def tasks_of(columns: Sequence[str], requirements: Sequence[str], *, template: s
         )
         for name, column in ((None, (shared or ["reference"])[0]), *by_name.items())
     ]
+
+
+def _shared_requirement(text: str, named: Collection[str]) -> Requirement:
+    if _OF_BENCHMARK.match(text):
+        raise ValueError(
+            f"'--require' should be about scores, got {text!r}; times are for `adapters benchmark --require`"
+        )
+    if colon := _COLON.fullmatch(text):
+        name, rule = colon.groups()
+        meant = f"'{name}={rule}'" if name in named else f"'{rule}', which is for every adapter"
+        raise ValueError(f"'--require' should be RULE or NAME=RULE, got {text!r}; write {meant}")
+    return Requirement.parse(text)
 
 
 def check_adapters(tasks: Sequence[Task], known: Collection[str]) -> None:

@@ -146,6 +146,8 @@ def test_adapters_of_two_tasks_have_references_requirements_and_reports_of_their
         (["--reference-column", "acme=a", "--against", "beta"], "give its --reference-column without a name"),
         (["--require", "exact_match >= 90"], "did you mean 90 %?"),
         (["--require", "beta=exact_match >= 0.9"], "an adapter with a '--reference-column' of its own"),
+        (["--require", "acme: exact_match >= 0.9"], "write 'exact_match >= 0.9', which is for every adapter"),
+        (["--require", "latency < 200ms"], "times are for `adapters benchmark --require`"),
         (["--dataset", "other.jsonl"], "--dataset takes one value, got 2"),
     ],
 )

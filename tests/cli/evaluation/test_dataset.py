@@ -135,6 +135,7 @@ def test_a_long_list_of_wrong_rows_is_cut(write: Callable[..., str]) -> None:
         ("a.csv", b"PK\x03\x04\x84", "'--dataset' should be UTF-8 text, got FILE: a zip, as Excel's"),
         ("a.csv", "prompt".encode("utf-16"), "'--dataset' should be UTF-8 text, got FILE: UTF-16; `iconv"),
         ("a.jsonl", b"\xff", "'--dataset' should be UTF-8 text, got FILE: byte 0xff at position 0; it"),
+        ("a.json", '[{"conversations": []}]', "FILE should have 'messages' with 'role' and 'content', got"),
         ("a.txt", "x", "'--dataset' should be a file that ends in .jsonl, .ndjson, .json, .csv, .tsv, got"),
     ],
 )
@@ -160,10 +161,14 @@ def test_rows_of_another_task_are_left_out_and_not_those_whose_reference_is_0_or
 def test_names_that_no_row_has_are_refused_once(write: Callable[..., str]) -> None:
     rows = [{"promt": "p", "answer": "r"}] * 3
     assert refused(write(rows)).splitlines() == [
-        "'--reference-column' should name columns of FILE (known are promt, answer), got 'reference'",
+        "FILE should have a column 'reference' (known are promt, answer); '--reference-column' names another"
+        " one, as in --reference-column 'answer'",
         "FILE should have a column 'prompt' or 'messages' (did you mean 'promt'?); '--template' makes a"
-        " prompt of others",
+        " prompt of others, as in --template '{promt}'",
     ]
+    assert refused(write(rows), reference_column="anser", template="{promt}") == (
+        "'--reference-column' should name columns of FILE (did you mean 'answer'?), got 'anser'"
+    )
     assert refused(write(ROWS), template="{promtp}") == (
         "'--template' should name columns of FILE (did you mean 'prompt'?), got 'promtp'"
     )
