@@ -21,7 +21,7 @@ from adapter_fleet.common.bounded_text import without_query
 from adapter_fleet.common.naming import check_component_name
 from adapters_cli.aws.s3_location import other_address
 from adapters_cli.output.errors import CommandError, UsageError
-from adapters_cli.output.text import few, print_note
+from adapters_cli.output.text import few, hint_for_path, print_note
 
 PROBE_FILE = "probe.json"
 """What the training side knows an adapter to answer. It is beside the weights, and no part of the archive."""
@@ -145,7 +145,7 @@ def meant_by(path: Path) -> str:
     is_repository = re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", text) is not None
     if is_repository and not path.parent.exists() and not text.endswith(ARCHIVE_SUFFIX):
         return f"; a repository of the Hub is downloaded first: hf download {text} --local-dir {path.name}"
-    return ""
+    return hint_for_path(path)
 
 
 def _at(path: Path) -> Iterator[LocalAdapter]:

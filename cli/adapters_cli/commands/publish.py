@@ -12,6 +12,7 @@ import typer
 from rich.filesize import decimal
 
 from adapter_fleet.common.counts import counted
+from adapter_fleet.common.s3_uri import SCHEME
 from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.base_place import base_place, rank_limit_of_manifest
@@ -124,6 +125,10 @@ def publish(
     from adapters_cli.artifacts.publisher import PublishState, publish_all
 
     check_model_name(base_model)
+    if paths and str(paths[0]).startswith("s3:/") and not destination.startswith(SCHEME):
+        last = str(paths[0]).replace("s3:/", SCHEME)  # pathlib makes one slash of two
+        words = " ".join(map(str, (*paths[1:], destination, last)))
+        raise UsageError(f"the destination comes last: adapters publish {words}")
     account = account_of(context)
     finder = None if probe_on is None else _probe_finder(account, probe_on, manifest=manifest)
     gate = _gate(account, evaluation or (), manifest=manifest)

@@ -16,7 +16,7 @@ from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import LocalArtifact, ManifestError
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapters_cli.output.errors import CommandError, UsageError
+from adapters_cli.output.errors import CommandError, UsageError, error_text
 from adapters_cli.output.text import capped
 
 STANDARD_INPUT = Path("-")
@@ -56,7 +56,7 @@ class ManifestFile:
             try:
                 text, where, folder = path.read_bytes(), str(path), path.parent
             except OSError as error:
-                raise UsageError(f"{path}: {error.strerror or error}") from None
+                raise UsageError(error_text(error)) from None
         return cls.of(text, target, registry, where=where, folder=folder)
 
     @classmethod

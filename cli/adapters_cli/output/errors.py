@@ -21,7 +21,7 @@ from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.registry import UnreadableError
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, WRONG_USAGE
-from adapters_cli.output.text import print_error
+from adapters_cli.output.text import hint_for_path, print_error
 
 
 class CommandError(Exception):
@@ -112,7 +112,7 @@ def error_text(error: Exception) -> str:
         profile = error.kwargs["profile"]
         return f"{error}{did_you_mean(profile, Session().available_profiles)}"
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename}: {error.strerror}{hint_for_path(error.filename)}"
     if isinstance(error, KeyError) or not str(error):
         return f"{type(error).__name__}: {error}"  # its text is no sentence
     if not isinstance(error, ClientError):

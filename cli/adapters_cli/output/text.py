@@ -55,6 +55,13 @@ def capped(lines: Sequence[str], what: str) -> list[str]:
     return [*lines[:_MAX_LINES], f"and {len(lines) - _MAX_LINES} more: {len(lines)} {what}"]
 
 
+def hint_for_path(path: object) -> str:
+    """Return a hint to put behind a path that leads to nothing; '' for most."""
+    if str(path).startswith("s3:/"):  # pathlib makes one slash of two
+        return "; a path of this machine belongs here: `aws s3 cp` copies from and to S3"
+    return "; the shell does not expand ~ in quotes" if str(path).startswith("~/") else ""
+
+
 def not_utf8(error: UnicodeDecodeError, file: str) -> str:
     """Say what a text is that is no UTF-8, and how it becomes UTF-8."""
     if error.object[:2] == b"PK":

@@ -8,6 +8,8 @@ import typer
 
 from adapters_cli.output.exit_codes import WRONG_USAGE
 
+_NUMBERS = {"int_parsing": "a whole number", "float_parsing": "a number"}
+
 
 @contextmanager
 def reported_usage_errors(command: Callable[[], str]) -> Iterator[None]:
@@ -34,7 +36,18 @@ def _text(error: Any) -> str:
     """Return what is wrong, in our own words or in typer's."""
     if isinstance(error, typer.BadParameter) and error.param is None:
         return str(error.message)
+    for found in getattr(error.__cause__, "errors", list)():  # of pydantic, which leaves out the value
+        if found["type"] in _NUMBERS:
+            error.message = f"it should be {_NUMBERS[found['type']]}, got {found['input']!r}"
     message = str(error.format_message())
+    if type(error).__name__ == "NoSuchOption" and error.ctx.parent is None and not error.possibilities:
+        message += f"; an option of a command comes behind it: adapters COMMAND {error.option_name}"
+    if "unexpected extra argument" in message:
+        context, command = error.ctx, error.ctx.command
+        options = (f"{param.opts[0]} {param.metavar}" for param in command.params if param.metavar)
+        option = next(option for option in options if option.startswith("-"))
+        pieces = " ".join(command.collect_usage_pieces(context))
+        message += f"; {context.command_path} takes {pieces}, with options such as {option}"
     return (message[:1].lower() + message[1:]).rstrip(".")
 
 

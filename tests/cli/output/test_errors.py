@@ -40,9 +40,13 @@ def test_full_disk_is_a_failure_and_no_wrong_usage(
     assert os.strerror(errno.ENOSPC) in capsys.readouterr().err
 
 
-def test_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path) -> None:
-    with pytest.raises(typer.BadParameter, match="No such file"), reported_errors():
-        (tmp_path / "none").read_bytes()
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [("none", "none: No such file"), ("s3://b/a", "; a path of this machine"), ("~/none", "not expand ~")],
+)
+def test_file_that_cannot_be_read_is_wrong_usage(path: str, hint: str) -> None:
+    with pytest.raises(typer.BadParameter, match=hint), reported_errors():
+        Path(path).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -51,6 +55,19 @@ def test_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path) -> None:
         ("statsu", "there is no command 'statsu'; did you mean 'status'?", "adapters"),
         ("xyzzy", "there is no command 'xyzzy'", "adapters"),
         ("--regon x list", "no such option: --regon (Possible options: --region, --version)", "adapters"),
+        (
+            "--stack X status",
+            "no such option: --stack; an option of a command comes behind it: adapters COMMAND --stack",
+            "adapters",
+        ),
+        (
+            "rollback acme v1",
+            "got unexpected extra argument(s) (v1); adapters rollback takes [OPTIONS] NAME, with options such"
+            " as --to VERSION",
+            None,
+        ),
+        ("evaluate --jobs x", "invalid value for '--jobs': it should be a whole number, got 'x'", None),
+        ("publish s3://bucket/p out", "the destination comes last: adapters publish out s3://bucket/p", None),
         ("status --stak x", "no such option: --stak (Possible options: --stack, --state, --tag)", None),
         ("status", "which fleet? Give --stack, or set ADAPTERS_STACK", None),
         ("describe", "give the adapter's name, or --component", None),
