@@ -2104,6 +2104,20 @@
   ]
  ],
  [
+  "troubleshooting/synth.html#an-argument-or-a-method-is-unknown",
+  "An argument or a method is unknown",
+  [
+   [
+    ":",
+    "is no argument;"
+   ],
+   [
+    "an imported endpoint has no",
+    ": use"
+   ]
+  ]
+ ],
+ [
   "troubleshooting/embedded-cloud.html#local-sagemaker-does-not-start",
   "local-sagemaker does not start",
   [
@@ -3135,8 +3149,16 @@
     "more"
    ],
    [
+    "should have 'messages' with 'role' and 'content', got the 'conversations' of ShareGPT"
+   ],
+   [
     "should have a column 'prompt' or 'messages' (",
     "); '--template' makes a prompt of others"
+   ],
+   [
+    "should have a column '",
+    "' (",
+    "); '--reference-column' names another one"
    ],
    [
     "should have commas between its columns, got"
@@ -3264,6 +3286,14 @@
    ],
    [
     "'--reference-column' should name one column for each adapter, got"
+   ],
+   [
+    "'--require' should be RULE or NAME=RULE, got",
+    "; write"
+   ],
+   [
+    "'--require' should be about scores, got",
+    "; times are for `adapters benchmark --require`"
    ],
    [
     "'--require' should name an adapter with a '--reference-column' of its own (",
@@ -3618,6 +3648,10 @@
     "'key' should be the key alone, without the bucket, got"
    ],
    [
+    "'path' should be a file of this machine, got",
+    "; AdapterManifest.from_bucket(bucket, key) takes one in S3"
+   ],
+   [
     "'path' should be a readable manifest, got",
     ":"
    ],
@@ -3885,6 +3919,9 @@
     ": it has no artifact"
    ],
    [
+    "the prompt should be UTF-8 text, got"
+   ],
+   [
     "has no copy after",
     "minutes"
    ],
@@ -3903,6 +3940,9 @@
    ],
    [
     "an evaluation is recorded in a manifest; give one with --manifest"
+   ],
+   [
+    "the destination comes last: adapters publish"
    ],
    [
     "there is nothing to publish; give paths, or a manifest that has some"
@@ -3995,6 +4035,10 @@
    ],
    [
     "'--since' should be a time such as",
+    ", got"
+   ],
+   [
+    "it should be",
     ", got"
    ]
   ]
