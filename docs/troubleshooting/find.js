@@ -3806,7 +3806,8 @@
    ],
    [
     "'--base-model' should be a directory, a config.json here or in S3, or one of the known models (",
-    "), got"
+    "), got",
+    "; no other model of the Hub is looked up: hf download NAME config.json --local-dir base, and name the folder"
    ],
    [
     "'--base-model' should be the name of a model and no path, got"

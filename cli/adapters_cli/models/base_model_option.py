@@ -50,7 +50,8 @@ class BaseModelOption:
         if shape is None:
             raise UsageError(
                 "'--base-model' should be a directory, a config.json here or in S3, or one of the"
-                f" known models ({known_model_hint(given)}), got {given!r}"
+                f" known models ({known_model_hint(given)}), got {given!r}; no other model of the Hub is"
+                " looked up: hf download NAME config.json --local-dir base, and name the folder"
             )
         return cls(facts=base_named(given), kind=None, shape=shape)
 

@@ -235,7 +235,7 @@ _MADE_BY = {
     "DeletionGuard": "DeletionGuard.share(0.5) and DeletionGuard.off() make one",
     "FailurePolicy": "FailurePolicy.at_most(count) and FailurePolicy.share(0.05) make one",
     "RequiredEvaluation": "RequiredEvaluation(requirements=['rougeL >= base + 20%']) makes one",
-    "InstanceType": "InstanceType.of(name) makes one",
+    "InstanceType": "InstanceType.of('ml.g5.12xlarge') makes one",
     "Duration": "Duration.minutes(5) is one",
     "Size": "Size.gibibytes(16) is one",
     "IBucket": "Bucket.from_bucket_name(scope, id, name) makes one",

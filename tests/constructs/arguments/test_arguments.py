@@ -163,7 +163,7 @@ def test_an_error_of_a_method_that_makes_a_child_names_the_child(make_endpoint: 
 def test_an_unknown_or_a_missing_argument_is_an_error_that_names_what_was_called() -> None:
     with pytest.raises(TypeError, match=r"^InstanceType\.of: 'memry' is no argument; did you mean 'memory'"):
         InstanceType.of("ml.g5.xlarge", memry=1)  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match=r"2 were given; InstanceType.of\(name\) makes one"):
+    with pytest.raises(TypeError, match=r"2 were given; InstanceType.of\('ml.g5.12xlarge'\) makes one"):
         InstanceType("ml.g5.xlarge")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"LoraServing\.__init__\(\) missing .* 'max_lora_rank'"):
         LoraServing(max_loras=4, max_cpu_loras=8)  # type: ignore[call-arg]
