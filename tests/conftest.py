@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.nightly import NIGHTLY
+
 # Until all is imported, there is nothing to collect; see `pytest_collection_finish`.
 gc.disable()
 
@@ -57,10 +59,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Let a test of `make unit` take no more than some seconds of a processor, on any machine."""
+    """Let a test of `make unit` take no more than some seconds of a processor, on any machine.
+
+    By night it may take long.
+    """
     began = time.process_time()
     yield
-    if not any(map(item.get_closest_marker, ("slow", "integration", "documents", "vllm"))):
+    if not NIGHTLY and not any(map(item.get_closest_marker, ("slow", "integration", "documents", "vllm"))):
         spent = time.process_time() - began
         assert spent < UNIT_SECONDS, (
             f"it took {spent:.1f} s of a processor; mark it `slow`, or make it cheaper"
