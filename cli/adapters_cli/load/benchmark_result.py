@@ -234,7 +234,7 @@ class Level:
             if metric == INTER_TOKEN_LATENCY and self.in_bursts:
                 continue
             ratio = self._estimate(metric, "p50", of_base=True, outside=OUTSIDE)
-            if ratio is not None and None not in (ratio.low, ratio.high):
+            if ratio is not None and len(self.rounds) > 1:
                 self.ratios[metric] = ratio
 
 

@@ -79,7 +79,7 @@ def _sides(result: BenchmarkResult) -> Iterator[tuple[Level, str, Series]]:
 
 
 def ratio_rows(result: BenchmarkResult) -> Rows:
-    """Return the ratios of adapters and base at each level, each with its interval's ends."""
+    """Return the ratios of adapters and base at each level, each with its interval's ends; `-` for none."""
     found: Rows = []
     for level in result.levels:
         for metric, ratio in level.ratios.items():
@@ -88,7 +88,8 @@ def ratio_rows(result: BenchmarkResult) -> Rows:
                     level.loop.text,
                     str(level.adapters),
                     _SHORT_NAMES[metric],
-                    *(f"{number:.3f}" for number in (ratio.value, ratio.low, ratio.high)),
+                    f"{ratio.value:.3f}",
+                    *("-" if end is None else f"{end:.3f}" for end in (ratio.low, ratio.high)),
                 )
             )
     return found

@@ -65,8 +65,7 @@ def benchmark(run: Run) -> Run:
 
 ON = ("--endpoint", "endpoint")
 MIXED = (*ON, "-c", "p-acme", "-c", "p-zeta", "--max-tokens", "3")
-REQUESTS = 40
-"""So many that a median has both ends of its interval, however the rounds differ."""
+REQUESTS = 12
 SHORT = (*MIXED, "--requests", str(REQUESTS))
 WARM_UP = 5
 """Requests to each side before each level that do not count."""

@@ -363,6 +363,7 @@ def text_of(result: BenchmarkResult) -> str:
 
 def test_one_round_and_few_answers_are_noted() -> None:
     assert "base and adapters were asked once each" in text_of(run(plan(requests=1))[0])
+    assert "- to -" in text_of(run(plan(requests=3))[0])
     of_eight = text_of(run(plan(requests=8))[0])
     assert "base and adapters were asked once each" not in of_eight
     assert "8 of base and 8 of adapters are fewer than 30 answers" in of_eight
