@@ -7,12 +7,15 @@ from adapter_fleet.serving.scaling_metric import ScalingMetric
 from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference.adapters.adapter import ILoraAdapter, LoraAdapter
 from multi_adapter_inference.adapters.artifact import AdapterArtifact
-from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
+from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.components.inference_component import IInferenceComponent
 from multi_adapter_inference.components.scaling import CopyScaling, ScalingTarget
+from multi_adapter_inference.endpoint.base_component import BaseComponent, BaseModelOptions
 from multi_adapter_inference.endpoint.data_capture import CaptureMode, DataCapture
-from multi_adapter_inference.endpoint.endpoint import MultiAdapterEndpoint, RoutingStrategy
-from multi_adapter_inference.endpoint.instance_pool import InstancePool
+from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoint
+from multi_adapter_inference.endpoint.inference_endpoint import InferenceEndpoint, RoutingStrategy
+from multi_adapter_inference.endpoint.multi_adapter_endpoint import InstancePool, MultiAdapterEndpoint
+from multi_adapter_inference.endpoint.own_base_component import Placement
 from multi_adapter_inference.endpoint.rolling_update import BatchSize
 from multi_adapter_inference.fleet.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.fleet.fleet_interface import FleetMember, IAdapterFleet
@@ -43,7 +46,9 @@ __all__ = [
     "AdapterManifest",
     "AdapterProbe",
     "ArtifactSource",
+    "BaseComponent",
     "BaseModel",
+    "BaseModelOptions",
     "BatchSize",
     "CaptureMode",
     "ComputeRequirements",
@@ -57,10 +62,12 @@ __all__ = [
     "FleetOptions",
     "FunctionHosting",
     "IAdapterFleet",
+    "IBaseComponent",
     "IContainer",
     "IInferenceComponent",
+    "IInferenceEndpoint",
     "ILoraAdapter",
-    "IMultiAdapterEndpoint",
+    "InferenceEndpoint",
     "InstancePool",
     "InstanceType",
     "LmiContainer",
@@ -71,6 +78,7 @@ __all__ = [
     "ModelDownload",
     "MultiAdapterEndpoint",
     "OnTimeout",
+    "Placement",
     "RequiredEvaluation",
     "RoutingStrategy",
     "ScalingMetric",

@@ -17,7 +17,7 @@ from multi_adapter_inference import (
     AdapterFleet,
     BaseModel,
     ComputeRequirements,
-    IMultiAdapterEndpoint,
+    IBaseComponent,
     InstanceType,
     LmiContainer,
     LmiVersion,
@@ -92,7 +92,7 @@ def endpoint_of(scope: cdk.Stack, id: str, bucket: s3.IBucket, **settings: Any) 
     )
 
 
-def imported_endpoint(scope: cdk.Stack, id: str = "Llm", **settings: Any) -> IMultiAdapterEndpoint:
+def imported_endpoint(scope: cdk.Stack, id: str = "Llm", **settings: Any) -> IBaseComponent:
     """Return an endpoint of another app. It is made quickly, as it has no resources."""
     return MultiAdapterEndpoint.from_endpoint_attributes(
         scope,

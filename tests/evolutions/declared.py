@@ -18,7 +18,7 @@ from multi_adapter_inference import (
     BaseModel,
     ComputeRequirements,
     DriftCheck,
-    IMultiAdapterEndpoint,
+    IBaseComponent,
     InstanceType,
     LmiContainer,
     LmiVersion,
@@ -133,7 +133,7 @@ class EvolvingStack(FleetStack):
         )
         return f"s3://{bucket}/{own}"
 
-    def _endpoint(self, stack: cdk.Stack) -> IMultiAdapterEndpoint:
+    def _endpoint(self, stack: cdk.Stack) -> IBaseComponent:
         declared = self.declared
         endpoint = MultiAdapterEndpoint(
             stack,
@@ -158,7 +158,7 @@ class EvolvingStack(FleetStack):
         cdk.CfnOutput(stack, "BaseComponentName", value=endpoint.base_component_name)
         return endpoint
 
-    def _add_to(self, stack: cdk.Stack, endpoint: IMultiAdapterEndpoint) -> None:
+    def _add_to(self, stack: cdk.Stack, endpoint: IBaseComponent) -> None:
         natives = {}
         for name, label in self.declared.natives.items():
             artifact = AdapterArtifact.from_uri(self.uri_of_native(label))

@@ -34,8 +34,8 @@ from multi_adapter_inference import (
     ArtifactSource,
     BaseModel,
     ComputeRequirements,
+    IBaseComponent,
     IContainer,
-    IMultiAdapterEndpoint,
     InstanceType,
     LmiContainer,
     LmiVersion,
@@ -277,10 +277,10 @@ class FleetStack:
         stack = cdk_stack(app, self.name)
         return stack, stack
 
-    def _add_to(self, stack: cdk.Stack, endpoint: IMultiAdapterEndpoint) -> None:
+    def _add_to(self, stack: cdk.Stack, endpoint: IBaseComponent) -> None:
         """Add what else is in the stack."""
 
-    def _endpoint(self, stack: cdk.Stack) -> IMultiAdapterEndpoint:
+    def _endpoint(self, stack: cdk.Stack) -> IBaseComponent:
         buckets = {"Archives": self.archives.bucket}
         if self.endpoint is not None and self.endpoint.archives is not None:
             buckets["Others"] = self.endpoint.archives
@@ -318,7 +318,7 @@ class FleetStack:
         return endpoint
 
     def _fleet(
-        self, stack: cdk.Stack, id: str, fleet: Fleet, endpoint: IMultiAdapterEndpoint, folder: Path
+        self, stack: cdk.Stack, id: str, fleet: Fleet, endpoint: IBaseComponent, folder: Path
     ) -> AdapterFleet:
         if fleet.stored is not None:
             bucket, key = fleet.stored
@@ -361,12 +361,12 @@ class FleetStack:
             cdk.CfnOutput(stack, f"{user_id}User", value=user.user_name)
         return made
 
-    def _fail(self, stack: cdk.Stack, id: str, endpoint: IMultiAdapterEndpoint) -> None:
+    def _fail(self, stack: cdk.Stack, id: str, endpoint: IBaseComponent) -> None:
         """Add a resource that fails once a fleet is done."""
         self._failing(stack, endpoint, id).node.add_dependency(stack.node.find_child(id))
 
     def _failing(
-        self, stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, id: str = ""
+        self, stack: cdk.Stack, endpoint: IBaseComponent, id: str = ""
     ) -> sagemaker.CfnInferenceComponent:
         """Add a resource that cannot be created: an adapter of a base model that is not there."""
         return sagemaker.CfnInferenceComponent(

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import (
     BatchSize,
-    IMultiAdapterEndpoint,
+    IBaseComponent,
     LmiContainer,
     LmiVersion,
     MultiAdapterEndpoint,
@@ -36,7 +36,7 @@ class ScaledStack(FleetStack):
         self.scaling = scaling
         self._components = client(cloud, "sagemaker")
 
-    def _endpoint(self, stack: cdk.Stack) -> IMultiAdapterEndpoint:
+    def _endpoint(self, stack: cdk.Stack) -> IBaseComponent:
         endpoint = super()._endpoint(stack)
         assert isinstance(endpoint, MultiAdapterEndpoint)
         endpoint.auto_scale_copies(**self.scaling)

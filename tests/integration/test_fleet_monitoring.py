@@ -28,7 +28,7 @@ from multi_adapter_inference import (
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
-    IMultiAdapterEndpoint,
+    IBaseComponent,
     UsageMetrics,
 )
 from tests.integration.by_hand import V1, changed_settings, client, processes_of, prompts, until
@@ -63,7 +63,7 @@ class WatchedStack(ScaledStack):
     max_model_latency = cdk.Duration.minutes(5)
 
     def _fleet(
-        self, stack: cdk.Stack, id: str, fleet: Fleet, endpoint: IMultiAdapterEndpoint, folder: Path
+        self, stack: cdk.Stack, id: str, fleet: Fleet, endpoint: IBaseComponent, folder: Path
     ) -> AdapterFleet:
         made = super()._fleet(stack, id, fleet, endpoint, folder)
         monitoring = made.monitor(

@@ -30,8 +30,8 @@ from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,
+    IBaseComponent,
     IInferenceComponent,
-    IMultiAdapterEndpoint,
     MultiAdapterEndpoint,
 )
 from tests.clients.environments import Environment
@@ -58,7 +58,7 @@ class ChatStack(FleetStack):
 
     broken = False
 
-    def _add_to(self, stack: cdk.Stack, endpoint: IMultiAdapterEndpoint) -> None:
+    def _add_to(self, stack: cdk.Stack, endpoint: IBaseComponent) -> None:
         assert isinstance(endpoint, MultiAdapterEndpoint)
         fleet = stack.node.find_child("Tenants")
         assert isinstance(fleet, AdapterFleet)

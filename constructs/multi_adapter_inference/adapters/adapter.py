@@ -13,6 +13,7 @@ from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.adapters.artifact import AdapterArtifact, ObjectAddress
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.errors import error_context
+from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.components.component_names import (
     check_name,
     claim_name,
@@ -20,7 +21,6 @@ from multi_adapter_inference.components.component_names import (
     replace_on_change,
     warn_of_fixed_names,
 )
-from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
 from multi_adapter_inference.components.inference_component import IInferenceComponent
 from multi_adapter_inference.template.arns import component_arn_spellings
 from multi_adapter_inference.template.stack_location import check_same_environment
@@ -41,7 +41,7 @@ class ILoraAdapter(Resource, IInferenceComponent, metaclass=jsii.JSIIAbstractCla
     component_arn: str
     """The ARN of the adapter's component."""
 
-    endpoint: IMultiAdapterEndpoint
+    endpoint: IBaseComponent
     """The endpoint that the adapter runs on."""
 
     _component_arns: Sequence[str] = ()
@@ -51,7 +51,7 @@ class ILoraAdapter(Resource, IInferenceComponent, metaclass=jsii.JSIIAbstractCla
         return self
 
     @property
-    def _endpoint(self) -> IMultiAdapterEndpoint:
+    def _endpoint(self) -> IBaseComponent:
         return self.endpoint
 
 
@@ -93,7 +93,7 @@ class LoraAdapter(ILoraAdapter):
         scope: Construct,
         id: str,
         *,
-        endpoint: IMultiAdapterEndpoint,
+        endpoint: IBaseComponent,
         artifact: AdapterArtifact,
         adapter_name: str | None = None,
         component_name: str | None = None,
@@ -154,7 +154,7 @@ class LoraAdapter(ILoraAdapter):
 
     @classmethod
     def from_component_name(
-        cls, scope: Construct, id: str, component_name: str, *, endpoint: IMultiAdapterEndpoint
+        cls, scope: Construct, id: str, component_name: str, *, endpoint: IBaseComponent
     ) -> ILoraAdapter:
         """Return an adapter of this account and region that another app or a person made.
 
@@ -177,9 +177,7 @@ def _check_version(artifact: AdapterArtifact) -> None:
 
 
 class _ImportedAdapter(ILoraAdapter):
-    def __init__(
-        self, scope: Construct, id: str, component_name: str, endpoint: IMultiAdapterEndpoint
-    ) -> None:
+    def __init__(self, scope: Construct, id: str, component_name: str, endpoint: IBaseComponent) -> None:
         super().__init__(scope, id)
         with error_context(self):
             check_name(component_name, {"component_name": component_name})

@@ -18,7 +18,7 @@ from adapter_fleet.common.findings import Severity
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.arguments.argument_types import checked
-from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
+from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.models.artifact_source import described, may_hold
 from multi_adapter_inference.template.asset_folder import AssetFolder
 
@@ -75,7 +75,7 @@ class AdapterArtifact(ABC):
         raise ValueError(f"'uri' should be 's3://<bucket>/<key>', got {uri!r}")
 
     @abstractmethod
-    def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
+    def bind(self, adapter: Construct, endpoint: IBaseComponent) -> str:
         """Check the archive, let the endpoint's role read it, and return its S3 URI."""
 
     @property
@@ -94,7 +94,7 @@ class _DirectoryArtifact(AdapterArtifact):
     def version(self) -> str:
         return identity_of(self._address)
 
-    def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
+    def bind(self, adapter: Construct, endpoint: IBaseComponent) -> str:
         findings = examine(
             self._address,
             lora=endpoint.lora,
@@ -134,7 +134,7 @@ class _StoredArtifact(AdapterArtifact):
     def version(self) -> str:
         return self._address.uri
 
-    def bind(self, adapter: Construct, endpoint: IMultiAdapterEndpoint) -> str:
+    def bind(self, adapter: Construct, endpoint: IBaseComponent) -> str:
         sources = endpoint.artifact_sources
         if sources is not None and not may_hold(sources, self._address.bucket_name, self._address.key):
             raise ValueError(

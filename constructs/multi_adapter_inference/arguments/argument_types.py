@@ -221,7 +221,8 @@ def _implements(classes: Sequence[type], interface: Any) -> bool:
 _MADE_BY = {
     "AdapterManifest": "AdapterManifest.from_file(path) makes one",
     "AdapterArtifact": "AdapterArtifact.from_uri(uri) and from_directory(path) make one",
-    "IMultiAdapterEndpoint": "MultiAdapterEndpoint.from_endpoint_attributes(…) makes one",
+    "IBaseComponent": "MultiAdapterEndpoint.from_endpoint_attributes(…) makes one",
+    "IInferenceEndpoint": "InferenceEndpoint(…) makes one",
     "BaseModel": "BaseModel.from_directory(path) and from_bucket(bucket, prefix) make one",
     "IContainer": "LmiContainer(version=…) and VllmContainer(version=…) make one",
     "LmiVersion": "LmiVersion.V19 is one",

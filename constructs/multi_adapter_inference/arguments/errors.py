@@ -20,4 +20,9 @@ def error_context(construct: Construct) -> Iterator[None]:
     except LocatedError:
         raise
     except ValueError as error:
-        raise LocatedError(f"'{construct.node.path}': {error}") from None
+        raise LocatedError(f"'{shown_path(construct)}': {error}") from None
+
+
+def shown_path(construct: Construct) -> str:
+    """Return the path of a construct, or of the one whose main part it is: its id is `Default` then."""
+    return construct.node.path.removesuffix("/Default")

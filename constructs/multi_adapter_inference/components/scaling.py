@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import Aws, Duration, TimeZone
@@ -18,8 +17,6 @@ from adapter_fleet.serving.scaling_metric import DEFAULT_CONCURRENT_REQUESTS, Sc
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.inference_component import IInferenceComponent
-from multi_adapter_inference.models.compute import ComputeRequirements
-from multi_adapter_inference.models.instance_type import InstanceType
 
 # Application Auto Scaling's user guide, "Service-linked roles". RegisterScalableTarget creates it.
 _SERVICE_LINKED_ROLE = (
@@ -77,66 +74,6 @@ class ScalingTarget:
 DEFAULT_TARGET = ScalingTarget.concurrent_requests(DEFAULT_CONCURRENT_REQUESTS)
 
 
-@dataclass(frozen=True, kw_only=True)
-class InstanceRange:
-    """How many instances managed instance scaling may run for a range of copies."""
-
-    fewest: int
-    most: int
-    copies: int | None
-    """The most copies that fit on `most` instances; None if that is not known."""
-
-    @classmethod
-    def for_copies(
-        cls,
-        fewest: int,
-        most: int,
-        *,
-        max_instances: int | None,
-        compute: ComputeRequirements,
-        instance_type: InstanceType,
-    ) -> InstanceRange:
-        """Return the range. Raises ValueError if `most` copies need more than `max_instances`."""
-        per_instance = compute.copies_on(instance_type)
-        if per_instance is None:
-            if max_instances is None:
-                raise ValueError(
-                    f"'max_instances' should be given, as it is not known how many copies fit on one"
-                    f" {instance_type.name}, got None"
-                )
-            return cls(fewest=min(1, fewest), most=max_instances, copies=None)
-        needed = math.ceil(most / per_instance)
-        if max_instances is not None and needed > max_instances:
-            raise ValueError(_contradiction(most, max_instances, per_instance, compute, instance_type))
-        most_instances = max_instances or needed
-        return cls(
-            fewest=math.ceil(fewest / per_instance),
-            most=most_instances,
-            copies=most_instances * per_instance,
-        )
-
-
-def _contradiction(
-    copies: int,
-    instances: int,
-    per_instance: int,
-    compute: ComputeRequirements,
-    instance_type: InstanceType,
-) -> str:
-    """Return the error for copies that do not fit, with the sum."""
-    each, has = compute.accelerators, instance_type.accelerators
-    total = ""
-    if isinstance(each, int) and has is not None:
-        total = (
-            f": they take {copies} x {each} = {copies * each} accelerators, and the instances have"
-            f" {instances} x {has} = {instances * has}, for {per_instance} copies each"
-        )
-    return (
-        f"'max' should be at most {instances * per_instance}, as that many copies fit on the"
-        f" {instances} x {instance_type.name} of 'max_instances', got {copies}{total}"
-    )
-
-
 @checked
 class CopyScaling(Construct):
     """The scaling of a base model's copies. `auto_scale_copies` of an endpoint makes it.
@@ -163,7 +100,7 @@ class CopyScaling(Construct):
         component: IInferenceComponent,
         min: int,
         max: int,
-        max_copies: int | None,
+        allow_most: Callable[[int], None],
         target: ScalingTarget,
         scale_in_cooldown: Duration | None,
         scale_out_cooldown: Duration | None,
@@ -171,7 +108,7 @@ class CopyScaling(Construct):
         wake_for_adapters: bool,
     ) -> None:
         super().__init__(scope, id)
-        self._min, self._max, self._max_copies = min, max, max_copies
+        self._min, self._max, self._allow_most = min, max, allow_most
         self._component = component
         self.scalable_target = appscaling.ScalableTarget(
             self,
@@ -237,11 +174,7 @@ class CopyScaling(Construct):
 
     def _check_most(self, most: int) -> None:
         check_whole_number("max", most, at_least=0 if self._min == 0 else 1)
-        if self._max_copies is not None and most > self._max_copies:
-            raise ValueError(
-                f"'max' should be at most {self._max_copies}, as that many copies fit on the instances of"
-                f" the endpoint, got {most}; give 'max_instances' to auto_scale_copies"
-            )
+        self._allow_most(most)
 
     def _wake(self, cooldown: Duration, *, adapters: bool) -> Sequence[cloudwatch.Alarm]:
         """Start a copy when a request fails because there is none.

@@ -8,6 +8,8 @@ from typing import TypedDict
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct, IDependable
 
+from multi_adapter_inference.arguments.errors import shown_path
+
 
 class VpcSettings(TypedDict):
     """The arguments that the VPC properties of models and endpoint configurations share."""
@@ -31,7 +33,9 @@ class ContainerNetwork:
     ) -> None:
         self._subnets = _select_subnets(vpc, chosen)
         groups = security_groups or [
-            ec2.SecurityGroup(scope, "SecurityGroup", vpc=vpc, description=f"Containers of {scope.node.path}")
+            ec2.SecurityGroup(
+                scope, "SecurityGroup", vpc=vpc, description=f"Containers of {shown_path(scope)}"
+            )
         ]
         self.connections = ec2.Connections(security_groups=groups)
 

@@ -31,12 +31,12 @@ from adapter_fleet.fleet.state.fleet_settings import FleetSettings, OnTimeout, U
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import whole_seconds
 from multi_adapter_inference.arguments.errors import error_context
+from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.components.component_names import (
     claim_checked,
     claim_fleet_uid,
     claim_manifest,
 )
-from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
 from multi_adapter_inference.components.scaling import CopyScaling
 from multi_adapter_inference.fleet.component_tags import ComponentTags, InheritedTags, RemovedTags
 from multi_adapter_inference.fleet.control_plane import ControlPlane
@@ -183,7 +183,7 @@ class AdapterFleet(IAdapterFleet):
         scope: Construct,
         id: str,
         *,
-        endpoint: IMultiAdapterEndpoint,
+        endpoint: IBaseComponent,
         manifest: AdapterManifest,
         failure_policy: FailurePolicy | None = None,
         deletion_guard: DeletionGuard | None = None,
@@ -302,7 +302,7 @@ class AdapterFleet(IAdapterFleet):
         id: str,
         *,
         fleet_uid: str,
-        endpoint: IMultiAdapterEndpoint,
+        endpoint: IBaseComponent,
         component_prefix: str | None = None,
         registry: dynamodb.ITable | None = None,
         state_machine: sfn.IStateMachine | None = None,

@@ -23,7 +23,7 @@ from adapter_fleet.common.near_names import near_names
 from adapter_fleet.common.validators import TOKEN, check_names
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.errors import error_context
-from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
+from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.components.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
 from multi_adapter_inference.components.inference_component import IInferenceComponent
 from multi_adapter_inference.fleet.fleet_metrics import FleetMetrics
@@ -49,7 +49,7 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     fleet_uid: str
     """The fleet's identifier: the value of the tag `fleet-uid` on its components."""
 
-    endpoint: IMultiAdapterEndpoint
+    endpoint: IBaseComponent
     """The endpoint that the adapters run on."""
 
     component_prefix: str
@@ -223,7 +223,7 @@ class FleetMember(IInferenceComponent):
         return self.fleet
 
     @property
-    def _endpoint(self) -> IMultiAdapterEndpoint:
+    def _endpoint(self) -> IBaseComponent:
         return self.fleet.endpoint
 
     @property
@@ -231,7 +231,7 @@ class FleetMember(IInferenceComponent):
         return component_arn_spellings(self.fleet, self.component_name)
 
 
-def checked_prefix(endpoint: IMultiAdapterEndpoint, given: str | None) -> str:
+def checked_prefix(endpoint: IBaseComponent, given: str | None) -> str:
     """Return the beginning of the names of a fleet's components. Raises ValueError if it is not one."""
     prefix = endpoint.component_prefix if given is None else given
     if TOKEN not in prefix:

@@ -17,7 +17,7 @@ from adapter_fleet.usage.counting_settings import ADAPTER, FLEET
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import whole_milliseconds, whole_seconds
 from multi_adapter_inference.arguments.errors import error_context
-from multi_adapter_inference.components.endpoint_interface import VARIANT_NAME
+from multi_adapter_inference.components.base_component_interface import VARIANT_NAME
 from multi_adapter_inference.fleet.fleet_interface import IAdapterFleet
 from multi_adapter_inference.fleet.usage_metrics import UsageMetrics
 from multi_adapter_inference.template.metrics import (

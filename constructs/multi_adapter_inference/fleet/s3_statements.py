@@ -7,7 +7,7 @@ from constructs import Construct
 
 from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.adapters.artifact import ADAPTER_ARCHIVES
-from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
+from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.manifests.bound_manifest import MANIFESTS, BoundManifest
 from multi_adapter_inference.template.object_statements import reads_objects
 from multi_adapter_inference.template.stack_location import partition_of
@@ -26,9 +26,7 @@ def reads_manifest(scope: Construct, bound: BoundManifest) -> list[Statement]:
     return statements
 
 
-def reads_artifacts(
-    scope: Construct, bound: BoundManifest, endpoint: IMultiAdapterEndpoint
-) -> list[Statement]:
+def reads_artifacts(scope: Construct, bound: BoundManifest, endpoint: IBaseComponent) -> list[Statement]:
     """Return the statements for a function that looks for archives."""
     sources = endpoint.artifact_sources
     if sources is None:

@@ -30,7 +30,7 @@ from adapter_fleet.manifest.manifest_adapter import (
 from multi_adapter_inference.adapters.artifact import ADAPTER_ARCHIVES, pack_checked
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import check_minutes
-from multi_adapter_inference.components.endpoint_interface import IMultiAdapterEndpoint
+from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.manifests.bound_manifest import MANIFESTS, BoundManifest, ManifestObject
 from multi_adapter_inference.manifests.fleet_adapter import FleetAdapter, manifest_adapter, unresolved
 from multi_adapter_inference.models.artifact_source import described, may_hold
@@ -111,7 +111,7 @@ class AdapterManifest(ABC):
     def _bind(
         self,
         fleet: Construct,
-        endpoint: IMultiAdapterEndpoint,
+        endpoint: IBaseComponent,
         prefix: str,
         evaluation: EvaluationBar | None,
         /,
@@ -133,7 +133,7 @@ class _DocumentManifest(AdapterManifest):
     def _bind(
         self,
         fleet: Construct,
-        endpoint: IMultiAdapterEndpoint,
+        endpoint: IBaseComponent,
         prefix: str,
         evaluation: EvaluationBar | None,
         /,
@@ -261,7 +261,7 @@ class _StoredManifest(AdapterManifest):
     def _bind(
         self,
         _fleet: Construct,
-        endpoint: IMultiAdapterEndpoint,
+        endpoint: IBaseComponent,
         _prefix: str,
         _evaluation: EvaluationBar | None,
         /,
@@ -307,7 +307,7 @@ def _local_artifacts(manifest: Manifest) -> list[DeclaredArtifact]:
     return local
 
 
-def _check_local(local: Sequence[DeclaredArtifact], endpoint: IMultiAdapterEndpoint) -> CheckedArtifacts:
+def _check_local(local: Sequence[DeclaredArtifact], endpoint: IBaseComponent) -> CheckedArtifacts:
     return check_local_artifacts(
         local,
         lora=endpoint.lora,
@@ -334,7 +334,7 @@ def _stage_archives(
 
 
 def _misplaced(
-    manifest: Manifest, endpoint: IMultiAdapterEndpoint, bucket_names: Mapping[str, str]
+    manifest: Manifest, endpoint: IBaseComponent, bucket_names: Mapping[str, str]
 ) -> list[Finding]:
     """Find the adapters in S3 that the endpoint's role may not read."""
     sources = endpoint.artifact_sources

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 from aws_cdk import Duration, Size, SizeRoundingBehavior
@@ -18,6 +20,12 @@ from multi_adapter_inference.models.instance_type import InstanceType
 _SHORTEST_STARTUP_SECONDS = 60
 _SHORTEST_PROVISION_SECONDS = 300
 _LONGEST_STARTUP_SECONDS = 3600
+
+Shares = Sequence[Fraction]
+"""Parts of an instance's accelerators, vCPUs and memory."""
+
+WHOLE: Shares = (Fraction(1),) * 3
+"""All of an instance."""
 
 
 @checked
@@ -86,22 +94,36 @@ class ComputeRequirements:
 
         Raises ValueError with the scarce resource if not even one copy fits.
         """
-        needs = (
+        shares = self.shares_of(instance_type)
+        return None if shares is None else int(1 // max(shares))
+
+    def shares_of(self, instance_type: InstanceType) -> Shares | None:
+        """Return which part of an instance's accelerators, vCPUs and memory a copy takes.
+
+        A resource of which nothing is known counts as 0. None if nothing is known of any.
+
+        Raises ValueError with the scarce resource if not even one copy fits.
+        """
+        shares = []
+        for setting, needed, available, unit in (
             ("accelerators", self.accelerators, instance_type.accelerators, "accelerators"),
             ("cpu_cores", self.cpu_cores, instance_type.vcpus, "vCPUs"),
             ("min_memory", self._min_mib, _gib_to_mib(instance_type.memory_gib), "MiB of memory"),
-        )
-        fits = []
-        for setting, needed, available, unit in needs:
+        ):
             if needed is None or available is None or holds_token(needed):
+                shares.append(Fraction(0))
                 continue
             if needed > available:
                 raise ValueError(
                     f"'{setting}' should be at most {available}, as {instance_type.name} has {available}"
                     f" {unit}, got {needed}"
                 )
-            fits.append(int(available // needed))
-        return min(fits, default=None)
+            shares.append(Fraction(needed) / available)
+        return tuple(shares) if any(shares) else None
+
+
+Compute = ComputeRequirements | Mapping[InstanceType, ComputeRequirements]
+"""What a copy takes: the same on each instance type, or by type."""
 
 
 @checked
@@ -147,6 +169,11 @@ class StartupTimeouts:
     def of_copies(self) -> bool:
         """Whether a limit for the start of a copy is given."""
         return self.model_download is not None or self.container_health_check is not None
+
+
+def seconds_of(timeout: Duration | None) -> int | float | None:
+    """Return a limit of `StartupTimeouts` in seconds; may be a token."""
+    return None if timeout is None else timeout.to_seconds()
 
 
 def _known_mib(size: Size) -> int | None:

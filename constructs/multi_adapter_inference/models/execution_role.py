@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aws_cdk import ArnFormat, FileAssetLocation, Names
+from aws_cdk import Annotations, ArnFormat, FileAssetLocation, Names
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from multi_adapter_inference.models.artifact_source import ArtifactSource
 from multi_adapter_inference.models.container import ContainerImage
 from multi_adapter_inference.template.acknowledgement import acknowledge, wildcards
 from multi_adapter_inference.template.asset_folder import AssetFolder
@@ -20,6 +21,10 @@ from multi_adapter_inference.template.stack_location import stack_of
 from multi_adapter_inference.template.statement import Statement, allow, policy_statement
 
 _LONGEST_POLICY_NAME = 128
+
+# Each takes about 340 characters of the 10,240 that the inline policies of a role have (IAM's quotas), with
+# names of buckets of 20 characters; all else takes up to 3,200.
+_MOST_SOURCES = 20
 _LOG_GROUPS = ("/aws/sagemaker/Endpoints/*", "/aws/sagemaker/InferenceComponents/*")
 
 
@@ -44,11 +49,25 @@ class ExecutionRole:
         # Attached by the role: a role that cannot be changed leaves the policy out of the template.
         role.attach_inline_policy(self.policy)
         self._readable: set[str] = set()
+        self._sources = 0
 
     @classmethod
     def create(cls, scope: Construct, id: str) -> ExecutionRole:
         """Create a role that SageMaker may assume."""
         return cls(scope, iam.Role(scope, id, assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com")))
+
+    def read_sources(self, scope: Construct, sources: Sequence[ArtifactSource]) -> None:
+        """Let the role read adapters of a base model, `scope`. Warn there if IAM may refuse the policy."""
+        for source in sources:
+            self.read_prefix(source.bucket, source.prefix)
+        self._sources += len(sources)
+        if sources and self._sources > _MOST_SOURCES:
+            Annotations.of(scope).add_warning_v2(
+                "multi-adapter-inference:long-policy",
+                f"'artifact_sources' are {self._sources}, and IAM may refuse the execution role's policy: the"
+                " inline policies of a role have at most 10,240 characters, and each source takes about 340;"
+                " give one bucket with a prefix for all adapters",
+            )
 
     def read_prefix(self, bucket: s3.IBucket, prefix: str) -> None:
         """Let the role read the objects of `bucket` whose keys begin with `prefix`."""

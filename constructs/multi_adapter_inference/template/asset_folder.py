@@ -61,8 +61,8 @@ class AssetFolder:
         """Return the ARN pattern of every file in this folder. `location` is that of any of our assets."""
         if TOKEN in location.object_key:
             raise ValueError(
-                f"'{scope.node.path}' should be in a stack whose synthesizer knows the keys of its assets,"
-                " as the default one does, got one that takes them as parameters"
+                f"the synthesizer of the stack '{stack_of(scope).node.path}' should know the keys of its"
+                " assets, as the default one does, got one that takes them as parameters"
             )
         return f"arn:{partition_of(scope)}:s3:::{location.bucket_name}/{self._folder(location)}/*"
 

@@ -107,7 +107,7 @@ GROUPS = (
         "What the constructs accept and what `from_…` returns. This library alone implements them.",
         (
             "IInferenceComponent",
-            "IMultiAdapterEndpoint",
+            "IBaseComponent",
             "ILoraAdapter",
             "IAdapterFleet",
             "IContainer",

@@ -11,7 +11,7 @@ from aws_cdk import aws_s3 as s3
 from multi_adapter_inference import (
     AdapterArtifact,
     ArtifactSource,
-    IMultiAdapterEndpoint,
+    IBaseComponent,
     LmiContainer,
     LmiVersion,
     LoraAdapter,
@@ -23,7 +23,7 @@ from tests.constructs.resources import Resources
 
 
 @pytest.fixture
-def endpoint(stack: cdk.Stack) -> IMultiAdapterEndpoint:
+def endpoint(stack: cdk.Stack) -> IBaseComponent:
     return imported_endpoint(stack)
 
 
@@ -33,7 +33,7 @@ def artifact(bucket: s3.IBucket) -> AdapterArtifact:
 
 
 def test_the_name_is_prefix_adapter_and_a_hash(
-    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, artifact: AdapterArtifact
+    stack: cdk.Stack, endpoint: IBaseComponent, artifact: AdapterArtifact
 ) -> None:
     def name(id: str, **settings: Any) -> str:
         return LoraAdapter(stack, id, endpoint=endpoint, artifact=artifact, **settings).component_name
@@ -86,9 +86,7 @@ def test_another_base_or_name_changes_the_logical_id_so_that_it_is_a_replacement
     assert logical_id != other_logical_id
 
 
-def version_name(
-    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, id: str, artifact: AdapterArtifact
-) -> str:
+def version_name(stack: cdk.Stack, endpoint: IBaseComponent, id: str, artifact: AdapterArtifact) -> str:
     """Return the name of an adapter whose versions have components of their own."""
     adapter = LoraAdapter(
         stack, id, endpoint=endpoint, adapter_name="x", artifact=artifact, component_per_version=True
@@ -97,7 +95,7 @@ def version_name(
 
 
 def test_key_that_is_known_at_deployment_only_has_no_versions_to_tell_apart(
-    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, bucket: s3.IBucket
+    stack: cdk.Stack, endpoint: IBaseComponent, bucket: s3.IBucket
 ) -> None:
     parameter = cdk.CfnParameter(stack, "Parameter").value_as_string
     for name, artifact in {
@@ -110,7 +108,7 @@ def test_key_that_is_known_at_deployment_only_has_no_versions_to_tell_apart(
 
 
 def test_other_files_in_a_directory_are_another_version(
-    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, adapter_directory: Path, change_config: ChangeConfig
+    stack: cdk.Stack, endpoint: IBaseComponent, adapter_directory: Path, change_config: ChangeConfig
 ) -> None:
     artifact = AdapterArtifact.from_directory(adapter_directory)
     before = version_name(stack, endpoint, "A", artifact)
@@ -149,7 +147,7 @@ def test_an_endpoint_known_at_deployment_only_gives_names_that_stay() -> None:
 )
 def test_an_error_in_a_name_tells_where_and_what_was_given(
     stack: cdk.Stack,
-    endpoint: IMultiAdapterEndpoint,
+    endpoint: IBaseComponent,
     artifact: AdapterArtifact,
     id: str,
     settings: dict[str, Any],
@@ -168,7 +166,7 @@ def test_the_known_part_of_a_name_is_checked_where_the_prefix_is_a_token(
         LoraAdapter(stack, "My_bad!", endpoint=endpoint, artifact=artifact)
 
 
-def test_the_names_of_what_is_imported_are_checked(stack: cdk.Stack, endpoint: IMultiAdapterEndpoint) -> None:
+def test_the_names_of_what_is_imported_are_checked(stack: cdk.Stack, endpoint: IBaseComponent) -> None:
     with pytest.raises(ValueError, match=r"^'Stack/Theirs': .* should be letters, .* got 'no good!'"):
         LoraAdapter.from_component_name(stack, "Theirs", "no good!", endpoint=endpoint)
     with pytest.raises(ValueError, match=r"^'Stack/Their-Llm': .* made of 'base_component_name' 'ba_se'$"):
@@ -188,7 +186,7 @@ def test_an_id_that_the_endpoint_uses_itself_is_an_error(
 
 
 def test_grant_invoke_is_on_the_endpoint_and_this_adapter_alone(
-    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, artifact: AdapterArtifact
+    stack: cdk.Stack, endpoint: IBaseComponent, artifact: AdapterArtifact
 ) -> None:
     adapter = LoraAdapter(stack, "Ectsum", endpoint=endpoint, artifact=artifact)
     caller = iam.Role(stack, "Caller", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
@@ -203,7 +201,7 @@ def test_grant_invoke_is_on_the_endpoint_and_this_adapter_alone(
 
 
 def test_metrics_are_those_of_the_component_with_their_official_names(
-    endpoint: IMultiAdapterEndpoint,
+    endpoint: IBaseComponent,
 ) -> None:
     for method, official in {
         "invocations": ("Invocations", "Sum"),
@@ -268,7 +266,7 @@ class TestArtifactInABucket:
             AdapterArtifact.from_uri(uri)
 
     def test_a_uri_known_at_deployment_only_is_not_checked(
-        self, stack: cdk.Stack, endpoint: IMultiAdapterEndpoint
+        self, stack: cdk.Stack, endpoint: IBaseComponent
     ) -> None:
         uri = cdk.CfnParameter(stack, "Uri").value_as_string
         LoraAdapter(stack, "A", endpoint=endpoint, artifact=AdapterArtifact.from_uri(uri))
@@ -278,7 +276,7 @@ class TestArtifactInABucket:
 
 @pytest.mark.parametrize("setting", ["adapter_name", "component_name"])
 def test_an_adapters_name_that_a_parameter_may_change_is_warned_of(
-    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, artifact: AdapterArtifact, setting: str
+    stack: cdk.Stack, endpoint: IBaseComponent, artifact: AdapterArtifact, setting: str
 ) -> None:
     named: dict[str, Any] = {setting: cdk.CfnParameter(stack, "Name").value_as_string}
     # Such a name is not checked.

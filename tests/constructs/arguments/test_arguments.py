@@ -29,6 +29,7 @@ from multi_adapter_inference import (
     LoraServing,
 )
 from multi_adapter_inference.arguments.durations import check_minutes, whole_milliseconds, whole_seconds
+from multi_adapter_inference.endpoint.base_component import BaseModelOptions
 from multi_adapter_inference.fleet.fleet import FleetOptions
 from multi_adapter_inference.template.metrics import MetricOptions
 from tests.constructs.conftest import MakeEndpoint, imported_endpoint
@@ -42,7 +43,7 @@ class Wrong:
 
 
 WRONG = Wrong()
-OPTIONS = {"FleetOptions": FleetOptions, "MetricOptions": MetricOptions}
+OPTIONS = {each.__name__: each for each in (BaseModelOptions, FleetOptions, MetricOptions)}
 
 
 def public_classes() -> list[type]:

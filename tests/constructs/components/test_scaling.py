@@ -13,11 +13,10 @@ from multi_adapter_inference import (
     ArtifactSource,
     ComputeRequirements,
     FunctionHosting,
-    InstanceType,
     MultiAdapterEndpoint,
     ScalingTarget,
 )
-from multi_adapter_inference.components.scaling import CopyScaling, InstanceRange
+from multi_adapter_inference.components.scaling import CopyScaling
 from tests.constructs.conftest import MakeEndpoint, endpoint_of, warnings_of, write_manifest_into
 from tests.constructs.resources import Resources
 
@@ -112,56 +111,6 @@ def test_everything_about_scaling_can_be_chosen(stack: cdk.Stack, make_endpoint:
         for function in resources.of_type("AWS::Lambda::Function").values()
         if function["Handler"] == "adapter_fleet.lambdas.base_copies.on_event"
     ] == [True]
-
-
-class TestInstances:
-    @staticmethod
-    def for_copies(
-        fewest: int,
-        most: int,
-        *,
-        accelerators: int = 1,
-        max_instances: int | None = None,
-        instance_type: InstanceType = InstanceType.ML_G5_12XLARGE,
-    ) -> InstanceRange:
-        compute = ComputeRequirements(accelerators=accelerators, min_memory=cdk.Size.gibibytes(8))
-        return InstanceRange.for_copies(
-            fewest, most, max_instances=max_instances, compute=compute, instance_type=instance_type
-        )
-
-    def test_as_many_as_the_copies_need_follow_them(self) -> None:
-        for (least, most), expected in {(1, 3): (1, 1), (0, 8): (0, 2), (1, 9): (1, 3)}.items():
-            instances = self.for_copies(least, most)
-            assert (instances.fewest, instances.most) == expected
-            assert instances.copies == 4 * instances.most
-
-    def test_copies_beyond_them_are_an_error_with_the_sum(self) -> None:
-        with pytest.raises(ValueError) as caught:
-            self.for_copies(1, 5, accelerators=2, max_instances=2)
-        assert str(caught.value) == (
-            "'max' should be at most 4, as that many copies fit on the 2 x ml.g5.12xlarge of"
-            " 'max_instances', got 5: they take 5 x 2 = 10 accelerators, and the instances have 2 x 4 = 8,"
-            " for 2 copies each"
-        )
-
-    def test_accelerators_that_no_copy_can_use_do_not_count(self) -> None:
-        """3 x 3 = 9 accelerators are fewer than the 12 of the instances, but each takes one copy only."""
-        with pytest.raises(
-            ValueError, match=r"'max' should be at most 3, .*4 x 3 = 12 .*, for 1 copies each"
-        ):
-            self.for_copies(1, 4, accelerators=3, max_instances=3)
-
-    def test_unknown_type_needs_the_most_of_them(self) -> None:
-        unknown = InstanceType.of("ml.g99.xlarge", vcpus=4)
-        with pytest.raises(ValueError, match=r"'max_instances' should be given, .* ml.g99.xlarge, got None"):
-            self.for_copies(0, 3, instance_type=unknown)
-        instances = self.for_copies(0, 3, instance_type=unknown, max_instances=2)
-        assert (instances.fewest, instances.most, instances.copies) == (0, 2, None)
-        assert self.for_copies(3, 3, instance_type=unknown, max_instances=2).fewest == 1
-
-    def test_those_at_the_start_are_within_the_range(self, make_endpoint: MakeEndpoint) -> None:
-        with pytest.raises(ValueError, match=r"'instance_count', .* from 1 to 1 for 1 to 3 copies, got 2"):
-            make_endpoint(compute=ONE_OF_FOUR, instance_count=2).auto_scale_copies(min=1, max=3)
 
 
 @pytest.mark.parametrize(
@@ -290,6 +239,7 @@ def test_instances_that_scaling_adds_are_room_for_an_update(
 ) -> None:
     endpoint = make_endpoint()
     endpoint.auto_scale_copies(min=1, max=2, max_instances=max_instances)
+    endpoint.endpoint.node.validate()
     assert any("no-room-for-rolling-update" in text for text in warnings_of(endpoint)) is warned
 
 

@@ -125,7 +125,7 @@ def test_what_needs_a_vpc_or_other_instances_is_an_error(
     group = ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-1")
     with pytest.raises(ValueError, match="'vpc' should be given with 'vpc_subnets' or 'security_groups'"):
         make_endpoint(security_groups=[group])
-    with pytest.raises(ValueError, match="'Stack/Outside' should have a 'vpc' to have connections"):
+    with pytest.raises(ValueError, match="'Stack/Outside': 'vpc' should be given to have connections"):
         _ = make_endpoint(id="Outside").connections
     with pytest.raises(ValueError, match=r"'encryption_key' should be left out for ml\.g5\.12xlarge"):
         make_endpoint(id="Stored", encryption_key=kms.Key(stack, "Key"))
@@ -150,6 +150,7 @@ def test_a_rolling_update_without_room_is_warned_of(
     make_endpoint: MakeEndpoint, instance_count: int, copy_count: int, warned: bool
 ) -> None:
     endpoint = make_endpoint(instance_count=instance_count, copy_count=copy_count)
+    endpoint.endpoint.node.validate()
     assert any("no-room-for-rolling-update" in text for text in warnings_of(endpoint)) is warned
 
 

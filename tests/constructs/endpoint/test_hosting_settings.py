@@ -14,8 +14,8 @@ from multi_adapter_inference import (
     InstanceType,
     StartupTimeouts,
 )
-from multi_adapter_inference.endpoint.instance_pool import InstancePools
 from tests.constructs.conftest import MakeEndpoint
+from tests.constructs.resources import Resources
 
 PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/llm"
 
@@ -27,21 +27,16 @@ def one(accelerators: int = 1) -> ComputeRequirements:
 FURTHER = InstancePool(instance_type=InstanceType.ML_G6E_XLARGE, compute=one())
 
 
-def pools(compute: ComputeRequirements, *further: InstancePool) -> InstancePools:
-    return InstancePools.of(InstanceType.ML_G5_12XLARGE, compute, further)
-
-
-def test_pools_have_a_specification_of_their_own_only_where_copies_take_something_else() -> None:
-    further = InstanceType.ML_G6_12XLARGE
-    assert not pools(one(4), InstancePool(instance_type=further)).differ
-    assert not pools(one(4), InstancePool(instance_type=further, compute=one(4))).differ
-    assert pools(one(4), InstancePool(instance_type=further, compute=one(2))).differ
-
-
-def test_the_pool_that_fits_the_fewest_copies_is_the_scarcest() -> None:
-    assert pools(one(), FURTHER).scarcest == (InstanceType.ML_G6E_XLARGE, FURTHER.compute)
-    unknown = InstanceType.of("ml.new.large", local_storage=True)
-    assert pools(one(), FURTHER, InstancePool(instance_type=unknown)).scarcest[0] == unknown
+@pytest.mark.parametrize(
+    ("compute", "alike"), [(None, True), (one(4), True), (one(2), False)], ids=["left out", "same", "other"]
+)
+def test_pools_have_a_specification_of_their_own_only_where_copies_take_something_else(
+    stack: cdk.Stack, make_endpoint: MakeEndpoint, compute: ComputeRequirements | None, *, alike: bool
+) -> None:
+    further = InstancePool(instance_type=InstanceType.ML_G6_12XLARGE, compute=compute)
+    make_endpoint(compute=one(4), instance_pools=[further])
+    base = Resources.of(stack).only("AWS::SageMaker::InferenceComponent")
+    assert ("Specification" in base, "Specifications" in base) == (alike, not alike)
 
 
 def test_copies_have_to_fit_on_every_pool(make_endpoint: MakeEndpoint) -> None:

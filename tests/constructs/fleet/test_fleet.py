@@ -25,7 +25,7 @@ from multi_adapter_inference import (
     FleetAdapter,
     FleetOptions,
     IAdapterFleet,
-    IMultiAdapterEndpoint,
+    IBaseComponent,
     LoraAdapter,
     LoraServing,
     OnTimeout,
@@ -317,11 +317,10 @@ def removable(make: MakeFleet, make_endpoint: MakeEndpoint, bucket: s3.IBucket) 
 
 def test_a_fleet_that_stays_when_one_thing_that_it_needs_goes_is_an_error(removable: AdapterFleet) -> None:
     removable.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
-    for needed in ("Base", "Resource"):
+    for resource in removable.endpoint.needed_by_adapters:
         (error,) = removable.node.validate()
         assert "'Stack/Tenants' should not be retained while the base model" in error
-        resource = cast("cdk.CfnResource", removable.endpoint.node.find_child(needed))
-        resource.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+        cast("cdk.CfnResource", resource).apply_removal_policy(cdk.RemovalPolicy.RETAIN)
     assert removable.node.validate() == []
 
 
@@ -415,7 +414,7 @@ def test_what_another_construct_has_is_an_error_that_names_both(
 def test_an_endpoint_that_is_known_to_be_elsewhere_is_an_error(
     app: cdk.App, write_manifest: WriteManifest, bucket: s3.IBucket
 ) -> None:
-    def there(account: str, region: str) -> IMultiAdapterEndpoint:
+    def there(account: str, region: str) -> IBaseComponent:
         env = cdk.Environment(account=account, region=region)
         return imported_endpoint(cdk.Stack(app, f"In-{region}", env=env))
 

@@ -12,7 +12,7 @@ from aws_cdk import aws_sns as sns
 from multi_adapter_inference import (
     AdapterFleet,
     AdapterManifest,
-    IMultiAdapterEndpoint,
+    IBaseComponent,
     LoraServing,
     UsageMetrics,
 )
@@ -26,7 +26,7 @@ LORA = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
 Monitored = Mapping[str, AdapterFleetMonitoring]
 
 
-def fleet_of(folder: Path, endpoint: IMultiAdapterEndpoint, count: int = 2, *, id: str) -> AdapterFleet:
+def fleet_of(folder: Path, endpoint: IBaseComponent, count: int = 2, *, id: str) -> AdapterFleet:
     entries = [{"name": f"a{number:04}"} for number in range(count)]
     manifest = AdapterManifest.from_file(write_manifest_into(folder, *entries))
     stack, prefix = cdk.Stack.of(endpoint), id.lower()

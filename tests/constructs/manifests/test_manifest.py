@@ -19,7 +19,7 @@ from multi_adapter_inference import (
     ArtifactSource,
     BaseModel,
     FleetAdapter,
-    IMultiAdapterEndpoint,
+    IBaseComponent,
     LoraServing,
     SmokeTest,
 )
@@ -40,7 +40,7 @@ Bind = Callable[..., BoundManifest]
 
 
 @pytest.fixture
-def endpoint(stack: cdk.Stack, bucket: s3.IBucket) -> IMultiAdapterEndpoint:
+def endpoint(stack: cdk.Stack, bucket: s3.IBucket) -> IBaseComponent:
     return imported_endpoint(
         stack,
         lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
@@ -49,10 +49,10 @@ def endpoint(stack: cdk.Stack, bucket: s3.IBucket) -> IMultiAdapterEndpoint:
 
 
 @pytest.fixture
-def bind(stack: cdk.Stack, endpoint: IMultiAdapterEndpoint) -> Bind:
+def bind(stack: cdk.Stack, endpoint: IBaseComponent) -> Bind:
     """Return a function that checks and stages a manifest, as a fleet on an endpoint does."""
 
-    def bind_to(manifest: AdapterManifest, to: IMultiAdapterEndpoint = endpoint) -> BoundManifest:
+    def bind_to(manifest: AdapterManifest, to: IBaseComponent = endpoint) -> BoundManifest:
         return manifest._bind(stack, to, "acme", None)
 
     return bind_to
@@ -102,7 +102,7 @@ def test_a_bucket_of_the_app_is_named_by_an_alias(
 
 
 def test_every_error_is_told_at_once_with_file_line_adapter_and_rule(
-    stack: cdk.Stack, endpoint: IMultiAdapterEndpoint, write_manifest: WriteManifest
+    stack: cdk.Stack, endpoint: IBaseComponent, write_manifest: WriteManifest
 ) -> None:
     path = write_manifest(
         {"name": "ectsum", "rank": 16},

@@ -136,7 +136,7 @@ def test_a_role_reads_a_bucket_of_another_account_through_s3_alone_and_synth_war
     assert statement["Resource"]["Fn::Join"][1][-1] == ":kms:eu-west-1:222222222222:key/*"
     via = statement["Condition"]["StringEquals"]["kms:ViaService"]
     assert via == {"Fn::Join": ["", ["s3.eu-west-1.", {"Ref": "AWS::URLSuffix"}]]}
-    (warning,) = [text for text in warnings_of(endpoint) if "bucket-of-another-account" in text]
+    (warning,) = [text for text in warnings_of(endpoint.endpoint) if "bucket-of-another-account" in text]
     assert "'Theirs/Bucket' belongs to the account 222222222222" in warning
 
 

@@ -1,4 +1,4 @@
-"""What an endpoint has for its adapters, its callers and other constructs."""
+"""What the component of a base model has for its adapters, its callers and other constructs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ VARIANT_NAME = "AllTraffic"
 
 
 @checked
-class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAbstractClass):
-    """An endpoint that adapters can run on: a `MultiAdapterEndpoint`, or an imported one.
+class IBaseComponent(Resource, IInferenceComponent, metaclass=jsii.JSIIAbstractClass):
+    """A base model on an endpoint, which adapters run on.
 
-    As an `IInferenceComponent`, it is its base model. A setting that synth does not know is None.
+    It is a `BaseComponent`, a `MultiAdapterEndpoint`, or an imported one. A setting that synth does not know
+    is None.
 
     Example::
 
-        def add_tenants(endpoint: IMultiAdapterEndpoint) -> AdapterFleet:
-            return AdapterFleet(stack, "Tenants", endpoint=endpoint, manifest=manifest)
+        def add_tenants(base: IBaseComponent) -> AdapterFleet:
+            return AdapterFleet(stack, "Tenants", endpoint=base, manifest=manifest)
 
         add_tenants(endpoint)
     """
@@ -47,7 +48,7 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
     """The beginning of the names of the adapters' components."""
 
     identity: str
-    """A text that another endpoint does not have. Synth knows it before the deployment gives a name."""
+    """A text that no other endpoint has. Synth knows it before the deployment gives a name."""
 
     container: IContainer | None = None
     """The container that runs the base model."""
@@ -96,7 +97,7 @@ class IMultiAdapterEndpoint(Resource, IInferenceComponent, metaclass=jsii.JSIIAb
         return self
 
     @property
-    def _endpoint(self) -> IMultiAdapterEndpoint:
+    def _endpoint(self) -> IBaseComponent:
         return self
 
     @property

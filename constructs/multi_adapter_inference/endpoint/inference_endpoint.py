@@ -1,0 +1,360 @@
+"""A SageMaker endpoint: the instances that base models share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Unpack
+
+import jsii
+from aws_cdk import Duration
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct, IValidation
+
+from adapter_fleet.common.naming import check_component_name
+from adapter_fleet.common.validators import check_whole_number, holds_token
+from adapter_fleet.serving.lora_limits import LoraServing
+from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.arguments.durations import whole_seconds
+from multi_adapter_inference.arguments.errors import error_context
+from multi_adapter_inference.components.base_component_interface import VARIANT_NAME
+from multi_adapter_inference.components.component_names import warn_of_fixed_names
+from multi_adapter_inference.endpoint.base_component import BaseComponent, BaseModelOptions
+from multi_adapter_inference.endpoint.container_network import ContainerNetwork
+from multi_adapter_inference.endpoint.data_capture import DataCapture
+from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoint
+from multi_adapter_inference.endpoint.instances import Instances
+from multi_adapter_inference.models.base_model import BaseModel
+from multi_adapter_inference.models.compute import Compute, StartupTimeouts, seconds_of
+from multi_adapter_inference.models.container import IContainer
+from multi_adapter_inference.models.execution_role import ExecutionRole
+from multi_adapter_inference.models.instance_type import InstanceType
+from multi_adapter_inference.template.arns import endpoint_arn
+
+# MlReservationArn in the botocore service model
+_RESERVATION_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:[a-z0-9\-]{1,14}/.")
+
+# MetricPublishFrequencyInSeconds of CreateEndpointConfig
+_METRIC_PERIODS = (10, 30, 60, 120, 180, 240, 300)
+
+# The ids of an endpoint's own children. Its base models are children as well.
+_OWN_IDS = frozenset({"Config", "Policy", "Resource", "Role", "SecurityGroup"})
+
+
+class RoutingStrategy(StrEnum):
+    """How the endpoint picks the copy of the base model that answers a request.
+
+    The API also has PREFIX_AWARE, which needs a prefix cache, and KV_AWARE, which CloudFormation does not
+    have.
+
+    Example::
+
+        strategy = RoutingStrategy.RANDOM  # `routing_strategy` of an endpoint
+    """
+
+    LEAST_OUTSTANDING_REQUESTS = "LEAST_OUTSTANDING_REQUESTS"
+    RANDOM = "RANDOM"
+
+
+@checked
+@jsii.implements(ec2.IConnectable)
+class InferenceEndpoint(IInferenceEndpoint):
+    """The instances that one or more base models share, and the role of their containers.
+
+    instance_type:
+        The type of the instances.
+    instance_pools:
+        Further types, in their order: instances are of the first one that has capacity. Default: none.
+    instance_count:
+        The number of instances. It is an error if the copies of all base models do not fit on them.
+        Default: 1.
+    max_instances:
+        The most instances, if the copies of a base model scale. Give one more than the copies need, so that
+        a change of a base model finds room for its new copies. Default: as many as the most copies need.
+    capacity_reservation_arn:
+        The ARN of an ML capacity reservation. Instances start in it, and nowhere else. Default: none.
+    startup:
+        How long instances may take to start. Default: SageMaker's own limits.
+    routing_strategy:
+        Which copy answers a request. Default: the one with the fewest requests in progress.
+    role:
+        An existing role. The rights of the containers are added to it, if it can be changed. Default: a new
+        one.
+    vpc, vpc_subnets, security_groups:
+        Where the containers' network interfaces are. Default: in no VPC of the account.
+    encryption_key:
+        The KMS key of the storage volumes. Instance types with local storage, as all of `InstanceType.ML_*`,
+        take none: hardware encrypts it. Default: a key of AWS.
+    inference_ami_version:
+        The image of the instances. Newer containers need a newer driver. Default: SageMaker's own.
+    data_capture:
+        What is written of requests and answers to a bucket. Default: nothing.
+    metrics_every:
+        How often SageMaker writes its enhanced metrics, by instance and container, at a price of CloudWatch:
+        10, 30, 60, 120, 180, 240 or 300 seconds. Default: it writes none.
+
+    docs/reference/properties.md has every property of the resources, and the argument for it.
+
+    Example::
+
+        endpoint = InferenceEndpoint(stack, "Endpoint", instance_type=InstanceType.ML_G5_12XLARGE)
+        llama = endpoint.add_base_model(
+            "Llama",
+            model=BaseModel.from_bucket(
+                bucket, "llama-3.1-8b-instruct/", name="meta-llama/Llama-3.1-8B-Instruct"
+            ),
+            container=LmiContainer(version=LmiVersion.V19),
+            lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
+            compute=ComputeRequirements(accelerators=2, min_memory=Size.mebibytes(16000)),
+        )
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        instance_type: InstanceType,
+        instance_pools: Sequence[InstanceType] = (),
+        instance_count: int = 1,
+        max_instances: int | None = None,
+        capacity_reservation_arn: str | None = None,
+        startup: StartupTimeouts | None = None,
+        routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,
+        role: iam.IRole | None = None,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] = (),
+        encryption_key: kms.IKey | None = None,
+        inference_ami_version: str | None = None,
+        data_capture: DataCapture | None = None,
+        metrics_every: Duration | None = None,
+    ) -> None:
+        super().__init__(scope, id)
+        with error_context(self):
+            if not holds_token(instance_count) and instance_count < 1:
+                raise ValueError(f"'instance_count' should be at least 1, got {instance_count}")
+            if max_instances is not None:
+                check_whole_number("max_instances", max_instances, at_least=1)
+            types = (instance_type, *instance_pools)
+            self._instances = Instances(types, start=instance_count, most=max_instances)
+            _check_key(encryption_key, types)
+            _check_reservation(capacity_reservation_arn, types)
+            if vpc is None and (vpc_subnets is not None or security_groups):
+                raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
+            metrics = None if metrics_every is None else _metrics(metrics_every)
+
+        self.identity = self.node.addr
+        self._inference_ami_version = inference_ami_version
+        self._network = None if vpc is None else ContainerNetwork(self, vpc, vpc_subnets, security_groups)
+        self._execution_role = (
+            ExecutionRole.create(self, "Role") if role is None else ExecutionRole(self, role)
+        )
+        self._grant_to_role(encryption_key, data_capture)
+
+        startup = startup or StartupTimeouts()
+        network = None if self._network is None else self._network.settings
+        cfn = sagemaker.CfnEndpointConfig
+        pools = self._instances.pools
+        self._config = cfn(
+            self,
+            # Never a physical name: a change of nearly any property creates another configuration.
+            "Config",
+            execution_role_arn=self.role.role_arn,
+            production_variants=[
+                cfn.ProductionVariantProperty(
+                    # No model: base models are inference components.
+                    variant_name=VARIANT_NAME,
+                    # Pools replace the type (developer guide, "Deploy to multiple instance types").
+                    instance_type=instance_type.name if pools is None else None,
+                    instance_pools=pools,
+                    initial_instance_count=instance_count,
+                    inference_ami_version=inference_ami_version,
+                    model_data_download_timeout_in_seconds=seconds_of(startup.model_download),
+                    container_startup_health_check_timeout_in_seconds=seconds_of(
+                        startup.container_health_check
+                    ),
+                    variant_instance_provision_timeout_in_seconds=seconds_of(startup.instance_provision),
+                    routing_config=cfn.RoutingConfigProperty(routing_strategy=routing_strategy.value),
+                    capacity_reservation_config=None
+                    if capacity_reservation_arn is None
+                    else cfn.CapacityReservationConfigProperty(
+                        capacity_reservation_preference="capacity-reservations-only",
+                        ml_reservation_arn=capacity_reservation_arn,
+                    ),
+                )
+            ],
+            kms_key_id=None if encryption_key is None else encryption_key.key_arn,
+            # Until a base model needs the network.
+            enable_network_isolation=True,
+            vpc_config=network and cfn.VpcConfigProperty(**network),
+            data_capture_config=None if data_capture is None else data_capture._property,
+            metrics_config=metrics,
+        )
+        self._resource = sagemaker.CfnEndpoint(
+            self, "Resource", endpoint_config_name=self._config.attr_endpoint_config_name
+        )
+        self._resource.node.add_dependency(self._execution_role.policy)
+        if self._network is not None:
+            self._resource.node.add_dependency(self._network.routes)
+        self.endpoint_name = self._resource.attr_endpoint_name
+        self.endpoint_arn = self._resource.ref
+        self._needed_by_bases = (self._resource,)
+        self.node.add_validation(_InstancesValidation(self._instances))
+
+    @classmethod
+    def from_endpoint_attributes(
+        cls,
+        scope: Construct,
+        id: str,
+        *,
+        endpoint_name: str,
+        instance_type: InstanceType,
+        role: iam.IRole,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] = (),
+    ) -> IInferenceEndpoint:
+        """Return an endpoint of this account and region that another app or a person made.
+
+        A `BaseComponent` can run on it. Its instances, and how many of them there may be, stay with whoever
+        made it.
+
+        endpoint_name:
+            The name of the endpoint.
+        instance_type:
+            The type of its instances.
+        role:
+            The endpoint's execution role. The rights of the containers are added to it, if it can be changed.
+        vpc, vpc_subnets, security_groups:
+            Where the containers' network interfaces are. Default: in no VPC of the account.
+        """
+        imported = _ImportedEndpoint(scope, id)
+        with error_context(imported):
+            if not holds_token(endpoint_name):
+                check_component_name(endpoint_name, what="endpoint_name")
+        warn_of_fixed_names(imported, endpoint_name=endpoint_name)
+        imported.endpoint_name = imported.identity = endpoint_name
+        imported.endpoint_arn = endpoint_arn(imported, endpoint_name)
+        imported._instances = Instances((instance_type,), start=None, most=None)
+        imported._execution_role = ExecutionRole(imported, role)
+        if vpc is not None:
+            imported._network = ContainerNetwork(imported, vpc, vpc_subnets, security_groups)
+        return imported
+
+    def add_base_model(
+        self,
+        id: str,
+        *,
+        model: BaseModel,
+        container: IContainer,
+        lora: LoraServing,
+        compute: Compute,
+        **options: Unpack[BaseModelOptions],
+    ) -> BaseComponent:
+        """Add a base model to the endpoint; see `BaseComponent`."""
+        with error_context(self):
+            if id in _OWN_IDS:
+                raise ValueError(
+                    f"'id' of a base model should be none of {', '.join(sorted(_OWN_IDS))}, which the"
+                    f" endpoint keeps for its own parts, got {id!r}"
+                )
+        return BaseComponent(
+            self, id, endpoint=self, model=model, container=container, lora=lora, compute=compute, **options
+        )
+
+    @property
+    def role(self) -> iam.IRole:
+        """The execution role of the containers."""
+        return self._execution_role.role
+
+    @property
+    def connections(self) -> ec2.Connections:
+        """The network connections of the containers. Raises ValueError without a VPC."""
+        if self._network is None:
+            with error_context(self):
+                raise ValueError("'vpc' should be given to have connections, got None")
+        return self._network.connections
+
+    def _base_model_changed(self, *, network_isolation: bool = True) -> None:
+        if not network_isolation:
+            self._config.enable_network_isolation = None
+        if (instances := self._instances.range) is None:
+            return
+        fewest, most = instances
+        self._config.add_property_override(
+            "ProductionVariants.0.ManagedInstanceScaling",
+            {"Status": "ENABLED", "MinInstanceCount": fewest, "MaxInstanceCount": most},
+        )
+        # Another configuration would bring the number of instances back to the one at the start.
+        self._resource.retain_all_variant_properties = True
+
+    def _grant_to_role(self, encryption_key: kms.IKey | None, capture: DataCapture | None) -> None:
+        self._execution_role.write_logs_and_metrics()
+        if self._network is not None:
+            self._execution_role.attach_network_interfaces()
+        if encryption_key is not None:
+            self._execution_role.use_volume_key(encryption_key)
+        if capture is not None:
+            self._execution_role.write_prefix(capture.bucket, capture.prefix, capture.encryption_key)
+
+
+class _ImportedEndpoint(IInferenceEndpoint):
+    """An endpoint of another app."""
+
+
+@jsii.implements(IValidation)
+class _InstancesValidation:
+    """The rules that need every base model of the endpoint."""
+
+    def __init__(self, instances: Instances) -> None:
+        self._instances = instances
+
+    def validate(self) -> list[str]:
+        """Return what is wrong, and add a warning to each base model without room for an update."""
+        self._instances.warn_of_no_room()
+        try:
+            self._instances.check_start()
+        except ValueError as error:
+            return [str(error)]
+        return []
+
+
+def _metrics(every: Duration) -> sagemaker.CfnEndpointConfig.MetricsConfigProperty:
+    seconds = whole_seconds("metrics_every", every)
+    if seconds not in _METRIC_PERIODS:
+        allowed = ", ".join(map(str, _METRIC_PERIODS))
+        raise ValueError(f"'metrics_every' should be one of {allowed} seconds, got {seconds}")
+    return sagemaker.CfnEndpointConfig.MetricsConfigProperty(
+        enable_enhanced_metrics=True, metric_publish_frequency_in_seconds=seconds
+    )
+
+
+def _check_key(encryption_key: kms.IKey | None, types: Sequence[InstanceType]) -> None:
+    """Raise ValueError for a key that the storage of an instance does not take."""
+    local = next((type_.name for type_ in types if type_.local_storage), None)
+    if encryption_key is not None and local is not None:
+        raise ValueError(
+            f"'encryption_key' should be left out for {local}, whose storage is local and encrypted in"
+            " hardware"
+        )
+
+
+def _check_reservation(arn: str | None, types: Sequence[InstanceType]) -> None:
+    """Raise ValueError for a reservation that contradicts the instance types, or for no ARN of one."""
+    if arn is None:
+        return
+    if len(types) > 1:
+        raise ValueError(
+            "'instance_pools' should be left out with 'capacity_reservation_arn': instances start in the"
+            f" reservation and nowhere else, got {types[1].name}"
+        )
+    if not holds_token(arn) and not _RESERVATION_ARN.match(arn):
+        raise ValueError(
+            "'capacity_reservation_arn' should be one such as"
+            f" 'arn:aws:sagemaker:us-east-1:111122223333:training-plan/…', got {arn!r}"
+        )

@@ -1,0 +1,285 @@
+"""A SageMaker endpoint with one base model and its LoRA adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jsii
+from aws_cdk import Duration
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from adapter_fleet.common.validators import check_whole_number
+from adapter_fleet.serving.lora_limits import LoraServing
+from multi_adapter_inference.arguments.argument_types import checked
+from multi_adapter_inference.arguments.errors import error_context
+from multi_adapter_inference.components.base_component_interface import IBaseComponent
+from multi_adapter_inference.components.scaling import (
+    DEFAULT_TARGET,
+    DEFAULT_WAKE_COOLDOWN,
+    CopyScaling,
+    ScalingTarget,
+)
+from multi_adapter_inference.endpoint.base_component import ImportedBase
+from multi_adapter_inference.endpoint.data_capture import DataCapture
+from multi_adapter_inference.endpoint.inference_endpoint import InferenceEndpoint, RoutingStrategy
+from multi_adapter_inference.endpoint.own_base_component import OwnBaseComponent
+from multi_adapter_inference.functions.function_hosting import DEFAULT_HOSTING, FunctionHosting
+from multi_adapter_inference.models.artifact_source import ArtifactSource
+from multi_adapter_inference.models.base_model import BaseModel
+from multi_adapter_inference.models.compute import ComputeRequirements, StartupTimeouts
+from multi_adapter_inference.models.container import IContainer
+from multi_adapter_inference.models.instance_type import InstanceType
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class InstancePool:
+    """Another instance type. SageMaker takes it where the types before it have no capacity.
+
+    instance_type:
+        The type of its instances.
+    compute:
+        What each copy takes there. Default: the same as on the endpoint's `instance_type`.
+
+    Example::
+
+        InstancePool(
+            instance_type=InstanceType.ML_G6E_XLARGE,
+            compute=ComputeRequirements(accelerators=1, min_memory=Size.gibibytes(16)),
+        )
+    """
+
+    instance_type: InstanceType
+    compute: ComputeRequirements | None = None
+
+
+@checked
+@jsii.implements(ec2.IConnectable)
+class MultiAdapterEndpoint(OwnBaseComponent):
+    """An endpoint with one base model: an `InferenceEndpoint` and a `BaseComponent` in one.
+
+    base_model, container, lora:
+        The model, the container that runs it, and how many adapters it serves.
+    instance_type:
+        The type of the instances.
+    instance_pools:
+        Further types, in their order: instances are of the first one that has capacity. Default: none.
+    instance_count:
+        The number of instances. It is an error if the copies do not fit on them. Default: 1.
+    capacity_reservation_arn:
+        The ARN of an ML capacity reservation. Instances start in it, and nowhere else. Default: none.
+    compute:
+        What each copy of the base model takes of its instance.
+    copy_count:
+        The number of copies of the base model. Default: 1.
+    startup:
+        How long instances and copies may take to start. Default: SageMaker's own limits.
+    data_caching:
+        Whether each instance keeps the model's files and the image, so that copies of a scale-out start
+        faster. Default: SageMaker's own choice.
+    routing_strategy:
+        Which copy answers a request. Default: the one with the fewest requests in progress.
+    artifact_sources:
+        The places in buckets from which the role may read adapters. Adapters from directories need no entry.
+        Default: none.
+    component_prefix:
+        The beginning of each component's name, `<prefix>-base-<hash>`, and `<prefix>-<adapter>-<hash>`
+        of an adapter in the stack. Fleets have a prefix of their own. Default: made of the stack's name and
+        the path.
+    base_component_name:
+        The whole name of the base model's component, for callers that need one that stays when the path
+        changes. Delete the component before you move it to another endpoint. Default: made of the prefix.
+    role:
+        An existing role. The rights of the containers are added to it, if it can be changed. Default: a new
+        one.
+    vpc, vpc_subnets, security_groups:
+        Where the containers' network interfaces are. Default: in no VPC of the account.
+    network_isolation:
+        Whether the containers are cut off from every network. Code in an archive can then send nothing
+        out. Default: True, unless the container itself downloads the base model.
+    encryption_key:
+        The KMS key of the storage volumes. Instance types with local storage, as all of `InstanceType.ML_*`,
+        take none: hardware encrypts it. Default: a key of AWS.
+    inference_ami_version:
+        The image of the instances. Newer containers need a newer driver. Default: SageMaker's own.
+    data_capture:
+        What is written of requests and answers to a bucket. Default: nothing.
+
+    docs/reference/properties.md has every property of the resources, and the argument for it.
+
+    Example::
+
+        MultiAdapterEndpoint(
+            stack,
+            "Llm",
+            base_model=BaseModel.from_bucket(
+                bucket, "llama-3.1-8b-instruct/", name="meta-llama/Llama-3.1-8B-Instruct"
+            ),
+            container=LmiContainer(version=LmiVersion.V19),
+            lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
+            instance_type=InstanceType.ML_G5_12XLARGE,
+            compute=ComputeRequirements(accelerators=4, min_memory=Size.mebibytes(32000)),
+            artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+        )
+    """
+
+    endpoint: InferenceEndpoint
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        base_model: BaseModel,
+        container: IContainer,
+        lora: LoraServing,
+        instance_type: InstanceType,
+        compute: ComputeRequirements,
+        instance_pools: Sequence[InstancePool] = (),
+        instance_count: int = 1,
+        capacity_reservation_arn: str | None = None,
+        copy_count: int = 1,
+        startup: StartupTimeouts | None = None,
+        data_caching: bool | None = None,
+        routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,
+        artifact_sources: Sequence[ArtifactSource] = (),
+        component_prefix: str | None = None,
+        base_component_name: str | None = None,
+        role: iam.IRole | None = None,
+        vpc: ec2.IVpc | None = None,
+        vpc_subnets: ec2.SubnetSelection | None = None,
+        security_groups: Sequence[ec2.ISecurityGroup] = (),
+        network_isolation: bool | None = None,
+        encryption_key: kms.IKey | None = None,
+        inference_ami_version: str | None = None,
+        data_capture: DataCapture | None = None,
+    ) -> None:
+        super().__init__(scope, id)
+        with error_context(self):
+            pools = {pool.instance_type: pool.compute or compute for pool in instance_pools}
+            endpoint = InferenceEndpoint(
+                self,
+                # Left out of logical ids, addresses and names.
+                "Default",
+                instance_type=instance_type,
+                instance_pools=[pool.instance_type for pool in instance_pools],
+                instance_count=instance_count,
+                capacity_reservation_arn=capacity_reservation_arn,
+                startup=startup,
+                routing_strategy=routing_strategy,
+                role=role,
+                vpc=vpc,
+                vpc_subnets=vpc_subnets,
+                security_groups=security_groups,
+                encryption_key=encryption_key,
+                inference_ami_version=inference_ami_version,
+                data_capture=data_capture,
+            )
+        self._create(
+            endpoint,
+            model=base_model,
+            container=container,
+            lora=lora,
+            compute={instance_type: compute, **pools},
+            copy_count=copy_count,
+            startup=startup,
+            data_caching=data_caching,
+            network_isolation=network_isolation,
+            artifact_sources=artifact_sources,
+            component_prefix=component_prefix,
+            component_name=base_component_name,
+            settings={"model": "base_model", "component_name": "base_component_name"},
+        )
+        self.endpoint = endpoint
+        self.node.default_child = endpoint.node.default_child
+
+    @classmethod
+    def from_endpoint_attributes(
+        cls,
+        scope: Construct,
+        id: str,
+        *,
+        endpoint_name: str,
+        base_component_name: str,
+        component_prefix: str,
+        lora: LoraServing | None = None,
+        role: iam.IRole | None = None,
+        artifact_sources: Sequence[ArtifactSource] | None = None,
+    ) -> IBaseComponent:
+        """Return an endpoint of this account and region that another app or a person made.
+
+        endpoint_name, base_component_name:
+            The names of the endpoint and of the base model's component.
+        component_prefix:
+            The beginning of the names of the adapters' components.
+        lora:
+            The engine's limits, which adapters from directories are checked against. Default: not checked.
+        role:
+            The endpoint's execution role, which gets the right to read adapters from directories. Default:
+            no right is added.
+        artifact_sources:
+            The places in buckets where adapters must be. Default: anywhere.
+        """
+        return ImportedBase(
+            scope,
+            id,
+            endpoint_name,
+            {"base_component_name": base_component_name},
+            component_prefix,
+            lora,
+            role,
+            artifact_sources,
+        )
+
+    def auto_scale_copies(
+        self,
+        *,
+        min: int,
+        max: int,
+        target: ScalingTarget = DEFAULT_TARGET,
+        scale_in_cooldown: Duration | None = None,
+        scale_out_cooldown: Duration | None = None,
+        max_instances: int | None = None,
+        wake_cooldown: Duration = DEFAULT_WAKE_COOLDOWN,
+        wake_for_adapters: bool = True,
+        functions: FunctionHosting = DEFAULT_HOSTING,
+    ) -> CopyScaling:
+        """Let the copies of the base model follow the load, and the instances follow the copies.
+
+        max_instances:
+            The most instances. Give one more than the copies need, so that a change of the base model finds
+            room for its new copies. Default: as many as `max` copies need.
+
+        `BaseComponent.auto_scale_copies` has the other arguments.
+        """
+        with error_context(self):
+            if max_instances is not None:
+                check_whole_number("max_instances", max_instances, at_least=1)
+            self.endpoint._instances.most = max_instances
+            scaling = super().auto_scale_copies(
+                min=min,
+                max=max,
+                target=target,
+                scale_in_cooldown=scale_in_cooldown,
+                scale_out_cooldown=scale_out_cooldown,
+                wake_cooldown=wake_cooldown,
+                wake_for_adapters=wake_for_adapters,
+                functions=functions,
+            )
+            # No other base model will need more.
+            self.endpoint._instances.check_start()
+        return scaling
+
+    @property
+    def role(self) -> iam.IRole:
+        """The execution role of the containers."""
+        return self.endpoint.role
+
+    @property
+    def connections(self) -> ec2.Connections:
+        """The network connections of the containers. Raises ValueError without a VPC."""
+        return self.endpoint.connections
