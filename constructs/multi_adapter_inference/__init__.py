@@ -15,7 +15,7 @@ from multi_adapter_inference.endpoint.data_capture import CaptureMode, DataCaptu
 from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoint
 from multi_adapter_inference.endpoint.inference_endpoint import InferenceEndpoint, RoutingStrategy
 from multi_adapter_inference.endpoint.multi_adapter_endpoint import InstancePool, MultiAdapterEndpoint
-from multi_adapter_inference.endpoint.own_base_component import Placement
+from multi_adapter_inference.endpoint.own_base_component import PlacementStrategy
 from multi_adapter_inference.endpoint.rolling_update import BatchSize
 from multi_adapter_inference.fleet.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.fleet.fleet_interface import FleetMember, IAdapterFleet
@@ -78,7 +78,7 @@ __all__ = [
     "ModelDownload",
     "MultiAdapterEndpoint",
     "OnTimeout",
-    "Placement",
+    "PlacementStrategy",
     "RequiredEvaluation",
     "RoutingStrategy",
     "ScalingMetric",

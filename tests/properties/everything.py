@@ -23,12 +23,12 @@ from multi_adapter_inference import (
     CaptureMode,
     ComputeRequirements,
     DataCapture,
-    InstancePool,
+    InferenceEndpoint,
     InstanceType,
     LmiContainer,
     LmiVersion,
     LoraServing,
-    MultiAdapterEndpoint,
+    PlacementStrategy,
     RoutingStrategy,
     StartupTimeouts,
 )
@@ -61,35 +61,22 @@ def _reserved(stack: cdk.Stack) -> None:
         private_subnet_ids=["subnet-0a1b2c3d"],
     )
     group = ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-0a1b2c3d", mutable=False)
-    endpoint = MultiAdapterEndpoint(
+    startup = StartupTimeouts(
+        model_download=cdk.Duration.seconds(601),
+        container_health_check=cdk.Duration.seconds(602),
+        instance_provision=cdk.Duration.seconds(603),
+    )
+    endpoint = InferenceEndpoint(
         stack,
         "Reserved",
-        base_model=BaseModel.from_bucket(bucket, "base/"),
-        container=LmiContainer(version=LmiVersion.V19, environment={"OPTION_DTYPE": "bf16"}),
-        lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
         instance_type=InstanceType.of("ml.p3.16xlarge", accelerators=8, local_storage=False),
         instance_count=6,
         capacity_reservation_arn=PLAN,
-        compute=ComputeRequirements(
-            accelerators=2,
-            cpu_cores=3,
-            min_memory=cdk.Size.mebibytes(1001),
-            max_memory=cdk.Size.mebibytes(1002),
-        ),
-        copy_count=7,
-        startup=StartupTimeouts(
-            model_download=cdk.Duration.seconds(601),
-            container_health_check=cdk.Duration.seconds(602),
-            instance_provision=cdk.Duration.seconds(603),
-        ),
-        data_caching=True,
+        startup=startup,
         routing_strategy=RoutingStrategy.RANDOM,
-        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
-        base_component_name="everything-base",
         role=iam.Role.from_role_arn(stack, "Given", ROLE),
         vpc=vpc,
         security_groups=[group],
-        network_isolation=True,
         encryption_key=kms.Key.from_key_arn(stack, "Key", KEY),
         inference_ami_version="al2-ami-sagemaker-inference-gpu-3-1",
         data_capture=DataCapture(
@@ -99,8 +86,28 @@ def _reserved(stack: cdk.Stack) -> None:
             mode=CaptureMode.OUTPUT,
             encryption_key=kms.Key.from_key_arn(stack, "CaptureKey", KEY),
         ),
+        metrics_every=cdk.Duration.seconds(30),
     )
-    endpoint.roll_updates(
+    base = endpoint.add_base_model(
+        "Base",
+        model=BaseModel.from_bucket(bucket, "base/"),
+        container=LmiContainer(version=LmiVersion.V19, environment={"OPTION_DTYPE": "bf16"}),
+        lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
+        compute=ComputeRequirements(
+            accelerators=2,
+            cpu_cores=3,
+            min_memory=cdk.Size.mebibytes(1001),
+            max_memory=cdk.Size.mebibytes(1002),
+        ),
+        copy_count=7,
+        startup=startup,
+        data_caching=True,
+        placement_strategy=PlacementStrategy.BINPACK,
+        network_isolation=True,
+        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+        component_name="everything-base",
+    )
+    base.roll_updates(
         batch_size=BatchSize.percent(21),
         wait=cdk.Duration.seconds(122),
         max_server_errors=23,
@@ -109,36 +116,40 @@ def _reserved(stack: cdk.Stack) -> None:
         timeout=cdk.Duration.seconds(2345),
     )
     archive = f"adapters/sha256-{'1' * 64}.tar.gz"
-    endpoint.add_adapter("One", artifact=AdapterArtifact.from_bucket(bucket, archive))
+    base.add_adapter("One", artifact=AdapterArtifact.from_bucket(bucket, archive))
 
 
 def _pooled(stack: cdk.Stack) -> None:
     """Two instance types, scaling, and a base model in a directory."""
-    endpoint = MultiAdapterEndpoint(
+    large, small = InstanceType.ML_G5_12XLARGE, InstanceType.ML_G6E_XLARGE
+    endpoint = InferenceEndpoint(
         stack,
         "Pooled",
-        base_model=BaseModel.from_directory(Path(BASE)),
+        instance_type=large,
+        instance_pools=[small],
+        instance_count=5,
+        max_instances=8,
+    )
+    base = endpoint.add_base_model(
+        "Base",
+        model=BaseModel.from_directory(Path(BASE)),
         container=LmiContainer(version=LmiVersion.V19),
         lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
-        instance_type=InstanceType.ML_G5_12XLARGE,
-        compute=ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(1003)),
-        instance_pools=[
-            InstancePool(
-                instance_type=InstanceType.ML_G6E_XLARGE,
-                compute=ComputeRequirements(
-                    accelerators=1,
-                    cpu_cores=2,
-                    min_memory=cdk.Size.mebibytes(1004),
-                    max_memory=cdk.Size.mebibytes(1005),
-                ),
-            )
-        ],
-        instance_count=5,
+        compute={
+            large: ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(1003)),
+            small: ComputeRequirements(
+                accelerators=1,
+                cpu_cores=2,
+                min_memory=cdk.Size.mebibytes(1004),
+                max_memory=cdk.Size.mebibytes(1005),
+            ),
+        },
         copy_count=4,
         component_prefix="pooled",
         startup=StartupTimeouts(
             model_download=cdk.Duration.seconds(604), container_health_check=cdk.Duration.seconds(605)
         ),
         data_caching=False,
+        placement_strategy=PlacementStrategy.SPREAD,
     )
-    endpoint.auto_scale_copies(min=3, max=7, max_instances=8)
+    base.auto_scale_copies(min=3, max=7)

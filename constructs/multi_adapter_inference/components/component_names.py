@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from weakref import WeakKeyDictionary
 
 from aws_cdk import Annotations, CfnResource, Stack
@@ -17,6 +17,7 @@ from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.template.stack_location import account_and_region, stack_of, top_level_stack
 
 _HASH_LENGTH = 8
+_MAIN = "Default"
 _TOKENS = re.compile(rf"{re.escape(TOKEN)}.*?\]\}}")
 _PLACEHOLDER = "p"
 """Stands for each token of a name, so that the rest of the name can be checked."""
@@ -80,6 +81,27 @@ def _changing(resolved: object) -> str | None:
             return f"{intrinsic} {json.dumps(arguments)}"
         case _:
             return None
+
+
+def check_child_id(scope: Construct, id: str, what: str, own: Collection[str]) -> None:
+    """Raise ValueError unless a new child of `scope` may have that id. `own` has the ids of its own parts.
+
+    Logical ids leave out a construct with the id `Default`, so its children and those of its parent need
+    different ids.
+    """
+    with error_context(scope):
+        if id in own:
+            raise ValueError(
+                f"'id' of {what} should be none of {', '.join(sorted(own))}, which are its own"
+                f" parts, got {id!r}"
+            )
+        main = scope.node.try_find_child(_MAIN) if scope.node.id != _MAIN else scope.node.scope
+        for parent in filter(None, (scope, main)):
+            if (taken := parent.node.try_find_child(id)) is not None:
+                raise ValueError(
+                    f"{what} should have an id of its own, got {id!r} for '{taken.node.path}' and for another"
+                    " one"
+                )
 
 
 def claim_name(scope: Construct, name: str, *, endpoint: IConstruct, made_of: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.components.component_names import check_name, warn_of_fixed_names
 from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoint
-from multi_adapter_inference.endpoint.own_base_component import OwnBaseComponent, Placement
+from multi_adapter_inference.endpoint.own_base_component import OwnBaseComponent, PlacementStrategy
 from multi_adapter_inference.models.artifact_source import ArtifactSource
 from multi_adapter_inference.models.base_model import BaseModel
 from multi_adapter_inference.models.compute import Compute, StartupTimeouts
@@ -36,13 +36,13 @@ class BaseModelOptions(TypedDict, total=False):
 
     Example::
 
-        options: BaseModelOptions = {"copy_count": 2, "placement": Placement.BINPACK}
+        options: BaseModelOptions = {"copy_count": 2, "placement_strategy": PlacementStrategy.BINPACK}
     """
 
     copy_count: int
     startup: StartupTimeouts | None
     data_caching: bool | None
-    placement: Placement | None
+    placement_strategy: PlacementStrategy | None
     network_isolation: bool | None
     artifact_sources: Sequence[ArtifactSource]
     component_prefix: str | None
@@ -68,7 +68,7 @@ class BaseComponent(OwnBaseComponent):
     data_caching:
         Whether each instance keeps the model's files and the image, so that copies of a scale-out start
         faster. Default: SageMaker's own choice.
-    placement:
+    placement_strategy:
         On which instances the copies are. Default: SageMaker's own choice.
     network_isolation:
         Whether the containers are cut off from every network. Code in an archive can then send nothing
@@ -110,7 +110,7 @@ class BaseComponent(OwnBaseComponent):
         copy_count: int = 1,
         startup: StartupTimeouts | None = None,
         data_caching: bool | None = None,
-        placement: Placement | None = None,
+        placement_strategy: PlacementStrategy | None = None,
         network_isolation: bool | None = None,
         artifact_sources: Sequence[ArtifactSource] = (),
         component_prefix: str | None = None,
@@ -126,7 +126,7 @@ class BaseComponent(OwnBaseComponent):
             copy_count=copy_count,
             startup=startup,
             data_caching=data_caching,
-            placement=placement,
+            placement_strategy=placement_strategy,
             network_isolation=network_isolation,
             artifact_sources=artifact_sources,
             component_prefix=component_prefix,

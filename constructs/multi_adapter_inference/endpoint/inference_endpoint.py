@@ -22,7 +22,7 @@ from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import whole_seconds
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.base_component_interface import VARIANT_NAME
-from multi_adapter_inference.components.component_names import warn_of_fixed_names
+from multi_adapter_inference.components.component_names import check_child_id, warn_of_fixed_names
 from multi_adapter_inference.endpoint.base_component import BaseComponent, BaseModelOptions
 from multi_adapter_inference.endpoint.container_network import ContainerNetwork
 from multi_adapter_inference.endpoint.data_capture import DataCapture
@@ -257,12 +257,7 @@ class InferenceEndpoint(IInferenceEndpoint):
         **options: Unpack[BaseModelOptions],
     ) -> BaseComponent:
         """Add a base model to the endpoint; see `BaseComponent`."""
-        with error_context(self):
-            if id in _OWN_IDS:
-                raise ValueError(
-                    f"'id' of a base model should be none of {', '.join(sorted(_OWN_IDS))}, which the"
-                    f" endpoint keeps for its own parts, got {id!r}"
-                )
+        check_child_id(self, id, "a base model", _OWN_IDS)
         return BaseComponent(
             self, id, endpoint=self, model=model, container=container, lora=lora, compute=compute, **options
         )

@@ -260,7 +260,7 @@ class MultiAdapterEndpoint(OwnBaseComponent):
             if max_instances is not None:
                 check_whole_number("max_instances", max_instances, at_least=1)
             self.endpoint._instances.most = max_instances
-            scaling = super().auto_scale_copies(
+            return super().auto_scale_copies(
                 min=min,
                 max=max,
                 target=target,
@@ -270,9 +270,6 @@ class MultiAdapterEndpoint(OwnBaseComponent):
                 wake_for_adapters=wake_for_adapters,
                 functions=functions,
             )
-            # No other base model will need more.
-            self.endpoint._instances.check_start()
-        return scaling
 
     @property
     def role(self) -> iam.IRole:

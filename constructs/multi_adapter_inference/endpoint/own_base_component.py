@@ -21,6 +21,7 @@ from multi_adapter_inference.arguments.durations import whole_seconds
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.base_component_interface import VARIANT_NAME, IBaseComponent
 from multi_adapter_inference.components.component_names import (
+    check_child_id,
     claim_name,
     immutable_hash,
     replace_on_change,
@@ -75,14 +76,14 @@ _OWN_IDS = frozenset(
 _LONGEST_DEFAULT_PREFIX = 29
 
 
-class Placement(StrEnum):
+class PlacementStrategy(StrEnum):
     """On which instances of an Availability Zone SageMaker places the copies of a base model.
 
     It also balances them over the zones, as far as there is room.
 
     Example::
 
-        placement = Placement.BINPACK  # `placement` of a base model
+        strategy = PlacementStrategy.BINPACK  # `placement_strategy` of a base model
     """
 
     SPREAD = "SPREAD"
@@ -114,7 +115,7 @@ class OwnBaseComponent(IBaseComponent):
         copy_count: int = 1,
         startup: StartupTimeouts | None = None,
         data_caching: bool | None = None,
-        placement: Placement | None = None,
+        placement_strategy: PlacementStrategy | None = None,
         network_isolation: bool | None = None,
         artifact_sources: Sequence[ArtifactSource] = (),
         component_prefix: str | None = None,
@@ -181,7 +182,7 @@ class OwnBaseComponent(IBaseComponent):
             network=None if endpoint._network is None else endpoint._network.settings,
         )
         endpoint._base_model_changed(network_isolation=network_isolation)
-        self._base = base = self._create_base(startup or StartupTimeouts(), data_caching, placement)
+        self._base = base = self._create_base(startup or StartupTimeouts(), data_caching, placement_strategy)
         self._component_arns = (base.attr_inference_component_arn,)
         for resource in (self._model.model, base):
             resource.node.add_dependency(role.policy)
@@ -208,7 +209,7 @@ class OwnBaseComponent(IBaseComponent):
         component_per_version: bool = False,
     ) -> LoraAdapter:
         """Add an adapter to the base model; see `LoraAdapter`."""
-        self._check_id(id, "an adapter")
+        check_child_id(self, id, "an adapter", _OWN_IDS)
         return LoraAdapter(
             self,
             id,
@@ -223,7 +224,7 @@ class OwnBaseComponent(IBaseComponent):
         self, id: str, *, manifest: AdapterManifest, **options: Unpack[FleetOptions]
     ) -> AdapterFleet:
         """Add the adapters of a manifest to the base model; see `AdapterFleet`."""
-        self._check_id(id, "a fleet")
+        check_child_id(self, id, "a fleet", _OWN_IDS)
         return AdapterFleet(self, id, endpoint=self, manifest=manifest, **options)
 
     def base_model_version_for(self, scope: Construct, /) -> str:
@@ -441,20 +442,11 @@ class OwnBaseComponent(IBaseComponent):
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
 
-    def _check_id(self, id: str, what: str) -> None:
-        if id in _OWN_IDS:
-            raise ValueError(
-                f"'id' of {what} should be none of {', '.join(sorted(_OWN_IDS))}, which"
-                f" '{self.node.path}' keeps for its own parts, got {id!r}"
-            )
-        taken = self.node.try_find_child(id)
-        if taken is not None:
-            raise ValueError(
-                f"{what} should have an id of its own, got {id!r} for '{taken.node.path}' and for another one"
-            )
-
     def _create_base(
-        self, startup: StartupTimeouts, data_caching: bool | None, placement: Placement | None
+        self,
+        startup: StartupTimeouts,
+        data_caching: bool | None,
+        placement_strategy: PlacementStrategy | None,
     ) -> sagemaker.CfnInferenceComponent:
         cfn, computes = sagemaker.CfnInferenceComponent, self._copies.compute
         shared = _Shared(
@@ -471,9 +463,9 @@ class OwnBaseComponent(IBaseComponent):
             if data_caching is None
             else cfn.InferenceComponentDataCacheConfigProperty(enable_caching=data_caching),
             scheduling_config=None
-            if placement is None
+            if placement_strategy is None
             else cfn.InferenceComponentSchedulingConfigProperty(
-                placement_strategy=placement.value,
+                placement_strategy=placement_strategy.value,
                 # CloudFormation requires it, and the API has no other mode.
                 availability_zone_balance=cfn.InferenceComponentAvailabilityZoneBalanceProperty(
                     enforcement_mode="PERMISSIVE"

@@ -34,14 +34,18 @@ GROUPS = (
     Group(
         "endpoint.md",
         "The endpoint",
-        "An endpoint with one base model: its instances, its copies, and how requests reach them.",
+        "The instances, the base models on them, and how requests reach the copies.",
         (
             "MultiAdapterEndpoint",
+            "InferenceEndpoint",
+            "BaseComponent",
+            "BaseModelOptions",
             "InstanceType",
             "InstancePool",
             "ComputeRequirements",
             "StartupTimeouts",
             "RoutingStrategy",
+            "PlacementStrategy",
             "BatchSize",
             "DataCapture",
             "CaptureMode",
@@ -107,6 +111,7 @@ GROUPS = (
         "What the constructs accept and what `from_…` returns. This library alone implements them.",
         (
             "IInferenceComponent",
+            "IInferenceEndpoint",
             "IBaseComponent",
             "ILoraAdapter",
             "IAdapterFleet",

@@ -1,0 +1,242 @@
+"""An endpoint that several base models share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+
+from multi_adapter_inference import (
+    AdapterArtifact,
+    ArtifactSource,
+    BaseComponent,
+    BaseModel,
+    ComputeRequirements,
+    InferenceEndpoint,
+    InstanceType,
+    LmiContainer,
+    LmiVersion,
+    LoraServing,
+    PlacementStrategy,
+    VllmContainer,
+    VllmVersion,
+)
+from tests.constructs.conftest import MakeEndpoint, warnings_of
+from tests.constructs.resources import Resources
+
+AddBase = Callable[..., BaseComponent]
+LORA = LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16)
+
+
+def one_accelerator(accelerators: int = 1) -> ComputeRequirements:
+    return ComputeRequirements(accelerators=accelerators, min_memory=cdk.Size.gibibytes(8))
+
+
+@pytest.fixture
+def endpoint(stack: cdk.Stack) -> InferenceEndpoint:
+    return InferenceEndpoint(stack, "Endpoint", instance_type=InstanceType.ML_G5_12XLARGE)
+
+
+@pytest.fixture
+def add(endpoint: InferenceEndpoint, bucket: s3.IBucket) -> AddBase:
+    """Return a function that adds a base model, of one accelerator of the endpoint's four."""
+
+    def add(id: str = "Llama", **settings: Any) -> BaseComponent:
+        return endpoint.add_base_model(
+            id,
+            **{
+                "model": BaseModel.from_bucket(bucket, f"{id.lower()}/"),
+                "container": LmiContainer(version=LmiVersion.V19),
+                "lora": LORA,
+                "compute": one_accelerator(),
+                **settings,
+            },
+        )
+
+    return add
+
+
+def problems(endpoint: InferenceEndpoint) -> list[str]:
+    return list(endpoint.node.validate())
+
+
+def test_base_models_share_its_role_and_have_names_of_their_own(stack: cdk.Stack, add: AddBase) -> None:
+    llama, qwen = add(), add("Qwen", container=VllmContainer(version=VllmVersion.V2_6), copy_count=2)
+    resources = Resources.of(stack)
+    models = resources.of_type("AWS::SageMaker::Model").values()
+    assert len(models) == 2
+    role = {"Fn::GetAtt": [resources.id_of("AWS::IAM::Role"), "Arn"]}
+    assert all(model["ExecutionRoleArn"] == role for model in models)
+    components = resources.of_type("AWS::SageMaker::InferenceComponent").values()
+    assert {each["InferenceComponentName"]: each["RuntimeConfig"]["CopyCount"] for each in components} == {
+        llama.component_name: 1,
+        qwen.component_name: 2,
+    }
+    assert llama.component_name.startswith("Stack-Endpoint-Llama")
+    assert qwen.component_prefix.startswith("Stack-Endpoint-Qwen")
+
+
+def test_instances_follow_the_copies_of_all_base_models(
+    stack: cdk.Stack, endpoint: InferenceEndpoint, add: AddBase
+) -> None:
+    add().auto_scale_copies(min=0, max=4)
+    add("Qwen", compute=one_accelerator(3)).auto_scale_copies(min=0, max=2)
+    (variant,) = Resources.of(stack).only("AWS::SageMaker::EndpointConfig")["ProductionVariants"]
+    assert variant["ManagedInstanceScaling"] == {
+        "Status": "ENABLED",
+        "MinInstanceCount": 0,
+        "MaxInstanceCount": 3,
+    }
+
+
+def test_a_number_of_instances_that_the_copies_of_all_do_not_need_is_an_error(
+    stack: cdk.Stack, bucket: s3.IBucket
+) -> None:
+    endpoint = InferenceEndpoint(
+        stack, "Endpoint", instance_type=InstanceType.ML_G5_12XLARGE, instance_count=2
+    )
+    container = LmiContainer(version=LmiVersion.V19)
+    model, compute = BaseModel.from_bucket(bucket, "model/"), one_accelerator(4)
+    first = endpoint.add_base_model("One", model=model, container=container, lora=LORA, compute=compute)
+    first.auto_scale_copies(min=1, max=1)
+    (problem,) = problems(endpoint)
+    assert problem.startswith("'instance_count', the number of instances at the start, should be from 1 to 1")
+    endpoint.add_base_model("Two", model=model, container=container, lora=LORA, compute=compute)
+    assert problems(endpoint) == []
+
+
+def test_a_base_model_without_room_for_an_update_is_warned_of_when_all_are_known(
+    endpoint: InferenceEndpoint, add: AddBase
+) -> None:
+    first = add(copy_count=2)
+    assert not any("no-room" in text for text in warnings_of(first))
+    add("Qwen", copy_count=2)
+    problems(endpoint)
+    assert any("2 of the 2 that fit on 1 x ml.g5.12xlarge" in text for text in warnings_of(first))
+
+
+def test_a_base_model_that_needs_the_network_leaves_the_others_isolated(
+    stack: cdk.Stack, add: AddBase
+) -> None:
+    add()
+    add("Hub", model=BaseModel.from_hugging_face_hub("org/model"))
+    resources = Resources.of(stack)
+    isolated = {
+        "Llama" in name: model.get("EnableNetworkIsolation")
+        for name, model in resources.of_type("AWS::SageMaker::Model").items()
+    }
+    assert isolated == {True: True, False: None}
+    assert "EnableNetworkIsolation" not in resources.only("AWS::SageMaker::EndpointConfig")
+
+
+def test_what_only_the_two_constructs_have_is_in_the_template(stack: cdk.Stack, bucket: s3.IBucket) -> None:
+    large, small = InstanceType.ML_G5_12XLARGE, InstanceType.ML_G6E_XLARGE
+    endpoint = InferenceEndpoint(
+        stack,
+        "Endpoint",
+        instance_type=large,
+        instance_pools=[small],
+        metrics_every=cdk.Duration.seconds(10),
+    )
+    endpoint.add_base_model(
+        "Llama",
+        model=BaseModel.from_bucket(bucket, "llama/"),
+        container=LmiContainer(version=LmiVersion.V19),
+        lora=LORA,
+        compute={large: one_accelerator(2), small: one_accelerator()},
+        placement_strategy=PlacementStrategy.BINPACK,
+    )
+    resources = Resources.of(stack)
+    assert resources.only("AWS::SageMaker::EndpointConfig")["MetricsConfig"] == {
+        "EnableEnhancedMetrics": True,
+        "MetricPublishFrequencyInSeconds": 10,
+    }
+    specifications = resources.only("AWS::SageMaker::InferenceComponent")["Specifications"]
+    assert [
+        (each["InstanceType"], each["ComputeResourceRequirements"]["NumberOfAcceleratorDevicesRequired"])
+        for each in specifications
+    ] == [("ml.g5.12xlarge", 2), ("ml.g6e.xlarge", 1)]
+    assert specifications[0]["SchedulingConfig"] == {
+        "PlacementStrategy": "BINPACK",
+        "AvailabilityZoneBalance": {"EnforcementMode": "PERMISSIVE"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("id", "settings", "message"),
+    [
+        ("Role", {}, "'id' of a base model should be none of Config, Policy, Resource, Role, SecurityGroup"),
+        ("Llama", {"copy_count": 5}, "'copy_count' should be at most 4, as that many copies fit on 1 x"),
+        (
+            "Llama",
+            {"compute": {InstanceType.ML_G5_XLARGE: one_accelerator()}},
+            r"'compute' should be given for each type of the endpoint, ml\.g5\.12xlarge, got ml\.g5\.xlarge",
+        ),
+    ],
+)
+def test_what_cannot_be_is_an_error(add: AddBase, id: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        add(id, **settings)
+
+
+def test_metrics_come_as_often_as_sagemaker_allows(stack: cdk.Stack) -> None:
+    with pytest.raises(ValueError, match=r"'metrics_every' should be one of 10, 30, .* seconds, got 15"):
+        InferenceEndpoint(
+            stack,
+            "Endpoint",
+            instance_type=InstanceType.ML_G5_12XLARGE,
+            metrics_every=cdk.Duration.seconds(15),
+        )
+
+
+def test_a_base_model_runs_on_an_endpoint_of_another_app(stack: cdk.Stack, bucket: s3.IBucket) -> None:
+    role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::123456789012:role/execution")
+    endpoint = InferenceEndpoint.from_endpoint_attributes(
+        stack, "Shared", endpoint_name="shared", instance_type=InstanceType.ML_G5_12XLARGE, role=role
+    )
+    base = BaseComponent(
+        stack,
+        "Llama",
+        endpoint=endpoint,
+        model=BaseModel.from_bucket(bucket, "llama/"),
+        container=LmiContainer(version=LmiVersion.V19),
+        lora=LORA,
+        compute=one_accelerator(),
+        artifact_sources=[ArtifactSource(bucket=bucket)],
+    )
+    # How many instances there are, and what else is on them, is not known here.
+    base.auto_scale_copies(min=0, max=40)
+    base.add_adapter("Ectsum", artifact=AdapterArtifact.from_bucket(bucket, "ectsum.tar.gz"))
+    components = Resources.of(stack).of_type("AWS::SageMaker::InferenceComponent").values()
+    assert [each["EndpointName"] for each in components] == ["shared", "shared"]
+
+
+def test_an_endpoint_with_one_base_model_is_both_in_one(make_endpoint: MakeEndpoint) -> None:
+    short = make_endpoint()
+    assert isinstance(short.endpoint, InferenceEndpoint)
+    assert short.endpoint.node.addr == short.node.addr
+    assert short.node.default_child is short.endpoint.node.default_child
+    with pytest.raises(ValueError, match=r"'id' of an adapter should be none of .*, Default, Model"):
+        short.add_adapter("Default", artifact=AdapterArtifact.from_uri("s3://models/a.tar.gz"))
+
+
+def test_no_id_stands_twice_on_an_endpoint_and_its_first_base_model(
+    bucket: s3.IBucket, make_endpoint: MakeEndpoint
+) -> None:
+    """Their logical ids leave out what is between them."""
+    short = make_endpoint()
+    settings: dict[str, Any] = {
+        "model": BaseModel.from_bucket(bucket, "qwen/"),
+        "container": LmiContainer(version=LmiVersion.V19),
+        "lora": LORA,
+        "compute": one_accelerator(4),
+    }
+    for taken in ("Base", "Ectsum"):
+        short.node.try_find_child(taken) or cdk.CfnOutput(short, taken, value="")
+        with pytest.raises(ValueError, match=f"a base model should have an id of its own, got {taken!r}"):
+            short.endpoint.add_base_model(taken, **settings)
+    cdk.CfnOutput(short.endpoint, "Qwen", value="")
+    with pytest.raises(ValueError, match="an adapter should have an id of its own, got 'Qwen'"):
+        short.add_adapter("Qwen", artifact=AdapterArtifact.from_uri("s3://models/a.tar.gz"))
