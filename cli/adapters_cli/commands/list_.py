@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from adapter_fleet.common.naming import FLEET_TAG, stack_of
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.components import EndpointComponents, endpoint_names, no_endpoint
+from adapters_cli.fleets.fleet_lookup import fleet_names
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import duration, print_note, timestamp
@@ -60,7 +61,8 @@ def list_(
 ) -> None:
     """List the components of every endpoint: those of fleets, of stacks, and foreign ones.
 
-    A component's owner is the one in its tags; one that was created by hand has none.
+    A component's owner is the one in its tags; one that was created by hand has none. A fleet of
+    ADAPTERS_STACK has its name, another one the beginning of its uid.
 
     A terminal shows as many as it has room for, failed and pending ones first. A pipe gets all. Reads the
     tags of each component that it shows, and describes those of no fleet.
@@ -76,7 +78,8 @@ def list_(
         hidden += len(listed) - len(listed[:room])
     if not shown and account.endpoint is not None:
         raise no_endpoint(account, account.endpoint)
-    rows = [_row(found, account.now()) for found in shown]
+    fleets = {} if as_json else fleet_names(account)
+    rows = [_row(found, account.now(), fleets) for found in shown]
     table = RowTable(headings=_HEADINGS, rows=rows, styled=_HEADINGS.index("STATE"), spare=_SPARE)
     print_result({"components": [*map(_document, shown)]}, table, as_json=as_json)
     if hidden:
@@ -124,10 +127,10 @@ def _read(
     return found
 
 
-def _row(found: _Component, now: float) -> tuple[str, ...]:
-    """Return the fields of a row. The beginning of a fleet's uid stands for it."""
+def _row(found: _Component, now: float, fleets: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the fields of a row. The beginning of its uid stands for a fleet whose name is not known."""
     owner = (
-        f"fleet {_UID_TAIL.sub('', found.fleet)}"
+        f"fleet {fleets.get(found.fleet) or _UID_TAIL.sub('', found.fleet)}"
         if found.fleet
         else f"stack {found.stack}"
         if found.stack

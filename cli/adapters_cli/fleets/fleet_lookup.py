@@ -2,10 +2,10 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.near_names import did_you_mean
@@ -68,6 +68,16 @@ def fleets_of_stack(account: Account, stack: str) -> list[Fleet]:
     if not fleets:
         raise NoFleetError(f"stack '{stack}' has no fleet")
     return fleets
+
+
+def fleet_names(account: Account) -> Mapping[str, str]:
+    """Return the names of the fleets of ADAPTERS_STACK by uid; none if they cannot be read."""
+    stack = stack_of_environment()
+    try:
+        fleets = [] if stack is None else fleets_of_stack(account, stack)
+    except (CommandError, ClientError, BotoCoreError):
+        return {}
+    return {fleet.record.uid: fleet.record.name for fleet in fleets}
 
 
 def newest_generation(fleet: Fleet) -> Generation:

@@ -38,7 +38,9 @@ def components(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(account, "client", lambda service, config=None: SAGEMAKER, raising=False)
 
 
-def test_components_of_every_endpoint_are_listed_with_their_owners(run: Run) -> None:
+def test_components_of_every_endpoint_are_listed_with_their_owners(
+    run: Run, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     result = run("list", fleet=False)
     assert result.exit_code == 0
     assert [row[:5] for row in rows(result)] == [
@@ -53,6 +55,9 @@ def test_components_of_every_endpoint_are_listed_with_their_owners(run: Run) -> 
     owners = {each["component"]: (each["fleet"], each["stack"]) for each in document["components"]}
     expected = {"native": (None, "Native"), "p-acme": (UID, None), "by-hand": (None, None)}
     assert {name: owners[name] for name in expected} == expected
+    monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
+    named = {row[1]: row[3] for row in rows(run("list", fleet=False))}
+    assert (named["p-acme"], named["native"]) == (f"fleet {world.fleet().name}", "stack Native")
 
 
 def test_one_endpoint_is_listed_alone_with_short_names_of_fleets(run: Run, world: World) -> None:
