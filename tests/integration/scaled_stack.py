@@ -103,12 +103,10 @@ class ScaledStack(FleetStack):
         """Return how many executions of a fleet's state machine there were."""
         return len(client(self.cloud, "stepfunctions").list_executions(stateMachineArn=machine)["executions"])
 
-    def callers(self, endpoint: str, adapters: Mapping[str, str]) -> Callers:
-        """Return callers of the adapters of the fleet `Tenants`, which have these labels."""
+    def callers(self, endpoint: str, adapters: Mapping[str, str], *, fleet: str = "Tenants") -> Callers:
+        """Return callers of the adapters of a fleet, which have these labels."""
         prompt = prompts()[0]
-        expected = {
-            self.component("Tenants", name): prompt["answers"][label] for name, label in adapters.items()
-        }
+        expected = {self.component(fleet, name): prompt["answers"][label] for name, label in adapters.items()}
         return Callers(self.cloud, endpoint, expected, prompt=prompt["prompt"], tokens=60)
 
 
