@@ -2110,10 +2110,6 @@
    [
     ":",
     "is no argument;"
-   ],
-   [
-    "an imported endpoint has no",
-    ": use"
    ]
   ]
  ],
@@ -3456,19 +3452,15 @@
     "'prefix' should not start with '/', got"
    ],
    [
-    "'max' should be at most",
-    ", as that many copies fit on the instances of the endpoint, got",
-    "; give 'max_instances' to auto_scale_copies"
+    "'id' of",
+    "should be none of",
+    ", which '",
+    "' keeps for its own parts, got"
    ],
    [
-    "'max' should be at most",
-    ", as that many copies fit on the",
-    "x",
-    "of 'max_instances', got"
-   ],
-   [
-    "'max_instances' should be given, as it is not known how many copies fit on one",
-    ", got None"
+    "should have an id of its own, got",
+    "for '",
+    "' and for another one"
    ],
    [
     "'min' should be at least 1, as nothing would start a copy again, got 0; give 'min=0' to auto_scale_copies"
@@ -3487,35 +3479,28 @@
     "'sampling_percent' should be at most 100, got"
    ],
    [
-    "'auto_scale_copies' should be called once, got a second call"
-   ],
-   [
-    "'base_model' should be one that SageMaker downloads when 'network_isolation' is on, got one that the container downloads"
-   ],
-   [
     "'capacity_reservation_arn' should be one such as 'arn:aws:sagemaker:us-east-1:111122223333:training-plan/",
     "', got"
-   ],
-   [
-    "'copy_count' should be at most",
-    ", as that many copies fit on",
-    "x",
-    ", got"
-   ],
-   [
-    "'copy_count', the number of copies at the start, should be from",
-    "to",
-    "as 'min' and 'max' are, got"
    ],
    [
     "'encryption_key' should be left out for",
     ", whose storage is local and encrypted in hardware"
    ],
    [
-    "'id' of",
-    "should be none of",
-    ", which '",
-    "' keeps for its own parts, got"
+    "'instance_count' should be at least 1, got"
+   ],
+   [
+    "'instance_pools' should be left out with 'capacity_reservation_arn': instances start in the reservation and nowhere else, got"
+   ],
+   [
+    "'metrics_every' should be one of",
+    "seconds, got"
+   ],
+   [
+    "'vpc' should be given to have connections, got None"
+   ],
+   [
+    "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
    ],
    [
     "'instance_count', the number of instances at the start, should be from",
@@ -3525,37 +3510,53 @@
     "copies, got"
    ],
    [
-    "'instance_pools' should be left out with 'capacity_reservation_arn': instances start in the reservation and nowhere else, got"
-   ],
-   [
-    "'roll_updates' should be called once, got a second call"
-   ],
-   [
-    "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
-   ],
-   [
-    "'wait' should be at least 2 minutes with 'max_server_errors', whose alarm counts a minute, got"
-   ],
-   [
-    "'",
-    "' should be at least 1, got"
-   ],
-   [
-    "'",
-    "' should have a 'vpc' to have connections, got None"
-   ],
-   [
-    "should have an id of its own, got",
-    "for '",
-    "' and for another one"
-   ],
-   [
     "'instance_pools' should be at most",
     ", got"
    ],
    [
     "'instance_pools' should each have a type of its own, other than 'instance_type', got",
     "twice"
+   ],
+   [
+    "'max_instances' should be given, as it is not known how many copies fit on one",
+    ", got None"
+   ],
+   [
+    "'",
+    "' should be at most",
+    ", as that many copies fit on",
+    "x",
+    ", got"
+   ],
+   [
+    "'auto_scale_copies' should be called once, got a second call"
+   ],
+   [
+    "'compute' should be given for each type of the endpoint,",
+    ", got"
+   ],
+   [
+    "'copy_count' should be at least 1, got"
+   ],
+   [
+    "'copy_count', the number of copies at the start, should be from",
+    "to",
+    "as 'min' and 'max' are, got"
+   ],
+   [
+    "'max' should be at most",
+    ", as that many copies fit on the instances of the endpoint, got",
+    "; give more 'max_instances'"
+   ],
+   [
+    "'roll_updates' should be called once, got a second call"
+   ],
+   [
+    "'wait' should be at least 2 minutes with 'max_server_errors', whose alarm counts a minute, got"
+   ],
+   [
+    "'",
+    "' should be one that SageMaker downloads when 'network_isolation' is on, got one that the container downloads"
    ],
    [
     "'alarms' should be at most 10, got"
@@ -3745,11 +3746,11 @@
    ],
    [
     "'",
-    "' should be in a stack whose synthesizer knows the keys of its assets, as the default one does, got one that takes them as parameters"
+    "' should be in an app or a stage to have assets"
    ],
    [
-    "'",
-    "' should be in an app or a stage to have assets"
+    "the synthesizer of the stack '",
+    "' should know the keys of its assets, as the default one does, got one that takes them as parameters"
    ],
    [
     "'endpoint' should be in the",
@@ -4818,11 +4819,10 @@
     ", whose value may change, while no name that is made of it can: SageMaker does not rename a component, and CloudFormation replaces one only when the template changes; a deployment with another value fails. Give a value that is known at synth, or never change it"
    ],
    [
-    "'artifact_sources' are",
-    ", and IAM may refuse the execution role's policy: the inline policies of a role have at most 10,240 characters, and each source takes about 340; give one bucket with a prefix for all adapters"
-   ],
-   [
     "a change of the base model or its container may interrupt requests or find no capacity: it starts new copies, of at most half as many as there are, beside the old ones, and",
+    "of the",
+    "that fit on",
+    "x",
     "are in use; give more copies and room for another one"
    ],
    [
@@ -4830,6 +4830,10 @@
    ],
    [
     "runs a model.py that it finds in an adapter's archive, and those in S3 are not checked at synth: everybody who can write there can run code in the container"
+   ],
+   [
+    "'artifact_sources' are",
+    ", and IAM may refuse the execution role's policy: the inline policies of a role have at most 10,240 characters, and each source takes about 340; give one bucket with a prefix for all adapters"
    ],
    [
     "the bucket '",

@@ -63,7 +63,8 @@ class LocalFleet:
         """The name of each component by the name of its adapter, and the base model's as `base`.
 
         An adapter of a fleet has the name that its manifest gives it, a native one the id of its construct. A
-        component whose name tells neither, or whose adapter's name another component has too, has its own.
+        component whose name tells neither, or whose adapter's name another component has too, has its own. So
+        do all of several base models.
         """
         region, endpoint = self._endpoint
         pages = self._client("sagemaker", region).get_paginator("list_inference_components")
@@ -254,23 +255,27 @@ class LocalFleet:
 
     def _native_name(self, component: str) -> str:
         """Return `base`, or the `<name>` of `<prefix>-<name>-<hash>`."""
-        if component == self._base:
+        if component in self._bases:
             return BASE
-        prefix = _HASHED.sub("", self._base).removesuffix(f"-{BASE}")
-        name = component.removeprefix(f"{prefix}-")
-        return _HASHED.sub("", name) if name != component else component
+        for base in self._bases:
+            prefix = _HASHED.sub("", base).removesuffix(f"-{BASE}")
+            if component.startswith(f"{prefix}-"):
+                return _HASHED.sub("", component.removeprefix(f"{prefix}-"))
+        return component
 
     @cached_property
-    def _base(self) -> str:
-        """The component that is no adapter."""
+    def _bases(self) -> list[str]:
+        """The components that are no adapters."""
         region, _ = self._endpoint
-        for component in self._native:
-            described = self._client("sagemaker", region).describe_inference_component(
-                InferenceComponentName=component
-            )
-            if "BaseInferenceComponentName" not in described["Specification"]:
-                return str(described["InferenceComponentName"])
-        return ""
+        described = [
+            self._client("sagemaker", region).describe_inference_component(InferenceComponentName=component)
+            for component in self._native
+        ]
+        return [
+            str(each["InferenceComponentName"])
+            for each in described
+            if "BaseInferenceComponentName" not in each.get("Specification", {})
+        ]
 
 
 def _text(answer: str | ClientError) -> str:

@@ -13,7 +13,7 @@ from constructs import Construct, IConstruct
 
 from adapter_fleet.common.naming import check_component_name
 from adapter_fleet.common.validators import TOKEN
-from multi_adapter_inference.arguments.errors import error_context
+from multi_adapter_inference.arguments.errors import error_context, shown_path
 from multi_adapter_inference.template.stack_location import account_and_region, stack_of, top_level_stack
 
 _HASH_LENGTH = 8
@@ -92,8 +92,8 @@ def check_child_id(scope: Construct, id: str, what: str, own: Collection[str]) -
     with error_context(scope):
         if id in own:
             raise ValueError(
-                f"'id' of {what} should be none of {', '.join(sorted(own))}, which are its own"
-                f" parts, got {id!r}"
+                f"'id' of {what} should be none of {', '.join(sorted(own))}, which"
+                f" '{shown_path(scope)}' keeps for its own parts, got {id!r}"
             )
         main = scope.node.try_find_child(_MAIN) if scope.node.id != _MAIN else scope.node.scope
         for parent in filter(None, (scope, main)):

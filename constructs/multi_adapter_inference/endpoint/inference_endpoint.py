@@ -73,8 +73,9 @@ class InferenceEndpoint(IInferenceEndpoint):
         The number of instances. It is an error if the copies of all base models do not fit on them.
         Default: 1.
     max_instances:
-        The most instances, if the copies of a base model scale. Give one more than the copies need, so that
-        a change of a base model finds room for its new copies. Default: as many as the most copies need.
+        The most instances: SageMaker adds and removes them as the copies need it. Give one more than the
+        copies need, so that a change of a base model finds room for its new copies. Default:
+        `instance_count`, and as many as the most copies need if those of a base model scale.
     capacity_reservation_arn:
         The ARN of an ML capacity reservation. Instances start in it, and nowhere else. Default: none.
     startup:

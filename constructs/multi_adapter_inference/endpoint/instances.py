@@ -97,13 +97,13 @@ class Instances:
 
     @property
     def range(self) -> tuple[int, int] | None:
-        """The fewest and the most instances of managed instance scaling; None if no copies are scaled."""
-        if self.start is None or not self._scaled:
+        """The fewest and the most instances of managed instance scaling; None if there is none."""
+        if self.start is None or not self._managed:
             return None
         fewest, most = self._needed(_fewest), self.most or self._needed(_most)
         assert most is not None  # _check() saw it
         # Where nothing is known of the type, the first copy needs an instance.
-        return min(1, max(map(_fewest, self._copies))) if fewest is None else fewest, most
+        return min(1, max(map(_fewest, self._copies), default=1)) if fewest is None else fewest, most
 
     def check_start(self) -> None:
         """Raise ValueError if the number of instances at the start is none that scaling may have.
@@ -141,13 +141,13 @@ class Instances:
                 )
 
     @property
-    def _scaled(self) -> bool:
-        return any(each.scaled is not None for each in self._copies)
+    def _managed(self) -> bool:
+        return self.most is not None or any(each.scaled is not None for each in self._copies)
 
     def _check(self, changed: Copies) -> None:
         """Raise ValueError if the copies fit on no number of instances that there may be."""
         self._check_room(changed, "copy_count", self.start, _start)
-        if self.start is None or not self._scaled:
+        if self.start is None or not self._managed:
             return
         check_whole_number("instance_count", self.start, at_least=1)
         for each in self._copies:

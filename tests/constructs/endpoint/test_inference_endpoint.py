@@ -138,6 +138,7 @@ def test_what_only_the_two_constructs_have_is_in_the_template(stack: cdk.Stack, 
         "Endpoint",
         instance_type=large,
         instance_pools=[small],
+        max_instances=2,
         metrics_every=cdk.Duration.seconds(10),
     )
     endpoint.add_base_model(
@@ -149,10 +150,13 @@ def test_what_only_the_two_constructs_have_is_in_the_template(stack: cdk.Stack, 
         placement_strategy=PlacementStrategy.BINPACK,
     )
     resources = Resources.of(stack)
-    assert resources.only("AWS::SageMaker::EndpointConfig")["MetricsConfig"] == {
+    config = resources.only("AWS::SageMaker::EndpointConfig")
+    assert config["MetricsConfig"] == {
         "EnableEnhancedMetrics": True,
         "MetricPublishFrequencyInSeconds": 10,
     }
+    # Without scaling of copies, an update finds room on the second instance.
+    assert config["ProductionVariants"][0]["ManagedInstanceScaling"]["MaxInstanceCount"] == 2
     specifications = resources.only("AWS::SageMaker::InferenceComponent")["Specifications"]
     assert [
         (each["InstanceType"], each["ComputeResourceRequirements"]["NumberOfAcceleratorDevicesRequired"])
