@@ -2110,6 +2110,10 @@
    [
     ":",
     "is no argument;"
+   ],
+   [
+    "an imported base component has no",
+    ": use"
    ]
   ]
  ],

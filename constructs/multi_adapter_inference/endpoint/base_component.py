@@ -86,10 +86,11 @@ class BaseComponent(OwnBaseComponent):
 
     Example::
 
+        shared = InferenceEndpoint(stack, "Shared", instance_type=InstanceType.ML_G5_12XLARGE)
         qwen = BaseComponent(
             stack,
             "Qwen",
-            endpoint=shared_endpoint,
+            endpoint=shared,
             model=BaseModel.from_bucket(bucket, "qwen-2.5-0.5b-instruct/", name="Qwen/Qwen2.5-0.5B-Instruct"),
             container=LmiContainer(version=LmiVersion.V19),
             lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16),

@@ -20,12 +20,13 @@ class IInferenceEndpoint(Resource, metaclass=jsii.JSIIAbstractClass):
 
     Example::
 
-        def add_model(id: str, endpoint: IInferenceEndpoint) -> BaseComponent:
-            return BaseComponent(
-                stack, id, endpoint=endpoint, model=model, container=container, lora=lora, compute=compute
-            )
-
-        add_model("Llama", shared_endpoint)
+        shared: IInferenceEndpoint = InferenceEndpoint.from_endpoint_attributes(
+            stack,
+            "Shared",
+            endpoint_name="shared",
+            instance_type=InstanceType.ML_G5_12XLARGE,
+            role=iam.Role.from_role_name(stack, "Role", "endpoint"),
+        )
     """
 
     endpoint_name: str
