@@ -2047,7 +2047,7 @@
     "each component should have a name of its own, got",
     "for '",
     "' and '",
-    "'; another 'component_prefix' gives a fleet other names"
+    "'; another 'component_prefix' gives other names"
    ],
    [
     "each fleet should have a 'fleet_uid' of its own, got",
@@ -3480,7 +3480,13 @@
     "one of 'min', 'max' should be given, got none"
    ],
    [
+    "'startup' should have no 'instance_provision', which is the endpoint's 'instance_provision_timeout'"
+   ],
+   [
     "'sampling_percent' should be at most 100, got"
+   ],
+   [
+    "'vpc' should be given to have connections, got None"
    ],
    [
     "'capacity_reservation_arn' should be one such as 'arn:aws:sagemaker:us-east-1:111122223333:training-plan/",
@@ -3491,20 +3497,24 @@
     ", whose storage is local and encrypted in hardware"
    ],
    [
-    "'instance_count' should be at least 1, got"
-   ],
-   [
-    "'instance_pools' should be left out with 'capacity_reservation_arn': instances start in the reservation and nowhere else, got"
-   ],
-   [
-    "'metrics_every' should be one of",
+    "'enhanced_metrics_period' should be one of",
     "seconds, got"
    ],
    [
-    "'vpc' should be given to have connections, got None"
+    "'instance_count' should be at least 1, got"
+   ],
+   [
+    "'network_isolation' of the endpoint should be left out with a base model that needs the network, got True"
+   ],
+   [
+    "'security_groups' should be those of the endpoint with 'vpc', got none"
    ],
    [
     "'vpc' should be given with 'vpc_subnets' or 'security_groups', got None"
+   ],
+   [
+    "'",
+    "' should be left out with 'capacity_reservation_arn': instances start in the reservation and nowhere else, got"
    ],
    [
     "'instance_count', the number of instances at the start, should be from",
@@ -3512,14 +3522,6 @@
     "for",
     "to",
     "copies, got"
-   ],
-   [
-    "'instance_pools' should be at most",
-    ", got"
-   ],
-   [
-    "'instance_pools' should each have a type of its own, other than 'instance_type', got",
-    "twice"
    ],
    [
     "'max_instances' should be given, as it is not known how many copies fit on one",
@@ -3531,6 +3533,16 @@
     ", as that many copies fit on",
     "x",
     ", got"
+   ],
+   [
+    "'",
+    "' should be at most",
+    ", got"
+   ],
+   [
+    "'",
+    "' should each have a type of its own, other than 'instance_type', got",
+    "twice"
    ],
    [
     "'auto_scale_copies' should be called once, got a second call"
@@ -3735,7 +3747,7 @@
    ],
    [
     "'environment' of the container should not set",
-    ", which would replace the model of 'base_model', got"
+    ", which would replace the base model, got"
    ],
    [
     "'tag' should come with 'repository', got",
@@ -3758,7 +3770,7 @@
    ],
    [
     "'endpoint' should be in the",
-    ", where its adapters are to be, got '",
+    ", as what runs on it, got '",
     "' in"
    ]
   ]

@@ -28,6 +28,7 @@ from multi_adapter_inference import (
     LmiContainer,
     LmiVersion,
     LoraServing,
+    MultiAdapterEndpoint,
     PlacementStrategy,
     RoutingStrategy,
     StartupTimeouts,
@@ -61,22 +62,35 @@ def _reserved(stack: cdk.Stack) -> None:
         private_subnet_ids=["subnet-0a1b2c3d"],
     )
     group = ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-0a1b2c3d", mutable=False)
-    startup = StartupTimeouts(
-        model_download=cdk.Duration.seconds(601),
-        container_health_check=cdk.Duration.seconds(602),
-        instance_provision=cdk.Duration.seconds(603),
-    )
-    endpoint = InferenceEndpoint(
+    endpoint = MultiAdapterEndpoint(
         stack,
         "Reserved",
+        base_model=BaseModel.from_bucket(bucket, "base/"),
+        container=LmiContainer(version=LmiVersion.V19, environment={"OPTION_DTYPE": "bf16"}),
+        lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
         instance_type=InstanceType.of("ml.p3.16xlarge", accelerators=8, local_storage=False),
         instance_count=6,
         capacity_reservation_arn=PLAN,
-        startup=startup,
+        compute=ComputeRequirements(
+            accelerators=2,
+            cpu_cores=3,
+            min_memory=cdk.Size.mebibytes(1001),
+            max_memory=cdk.Size.mebibytes(1002),
+        ),
+        copy_count=7,
+        startup=StartupTimeouts(
+            model_download=cdk.Duration.seconds(601),
+            container_health_check=cdk.Duration.seconds(602),
+            instance_provision=cdk.Duration.seconds(603),
+        ),
+        data_caching=True,
         routing_strategy=RoutingStrategy.RANDOM,
+        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+        base_component_name="everything-base",
         role=iam.Role.from_role_arn(stack, "Given", ROLE),
         vpc=vpc,
         security_groups=[group],
+        network_isolation=True,
         encryption_key=kms.Key.from_key_arn(stack, "Key", KEY),
         inference_ami_version="al2-ami-sagemaker-inference-gpu-3-1",
         data_capture=DataCapture(
@@ -86,28 +100,8 @@ def _reserved(stack: cdk.Stack) -> None:
             mode=CaptureMode.OUTPUT,
             encryption_key=kms.Key.from_key_arn(stack, "CaptureKey", KEY),
         ),
-        metrics_every=cdk.Duration.seconds(30),
     )
-    base = endpoint.add_base_model(
-        "Base",
-        model=BaseModel.from_bucket(bucket, "base/"),
-        container=LmiContainer(version=LmiVersion.V19, environment={"OPTION_DTYPE": "bf16"}),
-        lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
-        compute=ComputeRequirements(
-            accelerators=2,
-            cpu_cores=3,
-            min_memory=cdk.Size.mebibytes(1001),
-            max_memory=cdk.Size.mebibytes(1002),
-        ),
-        copy_count=7,
-        startup=startup,
-        data_caching=True,
-        placement_strategy=PlacementStrategy.BINPACK,
-        network_isolation=True,
-        artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
-        component_name="everything-base",
-    )
-    base.roll_updates(
+    endpoint.roll_updates(
         batch_size=BatchSize.percent(21),
         wait=cdk.Duration.seconds(122),
         max_server_errors=23,
@@ -116,7 +110,7 @@ def _reserved(stack: cdk.Stack) -> None:
         timeout=cdk.Duration.seconds(2345),
     )
     archive = f"adapters/sha256-{'1' * 64}.tar.gz"
-    base.add_adapter("One", artifact=AdapterArtifact.from_bucket(bucket, archive))
+    endpoint.add_adapter("One", artifact=AdapterArtifact.from_bucket(bucket, archive))
 
 
 def _pooled(stack: cdk.Stack) -> None:
@@ -126,9 +120,10 @@ def _pooled(stack: cdk.Stack) -> None:
         stack,
         "Pooled",
         instance_type=large,
-        instance_pools=[small],
+        fallback_instance_types=[small],
         instance_count=5,
         max_instances=8,
+        enhanced_metrics_period=cdk.Duration.seconds(30),
     )
     base = endpoint.add_base_model(
         "Base",
@@ -153,3 +148,11 @@ def _pooled(stack: cdk.Stack) -> None:
         placement_strategy=PlacementStrategy.SPREAD,
     )
     base.auto_scale_copies(min=3, max=7)
+    endpoint.add_base_model(
+        "Same",
+        model=BaseModel.from_directory(Path(BASE)),
+        container=LmiContainer(version=LmiVersion.V19),
+        lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
+        compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(1003)),
+        placement_strategy=PlacementStrategy.BINPACK,
+    )

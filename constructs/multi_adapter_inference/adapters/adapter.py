@@ -64,7 +64,8 @@ class LoraAdapter(ILoraAdapter):
     never has the name of its predecessor.
 
     endpoint:
-        The endpoint to run on. The adapter is created after its base model and deleted before it.
+        The base model to run on, from `add_base_model()`, or a `MultiAdapterEndpoint`. The adapter is created
+        after it and deleted before it.
     artifact:
         The adapter's archive, or the directory that a training run wrote.
     adapter_name:

@@ -260,7 +260,16 @@ def _message(name: str, hint: Any, misfit: _Misfit) -> str:
     elif not isinstance(value, str | int | float):
         types = []
     made = next((f"; {_MADE_BY[type_]}" for type_ in types if type_ in _MADE_BY), "")
+    if meant := _MEANT.get((words, type(value).__name__)):
+        shown, made = f"one of {type(value).__name__}", f"; {meant}"
     return f"'{name}' should be {words}, got {shown}{where}{made}"
+
+
+# What has the object that is meant.
+_MEANT = {
+    ("IBaseComponent", "InferenceEndpoint"): "its add_base_model(…) returns one",
+    ("IInferenceEndpoint", "MultiAdapterEndpoint"): "its 'endpoint' is one",
+}
 
 
 def _same_name(hint: Any, cls: type) -> bool:

@@ -123,7 +123,7 @@ def claim_checked(scope: Construct, names: Iterable[str], *, endpoint: IConstruc
         if owner := _other_owner(scope, environments, name.lower()):
             raise ValueError(
                 f"each component should have a name of its own, got {name!r} for '{owner.node.path}' and"
-                f" '{scope.node.path}'; another 'component_prefix' gives a fleet other names"
+                f" '{scope.node.path}'; another 'component_prefix' gives other names"
             )
 
 

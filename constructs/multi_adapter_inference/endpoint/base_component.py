@@ -19,9 +19,10 @@ from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoi
 from multi_adapter_inference.endpoint.own_base_component import OwnBaseComponent, PlacementStrategy
 from multi_adapter_inference.models.artifact_source import ArtifactSource
 from multi_adapter_inference.models.base_model import BaseModel
-from multi_adapter_inference.models.compute import Compute, StartupTimeouts
+from multi_adapter_inference.models.compute import ComputeRequirements, StartupTimeouts
 from multi_adapter_inference.models.container import IContainer
 from multi_adapter_inference.models.execution_role import ExecutionRole
+from multi_adapter_inference.models.instance_type import InstanceType
 from multi_adapter_inference.template.arns import component_arn_spellings, endpoint_arn
 
 _CONSTRUCTS: Mapping[str, str] = {
@@ -107,7 +108,7 @@ class BaseComponent(OwnBaseComponent):
         model: BaseModel,
         container: IContainer,
         lora: LoraServing,
-        compute: Compute,
+        compute: ComputeRequirements | Mapping[InstanceType, ComputeRequirements],
         copy_count: int = 1,
         startup: StartupTimeouts | None = None,
         data_caching: bool | None = None,
@@ -118,6 +119,12 @@ class BaseComponent(OwnBaseComponent):
         component_name: str | None = None,
     ) -> None:
         super().__init__(scope, id)
+        if startup is not None and startup.instance_provision is not None:
+            with error_context(self):
+                raise ValueError(
+                    "'startup' should have no 'instance_provision', which is the endpoint's"
+                    " 'instance_provision_timeout'"
+                )
         self._create(
             endpoint,
             model=model,
@@ -133,6 +140,7 @@ class BaseComponent(OwnBaseComponent):
             component_prefix=component_prefix,
             component_name=component_name,
         )
+        self.node.default_child = self._base
 
     @classmethod
     def from_base_component_attributes(

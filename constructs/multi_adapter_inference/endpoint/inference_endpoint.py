@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Unpack
 
@@ -29,7 +29,7 @@ from multi_adapter_inference.endpoint.data_capture import DataCapture
 from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoint
 from multi_adapter_inference.endpoint.instances import Instances
 from multi_adapter_inference.models.base_model import BaseModel
-from multi_adapter_inference.models.compute import Compute, StartupTimeouts, seconds_of
+from multi_adapter_inference.models.compute import ComputeRequirements, StartupTimeouts, seconds_of
 from multi_adapter_inference.models.container import IContainer
 from multi_adapter_inference.models.execution_role import ExecutionRole
 from multi_adapter_inference.models.instance_type import InstanceType
@@ -42,7 +42,7 @@ _RESERVATION_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:
 _METRIC_PERIODS = (10, 30, 60, 120, 180, 240, 300)
 
 # The ids of an endpoint's own children. Its base models are children as well.
-_OWN_IDS = frozenset({"Config", "Policy", "Resource", "Role", "SecurityGroup"})
+_OWN_IDS = frozenset({"Config", "Default", "Policy", "Resource", "Role", "SecurityGroup"})
 
 
 class RoutingStrategy(StrEnum):
@@ -61,25 +61,26 @@ class RoutingStrategy(StrEnum):
 
 
 @checked
-@jsii.implements(ec2.IConnectable)
 class InferenceEndpoint(IInferenceEndpoint):
     """The instances that one or more base models share, and the role of their containers.
 
     instance_type:
         The type of the instances.
-    instance_pools:
+    fallback_instance_types:
         Further types, in their order: instances are of the first one that has capacity. Default: none.
     instance_count:
         The number of instances. It is an error if the copies of all base models do not fit on them.
         Default: 1.
-    max_instances:
-        The most instances: SageMaker adds and removes them as the copies need it. Give one more than the
-        copies need, so that a change of a base model finds room for its new copies. Default:
-        `instance_count`, and as many as the most copies need if those of a base model scale.
+    min_instances, max_instances:
+        The fewest and the most instances: SageMaker adds and removes them as the copies need it. Give one
+        more than the copies need, so that a change of a base model finds room for its new copies. Default:
+        the number does not change; if the copies of a base model scale, as many as the fewest and the most
+        copies need.
     capacity_reservation_arn:
         The ARN of an ML capacity reservation. Instances start in it, and nowhere else. Default: none.
-    startup:
-        How long instances may take to start. Default: SageMaker's own limits.
+    instance_provision_timeout:
+        How long SageMaker looks for instances that have capacity: 5 minutes to 1 hour. Default: SageMaker's
+        own limit.
     routing_strategy:
         Which copy answers a request. Default: the one with the fewest requests in progress.
     role:
@@ -87,6 +88,9 @@ class InferenceEndpoint(IInferenceEndpoint):
         one.
     vpc, vpc_subnets, security_groups:
         Where the containers' network interfaces are. Default: in no VPC of the account.
+    network_isolation:
+        Whether the endpoint's configuration cuts the containers off from every network. Default: True, until
+        a base model needs one.
     encryption_key:
         The KMS key of the storage volumes. Instance types with local storage, as all of `InstanceType.ML_*`,
         take none: hardware encrypts it. Default: a key of AWS.
@@ -94,7 +98,7 @@ class InferenceEndpoint(IInferenceEndpoint):
         The image of the instances. Newer containers need a newer driver. Default: SageMaker's own.
     data_capture:
         What is written of requests and answers to a bucket. Default: nothing.
-    metrics_every:
+    enhanced_metrics_period:
         How often SageMaker writes its enhanced metrics, by instance and container, at a price of CloudWatch:
         10, 30, 60, 120, 180, 240 or 300 seconds. Default: it writes none.
 
@@ -120,36 +124,45 @@ class InferenceEndpoint(IInferenceEndpoint):
         id: str,
         *,
         instance_type: InstanceType,
-        instance_pools: Sequence[InstanceType] = (),
+        fallback_instance_types: Sequence[InstanceType] = (),
         instance_count: int = 1,
+        min_instances: int | None = None,
         max_instances: int | None = None,
         capacity_reservation_arn: str | None = None,
-        startup: StartupTimeouts | None = None,
+        instance_provision_timeout: Duration | None = None,
         routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,
         role: iam.IRole | None = None,
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] = (),
+        network_isolation: bool | None = None,
         encryption_key: kms.IKey | None = None,
         inference_ami_version: str | None = None,
         data_capture: DataCapture | None = None,
-        metrics_every: Duration | None = None,
+        enhanced_metrics_period: Duration | None = None,
+        _startup: StartupTimeouts | None = None,
+        _pools_setting: str = "fallback_instance_types",
     ) -> None:
         super().__init__(scope, id)
         with error_context(self):
             if not holds_token(instance_count) and instance_count < 1:
                 raise ValueError(f"'instance_count' should be at least 1, got {instance_count}")
+            if min_instances is not None:
+                check_whole_number("min_instances", min_instances, at_least=0)
             if max_instances is not None:
                 check_whole_number("max_instances", max_instances, at_least=1)
-            types = (instance_type, *instance_pools)
-            self._instances = Instances(types, start=instance_count, most=max_instances)
+            types = (instance_type, *fallback_instance_types)
+            self._instances = Instances(
+                types, setting=_pools_setting, start=instance_count, fewest=min_instances, most=max_instances
+            )
             _check_key(encryption_key, types)
-            _check_reservation(capacity_reservation_arn, types)
-            if vpc is None and (vpc_subnets is not None or security_groups):
-                raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
-            metrics = None if metrics_every is None else _metrics(metrics_every)
+            _check_reservation(capacity_reservation_arn, types, _pools_setting)
+            _check_vpc(vpc, vpc_subnets, security_groups)
+            startup = _startup or StartupTimeouts(instance_provision=instance_provision_timeout)
+            metrics = None if enhanced_metrics_period is None else _metrics(enhanced_metrics_period)
 
-        self.identity = self.node.addr
+        self._identity = self.node.addr
+        self._isolated = network_isolation
         self._inference_ami_version = inference_ami_version
         self._network = None if vpc is None else ContainerNetwork(self, vpc, vpc_subnets, security_groups)
         self._execution_role = (
@@ -157,7 +170,6 @@ class InferenceEndpoint(IInferenceEndpoint):
         )
         self._grant_to_role(encryption_key, data_capture)
 
-        startup = startup or StartupTimeouts()
         network = None if self._network is None else self._network.settings
         cfn = sagemaker.CfnEndpointConfig
         pools = self._instances.pools
@@ -190,8 +202,7 @@ class InferenceEndpoint(IInferenceEndpoint):
                 )
             ],
             kms_key_id=None if encryption_key is None else encryption_key.key_arn,
-            # Until a base model needs the network.
-            enable_network_isolation=True,
+            enable_network_isolation=None if network_isolation is False else True,
             vpc_config=network and cfn.VpcConfigProperty(**network),
             data_capture_config=None if data_capture is None else data_capture._property,
             metrics_config=metrics,
@@ -206,6 +217,7 @@ class InferenceEndpoint(IInferenceEndpoint):
         self.endpoint_arn = self._resource.ref
         self._needed_by_bases = (self._resource,)
         self.node.add_validation(_InstancesValidation(self._instances))
+        self._base_model_changed()
 
     @classmethod
     def from_endpoint_attributes(
@@ -215,10 +227,12 @@ class InferenceEndpoint(IInferenceEndpoint):
         *,
         endpoint_name: str,
         instance_type: InstanceType,
+        fallback_instance_types: Sequence[InstanceType] = (),
         role: iam.IRole,
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] = (),
+        inference_ami_version: str | None = None,
     ) -> IInferenceEndpoint:
         """Return an endpoint of this account and region that another app or a person made.
 
@@ -227,21 +241,27 @@ class InferenceEndpoint(IInferenceEndpoint):
 
         endpoint_name:
             The name of the endpoint.
-        instance_type:
-            The type of its instances.
+        instance_type, fallback_instance_types:
+            The types of its instances.
         role:
             The endpoint's execution role. The rights of the containers are added to it, if it can be changed.
         vpc, vpc_subnets, security_groups:
             Where the containers' network interfaces are. Default: in no VPC of the account.
+        inference_ami_version:
+            The image of its instances. Default: SageMaker's own.
         """
         imported = _ImportedEndpoint(scope, id)
         with error_context(imported):
             if not holds_token(endpoint_name):
                 check_component_name(endpoint_name, what="endpoint_name")
+            _check_vpc(vpc, vpc_subnets, security_groups)
+            if vpc is not None and not security_groups:
+                raise ValueError("'security_groups' should be those of the endpoint with 'vpc', got none")
+            imported._instances = Instances((instance_type, *fallback_instance_types))
         warn_of_fixed_names(imported, endpoint_name=endpoint_name)
-        imported.endpoint_name = imported.identity = endpoint_name
+        imported.endpoint_name = imported._identity = endpoint_name
         imported.endpoint_arn = endpoint_arn(imported, endpoint_name)
-        imported._instances = Instances((instance_type,), start=None, most=None)
+        imported._inference_ami_version = inference_ami_version
         imported._execution_role = ExecutionRole(imported, role)
         if vpc is not None:
             imported._network = ContainerNetwork(imported, vpc, vpc_subnets, security_groups)
@@ -254,7 +274,7 @@ class InferenceEndpoint(IInferenceEndpoint):
         model: BaseModel,
         container: IContainer,
         lora: LoraServing,
-        compute: Compute,
+        compute: ComputeRequirements | Mapping[InstanceType, ComputeRequirements],
         **options: Unpack[BaseModelOptions],
     ) -> BaseComponent:
         """Add a base model to the endpoint; see `BaseComponent`."""
@@ -263,21 +283,13 @@ class InferenceEndpoint(IInferenceEndpoint):
             self, id, endpoint=self, model=model, container=container, lora=lora, compute=compute, **options
         )
 
-    @property
-    def role(self) -> iam.IRole:
-        """The execution role of the containers."""
-        return self._execution_role.role
-
-    @property
-    def connections(self) -> ec2.Connections:
-        """The network connections of the containers. Raises ValueError without a VPC."""
-        if self._network is None:
-            with error_context(self):
-                raise ValueError("'vpc' should be given to have connections, got None")
-        return self._network.connections
-
     def _base_model_changed(self, *, network_isolation: bool = True) -> None:
         if not network_isolation:
+            if self._isolated:
+                raise ValueError(
+                    "'network_isolation' of the endpoint should be left out with a base model that needs the"
+                    " network, got True"
+                )
             self._config.enable_network_isolation = None
         if (instances := self._instances.range) is None:
             return
@@ -321,10 +333,10 @@ class _InstancesValidation:
 
 
 def _metrics(every: Duration) -> sagemaker.CfnEndpointConfig.MetricsConfigProperty:
-    seconds = whole_seconds("metrics_every", every)
+    seconds = whole_seconds("enhanced_metrics_period", every)
     if seconds not in _METRIC_PERIODS:
         allowed = ", ".join(map(str, _METRIC_PERIODS))
-        raise ValueError(f"'metrics_every' should be one of {allowed} seconds, got {seconds}")
+        raise ValueError(f"'enhanced_metrics_period' should be one of {allowed} seconds, got {seconds}")
     return sagemaker.CfnEndpointConfig.MetricsConfigProperty(
         enable_enhanced_metrics=True, metric_publish_frequency_in_seconds=seconds
     )
@@ -340,13 +352,22 @@ def _check_key(encryption_key: kms.IKey | None, types: Sequence[InstanceType]) -
         )
 
 
-def _check_reservation(arn: str | None, types: Sequence[InstanceType]) -> None:
+def _check_vpc(
+    vpc: ec2.IVpc | None,
+    vpc_subnets: ec2.SubnetSelection | None,
+    security_groups: Sequence[ec2.ISecurityGroup],
+) -> None:
+    if vpc is None and (vpc_subnets is not None or security_groups):
+        raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
+
+
+def _check_reservation(arn: str | None, types: Sequence[InstanceType], setting: str) -> None:
     """Raise ValueError for a reservation that contradicts the instance types, or for no ARN of one."""
     if arn is None:
         return
     if len(types) > 1:
         raise ValueError(
-            "'instance_pools' should be left out with 'capacity_reservation_arn': instances start in the"
+            f"'{setting}' should be left out with 'capacity_reservation_arn': instances start in the"
             f" reservation and nowhere else, got {types[1].name}"
         )
     if not holds_token(arn) and not _RESERVATION_ARN.match(arn):

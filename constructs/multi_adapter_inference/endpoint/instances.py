@@ -49,23 +49,36 @@ class Instances:
     largest copies come first, and that all instances are of the type with the least room.
     """
 
-    def __init__(self, types: Sequence[InstanceType], *, start: int | None, most: int | None) -> None:
-        """Take the types in their order, the number at the start, and the most that scaling may run.
+    def __init__(
+        self,
+        types: Sequence[InstanceType],
+        *,
+        setting: str = "fallback_instance_types",
+        start: int | None = None,
+        fewest: int | None = None,
+        most: int | None = None,
+    ) -> None:
+        """Take the types in their order, and the numbers at the start, at least and at most.
 
-        `start` is None for an endpoint of another app, and `most` for as many as the copies need.
+        setting:
+            The name of the argument that has all types but the first.
+        start:
+            None for an endpoint of another app, whose instances are not known here.
+        fewest, most:
+            None for as many as the copies need.
 
         Raises ValueError for too many types, or for one twice.
         """
         if len(types) > _MOST_TYPES:
-            raise ValueError(f"'instance_pools' should be at most {_MOST_TYPES - 1}, got {len(types) - 1}")
+            raise ValueError(f"'{setting}' should be at most {_MOST_TYPES - 1}, got {len(types) - 1}")
         names = [each.name for each in types]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise ValueError(
-                "'instance_pools' should each have a type of its own, other than 'instance_type', got"
+                f"'{setting}' should each have a type of its own, other than 'instance_type', got"
                 f" {twice} twice"
             )
-        self.types, self.start, self.most = tuple(types), start, most
+        self.types, self.start, self.fewest, self.most = tuple(types), start, fewest, most
         self._copies: list[Copies] = []
 
     @property
@@ -100,17 +113,21 @@ class Instances:
         """The fewest and the most instances of managed instance scaling; None if there is none."""
         if self.start is None or not self._managed:
             return None
-        fewest, most = self._needed(_fewest), self.most or self._needed(_most)
+        fewest, most = self.fewest, self.most or self._needed(_most)
         assert most is not None  # _check() saw it
-        # Where nothing is known of the type, the first copy needs an instance.
-        return min(1, max(map(_fewest, self._copies), default=1)) if fewest is None else fewest, most
+        if fewest is None:
+            fewest = self._needed(_fewest) if self._copies else 1
+        if fewest is None:
+            # Nothing is known of the type, and the first copy needs an instance.
+            fewest = min(1, max(map(_fewest, self._copies)))
+        return fewest, most
 
     def check_start(self) -> None:
         """Raise ValueError if the number of instances at the start is none that scaling may have.
 
         Each base model changes which those are, so the last one comes before this check.
         """
-        if (allowed := self.range) is None or self.start is None:
+        if (allowed := self.range) is None or self.start is None or holds_token(self.start):
             return
         fewest, most = allowed
         if not fewest <= self.start <= most:
@@ -142,7 +159,8 @@ class Instances:
 
     @property
     def _managed(self) -> bool:
-        return self.most is not None or any(each.scaled is not None for each in self._copies)
+        given = self.fewest is not None or self.most is not None
+        return given or any(each.scaled is not None for each in self._copies)
 
     def _check(self, changed: Copies) -> None:
         """Raise ValueError if the copies fit on no number of instances that there may be."""

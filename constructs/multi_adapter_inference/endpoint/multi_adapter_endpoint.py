@@ -166,10 +166,9 @@ class MultiAdapterEndpoint(OwnBaseComponent):
                 # Left out of logical ids, addresses and names.
                 "Default",
                 instance_type=instance_type,
-                instance_pools=[pool.instance_type for pool in instance_pools],
+                fallback_instance_types=[pool.instance_type for pool in instance_pools],
                 instance_count=instance_count,
                 capacity_reservation_arn=capacity_reservation_arn,
-                startup=startup,
                 routing_strategy=routing_strategy,
                 role=role,
                 vpc=vpc,
@@ -178,6 +177,8 @@ class MultiAdapterEndpoint(OwnBaseComponent):
                 encryption_key=encryption_key,
                 inference_ami_version=inference_ami_version,
                 data_capture=data_capture,
+                _startup=startup,
+                _pools_setting="instance_pools",
             )
         self._create(
             endpoint,

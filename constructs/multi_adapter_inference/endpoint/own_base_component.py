@@ -44,11 +44,10 @@ from multi_adapter_inference.manifests.manifest import AdapterManifest
 from multi_adapter_inference.models.artifact_source import ArtifactSource
 from multi_adapter_inference.models.base_model import BaseModel
 from multi_adapter_inference.models.capacity import memory_of_copy, warn_of_idle_accelerators, warn_of_memory
-from multi_adapter_inference.models.compute import Compute, ComputeRequirements, StartupTimeouts, seconds_of
+from multi_adapter_inference.models.compute import ComputeRequirements, StartupTimeouts, seconds_of
 from multi_adapter_inference.models.container import IContainer
 from multi_adapter_inference.models.execution_role import ExecutionRole
 from multi_adapter_inference.models.instance_type import InstanceType
-from multi_adapter_inference.template.metrics import INVOCATION_NAMESPACE
 from multi_adapter_inference.template.stack_location import check_same_environment, deployed_together
 
 _ALARM_PERIOD = Duration.minutes(1)
@@ -111,7 +110,7 @@ class OwnBaseComponent(IBaseComponent):
         model: BaseModel,
         container: IContainer,
         lora: LoraServing,
-        compute: Compute,
+        compute: ComputeRequirements | Mapping[InstanceType, ComputeRequirements],
         copy_count: int = 1,
         startup: StartupTimeouts | None = None,
         data_caching: bool | None = None,
@@ -149,11 +148,13 @@ class OwnBaseComponent(IBaseComponent):
         self._rolling_update: RollingUpdate | None = None
         self._scaling: CopyScaling | None = None
         self._uses_of_scaling: list[Callable[[CopyScaling], None]] = []
-        self.identity = endpoint.identity
+        self.identity = endpoint._identity
         self.component_prefix = component_prefix or Names.unique_resource_name(
             self, max_length=_LONGEST_DEFAULT_PREFIX, separator="-"
         )
-        hashed = immutable_hash(self, self.identity, VARIANT_NAME)
+        # A base model with another path is another one, and may not have the name of its predecessor.
+        own = [] if self.node.addr == self.identity else [self.node.addr]
+        hashed = immutable_hash(self, self.identity, VARIANT_NAME, *own)
         self.component_name = component_name or f"{self.component_prefix}-base-{hashed}"
         claim_name(
             self,
@@ -165,7 +166,10 @@ class OwnBaseComponent(IBaseComponent):
         )
         warn_of_fixed_names(self, component_prefix=component_prefix, **{name_setting: component_name})
 
-        self._execution_role = role = endpoint._execution_role
+        # A policy in the endpoint's stack could refer to nothing of this one.
+        together = deployed_together(self, endpoint)
+        role = endpoint._execution_role if together else ExecutionRole(self, endpoint.role)
+        self._execution_role = role
         role.read_sources(self, self.artifact_sources)
         bound = model._bind(role)
         with error_context(self):
@@ -181,7 +185,8 @@ class OwnBaseComponent(IBaseComponent):
             network_isolation=network_isolation,
             network=None if endpoint._network is None else endpoint._network.settings,
         )
-        endpoint._base_model_changed(network_isolation=network_isolation)
+        with error_context(self):
+            endpoint._base_model_changed(network_isolation=network_isolation)
         self._base = base = self._create_base(startup or StartupTimeouts(), data_caching, placement_strategy)
         self._component_arns = (base.attr_inference_component_arn,)
         for resource in (self._model.model, base):
@@ -381,8 +386,9 @@ class OwnBaseComponent(IBaseComponent):
             How long the alarms are watched after each batch, at most an hour. Give more than an alarm needs
             to ring.
         max_server_errors:
-            How many requests to the base model or to adapters may fail with a 5XX code in a minute. One more
-            sets off an alarm that this makes, and needs a `wait` of 2 minutes. Default: no such alarm.
+            How many requests to the endpoint may fail with a 5XX code in a minute, to any of its base models
+            or adapters. One more sets off an alarm that this makes, and needs a `wait` of 2 minutes. Default:
+            no such alarm.
         alarms:
             Alarms of your own, at most ten with that one. Default: none.
         rollback_batch_size:
@@ -428,12 +434,8 @@ class OwnBaseComponent(IBaseComponent):
         return cloudwatch.Alarm(
             self,
             "UpdateAlarm",
-            metric=cloudwatch.Metric(
-                namespace=INVOCATION_NAMESPACE,
-                metric_name="Invocation5XXErrors",
-                dimensions_map={"EndpointName": self.endpoint_name, "VariantName": VARIANT_NAME},
-                statistic=cloudwatch.Stats.SUM,
-                period=_ALARM_PERIOD,
+            metric=self.endpoint.metric(
+                "Invocation5XXErrors", statistic=cloudwatch.Stats.SUM, period=_ALARM_PERIOD
             ),
             alarm_description=f"Requests to {self.node.path} fail; an update of its base model is undone",
             threshold=most,
@@ -508,14 +510,19 @@ class _Shared(TypedDict):
     scheduling_config: sagemaker.CfnInferenceComponent.InferenceComponentSchedulingConfigProperty | None
 
 
-def _by_type(compute: Compute, types: Sequence[InstanceType]) -> Mapping[InstanceType, ComputeRequirements]:
+def _by_type(
+    compute: ComputeRequirements | Mapping[InstanceType, ComputeRequirements], types: Sequence[InstanceType]
+) -> Mapping[InstanceType, ComputeRequirements]:
     """Return what a copy takes on each type. Raises ValueError if that is not told for one."""
     if isinstance(compute, ComputeRequirements):
         return dict.fromkeys(types, compute)
-    if set(compute) != set(types):
-        wanted, got = (", ".join(each.name for each in some) for some in (types, compute))
-        raise ValueError(f"'compute' should be given for each type of the endpoint, {wanted}, got {got}")
-    return {type_: compute[type_] for type_ in types}
+    given = {type_.name: each for type_, each in compute.items()}
+    if given.keys() != {type_.name for type_ in types}:
+        wanted = ", ".join(type_.name for type_ in types)
+        raise ValueError(
+            f"'compute' should be given for each type of the endpoint, {wanted}, got {', '.join(given)}"
+        )
+    return {type_: given[type_.name] for type_ in types}
 
 
 def _requirements(

@@ -121,7 +121,8 @@ class AdapterFleet(IAdapterFleet):
     stop the others.
 
     endpoint, manifest:
-        The endpoint that the adapters run on, and the adapters.
+        The base model that the adapters run on, from `add_base_model()`, or a `MultiAdapterEndpoint`; and the
+        adapters.
     failure_policy:
         How many of the changed adapters may fail before the deployment fails. Default: 5 %, rounded down.
     deletion_guard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -120,10 +120,6 @@ class ComputeRequirements:
                 )
             shares.append(Fraction(needed) / available)
         return tuple(shares) if any(shares) else None
-
-
-Compute = ComputeRequirements | Mapping[InstanceType, ComputeRequirements]
-"""What a copy takes: the same on each instance type, or by type."""
 
 
 @checked

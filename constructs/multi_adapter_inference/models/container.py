@@ -162,8 +162,8 @@ class IContainer(ABC):
             )
         if name in self.version.model_variables:
             raise ValueError(
-                f"'environment' of the container should not set {setting}, which would replace the model of"
-                f" 'base_model', got {value!r}"
+                f"'environment' of the container should not set {setting}, which would replace the base"
+                f" model, got {value!r}"
             )
 
     def _of_download(self, download: StartupDownload | None) -> dict[str, str]:

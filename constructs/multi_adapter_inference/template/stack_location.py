@@ -62,11 +62,11 @@ def elsewhere(scope: IConstruct, resource: IResource) -> Mapping[str, tuple[str,
 
 
 def check_same_environment(scope: Construct, endpoint: IConstruct) -> None:
-    """Raise ValueError if an endpoint is known to be in another account or region than its adapters."""
+    """Raise ValueError if an endpoint is known to be in another account or region than what runs on it."""
     own, other = (account_and_region(top_level_stack(each)) for each in (scope, endpoint))
     for what, (here, there) in _differences(own, other).items():
         raise ValueError(
-            f"'endpoint' should be in the {what} {here}, where its adapters are to be, got"
+            f"'endpoint' should be in the {what} {here}, as what runs on it, got"
             f" '{endpoint.node.path}' in {there}"
         )
 

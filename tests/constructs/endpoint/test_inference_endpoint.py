@@ -5,6 +5,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
@@ -18,6 +19,7 @@ from multi_adapter_inference import (
     InstanceType,
     LmiContainer,
     LmiVersion,
+    LoraAdapter,
     LoraServing,
     PlacementStrategy,
     VllmContainer,
@@ -137,9 +139,9 @@ def test_what_only_the_two_constructs_have_is_in_the_template(stack: cdk.Stack, 
         stack,
         "Endpoint",
         instance_type=large,
-        instance_pools=[small],
+        fallback_instance_types=[small],
         max_instances=2,
-        metrics_every=cdk.Duration.seconds(10),
+        enhanced_metrics_period=cdk.Duration.seconds(10),
     )
     endpoint.add_base_model(
         "Llama",
@@ -171,7 +173,7 @@ def test_what_only_the_two_constructs_have_is_in_the_template(stack: cdk.Stack, 
 @pytest.mark.parametrize(
     ("id", "settings", "message"),
     [
-        ("Role", {}, "'id' of a base model should be none of Config, Policy, Resource, Role, SecurityGroup"),
+        ("Role", {}, "'id' of a base model should be none of Config, Default, Policy, Resource, Role"),
         ("Llama", {"copy_count": 5}, "'copy_count' should be at most 4, as that many copies fit on 1 x"),
         (
             "Llama",
@@ -186,12 +188,82 @@ def test_what_cannot_be_is_an_error(add: AddBase, id: str, settings: dict[str, A
 
 
 def test_metrics_come_as_often_as_sagemaker_allows(stack: cdk.Stack) -> None:
-    with pytest.raises(ValueError, match=r"'metrics_every' should be one of 10, 30, .* seconds, got 15"):
+    with pytest.raises(ValueError, match=r"'enhanced_metrics_period' should be one of 10, 30, .*, got 15"):
         InferenceEndpoint(
             stack,
             "Endpoint",
             instance_type=InstanceType.ML_G5_12XLARGE,
-            metrics_every=cdk.Duration.seconds(15),
+            enhanced_metrics_period=cdk.Duration.seconds(15),
+        )
+
+
+def test_another_path_gives_another_name_under_one_prefix(stack: cdk.Stack, add: AddBase) -> None:
+    """CloudFormation creates the renamed one before it deletes the other."""
+    assert add("Llama", component_prefix="acme").component_name != (
+        add("Llama3", component_prefix="acme").component_name
+    )
+
+
+def test_a_base_model_of_another_stack_brings_its_own_policy(
+    app: cdk.App, endpoint: InferenceEndpoint
+) -> None:
+    other = cdk.Stack(app, "Other")
+    bucket = s3.Bucket(other, "Models")
+    base = BaseComponent(
+        other,
+        "Llama",
+        endpoint=endpoint,
+        model=BaseModel.from_bucket(bucket, "llama/"),
+        container=LmiContainer(version=LmiVersion.V19),
+        lora=LORA,
+        compute=one_accelerator(),
+    )
+    base.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
+    resources = Resources.of(other)
+    (statement,) = [each for each in resources.statements() if each["Action"] == "s3:GetObject"]
+    assert statement["Resource"]["Fn::Join"][1][0] == {
+        "Fn::GetAtt": [resources.id_of("AWS::S3::Bucket"), "Arn"]
+    }
+    component = resources[resources.id_of("AWS::SageMaker::InferenceComponent")]
+    assert component["DeletionPolicy"] == "Retain"
+    assert resources.id_of("AWS::IAM::Policy") in component["DependsOn"]
+
+
+def test_the_range_of_instances_is_that_of_the_endpoint_also_without_base_models(stack: cdk.Stack) -> None:
+    InferenceEndpoint(
+        stack,
+        "Endpoint",
+        instance_type=InstanceType.ML_G5_12XLARGE,
+        instance_count=2,
+        min_instances=2,
+        max_instances=4,
+        network_isolation=False,
+    )
+    config = Resources.of(stack).only("AWS::SageMaker::EndpointConfig")
+    scaling = config["ProductionVariants"][0]["ManagedInstanceScaling"]
+    assert (scaling["MinInstanceCount"], scaling["MaxInstanceCount"]) == (2, 4)
+    assert "EnableNetworkIsolation" not in config
+
+
+def test_the_other_noun_gets_a_hint(
+    stack: cdk.Stack, endpoint: InferenceEndpoint, add: AddBase, make_endpoint: MakeEndpoint
+) -> None:
+    given: Any = endpoint
+    artifact = AdapterArtifact.from_uri("s3://models/a.tar.gz")
+    with pytest.raises(
+        ValueError, match=r"got one of InferenceEndpoint; its add_base_model\(…\) returns one"
+    ):
+        LoraAdapter(stack, "Ectsum", endpoint=given, artifact=artifact)
+    given = make_endpoint()
+    with pytest.raises(ValueError, match="got one of MultiAdapterEndpoint; its 'endpoint' is one"):
+        BaseComponent(
+            stack,
+            "Qwen",
+            endpoint=given,
+            model=BaseModel.from_hugging_face_hub("org/model"),
+            container=given.container,
+            lora=LORA,
+            compute=one_accelerator(),
         )
 
 
@@ -210,6 +282,16 @@ def test_a_base_model_runs_on_an_endpoint_of_another_app(stack: cdk.Stack, bucke
         compute=one_accelerator(),
         artifact_sources=[ArtifactSource(bucket=bucket)],
     )
+    group = ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-1")
+    with pytest.raises(ValueError, match="'vpc' should be given with 'vpc_subnets' or 'security_groups'"):
+        InferenceEndpoint.from_endpoint_attributes(
+            stack,
+            "Closed",
+            endpoint_name="closed",
+            instance_type=InstanceType.ML_G5_12XLARGE,
+            role=role,
+            security_groups=[group],
+        )
     # How many instances there are, and what else is on them, is not known here.
     base.auto_scale_copies(min=0, max=40)
     base.add_adapter("Ectsum", artifact=AdapterArtifact.from_bucket(bucket, "ectsum.tar.gz"))

@@ -100,10 +100,10 @@ def test_a_tag_without_a_repository_is_an_error() -> None:
     ("make", "setting", "message"),
     [
         (lmi, "OPTION_MAX_LORAS", "which the library sets to '30', got 'x'"),
-        (lmi, "OPTION_MODEL_ID", "which would replace the model of 'base_model', got 'x'"),
+        (lmi, "OPTION_MODEL_ID", "which would replace the base model, got 'x'"),
         (lmi, "OPTION_enable_prefix_caching", "as 'prefix_caching' says it, got 'x'"),
         (vllm, "SM_VLLM_max_loras", "which the library sets to '30', got 'x'"),
-        (vllm, "SM_VLLM_model", "which would replace the model of 'base_model', got 'x'"),
+        (vllm, "SM_VLLM_model", "which would replace the base model, got 'x'"),
     ],
 )
 def test_setting_that_is_not_the_users_is_an_error(
