@@ -147,10 +147,7 @@ class InferenceEndpoint(IInferenceEndpoint):
         with error_context(self):
             if not holds_token(instance_count) and instance_count < 1:
                 raise ValueError(f"'instance_count' should be at least 1, got {instance_count}")
-            if min_instances is not None:
-                check_whole_number("min_instances", min_instances, at_least=0)
-            if max_instances is not None:
-                check_whole_number("max_instances", max_instances, at_least=1)
+            _check_range(min_instances, max_instances)
             types = (instance_type, *fallback_instance_types)
             self._instances = Instances(
                 types, setting=_pools_setting, start=instance_count, fewest=min_instances, most=max_instances
@@ -350,6 +347,17 @@ def _check_key(encryption_key: kms.IKey | None, types: Sequence[InstanceType]) -
             f"'encryption_key' should be left out for {local}, whose storage is local and encrypted in"
             " hardware"
         )
+
+
+def _check_range(fewest: int | None, most: int | None) -> None:
+    """Raise ValueError for numbers of instances that contradict each other."""
+    if most is not None:
+        check_whole_number("max_instances", most, at_least=1)
+    if fewest is None:
+        return
+    check_whole_number("min_instances", fewest, at_least=0)
+    if most is None or fewest > most:
+        raise ValueError(f"'min_instances' should be at most 'max_instances', {most}, got {fewest}")
 
 
 def _check_vpc(

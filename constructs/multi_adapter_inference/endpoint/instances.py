@@ -159,8 +159,7 @@ class Instances:
 
     @property
     def _managed(self) -> bool:
-        given = self.fewest is not None or self.most is not None
-        return given or any(each.scaled is not None for each in self._copies)
+        return self.most is not None or any(each.scaled is not None for each in self._copies)
 
     def _check(self, changed: Copies) -> None:
         """Raise ValueError if the copies fit on no number of instances that there may be."""

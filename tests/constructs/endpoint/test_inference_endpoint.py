@@ -239,6 +239,8 @@ def test_the_range_of_instances_is_that_of_the_endpoint_also_without_base_models
         max_instances=4,
         network_isolation=False,
     )
+    with pytest.raises(ValueError, match="'min_instances' should be at most 'max_instances', None, got 1"):
+        InferenceEndpoint(stack, "Half", instance_type=InstanceType.ML_G5_12XLARGE, min_instances=1)
     config = Resources.of(stack).only("AWS::SageMaker::EndpointConfig")
     scaling = config["ProductionVariants"][0]["ManagedInstanceScaling"]
     assert (scaling["MinInstanceCount"], scaling["MaxInstanceCount"]) == (2, 4)
