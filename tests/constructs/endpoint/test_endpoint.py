@@ -193,18 +193,6 @@ def test_a_name_that_a_parameter_may_change_is_warned_of(
     assert warning.startswith(f"'{setting}' comes from 'Name', whose value may change")
 
 
-def test_containers_have_no_network_unless_they_download_the_model(
-    stack: cdk.Stack, make_endpoint: MakeEndpoint
-) -> None:
-    make_endpoint()
-    make_endpoint(id="Hub", base_model=BaseModel.from_hugging_face_hub("org/model"), component_prefix="b")
-    isolated = {
-        name.startswith("LlmModel"): model.get("EnableNetworkIsolation")
-        for name, model in Resources.of(stack).of_type("AWS::SageMaker::Model").items()
-    }
-    assert isolated == {True: True, False: None}
-
-
 class TestInAnotherStack:
     """A fleet in another stack than its endpoint learns which base model it has."""
 

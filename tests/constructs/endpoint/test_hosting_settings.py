@@ -39,16 +39,6 @@ def test_pools_have_a_specification_of_their_own_only_where_copies_take_somethin
     assert ("Specification" in base, "Specifications" in base) == (alike, not alike)
 
 
-def test_copies_have_to_fit_on_every_pool(make_endpoint: MakeEndpoint) -> None:
-    with pytest.raises(ValueError, match=r"'accelerators' should be at most 1, as ml\.g6e\.xlarge has 1"):
-        make_endpoint(instance_pools=[InstancePool(instance_type=InstanceType.ML_G6E_XLARGE)])
-    with pytest.raises(ValueError, match=r"'copy_count' should be at most 1, .* 1 x ml\.g6e\.xlarge"):
-        make_endpoint(id="Two", compute=one(), copy_count=2, instance_pools=[FURTHER])
-    endpoint = make_endpoint(id="Scaled", compute=one(), instance_pools=[FURTHER])
-    with pytest.raises(ValueError, match="'max' should be at most 2"):
-        endpoint.auto_scale_copies(min=1, max=3, max_instances=2)
-
-
 def test_what_no_argument_sets_is_right_for_reservations_and_captured_data(
     stack: cdk.Stack, bucket: s3.IBucket, make_endpoint: MakeEndpoint
 ) -> None:
