@@ -89,7 +89,7 @@ test-alone: setup $(CLIENTS)/openai/installed.json $(VENV)/.evaluation  ## each 
 	python -m tests.alone
 
 # docs/guides/divergences.md tells what the tests do differently there.
-test-hostile: setup $(CLIENTS)/openai/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
+test-hostile: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
 	TEST_PROFILE=hostile python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/cli
 
 test-clients: setup  ## clients that others wrote, each in an environment of its own, and record in the guide what they can do

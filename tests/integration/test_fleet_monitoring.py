@@ -142,7 +142,7 @@ class Watched:
         until(lambda: name in self.ringing(), f"{name} rings", seconds=seconds)
         return self.ringing()
 
-    def wait_for_silence(self, *, seconds: float = 60) -> None:
+    def wait_for_silence(self, *, seconds: float = 180) -> None:
         """Wait until no alarm rings."""
         until(lambda: not self.ringing(), "no alarm rings", seconds=seconds)
 

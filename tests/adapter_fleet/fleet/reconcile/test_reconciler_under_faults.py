@@ -607,7 +607,7 @@ class Fleet(RuleBasedStateMachine):
         """Let a person order the deletion of the reported orphans."""
         for component, record in self.world.registry.records().items():
             if record.owned is not None and component not in self._wanted_components():
-                self.pruned.add((component, record.owned))
+                self.pruned.add((component.lower(), record.owned))
                 self.world.prune(component, record.owned)
 
     def _wanted_components(self) -> set[str]:
