@@ -53,19 +53,6 @@ class TestWritesWithoutAnAnswer:
 
 
 @pytest.mark.slow
-def test_update_without_an_effect_fails_and_is_retried_with_backoff() -> None:
-    world = World(settings=LENIENT)
-    world.apply(adapter("a"))
-    world.service.update = lambda component, artifact: world.service._begin(  # type: ignore[method-assign]
-        "UpdateInferenceComponent", component, write=True
-    )
-    world.apply(adapter("a", 2), retries=False)
-    assert world.failure("a").reason == f"{MAX_LOST_WRITES} requests to update it had no answer, or no effect"
-    world.run_for(3 * 3600)
-    assert world.service.calls["UpdateInferenceComponent"] <= 3 * 6 * MAX_LOST_WRITES
-
-
-@pytest.mark.slow
 def test_one_pass_makes_all_retries_that_are_due_soon_after_the_deployment() -> None:
     world = World(settings=FleetSettings(request_rate=20, failures=FailureLimit(count=10)))
     many = [adapter(f"a{number:03}") for number in range(20)]
