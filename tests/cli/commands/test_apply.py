@@ -125,12 +125,6 @@ class TestWhatIsKnownToFail:
         ]
         assert account.buckets.objects[OBJECT].version == 1
 
-    def test_archives_of_what_does_not_change_are_not_looked_for(
-        self, run: Run, world: World, manifest: Write
-    ) -> None:
-        world.service.faults.missing.add(artifact("acme").uri)
-        assert run("apply", manifest(acme=1, new=1)).exit_code == 0
-
     def test_it_is_written_on_request_and_is_no_hindrance_afterwards(
         self, run: Run, world: World, manifest: Write
     ) -> None:

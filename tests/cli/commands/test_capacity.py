@@ -104,12 +104,6 @@ class TestFigures:
         assert "SM_VLLM_MAX_MODEL_LEN is not set" in result.stdout
         assert "3 of the copy's 4 accelerators are not used" in result.stdout
 
-    def test_most_loras_that_are_told_fit_and_one_more_does_not(self, capacity: Run, document: Any) -> None:
-        most = document(*ON_FOUR)["instance"]["most_loras"]
-        for count, code in ((most, 0), (most + 1, 1)):
-            arguments = ("--environment", "prod", "--max-loras", count, "--max-cpu-loras", count)
-            assert capacity(*arguments).exit_code == code
-
 
 class TestVerdict:
     def test_what_does_not_fit_ends_with_1_and_says_why(self, capacity: Run) -> None:

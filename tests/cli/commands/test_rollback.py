@@ -98,16 +98,6 @@ class TestRollback:
         again = refusal(run, "acme", "--to", "v1.tar.gz")
         assert again == "adapter 'acme' is rolled back to v1.tar.gz already"
 
-    def test_later_rollback_wins_over_one_by_a_clock_that_is_ahead(self, run: Run, world: World) -> None:
-        world.deploy(adapter("acme", 3), adapter("zeta"))
-        world.settle()
-        world.clock.time += 3600
-        run("rollback", "acme", "--to", "v1.tar.gz")
-        world.clock.time -= 3600
-        assert run("rollback", "acme", "--to", "v2.tar.gz").exit_code == 0
-        world.settle()
-        assert world.serving()["acme"] == artifact("acme", 2).uri
-
 
 class TestRollbackOfPublishedAdapters:
     @pytest.fixture(autouse=True)

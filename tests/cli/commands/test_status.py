@@ -418,13 +418,6 @@ class TestWait:
             "fleet: generation 1 converged, 30 adapters: 30 in service, 0 pending, 0 failed"
         )
 
-    def test_it_ends_with_3_when_the_time_has_passed(self, run: Run, world: World) -> None:
-        world.service.seconds = 600
-        world.deploy(adapter("acme"))
-        result = run("status", "--wait", "--timeout", "60")
-        assert result.exit_code == 3
-        assert rows(result)[0][:2] == ["acme", "creating"]
-
 
 class TestProof:
     """What shows that the adapter itself answers."""
