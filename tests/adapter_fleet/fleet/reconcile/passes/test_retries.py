@@ -133,17 +133,11 @@ LIMIT = 21
 """Room for the base and twenty adapters."""
 
 
-def full_world() -> World:
-    """Return a fleet with more adapters than there is room for, ten minutes after its deployment."""
+def test_what_serves_stays_and_the_rest_is_pending_with_the_limit() -> None:
     world = World(settings=FleetSettings(request_rate=10.0, deletions=DeletionLimit(share=1.0)))
     world.service.faults.limit = LIMIT
     world.deploy(*map(adapter, NAMES))
     world.run_for(600.0)
-    return world
-
-
-def test_what_serves_stays_and_the_rest_is_pending_with_the_limit() -> None:
-    world = full_world()
     newest = world.newest()
     # A pass that meets the limit creates nothing more.
     assert world.service.calls[CREATION] <= LIMIT - 1 + newest.passes
