@@ -110,8 +110,7 @@ class TestFleet:
 
     @pytest.fixture(autouse=True)
     def deployed(self, world: World, account: FakeAccount, runtime: FakeRuntime) -> None:
-        world.deploy(adapter("acme"), adapter("beta"))
-        world.settle()
+        world.apply(adapter("acme"), adapter("beta"))
 
     def test_several_are_told_apart_by_their_names(self, run: Callable[..., Result]) -> None:
         result = run("invoke", "beta", "acme", "Hello", "--base")

@@ -45,12 +45,10 @@ class Bucket:
         self.s3: Any = client(cloud, "s3")
         self.s3.create_bucket(Bucket=self.name)
 
-    def arguments(self, *paths: Path) -> list[str]:
-        folder, manifest = f"s3://{self.name}/prod", f"s3://{self.name}/{MANIFEST}"
-        return ["publish", *map(str, paths), folder, "--manifest", manifest]
-
     def start(self, *paths: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "adapters_cli", *self.arguments(*paths)]
+        folder, manifest = f"s3://{self.name}/prod", f"s3://{self.name}/{MANIFEST}"
+        command = [sys.executable, "-m", "adapters_cli", "publish", *map(str, paths), folder]
+        command += ["--manifest", manifest]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process: subprocess.Popen[str] = subprocess.Popen(command, env=self.environment, text=True, **pipes)
         return process
